@@ -1,0 +1,31 @@
+"""The words everything else is written in. Imports neither JAX nor PyTorch, and does no I/O."""
+
+from thetahat.core.errors import (
+    CheckpointError as CheckpointError,
+    ConfigError as ConfigError,
+    DataError as DataError,
+    InputError as InputError,
+    Interrupted as Interrupted,
+    MissingExtra as MissingExtra,
+    Notice as Notice,
+    RunFailed as RunFailed,
+    ShapeError as ShapeError,
+    StoreError as StoreError,
+    ThetahatError as ThetahatError,
+)
+from thetahat.core.run import (
+    Ended as Ended,
+    Event as Event,
+    Logged as Logged,
+    Started as Started,
+    Status as Status,
+    Tracker as Tracker,
+)
+from thetahat.core.signature import (
+    Parameter as Parameter,
+    Seed as Seed,
+    Signature as Signature,
+    Static as Static,
+    read_signature as read_signature,
+)
+from thetahat.core.task import Task as Task

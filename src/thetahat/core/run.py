@@ -1,0 +1,71 @@
+"""What a run is while it lives: its status, and the events that it sends to trackers.
+
+Events are values. A tracker is a function of events; it returns nothing and changes nothing in
+training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """How a run stands, or how it ended."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    DIVERGED = "diverged"
+    UNMOVED = "unmoved"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+    @property
+    def over(self) -> bool:
+        """Whether the run has ended (an interrupted run can be resumed)."""
+        return self not in (Status.QUEUED, Status.RUNNING)
+
+
+@dataclass(frozen=True)
+class Started:
+    """A run begins (or goes on from a checkpoint, when ``resumed`` epochs are above zero)."""
+
+    member: int
+    """Position of the run in its cohort."""
+    config: Mapping[str, Any]
+    epochs: int
+    """Epochs the run may take at most."""
+    n_params: int
+    provenance: Mapping[str, Any]
+    checkpoint: str | None = None
+    """Where the cohort's checkpoint is written, if anywhere."""
+    resumed: int = 0
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A chunk of epochs of one run: columns of equal length, one entry per epoch."""
+
+    member: int
+    columns: Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run has ended, with a status, the reason, and its Result's numbers."""
+
+    member: int
+    status: Status
+    reason: str
+    epochs: int
+    metrics: Mapping[str, float | None]
+    seconds: Mapping[str, float]
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+Event = Started | Logged | Ended
+Tracker = Callable[[Event], None]

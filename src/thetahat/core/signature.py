@@ -1,0 +1,130 @@
+"""An experiment's signature, read once: the command line, the sweep's schema, the table's columns.
+
+The annotation decides compilation: ``float`` and ``th.Seed`` parameters are traced, so that any
+number of values of them run as one compiled program; every other parameter is static.
+"""
+
+from __future__ import annotations
+
+import inspect
+import numbers
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from thetahat.core.errors import ConfigError, did_you_mean
+
+
+@dataclass(frozen=True)
+class _Mark:
+    name: str
+
+
+_SEED = _Mark("seed")
+_STATIC = _Mark("static")
+_T = TypeVar("_T")
+
+Seed = Annotated[int, _SEED]
+"""An int that only feeds random keys: traced, so that many seeds run as one program."""
+
+Static = Annotated[_T, _STATIC]
+"""``Static[float]``: a float that Python itself must know; a new value is a new program."""
+
+MAX_SEED = 2**32 - 1
+_REQUIRED = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of an experiment: ``traced`` parameters share a compiled program."""
+
+    name: str
+    annotation: Any
+    default: Any
+    traced: bool
+    is_seed: bool
+
+    @property
+    def required(self) -> bool:
+        """Whether a config must give it."""
+        return self.default is _REQUIRED
+
+    def cast(self, value: Any) -> Any:
+        """``value`` as a traced parameter wants it: a float, or a seed; others pass unchanged.
+
+        Raises:  ConfigError: no number, or a seed outside 0 .. 2**32 - 1.
+        """
+        if self.is_seed:
+            return _as_seed(self.name, value)
+        return _as_float(self.name, value) if self.traced else value
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The parameters of an experiment, in their order, and its one-line description."""
+
+    name: str
+    doc: str
+    parameters: Mapping[str, Parameter]
+
+    @property
+    def traced(self) -> tuple[str, ...]:
+        """Names of the traced parameters."""
+        return tuple(p.name for p in self.parameters.values() if p.traced)
+
+    def config(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The full config: what was given over the defaults, each value cast.
+
+        Raises:  ConfigError: an unknown name (the nearest is offered), a missing one, a wrong value.
+        """
+        for name in given:
+            if name not in self.parameters:
+                hint = did_you_mean(name, self.parameters)
+                raise ConfigError(f"{self.name}() has no parameter {name!r}{hint}")
+        missing = [p.name for p in self.parameters.values() if p.required and p.name not in given]
+        if missing:
+            raise ConfigError(f"{self.name}() needs {', '.join(missing)}; give --{missing[0]}=...")
+        return {n: p.cast(given.get(n, p.default)) for n, p in self.parameters.items()}
+
+
+def read_signature(experiment: Callable[..., Any]) -> Signature:
+    """Read an experiment's signature.
+
+    Raises:  ConfigError: ``*args`` or positional-only parameters, which no flag can name.
+    """
+    name = getattr(experiment, "__name__", type(experiment).__name__)
+    hints = typing.get_type_hints(experiment, include_extras=True)
+    parameters: dict[str, Parameter] = {}
+    for p in inspect.signature(experiment).parameters.values():
+        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.POSITIONAL_ONLY):
+            raise ConfigError(
+                f"{name}() has the parameter {p}; every parameter of an experiment needs a name"
+                " that a flag can carry: write it as a plain keyword parameter"
+            )
+        annotation = hints.get(p.name, type(p.default) if p.default is not p.empty else Any)
+        marks = getattr(annotation, "__metadata__", ())
+        is_seed = _SEED in marks
+        parameters[p.name] = Parameter(
+            name=p.name,
+            annotation=annotation,
+            default=p.default,
+            traced=is_seed or (annotation is float),
+            is_seed=is_seed,
+        )
+    return Signature(name=name, doc=inspect.getdoc(experiment) or "", parameters=parameters)
+
+
+def _as_float(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise ConfigError(f"{name}={value!r} is no number; give one, such as {name}=0.01")
+    return float(value)
+
+
+def _as_seed(name: str, value: Any) -> int:
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or not 0 <= int(value) <= MAX_SEED:
+        raise ConfigError(
+            f"{name}={value!r} is no seed; give an integer from 0 to 2**32 - 1, such as {name}=42"
+        )
+    return int(value)

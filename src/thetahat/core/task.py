@@ -1,0 +1,79 @@
+"""A Task: the description of one estimation. Nothing has run yet.
+
+The fields hold arrays, models and optimizers as the user gave them; this room imports none of
+their libraries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from thetahat.core.errors import ConfigError, did_you_mean
+
+SAMPLINGS = ("shuffle", "replacement", "sequential", "full")
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Task:
+    """An estimation by empirical risk minimisation, described.
+
+        risk(h) = sum_n w_n loss(residual(h, z_n)) / sum_n w_n   (+ penalty(params) in training)
+
+    Args:
+        model: a hypothesis class: a Flax NNX or Equinox module, an ``(init, apply)`` pair, or one
+            of ``th.models``.
+        data: ``th.Data``, or the training observations alone.
+        residual: ``residual(h, z) -> scalar`` per observation ``z``; default ``h(x) - y``.
+        loss: "squared", "absolute", "huber", "pinball", "logistic", "cross_entropy", or a
+            function of one residual.
+        penalty: ``penalty(params) -> scalar``, added to the training objective, not to the risk.
+        diagnostics: name to ``f(h) -> scalar``, logged every epoch.
+        optimizer: an optax transformation, one of ``th.optim``, or a name ("adam").
+        epochs: passes over the training part, at most.
+        batch_size: observations a step; None is the full batch.
+        sampling: "shuffle", "replacement", "sequential" or "full"; or ``th.Shuffle(seed=...)``.
+        stopping: rules, such as ``th.Patience(50)``.
+        seed: base of the keys for initial parameters and dropout.
+        dtype: "float32" or "float64".
+    Raises:  ConfigError: a field that no estimation can have.
+    """
+
+    model: Any
+    data: Any
+    residual: Callable[..., Any] | None = None
+    loss: str | Callable[..., Any] = "squared"
+    penalty: Callable[[Any], Any] | None = None
+    diagnostics: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    optimizer: Any = "adam"
+    epochs: int = 100
+    batch_size: int | None = None
+    sampling: Any = "shuffle"
+    stopping: Sequence[Any] | Any = ()
+    seed: Any = 0
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        _count("epochs", self.epochs)
+        if self.batch_size is not None:
+            _count("batch_size", self.batch_size)
+        if isinstance(self.sampling, str) and self.sampling not in SAMPLINGS:
+            hint = did_you_mean(self.sampling, SAMPLINGS)
+            raise ConfigError(f"sampling={self.sampling!r} is none of ours{hint}")
+        if self.dtype not in DTYPES:
+            raise ConfigError(f"dtype={self.dtype!r}; give 'float32' or 'float64'")
+        for name in self.diagnostics:
+            if name in _RECORDED:
+                raise ConfigError(f"the diagnostic {name!r} would hide a column of the history; rename it")
+        if not isinstance(self.stopping, (list, tuple)):
+            object.__setattr__(self, "stopping", (self.stopping,))
+
+
+_RECORDED = ("epoch", "train_risk", "val_risk", "test_risk", "learning_rate", "seconds")
+
+
+def _count(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
+        raise ConfigError(f"{name}={value!r}; give an integer of at least 1")
