@@ -1,0 +1,214 @@
+"""Observations and Data: pytrees of arrays with N observations along the first axis.
+
+Both are rebuilt by JAX with whatever leaves a transformation puts into them (tracers, ``None``,
+shapes), so all checking happens in ``__post_init__``, which unflattening skips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.tree_util import GetAttrKey, register_pytree_with_keys
+
+from thetahat.core.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """N observations of inputs and outcomes, and how much each counts.
+
+    Args:    x: inputs, (N, d) or any pytree of (N, ...).   y: outcomes, (N,) or (N, k).
+             weight: (N,), at least 0; None weighs all alike.
+    Source:  unpacks as ``x, y = z`` both for N rows and, inside a residual, for one.
+    >>> obs = Observations(np.ones((3, 2)), np.zeros(3))
+    >>> len(obs), obs[:2].x.shape
+    (3, (2, 2))
+    """
+
+    x: Any
+    y: Any
+    weight: Any = None
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.x, self.y))
+
+    def __len__(self) -> int:
+        return n_observations(self)
+
+    def __getitem__(self, rows: Any) -> Observations:
+        return jax.tree.map(lambda leaf: leaf[rows], self)
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """The train, validation and test parts of one estimation.
+
+    Args:    train, val, test: pytrees of arrays of one structure, N observations along the first
+             axis of every leaf (N may differ between parts). Frames become NumPy arrays.
+             transform: how a table's columns became x and y, or None.
+    Raises:  DataError: an empty part, leaves of different N, parts of different structure, values
+             that are not finite. Values that are being traced are not looked at.
+    >>> data = Data(train=(np.ones((8, 2)), np.ones(8)), val=(np.ones((2, 2)), np.ones(2)))
+    >>> n_observations(data.val)
+    2
+    """
+
+    train: Any
+    val: Any = None
+    test: Any = None
+    transform: Any = None
+
+    def __post_init__(self) -> None:
+        for name in PARTS:
+            part = _as_part(getattr(self, name))
+            object.__setattr__(self, name, part)
+            if part is not None:
+                _check_part(name, part)
+        if self.train is None:
+            raise DataError("train is None; Data needs a training part")
+        for name in ("val", "test"):
+            if getattr(self, name) is not None:
+                _check_alike(name, getattr(self, name), self.train)
+
+
+PARTS = ("train", "val", "test")
+
+
+def n_observations(part: Any) -> int:
+    """The number of observations N of a part: the length of its leaves' first axis.
+
+    >>> n_observations((np.ones((5, 2)), np.ones(5)))
+    5
+    """
+    leaves = jax.tree.leaves(part)
+    if not leaves:
+        raise DataError("a part without arrays; give observations with N along the first axis")
+    return int(leaves[0].shape[0])
+
+
+def weights_of(part: Any) -> Any:
+    """The observation weights of a part, shape (N,), or None.
+
+    They are the attribute ``weight``, or the entry "weight" of a dict.
+
+    Raises:  DataError: weights that are negative, not finite or all zero (not looked at while traced).
+    >>> weights_of({"x": np.ones((2, 1)), "weight": np.array([1.0, 3.0])})
+    array([1., 3.])
+    """
+    weight = part.get("weight") if isinstance(part, Mapping) else getattr(part, "weight", None)
+    if weight is not None:
+        _check_weight(weight)
+    return weight
+
+
+def is_concrete(value: Any) -> bool:
+    """Whether Python can look at the value now: it is neither a tracer nor a mere shape."""
+    return not isinstance(value, (jax.core.Tracer, jax.ShapeDtypeStruct))
+
+
+def _check_weight(weight: Any) -> None:
+    shape = getattr(weight, "shape", None)
+    if shape is not None and len(shape) != 1:
+        raise DataError(f"weights have shape {tuple(shape)}; give one per observation, shape (N,)")
+    if not isinstance(weight, (np.ndarray, jax.Array)) or not is_concrete(weight):
+        return
+    values = np.asarray(weight)
+    bad = np.flatnonzero(~(values >= 0) | ~np.isfinite(values))
+    if bad.size:
+        raise DataError(
+            f"weights must be finite and at least 0; got {values[bad[0]]} in row {bad[0]} "
+            f"({bad.size} such); drop or mend those rows"
+        )
+    if not values.any():
+        raise DataError("all weights are zero; give at least one observation a positive weight")
+
+
+def _as_part(part: Any) -> Any:
+    """What holds observations becomes them; frames become NumPy arrays."""
+    obs = getattr(part, "obs", None)
+    if isinstance(obs, Observations):
+        part = obs
+    return jax.tree.map(lambda leaf: leaf.to_numpy() if hasattr(leaf, "to_numpy") else leaf, part)
+
+
+def _named_leaves(name: str, part: Any) -> list[tuple[str, Any]]:
+    paths = jax.tree_util.tree_flatten_with_path(part)[0]
+    return [(name + jax.tree_util.keystr(path), leaf) for path, leaf in paths]
+
+
+def _check_part(name: str, part: Any) -> None:
+    leaves = _named_leaves(name, part)
+    if not leaves:
+        raise DataError(f"{name} has no arrays; give observations with N along the first axis")
+    for path, leaf in leaves:
+        if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
+            raise DataError(
+                f"{path} is a {type(leaf).__name__}, not an array; wrap it in np.asarray(...)"
+            )
+        if len(leaf.shape) == 0:
+            raise DataError(f"{path} is a scalar; every leaf needs N observations along its first axis")
+    if len({leaf.shape[0] for _, leaf in leaves}) > 1:
+        shapes = ", ".join(f"{path} {tuple(leaf.shape)}" for path, leaf in leaves)
+        raise DataError(f"leaves of {name} differ in their number of observations: {shapes}")
+    if leaves[0][1].shape[0] == 0:
+        raise DataError(f"empty split: {name} has no observations; give it some, or leave it None")
+    for path, leaf in leaves:
+        _check_values(path, leaf)
+    weights_of(part)
+
+
+def _check_values(path: str, leaf: Any) -> None:
+    if np.dtype(object) == leaf.dtype or getattr(leaf.dtype, "kind", "") in "USM":
+        raise DataError(f"{path} has dtype {leaf.dtype}; give numbers (read_table encodes columns)")
+    # A memory map is larger than memory by intent: it was checked when it was written.
+    if isinstance(leaf, np.memmap) or not isinstance(leaf, (np.ndarray, jax.Array)):
+        return
+    if not is_concrete(leaf) or jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return
+    values = np.asarray(leaf)
+    if not np.issubdtype(values.dtype, np.inexact) or np.isfinite(values).all():
+        return
+    wrong = np.argwhere(~np.isfinite(values))
+    raise DataError(
+        f"{path} has {len(wrong)} non-finite value{'s' * (len(wrong) > 1)}, first in row "
+        f"{wrong[0][0]}; drop those rows or impute them"
+    )
+
+
+def _check_alike(name: str, part: Any, train: Any) -> None:
+    if jax.tree.structure(part) != jax.tree.structure(train):
+        raise DataError(
+            f"{name} and train differ in structure: {jax.tree.structure(part)} against "
+            f"{jax.tree.structure(train)}; give all parts the same leaves"
+        )
+    pairs = zip(_named_leaves(name, part), _named_leaves("train", train), strict=True)
+    for (path, leaf), (train_path, train_leaf) in pairs:
+        if leaf.shape[1:] != train_leaf.shape[1:]:
+            raise DataError(
+                f"{path} has observations of shape {tuple(leaf.shape[1:])}, {train_path} of shape "
+                f"{tuple(train_leaf.shape[1:])}; give all parts the same columns"
+            )
+
+
+def register(kind: type, fields: tuple[str, ...], static: tuple[str, ...] = ()) -> None:
+    """Register a frozen dataclass as a pytree that JAX rebuilds without its checks."""
+
+    def flatten(value: Any) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
+        children = [(GetAttrKey(name), getattr(value, name)) for name in fields]
+        return children, tuple(getattr(value, name) for name in static)
+
+    def unflatten(aux: tuple[Any, ...], children: Any) -> Any:
+        value = object.__new__(kind)
+        for name, child in zip((*fields, *static), (*children, *aux), strict=True):
+            object.__setattr__(value, name, child)
+        return value
+
+    register_pytree_with_keys(kind, flatten, unflatten)
+
+
+register(Observations, ("x", "y", "weight"))
+register(Data, (*PARTS, "transform"))

@@ -1,0 +1,110 @@
+"""Splitting observations into a train, a validation and a test part."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+
+from thetahat.core.errors import DataError
+from thetahat.data._containers import PARTS, Data, Observations, is_concrete, n_observations
+from thetahat.data._permutation import permutation
+from thetahat.data.keys import SPLIT, role_key
+
+
+def split(
+    obs: Any,
+    train: Any = 0.7,
+    val: Any = 0.15,
+    test: Any = 0.15,
+    seed: Any = 0,
+) -> Data:
+    """Split N observations at random into train, val and test.
+
+    The order is ``permutation(role_key(seed, SPLIT), N)``; train takes its first rows, then val,
+    then test. Integers count rows. Fractions are cut at their running sums times N, rounded half
+    up, so that each part is within one row of its share and 0.7 + 0.15 + 0.15 uses every row.
+
+    Args:    obs: ``Observations``, a draw of ``th.dgp``, a ``Table``, or any pytree of (N, ...).
+             train, val, test: a fraction (float) or a count (int); val and test also None or 0.
+             seed: an int or a traced integer. NumPy stays NumPy where nothing is traced.
+    Returns: Data; a Table's columns standardised on the train part, as its ``transform`` says.
+    Raises:  DataError: shares that exceed the whole, or leave a part empty.
+    >>> data = split((np.arange(20.0).reshape(20, 1), np.arange(20.0)), train=0.7, val=0.1, test=0.2)
+    >>> [n_observations(part) for part in (data.train, data.val, data.test)]
+    [14, 2, 4]
+    """
+    part = obs.obs if isinstance(getattr(obs, "obs", None), Observations) else obs
+    part = Data(train=part).train
+    n = n_observations(part)
+    bounds = _bounds(n, {"train": train, "val": val, "test": test})
+    concrete = is_concrete(seed) and all(is_concrete(leaf) for leaf in jax.tree.leaves(part))
+    if concrete:
+        # Also inside a trace: what Python can know now must not become part of the program.
+        with jax.ensure_compile_time_eval():
+            order = np.asarray(permutation(role_key(seed, SPLIT), n))
+            parts = _cut(part, order, bounds)
+    else:
+        parts = _cut(part, permutation(role_key(seed, SPLIT), n), bounds)
+    return Data(**parts)
+
+
+def _cut(part: Any, order: Any, bounds: dict[str, tuple[int, int]]) -> dict[str, Any]:
+    return {
+        name: None if start == stop else jax.tree.map(lambda leaf: take(leaf, order[start:stop]), part)
+        for name, (start, stop) in bounds.items()
+    }
+
+
+def take(leaf: Any, rows: Any) -> Any:
+    """Rows of an array; a NumPy array indexed by traced rows becomes a JAX array."""
+    if isinstance(leaf, np.ndarray) and not isinstance(rows, np.ndarray):
+        leaf = jax.numpy.asarray(leaf)
+    return leaf[rows]
+
+
+def _bounds(n: int, shares: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """Where each part starts and stops in the order."""
+    given = {name: _share(name, value) for name, value in shares.items()}
+    total = math.fsum(v for v in given.values() if isinstance(v, float))
+    if total > 1 + 1e-9:
+        said = " + ".join(f"{k}={v:g}" for k, v in given.items() if isinstance(v, float) and v)
+        raise DataError(f"{said} is {total:g} of the observations; fractions must sum to at most 1")
+    bounds, stop, fraction, counted = {}, 0, 0.0, 0
+    for name in PARTS:
+        share, start = given[name], stop
+        if isinstance(share, float):
+            fraction += share
+            stop = counted + math.floor(fraction * n + 0.5 + 1e-9)
+        else:
+            counted += share
+            stop += share
+        if share and stop == start:
+            raise DataError(f"empty split: {name}={share:g} of {n} observations is no row; give it more, or 0")
+        bounds[name] = (start, stop)
+    if stop > n:
+        said = ", ".join(f"{k} {b - a}" for k, (a, b) in bounds.items())
+        raise DataError(f"the parts need {stop} observations ({said}); there are {n}")
+    if bounds["train"][0] == bounds["train"][1]:
+        raise DataError("empty split: train has no observations; give it a fraction or a count")
+    return bounds
+
+
+def _share(name: str, value: Any) -> int | float:
+    """A share as an int (rows) or a float (fraction). A tracer fails here in JAX's own words."""
+    if value is None:
+        return 0
+    if isinstance(value, (bool, str)):
+        raise DataError(f"{name}={value!r}; give a fraction such as 0.15, or a count of rows")
+    dtype = getattr(value, "dtype", None)
+    if isinstance(value, int) or (dtype is not None and np.issubdtype(dtype, np.integer)):
+        share: int | float = int(value)
+    else:
+        share = float(value)
+    if not 0 <= share < math.inf:
+        raise DataError(f"{name}={share:g}; give a fraction from 0 to 1, or a count of rows")
+    if isinstance(share, float) and share > 1:
+        raise DataError(f"{name}={share:g} is more than the whole; write {int(share)} for a count of rows")
+    return share
