@@ -1,0 +1,10 @@
+"""Models: hypothesis classes of our own, and those of others taken as they are."""
+
+from thetahat.models._adapt import (
+    Adapted as Adapted,
+    Hypothesis as Hypothesis,
+    adapt as adapt,
+    freeze as freeze,
+    n_params as n_params,
+    trainable as trainable,
+)

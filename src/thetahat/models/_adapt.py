@@ -1,0 +1,216 @@
+"""Models taken as they are: what is trained, what is held, and how to call them.
+
+Whatever the kind, ``params`` and ``frozen`` are pytrees of plain arrays. Those of NNX and Equinox
+modules are nested dicts by path, so that no module's private structure reaches optimizer states,
+checkpoints or the program that an experiment is traced into a second time.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from thetahat.core.errors import ConfigError
+from thetahat.data.keys import INIT, role_key
+from thetahat.models._leaves import (
+    Selected,
+    Where,
+    is_array,
+    is_inexact,
+    key_kind,
+    plain,
+    restored,
+    select,
+    steps,
+)
+
+Join = Callable[[Any, Any, Any, bool], Any]
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A model as the engine sees it."""
+
+    params: Any
+    """Pytree of the trained arrays."""
+    frozen: Any
+    """Pytree of every other array: held parameters, buffers, numbers of random keys."""
+    kind: str
+    """"nnx", "equinox" or "pair"."""
+    stochastic: bool
+    """Whether a call in training may use a key (dropout)."""
+    join: Join
+    """``join(params, frozen, key, train)``: the callable model."""
+
+    def bind(self, params: Any, frozen: Any, *, key: Any = None, train: bool = False) -> Any:
+        """The hypothesis ``h`` at ``params``; deterministic unless ``train`` and a key is given."""
+        return self.join(params, frozen, key, train and key is not None)
+
+    def export(self, params: Any, frozen: Any) -> Any:
+        """The trained model, of the user's own kind, in evaluation mode."""
+        return self.join(params, frozen, None, False)
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """An ``(init, apply)`` pair at its parameters: ``h(x) = apply(params, x)``."""
+
+    params: Any
+    apply: Callable[..., Any]
+    key: Any = None
+
+    def __call__(self, x: Any) -> Any:
+        """The prediction at one observation."""
+        if self.key is None:
+            return self.apply(self.params, x)
+        return self.apply(self.params, x, key=self.key)
+
+
+def adapt(model: Any, seed: Any) -> Adapted:
+    """Take a model as it is.
+
+    Args:    model: a Flax NNX or Equinox module, an ``(init, apply)`` pair or an object with these,
+             or one of them through ``trainable`` or ``freeze``.
+             seed: int or traced integer; initialises a pair that has no seed of its own.
+    Raises:  ConfigError: no such model, or one whose layers need a whole batch at once.
+    """
+    selections: list[Selected] = []
+    while isinstance(model, Selected):
+        selections.insert(0, model)
+        model = model.model
+    origins = {cls.__module__.split(".")[0] for cls in type(model).__mro__}
+    modules = [cls.__module__ for cls in type(model).__mro__]
+    if any(m.startswith("flax.nnx") for m in modules):
+        from thetahat.models._nnx import adapt_nnx
+
+        return adapt_nnx(model, selections)
+    if "equinox" in origins:
+        from thetahat.models._equinox import adapt_equinox
+
+        return adapt_equinox(model, selections)
+    init, apply = _pair(model, origins)
+    own = getattr(model, "seed", None)
+    return _adapt_pair(init, apply, role_key(seed if own is None else own, INIT), selections)
+
+
+def trainable(model: Any, where: Where) -> Selected:
+    """Train only the part of a model that ``where`` names; the rest is held as initialised.
+
+    Args:    model: any model that a Task takes.
+             where: a path pattern, a list of them, or ``where(path, leaf) -> bool``. A path is the
+             way to an array with slashes, ``layers/0/kernel``; a pattern may use ``*``, and one
+             that names a node takes all below it, so ``layers/0`` is the whole layer.
+    Raises:  ConfigError (when the fit starts): nothing matches; the paths are listed.
+    >>> n_params(trainable(MLP(2, width=4, depth=1), "layers/1"))
+    5
+    """
+    return Selected(model, where, frozen=False)
+
+
+def freeze(model: Any, where: Where) -> Selected:
+    """Hold the part of a model that ``where`` names; the rest is trained. See ``trainable``."""
+    return Selected(model, where, frozen=True)
+
+
+def n_params(model: Any) -> int:
+    """Number of trained parameters; nothing is allocated.
+
+    >>> n_params(MLP(2, width=64, depth=2))
+    4417
+    """
+    shapes = jax.eval_shape(lambda: adapt(model, 0).params)
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+
+
+def _pair(model: Any, origins: set[str]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    if "torch" in origins:
+        raise ConfigError(
+            f"the model is a PyTorch module ({type(model).__name__}); the PyTorch backend comes with"
+            " the extra 'torch' and is not part of this version yet: give a Flax NNX or Equinox"
+            " module, or an (init, apply) pair"
+        )
+    sampled = any(o in ("flax", "haiku") for o in origins)
+    if not isinstance(model, type) and sampled:
+        raise ConfigError(
+            f"the model is a {type(model).__name__} whose init needs a sample; give the pair"
+            " (lambda key: net.init(key, x0), net.apply), with one observation x0"
+        )
+    if isinstance(model, tuple) and len(model) == 2 and all(callable(part) for part in model):
+        init, apply = model
+    elif not isinstance(model, type) and callable(getattr(model, "init", None)):
+        init, apply = model.init, getattr(model, "apply", None)
+    else:
+        init, apply = None, None
+    if init is None or not callable(apply):
+        what = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+        raise ConfigError(
+            f"the model is {_article(what)}; give a Flax NNX or Equinox module, an (init, apply) pair"
+            " with init(key) -> params and apply(params, x), or one of th.models"
+        )
+    needed = [p for p in _parameters(init) if p.default is p.empty and p.kind in _POSITIONAL]
+    if len(needed) > 1:
+        raise ConfigError(
+            f"init needs {', '.join(p.name for p in needed)}; it is given a key alone: close over the"
+            " others, as in (lambda key: init(key, x0), apply)"
+        )
+    return init, apply
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def takes_key(function: Callable[..., Any]) -> bool:
+    """Whether a call accepts ``key=``."""
+    return any(p.name == "key" for p in _parameters(function))
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except ValueError:  # a built-in without a signature
+        return []
+
+
+def _article(what: str) -> str:
+    if what.startswith("the "):
+        return what
+    return f"an {what}" if what[0].lower() in "aeiou" else f"a {what}"
+
+
+def _adapt_pair(
+    init: Callable[..., Any], apply: Callable[..., Any], key: Any, selections: Sequence[Selected]
+) -> Adapted:
+    found, treedef = jax.tree_util.tree_flatten_with_path(init(key))
+    leaves = [
+        jnp.asarray(leaf, jnp.result_type(float)) if isinstance(leaf, float) else leaf
+        for _, leaf in found
+    ]
+    inexact = [n for n, leaf in enumerate(leaves) if is_inexact(leaf)]
+    keep = select([(steps(found[n][0]), leaves[n]) for n in inexact], selections)
+    trained = {n for n, kept in zip(inexact, keep, strict=True) if kept}
+    # The numbers that are no arrays (a degree, a name) stay in this closure, out of every trace.
+    constants = [None if is_array(leaf) else leaf for leaf in leaves]
+    held = [leaf if is_array(leaf) and n not in trained else None for n, leaf in enumerate(leaves)]
+    kinds = [key_kind(leaf) for leaf in leaves]
+    stochastic = takes_key(apply)
+
+    def join(params: Any, frozen: Any, key: Any, train: bool) -> Hypothesis:
+        parts = zip(
+            treedef.flatten_up_to(params), treedef.flatten_up_to(frozen), constants, strict=True
+        )
+        whole = [next((part for part in three if part is not None), None) for three in parts]
+        tree = treedef.unflatten([restored(w, k) for w, k in zip(whole, kinds, strict=True)])
+        return Hypothesis(tree, apply, key if train and stochastic else None)
+
+    return Adapted(
+        params=treedef.unflatten([leaf if n in trained else None for n, leaf in enumerate(leaves)]),
+        frozen=treedef.unflatten([None if leaf is None else plain(leaf) for leaf in held]),
+        kind="pair",
+        stochastic=stochastic,
+        join=join,
+    )

@@ -1,0 +1,24 @@
+"""Risk: losses, residuals, penalties, and their means over observations."""
+
+from thetahat.risk._losses import (
+    LOSSES as LOSSES,
+    Loss as Loss,
+    absolute as absolute,
+    cross_entropy as cross_entropy,
+    huber as huber,
+    logistic as logistic,
+    pinball as pinball,
+    resolve_loss as resolve_loss,
+    squared as squared,
+)
+from thetahat.risk._means import (
+    Ridge as Ridge,
+    lasso as lasso,
+    ridge as ridge,
+    weighted_mean as weighted_mean,
+)
+from thetahat.risk._residuals import (
+    inputs_and_target as inputs_and_target,
+    per_observation as per_observation,
+    residual_vector as residual_vector,
+)

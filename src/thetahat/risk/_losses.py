@@ -1,0 +1,174 @@
+"""Losses of a residual, and losses of a prediction.
+
+    risk(h) = sum_n w_n loss(r_n) / sum_n w_n,     r_n = h(x_n) - y_n
+
+The squared loss is ``r**2``, without a half: the training risk is the mean squared error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from thetahat.core.errors import ConfigError, ShapeError, did_you_mean
+
+RESIDUAL, PREDICTION = "residual", "prediction"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss: what it is called, how it is computed, and what it is a function of."""
+
+    name: str
+    function: Callable[..., Any]
+    of: str
+    """"residual": ``function(r)``. "prediction": ``function(score, target)``."""
+
+    def __call__(self, *args: Any) -> Any:
+        """The loss itself."""
+        return self.function(*args)
+
+
+def squared(r: Any) -> jax.Array:
+    """Squared loss ``r**2``, minimised in expectation by the mean.
+
+    >>> float(squared(jnp.array(-3.0)))
+    9.0
+    """
+    return jnp.square(r)
+
+
+def absolute(r: Any) -> jax.Array:
+    """Absolute loss ``|r|``, minimised in expectation by the median.
+
+    >>> float(absolute(jnp.array(-3.0)))
+    3.0
+    """
+    return jnp.abs(r)
+
+
+def huber(delta: Any = 1.0) -> Loss:
+    """Huber loss: squared near zero, linear beyond ``delta``.
+
+        loss(r) = r**2 / 2                    where |r| <= delta
+                = delta * (|r| - delta / 2)   elsewhere
+
+    Args:    delta: above 0, in units of y; float or traced.
+    Returns: a Loss; of shape () for r of shape ().
+    Raises:  ConfigError: delta is not positive.
+    Source:  Huber (1964).
+    >>> float(huber(1.0)(jnp.array(-3.0)))
+    2.5
+    """
+    if not _traced(delta) and not float(delta) > 0:
+        raise ConfigError(f"huber(delta={delta!r}); give a delta above 0, such as delta=1.0")
+
+    def loss(r: Any) -> jax.Array:
+        inside = jnp.clip(r, -delta, delta)
+        return inside * (r - inside / 2)
+
+    return Loss("huber", loss, RESIDUAL)
+
+
+def pinball(tau: Any = 0.5) -> Loss:
+    """Pinball loss, minimised in expectation by the tau-quantile of y.
+
+        loss(r) = max((1 - tau) * r, -tau * r)
+
+    Args:    tau: in (0, 1); float or traced.
+    Returns: a Loss of a residual h(x) - y; in units of y, at least 0.
+    Raises:  ConfigError: tau outside (0, 1).
+    Source:  Koenker & Bassett (1978).
+    >>> float(pinball(tau=0.25)(jnp.array(-2.0)))
+    0.5
+    """
+    if not _traced(tau) and not 0 < float(tau) < 1:
+        raise ConfigError(f"pinball(tau={tau!r}); give a tau between 0 and 1, such as tau=0.5")
+    return Loss("pinball", lambda r: jnp.maximum((1 - tau) * r, -tau * r), RESIDUAL)
+
+
+def logistic(score: Any, y: Any) -> jax.Array:
+    """Negative log-likelihood of a label y in {0, 1} under P(y = 1) = sigmoid(score).
+
+        loss(s, y) = log(1 + exp(s)) - y * s
+
+    Args:    score: h(x), shape (), any real.   y: shape (), 0 or 1.
+    Returns: shape (), in nats, at least 0.
+    >>> round(float(logistic(jnp.array(0.0), jnp.array(1))), 6)
+    0.693147
+    """
+    return jax.nn.softplus(score) - y * score
+
+
+def cross_entropy(logits: Any, label: Any) -> jax.Array:
+    """Negative log-likelihood of a class under softmax(logits).
+
+    Args:    logits: h(x), shape (k,), k at least 2.
+             label: an integer in 0 .. k-1, shape (), or probabilities (one-hot), shape (k,).
+    Returns: shape (), in nats, at least 0.
+    Raises:  ShapeError: any other shapes.
+    >>> round(float(cross_entropy(jnp.zeros(4), 2)), 6)
+    1.386294
+    """
+    logits, label = jnp.asarray(logits), jnp.asarray(label)
+    if logits.ndim != 1 or logits.shape[0] < 2:
+        raise ShapeError(
+            f"cross_entropy needs logits h(x) of shape (k,), one per class; got shape {logits.shape}."
+            ' Use MLP(..., out=k), or loss="logistic" for two classes.'
+        )
+    logs = jax.nn.log_softmax(logits)
+    if label.shape == logits.shape:
+        return -jnp.sum(label * logs)
+    if label.shape != () or jnp.issubdtype(label.dtype, jnp.inexact):
+        raise ShapeError(
+            f"cross_entropy needs y to be an integer class of shape () or one-hot of shape"
+            f" {logits.shape}; got {label.dtype} of shape {label.shape}"
+        )
+    return -jnp.take(logs, label, mode="clip")
+
+
+_NAMED: dict[str, Callable[[], Loss]] = {
+    "squared": lambda: Loss("squared", squared, RESIDUAL),
+    "absolute": lambda: Loss("absolute", absolute, RESIDUAL),
+    "huber": huber,
+    "pinball": pinball,
+    "logistic": lambda: Loss("logistic", logistic, PREDICTION),
+    "cross_entropy": lambda: Loss("cross_entropy", cross_entropy, PREDICTION),
+}
+LOSSES = tuple(_NAMED)
+
+
+def resolve_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
+    """A loss by name ("huber" has delta 1, "pinball" tau .5), as given, or a function of a residual.
+
+    Raises:  ConfigError: an unknown name (the nearest is offered), or no function.
+    """
+    if isinstance(loss, Loss):
+        return loss
+    if isinstance(loss, str):
+        if loss not in _NAMED:
+            raise ConfigError(f"loss={loss!r} is none of ours{did_you_mean(loss, LOSSES)}")
+        return _NAMED[loss]()
+    if not callable(loss):
+        raise ConfigError(
+            f"loss={loss!r} is no loss; give a function of a residual, or one of {', '.join(LOSSES)}"
+        )
+    of = {
+        squared: "squared",
+        absolute: "absolute",
+        logistic: "logistic",
+        cross_entropy: "cross_entropy",
+    }
+    if loss in of:
+        return _NAMED[of[loss]]()
+    if loss in (huber, pinball):
+        return loss()
+    return Loss(getattr(loss, "__name__", "loss"), loss, RESIDUAL)
+
+
+def _traced(value: Any) -> bool:
+    return isinstance(value, jax.core.Tracer)

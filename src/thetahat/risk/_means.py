@@ -1,0 +1,87 @@
+"""Means over observations, and penalties of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from thetahat.core.errors import ConfigError
+
+
+def weighted_mean(values: Any, weights: Any | None = None) -> jax.Array:
+    """``sum_n w_n v_n / sum_n w_n``; an observation of weight zero counts for nothing, even a NaN.
+
+    Args:    values, weights: shape (N,). No weights: all equal.
+    >>> float(weighted_mean(jnp.array([1.0, jnp.nan]), jnp.array([2.0, 0.0])))
+    1.0
+    """
+    if weights is None:
+        return jnp.mean(values)
+    counted = jnp.where(weights == 0, 0.0, values)
+    return jnp.sum(weights * counted) / jnp.sum(weights)
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """``(alpha / 2) ||params||^2``; made by ``ridge``."""
+
+    alpha: Any
+    skip: tuple[str, ...] = ()
+
+    def __call__(self, params: Any) -> jax.Array:
+        """The penalty, shape ()."""
+        return self.alpha / 2 * sum(jnp.sum(jnp.square(leaf)) for leaf in self._taken(params))
+
+    def residuals(self, params: Any) -> jax.Array:
+        """A vector whose squared norm is the penalty, for Gauss-Newton, shape (p,)."""
+        flat = jnp.concatenate([jnp.ravel(leaf) for leaf in self._taken(params)])
+        return jnp.sqrt(self.alpha / 2) * flat
+
+    def _taken(self, params: Any) -> list[Any]:
+        found, _ = jax.tree_util.tree_flatten_with_path(params)
+        return [leaf for path, leaf in found if _last(path) not in self.skip]
+
+
+def ridge(alpha: Any, skip: str | Sequence[str] = ()) -> Ridge:
+    """Ridge penalty ``(alpha / 2) ||theta||^2``, where theta is every trained parameter.
+
+    Gradient descent on risk + penalty is weight decay: theta -= lr * (grad risk + alpha * theta),
+    which is also ``optax.chain(optax.add_decayed_weights(alpha), optax.sgd(lr))``. With the squared
+    loss and a linear h the minimiser of risk + penalty solves
+
+        (2/N X'X + alpha I) theta = 2/N X'y        (weights: X'WX / sum(w) for X'X / N)
+
+    so it equals scikit-learn's ``Ridge(alpha * N / 2)``.
+
+    Args:    alpha: at least 0; float or traced.
+             skip: last names of parameters that are not penalised, such as "bias".
+    Raises:  ConfigError: alpha is negative or not a number.
+    >>> float(ridge(0.5)({"kernel": jnp.array([3.0, 4.0])}))
+    6.25
+    """
+    if not isinstance(alpha, jax.core.Tracer) and not float(alpha) >= 0:
+        raise ConfigError(
+            f"ridge(alpha={alpha!r}); give an alpha of at least 0, such as alpha=1e-3"
+        )
+    return Ridge(alpha, (skip,) if isinstance(skip, str) else tuple(skip))
+
+
+def lasso(alpha: Any, skip: str | Sequence[str] = ()) -> Callable[[Any], jax.Array]:
+    """Lasso penalty ``alpha * sum |theta|``; with the squared loss scikit-learn's Lasso(alpha / 2).
+
+    Gradient descent comes near zero and does not reach it: no parameter is set to zero exactly.
+
+    >>> float(lasso(0.5)({"kernel": jnp.array([3.0, -4.0])}))
+    3.5
+    """
+    taken = ridge(alpha, skip)._taken
+    return lambda params: alpha * sum(jnp.sum(jnp.abs(leaf)) for leaf in taken(params))
+
+
+def _last(path: Sequence[Any]) -> str:
+    entry = path[-1] if path else ""
+    return str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", entry))))

@@ -1,0 +1,195 @@
+"""From a residual and a loss to one number per observation. No shape is ever broadcast."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from thetahat.core.errors import ConfigError, ShapeError
+from thetahat.risk._losses import PREDICTION, Loss
+
+Residual = Callable[[Any, Any], Any]
+
+
+def per_observation(residual: Residual | None, loss: Loss) -> Callable[[Any, Any], jax.Array]:
+    """The loss at one observation, ``f(h, z) -> shape ()``.
+
+    Args:    residual: ``residual(h, z)``, shape () or (k,); None is ``h(x) - y``. With a loss of a
+             prediction it must return the pair ``(score, target)``; None is ``(h(x), y)``.
+             loss: from ``resolve_loss``. Over k components it is averaged.
+    Raises:  ConfigError: a residual that cannot be called with two arguments.
+             ShapeError (when traced): shapes that do not fit; nothing is broadcast.
+    """
+    _check_arity(residual)
+    if loss.of == PREDICTION:
+        return _of_prediction(residual, loss)
+    signed = _signed(residual)
+
+    def f(h: Any, z: Any) -> jax.Array:
+        r = signed(h, z)
+        value = jnp.asarray(loss.function(r))
+        if value.shape == ():
+            return value
+        if value.shape != r.shape:
+            raise ShapeError(
+                f"the loss {loss.name} of a residual of shape {r.shape} has shape {value.shape};"
+                " return one number, or one per component"
+            )
+        return jnp.mean(value)
+
+    return f
+
+
+def residual_vector(residual: Residual | None) -> Callable[[Any, Any], jax.Array]:
+    """The residual at one observation as a vector, for Gauss-Newton: ``f(h, z) -> (k,)``.
+
+    It is divided by sqrt(k), so that its squared norm is the squared loss, which averages over
+    the k components.
+    """
+    _check_arity(residual)
+    signed = _signed(residual)
+
+    def f(h: Any, z: Any) -> jax.Array:
+        r = jnp.ravel(signed(h, z))
+        return r / jnp.sqrt(jnp.asarray(r.size, r.dtype))
+
+    return f
+
+
+def _signed(residual: Residual | None) -> Residual:
+    """The residual with its shape checked."""
+
+    def default(h: Any, z: Any) -> jax.Array:
+        x, y = inputs_and_target(z)
+        prediction, y = _aligned(h(x), y)
+        return prediction - y
+
+    def given(h: Any, z: Any) -> jax.Array:
+        assert residual is not None
+        r = _number("residual", residual(h, z))
+        if r.ndim == 0 or (r.ndim == 1 and r.shape[0] > 1):
+            return r
+        if r.shape == (1,):
+            raise ShapeError(
+                f"residual must return a scalar per observation; got shape {r.shape}."
+                ' Use h(x)[0], or MLP(..., out="scalar").'
+            )
+        raise ShapeError(
+            f"residual must return a scalar or a vector (k,) per observation; got shape {r.shape}."
+            " Use jnp.ravel if all its entries are residuals, and look for a broadcast if not."
+        )
+
+    return default if residual is None else given
+
+
+def _of_prediction(residual: Residual | None, loss: Loss) -> Residual:
+    def f(h: Any, z: Any) -> jax.Array:
+        if residual is None:
+            x, target = inputs_and_target(z)
+            score = h(x)
+        else:
+            pair = residual(h, z)
+            if not isinstance(pair, tuple) or len(pair) != 2:
+                raise ShapeError(
+                    f"with loss={loss.name!r} residual must return the pair (score, target);"
+                    f" got {_describe(pair)}"
+                )
+            score, target = pair
+        if loss.name == "logistic":
+            score, target = _aligned(score, target)
+        else:
+            score, target = _number("h(x)", score), jnp.asarray(target)
+        value = jnp.asarray(loss.function(score, target))
+        if value.ndim > 1:
+            raise ShapeError(f"the loss {loss.name} has shape {value.shape}; return one number")
+        return jnp.mean(value)
+
+    return f
+
+
+def inputs_and_target(z: Any) -> tuple[Any, Any]:
+    """``x`` and ``y`` of an observation: attributes, keys, or a pair. Weights are the engine's.
+
+    Raises:  ConfigError: an observation without them.
+    """
+    if isinstance(z, Mapping):
+        if "x" in z and "y" in z:
+            return z["x"], z["y"]
+        came = f"a dict with keys {', '.join(map(repr, z))}"
+    elif hasattr(z, "x") and hasattr(z, "y"):
+        return z.x, z.y
+    elif isinstance(z, (tuple, list)) and len(z) == 2:
+        return z[0], z[1]
+    else:
+        came = f"a {type(z).__name__}" + (f" of {len(z)}" if isinstance(z, (tuple, list)) else "")
+    raise ConfigError(
+        f"an observation is {came}; the default residual h(x) - y needs x and y:"
+        " give residual=lambda h, z: ..., or data with x and y"
+    )
+
+
+def _aligned(prediction: Any, y: Any) -> tuple[jax.Array, jax.Array]:
+    h, target = _number("h(x)", prediction), jnp.asarray(y)
+    if h.shape == target.shape:
+        return h, target
+    if h.shape == (*target.shape, 1):
+        return h[..., 0], target
+    if h.shape == () and target.shape == (1,):
+        mend = "Give y as (N,), not (N, 1)."
+    elif target.shape == () and h.ndim == 1:
+        mend = f'Use MLP(..., out="scalar"), or a residual that uses all {h.shape[0]} outputs.'
+    elif target.ndim == 1:
+        mend = f"Use a model with out={target.shape[0]}, or give a residual."
+    else:
+        mend = "Give a residual that says how they are compared."
+    raise ShapeError(
+        f"h(x) has shape {h.shape} and y has shape {target.shape}; they must be equal,"
+        f" nothing is broadcast. {mend}"
+    )
+
+
+def _number(what: str, value: Any) -> jax.Array:
+    if isinstance(value, (tuple, list, dict)) or value is None or isinstance(value, str):
+        raise ShapeError(
+            f"{what} must be one array per observation; got {_describe(value)}."
+            + ("" if value is None else " Use jnp.stack or jnp.concatenate to make it one vector.")
+            + (" Does the function return?" if value is None else "")
+        )
+    array = jnp.asarray(value)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise ShapeError(
+            f"{what} must be real numbers; got {array.dtype} of shape {array.shape}."
+            " Use .astype(float), or look for a comparison."
+        )
+    return array
+
+
+def _describe(value: Any) -> str:
+    if value is None:
+        return "None"
+    if isinstance(value, (tuple, list, dict)):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"shape {jnp.shape(value)}" if hasattr(value, "shape") else f"a {type(value).__name__}"
+
+
+def _check_arity(residual: Residual | None) -> None:
+    if residual is None:
+        return
+    if not callable(residual):
+        raise ConfigError(f"residual={residual!r} is no function; give residual(h, z)")
+    try:
+        signature = inspect.signature(residual)
+    except ValueError:  # a built-in without a signature
+        return
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        name = getattr(residual, "__name__", type(residual).__name__)
+        raise ConfigError(
+            f"the residual {name}{signature} cannot be called as residual(h, z); give it exactly a"
+            " hypothesis h and one observation z"
+        ) from None
