@@ -1,5 +1,6 @@
 """Models: hypothesis classes of our own, and those of others taken as they are."""
 
+from thetahat.models._activations import ACTIVATIONS as ACTIVATIONS
 from thetahat.models._adapt import (
     Adapted as Adapted,
     Hypothesis as Hypothesis,
@@ -8,3 +9,8 @@ from thetahat.models._adapt import (
     n_params as n_params,
     trainable as trainable,
 )
+from thetahat.models._linear import (
+    Linear as Linear,
+    Polynomial as Polynomial,
+)
+from thetahat.models._mlp import MLP as MLP

@@ -106,6 +106,7 @@ def trainable(model: Any, where: Where) -> Selected:
              way to an array with slashes, ``layers/0/kernel``; a pattern may use ``*``, and one
              that names a node takes all below it, so ``layers/0`` is the whole layer.
     Raises:  ConfigError (when the fit starts): nothing matches; the paths are listed.
+    >>> from thetahat.models import MLP
     >>> n_params(trainable(MLP(2, width=4, depth=1), "layers/1"))
     5
     """
@@ -120,6 +121,7 @@ def freeze(model: Any, where: Where) -> Selected:
 def n_params(model: Any) -> int:
     """Number of trained parameters; nothing is allocated.
 
+    >>> from thetahat.models import MLP
     >>> n_params(MLP(2, width=64, depth=2))
     4417
     """
@@ -130,9 +132,9 @@ def n_params(model: Any) -> int:
 def _pair(model: Any, origins: set[str]) -> tuple[Callable[..., Any], Callable[..., Any]]:
     if "torch" in origins:
         raise ConfigError(
-            f"the model is a PyTorch module ({type(model).__name__}); the PyTorch backend comes with"
-            " the extra 'torch' and is not part of this version yet: give a Flax NNX or Equinox"
-            " module, or an (init, apply) pair"
+            f"the model is a PyTorch module ({type(model).__name__}); the PyTorch backend comes"
+            " with the extra 'torch' and is not part of this version yet: give a Flax NNX or"
+            " Equinox module, or an (init, apply) pair"
         )
     sampled = any(o in ("flax", "haiku") for o in origins)
     if not isinstance(model, type) and sampled:
@@ -149,14 +151,14 @@ def _pair(model: Any, origins: set[str]) -> tuple[Callable[..., Any], Callable[.
     if init is None or not callable(apply):
         what = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
         raise ConfigError(
-            f"the model is {_article(what)}; give a Flax NNX or Equinox module, an (init, apply) pair"
-            " with init(key) -> params and apply(params, x), or one of th.models"
+            f"the model is {_article(what)}; give a Flax NNX or Equinox module, an (init, apply)"
+            " pair with init(key) -> params and apply(params, x), or one of th.models"
         )
     needed = [p for p in _parameters(init) if p.default is p.empty and p.kind in _POSITIONAL]
     if len(needed) > 1:
         raise ConfigError(
-            f"init needs {', '.join(p.name for p in needed)}; it is given a key alone: close over the"
-            " others, as in (lambda key: init(key, x0), apply)"
+            f"init needs {', '.join(p.name for p in needed)}; it is given a key alone: close over"
+            " the others, as in (lambda key: init(key, x0), apply)"
         )
     return init, apply
 

@@ -83,6 +83,7 @@ def _refuse_batch_statistics(module: Any) -> None:
     for path, node in nnx.iter_modules(module):
         if isinstance(node, nnx.BatchNorm) and not node.use_running_average:
             raise ConfigError(
-                f"the model has a BatchNorm ({name(path)}), whose statistics need a whole batch, while a"
-                " residual sees one observation; use nnx.LayerNorm, or use_running_average=True"
+                f"the model has a BatchNorm ({name(path)}), whose statistics need a whole batch,"
+                " while a residual sees one observation; use nnx.LayerNorm, or"
+                " use_running_average=True"
             )

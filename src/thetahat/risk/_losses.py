@@ -117,8 +117,8 @@ def cross_entropy(logits: Any, label: Any) -> jax.Array:
     logits, label = jnp.asarray(logits), jnp.asarray(label)
     if logits.ndim != 1 or logits.shape[0] < 2:
         raise ShapeError(
-            f"cross_entropy needs logits h(x) of shape (k,), one per class; got shape {logits.shape}."
-            ' Use MLP(..., out=k), or loss="logistic" for two classes.'
+            f"cross_entropy needs logits h(x) of shape (k,), one per class; got shape"
+            f' {logits.shape}. Use MLP(..., out=k), or loss="logistic" for two classes.'
         )
     logs = jax.nn.log_softmax(logits)
     if label.shape == logits.shape:
@@ -143,7 +143,7 @@ LOSSES = tuple(_NAMED)
 
 
 def resolve_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
-    """A loss by name ("huber" has delta 1, "pinball" tau .5), as given, or a function of a residual.
+    """A loss by name ("huber": delta 1, "pinball": tau .5), a Loss, or a function of a residual.
 
     Raises:  ConfigError: an unknown name (the nearest is offered), or no function.
     """
@@ -155,7 +155,8 @@ def resolve_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
         return _NAMED[loss]()
     if not callable(loss):
         raise ConfigError(
-            f"loss={loss!r} is no loss; give a function of a residual, or one of {', '.join(LOSSES)}"
+            f"loss={loss!r} is no loss; give a function of a residual, or one of"
+            f" {', '.join(LOSSES)}"
         )
     of = {
         squared: "squared",

@@ -1,0 +1,93 @@
+"""The multilayer perceptron."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from thetahat.models._activations import activation
+from thetahat.models._checks import at_least, lecun_normal, one_observation, outputs
+
+Params = dict[str, list[dict[str, jax.Array]]]
+
+
+@dataclass(frozen=True)
+class MLP:
+    """Multilayer perceptron ``d - width - ... - width - out``.
+
+        a_0 = x,   a_l = activation(a_{l-1} . kernel_l + bias_l),   h(x) = out_activation(a_L)
+
+    where the last layer, L, has no activation but ``out_activation``.
+
+    Args:    d: inputs.
+             width, depth: units of each hidden layer, and the number of hidden layers (0: linear).
+             widths: units layer by layer, such as (64, 32), in place of width and depth.
+             activation: "relu", "tanh", "sigmoid", "softplus", "gelu", "silu", "elu", "leaky_relu",
+             "identity", or any function of an array.
+             out: "scalar" for an output of shape (), or k for shape (k,).
+             out_activation: of the last layer; None is the identity.
+             bias: whether layers have one.
+             seed: initialises the kernels (LeCun normal; biases are zero). None: the Task's seed.
+    Raises:  ConfigError: a field that no model can have, or an unknown activation.
+    >>> MLP(2, width=128, depth=2).n_params
+    17025
+    """
+
+    d: int
+    width: int = 128
+    depth: int = 2
+    widths: Sequence[int] | None = None
+    activation: str | Callable[..., Any] = "relu"
+    out: str | int = "scalar"
+    out_activation: str | Callable[..., Any] | None = None
+    bias: bool = True
+    seed: Any = None
+
+    def __post_init__(self) -> None:
+        at_least("MLP", "d", self.d, 1)
+        at_least("MLP", "width", self.width, 1)
+        at_least("MLP", "depth", self.depth, 0)
+        for width in self.widths or ():
+            at_least("MLP", "widths", width, 1)
+        outputs("MLP", self.out)
+        activation(self.activation)
+        activation(self.out_activation)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Units of every layer, from the inputs to the outputs."""
+        hidden = (self.width,) * self.depth if self.widths is None else tuple(self.widths)
+        return (self.d, *hidden, outputs("MLP", self.out) or 1)
+
+    @property
+    def n_params(self) -> int:
+        """Number of parameters."""
+        pairs = zip(self.sizes[:-1], self.sizes[1:], strict=True)
+        return sum((into + bool(self.bias)) * units for into, units in pairs)
+
+    def init(self, key: jax.Array) -> Params:
+        """Parameters ``{"layers": [{"kernel": (in, units), "bias": (units,)}, ...]}``."""
+        layers = []
+        for n, (into, units) in enumerate(zip(self.sizes[:-1], self.sizes[1:], strict=True)):
+            # A key per position: the first layers do not change when the depth does.
+            layer = {"kernel": lecun_normal(jax.random.fold_in(key, n), (into, units))}
+            if self.bias:
+                layer["bias"] = jnp.zeros((units,))
+            layers.append(layer)
+        return {"layers": layers}
+
+    def apply(self, params: Params, x: Any) -> jax.Array:
+        """The prediction at one ``x`` of shape (d,): shape (), or (k,)."""
+        layers = params["layers"]
+        between, last = activation(self.activation), activation(self.out_activation)
+        a = one_observation("MLP", self.d, x, layers[0]["kernel"])
+        for n, layer in enumerate(layers):
+            a = a @ layer["kernel"]
+            if self.bias:
+                a = a + layer["bias"]
+            a = between(a) if n < len(layers) - 1 else last(a)
+        return a[0] if outputs("MLP", self.out) is None else a
