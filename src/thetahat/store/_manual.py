@@ -1,0 +1,264 @@
+"""``th.start``: track a program that is no experiment, number by number."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from thetahat.core.errors import ConfigError, StoreError
+from thetahat.core.run import Status
+from thetahat.store._provenance import command_line, provenance, short_path
+from thetahat.store._records import Block, pack
+from thetahat.store._rows import NewRun
+from thetahat.store._store import Store, open_store
+
+FLUSH_S = 0.5
+BEAT_S = 15.0
+MANY_ROWS = 4096
+"""Rows that are written at once, without waiting for the half second to pass."""
+
+_Rows = dict[int, dict[str, float]]
+
+
+def start(
+    config: Mapping[str, Any] | None = None,
+    *,
+    name: str | None = None,
+    project: str | None = None,
+    store: Store | str | os.PathLike[str] | None = None,
+) -> ManualRun:
+    """Begin a tracked run of any program; log numbers to it, then finish it.
+
+    Args:
+        config: what the run depends on; shown in tables, open to filters.
+        name: a name of your own; by default a memorable one.
+        project: a word to group runs by.
+        store: a store, or where it lies; else THETAHAT_STORE, else ``.thetahat/`` here.
+    Returns: the run, also a context manager: an exception inside makes it ``failed``.
+    Raises:  StoreError: the store cannot be opened or written.
+
+    >>> with start({"lr": 0.1}, store=folder) as run:
+    ...     for step in range(3):
+    ...         run.log({"loss": 1.0 / (1 + step)})
+    """
+    opened = store if isinstance(store, Store) else open_store(store)
+    script = Path(sys.argv[0]) if sys.argv and sys.argv[0] not in ("", "-c", "-m") else None
+    source = script if script is not None and script.is_file() else None
+    new = NewRun(
+        config=config or {},
+        name=name,
+        project=project,
+        experiment=None if source is None else source.stem,
+        source=None if source is None else short_path(source),
+        command=command_line(),
+        provenance=provenance(source),
+    )
+    with opened.batch() as writer:
+        run_id, given = writer.create_run(new)
+    return ManualRun(opened, run_id, given, dict(config or {}))
+
+
+class ManualRun:
+    """A run that a program logs by hand; made by ``th.start``.
+
+    Rows are written at most half a second after they were logged, by a thread that also says the
+    program is alive. A program that dies leaves its run ``running``, with its last heartbeat.
+    """
+
+    def __init__(self, store: Store, run_id: str, name: str, config: dict[str, Any]) -> None:
+        self.store = store
+        self.id = run_id
+        self.name = name
+        self.config = config
+        self._began = time.monotonic()
+        self._over = False
+        self._owner = os.getpid()
+        self._next_step = 0
+        self._fresh()
+        atexit.register(self._at_exit)
+
+    def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Log one row of numbers; ``step`` counts up from 0 unless given.
+
+        Rows of the same step are one row: what is logged later wins.
+
+        Raises:  ConfigError: a value that is no number. StoreError: the store cannot be written.
+        """
+        if step is None:
+            step = metrics.get("step")
+        row = {key: _number(key, value) for key, value in metrics.items() if key != "step"}
+        if os.getpid() != self._pid:
+            self._fresh()
+        with self._lock:
+            self._check()
+            at = self._next_step if step is None else _whole(step)
+            self._next_step = at + 1
+            self._rows.setdefault(at, {}).update(row)
+            many = len(self._rows) >= MANY_ROWS
+        if many:
+            self._flush()
+        self._wake()
+
+    def finish(self, status: Status | str = Status.FINISHED, reason: str = "") -> None:
+        """Write what waits and end the run. Its metrics are the last value of each column.
+
+        Raises:  ConfigError: no status that a run can end with. StoreError: as for ``log``.
+        """
+        status = _ending(status)
+        with self._lock:
+            if self._over:
+                return
+            self._check()
+            self._over = True
+        try:
+            self._flush()
+            self.store.finish_run(
+                self.id,
+                status=status,
+                reason=reason,
+                metrics=self.store.run(self.id).metrics,
+                seconds={"run": round(time.monotonic() - self._began, 6)},
+            )
+        except StoreError:
+            self._over = False
+            raise
+        self._stop.set()
+        atexit.unregister(self._at_exit)
+
+    def __enter__(self) -> ManualRun:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.finish(*_verdict(error))
+
+    def __repr__(self) -> str:
+        return f"ManualRun({self.name!r}, id={self.id!r})"
+
+    def _fresh(self) -> None:
+        """Empty buffers, a new lock and a thread yet to start: also in a forked child."""
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        """Guards the buffer, briefly."""
+        self._one_writer = threading.Lock()
+        self._stop = threading.Event()
+        self._rows: _Rows = {}
+        self._broken: StoreError | None = None
+        self._thread: threading.Thread | None = None
+
+    def _check(self) -> None:
+        if self._over:
+            raise ConfigError(f"the run {self.name!r} has ended; th.start(...) begins another")
+        if self._broken is not None:
+            broken, self._broken = self._broken, None
+            raise broken
+
+    def _flush(self) -> None:
+        with self._one_writer:
+            with self._lock:
+                rows, self._rows = self._rows, {}
+            if not rows:
+                return
+            try:
+                with self.store.batch() as writer:
+                    writer.log_blocks((self.id, block) for block in _blocks(rows))
+            except StoreError:
+                with self._lock:
+                    self._rows = {**rows, **self._rows}
+                raise
+
+    def _wake(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._keep, name=f"run-{self.name}", daemon=True)
+            self._thread.start()
+
+    def _keep(self) -> None:
+        beat, pause_s = time.monotonic(), FLUSH_S
+        while not self._stop.wait(pause_s) and not self._over:
+            pause_s = FLUSH_S
+            try:
+                if self._rows:
+                    self._flush()
+                    beat = time.monotonic()
+                elif time.monotonic() - beat > BEAT_S:
+                    with self.store.batch() as writer:
+                        writer.beat([self.id])
+                    beat = time.monotonic()
+            except StoreError as error:
+                # Raised where the program can see it: at its next log() or finish().
+                self._broken, pause_s = error, BEAT_S
+
+    def _at_exit(self) -> None:
+        if os.getpid() != self._owner or self._over:
+            return
+        # The interpreter keeps the exception that ended the program, if one did.
+        error = getattr(sys, "last_value", None)
+        status, reason = _verdict(error)
+        self.finish(status, reason or "the program ended without run.finish()")
+
+
+def _blocks(rows: _Rows) -> list[Block]:
+    """Rows by step as blocks, one per set of columns, the block that reaches furthest last."""
+    groups: dict[tuple[str, ...], list[tuple[float, ...]]] = {}
+    for step in sorted(rows):
+        row = rows[step]
+        groups.setdefault(tuple(row), []).append((step, *row.values()))
+    blocks = [
+        pack(dict(zip(("step", *names), zip(*group, strict=True), strict=True)), "step")
+        for names, group in groups.items()
+    ]
+    return sorted(blocks, key=lambda block: block.last)
+
+
+def _verdict(error: BaseException | None) -> tuple[Status, str]:
+    if error is None or (isinstance(error, SystemExit) and not error.code):
+        return Status.FINISHED, ""
+    if isinstance(error, KeyboardInterrupt):
+        return Status.INTERRUPTED, "Ctrl-C"
+    return Status.FAILED, f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def _ending(status: Status | str) -> Status:
+    endings = [s.value for s in Status if s.over]
+    if status not in endings:
+        raise ConfigError(f"no run ends {str(status)!r}; give one of {', '.join(endings)}")
+    return Status(status)
+
+
+def _number(key: str, value: Any) -> float:
+    if isinstance(value, (float, int)):
+        return float(value)
+    if getattr(value, "shape", None) is not None and getattr(value, "size", 1) != 1:
+        raise ConfigError(
+            f"run.log: {key!r} has the shape {tuple(value.shape)}; log one number, such as its mean"
+        )
+    if not isinstance(value, (str, bytes)) and hasattr(value, "__float__"):
+        try:
+            return float(value)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(_no_number(key, value)) from error
+    raise ConfigError(_no_number(key, value))
+
+
+def _no_number(key: str, value: Any) -> str:
+    return (
+        f"run.log: {key}={value!r} is no number ({type(value).__name__}); log numbers only, and put"
+        " words into the config"
+    )
+
+
+def _whole(step: Any) -> int:
+    if hasattr(step, "__index__") and not isinstance(step, bool):
+        return int(step)
+    raise ConfigError(f"run.log: step={step!r} is no whole number; leave it out to count up from 0")

@@ -1,0 +1,154 @@
+"""Which runs, and in which order: conditions such as ``val_risk<0.1`` or ``config.lr>=0.01``."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.store._rows import LISTED, RunRow
+
+_CONDITION = re.compile(r"\s*([^\s<>=!~]+)\s*(<=|>=|!=|==|=|<|>|~)\s*(.*?)\s*", re.DOTALL)
+_SECTIONS = ("metrics", "config")
+_OWN = tuple(name for name in LISTED if name not in (*_SECTIONS, "seconds"))
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One test of a run: a column, a comparison, a value."""
+
+    column: str
+    operator: str
+    value: Any
+
+    def holds(self, run: RunRow) -> bool:
+        """Whether a run passes. A run that lacks the column passes only ``!=``."""
+        found = value_of(run, self.column)
+        if self.operator in ("=", "!="):
+            return _equal(found, self.value) == (self.operator == "=")
+        if found is None:
+            return False
+        if self.operator == "~":
+            return str(self.value).lower() in str(found).lower()
+        return _ordered(found, self.operator, self.value)
+
+
+def read_condition(text: str) -> Condition:
+    """A condition as it is written on the command line.
+
+    >>> read_condition("config.lr>=0.01")
+    Condition(column='config.lr', operator='>=', value=0.01)
+
+    Raises:  ConfigError: no comparison in it.
+    """
+    match = _CONDITION.fullmatch(text)
+    if match is None:
+        raise ConfigError(
+            f"{text!r} is no condition; write a column, one of = != < <= > >= ~ and a value,"
+            " such as 'status=finished' or 'config.lr>=0.01'"
+        )
+    column, operator, value = match.groups()
+    return Condition(column, "=" if operator == "==" else operator, _read_value(value))
+
+
+def value_of(run: RunRow, column: str) -> Any:
+    """A run's value in a column: its own, a metric or a config value; None where it has none."""
+    if column == "seconds":
+        return run.total_seconds
+    if column in _OWN:
+        return getattr(run, column)
+    section, dot, name = column.partition(".")
+    if dot and section in (*_SECTIONS, "seconds"):
+        return _inside(getattr(run, section), name)
+    for section in _SECTIONS:
+        found = _inside(getattr(run, section), column)
+        if found is not None:
+            return found
+    return None
+
+
+def known_columns(listed: Iterable[RunRow]) -> list[str]:
+    """Every column that some run has, own columns first."""
+    names: dict[str, None] = dict.fromkeys((*_OWN, "seconds"))
+    for run in listed:
+        for section in _SECTIONS:
+            keys = getattr(run, section)
+            names.update(dict.fromkeys(keys))
+            names.update(dict.fromkeys(f"{section}.{key}" for key in keys))
+        names.update(dict.fromkeys(f"seconds.{key}" for key in run.seconds))
+    return list(names)
+
+
+def check_columns(asked: Iterable[str], listed: Sequence[RunRow]) -> None:
+    """Refuse a column that no run has.
+
+    Raises:  ConfigError: an unknown column; the nearest is offered.
+    """
+    asked = list(asked)
+    if not listed or all(column in _OWN for column in asked):
+        return
+    known = known_columns(listed)
+    for column in asked:
+        if column not in known and all(value_of(run, column) is None for run in listed):
+            short = [name for name in known if "." not in name]
+            raise ConfigError(f"no run has a column {column!r}{did_you_mean(column, short)}")
+
+
+def sort_key(column: str) -> Callable[[RunRow], tuple[int, Any]]:
+    """A key that orders numbers by size before words by letter."""
+
+    def key(run: RunRow) -> tuple[int, Any]:
+        found = value_of(run, column)
+        if isinstance(found, (int, float)) and not isinstance(found, str):
+            return (0, found)
+        return (1, str(found))
+
+    return key
+
+
+def ordered(listed: Sequence[RunRow], sort: str) -> list[RunRow]:
+    """Runs by a column, ``-column`` from the highest; those without a value come last."""
+    column = sort.removeprefix("-")
+    have = [run for run in listed if _present(value_of(run, column))]
+    lack = [run for run in listed if not _present(value_of(run, column))]
+    return sorted(have, key=sort_key(column), reverse=sort.startswith("-")) + lack
+
+
+def _present(value: Any) -> bool:
+    return value is not None and not (isinstance(value, float) and math.isnan(value))
+
+
+def _inside(section: Mapping[str, Any], name: str) -> Any:
+    if name in section:
+        return section[name]
+    found: Any = section
+    for part in name.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            return None
+        found = found[part]
+    return found
+
+
+def _read_value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return {"True": True, "False": False, "None": None}.get(text, text)
+
+
+def _equal(found: Any, value: Any) -> bool:
+    if isinstance(found, bool) or isinstance(value, bool):
+        return found is value or str(found) == value
+    return found == value or (found is not None and str(found) == str(value))
+
+
+def _ordered(found: Any, operator: str, value: Any) -> bool:
+    number = (int, float)
+    if not (isinstance(found, number) and isinstance(value, number)):
+        found, value = str(found), str(value)
+    compare = {"<": found < value, "<=": found <= value, ">": found > value, ">=": found >= value}
+    return compare[operator]

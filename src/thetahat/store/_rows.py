@@ -1,0 +1,180 @@
+"""A run as a row: what is given when it begins, and what is read back."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from thetahat.core.run import Status
+from thetahat.store._json import from_json, to_json
+from thetahat.store._records import AXES
+
+_LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def new_id() -> str:
+    """A random id of eight base-36 characters, starting with a letter (never read as a number)."""
+    first = secrets.choice(_LETTERS[10:])
+    return first + "".join(secrets.choice(_LETTERS) for _ in range(7))
+
+
+def utc_now() -> str:
+    """The time as ISO 8601 in UTC, to the millisecond; sorts as text."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A run that begins. Only the config is needed; a taken name gets its number behind it."""
+
+    config: Mapping[str, Any] = field(default_factory=dict)
+    name: str | None = None
+    project: str | None = None
+    experiment: str | None = None
+    source: str | None = None
+    command: str | None = None
+    max_epochs: int | None = None
+    n_params: int | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: str | None = None
+    cohort: str | None = None
+    member: int | None = None
+    agent: str | None = None
+    attempt: int = 1
+    contaminated: bool = False
+    sweep_id: str | None = None
+    status: Status = Status.RUNNING
+
+    def values(self, folder: Path, now: str) -> dict[str, Any]:
+        """The row's columns, all but id, number and name."""
+        begun = now if self.status == Status.RUNNING else None
+        return {
+            "project": text(self.project),
+            "experiment": text(self.experiment),
+            "source": text(self.source),
+            "command": text(self.command),
+            "config": to_json(self.config),
+            "status": str(self.status),
+            "max_epochs": self.max_epochs,
+            "n_params": self.n_params,
+            "provenance": to_json(self.provenance),
+            "created": now,
+            "started": begun,
+            "heartbeat": begun,
+            "checkpoint": text(near(self.checkpoint, folder)),
+            "cohort": self.cohort,
+            "member": self.member,
+            "agent": text(self.agent),
+            "attempt": self.attempt,
+            "contaminated": self.contaminated,
+            "sweep_id": self.sweep_id,
+        }
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run as the store knows it.
+
+    ``metrics`` are the final numbers, or the last record while it runs; None stands where a number
+    was not finite. ``seconds``, ``detail`` and ``provenance`` are mappings; the latter two are
+    None in listings, which do not read them.
+    """
+
+    id: str
+    number: int
+    name: str
+    project: str | None
+    experiment: str | None
+    source: str | None
+    command: str | None
+    config: Mapping[str, Any]
+    status: Status
+    reason: str
+    epochs: int
+    max_epochs: int | None
+    n_params: int | None
+    metrics: Mapping[str, float | None]
+    best_val_risk: float | None
+    best_epoch: int | None
+    seconds: Mapping[str, float | None]
+    created: str
+    started: str | None
+    finished: str | None
+    heartbeat: str | None
+    checkpoint: str | None
+    cohort: str | None
+    member: int | None
+    agent: str | None
+    attempt: int
+    contaminated: bool
+    sweep_id: str | None
+    detail: Mapping[str, Any] | None = None
+    provenance: Mapping[str, Any] | None = None
+
+    @property
+    def total_seconds(self) -> float | None:
+        """Seconds the run took: its own total, else the sum of its parts, else by the clock."""
+        if self.seconds.get("total") is not None:
+            return self.seconds["total"]
+        parts = [s for s in self.seconds.values() if s is not None]
+        if parts:
+            return sum(parts)
+        until = self.finished or self.heartbeat
+        return seconds_between(self.started, until) if self.started and until else None
+
+    def listing(self) -> dict[str, Any]:
+        """The run as ``thetahat runs --format json`` gives it."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "config": dict(self.config),
+            "metrics": dict(self.metrics),
+            "status": str(self.status),
+            "reason": self.reason,
+            "epochs": self.epochs,
+            "seconds": self.total_seconds,
+            "agent": self.agent,
+            "contaminated": self.contaminated,
+            "attempt": self.attempt,
+        }
+
+
+LISTED = tuple(f for f in RunRow.__dataclass_fields__ if f not in ("detail", "provenance"))
+
+
+def read_row(row: Mapping[str, Any], folder: Path) -> RunRow:
+    """A RunRow from the columns of the table."""
+    values = {name: row[name] for name in RunRow.__dataclass_fields__ if name in row}
+    for name in ("config", "metrics", "seconds", "detail", "provenance"):
+        if name in values:
+            values[name] = from_json(values[name])
+    if not values["metrics"]:
+        values["metrics"] = {k: v for k, v in from_json(row["last"]).items() if k not in AXES}
+    values["status"] = Status(values["status"])
+    values["contaminated"] = bool(values["contaminated"])
+    if values["checkpoint"] is not None:
+        values["checkpoint"] = str(folder / values["checkpoint"])
+    return RunRow(**values)
+
+
+def near(path: str | None, folder: Path) -> str | None:
+    """A path inside the store's folder as seen from there, so that the folder can be moved."""
+    if path is None:
+        return None
+    whole = Path(path).absolute()
+    return whole.relative_to(folder).as_posix() if whole.is_relative_to(folder) else str(whole)
+
+
+def text(value: str | None) -> str | None:
+    """Text that every database takes: a byte that is not UTF-8 is written as an escape."""
+    return None if value is None else value.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """Seconds from one timestamp to another, never below zero (clocks jump)."""
+    span = datetime.fromisoformat(later) - datetime.fromisoformat(earlier)
+    return max(0.0, span.total_seconds())

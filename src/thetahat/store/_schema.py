@@ -1,0 +1,160 @@
+"""The tables of a store, and what happens to a store of another version.
+
+Written in SQLAlchemy Core and in types that every database has, so that nothing here is SQLite's
+own. JSON is text, timestamps are ISO 8601 in UTC (they sort as text), and a block of records is
+bytes: columns of little-endian float64, one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    inspect,
+    select,
+    update,
+)
+
+from thetahat.core.errors import StoreError
+
+VERSION = 1
+"""The version of the tables below. Raise it with a step in ``MIGRATIONS``."""
+
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("number", Integer, nullable=False, unique=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("project", Text),
+    Column("experiment", Text),
+    Column("source", Text),
+    Column("command", Text),
+    Column("config", Text, nullable=False),
+    Column("status", String(16), nullable=False, index=True),
+    Column("reason", Text, nullable=False, default=""),
+    Column("epochs", Integer, nullable=False, default=0),
+    Column("max_epochs", Integer),
+    Column("n_params", Integer),
+    Column("metrics", Text, nullable=False, default="{}"),
+    Column("last", Text, nullable=False, default="{}"),
+    Column("best_val_risk", Float),
+    Column("best_epoch", Integer),
+    Column("seconds", Text, nullable=False, default="{}"),
+    Column("detail", Text, nullable=False, default="{}"),
+    Column("provenance", Text, nullable=False, default="{}"),
+    Column("created", String(32), nullable=False, index=True),
+    Column("started", String(32)),
+    Column("finished", String(32)),
+    Column("heartbeat", String(32)),
+    Column("checkpoint", Text),
+    Column("cohort", String(32), index=True),
+    Column("member", Integer),
+    Column("agent", Text),
+    Column("attempt", Integer, nullable=False, default=1),
+    Column("contaminated", Boolean, nullable=False, default=False),
+    Column("sweep_id", String(16), index=True),
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("run_id", String(16), ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("first", Integer, nullable=False),
+    Column("last", Integer, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("columns", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Index("records_of_run", "run_id", "first"),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("run_id", String(16), ForeignKey("runs.id", ondelete="CASCADE"), index=True),
+    Column("at", String(32), nullable=False),
+    Column("text", Text, nullable=False),
+)
+
+Migration = Callable[[Connection], None]
+MIGRATIONS: Mapping[int, Migration] = {}
+"""From a version to the step that makes the next one of it. Empty while only version 1 exists."""
+
+
+def prepare(
+    connection: Connection,
+    where: str,
+    *,
+    version: int = VERSION,
+    migrations: Mapping[int, Migration] = MIGRATIONS,
+) -> None:
+    """Make the tables in an empty database, or bring an older store up to ``version``.
+
+    Call it within one transaction that holds the write lock: two processes may open at once.
+
+    Raises:  StoreError: a store of a newer version, one too old, or another program's database.
+    """
+    found = read_version(connection, where)
+    if found is None:
+        metadata.create_all(connection)
+        connection.execute(meta.insert(), [{"key": "schema_version", "value": str(version)}])
+        return
+    check_version(found, where, version)
+    for step in range(found, version):
+        if step not in migrations:
+            raise StoreError(
+                f"the store {where} is of version {step}, too old to be read by this thetahat"
+                f" (version {version}); open it once with the release before"
+            )
+        migrations[step](connection)
+    if found < version:
+        new = {"value": str(version)}
+        connection.execute(update(meta).where(meta.c.key == "schema_version").values(new))
+
+
+def check_version(found: int, where: str, version: int = VERSION) -> None:
+    """Refuse a store of a newer version: writing to it could lose what this version cannot see."""
+    if found > version:
+        raise StoreError(
+            f"the store {where} was written by a newer thetahat (store version {found}; this one"
+            f" reads up to {version}); upgrade with: pip install --upgrade thetahat"
+        )
+
+
+def read_version(connection: Connection, where: str) -> int | None:
+    """The version a store says it is of; None for an empty database."""
+    tables = inspect(connection).get_table_names()
+    if not tables:
+        return None
+    if meta.name in tables:
+        query = select(meta.c.value).where(meta.c.key == "schema_version")
+        value = connection.execute(query).scalar_one_or_none()
+        if value is not None and value.isdecimal():
+            return int(value)
+    raise StoreError(
+        f"{where} is a database of another program; give another place with --store or"
+        " THETAHAT_STORE"
+    )

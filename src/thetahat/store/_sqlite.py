@@ -1,0 +1,170 @@
+"""SQLite underneath a store: where the file is, how it is opened, and what its errors mean."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from thetahat.core.errors import MissingExtra, StoreError
+
+FOLDER = ".thetahat"
+FILE = "store.db"
+ENVIRONMENT = "THETAHAT_STORE"
+_SUFFIXES = (".db", ".sqlite", ".sqlite3")
+_IGNORE = "# Runs and checkpoints of thetahat: data, not source.\n*\n"
+
+
+def locate(url: str | os.PathLike[str] | None = None) -> Path:
+    """The database file that ``url`` names: else THETAHAT_STORE, else ``.thetahat/`` here.
+
+    Raises:  MissingExtra, StoreError: a store of another kind than SQLite.
+    """
+    given = os.fspath(url) if url is not None else os.environ.get(ENVIRONMENT, "")
+    if not given:
+        return Path(FOLDER).absolute() / FILE
+    scheme, separator, rest = given.partition("://")
+    if separator:
+        if scheme.startswith("postgres"):
+            raise MissingExtra("a store on PostgreSQL (it comes with a later version)", "postgres")
+        if scheme != "sqlite" or not rest.startswith("/"):
+            raise StoreError(
+                f"{given!r} is no store; give a folder, a file such as runs.db, or sqlite:///runs.db"
+            )
+        given = rest[1:]
+    path = Path(given).expanduser().absolute()
+    return path if path.suffix in _SUFFIXES and not path.is_dir() else path / FILE
+
+
+def make_folder(path: Path) -> None:
+    """The folder of a store's file, with a note for git that it holds data."""
+    folder = path.parent
+    if folder.is_dir():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder.name == FOLDER:
+            (folder / ".gitignore").write_text(_IGNORE, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"no store can be made in {folder} ({error.strerror or error}); {_ELSEWHERE}"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How a file is opened: ``read_only`` also works in a folder that cannot be written."""
+
+    timeout_s: float = 30.0
+    read_only: bool = False
+
+
+def connect(path: Path, mode: Mode) -> Engine:
+    """An engine whose transactions are explicit: BEGIN IMMEDIATE to write, BEGIN to read."""
+
+    def opened() -> sqlite3.Connection:
+        uri = path.as_uri() + _how(path, mode)
+        raw = sqlite3.connect(
+            uri, uri=True, timeout=mode.timeout_s, isolation_level=None, check_same_thread=False
+        )
+        try:
+            raw.execute("PRAGMA foreign_keys=ON")
+            raw.execute("PRAGMA synchronous=NORMAL")
+        except sqlite3.Error:
+            raw.close()
+            raise
+        return raw
+
+    engine = create_engine("sqlite://", creator=opened, poolclass=QueuePool)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # Taking the write lock at once lets SQLite wait its turn; a read that turned into a write
+        # would fail at once when another process wrote in between.
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _how(path: Path, mode: Mode) -> str:
+    if not mode.read_only:
+        return ""
+    # Without a log beside it the file is whole, and SQLite need not write a lock to read it.
+    log = path.with_name(path.name + "-wal")
+    return "?mode=ro" if log.exists() and log.stat().st_size else "?mode=ro&immutable=1"
+
+
+def use_wal(engine: Engine, mode: Mode) -> None:
+    """Write-ahead logging, so that readers and one writer never wait for each other.
+
+    Where a file system has no shared memory (some network drives) SQLite stays with its journal.
+    """
+    give_up = time.monotonic() + mode.timeout_s
+    raw = engine.raw_connection()
+    try:
+        cursor = raw.cursor()
+        while cursor.execute("PRAGMA journal_mode").fetchone()[0] == "delete":
+            try:
+                cursor.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                # SQLite does not wait by itself for this lock.
+                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                    raise
+                time.sleep(0.01)
+    finally:
+        raw.close()
+
+
+@contextlib.contextmanager
+def explained(path: Path, mode: Mode) -> Iterator[None]:
+    """Turn the errors of SQLite into StoreErrors that say how to mend them."""
+    try:
+        yield
+    except DBAPIError as error:
+        origin = error.orig
+        if not isinstance(origin, sqlite3.Error):
+            raise
+        raise StoreError(explain(origin, path, mode)) from error
+    except sqlite3.Error as error:
+        raise StoreError(explain(error, path, mode)) from error
+
+
+_ELSEWHERE = "give another place with --store or THETAHAT_STORE"
+
+
+def explain(error: sqlite3.Error, path: Path, mode: Mode) -> str:
+    """What an error of SQLite means for a user, and what to do."""
+    code = _code(error)
+    if code == sqlite3.SQLITE_FULL:
+        return f"the disk is full: the store {path} cannot grow; free some space, or {_ELSEWHERE}"
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return (
+            f"the store {path} has been locked by another program for {mode.timeout_s:g} s;"
+            " close that program, or wait for it"
+        )
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return (
+            f"the store {path} is damaged, or no database at all ({error}); move it away and a new"
+            f' one is made, or save what can be read with: sqlite3 "{path}" .recover'
+        )
+    if code == sqlite3.SQLITE_READONLY:
+        return f"the store {path} cannot be written (read-only); {_ELSEWHERE}"
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR):
+        return f"the store {path} cannot be opened or written ({error}); {_ELSEWHERE}"
+    return f"the store {path} failed: {error}"
+
+
+def _code(error: Any) -> int:
+    # The low byte is the primary code; the rest tells variants of one cause apart.
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

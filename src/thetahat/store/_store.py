@@ -1,0 +1,256 @@
+"""A store: runs, their records and their provenance, in one SQLite file that needs no server."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, select
+
+from thetahat.core.errors import StoreError
+from thetahat.core.run import Status
+from thetahat.store import _sqlite as sqlite
+from thetahat.store._query import Condition, check_columns, ordered
+from thetahat.store._records import Block, join, pack, read_block
+from thetahat.store._rows import LISTED, NewRun, RunRow, read_row
+from thetahat.store._schema import check_version, notices, prepare, read_version, records, runs
+from thetahat.store._writer import Writer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_INHERITED: list[Engine] = []
+"""Engines of a parent process, kept so that a forked child never closes their connections."""
+
+
+def open_store(
+    url: str | os.PathLike[str] | None = None, *, create: bool = True, timeout_s: float = 30.0
+) -> Store:
+    """Open the store at ``url``, else at THETAHAT_STORE, else in ``.thetahat/`` here.
+
+    Args:
+        url: a folder, a file such as ``runs.db``, or ``sqlite:///runs.db``.
+        create: make the store where there is none; otherwise only look, which also works on a
+            store that cannot be written.
+        timeout_s: how long to wait for another process's write.
+    Raises:  StoreError: it cannot be opened, is damaged, or is of a newer version.
+    """
+    path = sqlite.locate(url)
+    exists = path.is_file()
+    if not create and not exists:
+        raise StoreError(f"there is no store at {path}; a run makes one, or give it with --store")
+    if create:
+        sqlite.make_folder(path)
+    frozen = not create and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+    mode = sqlite.Mode(timeout_s=timeout_s, read_only=frozen)
+    engine = sqlite.connect(path, mode)
+    try:
+        with sqlite.explained(path, mode):
+            _check(engine, path, mode)
+    except StoreError:
+        engine.dispose()
+        raise
+    return Store(engine, path, mode)
+
+
+def _check(engine: Engine, path: Path, mode: sqlite.Mode) -> None:
+    if mode.read_only:
+        with engine.begin() as connection:
+            check_version(read_version(connection, str(path)) or 0, str(path))
+        return
+    with engine.begin() as connection:
+        found = read_version(connection, str(path))
+    if found is not None:
+        check_version(found, str(path))
+    sqlite.use_wal(engine, mode)
+    with _writing(engine) as connection:
+        prepare(connection, str(path))
+
+
+@contextlib.contextmanager
+def _writing(engine: Engine) -> Iterator[Connection]:
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        yield connection
+
+
+class Store:
+    """An open store. Several processes and threads may write to one file at once.
+
+    Each call is one short transaction; ``batch()`` makes several writes one.
+    """
+
+    def __init__(self, engine: Engine, path: Path, mode: sqlite.Mode) -> None:
+        self._engine = engine
+        self._mode = mode
+        self._pid = os.getpid()
+        self.path = path
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the store's file; checkpoints lie in it."""
+        return self.path.parent
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[Writer]:
+        """Several writes in one transaction: all happen, or none.
+
+        Raises:  StoreError: disk full, locked, read-only, damaged.
+        """
+        with sqlite.explained(self.path, self._mode), _writing(self._live()) as connection:
+            yield Writer(connection, self.folder)
+
+    def create_run(self, config: Mapping[str, Any] | None = None, **fields: Any) -> RunRow:
+        """Begin a run (the fields are those of NewRun); its row, with id and name."""
+        with self.batch() as writer:
+            run_id, _ = writer.create_run(NewRun(config=config or {}, **fields))
+        return self.run(run_id)
+
+    def log_block(self, run_id: str, columns: Mapping[str, Sequence[float]]) -> None:
+        """Append records: columns of equal length, one of them ``epoch`` or ``step``."""
+        with self.batch() as writer:
+            writer.log_blocks([(run_id, pack(columns))])
+
+    def finish_run(self, run_id: str, *, status: Status | str, **ending: Any) -> None:
+        """Say how a run ended (see Writer.finish_run)."""
+        with self.batch() as writer:
+            writer.finish_run(run_id, status=Status(status), **ending)
+
+    def runs(
+        self,
+        *,
+        where: Sequence[Condition] = (),
+        status: str | None = None,
+        experiment: str | None = None,
+        project: str | None = None,
+        sweep_id: str | None = None,
+        cohort: str | None = None,
+        sort: str = "number",
+        limit: int | None = None,
+    ) -> list[RunRow]:
+        """Runs, filtered and ordered; ``sort="-val_risk"`` puts the highest first.
+
+        Raises:  ConfigError: a column that no run has; the nearest is offered.
+        """
+        equal = {
+            "status": status,
+            "experiment": experiment,
+            "project": project,
+            "sweep_id": sweep_id,
+            "cohort": cohort,
+        }
+        wanted = [runs.c[name] == value for name, value in equal.items() if value is not None]
+        query = select(*(runs.c[name] for name in (*LISTED, "last"))).where(*wanted)
+        column = sort.removeprefix("-")
+        simple = not where and column in ("number", "created", "name")
+        if simple:
+            by = runs.c[column]
+            query = query.order_by(by.desc() if sort.startswith("-") else by).limit(limit)
+        else:
+            query = query.order_by(runs.c.number)
+        found = [read_row(row, self.folder) for row in self._read(query)]
+        if simple:
+            return found
+        check_columns([column, *(condition.column for condition in where)], found)
+        found = [run for run in found if all(condition.holds(run) for condition in where)]
+        return ordered(found, sort)[:limit]
+
+    def run(self, name: str) -> RunRow:
+        """A run by its id, its name, the beginning of either, or ``last``, with all it holds.
+
+        Raises:  StoreError: no such run (the nearest is offered), or more than one.
+        """
+        for condition in (runs.c.id == name, runs.c.name == name):
+            row = next(iter(self._read(select(runs).where(condition))), None)
+            if row is not None:
+                return read_row(row, self.folder)
+        return self.run(self._resolve(name))
+
+    def blocks(self, run_id: str) -> list[Block]:
+        """A run's blocks of records, in the order they were logged."""
+        query = select(records).where(records.c.run_id == run_id).order_by(records.c.id)
+        return [
+            read_block(r["first"], r["last"], r["count"], r["columns"], r["data"])
+            for r in self._read(query)
+        ]
+
+    def history(self, run_id: str) -> dict[str, np.ndarray]:
+        """A run's records as columns of shape (rows,); NaN where nothing was logged."""
+        return join(self.blocks(run_id))
+
+    def notices(self, run_id: str) -> list[str]:
+        """The notices kept with a run."""
+        query = select(notices.c.text).where(notices.c.run_id == run_id).order_by(notices.c.id)
+        return [row["text"] for row in self._read(query)]
+
+    def health(self) -> dict[str, Any]:
+        """Version, SQLite's own integrity check, journal and counts, for ``thetahat doctor``."""
+        with sqlite.explained(self.path, self._mode), self._live().begin() as connection:
+
+            def pragma(name: str) -> Any:
+                return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+
+            return {
+                "version": read_version(connection, str(self.path)),
+                "integrity": pragma("integrity_check"),
+                "journal": pragma("journal_mode"),
+                "runs": connection.exec_driver_sql("SELECT count(*) FROM runs").scalar(),
+                "bytes": pragma("page_count") * pragma("page_size"),
+            }
+
+    def close(self) -> None:
+        """Close the file; a later call opens it again."""
+        self._live().dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r})"
+
+    def _live(self) -> Engine:
+        # SQLite's connections must not cross a fork.
+        if os.getpid() != self._pid:
+            _INHERITED.append(self._engine)
+            self._engine = sqlite.connect(self.path, self._mode)
+            self._pid = os.getpid()
+        return self._engine
+
+    def _read(self, query: Any) -> Sequence[Mapping[str, Any]]:
+        with sqlite.explained(self.path, self._mode), self._live().begin() as connection:
+            return list(connection.execute(query).mappings())
+
+    def _resolve(self, name: str) -> str:
+        rows = self._read(select(runs.c.id, runs.c.name).order_by(runs.c.number.desc()))
+        if name == "last" and rows:
+            return rows[0]["id"]
+        if not rows:
+            raise StoreError(f"no run {name!r}: the store {self.path} has no runs yet")
+        near = [
+            row
+            for row in rows
+            if name and (row["id"].startswith(name) or row["name"].startswith(name))
+        ]
+        if len(near) == 1:
+            return near[0]["id"]
+        names = [row["name"] for row in rows]
+        if near:
+            some = ", ".join(row["name"] for row in near[:5]) + (", ..." if len(near) > 5 else "")
+            raise StoreError(
+                f"{name!r} could be any of {len(near)} runs: {some}; give more of the name"
+            )
+        close = get_close_matches(name, names, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"the latest are {', '.join(names[:3])}"
+        raise StoreError(f"the store {self.path} has no run {name!r}; {hint}")

@@ -1,0 +1,244 @@
+"""What is written to a store, as functions of one open transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, select, update
+
+from thetahat.core.errors import StoreError
+from thetahat.core.run import Status
+from thetahat.store._json import from_json, to_json
+from thetahat.store._names import run_name
+from thetahat.store._records import (
+    Block,
+    best_of,
+    columns_json,
+    last_values,
+    read_block,
+)
+from thetahat.store._rows import NewRun, near, new_id, text, utc_now
+from thetahat.store._schema import notices, records, runs
+
+_INSERT_BLOCK = records.insert()
+_SUMMARY = ("last", "epochs", "best_val_risk", "best_epoch")
+_UPDATE_SUMMARY = (
+    update(runs)
+    .where(runs.c.id == bindparam("run"))
+    .values({**{c: bindparam(f"new_{c}") for c in _SUMMARY}, "heartbeat": bindparam("now")})
+)
+
+
+class Writer:
+    """The writes of one transaction: all of them happen, or none."""
+
+    def __init__(self, connection: Connection, folder: Path) -> None:
+        self._connection = connection
+        self._folder = folder
+
+    def create_run(self, new: NewRun) -> tuple[str, str]:
+        """Insert a run; its id and its name."""
+        highest = self._connection.execute(select(func.max(runs.c.number))).scalar() or 0
+        number = highest + 1
+        name = self._free_name(text(new.name), number)
+        values = new.values(self._folder, utc_now())
+        while True:
+            run_id = new_id()
+            if not self._taken(runs.c.id == run_id):
+                break
+        row = {"id": run_id, "number": number, "name": name, **values}
+        self._connection.execute(runs.insert(), row)
+        return run_id, name
+
+    def log_blocks(self, blocks: Iterable[tuple[str, Block]]) -> None:
+        """Append blocks of records, and keep each run's summary for listings."""
+        grouped: dict[str, list[Block]] = {}
+        for run_id, block in blocks:
+            grouped.setdefault(run_id, []).append(block)
+        if not grouped:
+            return
+        summaries = self._read_summaries(list(grouped))
+        now = utc_now()
+        updates = []
+        for run_id, mine in grouped.items():
+            summary = summaries[run_id]
+            for block in mine:
+                summary = summary.after(block)
+            updates.append({"run": run_id, "now": now, **summary.values()})
+        rows = [_row(run_id, block) for run_id, mine in grouped.items() for block in mine]
+        self._connection.execute(_INSERT_BLOCK, rows)
+        self._connection.execute(_UPDATE_SUMMARY, updates)
+
+    def finish_run(
+        self,
+        run_id: str,
+        *,
+        status: Status,
+        reason: str = "",
+        epochs: int | None = None,
+        metrics: Mapping[str, float | None] | None = None,
+        seconds: Mapping[str, float] | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Say how a run ended. Numbers that are not finite are stored as null."""
+        now = utc_now()
+        values: dict[str, Any] = {
+            "status": str(Status(status)),
+            "reason": text(reason),
+            "finished": now,
+            "heartbeat": now,
+        }
+        for name, given in (("metrics", metrics), ("seconds", seconds), ("detail", detail)):
+            if given is not None:
+                values[name] = to_json(given, numbers=True)
+        if epochs is not None:
+            values["epochs"] = int(epochs)
+        self._connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+
+    def find_run(self, checkpoint: str, member: int) -> tuple[str, str] | None:
+        """Id and name of the latest run with this checkpoint and place in its cohort."""
+        place = text(near(checkpoint, self._folder))
+        mine = (runs.c.checkpoint == place) & (runs.c.member == member)
+        query = select(runs.c.id, runs.c.name).where(mine).order_by(runs.c.number.desc())
+        row = self._connection.execute(query).first()
+        return None if row is None else (row.id, row.name)
+
+    def continue_run(
+        self,
+        run_id: str,
+        *,
+        epochs: int,
+        max_epochs: int,
+        provenance: Mapping[str, Any],
+        command: str | None,
+    ) -> None:
+        """Go on with a run after ``epochs``: the next attempt.
+
+        Records of later epochs are dropped (they come again); what led here stays in provenance.
+        """
+        query = select(runs.c.provenance, runs.c.command).where(runs.c.id == run_id)
+        before, old_command = self._connection.execute(query).one()
+        earlier = from_json(before)
+        history = [*earlier.pop("earlier", []), {**earlier, "until_epoch": epochs}]
+        now = utc_now()
+        self.drop_records(run_id, epochs + 1)
+        self._connection.execute(
+            update(runs)
+            .where(runs.c.id == run_id)
+            .values(
+                status=str(Status.RUNNING),
+                reason="",
+                finished=None,
+                heartbeat=now,
+                epochs=epochs,
+                max_epochs=max_epochs,
+                metrics="{}",
+                attempt=runs.c.attempt + 1,
+                command=text(command) or old_command,
+                provenance=to_json({**provenance, "earlier": history}),
+            )
+        )
+
+    def drop_records(self, run_id: str, start: int) -> None:
+        """Delete the records whose epoch is ``start`` or later, and mend the run's summary."""
+        mine = records.c.run_id == run_id
+        cut = select(records).where(mine & (records.c.last >= start)).order_by(records.c.id)
+        late = [(row.id, _block(row)) for row in self._connection.execute(cut)]
+        for row_id, block in late:
+            self._connection.execute(delete(records).where(records.c.id == row_id))
+            kept = block.before(start)
+            if kept is not None:
+                self._connection.execute(_INSERT_BLOCK, _row(run_id, kept))
+        if late:
+            self._summarise(run_id)
+
+    def beat(self, run_ids: Sequence[str]) -> None:
+        """Say that runs are alive."""
+        alive = update(runs).where(runs.c.id.in_(run_ids)).values(heartbeat=utc_now())
+        self._connection.execute(alive)
+
+    def note(self, run_id: str | None, line: str) -> None:
+        """Keep a notice with a run."""
+        row = {"run_id": run_id, "at": utc_now(), "text": text(line)}
+        self._connection.execute(notices.insert(), row)
+
+    def set_checkpoint(self, run_id: str, path: str | None) -> None:
+        """Say where a run's checkpoint lies."""
+        place = text(near(path, self._folder))
+        self._connection.execute(update(runs).where(runs.c.id == run_id).values(checkpoint=place))
+
+    def _summarise(self, run_id: str) -> None:
+        query = select(records).where(records.c.run_id == run_id).order_by(records.c.id)
+        summary = _Summary()
+        for row in self._connection.execute(query):
+            summary = summary.after(_block(row))
+        self._connection.execute(
+            _UPDATE_SUMMARY, {"run": run_id, "now": utc_now(), **summary.values()}
+        )
+
+    def _read_summaries(self, run_ids: Sequence[str]) -> dict[str, _Summary]:
+        columns = [runs.c.id, *(runs.c[name] for name in _SUMMARY)]
+        found: dict[str, _Summary] = {}
+        for start in range(0, len(run_ids), 500):
+            some = run_ids[start : start + 500]
+            for row in self._connection.execute(select(*columns).where(runs.c.id.in_(some))):
+                best = None if row.best_val_risk is None else (row.best_val_risk, row.best_epoch)
+                found[row.id] = _Summary(from_json(row.last), row.epochs, best)
+        for run_id in run_ids:
+            if run_id not in found:
+                raise StoreError(f"records for the run {run_id!r}, which the store does not have")
+        return found
+
+    def _free_name(self, wanted: str | None, number: int) -> str:
+        name = wanted or run_name(number)
+        while self._taken(runs.c.name == name):
+            # Only a name that a user gave can stand here already.
+            name = f"{name}-{number}"
+        return name
+
+    def _taken(self, condition: Any) -> bool:
+        return self._connection.execute(select(runs.c.id).where(condition)).first() is not None
+
+
+@dataclass(frozen=True)
+class _Summary:
+    """What a listing shows of a run's records."""
+
+    last: Mapping[str, float | None] = field(default_factory=dict)
+    epochs: int = 0
+    best: tuple[float, int] | None = None
+
+    def after(self, block: Block) -> _Summary:
+        last = last_values(block)
+        epoch = last.get("epoch")
+        return _Summary(
+            last={**self.last, **last},
+            epochs=max(self.epochs, block.last + 1 if epoch is None else int(epoch)),
+            best=min((b for b in (self.best, best_of(block)) if b is not None), default=None),
+        )
+
+    def values(self) -> dict[str, Any]:
+        return {
+            "new_last": to_json(self.last),
+            "new_epochs": self.epochs,
+            "new_best_val_risk": self.best[0] if self.best else None,
+            "new_best_epoch": self.best[1] if self.best else None,
+        }
+
+
+def _block(row: Any) -> Block:
+    return read_block(row.first, row.last, row.count, row.columns, row.data)
+
+
+def _row(run_id: str, block: Block) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "first": block.first,
+        "last": block.last,
+        "count": block.count,
+        "columns": columns_json(block),
+        "data": block.data,
+    }
