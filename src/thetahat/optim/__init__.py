@@ -1,0 +1,26 @@
+"""Optimizers: those of optax as they are, and the few that it lacks."""
+
+from thetahat.optim._descent import (
+    NesterovState as NesterovState,
+    PreconditionedState as PreconditionedState,
+    nesterov as nesterov,
+    preconditioned as preconditioned,
+)
+from thetahat.optim._named import (
+    OPTIMIZERS as OPTIMIZERS,
+    lbfgs as lbfgs,
+    named as named,
+    resolve as resolve,
+)
+from thetahat.optim._rates import (
+    learning_rate as learning_rate,
+    wants_full_batch as wants_full_batch,
+)
+from thetahat.optim._second_order import (
+    GaussNewtonState as GaussNewtonState,
+    LevenbergMarquardtState as LevenbergMarquardtState,
+    NewtonState as NewtonState,
+    gauss_newton as gauss_newton,
+    levenberg_marquardt as levenberg_marquardt,
+    newton as newton,
+)

@@ -1,0 +1,171 @@
+"""Optimizers by name, and whatever a Task was given as one."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import optax
+
+from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.optim._descent import check_rate, nesterov
+from thetahat.optim._rates import (
+    FullBatch,
+    closure,
+    closure_values,
+    qualname,
+    wants_full_batch,
+)
+from thetahat.optim._second_order import gauss_newton, levenberg_marquardt, newton
+
+
+def lbfgs(
+    memory: int = 10, linesearch: Any = None, max_linesearch_steps: int = 20
+) -> optax.GradientTransformationExtraArgs:
+    """L-BFGS with a zoom line search (strong Wolfe conditions), on the full batch.
+
+    Args:    memory: pairs of steps and gradient differences kept.
+             linesearch: another optax line search; None is the zoom search.
+             max_linesearch_steps: evaluations of the objective and gradient in one step, at most.
+    Source:  Nocedal & Wright (2006), algorithms 3.5, 3.6 and 7.5.
+    """
+    if linesearch is None:
+        linesearch = optax.scale_by_zoom_linesearch(
+            max_linesearch_steps=max_linesearch_steps, initial_guess_strategy="one"
+        )
+    inner = optax.lbfgs(memory_size=memory, linesearch=linesearch)
+    return without_residuals(inner)
+
+
+@dataclass(frozen=True)
+class _Name:
+    factory: Callable[..., Any]
+    lr: float | None
+    """Default learning rate; None for those that choose their steps."""
+    rate: str = "learning_rate"
+
+
+def _momentum(learning_rate: Any, momentum: Any = 0.9) -> optax.GradientTransformationExtraArgs:
+    return optax.sgd(learning_rate, momentum=momentum)
+
+
+_NAMED = {
+    "sgd": _Name(optax.sgd, 1e-2),
+    "momentum": _Name(_momentum, 1e-2),
+    "nesterov": _Name(nesterov, 1e-2, rate="lr"),
+    "adam": _Name(optax.adam, 1e-3),
+    "adamw": _Name(optax.adamw, 1e-3),
+    "rmsprop": _Name(optax.rmsprop, 1e-3),
+    "adagrad": _Name(optax.adagrad, 1e-2),
+    "lion": _Name(optax.lion, 1e-4),
+    "newton": _Name(newton, 1.0, rate="lr"),
+    "lbfgs": _Name(lbfgs, None),
+    "gauss_newton": _Name(gauss_newton, None),
+    "lm": _Name(levenberg_marquardt, None),
+    "levenberg_marquardt": _Name(levenberg_marquardt, None),
+}
+OPTIMIZERS = tuple(_NAMED)
+
+
+def named(name: str, lr: Any = None, **options: Any) -> optax.GradientTransformationExtraArgs:
+    """An optimizer by name.
+
+    name                        default lr   is
+    sgd                         0.01         gradient descent
+    momentum                    0.01         heavy ball, momentum=0.9
+    nesterov                    0.01         ``nesterov``, beta=0.9
+    adam                        0.001        Adam
+    adamw                       0.001        Adam with decoupled decay, weight_decay=1e-4
+    rmsprop                     0.001        RMSProp, decay=0.9
+    adagrad                     0.01         AdaGrad
+    lion                        0.0001       Lion, weight_decay=0.001
+    newton                      1            ``newton``
+    lbfgs, gauss_newton,        none         they choose the length of their steps
+    lm (levenberg_marquardt)
+
+    Args:    lr: a float, traced, or a schedule of the step.   options: of the optimizer itself.
+    Raises:  ConfigError: an unknown name or option (the nearest is offered), an lr that is not
+             positive and finite, or an lr for an optimizer that has none.
+    >>> opt = named("adam", lr=0.01, b1=0.95)
+    """
+    if name not in _NAMED:
+        raise ConfigError(f"optimizer={name!r} is none of ours{did_you_mean(name, OPTIMIZERS)}")
+    chosen = _NAMED[name]
+    known = [p for p in inspect.signature(chosen.factory).parameters if p != chosen.rate]
+    for option in options:
+        if option not in known:
+            raise ConfigError(f"{name} has no option {option!r}{did_you_mean(option, known)}")
+    if chosen.lr is None:
+        if lr is not None:
+            raise ConfigError(
+                f"{name} takes no lr: it chooses the length of its steps; leave lr out"
+            )
+        return chosen.factory(**options)
+    lr = chosen.lr if lr is None else lr
+    check_rate(name, lr)
+    return optax.with_extra_args_support(chosen.factory(**{chosen.rate: lr}, **options))
+
+
+def resolve(optimizer: Any) -> optax.GradientTransformationExtraArgs:
+    """Whatever a Task was given, as a transformation that takes the engine's extra arguments.
+
+    Args:    optimizer: an optax transformation, one of ours, or a name of ``named``.
+    Raises:  ConfigError: no optimizer, or one whose learning rate is not finite.
+    """
+    if isinstance(optimizer, str):
+        return named(optimizer)
+    if not isinstance(optimizer, optax.GradientTransformation):
+        if isinstance(optimizer, type) or not _is_pair(optimizer):
+            raise ConfigError(_no_optimizer(optimizer))
+        optimizer = optax.GradientTransformationExtraArgs(optimizer.init, optimizer.update)
+    _check_scales(optimizer)
+    if any("linesearch" in qualname(value) for value in closure_values(optimizer.update)):
+        return without_residuals(optimizer)
+    return optax.with_extra_args_support(optimizer)
+
+
+def without_residuals(
+    inner: optax.GradientTransformation,
+) -> optax.GradientTransformationExtraArgs:
+    """``inner`` without ``residual_fn``: a line search refuses what its objective does not take."""
+    extended = optax.with_extra_args_support(inner)
+
+    def update(
+        updates: Any, state: Any, params: Any = None, *, residual_fn: Any = None, **others: Any
+    ) -> tuple[Any, Any]:
+        del residual_fn
+        return extended.update(updates, state, params, **others)
+
+    wrapper = FullBatch if wants_full_batch(inner) else optax.GradientTransformationExtraArgs
+    return wrapper(inner.init, update)
+
+
+def _is_pair(optimizer: Any) -> bool:
+    """An object with ``init`` and ``update``, such as ``optax.MultiSteps``."""
+    return all(callable(getattr(optimizer, part, None)) for part in ("init", "update"))
+
+
+def _no_optimizer(given: Any) -> str:
+    if callable(given) and hasattr(given, "__name__"):
+        return f"optimizer is the function {given.__name__}; call it: {given.__name__}(1e-3)"
+    return (
+        f"optimizer={given!r} is no optimizer; give an optax transformation, such as"
+        f" optax.adam(1e-3), or one of {', '.join(OPTIMIZERS)}"
+    )
+
+
+def _check_scales(optimizer: Any) -> None:
+    for function in closure_values(optimizer.update):
+        if qualname(function).startswith("scale.<locals>"):
+            size = closure(function)["step_size"]
+            if isinstance(size, jax.core.Tracer) or not isinstance(size, (int, float, jax.Array)):
+                continue
+            if not math.isfinite(float(size)):
+                raise ConfigError(
+                    f"the optimizer's learning rate is {float(size):g}; give a positive, finite"
+                    " number, such as 0.01"
+                )

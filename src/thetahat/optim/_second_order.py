@@ -1,0 +1,275 @@
+"""Newton, Gauss-Newton and Levenberg-Marquardt, for small problems and functional equations.
+
+Written as optax transformations whose state is arrays, so that they run inside the compiled loop,
+many at once, and resume from checkpoints. Why no library is wrapped: docs/decisions/0003.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.flatten_util import ravel_pytree
+from jax.scipy.linalg import cho_factor, cho_solve
+
+from thetahat.core.errors import ConfigError
+from thetahat.optim._descent import Rate, check_rate, rate_at
+from thetahat.optim._rates import FullBatch
+
+LARGEST_SYSTEM = 5_000
+TRIES = 10
+"""Dampings, or lengths, tried in one step before it is given up."""
+
+
+class NewtonState(NamedTuple):
+    """Steps taken, and the rate of the last one."""
+
+    count: jax.Array
+    learning_rate: jax.Array
+    full_batch: ClassVar[bool] = True
+
+
+class GaussNewtonState(NamedTuple):
+    """Steps taken."""
+
+    count: jax.Array
+    full_batch: ClassVar[bool] = True
+
+
+class LevenbergMarquardtState(NamedTuple):
+    """The damping that the next step tries first, relative to the scale of J'J."""
+
+    count: jax.Array
+    damping: jax.Array
+    full_batch: ClassVar[bool] = True
+
+
+class _System(NamedTuple):
+    """Where a step starts: the flat parameters and the damped least squares problem there."""
+
+    theta: jax.Array
+    unravel: Callable[[jax.Array], Any]
+    slope: jax.Array
+    """Half the gradient of the objective, J'r without a penalty."""
+    solve: Callable[[jax.Array], jax.Array]
+    """``solve(damping)``: the step."""
+    curvature: Callable[[jax.Array], jax.Array]
+    """``||J step||^2``."""
+
+
+def newton(damping: Any = 0.0, lr: Rate = 1.0) -> optax.GradientTransformationExtraArgs:
+    """Newton's method: ``theta -= lr * (H + damping I)^-1 grad``, H the Hessian of the objective.
+
+    It goes to any stationary point, a saddle or a maximum too. Where that may happen, damp it or
+    use ``levenberg_marquardt``.
+
+    Args:    damping: at least 0, in units of H.   lr: above 0; a float, traced, or a schedule.
+    Raises:  ConfigError: more than 5,000 parameters: H is dense.
+    """
+    check_rate("newton", lr)
+
+    def init(params: Any) -> NewtonState:
+        _check_size("newton", ravel_pytree(params)[0].size, "parameters")
+        return NewtonState(jnp.zeros((), jnp.int32), rate_at(lr, 0))
+
+    def update(
+        updates: Any, state: NewtonState, params: Any = None, *, value_fn: Any = None, **_: Any
+    ) -> tuple[Any, NewtonState]:
+        if value_fn is None or params is None:
+            raise ConfigError("newton needs params and value_fn=..., the objective of the params")
+        theta, unravel = ravel_pytree(params)
+        gradient, _ = ravel_pytree(updates)
+        hessian = jax.hessian(lambda t: value_fn(unravel(t)))(theta)
+        damped = hessian + jnp.asarray(damping, theta.dtype) * jnp.eye(
+            theta.size, dtype=theta.dtype
+        )
+        rate = rate_at(lr, state.count)
+        step = -rate.astype(theta.dtype) * jnp.linalg.solve(damped, gradient)
+        return unravel(step), NewtonState(state.count + 1, rate)
+
+    return FullBatch(init, update)
+
+
+def gauss_newton(damping: Any = 0.0) -> optax.GradientTransformationExtraArgs:
+    """Gauss-Newton for the squared loss: the least squares step of the linearised residuals.
+
+    The step is halved until the objective falls, ten times at most.
+
+    Args:    damping: at least 0, relative to J'J, whose columns are scaled to one where there are
+             no more parameters than residuals. It is never below the rounding of J'J.
+    Raises:  ConfigError: a loss that is not squared, or a system beyond 5,000.
+    """
+
+    def init(params: Any) -> GaussNewtonState:
+        del params
+        return GaussNewtonState(jnp.zeros((), jnp.int32))
+
+    def update(
+        updates: Any,
+        state: GaussNewtonState,
+        params: Any = None,
+        *,
+        value: Any = None,
+        value_fn: Any = None,
+        residual_fn: Any = None,
+        **_: Any,
+    ) -> tuple[Any, GaussNewtonState]:
+        system = _system("gauss_newton", updates, params, value_fn, residual_fn)
+        value = value_fn(params) if value is None else value
+        full = system.solve(jnp.asarray(damping, system.theta.dtype))
+
+        def shorter(carry: tuple[Any, ...]) -> tuple[Any, ...]:
+            tries, length, _ = carry
+            candidate = value_fn(system.unravel(system.theta + length * full))
+            lower = candidate < value
+            return tries + 1, jnp.where(lower, length, length / 2), lower
+
+        start = (jnp.zeros((), jnp.int32), jnp.ones((), full.dtype), jnp.asarray(False))
+        _, length, lower = jax.lax.while_loop(_open, shorter, start)
+        step = jnp.where(lower, length * full, 0.0)
+        return system.unravel(step), GaussNewtonState(state.count + 1)
+
+    return FullBatch(init, update)
+
+
+def levenberg_marquardt(
+    damping: Any = 1e-3, factor: Any = 10.0
+) -> optax.GradientTransformationExtraArgs:
+    """Levenberg-Marquardt for the squared loss: Gauss-Newton with a damping that adapts.
+
+        (J'J + damping D) step = -J'r,   D = diag(J'J)                 p <= n
+        step = -J'(JJ' + damping d I)^-1 r,   d = max diag(JJ')        n < p: least norm
+
+    for n residuals and p parameters. A step is taken when the objective falls; the damping is then
+    divided by ``factor`` if the linearisation predicted the fall well, and multiplied by it if
+    badly. Otherwise the damping grows and the step is tried again, ten times at most, from the same
+    Jacobian. With a penalty J'r is the true half gradient, so the stationary points are right; the
+    curvature of the penalty is not used.
+
+    Args:    damping: of the first step, above 0, relative to the scale of J'J.
+             factor: above 1.
+    Raises:  ConfigError: a damping or factor out of range, a loss that is not squared, or a system
+             beyond 5,000: min(n, p).
+    Source:  Levenberg (1944); Marquardt (1963); Nocedal & Wright (2006), ch. 10.
+    """
+    _check_above("damping", damping, 0.0)
+    _check_above("factor", factor, 1.0)
+
+    def init(params: Any) -> LevenbergMarquardtState:
+        dtype = ravel_pytree(params)[0].dtype
+        return LevenbergMarquardtState(jnp.zeros((), jnp.int32), jnp.asarray(damping, dtype))
+
+    def update(
+        updates: Any,
+        state: LevenbergMarquardtState,
+        params: Any = None,
+        *,
+        value: Any = None,
+        value_fn: Any = None,
+        residual_fn: Any = None,
+        **_: Any,
+    ) -> tuple[Any, LevenbergMarquardtState]:
+        system = _system("levenberg_marquardt", updates, params, value_fn, residual_fn)
+        value = value_fn(params) if value is None else value
+        dtype = system.theta.dtype
+        grow = jnp.asarray(factor, dtype)
+
+        def attempt(carry: tuple[Any, ...]) -> tuple[Any, ...]:
+            tries, lam, _, _ = carry
+            step = system.solve(lam)
+            fall = value - value_fn(system.unravel(system.theta + step))
+            predicted = -(2 * system.slope @ step + system.curvature(step))
+            lower = fall > 0  # False for NaN: a failed factorisation is a rejected step
+            good, bad = lower & (fall > 0.75 * predicted), ~lower | (fall < 0.25 * predicted)
+            scaled = jnp.where(good, lam / grow, jnp.where(bad, lam * grow, lam))
+            bounds = jnp.finfo(dtype).eps, 1 / jnp.finfo(dtype).eps
+            return tries + 1, jnp.clip(scaled, *bounds), lower, jnp.where(lower, step, 0.0)
+
+        zero = jnp.zeros_like(system.theta)
+        start = (jnp.zeros((), jnp.int32), state.damping, jnp.asarray(False), zero)
+        _, lam, _, step = jax.lax.while_loop(_open, attempt, start)
+        return system.unravel(step), LevenbergMarquardtState(state.count + 1, lam)
+
+    return FullBatch(init, update)
+
+
+def _open(carry: tuple[Any, ...]) -> jax.Array:
+    """Whether a loop over (tries, damping or length, lower, ...) goes on."""
+    return ~carry[2] & (carry[0] < TRIES)
+
+
+def _system(name: str, updates: Any, params: Any, value_fn: Any, residual_fn: Any) -> _System:
+    if residual_fn is None:
+        raise ConfigError(
+            f'{name} needs loss="squared", whose residuals it linearises; for another loss use'
+            ' optimizer="lbfgs" or "newton"'
+        )
+    if params is None or value_fn is None:
+        raise ConfigError(f"{name} needs params and value_fn=..., the objective of the params")
+    theta, unravel = ravel_pytree(params)
+    gradient, _ = ravel_pytree(updates)
+
+    def residuals(t: jax.Array) -> tuple[jax.Array, jax.Array]:
+        r = jnp.ravel(residual_fn(unravel(t)))
+        return r, r
+
+    n, p = jax.eval_shape(residuals, theta)[0].size, theta.size
+    _check_size(name, min(n, p), "residuals and parameters, the fewer of them,")
+    # One pass of the residuals for each column (forward) or row (reverse): the fewer.
+    jacobian = jax.jacfwd if p <= n else jax.jacrev
+    J, r = jacobian(residuals, has_aux=True)(theta)
+    slope = gradient / 2
+    penalty = slope - J.T @ r
+    rounding = 1e3 * jnp.finfo(theta.dtype).eps * jnp.linalg.norm(slope)
+    penalty = jnp.where(jnp.linalg.norm(penalty) <= rounding, 0.0, penalty)
+    solve = _by_columns(J, r, penalty) if p <= n else _by_rows(J, r, penalty)
+    return _System(theta, unravel, slope, solve, lambda step: jnp.sum(jnp.square(J @ step)))
+
+
+def _by_columns(J: jax.Array, r: jax.Array, penalty: jax.Array) -> Callable[[Any], jax.Array]:
+    """p <= n: the normal equations, with columns scaled so that no unit of a parameter matters."""
+    norms = jnp.linalg.norm(J, axis=0)
+    scale = jnp.where(norms > 0, norms, 1.0)
+    scaled = J / scale
+    gram = scaled.T @ scaled
+    slope = scaled.T @ r + penalty / scale
+    least = jnp.finfo(J.dtype).eps * len(norms)
+
+    def solve(damping: jax.Array) -> jax.Array:
+        damped = gram + jnp.maximum(damping, least) * jnp.eye(len(norms), dtype=J.dtype)
+        return -cho_solve(cho_factor(damped), slope) / scale
+
+    return solve
+
+
+def _by_rows(J: jax.Array, r: jax.Array, penalty: jax.Array) -> Callable[[Any], jax.Array]:
+    """n < p: the same step from the smaller system, by (J'J + dI)^-1 J' = J'(JJ' + dI)^-1."""
+    gram = J @ J.T
+    largest = jnp.max(jnp.diag(gram))
+    largest = jnp.where(largest > 0, largest, 1.0)
+    least = jnp.finfo(J.dtype).eps * len(r)
+
+    def solve(damping: jax.Array) -> jax.Array:
+        shift = jnp.maximum(damping, least) * largest
+        factor = cho_factor(gram + shift * jnp.eye(len(r), dtype=J.dtype))
+        # The penalty's slope lies outside the rows of J: Woodbury, and exactly nothing without one.
+        beside = (penalty - J.T @ cho_solve(factor, J @ penalty)) / shift
+        return -(J.T @ cho_solve(factor, r) + beside)
+
+    return solve
+
+
+def _check_size(name: str, size: int, what: str) -> None:
+    if size > LARGEST_SYSTEM:
+        raise ConfigError(
+            f"{name} solves a dense system of {size:,} {what} and is meant for {LARGEST_SYSTEM:,}"
+            ' at most; use optimizer="lbfgs"'
+        )
+
+
+def _check_above(field: str, value: Any, bound: float) -> None:
+    if not isinstance(value, jax.core.Tracer) and not bound < float(value) < float("inf"):
+        raise ConfigError(f"levenberg_marquardt({field}={value!r}); give a number above {bound:g}")
