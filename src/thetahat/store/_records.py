@@ -8,6 +8,7 @@ as NaN: a divergence is never a number.
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 from array import array
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 AXES = ("epoch", "step")
+_INF = math.inf
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,8 @@ def pack(columns: Mapping[str, Sequence[float]], axis: str | None = None) -> Blo
     names = (axis, *(name for name in columns if name != axis))
     arrays = [_to_array(columns[name]) for name in names]
     count = len(arrays[0])
-    lengths = {name: len(a) for name, a in zip(names, arrays, strict=True)}
-    if count == 0 or set(lengths.values()) != {count}:
-        said = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+    if count == 0 or any(len(a) != count for a in arrays):
+        said = ", ".join(f"{name} has {len(a)}" for name, a in zip(names, arrays, strict=True))
         raise ConfigError(f"the columns of records must be equally long, and not empty; {said}")
     return Block(
         first=int(min(arrays[0])),
@@ -75,9 +76,10 @@ def pack(columns: Mapping[str, Sequence[float]], axis: str | None = None) -> Blo
     )
 
 
-def columns_json(block: Block) -> str:
+@functools.cache
+def names_json(columns: tuple[str, ...]) -> str:
     """The names of a block's columns, as the table keeps them."""
-    return to_json(block.columns)
+    return to_json(columns)
 
 
 def read_block(first: int, last: int, count: int, columns: str, data: bytes) -> Block:
@@ -94,9 +96,12 @@ def best_of(block: Block, column: str = "val_risk") -> tuple[float, int] | None:
     """The lowest finite value of ``column`` and where on the axis it first stands."""
     if column not in block.columns:
         return None
-    pairs = zip(block.column(column), block.column(block.columns[0]), strict=True)
-    finite = [(value, int(at)) for value, at in pairs if math.isfinite(value)]
-    return min(finite, default=None)
+    values = block.column(column)
+    finite = [value for value in values if value == value]
+    if not finite:
+        return None
+    best = min(finite)
+    return best, int(block.column(block.columns[0])[values.index(best)])
 
 
 def join(blocks: Iterable[Block]) -> dict[str, np.ndarray]:
@@ -130,14 +135,11 @@ def join(blocks: Iterable[Block]) -> dict[str, np.ndarray]:
 def _to_array(values: Sequence[float] | Any) -> array[float]:
     numpy = sys.modules.get("numpy")
     if numpy is not None and hasattr(values, "__array__"):
-        wide = numpy.asarray(values, dtype=numpy.float64).ravel()
-        if not numpy.isfinite(wide).all():
-            wide = numpy.where(numpy.isinf(wide), numpy.nan, wide)
-        filled = array("d")
-        filled.frombytes(wide.tobytes())
-        return filled
-    filled = array("d", values)
-    if any(map(math.isinf, filled)):
+        filled = array("d", numpy.asarray(values, dtype=numpy.float64).tobytes())
+    else:
+        filled = array("d", values)
+    # Two comparisons in C that only infinity passes; NaN fails both.
+    if _INF in filled or -_INF in filled:
         filled = array("d", [math.nan if math.isinf(v) else v for v in filled])
     return filled
 
@@ -150,8 +152,7 @@ def _to_bytes(values: array[float]) -> bytes:
 
 
 def _from_bytes(data: bytes) -> array[float]:
-    values = array("d")
-    values.frombytes(data)
+    values = array("d", data)
     if sys.byteorder == "big":
         values.byteswap()
     return values

@@ -91,7 +91,7 @@ def connect(path: Path, mode: Mode) -> Engine:
         # Taking the write lock at once lets SQLite wait its turn; a read that turned into a write
         # would fail at once when another process wrote in between.
         writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        connection.connection.cursor().execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 

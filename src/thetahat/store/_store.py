@@ -228,7 +228,7 @@ class Store:
             self._pid = os.getpid()
         return self._engine
 
-    def _read(self, query: Any) -> Sequence[Mapping[str, Any]]:
+    def _read(self, query: Any) -> Sequence[Any]:
         with sqlite.explained(self.path, self._mode), self._live().begin() as connection:
             return list(connection.execute(query).mappings())
 

@@ -1,0 +1,165 @@
+"""How many epoch records a second does a store take?
+
+A record is one epoch of one run: five numbers. Ways to write 100,000 of them, interleaved in one
+process, warm medians of seven, all with WAL and synchronous NORMAL:
+
+    blocks of 64     store.log_block, one transaction a block
+    tracker, cohort  64 runs through store_tracker, chunks of 64 epochs, as training sends them
+    th.start         run.log, one record a call
+    row per record   sqlite3.executemany of 64 rows, one transaction a chunk (what a plain table does)
+    row and commit   sqlite3, one row and one transaction a record (a tenth of the records)
+
+    python benchmarks/store/records.py [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import random
+import shutil
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import thetahat.store as s
+from thetahat.core import Ended, Logged, Started, Status
+
+COLUMNS = ("epoch", "train_risk", "val_risk", "learning_rate", "seconds")
+N, CHUNK, REPEATS = 100_000, 64, 7
+
+Chunk = dict[str, np.ndarray]
+
+
+def chunks(n: int) -> list[Chunk]:
+    """``n`` epochs in chunks, as the engine makes them."""
+    random.seed(0)
+    epoch = np.arange(1.0, n + 1)
+    whole = {name: np.array([random.random() for _ in range(n)]) for name in COLUMNS}
+    whole["epoch"] = epoch
+    return [{k: v[i : i + CHUNK] for k, v in whole.items()} for i in range(0, n, CHUNK)]
+
+
+def blocks(folder: Path) -> int:
+    with s.open_store(folder) as store:
+        run = store.create_run({"lr": 0.1})
+        for chunk in DATA:
+            store.log_block(run.id, chunk)
+        return sum(b.count for b in store.blocks(run.id))
+
+
+def tracker(folder: Path) -> int:
+    with s.open_store(folder) as store:
+        track = s.store_tracker(store, experiment="bench")
+        for member in range(64):
+            track(Started(member, {"lr": 0.1}, N // 64, 17, {}, None))
+        for chunk in DATA[: len(DATA) // 64]:
+            for member in range(64):
+                track(Logged(member, chunk))
+        for member in range(64):
+            track(Ended(member, Status.FINISHED, "", N // 64, {"val_risk": 1.0}, {"run": 1.0}))
+        return sum(b.count for m in range(64) for b in store.blocks(track.run_id(m)))
+
+
+def manual(folder: Path) -> int:
+    with s.open_store(folder) as store:
+        rows = [dict(zip(COLUMNS[1:], r, strict=True)) for r in ROWS]
+        with s.start({"lr": 0.1}, store=store) as run:
+            for row in rows:
+                run.log(row)
+        return sum(b.count for b in store.blocks(run.id))
+
+
+def _plain(folder: Path) -> sqlite3.Connection:
+    plain = sqlite3.connect(folder / "plain.db", isolation_level=None)
+    plain.execute("PRAGMA journal_mode=WAL")
+    plain.execute("PRAGMA synchronous=NORMAL")
+    plain.execute("CREATE TABLE r (run TEXT, epoch INT, a REAL, b REAL, c REAL, d REAL)")
+    plain.execute("CREATE INDEX of_run ON r (run, epoch)")
+    return plain
+
+
+def row_per_record(folder: Path) -> int:
+    plain = _plain(folder)
+    for chunk in DATA:
+        columns = [chunk[name].tolist() for name in COLUMNS]
+        plain.execute("BEGIN IMMEDIATE")
+        plain.executemany("INSERT INTO r VALUES ('run', ?, ?, ?, ?, ?)", zip(*columns, strict=True))
+        plain.execute("COMMIT")
+    count = plain.execute("SELECT count(*) FROM r").fetchone()[0]
+    plain.close()
+    return count
+
+
+def row_and_commit(folder: Path) -> int:
+    plain = _plain(folder)
+    for i, row in enumerate(ROWS[: N // 10]):
+        plain.execute("BEGIN IMMEDIATE")
+        plain.execute("INSERT INTO r VALUES ('run', ?, ?, ?, ?, ?)", (i, *row))
+        plain.execute("COMMIT")
+    count = plain.execute("SELECT count(*) FROM r").fetchone()[0]
+    plain.close()
+    return count
+
+
+DATA = chunks(N)
+ROWS = [row for c in DATA for row in zip(*(c[k].tolist() for k in COLUMNS[1:]), strict=True)]
+WAYS: dict[str, Callable[[Path], int]] = {
+    "blocks of 64": blocks,
+    "tracker, cohort of 64": tracker,
+    "th.start, one record a call": manual,
+    "sqlite3, row per record, 64 a commit": row_per_record,
+    "sqlite3, row and commit": row_and_commit,
+}
+
+
+def once(way: Callable[[Path], int]) -> tuple[float, float]:
+    """Records a second, and bytes a record on disk."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        began = time.perf_counter()
+        count = way(folder)
+        took = time.perf_counter() - began
+        size = sum(f.stat().st_size for f in folder.glob("*.db"))
+        return count / took, size / count
+    finally:
+        shutil.rmtree(folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    for way in WAYS.values():
+        once(way)
+    took: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
+    for _ in range(REPEATS):
+        for name, way in WAYS.items():
+            took[name].append(once(way))
+    print(f"{'way':38}{'records/s':>12}{'lowest':>12}{'bytes/record':>14}")
+    table = {}
+    for name, pairs in took.items():
+        rates = [rate for rate, _ in pairs]
+        table[name] = {
+            "median": statistics.median(rates),
+            "lowest": min(rates),
+            "bytes": pairs[0][1],
+        }
+        row = table[name]
+        print(f"{name:38}{row['median']:12,.0f}{row['lowest']:12,.0f}{row['bytes']:14.1f}")
+    if args.json:
+        facts = {**s.provenance(__file__), "sqlite": sqlite3.sqlite_version}
+        args.json.write_text(json.dumps({"rates": table, "provenance": facts}, indent=1) + "\n")
+    print(
+        f"\nSQLite {sqlite3.sqlite_version}, Python {platform.python_version()}, {platform.machine()}"
+    )
+
+
+if __name__ == "__main__":
+    main()
