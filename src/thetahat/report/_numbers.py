@@ -1,0 +1,95 @@
+"""Numbers and words as cells: one style for a whole column, so that digits stand under digits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+DIGITS = 4
+_MOST_DECIMALS = 6
+_WIDEST = 1e6
+
+
+def plain(value: Any) -> Any:
+    """A value in Python's own types: scalars of NumPy and others become numbers."""
+    if hasattr(value, "tolist") and hasattr(value, "dtype"):
+        return value.tolist()
+    return value
+
+
+def is_number(value: Any) -> bool:
+    """Whether a cell holds a number (a truth value is a word)."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def column_cells(values: Sequence[Any], digits: int = DIGITS) -> list[str]:
+    """The values of one column as text, numbers alike, so that points stand under points.
+
+    The largest number gets ``digits`` significant digits and the smallest one fewer at least;
+    decimals that are zero all the way down are left out; a range too wide for fixed decimals is
+    written in powers of ten. Whole numbers stay whole; missing and not finite give empty text.
+
+    >>> column_cells([0.123456, 0.0567891, None])
+    ['0.1235', '0.0568', '']
+    >>> column_cells([0.1, 0.001])
+    ['0.100', '0.001']
+    >>> column_cells([1.0, 0.00001234])
+    ['1.000e+00', '1.234e-05']
+    """
+    values = [plain(value) for value in values]
+    if any(isinstance(value, float) for value in values):
+        values = [float(v) if is_number(v) else v for v in values]
+    style = _style([v for v in values if isinstance(v, float) and math.isfinite(v)], digits)
+    return [_cell(value, style) for value in values]
+
+
+def word(value: Any) -> str:
+    """A value that is no number as one line of printable text."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(short(item) for item in value) + "]"
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value)
+    )
+
+
+def short(value: Any, digits: int = DIGITS) -> str:
+    """One number, by itself: as few characters as ``digits`` significant digits need.
+
+    >>> short(0.001), short(123456.789), short(2.5e-7), short(64)
+    ('0.001', '1.235e+05', '2.5e-07', '64')
+    """
+    value = plain(value)
+    if isinstance(value, float):
+        return f"{value:.{digits}g}" if math.isfinite(value) else ""
+    return str(value) if is_number(value) else word(value)
+
+
+def _style(numbers: list[float], digits: int) -> str:
+    sizes = [abs(v) for v in numbers if v != 0]
+    if not sizes:
+        return ".0f"
+    smallest, largest = (math.floor(math.log10(size)) for size in (min(sizes), max(sizes)))
+    decimals = max(0, digits - 1 - largest, digits - 2 - smallest)
+    decimals = min(decimals, max(_decimals(v) for v in numbers))
+    if decimals <= _MOST_DECIMALS and largest < math.log10(_WIDEST):
+        return f".{decimals}f"
+    return f".{digits - 1}e"
+
+
+def _decimals(value: float) -> int:
+    """Decimals that write a number exactly."""
+    return max(0, -int(Decimal(repr(value)).normalize().as_tuple().exponent))
+
+
+def _cell(value: Any, style: str) -> str:
+    if isinstance(value, float):
+        return format(value, style) if math.isfinite(value) else ""
+    if is_number(value):
+        return str(value)
+    return word(value)
