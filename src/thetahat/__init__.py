@@ -26,7 +26,7 @@ def __getattr__(name: str) -> Any:
     global import_seconds
     began = time.perf_counter()
     if name in ROOMS:
-        value: Any = importlib.import_module(f"thetahat.{name}")
+        value: Any = importlib.import_module(ROOMS[name])
     elif name in HOMES:
         value = getattr(importlib.import_module(HOMES[name]), name)
     else:

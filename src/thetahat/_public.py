@@ -1,0 +1,57 @@
+"""The public names as imports, for type checkers and editors; never imported when a program runs."""
+
+from thetahat.cli import (
+    main as main,
+)
+from thetahat.core import (
+    InputError as InputError,
+    Notice as Notice,
+    Seed as Seed,
+    Static as Static,
+    Status as Status,
+    Task as Task,
+    ThetahatError as ThetahatError,
+)
+from thetahat.data import (
+    Batches as Batches,
+    Data as Data,
+    Observations as Observations,
+    Shuffle as Shuffle,
+    read_table as read_table,
+    split as split,
+    stream_table as stream_table,
+)
+from thetahat.models import (
+    freeze as freeze,
+    n_params as n_params,
+    trainable as trainable,
+)
+from thetahat.risk import (
+    huber as huber,
+    pinball as pinball,
+    ridge as ridge,
+)
+from thetahat.store import (
+    open_store as open_store,
+    start as start,
+    store_tracker as store_tracker,
+)
+from thetahat.train import (
+    Divergence as Divergence,
+    History as History,
+    Patience as Patience,
+    Result as Result,
+    Threshold as Threshold,
+    WallTime as WallTime,
+    fit as fit,
+    fit_many as fit_many,
+)
+from thetahat import core as core
+from thetahat import data as data
+from thetahat.data import dgp as dgp
+from thetahat import models as models
+from thetahat import optim as optim
+from thetahat import report as report
+from thetahat import risk as risk
+from thetahat import store as store
+from thetahat import train as train

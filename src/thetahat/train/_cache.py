@@ -1,0 +1,42 @@
+"""The persistent compilation cache: a second process with the same experiment compiles nothing.
+
+Threshold zero: small programs count too, since a fit's start-up is made of them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import jax
+
+
+def cache_folder() -> Path:
+    """Where compiled programs are kept: THETAHAT_CACHE, else the user's cache folder."""
+    given = os.environ.get("THETAHAT_CACHE")
+    if given:
+        return Path(given)
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return base / "thetahat" / "jax"
+
+
+def use_cache() -> None:
+    """Switch the cache on, unless the user has set JAX's own or wants none (THETAHAT_CACHE=off)."""
+    folder = cache_folder()
+    if os.environ.get("THETAHAT_CACHE") == "off" or jax.config.jax_compilation_cache_dir:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return  # a read-only home: compiling anew is slower, and nothing else
+    if not os.access(folder, os.W_OK):
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

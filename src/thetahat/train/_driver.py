@@ -1,0 +1,131 @@
+"""The one driver: chunks of compiled epochs, and between them everything the host has to do.
+
+Between chunks: records to trackers, a checkpoint, progress, wall time, Ctrl-C. The chunk's length
+adapts so that a chunk takes a fraction of a second, whatever an epoch costs.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from thetahat.train.backends.base import Program
+
+CHUNK_S = 0.25
+"""Seconds that a chunk should take: rare enough to cost little, often enough to look live."""
+
+WRITE_SHARE = 0.02
+"""Share of the time that checkpoints may cost; slow disks get longer chunks."""
+
+
+@dataclass
+class Pace:
+    """Chooses the next chunk's length from what the last ones took."""
+
+    epoch_s: float = 0.0
+    overhead_s: float = 0.0
+
+    def next(self, left: int, most: int) -> int:
+        """Epochs of the next chunk."""
+        if self.epoch_s <= 0:
+            return 1
+        aim = max(CHUNK_S, self.overhead_s / WRITE_SHARE)
+        return max(1, min(left, most, int(aim / self.epoch_s)))
+
+    def learn(self, epochs: int, seconds: float, overhead_s: float) -> None:
+        """Take in one chunk; the pace may at most quadruple, so that one fluke cannot block."""
+        now = seconds / epochs
+        self.epoch_s = now if self.epoch_s == 0 else max(now, self.epoch_s / 4)
+        self.overhead_s = overhead_s
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What one chunk gave: the state after it and the records of its epochs, (C, n) each."""
+
+    state: Any
+    first: int
+    n: int
+    records: Mapping[str, np.ndarray]
+    ended_s: np.ndarray
+    """Seconds of training at the end of each epoch, (n,)."""
+
+
+@dataclass
+class Clock:
+    """Seconds of training, over all the sessions of a run."""
+
+    spent_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Drive:
+    """How a drive ended."""
+
+    state: Any
+    epoch: int
+    cut: str = ""
+    """"interrupted", "wall time", or nothing."""
+
+
+@dataclass
+class Interrupt:
+    """Ctrl-C, once: finish the chunk, save, hand back. Twice: stop at once."""
+
+    seen: bool = False
+    _before: Any = field(default=None, repr=False)
+
+    @contextmanager
+    def listening(self) -> Iterator[Interrupt]:
+        """Listen while a cohort trains; only the main thread may."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        self._before = signal.getsignal(signal.SIGINT)
+        signal.signal(signal.SIGINT, self._once)
+        try:
+            yield self
+        finally:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _once(self, *_: Any) -> None:
+        if self.seen:
+            raise KeyboardInterrupt
+        self.seen = True
+
+
+def drive(
+    program: Program,
+    state: Any,
+    *,
+    epochs: int,
+    first: int = 0,
+    clock: Clock,
+    wall_s: float = float("inf"),
+    interrupt: Interrupt,
+    on_chunk: Callable[[Chunk], None],
+) -> Drive:
+    """Train until every member has ended, ``epochs`` are done, or something cuts it short."""
+    epoch, pace = first, Pace()
+    while epoch < epochs and program.standing(state).active.any():
+        if interrupt.seen:
+            return Drive(state, epoch, "interrupted")
+        if clock.spent_s >= wall_s:
+            return Drive(state, epoch, "wall time")
+        n = pace.next(epochs - epoch, program.max_chunk)
+        began = time.perf_counter()
+        state, records = program.advance(state, epoch, n)
+        took = time.perf_counter() - began
+        ended_s = clock.spent_s + took * np.arange(1, n + 1) / n
+        clock.spent_s += took
+        on_chunk(Chunk(state, epoch, n, records, ended_s))
+        epoch += n
+        pace.learn(n, took, time.perf_counter() - began - took)
+    return Drive(state, epoch, "interrupted" if interrupt.seen and epoch < epochs else "")

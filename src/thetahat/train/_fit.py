@@ -1,0 +1,175 @@
+"""fit and fit_many: from a Task, or a typed experiment and its configs, to Results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thetahat.core import ConfigError, Task, Tracker, read_signature
+from thetahat.train._cache import use_cache
+from thetahat.train._cohort import Cohort, Options, first_program, train_cohort
+from thetahat.train._result import Result
+from thetahat.train._static import CONCRETE, find_static
+from thetahat.train.backends.jax import CohortProgram, Hyper, stage
+
+
+def fit(
+    what: Task | Callable[..., Task],
+    /,
+    *,
+    trackers: Sequence[Tracker] = (),
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    progress: Callable[..., None] | None = None,
+    **config: Any,
+) -> Result:
+    """Fit one Task, or one config of an experiment. A single fit is a cohort of one.
+
+    Args:
+        what: a Task, or a typed function that returns one.
+        trackers: functions of events, such as ``th.store_tracker(...)``.
+        checkpoint: a file to keep the state in, after every chunk.
+        resume: go on from ``checkpoint`` if it exists.
+        progress: called between chunks with a ``th.train.Progress``.
+        config: the experiment's parameters; what is not given has its default.
+    Returns: the Result; after Ctrl-C, one with status "interrupted".
+    Raises:  InputError: something wrong in the Task, the config or the checkpoint.
+
+    >>> import numpy as np, thetahat as th
+    >>> x = np.linspace(-1, 1, 64)[:, None]
+    >>> task = th.Task(th.models.Linear(1), th.Data((x, 2 * x[:, 0])), optimizer=th.optim.lbfgs())
+    >>> round(float(th.fit(task).predict([0.5])), 3)
+    1.0
+    """
+    options = Options(tuple(trackers), checkpoint, resume, progress)
+    if isinstance(what, Task):
+        if config:
+            raise ConfigError(
+                f"fit(task) takes no parameters; got {', '.join(config)}."
+                " Give the function that builds the task instead: fit(experiment, ...)"
+            )
+        return _fit_all(lambda **_: what, {}, "task", [{}], options)[0]
+    return fit_many(what, [config], **_as_keywords(options))[0]
+
+
+def fit_many(
+    experiment: Callable[..., Task],
+    configs: Iterable[Mapping[str, Any]],
+    /,
+    *,
+    exact: bool = False,
+    mode: str = "auto",
+    trackers: Sequence[Tracker] = (),
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    progress: Callable[..., None] | None = None,
+) -> list[Result]:
+    """Fit many configs of an experiment: one compiled program per static part.
+
+    ``float`` and ``th.Seed`` parameters are traced: configs that differ only in them train together
+    as one array program, by ``vmap`` or one by one, whichever a timed probe finds faster.
+
+    Args:
+        exact: members bitwise equal to fits alone (one by one, by ``lax.map``).
+        mode: "auto", "vmap" or "map".
+        (the others as in ``fit``)
+    Returns: one Result per config, in their order.
+    Raises:  InputError: as ``fit``.
+
+    >>> import numpy as np, thetahat as th
+    >>> def line(lr: float = 0.1, epochs: int = 50) -> th.Task:
+    ...     x = np.linspace(-1, 1, 64)[:, None]
+    ...     return th.Task(th.models.Linear(1), th.Data((x, 2 * x[:, 0])),
+    ...                    optimizer=th.optim.named("sgd", lr), epochs=epochs)
+    >>> [r.traces for r in th.fit_many(line, [{"lr": 0.1}, {"lr": 0.3}])]
+    [1, 1]
+    """
+    if mode not in ("auto", "vmap", "map"):
+        raise ConfigError(f"mode={mode!r}; give 'auto', 'vmap' or 'map'")
+    signature = read_signature(experiment)
+    full = [signature.config(given) for given in configs]
+    if not full:
+        raise ConfigError("fit_many got no configs; give at least one, such as [{'lr': 0.01}]")
+    traced = {p.name: p.is_seed for p in signature.parameters.values() if p.traced}
+    options = Options(tuple(trackers), checkpoint, resume, progress, "map" if exact else mode)
+    return _fit_all(experiment, traced, signature.name, full, options)
+
+
+def _as_keywords(options: Options) -> dict[str, Any]:
+    return {
+        "trackers": options.trackers,
+        "checkpoint": options.checkpoint,
+        "resume": options.resume,
+        "progress": options.progress,
+    }
+
+
+def _fit_all(
+    experiment: Callable[..., Task],
+    traced: Mapping[str, bool],
+    name: str,
+    configs: list[dict[str, Any]],
+    options: Options,
+) -> list[Result]:
+    use_cache()
+    results: dict[int, Result] = {}
+    waiting = _groups(range(len(configs)), configs, frozenset(traced))
+    while waiting:
+        members, names = waiting.pop(0)
+        mine = [configs[i] for i in members]
+        hyper = _hyper(mine, {n: traced[n] for n in names})
+        static = {k: v for k, v in mine[0].items() if k not in names}
+
+        def build(values: Mapping[str, Any], static: Mapping[str, Any] = static) -> Task:
+            return experiment(**static, **values)
+
+        try:
+            program = first_program(build, hyper, len(mine), options)
+        except CONCRETE as error:
+            blamed = find_static(
+                name, lambda few: _attempt(experiment, mine[0], few), hyper.one(), error
+            )
+            waiting = _groups(members, configs, names - blamed) + waiting
+            continue
+        cohort = Cohort(program, tuple(mine), tuple(members))
+        results.update(train_cohort(cohort, options))
+    return [results[i] for i in range(len(configs))]
+
+
+def _attempt(experiment: Callable[..., Task], config: Mapping[str, Any], few: Mapping[str, Any]) -> None:
+    """Trace the estimation abstractly with only ``few`` parameters traced."""
+    static = {k: v for k, v in config.items() if k not in few}
+    hyper = Hyper(own={}, common=dict(few))
+
+    def build(values: Mapping[str, Any]) -> Task:
+        return experiment(**static, **values)
+
+    CohortProgram(build, hyper, stage(build, hyper), size=1, mode="map").trace()
+
+
+def _groups(
+    members: Iterable[int], configs: Sequence[Mapping[str, Any]], names: frozenset[str]
+) -> list[tuple[list[int], frozenset[str]]]:
+    """Members with the same static part, in order of first appearance."""
+    groups: dict[str, list[int]] = {}
+    for i in members:
+        key = repr(sorted((k, repr(v)) for k, v in configs[i].items() if k not in names))
+        groups.setdefault(key, []).append(i)
+    return [(group, names) for group in groups.values()]
+
+
+def _hyper(configs: Sequence[Mapping[str, Any]], traced: Mapping[str, bool]) -> Hyper:
+    """The traced values of a cohort; those that all members share stay out of the mapping."""
+    own, common = {}, {}
+    for name, is_seed in traced.items():
+        values = np.array([c[name] for c in configs], np.uint32 if is_seed else np.float64)
+        if len(configs) == 1 or (values == values[0]).all():
+            common[name] = values[0]
+        else:
+            own[name] = values
+    return Hyper(own, common)
+
+

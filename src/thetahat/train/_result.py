@@ -1,0 +1,127 @@
+"""What a fit gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from thetahat import models
+from thetahat.core import ConfigError, MissingExtra, Status, Task
+from thetahat.core.errors import did_you_mean
+from thetahat.train._evaluate import evaluate_part, predict_rows
+from thetahat.train.backends.jax import precision
+
+
+@dataclass(frozen=True)
+class History(Mapping[str, np.ndarray]):
+    """One row per epoch: epoch (from 1), train_risk, val_risk, learning_rate, diagnostics, seconds.
+
+    ``train_risk`` is the mean loss over the epoch's observations, each taken before the step that
+    used it; ``val_risk`` is taken after the epoch; ``learning_rate`` is that of its last step;
+    ``seconds`` counts training alone.
+    """
+
+    columns: Mapping[str, np.ndarray]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.columns:
+            raise ConfigError(f"the history has no column {name!r}{did_you_mean(name, self.columns)}")
+        return self.columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def to_frame(self) -> Any:
+        """A pandas frame, one row per epoch."""
+        try:
+            import pandas as pd
+        except ModuleNotFoundError:
+            raise MissingExtra("to_frame()", "tables") from None
+        return pd.DataFrame(dict(self.columns))
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished (or interrupted) run: the estimated function and how it came about.
+
+    ``risk["train"|"val"|"test"]`` are re-evaluated at the best state, chosen on the validation risk
+    (the last state, where there is no validation part). A diverged run has no risk: all are NaN.
+    """
+
+    config: Mapping[str, Any]
+    status: Status
+    reason: str
+    epochs: int
+    """Epochs completed."""
+    best_epoch: int
+    """The epoch whose state this is, counted from 1; 0 is the state before training."""
+    risk: Mapping[str, float]
+    history: History
+    params: Any
+    n_params: int
+    traces: int
+    """How often the training program was traced for this result's cohort."""
+    seconds: Mapping[str, float]
+    """import, compile and run; the cohort's, not this member's share."""
+    provenance: Mapping[str, Any]
+    mode: str
+    """How its cohort was mapped: "alone", "vmap" or "map"."""
+    build: Callable[[], Task] = field(repr=False)
+    """Builds the Task of this config anew, concretely."""
+    diagnostic_names: tuple[str, ...] = field(repr=False)
+    frozen: Any = field(repr=False)
+    data: Any = field(repr=False)
+    looks: list[str] = field(default_factory=list, repr=False)
+    """Every look at the test part, in order."""
+
+    @cached_property
+    def model(self) -> Any:
+        """The estimated model, of the user's own kind (an NNX module, an Equinox module, ...)."""
+        return self._adapted.export(self.params, self.frozen)
+
+    @cached_property
+    def task(self) -> Task:
+        """The Task that was fitted."""
+        with precision(str(self.provenance["dtype"])):
+            return self.build()
+
+    @cached_property
+    def _adapted(self) -> Any:
+        return models.adapt(self.task.model, self.task.seed)
+
+    @property
+    def diagnostics(self) -> dict[str, float]:
+        """The diagnostics at the best epoch."""
+        row = self.best_epoch - 1
+        return {k: float(self.history[k][row]) for k in self.diagnostic_names if row >= 0}
+
+    def predict(self, x: Any) -> np.ndarray:
+        """h(x) for one input (d,) or many (N, d), or for the rows of a frame with named columns.
+
+        Returns: in units of y, also where the table was standardised: (), (N,), or (N, outputs).
+        """
+        return predict_rows(self._adapted, self.params, self.frozen, self.data, x, self.task.dtype)
+
+    def evaluate(self, part: str = "val") -> float:
+        """The risk of "train", "val" or "test" anew. A look at the test part is counted."""
+        if part == "test":
+            self.looks.append("evaluate")
+        return evaluate_part(self.task, self._adapted, self.params, self.frozen, self.data, part)
+
+    def to_frame(self) -> Any:
+        """The history as a pandas frame."""
+        return self.history.to_frame()
+
+    def __repr__(self) -> str:
+        risks = ", ".join(f"{k} {v:.4g}" for k, v in self.risk.items())
+        return (
+            f"Result({self.status}: {self.reason or 'all epochs done'}; epochs {self.epochs},"
+            f" best {self.best_epoch}; risk {risks}; {self.n_params} params)"
+        )

@@ -1,0 +1,62 @@
+"""What every backend offers the driver: a program that trains C members together.
+
+One driver trains everything: a single fit is a cohort of one. A backend is anything that prepares
+such programs; the conformance suite holds them all to the same results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+RUNNING, DIVERGED, UNMOVED, FIRST_RULE = 0, 1, 2, 3
+"""Outcome codes of a member; ``FIRST_RULE + k`` is the k-th stopping rule."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the members stand between two chunks. Arrays of shape (C,)."""
+
+    active: np.ndarray
+    outcome: np.ndarray
+    epochs: np.ndarray
+    best_epoch: np.ndarray
+    best_value: np.ndarray
+    moved: np.ndarray
+
+
+class Program(Protocol):
+    """C members of one estimation, compiled together. States are opaque to the driver."""
+
+    size: int
+    columns: tuple[str, ...]
+    """The columns that ``advance`` records, one value per epoch and member."""
+    max_chunk: int
+    """Epochs that one ``advance`` may take at most."""
+
+    def init(self) -> Any:
+        """The state before the first epoch."""
+        ...
+
+    def advance(self, state: Any, epoch: int, n: int) -> tuple[Any, Mapping[str, np.ndarray]]:
+        """Train ``n`` epochs more, from ``epoch`` on; records have shape (C, n)."""
+        ...
+
+    def standing(self, state: Any) -> Standing:
+        """How the members stand."""
+        ...
+
+    def evaluate(self, state: Any, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:
+        """The risk of each part at the best state (the last, without a validation part): (C,)."""
+        ...
+
+    def pack(self, state: Any) -> dict[str, np.ndarray]:
+        """The state as named arrays, for a checkpoint."""
+        ...
+
+    def unpack(self, arrays: Mapping[str, np.ndarray]) -> Any:
+        """The state that ``pack`` gave."""
+        ...

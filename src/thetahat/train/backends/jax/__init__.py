@@ -1,0 +1,10 @@
+"""The JAX backend."""
+
+from thetahat.train.backends.jax._precision import cast as cast, precision as precision
+from thetahat.train.backends.jax._program import CohortProgram as CohortProgram
+from thetahat.train.backends.jax._stage import (
+    Hyper as Hyper,
+    Staged as Staged,
+    stage as stage,
+)
+from thetahat.train.backends.jax._state import TrainState as TrainState

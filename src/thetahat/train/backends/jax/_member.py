@@ -1,0 +1,269 @@
+"""One member's estimation as pure functions: a step, an epoch, a risk.
+
+They are written for ONE member and no batch axis but the observations'; the program maps them over
+a cohort. The Task is rebuilt inside the trace, so its closures over traced parameters work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thetahat import data as th_data
+from thetahat import models, optim, risk
+from thetahat.core import ConfigError, ShapeError, Task
+from thetahat.data import keys
+from thetahat.train._stopping import Rules, sort_rules
+from thetahat.train.backends import base
+from thetahat.train.backends.jax._state import TrainState, changed, freeze_unless
+
+UNMOVED_AFTER = 10
+"""Epochs after which a fit none of whose parameters ever changed is stopped."""
+
+EVAL_BLOCK = 8192
+"""Observations whose risk is evaluated at once: bounds the memory of wide nets on long tables."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is static about a member's data: counts, batches, order."""
+
+    n: int
+    batch: int
+    n_batches: int
+    sampling: str
+    order_seed: Any
+    weighted: bool
+
+    @property
+    def pad(self) -> int:
+        """Empty places in the last batch."""
+        return self.n_batches * self.batch - self.n
+
+    @property
+    def full(self) -> bool:
+        """Whether one batch, in the table's order, is the whole part."""
+        return self.n_batches == 1 and self.sampling in ("full", "sequential", "shuffle")
+
+
+def make_plan(task: Task, train: Any) -> Plan:
+    """The plan of a Task over its training part."""
+    n = th_data.n_observations(train)
+    sampling, seed = task.sampling, 0
+    if isinstance(sampling, th_data.Shuffle):
+        sampling, seed = "shuffle", sampling.seed if sampling.seed is not None else task.seed
+    batch = n if sampling == "full" or task.batch_size is None else min(int(task.batch_size), n)
+    if sampling == "replacement" and task.batch_size is not None:
+        batch = int(task.batch_size)
+    n_batches = -(-n // batch)
+    return Plan(n, batch, n_batches, sampling, seed, th_data.weights_of(train) is not None)
+
+
+@dataclass(frozen=True)
+class Member:
+    """The pure functions of one member, closed over its Task, data and frozen arrays."""
+
+    task: Task
+    adapted: Any
+    frozen: Any
+    optimizer: Any
+    rules: Rules
+    loss_at: Callable[[Any, Any], Any]
+    residual_at: Callable[[Any, Any], Any] | None
+
+    # -- risk ---------------------------------------------------------------------------------
+
+    def losses(self, params: Any, part: Any) -> Any:
+        """Loss of each observation at ``params``, in evaluation mode: (N,)."""
+        hypothesis = self.adapted.bind(params, self.frozen)
+        return jax.vmap(lambda z: self.loss_at(hypothesis, z))(part)
+
+    def risk(self, params: Any, part: Any) -> Any:
+        """Weighted mean loss over a part, in blocks when it is long: ()."""
+        n = th_data.n_observations(part)
+        weights = th_data.weights_of(part)
+        if n <= EVAL_BLOCK:
+            losses = self.losses(params, part)
+            return jnp.mean(losses) if weights is None else jnp.average(losses, weights=weights)
+        blocks = -(-n // EVAL_BLOCK)
+        mask = (jnp.arange(blocks * EVAL_BLOCK) < n).reshape(blocks, EVAL_BLOCK)
+        index = jnp.minimum(jnp.arange(blocks * EVAL_BLOCK), n - 1).reshape(blocks, EVAL_BLOCK)
+
+        def block(total: Any, at: Any) -> tuple[Any, None]:
+            rows, real = at
+            taken = jax.tree.map(lambda a: a[rows], part)
+            w = real if weights is None else real * th_data.weights_of(taken)
+            losses = self.losses(params, taken)
+            return (total[0] + jnp.sum(jnp.where(w > 0, w * losses, 0)), total[1] + jnp.sum(w)), None
+
+        zero = jnp.zeros((), self.task.dtype)
+        (total, weight), _ = jax.lax.scan(block, (zero, zero), (index, mask))
+        return total / weight
+
+    # -- a step -------------------------------------------------------------------------------
+
+    def step(self, carry: Any, batch: Any, weight: Any, scale: Any, key: Any) -> tuple[Any, Any]:
+        """One update. ``weight`` (B,) or None; ``scale`` is 1/B, so that each observation of an
+        epoch weighs the same, in a short last batch too. Returns the batch's summed loss."""
+        params, opt_state = carry
+        size = th_data.n_observations(batch)
+        spread = None
+        if self.adapted.stochastic:
+            spread = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(size))
+        share = 1.0 if weight is None else jnp.sum(weight > 0) * scale
+
+        def summed(p: Any) -> Any:
+            def one(z: Any, k: Any) -> Any:
+                return self.loss_at(self.adapted.bind(p, self.frozen, key=k, train=True), z)
+
+            losses = jax.vmap(one)(batch, spread)
+            return jnp.sum(losses if weight is None else weight * losses)
+
+        def objective(p: Any) -> tuple[Any, Any]:
+            total = summed(p)
+            value = total * scale
+            if self.task.penalty is not None:
+                value = value + share * self._penalty(p)
+            return value, total
+
+        (value, total), grads = jax.value_and_grad(objective, has_aux=True)(params)
+        updates, opt_state = self.optimizer.update(
+            grads,
+            opt_state,
+            params,
+            value=value,
+            grad=grads,
+            value_fn=lambda p: objective(p)[0],
+            residual_fn=self._residual_fn(batch, weight, scale),
+        )
+        params = jax.tree.map(lambda p, u: (p + u).astype(p.dtype), params, updates)
+        return (params, opt_state), total
+
+    def _penalty(self, params: Any) -> Any:
+        penalty = self.task.penalty
+        assert penalty is not None
+        value = jnp.asarray(penalty(params))
+        if value.shape != ():
+            raise ShapeError(
+                f"penalty must return a scalar; got shape {value.shape}. Sum it over the parameters."
+            )
+        return value
+
+    def _residual_fn(self, batch: Any, weight: Any, scale: Any) -> Callable[[Any], Any] | None:
+        if self.residual_at is None:
+            return None
+        residual_at = self.residual_at
+
+        def stacked(p: Any) -> Any:
+            hypothesis = self.adapted.bind(p, self.frozen)
+            r = jax.vmap(lambda z: residual_at(hypothesis, z))(batch)
+            r = r.reshape(r.shape[0], -1) / np.sqrt(max(1, int(np.prod(r.shape[1:]))))
+            w = scale if weight is None else (weight * scale)[:, None]
+            return jnp.ravel(r * jnp.sqrt(w))
+
+        return stacked
+
+    # -- an epoch -----------------------------------------------------------------------------
+
+    def close_epoch(
+        self, before: TrainState, carry: Any, train_risk: Any, val_risk: Any | None
+    ) -> tuple[TrainState, dict[str, Any]]:
+        """Record an epoch: the best state, the stopping rules, divergence, the alarm."""
+        params, opt_state = carry
+        record: dict[str, Any] = {"train_risk": train_risk}
+        if val_risk is not None:
+            record["val_risk"] = val_risk
+        rate = optim.learning_rate(self.task.optimizer, opt_state)
+        if rate is not None:
+            record["learning_rate"] = rate
+        record |= self._diagnostics(params)
+        finite = jnp.all(jnp.stack([jnp.isfinite(record[k]) & (record[k] <= self.rules.bound)
+                                    for k in ("train_risk", "val_risk") if k in record]))
+        epochs = before.epochs + 1
+        moved = before.moved | changed(params, before.params)
+        outcome = jnp.where(finite, base.RUNNING, base.DIVERGED)
+        still = finite & ~moved & (epochs >= UNMOVED_AFTER)
+        outcome = jnp.where(still, base.UNMOVED, outcome)
+        stoppers = []
+        for k, (rule, state) in enumerate(zip(self.rules.inside, before.stoppers, strict=True)):
+            state, stop = rule.update(state, record)
+            stoppers.append(state)
+            outcome = jnp.where((outcome == base.RUNNING) & stop, base.FIRST_RULE + k, outcome)
+        after = replace(
+            before, params=params, opt_state=opt_state, stoppers=tuple(stoppers), moved=moved
+        )
+        if val_risk is not None:
+            better = val_risk < before.best_value
+            after = replace(
+                after,
+                best=jax.tree.map(lambda a, b: jnp.where(better, a, b), params, before.best),
+                best_value=jnp.where(better, val_risk, before.best_value).astype(before.best_value.dtype),
+                best_epoch=jnp.where(better, epochs, before.best_epoch),
+            )
+        after = freeze_unless(finite, after, before)  # a diverged epoch leaves no trace but its record
+        after = replace(
+            after, epochs=epochs, outcome=outcome.astype(jnp.int32), active=outcome == base.RUNNING
+        )
+        return freeze_unless(before.active, after, before), record
+
+    def _diagnostics(self, params: Any) -> dict[str, Any]:
+        hypothesis = self.adapted.bind(params, self.frozen)
+        values = {}
+        for name, f in self.task.diagnostics.items():
+            value = jnp.asarray(f(hypothesis))
+            if value.shape != ():
+                raise ShapeError(
+                    f"the diagnostic {name!r} must return a scalar; got shape {value.shape}."
+                    " Take a norm or a mean."
+                )
+            values[name] = value.astype(self.task.dtype)
+        return values
+
+
+def make_member(task: Task, frozen: Any, adapted: Any | None = None) -> Member:
+    """The functions of a member.
+
+    Raises:  ConfigError: an optimizer that needs squared loss or the full batch and has neither.
+    """
+    adapted = models.adapt(task.model, task.seed) if adapted is None else adapted
+    loss = risk.resolve_loss(task.loss)
+    squared = task.loss == "squared"
+    return Member(
+        task=task,
+        adapted=adapted,
+        frozen=adapted.frozen if frozen is None else frozen,
+        optimizer=optim.resolve(task.optimizer),
+        rules=sort_rules(task.stopping),
+        loss_at=risk.per_observation(task.residual, loss),
+        residual_at=risk.residual_vector(task.residual) if squared else None,
+    )
+
+
+def check_batches(task: Task, plan: Plan) -> None:
+    """Refuse minibatches for optimizers that want the whole risk.
+
+    Raises:  ConfigError.
+    """
+    if plan.n_batches > 1 and optim.wants_full_batch(task.optimizer):
+        raise ConfigError(
+            f"this optimizer searches along the full risk, and stalls on batches of {plan.batch};"
+            " give batch_size=None"
+        )
+
+
+def dropout_key(state: TrainState, epoch: Any, index: Any) -> Any:
+    """The key of one step: new every step, the same in every replay."""
+    base_key = jax.random.wrap_key_data(state.key)
+    key = jax.random.fold_in(base_key, keys.DROPOUT)
+    return jax.random.fold_in(jax.random.fold_in(key, epoch), index)
+
+
+def parts_of(data: Any) -> Mapping[str, Any]:
+    """The parts that are there, by name."""
+    parts = {"train": data.train, "val": data.val, "test": data.test}
+    return {name: part for name, part in parts.items() if part is not None}

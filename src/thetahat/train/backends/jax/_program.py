@@ -1,0 +1,289 @@
+"""The compiled program of a cohort: init, chunks of epochs, evaluation.
+
+    chunk(hyper, made, given, state, epoch, n) -> state, records (n_max,)
+
+``n`` is data, not shape: one program serves every chunk length. Members are mapped by ``vmap``, or
+one by one by ``lax.map`` (bitwise equal to training alone).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thetahat import data as th_data
+from thetahat import models
+from thetahat.core import CheckpointError
+from thetahat.train.backends import base
+from thetahat.train.backends.jax import _member
+from thetahat.train.backends.jax._member import Member
+from thetahat.train.backends.jax._precision import precision
+from thetahat.train.backends.jax._stage import Build, Hyper, Staged
+from thetahat.train.backends.jax._state import TrainState
+
+MAX_CHUNK = 512
+GATHER_AT_ONCE = 64 * 2**20
+"""Bytes of a training part up to which an epoch's shuffled copy is made in one go."""
+
+
+class CohortProgram:
+    """C members as one program. See ``base.Program``.
+
+    Args:    mode: "vmap" or "map".
+    """
+
+    max_chunk = MAX_CHUNK
+
+    def __init__(self, build: Build, hyper: Hyper, staged: Staged, size: int, mode: str) -> None:
+        self.build, self.hyper, self.staged = build, hyper, staged
+        self.size, self.mode = size, mode
+        self.dtype = staged.task.dtype
+        self.traces = 0
+        self.compile_s = 0.0
+        self._made: Any = None
+        self._chunk: Any = None
+        self._lowered: Any = None
+        self._columns: list[str] = []
+        self._given = staged.given
+
+    def trace(self) -> None:
+        """Trace and lower the chunk, abstractly: nothing runs, nothing is compiled.
+
+        Raises:  JAX's concretization errors, where Python had to know a traced value.
+        """
+        if self._lowered is not None:
+            return
+
+        def chunk(own: Any, common: Any, made: Any, given: Any, state: Any, epoch: Any, n: Any) -> Any:
+            return self._mapped(self._member_chunk, own, common, made, given, state, epoch, n)
+
+        with precision(self.dtype):
+            state, made = jax.eval_shape(self._init_all, *self._hyper())
+            args = (*self._hyper(), made, self._given, state, np.int32(0), np.int32(1))
+            self._lowered = self._timed(lambda: jax.jit(chunk).lower(*args))
+
+    # -- the Protocol ---------------------------------------------------------------------------
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the recorded columns, known once traced."""
+        return tuple(self._columns)
+
+    def init(self) -> TrainState:
+        """The state before the first epoch, and the arrays that traced parameters make."""
+        with precision(self.dtype):
+            self._given = tuple(jax.device_put(leaf) for leaf in self._given)
+            fn = jax.jit(self._init_all)
+            state, self._made = self._timed(lambda: jax.block_until_ready(fn(*self._hyper())))
+            if self._chunk is None:
+                self.trace()
+                self._chunk = self._timed(self._lowered.compile)
+        return state
+
+    def advance(
+        self, state: TrainState, epoch: int, n: int
+    ) -> tuple[TrainState, Mapping[str, np.ndarray]]:
+        """Train ``n`` epochs more."""
+        with precision(self.dtype):
+            state, records = self._chunk(
+                *self._hyper(), self._made, self._given, state, np.int32(epoch), np.int32(n)
+            )
+            records = jax.device_get(records)
+        return state, {name: column[:, :n] for name, column in records.items()}
+
+    def standing(self, state: TrainState) -> base.Standing:
+        """How the members stand."""
+        host = jax.device_get(
+            (state.active, state.outcome, state.epochs, state.best_epoch, state.best_value, state.moved)
+        )
+        return base.Standing(*(np.atleast_1d(a) for a in host))
+
+    def evaluate(self, state: TrainState, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:
+        """The risk of each part at the best state."""
+
+        def risks(own: Any, common: Any, made: Any, given: Any, params: Any) -> Any:
+            member, data = self._member(own, common, made, given)
+            there = _member.parts_of(data)
+            return {name: member.risk(params, there[name]) for name in parts if name in there}
+
+        with precision(self.dtype):
+            params = state.params if state.best is None else state.best
+            fn = jax.jit(lambda own, common, made, given, params: self._mapped(
+                risks, own, common, made, given, params))
+            out = self._timed(lambda: jax.device_get(
+                fn(*self._hyper(), self._made, self._given, params)))
+        return {name: np.atleast_1d(value) for name, value in out.items()}
+
+    def pack(self, state: TrainState) -> dict[str, np.ndarray]:
+        """The state as named arrays."""
+        leaves, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(state))
+        return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+    def unpack(self, arrays: Mapping[str, np.ndarray]) -> TrainState:
+        """The state that ``pack`` gave.
+
+        Raises:  CheckpointError: arrays of another task.
+        """
+        template = self.init()
+        leaves, tree = jax.tree_util.tree_flatten_with_path(template)
+        values = []
+        for path, leaf in leaves:
+            name = jax.tree_util.keystr(path)
+            got = arrays.get(name)
+            if got is None or got.shape != leaf.shape or got.dtype != leaf.dtype:
+                came = "nothing" if got is None else f"{got.dtype}{list(got.shape)}"
+                raise CheckpointError(
+                    f"the checkpoint belongs to another task: {name} needs"
+                    f" {leaf.dtype}{list(leaf.shape)}, and it holds {came}."
+                    " Give the config it was made with, or another checkpoint path"
+                )
+            values.append(jnp.asarray(got))
+        with precision(self.dtype):
+            return jax.tree.unflatten(tree, values)
+
+    # -- what a Result needs --------------------------------------------------------------------
+
+    def member_arrays(self, state: TrainState, k: int) -> tuple[Any, Any, Any]:
+        """(params at the best state, frozen arrays, data) of member ``k``, on the host."""
+        params = jax.tree.map(
+            lambda a: np.asarray(a[k]), state.params if state.best is None else state.best
+        )
+        made = [a[k] if own else a for a, own in zip(self._made, self.staged.owned, strict=True)]
+        data, frozen = self.staged.inputs(made, self.staged.given)
+        return params, jax.tree.map(np.asarray, frozen), data
+
+    # -- tracing --------------------------------------------------------------------------------
+
+    def _hyper(self) -> tuple[Any, Any]:
+        return dict(self.hyper.own), dict(self.hyper.common)
+
+    def _mapped(self, fn: Any, own: Any, common: Any, made: Any, given: Any, *rest: Any) -> Any:
+        """``fn`` over the members: own arrays and ``rest[0]`` have a leading axis C."""
+        owned = self.staged.owned
+        mine = (own, [a for a, o in zip(made, owned, strict=True) if o], rest[0])
+        shared = [a for a, o in zip(made, owned, strict=True) if not o]
+
+        def one(mine: Any) -> Any:
+            own, some, first = mine
+            some, others = iter(some), iter(shared)
+            whole = [next(some) if o else next(others) for o in owned]
+            return fn(own, common, whole, given, first, *rest[1:])
+
+        if self.size == 1:
+            out = one(jax.tree.map(lambda a: a[0], mine))
+            return jax.tree.map(lambda a: jnp.asarray(a)[None], out)
+        if self.mode == "map":
+            return jax.lax.map(one, mine)
+        return jax.vmap(one, axis_size=self.size)(mine)
+
+    def _init_all(self, own: Any, common: Any) -> Any:
+        """States with their leading axis C; made arrays with one where they differ."""
+        owned, tree = self.staged.owned, self.staged.out_tree
+
+        def run(own: Any) -> Any:
+            flat = jax.tree.leaves((own, common))
+            out = jax.core.eval_jaxpr(self.staged.closed.jaxpr, self.staged.closed.consts, *flat)
+            return jax.tree.unflatten(tree, out)
+
+        def mine(own: Any) -> Any:
+            state, made = run(own)
+            return state, [a for a, o in zip(made, owned, strict=True) if o]
+
+        first = jax.tree.map(lambda a: a[0], own)
+        if self.size == 1:
+            state, some = jax.tree.map(lambda a: jnp.asarray(a)[None], mine(first))
+        elif self.mode == "map":
+            state, some = jax.lax.map(lambda i: mine(jax.tree.map(lambda a: a[i], own)),
+                                      jnp.arange(self.size))
+        else:
+            state, some = jax.vmap(mine, axis_size=self.size)(own)
+        shared = run(first)[1] if not all(owned) else [None] * len(owned)
+        some = iter(some)
+        return state, [next(some) if o else s for o, s in zip(owned, shared, strict=True)]
+
+    def _member(self, own: Any, common: Any, made: Any, given: Any) -> tuple[Member, Any]:
+        task = self.build({**own, **common})
+        data, frozen = self.staged.inputs(made, given)
+        return _member.make_member(task, frozen, models.adapt(task.model, task.seed)), data
+
+    def _member_chunk(
+        self, own: Any, common: Any, made: Any, given: Any, state: Any, epoch: Any, n: Any
+    ) -> Any:
+        """One member's chunk: a loop over epochs that fills fixed buffers."""
+        self.traces += 1
+        member, data = self._member(own, common, made, given)
+        probe = jax.eval_shape(lambda s: run_epoch(member, self.staged.plan, data, s, epoch)[1], state)
+        self._columns = sorted(probe)
+        buffers = {k: jnp.full((MAX_CHUNK,), jnp.nan, v.dtype) for k, v in probe.items()}
+        alone = self.size == 1 or self.mode == "map"
+
+        def more(loop: Any) -> Any:
+            i, state, _ = loop
+            return (i < n) & state.active if alone else i < n
+
+        def body(loop: Any) -> Any:
+            i, state, buffers = loop
+            state, record = run_epoch(member, self.staged.plan, data, state, epoch + i)
+            return i + 1, state, {k: b.at[i].set(record[k]) for k, b in buffers.items()}
+
+        _, state, buffers = jax.lax.while_loop(more, body, (jnp.int32(0), state, buffers))
+        return state, buffers
+
+    def _timed(self, work: Any) -> Any:
+        began = time.perf_counter()
+        out = work()
+        self.compile_s += time.perf_counter() - began
+        return out
+
+
+def run_epoch(member: Member, plan: Any, data: Any, state: TrainState, epoch: Any) -> tuple[Any, Any]:
+    """One pass over the training part and the validation risk after it."""
+    train = data.train
+    weights = th_data.weights_of(train)
+    total = plan.n if weights is None else jnp.sum(weights)
+    relative = None if weights is None else weights * (plan.n / total)
+    carry = (state.params, state.opt_state)
+    scale = 1.0 / plan.batch
+    if plan.full:
+        key = _member.dropout_key(state, epoch, 0)
+        carry, summed = member.step(carry, train, relative, scale, key)
+    else:
+        carry, summed = _minibatches(member, plan, train, relative, state, epoch)
+    val_risk = None if data.val is None else member.risk(carry[0], data.val)
+    return member.close_epoch(state, carry, summed / plan.n, val_risk)
+
+
+def _minibatches(
+    member: Member, plan: Any, train: Any, relative: Any, state: TrainState, epoch: Any
+) -> tuple[Any, Any]:
+    """Scan the epoch's batches; the last is padded with observations of weight zero."""
+    index = th_data.order(plan.order_seed, epoch, plan.n, plan.sampling)
+    shape = (plan.n_batches, plan.batch)
+    index = jnp.concatenate([index, jnp.zeros((plan.pad,), index.dtype)]).reshape(shape)
+    real = None
+    if plan.pad:
+        real = np.arange(plan.n_batches * plan.batch).reshape(shape) < plan.n
+    n_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(train))
+    at_once = n_bytes <= GATHER_AT_ONCE
+
+    def rows(index: Any) -> Any:
+        return jax.tree.map(lambda a: a[index], (train, relative))
+
+    def one(carry: Any, at: Any) -> Any:
+        taken, real, i = at
+        batch, weight = taken if at_once else rows(taken)
+        if real is not None:
+            weight = real.astype(member.task.dtype) * (1 if weight is None else weight)
+        key = _member.dropout_key(state, epoch, i)
+        return member.step(carry, batch, weight, 1.0 / plan.batch, key)
+
+    taken = rows(index) if at_once else index
+    real = None if real is None else jnp.asarray(real)
+    xs = (taken, real, jnp.arange(plan.n_batches))
+    carry, summed = jax.lax.scan(one, (state.params, state.opt_state), xs)
+    return carry, jnp.sum(summed)

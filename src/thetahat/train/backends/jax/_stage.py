@@ -1,0 +1,141 @@
+"""Staging: what a Task is made of, found by one abstract trace of the experiment.
+
+The trace tells which arrays depend on traced parameters (they are made on the device, per member or
+shared) and which are the user's own (they are passed in, never compiled in).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend import core as jax_core
+
+from thetahat import data as th_data
+from thetahat import models, optim
+from thetahat.core import ConfigError, Task
+from thetahat.train._stopping import sort_rules
+from thetahat.train.backends.jax._member import Plan, check_batches, make_plan
+from thetahat.train.backends.jax._precision import cast, cast_leaf, precision
+from thetahat.train.backends.jax._state import TrainState, first_state
+
+Build = Callable[[Mapping[str, Any]], Task]
+"""Traced parameters in, Task out: the experiment with its static parameters bound."""
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """Traced parameters of a cohort: ``own`` (C,) differ between members, ``common`` () do not."""
+
+    own: Mapping[str, np.ndarray]
+    common: Mapping[str, np.ndarray]
+
+    def one(self) -> dict[str, Any]:
+        """The first member's values."""
+        return {**{k: v[0] for k, v in self.own.items()}, **self.common}
+
+
+@dataclass(frozen=True)
+class Staged:
+    """An experiment, traced once and not yet compiled."""
+
+    task: Task
+    """The Task as the trace saw it: its arrays may be tracers; use its static fields only."""
+    plan: Plan
+    n_params: int
+    closed: Any
+    """The jaxpr of ``init``: traced parameters to (state, made arrays)."""
+    out_tree: Any
+    owned: tuple[bool, ...]
+    """Of each made array: whether it differs between members."""
+    given: tuple[Any, ...]
+    """The user's own arrays."""
+    slots: tuple[bool, ...]
+    """Of each leaf of (data, frozen): True if made, False if given."""
+    tree: Any
+    """The structure of (data, frozen)."""
+
+    def inputs(self, made: Any, given: Any) -> Any:
+        """(data, frozen) from their made and given leaves."""
+        made, given = iter(made), iter(given)
+        return jax.tree.unflatten(self.tree, [next(made) if m else next(given) for m in self.slots])
+
+
+def stage(build: Build, hyper: Hyper) -> Staged:
+    """Trace ``build`` abstractly, in the precision that its Task asks for.
+
+    Raises:  JAX's concretization errors, where Python had to know a traced value.
+    """
+    staged = _stage(build, hyper, "float32")
+    return staged if staged.task.dtype == "float32" else _stage(build, hyper, "float64")
+
+
+def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
+    seen: dict[str, Any] = {}
+
+    def init(own: Any, common: Any) -> Any:
+        task = build({**own, **common})
+        _check_task(task)
+        adapted = models.adapt(task.model, task.seed)
+        data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
+        leaves, tree = jax.tree.flatten((cast(data, dtype), cast(adapted.frozen, dtype)))
+        slots = tuple(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+        params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), adapted.params)
+        rules = sort_rules(task.stopping)
+        state = first_state(
+            params,
+            optim.resolve(task.optimizer).init(params),
+            tuple(rule.init() for rule in rules.inside),
+            jax.random.key_data(jax.random.key(task.seed)),
+            has_val=data.val is not None,
+        )
+        seen.update(task=task, data=data, leaves=leaves, tree=tree, slots=slots, params=params)
+        return _float_state(state, dtype), [a for a, m in zip(leaves, slots, strict=True) if m]
+
+    with precision(dtype):
+        example = ({k: v[0] for k, v in hyper.own.items()}, dict(hyper.common))
+        closed, shapes = jax.make_jaxpr(init, return_shape=True)(*example)
+    task = seen["task"]
+    plan = make_plan(task, seen["data"].train)
+    check_batches(task, plan)
+    n_params = sum(int(np.prod(p.shape)) for p in jax.tree.leaves(seen["params"]))
+    if n_params == 0:
+        raise ConfigError("the model has no trainable parameters; check what th.trainable selects")
+    n_state = len(jax.tree.leaves(shapes[0]))
+    reach = _reached(closed.jaxpr, len(hyper.own))
+    return Staged(
+        task=task,
+        plan=plan,
+        n_params=n_params,
+        closed=closed,
+        out_tree=jax.tree.structure(shapes),
+        owned=tuple(reach[n_state:]),
+        given=tuple(a for a, m in zip(seen["leaves"], seen["slots"], strict=True) if not m),
+        slots=seen["slots"],
+        tree=seen["tree"],
+    )
+
+
+def _check_task(task: Any) -> None:
+    if not isinstance(task, Task):
+        raise ConfigError(
+            f"an experiment must return a th.Task; got {type(task).__name__}."
+            " End it with: return th.Task(model=..., data=...)"
+        )
+
+
+def _float_state(state: TrainState, dtype: str) -> TrainState:
+    return cast(state, dtype)
+
+
+def _reached(jaxpr: Any, n_own: int) -> list[bool]:
+    """Of each output: whether it depends on the first ``n_own`` inputs (equation by equation)."""
+    touched = set(jaxpr.invars[:n_own])
+    for eqn in jaxpr.eqns:
+        if any(not isinstance(v, jax_core.Literal) and v in touched for v in eqn.invars):
+            touched.update(eqn.outvars)
+    return [not isinstance(v, jax_core.Literal) and v in touched for v in jaxpr.outvars]
