@@ -8,6 +8,8 @@ from thetahat.report._tables import FORMATS as FORMATS
 from thetahat.report._tables import STATUS_STYLES as STATUS_STYLES
 from thetahat.report._tables import Column as Column
 from thetahat.report._tables import fit_width as fit_width
+from thetahat.report._tables import json_text as json_text
 from thetahat.report._tables import latex_text as latex_text
+from thetahat.report._tables import paint as paint
 from thetahat.report._tables import strict as strict
 from thetahat.report._tables import table as table

@@ -224,7 +224,12 @@ def _numeric(values: Sequence[Any]) -> bool:
 def _json(rows: Sequence[Row], columns: Sequence[Column] | None) -> str:
     if columns is not None:
         rows = [{c.key: row.get(c.key) for c in columns} for row in rows]
-    return json.dumps(strict(rows), ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+    return json_text(rows)
+
+
+def json_text(value: Any) -> str:
+    """A value as strict, indented JSON."""
+    return json.dumps(strict(value), ensure_ascii=False, allow_nan=False, indent=2) + "\n"
 
 
 def strict(value: Any) -> Any:

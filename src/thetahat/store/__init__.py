@@ -4,6 +4,7 @@ from thetahat.store._manual import ManualRun as ManualRun
 from thetahat.store._manual import start as start
 from thetahat.store._provenance import provenance as provenance
 from thetahat.store._query import Condition as Condition
+from thetahat.store._query import check_columns as check_columns
 from thetahat.store._query import known_columns as known_columns
 from thetahat.store._query import read_condition as read_condition
 from thetahat.store._query import value_of as value_of

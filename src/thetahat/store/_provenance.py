@@ -18,8 +18,10 @@ from typing import Any
 
 import thetahat
 
-CORE = ("thetahat", "jax", "jaxlib", "flax", "optax", "numpy")
-OTHERS = ("equinox", "torch", "pandas", "polars", "pyarrow", "scikit-learn", "scipy")
+PACKAGES = (
+    *("jax", "jaxlib", "flax", "optax", "numpy", "equinox", "torch"),
+    *("pandas", "polars", "pyarrow", "scikit-learn", "scipy"),
+)
 _MODULE = {"scikit-learn": "sklearn"}
 SETTINGS = (
     "OMP_NUM_THREADS",
@@ -52,15 +54,10 @@ def provenance(source: str | os.PathLike[str] | None = None) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the core packages that are installed, and of others that are loaded."""
-    found: dict[str, str] = {}
-    for name in (*CORE, *OTHERS):
-        if name in OTHERS and _MODULE.get(name, name) not in sys.modules:
-            continue
-        version = _version(name)
-        if version is not None:
-            found[name] = version
-    return found
+    """Versions of thetahat and of the packages that are loaded."""
+    loaded = [name for name in PACKAGES if _MODULE.get(name, name) in sys.modules]
+    found = {name: _version(name) for name in ("thetahat", *loaded)}
+    return {name: version for name, version in found.items() if version is not None}
 
 
 @functools.cache

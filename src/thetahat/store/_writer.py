@@ -18,8 +18,8 @@ from thetahat.store._names import run_name
 from thetahat.store._records import (
     Block,
     best_of,
-    names_json,
     last_values,
+    names_json,
     read_block,
 )
 from thetahat.store._rows import NewRun, near, new_id, text, utc_now
