@@ -16,6 +16,7 @@ from thetahat.optim._rates import (
     learning_rate as learning_rate,
     wants_full_batch as wants_full_batch,
 )
+from thetahat.optim._residuals import StackedResiduals as StackedResiduals
 from thetahat.optim._second_order import (
     GaussNewtonState as GaussNewtonState,
     LevenbergMarquardtState as LevenbergMarquardtState,

@@ -17,6 +17,15 @@ import optax
 _UNTOLD = ("lbfgs", "linesearch", "polyak", "partition", "multi_transform", "freeze")
 
 
+_FULL_BATCH_STATES: set[type] = set()
+
+
+def full_batch_state(state: type) -> type:
+    """Mark the state of an optimizer that needs the full batch; a class decorator."""
+    _FULL_BATCH_STATES.add(state)
+    return state
+
+
 class FullBatch(optax.GradientTransformationExtraArgs):
     """A transformation that makes sense on the whole training part only."""
 
@@ -61,7 +70,7 @@ def wants_full_batch(optimizer_or_state: Any) -> bool:
         )
 
     def second_order(node: Any) -> bool:
-        return isinstance(node, optax.ScaleByLBFGSState) or hasattr(type(node), "full_batch")
+        return isinstance(node, optax.ScaleByLBFGSState) or type(node) in _FULL_BATCH_STATES
 
     found = jax.tree.leaves(optimizer_or_state, is_leaf=second_order)
     return any(second_order(node) for node in found)

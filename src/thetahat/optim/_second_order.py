@@ -7,7 +7,7 @@ many at once, and resume from checkpoints. Why no library is wrapped: docs/decis
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,34 +17,35 @@ from jax.scipy.linalg import cho_factor, cho_solve
 
 from thetahat.core.errors import ConfigError
 from thetahat.optim._descent import Rate, check_rate, rate_at
-from thetahat.optim._rates import FullBatch
+from thetahat.optim._rates import FullBatch, full_batch_state
+from thetahat.optim._residuals import residuals_and_jacobian
 
 LARGEST_SYSTEM = 5_000
 TRIES = 10
 """Dampings, or lengths, tried in one step before it is given up."""
 
 
+@full_batch_state
 class NewtonState(NamedTuple):
     """Steps taken, and the rate of the last one."""
 
     count: jax.Array
     learning_rate: jax.Array
-    full_batch: ClassVar[bool] = True
 
 
+@full_batch_state
 class GaussNewtonState(NamedTuple):
     """Steps taken."""
 
     count: jax.Array
-    full_batch: ClassVar[bool] = True
 
 
+@full_batch_state
 class LevenbergMarquardtState(NamedTuple):
     """The damping that the next step tries first, relative to the scale of J'J."""
 
     count: jax.Array
     damping: jax.Array
-    full_batch: ClassVar[bool] = True
 
 
 class _System(NamedTuple):
@@ -58,6 +59,8 @@ class _System(NamedTuple):
     """``solve(damping)``: the step."""
     curvature: Callable[[jax.Array], jax.Array]
     """``||J step||^2``."""
+    size: int
+    """Equations solved: min(n, p)."""
 
 
 def newton(damping: Any = 0.0, lr: Rate = 1.0) -> optax.GradientTransformationExtraArgs:
@@ -119,7 +122,8 @@ def gauss_newton(damping: Any = 0.0) -> optax.GradientTransformationExtraArgs:
     ) -> tuple[Any, GaussNewtonState]:
         system = _system("gauss_newton", updates, params, value_fn, residual_fn)
         value = value_fn(params) if value is None else value
-        full = system.solve(jnp.asarray(damping, system.theta.dtype))
+        least = jnp.finfo(system.theta.dtype).eps * system.size
+        full = system.solve(jnp.maximum(jnp.asarray(damping, system.theta.dtype), least))
 
         def shorter(carry: tuple[Any, ...]) -> tuple[Any, ...]:
             tries, length, _ = carry
@@ -144,8 +148,8 @@ def levenberg_marquardt(
         step = -J'(JJ' + damping d I)^-1 r,   d = max diag(JJ')        n < p: least norm
 
     for n residuals and p parameters. A step is taken when the objective falls; the damping is then
-    divided by ``factor`` if the linearisation predicted the fall well, and multiplied by it if
-    badly. Otherwise the damping grows and the step is tried again, ten times at most, from the same
+    divided by ``factor``, unless it fell by less than a quarter of what the linearisation promised.
+    Otherwise the damping is multiplied and the step tried again, ten times at most, from the same
     Jacobian. With a penalty J'r is the true half gradient, so the stationary points are right; the
     curvature of the penalty is not used.
 
@@ -183,8 +187,8 @@ def levenberg_marquardt(
             fall = value - value_fn(system.unravel(system.theta + step))
             predicted = -(2 * system.slope @ step + system.curvature(step))
             lower = fall > 0  # False for NaN: a failed factorisation is a rejected step
-            good, bad = lower & (fall > 0.75 * predicted), ~lower | (fall < 0.25 * predicted)
-            scaled = jnp.where(good, lam / grow, jnp.where(bad, lam * grow, lam))
+            kept = jnp.where(fall > 0.25 * predicted, lam / grow, lam)
+            scaled = jnp.where(lower, kept, lam * grow)
             bounds = jnp.finfo(dtype).eps, 1 / jnp.finfo(dtype).eps
             return tries + 1, jnp.clip(scaled, *bounds), lower, jnp.where(lower, step, 0.0)
 
@@ -212,21 +216,19 @@ def _system(name: str, updates: Any, params: Any, value_fn: Any, residual_fn: An
     theta, unravel = ravel_pytree(params)
     gradient, _ = ravel_pytree(updates)
 
-    def residuals(t: jax.Array) -> tuple[jax.Array, jax.Array]:
-        r = jnp.ravel(residual_fn(unravel(t)))
-        return r, r
-
-    n, p = jax.eval_shape(residuals, theta)[0].size, theta.size
+    n, p = jax.eval_shape(residual_fn, params).size, theta.size
     _check_size(name, min(n, p), "residuals and parameters, the fewer of them,")
-    # One pass of the residuals for each column (forward) or row (reverse): the fewer.
-    jacobian = jax.jacfwd if p <= n else jax.jacrev
-    J, r = jacobian(residuals, has_aux=True)(theta)
+    r, J = residuals_and_jacobian(residual_fn, params)
     slope = gradient / 2
     penalty = slope - J.T @ r
     rounding = 1e3 * jnp.finfo(theta.dtype).eps * jnp.linalg.norm(slope)
     penalty = jnp.where(jnp.linalg.norm(penalty) <= rounding, 0.0, penalty)
     solve = _by_columns(J, r, penalty) if p <= n else _by_rows(J, r, penalty)
-    return _System(theta, unravel, slope, solve, lambda step: jnp.sum(jnp.square(J @ step)))
+
+    def curvature(step: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.square(J @ step))
+
+    return _System(theta, unravel, slope, solve, curvature, min(n, p))
 
 
 def _by_columns(J: jax.Array, r: jax.Array, penalty: jax.Array) -> Callable[[Any], jax.Array]:
@@ -236,10 +238,9 @@ def _by_columns(J: jax.Array, r: jax.Array, penalty: jax.Array) -> Callable[[Any
     scaled = J / scale
     gram = scaled.T @ scaled
     slope = scaled.T @ r + penalty / scale
-    least = jnp.finfo(J.dtype).eps * len(norms)
 
     def solve(damping: jax.Array) -> jax.Array:
-        damped = gram + jnp.maximum(damping, least) * jnp.eye(len(norms), dtype=J.dtype)
+        damped = gram + damping * jnp.eye(len(norms), dtype=J.dtype)
         return -cho_solve(cho_factor(damped), slope) / scale
 
     return solve
@@ -250,10 +251,9 @@ def _by_rows(J: jax.Array, r: jax.Array, penalty: jax.Array) -> Callable[[Any], 
     gram = J @ J.T
     largest = jnp.max(jnp.diag(gram))
     largest = jnp.where(largest > 0, largest, 1.0)
-    least = jnp.finfo(J.dtype).eps * len(r)
 
     def solve(damping: jax.Array) -> jax.Array:
-        shift = jnp.maximum(damping, least) * largest
+        shift = damping * largest
         factor = cho_factor(gram + shift * jnp.eye(len(r), dtype=J.dtype))
         # The penalty's slope lies outside the rows of J: Woodbury, and exactly nothing without one.
         beside = (penalty - J.T @ cho_solve(factor, J @ penalty)) / shift

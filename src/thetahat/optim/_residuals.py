@@ -1,0 +1,69 @@
+"""Residuals of a batch as one vector, and their Jacobian row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+
+@dataclass(frozen=True)
+class StackedResiduals:
+    """The vector of scaled residuals of a batch, whose squared norm is the objective.
+
+        r(params) = [scale_n * one(params, z_n)]_n, followed by beside(params)
+
+    An observation's residuals depend on no other observation: the Jacobian is taken row by row, for
+    N passes over one observation instead of N passes over N.
+
+    Args:    one: ``one(params, z) -> (k,)``.   batch: pytree with N observations along axis 0.
+             scale: shape (N,), sqrt(w_n / sum w).
+             beside: ``beside(params) -> (m,)``, such as ``ridge(alpha).residuals``; or None.
+    """
+
+    one: Callable[[Any, Any], jax.Array]
+    batch: Any
+    scale: jax.Array
+    beside: Callable[[Any], jax.Array] | None = None
+
+    def __call__(self, params: Any) -> jax.Array:
+        """The residuals, shape (N k + m,)."""
+        rows = jax.vmap(self.one, in_axes=(None, 0))(params, self.batch)
+        r = jnp.ravel(rows * self.scale[:, None])
+        return r if self.beside is None else jnp.concatenate([r, self.beside(params)])
+
+    def jacobian(self, params: Any) -> jax.Array:
+        """The Jacobian on the parameters in the order of ``ravel_pytree``, shape (N k + m, p)."""
+        theta, unravel = ravel_pytree(params)
+
+        def row(z: Any) -> jax.Array:
+            return jax.jacrev(lambda t: self.one(unravel(t), z))(theta)
+
+        rows = jax.vmap(row)(self.batch) * self.scale[:, None, None]
+        J = rows.reshape(-1, theta.size)
+        if self.beside is None:
+            return J
+        beside = self.beside
+        return jnp.concatenate([J, jax.jacfwd(lambda t: beside(unravel(t)))(theta)])
+
+
+def residuals_and_jacobian(
+    residual_fn: Callable[[Any], jax.Array], params: Any
+) -> tuple[jax.Array, jax.Array]:
+    """Residuals (n,) and Jacobian (n, p), from ``residual_fn.jacobian`` where there is one."""
+    if hasattr(residual_fn, "jacobian"):
+        return residual_fn(params), residual_fn.jacobian(params)  # type: ignore[attr-defined]
+    theta, unravel = ravel_pytree(params)
+
+    def residuals(t: jax.Array) -> tuple[jax.Array, jax.Array]:
+        r = jnp.ravel(residual_fn(unravel(t)))
+        return r, r
+
+    # One pass over the whole batch for each column (forward) or each row (reverse): the fewer.
+    few = theta.size <= jax.eval_shape(residuals, theta)[0].size
+    J, r = (jax.jacfwd if few else jax.jacrev)(residuals, has_aux=True)(theta)
+    return r, J
