@@ -64,10 +64,10 @@ class Data:
 
     def __post_init__(self) -> None:
         for name in PARTS:
-            part = _as_part(getattr(self, name))
+            part = as_part(getattr(self, name))
             object.__setattr__(self, name, part)
             if part is not None:
-                _check_part(name, part)
+                check_part(name, part)
         if self.train is None:
             raise DataError("train is None; Data needs a training part")
         for name in ("val", "test"):
@@ -95,7 +95,7 @@ def weights_of(part: Any) -> Any:
 
     They are the attribute ``weight``, or the entry "weight" of a dict.
 
-    Raises:  DataError: weights that are negative, not finite or all zero (not looked at while traced).
+    Raises:  DataError: weights that are negative, not finite or all zero (unless traced).
     >>> weights_of({"x": np.ones((2, 1)), "weight": np.array([1.0, 3.0])})
     array([1., 3.])
     """
@@ -127,7 +127,7 @@ def _check_weight(weight: Any) -> None:
         raise DataError("all weights are zero; give at least one observation a positive weight")
 
 
-def _as_part(part: Any) -> Any:
+def as_part(part: Any) -> Any:
     """What holds observations becomes them; frames become NumPy arrays."""
     obs = getattr(part, "obs", None)
     if isinstance(obs, Observations):
@@ -140,7 +140,7 @@ def _named_leaves(name: str, part: Any) -> list[tuple[str, Any]]:
     return [(name + jax.tree_util.keystr(path), leaf) for path, leaf in paths]
 
 
-def _check_part(name: str, part: Any) -> None:
+def check_part(name: str, part: Any) -> None:
     leaves = _named_leaves(name, part)
     if not leaves:
         raise DataError(f"{name} has no arrays; give observations with N along the first axis")
@@ -150,7 +150,9 @@ def _check_part(name: str, part: Any) -> None:
                 f"{path} is a {type(leaf).__name__}, not an array; wrap it in np.asarray(...)"
             )
         if len(leaf.shape) == 0:
-            raise DataError(f"{path} is a scalar; every leaf needs N observations along its first axis")
+            raise DataError(
+                f"{path} is a scalar; every leaf needs N observations along its first axis"
+            )
     if len({leaf.shape[0] for _, leaf in leaves}) > 1:
         shapes = ", ".join(f"{path} {tuple(leaf.shape)}" for path, leaf in leaves)
         raise DataError(f"leaves of {name} differ in their number of observations: {shapes}")

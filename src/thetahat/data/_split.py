@@ -9,8 +9,18 @@ import jax
 import numpy as np
 
 from thetahat.core.errors import DataError
-from thetahat.data._containers import PARTS, Data, Observations, is_concrete, n_observations
+from thetahat.data._containers import (
+    PARTS,
+    Data,
+    as_part,
+    check_part,
+    is_concrete,
+    n_observations,
+)
 from thetahat.data._permutation import permutation
+from thetahat.data._rows import Rows, is_streamed
+from thetahat.data._table import Table
+from thetahat.data._transform import standardise
 from thetahat.data.keys import SPLIT, role_key
 
 
@@ -29,40 +39,51 @@ def split(
 
     Args:    obs: ``Observations``, a draw of ``th.dgp``, a ``Table``, or any pytree of (N, ...).
              train, val, test: a fraction (float) or a count (int); val and test also None or 0.
-             seed: an int or a traced integer. NumPy stays NumPy where nothing is traced.
-    Returns: Data; a Table's columns standardised on the train part, as its ``transform`` says.
+             seed: an int or a traced integer. NumPy stays NumPy where nothing is traced, and what
+             is streamed stays on disk.
+    Returns: Data; a Table's columns imputed and standardised by their values in the train part,
+             as its ``transform`` says.
     Raises:  DataError: shares that exceed the whole, or leave a part empty.
-    >>> data = split((np.arange(20.0).reshape(20, 1), np.arange(20.0)), train=0.7, val=0.1, test=0.2)
+    >>> data = split((np.ones((20, 1)), np.arange(20.0)), train=0.7, val=0.1, test=0.2)
     >>> [n_observations(part) for part in (data.train, data.val, data.test)]
     [14, 2, 4]
     """
-    part = obs.obs if isinstance(getattr(obs, "obs", None), Observations) else obs
-    part = Data(train=part).train
+    part = as_part(obs)
+    if not isinstance(obs, Table):  # a Table was checked when it was read, and may miss values
+        check_part("obs", part)
     n = n_observations(part)
     bounds = _bounds(n, {"train": train, "val": val, "test": test})
-    concrete = is_concrete(seed) and all(is_concrete(leaf) for leaf in jax.tree.leaves(part))
-    if concrete:
+    if is_streamed(part):
+        seed = int(seed)  # what lies on disk is ordered by Python: a traced seed fails as in JAX
+    if is_concrete(seed) and all(is_concrete(leaf) for leaf in jax.tree.leaves(part)):
         # Also inside a trace: what Python can know now must not become part of the program.
         with jax.ensure_compile_time_eval():
-            order = np.asarray(permutation(role_key(seed, SPLIT), n))
-            parts = _cut(part, order, bounds)
-    else:
-        parts = _cut(part, permutation(role_key(seed, SPLIT), n), bounds)
-    return Data(**parts)
+            order: Any = np.asarray(permutation(role_key(seed, SPLIT), n))
+            return _cut(obs, part, order, bounds)
+    return _cut(obs, part, permutation(role_key(seed, SPLIT), n), bounds)
 
 
-def _cut(part: Any, order: Any, bounds: dict[str, tuple[int, int]]) -> dict[str, Any]:
-    return {
-        name: None if start == stop else jax.tree.map(lambda leaf: take(leaf, order[start:stop]), part)
-        for name, (start, stop) in bounds.items()
-    }
+def _cut(obs: Any, part: Any, order: Any, bounds: dict[str, tuple[int, int]]) -> Data:
+    rows = {name: order[start:stop] for name, (start, stop) in bounds.items() if stop > start}
+    if isinstance(obs, Table):
+        parts, transform = standardise(obs, rows)
+        return Data(**parts, transform=transform)
+    return Data(**{name: _take(part, rows[name]) for name in rows})
 
 
-def take(leaf: Any, rows: Any) -> Any:
-    """Rows of an array; a NumPy array indexed by traced rows becomes a JAX array."""
-    if isinstance(leaf, np.ndarray) and not isinstance(rows, np.ndarray):
-        leaf = jax.numpy.asarray(leaf)
-    return leaf[rows]
+def _take(part: Any, rows: Any) -> Any:
+    """Rows of every leaf: read later from disk, at once in memory, by JAX where traced."""
+
+    def take(leaf: Any) -> Any:
+        if isinstance(leaf, Rows):
+            return leaf.narrowed(rows)
+        if isinstance(leaf, np.memmap):
+            return Rows(leaf, rows)
+        if isinstance(leaf, np.ndarray) and not isinstance(rows, np.ndarray):
+            return jax.numpy.asarray(leaf)[rows]
+        return leaf[rows]
+
+    return jax.tree.map(take, part)
 
 
 def _bounds(n: int, shares: dict[str, Any]) -> dict[str, tuple[int, int]]:
@@ -72,22 +93,25 @@ def _bounds(n: int, shares: dict[str, Any]) -> dict[str, tuple[int, int]]:
     if total > 1 + 1e-9:
         said = " + ".join(f"{k}={v:g}" for k, v in given.items() if isinstance(v, float) and v)
         raise DataError(f"{said} is {total:g} of the observations; fractions must sum to at most 1")
-    bounds, stop, fraction, counted = {}, 0, 0.0, 0
+    bounds: dict[str, tuple[int, int]] = {}
+    stop, fraction, counted = 0, 0.0, 0
     for name in PARTS:
         share, start = given[name], stop
         if isinstance(share, float):
             fraction += share
-            stop = counted + math.floor(fraction * n + 0.5 + 1e-9)
         else:
             counted += share
-            stop += share
+        stop = counted + math.floor(fraction * n + 0.5 + 1e-9)
         if share and stop == start:
-            raise DataError(f"empty split: {name}={share:g} of {n} observations is no row; give it more, or 0")
+            raise DataError(
+                f"empty split: {name}={share:g} of {n} observations is no row; "
+                "give a larger share, or 0"
+            )
         bounds[name] = (start, stop)
     if stop > n:
         said = ", ".join(f"{k} {b - a}" for k, (a, b) in bounds.items())
         raise DataError(f"the parts need {stop} observations ({said}); there are {n}")
-    if bounds["train"][0] == bounds["train"][1]:
+    if bounds["train"] == (0, 0):
         raise DataError("empty split: train has no observations; give it a fraction or a count")
     return bounds
 
@@ -106,5 +130,7 @@ def _share(name: str, value: Any) -> int | float:
     if not 0 <= share < math.inf:
         raise DataError(f"{name}={share:g}; give a fraction from 0 to 1, or a count of rows")
     if isinstance(share, float) and share > 1:
-        raise DataError(f"{name}={share:g} is more than the whole; write {int(share)} for a count of rows")
+        raise DataError(
+            f"{name}={share:g} is more than the whole; write {int(share)} for a count of rows"
+        )
     return share

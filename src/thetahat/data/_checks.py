@@ -1,0 +1,250 @@
+"""What a table must be before it is estimated with: every refusal names the column and the mend.
+
+Columns are looked at block by block, so that a file larger than memory meets the same rules, in the
+same words, as a frame.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from thetahat.core.errors import DataError, did_you_mean
+from thetahat.data._columns import Column
+from thetahat.data._encoder import Encoder, Feature
+
+MISSING = ("refuse", "drop", "mean", "median")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which columns play which part, and what is done with missing values."""
+
+    target: str
+    features: tuple[str, ...]
+    weights: str | None
+    missing: str
+    standardize: bool
+    target_scale: bool
+    categorical: tuple[str, ...]
+
+    @property
+    def used(self) -> list[str]:
+        """Every column that is read, once, features first."""
+        extra = [self.target] if self.weights is None else [self.target, self.weights]
+        return list(dict.fromkeys([*self.features, *extra]))
+
+
+@dataclass
+class Seen:
+    """What has been seen of one column so far, over the rows that are kept."""
+
+    kind: str = "number"
+    missing: int = 0
+    infinite: int = 0
+    first_infinite: int = -1
+    low: float = np.inf
+    high: float = -np.inf
+    levels: set[Any] = field(default_factory=set)
+
+
+@dataclass
+class Scan:
+    """What has been seen of a table so far."""
+
+    columns: dict[str, Seen] = field(default_factory=dict)
+    rows: int = 0
+    kept: int = 0
+
+
+def plan(
+    names: Sequence[str],
+    target: str,
+    features: Sequence[str] | str | None,
+    weights: str | None,
+    missing: str,
+    standardize: bool,
+    target_scale: bool | None,
+    categorical: Sequence[str] | str | None,
+) -> Plan:
+    """The parts the columns play, or a DataError that says which name is wrong."""
+    for name in _repeated(names):
+        raise DataError(f"the table has two columns {name!r}; rename one")
+    _known(target, "target", names)
+    if weights is not None:
+        _known(weights, "weights", names)
+    if features is None:
+        features = [name for name in names if name not in (target, weights)]
+    features = _several(features)
+    for name in features:
+        _known(name, "feature", names)
+    for name in _repeated(features):
+        raise DataError(f"feature {name!r} is given twice; give it once")
+    if target in features:
+        raise DataError(f"target {target!r} is among the features; leave it out of them")
+    if weights == target:
+        raise DataError(f"target {target!r} is also the weights; give another column")
+    if not features:
+        raise DataError(f"no features: the table has no column beside {target!r}")
+    categorical = _several(categorical or ())
+    for name in categorical:
+        if name not in features:
+            hint = did_you_mean(name, features)
+            raise DataError(f"categorical {name!r} is not among the features{hint}")
+    if missing not in MISSING:
+        raise DataError(f"missing={missing!r} is none of ours{did_you_mean(missing, MISSING)}")
+    scale = standardize if target_scale is None else target_scale
+    return Plan(target, features, weights, missing, standardize, scale, categorical)
+
+
+def look(scan: Scan, columns: dict[str, Column], plan: Plan) -> np.ndarray:
+    """Take one block of rows into account; says which of them are kept, (n,)."""
+    gone = {name: columns[name].gone() for name in plan.used}
+    n = len(next(iter(gone.values())))
+    keep = np.ones(n, bool)
+    if plan.missing == "drop":
+        keep = ~np.any(list(gone.values()), axis=0)
+    for name in plan.used:
+        column, seen = columns[name], scan.columns.setdefault(name, Seen())
+        seen.missing += int(gone[name].sum())
+        as_levels = name in plan.categorical or column.kind == "category"
+        if column.kind == "number":
+            _look_at_numbers(seen, column.values, keep, scan.rows)
+        if as_levels and name in plan.features and column.kind != "other":
+            seen.kind = "category"
+            kept = column.levels_or_none()
+            seen.levels |= {v for v, k in zip(kept, keep, strict=True) if k and v is not None}
+        elif column.kind != "number" and not gone[name].all():
+            raise DataError(_not_numbers(column, plan))
+    scan.rows += n
+    scan.kept += int(keep.sum())
+    return keep
+
+
+def verdict(scan: Scan, plan: Plan) -> Encoder:
+    """The encoder of a table that has been looked at whole, or the first thing wrong with it."""
+    if scan.rows == 0:
+        raise DataError("the table has no rows; give at least one observation")
+    for name in plan.used:
+        if scan.columns[name].missing == scan.rows:
+            raise DataError(f"column {name!r} has no values at all; leave it out")
+    _check_missing(scan, plan)
+    for name in plan.used:
+        seen = scan.columns[name]
+        if seen.infinite:
+            raise DataError(
+                f"column {name!r} has {seen.infinite} infinite value{'s' * (seen.infinite > 1)}, "
+                f"first in row {seen.first_infinite}; drop or mend those rows"
+            )
+    _check_weights(scan, plan)
+    _check_constant(scan, plan)
+    features = tuple(
+        Feature(name, _sorted(scan.columns[name].levels))
+        if scan.columns[name].kind == "category"
+        else Feature(name)
+        for name in plan.features
+    )
+    return Encoder(features, plan.target, plan.missing)
+
+
+def _look_at_numbers(seen: Seen, values: np.ndarray, keep: np.ndarray, before: int) -> None:
+    infinite = np.flatnonzero(np.isinf(values) & keep)
+    if infinite.size and not seen.infinite:
+        seen.first_infinite = before + int(infinite[0])
+    seen.infinite += infinite.size
+    there = values[keep & ~np.isnan(values)]
+    if there.size:
+        seen.low = min(seen.low, float(there.min()))
+        seen.high = max(seen.high, float(there.max()))
+
+
+def _check_missing(scan: Scan, plan: Plan) -> None:
+    gone = {name: scan.columns[name].missing for name in plan.used if scan.columns[name].missing}
+    if plan.missing == "drop":
+        if scan.kept == 0:
+            said = ", ".join(f"{name} {count}" for name, count in gone.items())
+            raise DataError(
+                f"no row is left: every one of {scan.rows} misses a value ({said}); "
+                "leave a column out, or impute"
+            )
+        return
+    if gone and plan.missing == "refuse":
+        said = ", ".join(f"{name} {count}" for name, count in gone.items())
+        raise DataError(
+            f"missing values in {scan.rows} rows: {said}; give missing='drop' (--missing drop), "
+            "'mean' or 'median', or leave the columns out"
+        )
+    for role, name in (("target", plan.target), ("weights", plan.weights)):
+        if name in gone and name is not None:
+            raise DataError(
+                f"{role} {name!r} has {gone[name]} missing value{'s' * (gone[name] > 1)}, which "
+                "cannot be imputed; give missing='drop' (--missing drop)"
+            )
+
+
+def _check_weights(scan: Scan, plan: Plan) -> None:
+    if plan.weights is None:
+        return
+    seen = scan.columns[plan.weights]
+    if seen.low < 0:
+        raise DataError(
+            f"weights {plan.weights!r} has negative values (least {seen.low:g}); "
+            "weights must be at least 0"
+        )
+    if seen.high == 0:
+        raise DataError(f"weights {plan.weights!r} are all zero; give some row a positive weight")
+
+
+def _check_constant(scan: Scan, plan: Plan) -> None:
+    target = scan.columns[plan.target]
+    if target.low == target.high:
+        raise DataError(
+            f"target {plan.target!r} is constant ({target.low:g}); there is nothing to estimate"
+        )
+    for name in plan.features:
+        seen = scan.columns[name]
+        if seen.kind == "category" and len(seen.levels) == 1:
+            level = next(iter(seen.levels))
+            raise DataError(f"column {name!r} has the single level {level!r}; leave it out")
+        if seen.kind == "number" and seen.low == seen.high and plan.standardize:
+            raise DataError(
+                f"column {name!r} is constant ({seen.low:g}) and cannot be standardised; "
+                "leave it out"
+            )
+
+
+def _not_numbers(column: Column, plan: Plan) -> str:
+    role = "target" if column.name == plan.target else "column"
+    if column.name not in plan.features:
+        role = "weights" if column.name == plan.weights else role
+        mend = "turn it into numbers"
+    elif column.kind == "text":
+        mend = (
+            f"declare it with categorical=[{column.name!r}] (--categorical {column.name}), "
+            "or leave it out of the features"
+        )
+    else:
+        mend = "turn it into numbers, or leave it out of the features"
+    return f"{role} {column.name!r} holds {column.what}, e.g. {str(column.example)!r}; {mend}"
+
+
+def _known(name: str, role: str, names: Sequence[str]) -> None:
+    if name not in names:
+        raise DataError(f"the table has no column {name!r} ({role}){did_you_mean(name, names)}")
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
+def _several(names: Sequence[str] | str) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _sorted(levels: set[Any]) -> tuple[Any, ...]:
+    """Levels in order: numbers by size, then text."""
+    return tuple(sorted(levels, key=lambda v: (isinstance(v, str), v)))

@@ -1,0 +1,190 @@
+"""Columns of any kind of table as NumPy: numbers, levels, or something that is neither.
+
+pandas, polars and pyarrow are recognised by name and imported only where one of theirs came in.
+"""
+
+from __future__ import annotations
+
+import decimal
+import numbers
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thetahat.core.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One column: float64 with NaN where missing, or objects with None where missing.
+
+    Args:    name: as in the table.   kind: "number", "category" (declared by its dtype), "text" or
+             "other".   values: (n,).   what: what it holds, in words.
+    """
+
+    name: str
+    kind: str
+    values: np.ndarray
+    what: str = "numbers"
+
+    @property
+    def example(self) -> Any:
+        """The first value that is there; among mixed ones, the first that is no number."""
+        there = [value for value in self.values.tolist() if value is not None]
+        odd = [value for value in there if not isinstance(value, numbers.Real)]
+        return next(iter(odd or there), None)
+
+    def gone(self) -> np.ndarray:
+        """Which rows are missing, (n,)."""
+        if self.kind == "number":
+            return np.isnan(self.values)
+        return np.array([value is None for value in self.values], bool)
+
+    def levels_or_none(self) -> list[Any]:
+        """Values as levels; whole numbers as integers, so that 1.0 and 1 are one level."""
+        if self.kind != "number":
+            return self.values.tolist()
+        values = self.values.tolist()
+        return [None if v != v else int(v) if v.is_integer() else v for v in values]
+
+
+def table_kind(source: Any) -> str | None:
+    """ "pandas", "polars", "arrow" or "mapping"; None for anything else."""
+    home = type(source).__module__.split(".")[0]
+    if home in ("pandas", "polars") and hasattr(source, "columns"):
+        return home
+    if home == "pyarrow" and hasattr(source, "column_names"):
+        return "arrow"
+    return "mapping" if isinstance(source, Mapping) else None
+
+
+def names_of(table: Any) -> list[str]:
+    """The names of a table's columns, in order.
+
+    Raises:  DataError: not a table.
+    """
+    kind = table_kind(table)
+    if kind is None:
+        raise DataError(
+            f"a {type(table).__name__} is no table; give a path, a pandas or polars frame, "
+            "or a mapping of columns"
+        )
+    if kind == "arrow":
+        return list(table.column_names)
+    if kind == "mapping":
+        return [str(name) for name in table]
+    if kind == "polars" and hasattr(table, "collect_schema"):
+        return table.collect_schema().names()
+    return [str(name) for name in table.columns]
+
+
+def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, Column]:
+    """The wanted columns of a table (all of them by default), those that exist.
+
+    Raises:  DataError: no table, columns of different lengths.
+    >>> columns_of({"a": [1, 2], "b": [True, None]})["b"].values
+    array([ 1., nan])
+    """
+    kind, names = table_kind(table), names_of(table)
+    if kind == "polars" and hasattr(table, "collect"):
+        table = table.collect()
+    names = [name for name in names if wanted is None or name in wanted]
+    if kind == "pandas":
+        by_name = {str(name): i for i, name in enumerate(table.columns)}
+        columns = {name: _from_pandas(name, table.iloc[:, by_name[name]]) for name in names}
+    elif kind == "polars":
+        columns = {name: _from_polars(name, table.get_column(name)) for name in names}
+    elif kind == "arrow":
+        columns = {name: _from_arrow(name, table.column(name)) for name in names}
+    else:
+        columns = {name: _from_any(name, table[name]) for name in names}
+    if len({len(column.values) for column in columns.values()}) > 1:
+        said = ", ".join(f"{name} {len(column.values)}" for name, column in columns.items())
+        raise DataError(f"columns differ in length: {said}")
+    return columns
+
+
+def _from_any(name: str, values: Any) -> Column:
+    home = type(values).__module__.split(".")[0]
+    if home == "pandas":
+        return _from_pandas(name, values)
+    if home == "polars":
+        return _from_polars(name, values)
+    values = np.atleast_1d(np.asarray(values))
+    if values.dtype.kind in "fiub":
+        return Column(name, "number", values.astype(np.float64))
+    if values.dtype.kind in "mMc":
+        return _other(name, values.tolist(), str(values.dtype))
+    return from_objects(name, values.tolist())
+
+
+def _from_pandas(name: str, series: Any) -> Column:
+    dtype, words = series.dtype, str(series.dtype)
+    missing = series.isna().to_numpy(bool)
+    if hasattr(dtype, "categories"):
+        return Column(name, "category", _objects(series.tolist(), missing), "categories")
+    kind = getattr(dtype, "kind", "O")
+    if kind in "fiub" and words not in ("str", "string"):
+        values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+        return Column(name, "number", np.where(missing, np.nan, values))
+    if kind in "mMc" or words.startswith(("datetime", "timedelta", "period", "interval")):
+        return _other(name, _objects(series.tolist(), missing).tolist(), words)
+    return from_objects(name, _objects(series.tolist(), missing).tolist())
+
+
+def _from_polars(name: str, series: Any) -> Column:
+    import polars
+
+    dtype = series.dtype
+    if dtype == polars.Categorical or dtype == polars.Enum:
+        return Column(name, "category", _objects(series.to_list()), "categories")
+    if dtype == polars.Boolean or dtype.is_numeric() or dtype == polars.Null:
+        return Column(name, "number", np.array(series.cast(polars.Float64).to_numpy(), np.float64))
+    if dtype == polars.String or dtype == polars.Object:
+        return from_objects(name, series.to_list())
+    return _other(name, series.to_list(), str(dtype))
+
+
+def _from_arrow(name: str, column: Any) -> Column:
+    import pyarrow
+    from pyarrow import types
+
+    kind = column.type
+    if types.is_dictionary(kind):
+        return Column(name, "category", _objects(column.to_pylist()), "categories")
+    if types.is_boolean(kind):
+        column, kind = column.cast(pyarrow.int8()), pyarrow.int8()
+    if types.is_null(kind):
+        return Column(name, "number", np.full(len(column), np.nan))
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+        values = column.cast(pyarrow.float64(), safe=False).to_numpy()
+        return Column(name, "number", np.array(values, np.float64))
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        return from_objects(name, column.to_pylist())
+    return _other(name, column.to_pylist(), str(kind))
+
+
+def from_objects(name: str, values: Iterable[Any]) -> Column:
+    """A column of Python objects: numbers and booleans if all of it is, else text or other."""
+    values = [None if v is None or v != v else v for v in values]
+    there = [v for v in values if v is not None]
+    if all(isinstance(v, (bool, np.bool_, numbers.Real, decimal.Decimal)) for v in there):
+        floats = [np.nan if v is None else float(v) for v in values]
+        return Column(name, "number", np.array(floats, np.float64))
+    if all(isinstance(v, str) for v in there):
+        return Column(name, "text", _objects(values), "text")
+    kinds = sorted({type(v).__name__ for v in there})
+    return _other(name, values, " and ".join(kinds))
+
+
+def _other(name: str, values: list[Any], what: str) -> Column:
+    return Column(name, "other", _objects(values), what)
+
+
+def _objects(values: Sequence[Any], missing: np.ndarray | None = None) -> np.ndarray:
+    array = np.empty(len(values), object)
+    for i, value in enumerate(values):
+        array[i] = None if missing is not None and missing[i] else value
+    return array

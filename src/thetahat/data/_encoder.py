@@ -1,0 +1,120 @@
+"""From named columns to the numbers of x, the same way for every later table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thetahat.core.errors import DataError, did_you_mean
+from thetahat.data._columns import Column, columns_of
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column of the table: a number, or a category with its levels in order."""
+
+    name: str
+    levels: tuple[Any, ...] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns of x that it becomes."""
+        if self.levels is None:
+            return (self.name,)
+        return tuple(f"{self.name}={level}" for level in self.levels)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Turns tables with the columns it was made for into x: numbers as they are, levels one-hot.
+
+    Args:    features: columns in order.   target: the name of y.
+             missing: "refuse" or "drop" take no missing value; "mean" and "median" leave NaN for
+             the split to fill.
+    >>> Encoder((Feature("educ"), Feature("region", ("east", "west"))), "wage").names
+    ('educ', 'region=east', 'region=west')
+    """
+
+    features: tuple[Feature, ...]
+    target: str
+    missing: str = "refuse"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns of x."""
+        return tuple(name for feature in self.features for name in feature.names)
+
+    def encode(self, table: Any) -> np.ndarray:
+        """x of a table, (n, d), float64.
+
+        Args:    table: a pandas or polars frame, a mapping from names to columns, or an (n, d)
+                 array whose columns are ``names``.
+        Raises:  DataError: a column that is absent, text, of unknown level, infinite or missing
+                 values, an array of another width.
+        >>> encoder = Encoder((Feature("educ"), Feature("region", ("east", "west"))), "wage")
+        >>> encoder.encode({"educ": [8, 12], "region": ["west", "east"]})
+        array([[ 8.,  0.,  1.],
+               [12.,  1.,  0.]])
+        """
+        if (
+            hasattr(table, "shape")
+            and hasattr(table, "__array__")
+            and not hasattr(table, "columns")
+        ):
+            return self._array(np.asarray(table, np.float64))
+        columns = columns_of(table, [f.name for f in self.features])
+        for feature in self.features:
+            if feature.name not in columns:
+                hint = did_you_mean(feature.name, columns)
+                raise DataError(f"the table has no column {feature.name!r} (feature){hint}")
+        x = self.numbers(columns)
+        self._check(x)
+        return x
+
+    def numbers(self, columns: dict[str, Column]) -> np.ndarray:
+        """The columns of x from checked columns of the table."""
+        blocks = [_encoded(feature, columns[feature.name]) for feature in self.features]
+        return np.concatenate(blocks, axis=1)
+
+    def _array(self, x: np.ndarray) -> np.ndarray:
+        d = len(self.names)
+        if x.ndim != 2 or x.shape[1] != d:
+            raise DataError(
+                f"an array of shape {x.shape} for {d} columns ({', '.join(self.names)}); "
+                f"give shape (n, {d})"
+            )
+        self._check(x)
+        return x
+
+    def _check(self, x: np.ndarray) -> None:
+        imputes = self.missing in ("mean", "median")
+        for name, column in zip(self.names, x.T, strict=True):
+            if not imputes and (gone := int(np.isnan(column).sum())):
+                raise DataError(
+                    f"column {name!r} has {gone} missing value{'s' * (gone > 1)}; "
+                    "drop or fill them first"
+                )
+            if np.isinf(column).any():
+                raise DataError(f"column {name!r} has infinite values; drop or mend those rows")
+
+
+def _encoded(feature: Feature, column: Column) -> np.ndarray:
+    if feature.levels is None:
+        if column.kind != "number":
+            raise DataError(
+                f"column {column.name!r} holds {column.what}, e.g. {column.example!r}; "
+                "it was a column of numbers"
+            )
+        return column.values[:, None]
+    position = {level: i for i, level in enumerate(feature.levels)}
+    codes = np.empty(len(column.values), np.int64)
+    for row, value in enumerate(column.levels_or_none()):
+        if value is not None and value not in position:
+            known = ", ".join(map(repr, feature.levels))
+            raise DataError(f"column {column.name!r} has the level {value!r}; known: {known}")
+        codes[row] = -1 if value is None else position[value]
+    onehot = (codes[:, None] == np.arange(len(feature.levels))).astype(np.float64)
+    onehot[codes < 0] = np.nan
+    return onehot

@@ -1,0 +1,144 @@
+"""Rows of an array that stays on disk, and what streamed and in-memory parts have in common."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+BLOCK = 1 << 16
+"""Rows read at once where all of a part is passed over."""
+
+RESIDENT_BYTES = 1 << 28
+"""Pages of a memory map may hold this much before they are given back."""
+
+_FAULT_BYTES = 1 << 16  # what the kernel maps around one row that is touched
+
+
+class Rows:
+    """Some rows of a source, read when asked for: a leaf of a part larger than memory.
+
+        rows[i] = (source[index[i]] - shift) / scale,   with missing values filled before
+
+    Args:    source: an array or memory map, (S, ...).   index: (N,) integers.
+             shift, scale, fill: (...) arrays or scalars; None does nothing.
+    >>> rows = Rows(np.arange(10.0), np.array([4, 2, 0]), shift=1.0, scale=2.0)
+    >>> rows.shape, rows[1:]
+    ((3,), array([ 0.5, -0.5]))
+    """
+
+    __slots__ = ("_resident", "fill", "index", "scale", "shift", "source")
+
+    def __init__(
+        self, source: Any, index: Any, shift: Any = None, scale: Any = None, fill: Any = None
+    ) -> None:
+        self.source, self.index = source, np.asarray(index)
+        self.shift, self.scale, self.fill = shift, scale, fill
+        self._resident = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.index), *self.source.shape[1:])
+
+    @property
+    def ndim(self) -> int:
+        return self.source.ndim
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.source.dtype if self.shift is None else np.dtype(np.float64)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        at = self.index[rows]
+        values = standardised(np.asarray(self.source[at]), self.shift, self.scale, self.fill)
+        self._release(np.atleast_1d(at))
+        return values
+
+    def narrowed(self, rows: Any) -> Rows:
+        """The same with only these of its rows, still on disk."""
+        return Rows(self.source, self.index[rows], self.shift, self.scale, self.fill)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("Rows are read from disk; they cannot be given without a copy")
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+    def __repr__(self) -> str:
+        return f"Rows(shape={self.shape}, dtype={self.dtype})"
+
+    def _release(self, at: np.ndarray) -> None:
+        """Give the touched pages back: a map's pages count as memory until someone does."""
+        pages = getattr(self.source, "_mmap", None)
+        if pages is None or not at.size or not hasattr(mmap, "MADV_DONTNEED"):
+            return
+        row_bytes = self.source.nbytes // max(1, len(self.source))
+        span = (int(at.max()) - int(at.min()) + 1) * row_bytes
+        self._resident += min(span, at.size * (row_bytes + _FAULT_BYTES))
+        if self._resident > RESIDENT_BYTES:
+            pages.madvise(mmap.MADV_DONTNEED)
+            self._resident = 0
+
+
+def standardised(values: Any, shift: Any, scale: Any, fill: Any = None) -> Any:
+    """(values - shift) / scale after filling: one order of operations, on disk and in memory."""
+    if shift is None:
+        return values
+    xp = (
+        np
+        if isinstance(values, np.ndarray) and isinstance(shift, (np.ndarray, float))
+        else jax.numpy
+    )
+    if xp is np:
+        values = values.astype(np.float64)
+    if fill is not None:
+        values = xp.where(xp.isnan(values), fill, values)
+    return (values - shift) / scale
+
+
+def is_streamed(part: Any) -> bool:
+    """Whether a part lies on disk, to be gathered batch by batch."""
+    return any(isinstance(leaf, (Rows, np.memmap)) for leaf in jax.tree.leaves(part))
+
+
+def gather(part: Any, rows: Any) -> Any:
+    """The same pytree with rows ``rows`` of every leaf; what is on disk comes as NumPy.
+
+    >>> gather((np.arange(4.0), np.arange(4)), np.array([3, 1]))
+    (array([3., 1.]), array([3, 1]))
+    """
+
+    def take(leaf: Any) -> Any:
+        values = leaf[rows]
+        return np.array(values) if isinstance(values, np.memmap) else values
+
+    return jax.tree.map(take, part)
+
+
+def content_hash(part: Any) -> str:
+    """SHA-256 over the shapes, dtypes and bytes of a part's leaves, as hexadecimal.
+
+    The same for the same numbers in memory, on a device, or streamed from disk.
+    """
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(part):
+        digest.update(f"{tuple(leaf.shape)} {np.dtype(leaf.dtype).str}".encode())
+        for block in _blocks(leaf):
+            digest.update(np.ascontiguousarray(block).tobytes())
+    return digest.hexdigest()
+
+
+def _blocks(leaf: Any) -> Iterator[np.ndarray]:
+    if not isinstance(leaf, (Rows, np.memmap)):
+        leaf = np.asarray(leaf)
+    if leaf.ndim == 0:
+        yield np.asarray(leaf)
+        return
+    for start in range(0, len(leaf), BLOCK):
+        yield np.asarray(leaf[start : start + BLOCK])

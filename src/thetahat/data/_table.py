@@ -1,0 +1,106 @@
+"""Tables: named columns of a file or a frame as x, y and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thetahat.data._checks import Plan, Scan, look, plan, verdict
+from thetahat.data._columns import Column
+from thetahat.data._containers import Observations
+from thetahat.data._encoder import Encoder
+from thetahat.data._readers import table_columns, table_names
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table as numbers, in its own units; ``th.split`` standardises it.
+
+    Args:    x: (N, d), one-hot columns spread out; NaN where "mean" or "median" will impute by the
+             train part.   y: (N,).   weight: (N,) or None.   encoder: makes x of later tables.
+             standardize, target_scale: what the split does with x and with y.
+    """
+
+    x: Any
+    y: Any
+    weight: Any
+    encoder: Encoder
+    standardize: bool = True
+    target_scale: bool = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns of x."""
+        return self.encoder.names
+
+    @property
+    def target(self) -> str:
+        """Name of y."""
+        return self.encoder.target
+
+    @property
+    def obs(self) -> Observations:
+        """x, y and weight, not standardised."""
+        return Observations(self.x, self.y, self.weight)
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+def read_table(
+    source: Any,
+    target: str,
+    features: Sequence[str] | str | None = None,
+    weights: str | None = None,
+    missing: str = "refuse",
+    standardize: bool = True,
+    target_scale: bool | None = None,
+    categorical: Sequence[str] | str | None = None,
+) -> Table:
+    """Read a table with named columns.
+
+    Args:    source: a CSV, TSV or Parquet file, a pandas or polars frame, a mapping of columns.
+             target: the column to estimate.   features: columns to estimate from; all others by
+             default.   weights: a column of observation weights.
+             missing: "refuse"; "drop" the rows; or impute features by the "mean" or "median" of
+             the train part (levels by their shares).
+             standardize: whether the split standardises features (train mean 0, deviation 1).
+             target_scale: the same for the target; as ``standardize`` by default.
+             categorical: columns to spread into one 0/1 column per level, levels sorted. Columns
+             of categorical dtype are spread by themselves; other text is an error.
+    Returns: a Table; ``th.split(table, ...)`` makes Data of it.
+    Raises:  DataError: a file or a column that cannot be used, with the mend.
+             MissingExtra: Parquet without pyarrow or polars.
+    >>> table = read_table({"wage": [3.1, 3.2, 8.0], "educ": [11, 12, 16]}, target="wage")
+    >>> table.names, table.x.shape
+    (('educ',), (3, 1))
+    """
+    roles = plan(
+        table_names(source),
+        target,
+        features,
+        weights,
+        missing,
+        standardize,
+        target_scale,
+        categorical,
+    )
+    columns = table_columns(source, roles.used)
+    scan = Scan()
+    keep = look(scan, columns, roles)
+    encoder = verdict(scan, roles)
+    x, y, weight = arrays(encoder, columns, keep, roles)
+    return Table(x, y, weight, encoder, roles.standardize, roles.target_scale)
+
+
+def arrays(
+    encoder: Encoder, columns: dict[str, Column], keep: np.ndarray, roles: Plan
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """x, y and weight of the kept rows of a block of columns that passed the checks."""
+    x = encoder.numbers(columns)[keep]
+    y = columns[roles.target].values[keep]
+    weight = None if roles.weights is None else columns[roles.weights].values[keep]
+    return x, y, weight

@@ -1,0 +1,163 @@
+"""Simulated data-generating processes that know their own truth.
+
+A seed gives the same draws in single and double precision (they are drawn in single), and separate
+keys for parameters, inputs and noise: neither N nor sigma changes theta.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from thetahat.core.errors import DataError
+from thetahat.data._containers import Observations, register
+from thetahat.data.keys import DATA, role_key
+
+_THETA, _X, _NOISE = 0, 1, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """A simulated sample and the noiseless truth behind it.
+
+    Args:    obs: the observations.   f: the truth, ``f(x, theta)``.   theta: parameters or None.
+    """
+
+    obs: Observations
+    f: Callable[[Any, Any], jax.Array]
+    theta: Any = None
+
+    @property
+    def x(self) -> Any:
+        """Inputs, (N, d)."""
+        return self.obs.x
+
+    @property
+    def y(self) -> Any:
+        """Outcomes, (N,)."""
+        return self.obs.y
+
+    def truth(self, x: Any) -> jax.Array:
+        """f(x) without noise: (d,) gives (), (N, d) gives (N,)."""
+        return self.f(jnp.asarray(x), self.theta)
+
+    def __len__(self) -> int:
+        return len(self.obs)
+
+
+register(Draw, ("obs", "theta"), static=("f",))
+
+
+def linear(N: int = 500, M: int = 2, sigma: Any = 1e-4, seed: Any = 0) -> Draw:
+    """A linear model with Gaussian inputs, parameters and noise.
+
+        y = x'theta + sigma e,   theta ~ N(0, I_M),   x ~ N(0, I_M),   e ~ N(0, 1)
+
+    Args:    N: observations.   M: inputs.   sigma: noise, may be traced.   seed: may be traced.
+    Returns: a Draw with ``theta`` (M,), which depends on seed and M alone.
+    Raises:  DataError: N or M below 1, or no integers.
+    >>> draw = linear(N=3, M=2, sigma=0.0, seed=1)
+    >>> bool((draw.truth(draw.x) == draw.y).all())
+    True
+    """
+    N, M = _count("N", N), _count("M", M)
+    theta = _normal(seed, _THETA, (M,))
+    x = _normal(seed, _X, (N, M))
+    return _noisy(_linear, x, sigma, seed, theta)
+
+
+def sine_bump(N: int = 100, sigma: Any = 0.1, seed: Any = 0) -> Draw:
+    """A sine with a bump, one Gaussian input.
+
+        y = sin(x) + exp(-x^2) / (1 + |x|) + sigma e,   x ~ N(0, 1),   e ~ N(0, 1)
+
+    Args:    N: observations.   sigma: noise, may be traced.   seed: may be traced.
+    Returns: a Draw with x (N, 1).
+    Raises:  DataError: N below 1, or no integer.
+    >>> float(sine_bump(N=1).truth(jnp.zeros(1)))
+    1.0
+    """
+    return _noisy(_sine_bump, _normal(seed, _X, (_count("N", N), 1)), sigma, seed)
+
+
+def exp_difference(N: int = 20, d: int = 5, sigma: Any = 1.5, seed: Any = 0) -> Draw:
+    """Two inputs that matter among d uniform ones.
+
+        y = exp(x_0 - x_1) + sigma e,   x ~ U[0, 1]^d,   e ~ N(0, 1)
+
+    Args:    N: observations.   d: inputs, at least 2.   sigma, seed: may be traced.
+    Raises:  DataError: N below 1, d below 2, or no integers.
+    >>> exp_difference(N=7, d=3).x.shape
+    (7, 3)
+    """
+    N, d = _count("N", N), _count("d", d, least=2)
+    key = jax.random.fold_in(role_key(seed, DATA), _X)
+    x = jax.random.uniform(key, (N, d), jnp.float32).astype(_float())
+    return _noisy(_exp_difference, x, sigma, seed)
+
+
+def xor(N: int | None = None, sigma: Any = 0.0, seed: Any = 0) -> Draw:
+    """Exclusive or: no linear function does better than 1/2 everywhere (risk 1/4).
+
+    Args:    N: None gives the four corners of the unit square, once each; a number gives that many
+             corners at random, moved by sigma e with e ~ N(0, I_2); y stays the corner's.
+             sigma: may be traced.   seed: may be traced.
+    Returns: a Draw with x (N, 2) and y in {0, 1}; ``truth`` is that of the nearest corner.
+    Raises:  DataError: N below 1, or no integer.
+    >>> xor().y.tolist()
+    [0.0, 1.0, 1.0, 0.0]
+    """
+    corners = jnp.array([[0, 0], [0, 1], [1, 0], [1, 1]], _float())
+    if N is not None:
+        key = jax.random.fold_in(role_key(seed, DATA), _X)
+        corners = corners[jax.random.randint(key, (_count("N", N),), 0, 4)]
+    x = corners + sigma * _normal(seed, _NOISE, corners.shape)
+    return Draw(Observations(x, _xor(corners, None)), _xor)
+
+
+def _linear(x: jax.Array, theta: jax.Array) -> jax.Array:
+    # On a GPU the default precision would round the truth itself to eleven bits.
+    return jnp.matmul(x, theta, precision="highest")
+
+
+def _sine_bump(x: jax.Array, theta: None) -> jax.Array:
+    x = x[..., 0]
+    return jnp.sin(x) + jnp.exp(-(x**2)) / (1 + jnp.abs(x))
+
+
+def _exp_difference(x: jax.Array, theta: None) -> jax.Array:
+    return jnp.exp(x[..., 0] - x[..., 1])
+
+
+def _xor(x: jax.Array, theta: None) -> jax.Array:
+    return ((x[..., 0] > 0.5) != (x[..., 1] > 0.5)).astype(x.dtype)
+
+
+def _noisy(
+    f: Callable[..., jax.Array], x: jax.Array, sigma: Any, seed: Any, theta: Any = None
+) -> Draw:
+    y = f(x, theta) + sigma * _normal(seed, _NOISE, (len(x),))
+    return Draw(Observations(x, y), f, theta)
+
+
+def _normal(seed: Any, part: int, shape: tuple[int, ...]) -> jax.Array:
+    key = jax.random.fold_in(role_key(seed, DATA), part)
+    return jax.random.normal(key, shape, jnp.float32).astype(_float())
+
+
+def _float() -> Any:
+    return jax.dtypes.canonicalize_dtype(float)
+
+
+def _count(name: str, value: Any, least: int = 1) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise DataError(f"{name}={value!r}; give an integer of at least {least}")
+    count = operator.index(value)
+    if count < least:
+        raise DataError(f"{name}={count}; give an integer of at least {least}")
+    return count
