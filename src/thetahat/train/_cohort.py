@@ -20,7 +20,7 @@ from thetahat.train._result import History, Result
 from thetahat.train._stopping import sort_rules
 from thetahat.train._tell import Audience
 from thetahat.train.backends import base
-from thetahat.train.backends.jax import CohortProgram, Hyper, stage
+from thetahat.train.backends.jax import CohortProgram, Hyper, make_program, stage
 
 PROBE_WORTH_S = 4.0
 """Projected seconds of training from which it pays to compile the other mapping and time it."""
@@ -66,7 +66,9 @@ def first_program(build: Any, hyper: Hyper, size: int, options: Options) -> Coho
     Raises:  JAX's concretization errors, where Python had to know a traced value.
     """
     mode = "vmap" if options.mode == "auto" and size > 1 else options.mode
-    program = CohortProgram(build, hyper, stage(build, hyper), size, "map" if size == 1 else mode)
+    program = make_program(
+        build, hyper, stage(build, hyper), size, "map" if size == 1 else mode
+    )
     program.trace()
     return program
 
@@ -78,18 +80,22 @@ def train_cohort(cohort: Cohort, options: Options) -> dict[int, Result]:
     session = _Session(cohort, program, options, found)
     session.begin(state)
     interrupt = Interrupt()
-    with interrupt.listening():
-        ended = drive(
-            program,
-            state,
-            epochs=program.staged.task.epochs,
-            first=session.first,
-            clock=session.clock,
-            wall_s=sort_rules(program.staged.task.stopping).wall_s,
-            interrupt=interrupt,
-            on_chunk=session.take,
-        )
-    return session.finish(ended)
+    try:
+        with interrupt.listening():
+            ended = drive(
+                program,
+                state,
+                epochs=program.staged.task.epochs,
+                first=session.first,
+                clock=session.clock,
+                wall_s=sort_rules(program.staged.task.stopping).wall_s,
+                interrupt=interrupt,
+                on_chunk=session.take,
+            )
+        return session.finish(ended)
+    except BaseException as error:
+        session.fail(error)
+        raise
 
 
 def _found(cohort: Cohort, options: Options) -> Any:
@@ -119,7 +125,7 @@ def _start(cohort: Cohort, options: Options, found: Any) -> tuple[CohortProgram,
 
 
 def _remapped(program: CohortProgram, mode: str) -> CohortProgram:
-    return CohortProgram(program.build, program.hyper, program.staged, program.size, mode)
+    return make_program(program.build, program.hyper, program.staged, program.size, mode)
 
 
 def _probed(program: CohortProgram, state: Any) -> tuple[CohortProgram, Any]:
@@ -237,6 +243,16 @@ class _Session:
                 )
             )
         return results
+
+    def fail(self, error: BaseException) -> None:
+        """Tell that every member broke, and why."""
+        stopped = isinstance(error, KeyboardInterrupt)
+        status = Status.INTERRUPTED if stopped else Status.FAILED
+        reason = "interrupted twice" if stopped else f"{type(error).__name__}: {error}"
+        done = sum(block.shape[1] for block in self.records)
+        seconds = {"compile": self.program.compile_s, "run": self.clock.spent_s}
+        for member in self.cohort.members:
+            self.audience.tell(Ended(member, status, reason, done, {}, seconds))
 
     # -- the parts of the above -------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from thetahat.train._cache import use_cache
 from thetahat.train._cohort import Cohort, Options, first_program, train_cohort
 from thetahat.train._result import Result
 from thetahat.train._static import CONCRETE, find_static
-from thetahat.train.backends.jax import CohortProgram, Hyper, stage
+from thetahat.train.backends.jax import Hyper, make_program, stage
 
 
 def fit(
@@ -147,7 +147,7 @@ def _attempt(experiment: Callable[..., Task], config: Mapping[str, Any], few: Ma
     def build(values: Mapping[str, Any]) -> Task:
         return experiment(**static, **values)
 
-    CohortProgram(build, hyper, stage(build, hyper), size=1, mode="map").trace()
+    make_program(build, hyper, stage(build, hyper), size=1, mode="map").trace()
 
 
 def _groups(

@@ -16,6 +16,12 @@ from thetahat.train._evaluate import evaluate_part, predict_rows
 from thetahat.train.backends.jax import precision
 
 
+class UnknownColumn(ConfigError, KeyError):
+    """A column that the history does not have; a KeyError, so that ``in`` and ``get`` work."""
+
+    __str__ = Exception.__str__
+
+
 @dataclass(frozen=True)
 class History(Mapping[str, np.ndarray]):
     """One row per epoch: epoch (from 1), train_risk, val_risk, learning_rate, diagnostics, seconds.
@@ -29,7 +35,7 @@ class History(Mapping[str, np.ndarray]):
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.columns:
-            raise ConfigError(f"the history has no column {name!r}{did_you_mean(name, self.columns)}")
+            raise UnknownColumn(f"the history has no column {name!r}{did_you_mean(name, self.columns)}")
         return self.columns[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -8,3 +8,4 @@ from thetahat.train.backends.jax._stage import (
     stage as stage,
 )
 from thetahat.train.backends.jax._state import TrainState as TrainState
+from thetahat.train.backends.jax._stream import make_program as make_program

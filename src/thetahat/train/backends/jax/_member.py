@@ -90,20 +90,27 @@ class Member:
         if n <= EVAL_BLOCK:
             losses = self.losses(params, part)
             return jnp.mean(losses) if weights is None else jnp.average(losses, weights=weights)
-        blocks = -(-n // EVAL_BLOCK)
-        mask = (jnp.arange(blocks * EVAL_BLOCK) < n).reshape(blocks, EVAL_BLOCK)
-        index = jnp.minimum(jnp.arange(blocks * EVAL_BLOCK), n - 1).reshape(blocks, EVAL_BLOCK)
+        index, real = eval_blocks(n)
 
-        def block(total: Any, at: Any) -> tuple[Any, None]:
-            rows, real = at
+        def block(carry: Any, at: Any) -> tuple[Any, None]:
+            rows, there = at
             taken = jax.tree.map(lambda a: a[rows], part)
-            w = real if weights is None else real * th_data.weights_of(taken)
-            losses = self.losses(params, taken)
-            return (total[0] + jnp.sum(jnp.where(w > 0, w * losses, 0)), total[1] + jnp.sum(w)), None
+            return self.risk_block(params, carry, taken, there), None
 
-        zero = jnp.zeros((), self.task.dtype)
-        (total, weight), _ = jax.lax.scan(block, (zero, zero), (index, mask))
+        (total, weight), _ = jax.lax.scan(block, self.risk_zero(), (index, real))
         return total / weight
+
+    def risk_zero(self) -> tuple[Any, Any]:
+        """(weighted loss, weight) before the first block."""
+        zero = jnp.zeros((), self.task.dtype)
+        return zero, zero
+
+    def risk_block(self, params: Any, carry: Any, block: Any, real: Any) -> tuple[Any, Any]:
+        """Add one block of observations, those where ``real``, to (weighted loss, weight)."""
+        weights = th_data.weights_of(block)
+        w = (real if weights is None else real * weights).astype(self.task.dtype)
+        losses = self.losses(params, block)
+        return carry[0] + jnp.sum(jnp.where(w > 0, w * losses, 0)), carry[1] + jnp.sum(w)
 
     # -- a step -------------------------------------------------------------------------------
 
@@ -242,6 +249,13 @@ def make_member(task: Task, frozen: Any, adapted: Any | None = None) -> Member:
         loss_at=risk.per_observation(task.residual, loss),
         residual_at=risk.residual_vector(task.residual) if squared else None,
     )
+
+
+def eval_blocks(n: int) -> tuple[Any, Any]:
+    """Rows of each evaluation block and which of them are real: (blocks, EVAL_BLOCK) each."""
+    blocks = -(-n // EVAL_BLOCK)
+    index = np.arange(blocks * EVAL_BLOCK, dtype=np.int32).reshape(blocks, EVAL_BLOCK)
+    return np.minimum(index, n - 1), index < n
 
 
 def check_batches(task: Task, plan: Plan) -> None:

@@ -9,6 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thetahat.data import Rows
+
+
+ON_DISK = (Rows, np.memmap)
+"""Leaves that are read batch by batch."""
+
 
 def precision(dtype: str) -> AbstractContextManager[Any]:
     """A context in which new arrays have the Task's precision."""
@@ -21,7 +27,10 @@ def cast(tree: Any, dtype: str) -> Any:
 
 
 def cast_leaf(leaf: Any, dtype: str) -> Any:
-    """One leaf, as ``cast``. NumPy stays NumPy, so that nothing is copied to a device twice."""
+    """One leaf, as ``cast``. NumPy stays NumPy, so that nothing is copied to a device twice; what
+    is streamed stays on disk, and is cast batch by batch."""
+    if isinstance(leaf, ON_DISK):
+        return leaf
     if isinstance(leaf, (np.ndarray, np.generic, float, int, bool, list)):
         array = np.asarray(leaf)
         return array.astype(dtype) if array.dtype.kind == "f" else array

@@ -22,7 +22,7 @@ from thetahat.core import CheckpointError
 from thetahat.train.backends import base
 from thetahat.train.backends.jax import _member
 from thetahat.train.backends.jax._member import Member
-from thetahat.train.backends.jax._precision import precision
+from thetahat.train.backends.jax._precision import ON_DISK, precision
 from thetahat.train.backends.jax._stage import Build, Hyper, Staged
 from thetahat.train.backends.jax._state import TrainState
 
@@ -77,7 +77,9 @@ class CohortProgram:
     def init(self) -> TrainState:
         """The state before the first epoch, and the arrays that traced parameters make."""
         with precision(self.dtype):
-            self._given = tuple(jax.device_put(leaf) for leaf in self._given)
+            self._given = tuple(
+                leaf if isinstance(leaf, ON_DISK) else jax.device_put(leaf) for leaf in self._given
+            )
             fn = jax.jit(self._init_all)
             state, self._made = self._timed(lambda: jax.block_until_ready(fn(*self._hyper())))
             if self._chunk is None:
@@ -217,7 +219,8 @@ class CohortProgram:
         """One member's chunk: a loop over epochs that fills fixed buffers."""
         self.traces += 1
         member, data = self._member(own, common, made, given)
-        probe = jax.eval_shape(lambda s: run_epoch(member, self.staged.plan, data, s, epoch)[1], state)
+        plan = _member.make_plan(member.task, data.train)
+        probe = jax.eval_shape(lambda s: run_epoch(member, plan, data, s, epoch)[1], state)
         self._columns = sorted(probe)
         buffers = {k: jnp.full((MAX_CHUNK,), jnp.nan, v.dtype) for k, v in probe.items()}
         alone = self.size == 1 or self.mode == "map"
@@ -228,7 +231,7 @@ class CohortProgram:
 
         def body(loop: Any) -> Any:
             i, state, buffers = loop
-            state, record = run_epoch(member, self.staged.plan, data, state, epoch + i)
+            state, record = run_epoch(member, plan, data, state, epoch + i)
             return i + 1, state, {k: b.at[i].set(record[k]) for k, b in buffers.items()}
 
         _, state, buffers = jax.lax.while_loop(more, body, (jnp.int32(0), state, buffers))

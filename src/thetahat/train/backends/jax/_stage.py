@@ -6,6 +6,7 @@ shared) and which are the user's own (they are passed in, never compiled in).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +18,10 @@ from jax.extend import core as jax_core
 
 from thetahat import data as th_data
 from thetahat import models, optim
-from thetahat.core import ConfigError, Task
+from thetahat.core import ConfigError, Notice, Task
 from thetahat.train._stopping import sort_rules
 from thetahat.train.backends.jax._member import Plan, check_batches, make_plan
-from thetahat.train.backends.jax._precision import cast, cast_leaf, precision
+from thetahat.train.backends.jax._precision import ON_DISK, cast, cast_leaf, precision
 from thetahat.train.backends.jax._state import TrainState, first_state
 
 Build = Callable[[Mapping[str, Any]], Task]
@@ -58,6 +59,11 @@ class Staged:
     """Of each leaf of (data, frozen): True if made, False if given."""
     tree: Any
     """The structure of (data, frozen)."""
+
+    @property
+    def streamed(self) -> bool:
+        """Whether any of the user's arrays stays on disk."""
+        return any(isinstance(leaf, ON_DISK) for leaf in self.given)
 
     def inputs(self, made: Any, given: Any) -> Any:
         """(data, frozen) from their made and given leaves."""
@@ -102,6 +108,13 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
     task = seen["task"]
     plan = make_plan(task, seen["data"].train)
     check_batches(task, plan)
+    if task.batch_size is not None and task.batch_size > plan.n and plan.full:
+        warnings.warn(
+            f"batch_size={task.batch_size} is larger than the {plan.n} training observations:"
+            " every epoch is one full batch",
+            Notice,
+            stacklevel=2,
+        )
     n_params = sum(int(np.prod(p.shape)) for p in jax.tree.leaves(seen["params"]))
     if n_params == 0:
         raise ConfigError("the model has no trainable parameters; check what th.trainable selects")

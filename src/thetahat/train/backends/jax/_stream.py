@@ -1,0 +1,230 @@
+"""A cohort whose data stay on disk: the same steps, orders and risks, batch by batch.
+
+    segment(carry, batches) -> carry          a few hundred batches at a time, gathered by the host
+    close(before, carry, risks) -> state      as in memory, once an epoch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thetahat import data as th_data
+from thetahat.core import ConfigError
+from thetahat.train.backends.jax import _member
+from thetahat.train.backends.jax._precision import ON_DISK, cast_leaf, precision
+from thetahat.train.backends.jax._program import CohortProgram
+from thetahat.train.backends.jax._state import TrainState
+
+SEGMENT_BYTES = 16 * 2**20
+"""Bytes of the batches that are gathered and sent to the device together."""
+
+
+class StreamedProgram(CohortProgram):
+    """As ``CohortProgram``, for data larger than memory. See ``base.Program``."""
+
+    max_chunk = 16
+
+    def trace(self) -> None:
+        """Trace and lower the parts of an epoch, abstractly.
+
+        Raises:  JAX's concretization errors; ConfigError: no batch size.
+        """
+        if self._lowered is not None:
+            return
+        plan = self.staged.plan
+        if plan.full:
+            raise ConfigError(
+                f"the {plan.n} training observations stay on disk, and a full batch would need them"
+                " all in memory; give a batch_size, such as 512"
+            )
+        if isinstance(plan.order_seed, jax.core.Tracer):
+            raise ConfigError(
+                "streamed members share the order of their batches, and th.Shuffle(seed=...) got a"
+                " traced seed; give sampling='shuffle', or mark the seed static"
+            )
+        # What is on disk reaches the compiled functions as batches, never as an argument.
+        self._given = tuple(None if isinstance(g, ON_DISK) else g for g in self._given)
+        self._disk = self.staged.inputs(
+            [None] * sum(self.staged.slots), self.staged.given
+        )[0]
+        row = sum(int(np.prod(a.shape[1:])) * 4 for a in jax.tree.leaves(self._disk.train))
+        self._together = int(np.clip(SEGMENT_BYTES // max(1, row * plan.batch), 1, plan.n_batches))
+        with precision(self.dtype):
+            state, made = jax.eval_shape(self._init_all, *self._hyper())
+            fixed = (*self._hyper(), made, self._given)
+            batches, weight = self._gather(np.zeros((self._together, plan.batch), np.int32), None)
+            carry = (state.params, state.opt_state)
+            first, zero = np.int32(0), np.zeros((self.size,), self.dtype)
+            self._lowered = (
+                self._timed(lambda: jax.jit(self._segment).lower(
+                    *fixed, (state, carry), batches, weight, first, first)),
+                self._timed(lambda: jax.jit(self._close).lower(
+                    *fixed, (state, carry, np.zeros((self.size, plan.n_batches), self.dtype), zero))),
+            )
+
+    def init(self) -> TrainState:
+        """The state before the first epoch."""
+        self.trace()
+        self._chunk = self._chunk or True  # the parent compiles no chunk of its own
+        state = super().init()
+        if self._chunk is True:
+            segment, close = self._lowered
+            self._chunk = self._timed(lambda: (segment.compile(), close.compile()))
+        return state
+
+    def advance(
+        self, state: TrainState, epoch: int, n: int
+    ) -> tuple[TrainState, Mapping[str, np.ndarray]]:
+        """Train ``n`` epochs more."""
+        rows = []
+        with precision(self.dtype):
+            for e in range(epoch, epoch + n):
+                state, record = self._epoch(state, e)
+                rows.append(jax.device_get(record))
+        return state, {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
+
+    def evaluate(self, state: TrainState, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:
+        """The risk of each part at the best state."""
+        params = state.params if state.best is None else state.best
+        there = _member.parts_of(self._disk)
+        with precision(self.dtype):
+            return {
+                name: np.asarray(self._timed(lambda name=name: self._risk(params, there[name])))
+                for name in parts
+                if name in there
+            }
+
+    # -- an epoch, from the host -----------------------------------------------------------------
+
+    def _epoch(self, state: TrainState, epoch: int) -> tuple[TrainState, Any]:
+        plan = self.staged.plan
+        segment, close = self._chunk
+        fixed = (*self._hyper(), self._made, self._given)
+        index = _order(plan.order_seed, epoch, plan.n, plan.sampling)
+        padded = np.concatenate([index, np.zeros(plan.pad, index.dtype)])
+        padded = padded.reshape(plan.n_batches, plan.batch)
+        real = np.arange(padded.size).reshape(padded.shape) < plan.n if plan.pad else None
+        carry, summed = (state.params, state.opt_state), []
+        for start in range(0, plan.n_batches, self._together):
+            some = slice(start, start + self._together)
+            batches, weight = self._gather(padded[some], None if real is None else real[some])
+            first = (state, carry)
+            args = (*fixed, first, batches, weight, np.int32(epoch), np.int32(start))
+            fits = len(padded[some]) == self._together
+            carry, total = (segment if fits else self._rest())(*args)
+            summed.append(total)
+        val = np.zeros((self.size,), self.dtype)
+        if self._disk.val is not None:
+            val = self._risk(carry[0], self._disk.val)
+        return close(*fixed, (state, carry, jnp.concatenate(summed, axis=1), val))
+
+    def _gather(self, index: np.ndarray, real: np.ndarray | None) -> tuple[Any, Any]:
+        """Batches (m, B, ...) read from disk, and their weights (m, B) or None."""
+        flat = th_data.gather(self._disk.train, index.ravel())
+        batches = jax.tree.map(
+            lambda a: cast_leaf(np.asarray(a), self.dtype).reshape(*index.shape, *a.shape[1:]), flat
+        )
+        weight = self._relative()[index] if self.staged.plan.weighted else None
+        if self.staged.plan.pad:
+            real = np.ones(index.shape, bool) if real is None else real
+            weight = real.astype(self.dtype) * (1 if weight is None else weight)
+        return batches, weight
+
+    def _relative(self) -> np.ndarray:
+        """Weights with mean one, (N,): one column is small enough to keep."""
+        if not hasattr(self, "_weights"):
+            weight = cast_leaf(np.asarray(th_data.weights_of(self._disk.train)), self.dtype)
+            n = self.staged.plan.n
+            self._weights = np.asarray(jax.jit(lambda w: w * (n / jnp.sum(w)))(weight))
+        return self._weights
+
+    def _rest(self) -> Any:
+        """The segment function for the last, shorter segment of an epoch: compiled once."""
+        if not hasattr(self, "_shorter"):
+            self._shorter = jax.jit(self._segment)
+        return self._shorter
+
+    def _risk(self, params: Any, part: Any) -> Any:
+        """The members' risk over a part on disk, in the blocks of the in-memory risk: (C,)."""
+        n = th_data.n_observations(part)
+        if not hasattr(self, "_block"):
+            self._block = jax.jit(self._risk_block)
+            self._whole = jax.jit(self._risk_whole)
+        fixed = (*self._hyper(), self._made, self._given)
+
+        def read(rows: np.ndarray) -> Any:
+            taken = th_data.gather(part, rows)
+            return jax.tree.map(lambda a: cast_leaf(np.asarray(a), self.dtype), taken)
+
+        if n <= _member.EVAL_BLOCK:
+            return self._whole(*fixed, (params,), read(np.arange(n)))
+        zero = np.zeros((self.size,), self.dtype)
+        carry = (zero, zero)
+        for rows, real in zip(*_member.eval_blocks(n), strict=True):
+            carry = self._block(*fixed, (params, carry), read(rows), real)
+        return carry[0] / carry[1]
+
+    # -- the compiled parts ------------------------------------------------------------------------
+
+    def _segment(self, own: Any, common: Any, made: Any, given: Any, first: Any, batches: Any,
+                 weight: Any, epoch: Any, start: Any) -> Any:
+        def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
+            self.traces += 1
+            member, _ = self._member(own, common, made, given)
+            state, carry = first
+            scale = 1.0 / self.staged.plan.batch
+
+            def step(carry: Any, at: Any) -> Any:
+                batch, weight, i = at
+                key = _member.dropout_key(state, epoch, i)
+                return member.step(carry, batch, weight, scale, key)
+
+            m = jax.tree.leaves(batches)[0].shape[0]
+            return jax.lax.scan(step, carry, (batches, weight, start + jnp.arange(m)))
+
+        return self._mapped(one, own, common, made, given, first)
+
+    def _close(self, own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
+        def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
+            member, _ = self._member(own, common, made, given)
+            before, carry, summed, val = first
+            has_val = self._disk.val is not None
+            train_risk = jnp.sum(summed) / self.staged.plan.n
+            state, record = member.close_epoch(before, carry, train_risk, val if has_val else None)
+            self._columns = sorted(record)
+            return state, record
+
+        return self._mapped(one, own, common, made, given, first)
+
+    def _risk_whole(self, own: Any, common: Any, made: Any, given: Any, first: Any, part: Any) -> Any:
+        def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
+            return self._member(own, common, made, given)[0].risk(first[0], part)
+
+        return self._mapped(one, own, common, made, given, first)
+
+    def _risk_block(self, own: Any, common: Any, made: Any, given: Any, first: Any, block: Any,
+                    real: Any) -> Any:
+        def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
+            params, carry = first
+            member, _ = self._member(own, common, made, given)
+            return member.risk_block(params, carry, block, real)
+
+        return self._mapped(one, own, common, made, given, first)
+
+
+_compiled_order = jax.jit(th_data.order, static_argnums=(2, 3))
+
+
+def _order(seed: Any, epoch: int, n: int, sampling: str) -> np.ndarray:
+    return np.asarray(_compiled_order(seed, np.int32(epoch), n, sampling))
+
+
+def make_program(build: Any, hyper: Any, staged: Any, size: int, mode: str) -> CohortProgram:
+    """The program that suits the data: in memory, or streamed from disk."""
+    kind = StreamedProgram if staged.streamed else CohortProgram
+    return kind(build, hyper, staged, size, mode)

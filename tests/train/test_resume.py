@@ -1,0 +1,167 @@
+"""n epochs equal k + (n - k) resumed, bit for bit, in a new process and after kill -9."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small import net
+
+import thetahat as th
+from thetahat.core import CheckpointError
+from thetahat.train import _driver, read_checkpoint
+
+CHILD = """
+import sys, time
+sys.path.insert(0, {folder!r})
+import thetahat as th
+from small import net
+from thetahat.train import _driver
+_driver.Pace.next = lambda self, left, most: min(left, 5)  # short chunks: many places to die
+slow = {slow}
+progress = (lambda p: (print(p.epoch, flush=True), time.sleep(slow))) if slow else None
+r = th.fit_many(net, {configs!r}, mode="vmap", checkpoint={path!r}, resume=True, progress=progress)
+if not slow:
+    import numpy as np
+    np.savez({out!r}, **{{f"{{i}}_{{k}}": v for i, x in enumerate(r) for k, v in x.history.items()
+             if k != "seconds"}}, test=[x.risk["test"] for x in r])
+"""
+
+
+def child(path: Path, configs: list[dict[str, object]], out: Path, slow: float = 0.0) -> list[str]:
+    """The command of a process that fits, resuming if it can."""
+    folder = str(Path(__file__).parent)
+    code = CHILD.format(folder=folder, slow=slow, configs=configs, path=str(path), out=str(out))
+    return [sys.executable, "-c", code]
+
+
+def equal_archives(a: Path, b: Path) -> None:
+    """Every array of two archives is bitwise equal."""
+    with np.load(a) as left, np.load(b) as right:
+        assert set(left.files) == set(right.files)
+        for name in left.files:
+            np.testing.assert_array_equal(left[name], right[name], err_msg=name)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_kill_minus_nine_loses_at_most_a_chunk_and_changes_no_bit(tmp_path: Path, members: int) -> None:
+    configs = [{"epochs": 60, "seed": s, "lr": 0.02} for s in range(members)]
+    whole, resumed, path = tmp_path / "whole.npz", tmp_path / "resumed.npz", tmp_path / "run.ckpt"
+    subprocess.run(child(tmp_path / "other.ckpt", configs, whole), check=True)
+    command = child(path, configs, resumed, slow=0.2)
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as victim:
+        assert victim.stdout is not None
+        for line in victim.stdout:
+            if int(line) >= 20:
+                break
+        victim.send_signal(signal.SIGKILL)
+    assert victim.returncode == -signal.SIGKILL
+    assert 15 <= read_checkpoint(path).epoch < 60
+    subprocess.run(child(path, configs, resumed), check=True)
+    equal_archives(whole, resumed)
+
+
+def test_interrupt_finishes_the_chunk_saves_and_resumes_bitwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_driver.Pace, "next", lambda self, left, most: min(left, 3))
+    path = tmp_path / "run.ckpt"
+
+    def ctrl_c(progress: th.train.Progress) -> None:
+        if progress.epoch == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+
+    cut = th.fit(net, epochs=20, checkpoint=path, progress=ctrl_c)
+    assert (cut.status, cut.epochs) == (th.Status.INTERRUPTED, 6)
+    assert cut.reason == "interrupted after epoch 6 of 20"
+    assert "test" not in cut.risk
+    resumed = th.fit(net, epochs=20, checkpoint=path, resume=True)
+    whole = th.fit(net, epochs=20)
+    for name in ("epoch", "train_risk", "val_risk", "norm", "learning_rate"):
+        np.testing.assert_array_equal(resumed.history[name], whole.history[name])
+    assert resumed.risk == whole.risk
+    assert (np.diff(resumed.history["seconds"]) > 0).all()
+
+
+def test_more_epochs_can_follow_a_finished_run(tmp_path: Path) -> None:
+    path = tmp_path / "run.ckpt"
+    th.fit(net, epochs=4, checkpoint=path)
+    longer = th.fit(net, epochs=9, checkpoint=path, resume=True)
+    np.testing.assert_array_equal(longer.history["val_risk"], th.fit(net, epochs=9).history["val_risk"])
+
+
+def test_a_checkpoint_of_another_task_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.ckpt"
+    th.fit(net, checkpoint=path)
+    with pytest.raises(CheckpointError, match="belongs to another task: .* needs float32"):
+        th.fit(net, width=5, checkpoint=path, resume=True)
+    with pytest.raises(CheckpointError, match="holds 1 members, and 2 were asked for"):
+        th.fit_many(net, [{"seed": 1}, {"seed": 2}], checkpoint=path, resume=True)
+
+
+def test_a_corrupt_checkpoint_is_one_clear_message(tmp_path: Path) -> None:
+    path = tmp_path / "run.ckpt"
+    th.fit(net, checkpoint=path)
+    good = path.read_bytes()
+    for bad in (b"", b"PK\x03\x04 no archive", good[: len(good) // 2],
+                good[:2000] + bytes([good[2000] ^ 255]) + good[2001:]):
+        path.write_bytes(bad)
+        with pytest.raises(CheckpointError, match="is corrupt .*delete it and run again from the start"):
+            th.fit(net, checkpoint=path, resume=True)
+    path.write_bytes(good)
+    history = Path(f"{path}.history")
+    history.write_bytes(history.read_bytes()[:-8])
+    with pytest.raises(CheckpointError, match="was truncated; delete the checkpoint"):
+        th.fit(net, checkpoint=path, resume=True)
+
+
+def test_a_checkpoint_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.ckpt"
+    th.fit(net, checkpoint=path)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    arrays["header"] = np.array(str(arrays["header"]).replace('"version": 1', '"version": 99'))
+    with open(path, "wb") as file:
+        np.savez(file, **arrays)
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(path)
+    assert str(caught.value) == (
+        f"the checkpoint {path} has version 99; this thetahat reads up to 1."
+        " Upgrade: pip install -U thetahat"
+    )
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_anything_runs(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    with pytest.raises(CheckpointError, match="cannot write the checkpoint .* give a folder"):
+        th.fit(net, checkpoint=file / "run.ckpt")
+
+
+def test_a_disk_that_fills_up_stops_the_checkpoints_and_not_the_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+
+    monkeypatch.setattr(_driver.Pace, "next", lambda self, left, most: min(left, 2))
+    calls = []
+
+    def full(fd: int) -> None:
+        calls.append(fd)
+        if len(calls) > 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    path = tmp_path / "run.ckpt"
+    with pytest.warns(th.Notice, match="the disk is full; .* The fit goes on without checkpoints"):
+        result = th.fit(net, checkpoint=path)
+    assert (result.status, result.epochs) == (th.Status.FINISHED, 7)
+    assert read_checkpoint(path).epoch in (2, 4)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.ckpt", "run.ckpt.history"]
