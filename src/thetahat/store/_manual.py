@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import sys
 import threading
@@ -239,15 +240,17 @@ def _ending(status: Status | str) -> Status:
 def _number(key: str, value: Any) -> float:
     if isinstance(value, (float, int)):
         return float(value)
-    if getattr(value, "shape", None) is not None and getattr(value, "size", 1) != 1:
-        raise ConfigError(
-            f"run.log: {key!r} has the shape {tuple(value.shape)}; log one number, such as its mean"
-        )
-    if not isinstance(value, (str, bytes)) and hasattr(value, "__float__"):
-        try:
-            return float(value)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(_no_number(key, value)) from error
+    shape = getattr(value, "shape", None)
+    if shape is not None and callable(getattr(value, "item", None)):
+        if math.prod(shape) != 1:
+            raise ConfigError(
+                f"run.log: {key!r} has the shape {tuple(shape)}; log one number, such as its mean"
+            )
+        one = value.item()
+        if isinstance(one, (float, int)):
+            return float(one)
+    elif not isinstance(value, (str, bytes)) and hasattr(value, "__float__"):
+        return float(value)
     raise ConfigError(_no_number(key, value))
 
 

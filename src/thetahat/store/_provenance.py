@@ -71,9 +71,9 @@ def _version(name: str) -> str | None:
 def command_line() -> str:
     """The command that began this process, with paths as seen from the current folder."""
     words = list(getattr(sys, "orig_argv", None) or [sys.executable, *sys.argv])
-    words[0] = Path(words[0]).name if words[0] else "python"
     if len(words) > 1 and Path(words[1]).parent == Path(sys.executable).parent:
         del words[0]  # an installed command, such as thetahat itself
+    words[0] = Path(words[0]).name or "python"
     return shlex.join([words[0], *(_shorter(word) for word in words[1:])])
 
 

@@ -81,6 +81,9 @@ class StoreTracker:
         """Take in one event; most calls only remember it."""
         if isinstance(event, Started):
             self._starting.append(event)
+            if not self._members:
+                # A store that cannot be written must say so before anything has run.
+                self.flush()
         elif isinstance(event, Logged):
             if event.columns and len(next(iter(event.columns.values()))):
                 self._waiting.append((event.member, pack(event.columns)))
