@@ -118,6 +118,8 @@ def read_signature(experiment: Callable[..., Any]) -> Signature:
 def _as_float(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ConfigError(f"{name}={value!r} is no number; give one, such as {name}=0.01")
+    if value != value:
+        raise ConfigError(f"{name}=nan is no number; give one, such as {name}=0.01")
     return float(value)
 
 

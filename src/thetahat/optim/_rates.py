@@ -7,6 +7,7 @@ structure is not known, there is no rate.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -98,7 +99,11 @@ def closure(function: Any) -> dict[str, Any]:
     function = getattr(function, "__func__", function)
     cells = getattr(function, "__closure__", None) or ()
     names = function.__code__.co_freevars if cells else ()
-    return {name: cell.cell_contents for name, cell in zip(names, cells, strict=True)}
+    found = {}
+    for name, cell in zip(names, cells, strict=True):
+        with contextlib.suppress(ValueError):  # the cell of a variable that is not assigned yet
+            found[name] = cell.cell_contents
+    return found
 
 
 def _factors(update: Callable[..., Any], state: Any) -> list[Any] | None:
