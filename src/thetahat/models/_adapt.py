@@ -85,11 +85,12 @@ def adapt(model: Any, seed: Any) -> Adapted:
         model = model.model
     origins = {cls.__module__.split(".")[0] for cls in type(model).__mro__}
     modules = [cls.__module__ for cls in type(model).__mro__]
-    if any(m.startswith("flax.nnx") for m in modules):
+    instance = not isinstance(model, type)
+    if instance and any(m.startswith("flax.nnx") for m in modules):
         from thetahat.models._nnx import adapt_nnx
 
         return adapt_nnx(model, selections)
-    if "equinox" in origins:
+    if instance and "equinox" in origins:
         from thetahat.models._equinox import adapt_equinox
 
         return adapt_equinox(model, selections)
@@ -137,7 +138,7 @@ def _pair(model: Any, origins: set[str]) -> tuple[Callable[..., Any], Callable[.
             " Equinox module, or an (init, apply) pair"
         )
     sampled = any(o in ("flax", "haiku") for o in origins)
-    if not isinstance(model, type) and sampled:
+    if sampled and not isinstance(model, type):
         raise ConfigError(
             f"the model is a {type(model).__name__} whose init needs a sample; give the pair"
             " (lambda key: net.init(key, x0), net.apply), with one observation x0"

@@ -41,7 +41,7 @@ class Keyed:
 
 
 def adapt_equinox(module: Any, selections: Sequence[Selected]) -> Adapted:
-    """Split a module into its inexact JAX arrays and all the rest.
+    """Split a module by ``eqx.is_inexact_array`` (NumPy arrays are arrays to it) and all the rest.
 
     Raises:  ConfigError: a stateful layer such as BatchNorm, or nothing to train.
     """
@@ -74,7 +74,7 @@ def adapt_equinox(module: Any, selections: Sequence[Selected]) -> Adapted:
         return Keyed(whole, jax.random.key(0)) if must else whole
 
     return Adapted(
-        params=nest([(path, leaf) for path, leaf in items if path in trained]),
+        params=nest([(path, plain(leaf)) for path, leaf in items if path in trained]),
         frozen=nest([(p, plain(leaf)) for p, leaf in items if p in arrays and p not in trained]),
         kind="equinox",
         stochastic=takes,
