@@ -1,0 +1,94 @@
+"""From errors to exit codes: one clear line for what the user gave, a traceback for what broke."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import sysconfig
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from thetahat.core.errors import Notice, ThetahatError
+
+BROKE = 1
+INTERRUPTED = 130
+_OURS = str(Path(__file__).parents[1])
+_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")})
+
+
+def guarded(action: Callable[[], int]) -> int:
+    """Do ``action`` and give the exit code; what it raises becomes a message on standard error."""
+    try:
+        with notices_as_lines():
+            code = action()
+            sys.stdout.flush()
+    except ThetahatError as error:
+        say(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        say("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        _silence()
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last frame of a program: shown, never swallowed
+        show_traceback(error)
+        return BROKE
+    return code
+
+
+def say(message: str) -> None:
+    """One message to the user, on standard error."""
+    name = "\x1b[1;31mthetahat:\x1b[0m" if _coloured() else "thetahat:"
+    print(f"{name} {message.removeprefix('thetahat ')}", file=sys.stderr)
+
+
+def note(message: str) -> None:
+    """One line the user should read once, on standard error."""
+    name = "\x1b[33mnote:\x1b[0m" if _coloured() else "note:"
+    print(f"{name} {message}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def notices_as_lines() -> Iterator[None]:
+    """Print notices as lines; other warnings as Python does."""
+    before = warnings.showwarning
+
+    def show(message, category, filename, lineno, file=None, line=None) -> None:
+        if issubclass(category, Notice):
+            note(str(message))
+        else:
+            before(message, category, filename, lineno, file, line)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", Notice)
+        warnings.showwarning = show
+        yield
+
+
+def show_traceback(error: BaseException) -> None:
+    """A traceback of the user's own lines; all of it where THETAHAT_TRACEBACK is set, or no line is
+    the user's (then the fault is ours)."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not f.filename.startswith((_OURS, *_LIBRARIES, "<frozen"))]
+    if os.environ.get("THETAHAT_TRACEBACK") or not own:
+        traceback.print_exception(error)
+        return
+    print("Traceback (your own lines; THETAHAT_TRACEBACK=1 shows all):", file=sys.stderr)
+    said = [*traceback.format_list(own), *traceback.format_exception_only(error)]
+    print("".join(said).rstrip(), file=sys.stderr)
+
+
+def _coloured() -> bool:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stderr.isatty() and not plain and sys.platform != "win32"
+
+
+def _silence() -> None:
+    """Whatever the interpreter still flushes at its end must have somewhere to go."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)

@@ -1,0 +1,108 @@
+"""``thetahat``: one command per verb. Imports nothing heavy, so that ``--help`` is immediate."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import thetahat
+from thetahat.cli._guard import guarded
+from thetahat.core.errors import ConfigError, did_you_mean
+
+COMMANDS = {
+    "fit": "fit a table, no code needed",
+    "runs": "list runs",
+    "show": "show one run",
+    "resume": "go on with an interrupted run",
+    "doctor": "look at this installation, this machine and the store",
+    "demo": "fit two real tables, beside the usual baselines",
+}
+LATER = ("sweep", "agent", "ui", "report", "check", "verify", "deposit")
+_HELP = """\
+thetahat: estimate functions from data by empirical risk minimisation.
+
+usage: thetahat COMMAND ...     (thetahat COMMAND --help tells more)
+       python your_experiment.py --lr=0.01     (a script that ends in th.main)
+
+commands:
+{commands}
+
+options:
+  -h, --help     show this
+  --version      show the version
+
+Runs are kept in .thetahat/ here, in THETAHAT_STORE, or where --store says.
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with our way of saying what is wrong."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("allow_abbrev", False)
+        super().__init__(*args, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ConfigError in place of printing the usage."""
+        said = message.removeprefix("argument ").replace(
+            "the following arguments are required", "needs"
+        )
+        raise ConfigError(f"{self.prog}: {said}; see {self.prog} --help")
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """The ``thetahat`` command. Returns the exit code: 0 done, 1 a run failed, 2 wrong input."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    return guarded(lambda: _dispatch(words))
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        listed = "\n".join(f"  {name:<8} {about}" for name, about in COMMANDS.items())
+        print(_HELP.format(commands=listed), end="")
+        return 0
+    if words[0] in ("--version", "-V"):
+        print(f"thetahat {thetahat.__version__}")
+        return 0
+    command = words[0]
+    if command in LATER:
+        raise ConfigError(
+            f"{command!r} is not in this version ({thetahat.__version__}); it has"
+            f" {', '.join(COMMANDS)}"
+        )
+    if command not in COMMANDS:
+        raise ConfigError(f"there is no command {command!r}{did_you_mean(command, COMMANDS)}")
+    return _run_command(command, words)
+
+
+def _run_command(command: str, words: list[str]) -> int:
+    top = Parser(prog="thetahat", add_help=False)
+    subparsers = top.add_subparsers(dest="command")
+    importlib.import_module(f"thetahat.cli._{command}").add_parser(subparsers)
+    parser = subparsers.choices[command]
+    try:
+        args, unknown = parser.parse_known_args(words[1:])
+    except SystemExit as done:  # --help
+        return int(done.code or 0)
+    if unknown:
+        raise ConfigError(_unknown(command, unknown[0], parser))
+    return args.run(args)
+
+
+def _unknown(command: str, word: str, parser: argparse.ArgumentParser) -> str:
+    if not word.startswith("-"):
+        return (
+            f"thetahat {command} got {word!r}, and has no use for it; see thetahat {command} --help"
+        )
+    flag = word.partition("=")[0]
+    known = [s for action in parser._actions for s in action.option_strings if s.startswith("--")]
+    names = {known_flag.lstrip("-").replace("-", "_"): known_flag for known_flag in known}
+    hint = did_you_mean(flag.lstrip("-"), names)
+    for name, known_flag in names.items():
+        hint = hint.replace(f"did you mean {name!r}", f"did you mean {known_flag}")
+    if hint.startswith("; known"):
+        hint = f"; see thetahat {command} --help"
+    return f"thetahat {command} has no option {flag}{hint}"

@@ -1,0 +1,193 @@
+"""``thetahat resume``: go on with an interrupted run, from its last checkpoint, in its own row."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thetahat.cli import _main
+from thetahat.core.errors import CheckpointError, ConfigError, Notice, did_you_mean
+from thetahat.core.run import Status
+
+if TYPE_CHECKING:
+    from thetahat.cli._session import Setting, Trained
+    from thetahat.store import RunRow, Store
+
+_MODULE = "thetahat_resumed_script"
+_GOES_ON = (Status.INTERRUPTED, Status.RUNNING, Status.FAILED)
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add ``resume`` to the command line."""
+    parser = subparsers.add_parser(
+        "resume",
+        help="go on with an interrupted run",
+        description="Go on with an interrupted run from its last checkpoint: the same numbers, to"
+        " the last bit on a CPU, as if it had never stopped.",
+    )
+    parser.add_argument(
+        "run_name", metavar="RUN", help="its id or name, the beginning of either, or: last"
+    )
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="folder or file of the store (default: THETAHAT_STORE, else .thetahat here)",
+    )
+    parser.add_argument(
+        "--source", metavar="FILE", help="the experiment's file, where it has been moved"
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="say nothing unless something is wrong"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Resume a run."""
+    from thetahat.store import open_store
+
+    with open_store(args.store, create=False) as store:
+        asked = store.run(args.run_name)
+        cohort = _cohort(store, asked)
+        _check(asked, cohort)
+        experiment, file = _experiment(store, asked, args.source)
+    from thetahat.cli._session import Setting, exit_code
+
+    setting = Setting(store=args.store, quiet=args.quiet)
+    trained = _go_on(experiment, file, cohort, setting)
+    _print(trained, cohort, setting)
+    return exit_code(trained.results)
+
+
+def _go_on(
+    experiment: Callable[..., Any], file: Path | None, cohort: list[RunRow], setting: Setting
+) -> Trained:
+    from thetahat.cli._flags import retyped
+    from thetahat.cli._session import Going, Origin, train
+    from thetahat.core.signature import read_signature
+
+    signature = read_signature(experiment)
+    configs = [retyped(signature, run.config) for run in cohort]
+    going = Going(Path(cohort[0].checkpoint or ""), tuple(run.name for run in cohort))
+    origin = Origin(cohort[0].experiment or signature.name, file)
+    return train(experiment, configs, setting, origin, going=going)
+
+
+def _print(trained: Trained, cohort: list[RunRow], setting: Setting) -> None:
+    from thetahat.cli._summary import print_run
+
+    for result, run in zip(trained.results, cohort, strict=True):
+        print_run(result, run.name, setting, tracked=True)
+
+
+def _cohort(store: Store, asked: RunRow) -> list[RunRow]:
+    """The runs that share the checkpoint, in their order: they can only go on together."""
+    if asked.cohort is None:
+        return [asked]
+    members = store.runs(cohort=asked.cohort)
+    return sorted(members, key=lambda run: run.member or 0)
+
+
+def _check(asked: RunRow, cohort: list[RunRow]) -> None:
+    """Whether there is anything to go on with.
+
+    Raises:  ConfigError, CheckpointError.
+    """
+    if all(run.status not in _GOES_ON for run in cohort):
+        raise ConfigError(
+            f"the run {asked.name} has ended: {asked.status} ({asked.reason}); only interrupted runs"
+            " can be resumed. To go further, run it again with more epochs"
+        )
+    if asked.checkpoint is None:
+        raise CheckpointError(
+            f"the run {asked.name} kept no checkpoint; run it again: {asked.command or 'from the start'}"
+        )
+    if not Path(asked.checkpoint).is_file():
+        raise CheckpointError(
+            f"the checkpoint of the run {asked.name} is gone ({asked.checkpoint}); run it again:"
+            f" {asked.command or 'from the start'}"
+        )
+
+
+def _experiment(
+    store: Store, asked: RunRow, given: str | None
+) -> tuple[Callable[..., Any], Path | None]:
+    """The experiment of a run, and its file."""
+    from thetahat.cli._fit import EXPERIMENT
+
+    if asked.experiment == EXPERIMENT:
+        from thetahat.cli._table_fit import fit_table
+
+        return fit_table, _source(store, asked, given)
+    if asked.source is None or asked.experiment is None:
+        raise ConfigError(
+            f"the run {asked.name} came from no file, so there is nothing to resume it with; go on"
+            " in Python with th.fit(..., checkpoint=..., resume=True)"
+        )
+    file = _source(store, asked, given)
+    return _load(file, asked.experiment), file
+
+
+def _source(store: Store, asked: RunRow, given: str | None) -> Path:
+    """The file of a run's experiment.
+
+    Raises:  ConfigError: it is no longer there.
+    """
+    source = given or str(asked.source)
+    places = [Path(source)] if given else [Path(source), store.folder.parent / source]
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise ConfigError(
+            f"the run {asked.name} came from {source}, which is not here; go to its folder, or say"
+            " where it is with --source"
+        )
+    from thetahat.cli._session import file_hash
+
+    before = (asked.provenance or {}).get("source_hash")
+    if before is not None and before != file_hash(file):
+        warnings.warn(
+            f"{file.name} has changed since the run began; what follows is trained by the file as it"
+            " is now",
+            Notice,
+            stacklevel=2,
+        )
+    return file.absolute()
+
+
+def _load(file: Path, name: str) -> Callable[..., Any]:
+    """The experiment ``name`` of a script, which is loaded but not run as a program.
+
+    Raises:  ConfigError: the script has no such experiment; the nearest is offered.
+    """
+    spec = importlib.util.spec_from_file_location(_MODULE, file)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{file.name} is no Python file; give the experiment's with --source")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[_MODULE] = module
+    sys.path.insert(0, str(file.parent))
+    with _handed_over() as handed:
+        spec.loader.exec_module(module)
+    from thetahat.core.signature import read_signature
+
+    named = {read_signature(experiment).name: experiment for experiment in handed}
+    named |= {k: v for k, v in vars(module).items() if callable(v) and not isinstance(v, type)}
+    if name not in named:
+        own = [k for k, v in named.items() if getattr(v, "__module__", None) == _MODULE]
+        raise ConfigError(f"{file.name} has no experiment {name!r}{did_you_mean(name, own)}")
+    return named[name]
+
+
+@contextlib.contextmanager
+def _handed_over() -> Iterator[list[Callable[..., Any]]]:
+    """Experiments that a script hands to ``th.main`` while it loads."""
+    _main._found = []
+    try:
+        yield _main._found
+    finally:
+        _main._found = None

@@ -1,0 +1,95 @@
+"""What a run says when it has ended: a few lines on a terminal, one line elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from thetahat.cli._guard import say
+from thetahat.cli._progress import span
+from thetahat.cli._session import Setting
+from thetahat.cli._tables import read_screen
+from thetahat.core.run import Status
+from thetahat.report import STATUS_STYLES, paint, short
+
+if TYPE_CHECKING:
+    from thetahat.train import Result
+
+_BAD = (Status.DIVERGED, Status.UNMOVED, Status.FAILED)
+
+
+def print_run(result: Result, name: str, setting: Setting, *, tracked: bool) -> None:
+    """Print how a run ended: standard output, and standard error where it went wrong."""
+    where = f" --store {setting.store}" if setting.store else ""
+    if not setting.quiet:
+        if sys.stdout.isatty():
+            print(page(result, name, f"thetahat show {name}{where}" if tracked else ""))
+        else:
+            print(line(result, name))
+    print_end(result, name, setting, tracked=tracked)
+
+
+def print_end(result: Result, name: str, setting: Setting, *, tracked: bool) -> None:
+    """Say on standard error what went wrong, or how to go on."""
+    where = f" --store {setting.store}" if setting.store else ""
+    if result.status in _BAD:
+        say(f"{name} {result.status}: {result.reason}")
+    elif result.status is Status.INTERRUPTED:
+        on = (
+            f"; go on with: thetahat resume {name}{where}" if tracked and setting.checkpoint else ""
+        )
+        say(f"{name} {result.reason}{on}")
+
+
+def line(result: Result, name: str) -> str:
+    """A run in one line, for logs."""
+    numbers = {f"{part}_risk": short(risk) or "nan" for part, risk in risks_of(result)}
+    numbers |= {
+        "best_epoch": str(result.best_epoch),
+        "n_params": str(result.n_params),
+        "seconds": short(_total_s(result), 3),
+    }
+    said = " ".join(f"{key}={value}" for key, value in numbers.items())
+    return f"{name} {result.status} ({result.reason}): {said}"
+
+
+def page(result: Result, name: str, look: str) -> str:
+    """A run in a few lines, for people."""
+    screen = read_screen()
+    width = min(shutil.get_terminal_size((80, 24)).columns, 100)
+    style = STATUS_STYLES.get(str(result.status), "")
+    head = (
+        f"{paint(name, 'bold', screen.colour)}  {paint(str(result.status), style, screen.colour)}"
+    )
+    room = width - len(name) - len(str(result.status)) - 4
+    reason = result.reason if len(result.reason) <= room else result.reason[: room - 1] + "…"
+    risks = "   ".join(f"{part} {short(risk) or 'nan'}" for part, risk in risks_of(result))
+    at = f"   (epoch {result.best_epoch:,})" if "val" in result.risk else ""
+    rows = [
+        ("risk", risks + at),
+        *(("", f"{key} {short(v)}") for key, v in result.diagnostics.items()),
+        ("size", f"{result.n_params:,} parameters, {result.epochs:,} epochs"),
+        ("time", time_said(result)),
+        ("look", look),
+    ]
+    lines = [f"{head}  {reason}"]
+    lines += [
+        f"  {paint(label.ljust(6), 'dim', screen.colour)}{text}" for label, text in rows if text
+    ]
+    return "\n".join(lines)
+
+
+def risks_of(result: Result) -> list[tuple[str, float]]:
+    """The risks in the order that people read them."""
+    return [(part, result.risk[part]) for part in ("train", "val", "test") if part in result.risk]
+
+
+def time_said(result: Result) -> str:
+    """Training and compiling apart."""
+    compile_s = result.seconds.get("compile", 0.0)
+    return f"{span(result.seconds.get('run', 0.0))} training, {span(compile_s)} compiling"
+
+
+def _total_s(result: Result) -> float:
+    return sum(result.seconds.get(part, 0.0) for part in ("compile", "run"))

@@ -1,0 +1,200 @@
+"""Fitting a table: the experiment behind ``thetahat fit``, and what its result says in units of y."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import thetahat as th
+from thetahat.core import ConfigError, Seed, Static, Task
+
+if TYPE_CHECKING:
+    from thetahat.data import Data, Table
+    from thetahat.train import Result
+
+NO_RATE = ("lbfgs", "gauss_newton", "lm", "levenberg_marquardt")
+"""Optimizers that choose their own steps."""
+LOSSES = {"squared": 2, "absolute": 1, "huber": None, "pinball": 1}
+"""Losses, and the power of y's unit that their risk is in; None: no power of it."""
+PARTS = ("train", "val", "test")
+
+
+def fit_table(
+    table: str,
+    target: str,
+    features: list[str] | None = None,
+    weights: str | None = None,
+    categorical: list[str] | None = None,
+    missing: str = "refuse",
+    model: str = "mlp",
+    width: int = 64,
+    depth: int = 2,
+    activation: str = "relu",
+    degree: int = 3,
+    basis: str = "monomial",
+    optimizer: str = "adam",
+    lr: float = 1e-2,
+    weight_decay: Static[float] = 0.0,
+    loss: str = "squared",
+    tau: Static[float] = 0.5,
+    epochs: int = 500,
+    batch_size: int | None = None,
+    patience: int | None = None,
+    train: float | int = 0.7,
+    val: float | int = 0.15,
+    test: float | int = 0.15,
+    split_seed: int = 0,
+    seed: Seed = 0,
+    dtype: str = "float32",
+) -> Task:
+    """Fit a table's target from its features."""
+    data = read_data(
+        table, target, features, weights, categorical, missing, train, val, test, split_seed
+    )
+    d = data.train.x.shape[1]
+    if model == "polynomial" and d != 1:
+        raise ConfigError(
+            f"--model polynomial takes one feature; got {d} ({', '.join(data.transform.encoder.names)});"
+            " choose one with --features, or take --model mlp"
+        )
+    hypothesis = {
+        "mlp": lambda: th.models.MLP(d, width=width, depth=depth, activation=activation),
+        "linear": lambda: th.models.Linear(d),
+        "polynomial": lambda: th.models.Polynomial(degree, basis),
+    }[model]()
+    options = {"weight_decay": weight_decay} if optimizer == "adamw" and weight_decay else {}
+    rate = {} if optimizer in NO_RATE else {"lr": lr}
+    decayed = weight_decay and optimizer != "adamw"
+    return Task(
+        model=hypothesis,
+        data=data,
+        loss=th.risk.pinball(tau) if loss == "pinball" else loss,
+        penalty=th.risk.ridge(weight_decay, skip="bias") if decayed else None,
+        optimizer=th.optim.named(optimizer, **rate, **options),
+        epochs=epochs,
+        batch_size=batch_size,
+        stopping=() if patience is None else (th.Patience(patience),),
+        seed=seed,
+        dtype=dtype,
+    )
+
+
+def read_data(
+    table: str, target: str, features: Sequence[str] | None, weights: str | None,
+    categorical: Sequence[str] | None, missing: str, train: Any, val: Any, test: Any, seed: int,
+) -> Data:  # fmt: skip
+    """The parts of a table, standardised by its training part."""
+    whole = read(table, target, features, weights, categorical, missing)
+    return th.split(whole, train=train, val=val, test=test, seed=seed)
+
+
+def read(
+    table: str, target: str, features: Sequence[str] | None, weights: str | None,
+    categorical: Sequence[str] | None, missing: str,
+) -> Table:  # fmt: skip
+    """A table, read once however often the experiment is called."""
+    stamp = os.stat(table).st_mtime_ns if Path(table).is_file() else 0
+
+    def fixed(names: Sequence[str] | None) -> tuple[str, ...] | None:
+        return None if names is None else tuple(names)
+
+    return _read(table, stamp, target, fixed(features), weights, fixed(categorical), missing)
+
+
+@functools.lru_cache(maxsize=2)
+def _read(
+    table: str, stamp: int, target: str, features: tuple[str, ...] | None, weights: str | None,
+    categorical: tuple[str, ...] | None, missing: str,
+) -> Table:  # fmt: skip
+    del stamp  # a file that has changed is another file
+    return th.read_table(
+        table,
+        target=target,
+        features=None if features is None else list(features),
+        weights=weights,
+        missing=missing,
+        categorical=None if categorical is None else list(categorical),
+    )
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One estimate of y over the parts of a table, in units of y."""
+
+    mse: Mapping[str, float]
+    r2: Mapping[str, float]
+
+
+def goodness(errors: Mapping[str, float], data: Data) -> Fitted:
+    """MSE in units of y, and R^2, by part; ``errors`` are MSE of the standardised y.
+
+    R^2 = 1 - MSE / variance of the part's y about its own mean, all weighted.
+    """
+    scale = float(data.transform.y_std)
+    mse, r2 = {}, {}
+    for name, error in errors.items():
+        y, w = _outcome(data, name)
+        around = float(np.average((y - np.average(y, weights=w)) ** 2, weights=w))
+        mse[name] = error * scale**2
+        r2[name] = 1 - error / around if around > 0 else float("nan")
+    return Fitted(mse, r2)
+
+
+def net_goodness(result: Result, table: Table, seed: int) -> Fitted:
+    """How well a result fits each part, in units of y."""
+    if result.task.loss == "squared":
+        return goodness(result.risk, result.data)
+    y_hat = result.predict(table.x)
+    residual = (y_hat - table.y) / float(result.data.transform.y_std)
+    errors = {
+        name: float(np.average(residual[rows] ** 2, weights=_outcome(result.data, name)[1]))
+        for name, rows in rows_of(result.data, len(table), seed).items()
+    }
+    return goodness(errors, result.data)
+
+
+def ols_goodness(data: Data) -> Fitted:
+    """Weighted least squares with an intercept, on the same parts."""
+    (y, w), x = _outcome(data, "train"), _design(data.train.x)
+    root = np.sqrt(w)
+    beta, *_ = np.linalg.lstsq(x * root[:, None], y * root, rcond=None)
+    errors = {}
+    for name in PARTS:
+        if getattr(data, name) is not None:
+            y, w = _outcome(data, name)
+            errors[name] = float(
+                np.average((_design(getattr(data, name).x) @ beta - y) ** 2, weights=w)
+            )
+    return goodness(errors, data)
+
+
+def rows_of(data: Data, n: int, seed: int) -> dict[str, np.ndarray]:
+    """The rows of a table of ``n`` that each part took."""
+    from thetahat.data import keys, n_observations, permutation
+
+    there = {name: getattr(data, name) for name in PARTS if getattr(data, name) is not None}
+    order = np.asarray(permutation(keys.role_key(seed, keys.SPLIT), n))
+    rows, start = {}, 0
+    for name, part in there.items():
+        size = n_observations(part)
+        rows[name] = order[start : start + size]
+        start += size
+    return rows
+
+
+def _outcome(data: Data, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """y and its weights, of a part."""
+    part = getattr(data, name)
+    y = np.asarray(part.y, np.float64)
+    return y, np.ones_like(y) if part.weight is None else np.asarray(part.weight, np.float64)
+
+
+def _design(x: Any) -> np.ndarray:
+    x = np.asarray(x, np.float64)
+    return np.column_stack([np.ones(len(x)), x])
