@@ -6,7 +6,7 @@ process, warm medians of seven, all with WAL and synchronous NORMAL:
     blocks of 64     store.log_block, one transaction a block
     tracker, cohort  64 runs through store_tracker, chunks of 64 epochs, as training sends them
     th.start         run.log, one record a call
-    row per record   sqlite3.executemany of 64 rows, one transaction a chunk (what a plain table does)
+    row per record   sqlite3.executemany of 64 rows, one transaction a chunk
     row and commit   sqlite3, one row and one transaction a record (a tenth of the records)
 
     python benchmarks/store/records.py [--json FILE]
@@ -156,9 +156,7 @@ def main() -> None:
     if args.json:
         facts = {**s.provenance(__file__), "sqlite": sqlite3.sqlite_version}
         args.json.write_text(json.dumps({"rates": table, "provenance": facts}, indent=1) + "\n")
-    print(
-        f"\nSQLite {sqlite3.sqlite_version}, Python {platform.python_version()}, {platform.machine()}"
-    )
+    print(f"\nSQLite {sqlite3.sqlite_version}, Python {platform.python_version()}")
 
 
 if __name__ == "__main__":

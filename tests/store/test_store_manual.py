@@ -71,9 +71,8 @@ def test_scalars_of_any_library_are_numbers(store: Store) -> None:
     ],
 )
 def test_words_are_no_numbers(store: Store, value: Any, message: str) -> None:
-    with start(store=store) as run:
-        with pytest.raises(ConfigError) as caught:
-            run.log({"loss": value})
+    with start(store=store) as run, pytest.raises(ConfigError) as caught:
+        run.log({"loss": value})
     assert str(caught.value) == f"{message}; log numbers only, and put words into the config"
     assert store.history(run.id) == {}
 

@@ -105,7 +105,7 @@ def test_an_older_store_is_brought_up_step_by_step(store: Store) -> None:
     store.create_run()
     steps: list[int] = []
 
-    def step(number: int):  # noqa: ANN202
+    def step(number: int):
         def migrate(connection: Connection) -> None:
             steps.append(number)
             connection.exec_driver_sql(f"ALTER TABLE runs ADD COLUMN extra{number} TEXT")
@@ -194,11 +194,10 @@ def test_a_read_only_folder() -> None:
 def test_writing_to_a_read_only_store(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.create_run()
     store.close()
-    with pytest.raises(StoreError) as caught:
-        Store(store._engine, store.path, Mode(read_only=True))  # its own mode is what counts
-        monkeypatch.setattr("thetahat.store._store.os.access", lambda *_: False)
-        with open_store(store.path, create=False) as frozen:
-            assert len(frozen.runs()) == 1
+    monkeypatch.setattr("thetahat.store._store.os.access", lambda *_: False)
+    with open_store(store.path, create=False) as frozen:
+        assert len(frozen.runs()) == 1
+        with pytest.raises(StoreError) as caught:
             frozen.create_run()
     assert str(caught.value) == (
         f"the store {store.path} cannot be written (read-only); give another place with --store or"
@@ -215,9 +214,12 @@ def test_a_full_disk(store: Store) -> None:
         pages = raw.execute("PRAGMA page_count").fetchone()[0]
         raw.execute(f"PRAGMA max_page_count={pages + 8}")
 
-    with pytest.raises(StoreError) as caught:
+    def fill() -> None:
         for i in range(100):
             store.log_block(run.id, {"epoch": range(i * 1000, (i + 1) * 1000)})
+
+    with pytest.raises(StoreError) as caught:
+        fill()
     assert str(caught.value) == (
         f"the disk is full: the store {store.path} cannot grow; free some space, or give another"
         " place with --store or THETAHAT_STORE"
@@ -264,8 +266,8 @@ WRITE = """
     with open_store(sys.argv[1]) as store:
         for i in range(25):
             run = store.create_run({"writer": sys.argv[2], "i": i})
-            for k in range(4):
-                store.log_block(run.id, {"epoch": range(k * 16 + 1, k * 16 + 17), "val_risk": [1.0] * 16})
+            for k in range(1, 65, 16):
+                store.log_block(run.id, {"epoch": range(k, k + 16), "val_risk": [1.0] * 16})
             store.finish_run(run.id, status="finished", metrics={"val_risk": 1.0})
 """
 
@@ -346,9 +348,12 @@ def test_errors_without_a_meaning_of_their_own() -> None:
 
 
 def test_a_batch_happens_whole_or_not_at_all(store: Store) -> None:
-    with pytest.raises(ZeroDivisionError), store.batch() as writer:
-        writer.note(None, "half")
-        writer.log_blocks([])
-        raise ZeroDivisionError
+    def half() -> None:
+        with store.batch() as writer:
+            writer.note(None, "half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        half()
     with store._engine.connect() as raw:
         assert raw.exec_driver_sql("SELECT count(*) FROM notices").scalar() == 0

@@ -172,10 +172,13 @@ def test_another_checkpoint_or_a_fresh_start_is_another_run(
 
 
 def test_a_store_that_fails_says_so_before_anything_runs(tmp_path: Path) -> None:
-    with open_store(tmp_path, timeout_s=0.1) as store:
-        with open_store(tmp_path) as other, other.batch():
-            with pytest.raises(StoreError, match="has been locked by another program for 0.1 s"):
-                store_tracker(store)(started(store))
+    with (
+        open_store(tmp_path, timeout_s=0.1) as store,
+        open_store(tmp_path) as other,
+        other.batch(),
+        pytest.raises(StoreError, match=r"has been locked by another program for 0\.1 s"),
+    ):
+        store_tracker(store)(started(store))
 
 
 def test_what_could_not_be_written_waits(tmp_path: Path) -> None:
@@ -184,9 +187,8 @@ def test_what_could_not_be_written_waits(tmp_path: Path) -> None:
         track = store_tracker(store, clock=lambda: now[0])
         track(started(store))
         now[0] = 10.0
-        with open_store(tmp_path) as other, other.batch():
-            with pytest.raises(StoreError):
-                track(logged(1, 4))
+        with open_store(tmp_path) as other, other.batch(), pytest.raises(StoreError):
+            track(logged(1, 4))
         track(logged(5, 10))
         track(ended())
         assert sum(block.count for block in store.blocks(track.run_id())) == 10

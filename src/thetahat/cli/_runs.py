@@ -134,7 +134,7 @@ def default_columns(found: Sequence[RunRow], *, everything: bool = False) -> lis
     ]
     if _any_differs(run.experiment for run in found):
         columns.append(Column("experiment", priority=40))
-    columns += [Column(f"config.{k}", k, priority=70, digits=6) for k in varying]
+    columns += [Column(f"config.{k}", k, priority=78, digits=6) for k in varying]
     columns += [
         Column(f"metrics.{key}", key, priority=(85 if _common(found, key) else 25) - 5 * i)
         for i, key in enumerate(metrics[:_MOST_METRICS])

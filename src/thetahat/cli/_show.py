@@ -94,10 +94,12 @@ def page(
     width = min(screen.width or 100, 120)
     lines = _Lines(width, screen)
     status = paint(str(found.status), STATUS_STYLES.get(str(found.status), ""), screen.colour)
-    about = [found.experiment, found.project]
-    lines.plain("  ".join([paint(found.name, "bold", screen.colour), status, *filter(None, about)]))
+    about = [word(part) for part in (found.experiment, found.project)]
+    lines.plain(
+        "  ".join([paint(word(found.name), "bold", screen.colour), status, *filter(None, about)])
+    )
     if found.reason:
-        lines.wrapped(word(found.reason), indent=0)
+        lines.wrapped(found.reason, indent=0)
     for line in warnings_of(found, notices):
         lines.warning(line)
     lines.gap()
@@ -136,10 +138,10 @@ def warnings_of(found: RunRow, notices: Sequence[str]) -> list[str]:
         if silent_s > _SILENT_S:
             said.append(f"no sign of life for {_span(silent_s)}: its process has probably ended")
     if found.status == Status.INTERRUPTED and found.checkpoint:
-        said.append(f"go on with: thetahat resume {found.name}")
+        said.append(f"go on with: thetahat resume {word(found.name)}")
     missing = [key for key, value in found.metrics.items() if value is None]
     if missing:
-        said.append(f"not finite: {', '.join(missing)}")
+        said.append(f"not finite: {word(', '.join(missing))}")
     if ((found.provenance or {}).get("git") or {}).get("dirty"):
         said.append("the code had changes that are in no commit")
     return [*said, *(word(line) for line in notices)]
@@ -161,7 +163,7 @@ class _Lines:
             self._lines.append("")
 
     def wrapped(self, text: str, indent: int) -> None:
-        lines = textwrap.wrap(text, self._width - indent, break_on_hyphens=False) or [""]
+        lines = textwrap.wrap(word(text), self._width - indent, break_on_hyphens=False) or [""]
         self._lines += [" " * indent + line for line in lines]
 
     def warning(self, text: str) -> None:
@@ -172,9 +174,8 @@ class _Lines:
     def row(self, label: str, text: str | None) -> None:
         if not text:
             return
-        self.wrapped(word(text), indent=_LABEL)
-        count = len(textwrap.wrap(word(text), self._width - _LABEL, break_on_hyphens=False)) or 1
-        at = len(self._lines) - count
+        at = len(self._lines)
+        self.wrapped(text, indent=_LABEL)
         head = paint(label.ljust(_LABEL), "dim", self._screen.colour)
         self._lines[at] = head + self._lines[at][_LABEL:]
 

@@ -130,7 +130,7 @@ def _need(rows: Sequence[Row], column: Column) -> tuple[int, int]:
 
     values = [plain(row.get(column.key)) for row in rows]
     widest = max((cell_len(c) for c in column_cells(values, column.digits)), default=0)
-    head = cell_len(column.head)
+    head = cell_len(word(column.head))
     full = max(head, min(widest, column.width))
     numeric = _numeric(values)
     return (full if numeric else max(head, min(column.least, full))), full
@@ -160,7 +160,7 @@ def _terminal(
         right = _numeric(values)
         limit = None if right else column.width
         pairs = [
-            (column.head, "bold"),
+            (word(column.head), "bold"),
             *(_styled(v, t, dash) for v, t in zip(values, texts, strict=True)),
         ]
         cut = [(_cut(text, limit, more), style) for text, style in pairs]
@@ -303,7 +303,7 @@ def _latex(rows: Sequence[Row], columns: Sequence[Column]) -> str:
         [
             rf"\begin{{tabular}}{{{align}}}",
             r"\toprule",
-            line([latex_text(c.head) for c in columns]),
+            line([latex_text(word(c.head)) for c in columns]),
             r"\midrule",
             *body,
             r"\bottomrule",
