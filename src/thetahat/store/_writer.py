@@ -36,6 +36,33 @@ _UPDATE_SUMMARY = (
     .values({**{c: bindparam(f"new_{c}") for c in _SUMMARY}, "heartbeat": bindparam("now")})
 )
 
+_HIGHEST = select(func.max(runs.c.number))
+_TAKEN = select(runs.c.id).where(
+    (runs.c.id == bindparam("run")) | (runs.c.name == bindparam("word"))
+)
+_INSERT_RUN = runs.insert().values({c.name: bindparam(c.name) for c in runs.c})
+_DEFAULTS = {
+    "reason": "",
+    "epochs": 0,
+    "attempt": 1,
+    "contaminated": False,
+    **dict.fromkeys(("metrics", "last", "seconds", "detail", "provenance"), "{}"),
+}
+_FINISH = (
+    update(runs)
+    .where(runs.c.id == bindparam("run"))
+    .values(
+        status=bindparam("new_status"),
+        reason=bindparam("new_reason"),
+        finished=bindparam("now"),
+        heartbeat=bindparam("now"),
+        **{
+            name: func.coalesce(bindparam(f"new_{name}"), runs.c[name])
+            for name in ("epochs", "metrics", "seconds", "detail")
+        },
+    )
+)
+
 
 @functools.cache
 def _compiled(statement: Any, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
@@ -52,16 +79,19 @@ class Writer:
 
     def create_run(self, new: NewRun) -> tuple[str, str]:
         """Insert a run; its id and its name."""
-        highest = self._connection.execute(select(func.max(runs.c.number))).scalar() or 0
+        highest = self._fast(_HIGHEST, {}).fetchone()[0] or 0
         number = highest + 1
-        name = self._free_name(text(new.name), number)
-        values = new.values(self._folder, utc_now())
-        while True:
-            run_id = new_id()
-            if not self._taken(runs.c.id == run_id):
-                break
-        row = {"id": run_id, "number": number, "name": name, **values}
-        self._connection.execute(runs.insert(), row)
+        wanted = text(new.name) or run_name(number)
+        run_id, name = new_id(), wanted
+        while (taken := self._fast(_TAKEN, {"run": run_id, "word": name}).fetchone()) is not None:
+            if taken[0] == run_id:
+                run_id = new_id()
+            else:
+                # Only a name that a user gave can stand here already.
+                name = f"{name}-{number}"
+        row = dict.fromkeys(c.name for c in runs.c)
+        row |= {"id": run_id, "number": number, "name": name, **_DEFAULTS}
+        self._fast(_INSERT_RUN, row | new.values(self._folder, utc_now()))
         return run_id, name
 
     def log_blocks(self, blocks: Iterable[tuple[str, Block]]) -> None:
@@ -95,19 +125,19 @@ class Writer:
         detail: Mapping[str, Any] | None = None,
     ) -> None:
         """Say how a run ended. Numbers that are not finite are stored as null."""
-        now = utc_now()
-        values: dict[str, Any] = {
-            "status": str(Status(status)),
-            "reason": text(reason),
-            "finished": now,
-            "heartbeat": now,
+        given = {"metrics": metrics, "seconds": seconds, "detail": detail}
+        row = {
+            "run": run_id,
+            "now": utc_now(),
+            "new_status": str(Status(status)),
+            "new_reason": text(reason),
+            "new_epochs": None if epochs is None else int(epochs),
+            **{
+                f"new_{name}": None if value is None else to_json(value, numbers=True)
+                for name, value in given.items()
+            },
         }
-        for name, given in (("metrics", metrics), ("seconds", seconds), ("detail", detail)):
-            if given is not None:
-                values[name] = to_json(given, numbers=True)
-        if epochs is not None:
-            values["epochs"] = int(epochs)
-        self._connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+        self._fast(_FINISH, row)
 
     def find_run(self, checkpoint: str, member: int) -> tuple[str, str] | None:
         """Id and name of the latest run with this checkpoint and place in its cohort."""
@@ -212,16 +242,6 @@ class Writer:
         else:
             cursor.executemany(sql, given)
         return cursor
-
-    def _free_name(self, wanted: str | None, number: int) -> str:
-        name = wanted or run_name(number)
-        while self._taken(runs.c.name == name):
-            # Only a name that a user gave can stand here already.
-            name = f"{name}-{number}"
-        return name
-
-    def _taken(self, condition: Any) -> bool:
-        return self._connection.execute(select(runs.c.id).where(condition)).first() is not None
 
 
 @dataclass(frozen=True)
