@@ -1,5 +1,15 @@
-"""The public names as imports, for type checkers and editors; never imported when a program runs."""
+"""The public names as imports, for type checkers and editors; no program imports this."""
 
+from thetahat import (
+    core as core,
+    data as data,
+    models as models,
+    optim as optim,
+    report as report,
+    risk as risk,
+    store as store,
+    train as train,
+)
 from thetahat.cli import (
     main as main,
 )
@@ -17,6 +27,7 @@ from thetahat.data import (
     Data as Data,
     Observations as Observations,
     Shuffle as Shuffle,
+    dgp as dgp,
     read_table as read_table,
     split as split,
     stream_table as stream_table,
@@ -46,12 +57,3 @@ from thetahat.train import (
     fit as fit,
     fit_many as fit_many,
 )
-from thetahat import core as core
-from thetahat import data as data
-from thetahat.data import dgp as dgp
-from thetahat import models as models
-from thetahat import optim as optim
-from thetahat import report as report
-from thetahat import risk as risk
-from thetahat import store as store
-from thetahat import train as train

@@ -11,7 +11,7 @@ import thetahat as th
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from small import parts  # noqa: E402
+from small import parts
 
 
 @pytest.fixture

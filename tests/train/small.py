@@ -41,5 +41,3 @@ def net(
         diagnostics={"norm": lambda h: jnp.sqrt(jnp.sum(h.params["layers"][0]["kernel"] ** 2))},
         seed=seed,
     )
-
-

@@ -20,8 +20,9 @@ def same(a: th.Result, b: th.Result, **tolerance: float) -> None:
     for left, right in zip(jax.tree.leaves(a.params), jax.tree.leaves(b.params), strict=True):
         np.testing.assert_allclose(left, right, **(tolerance or {"rtol": 0, "atol": 0}))
     for name in ("train_risk", "val_risk", "norm"):
-        np.testing.assert_allclose(a.history[name], b.history[name],
-                                   **(tolerance or {"rtol": 0, "atol": 0}))
+        np.testing.assert_allclose(
+            a.history[name], b.history[name], **(tolerance or {"rtol": 0, "atol": 0})
+        )
 
 
 def test_a_cohort_equals_its_members_alone() -> None:
@@ -102,8 +103,14 @@ def test_each_observation_weighs_the_same_in_a_step() -> None:
     x = np.ones((5, 1), np.float32)
     y = np.array([0, 0, 0, 0, 1.0], np.float32)
     pair = (lambda key: np.zeros(1, np.float32), lambda p, x: p[0] * x[0])
-    task = th.Task(pair, th.Data((x, y)), optimizer=optax.sgd(0.5), epochs=1, batch_size=4,
-                   sampling="sequential")
+    task = th.Task(
+        pair,
+        th.Data((x, y)),
+        optimizer=optax.sgd(0.5),
+        epochs=1,
+        batch_size=4,
+        sampling="sequential",
+    )
     assert th.fit(task).params[0] == pytest.approx(0.5 * 2 * 1 / 4)
 
 
@@ -111,9 +118,13 @@ def test_weights_of_two_equal_an_observation_twice() -> None:
     obs = draw(20)
     weight = np.ones(20, np.float32)
     weight[3] = 2
-    doubled = th.Observations(np.concatenate([obs.x, obs.x[3:4]]), np.concatenate([obs.y, obs.y[3:4]]))
+    doubled = th.Observations(
+        np.concatenate([obs.x, obs.x[3:4]]), np.concatenate([obs.y, obs.y[3:4]])
+    )
     fits = [
-        th.fit(th.Task(th.models.Linear(2, seed=1), th.Data(d), optimizer=optax.sgd(0.1), epochs=25))
+        th.fit(
+            th.Task(th.models.Linear(2, seed=1), th.Data(d), optimizer=optax.sgd(0.1), epochs=25)
+        )
         for d in (th.Observations(obs.x, obs.y, weight), doubled)
     ]
     np.testing.assert_allclose(fits[0].predict(obs.x), fits[1].predict(obs.x), rtol=2e-5, atol=1e-5)

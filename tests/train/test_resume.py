@@ -50,7 +50,9 @@ def equal_archives(a: Path, b: Path) -> None:
 
 
 @pytest.mark.parametrize("members", [1, 3])
-def test_kill_minus_nine_loses_at_most_a_chunk_and_changes_no_bit(tmp_path: Path, members: int) -> None:
+def test_kill_minus_nine_loses_at_most_a_chunk_and_changes_no_bit(
+    tmp_path: Path, members: int
+) -> None:
     configs = [{"epochs": 60, "seed": s, "lr": 0.02} for s in range(members)]
     whole, resumed, path = tmp_path / "whole.npz", tmp_path / "resumed.npz", tmp_path / "run.ckpt"
     subprocess.run(child(tmp_path / "other.ckpt", configs, whole), check=True)
@@ -94,7 +96,9 @@ def test_more_epochs_can_follow_a_finished_run(tmp_path: Path) -> None:
     path = tmp_path / "run.ckpt"
     th.fit(net, epochs=4, checkpoint=path)
     longer = th.fit(net, epochs=9, checkpoint=path, resume=True)
-    np.testing.assert_array_equal(longer.history["val_risk"], th.fit(net, epochs=9).history["val_risk"])
+    np.testing.assert_array_equal(
+        longer.history["val_risk"], th.fit(net, epochs=9).history["val_risk"]
+    )
 
 
 def test_a_checkpoint_of_another_task_is_refused(tmp_path: Path) -> None:
@@ -110,10 +114,16 @@ def test_a_corrupt_checkpoint_is_one_clear_message(tmp_path: Path) -> None:
     path = tmp_path / "run.ckpt"
     th.fit(net, checkpoint=path)
     good = path.read_bytes()
-    for bad in (b"", b"PK\x03\x04 no archive", good[: len(good) // 2],
-                good[:2000] + bytes([good[2000] ^ 255]) + good[2001:]):
+    for bad in (
+        b"",
+        b"PK\x03\x04 no archive",
+        good[: len(good) // 2],
+        good[:2000] + bytes([good[2000] ^ 255]) + good[2001:],
+    ):
         path.write_bytes(bad)
-        with pytest.raises(CheckpointError, match="is corrupt .*delete it and run again from the start"):
+        with pytest.raises(
+            CheckpointError, match="is corrupt .*delete it and run again from the start"
+        ):
             th.fit(net, checkpoint=path, resume=True)
     path.write_bytes(good)
     history = Path(f"{path}.history")

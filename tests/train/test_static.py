@@ -24,8 +24,9 @@ def branch(lr: float = 0.1, curve: float = 0.0, epochs: int = 3) -> th.Task:
     """Python branches on ``curve``."""
     obs = draw(30)
     loss = "huber" if curve > 0.5 else "squared"
-    return th.Task(th.models.Linear(2, seed=0), th.Data(obs), loss=loss,
-                   optimizer=optax.sgd(lr), epochs=epochs)
+    return th.Task(
+        th.models.Linear(2, seed=0), th.Data(obs), loss=loss, optimizer=optax.sgd(lr), epochs=epochs
+    )
 
 
 def fraction(train: float = 0.7, lr: float = 0.1) -> th.Task:
@@ -38,19 +39,25 @@ def generator(seed: th.Seed = 0, lr: float = 0.1) -> th.Task:
     """A NumPy generator needs a number."""
     rng = np.random.default_rng(int(seed))
     x = rng.normal(size=(30, 2)).astype(np.float32)
-    return th.Task(th.models.Linear(2, seed=0), th.Data((x, x.sum(axis=1))),
-                   optimizer=optax.sgd(lr), epochs=3)
+    return th.Task(
+        th.models.Linear(2, seed=0), th.Data((x, x.sum(axis=1))), optimizer=optax.sgd(lr), epochs=3
+    )
 
 
 def late(lr: float = 0.1, tilt: float = 1.0) -> th.Task:
     """The residual, not the experiment, needs the number."""
 
-    def residual(h, z):  # noqa: ANN001, ANN202
+    def residual(h, z):
         x, y = z
         return h(x) - y if tilt < 2 else 2 * (h(x) - y)
 
-    return th.Task(th.models.Linear(2, seed=0), th.Data(draw(30)), residual=residual,
-                   optimizer=optax.sgd(lr), epochs=3)
+    return th.Task(
+        th.models.Linear(2, seed=0),
+        th.Data(draw(30)),
+        residual=residual,
+        optimizer=optax.sgd(lr),
+        epochs=3,
+    )
 
 
 def test_a_branch_makes_one_notice_that_names_parameter_line_and_cost() -> None:
@@ -58,31 +65,39 @@ def test_a_branch_makes_one_notice_that_names_parameter_line_and_cost() -> None:
         results = th.fit_many(branch, [{"curve": c, "lr": lr} for c in (0, 1) for lr in (0.1, 0.2)])
     assert len(caught) == 1
     said = str(caught[0].message)
-    assert said.startswith("branch(): 'curve' is static, because Python must know it at test_static.py:")
+    assert said.startswith(
+        "branch(): 'curve' is static, because Python must know it at test_static.py:"
+    )
     assert 'loss = "huber" if curve > 0.5 else "squared"' in said
-    assert said.endswith("each of its values compiles a program of its own. Write curve: th.Static[...]"
-                         " to say so for good")
+    assert said.endswith(
+        "each of its values compiles a program of its own. Write curve: th.Static[...]"
+        " to say so for good"
+    )
     assert [r.traces for r in results] == [1, 1, 1, 1]
     assert [r.mode for r in results] == ["vmap"] * 4
     alone = th.fit(branch, curve=1, lr=0.2)
-    np.testing.assert_allclose(results[3].params["kernel"] if "kernel" in results[3].params
-                               else results[3].predict(np.eye(2)),
-                               alone.params["kernel"] if "kernel" in alone.params
-                               else alone.predict(np.eye(2)), rtol=1e-5)
+    np.testing.assert_allclose(
+        results[3].params["kernel"]
+        if "kernel" in results[3].params
+        else results[3].predict(np.eye(2)),
+        alone.params["kernel"] if "kernel" in alone.params else alone.predict(np.eye(2)),
+        rtol=1e-5,
+    )
 
 
 @pytest.mark.parametrize(
     ("experiment", "name", "values"),
     [(fraction, "train", (0.5, 0.6)), (generator, "seed", (1, 2)), (late, "tilt", (1.0, 3.0))],
 )
-def test_shapes_generators_and_residuals_are_found(experiment, name, values) -> None:  # noqa: ANN001
+def test_shapes_generators_and_residuals_are_found(experiment, name, values) -> None:
     with pytest.warns(th.Notice, match=f"{name!r} is static") as caught:
         results = th.fit_many(experiment, [{name: v} for v in values])
     assert len(caught) == 1
     for value, result in zip(values, results, strict=True):
         assert result.config[name] == value
-        np.testing.assert_array_equal(result.predict(np.eye(2)),
-                                      th.fit(experiment, **{name: value}).predict(np.eye(2)))
+        np.testing.assert_array_equal(
+            result.predict(np.eye(2)), th.fit(experiment, **{name: value}).predict(np.eye(2))
+        )
 
 
 def test_static_annotation_silences_the_notice() -> None:
@@ -97,9 +112,14 @@ def test_static_annotation_silences_the_notice() -> None:
 def test_closures_over_traced_parameters_work() -> None:
     def shifted(beta: float = 0.9, lr: float = 0.2) -> th.Task:
         obs = draw(40, noise=0.0)
-        return th.Task(th.models.Linear(2, seed=0), th.Data(obs), epochs=400, optimizer=optax.sgd(lr),
-                       residual=lambda h, z: h(z.x) - beta * z.y,
-                       diagnostics={"gap": lambda h: jnp.abs(h(jnp.array([1.0, 0.0])) - beta)})
+        return th.Task(
+            th.models.Linear(2, seed=0),
+            th.Data(obs),
+            epochs=400,
+            optimizer=optax.sgd(lr),
+            residual=lambda h, z: h(z.x) - beta * z.y,
+            diagnostics={"gap": lambda h: jnp.abs(h(jnp.array([1.0, 0.0])) - beta)},
+        )
 
     results = th.fit_many(shifted, [{"beta": b} for b in (0.5, 0.9)])
     assert results[0].traces == 1
@@ -110,8 +130,13 @@ def test_closures_over_traced_parameters_work() -> None:
 
 def test_a_schedule_takes_a_traced_rate_and_logs_the_rate_of_the_last_step() -> None:
     def decayed(lr: float = 0.1) -> th.Task:
-        return th.Task(th.models.Linear(2, seed=0), th.Data(draw(32)), epochs=4, batch_size=8,
-                       optimizer=optax.sgd(optax.exponential_decay(lr, 4, 0.5)))
+        return th.Task(
+            th.models.Linear(2, seed=0),
+            th.Data(draw(32)),
+            epochs=4,
+            batch_size=8,
+            optimizer=optax.sgd(optax.exponential_decay(lr, 4, 0.5)),
+        )
 
     for result in th.fit_many(decayed, [{"lr": 0.1}, {"lr": 0.2}]):
         expected = [result.config["lr"] * 0.5 ** ((4 * e - 1) / 4) for e in range(1, 5)]
@@ -130,5 +155,7 @@ def test_what_is_given_is_checked() -> None:
         th.fit(lambda lr=1: 5)
     with pytest.raises(ConfigError, match="fit_many got no configs"):
         th.fit_many(branch, [])
-    with pytest.raises(ConfigError, match=r"seed=-1 is no seed; give an integer from 0 to 2\*\*32 - 1"):
+    with pytest.raises(
+        ConfigError, match=r"seed=-1 is no seed; give an integer from 0 to 2\*\*32 - 1"
+    ):
         th.fit(generator, seed=-1)

@@ -47,7 +47,9 @@ def test_threshold_stops_at_the_first_epoch_below() -> None:
 
 def test_members_stop_on_their_own_and_are_frozen() -> None:
     def early(lr: float = 0.1) -> th.Task:
-        return linear(optimizer=optax.adam(lr), epochs=60, stopping=(th.Threshold("train_risk", 0.2),))
+        return linear(
+            optimizer=optax.adam(lr), epochs=60, stopping=(th.Threshold("train_risk", 0.2),)
+        )
 
     configs = [{"lr": lr} for lr in (0.02, 0.1, 0.5)]
     together = th.fit_many(early, configs, mode="vmap")
@@ -122,16 +124,22 @@ def test_a_residual_that_raises_ends_the_run_as_failed() -> None:
         if isinstance(event, th.core.Logged):
             raise OSError("no space left on device")
 
-    with pytest.warns(th.Notice, match="the tracker broken failed and is left out .* The fit goes on"):
+    with pytest.warns(
+        th.Notice, match="the tracker broken failed and is left out .* The fit goes on"
+    ):
         result = th.fit(net, trackers=[broken])
     assert result.status == th.Status.FINISHED
     assert len(events) == 2
 
 
 def test_rules_are_checked() -> None:
-    with pytest.raises(ConfigError, match=r"stopping holds 5, which is no rule; give th.Patience\(50\)"):
+    with pytest.raises(
+        ConfigError, match=r"stopping holds 5, which is no rule; give th.Patience\(50\)"
+    ):
         th.fit(linear(stopping=(5,)))
-    with pytest.raises(ConfigError, match="Patience watches 'val_risk', which this task does not record"):
+    with pytest.raises(
+        ConfigError, match="Patience watches 'val_risk', which this task does not record"
+    ):
         th.fit(linear(data=th.Data(parts().train), stopping=th.Patience(3)))
     with pytest.raises(ConfigError) as caught:
         th.fit(linear(stopping=th.Threshold("train_rsk", 0.1)))
@@ -141,5 +149,7 @@ def test_rules_are_checked() -> None:
 
 
 def test_a_diagnostic_must_be_a_scalar() -> None:
-    with pytest.raises(th.InputError, match=r"the diagnostic 'k' must return a scalar; got shape \(2,\)"):
+    with pytest.raises(
+        th.InputError, match=r"the diagnostic 'k' must return a scalar; got shape \(2,\)"
+    ):
         th.fit(linear(diagnostics={"k": lambda h: jnp.ones(2)}))

@@ -1,15 +1,15 @@
 """The error tree. Every message says what came, what is needed, and how to mend it.
 
-    ThetahatError                  exit code 1
-    ├── InputError                 exit code 2: something the user gave was wrong
-    │   ├── ConfigError            a parameter, a flag, a Task's field
-    │   ├── DataError              observations, tables, splits
-    │   ├── ShapeError             a residual, a loss or a model of the wrong shape
-    │   ├── CheckpointError        a checkpoint that cannot be read or does not fit
-    │   ├── StoreError             a store that cannot be opened, or is of another version
-    │   └── MissingExtra           an optional dependency that is not installed
-    ├── RunFailed                  the run itself broke (disk full, a residual that raised)
-    └── Interrupted                Ctrl-C; exit code 130
+ThetahatError                  exit code 1
+├── InputError                 exit code 2: something the user gave was wrong
+│   ├── ConfigError            a parameter, a flag, a Task's field
+│   ├── DataError              observations, tables, splits
+│   ├── ShapeError             a residual, a loss or a model of the wrong shape
+│   ├── CheckpointError        a checkpoint that cannot be read or does not fit
+│   ├── StoreError             a store that cannot be opened, or is of another version
+│   └── MissingExtra           an optional dependency that is not installed
+├── RunFailed                  the run itself broke (disk full, a residual that raised)
+└── Interrupted                Ctrl-C; exit code 130
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     known = list(known)
     near = get_close_matches(word.replace("-", "_"), known, n=1, cutoff=0.5)
     if not near:
-        near = [k for k in known if word.replace("-", "_").lower() in k.lower() or _initials(word, k)]
+        near = [
+            k for k in known if word.replace("-", "_").lower() in k.lower() or _initials(word, k)
+        ]
     if near:
         return f"; did you mean {near[0]!r}?"
     return f"; known: {', '.join(known)}" if known else ""

@@ -76,7 +76,7 @@ class Signature:
     def config(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The full config: what was given over the defaults, each value cast.
 
-        Raises:  ConfigError: an unknown name (the nearest is offered), a missing one, a wrong value.
+        Raises:  ConfigError: an unknown name (the nearest is offered), a missing one, a bad value.
         """
         for name in given:
             if name not in self.parameters:

@@ -66,7 +66,9 @@ class Task:
             raise ConfigError(f"dtype={self.dtype!r}; give 'float32' or 'float64'")
         for name in self.diagnostics:
             if name in _RECORDED:
-                raise ConfigError(f"the diagnostic {name!r} would hide a column of the history; rename it")
+                raise ConfigError(
+                    f"the diagnostic {name!r} would hide a column of the history; rename it"
+                )
         if not isinstance(self.stopping, (list, tuple)):
             object.__setattr__(self, "stopping", (self.stopping,))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -17,6 +16,7 @@ import jax.numpy as jnp
 
 from thetahat.core.errors import ConfigError
 from thetahat.data.keys import INIT, role_key
+from thetahat.models._adapted import Adapted, Hypothesis, parameters, takes_key
 from thetahat.models._leaves import (
     Selected,
     Where,
@@ -28,47 +28,6 @@ from thetahat.models._leaves import (
     select,
     steps,
 )
-
-Join = Callable[[Any, Any, Any, bool], Any]
-
-
-@dataclass(frozen=True)
-class Adapted:
-    """A model as the engine sees it."""
-
-    params: Any
-    """Pytree of the trained arrays."""
-    frozen: Any
-    """Pytree of every other array: held parameters, buffers, numbers of random keys."""
-    kind: str
-    """"nnx", "equinox" or "pair"."""
-    stochastic: bool
-    """Whether a call in training may use a key (dropout)."""
-    join: Join
-    """``join(params, frozen, key, train)``: the callable model."""
-
-    def bind(self, params: Any, frozen: Any, *, key: Any = None, train: bool = False) -> Any:
-        """The hypothesis ``h`` at ``params``; deterministic unless ``train`` and a key is given."""
-        return self.join(params, frozen, key, train and key is not None)
-
-    def export(self, params: Any, frozen: Any) -> Any:
-        """The trained model, of the user's own kind, in evaluation mode."""
-        return self.join(params, frozen, None, False)
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """An ``(init, apply)`` pair at its parameters: ``h(x) = apply(params, x)``."""
-
-    params: Any
-    apply: Callable[..., Any]
-    key: Any = None
-
-    def __call__(self, x: Any) -> Any:
-        """The prediction at one observation."""
-        if self.key is None:
-            return self.apply(self.params, x)
-        return self.apply(self.params, x, key=self.key)
 
 
 def adapt(model: Any, seed: Any) -> Adapted:
@@ -155,7 +114,7 @@ def _pair(model: Any, origins: set[str]) -> tuple[Callable[..., Any], Callable[.
             f"the model is {_article(what)}; give a Flax NNX or Equinox module, an (init, apply)"
             " pair with init(key) -> params and apply(params, x), or one of th.models"
         )
-    needed = [p for p in _parameters(init) if p.default is p.empty and p.kind in _POSITIONAL]
+    needed = [p for p in parameters(init) if p.default is p.empty and p.kind in _POSITIONAL]
     if len(needed) > 1:
         raise ConfigError(
             f"init needs {', '.join(p.name for p in needed)}; it is given a key alone: close over"
@@ -165,18 +124,6 @@ def _pair(model: Any, origins: set[str]) -> tuple[Callable[..., Any], Callable[.
 
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
-
-def takes_key(function: Callable[..., Any]) -> bool:
-    """Whether a call accepts ``key=``."""
-    return any(p.name == "key" for p in _parameters(function))
-
-
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    try:
-        return list(inspect.signature(function).parameters.values())
-    except ValueError:  # a built-in without a signature
-        return []
 
 
 def _article(what: str) -> str:

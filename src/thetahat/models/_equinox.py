@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 
 from thetahat.core.errors import ConfigError
-from thetahat.models._adapt import Adapted, takes_key
+from thetahat.models._adapted import Adapted, takes_key
 from thetahat.models._leaves import (
     Selected,
     is_array,

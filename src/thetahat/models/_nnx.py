@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from thetahat.core.errors import ConfigError
-from thetahat.models._adapt import Adapted
+from thetahat.models._adapted import Adapted
 from thetahat.models._leaves import (
     Selected,
     is_inexact,

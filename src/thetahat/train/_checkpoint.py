@@ -61,8 +61,12 @@ class Writer:
             _replace(self.path, {_HEADER: np.array(json.dumps(header)), **arrays})
 
 
-def open_writer(path: str | Path, facts: Mapping[str, Any], columns: Sequence[str],
-                records: np.ndarray | None = None) -> Writer:
+def open_writer(
+    path: str | Path,
+    facts: Mapping[str, Any],
+    columns: Sequence[str],
+    records: np.ndarray | None = None,
+) -> Writer:
     """A writer whose history holds ``records`` and nothing else.
 
     Raises:  CheckpointError: a folder that cannot be written.
@@ -138,7 +142,9 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            mend = "the disk is full; free space, or give another --store. The last checkpoint stands"
+            mend = (
+                "the disk is full; free space, or give another --store. The last checkpoint stands"
+            )
         else:
             mend = f"{error.strerror}; give a folder that can be written"
         raise CheckpointError(f"cannot write the checkpoint {path}: {mend}") from error

@@ -66,9 +66,7 @@ def first_program(build: Any, hyper: Hyper, size: int, options: Options) -> Coho
     Raises:  JAX's concretization errors, where Python had to know a traced value.
     """
     mode = "vmap" if options.mode == "auto" and size > 1 else options.mode
-    program = make_program(
-        build, hyper, stage(build, hyper), size, "map" if size == 1 else mode
-    )
+    program = make_program(build, hyper, stage(build, hyper), size, "map" if size == 1 else mode)
     program.trace()
     return program
 
@@ -157,7 +155,9 @@ def _epoch_s(program: CohortProgram, state: Any) -> float:
 class _Session:
     """One cohort's training in this process: its records, its events, its checkpoints."""
 
-    def __init__(self, cohort: Cohort, program: CohortProgram, options: Options, found: Any) -> None:
+    def __init__(
+        self, cohort: Cohort, program: CohortProgram, options: Options, found: Any
+    ) -> None:
         self.cohort, self.program, self.options = cohort, program, options
         self.audience = Audience(list(options.trackers))
         self.names = (*program.columns, "seconds")
@@ -168,8 +168,9 @@ class _Session:
         if found is not None:
             if tuple(found.header["columns"]) != self.names:
                 raise CheckpointError(
-                    f"the checkpoint {options.checkpoint} records {', '.join(found.header['columns'])},"
-                    f" and this task {', '.join(self.names)}; give the task it was made with"
+                    f"the checkpoint {options.checkpoint} records"
+                    f" {', '.join(found.header['columns'])}, and this task"
+                    f" {', '.join(self.names)}; give the task it was made with"
                 )
             self.first = found.epoch
             self.records = [found.records]
@@ -214,8 +215,14 @@ class _Session:
             last = {name: new[:, -1, i] for i, name in enumerate(self.names)}
             task, running = self.program.staged.task, int(standing.active.sum())
             self.options.progress(
-                Progress(chunk.first + chunk.n, task.epochs, running, self.program.size, last,
-                         self.clock.spent_s)
+                Progress(
+                    chunk.first + chunk.n,
+                    task.epochs,
+                    running,
+                    self.program.size,
+                    last,
+                    self.clock.spent_s,
+                )
             )
 
     def finish(self, ended: Drive) -> dict[int, Result]:
@@ -237,9 +244,13 @@ class _Session:
                     epochs=result.epochs,
                     metrics={n: v if np.isfinite(v) else None for n, v in metrics.items()},
                     seconds=result.seconds,
-                    detail={"best_epoch": result.best_epoch, "n_params": result.n_params,
-                            "traces": result.traces, "mode": result.mode,
-                            "test_looks": len(result.looks)},
+                    detail={
+                        "best_epoch": result.best_epoch,
+                        "n_params": result.n_params,
+                        "traces": result.traces,
+                        "mode": result.mode,
+                        "test_looks": len(result.looks),
+                    },
                 )
             )
         return results
@@ -284,8 +295,12 @@ class _Session:
             warnings.warn(f"{error}. The fit goes on without checkpoints", Notice, stacklevel=2)
 
     def _result(
-        self, ended: Drive, standing: base.Standing, risks: Mapping[str, np.ndarray],
-        records: np.ndarray, k: int,
+        self,
+        ended: Drive,
+        standing: base.Standing,
+        risks: Mapping[str, np.ndarray],
+        records: np.ndarray,
+        k: int,
     ) -> Result:
         program, task = self.program, self.program.staged.task
         epochs = int(standing.epochs[k])
@@ -312,8 +327,11 @@ class _Session:
             params=params,
             n_params=program.staged.n_params,
             traces=program.traces,
-            seconds={"import": thetahat.import_seconds, "compile": program.compile_s,
-                     "run": self.clock.spent_s},
+            seconds={
+                "import": thetahat.import_seconds,
+                "compile": program.compile_s,
+                "run": self.clock.spent_s,
+            },
             provenance=self.provenance[k],
             mode="alone" if program.size == 1 else program.mode,
             build=lambda: program.build(native),

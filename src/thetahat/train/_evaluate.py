@@ -13,7 +13,9 @@ from thetahat.train.backends.jax import cast, precision
 from thetahat.train.backends.jax._member import make_member, parts_of
 
 
-def evaluate_part(task: Task, adapted: Any, params: Any, frozen: Any, data: Any, part: str) -> float:
+def evaluate_part(
+    task: Task, adapted: Any, params: Any, frozen: Any, data: Any, part: str
+) -> float:
     """The risk of a part at ``params``.
 
     Raises:  ConfigError: no such part.

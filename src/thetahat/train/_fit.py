@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +130,8 @@ def _fit_all(
         try:
             program = first_program(build, hyper, len(mine), options)
         except CONCRETE as error:
-            blamed = find_static(
-                name, lambda few: _attempt(experiment, mine[0], few), hyper.one(), error
-            )
+            attempt = partial(_attempt, experiment, mine[0])
+            blamed = find_static(name, attempt, hyper.one(), error)
             waiting = _groups(members, configs, names - blamed) + waiting
             continue
         cohort = Cohort(program, tuple(mine), tuple(members))
@@ -139,7 +139,9 @@ def _fit_all(
     return [results[i] for i in range(len(configs))]
 
 
-def _attempt(experiment: Callable[..., Task], config: Mapping[str, Any], few: Mapping[str, Any]) -> None:
+def _attempt(
+    experiment: Callable[..., Task], config: Mapping[str, Any], few: Mapping[str, Any]
+) -> None:
     """Trace the estimation abstractly with only ``few`` parameters traced."""
     static = {k: v for k, v in config.items() if k not in few}
     hyper = Hyper(own={}, common=dict(few))
@@ -171,5 +173,3 @@ def _hyper(configs: Sequence[Mapping[str, Any]], traced: Mapping[str, bool]) -> 
         else:
             own[name] = values
     return Hyper(own, common)
-
-

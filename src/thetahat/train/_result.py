@@ -35,7 +35,9 @@ class History(Mapping[str, np.ndarray]):
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.columns:
-            raise UnknownColumn(f"the history has no column {name!r}{did_you_mean(name, self.columns)}")
+            raise UnknownColumn(
+                f"the history has no column {name!r}{did_you_mean(name, self.columns)}"
+            )
         return self.columns[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -21,8 +21,13 @@ CONCRETE = (
 """What JAX raises where Python needs the value of a traced parameter."""
 
 _OURS = str(Path(__file__).parents[1])
-_LIBRARIES = tuple({sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"],
-                    sysconfig.get_paths()["stdlib"]})
+_LIBRARIES = tuple(
+    {
+        sysconfig.get_paths()["purelib"],
+        sysconfig.get_paths()["platlib"],
+        sysconfig.get_paths()["stdlib"],
+    }
+)
 _told: set[tuple[str, str]] = set()
 
 

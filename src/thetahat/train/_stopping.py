@@ -40,7 +40,8 @@ class Rule(Protocol):
 class Patience:
     """Stop when ``metric`` has not fallen by more than ``min_delta`` for ``epochs`` epochs.
 
-    Args:    epochs: at least 1.   min_delta: in units of the metric.   metric: a column of the history.
+    Args:    epochs: at least 1.   min_delta: in units of the metric.
+             metric: a column of the history.
     Source:  Prechelt (1998), "Early stopping - but when?".
     """
 

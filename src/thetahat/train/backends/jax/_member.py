@@ -14,8 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thetahat import data as th_data
-from thetahat import models, optim, risk
+from thetahat import data as th_data, models, optim, risk
 from thetahat.core import ConfigError, ShapeError, Task
 from thetahat.data import keys
 from thetahat.train._stopping import Rules, sort_rules
@@ -114,10 +113,13 @@ class Member:
 
     # -- a step -------------------------------------------------------------------------------
 
-    def step(self, carry: Any, batch: Any, weight: Any, scale: Any, key: Any) -> tuple[Any, Any]:
-        """One update. ``weight`` (B,) or None; ``scale`` is 1/B, so that each observation of an
-        epoch weighs the same, in a short last batch too. Returns the batch's summed loss."""
-        params, opt_state = carry
+    def step(self, carry: Any, batch: Any, weight: Any, scale: Any, key: Any) -> tuple[Any, None]:
+        """One update of (params, optimizer state, the epoch's summed loss so far).
+
+        ``weight`` (B,) or None; ``scale`` is 1/B, so that each observation of an epoch weighs the
+        same, in a short last batch too.
+        """
+        params, opt_state, so_far = carry
         size = th_data.n_observations(batch)
         spread = None
         if self.adapted.stochastic:
@@ -149,7 +151,7 @@ class Member:
             residual_fn=self._residual_fn(batch, weight, scale),
         )
         params = jax.tree.map(lambda p, u: (p + u).astype(p.dtype), params, updates)
-        return (params, opt_state), total
+        return (params, opt_state, so_far + total), None
 
     def _penalty(self, params: Any) -> Any:
         penalty = self.task.penalty
@@ -157,7 +159,8 @@ class Member:
         value = jnp.asarray(penalty(params))
         if value.shape != ():
             raise ShapeError(
-                f"penalty must return a scalar; got shape {value.shape}. Sum it over the parameters."
+                f"penalty must return a scalar; got shape {value.shape}."
+                " Sum it over the parameters."
             )
         return value
 
@@ -189,8 +192,15 @@ class Member:
         if rate is not None:
             record["learning_rate"] = rate
         record |= self._diagnostics(params)
-        finite = jnp.all(jnp.stack([jnp.isfinite(record[k]) & (record[k] <= self.rules.bound)
-                                    for k in ("train_risk", "val_risk") if k in record]))
+        finite = jnp.all(
+            jnp.stack(
+                [
+                    jnp.isfinite(record[k]) & (record[k] <= self.rules.bound)
+                    for k in ("train_risk", "val_risk")
+                    if k in record
+                ]
+            )
+        )
         epochs = before.epochs + 1
         moved = before.moved | changed(params, before.params)
         outcome = jnp.where(finite, base.RUNNING, base.DIVERGED)
@@ -209,10 +219,14 @@ class Member:
             after = replace(
                 after,
                 best=jax.tree.map(lambda a, b: jnp.where(better, a, b), params, before.best),
-                best_value=jnp.where(better, val_risk, before.best_value).astype(before.best_value.dtype),
+                best_value=jnp.where(better, val_risk, before.best_value).astype(
+                    before.best_value.dtype
+                ),
                 best_epoch=jnp.where(better, epochs, before.best_epoch),
             )
-        after = freeze_unless(finite, after, before)  # a diverged epoch leaves no trace but its record
+        after = freeze_unless(
+            finite, after, before
+        )  # a diverged epoch leaves no trace but its record
         after = replace(
             after, epochs=epochs, outcome=outcome.astype(jnp.int32), active=outcome == base.RUNNING
         )

@@ -1,4 +1,4 @@
-"""float64 on request: the precision of a Task holds for the whole of its fit, and for nothing else."""
+"""float64 on request: the precision of a Task holds for the whole of its fit, and only there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat.data import Rows
-
 
 ON_DISK = (Rows, np.memmap)
 """Leaves that are read batch by batch."""

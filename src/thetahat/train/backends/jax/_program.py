@@ -16,8 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thetahat import data as th_data
-from thetahat import models
+from thetahat import data as th_data, models
 from thetahat.core import CheckpointError
 from thetahat.train.backends import base
 from thetahat.train.backends.jax import _member
@@ -59,7 +58,9 @@ class CohortProgram:
         if self._lowered is not None:
             return
 
-        def chunk(own: Any, common: Any, made: Any, given: Any, state: Any, epoch: Any, n: Any) -> Any:
+        def chunk(
+            own: Any, common: Any, made: Any, given: Any, state: Any, epoch: Any, n: Any
+        ) -> Any:
             return self._mapped(self._member_chunk, own, common, made, given, state, epoch, n)
 
         with precision(self.dtype):
@@ -101,7 +102,14 @@ class CohortProgram:
     def standing(self, state: TrainState) -> base.Standing:
         """How the members stand."""
         host = jax.device_get(
-            (state.active, state.outcome, state.epochs, state.best_epoch, state.best_value, state.moved)
+            (
+                state.active,
+                state.outcome,
+                state.epochs,
+                state.best_epoch,
+                state.best_value,
+                state.moved,
+            )
         )
         return base.Standing(*(np.atleast_1d(a) for a in host))
 
@@ -115,10 +123,14 @@ class CohortProgram:
 
         with precision(self.dtype):
             params = state.params if state.best is None else state.best
-            fn = jax.jit(lambda own, common, made, given, params: self._mapped(
-                risks, own, common, made, given, params))
-            out = self._timed(lambda: jax.device_get(
-                fn(*self._hyper(), self._made, self._given, params)))
+            fn = jax.jit(
+                lambda own, common, made, given, params: self._mapped(
+                    risks, own, common, made, given, params
+                )
+            )
+            out = self._timed(
+                lambda: jax.device_get(fn(*self._hyper(), self._made, self._given, params))
+            )
         return {name: np.atleast_1d(value) for name, value in out.items()}
 
     def pack(self, state: TrainState) -> dict[str, np.ndarray]:
@@ -200,8 +212,9 @@ class CohortProgram:
         if self.size == 1:
             state, some = jax.tree.map(lambda a: jnp.asarray(a)[None], mine(first))
         elif self.mode == "map":
-            state, some = jax.lax.map(lambda i: mine(jax.tree.map(lambda a: a[i], own)),
-                                      jnp.arange(self.size))
+            state, some = jax.lax.map(
+                lambda i: mine(jax.tree.map(lambda a: a[i], own)), jnp.arange(self.size)
+            )
         else:
             state, some = jax.vmap(mine, axis_size=self.size)(own)
         shared = run(first)[1] if not all(owned) else [None] * len(owned)
@@ -244,7 +257,9 @@ class CohortProgram:
         return out
 
 
-def run_epoch(member: Member, plan: Any, data: Any, state: TrainState, epoch: Any) -> tuple[Any, Any]:
+def run_epoch(
+    member: Member, plan: Any, data: Any, state: TrainState, epoch: Any
+) -> tuple[Any, Any]:
     """One pass over the training part and the validation risk after it."""
     train = data.train
     weights = th_data.weights_of(train)
@@ -254,7 +269,8 @@ def run_epoch(member: Member, plan: Any, data: Any, state: TrainState, epoch: An
     scale = 1.0 / plan.batch
     if plan.full:
         key = _member.dropout_key(state, epoch, 0)
-        carry, summed = member.step(carry, train, relative, scale, key)
+        zero = jnp.zeros((), member.task.dtype)
+        (*carry, summed), _ = member.step((*carry, zero), train, relative, scale, key)
     else:
         carry, summed = _minibatches(member, plan, train, relative, state, epoch)
     val_risk = None if data.val is None else member.risk(carry[0], data.val)
@@ -288,5 +304,6 @@ def _minibatches(
     taken = rows(index) if at_once else index
     real = None if real is None else jnp.asarray(real)
     xs = (taken, real, jnp.arange(plan.n_batches))
-    carry, summed = jax.lax.scan(one, (state.params, state.opt_state), xs)
-    return carry, jnp.sum(summed)
+    zero = jnp.zeros((), member.task.dtype)
+    (params, opt_state, summed), _ = jax.lax.scan(one, (state.params, state.opt_state, zero), xs)
+    return (params, opt_state), summed

@@ -16,8 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core as jax_core
 
-from thetahat import data as th_data
-from thetahat import models, optim
+from thetahat import data as th_data, models, optim
 from thetahat.core import ConfigError, Notice, Task
 from thetahat.train._stopping import sort_rules
 from thetahat.train.backends.jax._member import Plan, check_batches, make_plan

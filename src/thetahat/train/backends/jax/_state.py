@@ -31,7 +31,9 @@ class TrainState:
     """Whether any parameter has ever changed."""
 
 
-def first_state(params: Any, opt_state: Any, stoppers: Any, key: Any, *, has_val: bool) -> TrainState:
+def first_state(
+    params: Any, opt_state: Any, stoppers: Any, key: Any, *, has_val: bool
+) -> TrainState:
     """The state before the first epoch."""
     return TrainState(
         params=params,

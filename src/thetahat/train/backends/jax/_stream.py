@@ -1,7 +1,7 @@
 """A cohort whose data stay on disk: the same steps, orders and risks, batch by batch.
 
-    segment(carry, batches) -> carry          a few hundred batches at a time, gathered by the host
-    close(before, carry, risks) -> state      as in memory, once an epoch
+segment(carry, batches) -> carry          a few hundred batches at a time, gathered by the host
+close(before, carry, risks) -> state      as in memory, once an epoch
 """
 
 from __future__ import annotations
@@ -49,22 +49,22 @@ class StreamedProgram(CohortProgram):
             )
         # What is on disk reaches the compiled functions as batches, never as an argument.
         self._given = tuple(None if isinstance(g, ON_DISK) else g for g in self._given)
-        self._disk = self.staged.inputs(
-            [None] * sum(self.staged.slots), self.staged.given
-        )[0]
+        self._disk = self.staged.inputs([None] * sum(self.staged.slots), self.staged.given)[0]
         row = sum(int(np.prod(a.shape[1:])) * 4 for a in jax.tree.leaves(self._disk.train))
         self._together = int(np.clip(SEGMENT_BYTES // max(1, row * plan.batch), 1, plan.n_batches))
         with precision(self.dtype):
             state, made = jax.eval_shape(self._init_all, *self._hyper())
             fixed = (*self._hyper(), made, self._given)
             batches, weight = self._gather(np.zeros((self._together, plan.batch), np.int32), None)
-            carry = (state.params, state.opt_state)
             first, zero = np.int32(0), np.zeros((self.size,), self.dtype)
+            carry = (state.params, state.opt_state, zero)
             self._lowered = (
-                self._timed(lambda: jax.jit(self._segment).lower(
-                    *fixed, (state, carry), batches, weight, first, first)),
-                self._timed(lambda: jax.jit(self._close).lower(
-                    *fixed, (state, carry, np.zeros((self.size, plan.n_batches), self.dtype), zero))),
+                self._timed(
+                    lambda: jax.jit(self._segment).lower(
+                        *fixed, (state, carry), batches, weight, first, first
+                    )
+                ),
+                self._timed(lambda: jax.jit(self._close).lower(*fixed, (state, carry, zero))),
             )
 
     def init(self) -> TrainState:
@@ -109,19 +109,18 @@ class StreamedProgram(CohortProgram):
         padded = np.concatenate([index, np.zeros(plan.pad, index.dtype)])
         padded = padded.reshape(plan.n_batches, plan.batch)
         real = np.arange(padded.size).reshape(padded.shape) < plan.n if plan.pad else None
-        carry, summed = (state.params, state.opt_state), []
+        carry = (state.params, state.opt_state, np.zeros((self.size,), self.dtype))
         for start in range(0, plan.n_batches, self._together):
             some = slice(start, start + self._together)
             batches, weight = self._gather(padded[some], None if real is None else real[some])
             first = (state, carry)
             args = (*fixed, first, batches, weight, np.int32(epoch), np.int32(start))
             fits = len(padded[some]) == self._together
-            carry, total = (segment if fits else self._rest())(*args)
-            summed.append(total)
+            carry = (segment if fits else self._rest())(*args)
         val = np.zeros((self.size,), self.dtype)
         if self._disk.val is not None:
             val = self._risk(carry[0], self._disk.val)
-        return close(*fixed, (state, carry, jnp.concatenate(summed, axis=1), val))
+        return close(*fixed, (state, carry, val))
 
     def _gather(self, index: np.ndarray, real: np.ndarray | None) -> tuple[Any, Any]:
         """Batches (m, B, ...) read from disk, and their weights (m, B) or None."""
@@ -171,8 +170,18 @@ class StreamedProgram(CohortProgram):
 
     # -- the compiled parts ------------------------------------------------------------------------
 
-    def _segment(self, own: Any, common: Any, made: Any, given: Any, first: Any, batches: Any,
-                 weight: Any, epoch: Any, start: Any) -> Any:
+    def _segment(
+        self,
+        own: Any,
+        common: Any,
+        made: Any,
+        given: Any,
+        first: Any,
+        batches: Any,
+        weight: Any,
+        epoch: Any,
+        start: Any,
+    ) -> Any:
         def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
             self.traces += 1
             member, _ = self._member(own, common, made, given)
@@ -185,30 +194,36 @@ class StreamedProgram(CohortProgram):
                 return member.step(carry, batch, weight, scale, key)
 
             m = jax.tree.leaves(batches)[0].shape[0]
-            return jax.lax.scan(step, carry, (batches, weight, start + jnp.arange(m)))
+            return jax.lax.scan(step, carry, (batches, weight, start + jnp.arange(m)))[0]
 
         return self._mapped(one, own, common, made, given, first)
 
     def _close(self, own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
         def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
             member, _ = self._member(own, common, made, given)
-            before, carry, summed, val = first
-            has_val = self._disk.val is not None
-            train_risk = jnp.sum(summed) / self.staged.plan.n
-            state, record = member.close_epoch(before, carry, train_risk, val if has_val else None)
+            before, (params, opt_state, summed), val = first
+            state, record = member.close_epoch(
+                before,
+                (params, opt_state),
+                summed / self.staged.plan.n,
+                val if self._disk.val is not None else None,
+            )
             self._columns = sorted(record)
             return state, record
 
         return self._mapped(one, own, common, made, given, first)
 
-    def _risk_whole(self, own: Any, common: Any, made: Any, given: Any, first: Any, part: Any) -> Any:
+    def _risk_whole(
+        self, own: Any, common: Any, made: Any, given: Any, first: Any, part: Any
+    ) -> Any:
         def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
             return self._member(own, common, made, given)[0].risk(first[0], part)
 
         return self._mapped(one, own, common, made, given, first)
 
-    def _risk_block(self, own: Any, common: Any, made: Any, given: Any, first: Any, block: Any,
-                    real: Any) -> Any:
+    def _risk_block(
+        self, own: Any, common: Any, made: Any, given: Any, first: Any, block: Any, real: Any
+    ) -> Any:
         def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
             params, carry = first
             member, _ = self._member(own, common, made, given)

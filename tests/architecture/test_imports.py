@@ -1,0 +1,152 @@
+"""The rooms and the arrows: imports point down, pillars never meet, and there are no circles."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import thetahat
+
+SOURCE = Path(thetahat.__file__).parent
+
+BELOW: dict[str, set[str]] = {
+    "core": set(),
+    "data": {"core"},
+    "models": {"core", "data"},
+    "risk": {"core", "data"},
+    "optim": {"core", "data"},
+    "train": {"core", "data", "models", "risk", "optim"},
+    "store": {"core"},
+    "report": {"core", "store"},
+    "cli": {"core", "data", "models", "risk", "optim", "train", "store", "report"},
+}
+"""What each room may import beside itself."""
+
+HEAVY = (
+    "jax",
+    "flax",
+    "optax",
+    "torch",
+    "equinox",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "numpy",
+    "sqlalchemy",
+    "rich",
+    "jsonargparse",
+)
+
+
+def is_module(name: str) -> bool:
+    """Whether a dotted name is a file or a folder of this package."""
+    path = SOURCE.parent.joinpath(*name.split("."))
+    return path.with_suffix(".py").exists() or path.is_dir()
+
+
+def imports_of(path: Path) -> set[str]:
+    """Modules of this package that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                found.add(whole if is_module(whole) else node.module)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            raise AssertionError(f"{path}: write absolute imports")
+    return {name for name in found if name.split(".")[0] == "thetahat"}
+
+
+def rooms() -> dict[str, list[Path]]:
+    """Files by room."""
+    return {room: sorted((SOURCE / room).rglob("*.py")) for room in BELOW}
+
+
+def test_every_room_is_in_the_table() -> None:
+    folders = {p.name for p in SOURCE.iterdir() if p.is_dir() and any(p.rglob("*.py"))}
+    assert folders == set(BELOW)
+
+
+def test_imports_point_down() -> None:
+    wrong = []
+    for room, files in rooms().items():
+        assert files, room
+        for path in files:
+            for name in imports_of(path):
+                target = name.split(".")[1] if "." in name else ""
+                if target in BELOW and target != room and target not in BELOW[room]:
+                    wrong.append(f"{path.relative_to(SOURCE)} imports {name}")
+    assert wrong == []
+
+
+def test_there_are_no_circles() -> None:
+    arrows: dict[str, set[str]] = {}
+    for path in SOURCE.rglob("*.py"):
+        parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+        module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        arrows[module] = imports_of(path)
+    # The package's own front door loads its rooms when they are first used, never on import.
+    arrows["thetahat"] = {"thetahat._names"}
+    del arrows["thetahat._public"]
+    done: set[str] = set()
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, f"a circle: {' -> '.join((*trail, module))}"
+        if module in done:
+            return
+        for target in arrows.get(module, set()):
+            visit(target, (*trail, module))
+        done.add(module)
+
+    for module in arrows:
+        visit(module, ())
+
+
+def test_core_knows_no_library() -> None:
+    for path in rooms()["core"]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = {
+            a.name.split(".")[0]
+            for n in ast.walk(tree)
+            if isinstance(n, ast.Import)
+            for a in n.names
+        }
+        names |= {
+            (n.module or "").split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)
+        }
+        assert not names & set(HEAVY), path
+
+
+def test_front_doors_only_reexport() -> None:
+    for room in BELOW:
+        for path in (SOURCE / room).rglob("__init__.py"):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                doc = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+                assert doc or isinstance(node, ast.ImportFrom), f"{path}:{node.lineno}"
+
+
+def test_import_loads_neither_jax_nor_numpy() -> None:
+    code = "import sys, thetahat; print(*(m for m in sys.argv[1:] if m in sys.modules))"
+    out = subprocess.run(
+        [sys.executable, "-c", code, *HEAVY], capture_output=True, text=True, check=True
+    )
+    assert out.stdout.strip() == ""
+
+
+def test_files_and_functions_stay_readable() -> None:
+    for path in SOURCE.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert text.count("\n") <= 500, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                length = (node.end_lineno or 0) - node.lineno
+                doc = ast.get_docstring(node) or ""
+                assert length - doc.count("\n") <= 60, f"{path}:{node.lineno} {node.name}"
+            if isinstance(node, ast.ClassDef):
+                assert (node.end_lineno or 0) - node.lineno <= 250, (
+                    f"{path}:{node.lineno} {node.name}"
+                )

@@ -1,0 +1,178 @@
+"""A naive backend: a plain loop, step by step, in Python. What the engine must agree with.
+
+It shares the description of a Task (the loss per observation, the optimizer, the order of an epoch)
+and nothing of the engine's: no scan, no padding, no chunks, no state of arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import thetahat as th
+from thetahat import data as th_data, models, optim, risk
+from thetahat.train._stopping import sort_rules
+from thetahat.train.backends.base import DIVERGED, FIRST_RULE, RUNNING, UNMOVED, Standing
+
+
+class NaiveProgram:
+    """One member, trained by a Python loop. See ``base.Program``."""
+
+    size = 1
+    max_chunk = 7
+
+    def __init__(self, task: th.Task) -> None:
+        self.task = task
+        self.data = jax.tree.map(
+            lambda a: jnp.asarray(a, task.dtype) if np.asarray(a).dtype.kind == "f" else a,
+            task.data,
+        )
+        adapted = models.adapt(task.model, task.seed)
+        loss_at = risk.per_observation(task.residual, risk.resolve_loss(task.loss))
+        self.optimizer = optim.resolve(task.optimizer)
+        self.rules = sort_rules(task.stopping)
+        self.adapted = adapted
+
+        def losses(params: Any, part: Any) -> Any:
+            hypothesis = adapted.bind(params, adapted.frozen)
+            return jax.vmap(lambda z: loss_at(hypothesis, z))(part)
+
+        def step(params: Any, opt_state: Any, so_far: Any, batch: Any, weight: Any) -> Any:
+            def objective(p: Any) -> Any:
+                each = losses(p, batch)
+                total = jnp.sum(each if weight is None else weight * each)
+                value = total * (1.0 / len(each))
+                if task.penalty is not None:
+                    share = 1.0 if weight is None else jnp.sum(weight > 0) * (1.0 / len(each))
+                    value = value + share * task.penalty(p)
+                return value, total
+
+            (_, total), grads = jax.value_and_grad(objective, has_aux=True)(params)
+            updates, opt_state = self.optimizer.update(grads, opt_state, params)
+            return optax.apply_updates(params, updates), opt_state, so_far + total
+
+        self.step = jax.jit(step)
+        self.mean_loss = jax.jit(lambda p, part: _mean(losses(p, part), th_data.weights_of(part)))
+        n = th_data.n_observations(task.data.train)
+        self.close = jax.jit(lambda total, s: (total / n, optim.learning_rate(task.optimizer, s)))
+        self.diagnose = jax.jit(
+            lambda p: {k: f(adapted.bind(p, adapted.frozen)) for k, f in task.diagnostics.items()}
+        )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        val = ("val_risk",) if self.data.val is not None else ()
+        return tuple(sorted(("learning_rate", "train_risk", *val, *self.task.diagnostics)))
+
+    def init(self) -> dict[str, Any]:
+        params = jax.tree.map(jnp.asarray, self.adapted.params)
+        return {
+            "params": params,
+            "opt": self.optimizer.init(params),
+            "best": params,
+            "best_value": np.inf,
+            "best_epoch": 0,
+            "epochs": 0,
+            "outcome": RUNNING,
+            "moved": False,
+            "stoppers": [rule.init() for rule in self.rules.inside],
+        }
+
+    def advance(self, state: Any, epoch: int, n: int) -> tuple[Any, Mapping[str, np.ndarray]]:
+        rows = []
+        for e in range(epoch, epoch + n):
+            if state["outcome"] != RUNNING:
+                rows.append(dict.fromkeys(self.columns, np.nan))
+                continue
+            state, record = self.epoch(dict(state), e)
+            rows.append(record)
+        return state, {k: np.array([[row[k] for row in rows]]) for k in self.columns}
+
+    def epoch(self, state: Any, e: int) -> tuple[Any, dict[str, float]]:
+        before = state["params"], state["opt"]
+        train, n = self.data.train, th_data.n_observations(self.data.train)
+        size = min(self.task.batch_size or n, n)
+        order = np.asarray(th_data.order(0, e, n, self.task.sampling)) if size < n else np.arange(n)
+        weights = th_data.weights_of(train)
+        params, opt_state, summed = *before, jnp.float32(0)
+        for start in range(0, n, size):
+            rows = order[start : start + size]
+            short = size - len(rows)  # the last batch is filled up with observations of weight zero
+            real = np.arange(size) < len(rows)
+            rows = np.concatenate([rows, np.zeros(short, rows.dtype)])
+            weight = None if weights is None else (weights * (n / jnp.sum(weights)))[rows]
+            if n % size:
+                weight = real.astype(np.float32) * (1 if weight is None else weight)
+            batch = jax.tree.map(lambda a, rows=rows: a[rows], train)
+            params, opt_state, summed = self.step(params, opt_state, summed, batch, weight)
+        mean, rate = self.close(summed, opt_state)
+        record = {"train_risk": float(mean)}
+        if self.data.val is not None:
+            record["val_risk"] = float(self.mean_loss(params, self.data.val))
+        record["learning_rate"] = float(rate)
+        record |= {k: float(v) for k, v in self.diagnose(params).items()}
+        state["epochs"] += 1
+        state["moved"] |= any(
+            bool((a != b).any())
+            for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(before[0]), strict=True)
+        )
+        watched = [record[k] for k in ("train_risk", "val_risk") if k in record]
+        if not all(np.isfinite(v) and v <= self.rules.bound for v in watched):
+            state["outcome"] = DIVERGED
+            return state, record
+        if not state["moved"] and state["epochs"] >= 10:
+            state["outcome"] = UNMOVED
+        for k, rule in enumerate(self.rules.inside):
+            arrays = {name: jnp.float32(v) for name, v in record.items()}
+            state["stoppers"][k], stop = rule.update(state["stoppers"][k], arrays)
+            if bool(stop) and state["outcome"] == RUNNING:
+                state["outcome"] = FIRST_RULE + k
+        state["params"], state["opt"] = params, opt_state
+        if record.get("val_risk", np.inf) < state["best_value"]:
+            state |= {
+                "best": params,
+                "best_value": record["val_risk"],
+                "best_epoch": state["epochs"],
+            }
+        return state, record
+
+    def standing(self, state: Any) -> Standing:
+        return Standing(
+            active=np.array([state["outcome"] == RUNNING]),
+            outcome=np.array([state["outcome"]]),
+            epochs=np.array([state["epochs"]]),
+            best_epoch=np.array([state["best_epoch"]]),
+            best_value=np.array([state["best_value"]]),
+            moved=np.array([state["moved"]]),
+        )
+
+    def evaluate(self, state: Any, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:
+        params = state["params"] if self.data.val is None else state["best"]
+        there = {p: getattr(self.data, p) for p in parts if getattr(self.data, p) is not None}
+        return {name: np.array([self.mean_loss(params, part)]) for name, part in there.items()}
+
+    def pack(self, state: Any) -> dict[str, np.ndarray]:
+        return {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
+
+    def unpack(self, arrays: Mapping[str, np.ndarray]) -> Any:
+        tree = jax.tree.structure(self.init())
+        leaves = [arrays[str(i)] for i in range(len(arrays))]
+        state = jax.tree.unflatten(tree, leaves)
+        for name, kind in {
+            "epochs": int,
+            "outcome": int,
+            "moved": bool,
+            "best_epoch": int,
+            "best_value": float,
+        }.items():
+            state[name] = kind(state[name])
+        return state
+
+
+def _mean(losses: Any, weights: Any) -> Any:
+    return jnp.mean(losses) if weights is None else jnp.average(losses, weights=weights)

@@ -1,0 +1,135 @@
+"""One suite for every backend: the engine and a naive loop give the same runs, bit for bit."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from naive import NaiveProgram
+from small import draw, parts
+
+import thetahat as th
+from thetahat.train._driver import Clock, Interrupt, drive
+from thetahat.train.backends.base import Program
+from thetahat.train.backends.jax import Hyper, make_program, stage
+
+
+def engine(task: th.Task) -> Program:
+    """The compiled backend."""
+    hyper = Hyper({}, {})
+    return make_program(lambda _: task, hyper, stage(lambda _: task, hyper), 1, "map")
+
+
+def task(**fields: Any) -> th.Task:
+    """A net, minibatches with a short tail, a schedule and a diagnostic."""
+    base = th.Task(
+        th.models.MLP(2, width=8, depth=2, activation="tanh", seed=3),
+        parts(80),
+        optimizer=optax.adam(optax.exponential_decay(0.02, 10, 0.9)),
+        epochs=12,
+        batch_size=16,
+        diagnostics={"at_one": lambda h: h(jnp.ones(2))},
+    )
+    return dataclasses.replace(base, **fields)
+
+
+def weighted() -> th.Data:
+    """Parts with sample weights."""
+    obs = draw(80)
+    weight = np.linspace(0.5, 2, 80).astype(np.float32)
+    whole = th.Observations(obs.x, obs.y, weight)
+    return th.Data(whole[:50], whole[50:65], whole[65:])
+
+
+TASKS = {
+    "tail": task(),
+    "full batch": task(batch_size=None),
+    "sequential": task(sampling="sequential", batch_size=5),
+    "replacement": task(sampling="replacement", batch_size=7),
+    "weights": task(data=weighted()),
+    "penalty": task(penalty=lambda p: 0.1 * sum(jnp.sum(l["kernel"] ** 2) for l in p["layers"])),
+    "momentum": task(optimizer=optax.sgd(0.05, momentum=0.9), batch_size=10),
+    "huber": task(loss="huber"),
+    "no validation": task(data=th.Data(parts(80).train)),
+    "patience": task(stopping=(th.Patience(2),), optimizer=optax.sgd(0.3), epochs=60),
+    "diverging": task(optimizer=optax.sgd(1e5), epochs=30),
+    "unmoved": task(optimizer=optax.sgd(0.0), epochs=30),
+}
+
+
+def run(program: Program, epochs: int) -> tuple[Any, dict[str, np.ndarray]]:
+    """Drive a program to its end; the records of the epochs it completed."""
+    chunks = []
+    ended = drive(
+        program,
+        program.init(),
+        epochs=epochs,
+        clock=Clock(),
+        interrupt=Interrupt(),
+        on_chunk=chunks.append,
+    )
+    n = int(program.standing(ended.state).epochs[0])
+    records = {
+        k: np.concatenate([c.records[k] for c in chunks], axis=1)[0, :n] for k in program.columns
+    }
+    return ended.state, records
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_engine_and_naive_loop_agree_bitwise(name: str) -> None:
+    given = TASKS[name]
+    outcomes = []
+    for make in (engine, NaiveProgram):
+        program = make(given)
+        state, records = run(program, given.epochs)
+        outcomes.append(
+            (program.standing(state), records, program.evaluate(state, ("train", "val", "test")))
+        )
+    (fast, fast_records, fast_risks), (slow, slow_records, slow_risks) = outcomes
+    for field in dataclasses.fields(fast):
+        np.testing.assert_array_equal(getattr(fast, field.name), getattr(slow, field.name))
+    assert set(fast_records) == set(slow_records)
+    for column, values in fast_records.items():
+        np.testing.assert_array_equal(values, np.float32(slow_records[column]), err_msg=column)
+    assert set(fast_risks) == set(slow_risks)
+    for part, value in fast_risks.items():
+        np.testing.assert_array_equal(value, slow_risks[part], err_msg=part)
+
+
+@pytest.mark.parametrize("make", [engine, NaiveProgram])
+def test_chunks_do_not_matter(make: Callable[[th.Task], Program]) -> None:
+    program = make(TASKS["tail"])
+    state = program.init()
+    one_by_one = []
+    for epoch in range(6):
+        state, records = program.advance(state, epoch, 1)
+        one_by_one.append(records["val_risk"][0, 0])
+    _, records = program.advance(program.init(), 0, 6)
+    np.testing.assert_array_equal(records["val_risk"][0], one_by_one)
+
+
+@pytest.mark.parametrize("make", [engine, NaiveProgram])
+def test_a_packed_state_goes_on_bitwise(make: Callable[[th.Task], Program]) -> None:
+    program = make(TASKS["tail"])
+    state, _ = program.advance(program.init(), 0, 4)
+    arrays = {k: v.copy() for k, v in program.pack(state).items()}
+    _, straight = program.advance(state, 4, 3)
+    fresh = make(TASKS["tail"])
+    _, resumed = fresh.advance(fresh.unpack(arrays), 4, 3)
+    for column, values in straight.items():
+        np.testing.assert_array_equal(values, resumed[column], err_msg=column)
+
+
+@pytest.mark.parametrize("make", [engine, NaiveProgram])
+def test_an_ended_member_moves_no_more(make: Callable[[th.Task], Program]) -> None:
+    program = make(TASKS["diverging"])
+    state, _ = run(program, 30)
+    before = program.pack(state)
+    state, _ = program.advance(state, 30, 3)
+    for name, array in program.pack(state).items():
+        np.testing.assert_array_equal(array, before[name], err_msg=name)
