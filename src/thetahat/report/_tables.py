@@ -69,15 +69,10 @@ def table(
             drawn lines.
     Raises:  ConfigError: another format.
 
-    >>> print(table([{"lr": 0.1, "val_risk": 0.25}], format="latex"))
-    \\\\begin{tabular}{rr}
-    \\\\toprule
-    lr & val\\\\_risk \\\\\\\\
-    \\\\midrule
-    0.1 & 0.25 \\\\\\\\
-    \\\\bottomrule
-    \\\\end{tabular}
-    <BLANKLINE>
+    >>> print(table([{"lr": 0.1, "val_risk": 0.25}]), end="")
+     lr  val_risk
+    ─────────────
+    0.1      0.25
     """
     if format not in FORMATS:
         raise ConfigError(f"no table format {format!r}{did_you_mean(format, FORMATS)}")

@@ -25,8 +25,8 @@ _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 def to_json(value: Any, *, numbers: bool = False) -> str:
     """``value`` as strict JSON text; ``numbers=True`` makes NaN and infinity null.
 
-    >>> to_json({"lr": 0.1, "widths": (64, 64), "path": Path("a/b"), "bad": float("nan")})
-    '{"lr":0.1,"widths":[64,64],"path":"a/b","bad":"nan"}'
+    >>> to_json({"lr": 0.1, "widths": (64, 64), "loss": max, "bad": float("nan")})
+    '{"lr":0.1,"widths":[64,64],"loss":"builtins.max","bad":"nan"}'
     >>> to_json({"val_risk": float("inf")}, numbers=True)
     '{"val_risk":null}'
     """

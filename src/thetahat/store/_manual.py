@@ -45,9 +45,12 @@ def start(
     Returns: the run, also a context manager: an exception inside makes it ``failed``.
     Raises:  StoreError: the store cannot be opened or written.
 
-    >>> with start({"lr": 0.1}, store=folder) as run:
+    >>> import tempfile
+    >>> with start({"lr": 0.1}, store=tempfile.mkdtemp()) as run:
     ...     for step in range(3):
     ...         run.log({"loss": 1.0 / (1 + step)})
+    >>> run.name
+    'bright-magnolia-1'
     """
     opened = store if isinstance(store, Store) else open_store(store)
     script = Path(sys.argv[0]) if sys.argv and sys.argv[0] not in ("", "-c", "-m") else None
