@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from thetahat.core import ConfigError, Status, StoreError
 from thetahat.store import Condition, Store, open_store, read_condition, value_of
