@@ -1,0 +1,1 @@
+"""Benchmarks: a question each, answered by a dated table beside its command. Never timed tests."""

@@ -1,0 +1,1 @@
+"""The contestants, one file each: ``NAME`` and ``prepare(problem) -> loop``."""

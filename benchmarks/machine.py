@@ -1,0 +1,116 @@
+"""What a measurement depends on beside the code: machine, versions, threads, commit, command."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+PINNED = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+}
+
+
+def pin() -> None:
+    """One thread on one core, as far as the system lets us; call it before JAX is imported."""
+    for name, value in PINNED.items():
+        os.environ.setdefault(name, value)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def facts(packages: Iterable[str]) -> dict[str, Any]:
+    """Date, machine, versions, threads, commit and command."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "cpu": cpu_model(),
+            "cores": os.cpu_count(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+        },
+        "threads": {"cores_allowed": affinity, **{name: os.environ.get(name) for name in PINNED}},
+        "python": platform.python_version(),
+        "versions": versions(packages),
+        "commit": commit(),
+        "command": " ".join(["python", "-m", _module(), *sys.argv[1:]]),
+    }
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of those that are installed."""
+    found = {}
+    for name in packages:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def cpu_model() -> str:
+    """The processor's name, as the system gives it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def commit() -> str:
+    """The commit that was measured, and whether the tree had changes."""
+    try:
+        head = _git("rev-parse", "--short=12", "HEAD")
+        return head + (" with changes" if _git("status", "--porcelain", "src") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def said(facts: Mapping[str, Any]) -> list[str]:
+    """The facts as lines of Markdown."""
+    machine, threads = facts["machine"], facts["threads"]
+    load = machine["load"]
+    busy = "" if load is None else f", load {load[0]:.1f} at the end"
+    packages = ", ".join(f"{k} {v}" for k, v in facts["versions"].items())
+    pinned = f"{threads['cores_allowed']} core, one thread"
+    return [
+        f"- date: {facts['date']}",
+        f"- machine: {machine['cpu']}, {machine['cores']} cores, {machine['system']}{busy}",
+        f"- pinned to: {pinned if threads['cores_allowed'] else 'one thread'}",
+        f"- versions: Python {facts['python']}, {packages}",
+        f"- commit: {facts['commit']}",
+        f"- command: `{facts['command']}`",
+    ]
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ("git", *arguments),
+        cwd=Path(__file__).parent.parent,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
+def _module() -> str:
+    return (
+        Path(sys.argv[0])
+        .parent.relative_to(Path(__file__).parent.parent)
+        .as_posix()
+        .replace("/", ".")
+    )
