@@ -49,6 +49,7 @@ def add_parser(subparsers: Any) -> None:
         "fit",
         help="fit a table, no code needed",
         description="Fit a column of a CSV or Parquet table from the others, and keep the run.",
+        usage="thetahat fit TABLE --target COLUMN [options]",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -149,7 +149,7 @@ def dump_config(signature: Signature, config: Mapping[str, Any]) -> str:
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = None
+    yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # pyright: ignore[reportAttributeAccessIssue]
     text = io.StringIO()
     yaml.dump({name: stored_value(value) for name, value in config.items()}, text)
@@ -288,7 +288,8 @@ def _wrong(parameter: Parameter, value: Any, where: str = "") -> str:
         hint = hint if hint.startswith("; did") else ""
         return f"{shown}: {parameter.name} wants one of {', '.join(choices)}{hint}"
     wanted = _WANTED.get(kind) if isinstance(kind, type) else None
-    return f"{shown}: {parameter.name} wants {wanted or type_name(parameter)}, such as {example(parameter)}"
+    wanted = wanted or type_name(parameter)
+    return f"{shown}: {parameter.name} wants {wanted}, such as {example(parameter)}"
 
 
 def _not_a_number(parameter: Parameter) -> str:

@@ -48,9 +48,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise ConfigError in place of printing the usage."""
         said = message.removeprefix("argument ").replace(
-            "the following arguments are required", "needs"
+            "the following arguments are required:", " needs"
         )
-        raise ConfigError(f"{self.prog}: {said}; see {self.prog} --help")
+        said = said if said.startswith(" needs") else f": {said}"
+        raise ConfigError(f"{self.prog}{said}; see {self.prog} --help")
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -27,8 +27,7 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[Progr
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, SpinnerColumn, TextColumn
-    from rich.progress import Progress as Bar
+    from rich.progress import BarColumn, Progress as Bar, SpinnerColumn, TextColumn
 
     console = Console(stderr=True)
     columns: list[Any] = [

@@ -101,17 +101,16 @@ def _check(asked: RunRow, cohort: list[RunRow]) -> None:
     """
     if all(run.status not in _GOES_ON for run in cohort):
         raise ConfigError(
-            f"the run {asked.name} has ended: {asked.status} ({asked.reason}); only interrupted runs"
-            " can be resumed. To go further, run it again with more epochs"
+            f"the run {asked.name} has ended: {asked.status} ({asked.reason}); only interrupted"
+            " runs can be resumed. To go further, run it again with more epochs"
         )
+    again = asked.command or "from the start"
     if asked.checkpoint is None:
-        raise CheckpointError(
-            f"the run {asked.name} kept no checkpoint; run it again: {asked.command or 'from the start'}"
-        )
+        raise CheckpointError(f"the run {asked.name} kept no checkpoint; run it again: {again}")
     if not Path(asked.checkpoint).is_file():
         raise CheckpointError(
             f"the checkpoint of the run {asked.name} is gone ({asked.checkpoint}); run it again:"
-            f" {asked.command or 'from the start'}"
+            f" {again}"
         )
 
 
@@ -152,8 +151,8 @@ def _source(store: Store, asked: RunRow, given: str | None) -> Path:
     before = (asked.provenance or {}).get("source_hash")
     if before is not None and before != file_hash(file):
         warnings.warn(
-            f"{file.name} has changed since the run began; what follows is trained by the file as it"
-            " is now",
+            f"{file.name} has changed since the run began; what follows is trained by the file as"
+            " it is now",
             Notice,
             stacklevel=2,
         )

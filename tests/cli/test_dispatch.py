@@ -1,0 +1,115 @@
+"""The ``thetahat`` command: what it answers, and what answering costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from programs import COMMAND, environment, run_thetahat
+
+from thetahat.cli._parser import COMMANDS, LATER
+
+HEAVY = ("jax", "jaxlib", "numpy", "sqlalchemy", "rich", "jsonargparse", "torch", "pandas")
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["runs", "--help"], ["fit", "--help"]]
+)
+def test_help_loads_nothing_heavy(words: list[str], tmp_path: Path) -> None:
+    script = (
+        "import sys; from thetahat.cli import run; code = run(sys.argv[1:]);"
+        f"print('HEAVY', code, sorted(m for m in {HEAVY!r} if m in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words],
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "HEAVY 0 []"
+
+
+def test_import_and_help_take_little_processor_time(tmp_path: Path) -> None:
+    # Processor time of the child's own modules, the best of three: other programs on the machine
+    # must not fail this test. The interpreter itself is started for comparison.
+    timed = (
+        "import time; a = time.process_time(); import thetahat; from thetahat.cli import run;"
+        "run(['--help']); print(time.process_time() - a)"
+    )
+    taken = []
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", timed],
+            cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        taken.append(float(done.stdout.splitlines()[-1]))
+    assert min(taken) < 0.2
+
+
+def test_help_lists_what_there_is_and_nothing_else(thetahat) -> None:
+    code, out, err = thetahat("--help")
+    assert (code, err) == (0, "")
+    listed = out.partition("commands:\n")[2].partition("\n\n")[0]
+    assert [row.split()[0] for row in listed.splitlines()] == list(COMMANDS)
+    assert not set(LATER) & set(COMMANDS)
+    assert thetahat() == (0, out, "")
+
+
+def test_version(thetahat) -> None:
+    import thetahat as th
+
+    assert thetahat("--version") == (0, f"thetahat {th.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["rusn"], "there is no command 'rusn'; did you mean 'runs'?"),
+        (
+            ["sweep", "file.yaml"],
+            "'sweep' is not in this version (0.1.0); it has fit, runs, show, resume, doctor, demo",
+        ),
+        (["runs", "--sorte=x"], "runs has no option --sorte; did you mean --sort?"),
+        (["runs", "--xyzzy"], "runs has no option --xyzzy; see thetahat runs --help"),
+        (["show"], "show needs RUN; see thetahat show --help"),
+        (
+            ["show", "a", "b"],
+            "show got 'b', and has no use for it; see thetahat show --help",
+        ),
+        (["fit", "t.csv"], "fit needs --target; see thetahat fit --help"),
+        (
+            ["fit", "t.csv", "--target=y", "--width=3.5"],
+            "fit: --width: '3.5' is no whole number of at least 1; see thetahat fit --help",
+        ),
+        (
+            ["fit", "t.csv", "--target=y", "--lr=nan"],
+            "fit: --lr: NaN is no number; give one, such as 0.01; see thetahat fit --help",
+        ),
+    ],
+)
+def test_wrong_commands_are_answered_in_one_line(words, message, thetahat, folder) -> None:
+    assert thetahat(*words) == (2, "", f"thetahat: {message}\n")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(0.3)\n" + COMMAND, "--help"],
+        cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stdout is not None
+    assert child.stderr is not None
+    child.stdout.close()
+    said = child.stderr.read()
+    child.stderr.close()
+    assert (child.wait(timeout=60), said) == (0, "")
+
+
+def test_the_exit_code_of_a_real_process(tmp_path: Path) -> None:
+    began = time.monotonic()
+    code, out, err = run_thetahat(["show", "x"], tmp_path)
+    where = tmp_path / ".thetahat" / "store.db"
+    said = f"thetahat: there is no store at {where}; a run makes one, or give it with --store\n"
+    assert (code, out, err) == (2, "", said)
+    assert time.monotonic() - began < 60

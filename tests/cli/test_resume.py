@@ -1,0 +1,193 @@
+"""Stopped by Ctrl-C or killed, a run goes on in its own row and ends with the same numbers."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+from programs import LINE, run_python, run_thetahat, start
+
+import thetahat as th
+from thetahat.store import open_store
+
+# A callback on the host makes an epoch slow enough to be caught in the middle.
+SLOW = LINE.replace(
+    "    return th.Task(th.models.Linear(1), data,",
+    """    import os, time, jax
+    def slow(h):
+        wait = lambda v: (time.sleep(float(os.environ.get("SLOW", "0"))), v)[1]
+        return jax.pure_callback(wait, jax.ShapeDtypeStruct((), np.float32), h(data.train[0][0]))
+
+    return th.Task(th.models.Linear(1), data, diagnostics={"slow": slow},""",
+)
+EPOCHS = 40
+
+
+def wait_for_epochs(folder: Path, least: int) -> None:
+    """Wait until the run in the store has logged some epochs."""
+    give_up = time.monotonic() + 90
+    while time.monotonic() < give_up:
+        file = folder / ".thetahat" / "store.db"
+        if file.exists():
+            try:
+                rows = sqlite3.connect(file).execute("SELECT epochs FROM runs").fetchall()
+            except sqlite3.OperationalError:
+                rows = []
+            if rows and rows[-1][0] is not None and rows[-1][0] >= least:
+                return
+        time.sleep(0.05)
+    pytest.fail("the run has logged nothing")
+
+
+def numbers(folder: Path) -> tuple:
+    """The final numbers of the only run of a store, and its whole history."""
+    with open_store(folder / ".thetahat", create=False) as store:
+        (run,) = store.runs()
+        history = store.history(run.id)
+    kept = {name: values.tolist() for name, values in history.items() if name != "seconds"}
+    return run.status, run.epochs, dict(run.metrics), kept
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple:
+    """The same run, never interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "line.py").write_text(SLOW, encoding="utf-8")
+    code, _, err = run_python(["line.py", f"--epochs={EPOCHS}"], folder)
+    assert (code, err) == (0, "")
+    return numbers(folder)
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_and_resume_ends_with_the_same_bits(folder: Path, whole: tuple) -> None:
+    (folder / "line.py").write_text(SLOW, encoding="utf-8")
+    with start(["line.py", f"--epochs={EPOCHS}"], folder, SLOW="0.2") as child:
+        wait_for_epochs(folder, 2)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=120)
+    assert child.returncode == 130
+    with open_store(create=False) as store:
+        run = store.run("last")
+    assert run.status == "interrupted"
+    assert 2 <= run.epochs < EPOCHS
+    said = f"{run.name} interrupted after epoch {run.epochs} of {EPOCHS}"
+    assert err == f"thetahat: {said}; go on with: thetahat resume {run.name}\n"
+    code, out, err = run_thetahat(["resume", run.name], folder)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{run.name} finished (all {EPOCHS} epochs done): ")
+    assert numbers(folder) == whole
+
+
+@pytest.mark.slow
+def test_kill_9_loses_at_most_the_last_chunk(folder: Path, whole: tuple) -> None:
+    (folder / "line.py").write_text(SLOW, encoding="utf-8")
+    with start(["line.py", f"--epochs={EPOCHS}"], folder, SLOW="0.2") as child:
+        wait_for_epochs(folder, 2)
+        code, _, err = run_thetahat(["resume", "last"], folder)
+        said = (
+            "thetahat: the run bright-magnolia-1 is being trained by another process; wait for it,"
+        )
+        assert (code, err) == (2, f"{said} or stop it\n")
+        child.kill()
+        child.communicate()
+    code, _, err = run_thetahat(["resume", "last"], folder)
+    assert (code, err) == (0, "")
+    assert numbers(folder) == whole
+
+
+@pytest.fixture
+def cut(line, folder: Path):
+    """A finished run that the store calls interrupted, so that there is something to resume."""
+    th.main(line, ["--epochs=4", "--quiet", "--name=cut"])
+    with open_store(create=False) as store:
+        run = store.run("cut")
+        store.finish_run(run.id, status="interrupted", reason="for this test")
+    return run
+
+
+def refusal(thetahat, *words: str) -> str:
+    code, out, err = thetahat("resume", *words)
+    assert (code, out) == (2, "")
+    return err.removeprefix("thetahat: ").removesuffix("\n")
+
+
+def test_a_run_that_has_ended(line, folder: Path, thetahat) -> None:
+    th.main(line, ["--epochs=4", "--quiet", "--name=done"])
+    said = (
+        "the run done has ended: finished (all 4 epochs done); only interrupted runs can be resumed."
+        " To go further, run it again with more epochs"
+    )
+    assert refusal(thetahat, "done") == said
+
+
+def test_no_such_run(cut, thetahat) -> None:
+    said = refusal(thetahat, "cute")
+    assert said.endswith("has no run 'cute'; did you mean 'cut'?")
+
+
+def test_a_checkpoint_that_is_gone(cut, thetahat) -> None:
+    Path(cut.checkpoint).unlink()
+    said = f"the checkpoint of the run cut is gone ({cut.checkpoint}); run it again: {cut.command}"
+    assert refusal(thetahat, "cut") == said
+
+
+def test_a_checkpoint_that_is_corrupt(cut, thetahat) -> None:
+    Path(cut.checkpoint).write_bytes(b"PK not really")
+    said = refusal(thetahat, "cut")
+    assert said.startswith(f"the checkpoint {cut.checkpoint} is corrupt (")
+    assert said.endswith("); delete it and run again from the start")
+
+
+def test_a_source_that_is_gone(cut, folder: Path, thetahat) -> None:
+    (folder / "line.py").rename(folder / "moved.py")
+    said = (
+        "the run cut came from line.py, which is not here; go to its folder, or say where it is with"
+        " --source"
+    )
+    assert refusal(thetahat, "cut") == said
+    code, out, err = thetahat("resume", "cut", "--source", "moved.py")
+    assert (code, err) == (0, "")
+    assert out.startswith("cut finished (all 4 epochs done): ")
+
+
+def test_an_experiment_that_was_renamed(cut, folder: Path, thetahat) -> None:
+    (folder / "line.py").write_text(LINE.replace("line", "lines"), encoding="utf-8")
+    note, said = refusal(thetahat, "cut").split("\n")
+    assert note == (
+        "note: line.py has changed since the run began; what follows is trained by the file as it"
+        " is now"
+    )
+    assert said == "thetahat: line.py has no experiment 'line'; did you mean 'lines'?"
+
+
+def test_a_script_that_runs_th_main_when_it_is_loaded_runs_nothing(cut, folder, thetahat) -> None:
+    text = LINE.partition('if __name__ == "__main__":')[0] + "th.main(line)\n"
+    (folder / "line.py").write_text(text, encoding="utf-8")
+    code, out, err = thetahat("resume", "cut")
+    assert code == 0
+    assert err.startswith("note: line.py has changed since the run began;")
+    assert out.count("\n") == 1
+    with open_store(create=False) as store:
+        assert len(store.runs()) == 1
+
+
+def test_a_run_that_kept_no_checkpoint(line, folder: Path, thetahat) -> None:
+    th.main(line, ["--epochs=4", "--quiet", "--name=bare", "--no-checkpoint"])
+    with open_store(create=False) as store:
+        run = store.run("bare")
+        store.finish_run(run.id, status="interrupted", reason="for this test")
+    said = f"the run bare kept no checkpoint; run it again: {run.command}"
+    assert refusal(thetahat, "bare") == said
+
+
+def test_a_run_of_another_program(folder: Path, thetahat) -> None:
+    with th.start({"lr": 0.1}, name="manual") as run:
+        run.log({"loss": 1.0})
+    with open_store(create=False) as store:
+        store.finish_run(run.id, status="interrupted")
+    assert refusal(thetahat, "manual").startswith(
+        "the run manual kept no checkpoint; run it again: "
+    )
