@@ -14,11 +14,9 @@ import optax
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.optim._descent import check_rate, nesterov
 from thetahat.optim._rates import (
-    FullBatch,
     closure,
     closure_values,
     qualname,
-    wants_full_batch,
 )
 from thetahat.optim._second_order import gauss_newton, levenberg_marquardt, newton
 
@@ -140,8 +138,7 @@ def without_residuals(
         del residual_fn
         return extended.update(updates, state, params, **others)
 
-    wrapper = FullBatch if wants_full_batch(inner) else optax.GradientTransformationExtraArgs
-    return wrapper(inner.init, update)
+    return optax.GradientTransformationExtraArgs(inner.init, update)
 
 
 def _is_pair(optimizer: Any) -> bool:

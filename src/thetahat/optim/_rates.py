@@ -18,6 +18,7 @@ import optax
 _UNTOLD = ("lbfgs", "linesearch", "polyak", "partition", "multi_transform", "freeze")
 
 
+_FULL_BATCH = ("scale_by_lbfgs", "newton", "gauss_newton", "levenberg_marquardt")
 _FULL_BATCH_STATES: set[type] = set()
 
 
@@ -25,10 +26,6 @@ def full_batch_state(state: type) -> type:
     """Mark the state of an optimizer that needs the full batch; a class decorator."""
     _FULL_BATCH_STATES.add(state)
     return state
-
-
-class FullBatch(optax.GradientTransformationExtraArgs):
-    """A transformation that makes sense on the whole training part only."""
 
 
 def learning_rate(optimizer: Any, opt_state: Any) -> jax.Array | None:
@@ -62,13 +59,10 @@ def wants_full_batch(optimizer_or_state: Any) -> bool:
     >>> wants_full_batch(optax.adam(1e-3))
     False
     """
-    if isinstance(optimizer_or_state, FullBatch):
-        return True
     update = getattr(optimizer_or_state, "update", None)
     if callable(update):
-        return any(
-            isinstance(v, FullBatch) or "lbfgs" in qualname(v) for v in closure_values(update)
-        )
+        makers = {qualname(value).split(".")[0] for value in closure_values(update)}
+        return not makers.isdisjoint(_FULL_BATCH)
 
     def second_order(node: Any) -> bool:
         return isinstance(node, optax.ScaleByLBFGSState) or type(node) in _FULL_BATCH_STATES

@@ -17,7 +17,7 @@ from jax.scipy.linalg import cho_factor, cho_solve
 
 from thetahat.core.errors import ConfigError
 from thetahat.optim._descent import Rate, check_rate, rate_at
-from thetahat.optim._rates import FullBatch, full_batch_state
+from thetahat.optim._rates import full_batch_state
 from thetahat.optim._residuals import residuals_and_jacobian
 
 LARGEST_SYSTEM = 5_000
@@ -93,7 +93,7 @@ def newton(damping: Any = 0.0, lr: Rate = 1.0) -> optax.GradientTransformationEx
         step = -rate.astype(theta.dtype) * jnp.linalg.solve(damped, gradient)
         return unravel(step), NewtonState(state.count + 1, rate)
 
-    return FullBatch(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def gauss_newton(damping: Any = 0.0) -> optax.GradientTransformationExtraArgs:
@@ -136,7 +136,7 @@ def gauss_newton(damping: Any = 0.0) -> optax.GradientTransformationExtraArgs:
         step = jnp.where(lower, length * full, 0.0)
         return system.unravel(step), GaussNewtonState(state.count + 1)
 
-    return FullBatch(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def levenberg_marquardt(
@@ -197,7 +197,7 @@ def levenberg_marquardt(
         _, lam, _, step = jax.lax.while_loop(_open, attempt, start)
         return system.unravel(step), LevenbergMarquardtState(state.count + 1, lam)
 
-    return FullBatch(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def _open(carry: tuple[Any, ...]) -> jax.Array:
