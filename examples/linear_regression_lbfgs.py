@@ -1,0 +1,60 @@
+"""L-BFGS, and a module taken apart by hand.
+
+An NNX module is a structure and a state. ``nnx.split`` separates the two and ``nnx.merge``
+puts them together again; so split, a module is a pair of pure functions: ``init(key) ->
+params`` and ``apply(params, x) -> h(x)``. Any such pair is a model here, whoever wrote it.
+
+L-BFGS builds up the curvature of the risk from successive gradients and searches along each
+direction. It wants the same risk at every step, so it gets the full batch; a quadratic in M
+parameters takes it a few steps, where plain gradient descent took two hundred.
+
+    python examples/linear_regression_lbfgs.py
+"""
+
+import jax.numpy as jnp
+from flax import nnx
+
+import thetahat as th
+
+
+def linear_pair(M):
+    """nnx.Linear as an (init, apply) pair."""
+
+    def build(key):
+        return nnx.Linear(M, 1, use_bias=False, rngs=nnx.Rngs(key))
+
+    graphdef = nnx.graphdef(nnx.eval_shape(lambda: build(0)))
+
+    def init(key):
+        return nnx.to_pure_dict(nnx.state(build(key)))
+
+    def apply(params, x):
+        model = nnx.merge(graphdef, nnx.State(params))
+        return model(x)
+
+    return init, apply
+
+
+def linear_regression_lbfgs(
+    N: int = 500, M: int = 2, sigma: float = 1e-3, epochs: int = 10, seed: th.Seed = 42
+) -> th.Task:
+    """Least squares by L-BFGS, in double precision."""
+    draw = th.dgp.linear(N, M, sigma, seed=seed)
+
+    def distance(h):
+        return jnp.linalg.norm(h.params["kernel"][:, 0] - draw.theta)
+
+    return th.Task(
+        model=linear_pair(M),
+        data=th.Data(train=draw),
+        diagnostics={"distance": distance},
+        optimizer=th.optim.lbfgs(),
+        epochs=epochs,
+        seed=seed,
+        dtype="float64",
+    )
+
+
+if __name__ == "__main__":
+    result = th.fit(linear_regression_lbfgs)
+    print(f"||theta_hat - theta|| = {result.diagnostics['distance']:.2e}")

@@ -1,0 +1,86 @@
+"""The nets of examples/: each printed number against a closed form, or a bound with its reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import thetahat as th
+
+
+def test_mlp_regression_has_its_exact_signature(example):
+    signature = th.core.read_signature(example("mlp_regression").mlp_regression)
+    defaults = {p.name: p.default for p in signature.parameters.values()}
+    assert defaults == {
+        "N": 500,
+        "M": 2,
+        "sigma": 1e-4,
+        "width": 128,
+        "lr": 1e-3,
+        "epochs": 2000,
+        "batch_size": 512,
+        "seed": 42,
+    }
+    assert signature.traced == ("sigma", "lr", "seed")
+
+
+def test_mlp_regression_learns_a_linear_function(example, capsys, tmp_path):
+    words = ["--width=16", "--lr=0.05", "--batch_size=32", "--epochs=60", f"--store={tmp_path}"]
+    result = th.main(example("mlp_regression").mlp_regression, words)
+    assert result.n_params == 16**2 + 5 * 16 + 1
+    # The risk of the best constant is ||theta||^2, the variance of y: the net explains 99 % of it.
+    theta = th.dgp.linear(500, 2, 1e-4, seed=42).theta
+    assert result.risk["test"] < 0.01 * float(theta @ theta)
+    assert f"test_risk={result.risk['test']:.4g}" in capsys.readouterr().out
+    with th.open_store(tmp_path) as store:
+        assert [run.epochs for run in store.runs()] == [60]
+
+
+def test_wage_recovers_the_least_squares_coefficients(example):
+    module = example("table_wage")
+    result = th.fit(module.wage)
+    # Wooldridge, Introductory Econometrics, example 3.2.
+    found = [module.coefficient(result, column) for column in module.COLUMNS]
+    assert found == pytest.approx([0.092, 0.0041, 0.022], abs=5e-4)
+    zero = {column: [0.0] for column in module.COLUMNS}
+    assert result.predict(zero)[0] == pytest.approx(0.284, abs=5e-4)
+    # The target is standardised, so that the training risk is one minus R^2.
+    assert 1 - result.risk["train"] == pytest.approx(0.316, abs=5e-4)
+
+
+def test_wage_as_a_net_is_compared_on_the_same_workers(example):
+    module = example("table_wage")
+    line, net = (th.fit(module.wage, depth=depth, train=0.6) for depth in (0, 1))
+    hashes = [{k: v for k, v in r.provenance.items() if k.startswith("data_")} for r in (line, net)]
+    assert hashes[0] == hashes[1]
+    assert net.n_params == 3 * 16 + 16 + 16 + 1
+    # A net that contains nearly linear functions, stopped by validation, may win or lose a little.
+    assert 0.7 < net.risk["test"] / line.risk["test"] < 1.3
+
+
+def test_seeds_are_one_program_and_spread_above_the_noise(example):
+    risks, traces = example("seeds").ensemble(n=12)
+    assert traces <= 2, "one program, and its other mapping where the probe wanted to time it"
+    data = example("seeds").sine_bump().data
+    draw = th.dgp.sine_bump(N=1_200, sigma=0.1, seed=1)
+    x, y = data.test
+    noise = float(np.mean((np.asarray(draw.truth(x)) - np.asarray(y)) ** 2))
+    # No function does better than the truth but by luck in the noise, of the order 2 sigma^2 / n.
+    assert risks.min() > 0.98 * noise
+    # With 100 observations a net of 321 parameters that is stopped by validation comes this near.
+    assert np.median(risks) < 1.5 * noise
+    assert len(np.unique(risks)) == 12
+
+
+def test_discount_solves_every_equation_of_the_grid(example):
+    module = example("discount")
+    results = module.solve()
+    assert max(result.diagnostics["error"] for result in results) < 1e-3
+    assert {result.traces for result in results} <= {1, 2}
+    for result in results[:: len(results) - 1]:
+        beta = result.config["beta"]
+        x = np.linspace(0.1, 1, 10)
+        # Off the grid too, and not only at x = 1.
+        np.testing.assert_allclose(
+            result.predict(x[:, None]), x**2 / (1 - beta * 0.81), rtol=2e-2, atol=2e-3
+        )
