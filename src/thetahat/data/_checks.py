@@ -141,7 +141,7 @@ def verdict(scan: Scan, plan: Plan) -> Encoder:
                 f"first in row {seen.first_infinite}; drop or mend those rows"
             )
     _check_weights(scan, plan)
-    _check_constant(scan, plan)
+    _check_varying(scan, plan)
     features = tuple(
         Feature(name, _sorted(scan.columns[name].levels))
         if scan.columns[name].kind == "category"
@@ -199,7 +199,7 @@ def _check_weights(scan: Scan, plan: Plan) -> None:
         raise DataError(f"weights {plan.weights!r} are all zero; give some row a positive weight")
 
 
-def _check_constant(scan: Scan, plan: Plan) -> None:
+def _check_varying(scan: Scan, plan: Plan) -> None:
     target = scan.columns[plan.target]
     if target.low == target.high:
         raise DataError(
@@ -207,6 +207,12 @@ def _check_constant(scan: Scan, plan: Plan) -> None:
         )
     for name in plan.features:
         seen = scan.columns[name]
+        odd = [level for level in seen.levels if not isinstance(level, (str, int, float))]
+        if odd:
+            raise DataError(
+                f"column {name!r} has the level {odd[0]!r}, a {type(odd[0]).__name__}; "
+                "make the levels text or numbers"
+            )
         if seen.kind == "category" and len(seen.levels) == 1:
             level = next(iter(seen.levels))
             raise DataError(f"column {name!r} has the single level {level!r}; leave it out")

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.tree_util import GetAttrKey, register_pytree_with_keys
 
 from thetahat.core.errors import DataError
@@ -107,7 +109,7 @@ def weights_of(part: Any) -> Any:
 
 def is_concrete(value: Any) -> bool:
     """Whether Python can look at the value now: it is neither a tracer nor a mere shape."""
-    return not isinstance(value, (jax.core.Tracer, jax.ShapeDtypeStruct))
+    return not isinstance(value, (Tracer, jax.ShapeDtypeStruct))
 
 
 def _check_weight(weight: Any) -> None:
@@ -169,7 +171,7 @@ def _check_values(path: str, leaf: Any) -> None:
     # A memory map is larger than memory by intent: it was checked when it was written.
     if isinstance(leaf, np.memmap) or not isinstance(leaf, (np.ndarray, jax.Array)):
         return
-    if not is_concrete(leaf) or jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if not is_concrete(leaf) or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return
     values = np.asarray(leaf)
     if not np.issubdtype(values.dtype, np.inexact) or np.isfinite(values).all():

@@ -24,9 +24,9 @@ SORTED_BELOW = 128
 """Up to here a sort of random words is as cheap, and uniform over all n! orders."""
 
 _U32 = jnp.uint32
+_Words = list[tuple[jax.Array, jax.Array]]
 
 
-@partial(jax.jit, static_argnums=1, inline=True)
 def permutation(key: jax.Array, n: int) -> jax.Array:
     """A random order of 0 .. n-1, the same on every device and under jit, vmap and scan.
 
@@ -40,12 +40,20 @@ def permutation(key: jax.Array, n: int) -> jax.Array:
     """
     if not 1 <= n < 2**31:
         raise DataError(f"cannot order {n} observations; N must be at least 1 and below 2**31")
+    return _permutation(key, n)
+
+
+@partial(jax.jit, static_argnums=1, inline=True)
+def _permutation(key: jax.Array, n: int) -> jax.Array:
     if n < SORTED_BELOW:
         return jnp.argsort(jax.random.bits(key, (n,), jnp.uint32), stable=True).astype(jnp.int32)
     a, b = _grid(n)
     # Fewer rounds leave the pairs of a small grid visibly dependent: eight show nothing at n = 128,
     # six nothing from n = 4096 (chi-square of differences at lags 1 and b, 10**7 pairs).
-    words = jax.random.bits(key, (8 if n < 4096 else 6, 2), jnp.uint32)
+    rounds = 8 if n < 4096 else 6
+    bits = jax.random.bits(key, (2 * rounds,), jnp.uint32)
+    flat = [lax.index_in_dim(bits, i, keepdims=False) for i in range(2 * rounds)]
+    words = list(zip(flat[::2], flat[1::2], strict=True))
     # XLA on a CPU vectorises a loop of whole lanes only: one odd observation costs a factor of six.
     whole = n - n % 16
     ranges = [jnp.arange(whole, dtype=_U32), jnp.arange(whole, n, dtype=_U32)]
@@ -63,16 +71,16 @@ def _grid(n: int) -> tuple[int, int]:
     return a, -(-n // a)
 
 
-def _forward(i: jax.Array, words: jax.Array, a: int, b: int) -> jax.Array:
-    left, right = i // _U32(b), i % _U32(b)
+def _forward(i: jax.Array, words: _Words, a: int, b: int) -> jax.Array:
+    left, right = lax.div(i, _U32(b)), lax.rem(i, _U32(b))
     for step in range(0, len(words), 2):
         left = _plus(left, _keyed(right, words[step], a), a)
         right = _plus(right, _keyed(left, words[step + 1], b), b)
     return left * _U32(b) + right
 
 
-def _backward(i: jax.Array, words: jax.Array, a: int, b: int) -> jax.Array:
-    left, right = i // _U32(b), i % _U32(b)
+def _backward(i: jax.Array, words: _Words, a: int, b: int) -> jax.Array:
+    left, right = lax.div(i, _U32(b)), lax.rem(i, _U32(b))
     for step in range(len(words) - 2, -1, -2):
         right = _plus(right, _U32(b) - _keyed(left, words[step + 1], b), b)
         left = _plus(left, _U32(a) - _keyed(right, words[step], a), a)
@@ -82,10 +90,10 @@ def _backward(i: jax.Array, words: jax.Array, a: int, b: int) -> jax.Array:
 def _plus(value: jax.Array, shift: jax.Array, modulus: int) -> jax.Array:
     """value + shift mod modulus, for value < modulus and shift <= modulus."""
     total = value + shift
-    return jnp.where(total >= modulus, total - _U32(modulus), total)
+    return lax.min(total, total - _U32(modulus))  # unsigned: below the modulus this wraps up high
 
 
-def _keyed(value: jax.Array, words: jax.Array, modulus: int) -> jax.Array:
+def _keyed(value: jax.Array, words: tuple[jax.Array, jax.Array], modulus: int) -> jax.Array:
     """A keyed hash of value onto 0 .. modulus-1 (multiply and shift, no division)."""
     h = (value + words[0]) * _U32(0x9E3779B1)
     h = (h ^ (h >> 15) ^ words[1]) * _U32(0x85EBCA77)
@@ -94,7 +102,7 @@ def _keyed(value: jax.Array, words: jax.Array, modulus: int) -> jax.Array:
     return ((h >> bits) * _U32(modulus)) >> (32 - bits)
 
 
-def _walk_back(image: jax.Array, words: jax.Array, n: int, a: int, b: int) -> jax.Array:
+def _walk_back(image: jax.Array, words: _Words, n: int, a: int, b: int) -> jax.Array:
     """Let the points that left [0, n) walk on until they are inside.
 
     There are at most a*b - n of them, so they are followed apart from the n: backward to where each

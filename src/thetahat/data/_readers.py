@@ -64,15 +64,15 @@ def checked_path(source: str | Path) -> Path:
     return path
 
 
-def parquet_file(path: Path) -> Any:
-    """An open pyarrow ``ParquetFile``."""
+def parquet_file(path: Path, buffer_size: int = 0) -> Any:
+    """An open pyarrow ``ParquetFile``; with a buffer it never holds a whole row group."""
     if not _has("pyarrow"):
         raise MissingExtra("reading Parquet in parts", "tables")
     import pyarrow
     from pyarrow import parquet
 
     try:
-        return parquet.ParquetFile(path)
+        return parquet.ParquetFile(path, buffer_size=buffer_size, pre_buffer=False)
     except (pyarrow.ArrowInvalid, OSError) as error:
         raise DataError(_unreadable(path, "Parquet", error)) from error
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat.core.errors import ConfigError, DataError, did_you_mean
-from thetahat.data._containers import n_observations, register
+from thetahat.data._containers import as_part, n_observations, register
 from thetahat.data._permutation import permutation
 from thetahat.data._rows import Rows, gather
 from thetahat.data.keys import SHUFFLE, role_key
@@ -76,6 +76,7 @@ class Batches:
     def __init__(
         self, part: Any, batch_size: int | None, sampling: str = "shuffle", seed: Any = 0
     ) -> None:
+        part = as_part(part)
         n = n_observations(part)
         if sampling not in SAMPLINGS:
             hint = did_you_mean(str(sampling), SAMPLINGS)

@@ -94,14 +94,15 @@ def _key(files: Sequence[Path], roles: Plan, dtype: str) -> str:
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:20]
 
 
-def _blocks(files: Sequence[Path], wanted: list[str]) -> Iterator[dict[str, Column]]:
+def _blocks(files: Sequence[Path], wanted: list[str], width: int) -> Iterator[dict[str, Column]]:
     """Blocks of rows of bounded size, whatever the row groups are."""
     import pyarrow
 
-    rows = max(1, _BLOCK_VALUES // len(wanted))
+    rows = max(1, _BLOCK_VALUES // width)
     for path in files:
         try:
-            for batch in parquet_file(path).iter_batches(batch_size=rows, columns=wanted):
+            file = parquet_file(path, buffer_size=1 << 18)
+            for batch in file.iter_batches(batch_size=rows, columns=wanted):
                 yield columns_of(pyarrow.Table.from_batches([batch]), wanted)
         except (pyarrow.ArrowInvalid, OSError) as error:
             said = str(error).strip().splitlines()[0].rstrip(".")
@@ -110,7 +111,7 @@ def _blocks(files: Sequence[Path], wanted: list[str]) -> Iterator[dict[str, Colu
 
 def _spool(files: Sequence[Path], roles: Plan, dtype: np.dtype, spool: Path) -> None:
     scan = Scan()
-    for columns in _blocks(files, roles.used):
+    for columns in _blocks(files, roles.used, len(roles.used)):
         look(scan, columns, roles)
     encoder = verdict(scan, roles)
     width = len(encoder.names) + 1 + (roles.weights is not None)
@@ -147,7 +148,7 @@ def _write(
         (folder / "y.bin").open("wb") as y_file,
         (folder / "weight.bin").open("wb") as weight_file,
     ):
-        for columns in _blocks(files, roles.used):
+        for columns in _blocks(files, roles.used, len(encoder.names) + len(roles.used)):
             keep = look(Scan(), columns, roles)
             x, y, weight = arrays(encoder, columns, keep, roles)
             x_file.write(np.ascontiguousarray(x, dtype).data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from thetahat.core.errors import DataError
 from thetahat.data._containers import Observations, register
 from thetahat.data._encoder import Encoder
-from thetahat.data._rows import BLOCK, Rows, standardised
+from thetahat.data._rows import Rows, blocks, standardised
 from thetahat.data._table import Table
 
 
@@ -70,10 +71,10 @@ def standardise(table: Table, rows: dict[str, Any]) -> tuple[dict[str, Any], Tra
     if not table.target_scale:
         y_mean, y_std = 0 * y_mean, 0 * y_std + 1
     transform = Transform(table.encoder, x_mean, x_std, y_mean, y_std, x_fill)
-    xy = ((table.x, x_mean, x_std, x_fill), (table.y, y_mean, y_std, None))
     parts = {
         name: Observations(
-            *(_applied(*leaf, at) for leaf in xy),
+            _applied(table.x, x_mean, x_std, x_fill, at),
+            _applied(table.y, y_mean, y_std, None, at),
             None if table.weight is None else _applied(table.weight, None, None, None, at),
         )
         for name, at in rows.items()
@@ -96,11 +97,10 @@ def _moments(source: Any, rows: np.ndarray, missing: str) -> tuple[Any, Any, Any
     out. Blocks are merged as in Chan, Golub & LeVeque (1979).
     """
     rows = np.sort(rows)
-    reader = Rows(source, rows)
     shape = source.shape[1:]
     n, mean, squares = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    for start in range(0, len(rows), BLOCK):
-        block = np.asarray(reader[start : start + BLOCK], np.float64)
+    for block in blocks(Rows(source, rows)):
+        block = block.astype(np.float64, copy=False)
         there = ~np.isnan(block)
         count = there.sum(0)
         block_mean = np.where(there, block, 0).sum(0) / np.maximum(count, 1)
@@ -113,7 +113,11 @@ def _moments(source: Any, rows: np.ndarray, missing: str) -> tuple[Any, Any, Any
     mean = np.where(n > 0, mean, np.nan)
     fill = None
     if missing == "median":
-        fill = np.nanmedian(np.asarray(source)[rows], axis=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", RuntimeWarning
+            )  # no value at all: refused by name below
+            fill = np.nanmedian(np.asarray(source)[rows], axis=0)
     elif missing == "mean":
         fill = mean
     if fill is not None:
