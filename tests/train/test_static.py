@@ -156,6 +156,6 @@ def test_what_is_given_is_checked() -> None:
     with pytest.raises(ConfigError, match="fit_many got no configs"):
         th.fit_many(branch, [])
     with pytest.raises(
-        ConfigError, match=r"seed=-1 is no seed; give an integer from 0 to 2\*\*32 - 1"
+        ConfigError, match=r"seed=-1 is no seed; give an integer from 0 to 2\*\*31 - 1"
     ):
         th.fit(generator, seed=-1)

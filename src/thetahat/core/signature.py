@@ -31,7 +31,7 @@ Seed = Annotated[int, _SEED]
 Static = Annotated[_T, _STATIC]
 """``Static[float]``: a float that Python itself must know; a new value is a new program."""
 
-MAX_SEED = 2**32 - 1
+MAX_SEED = 2**31 - 1
 _REQUIRED = inspect.Parameter.empty
 
 
@@ -53,7 +53,7 @@ class Parameter:
     def cast(self, value: Any) -> Any:
         """``value`` as a traced parameter wants it: a float, or a seed; others pass unchanged.
 
-        Raises:  ConfigError: no number, or a seed outside 0 .. 2**32 - 1.
+        Raises:  ConfigError: no number, or a seed outside 0 .. 2**31 - 1.
         """
         if self.is_seed:
             return _as_seed(self.name, value)
@@ -127,6 +127,6 @@ def _as_seed(name: str, value: Any) -> int:
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not whole or not 0 <= int(value) <= MAX_SEED:
         raise ConfigError(
-            f"{name}={value!r} is no seed; give an integer from 0 to 2**32 - 1, such as {name}=42"
+            f"{name}={value!r} is no seed; give an integer from 0 to 2**31 - 1, such as {name}=42"
         )
     return int(value)

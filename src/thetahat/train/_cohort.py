@@ -199,6 +199,9 @@ class _Session:
                     resumed=self.first,
                 )
             )
+        if self.first and self.audience.trackers:
+            # A tracker may have died before the checkpoint did: tell it the past again.
+            self._log(0, self.records[0], program.standing(state))
 
     def take(self, chunk: Chunk) -> None:
         """Keep a chunk's records, tell the trackers, write the checkpoint, draw progress."""
@@ -208,7 +211,7 @@ class _Session:
         self.records.append(new)
         standing = self.program.standing(chunk.state)
         if self.audience.trackers:
-            self._log(chunk, new, standing)
+            self._log(chunk.first, new, standing)
         if self.writer is not None:
             self._save(chunk, new)
         if self.options.progress is not None:
@@ -278,12 +281,13 @@ class _Session:
             found.append({**facts, **hashes(data, params)})
         return found
 
-    def _log(self, chunk: Chunk, new: np.ndarray, standing: base.Standing) -> None:
+    def _log(self, first: int, new: np.ndarray, standing: base.Standing) -> None:
+        """Tell records (C, n, columns) of epochs from ``first`` on, as far as each member lived."""
         for k, member in enumerate(self.cohort.members):
-            n = int(np.clip(standing.epochs[k] - chunk.first, 0, chunk.n))
+            n = int(np.clip(standing.epochs[k] - first, 0, new.shape[1]))
             if n:
                 columns = {name: new[k, :n, i] for i, name in enumerate(self.names)}
-                epoch = np.arange(chunk.first + 1, chunk.first + n + 1)
+                epoch = np.arange(first + 1, first + n + 1)
                 self.audience.tell(Logged(member, {"epoch": epoch, **columns}))
 
     def _save(self, chunk: Chunk, new: np.ndarray) -> None:

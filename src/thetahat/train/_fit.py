@@ -167,7 +167,7 @@ def _hyper(configs: Sequence[Mapping[str, Any]], traced: Mapping[str, bool]) -> 
     """The traced values of a cohort; those that all members share stay out of the mapping."""
     own, common = {}, {}
     for name, is_seed in traced.items():
-        values = np.array([c[name] for c in configs], np.uint32 if is_seed else np.float64)
+        values = np.array([c[name] for c in configs], np.int32 if is_seed else np.float64)
         if len(configs) == 1 or (values == values[0]).all():
             common[name] = values[0]
         else:

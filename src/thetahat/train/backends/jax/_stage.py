@@ -21,7 +21,7 @@ from thetahat.core import ConfigError, Notice, Task
 from thetahat.train._stopping import sort_rules
 from thetahat.train.backends.jax._member import Plan, check_batches, make_plan
 from thetahat.train.backends.jax._precision import ON_DISK, cast, cast_leaf, precision
-from thetahat.train.backends.jax._state import TrainState, first_state
+from thetahat.train.backends.jax._state import first_state
 
 Build = Callable[[Mapping[str, Any]], Task]
 """Traced parameters in, Task out: the experiment with its static parameters bound."""
@@ -83,8 +83,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
     seen: dict[str, Any] = {}
 
     def init(own: Any, common: Any) -> Any:
-        task = build({**own, **common})
-        _check_task(task)
+        task = _built(build, {**own, **common})
         adapted = models.adapt(task.model, task.seed)
         data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
         leaves, tree = jax.tree.flatten((cast(data, dtype), cast(adapted.frozen, dtype)))
@@ -99,7 +98,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
             has_val=data.val is not None,
         )
         seen.update(task=task, data=data, leaves=leaves, tree=tree, slots=slots, params=params)
-        return _float_state(state, dtype), [a for a, m in zip(leaves, slots, strict=True) if m]
+        return cast(state, dtype), [a for a, m in zip(leaves, slots, strict=True) if m]
 
     with precision(dtype):
         example = ({k: v[0] for k, v in hyper.own.items()}, dict(hyper.common))
@@ -132,16 +131,22 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
     )
 
 
-def _check_task(task: Any) -> None:
+def _built(build: Build, values: Mapping[str, Any]) -> Task:
+    try:
+        task = build(values)
+    except ValueError as error:
+        if "Invalid rng value" not in str(error):
+            raise
+        raise ConfigError(
+            "nnx.Rngs takes an int or a key, and a th.Seed is traced; write"
+            " nnx.Rngs(jax.random.key(seed)), so that many seeds train as one program"
+        ) from error
     if not isinstance(task, Task):
         raise ConfigError(
             f"an experiment must return a th.Task; got {type(task).__name__}."
             " End it with: return th.Task(model=..., data=...)"
         )
-
-
-def _float_state(state: TrainState, dtype: str) -> TrainState:
-    return cast(state, dtype)
+    return task
 
 
 def _reached(jaxpr: Any, n_own: int) -> list[bool]:
