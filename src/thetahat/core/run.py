@@ -6,7 +6,7 @@ training.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -48,10 +48,10 @@ class Started:
 
 @dataclass(frozen=True)
 class Logged:
-    """A chunk of epochs of one run: columns of equal length, one entry per epoch."""
+    """A chunk of epochs of one run: arrays of equal length, one number per epoch."""
 
     member: int
-    columns: Mapping[str, Sequence[float]]
+    columns: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

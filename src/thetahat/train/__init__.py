@@ -2,9 +2,9 @@
 
 from thetahat.train._cache import cache_folder as cache_folder
 from thetahat.train._checkpoint import read_checkpoint as read_checkpoint
-from thetahat.train._cohort import Progress as Progress
 from thetahat.train._facts import jax_facts as jax_facts
 from thetahat.train._fit import fit as fit, fit_many as fit_many
+from thetahat.train._options import Progress as Progress
 from thetahat.train._result import History as History, Result as Result
 from thetahat.train._stopping import (
     Divergence as Divergence,

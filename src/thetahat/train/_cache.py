@@ -29,7 +29,7 @@ def cache_folder() -> Path:
 def use_cache() -> None:
     """Switch the cache on, unless the user has set JAX's own or wants none (THETAHAT_CACHE=off)."""
     folder = cache_folder()
-    if os.environ.get("THETAHAT_CACHE") == "off" or jax.config.jax_compilation_cache_dir:
+    if os.environ.get("THETAHAT_CACHE") == "off" or jax.config.values["jax_compilation_cache_dir"]:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -3,61 +3,20 @@
 from __future__ import annotations
 
 import time
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-import thetahat
-from thetahat.core import CheckpointError, Ended, Logged, Notice, Started, Status, Tracker
-from thetahat.train._checkpoint import Writer, open_writer, read_checkpoint
-from thetahat.train._driver import Chunk, Clock, Drive, Interrupt, drive
-from thetahat.train._facts import hashes, jax_facts
-from thetahat.train._result import History, Result
+from thetahat.core import CheckpointError
+from thetahat.train._checkpoint import read_checkpoint
+from thetahat.train._driver import Interrupt, drive
+from thetahat.train._options import Cohort, Options
+from thetahat.train._result import Result
+from thetahat.train._session import Session
 from thetahat.train._stopping import sort_rules
-from thetahat.train._tell import Audience
-from thetahat.train.backends import base
 from thetahat.train.backends.jax import CohortProgram, Hyper, make_program, stage
 
 PROBE_WORTH_S = 4.0
 """Projected seconds of training from which it pays to compile the other mapping and time it."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How a cohort stands between two chunks."""
-
-    epoch: int
-    epochs: int
-    running: int
-    size: int
-    record: Mapping[str, np.ndarray]
-    """The last epoch's columns, (C,)."""
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to run, rather than what."""
-
-    trackers: tuple[Tracker, ...] = ()
-    checkpoint: str | Path | None = None
-    resume: bool = False
-    progress: Callable[[Progress], None] | None = None
-    mode: str = "auto"
-
-
-@dataclass(frozen=True)
-class Cohort:
-    """A traced program and the configs of its members."""
-
-    program: CohortProgram
-    configs: tuple[Mapping[str, Any], ...]
-    members: tuple[int, ...]
-    """Positions of the members among all the configs of the fit."""
 
 
 def first_program(build: Any, hyper: Hyper, size: int, options: Options) -> CohortProgram:
@@ -75,7 +34,7 @@ def train_cohort(cohort: Cohort, options: Options) -> dict[int, Result]:
     """Train a cohort to its end."""
     found = _found(cohort, options)
     program, state = _start(cohort, options, found)
-    session = _Session(cohort, program, options, found)
+    session = Session(cohort, program, options, found)
     session.begin(state)
     interrupt = Interrupt()
     try:
@@ -150,233 +109,3 @@ def _epoch_s(program: CohortProgram, state: Any) -> float:
         program.advance(state, 0, 1)
         times.append(time.perf_counter() - began)
     return min(times)
-
-
-class _Session:
-    """One cohort's training in this process: its records, its events, its checkpoints."""
-
-    def __init__(
-        self, cohort: Cohort, program: CohortProgram, options: Options, found: Any
-    ) -> None:
-        self.cohort, self.program, self.options = cohort, program, options
-        self.audience = Audience(list(options.trackers))
-        self.names = (*program.columns, "seconds")
-        self.records: list[np.ndarray] = []
-        self.first, self.clock = 0, Clock()
-        self.provenance: list[dict[str, Any]] = []
-        self.writer: Writer | None = None
-        if found is not None:
-            if tuple(found.header["columns"]) != self.names:
-                raise CheckpointError(
-                    f"the checkpoint {options.checkpoint} records"
-                    f" {', '.join(found.header['columns'])}, and this task"
-                    f" {', '.join(self.names)}; give the task it was made with"
-                )
-            self.first = found.epoch
-            self.records = [found.records]
-            self.clock = Clock(float(found.records[..., -1].max(initial=0.0)))
-            self.provenance = list(found.header["provenance"])
-
-    def begin(self, state: Any) -> None:
-        """Tell the trackers, and write the first checkpoint, before anything runs."""
-        program, task = self.program, self.program.staged.task
-        if not self.provenance:
-            self.provenance = self._provenance(state)
-        if self.options.checkpoint is not None:
-            facts = {"size": program.size, "mode": program.mode, "provenance": self.provenance}
-            past = self.records[0] if self.records else None
-            self.writer = open_writer(self.options.checkpoint, facts, self.names, past)
-            self.writer.write(self.first, program.pack(state), self._none())
-        for k, config in enumerate(self.cohort.configs):
-            self.audience.tell(
-                Started(
-                    member=self.cohort.members[k],
-                    config=config,
-                    epochs=task.epochs,
-                    n_params=program.staged.n_params,
-                    provenance=self.provenance[k],
-                    checkpoint=None if self.writer is None else str(self.writer.path),
-                    resumed=self.first,
-                )
-            )
-        if self.first and self.audience.trackers:
-            # A tracker may have died before the checkpoint did: tell it the past again.
-            self._log(0, self.records[0], program.standing(state))
-
-    def take(self, chunk: Chunk) -> None:
-        """Keep a chunk's records, tell the trackers, write the checkpoint, draw progress."""
-        seconds = np.broadcast_to(chunk.ended_s, (self.program.size, chunk.n))
-        columns = {**chunk.records, "seconds": seconds}
-        new = np.stack([np.asarray(columns[name], np.float64) for name in self.names], axis=-1)
-        self.records.append(new)
-        standing = self.program.standing(chunk.state)
-        if self.audience.trackers:
-            self._log(chunk.first, new, standing)
-        if self.writer is not None:
-            self._save(chunk, new)
-        if self.options.progress is not None:
-            last = {name: new[:, -1, i] for i, name in enumerate(self.names)}
-            task, running = self.program.staged.task, int(standing.active.sum())
-            self.options.progress(
-                Progress(
-                    chunk.first + chunk.n,
-                    task.epochs,
-                    running,
-                    self.program.size,
-                    last,
-                    self.clock.spent_s,
-                )
-            )
-
-    def finish(self, ended: Drive) -> dict[int, Result]:
-        """Evaluate the best states, once, and tell how each member ended."""
-        standing = self.program.standing(ended.state)
-        parts = ("train", "val") if ended.cut == "interrupted" else ("train", "val", "test")
-        risks = self.program.evaluate(ended.state, parts)
-        records = np.concatenate(self.records, axis=1) if self.records else self._none()
-        results = {}
-        for k, member in enumerate(self.cohort.members):
-            result = self._result(ended, standing, risks, records[k], k)
-            results[member] = result
-            metrics = {**{f"{p}_risk": v for p, v in result.risk.items()}, **result.diagnostics}
-            self.audience.tell(
-                Ended(
-                    member=member,
-                    status=result.status,
-                    reason=result.reason,
-                    epochs=result.epochs,
-                    metrics={n: v if np.isfinite(v) else None for n, v in metrics.items()},
-                    seconds=result.seconds,
-                    detail={
-                        "best_epoch": result.best_epoch,
-                        "n_params": result.n_params,
-                        "traces": result.traces,
-                        "mode": result.mode,
-                        "test_looks": len(result.looks),
-                    },
-                )
-            )
-        return results
-
-    def fail(self, error: BaseException) -> None:
-        """Tell that every member broke, and why."""
-        stopped = isinstance(error, KeyboardInterrupt)
-        status = Status.INTERRUPTED if stopped else Status.FAILED
-        reason = "interrupted twice" if stopped else f"{type(error).__name__}: {error}"
-        done = sum(block.shape[1] for block in self.records)
-        seconds = {"compile": self.program.compile_s, "run": self.clock.spent_s}
-        for member in self.cohort.members:
-            self.audience.tell(Ended(member, status, reason, done, {}, seconds))
-
-    # -- the parts of the above -------------------------------------------------------------------
-
-    def _none(self) -> np.ndarray:
-        return np.zeros((self.program.size, 0, len(self.names)))
-
-    def _provenance(self, state: Any) -> list[dict[str, Any]]:
-        facts = jax_facts(self.program.dtype)
-        found = []
-        for k in range(self.program.size):
-            params, _, data = self.program.member_arrays(state, k)
-            found.append({**facts, **hashes(data, params)})
-        return found
-
-    def _log(self, first: int, new: np.ndarray, standing: base.Standing) -> None:
-        """Tell records (C, n, columns) of epochs from ``first`` on, as far as each member lived."""
-        for k, member in enumerate(self.cohort.members):
-            n = int(np.clip(standing.epochs[k] - first, 0, new.shape[1]))
-            if n:
-                columns = {name: new[k, :n, i] for i, name in enumerate(self.names)}
-                epoch = np.arange(first + 1, first + n + 1)
-                self.audience.tell(Logged(member, {"epoch": epoch, **columns}))
-
-    def _save(self, chunk: Chunk, new: np.ndarray) -> None:
-        assert self.writer is not None
-        try:
-            self.writer.write(chunk.first + chunk.n, self.program.pack(chunk.state), new)
-        except CheckpointError as error:
-            self.writer = None
-            warnings.warn(f"{error}. The fit goes on without checkpoints", Notice, stacklevel=2)
-
-    def _result(
-        self,
-        ended: Drive,
-        standing: base.Standing,
-        risks: Mapping[str, np.ndarray],
-        records: np.ndarray,
-        k: int,
-    ) -> Result:
-        program, task = self.program, self.program.staged.task
-        epochs = int(standing.epochs[k])
-        columns = {name: records[:epochs, i] for i, name in enumerate(self.names)}
-        history = History({"epoch": np.arange(1, epochs + 1), **columns})
-        status, reason = _verdict(task, ended, standing, history, k)
-        lost = status is Status.DIVERGED
-        risk = {name: float("nan") if lost else float(v[k]) for name, v in risks.items()}
-        has_val = "val" in risks
-        if has_val and not lost and epochs and int(standing.best_epoch[k]) > 0:
-            _prove(float(standing.best_value[k]), risk["val"], int(standing.best_epoch[k]))
-        params, frozen, data = program.member_arrays(ended.state, k)
-        values = {n: v[k] for n, v in program.hyper.own.items()} | dict(program.hyper.common)
-        config = self.cohort.configs[k]
-        native = {n: config.get(n, v) for n, v in values.items()}
-        return Result(
-            config=config,
-            status=status,
-            reason=reason,
-            epochs=epochs,
-            best_epoch=int(standing.best_epoch[k]) if has_val else epochs - int(lost),
-            risk=risk,
-            history=history,
-            params=params,
-            n_params=program.staged.n_params,
-            traces=program.traces,
-            seconds={
-                "import": thetahat.import_seconds,
-                "compile": program.compile_s,
-                "run": self.clock.spent_s,
-            },
-            provenance=self.provenance[k],
-            mode="alone" if program.size == 1 else program.mode,
-            build=lambda: program.build(native),
-            diagnostic_names=tuple(task.diagnostics),
-            frozen=frozen,
-            data=data,
-            looks=["fit"] if "test" in risks and not lost else [],
-        )
-
-
-def _verdict(
-    task: Any, ended: Drive, standing: base.Standing, history: History, k: int
-) -> tuple[Status, str]:
-    """How a member ended, and why."""
-    outcome, epochs = int(standing.outcome[k]), int(standing.epochs[k])
-    if outcome == base.DIVERGED:
-        came = {n: history[n][-1] for n in ("train_risk", "val_risk") if n in history}
-        said = ", ".join(f"{n} = {v:.4g}" for n, v in came.items())
-        return Status.DIVERGED, f"{said} in epoch {epochs}; the state before it is kept"
-    unmoved = "no parameter changed in {} epochs: check the learning rate and what is trainable"
-    if outcome == base.UNMOVED or (epochs == task.epochs and not standing.moved[k]):
-        return Status.UNMOVED, unmoved.format(epochs)
-    if outcome >= base.FIRST_RULE:
-        rule = sort_rules(task.stopping).inside[outcome - base.FIRST_RULE]
-        return Status.STOPPED, rule.reason({n: float(history[n][-1]) for n in history})
-    if ended.cut == "interrupted" and epochs < task.epochs:
-        return Status.INTERRUPTED, f"interrupted after epoch {epochs} of {task.epochs}"
-    if ended.cut == "wall time" and epochs < task.epochs:
-        return Status.STOPPED, f"the wall time of {sort_rules(task.stopping).wall_s:g} s is over"
-    return Status.FINISHED, f"all {task.epochs} epochs done"
-
-
-def _prove(kept: float, again: float, epoch: int) -> None:
-    """The best state, re-evaluated, must give the risk that it was chosen for."""
-    if not np.isclose(kept, again, rtol=1e-3, atol=1e-6):
-        warnings.warn(
-            f"the best state (epoch {epoch}) was chosen at val_risk {kept:.6g} and re-evaluates to"
-            f" {again:.6g}; the residual or the model is not a function of its arguments alone",
-            Notice,
-            stacklevel=2,
-        )
-
-
-__all__: Sequence[str] = ["Cohort", "Options", "Progress", "first_program", "train_cohort"]

@@ -14,8 +14,8 @@ def jax_facts(dtype: str) -> dict[str, Any]:
     """PRNG mode, precision and device: a seed alone is no provenance."""
     device = jax.devices()[0]
     return {
-        "prng_impl": str(jax.config.jax_default_prng_impl),
-        "threefry_partitionable": bool(jax.config.jax_threefry_partitionable),
+        "prng_impl": str(jax.config.values["jax_default_prng_impl"]),
+        "threefry_partitionable": bool(jax.config.values["jax_threefry_partitionable"]),
         "dtype": dtype,
         "device": f"{device.platform}: {device.device_kind}",
         "n_devices": jax.device_count(),

@@ -11,7 +11,8 @@ import numpy as np
 
 from thetahat.core import ConfigError, Task, Tracker, read_signature
 from thetahat.train._cache import use_cache
-from thetahat.train._cohort import Cohort, Options, first_program, train_cohort
+from thetahat.train._cohort import first_program, train_cohort
+from thetahat.train._options import Cohort, Options
 from thetahat.train._result import Result
 from thetahat.train._static import CONCRETE, find_static
 from thetahat.train.backends.jax import Hyper, make_program, stage

@@ -32,10 +32,13 @@ class Program(Protocol):
     """C members of one estimation, compiled together. States are opaque to the driver."""
 
     size: int
-    columns: tuple[str, ...]
-    """The columns that ``advance`` records, one value per epoch and member."""
     max_chunk: int
     """Epochs that one ``advance`` may take at most."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that ``advance`` records, one value per epoch and member."""
+        ...
 
     def init(self) -> Any:
         """The state before the first epoch."""

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thetahat import data as th_data, models, optim, risk
+from thetahat import data as th_data, optim, risk
 from thetahat.core import ConfigError, ShapeError, Task
 from thetahat.data import keys
 from thetahat.train._stopping import Rules, sort_rules
@@ -246,18 +246,17 @@ class Member:
         return values
 
 
-def make_member(task: Task, frozen: Any, adapted: Any | None = None) -> Member:
+def make_member(task: Task, frozen: Any, adapted: Any) -> Member:
     """The functions of a member.
 
     Raises:  ConfigError: an optimizer that needs squared loss or the full batch and has neither.
     """
-    adapted = models.adapt(task.model, task.seed) if adapted is None else adapted
     loss = risk.resolve_loss(task.loss)
     squared = task.loss == "squared"
     return Member(
         task=task,
         adapted=adapted,
-        frozen=adapted.frozen if frozen is None else frozen,
+        frozen=frozen,
         optimizer=optim.resolve(task.optimizer),
         rules=sort_rules(task.stopping),
         loss_at=risk.per_observation(task.residual, loss),

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxpr_as_fun
 
 from thetahat import data as th_data, models
 from thetahat.core import CheckpointError
@@ -201,7 +202,7 @@ class CohortProgram:
 
         def run(own: Any) -> Any:
             flat = jax.tree.leaves((own, common))
-            out = jax.core.eval_jaxpr(self.staged.closed.jaxpr, self.staged.closed.consts, *flat)
+            out = jaxpr_as_fun(self.staged.closed)(*flat)
             return jax.tree.unflatten(tree, out)
 
         def mine(own: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.extend import core as jax_core
 
 from thetahat import data as th_data, models, optim
@@ -87,7 +88,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
         adapted = models.adapt(task.model, task.seed)
         data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
         leaves, tree = jax.tree.flatten((cast(data, dtype), cast(adapted.frozen, dtype)))
-        slots = tuple(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+        slots = tuple(isinstance(leaf, Tracer) for leaf in leaves)
         params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), adapted.params)
         rules = sort_rules(task.stopping)
         state = first_state(

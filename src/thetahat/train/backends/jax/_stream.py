@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from thetahat import data as th_data
 from thetahat.core import ConfigError
@@ -42,7 +43,7 @@ class StreamedProgram(CohortProgram):
                 f"the {plan.n} training observations stay on disk, and a full batch would need them"
                 " all in memory; give a batch_size, such as 512"
             )
-        if isinstance(plan.order_seed, jax.core.Tracer):
+        if isinstance(plan.order_seed, Tracer):
             raise ConfigError(
                 "streamed members share the order of their batches, and th.Shuffle(seed=...) got a"
                 " traced seed; give sampling='shuffle', or mark the seed static"

@@ -1,0 +1,47 @@
+"""How to run, rather than what: the options of a fit, and what its progress looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thetahat.core import Tracker
+from thetahat.train.backends.jax import CohortProgram
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a cohort stands between two chunks."""
+
+    epoch: int
+    epochs: int
+    running: int
+    size: int
+    record: Mapping[str, np.ndarray]
+    """The last epoch's columns, (C,)."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, rather than what."""
+
+    trackers: tuple[Tracker, ...] = ()
+    checkpoint: str | Path | None = None
+    resume: bool = False
+    progress: Callable[[Progress], None] | None = None
+    mode: str = "auto"
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A traced program and the configs of its members."""
+
+    program: CohortProgram
+    configs: tuple[Mapping[str, Any], ...]
+    members: tuple[int, ...]
+    """Positions of the members among all the configs of the fit."""

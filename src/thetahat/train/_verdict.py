@@ -1,0 +1,47 @@
+"""How a member ended, and why; and the proof of its best state."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from thetahat.core import Notice, Status
+from thetahat.train._driver import Drive
+from thetahat.train._stopping import sort_rules
+from thetahat.train.backends import base
+
+
+def verdict(
+    task: Any, ended: Drive, standing: base.Standing, history: Mapping[str, np.ndarray], k: int
+) -> tuple[Status, str]:
+    """How a member ended, and why."""
+    outcome, epochs = int(standing.outcome[k]), int(standing.epochs[k])
+    if outcome == base.DIVERGED:
+        came = {n: history[n][-1] for n in ("train_risk", "val_risk") if n in history}
+        said = ", ".join(f"{n} = {v:.4g}" for n, v in came.items())
+        return Status.DIVERGED, f"{said} in epoch {epochs}; the state before it is kept"
+    unmoved = "no parameter changed in {} epochs: check the learning rate and what is trainable"
+    if outcome == base.UNMOVED or (epochs == task.epochs and not standing.moved[k]):
+        return Status.UNMOVED, unmoved.format(epochs)
+    if outcome >= base.FIRST_RULE:
+        rule = sort_rules(task.stopping).inside[outcome - base.FIRST_RULE]
+        return Status.STOPPED, rule.reason({n: float(history[n][-1]) for n in history})
+    if ended.cut == "interrupted" and epochs < task.epochs:
+        return Status.INTERRUPTED, f"interrupted after epoch {epochs} of {task.epochs}"
+    if ended.cut == "wall time" and epochs < task.epochs:
+        return Status.STOPPED, f"the wall time of {sort_rules(task.stopping).wall_s:g} s is over"
+    return Status.FINISHED, f"all {task.epochs} epochs done"
+
+
+def prove(kept: float, again: float, epoch: int) -> None:
+    """The best state, re-evaluated, must give the risk that it was chosen for."""
+    if not np.isclose(kept, again, rtol=1e-3, atol=1e-6):
+        warnings.warn(
+            f"the best state (epoch {epoch}) was chosen at val_risk {kept:.6g} and re-evaluates to"
+            f" {again:.6g}; the residual or the model is not a function of its arguments alone",
+            Notice,
+            stacklevel=2,
+        )
