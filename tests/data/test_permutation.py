@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy import stats
 
 from thetahat.core.errors import DataError
@@ -30,7 +29,7 @@ def p_value(counts: np.ndarray, df: int) -> float:
     return float(stats.chi2.sf(((counts - expected) ** 2 / expected).sum(), df))
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=8)
 @given(st.integers(1, 5000), st.integers(0, 2**31 - 1))
 def test_every_index_once(n: int, seed: int) -> None:
     order = permutation(jax.random.key(seed), n)
@@ -39,7 +38,7 @@ def test_every_index_once(n: int, seed: int) -> None:
     np.testing.assert_array_equal(np.sort(order), np.arange(n))
 
 
-@pytest.mark.parametrize("n", [127, 128, 129, 1009, 4095, 4096, 4097, 65_537, 1_000_003])
+@pytest.mark.parametrize("n", [127, 129, 4096, 4097, 1_000_003])
 def test_every_index_once_at_the_edges(n: int) -> None:
     for seed in range(3):
         order = np.asarray(permutation(jax.random.key(seed), n))
@@ -108,7 +107,7 @@ def test_one_bit_of_the_key_changes_nearly_every_place() -> None:
         assert (one == other).mean() < 0.01
 
 
-@pytest.mark.parametrize("n", [5, 128, 1009])
+@pytest.mark.parametrize("n", [5, 1009])
 def test_eager_jit_vmap_and_scan_agree(n: int) -> None:
     keys = jax.vmap(jax.random.key)(jnp.arange(3))
     eager = np.stack([np.asarray(permutation(key, n)) for key in keys])

@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from thetahat.core.errors import DataError
 from thetahat.data import Data, Observations, dgp, n_observations, permutation, split

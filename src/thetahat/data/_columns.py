@@ -53,7 +53,7 @@ class Column:
 def table_kind(source: Any) -> str | None:
     """ "pandas", "polars", "arrow" or "mapping"; None for anything else."""
     home = type(source).__module__.split(".")[0]
-    if home in ("pandas", "polars") and hasattr(source, "columns"):
+    if home in ("pandas", "polars") and hasattr(type(source), "columns"):
         return home
     if home == "pyarrow" and hasattr(source, "column_names"):
         return "arrow"

@@ -103,32 +103,37 @@ def _csv_header(path: Path) -> list[str]:
 
 def _read_csv(path: Path, wanted: Sequence[str]) -> dict[str, Column]:
     try:
-        if _has("pandas"):
-            return _csv_by_pandas(path, wanted)
+        if _has("pyarrow"):
+            return _csv_by_pyarrow(path, wanted)
         return _csv_by_python(path, wanted)
     except UnicodeDecodeError as error:
         raise DataError(_not_utf8(path)) from error
 
 
-def _csv_by_pandas(path: Path, wanted: Sequence[str]) -> dict[str, Column]:
-    import pandas
+def _csv_by_pyarrow(path: Path, wanted: Sequence[str]) -> dict[str, Column]:
+    import pyarrow
+    from pyarrow import csv as arrow_csv
 
+    # One block, so that a column's type is inferred from all of its rows, not from the first MB.
+    block = min(max(path.stat().st_size, 1) + 1, 2**31 - 1)
     try:
-        frame = pandas.read_csv(
+        table = arrow_csv.read_csv(
             path,
-            sep=CSV[path.suffix.lower()],
-            usecols=lambda name: name in wanted,
-            encoding="utf-8-sig",
-            keep_default_na=False,
-            na_values=list(_NO_VALUE),
-            # The default parser is off by a unit in the last place; a number has one value.
-            float_precision="round_trip",
-            low_memory=False,
-            index_col=False,
+            read_options=arrow_csv.ReadOptions(block_size=block),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=CSV[path.suffix.lower()], newlines_in_values=True
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                include_columns=list(wanted),
+                null_values=list(_NO_VALUE),
+                strings_can_be_null=True,
+            ),
         )
-    except (pandas.errors.ParserError, pandas.errors.EmptyDataError) as error:
+    except pyarrow.ArrowInvalid as error:
         raise DataError(_unreadable(path, "CSV", error)) from error
-    return columns_of(frame, wanted)
+    if any(pyarrow.types.is_binary(kind) for kind in table.schema.types):
+        raise DataError(_not_utf8(path))
+    return columns_of(table, wanted)
 
 
 def _csv_by_python(path: Path, wanted: Sequence[str]) -> dict[str, Column]:

@@ -75,7 +75,8 @@ class Rows:
     def _read(self, at: np.ndarray) -> np.ndarray:
         """source[at], giving touched pages back: a map's pages count as memory until one does."""
         pages = getattr(self.source, "_mmap", None)
-        if pages is None or not at.size or not hasattr(mmap, "MADV_DONTNEED"):
+        fits = self.source.nbytes <= RESIDENT_BYTES
+        if pages is None or fits or not at.size or not hasattr(mmap, "MADV_DONTNEED"):
             return np.asarray(self.source[at])
         row_bytes = self.source.nbytes // len(self.source)
         span = (int(at.max()) - int(at.min()) + 1) * row_bytes
