@@ -10,9 +10,13 @@ import jax
 import jax.numpy as jnp
 
 from thetahat.models._activations import activation
-from thetahat.models._checks import at_least, lecun_normal, one_observation, outputs
+from thetahat.models._checks import at_least, one_observation, outputs
 
 Params = dict[str, list[dict[str, jax.Array]]]
+
+
+_TRUNCATED_STD = 0.87962566
+"""Standard deviation of a standard normal cut at two."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,16 @@ class MLP:
 
     def init(self, key: jax.Array) -> Params:
         """Parameters ``{"layers": [{"kernel": (in, units), "bias": (units,)}, ...]}``."""
+        shapes = list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
+        most = max(into * units for into, units in shapes)
+        # A key per position: the first layers do not change when the depth does. One batched draw,
+        # since each draw is a program to compile; a layer takes as many numbers as it needs.
+        keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(jnp.arange(len(shapes)))
+        draws = jax.vmap(lambda k: jax.random.truncated_normal(k, -2, 2, (most,)))(keys)
         layers = []
-        for n, (into, units) in enumerate(zip(self.sizes[:-1], self.sizes[1:], strict=True)):
-            # A key per position: the first layers do not change when the depth does.
-            layer = {"kernel": lecun_normal(jax.random.fold_in(key, n), (into, units))}
+        for n, (into, units) in enumerate(shapes):
+            kernel = draws[n, : into * units].reshape(into, units)
+            layer = {"kernel": kernel / (_TRUNCATED_STD * into**0.5)}
             if self.bias:
                 layer["bias"] = jnp.zeros((units,))
             layers.append(layer)

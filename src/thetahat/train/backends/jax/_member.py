@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from thetahat import data as th_data, optim, risk
 from thetahat.core import ConfigError, ShapeError, Task
@@ -43,6 +44,12 @@ class Plan:
     def pad(self) -> int:
         """Empty places in the last batch."""
         return self.n_batches * self.batch - self.n
+
+    @property
+    def shared_order(self) -> bool:
+        """Whether all members visit the observations in one order that the host may name."""
+        named = self.sampling in ("shuffle", "replacement") and not self.full
+        return named and not isinstance(self.order_seed, Tracer)
 
     @property
     def full(self) -> bool:

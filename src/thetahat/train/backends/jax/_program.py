@@ -9,7 +9,8 @@ one by one by ``lax.map`` (bitwise equal to training alone).
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -27,6 +28,9 @@ from thetahat.train.backends.jax._stage import Build, Hyper, Staged
 from thetahat.train.backends.jax._state import TrainState
 
 MAX_CHUNK = 512
+ORDERS = 2**22
+"""Indices of a chunk's orders, at most: longer parts get shorter chunks."""
+
 GATHER_AT_ONCE = 64 * 2**20
 """Bytes of a training part up to which an epoch's shuffled copy is made in one go."""
 
@@ -36,8 +40,6 @@ class CohortProgram:
 
     Args:    mode: "vmap" or "map".
     """
-
-    max_chunk = MAX_CHUNK
 
     def __init__(self, build: Build, hyper: Hyper, staged: Staged, size: int, mode: str) -> None:
         self.build, self.hyper, self.staged = build, hyper, staged
@@ -50,6 +52,9 @@ class CohortProgram:
         self._lowered: Any = None
         self._columns: list[str] = []
         self._given = staged.given
+        n = staged.plan.n
+        self._ordered = staged.plan.shared_order
+        self.max_chunk = min(MAX_CHUNK, max(1, ORDERS // n)) if self._ordered else MAX_CHUNK
 
     def trace(self) -> None:
         """Trace and lower the chunk, abstractly: nothing runs, nothing is compiled.
@@ -59,14 +64,16 @@ class CohortProgram:
         if self._lowered is not None:
             return
 
-        def chunk(
-            own: Any, common: Any, made: Any, given: Any, state: Any, epoch: Any, n: Any
-        ) -> Any:
-            return self._mapped(self._member_chunk, own, common, made, given, state, epoch, n)
+        def chunk(own: Any, common: Any, made: Any, given: Any, state: Any, *rest: Any) -> Any:
+            return self._mapped(self._member_chunk, own, common, made, given, state, *rest)
 
         with precision(self.dtype):
             state, made = jax.eval_shape(self._init_all, *self._hyper())
-            args = (*self._hyper(), made, self._given, state, np.int32(0), np.int32(1))
+            index = None
+            if self._ordered:
+                shape = (self.max_chunk, self.staged.plan.n)
+                index = jax.ShapeDtypeStruct(shape, np.int32)
+            args = (*self._hyper(), made, self._given, state, index, np.int32(0), np.int32(1))
             self._lowered = self._timed(lambda: jax.jit(chunk).lower(*args))
 
     # -- the Protocol ---------------------------------------------------------------------------
@@ -94,8 +101,13 @@ class CohortProgram:
     ) -> tuple[TrainState, Mapping[str, np.ndarray]]:
         """Train ``n`` epochs more."""
         with precision(self.dtype):
+            epoch, n = np.int32(epoch), np.int32(n)  # pyright: ignore[reportAssignmentType]
+            index = None
+            if self._ordered:
+                plan = self.staged.plan
+                index = _orders(plan.order_seed, epoch, n, plan.n, self.max_chunk, plan.sampling)
             state, records = self._chunk(
-                *self._hyper(), self._made, self._given, state, np.int32(epoch), np.int32(n)
+                *self._hyper(), self._made, self._given, state, index, epoch, n
             )
             records = jax.device_get(records)
         return state, {name: column[:, :n] for name, column in records.items()}
@@ -212,12 +224,12 @@ class CohortProgram:
         first = jax.tree.map(lambda a: a[0], own)
         if self.size == 1:
             state, some = jax.tree.map(lambda a: jnp.asarray(a)[None], mine(first))
-        elif self.mode == "map":
+        else:
+            # One by one in either mode: it happens once, and random draws compile three times
+            # faster unbatched; so members start from the very bits that they have alone.
             state, some = jax.lax.map(
                 lambda i: mine(jax.tree.map(lambda a: a[i], own)), jnp.arange(self.size)
             )
-        else:
-            state, some = jax.vmap(mine, axis_size=self.size)(own)
         shared = run(first)[1] if not all(owned) else [None] * len(owned)
         some = iter(some)
         return state, [next(some) if o else s for o, s in zip(owned, shared, strict=True)]
@@ -228,13 +240,34 @@ class CohortProgram:
         return _member.make_member(task, frozen, models.adapt(task.model, task.seed)), data
 
     def _member_chunk(
-        self, own: Any, common: Any, made: Any, given: Any, state: Any, epoch: Any, n: Any
+        self,
+        own: Any,
+        common: Any,
+        made: Any,
+        given: Any,
+        state: Any,
+        index: Any,
+        epoch: Any,
+        n: Any,
     ) -> Any:
         """One member's chunk: a loop over epochs that fills fixed buffers."""
         self.traces += 1
         member, data = self._member(own, common, made, given)
         plan = _member.make_plan(member.task, data.train)
-        probe = jax.eval_shape(lambda s: run_epoch(member, plan, data, s, epoch)[1], state)
+        if index is None:
+
+            def order_at(i: Any) -> Any:
+                return th_data.order(plan.order_seed, epoch + i, plan.n, plan.sampling)
+
+        else:
+
+            def order_at(i: Any) -> Any:
+                return index[i]
+
+        def one_epoch(state: Any, i: Any) -> Any:
+            return run_epoch(member, plan, data, state, epoch + i, lambda: order_at(i))
+
+        probe = jax.eval_shape(one_epoch, state, np.int32(0))[1]
         self._columns = sorted(probe)
         buffers = {k: jnp.full((MAX_CHUNK,), jnp.nan, v.dtype) for k, v in probe.items()}
         alone = self.size == 1 or self.mode == "map"
@@ -245,7 +278,7 @@ class CohortProgram:
 
         def body(loop: Any) -> Any:
             i, state, buffers = loop
-            state, record = run_epoch(member, plan, data, state, epoch + i)
+            state, record = one_epoch(state, i)
             return i + 1, state, {k: b.at[i].set(record[k]) for k, b in buffers.items()}
 
         _, state, buffers = jax.lax.while_loop(more, body, (jnp.int32(0), state, buffers))
@@ -258,10 +291,24 @@ class CohortProgram:
         return out
 
 
+@partial(jax.jit, static_argnums=(3, 4, 5))
+def _orders(seed: Any, epoch: Any, n: Any, size: int, most: int, sampling: str) -> Any:
+    """The orders of ``n`` epochs from ``epoch`` on: int32 (most, size), of which n are filled.
+
+    A program of its own, since it is the same for every task of this size: compiled once.
+    """
+    return jax.lax.fori_loop(
+        0,
+        n,
+        lambda i, rows: rows.at[i].set(th_data.order(seed, epoch + i, size, sampling)),
+        jnp.zeros((most, size), jnp.int32),
+    )
+
+
 def run_epoch(
-    member: Member, plan: Any, data: Any, state: TrainState, epoch: Any
+    member: Member, plan: Any, data: Any, state: TrainState, epoch: Any, order: Callable[[], Any]
 ) -> tuple[Any, Any]:
-    """One pass over the training part and the validation risk after it."""
+    """One pass over the training part, in ``order()``, and the validation risk after it."""
     train = data.train
     weights = th_data.weights_of(train)
     total = plan.n if weights is None else jnp.sum(weights)
@@ -273,16 +320,15 @@ def run_epoch(
         zero = jnp.zeros((), member.task.dtype)
         (*carry, summed), _ = member.step((*carry, zero), train, relative, scale, key)
     else:
-        carry, summed = _minibatches(member, plan, train, relative, state, epoch)
+        carry, summed = _minibatches(member, plan, train, relative, state, epoch, order())
     val_risk = None if data.val is None else member.risk(carry[0], data.val)
     return member.close_epoch(state, carry, summed / plan.n, val_risk)
 
 
 def _minibatches(
-    member: Member, plan: Any, train: Any, relative: Any, state: TrainState, epoch: Any
+    member: Member, plan: Any, train: Any, relative: Any, state: TrainState, epoch: Any, index: Any
 ) -> tuple[Any, Any]:
     """Scan the epoch's batches; the last is padded with observations of weight zero."""
-    index = th_data.order(plan.order_seed, epoch, plan.n, plan.sampling)
     shape = (plan.n_batches, plan.batch)
     index = jnp.concatenate([index, jnp.zeros((plan.pad,), index.dtype)]).reshape(shape)
     real = None

@@ -28,8 +28,6 @@ SEGMENT_BYTES = 16 * 2**20
 class StreamedProgram(CohortProgram):
     """As ``CohortProgram``, for data larger than memory. See ``base.Program``."""
 
-    max_chunk = 16
-
     def trace(self) -> None:
         """Trace and lower the parts of an epoch, abstractly.
 
@@ -37,6 +35,7 @@ class StreamedProgram(CohortProgram):
         """
         if self._lowered is not None:
             return
+        self.max_chunk = 16
         plan = self.staged.plan
         if plan.full:
             raise ConfigError(
