@@ -206,6 +206,9 @@ def test_stacked_residuals_have_their_own_jacobian(beside):
     theta, unravel = jax.flatten_util.ravel_pytree(params)
     reference = jax.jacfwd(lambda t: stacked(unravel(t)))(theta)
     np.testing.assert_allclose(stacked.jacobian(params), reference, atol=1e-6)
+    alike = StackedResiduals(stacked.one, stacked.batch, jnp.array(0.5), beside)
+    reference = jax.jacfwd(lambda t: alike(unravel(t)))(theta)
+    np.testing.assert_allclose(alike.jacobian(params), reference, atol=1e-6)
     h = lambda z: model.apply(params, z[0]) - z[1]  # noqa: E731
     total = sum(
         s**2 * h(z) ** 2

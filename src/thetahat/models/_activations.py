@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -43,4 +43,4 @@ def activation(given: Any) -> Activation:
         raise ConfigError(
             f"activation={given!r} is no function; give one, or one of {', '.join(ACTIVATIONS)}"
         )
-    return given
+    return cast(Activation, given)

@@ -105,7 +105,7 @@ def _pair(model: Any, origins: set[str]) -> tuple[Callable[..., Any], Callable[.
     if isinstance(model, tuple) and len(model) == 2 and all(callable(part) for part in model):
         init, apply = model
     elif not isinstance(model, type) and callable(getattr(model, "init", None)):
-        init, apply = model.init, getattr(model, "apply", None)
+        init, apply = getattr(model, "init", None), getattr(model, "apply", None)
     else:
         init, apply = None, None
     if init is None or not callable(apply):

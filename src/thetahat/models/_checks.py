@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from thetahat.core.errors import ConfigError, ShapeError
 
@@ -24,7 +25,7 @@ def at_least(model: str, field: str, value: Any, least: int) -> int:
         try:
             whole = operator.index(value)
         except TypeError:
-            if isinstance(value, jax.core.Tracer):
+            if isinstance(value, Tracer):
                 raise
     if whole is None or whole < least:
         raise ConfigError(f"{model}({field}={value!r}); give an integer of at least {least}")

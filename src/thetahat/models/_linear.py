@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.models._checks import at_least, lecun_normal, one_observation, outputs
@@ -99,7 +100,7 @@ class Polynomial:
             )
         if self.domain is not None:
             lo, hi = self.domain
-            traced = any(isinstance(end, jax.core.Tracer) for end in (lo, hi))
+            traced = any(isinstance(end, Tracer) for end in (lo, hi))
             if not traced and not float(lo) < float(hi):
                 raise ConfigError(f"Polynomial(domain={self.domain!r}); give (lo, hi) with lo < hi")
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 
 from thetahat.core.errors import ConfigError, ShapeError
@@ -50,7 +51,7 @@ def nesterov(lr: Rate = 1e-2, beta: Any = 0.9) -> optax.GradientTransformationEx
         return NesterovState(zeros, jnp.zeros((), jnp.int32), rate_at(lr, 0))
 
     def update(
-        updates: Any, state: NesterovState, params: Any = None, *, value_fn: Any = None, **_: Any
+        updates: Any, state: Any, params: Any = None, *, value_fn: Any = None, **_: Any
     ) -> tuple[Any, NesterovState]:
         # The gradient that came is at theta_t; nobody uses it, so the compiler drops it.
         del updates
@@ -83,7 +84,7 @@ def preconditioned(C: Any, lr: Rate = 1e-2) -> optax.GradientTransformationExtra
         return PreconditionedState(jnp.zeros((), jnp.int32), rate_at(lr, 0))
 
     def update(
-        updates: Any, state: PreconditionedState, params: Any = None, **_: Any
+        updates: Any, state: Any, params: Any = None, **_: Any
     ) -> tuple[Any, PreconditionedState]:
         del params
         gradient, unravel = ravel_pytree(updates)
@@ -107,7 +108,7 @@ def check_rate(name: str, lr: Any) -> None:
 
     Raises:  ConfigError: not a number, not finite, or not positive.
     """
-    if callable(lr) or isinstance(lr, jax.core.Tracer):
+    if callable(lr) or isinstance(lr, Tracer):
         return
     number = isinstance(lr, (int, float)) or jnp.shape(lr) == ()
     if isinstance(lr, (bool, str)) or lr is None or not number or not 0 < float(lr) < float("inf"):

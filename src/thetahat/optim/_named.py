@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import optax
+from jax.core import Tracer
 
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.optim._descent import check_rate, nesterov
@@ -159,7 +160,7 @@ def _check_scales(optimizer: Any) -> None:
     for function in closure_values(optimizer.update):
         if qualname(function).startswith("scale.<locals>"):
             size = closure(function)["step_size"]
-            if isinstance(size, jax.core.Tracer) or not isinstance(size, (int, float, jax.Array)):
+            if isinstance(size, Tracer) or not isinstance(size, (int, float, jax.Array)):
                 continue
             if not math.isfinite(float(size)):
                 raise ConfigError(

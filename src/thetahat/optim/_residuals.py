@@ -21,7 +21,7 @@ class StackedResiduals:
     N passes over one observation instead of N passes over N.
 
     Args:    one: ``one(params, z) -> (k,)``.   batch: pytree with N observations along axis 0.
-             scale: shape (N,), sqrt(w_n / sum w).
+             scale: sqrt(w_n / sum w), shape (N,), or () where all weigh the same.
              beside: ``beside(params) -> (m,)``, such as ``ridge(alpha).residuals``; or None.
     """
 
@@ -33,7 +33,7 @@ class StackedResiduals:
     def __call__(self, params: Any) -> jax.Array:
         """The residuals, shape (N k + m,)."""
         rows = jax.vmap(self.one, in_axes=(None, 0))(params, self.batch)
-        r = jnp.ravel(rows * self.scale[:, None])
+        r = jnp.ravel(rows * self._scale_of(rows))
         return r if self.beside is None else jnp.concatenate([r, self.beside(params)])
 
     def jacobian(self, params: Any) -> jax.Array:
@@ -43,12 +43,16 @@ class StackedResiduals:
         def row(z: Any) -> jax.Array:
             return jax.jacrev(lambda t: self.one(unravel(t), z))(theta)
 
-        rows = jax.vmap(row)(self.batch) * self.scale[:, None, None]
-        J = rows.reshape(-1, theta.size)
+        rows = jax.vmap(row)(self.batch)
+        J = (rows * self._scale_of(rows)).reshape(-1, theta.size)
         if self.beside is None:
             return J
         beside = self.beside
         return jnp.concatenate([J, jax.jacfwd(lambda t: beside(unravel(t)))(theta)])
+
+    def _scale_of(self, rows: jax.Array) -> jax.Array:
+        """The scale, shaped to multiply ``rows``."""
+        return jnp.reshape(self.scale, (-1,) + (1,) * (rows.ndim - 1))
 
 
 def residuals_and_jacobian(

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import cho_factor, cho_solve
 
@@ -84,7 +85,7 @@ def newton(damping: Any = 0.0, lr: Rate = 1.0) -> optax.GradientTransformationEx
         if value_fn is None or params is None:
             raise ConfigError("newton needs params and value_fn=..., the objective of the params")
         theta, unravel = ravel_pytree(params)
-        gradient, _ = ravel_pytree(updates)
+        gradient = ravel_pytree(updates)[0]
         hessian = jax.hessian(lambda t: value_fn(unravel(t)))(theta)
         damped = hessian + jnp.asarray(damping, theta.dtype) * jnp.eye(
             theta.size, dtype=theta.dtype
@@ -214,7 +215,7 @@ def _system(name: str, updates: Any, params: Any, value_fn: Any, residual_fn: An
     if params is None or value_fn is None:
         raise ConfigError(f"{name} needs params and value_fn=..., the objective of the params")
     theta, unravel = ravel_pytree(params)
-    gradient, _ = ravel_pytree(updates)
+    gradient = ravel_pytree(updates)[0]
 
     n, p = jax.eval_shape(residual_fn, params).size, theta.size
     _check_size(name, min(n, p), "residuals and parameters, the fewer of them,")
@@ -271,5 +272,5 @@ def _check_size(name: str, size: int, what: str) -> None:
 
 
 def _check_above(field: str, value: Any, bound: float) -> None:
-    if not isinstance(value, jax.core.Tracer) and not bound < float(value) < float("inf"):
+    if not isinstance(value, Tracer) and not bound < float(value) < float("inf"):
         raise ConfigError(f"levenberg_marquardt({field}={value!r}); give a number above {bound:g}")

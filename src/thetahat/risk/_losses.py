@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from thetahat.core.errors import ConfigError, ShapeError, did_you_mean
 
@@ -172,4 +173,4 @@ def resolve_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
 
 
 def _traced(value: Any) -> bool:
-    return isinstance(value, jax.core.Tracer)
+    return isinstance(value, Tracer)

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from thetahat.core.errors import ConfigError
 
@@ -63,7 +64,7 @@ def ridge(alpha: Any, skip: str | Sequence[str] = ()) -> Ridge:
     >>> float(ridge(0.5)({"kernel": jnp.array([3.0, 4.0])}))
     6.25
     """
-    if not isinstance(alpha, jax.core.Tracer) and not float(alpha) >= 0:
+    if not isinstance(alpha, Tracer) and not float(alpha) >= 0:
         raise ConfigError(
             f"ridge(alpha={alpha!r}); give an alpha of at least 0, such as alpha=1e-3"
         )
