@@ -154,7 +154,10 @@ def test_a_bug_in_the_residual_is_shown_in_the_users_own_lines(folder, monkeypat
 def test_an_experiment_that_gives_no_task(folder, monkeypatch, capsys) -> None:
     experiment = load(folder, LINE.replace("return th.Task(", "return {} if N else th.Task("))
     code, _, err = call(experiment, ["--quiet"], monkeypatch, capsys)
-    said = "an experiment must return a th.Task; got dict. End it with: return th.Task(model=..., data=...)"
+    said = (
+        "an experiment must return a th.Task; got dict."
+        " End it with: return th.Task(model=..., data=...)"
+    )
     assert (code, err) == (2, f"thetahat: {said}\n")
 
 
@@ -167,8 +170,8 @@ def test_notices_are_one_line_and_stay_with_the_run(folder, monkeypatch, capsys)
     experiment = load(folder, STATIC)
     code, _, err = call(experiment, ["--epochs=3", "--quiet"], monkeypatch, capsys)
     said = (
-        "line(): 'slope' is static, because Python must know it at line.py:12: if float(slope) < 0:;"
-        " each of its values compiles a program of its own. Write slope: th.Static[...] to say so"
+        "line(): 'slope' is static, because Python must know it at line.py:12: if float(slope) <"
+        " 0:; each of its values compiles a program of its own. Write slope: th.Static[...] to say so"
         " for good"
     )
     assert (code, err) == (0, f"note: {said}\n")

@@ -117,8 +117,8 @@ def refusal(thetahat, *words: str) -> str:
 def test_a_run_that_has_ended(line, folder: Path, thetahat) -> None:
     th.main(line, ["--epochs=4", "--quiet", "--name=done"])
     said = (
-        "the run done has ended: finished (all 4 epochs done); only interrupted runs can be resumed."
-        " To go further, run it again with more epochs"
+        "the run done has ended: finished (all 4 epochs done); only interrupted runs can be"
+        " resumed. To go further, run it again with more epochs"
     )
     assert refusal(thetahat, "done") == said
 
@@ -144,8 +144,8 @@ def test_a_checkpoint_that_is_corrupt(cut, thetahat) -> None:
 def test_a_source_that_is_gone(cut, folder: Path, thetahat) -> None:
     (folder / "line.py").rename(folder / "moved.py")
     said = (
-        "the run cut came from line.py, which is not here; go to its folder, or say where it is with"
-        " --source"
+        "the run cut came from line.py, which is not here; go to its folder, or say where it is"
+        " with --source"
     )
     assert refusal(thetahat, "cut") == said
     code, out, err = thetahat("resume", "cut", "--source", "moved.py")

@@ -1,0 +1,188 @@
+"""``thetahat fit``: a table without code, its numbers and its messages."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from thetahat.store import open_store
+
+N = 200
+
+
+@pytest.fixture
+def table(folder: Path) -> Path:
+    """y = 3 + 2 a - b plus noise, in units far from one; w are weights, c a word, one gap in g."""
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(5, 2, N), rng.normal(-1, 3, N)
+    y = 100 * (3 + 2 * a - b + rng.normal(0, 0.5, N))
+    with (folder / "t.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["y", "a", "b", "w", "c", "g", "k"])
+        for i in range(N):
+            gap = "" if i == 7 else i
+            writer.writerow([y[i], a[i], b[i], 1 + i % 3, ["x", "z"][i % 2], gap, 1.0])
+    return folder / "t.csv"
+
+
+BASIC = ["fit", "t.csv", "--target", "y", "--features", "a,b", "--quiet"]
+# Without a validation part the last state is the result: the minimum itself.
+EXACT = ["--model=linear", "--optimizer=lbfgs", "--epochs=40", "--dtype=float64", "--val=0"]
+LINEAR = [*BASIC, *EXACT]
+
+
+def rows(out: str) -> dict[str, dict]:
+    return {row["model"]: row for row in json.loads(out)}
+
+
+def test_a_linear_model_by_lbfgs_is_ols(table: Path, thetahat) -> None:
+    words = [w for w in LINEAR if w != "--quiet"]
+    code, out, err = thetahat(*words, "--weights=w", "--format=json")
+    assert (code, err) == (0, "")
+    found = rows(out)
+    for column in ("test_risk", "test_mse", "test_r2"):
+        assert found["linear"][column] == pytest.approx(found["OLS"][column], rel=1e-4)
+    assert found["linear"]["params"] == found["OLS"]["params"] == 3
+    # In units of y: the noise has standard deviation 50, and explains next to nothing.
+    assert 40**2 < found["OLS"]["test_mse"] < 60**2
+    assert found["OLS"]["test_r2"] > 0.9
+
+
+def test_r2_and_units_are_those_of_scikit_learn(table: Path, thetahat) -> None:
+    from sklearn.linear_model import LinearRegression
+    from sklearn.metrics import mean_squared_error, r2_score
+
+    words = [w for w in LINEAR if w != "--quiet"]
+    _, out, _ = thetahat(*words, "--predict=out.csv", "--format=json")
+    with open("out.csv", newline="", encoding="utf-8") as file:
+        fitted = list(csv.DictReader(file))
+    assert [int(row["row"]) for row in fitted] == list(range(1, N + 1))
+    with table.open(newline="", encoding="utf-8") as file:
+        given = list(csv.DictReader(file))
+    x = np.array([[float(r["a"]), float(r["b"])] for r in given])
+    y = np.array([float(r["y"]) for r in given])
+    part = np.array([row["part"] for row in fitted])
+    assert {p: int((part == p).sum()) for p in set(part)} == {"train": 140, "test": 30, "": 30}
+    assert [float(row["y"]) for row in fitted] == y.tolist()
+    train, test = part == "train", part == "test"
+    y_hat = LinearRegression().fit(x[train], y[train]).predict(x)
+    assert np.array([float(row["fitted"]) for row in fitted]) == pytest.approx(y_hat, rel=1e-4)
+    ols = rows(out)["OLS"]
+    assert ols["test_mse"] == pytest.approx(mean_squared_error(y[test], y_hat[test]), rel=1e-6)
+    assert ols["test_r2"] == pytest.approx(r2_score(y[test], y_hat[test]), rel=1e-6)
+
+
+def test_several_seeds_are_one_cohort_with_quantiles(table: Path, thetahat) -> None:
+    words = [w for w in BASIC if w != "--quiet"]
+    more = ["--width=4", "--depth=1", "--epochs=5", "--seeds=3", "--loss=absolute"]
+    code, out, err = thetahat(*words, *more, "--format=json", "--predict=out.csv")
+    assert code == 0
+    assert err.startswith("note: fitted values of seed ")
+    assert err.endswith(", the lowest val risk, of 200 rows are in out.csv\n")
+    found = rows(out)
+    assert list(found) == ["mlp, 10 %", "mlp, median", "mlp, 90 %", "OLS"]
+    with open_store(create=False) as store:
+        runs = store.runs()
+    assert len(runs) == 3
+    assert len({run.cohort for run in runs}) == 1
+    assert [run.config["seed"] for run in runs] == [0, 1, 2]
+    risks = [run.metrics["test_risk"] for run in runs]
+    assert found["mlp, median"]["test_risk"] == pytest.approx(np.median(risks), rel=1e-6)
+    assert found["mlp, 10 %"]["test_risk"] == pytest.approx(np.quantile(risks, 0.1), rel=1e-6)
+    assert found["mlp, 10 %"]["test_r2"] > found["mlp, 90 %"]["test_r2"]
+
+
+def test_the_screen(table: Path, thetahat) -> None:
+    words = [w for w in LINEAR if w != "--quiet"]
+    code, out, err = thetahat(*words, "--name=ols")
+    assert (code, err) == (0, "")
+    first, second, gap, head, *_ = out.splitlines()
+    assert first == "t.csv: y on 2 columns, 200 rows (140 train, 30 test)"
+    assert second.startswith("ols finished (all 40 epochs done): train_risk=")
+    assert gap == ""
+    titles = "model params epochs test_risk test MSE (y²) test R²"
+    assert head.split() == titles.split()
+
+
+def test_quiet(table: Path, thetahat) -> None:
+    assert thetahat(*LINEAR) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--batch-size=512"],
+         "batch_size=512 is larger than the 140 training observations; give at most 140, or none"
+         " for the full batch"),
+        (["--target=wage"], "the table has no column 'wage' (target); did you mean 'w'?"),
+        (["--optimizer=lbfgs", "--lr=0.1"],
+         "lbfgs takes no lr: it chooses the length of its steps; leave lr out"),
+        (["--optimizer=adm"], "optimizer='adm' is none of ours; did you mean 'adam'?"),
+        (["--activation=rel"], "activation='rel' is none of ours; did you mean 'relu'?"),
+        (["--model=polynomial"],
+         "--model polynomial takes one feature; got 2 (a, b); choose one with --features, or take"
+         " --model mlp"),
+        (["--predict=no/where.csv"],
+         "--predict no/where.csv cannot be written; give a file in a folder that exists and is"
+         " yours"),
+        (["--train=0.9", "--test=0.2"], "train=0.9 + val=0.15 + test=0.2 is 1.25 of the"
+         " observations; fractions must sum to at most 1"),
+        (["--val=0.001"],
+         "empty split: val=0.001 of 200 observations is no row; give a larger share, or 0"),
+        (["--model=mpl"],
+         "fit: --model: invalid choice: 'mpl' (choose from 'mlp', 'linear', 'polynomial'); see"
+         " thetahat fit --help"),
+        (["--seed=x"], "fit: --seed: 'x' is no seed; give a whole number such as 42; see"
+         " thetahat fit --help"),
+    ],
+)  # fmt: skip
+def test_messages(words: list[str], message: str, table: Path, thetahat) -> None:
+    code, out, err = thetahat(*BASIC, *words)
+    assert (code, out, err) == (2, "", f"thetahat: {message}\n")
+
+
+@pytest.mark.parametrize(("column", "named"), [("c", "'c'"), ("g", "g 1;"), ("k", "'k'")])
+def test_columns_that_cannot_be_used_are_named(column, named, table: Path, thetahat) -> None:
+    code, out, err = thetahat("fit", "t.csv", "--target=y", f"--features=a,{column}")
+    assert (code, out) == (2, "")
+    assert err.startswith("thetahat: ")
+    assert named in err
+    assert err.count("\n") == 1
+    assert not (table.parent / ".thetahat").exists()
+
+
+def test_a_table_that_is_not_there(folder: Path, thetahat) -> None:
+    said = "thetahat: no file 'gone.csv'; check the path\n"
+    assert thetahat("fit", "gone.csv", "--target=y") == (2, "", said)
+
+
+def test_a_fit_can_be_resumed(table: Path, thetahat) -> None:
+    words = [*BASIC, "--width=4", "--depth=1", "--epochs=6", "--seeds=2"]
+    assert thetahat(*words)[0] == 0
+    with open_store(create=False) as store:
+        before = store.runs()
+        for run in before:
+            store.finish_run(run.id, status="interrupted", reason="for this test")
+    code, out, err = thetahat("resume", "last")
+    assert (code, err) == (0, "")
+    assert [line.split()[:2] for line in out.splitlines()] == [
+        [run.name, "finished"] for run in before
+    ]
+    with open_store(create=False) as store:
+        after = store.runs()
+    assert [run.metrics for run in after] == [run.metrics for run in before]
+    assert [run.attempt for run in after] == [2, 2]
+
+
+def test_a_diverged_fit_exits_with_1(table: Path, thetahat) -> None:
+    words = [*BASIC, "--model=linear", "--optimizer=sgd", "--lr=1e9", "--name=wild"]
+    code, out, err = thetahat(*words, "--predict=out.csv")
+    assert (code, out) == (1, "")
+    first, second = err.splitlines()
+    assert first.startswith("thetahat: wild diverged: train_risk = ")
+    assert second == "note: out.csv was not written: no fit has a finite risk"
+    assert not Path("out.csv").exists()
