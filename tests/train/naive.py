@@ -59,7 +59,7 @@ class NaiveProgram:
         self.step = jax.jit(step)
         self.mean_loss = jax.jit(lambda p, part: _mean(losses(p, part), th_data.weights_of(part)))
         n = th_data.n_observations(task.data.train)
-        self.close = jax.jit(lambda total, s: (total / n, optim.learning_rate(task.optimizer, s)))
+        self.close = jax.jit(lambda total, s: (total / n, optim.learning_rate(self.optimizer, s)))
         self.diagnose = jax.jit(
             lambda p: {k: f(adapted.bind(p, adapted.frozen)) for k, f in task.diagnostics.items()}
         )

@@ -31,8 +31,14 @@ class Net(nnx.Module):
 
 def nnx_net(lr: float = 0.05, seed: th.Seed = 0, rate: th.Static[float] = 0.0) -> th.Task:
     """A Flax NNX module, built inside the trace."""
-    return th.Task(Net(2, 6, rate, rngs=nnx.Rngs(jax.random.key(seed))), parts(), optimizer=optax.adam(lr),
-                   epochs=15, batch_size=16, seed=seed)
+    return th.Task(
+        Net(2, 6, rate, rngs=nnx.Rngs(jax.random.key(seed))),
+        parts(),
+        optimizer=optax.adam(lr),
+        epochs=15,
+        batch_size=16,
+        seed=seed,
+    )
 
 
 def eqx_net(lr: float = 0.05, seed: th.Seed = 0) -> th.Task:
@@ -92,8 +98,13 @@ def test_float64_holds_for_its_fit_alone() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(50, 3))
     y = x @ [1.0, 2.0, 3.0] + 0.5
-    task = th.Task(th.models.Linear(3, seed=0), th.Data((x, y)), optimizer=th.optim.lbfgs(),
-                   epochs=40, dtype="float64")
+    task = th.Task(
+        th.models.Linear(3, seed=0),
+        th.Data((x, y)),
+        optimizer=th.optim.lbfgs(),
+        epochs=40,
+        dtype="float64",
+    )
     result = th.fit(task)
     assert {leaf.dtype for leaf in jax.tree.leaves(result.params)} == {np.dtype("float64")}
     assert result.risk["train"] < 1e-20
@@ -118,6 +129,50 @@ def test_predictions_undo_a_tables_standardisation() -> None:
     frame = pd.DataFrame({"a": rng.normal(50, 10, 200), "b": rng.uniform(0, 1e-3, 200)})
     frame["y"] = 3 * frame.a + 2000 * frame.b + 7
     data = th.split(th.read_table(frame, "y"), train=0.8, val=0.2, test=None, seed=0)
-    result = th.fit(th.Task(th.models.Linear(2, seed=0), data, optimizer=th.optim.lbfgs(), epochs=50))
+    result = th.fit(
+        th.Task(th.models.Linear(2, seed=0), data, optimizer=th.optim.lbfgs(), epochs=50)
+    )
     np.testing.assert_allclose(result.predict(frame), frame.y, rtol=1e-4)
     np.testing.assert_allclose(result.predict(frame[["b", "a"]].head(3)), frame.y[:3], rtol=1e-4)
+
+
+def test_second_order_methods_take_the_residuals_of_the_engine() -> None:
+    def fitted(name: str, **fields: Any) -> th.Result:
+        task = th.Task(
+            th.models.MLP(2, width=5, depth=1, activation="tanh", seed=0),
+            th.Data(draw(60, noise=0.0)),
+            optimizer=name,
+            epochs=25,
+            **fields,
+        )
+        return th.fit(task)
+
+    risks = {name: fitted(name).risk["train"] for name in ("lm", "gauss_newton", "lbfgs", "adam")}
+    assert risks["lm"] < 1e-3 * risks["adam"]
+    assert max(risks["gauss_newton"], risks["lbfgs"]) < risks["adam"]
+
+
+def test_levenberg_marquardt_takes_a_ridge_penalty() -> None:
+    obs = draw(40)
+    task = th.Task(
+        th.models.Linear(2, bias=False, seed=0),
+        th.Data(obs),
+        penalty=th.ridge(0.3),
+        optimizer="lm",
+        epochs=20,
+    )
+    n, x = len(obs), np.asarray(obs.x, np.float64)
+    exact = np.linalg.solve(2 / n * x.T @ x + 0.3 * np.eye(2), 2 / n * x.T @ obs.y)
+    np.testing.assert_allclose(th.fit(task).params["kernel"], exact, rtol=1e-4)
+
+
+def test_a_vector_residual_averages_over_its_components_for_every_optimizer() -> None:
+    obs = draw(40)
+    y = np.stack([obs.y, -obs.y], axis=1)
+    task = th.Task(th.models.Linear(2, out=2, seed=0), th.Data((obs.x, y)), epochs=30)
+    exact = dataclasses.replace(task, optimizer=th.optim.lbfgs())
+    lm = dataclasses.replace(task, optimizer=th.optim.levenberg_marquardt())
+    best = np.linalg.lstsq(np.c_[obs.x, np.ones(40)], y, rcond=None)
+    risk = np.mean((np.c_[obs.x, np.ones(40)] @ best[0] - y) ** 2)
+    assert th.fit(exact).risk["train"] == pytest.approx(risk, rel=1e-4)
+    assert th.fit(lm).risk["train"] == pytest.approx(risk, rel=1e-4)

@@ -174,16 +174,13 @@ class Member:
     def _residual_fn(self, batch: Any, weight: Any, scale: Any) -> Callable[[Any], Any] | None:
         if self.residual_at is None:
             return None
-        residual_at = self.residual_at
+        residual_at, penalty = self.residual_at, self.task.penalty
 
-        def stacked(p: Any) -> Any:
-            hypothesis = self.adapted.bind(p, self.frozen)
-            r = jax.vmap(lambda z: residual_at(hypothesis, z))(batch)
-            r = r.reshape(r.shape[0], -1) / np.sqrt(max(1, int(np.prod(r.shape[1:]))))
-            w = scale if weight is None else (weight * scale)[:, None]
-            return jnp.ravel(r * jnp.sqrt(w))
+        def one(p: Any, z: Any) -> Any:
+            return residual_at(self.adapted.bind(p, self.frozen), z)
 
-        return stacked
+        root = jnp.sqrt(jnp.asarray(scale if weight is None else weight * scale, self.task.dtype))
+        return optim.StackedResiduals(one, batch, root, getattr(penalty, "residuals", None))
 
     # -- an epoch -----------------------------------------------------------------------------
 
@@ -195,7 +192,7 @@ class Member:
         record: dict[str, Any] = {"train_risk": train_risk}
         if val_risk is not None:
             record["val_risk"] = val_risk
-        rate = optim.learning_rate(self.task.optimizer, opt_state)
+        rate = optim.learning_rate(self.optimizer, opt_state)
         if rate is not None:
             record["learning_rate"] = rate
         record |= self._diagnostics(params)
@@ -259,7 +256,6 @@ def make_member(task: Task, frozen: Any, adapted: Any) -> Member:
     Raises:  ConfigError: an optimizer that needs squared loss or the full batch and has neither.
     """
     loss = risk.resolve_loss(task.loss)
-    squared = task.loss == "squared"
     return Member(
         task=task,
         adapted=adapted,
@@ -267,7 +263,7 @@ def make_member(task: Task, frozen: Any, adapted: Any) -> Member:
         optimizer=optim.resolve(task.optimizer),
         rules=sort_rules(task.stopping),
         loss_at=risk.per_observation(task.residual, loss),
-        residual_at=risk.residual_vector(task.residual) if squared else None,
+        residual_at=risk.residual_vector(task.residual) if loss.name == "squared" else None,
     )
 
 
@@ -283,7 +279,7 @@ def check_batches(task: Task, plan: Plan) -> None:
 
     Raises:  ConfigError.
     """
-    if plan.n_batches > 1 and optim.wants_full_batch(task.optimizer):
+    if plan.n_batches > 1 and optim.wants_full_batch(optim.resolve(task.optimizer)):
         raise ConfigError(
             f"this optimizer searches along the full risk, and stalls on batches of {plan.batch};"
             " give batch_size=None"
