@@ -38,7 +38,7 @@ def test_every_index_once(n: int, seed: int) -> None:
     np.testing.assert_array_equal(np.sort(order), np.arange(n))
 
 
-@pytest.mark.parametrize("n", [127, 129, 4096, 4097, 1_000_003])
+@pytest.mark.parametrize("n", [31, 33, 4096, 4097, 1_000_003])
 def test_every_index_once_at_the_edges(n: int) -> None:
     for seed in range(3):
         order = np.asarray(permutation(jax.random.key(seed), n))
@@ -70,14 +70,14 @@ def test_small_orders_all_occur_alike(n: int) -> None:
     assert p_value(counts, len(names) - 1) > SIGNIFICANCE
 
 
-@pytest.mark.parametrize("n", [128, 200, 1000])
+@pytest.mark.parametrize("n", [32, 200, 1000])
 def test_large_orders_are_uniform_over_positions(n: int) -> None:
     order = draws(n, 20_000)
     for position in (0, 1, n // 3, n - 1):
         assert p_value(np.bincount(order[:, position], minlength=n), n - 1) > SIGNIFICANCE
 
 
-@pytest.mark.parametrize("n", [128, 256, 1000, 4096])
+@pytest.mark.parametrize("n", [32, 128, 256, 4096])
 def test_neighbours_are_independent(n: int) -> None:
     """Differences at lags 1 and b (one row of the grid), where few rounds show at once."""
     order = draws(n, 3_000_000 // n)

@@ -88,10 +88,7 @@ def test_batches_are_bit_identical_to_those_in_memory(missing: str) -> None:
     assert isinstance(one.train.x, Rows)
     assert isinstance(two.train.x, np.ndarray)
     assert is_streamed(one.train)
-    for mine, theirs in zip(
-        jax.tree.leaves(one.transform), jax.tree.leaves(two.transform), strict=True
-    ):
-        np.testing.assert_array_equal(mine, theirs)
+    jax.tree.map(np.testing.assert_array_equal, one.transform, two.transform)
     for name in ("train", "val", "test"):
         streamed = Batches(getattr(one, name), 32, seed=1)
         in_memory = Batches(getattr(two, name), 32, seed=1)

@@ -20,8 +20,8 @@ from jax import lax
 
 from thetahat.core.errors import DataError
 
-SORTED_BELOW = 128
-"""Up to here a sort of random words is as cheap, and uniform over all n! orders."""
+SORTED_BELOW = 32
+"""Below this a sort of random words is as cheap, and uniform over all n! orders."""
 
 _U32 = jnp.uint32
 _Words = list[tuple[jax.Array, jax.Array]]
@@ -48,9 +48,9 @@ def _permutation(key: jax.Array, n: int) -> jax.Array:
     if n < SORTED_BELOW:
         return jnp.argsort(jax.random.bits(key, (n,), jnp.uint32), stable=True).astype(jnp.int32)
     a, b = _grid(n)
-    # Fewer rounds leave the pairs of a small grid visibly dependent: eight show nothing at n = 128,
-    # six nothing from n = 4096 (chi-square of differences at lags 1 and b, 10**7 pairs).
-    rounds = 8 if n < 4096 else 6
+    # Fewer rounds leave the pairs of a small grid visibly dependent: ten show nothing at n = 32,
+    # eight at 128, six at 4096 (chi-square of differences at lags 1 and b, 10**7 pairs).
+    rounds = 12 if n < 256 else 8 if n < 4096 else 6
     bits = jax.random.bits(key, (2 * rounds,), jnp.uint32)
     flat = [lax.index_in_dim(bits, i, keepdims=False) for i in range(2 * rounds)]
     words = list(zip(flat[::2], flat[1::2], strict=True))
@@ -64,7 +64,7 @@ def _permutation(key: jax.Array, n: int) -> jax.Array:
 
 
 def _grid(n: int) -> tuple[int, int]:
-    """Sides a <= b of the smallest near-square grid with at least n points."""
+    """Sides a, b of the smallest near-square grid with at least n points."""
     root = math.isqrt(n - 1) + 1
     sides = range(root, root - root // 4 - 1, -1)
     a = min(sides, key=lambda side: (side * -(-n // side), -side))
