@@ -1,0 +1,65 @@
+"""cli.md documents every command, flag and option there is, and none that is not."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from thetahat.cli._flags import OPTIONS
+from thetahat.cli._parser import COMMANDS
+
+TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
+SHARED = {"--format", "--store", "--help", "--version"}
+"""Said once, for all commands."""
+
+
+def section(title: str) -> str:
+    """The text below a heading, up to the next."""
+    found = re.search(rf"^## {re.escape(title)}$(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"cli.md has no section {title!r}"
+    return found.group(1)
+
+
+def flags_of(command: str) -> set[str]:
+    """The long flags of a command's parser."""
+    subparsers = argparse.ArgumentParser().add_subparsers()
+    importlib.import_module(f"thetahat.cli._{command}").add_parser(subparsers)
+    actions = subparsers.choices[command]._actions
+    return {flag for action in actions for flag in action.option_strings if flag[:2] == "--"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_flag_of_a_command_is_documented(command):
+    known = flags_of(command)
+    said = set(FLAG.findall(section(f"thetahat {command}")))
+    assert known - SHARED <= said, f"not in cli.md: {sorted(known - SHARED - said)}"
+    assert said <= known | SHARED, f"not in the parser: {sorted(said - known - SHARED)}"
+
+
+def test_every_command_has_a_section_and_no_other_has():
+    sections = re.findall(r"^## thetahat (\w+)$", TEXT, re.MULTILINE)
+    assert sorted(sections) == sorted(COMMANDS)
+
+
+def test_every_option_of_scripts_is_documented():
+    options = {f"--{option.name}" for option in OPTIONS}
+    rows = set(re.findall(r"^\| `(--[\w]+)", section("A script"), re.MULTILINE))
+    assert rows == options
+
+
+def test_flags_elsewhere_in_the_docs_exist():
+    known = {f"--{option.name}" for option in OPTIONS} | SHARED
+    known |= {flag for command in COMMANDS for flag in flags_of(command)}
+    # Parameters of the experiments that the pages run.
+    known |= {"--width", "--lr", "--batch_size", "--epochs", "--seed", "--learning_rate"}
+    root = Path(__file__).parents[2]
+    for page in (root / "README.md", *(root / "docs").glob("*.md")):
+        said = set(FLAG.findall(page.read_text(encoding="utf-8")))
+        if page.name == "cli.md":
+            said -= {"--name", "--flag", "--no_flag", "--batch-size"}
+        assert said <= known, f"{page.name}: {sorted(said - known)}"
