@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -170,9 +171,9 @@ def test_notices_are_one_line_and_stay_with_the_run(folder, monkeypatch, capsys)
     experiment = load(folder, STATIC)
     code, _, err = call(experiment, ["--epochs=3", "--quiet"], monkeypatch, capsys)
     said = (
-        "line(): 'slope' is static, because Python must know it at line.py:12: if float(slope) <"
-        " 0:; each of its values compiles a program of its own. Write slope: th.Static[...] to say so"
-        " for good"
+        "line(): 'slope' is static, because Python must know it at line.py:12: if float(slope)"
+        " < 0:; each of its values compiles a program of its own. Write slope: th.Static[...] to say"
+        " so for good"
     )
     assert (code, err) == (0, f"note: {said}\n")
     with open_store(create=False) as store:
@@ -188,3 +189,31 @@ def test_a_real_script(folder: Path) -> None:
     code, out, err = run_python(["line.py", "--epoch=3"], folder)
     said = "thetahat: line() has no parameter 'epoch'; did you mean 'epochs'?\n"
     assert (code, out, err) == (2, "", said)
+
+
+EARLY = (
+    LINE.replace("    x = np", "    once()\n    x = np")
+    + """
+import signal
+done = []
+
+def once():
+    if not done:
+        done.append(1)
+        signal.raise_signal(signal.SIGINT)
+"""
+)
+
+
+def test_ctrl_c_before_the_first_epoch_waits_for_the_compiler(folder, monkeypatch, capsys) -> None:
+    experiment = load(folder, EARLY)  # the signal comes while the experiment is traced
+    before = signal.getsignal(signal.SIGINT)
+    code, out, err = call(experiment, ["--quiet"], monkeypatch, capsys)
+    assert (code, out) == (130, "")
+    assert err == (
+        "note: stopping as soon as the program is compiled; Ctrl-C again stops at once\n"
+        "thetahat: interrupted; nothing had run yet\n"
+    )
+    assert signal.getsignal(signal.SIGINT) is before
+    with open_store(create=False) as store:
+        assert store.runs() == []

@@ -266,9 +266,9 @@ def verdict(nets: Sequence[Scored], others: Sequence[Scored]) -> str:
         place = 1 + sum(other.test < net.test for other in others)
         ranked = f"the net is number {place} of {1 + len(others)}"
         said = f"{chosen} it does not win: {best.model} does, and {ranked}"
-    strength = "hardly more than chance" if abs(apart) < 2 else "more than chance"
     lower = 100 * (1 - won.test / lost.test)
-    return f"{said} (MSE {lower:.1f} % lower, {abs(apart):.1f} standard errors: {strength})."
+    clear = "" if abs(apart) >= 2 else ": too close to call"
+    return f"{said} (MSE {lower:.1f} % lower, {abs(apart):.1f} standard errors apart{clear})."
 
 
 def _print(

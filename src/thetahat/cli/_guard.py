@@ -28,8 +28,8 @@ def guarded(action: Callable[[], int]) -> int:
     except ThetahatError as error:
         say(str(error))
         return error.exit_code
-    except KeyboardInterrupt:
-        say("interrupted")
+    except KeyboardInterrupt as stopped:
+        say("; ".join(["interrupted", *map(str, stopped.args)]))
         return INTERRUPTED
     except BrokenPipeError:
         _silence()

@@ -33,9 +33,7 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[Progr
     columns: list[Any] = [
         SpinnerColumn(style="cyan"),
         TextColumn("[bold]{task.description}"),
-        BarColumn(
-            bar_width=_bar_width(console.width), complete_style="cyan", finished_style="cyan"
-        ),
+        BarColumn(bar_width=_bar_width(console.width), complete_style="cyan", pulse_style="cyan"),
         TextColumn("{task.fields[words]}"),
     ]
     bar = Bar(*columns, console=console, transient=True, refresh_per_second=PER_SECOND)

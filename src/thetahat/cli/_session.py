@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import inspect
 import secrets
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._flags import stored_value
+from thetahat.cli._guard import note
 from thetahat.cli._lock import held
 from thetahat.cli._progress import progress_bar
 from thetahat.core import Event, InputError, Notice, Started, Status, StoreError, Task
@@ -92,6 +95,7 @@ def train(
             if path is not None:
                 what = f"the run {going.names[0]}" if going else "this run"
                 stack.enter_context(_locked(path, what))
+        stop_if_asked = stack.enter_context(_patient())
         keeper = _Keeper(store, _facts(origin, configs, setting), origin) if store else None
         said = stack.enter_context(_collected_notices())
         from thetahat.train import fit_many
@@ -103,7 +107,7 @@ def train(
                     experiment,
                     configs,
                     exact=exact,
-                    trackers=() if keeper is None else (keeper,),
+                    trackers=(stop_if_asked,) if keeper is None else (stop_if_asked, keeper),
                     checkpoint=path,
                     resume=going is not None,
                     progress=progress,
@@ -163,6 +167,34 @@ def _facts(origin: Origin, configs: Sequence[Any], setting: Setting) -> dict[str
     if len(configs) > 1:
         facts["cohort"] = f"c{secrets.token_hex(4)}"
     return facts
+
+
+@contextlib.contextmanager
+def _patient() -> Iterator[Callable[[Event], None]]:
+    """Ctrl-C while a program compiles: wait for it, since XLA cannot be stopped cleanly inside.
+
+    Gives a tracker that stops the fit before its first epoch. From then on the engine listens.
+    """
+    asked: list[int] = []
+
+    def listen(number: int, _frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        note("stopping as soon as the program is compiled; Ctrl-C again stops at once")
+
+    def stop_if_asked(event: Event) -> None:
+        if asked and isinstance(event, Started):
+            raise KeyboardInterrupt("nothing had run yet")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop_if_asked
+        return
+    before = signal.signal(signal.SIGINT, listen)
+    try:
+        yield stop_if_asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
