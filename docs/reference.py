@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import is_dataclass
+from itertools import pairwise
 from types import FunctionType, ModuleType
 from typing import Any
 
 from thetahat._names import HOMES, ROOMS
+
+ASSIGNED = {"Seed": "thetahat.core.signature", "Static": "thetahat.core.signature"}
+"""Where the names that are neither classes nor functions are assigned."""
 
 
 def reference_markdown() -> str:
@@ -56,47 +61,90 @@ def entry(name: str, value: Any) -> str:
     if isinstance(value, (type, FunctionType)):
         lines.append(document(inspect.getdoc(value) or ""))
     else:
-        lines.append(document(note_on(value)))
+        lines.append(document(said_beside(name.removeprefix("th."))))
     if isinstance(value, type):
         lines += [member(which, held) for which, held in members(value)]
     return "\n\n".join(line for line in lines if line)
 
 
-def note_on(value: Any) -> str:
-    """What stands for a docstring where a name is neither a class nor a function."""
-    return f"`{value}`"
+def said_beside(name: str) -> str:
+    """The string below an assignment: what documents a name that is no class and no function."""
+    home = importlib.import_module(ASSIGNED[name])
+    body = ast.parse(inspect.getsource(home)).body
+    for one, after in pairwise(body):
+        targets = one.targets if isinstance(one, ast.Assign) else []
+        named = any(isinstance(target, ast.Name) and target.id == name for target in targets)
+        if named and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            return str(after.value.value)
+    raise ValueError(f"{name} has no docstring below its assignment in {home.__name__}")
 
 
 def members(kind: type) -> Iterator[tuple[str, Any]]:
     """Public methods and properties that a class defines itself, documented ones."""
     for name, held in vars(kind).items():
-        plain = held.fget if isinstance(held, property) else getattr(held, "func", held)
-        if isinstance(held, (staticmethod, classmethod)):
-            plain = held.__func__
-        if not name.startswith("_") and isinstance(plain, FunctionType) and plain.__doc__:
-            yield name, plain
+        if not name.startswith("_") and isinstance(_plain(held), FunctionType):
+            yield name, held
 
 
-def member(name: str, held: FunctionType) -> str:
+def _plain(held: Any) -> Any:
+    """The function behind a method or a property."""
+    if isinstance(held, (staticmethod, classmethod)):
+        return held.__func__
+    return held.fget if isinstance(held, property) else getattr(held, "func", held)
+
+
+def member(name: str, held: Any) -> str:
     """A method or property in one item."""
-    call = signature(held)
-    inside = re.sub(r"^\(self(, )?", "(", call)
-    first, _, rest = inspect.cleandoc(held.__doc__ or "").partition("\n")
-    text = f"- **`{name}{inside if inside != '()' else ''}`**: {escaped(first)}"
+    plain = _plain(held)
+    call = signature(plain) if isinstance(held, FunctionType) else ""
+    call = " ".join(call.split()).replace("( ", "(").replace(", )", ")")
+    first, _, rest = inspect.cleandoc(plain.__doc__ or "").partition("\n")
+    text = f"- **`{name}{call}`**: {escaped(first)}"
     return text + (f"\n\n{textwrap.indent(block(rest), '  ')}" if rest.strip() else "")
 
 
 def signature(value: Any) -> str:
-    """A signature without its annotations' modules; nothing for what cannot be called."""
-    if not callable(value) or (isinstance(value, type) and not _built_by_hand(value)):
+    """A signature, one parameter a line where it is long; nothing for what cannot be called."""
+    if not isinstance(value, (type, FunctionType)):
         return ""
-    try:
-        found = str(inspect.signature(value))
-    except (TypeError, ValueError):
+    if isinstance(value, type) and not _built_by_hand(value):
         return ""
-    found = re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", found.replace("'", ""))
-    found = re.sub(r"<factory>|<function [^>]*>|<object object at [^>]*>", "...", found)
-    return re.sub(r" -> None$", "", found)
+    found = inspect.signature(value)
+    words, kind = [], None
+    for parameter in found.parameters.values():
+        if parameter.name == "self":
+            continue
+        if kind is parameter.POSITIONAL_ONLY and parameter.kind is not kind:
+            words.append("/")
+        if parameter.kind is parameter.KEYWORD_ONLY and kind is not parameter.KEYWORD_ONLY:
+            words.append("*")
+        kind = parameter.kind
+        words.append(_parameter(parameter))
+    returns = "" if isinstance(value, type) else _annotation(found.return_annotation)
+    after = f" -> {returns}" if returns not in ("", "None") else ""
+    line = f"({', '.join(words)}){after}"
+    if len(line) <= 80:
+        return line
+    return "(\n" + "".join(f"    {word},\n" for word in words) + f"){after}"
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    kind = _annotation(parameter.annotation)
+    text = f"{stars}{parameter.name}" + (f": {kind}" if kind else "")
+    if parameter.default is parameter.empty:
+        return text
+    default = repr(parameter.default)
+    # A factory's default, or a function's, has no name that a reader could write.
+    default = "..." if default.startswith("<") else default
+    return f"{text} = {default}" if kind else f"{text}={default}"
+
+
+def _annotation(annotation: Any) -> str:
+    if annotation is inspect.Parameter.empty:
+        return ""
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return re.sub(r"\b(?:[A-Za-z_]\w*\.)+(\w+)", r"\1", text)
 
 
 def _built_by_hand(kind: type) -> bool:

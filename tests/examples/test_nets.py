@@ -27,6 +27,7 @@ def test_mlp_regression_has_its_exact_signature(example):
 def test_mlp_regression_learns_a_linear_function(example, capsys, tmp_path):
     words = ["--width=16", "--lr=0.05", "--batch_size=32", "--epochs=60", f"--store={tmp_path}"]
     result = th.main(example("mlp_regression").mlp_regression, words)
+    assert result is not None
     assert result.n_params == 16**2 + 5 * 16 + 1
     # The risk of the best constant is ||theta||^2, the variance of y: the net explains 99 % of it.
     theta = th.dgp.linear(500, 2, 1e-4, seed=42).theta
