@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from thetahat._names import HOMES, ROOMS
 
 __version__ = "0.1.0"
-__all__ = [*HOMES, *ROOMS]  # noqa: PLE0604 (both hold strings)
+__all__ = [*HOMES, *ROOMS]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
     from thetahat._public import *  # noqa: F403
