@@ -108,6 +108,14 @@ def test_the_screen(table: Path, thetahat) -> None:
     assert head.split() == titles.split()
 
 
+def test_the_screen_of_several_seeds_says_where_the_runs_are(table: Path, thetahat) -> None:
+    words = [w for w in LINEAR if w != "--quiet"]
+    code, out, err = thetahat(*words, "--seeds=2", "--store=s")
+    assert (code, err) == (0, "")
+    said = "2 runs, bright-magnolia-1 to mild-sun-2; look at them: thetahat runs --store s"
+    assert out.splitlines()[-1] == said
+
+
 def test_quiet(table: Path, thetahat) -> None:
     assert thetahat(*LINEAR) == (0, "", "")
 

@@ -212,6 +212,11 @@ def report(
             ascii_only=screen.ascii_only,
         )
     )
+    if format == "table" and len(results) > 1 and setting.tracked:
+        where = f" --store {setting.store}" if setting.store else ""
+        print(
+            f"\n{len(results)} runs, {names[0]} to {names[-1]}; look at them: thetahat runs{where}"
+        )
 
 
 def goodness_rows(

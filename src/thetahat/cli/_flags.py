@@ -16,7 +16,7 @@ from typing import Any, Literal
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.signature import Parameter, Seed, Signature
 
-_MARK = type(Seed.__metadata__[0])
+_MARK = type(typing.get_args(Seed)[1])
 _REFUSALS = (ArgumentError, TypeError, ValueError, KeyError)
 """What jsonargparse raises for a value of the wrong type."""
 _EXAMPLES = {float: "0.01", int: "10", bool: "true", str: "word"}
