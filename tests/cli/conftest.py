@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from programs import LINE
+from programs import LINE, load
 
 
 @pytest.fixture
@@ -29,19 +28,6 @@ def line(folder: Path) -> Iterator[Callable[..., Any]]:
     """The experiment ``line`` of line.py in the current folder."""
     yield load(folder, LINE)
     sys.modules.pop("line_script", None)
-
-
-def load(folder: Path, text: str, name: str = "line") -> Callable[..., Any]:
-    """Write a program and load its experiment."""
-    file = folder / f"{name}.py"
-    file.write_text(text, encoding="utf-8")
-    spec = importlib.util.spec_from_file_location(f"{name}_script", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return getattr(module, name)
 
 
 @pytest.fixture

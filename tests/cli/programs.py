@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 
@@ -63,3 +66,16 @@ COMMAND = "import sys; sys.argv[0] = 'thetahat'; from thetahat.cli import run; s
 def run_thetahat(words: list[str], folder: Path, **more: str) -> tuple[int, str, str]:
     """The ``thetahat`` command in a child."""
     return run_python(["-c", COMMAND, *words], folder, **more)
+
+
+def load(folder: Path, text: str, name: str = "line") -> Callable[..., Any]:
+    """Write a program and load its experiment."""
+    file = folder / f"{name}.py"
+    file.write_text(text, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(f"{name}_script", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return getattr(module, name)

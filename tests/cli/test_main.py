@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from programs import LINE, run_python
+from programs import LINE, load, run_python
 
 import thetahat as th
-from conftest import load
 from thetahat.core import InputError, StoreError
 from thetahat.store import open_store
 
