@@ -22,7 +22,7 @@ BETAS = np.linspace(0.80, 0.98, 10)
 
 
 def discount(
-    beta: float = 0.95, rho: float = 0.9, width: int = 8, epochs: int = 200, seed: th.Seed = 0
+    beta: float = 0.95, rho: float = 0.9, width: int = 16, epochs: int = 200, seed: th.Seed = 0
 ) -> th.Task:
     """Solve v(x) = x^2 + beta v(rho x) on [0, 1] with a small net."""
 

@@ -48,7 +48,7 @@ def linear_regression_lbfgs(
         model=linear_pair(M),
         data=th.Data(train=draw),
         diagnostics={"distance": distance},
-        optimizer=th.optim.lbfgs(),
+        optimizer="lbfgs",
         epochs=epochs,
         seed=seed,
         dtype="float64",

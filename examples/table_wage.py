@@ -37,7 +37,7 @@ def wage(
     return th.Task(
         model=th.models.MLP(len(COLUMNS), width=width, depth=depth, activation="tanh"),
         data=th.split(table, train=train, val=rest, test=rest, seed=0),
-        optimizer=th.optim.lbfgs(),
+        optimizer="lbfgs",
         epochs=epochs,
         seed=seed,
     )
