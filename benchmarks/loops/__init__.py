@@ -12,11 +12,11 @@ Problems (SGD, linear data generating process, 200 validation observations):
 
 Every contestant does the same work: a new order of the observations in every epoch (none for a
 full batch), the short last batch used, and the train and validation risk of every epoch as numbers
-on the host. The measure is CPU time a step of all threads of the process (``time.process_time``),
-warm, on one pinned core, in interleaved rounds of one process: it moves less with the machine's load
-than wall time does, which is given beside it. What a first call costs stands apart.
+on the host. The measure is CPU time a step of all threads (``time.process_time``),
+warm, on one pinned core, in interleaved rounds of one process: it moves less with the machine's
+load than wall time does, which is given beside it. What a first call costs stands apart.
 
 Libraries that own their loop (thetahat, Lightning, skorch, Keras) are timed between their first and
-their last epoch's hook, loops by hand from before their first epoch to after their last. The 64 fits
+their last epoch's hook, loops by hand from before their first epoch to after their last. 64 fits
 share data and the order of observations, and differ in initial parameters and learning rates.
 """
