@@ -184,7 +184,7 @@ class _Lines:
         if not values:
             return
         names = [word(name) for name in values]
-        texts = [_value(v) for v in values.values()]
+        texts = ["none" if v is None and label == "config" else _value(v) for v in values.values()]
         name_w, text_w = max(map(len, names)), min(max(map(len, texts)), 40)
         fit = max(1, (self._width - _LABEL + 3) // (name_w + text_w + 5))
         down = -(-len(names) // fit)

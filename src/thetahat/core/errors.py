@@ -14,7 +14,7 @@ ThetahatError                  exit code 1
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -62,9 +62,13 @@ class RunFailed(ThetahatError):
 
 
 class Interrupted(ThetahatError):
-    """Ctrl-C arrived; the run was saved up to its last chunk."""
+    """Ctrl-C arrived; what was done up to the last chunk stands in ``results``."""
 
     exit_code = 130
+
+    def __init__(self, message: str, results: Sequence[object] = ()) -> None:
+        super().__init__(message)
+        self.results = tuple(results)
 
 
 class Notice(UserWarning):

@@ -32,7 +32,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Started:
-    """A run begins (or goes on from a checkpoint, when ``resumed`` epochs are above zero)."""
+    """A run begins, or goes on from a checkpoint."""
 
     member: int
     """Position of the run in its cohort."""
@@ -43,7 +43,8 @@ class Started:
     provenance: Mapping[str, Any]
     checkpoint: str | None = None
     """Where the cohort's checkpoint is written, if anywhere."""
-    resumed: int = 0
+    resumed: int | None = None
+    """Epochs that the checkpoint holds; None where there was none."""
 
 
 @dataclass(frozen=True)

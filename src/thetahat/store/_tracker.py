@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from thetahat.core.run import Ended, Event, Logged, Started
+from thetahat.store._provenance import provenance
 from thetahat.store._records import Block, pack
 from thetahat.store._rows import NewRun
 from thetahat.store._store import Store
@@ -20,6 +21,7 @@ FLUSH_S = 0.5
 def store_tracker(
     store: Store,
     *,
+    name: str | None = None,
     experiment: str | None = None,
     source: str | None = None,
     command: str | None = None,
@@ -34,11 +36,13 @@ def store_tracker(
     the checkpoint's epoch, which come again, are dropped first.
 
     Args:
+        name: of the run (a cohort's get numbers behind it); memorable ones by default.
         experiment: dotted name of the experiment; ``source``: its file.
         command: the command line; ``cohort``: an id that the runs of one program share.
     Raises:  StoreError (from a call): the disk is full, the store is locked or read-only.
     """
     facts = {
+        "name": name,
         "experiment": experiment,
         "source": source,
         "command": command,
@@ -71,6 +75,7 @@ class StoreTracker:
     ) -> None:
         self.store = store
         self._facts = facts
+        self._process = provenance(facts.get("source"))
         self._clock = clock
         self._members: dict[int, _Member] = {}
         self._starting: list[Started] = []
@@ -123,7 +128,7 @@ class StoreTracker:
         return self._members[member]
 
     def _begin(self, writer: Writer, event: Started) -> _Member:
-        if event.resumed and event.checkpoint:
+        if event.resumed is not None and event.checkpoint:
             found = writer.find_run(event.checkpoint, event.member)
             if found is not None:
                 run_id, name = found
@@ -131,7 +136,7 @@ class StoreTracker:
                     run_id,
                     epochs=event.resumed,
                     max_epochs=event.epochs,
-                    provenance=event.provenance,
+                    provenance={**self._process, **event.provenance},
                     command=self._facts["command"],
                 )
                 return _Member(run_id, name, resumed=True)
@@ -139,7 +144,7 @@ class StoreTracker:
             config=event.config,
             max_epochs=event.epochs,
             n_params=event.n_params,
-            provenance=event.provenance,
+            provenance={**self._process, **event.provenance},
             checkpoint=event.checkpoint,
             member=event.member,
             **self._facts,

@@ -15,6 +15,9 @@ from thetahat.train._session import Session
 from thetahat.train._stopping import sort_rules
 from thetahat.train.backends.jax import CohortProgram, Hyper, make_program, stage
 
+PROBE_EPOCHS, PROBE_LONG_S = 8, 0.1
+"""A probe takes that many epochs, unless one takes so long that calling it costs nothing."""
+
 PROBE_WORTH_S = 4.0
 """Projected seconds of training from which it pays to compile the other mapping and time it."""
 
@@ -32,23 +35,27 @@ def first_program(build: Any, hyper: Hyper, size: int, options: Options) -> Coho
 
 def train_cohort(cohort: Cohort, options: Options) -> dict[int, Result]:
     """Train a cohort to its end."""
+    interrupt = Interrupt()
+    with interrupt.listening():  # also while compiling: an interrupted compiler takes Python along
+        return _train(cohort, options, interrupt)
+
+
+def _train(cohort: Cohort, options: Options, interrupt: Interrupt) -> dict[int, Result]:
     found = _found(cohort, options)
     program, state = _start(cohort, options, found)
     session = Session(cohort, program, options, found)
     session.begin(state)
-    interrupt = Interrupt()
     try:
-        with interrupt.listening():
-            ended = drive(
-                program,
-                state,
-                epochs=program.staged.task.epochs,
-                first=session.first,
-                clock=session.clock,
-                wall_s=sort_rules(program.staged.task.stopping).wall_s,
-                interrupt=interrupt,
-                on_chunk=session.take,
-            )
+        ended = drive(
+            program,
+            state,
+            epochs=program.staged.task.epochs,
+            first=session.first,
+            clock=session.clock,
+            wall_s=sort_rules(program.staged.task.stopping).wall_s,
+            interrupt=interrupt,
+            on_chunk=session.take,
+        )
         return session.finish(ended)
     except BaseException as error:
         session.fail(error)
@@ -102,10 +109,18 @@ def _probed(program: CohortProgram, state: Any) -> tuple[CohortProgram, Any]:
 
 
 def _epoch_s(program: CohortProgram, state: Any) -> float:
-    """Seconds of one epoch, the best of two."""
-    times = []
-    for _ in range(2):
-        began = time.perf_counter()
-        program.advance(state, 0, 1)
-        times.append(time.perf_counter() - began)
-    return min(times)
+    """Seconds of one epoch, the cost of calling the program apart."""
+
+    def seconds(n: int) -> float:
+        times = []
+        for _ in range(2):
+            began = time.perf_counter()
+            program.advance(state, 0, n)
+            times.append(time.perf_counter() - began)
+        return min(times)
+
+    one = seconds(1)
+    n = min(PROBE_EPOCHS, program.max_chunk, program.staged.task.epochs)
+    if n < 2 or one > PROBE_LONG_S:
+        return one
+    return max(0.0, seconds(n) - one) / (n - 1)

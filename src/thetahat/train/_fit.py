@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from thetahat.core import ConfigError, Task, Tracker, read_signature
+from thetahat.core import ConfigError, Interrupted, Status, Task, Tracker, read_signature
 from thetahat.train._cache import use_cache
 from thetahat.train._cohort import first_program, train_cohort
 from thetahat.train._options import Cohort, Options
@@ -78,8 +79,9 @@ def fit_many(
         exact: members bitwise equal to fits alone (one by one, by ``lax.map``).
         mode: "auto", "vmap" or "map".
         (the others as in ``fit``)
+        checkpoint: of the first program; those of the others are PATH.1, PATH.2, ...
     Returns: one Result per config, in their order.
-    Raises:  InputError: as ``fit``.
+    Raises:  InputError: as ``fit``.   Interrupted: Ctrl-C before the last program began.
 
     >>> import numpy as np, thetahat as th
     >>> def line(lr: float = 0.1, epochs: int = 50) -> th.Task:
@@ -118,50 +120,63 @@ def _fit_all(
 ) -> list[Result]:
     use_cache()
     results: dict[int, Result] = {}
-    waiting = _groups(range(len(configs)), configs, frozenset(traced))
+    names, waiting, n_cohorts = frozenset(traced), list(range(len(configs))), 0
     while waiting:
-        members, names = waiting.pop(0)
+        members = _alike(waiting, configs, names)
         mine = [configs[i] for i in members]
-        hyper = _hyper(mine, {n: traced[n] for n in names})
-        static = {k: v for k, v in mine[0].items() if k not in names}
-
-        def build(values: Mapping[str, Any], static: Mapping[str, Any] = static) -> Task:
-            return experiment(**static, **values)
-
+        hyper = _hyper(mine, {n: traced[n] for n in traced if n in names})
+        build = partial(_build, experiment, {k: v for k, v in mine[0].items() if k not in names})
         try:
             program = first_program(build, hyper, len(mine), options)
         except CONCRETE as error:
             attempt = partial(_attempt, experiment, mine[0])
-            blamed = find_static(name, attempt, hyper.one(), error)
-            waiting = _groups(members, configs, names - blamed) + waiting
+            names -= find_static(name, attempt, hyper.one(), error)
             continue
         cohort = Cohort(program, tuple(mine), tuple(members))
-        results.update(train_cohort(cohort, options))
+        results.update(train_cohort(cohort, _apart(options, n_cohorts)))
+        waiting = [i for i in waiting if i not in results]
+        n_cohorts += 1
+        if waiting and any(results[i].status is Status.INTERRUPTED for i in members):
+            raise Interrupted(
+                f"interrupted: {len(waiting)} of {len(configs)} fits had not begun; what was done"
+                " is in the exception's results, and in the store if it was tracked",
+                [results[i] for i in sorted(results)],
+            )
     return [results[i] for i in range(len(configs))]
+
+
+def _build(
+    experiment: Callable[..., Task], static: Mapping[str, Any], values: Mapping[str, Any]
+) -> Task:
+    return experiment(**static, **values)
+
+
+def _apart(options: Options, n: int) -> Options:
+    """A checkpoint of its own for every cohort of a fit: PATH, PATH.1, PATH.2, ..."""
+    if options.checkpoint is None or n == 0:
+        return options
+    return replace(options, checkpoint=f"{options.checkpoint}.{n}")
 
 
 def _attempt(
     experiment: Callable[..., Task], config: Mapping[str, Any], few: Mapping[str, Any]
 ) -> None:
     """Trace the estimation abstractly with only ``few`` parameters traced."""
-    static = {k: v for k, v in config.items() if k not in few}
+    build = partial(_build, experiment, {k: v for k, v in config.items() if k not in few})
     hyper = Hyper(own={}, common=dict(few))
-
-    def build(values: Mapping[str, Any]) -> Task:
-        return experiment(**static, **values)
-
     make_program(build, hyper, stage(build, hyper), size=1, mode="map").trace()
 
 
-def _groups(
-    members: Iterable[int], configs: Sequence[Mapping[str, Any]], names: frozenset[str]
-) -> list[tuple[list[int], frozenset[str]]]:
-    """Members with the same static part, in order of first appearance."""
-    groups: dict[str, list[int]] = {}
-    for i in members:
-        key = repr(sorted((k, repr(v)) for k, v in configs[i].items() if k not in names))
-        groups.setdefault(key, []).append(i)
-    return [(group, names) for group in groups.values()]
+def _alike(
+    waiting: Sequence[int], configs: Sequence[Mapping[str, Any]], names: frozenset[str]
+) -> list[int]:
+    """The first of those that wait, and all whose static part is the same."""
+
+    def static(i: int) -> list[tuple[str, str]]:
+        return sorted((k, repr(v)) for k, v in configs[i].items() if k not in names)
+
+    first = static(waiting[0])
+    return [i for i in waiting if static(i) == first]
 
 
 def _hyper(configs: Sequence[Mapping[str, Any]], traced: Mapping[str, bool]) -> Hyper:

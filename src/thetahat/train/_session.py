@@ -31,7 +31,7 @@ class Session:
         self.audience = Audience(list(options.trackers))
         self.names = (*program.columns, "seconds")
         self.records: list[np.ndarray] = []
-        self.first, self.clock = 0, Clock()
+        self.first, self.clock, self.found = 0, Clock(), found is not None
         self.provenance: list[dict[str, Any]] = []
         self.writer: Writer | None = None
         if found is not None:
@@ -65,7 +65,7 @@ class Session:
                     n_params=program.staged.n_params,
                     provenance=self.provenance[k],
                     checkpoint=None if self.writer is None else str(self.writer.path),
-                    resumed=self.first,
+                    resumed=self.first if self.found else None,
                 )
             )
         if self.first and self.audience.trackers:
