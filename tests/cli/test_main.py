@@ -171,7 +171,7 @@ def test_notices_are_one_line_and_stay_with_the_run(folder, monkeypatch, capsys)
     code, _, err = call(experiment, ["--epochs=3", "--quiet"], monkeypatch, capsys)
     said = (
         "line(): 'slope' is static, because Python must know it at line.py:12: if float(slope)"
-        " < 0:; each of its values compiles a program of its own. Write slope: th.Static[...] to"
+        " < 0:; each of its values compiles a program of its own. Write slope: th.Static[float] to"
         " say so for good"
     )
     assert (code, err) == (0, f"note: {said}\n")

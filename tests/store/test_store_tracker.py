@@ -162,7 +162,7 @@ def test_members_resume_each_in_their_own_row(store: Store) -> None:
     assert [again.run_id(m) for m in range(2)] == [track.run_id(m) for m in range(2)]
 
 
-@pytest.mark.parametrize("changes", [{"checkpoint": "/elsewhere/c.ckpt"}, {"resumed": 0}])
+@pytest.mark.parametrize("changes", [{"checkpoint": "/elsewhere/c.ckpt"}, {"resumed": None}])
 def test_another_checkpoint_or_a_fresh_start_is_another_run(
     store: Store, changes: dict[str, Any]
 ) -> None:

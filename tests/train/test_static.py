@@ -70,7 +70,7 @@ def test_a_branch_makes_one_notice_that_names_parameter_line_and_cost() -> None:
     )
     assert 'loss = "huber" if curve > 0.5 else "squared"' in said
     assert said.endswith(
-        "each of its values compiles a program of its own. Write curve: th.Static[...]"
+        "each of its values compiles a program of its own. Write curve: th.Static[float]"
         " to say so for good"
     )
     assert [r.traces for r in results] == [1, 1, 1, 1]

@@ -51,6 +51,8 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[Progr
 def line(now: Progress, left_s: float | None, room: int = 100) -> str:
     """What stands beside the bar.
 
+    >>> import numpy as np
+    >>> from thetahat.train import Progress
     >>> line(Progress(50, 200, 3, 4, {"train_risk": np.array([0.5, 0.7])}, 1.0), 12.0)
     'epoch 50/200  train 0.6  3 of 4 running  12 s left'
     """
@@ -73,7 +75,7 @@ def span(seconds: float) -> str:
     """A duration as people say it.
 
     >>> span(0.4), span(75), span(4000)
-    ('0.4 s', '1 min 15 s', '1 h 7 min')
+    ('0.4 s', '1 min 15 s', '1 h 6 min')
     """
     if seconds < 9.95:
         return f"{seconds:.1f} s"

@@ -94,7 +94,13 @@ def read_signature(experiment: Callable[..., Any]) -> Signature:
     Raises:  ConfigError: ``*args`` or positional-only parameters, which no flag can name.
     """
     name = getattr(experiment, "__name__", type(experiment).__name__)
-    hints = typing.get_type_hints(experiment, include_extras=True)
+    try:
+        hints = typing.get_type_hints(experiment, include_extras=True)
+    except NameError as error:
+        raise ConfigError(
+            f"an annotation of {name}() cannot be read: {error}; import what it names at the top of"
+            " the file, not inside a function"
+        ) from error
     parameters: dict[str, Parameter] = {}
     for p in inspect.signature(experiment).parameters.values():
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.POSITIONAL_ONLY):

@@ -1,6 +1,6 @@
 """Training: one driver, compiled chunks, cohorts, checkpoints."""
 
-from thetahat.train._cache import cache_folder as cache_folder
+from thetahat.data import cache_folder as cache_folder
 from thetahat.train._checkpoint import read_checkpoint as read_checkpoint
 from thetahat.train._facts import jax_facts as jax_facts
 from thetahat.train._fit import fit as fit, fit_many as fit_many

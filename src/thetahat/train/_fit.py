@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core import ConfigError, Interrupted, Status, Task, Tracker, read_signature
-from thetahat.train._cache import use_cache
+from thetahat.data import use_cache
 from thetahat.train._cohort import first_program, train_cohort
 from thetahat.train._options import Cohort, Options
 from thetahat.train._result import Result

@@ -21,6 +21,12 @@ from thetahat.train.backends import base
 from thetahat.train.backends.jax import CohortProgram
 
 
+def _readable(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Risks first, then the rate, then diagnostics: the order in which people read."""
+    first = [c for c in ("train_risk", "val_risk", "learning_rate") if c in columns]
+    return (*first, *(c for c in columns if c not in first))
+
+
 class Session:
     """A cohort being trained; see the module."""
 
@@ -29,7 +35,7 @@ class Session:
     ) -> None:
         self.cohort, self.program, self.options = cohort, program, options
         self.audience = Audience(list(options.trackers))
-        self.names = (*program.columns, "seconds")
+        self.names = (*_readable(program.columns), "seconds")
         self.records: list[np.ndarray] = []
         self.first, self.clock, self.found = 0, Clock(), found is not None
         self.provenance: list[dict[str, Any]] = []
@@ -84,7 +90,9 @@ class Session:
         if self.writer is not None:
             self._save(chunk, new)
         if self.options.progress is not None:
-            last = {name: new[:, -1, i] for i, name in enumerate(self.names)}
+            row = np.clip(standing.epochs - chunk.first, 1, chunk.n) - 1  # the last each lived
+            members = np.arange(self.program.size)
+            last = {name: new[members, row, i] for i, name in enumerate(self.names)}
             task, running = self.program.staged.task, int(standing.active.sum())
             self.options.progress(
                 Progress(
@@ -102,6 +110,7 @@ class Session:
         standing = self.program.standing(ended.state)
         parts = ("train", "val") if ended.cut == "interrupted" else ("train", "val", "test")
         risks = self.program.evaluate(ended.state, parts)
+        risks = {part: risks[part] for part in parts if part in risks}  # JAX sorts its keys
         records = np.concatenate(self.records, axis=1) if self.records else self._none()
         results = {}
         for k, member in enumerate(self.cohort.members):

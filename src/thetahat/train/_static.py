@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from thetahat.core import ConfigError, Notice
 
@@ -55,18 +56,19 @@ def find_static(
             " annotate the parameters that Python must know as th.Static[float]"
         ) from failure
     for name, error in found.items():
-        _notice(experiment, name, error)
+        kind = "int" if isinstance(values[name], (int, np.integer)) else "float"
+        _notice(experiment, name, kind, error)
     return frozenset(found)
 
 
-def _notice(experiment: str, name: str, error: Exception) -> None:
+def _notice(experiment: str, name: str, kind: str, error: Exception) -> None:
     if (experiment, name) in _told:
         return
     _told.add((experiment, name))
     warnings.warn(
         f"{experiment}(): {name!r} is static, because Python must know it{_where(error)};"
-        f" each of its values compiles a program of its own. Write {name}: th.Static[...] to say so"
-        " for good",
+        f" each of its values compiles a program of its own. Write {name}:"
+        f" th.Static[{kind}] to say so for good",
         Notice,
         stacklevel=2,
     )

@@ -5,6 +5,7 @@ Threshold zero: small programs count too, since a fit's start-up is made of them
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ def cache_folder() -> Path:
     return base / "thetahat" / "jax"
 
 
+@functools.cache
 def use_cache() -> None:
     """Switch the cache on, unless the user has set JAX's own or wants none (THETAHAT_CACHE=off)."""
     folder = cache_folder()
