@@ -11,15 +11,13 @@ process, warm medians of seven, all with WAL and synchronous NORMAL:
 
 A busy machine shows in records/s, hardly in records a CPU second.
 
-    python benchmarks/store/records.py [--json FILE]
+    python -m benchmarks.store [--smoke] [--write]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import random
 import shutil
 import sqlite3
@@ -32,6 +30,7 @@ from pathlib import Path
 import numpy as np
 
 import thetahat.store as s
+from benchmarks import machine
 from thetahat.core import Ended, Logged, Started, Status
 
 COLUMNS = ("epoch", "train_risk", "val_risk", "learning_rate", "seconds")
@@ -136,31 +135,50 @@ def once(way: Callable[[Path], int]) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.store", description=__doc__)
+    parser.add_argument("--smoke", action="store_true", help="one round")
+    parser.add_argument("--write", action="store_true", help="benchmarks/results/store-<date>.*")
     args = parser.parse_args()
     for way in WAYS.values():
         once(way)
     seen: dict[str, list[dict[str, float]]] = {name: [] for name in WAYS}
-    for _ in range(REPEATS):
+    for _ in range(1 if args.smoke else REPEATS):
         for name, way in WAYS.items():
             seen[name].append(once(way))
     keys = ("records_per_s", "per_cpu_s", "bytes")
-    table = {
+    ways = {
         name: {key: statistics.median(row[key] for row in rows) for key in keys}
         for name, rows in seen.items()
     }
     print(f"{'way':38}{'records/s':>12}{'a CPU second':>14}{'bytes/record':>14}")
-    for name, row in table.items():
-        print(
-            f"{name:38}{row['records_per_s']:12,.0f}{row['per_cpu_s']:14,.0f}{row['bytes']:14.1f}"
-        )
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    if args.json:
-        facts = {**s.provenance(__file__), "sqlite": sqlite3.sqlite_version, "load": load}
-        args.json.write_text(json.dumps({"ways": table, "provenance": facts}, indent=1) + "\n")
-    said = f"SQLite {sqlite3.sqlite_version}, Python {platform.python_version()}"
-    print(f"\n{said}, {os.cpu_count()} CPUs, load {load}")
+    for name, row in ways.items():
+        numbers = f"{row['records_per_s']:12,.0f}{row['per_cpu_s']:14,.0f}{row['bytes']:14.1f}"
+        print(f"{name:38}{numbers}")
+    if args.write:
+        write(ways)
+
+
+def write(ways: dict[str, dict[str, float]]) -> None:
+    """Dated Markdown and JSON in ``benchmarks/results``."""
+    about = machine.facts(("thetahat", "numpy", "sqlalchemy"))
+    path = machine.RESULTS / f"store-{about['date'][:10]}.md"
+    lines = [
+        "# Records a second into the store",
+        "",
+        *machine.said(about),
+        f"- SQLite {sqlite3.sqlite_version}; medians of {REPEATS} rounds, interleaved",
+        "",
+        "| way | records a second | a CPU second | bytes a record |",
+        "|---|---|---|---|",
+        *(
+            f"| {name} | {r['records_per_s']:,.0f} | {r['per_cpu_s']:,.0f} | {r['bytes']:.0f} |"
+            for name, r in ways.items()
+        ),
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    path.with_suffix(".json").write_text(
+        json.dumps({"facts": about, "ways": ways}, indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":
