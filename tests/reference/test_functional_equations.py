@@ -97,7 +97,7 @@ def economies():
 
 
 def saddle_path(start, steps, delta=0.1):
-    """The path that ends in the steady state: Euler equations of 120 dates, solved at once."""
+    """The path that ends in the steady state: Euler equations of 80 dates, solved at once."""
     steady = ((1 / BETA - 1 + delta) / ALPHA) ** (1 / (ALPHA - 1))
 
     def euler(k):
@@ -105,7 +105,7 @@ def saddle_path(start, steps, delta=0.1):
         c = k[:-1] ** ALPHA + (1 - delta) * k[:-1] - k[1:]
         return c[1:] - BETA * (ALPHA * k[1:-1] ** (ALPHA - 1) + 1 - delta) * c[:-1]
 
-    k, _, solved, _ = fsolve(euler, np.linspace(start, steady, 122)[1:-1], full_output=True)
+    k, _, solved, _ = fsolve(euler, np.linspace(start, steady, 82)[1:-1], full_output=True)
     assert solved == 1
     return np.r_[start, k][: steps + 1], steady
 
