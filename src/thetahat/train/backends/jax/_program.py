@@ -228,7 +228,9 @@ class CohortProgram:
 
     def _run_init(self) -> Any:
         # It runs once: on a CPU a lighter optimisation compiles in half the time.
-        quick = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
+        quick: Any = (
+            {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
+        )
         run = jax.jit(self._init_all).lower(*self._hyper()).compile(compiler_options=quick)
         return jax.block_until_ready(run(*self._hyper()))
 
