@@ -67,16 +67,14 @@ def deep_set(features=8):
     return init, apply
 
 
-def symmetric(
-    symmetry: bool = True, epochs: int = 4000, lr: float = 0.01, seed: th.Seed = 0
-) -> th.Task:
+def symmetric(symmetry: bool = True, lr: float = 0.01, seed: th.Seed = 0) -> th.Task:
     """Fifty observations of a symmetric function of ten inputs; many more to look at."""
     mlp = th.models.MLP(10, width=32, depth=2, activation="tanh")
     return th.Task(
         deep_set() if symmetry else mlp,
         th.Data(dispersion(50, seed=0), dispersion(200, seed=1)),
-        optimizer=optax.adam(optax.cosine_decay_schedule(lr, epochs)),
-        epochs=epochs,
+        optimizer=optax.adam(optax.cosine_decay_schedule(lr, 4000)),
+        epochs=4000,
         seed=seed,
     )
 
@@ -84,16 +82,15 @@ def symmetric(
 @pytest.mark.slow
 def test_a_net_that_knows_the_symmetry_needs_fewer_observations():
     _, y = dispersion(200, seed=1)
-    kinds = [{"symmetry": True, "epochs": 4000}, {"symmetry": False, "epochs": 500}]
     sets, nets = (
-        th.fit_many(symmetric, [{**kind, "seed": n} for n in range(2)], mode="vmap")
-        for kind in kinds
+        th.fit_many(symmetric, [{"symmetry": s, "seed": n} for n in range(2)], mode="vmap")
+        for s in (True, False)
     )
     r2 = [1 - np.mean([r.history["val_risk"][-1] for r in rs]) / y.var() for rs in (sets, nets)]
     assert r2[0] > 0.9
     assert r2[0] > r2[1] + 0.3
     # It is no lack of flexibility: the other net comes near every outcome of the training part.
-    assert max(r.history["train_risk"][-1] for r in nets) < 0.05 * y.var()
+    assert max(r.history["train_risk"][-1] for r in nets) < 0.01 * y.var()
     x = dispersion(5, seed=2)[0]
     there = sets[0].predict(np.concatenate([x, x[:, ::-1]]))
     np.testing.assert_allclose(there[:5], there[5:], rtol=1e-4, atol=1e-5)
