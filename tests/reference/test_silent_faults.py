@@ -96,7 +96,6 @@ def test_batches_never_run_out():
     assert not np.array_equal(epochs[0], epochs[1])
 
 
-@pytest.mark.filterwarnings("ignore:Python iterable type 'generator':DeprecationWarning")
 def test_a_generator_is_no_data():
     with pytest.raises(th.InputError, match="train is a generator, not an array; wrap it in"):
         th.Data(train=(z for z in [draw(4, 0)]))

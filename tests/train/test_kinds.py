@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pandas as pd
 import pytest
 from flax import nnx
 from small import draw, parts
@@ -124,7 +125,6 @@ def test_lbfgs_refuses_minibatches() -> None:
 
 
 def test_predictions_undo_a_tables_standardisation() -> None:
-    pd = pytest.importorskip("pandas")
     rng = np.random.default_rng(1)
     frame = pd.DataFrame({"a": rng.normal(50, 10, 200), "b": rng.uniform(0, 1e-3, 200)})
     frame["y"] = 3 * frame.a + 2000 * frame.b + 7

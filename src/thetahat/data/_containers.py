@@ -66,7 +66,13 @@ class Data:
 
     def __post_init__(self) -> None:
         for name in PARTS:
-            part = as_part(getattr(self, name))
+            part = getattr(self, name)
+            if isinstance(part, Iterator):
+                raise DataError(
+                    f"{name} is a {type(part).__name__}, not an array; wrap it in"
+                    " np.array(list(...)): it can be read only once"
+                )
+            part = as_part(part)
             object.__setattr__(self, name, part)
             if part is not None:
                 check_part(name, part)

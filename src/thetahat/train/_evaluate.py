@@ -62,5 +62,5 @@ def _inputs(data: Any) -> tuple[int, ...] | None:
     elif isinstance(part, (tuple, list)) and part:
         x = part[0]
     else:
-        x = None
+        x = part if hasattr(part, "shape") else None
     return None if x is None else tuple(x.shape[1:])

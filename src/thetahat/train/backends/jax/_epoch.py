@@ -84,7 +84,7 @@ def run_epoch(
     if plan.full:
         key = _member.dropout_key(state, epoch, 0)
         zero = jnp.zeros((), member.task.dtype)
-        (*carry, summed), _ = member.step((*carry, zero), train, relative, scale, key)
+        (*carry, summed), _ = member.step((*carry, zero), train, relative, None, scale, key)
     else:
         carry, summed = _minibatches(member, plan, train, relative, state, epoch, order())
     val_risk = None if data.val is None else member.risk(carry[0], data.val)
@@ -112,7 +112,7 @@ def _minibatches(
         if real is not None:
             weight = real.astype(member.task.dtype) * (1 if weight is None else weight)
         key = _member.dropout_key(state, epoch, i)
-        return member.step(carry, batch, weight, 1.0 / plan.batch, key)
+        return member.step(carry, batch, weight, real, 1.0 / plan.batch, key)
 
     taken = rows(index) if at_once else index
     real = None if real is None else jnp.asarray(real)

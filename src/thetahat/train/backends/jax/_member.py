@@ -120,18 +120,20 @@ class Member:
 
     # -- a step -------------------------------------------------------------------------------
 
-    def step(self, carry: Any, batch: Any, weight: Any, scale: Any, key: Any) -> tuple[Any, None]:
+    def step(
+        self, carry: Any, batch: Any, weight: Any, real: Any, scale: Any, key: Any
+    ) -> tuple[Any, None]:
         """One update of (params, optimizer state, the epoch's summed loss so far).
 
-        ``weight`` (B,) or None; ``scale`` is 1/B, so that each observation of an epoch weighs the
-        same, in a short last batch too.
+        ``weight`` (B,) or None, zero where not ``real`` (B,) or None; ``scale`` is 1/B, so that
+        each observation of an epoch weighs the same, in a short last batch too.
         """
         params, opt_state, so_far = carry
         size = th_data.n_observations(batch)
         spread = None
         if self.adapted.stochastic:
             spread = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(size))
-        share = 1.0 if weight is None else jnp.sum(weight > 0) * scale
+        share = 1.0 if real is None else jnp.sum(real) * scale
 
         def summed(p: Any) -> Any:
             def one(z: Any, k: Any) -> Any:

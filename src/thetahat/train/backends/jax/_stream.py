@@ -55,13 +55,14 @@ class StreamedProgram(CohortProgram):
         with precision(self.dtype):
             state, made = jax.eval_shape(self._init_all, *self._hyper())
             fixed = (*self._hyper(), made, self._given)
-            batches, weight = self._gather(np.zeros((self._together, plan.batch), np.int32), None)
+            index = np.zeros((self._together, plan.batch), np.int32)
+            taken = self._gather(index, None)
             first, zero = np.int32(0), np.zeros((self.size,), self.dtype)
             carry = (state.params, state.opt_state, zero)
             self._lowered = (
                 self._timed(
                     lambda: jax.jit(self._segment).lower(
-                        *fixed, (state, carry), batches, weight, first, first
+                        *fixed, (state, carry), taken, first, first
                     )
                 ),
                 self._timed(lambda: jax.jit(self._close).lower(*fixed, (state, carry, zero))),
@@ -112,9 +113,9 @@ class StreamedProgram(CohortProgram):
         carry = (state.params, state.opt_state, np.zeros((self.size,), self.dtype))
         for start in range(0, plan.n_batches, self._together):
             some = slice(start, start + self._together)
-            batches, weight = self._gather(padded[some], None if real is None else real[some])
+            taken = self._gather(padded[some], None if real is None else real[some])
             first = (state, carry)
-            args = (*fixed, first, batches, weight, np.int32(epoch), np.int32(start))
+            args = (*fixed, first, taken, np.int32(epoch), np.int32(start))
             fits = len(padded[some]) == self._together
             carry = (segment if fits else self._rest())(*args)
         val = np.zeros((self.size,), self.dtype)
@@ -122,8 +123,8 @@ class StreamedProgram(CohortProgram):
             val = self._risk(carry[0], self._disk.val)
         return close(*fixed, (state, carry, val))
 
-    def _gather(self, index: np.ndarray, real: np.ndarray | None) -> tuple[Any, Any]:
-        """Batches (m, B, ...) read from disk, and their weights (m, B) or None."""
+    def _gather(self, index: np.ndarray, real: np.ndarray | None) -> tuple[Any, Any, Any]:
+        """Batches (m, B, ...) from disk, their weights and which are real: (m, B) or None."""
         flat = th_data.gather(self._disk.train, index.ravel())
         batches = jax.tree.map(
             lambda a: cast_leaf(np.asarray(a), self.dtype).reshape(*index.shape, *a.shape[1:]), flat
@@ -132,7 +133,7 @@ class StreamedProgram(CohortProgram):
         if self.staged.plan.pad:
             real = np.ones(index.shape, bool) if real is None else real
             weight = real.astype(self.dtype) * (1 if weight is None else weight)
-        return batches, weight
+        return batches, weight, real
 
     def _relative(self) -> np.ndarray:
         """Weights with mean one, (N,): one column is small enough to keep."""
@@ -177,8 +178,7 @@ class StreamedProgram(CohortProgram):
         made: Any,
         given: Any,
         first: Any,
-        batches: Any,
-        weight: Any,
+        taken: Any,
         epoch: Any,
         start: Any,
     ) -> Any:
@@ -189,12 +189,12 @@ class StreamedProgram(CohortProgram):
             scale = 1.0 / self.staged.plan.batch
 
             def step(carry: Any, at: Any) -> Any:
-                batch, weight, i = at
+                (batch, weight, real), i = at
                 key = _member.dropout_key(state, epoch, i)
-                return member.step(carry, batch, weight, scale, key)
+                return member.step(carry, batch, weight, real, scale, key)
 
-            m = jax.tree.leaves(batches)[0].shape[0]
-            return jax.lax.scan(step, carry, (batches, weight, start + jnp.arange(m)))[0]
+            m = jax.tree.leaves(taken)[0].shape[0]
+            return jax.lax.scan(step, carry, (taken, start + jnp.arange(m)))[0]
 
         return self._mapped(one, own, common, made, given, first)
 
