@@ -51,16 +51,25 @@ def split(
     part = as_part(obs)
     if not isinstance(obs, Table):  # a Table was checked when it was read, and may miss values
         check_part("obs", part)
-    n = n_observations(part)
+    n, leaves = n_observations(part), jax.tree.leaves(part)
     bounds = _bounds(n, {"train": train, "val": val, "test": test})
     if is_streamed(part):
         seed = int(seed)  # what lies on disk is ordered by Python: a traced seed fails as in JAX
-    if is_concrete(seed) and all(is_concrete(leaf) for leaf in jax.tree.leaves(part)):
+    if is_concrete(seed) and all(is_concrete(leaf) for leaf in leaves):
         # Also inside a trace: what Python can know now must not become part of the program.
         with jax.ensure_compile_time_eval():
             order: Any = np.asarray(permutation(role_key(seed, SPLIT), n))
             return _cut(obs, part, order, bounds)
-    return _cut(obs, part, permutation(role_key(seed, SPLIT), n), bounds)
+    order = permutation(role_key(seed, SPLIT), n)
+    if isinstance(obs, Table) or any(isinstance(leaf, np.memmap | Rows) for leaf in leaves):
+        return _cut(obs, part, order, bounds)
+    # One gather of everything behind a barrier: XLA on a CPU would draw the data anew, and order
+    # them anew, in the gather of every leaf of every part.
+    whole = jax.lax.optimization_barrier((jax.tree.map(jax.numpy.asarray, part), order))
+    shuffled = jax.lax.optimization_barrier(_take(*whole))
+    return Data(
+        **{name: _take(shuffled, slice(*at)) for name, at in bounds.items() if at[1] > at[0]}
+    )
 
 
 def _cut(obs: Any, part: Any, order: Any, bounds: dict[str, tuple[int, int]]) -> Data:

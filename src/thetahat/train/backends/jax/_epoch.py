@@ -39,7 +39,8 @@ def run_chunk(
         return th_data.order(plan.order_seed, epoch + i, plan.n, plan.sampling)
 
     def one_epoch(state: Any, i: Any) -> Any:
-        return run_epoch(member, plan, data, state, epoch + i, partial(order_at, i))
+        order = partial(order_at, i)
+        return run_epoch(member, plan, data, state, epoch + i, order, alone=alone)
 
     probe = jax.eval_shape(one_epoch, state, np.int32(0))[1]
     buffers = {k: jnp.full((MAX_CHUNK,), jnp.nan, v.dtype) for k, v in probe.items()}
@@ -72,7 +73,14 @@ def orders(seed: Any, epoch: Any, n: Any, size: int, most: int, sampling: str) -
 
 
 def run_epoch(
-    member: Member, plan: Any, data: Any, state: TrainState, epoch: Any, order: Callable[[], Any]
+    member: Member,
+    plan: Any,
+    data: Any,
+    state: TrainState,
+    epoch: Any,
+    order: Callable[[], Any],
+    *,
+    alone: bool,
 ) -> tuple[Any, Any]:
     """One pass over the training part, in ``order()``, and the validation risk after it."""
     train = data.train
@@ -88,7 +96,7 @@ def run_epoch(
     else:
         carry, summed = _minibatches(member, plan, train, relative, state, epoch, order())
     val_risk = None if data.val is None else member.risk(carry[0], data.val)
-    return member.close_epoch(state, carry, summed / plan.n, val_risk)
+    return member.close_epoch(state, carry, summed / plan.n, val_risk, alone=alone)
 
 
 def _minibatches(

@@ -20,7 +20,7 @@ from thetahat.core import ConfigError, ShapeError, Task
 from thetahat.data import keys
 from thetahat.train._stopping import Rules, sort_rules
 from thetahat.train.backends import base
-from thetahat.train.backends.jax._state import TrainState, changed, freeze_unless
+from thetahat.train.backends.jax._state import TrainState, changed, chosen
 
 UNMOVED_AFTER = 10
 """Epochs after which a fit none of whose parameters ever changed is stopped."""
@@ -187,9 +187,18 @@ class Member:
     # -- an epoch -----------------------------------------------------------------------------
 
     def close_epoch(
-        self, before: TrainState, carry: Any, train_risk: Any, val_risk: Any | None
+        self,
+        before: TrainState,
+        carry: Any,
+        train_risk: Any,
+        val_risk: Any | None,
+        *,
+        alone: bool = False,
     ) -> tuple[TrainState, dict[str, Any]]:
-        """Record an epoch: the best state, the stopping rules, divergence, the alarm."""
+        """Record an epoch: the best state, the stopping rules, divergence, the alarm.
+
+        Args:    alone: an epoch is only run while the member is active, so nothing is frozen.
+        """
         params, opt_state = carry
         record: dict[str, Any] = {"train_risk": train_risk}
         if val_risk is not None:
@@ -224,19 +233,20 @@ class Member:
             better = val_risk < before.best_value
             after = replace(
                 after,
-                best=jax.tree.map(lambda a, b: jnp.where(better, a, b), params, before.best),
+                best=chosen(better, params, before.best),
                 best_value=jnp.where(better, val_risk, before.best_value).astype(
                     before.best_value.dtype
                 ),
                 best_epoch=jnp.where(better, epochs, before.best_epoch),
             )
-        after = freeze_unless(
-            finite, after, before
-        )  # a diverged epoch leaves no trace but its record
-        after = replace(
-            after, epochs=epochs, outcome=outcome.astype(jnp.int32), active=outcome == base.RUNNING
-        )
-        return freeze_unless(before.active, after, before), record
+        ended: dict[str, Any] = {
+            "epochs": epochs,
+            "outcome": outcome.astype(jnp.int32),
+            "active": outcome == base.RUNNING,
+        }
+        # A diverged epoch leaves no trace but its record.
+        after = chosen(finite, replace(after, **ended), replace(before, **ended))
+        return (after if alone else chosen(before.active, after, before)), record
 
     def _diagnostics(self, params: Any) -> dict[str, Any]:
         hypothesis = self.adapted.bind(params, self.frozen)

@@ -41,6 +41,7 @@ class CohortProgram:
         self.traces = 0
         self.compile_s = 0.0
         self._made: Any = None
+        self._host: Any = None
         self._chunk: Any = None
         self._lowered: Any = None
         self._columns: list[str] = []
@@ -169,10 +170,12 @@ class CohortProgram:
 
     def member_arrays(self, state: TrainState, k: int) -> tuple[Any, Any, Any]:
         """(params at the best state, frozen arrays, data) of member ``k``, on the host."""
-        params = jax.tree.map(
-            lambda a: np.asarray(a[k]), state.params if state.best is None else state.best
-        )
-        made = [a[k] if own else a for a, own in zip(self._made, self.staged.owned, strict=True)]
+        if self._host is None or self._host[0] is not state:
+            best = state.params if state.best is None else state.best
+            self._host = (state, *jax.device_get((best, self._made)))
+        _, params, arrays = self._host
+        params = jax.tree.map(lambda a: a[k], params)
+        made = [a[k] if own else a for a, own in zip(arrays, self.staged.owned, strict=True)]
         data, frozen = self.staged.inputs(made, self.staged.given)
         return params, jax.tree.map(np.asarray, frozen), data
 

@@ -50,9 +50,10 @@ def first_state(
     )
 
 
-def freeze_unless(active: Any, new: TrainState, old: TrainState) -> TrainState:
-    """``new`` where the member is still active, ``old`` elsewhere: parameters AND optimizer."""
-    return jax.tree.map(lambda a, b: jnp.where(active, a, b), new, old)
+def chosen(where: Any, new: Any, old: Any) -> Any:
+    """``new`` where ``where``, else ``old``: a select for each leaf under vmap; alone, one
+    conditional copy, which is no kernel to compile."""
+    return jax.lax.cond(where, lambda new, _: new, lambda _, old: old, new, old)
 
 
 def changed(new: Any, old: Any) -> Any:
@@ -61,4 +62,4 @@ def changed(new: Any, old: Any) -> Any:
     return jnp.any(jnp.stack([jnp.any(a != b) for a, b in pairs]))
 
 
-__all__ = ["TrainState", "changed", "first_state", "freeze_unless", "replace"]
+__all__ = ["TrainState", "changed", "chosen", "first_state", "replace"]
