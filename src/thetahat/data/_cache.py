@@ -5,7 +5,6 @@ Threshold zero: small programs count too, since a fit's start-up is made of them
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 from pathlib import Path
@@ -27,12 +26,11 @@ def cache_folder() -> Path:
     return base / "thetahat" / "jax"
 
 
-@functools.cache
 def use_cache() -> None:
     """Switch the cache on, unless the user has set JAX's own or wants none (THETAHAT_CACHE=off)."""
-    folder = cache_folder()
     if os.environ.get("THETAHAT_CACHE") == "off" or jax.config.values["jax_compilation_cache_dir"]:
         return
+    folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
