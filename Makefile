@@ -30,6 +30,7 @@ format: $(STAMPS)/lint
 bench: $(STAMPS)/bench
 	$(PINNED) $(BIN)/python -m benchmarks.loops --write
 	$(PINNED) $(BIN)/python -m benchmarks.store --write
+	$(BIN)/python -m benchmarks.startup --write
 
 bench-smoke: $(STAMPS)/test
 	$(PINNED) $(BIN)/python -m benchmarks.loops --smoke

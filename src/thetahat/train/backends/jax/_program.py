@@ -87,6 +87,13 @@ class CohortProgram:
             if self._chunk is None:
                 self.trace()
                 self._chunk = self._timed(self._lowered.compile)
+                if self._ordered:
+                    plan, none = self.staged.plan, np.int32(0)
+                    self._timed(
+                        lambda: orders(
+                            plan.order_seed, none, none, plan.n, self.max_chunk, plan.sampling
+                        )
+                    )
         return state
 
     def advance(
