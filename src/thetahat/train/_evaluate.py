@@ -54,13 +54,13 @@ def predict_rows(
 
 def _inputs(data: Any) -> tuple[int, ...] | None:
     """The shape of one input, where the observations have one."""
-    part = data.train
+    part: Any = data.train
+    x: Any = part
     if hasattr(part, "x"):
         x = part.x
     elif isinstance(part, dict):
         x = part.get("x")
     elif isinstance(part, (tuple, list)) and part:
         x = part[0]
-    else:
-        x = part if hasattr(part, "shape") else None
-    return None if x is None else tuple(x.shape[1:])
+    shape = getattr(x, "shape", None)
+    return None if shape is None else tuple(shape[1:])
