@@ -1,0 +1,28 @@
+"""The samplers by name."""
+
+from __future__ import annotations
+
+from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.search._grid import grid, shuffled_grid
+from thetahat.search._random import random_draws
+from thetahat.search._trials import Sampler
+
+_SAMPLERS: dict[str, Sampler] = {"grid": grid, "random": random_draws}
+
+SAMPLERS = tuple(_SAMPLERS)
+"""Their names, as ``--sampler`` takes them."""
+
+
+def sampler(name: str, *, shuffle: bool = False) -> Sampler:
+    """A sampler by its name, or by a sweep file's method (``bayes`` is ``tpe``).
+
+    Args:    name: grid, random, tpe, gp, cmaes or qmc.   shuffle: a grid in a seeded order.
+    Returns: a pure function (space, history, seed, n) -> Proposals.
+    Raises:  ConfigError: no such name; shuffle without a grid.   MissingExtra: its library.
+    """
+    name = "tpe" if name == "bayes" else name
+    if name not in _SAMPLERS:
+        raise ConfigError(f"there is no sampler {name!r}{did_you_mean(name, _SAMPLERS)}")
+    if shuffle and name != "grid":
+        raise ConfigError(f"only a grid has an order to shuffle; {name} draws in none")
+    return shuffled_grid if shuffle else _SAMPLERS[name]

@@ -1,0 +1,162 @@
+"""What a searcher is told and what it answers: trials, histories, proposals, the metric."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from thetahat.core.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from thetahat.search._space import Space
+
+State = Literal["waiting", "running", "finished", "failed"]
+Goal = Literal["minimize", "maximize"]
+Impute = Literal["latest", "best", "worst"]
+ImputeWhileRunning = Literal["latest", "best", "worst", "false"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a sweep optimises, as the ``metric`` section of its file says.
+
+    Args:    name: the metric's name, as it is logged.   goal: minimize or maximize.
+             target: once any trial reaches it, no new trials are needed.
+             impute: what a failed trial is taken to have reached: the worst value of all trials
+             that are over, its own best, or its own latest.
+             impute_while_running: the same for running trials; "false" leaves them in flight.
+    Raises:  ConfigError: a word that is none of these, a target that is not finite.
+    """
+
+    name: str
+    goal: Goal = "minimize"
+    target: float | None = None
+    impute: Impute = "worst"
+    impute_while_running: ImputeWhileRunning = "false"
+
+    def __post_init__(self) -> None:
+        for field, words in (
+            ("goal", Goal),
+            ("impute", Impute),
+            ("impute_while_running", ImputeWhileRunning),
+        ):
+            given, known = getattr(self, field), get_args(words)
+            if given not in known:
+                hint = did_you_mean(str(given), known)
+                raise ConfigError(f"metric.{field} is {given!r}; give one of {_list(known)}{hint}")
+        if self.target is not None and not _finite(self.target):
+            raise ConfigError(
+                f"metric.target is {self.target!r}; give a finite number, or leave it"
+            )
+
+    @property
+    def sign(self) -> int:
+        """1 where less is better, -1 where more is: ``sign * value`` is always minimised."""
+        return 1 if self.goal == "minimize" else -1
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of the space that was proposed, and how it went so far.
+
+    Args:    id: any name, unique in a history.   config: as it was proposed.
+             state: waiting (proposed, not begun), running, finished or failed.
+             values: the metric's logged values in their order; those that are not finite are
+             passed over, here as in the file's own semantics.
+             value: the metric's final value, None where there is none.
+    """
+
+    id: str
+    config: Mapping[str, Any]
+    state: State
+    values: Sequence[float] = ()
+    value: float | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.state in ("finished", "failed")
+
+    def finite_values(self) -> list[float]:
+        """The logged values that are finite numbers, in their order."""
+        return [v for v in self.values if _finite(v)]
+
+
+@dataclass(frozen=True)
+class History:
+    """All that a sampler may know beside the space.
+
+    Args:    trials: every trial of the sweep, in the order in which they were proposed.
+             position: ``Proposals.position`` of the call before; 0 at the beginning.
+             metric: what is optimised; only the samplers of method ``bayes`` need it.
+    """
+
+    trials: Sequence[Trial] = ()
+    position: int = 0
+    metric: Metric | None = None
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """What to run next.
+
+    ``configs`` may be fewer than were asked for; ``position`` is what the next call's history must
+    hold; ``exhausted`` says that nothing is left to propose, now or later.
+    """
+
+    configs: list[dict[str, Any]]
+    position: int
+    exhausted: bool = False
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.configs)
+
+
+Sampler = Callable[["Space", History, int, int], Proposals]
+"""``sampler(space, history, seed, n)``: a pure function of its arguments."""
+
+
+def best_value(trial: Trial, metric: Metric) -> float | None:
+    """The best finite value a trial logged or ended with; None where there is none."""
+    seen = _seen(trial)
+    return None if not seen else (min if metric.sign > 0 else max)(seen)
+
+
+def worst_value(trial: Trial, metric: Metric) -> float | None:
+    """The worst finite value a trial logged or ended with; None where there is none."""
+    seen = _seen(trial)
+    return None if not seen else (max if metric.sign > 0 else min)(seen)
+
+
+def target_reached(history: History) -> bool:
+    """Whether some trial has reached the metric's target.
+
+    >>> trials = [Trial("a", {}, "finished", (0.3, 0.09), 0.2)]
+    >>> target_reached(History(trials, metric=Metric("loss", target=0.1)))
+    True
+    """
+    metric = history.metric
+    if metric is None or metric.target is None:
+        return False
+    bests = (best_value(t, metric) for t in history.trials)
+    return any(b is not None and metric.sign * (b - metric.target) <= 0 for b in bests)
+
+
+def _seen(trial: Trial) -> list[float]:
+    values = trial.finite_values()
+    return [*values, trial.value] if trial.value is not None and _finite(trial.value) else values
+
+
+def _finite(value: Any) -> bool:
+    if type(value) is float:
+        return math.isfinite(value)
+    # NumPy's own numbers are Real, its booleans are not.
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return real and math.isfinite(value)
+
+
+def _list(words: Sequence[str]) -> str:
+    return ", ".join(words)
