@@ -1,0 +1,16 @@
+"""From a sweep file to runs: the file's language, and how its runs are started."""
+
+from thetahat.sweep._against import check_against as check_against, notes_against as notes_against
+from thetahat.sweep._problems import Problem as Problem
+from thetahat.sweep._program import (
+    Program as Program,
+    experiment_of as experiment_of,
+    load_experiment as load_experiment,
+)
+from thetahat.sweep._spec import (
+    Reading as Reading,
+    SweepSpec as SweepSpec,
+    contamination as contamination,
+    parse_sweep as parse_sweep,
+    read_sweep as read_sweep,
+)

@@ -1,0 +1,165 @@
+"""What a word of YAML means: as W&B's reader (YAML 1.1) has it, and where that is a trap.
+
+W&B reads sweep files by YAML 1.1, so a file must mean the same here. One thing is mended: 1e-4 is
+text to that reader, and is a number here. The other surprises are said.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+_BOOL = {
+    **dict.fromkeys(("yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"), True),
+    **dict.fromkeys(("no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"), False),
+}
+_NULL = ("", "~", "null", "Null", "NULL")
+_INT = re.compile(
+    r"[-+]?0b[01_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+"
+    r"|[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+"
+)
+_FLOAT = re.compile(
+    r"[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?"
+    r"|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+)
+_DATE = re.compile(
+    r"\d{4}-\d\d-\d\d|\d{4}-\d\d?-\d\d?(?:[Tt]|[ \t]+)\d\d?:\d\d:\d\d(?:\.\d*)?"
+    r"(?:[ \t]*(?:Z|[-+]\d\d?(?::\d\d)?))?"
+)
+_MENDED = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+]?[0-9]+")
+"""Numbers to everyone but YAML 1.1: 1e-4, 1E5, 1.5e3, -.5e2."""
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
+_BARE_NUMBERS = ("inf", "Inf", "INF", "nan", "NaN", "NAN")
+_TAGS = {
+    f"tag:yaml.org,2002:{name}": name
+    for name in ("str", "int", "float", "bool", "null", "seq", "map")
+}
+
+
+def known_tag(tag: str) -> str | None:
+    """The short name of a standard tag (``!!float``); None for others."""
+    return _TAGS.get(tag)
+
+
+def read_word(text: str, *, plain: bool, strict: bool = False) -> tuple[Any, str, str]:
+    """A scalar's value, its kind, and the trap it is in ("" mostly).
+
+    Args:    text: as written.   plain: without quotes.   strict: read 1e-4 as text, as W&B does.
+    Returns: the value; "text", "int", "float", "bool", "null" or "date"; a word about the trap.
+
+    >>> read_word("0x10", plain=True)
+    (16, 'int', '')
+    >>> read_word("off", plain=True)[0], read_word("off", plain=False)[0]
+    (False, 'off')
+    """
+    if not plain:
+        return text, "text", ""
+    if text in _BOOL:
+        return _BOOL[text], "bool", _of_bool(text)
+    if text in _NULL:
+        shown = text or "nothing after the colon"
+        return None, "null", f"{shown} is Python's None; write 'None' in quotes for the word"
+    if _INT.fullmatch(text):
+        return _int(text), "int", _of_int(text)
+    if _FLOAT.fullmatch(text):
+        return _float(text), "float", _of_float(text)
+    if _DATE.fullmatch(text):
+        return text, "date", f"{text} is a date to YAML, and is kept as text; write '{text}'"
+    if _MENDED.fullmatch(text):
+        value = float(text.replace("_", ""))
+        mend = f"write {dotted(value)}"
+        if strict:
+            return text, "text", f"{text} is text to W&B's YAML; {mend}"
+        return value, "float", f"{text} is text to W&B's YAML, and is read as {value!r}; {mend}"
+    if _LEADING_ZERO.fullmatch(text):
+        bare = text.replace("_", "").lstrip("+-0") or "0"
+        return text, "text", f"{text} is text to YAML (a zero in front means base 8); write {bare}"
+    if text.lstrip("+-") in _BARE_NUMBERS:
+        return text, "text", f"{text} is text to YAML; the number is written .{text.lstrip('+-')}"
+    return text, "text", ""
+
+
+def tagged_word(text: str, tag: str) -> tuple[Any, str]:
+    """A scalar under a standard tag, and its kind.
+
+    Raises:  ValueError: it is no such thing.
+    """
+    if tag == "str":
+        return text, "text"
+    value, kind, _ = read_word(text, plain=True)
+    if tag == "float" and kind in ("int", "float"):
+        return float(value), "float"
+    if kind != tag:
+        raise ValueError(text)
+    return value, kind
+
+
+def dotted(value: float) -> str:
+    """A number as every reader of YAML takes it for one.
+
+    >>> dotted(1e-4), dotted(1e-9), dotted(64.0)
+    ('0.0001', '1.0e-09', '64.0')
+    """
+    text = repr(value)
+    if text == "1e-05":
+        return "0.00001"
+    mantissa, e, exponent = text.partition("e")
+    if not e:
+        return text
+    return f"{mantissa if '.' in mantissa else mantissa + '.0'}e{exponent}"
+
+
+def _int(text: str) -> int:
+    digits = text.replace("_", "")
+    sign = -1 if digits[0] == "-" else 1
+    digits = digits.lstrip("+-")
+    if digits[:2] == "0b":
+        return sign * int(digits[2:] or "0", 2)
+    if digits[:2] == "0x":
+        return sign * int(digits[2:] or "0", 16)
+    if ":" in digits:
+        return sign * int(_base_60([int(part) for part in digits.split(":")]))
+    return sign * int(digits, 8 if len(digits) > 1 and digits[0] == "0" else 10)
+
+
+def _float(text: str) -> float:
+    digits = text.replace("_", "").lower()
+    sign = -1.0 if digits[0] == "-" else 1.0
+    digits = digits.lstrip("+-")
+    if digits == ".inf":
+        return sign * math.inf
+    if digits == ".nan":
+        return math.nan
+    if ":" in digits:
+        return sign * _base_60([float(part) for part in digits.split(":")])
+    return sign * float(digits)
+
+
+def _base_60(parts: list[Any]) -> Any:
+    value = 0
+    for part in parts:
+        value = value * 60 + part
+    return value
+
+
+def _of_bool(text: str) -> str:
+    if text.lower() in ("true", "false"):
+        return ""
+    truth = "true" if _BOOL[text] else "false"
+    return f"{text} is {truth} to YAML; write {truth}, or '{text}' for the word"
+
+
+def _of_int(text: str) -> str:
+    if ":" in text:
+        return f"{text} is {_int(text)} to YAML (base 60); write '{text}' for the word"
+    if _LEADING_ZERO.fullmatch(text) and _int(text) != int(text):
+        bare = text.lstrip("+-0_")
+        return f"{text} is {_int(text)} to YAML (base 8); write {bare}, or '{text}' for the word"
+    return ""
+
+
+def _of_float(text: str) -> str:
+    if ":" in text:
+        return f"{text} is {_float(text)} to YAML (base 60); write '{text}' for the word"
+    return ""

@@ -1,0 +1,232 @@
+"""A sweep file, read and checked: all that runs it, or every mistake at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.search import Hyperband, Metric, make_space
+from thetahat.sweep._language import check_top
+from thetahat.sweep._macros import check_command
+from thetahat.sweep._notes import is_test_metric
+from thetahat.sweep._problems import Findings, Problem, by_line
+from thetahat.sweep._yaml import At, Unreadable, decoded, read_tree
+
+if TYPE_CHECKING:
+    from thetahat.search import Space
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a key stands in the file, and its word as it is written ("" for lists and mappings)."""
+
+    line: int
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class SweepSpec:
+    """A sweep file without mistakes.
+
+    ``parameters`` is the section of the file as plain data, numbers read as numbers; ``text`` is
+    the whole file as it came.
+    """
+
+    method: str
+    parameters: Mapping[str, Any]
+    metric: Metric | None = None
+    metrics: tuple[Metric, ...] = ()
+    """Always empty: several objectives are refused."""
+    hyperband: Hyperband | None = None
+    run_cap: int | None = None
+    program: str | None = None
+    command: tuple[str, ...] | None = None
+    name: str | None = None
+    description: str | None = None
+    project: str | None = None
+    text: str = ""
+    file: str = "sweep.yaml"
+    places: Mapping[str, Place] = field(default_factory=dict, repr=False, compare=False)
+    """Lines and words by key, such as ``parameters.lr.min``."""
+
+    @cached_property
+    def space(self) -> Space:
+        """The search space."""
+        return make_space(self.parameters)
+
+    @property
+    def points(self) -> int | None:
+        """How many points a grid has; None where the search is endless."""
+        return self.space.size if self.method == "grid" else None
+
+    def place(self, key: str) -> Place:
+        """Where a key stands; that of the nearest key above it where it stands nowhere."""
+        while key and key not in self.places:
+            key = key[: max(key.rfind("."), key.rfind("["), 0)]
+        return self.places.get(key, Place(1))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What came out of reading a file. ``spec`` is None where it cannot be run.
+
+    Under ``strict`` a file can be valid for W&B and yet have no spec; a note says why.
+    """
+
+    file: str
+    spec: SweepSpec | None
+    errors: tuple[Problem, ...]
+    notes: tuple[Problem, ...]
+    method: str | None = None
+
+    @property
+    def valid(self) -> bool:
+        """Whether the file has no mistakes."""
+        return not self.errors
+
+    def require(self) -> SweepSpec:
+        """The spec.
+
+        Raises:  ConfigError: all mistakes, a line each.
+        """
+        if self.errors:
+            raise ConfigError("\n".join(problem.said(self.file) for problem in self.errors))
+        if self.spec is None:
+            raise ConfigError(f"{self.file} is valid for W&B, but cannot be run here; see its notes")
+        return self.spec
+
+
+def read_sweep(path: str | Path, *, strict: bool = False) -> Reading:
+    """Read and check a sweep file.
+
+    Args:    path: the file.   strict: give W&B's own verdict in place of ours.
+    Raises:  ConfigError: there is no such file, or it cannot be opened.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(_not_there(path, error)) from error
+    try:
+        text = decoded(content)
+    except Unreadable as problem:
+        return _unreadable(str(path), problem)
+    return parse_sweep(text, str(path), strict=strict)
+
+
+def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) -> Reading:
+    """Check the text of a sweep file.
+
+    >>> reading = parse_sweep("method: grid\\nparameters:\\n  lr: {values: [1e-3, 0.01]}\\n")
+    >>> reading.spec.points, reading.spec.parameters["lr"]
+    (2, {'values': [0.001, 0.01]})
+    >>> print(parse_sweep("method: gird\\n").errors[0].message)
+    method is the text 'gird', and must be grid, random or bayes; did you mean 'grid'?
+    """
+    try:
+        root, twice = read_tree(text, strict=strict)
+    except Unreadable as problem:
+        return _unreadable(file, problem)
+    findings = Findings(strict)
+    for at, first in twice:
+        name = at.key.rpartition(".")[2]
+        findings.ours(at, f"{name} stands here again (first in line {first}); keep one of them")
+    check_top(root, findings)
+    program = root.inside.get("program")
+    command = root.inside.get("command")
+    words = None
+    if command is not None:
+        words = check_command(command, findings, program=program is not None)
+    elif program is None and root.kind == "mapping":
+        findings.note(
+            root, "the file names neither program nor command, so it can be listed, not run", ""
+        )
+    spec = None
+    if not findings.refused and not findings.errors:
+        spec = replace(_spec(root, words), text=text, file=file)
+        spec = _counted(spec, findings)
+    method = root.inside.get("method")
+    return Reading(
+        file,
+        spec,
+        by_line(findings.errors),
+        by_line(findings.notes),
+        method.value if method is not None and method.kind == "text" else None,
+    )
+
+
+def contamination(spec: SweepSpec) -> bool:
+    """Whether a sweep tunes on the test set: a ``test`` in the name of its metric."""
+    return spec.metric is not None and is_test_metric(spec.metric.name)
+
+
+def _unreadable(file: str, problem: Unreadable) -> Reading:
+    return Reading(file, None, (Problem(problem.line, "", str(problem)),), ())
+
+
+def _not_there(path: Path, error: OSError) -> str:
+    if path.is_dir():
+        inside = sorted(p.name for p in path.iterdir() if p.suffix in (".yaml", ".yml"))
+        such = f", such as {path / inside[0]}" if inside else ""
+        return f"{path} is a folder; give the sweep file in it{such}"
+    if not path.exists():
+        near = ""
+        if path.parent.is_dir():
+            files = [p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")]
+            near = did_you_mean(path.name, sorted(files)) if files else ""
+        return f"there is no file {path}{near or '; give the path of a sweep file'}"
+    return f"{path} cannot be read: {error.strerror or error}"
+
+
+def _spec(root: At, words: tuple[str, ...] | None) -> SweepSpec:
+    """The spec of a file that has no mistakes."""
+    values = root.value
+    cap = values.get("run_cap")
+    return SweepSpec(
+        method=values["method"],
+        parameters=values["parameters"],
+        metric=_metric(values.get("metric")),
+        hyperband=_hyperband(values.get("early_terminate")),
+        run_cap=None if cap is None else int(cap),
+        program=values.get("program"),
+        command=words,
+        name=values.get("name"),
+        description=values.get("description"),
+        project=values.get("project"),
+        places={at.key: Place(at.line, at.text) for at in root.walk()},
+    )
+
+
+def _metric(section: Mapping[str, Any] | None) -> Metric | None:
+    if section is None:
+        return None
+    running = section.get("impute_while_running", "false")
+    return Metric(**{**section, "impute_while_running": "false" if running is False else running})
+
+
+def _hyperband(section: Mapping[str, Any] | None) -> Hyperband | None:
+    if section is None:
+        return None
+    known = {name: value for name, value in section.items() if name != "type"}
+    for name in ("min_iter", "max_iter", "s"):
+        if name in known:
+            known[name] = int(known[name])
+    if "max_iter" in known:
+        known.pop("min_iter", None)  # as W&B does
+    return Hyperband(**known)
+
+
+def _counted(spec: SweepSpec, findings: Findings) -> SweepSpec | None:
+    """The spec, once its space can be made."""
+    try:
+        _ = spec.points if spec.method == "grid" else spec.space
+    except ConfigError as error:
+        place = spec.place("parameters")
+        at = At(None, "mapping", place.line, "parameters")
+        findings.ours(at, str(error))
+        return None
+    return spec
