@@ -1,5 +1,7 @@
 """Where runs live: one SQLite file, a function of events that fills it, and ``th.start``."""
 
+from thetahat.store._follow import Followed as Followed, Follower as Follower
+from thetahat.store._json import plain_value as plain_value
 from thetahat.store._manual import ManualRun as ManualRun, start as start
 from thetahat.store._provenance import provenance as provenance
 from thetahat.store._query import (
@@ -9,10 +11,27 @@ from thetahat.store._query import (
     read_condition as read_condition,
     value_of as value_of,
 )
+from thetahat.store._queue import (
+    Claim as Claim,
+    Offer as Offer,
+    Queue as Queue,
+    new_agent_id as new_agent_id,
+)
 from thetahat.store._records import Block as Block
 from thetahat.store._rows import NewRun as NewRun, RunRow as RunRow
 from thetahat.store._schema import VERSION as VERSION
 from thetahat.store._sqlite import locate as locate
 from thetahat.store._store import Store as Store, open_store as open_store
+from thetahat.store._sweeps import (
+    NewSweep as NewSweep,
+    SweepRow as SweepRow,
+    change_plan as change_plan,
+    count_runs as count_runs,
+    create_sweep as create_sweep,
+    find_sweep as find_sweep,
+    list_agents as list_agents,
+    list_sweeps as list_sweeps,
+    set_state as set_state,
+)
 from thetahat.store._tracker import StoreTracker as StoreTracker, store_tracker as store_tracker
 from thetahat.store._writer import Writer as Writer

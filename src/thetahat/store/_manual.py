@@ -1,8 +1,14 @@
-"""``th.start``: track a program that is no experiment, number by number."""
+"""``th.start`` and ``th.log``: track a program that is no experiment, number by number.
+
+Where a sweep's agent started the program, THETAHAT_RUN_ID names the run that is already there:
+then the numbers go to it, and how it ends is for the agent to say.
+"""
 
 from __future__ import annotations
 
 import atexit
+import contextlib
+import json
 import math
 import os
 import sys
@@ -13,11 +19,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from sqlalchemy import select
+
 from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.run import Status
 from thetahat.store._provenance import command_line, provenance, short_path
-from thetahat.store._records import Block, pack
+from thetahat.store._records import Block, pack, read_block
 from thetahat.store._rows import NewRun
+from thetahat.store._schema import records
+from thetahat.store._sqlite import ENVIRONMENT
 from thetahat.store._store import Store, open_store
 
 FLUSH_S = 0.5
@@ -25,7 +35,14 @@ BEAT_S = 15.0
 MANY_ROWS = 4096
 """Rows that are written at once, without waiting for the half second to pass."""
 
+RUN_ID = "THETAHAT_RUN_ID"
+"""The run that an agent started this program for; beside it THETAHAT_STORE."""
+ENDING = "THETAHAT_RUN_ENDING"
+"""A file of the agent's, for how the program says that its run ended."""
+
 _Rows = dict[int, dict[str, float]]
+_latest: list[ManualRun] = []
+"""The run that this process started last, for ``log``."""
 
 
 def start(
@@ -36,6 +53,9 @@ def start(
     store: Store | str | os.PathLike[str] | None = None,
 ) -> ManualRun:
     """Begin a tracked run of any program; log numbers to it, then finish it.
+
+    In a program that a sweep's agent started this is the run that the agent made: its own config,
+    name and store are kept, and ``run.config`` is ``config`` with the sweep's values over it.
 
     Args:
         config: what the run depends on; shown in tables, open to filters.
@@ -52,6 +72,8 @@ def start(
     >>> run.name
     'bright-magnolia-1'
     """
+    if os.environ.get(RUN_ID) and os.environ.get(ENVIRONMENT):
+        return _attach(os.environ[RUN_ID], config or {})
     opened = store if isinstance(store, Store) else open_store(store)
     script = Path(sys.argv[0]) if sys.argv and sys.argv[0] not in ("", "-c", "-m") else None
     source = script if script is not None and script.is_file() else None
@@ -66,7 +88,40 @@ def start(
     )
     with opened.batch() as writer:
         run_id, given = writer.create_run(new)
-    return ManualRun(opened, run_id, given, dict(config or {}))
+    return _remembered(ManualRun(opened, run_id, given, dict(config or {})))
+
+
+def log(metrics: Mapping[str, Any], step: int | None = None) -> None:
+    """Log one row of numbers to this program's run: the one it started last, or the agent's.
+
+    A program that has none begins one with the first call, and finishes it when it ends.
+
+    Args:
+        metrics: numbers by name.
+        step: counts up from 0 unless given, here or as ``metrics["step"]``.
+    Raises:  ConfigError: a value that is no number, or the run has been finished.
+             StoreError: the store cannot be written.
+    """
+    if not _latest:
+        start()._quiet_end = True
+    _latest[0].log(metrics, step)
+
+
+def _remembered(run: ManualRun) -> ManualRun:
+    _latest[:] = [run]
+    return run
+
+
+def _attach(run_id: str, config: Mapping[str, Any]) -> ManualRun:
+    store = open_store(create=False)
+    row = store.run(run_id)
+    if row.id != run_id:
+        raise StoreError(
+            f"the store {store.path} has no run {run_id!r}, which {RUN_ID} names; take {RUN_ID} out"
+            " of the environment, unless an agent has set it"
+        )
+    run = ManualRun(store, run_id, row.name, {**config, **row.config}, attempt=row.attempt)
+    return _remembered(run)
 
 
 class ManualRun:
@@ -76,11 +131,22 @@ class ManualRun:
     program is alive. A program that dies leaves its run ``running``, with its last heartbeat.
     """
 
-    def __init__(self, store: Store, run_id: str, name: str, config: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        run_id: str,
+        name: str,
+        config: dict[str, Any],
+        *,
+        attempt: int | None = None,
+    ) -> None:
         self.store = store
         self.id = run_id
         self.name = name
         self.config = config
+        self._attempt = attempt
+        """Of the agent's run that this program is; None for a run of the program's own."""
+        self._quiet_end = attempt is not None
         self._began = time.monotonic()
         self._over = False
         self._owner = os.getpid()
@@ -113,6 +179,9 @@ class ManualRun:
     def finish(self, status: Status | str = Status.FINISHED, reason: str = "") -> None:
         """Write what waits and end the run. Its metrics are the last value of each column.
 
+        An agent's run is ended by the agent, when the program has: it takes over this status and
+        reason unless the program then fails.
+
         Raises:  ConfigError: no status that a run can end with. StoreError: as for ``log``.
         """
         status = _ending(status)
@@ -123,13 +192,16 @@ class ManualRun:
             self._over = True
         try:
             self._flush()
-            self.store.finish_run(
-                self.id,
-                status=status,
-                reason=reason,
-                metrics=self.store.run(self.id).metrics,
-                seconds={"run": round(time.monotonic() - self._began, 6)},
-            )
+            if self._attempt is None:
+                self.store.finish_run(
+                    self.id,
+                    status=status,
+                    reason=reason,
+                    metrics=self.store.run(self.id).metrics,
+                    seconds={"run": round(time.monotonic() - self._began, 6)},
+                )
+            else:
+                _tell_agent(status, reason)
         except StoreError:
             self._over = False
             raise
@@ -176,11 +248,23 @@ class ManualRun:
                 return
             try:
                 with self.store.batch() as writer:
-                    writer.log_blocks((self.id, block) for block in _blocks(rows))
+                    # The batch holds the write lock: nobody can take the run over in between.
+                    self._check_attempt()
+                    writer.log_blocks((self.id, block) for block in blocks_of(rows))
             except StoreError:
                 with self._lock:
                     self._rows = {**rows, **self._rows}
                 raise
+
+    def _check_attempt(self) -> None:
+        if self._attempt is None:
+            return
+        now = self.store.run(self.id).attempt
+        if now != self._attempt:
+            raise StoreError(
+                f"the run {self.name!r} has been handed to another agent (attempt {now}; this"
+                f" program is attempt {self._attempt}); this program can stop"
+            )
 
     def _wake(self) -> None:
         if self._thread is None:
@@ -195,7 +279,7 @@ class ManualRun:
                 if self._rows:
                     self._flush()
                     beat = time.monotonic()
-                elif time.monotonic() - beat > BEAT_S:
+                elif self._attempt is None and time.monotonic() - beat > BEAT_S:
                     with self.store.batch() as writer:
                         writer.beat([self.id])
                     beat = time.monotonic()
@@ -209,10 +293,34 @@ class ManualRun:
         # The interpreter keeps the exception that ended the program, if one did.
         error = getattr(sys, "last_value", None)
         status, reason = _verdict(error)
-        self.finish(status, reason or "the program ended without run.finish()")
+        if not self._quiet_end:
+            reason = reason or "the program ended without run.finish()"
+        self.finish(status, reason)
 
 
-def _blocks(rows: _Rows) -> list[Block]:
+def _tell_agent(status: Status, reason: str) -> None:
+    path = os.environ.get(ENDING)
+    if path:
+        # A program may outlive its folder, or run where it cannot be written: the exit code stays.
+        with contextlib.suppress(OSError):
+            Path(path).write_text(json.dumps([status, reason]), encoding="utf-8")
+
+
+def rows_after(store: Store, run_id: str, after: int = 0) -> tuple[list[dict[str, float]], int]:
+    """A run's records since a place, oldest first, each a row with its axis; and the next place."""
+    mine = (records.c.run_id == run_id) & (records.c.id > after)
+    found = store._read(select(records).where(mine).order_by(records.c.id))
+    rows = []
+    for record in found:
+        block = read_block(*(record[c] for c in ("first", "last", "count", "columns", "data")))
+        columns = [block.column(name) for name in block.columns]
+        rows += [
+            dict(zip(block.columns, row, strict=True)) for row in zip(*columns, strict=True)
+        ]
+    return rows, found[-1]["id"] if found else after
+
+
+def blocks_of(rows: _Rows) -> list[Block]:
     """Rows by step as blocks, one per set of columns, the block that reaches furthest last."""
     groups: dict[tuple[str, ...], list[tuple[float, ...]]] = {}
     for step in sorted(rows):

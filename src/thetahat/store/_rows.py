@@ -47,6 +47,11 @@ class NewRun:
     attempt: int = 1
     contaminated: bool = False
     sweep_id: str | None = None
+    point: int | None = None
+    """Which setting of its sweep it runs, counted from 0."""
+    replicate: int | None = None
+    alone: bool = False
+    """Whether it must not share a process with others: one of them ended its process before."""
     status: Status = Status.RUNNING
 
     def values(self, folder: Path, now: str) -> dict[str, Any]:
@@ -72,6 +77,9 @@ class NewRun:
             "attempt": self.attempt,
             "contaminated": self.contaminated,
             "sweep_id": self.sweep_id,
+            "point": self.point,
+            "replicate": self.replicate,
+            "alone": self.alone,
         }
 
 
@@ -112,6 +120,9 @@ class RunRow:
     attempt: int
     contaminated: bool
     sweep_id: str | None
+    point: int | None
+    replicate: int | None
+    alone: bool
     detail: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
 
@@ -156,6 +167,7 @@ def read_row(row: Mapping[str, Any], folder: Path) -> RunRow:
         values["metrics"] = {k: v for k, v in from_json(row["last"]).items() if k not in AXES}
     values["status"] = Status(values["status"])
     values["contaminated"] = bool(values["contaminated"])
+    values["alone"] = bool(values["alone"])
     if values["checkpoint"] is not None:
         values["checkpoint"] = str(folder / values["checkpoint"])
     return RunRow(**values)

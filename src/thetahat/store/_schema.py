@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from thetahat.core.errors import StoreError
 
-VERSION = 1
+VERSION = 2
 """The version of the tables below. Raise it with a step in ``MIGRATIONS``."""
 
 metadata = MetaData()
@@ -75,6 +75,44 @@ runs = Table(
     Column("attempt", Integer, nullable=False, default=1),
     Column("contaminated", Boolean, nullable=False, default=False),
     Column("sweep_id", String(16), index=True),
+    Column("point", Integer),
+    Column("replicate", Integer),
+    Column("alone", Boolean, nullable=False, default=False),
+    Index("runs_of_sweep", "sweep_id", "status"),
+)
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("number", Integer, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("project", Text),
+    Column("file", Text),
+    Column("folder", Text),
+    Column("text", Text, nullable=False),
+    Column("plan", Text, nullable=False, default="{}"),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("position", Integer, nullable=False, default=0),
+    Column("points", Integer),
+    Column("contaminated", Boolean, nullable=False, default=False),
+    Column("created", String(32), nullable=False),
+    Column("finished", String(32)),
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("sweep_id", String(16), ForeignKey("sweeps.id", ondelete="CASCADE"), index=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started", String(32), nullable=False),
+    Column("heartbeat", String(32), nullable=False),
+    Column("ended", String(32)),
+    Column("asked", String(16)),
+    Column("doing", Text, nullable=False, default=""),
 )
 
 records = Table(
@@ -100,8 +138,25 @@ notices = Table(
 )
 
 Migration = Callable[[Connection], None]
-MIGRATIONS: Mapping[int, Migration] = {}
-"""From a version to the step that makes the next one of it. Empty while only version 1 exists."""
+
+
+def _add_sweeps(connection: Connection) -> None:
+    """Version 1 to 2: sweeps, agents, and a run's place in its sweep."""
+    # Another process may have opened the store, and added them, just before.
+    there = {column["name"] for column in inspect(connection).get_columns("runs")}
+    for column, kind in (("point", "INTEGER"), ("replicate", "INTEGER")):
+        if column not in there:
+            connection.exec_driver_sql(f"ALTER TABLE runs ADD COLUMN {column} {kind}")
+    if "alone" not in there:
+        added = "ALTER TABLE runs ADD COLUMN alone BOOLEAN NOT NULL DEFAULT FALSE"
+        connection.exec_driver_sql(added)
+    for index in runs.indexes:
+        index.create(connection, checkfirst=True)
+    metadata.create_all(connection, [sweeps, agents])
+
+
+MIGRATIONS: Mapping[int, Migration] = {1: _add_sweeps}
+"""From a version to the step that makes the next one of it."""
 
 
 def prepare(

@@ -152,7 +152,7 @@ class Store:
             query = query.order_by(by.desc() if sort.startswith("-") else by).limit(limit)
         else:
             query = query.order_by(runs.c.number)
-        found = [read_row(row, self.folder) for row in self._read(query)]
+        found = [read_row(row, self.folder) for row in self.read(query)]
         if simple:
             return found
         check_columns([column, *(condition.column for condition in where)], found)
@@ -165,7 +165,7 @@ class Store:
         Raises:  StoreError: no such run (the nearest is offered), or more than one.
         """
         for condition in (runs.c.id == name, runs.c.name == name):
-            row = next(iter(self._read(select(runs).where(condition))), None)
+            row = next(iter(self.read(select(runs).where(condition))), None)
             if row is not None:
                 return read_row(row, self.folder)
         return self.run(self._resolve(name))
@@ -175,7 +175,7 @@ class Store:
         query = select(records).where(records.c.run_id == run_id).order_by(records.c.id)
         return [
             read_block(r["first"], r["last"], r["count"], r["columns"], r["data"])
-            for r in self._read(query)
+            for r in self.read(query)
         ]
 
     def history(self, run_id: str) -> dict[str, np.ndarray]:
@@ -185,7 +185,7 @@ class Store:
     def notices(self, run_id: str) -> list[str]:
         """The notices kept with a run."""
         query = select(notices.c.text).where(notices.c.run_id == run_id).order_by(notices.c.id)
-        return [row["text"] for row in self._read(query)]
+        return [row["text"] for row in self.read(query)]
 
     def health(self) -> dict[str, Any]:
         """Version, SQLite's own integrity check, journal and counts, for ``thetahat doctor``."""
@@ -228,12 +228,22 @@ class Store:
             self._pid = os.getpid()
         return self._engine
 
-    def _read(self, query: Any) -> Sequence[Any]:
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Several reads of one moment.
+
+        Raises:  StoreError: the store cannot be read.
+        """
         with sqlite.explained(self.path, self._mode), self._live().begin() as connection:
+            yield connection
+
+    def read(self, query: Any) -> Sequence[Any]:
+        """The rows of a query, as mappings."""
+        with self.reading() as connection:
             return list(connection.execute(query).mappings())
 
     def _resolve(self, name: str) -> str:
-        rows = self._read(select(runs.c.id, runs.c.name).order_by(runs.c.number.desc()))
+        rows = self.read(select(runs.c.id, runs.c.name).order_by(runs.c.number.desc()))
         if name == "last" and rows:
             return rows[0]["id"]
         if not rows:

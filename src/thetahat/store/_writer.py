@@ -77,6 +77,11 @@ class Writer:
         self._connection = connection
         self._folder = folder
 
+    @property
+    def connection(self) -> Connection:
+        """The open transaction."""
+        return self._connection
+
     def create_run(self, new: NewRun) -> tuple[str, str]:
         """Insert a run; its id and its name."""
         highest = self._fast(_HIGHEST, {}).fetchone()[0] or 0
@@ -138,6 +143,32 @@ class Writer:
             },
         }
         self._fast(_FINISH, row)
+
+    def begin_run(
+        self,
+        run_id: str,
+        *,
+        config: Mapping[str, Any],
+        max_epochs: int | None,
+        n_params: int | None,
+        provenance: Mapping[str, Any],
+        checkpoint: str | None,
+        cohort: str | None,
+        member: int | None,
+    ) -> None:
+        """Say what a run that was claimed turned out to be: all its parameters, its cohort."""
+        now = utc_now()
+        row = {
+            "config": to_json(config),
+            "max_epochs": max_epochs,
+            "n_params": n_params,
+            "provenance": to_json(provenance),
+            "checkpoint": text(near(checkpoint, self._folder)),
+            "cohort": cohort,
+            "member": member,
+            "heartbeat": now,
+        }
+        self._connection.execute(update(runs).where(runs.c.id == run_id).values(row))
 
     def find_run(self, checkpoint: str, member: int) -> tuple[str, str] | None:
         """Id and name of the latest run with this checkpoint and place in its cohort."""

@@ -2,9 +2,16 @@
 
 from thetahat.data import cache_folder as cache_folder
 from thetahat.train._checkpoint import read_checkpoint as read_checkpoint
+from thetahat.train._cohort import Training as Training
+from thetahat.train._driver import Interrupt as Interrupt
 from thetahat.train._facts import jax_facts as jax_facts
 from thetahat.train._fit import fit as fit, fit_many as fit_many
-from thetahat.train._options import Progress as Progress
+from thetahat.train._group import (
+    NeedsStatic as NeedsStatic,
+    Shop as Shop,
+    static_part as static_part,
+)
+from thetahat.train._options import Options as Options, Progress as Progress
 from thetahat.train._result import History as History, Result as Result
 from thetahat.train._stopping import (
     Divergence as Divergence,

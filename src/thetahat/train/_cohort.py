@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from thetahat.core import CheckpointError
 from thetahat.train._checkpoint import read_checkpoint
-from thetahat.train._driver import Interrupt, drive
+from thetahat.train._driver import Driver, Interrupt
 from thetahat.train._options import Cohort, Options
 from thetahat.train._result import Result
 from thetahat.train._session import Session
@@ -37,29 +40,83 @@ def train_cohort(cohort: Cohort, options: Options) -> dict[int, Result]:
     """Train a cohort to its end."""
     interrupt = Interrupt()
     with interrupt.listening():  # also while compiling: an interrupted compiler takes Python along
-        return _train(cohort, options, interrupt)
+        training = Training(cohort, options, interrupt)
+        try:
+            while training.step():
+                pass
+            return training.finish()
+        except BaseException as error:
+            training.fail(error)
+            raise
 
 
-def _train(cohort: Cohort, options: Options, interrupt: Interrupt) -> dict[int, Result]:
-    found = _found(cohort, options)
-    program, state = _start(cohort, options, found)
-    session = Session(cohort, program, options, found)
-    session.begin(state)
-    try:
-        ended = drive(
+class Training:
+    """A cohort being trained, a chunk at a time: for one who decides between chunks.
+
+    Args:    marks: epochs at which a chunk must end.
+    """
+
+    def __init__(
+        self,
+        cohort: Cohort,
+        options: Options,
+        interrupt: Interrupt,
+        marks: tuple[int, ...] = (),
+    ) -> None:
+        found = _found(cohort, options)
+        program, state = _start(cohort, options, found)
+        self.session = Session(cohort, program, options, found)
+        self.session.begin(state)
+        task = program.staged.task
+        self.driver = Driver(
             program,
             state,
-            epochs=program.staged.task.epochs,
-            first=session.first,
-            clock=session.clock,
-            wall_s=sort_rules(program.staged.task.stopping).wall_s,
-            interrupt=interrupt,
-            on_chunk=session.take,
+            task.epochs,
+            self.session.first,
+            self.session.clock,
+            interrupt,
+            self.session.take,
+            sort_rules(task.stopping).wall_s,
+            marks,
         )
-        return session.finish(ended)
-    except BaseException as error:
-        session.fail(error)
-        raise
+
+    @property
+    def program(self) -> CohortProgram:
+        """The compiled program that trains it."""
+        return self.session.program
+
+    @property
+    def running(self) -> np.ndarray:
+        """Which members still train, by their place in the cohort: (C,)."""
+        over = self.driver.epoch >= self.driver.epochs
+        active = self.program.standing(self.driver.state).active
+        return np.zeros_like(active) if over else active
+
+    def step(self) -> bool:
+        """Train one chunk more; False when it is over."""
+        return self.driver.step()
+
+    def stop(self, reasons: Mapping[int, str]) -> None:
+        """End members, by their place in the cohort, each for its reason: told at once."""
+        which = np.zeros(self.program.size, bool)
+        which[list(reasons)] = True
+        which &= self.running
+        self.session.reasons.update({k: reasons[k] for k in np.flatnonzero(which).tolist()})
+        self.driver.state = self.program.stop(self.driver.state, which)
+        self.settle()
+
+    def settle(self) -> None:
+        """Tell how the members that have ended by now ended; the others go on."""
+        over = np.flatnonzero(~self.running).tolist()
+        self.session.settle(self.driver.ended, over)
+
+    def finish(self) -> dict[int, Result]:
+        """Evaluate the best states, and tell how each member ended."""
+        return self.session.finish(self.driver.ended)
+
+    def fail(self, error: BaseException) -> None:
+        """Tell that every member broke, and why."""
+        self.session.fail(error)
 
 
 def _found(cohort: Cohort, options: Options) -> Any:

@@ -101,6 +101,49 @@ class Interrupt:
         self.seen = True
 
 
+@dataclass
+class Driver:
+    """Trains a program a chunk at a time."""
+
+    program: Program
+    state: Any
+    epochs: int
+    epoch: int
+    clock: Clock
+    interrupt: Interrupt
+    on_chunk: Callable[[Chunk], None]
+    wall_s: float = float("inf")
+    marks: tuple[int, ...] = ()
+    """Epochs at which a chunk must end, in rising order: where somebody decides."""
+    cut: str = ""
+    pace: Pace = field(default_factory=Pace)
+
+    def step(self) -> bool:
+        """Train one chunk more; False when every member has ended, or something cuts it short."""
+        if self.epoch >= self.epochs or not self.program.standing(self.state).active.any():
+            return False
+        if self.interrupt.seen or self.clock.spent_s >= self.wall_s:
+            self.cut = "interrupted" if self.interrupt.seen else "wall time"
+            return False
+        most = next((m for m in self.marks if m > self.epoch), self.epochs) - self.epoch
+        n = self.pace.next(min(self.epochs - self.epoch, most), self.program.max_chunk)
+        began = time.perf_counter()
+        self.state, records = self.program.advance(self.state, self.epoch, n)
+        took = time.perf_counter() - began
+        ended_s = self.clock.spent_s + took * np.arange(1, n + 1) / n
+        self.clock.spent_s += took
+        self.on_chunk(Chunk(self.state, self.epoch, n, records, ended_s))
+        self.epoch += n
+        self.pace.learn(n, took, time.perf_counter() - began - took)
+        return True
+
+    @property
+    def ended(self) -> Drive:
+        """How it ended."""
+        late = self.interrupt.seen and self.epoch < self.epochs
+        return Drive(self.state, self.epoch, "interrupted" if late else self.cut)
+
+
 def drive(
     program: Program,
     state: Any,
@@ -113,19 +156,7 @@ def drive(
     on_chunk: Callable[[Chunk], None],
 ) -> Drive:
     """Train until every member has ended, ``epochs`` are done, or something cuts it short."""
-    epoch, pace = first, Pace()
-    while epoch < epochs and program.standing(state).active.any():
-        if interrupt.seen:
-            return Drive(state, epoch, "interrupted")
-        if clock.spent_s >= wall_s:
-            return Drive(state, epoch, "wall time")
-        n = pace.next(epochs - epoch, program.max_chunk)
-        began = time.perf_counter()
-        state, records = program.advance(state, epoch, n)
-        took = time.perf_counter() - began
-        ended_s = clock.spent_s + took * np.arange(1, n + 1) / n
-        clock.spent_s += took
-        on_chunk(Chunk(state, epoch, n, records, ended_s))
-        epoch += n
-        pace.learn(n, took, time.perf_counter() - began - took)
-    return Drive(state, epoch, "interrupted" if interrupt.seen and epoch < epochs else "")
+    driver = Driver(program, state, epochs, first, clock, interrupt, on_chunk, wall_s)
+    while driver.step():
+        pass
+    return driver.ended

@@ -8,15 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from thetahat.core import ConfigError, Interrupted, Status, Task, Tracker, read_signature
 from thetahat.data import use_cache
 from thetahat.train._cohort import first_program, train_cohort
+from thetahat.train._group import alike, builder, hyper_of, try_tracing
 from thetahat.train._options import Cohort, Options
 from thetahat.train._result import Result
 from thetahat.train._static import CONCRETE, find_static
-from thetahat.train.backends.jax import Hyper, make_program, stage
 
 
 def fit(
@@ -122,14 +120,13 @@ def _fit_all(
     results: dict[int, Result] = {}
     names, waiting, n_cohorts = frozenset(traced), list(range(len(configs))), 0
     while waiting:
-        members = _alike(waiting, configs, names)
+        members = alike(waiting, configs, names)
         mine = [configs[i] for i in members]
-        hyper = _hyper(mine, {n: traced[n] for n in traced if n in names})
-        build = partial(_build, experiment, {k: v for k, v in mine[0].items() if k not in names})
+        hyper = hyper_of(mine, {n: traced[n] for n in traced if n in names})
         try:
-            program = first_program(build, hyper, len(mine), options)
+            program = first_program(builder(experiment, mine[0], names), hyper, len(mine), options)
         except CONCRETE as error:
-            attempt = partial(_attempt, experiment, mine[0])
+            attempt = partial(try_tracing, experiment, mine[0])
             names -= find_static(name, attempt, hyper.one(), error)
             continue
         cohort = Cohort(program, tuple(mine), tuple(members))
@@ -145,47 +142,8 @@ def _fit_all(
     return [results[i] for i in range(len(configs))]
 
 
-def _build(
-    experiment: Callable[..., Task], static: Mapping[str, Any], values: Mapping[str, Any]
-) -> Task:
-    return experiment(**static, **values)
-
-
 def _apart(options: Options, n: int) -> Options:
     """A checkpoint of its own for every cohort of a fit: PATH, PATH.1, PATH.2, ..."""
     if options.checkpoint is None or n == 0:
         return options
     return replace(options, checkpoint=f"{options.checkpoint}.{n}")
-
-
-def _attempt(
-    experiment: Callable[..., Task], config: Mapping[str, Any], few: Mapping[str, Any]
-) -> None:
-    """Trace the estimation abstractly with only ``few`` parameters traced."""
-    build = partial(_build, experiment, {k: v for k, v in config.items() if k not in few})
-    hyper = Hyper(own={}, common=dict(few))
-    make_program(build, hyper, stage(build, hyper), size=1, mode="map").trace()
-
-
-def _alike(
-    waiting: Sequence[int], configs: Sequence[Mapping[str, Any]], names: frozenset[str]
-) -> list[int]:
-    """The first of those that wait, and all whose static part is the same."""
-
-    def static(i: int) -> list[tuple[str, str]]:
-        return sorted((k, repr(v)) for k, v in configs[i].items() if k not in names)
-
-    first = static(waiting[0])
-    return [i for i in waiting if static(i) == first]
-
-
-def _hyper(configs: Sequence[Mapping[str, Any]], traced: Mapping[str, bool]) -> Hyper:
-    """The traced values of a cohort; those that all members share stay out of the mapping."""
-    own, common = {}, {}
-    for name, is_seed in traced.items():
-        values = np.array([c[name] for c in configs], np.int32 if is_seed else np.float64)
-        if len(configs) == 1 or (values == values[0]).all():
-            common[name] = values[0]
-        else:
-            own[name] = values
-    return Hyper(own, common)

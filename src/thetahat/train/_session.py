@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,10 @@ class Session:
         self.first, self.clock, self.found = 0, Clock(), found is not None
         self.provenance: list[dict[str, Any]] = []
         self.writer: Writer | None = None
+        self.results: dict[int, Result] = {}
+        """Of the members that have ended and were told of, by their place in the cohort."""
+        self.reasons: dict[int, str] = {}
+        """Why the host stopped members, by their place in the cohort."""
         if found is not None:
             if tuple(found.header["columns"]) != self.names:
                 raise CheckpointError(
@@ -106,35 +110,45 @@ class Session:
             )
 
     def finish(self, ended: Drive) -> dict[int, Result]:
-        """Evaluate the best states, once, and tell how each member ended."""
+        """Tell how every member ended that has not been told of, and give all Results."""
+        self.settle(ended, range(self.program.size))
+        return {member: self.results[k] for k, member in enumerate(self.cohort.members)}
+
+    def settle(self, ended: Drive, which: Iterable[int]) -> None:
+        """Evaluate the best states of members, once, and tell how they ended."""
+        which = [k for k in which if k not in self.results]
+        if not which:
+            return
         standing = self.program.standing(ended.state)
         parts = ("train", "val") if ended.cut == "interrupted" else ("train", "val", "test")
         risks = self.program.evaluate(ended.state, parts)
         risks = {part: risks[part] for part in parts if part in risks}  # JAX sorts its keys
         records = np.concatenate(self.records, axis=1) if self.records else self._none()
-        results = {}
-        for k, member in enumerate(self.cohort.members):
+        for k in which:
             result = self._result(ended, standing, risks, records[k], k)
-            results[member] = result
-            metrics = {**{f"{p}_risk": v for p, v in result.risk.items()}, **result.diagnostics}
-            self.audience.tell(
-                Ended(
-                    member=member,
-                    status=result.status,
-                    reason=result.reason,
-                    epochs=result.epochs,
-                    metrics={n: v if np.isfinite(v) else None for n, v in metrics.items()},
-                    seconds=result.seconds,
-                    detail={
-                        "best_epoch": result.best_epoch,
-                        "n_params": result.n_params,
-                        "traces": result.traces,
-                        "mode": result.mode,
-                        "test_looks": len(result.looks),
-                    },
-                )
+            self.results[k] = result
+            self._tell_end(self.cohort.members[k], result)
+
+    def _tell_end(self, member: int, result: Result) -> None:
+        metrics = {**{f"{p}_risk": v for p, v in result.risk.items()}, **result.diagnostics}
+        detail = {
+            "best_epoch": result.best_epoch,
+            "n_params": result.n_params,
+            "traces": result.traces,
+            "mode": result.mode,
+            "test_looks": len(result.looks),
+        }
+        self.audience.tell(
+            Ended(
+                member=member,
+                status=result.status,
+                reason=result.reason,
+                epochs=result.epochs,
+                metrics={n: v if np.isfinite(v) else None for n, v in metrics.items()},
+                seconds=result.seconds,
+                detail=detail,
             )
-        return results
+        )
 
     def fail(self, error: BaseException) -> None:
         """Tell that every member broke, and why."""
@@ -143,8 +157,9 @@ class Session:
         reason = "interrupted twice" if stopped else f"{type(error).__name__}: {error}"
         done = sum(block.shape[1] for block in self.records)
         seconds = {"compile": self.program.compile_s, "run": self.clock.spent_s}
-        for member in self.cohort.members:
-            self.audience.tell(Ended(member, status, reason, done, {}, seconds))
+        for k, member in enumerate(self.cohort.members):
+            if k not in self.results:
+                self.audience.tell(Ended(member, status, reason, done, {}, seconds))
 
     # -- the parts of the above -------------------------------------------------------------------
 
@@ -188,7 +203,7 @@ class Session:
         epochs = int(standing.epochs[k])
         columns = {name: records[:epochs, i] for i, name in enumerate(self.names)}
         history = History({"epoch": np.arange(1, epochs + 1), **columns})
-        status, reason = verdict(task, ended, standing, history, k)
+        status, reason = verdict(task, ended, standing, history, k, self.reasons.get(k, ""))
         lost = status is Status.DIVERGED
         risk = {name: float("nan") if lost else float(v[k]) for name, v in risks.items()}
         has_val = "val" in risks

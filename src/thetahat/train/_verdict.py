@@ -15,10 +15,17 @@ from thetahat.train.backends import base
 
 
 def verdict(
-    task: Any, ended: Drive, standing: base.Standing, history: Mapping[str, np.ndarray], k: int
+    task: Any,
+    ended: Drive,
+    standing: base.Standing,
+    history: Mapping[str, np.ndarray],
+    k: int,
+    stopped: str = "",
 ) -> tuple[Status, str]:
-    """How a member ended, and why."""
+    """How a member ended, and why; ``stopped`` is the host's reason, if it was the host."""
     outcome, epochs = int(standing.outcome[k]), int(standing.epochs[k])
+    if outcome == base.STOPPED:
+        return Status.STOPPED, stopped or f"stopped after epoch {epochs} of {task.epochs}"
     if outcome == base.DIVERGED:
         came = {n: history[n][-1] for n in ("train_risk", "val_risk") if n in history}
         said = ", ".join(f"{n} = {v:.4g}" for n, v in came.items())

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-RUNNING, DIVERGED, UNMOVED, FIRST_RULE = 0, 1, 2, 3
-"""Outcome codes of a member; ``FIRST_RULE + k`` is the k-th stopping rule."""
+STOPPED, RUNNING, DIVERGED, UNMOVED, FIRST_RULE = -1, 0, 1, 2, 3
+"""Outcome codes of a member; STOPPED by the host; ``FIRST_RULE + k`` is the k-th stopping rule."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,10 @@ class Program(Protocol):
 
     def standing(self, state: Any) -> Standing:
         """How the members stand."""
+        ...
+
+    def stop(self, state: Any, which: np.ndarray) -> Any:
+        """The state in which the members ``which`` (C,) train no more: their outcome is STOPPED."""
         ...
 
     def evaluate(self, state: Any, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:

@@ -8,8 +8,10 @@ one by one by ``lax.map`` (bitwise equal to training alone).
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -43,6 +45,8 @@ class CohortProgram:
         self._made: Any = None
         self._host: Any = None
         self._chunk: Any = None
+        self._init: Any = None
+        self._risks: dict[tuple[str, ...], Any] = {}
         self._lowered: Any = None
         self._columns: list[str] = []
         self._given = staged.given
@@ -126,6 +130,23 @@ class CohortProgram:
         )
         return base.Standing(*(np.atleast_1d(a) for a in host))
 
+    def stop(self, state: TrainState, which: np.ndarray) -> TrainState:
+        """Members that train no more."""
+        active, outcome = np.asarray(state.active), np.asarray(state.outcome)
+        which = np.asarray(which, bool) & active
+        return replace(
+            state,
+            active=jnp.asarray(active & ~which),
+            outcome=jnp.asarray(np.where(which, base.STOPPED, outcome).astype(outcome.dtype)),
+        )
+
+    def again(self, hyper: Hyper) -> CohortProgram:
+        """The same program for other values of the same traced parameters: nothing is traced."""
+        other = copy.copy(self)
+        other.hyper, other.traces, other.compile_s = hyper, 0, 0.0
+        other._made = other._host = None
+        return other
+
     def evaluate(self, state: TrainState, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:
         """The risk of each part at the best state."""
 
@@ -136,14 +157,14 @@ class CohortProgram:
 
         with precision(self.dtype):
             params = state.params if state.best is None else state.best
-            fn = jax.jit(
-                lambda own, common, made, given, params: self._mapped(
-                    risks, own, common, made, given, params
+            if parts not in self._risks:
+                self._risks[parts] = jax.jit(
+                    lambda own, common, made, given, params: self._mapped(
+                        risks, own, common, made, given, params
+                    )
                 )
-            )
-            out = self._timed(
-                lambda: jax.device_get(fn(*self._hyper(), self._made, self._given, params))
-            )
+            args = (*self._hyper(), self._made, self._given, params)
+            out = self._timed(lambda: jax.device_get(self._risks[parts](*args)))
         return {name: np.atleast_1d(value) for name, value in out.items()}
 
     def pack(self, state: TrainState) -> dict[str, np.ndarray]:
@@ -241,8 +262,10 @@ class CohortProgram:
         quick: Any = (
             {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
         )
-        run = jax.jit(self._init_all).lower(*self._hyper()).compile(compiler_options=quick)
-        return jax.block_until_ready(run(*self._hyper()))
+        if self._init is None:
+            lowered = jax.jit(self._init_all).lower(*self._hyper())
+            self._init = lowered.compile(compiler_options=quick)
+        return jax.block_until_ready(self._init(*self._hyper()))
 
     def _member(self, own: Any, common: Any, made: Any, given: Any) -> tuple[Member, Any]:
         task = self.build({**own, **common})

@@ -1,0 +1,370 @@
+"""The runs of one sweep, claimed by agents: each run by one agent at a time, none lost, none twice.
+
+Every step is one transaction that holds the write lock. An agent that dies leaves its runs
+``running``; whoever finds it dead hands them back, and the next agent takes them first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Integer, func, select, update
+
+from thetahat.core.run import Status
+from thetahat.store._rows import LISTED, NewRun, RunRow, new_id, read_row, text, utc_now
+from thetahat.store._schema import agents, runs, sweeps
+from thetahat.store._store import Store
+from thetahat.store._sweeps import RUNNING, SweepRow, read_sweep_row
+from thetahat.store._writer import Writer
+
+
+@dataclass(frozen=True)
+class Offer:
+    """New runs that a search proposes, for a sweep that stands at ``position``."""
+
+    configs: Sequence[NewRun]
+    position: int
+    """Where the search stands once these have been taken."""
+    exhausted: bool = False
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What an agent got: runs handed back before, by their cohorts, and new ones."""
+
+    sweep: SweepRow
+    again: Sequence[Sequence[RunRow]]
+    fresh: Sequence[RunRow]
+    exhausted: bool
+    open: int
+    """Runs of the sweep that are queued or running, these included."""
+
+    @property
+    def runs(self) -> list[RunRow]:
+        """All of them."""
+        return [run for group in self.again for run in group] + list(self.fresh)
+
+
+Propose = Callable[[SweepRow, int, int], Offer]
+"""(sweep, runs begun so far, how many are wanted) -> new runs."""
+
+
+class Queue:
+    """One sweep's runs, for one agent.
+
+    Args:    cap: runs over all agents together; None where there is no end.
+    """
+
+    def __init__(self, store: Store, sweep_id: str, agent: str, cap: int | None = None) -> None:
+        self.store, self.sweep_id, self.agent, self.cap = store, sweep_id, agent, cap
+
+    def claim(self, n: int, propose: Propose) -> Claim:
+        """Take up to ``n`` runs: what was handed back first, then new ones.
+
+        ``propose`` is asked outside the transaction, so that a slow search blocks nobody; when
+        another agent took runs meanwhile it is asked again, at last inside, where nobody can.
+        """
+        for attempt in range(4):
+            sweep, begun, waiting = self._look()
+            offer = None
+            if attempt < 3 and sweep.state == RUNNING and waiting < n:
+                offer = propose(sweep, begun, self._wanted(begun, n - waiting))
+            with self.store.batch() as writer:
+                claim = self._take(writer, n, propose, sweep.position, begun, offer, attempt == 3)
+            if claim is not None:
+                return claim
+        raise AssertionError("the last attempt proposes inside its transaction")
+
+    def hand_back(self, run_ids: Sequence[str], reason: str = "") -> None:
+        """Give runs of this agent back to the queue, to go on from their checkpoints."""
+        with self.store.batch() as writer:
+            mine = (runs.c.agent == self.agent) & runs.c.id.in_(list(run_ids))
+            self._hand_back(writer, mine, reason=reason)
+
+    def give_up(
+        self, writer: Writer, run_ids: Sequence[str], *, reason: str, alone: bool = False
+    ) -> None:
+        """Give runs back to be tried anew, from their beginning; ``alone``: each by itself."""
+        mine = (runs.c.agent == self.agent) & runs.c.id.in_(list(run_ids))
+        afresh = {"cohort": None, "member": None, "checkpoint": None, "epochs": 0}
+        if alone:
+            afresh["alone"] = True
+        self._hand_back(writer, mine, reason=reason, **afresh)
+
+    def recover(self, dead: Sequence[str]) -> int:
+        """Hand back the runs of agents that are dead; how many runs that were."""
+        with self.store.batch() as writer:
+            now = utc_now()
+            gone = agents.c.id.in_(list(dead))
+            writer.connection.execute(update(agents).where(gone).values(ended=now))
+            mine = (runs.c.sweep_id == self.sweep_id) & runs.c.agent.in_(list(dead))
+            return self._hand_back(writer, mine, reason="its agent died")
+
+    def still_mine(self, writer: Writer, run_ids: Sequence[str]) -> set[str]:
+        """Those of the runs that this agent still holds: a fence against agents thought dead."""
+        if not run_ids:
+            return set()
+        held = (runs.c.agent == self.agent) & (runs.c.status == str(Status.RUNNING))
+        query = select(runs.c.id).where(held & runs.c.id.in_(list(run_ids)))
+        return {row.id for row in writer.connection.execute(query)}
+
+    def look(self) -> SweepRow:
+        """The sweep as it stands."""
+        return self._look()[0]
+
+    # -- agents ---------------------------------------------------------------------------------
+
+    def join(self, host: str, pid: int) -> None:
+        """Say that this agent works on the sweep."""
+        now = utc_now()
+        row = {"id": self.agent, "sweep_id": self.sweep_id, "host": text(host), "pid": pid}
+        with self.store.batch() as writer:
+            writer.connection.execute(
+                agents.insert(), {**row, "started": now, "heartbeat": now, "doing": ""}
+            )
+
+    def beat(self, doing: str = "") -> str | None:
+        """Say that this agent lives; what it is asked to do ("stop"), if anything."""
+        with self.store.batch() as writer:
+            me = agents.c.id == self.agent
+            values = {"heartbeat": utc_now(), "doing": text(doing), "ended": None}
+            writer.connection.execute(update(agents).where(me).values(values))
+            return writer.connection.execute(select(agents.c.asked).where(me)).scalar()
+
+    def leave(self) -> None:
+        """Say that this agent works no more; what it still holds goes back to the queue."""
+        with self.store.batch() as writer:
+            mine = (runs.c.sweep_id == self.sweep_id) & (runs.c.agent == self.agent)
+            self._hand_back(writer, mine, reason="its agent left")
+            me = update(agents).where(agents.c.id == self.agent)
+            writer.connection.execute(me.values(ended=utc_now(), doing=""))
+
+    def others(self) -> list[Mapping[str, Any]]:
+        """Agents of the sweep that have not said that they ended, but for this one."""
+        query = select(agents).where(
+            (agents.c.sweep_id == self.sweep_id)
+            & agents.c.ended.is_(None)
+            & (agents.c.id != self.agent)
+        )
+        return list(self.store.read(query))
+
+    # -- inside a transaction ---------------------------------------------------------------------
+
+    def _look(self) -> tuple[SweepRow, int, int]:
+        """The sweep, its runs so far, and how many of them wait."""
+        waits = func.sum((runs.c.status == str(Status.QUEUED)).cast(_INTEGER))
+        counts = select(func.count(), waits).where(runs.c.sweep_id == self.sweep_id)
+        with self.store.reading() as connection:
+            row = connection.execute(select(sweeps).where(sweeps.c.id == self.sweep_id))
+            sweep = read_sweep_row(row.mappings().one())
+            begun, waiting = connection.execute(counts).one()
+        return sweep, int(begun), int(waiting or 0)
+
+    def _wanted(self, begun: int, n: int) -> int:
+        return n if self.cap is None else max(0, min(n, self.cap - begun))
+
+    def _take(
+        self,
+        writer: Writer,
+        n: int,
+        propose: Propose,
+        position: int,
+        begun: int,
+        offer: Offer | None,
+        inside: bool,
+    ) -> Claim | None:
+        connection = writer.connection
+        row = connection.execute(select(sweeps).where(sweeps.c.id == self.sweep_id))
+        sweep = read_sweep_row(row.mappings().one())
+        mine = runs.c.sweep_id == self.sweep_id
+        count = select(func.count()).where(mine)
+        if sweep.state != RUNNING:
+            return self._claimed(writer, sweep, [], [], False)
+        again = self._waiting(writer, n)
+        left = n - sum(len(group) for group in again)
+        now_begun = connection.execute(count).scalar() or 0
+        fresh: list[str] = []
+        exhausted = False
+        if left > 0:
+            if inside:
+                offer = propose(sweep, now_begun, self._wanted(now_begun, left))
+            elif offer is None or (sweep.position, now_begun) != (position, begun):
+                return None
+            taken = offer.configs[: self._wanted(now_begun, len(offer.configs))]
+            fresh = [writer.create_run(new)[0] for new in taken]
+            exhausted = offer.exhausted or (
+                self.cap is not None and now_begun + len(fresh) >= self.cap
+            )
+            moved = update(sweeps).where(sweeps.c.id == self.sweep_id)
+            connection.execute(moved.values(position=offer.position))
+        return self._claimed(writer, sweep, again, fresh, exhausted)
+
+    def _waiting(self, writer: Writer, n: int) -> list[list[str]]:
+        """Ids of runs that wait, by cohort: a cohort's checkpoint holds all of its members."""
+        waits = (runs.c.sweep_id == self.sweep_id) & (runs.c.status == str(Status.QUEUED))
+        query = select(runs.c.id, runs.c.cohort, runs.c.checkpoint).where(waits)
+        groups: dict[str, list[str]] = {}
+        for row in writer.connection.execute(query.order_by(runs.c.number)):
+            together = row.cohort if row.checkpoint else None
+            groups.setdefault(together or row.id, []).append(row.id)
+        taken: list[list[str]] = []
+        for group in groups.values():
+            if taken and sum(map(len, taken)) + len(group) > n:
+                break
+            taken.append(group)
+        return taken
+
+    def _claimed(
+        self,
+        writer: Writer,
+        sweep: SweepRow,
+        again: Sequence[Sequence[str]],
+        fresh: Sequence[str],
+        exhausted: bool,
+    ) -> Claim:
+        connection, now = writer.connection, utc_now()
+        status = {"status": str(Status.RUNNING), "agent": self.agent, "heartbeat": now}
+        taken = [run for group in again for run in group]
+        if taken:
+            values = {**status, "attempt": runs.c.attempt + 1, "reason": "", "finished": None}
+            connection.execute(update(runs).where(runs.c.id.in_(taken)).values(values))
+        if fresh:
+            values = {**status, "started": now}
+            connection.execute(update(runs).where(runs.c.id.in_(list(fresh))).values(values))
+        columns = (*(runs.c[name] for name in LISTED), runs.c.last)
+        wanted = [*taken, *fresh]
+        query = select(*columns).where(runs.c.id.in_(wanted)).order_by(runs.c.number)
+        rows = connection.execute(query).mappings()
+        found = {row["id"]: read_row(row, self.store.folder) for row in rows}
+        open_ = (runs.c.sweep_id == self.sweep_id) & runs.c.status.in_(
+            [str(Status.QUEUED), str(Status.RUNNING)]
+        )
+        return Claim(
+            sweep,
+            [[found[run] for run in group] for group in again],
+            [found[run] for run in fresh],
+            exhausted,
+            connection.execute(select(func.count()).where(open_)).scalar() or 0,
+        )
+
+    def _hand_back(self, writer: Writer, which: Any, *, reason: str, **more: Any) -> int:
+        values = {"status": str(Status.QUEUED), "agent": None, "reason": text(reason), **more}
+        running = runs.c.status == str(Status.RUNNING)
+        return writer.connection.execute(update(runs).where(which & running).values(values)).rowcount
+
+
+_INTEGER))
+        counts = select(func.count(), waits).where(runs.c.sweep_id == self.sweep_id)
+        with self.store.reading() as connection:
+            row = connection.execute(select(sweeps).where(sweeps.c.id == self.sweep_id))
+            sweep = read_sweep_row(row.mappings().one())
+            begun, waiting = connection.execute(counts).one()
+        return sweep, int(begun), int(waiting or 0)
+
+    def _wanted(self, begun: int, n: int) -> int:
+        return n if self.cap is None else max(0, min(n, self.cap - begun))
+
+    def _take(
+        self,
+        writer: Writer,
+        n: int,
+        propose: Propose,
+        position: int,
+        begun: int,
+        offer: Offer | None,
+        inside: bool,
+    ) -> Claim | None:
+        connection = writer.connection
+        row = connection.execute(select(sweeps).where(sweeps.c.id == self.sweep_id))
+        sweep = read_sweep_row(row.mappings().one())
+        mine = runs.c.sweep_id == self.sweep_id
+        count = select(func.count()).where(mine)
+        if sweep.state != RUNNING:
+            return self._claimed(writer, sweep, [], [], False)
+        again = self._waiting(writer, n)
+        left = n - sum(len(group) for group in again)
+        now_begun = connection.execute(count).scalar() or 0
+        fresh: list[str] = []
+        exhausted = False
+        if left > 0:
+            if inside:
+                offer = propose(sweep, now_begun, self._wanted(now_begun, left))
+            elif offer is None or (sweep.position, now_begun) != (position, begun):
+                return None
+            taken = offer.configs[: self._wanted(now_begun, len(offer.configs))]
+            fresh = [writer.create_run(new)[0] for new in taken]
+            exhausted = offer.exhausted or (
+                self.cap is not None and now_begun + len(fresh) >= self.cap
+            )
+            moved = update(sweeps).where(sweeps.c.id == self.sweep_id)
+            connection.execute(moved.values(position=offer.position))
+        return self._claimed(writer, sweep, again, fresh, exhausted)
+
+    def _waiting(self, writer: Writer, n: int) -> list[list[str]]:
+        """Ids of runs that wait, by cohort: a cohort's checkpoint holds all of its members."""
+        waits = (runs.c.sweep_id == self.sweep_id) & (runs.c.status == str(Status.QUEUED))
+        query = select(runs.c.id, runs.c.cohort, runs.c.checkpoint).where(waits)
+        groups: dict[str, list[str]] = {}
+        for row in writer.connection.execute(query.order_by(runs.c.number)):
+            together = row.cohort if row.checkpoint else None
+            groups.setdefault(together or row.id, []).append(row.id)
+        taken: list[list[str]] = []
+        for group in groups.values():
+            if taken and sum(map(len, taken)) + len(group) > n:
+                break
+            taken.append(group)
+        return taken
+
+    def _claimed(
+        self,
+        writer: Writer,
+        sweep: SweepRow,
+        again: Sequence[Sequence[str]],
+        fresh: Sequence[str],
+        exhausted: bool,
+    ) -> Claim:
+        connection, now = writer.connection, utc_now()
+        status = {"status": str(Status.RUNNING), "agent": self.agent, "heartbeat": now}
+        taken = [run for group in again for run in group]
+        if taken:
+            values = {**status, "attempt": runs.c.attempt + 1, "reason": "", "finished": None}
+            connection.execute(update(runs).where(runs.c.id.in_(taken)).values(values))
+        if fresh:
+            values = {**status, "started": now}
+            connection.execute(update(runs).where(runs.c.id.in_(list(fresh))).values(values))
+        columns = (*(runs.c[name] for name in LISTED), runs.c.last)
+        wanted = [*taken, *fresh]
+        query = select(*columns).where(runs.c.id.in_(wanted)).order_by(runs.c.number)
+        rows = connection.execute(query).mappings()
+        found = {row["id"]: read_row(row, self.store.folder) for row in rows}
+        open_ = (runs.c.sweep_id == self.sweep_id) & runs.c.status.in_(
+            [str(Status.QUEUED), str(Status.RUNNING)]
+        )
+        return Claim(
+            sweep,
+            [[found[run] for run in group] for group in again],
+            [found[run] for run in fresh],
+            exhausted,
+            connection.execute(select(func.count()).where(open_)).scalar() or 0,
+        )
+
+    def _hand_back(
+        self, writer: Writer, which: Any, *, alone: bool = False, reason: str = ""
+    ) -> int:
+        values: dict[str, Any] = {"status": str(Status.QUEUED), "agent": None}
+        values["reason"] = text(reason)
+        if alone:
+            values |= {"alone": True, "cohort": None, "member": None, "checkpoint": None}
+        running = runs.c.status == str(Status.RUNNING)
+        given = writer.connection.execute(update(runs).where(which & running).values(values))
+        return given.rowcount
+
+
+_INTEGER = Integer()
+
+
+def new_agent_id() -> str:
+    """An id for an agent."""
+    return new_id()

@@ -1,0 +1,168 @@
+"""Sweeps as rows: the file as it was given, the plan beside it, and how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from sqlalchemy import func, select, update
+
+from thetahat.core.errors import StoreError
+from thetahat.store._json import from_json, to_json
+from thetahat.store._names import run_name
+from thetahat.store._rows import new_id, text, utc_now
+from thetahat.store._schema import agents, runs, sweeps
+from thetahat.store._store import Store
+
+RUNNING, PAUSED, CANCELLED, FINISHED = "running", "paused", "cancelled", "finished"
+STATES = (RUNNING, PAUSED, CANCELLED, FINISHED)
+
+
+@dataclass(frozen=True)
+class NewSweep:
+    """A sweep that begins."""
+
+    text: str
+    """The sweep file, as it was written."""
+    name: str | None = None
+    project: str | None = None
+    file: str | None = None
+    folder: str | None = None
+    """Where the sweep was made: programs are looked for from here."""
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    """What the flags said beside the file."""
+    points: int | None = None
+    contaminated: bool = False
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """A sweep as the store knows it. ``position`` is where its search stands."""
+
+    id: str
+    number: int
+    name: str
+    project: str | None
+    file: str | None
+    folder: str | None
+    text: str
+    plan: Mapping[str, Any]
+    state: str
+    reason: str
+    position: int
+    points: int | None
+    contaminated: bool
+    created: str
+    finished: str | None
+
+    @property
+    def over(self) -> bool:
+        """Whether no run of it will begin any more."""
+        return self.state in (CANCELLED, FINISHED)
+
+
+def create_sweep(store: Store, new: NewSweep) -> SweepRow:
+    """Insert a sweep; its row, with id and name."""
+    with store.batch() as writer:
+        highest = writer.connection.execute(select(func.max(sweeps.c.number))).scalar() or 0
+        sweep_id = new_id()
+        row = {
+            "id": sweep_id,
+            "number": highest + 1,
+            "name": text(new.name) or run_name(highest + 1),
+            "project": text(new.project),
+            "file": text(new.file),
+            "folder": text(new.folder),
+            "text": new.text,
+            "plan": to_json(new.plan),
+            "state": RUNNING,
+            "points": new.points,
+            "contaminated": new.contaminated,
+            "created": utc_now(),
+        }
+        writer.connection.execute(sweeps.insert(), row)
+    return find_sweep(store, sweep_id)
+
+
+def list_sweeps(store: Store) -> list[SweepRow]:
+    """All sweeps, the oldest first."""
+    return [read_sweep_row(row) for row in store.read(select(sweeps).order_by(sweeps.c.number))]
+
+
+def find_sweep(store: Store, name: str) -> SweepRow:
+    """A sweep by its id, its name, the beginning of either, or ``last``.
+
+    Raises:  StoreError: no such sweep (the nearest is offered), or more than one.
+    """
+    rows = store.read(select(sweeps).where(sweeps.c.id == name))
+    if rows:
+        return read_sweep_row(rows[0])
+    known = list_sweeps(store)
+    if not known:
+        raise StoreError(
+            f"no sweep {name!r}: the store {store.path} has no sweeps yet; make one with"
+            " thetahat sweep FILE"
+        )
+    if name == "last":
+        return known[-1]
+    exact = [sweep for sweep in known if sweep.name == name]
+    near = exact or [
+        s for s in known if name and (s.id.startswith(name) or s.name.startswith(name))
+    ]
+    if len(near) == 1:
+        return near[0]
+    if near:
+        some = ", ".join(f"{s.id} ({s.name})" for s in near[-5:])
+        raise StoreError(f"{name!r} could be any of {len(near)} sweeps: {some}; give the id")
+    words = [word for s in known for word in (s.id, s.name)]
+    close = get_close_matches(name, words, n=1, cutoff=0.5)
+    latest = ", ".join(f"{s.id} ({s.name})" for s in known[-3:])
+    hint = f"did you mean {close[0]!r}?" if close else f"the latest are {latest}"
+    raise StoreError(f"the store {store.path} has no sweep {name!r}; {hint}")
+
+
+def set_state(store: Store, sweep_id: str, state: str, reason: str = "") -> None:
+    """Pause, resume, cancel or finish a sweep."""
+    assert state in STATES, state
+    with store.batch() as writer:
+        values = {"state": state, "reason": text(reason)}
+        values["finished"] = utc_now() if state in (CANCELLED, FINISHED) else None
+        writer.connection.execute(update(sweeps).where(sweeps.c.id == sweep_id).values(values))
+
+
+def change_plan(
+    store: Store, sweep_id: str, *, text_: str, plan: Mapping[str, Any], points: int | None
+) -> None:
+    """Give a sweep another file or plan: it goes on, from the first point not yet run."""
+    with store.batch() as writer:
+        values = {"text": text_, "plan": to_json(plan), "points": points, "position": 0}
+        values |= {"state": RUNNING, "reason": "", "finished": None}
+        writer.connection.execute(update(sweeps).where(sweeps.c.id == sweep_id).values(values))
+
+
+def list_agents(store: Store, sweep_id: str | None = None) -> list[dict[str, Any]]:
+    """Agents, the latest first; those that have ended have a time in ``ended``."""
+    query = select(agents).order_by(agents.c.started.desc())
+    if sweep_id is not None:
+        query = query.where(agents.c.sweep_id == sweep_id)
+    return [dict(row) for row in store.read(query)]
+
+
+def count_runs(store: Store, sweep_id: str) -> dict[str, int]:
+    """How many runs of a sweep stand how."""
+    query = (
+        select(runs.c.status, func.count().label("n"))
+        .where(runs.c.sweep_id == sweep_id)
+        .group_by(runs.c.status)
+    )
+    return {row["status"]: row["n"] for row in store.read(query)}
+
+
+def read_sweep_row(row: Mapping[str, Any]) -> SweepRow:
+    """A SweepRow from the columns of the table."""
+    values = dict(row)
+    values["plan"] = from_json(values["plan"])
+    values["contaminated"] = bool(values["contaminated"])
+    return SweepRow(**values)
