@@ -15,6 +15,9 @@ from typing import Any, Protocol, overload
 
 from thetahat.core.errors import ConfigError
 
+_OFF_STEP = 1e-6
+"""How far, in steps, a value may be from a multiple of q: some digits are lost in writing it."""
+
 
 class Distribution(Protocol):
     """One parameter's values and their probabilities."""
@@ -35,6 +38,11 @@ class Distribution(Protocol):
 
     def cdf(self, x: Any) -> float:
         """The probability of values up to ``x``; of ``values``, up to its place in the list."""
+        ...
+
+    @property
+    def support(self) -> tuple[float, float] | None:
+        """The least and the greatest value; None where values have no order."""
         ...
 
     def grid(self) -> Sequence[Any]:
@@ -59,6 +67,7 @@ class Constant:
     value: Any
     kind = "constant"
     discrete = True
+    support = None
 
     def ppf(self, u: float) -> Any:
         return self.value
@@ -77,6 +86,7 @@ class Categorical:
     values: tuple[Any, ...]
     probabilities: tuple[float, ...] | None = None
     discrete = True
+    support = None
 
     @property
     def kind(self) -> str:
@@ -130,6 +140,10 @@ class IntUniform:
     kind = "int_uniform"
     discrete = True
 
+    @property
+    def support(self) -> tuple[float, float]:
+        return (self.min, self.max)
+
     def ppf(self, u: float) -> int:
         return self.min + _place(u, self.max - self.min + 1)
 
@@ -150,6 +164,10 @@ class Uniform:
     kind = "uniform"
     discrete = False
 
+    @property
+    def support(self) -> tuple[float, float]:
+        return (self.min, self.max)
+
     def ppf(self, u: float) -> float:
         return min(max(u * (self.max - self.min) + self.min, self.min), self.max)
 
@@ -162,16 +180,16 @@ class Uniform:
 
 @dataclass(frozen=True)
 class LogUniform:
-    """e to a uniform power from ``low`` to ``high``; ``ends`` are the values at both."""
+    """e to a uniform power from ``low`` to ``high``, kept inside ``support``."""
 
     low: float
     high: float
-    ends: tuple[float, float]
+    support: tuple[float, float]
     kind: str = "log_uniform_values"
     discrete = False
 
     def ppf(self, u: float) -> float:
-        return _within(math.exp(u * (self.high - self.low) + self.low), self.ends)
+        return _within(math.exp(u * (self.high - self.low) + self.low), self.support)
 
     def cdf(self, x: float) -> float:
         return Uniform(self.low, self.high).cdf(math.log(x)) if x > 0 else 0.0
@@ -182,16 +200,16 @@ class LogUniform:
 
 @dataclass(frozen=True)
 class InvLogUniform:
-    """One over e to a uniform power from ``low`` to ``high``; ``ends`` are the values at both."""
+    """One over e to a uniform power from ``low`` to ``high``, kept inside ``support``."""
 
     low: float
     high: float
-    ends: tuple[float, float]
+    support: tuple[float, float]
     kind: str = "inv_log_uniform_values"
     discrete = False
 
     def ppf(self, u: float) -> float:
-        return _within(math.exp(-((1 - u) * (self.high - self.low) + self.low)), self.ends)
+        return _within(math.exp(-((1 - u) * (self.high - self.low) + self.low)), self.support)
 
     def cdf(self, x: float) -> float:
         return 1 - Uniform(self.low, self.high).cdf(-math.log(x)) if x > 0 else 0.0
@@ -208,6 +226,7 @@ class Normal:
     sigma: float = 1.0
     kind = "normal"
     discrete = False
+    support = (-math.inf, math.inf)
 
     def ppf(self, u: float) -> float:
         if u <= 0 or u >= 1:
@@ -230,6 +249,7 @@ class LogNormal:
     sigma: float = 1.0
     kind = "log_normal"
     discrete = False
+    support = (0.0, math.inf)
 
     def ppf(self, u: float) -> float:
         return math.exp(Normal(self.mu, self.sigma).ppf(u))
@@ -249,6 +269,7 @@ class Beta:
     b: float = 1.0
     kind = "beta"
     discrete = False
+    support = (0.0, 1.0)
 
     def ppf(self, u: float) -> float:
         from scipy.special import betaincinv
@@ -279,11 +300,19 @@ class Quantised:
     def kind(self) -> str:
         return f"q_{self.of.kind}"
 
+    @property
+    def support(self) -> tuple[float, float]:
+        low, high = self.of.support
+        return (self._rounded(low), self._rounded(high))
+
     def ppf(self, u: float) -> float:
-        r = self.of.ppf(u) / self.q
-        # Beyond 2**53 every float is whole; round() of an infinity would raise.
-        whole = round(r) if math.isfinite(r) else r
-        return whole * self.q if isinstance(self.q, int) else float(whole) * self.q
+        return self._rounded(self.of.ppf(u))
+
+    def _rounded(self, value: float) -> float:
+        steps = value / self.q
+        if not math.isfinite(steps):
+            return steps
+        return round(steps) * self.q if isinstance(self.q, int) else float(round(steps)) * self.q
 
     def cdf(self, x: float) -> float:
         return self.of.cdf(x)
@@ -325,6 +354,29 @@ class Steps(Sequence[Any]):
         value = second if i == 1 else self.start + i * (second - self.start)
         exact = all(isinstance(v, int) for v in (self.start, self.stop, self.step))
         return value if exact else float(value)
+
+
+def holds(distribution: Distribution, value: Any) -> bool:
+    """Whether a value is one that the distribution can give.
+
+    >>> holds(IntUniform(1, 3), 2.0), holds(IntUniform(1, 3), 2.5), holds(Constant("a"), "b")
+    (True, False, False)
+    """
+    if isinstance(distribution, Constant):
+        return same(value) == same(distribution.value)
+    if isinstance(distribution, Categorical):
+        return same(value) in distribution.places
+    assert distribution.support is not None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return False
+    low, high = distribution.support
+    if isinstance(distribution, IntUniform) and value != int(value):
+        return False
+    if isinstance(distribution, Quantised):
+        steps = value / distribution.q
+        if abs(steps - round(steps)) > _OFF_STEP:
+            return False
+    return low <= value <= high
 
 
 def same(value: Any) -> Hashable:

@@ -131,8 +131,7 @@ def _uniform(given: Given) -> Uniform:
 
 def _log_exponents(given: Given) -> LogUniform:
     low, high = _bounds(given)
-    ends = (_exp(low, "min"), _exp(high, "max"))
-    return LogUniform(low, high, ends, "log_uniform")
+    return LogUniform(low, high, (_exp(low, "min"), _exp(high, "max")), "log_uniform")
 
 
 def _log_values(given: Given) -> LogUniform:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.search._bayes import gp, tpe
+from thetahat.search._cmaes import cmaes
 from thetahat.search._grid import grid, shuffled_grid
+from thetahat.search._qmc import qmc
 from thetahat.search._random import random_draws
 from thetahat.search._trials import Sampler
 
-_SAMPLERS: dict[str, Sampler] = {"grid": grid, "random": random_draws}
+_SAMPLERS: dict[str, Sampler] = {
+    "grid": grid,
+    "random": random_draws,
+    "tpe": tpe,
+    "gp": gp,
+    "cmaes": cmaes,
+    "qmc": qmc,
+}
 
 SAMPLERS = tuple(_SAMPLERS)
 """Their names, as ``--sampler`` takes them."""

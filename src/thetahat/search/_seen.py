@@ -33,6 +33,9 @@ class Seen:
     def __contains__(self, key: Hashable) -> bool:
         return key in self._added or self._first.get(key, self._count) < self._count
 
+    def __len__(self) -> int:
+        return sum(place < self._count for place in self._first.values()) + len(self._added)
+
     def add(self, key: Hashable) -> None:
         """One more point that has been proposed."""
         self._added.add(key)

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from thetahat.core.errors import ConfigError
-from thetahat.search._distributions import Constant, Distribution, Steps, same
+from thetahat.search._distributions import Constant, Distribution, Steps, holds, same
 from thetahat.search._read import read_distribution
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -126,6 +126,16 @@ class Space:
                 inner = inner.setdefault(name, {})
             inner[path[-1]] = value
         return config
+
+    def holds(self, config: Mapping[str, Any]) -> bool:
+        """Whether a config is a point of the space: every parameter there, with its values.
+
+        A grid's points and every sampler's proposals are; a point given by hand may not be.
+        """
+        try:
+            return all(holds(d.distribution, _inside(config, d.path)) for d in self.dimensions)
+        except KeyError:
+            return False
 
     def values(self, config: Mapping[str, Any]) -> list[Any]:
         """The searched dimensions' values in a config.

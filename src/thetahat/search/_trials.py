@@ -6,6 +6,7 @@ import math
 import numbers
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from thetahat.core.errors import ConfigError, did_you_mean
@@ -48,9 +49,7 @@ class Metric:
                 hint = did_you_mean(str(given), known)
                 raise ConfigError(f"metric.{field} is {given!r}; give one of {_list(known)}{hint}")
         if self.target is not None and not _finite(self.target):
-            raise ConfigError(
-                f"metric.target is {self.target!r}; give a finite number, or leave it"
-            )
+            raise ConfigError(f"metric.target is {self.target!r}; give a finite number, or none")
 
     @property
     def sign(self) -> int:
@@ -61,6 +60,8 @@ class Metric:
 @dataclass(frozen=True)
 class Trial:
     """One point of the space that was proposed, and how it went so far.
+
+    Give the same object again while nothing has changed: what is computed of a trial stays with it.
 
     Args:    id: any name, unique in a history.   config: as it was proposed.
              state: waiting (proposed, not begun), running, finished or failed.
@@ -83,6 +84,14 @@ class Trial:
     def finite_values(self) -> list[float]:
         """The logged values that are finite numbers, in their order."""
         return [v for v in self.values if _finite(v)]
+
+    @cached_property
+    def extremes(self) -> tuple[float, float] | None:
+        """The least and greatest finite value it logged or ended with; None without any."""
+        values = self.finite_values()
+        if self.value is not None and _finite(self.value):
+            values.append(self.value)
+        return (min(values), max(values)) if values else None
 
 
 @dataclass(frozen=True)
@@ -121,14 +130,12 @@ Sampler = Callable[["Space", History, int, int], Proposals]
 
 def best_value(trial: Trial, metric: Metric) -> float | None:
     """The best finite value a trial logged or ended with; None where there is none."""
-    seen = _seen(trial)
-    return None if not seen else (min if metric.sign > 0 else max)(seen)
+    return None if trial.extremes is None else trial.extremes[0 if metric.sign > 0 else 1]
 
 
 def worst_value(trial: Trial, metric: Metric) -> float | None:
     """The worst finite value a trial logged or ended with; None where there is none."""
-    seen = _seen(trial)
-    return None if not seen else (max if metric.sign > 0 else min)(seen)
+    return None if trial.extremes is None else trial.extremes[1 if metric.sign > 0 else 0]
 
 
 def target_reached(history: History) -> bool:
@@ -143,11 +150,6 @@ def target_reached(history: History) -> bool:
         return False
     bests = (best_value(t, metric) for t in history.trials)
     return any(b is not None and metric.sign * (b - metric.target) <= 0 for b in bests)
-
-
-def _seen(trial: Trial) -> list[float]:
-    values = trial.finite_values()
-    return [*values, trial.value] if trial.value is not None and _finite(trial.value) else values
 
 
 def _finite(value: Any) -> bool:

@@ -1,0 +1,126 @@
+"""Method ``bayes``: TPE and a Gaussian process, both Optuna's, as functions of the history."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from thetahat.core.errors import MissingExtra
+from thetahat.search._random import draw
+from thetahat.search._seen import Seen
+from thetahat.search._space import Space
+from thetahat.search._told import told
+from thetahat.search._trials import History, Proposals
+
+if TYPE_CHECKING:
+    from thetahat.search._optuna import Study
+
+STARTUP = 10
+"""Trials with a value that an optimiser wants before it proposes; until then draws are random."""
+
+_ASKS = 3
+"""How often an optimiser may propose a point that has run before a random one replaces it."""
+
+
+def tpe(space: Space, history: History, seed: int, n: int) -> Proposals:
+    """Tree-structured Parzen estimator. The position counts proposals.
+
+    Raises:  ConfigError: the history has no metric.   MissingExtra: Optuna is not installed.
+    Source:  Bergstra et al. (2011), Algorithms for Hyper-Parameter Optimization; Optuna.
+    """
+    _need_optuna("bayes")
+
+    def ask(study: Study, seed: int) -> list[Any]:
+        from thetahat.search import _optuna
+
+        return study.ask(_optuna.tpe, seed)
+
+    return _propose(space, history, seed, n, ask)
+
+
+def gp(space: Space, history: History, seed: int, n: int) -> Proposals:
+    """Gaussian process with expected improvement, on one thread. The position counts proposals.
+
+    Raises:  ConfigError: the history has no metric.
+             MissingExtra: Optuna or PyTorch, with which it computes, is not installed.
+    """
+    _need_optuna("the sampler gp")
+    if find_spec("torch") is None:
+        raise MissingExtra("the sampler gp", "sweep,torch")
+
+    def ask(study: Study, seed: int) -> list[Any]:
+        from thetahat.search import _optuna
+
+        with _one_thread():
+            return study.ask(_optuna.gp, seed)
+
+    return _propose(space, history, seed, n, ask)
+
+
+def _propose(
+    space: Space,
+    history: History,
+    seed: int,
+    n: int,
+    ask: Callable[[Study, int], list[Any]],
+) -> Proposals:
+    from thetahat.search._optuna import Study
+
+    study = Study(space, told(history))
+    seen = _unseen_left(space, history)
+    ready = study.finished >= STARTUP and bool(space.searched)
+    configs = []
+    for k in range(history.position, history.position + n):
+        values = _fresh(space, seen, seed, k, lambda s: ask(study, s)) if ready else None
+        if values is None:
+            config = draw(space, seen, seed, k)
+            values = space.values(config)
+        else:
+            config = space.config(values)
+        study.fly(values)
+        configs.append(config)
+    return Proposals(configs, history.position + n)
+
+
+def _unseen_left(space: Space, history: History) -> Seen | None:
+    """What has run, where that can matter: in a space of which not everything has run yet."""
+    if not space.discrete:
+        return None
+    seen = Seen(space, history.trials)
+    return None if space.size is not None and len(seen) >= space.size else seen
+
+
+def _fresh(
+    space: Space, seen: Seen | None, seed: int, k: int, ask: Callable[[int], list[Any]]
+) -> list[Any] | None:
+    """The optimiser's proposal; None where all it proposes has run."""
+    for again in range(_ASKS):
+        values = ask(random.Random(f"thetahat {seed} {k} {again}").getrandbits(32))
+        if seen is None:
+            return values
+        key = space.values_key(values)
+        if key not in seen:
+            seen.add(key)
+            return values
+    return None
+
+
+def _need_optuna(what: str) -> None:
+    if find_spec("optuna") is None:
+        raise MissingExtra(what, "sweep")
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """PyTorch on one thread: for matrices this small, more threads take twenty times as long."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

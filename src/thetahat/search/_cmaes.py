@@ -1,0 +1,85 @@
+"""CMA-ES, replayed from the history: a generation is as many trials with a value as it takes."""
+
+from __future__ import annotations
+
+import random
+from importlib.util import find_spec
+from typing import Any
+
+from thetahat.core.errors import MissingExtra
+from thetahat.search._coding import Axis, coding
+from thetahat.search._random import draw
+from thetahat.search._seen import Seen
+from thetahat.search._space import Space
+from thetahat.search._told import told
+from thetahat.search._trials import History, Proposals
+
+_WIDTH = 1 / 6
+"""The first generation's standard deviation in [0, 1]: three of them reach the bounds."""
+
+_TRIES = 5
+
+
+def cmaes(space: Space, history: History, seed: int, n: int) -> Proposals:
+    """Points from the normal distribution that CMA-ES has adapted to the trials so far.
+
+    Numbers are searched through their CDF; ``values`` without an order are drawn at random. Trials
+    in flight are points of the generation that comes. The position counts proposals.
+
+    Raises:  ConfigError: the history has no metric.   MissingExtra: cmaes is not installed.
+    Source:  Hansen (2016), The CMA Evolution Strategy: A Tutorial.
+    """
+    if find_spec("cmaes") is None:
+        raise MissingExtra("the sampler cmaes", "sweep")
+    ranked = [i for i, axis in enumerate(coding(space).axes) if axis.ranked]
+    seen = Seen(space, history.trials) if space.discrete else None
+    strategy = _replay(space, history, ranked)
+    configs = []
+    for k in range(history.position, history.position + n):
+        config = draw(space, None, seed, k)
+        if ranked:
+            strategy.reseed_rng(random.Random(f"thetahat {seed} {k}").getrandbits(32))
+            config = _ask(space, strategy, ranked, config, seen)
+        configs.append(config)
+    return Proposals(configs, history.position + n)
+
+
+def _replay(space: Space, history: History, ranked: list[int]) -> Any:
+    """The strategy after every full generation of trials that have a value, in their order."""
+    import numpy as np
+    from cmaes import CMA
+
+    known = told(history)
+    if not ranked:
+        return None
+    axes = coding(space).axes
+    bounds = np.array([[0.0, 1.0]] * len(ranked))
+    strategy = CMA(mean=np.full(len(ranked), 0.5), sigma=_WIDTH, bounds=bounds, seed=0)
+    generation = []
+    for each in known:
+        codes = coding(space).encode(space, each.trial.config)
+        if each.loss is None or codes is None:
+            continue
+        x = np.array([axes[i].probability(codes[i]) for i in ranked])
+        generation.append((x, each.loss))
+        if len(generation) == strategy.population_size:
+            # Points of an older generation may lie far outside; the strategy bounds its step.
+            with np.errstate(all="ignore"):
+                strategy.tell(generation)
+            generation = []
+    return strategy
+
+
+def _ask(
+    space: Space, strategy: Any, ranked: list[int], config: dict[str, Any], seen: Seen | None
+) -> dict[str, Any]:
+    axes: tuple[Axis, ...] = coding(space).axes
+    values = space.values(config)
+    for _ in range(_TRIES):
+        for i, u in zip(ranked, strategy.ask().tolist(), strict=True):
+            values[i] = axes[i].proposed(u)
+        if seen is None or space.values_key(values) not in seen:
+            break
+    if seen is not None:
+        seen.add(space.values_key(values))
+    return space.config(values)
