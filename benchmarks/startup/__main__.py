@@ -77,7 +77,8 @@ def measure(rounds: int, *, ours_alone: bool) -> dict[str, Any]:
     for _ in range(rounds):
         for name, code in lines.items():
             if name in found:
-                out = process(found[name], [sys.executable, "-c", code], os.environ)
+                env = {"KERAS_BACKEND": "jax", **os.environ}
+                out = process(found[name], [sys.executable, "-c", code], env)
                 if name == "import thetahat":
                     found[name]["loads"] = out.split()
         with tempfile.TemporaryDirectory() as folder:

@@ -66,7 +66,7 @@ def test_a_new_store_is_wal_of_this_version_and_ignored_by_git(
     monkeypatch.delenv("THETAHAT_STORE", raising=False)
     with open_store() as store:
         health = store.health()
-    assert health["version"] == VERSION == 1
+    assert health["version"] == VERSION == 2
     assert (health["integrity"], health["journal"], health["runs"]) == ("ok", "wal", 0)
     assert (tmp_path / ".thetahat" / ".gitignore").read_text().splitlines()[-1] == "*"
 
@@ -92,17 +92,18 @@ def set_version(path: Path, version: str) -> None:
 def test_a_store_of_a_newer_version(tmp_path: Path, create: bool) -> None:
     path = tmp_path / "runs.db"
     open_store(path).close()
-    set_version(path, "2")
+    set_version(path, str(VERSION + 1))
     with pytest.raises(StoreError) as caught:
         open_store(path, create=create)
     assert str(caught.value) == (
-        f"the store {path} was written by a newer thetahat (store version 2; this one reads up to"
-        " 1); upgrade with: pip install --upgrade thetahat"
+        f"the store {path} was written by a newer thetahat (store version 3; this one reads up to"
+        " 2); upgrade with: pip install --upgrade thetahat"
     )
 
 
 def test_an_older_store_is_brought_up_step_by_step(store: Store) -> None:
     store.create_run()
+    set_version(store.path, "1")
     steps: list[int] = []
 
     def step(number: int):
@@ -122,6 +123,7 @@ def test_an_older_store_is_brought_up_step_by_step(store: Store) -> None:
 
 
 def test_a_store_too_old_to_read(store: Store) -> None:
+    set_version(store.path, "1")
     with store._engine.begin() as connection, pytest.raises(StoreError) as caught:
         prepare(connection, "here", version=3, migrations={2: lambda _: None})
     assert str(caught.value) == (
