@@ -309,14 +309,12 @@ def _tell_agent(status: Status, reason: str) -> None:
 def rows_after(store: Store, run_id: str, after: int = 0) -> tuple[list[dict[str, float]], int]:
     """A run's records since a place, oldest first, each a row with its axis; and the next place."""
     mine = (records.c.run_id == run_id) & (records.c.id > after)
-    found = store._read(select(records).where(mine).order_by(records.c.id))
+    found = store.read(select(records).where(mine).order_by(records.c.id))
     rows = []
     for record in found:
         block = read_block(*(record[c] for c in ("first", "last", "count", "columns", "data")))
         columns = [block.column(name) for name in block.columns]
-        rows += [
-            dict(zip(block.columns, row, strict=True)) for row in zip(*columns, strict=True)
-        ]
+        rows += [dict(zip(block.columns, row, strict=True)) for row in zip(*columns, strict=True)]
     return rows, found[-1]["id"] if found else after
 
 

@@ -1,0 +1,213 @@
+"""What a program writes to stdout and stderr: kept in files of bounded size, searched for metrics.
+
+A line that is one JSON object with a number in it, such as ``{"val_loss": 0.1, "epoch": 3}``, is a
+row of metrics; ``step``, else ``epoch``, is its axis. Words, lists and true/false are passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+LIMIT = 10 * 2**20
+"""Bytes that are kept of a stream: the first half of them and the last."""
+
+LONGEST_LINE = 2**20
+"""A longer line is never read as metrics."""
+
+TAIL = 2**16
+"""Bytes of the end of a stream that reasons are looked for in."""
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+
+
+class Kept:
+    """A file of at most about ``limit`` bytes: the head of what was written, and the tail.
+
+    While it is written, the tail lies in a second file beside the first; ``close`` joins them.
+    """
+
+    def __init__(self, path: Path, limit: int = LIMIT) -> None:
+        self.path = path
+        self.left_out = 0
+        self._half = limit // 2
+        self._head = path.open("wb")
+        self._room = self._half
+        self._tail: IO[bytes] | None = None
+        self._older, self._newer = (path.with_name(path.name + end) for end in (".old", ".tail"))
+
+    def write(self, data: bytes) -> None:
+        """Append; what does not fit into the head pushes out the oldest of the tail."""
+        head, rest = data[: self._room], data[self._room :]
+        self._room -= len(head)
+        if head:
+            self._head.write(head)
+            self._head.flush()
+        while rest:
+            tail = self._tail or self._newer.open("wb")
+            self._tail = tail
+            room = self._half - tail.tell()
+            tail.write(rest[:room])
+            tail.flush()
+            rest = rest[room:]
+            if tail.tell() >= self._half:
+                tail.close()
+                self._tail = None
+                if self._older.exists():
+                    self.left_out += self._half
+                os.replace(self._newer, self._older)
+
+    def close(self) -> None:
+        """Join head and tail, with a line between them that counts what was left out."""
+        if self._tail is not None:
+            self._tail.close()
+        tail = b"".join(p.read_bytes() for p in (self._older, self._newer) if p.exists())
+        self.left_out += max(0, len(tail) - self._half)
+        if self.left_out:
+            self._head.write(f"\n... {self.left_out} bytes left out ...\n".encode())
+        self._head.write(tail[-self._half :])
+        self._head.close()
+        for path in (self._older, self._newer):
+            path.unlink(missing_ok=True)
+
+
+class Lines:
+    """Bytes in any pieces, whole lines out; lines that are too long are dropped."""
+
+    def __init__(self, take: Callable[[str], None]) -> None:
+        self._take = take
+        self._waiting = b""
+        self._skipping = False
+
+    def feed(self, data: bytes) -> None:
+        """Take in a piece of the stream."""
+        *whole, rest = data.split(b"\n")
+        for line in whole:
+            self._line(self._waiting + line)
+            self._waiting, self._skipping = b"", False
+        if self._skipping or len(self._waiting) + len(rest) > LONGEST_LINE:
+            self._waiting, self._skipping = b"", True
+        else:
+            self._waiting += rest
+
+    def end(self) -> None:
+        """The stream has ended: a last line needs no newline."""
+        self._line(self._waiting)
+        self._waiting = b""
+
+    def _line(self, line: bytes) -> None:
+        if line and not self._skipping and len(line) <= LONGEST_LINE:
+            self._take(line.decode("utf-8", "replace"))
+
+
+def read_row(line: str) -> dict[str, float] | None:
+    """The numbers of a line that is one JSON object; None for any other line.
+
+    >>> read_row('{"val_loss": 0.5, "epoch": 3, "note": "ok", "done": false}')
+    {'val_loss': 0.5, 'epoch': 3.0}
+    >>> read_row("epoch 3: 0.5") is None
+    True
+    """
+    # A progress bar draws its line again and again, each time after a carriage return.
+    line = without_colours(line).rstrip().rpartition("\r")[2].strip().lstrip("\ufeff")
+    if not (line.startswith("{") and line.endswith("}")):
+        return None
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    row = {str(key): number_of(value) for key, value in found.items()}
+    numbers = {key: value for key, value in row.items() if value is not None}
+    return numbers if set(numbers) - {"step", "epoch"} else None
+
+
+def without_colours(text: str) -> str:
+    """Text without a terminal's escape sequences."""
+    return _ESCAPE.sub("", text)
+
+
+def number_of(value: Any) -> float | None:
+    """A number of JSON as a float; None for what is no number, true and false included."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+class Stream:
+    """Reads one stream of a process in a thread of its own, so that the process never waits.
+
+    Args:
+        pipe: the end to read.   path: the file to keep it in.
+        take: called with every whole line, in that thread.
+    """
+
+    def __init__(
+        self,
+        pipe: IO[bytes],
+        path: Path,
+        *,
+        take: Callable[[str], None] = lambda line: None,
+        limit: int = LIMIT,
+    ) -> None:
+        self.problem = ""
+        """Why the file could not be written, if so."""
+        self._pipe = pipe
+        self._kept: Kept | None = Kept(path, limit)
+        self._lines = Lines(take)
+        self._recent: deque[bytes] = deque()
+        self._recent_bytes = 0
+        self._closing = threading.Lock()
+        self._thread = threading.Thread(target=self._read, name=f"read-{path.name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether every process that held the other end has closed it."""
+        return not self._thread.is_alive()
+
+    def recent(self) -> str:
+        """The last 64 KB of the stream, as text."""
+        with self._closing:
+            whole = b"".join(self._recent)
+        return without_colours(whole[-TAIL:].decode("utf-8", "replace"))
+
+    def close(self) -> None:
+        """Finish the file. A process that still writes is read, and what it writes is dropped."""
+        with self._closing:
+            kept, self._kept = self._kept, None
+            if kept is not None:
+                self._guarded(kept.close)
+
+    def _read(self) -> None:
+        with self._pipe as pipe:
+            while data := os.read(pipe.fileno(), 2**16):
+                with self._closing:
+                    if self._kept is not None:
+                        self._take(data, self._kept)
+            with self._closing:
+                if self._kept is not None:
+                    self._lines.end()
+
+    def _take(self, data: bytes, kept: Kept) -> None:
+        if not self.problem:
+            self._guarded(lambda: kept.write(data))
+        self._recent.append(data)
+        self._recent_bytes += len(data)
+        while self._recent_bytes - len(self._recent[0]) >= TAIL:
+            self._recent_bytes -= len(self._recent.popleft())
+        self._lines.feed(data)
+
+    def _guarded(self, write: Callable[[], None]) -> None:
+        # A full disk must not stop the reading: the program would wait for ever.
+        try:
+            write()
+        except OSError as error:
+            self.problem = self.problem or str(error.strerror or error)
