@@ -8,15 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._guard import guarded
+from thetahat.core.collect import handed_over
 from thetahat.core.errors import ConfigError
 from thetahat.core.task import Task
 
 if TYPE_CHECKING:
     from thetahat.cli._session import Trained
     from thetahat.train import Result
-
-_found: list[Callable[..., Any]] | None = None
-"""While ``thetahat resume`` loads a script: the experiments it hands to ``main``, not run."""
 
 
 def main(experiment: Callable[..., Task], args: Sequence[str] | None = None) -> Result | None:
@@ -29,8 +27,7 @@ def main(experiment: Callable[..., Task], args: Sequence[str] | None = None) -> 
              1, with 2 where its input was wrong, with 130 after Ctrl-C.
     Raises:  InputError: with ``args``, a flag, a file or a store that cannot be used.
     """
-    if _found is not None:
-        _found.append(experiment)
+    if handed_over(experiment):  # the script is loaded, not run
         return None
     if args is not None:
         trained = _run(experiment, args)

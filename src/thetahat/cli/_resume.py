@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import importlib.util
-import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thetahat.cli import _main
-from thetahat.core.errors import CheckpointError, ConfigError, Notice, did_you_mean
+from thetahat.core.errors import CheckpointError, ConfigError, Notice
 from thetahat.core.run import Status
 
 if TYPE_CHECKING:
     from thetahat.cli._session import Setting, Trained
     from thetahat.store import RunRow, Store
 
-_MODULE = "thetahat_resumed_script"
 _GOES_ON = (Status.INTERRUPTED, Status.RUNNING, Status.FAILED)
 
 
@@ -129,8 +124,10 @@ def _experiment(
             f"the run {asked.name} came from no file, so there is nothing to resume it with; go on"
             " in Python with th.fit(..., checkpoint=..., resume=True)"
         )
+    from thetahat.sweep import load_experiment
+
     file = _source(store, asked, given)
-    return _load(file, asked.experiment), file
+    return load_experiment(file, asked.experiment), file
 
 
 def _source(store: Store, asked: RunRow, given: str | None) -> Path:
@@ -157,36 +154,3 @@ def _source(store: Store, asked: RunRow, given: str | None) -> Path:
             stacklevel=2,
         )
     return file.absolute()
-
-
-def _load(file: Path, name: str) -> Callable[..., Any]:
-    """The experiment ``name`` of a script, which is loaded but not run as a program.
-
-    Raises:  ConfigError: the script has no such experiment; the nearest is offered.
-    """
-    spec = importlib.util.spec_from_file_location(_MODULE, file)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{file.name} is no Python file; give the experiment's with --source")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[_MODULE] = module
-    sys.path.insert(0, str(file.parent))
-    with _handed_over() as handed:
-        spec.loader.exec_module(module)
-    from thetahat.core.signature import read_signature
-
-    named = {read_signature(experiment).name: experiment for experiment in handed}
-    named |= {k: v for k, v in vars(module).items() if callable(v) and not isinstance(v, type)}
-    if name not in named:
-        own = [k for k, v in named.items() if getattr(v, "__module__", None) == _MODULE]
-        raise ConfigError(f"{file.name} has no experiment {name!r}{did_you_mean(name, own)}")
-    return named[name]
-
-
-@contextlib.contextmanager
-def _handed_over() -> Iterator[list[Callable[..., Any]]]:
-    """Experiments that a script hands to ``th.main`` while it loads."""
-    _main._found = []
-    try:
-        yield _main._found
-    finally:
-        _main._found = None

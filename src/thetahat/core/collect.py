@@ -1,4 +1,4 @@
-"""Scripts that are loaded, not run: what they hand to ``th.main`` is collected in place of a run."""
+"""Scripts that are loaded, not run: what they hand to ``th.main`` is collected instead."""
 
 from __future__ import annotations
 

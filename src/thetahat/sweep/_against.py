@@ -104,8 +104,8 @@ def _asked(
 def _unknown(signature: Signature, name: str) -> str:
     if name.startswith("wandb_"):
         return (
-            f"{signature.name}() has no parameter {name!r}, and needs none: runs are kept here, with"
-            " no account; remove it"
+            f"{signature.name}() has no parameter {name!r}, and needs none: runs are kept here,"
+            " with no account; remove it"
         )
     return f"{signature.name}() has no parameter {name!r}{did_you_mean(name, signature.parameters)}"
 
@@ -136,9 +136,7 @@ def _arms(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-def _inside(
-    annotation: Any, name: str, parts: list[str], signature: Signature
-) -> tuple[Any, str]:
+def _inside(annotation: Any, name: str, parts: list[str], signature: Signature) -> tuple[Any, str]:
     """The annotation of a part, ``width`` of ``model.width``; or what is wrong with the name."""
     for part in parts:
         holders = [arm for arm in _arms(annotation) if dataclasses.is_dataclass(arm)]
@@ -231,6 +229,8 @@ def _fits_many(annotation: Any, value: Any) -> bool:
 
 def _check(spec: SweepSpec, asked: _Asked, annotation: Any, *, seed: bool) -> list[Problem]:
     section = asked.section
+    if not section:  # it has a mistake of its own, which has been said
+        return []
     if "value" in section:
         return _check_value(spec, asked, annotation, f"{asked.key}.value", section["value"], seed)
     if "values" in section:
@@ -295,9 +295,7 @@ def _number(text: str) -> int | float | None:
 _WHOLE = ("int_uniform",)
 
 
-def _check_range(
-    spec: SweepSpec, asked: _Asked, annotation: Any, *, seed: bool
-) -> list[Problem]:
+def _check_range(spec: SweepSpec, asked: _Asked, annotation: Any, *, seed: bool) -> list[Problem]:
     section = asked.section
     kind = _drawn(section)
     line = spec.place(asked.key).line
@@ -348,8 +346,10 @@ def _whole_mend(section: Mapping[str, Any], kind: str) -> str:
     if kind == "uniform":
         low, high = (round(section[bound]) for bound in ("min", "max"))
         return f"write whole bounds: min: {low}, max: {max(high, low + 1)}"
-    return f"write distribution: q_{kind} with q: 1" if not kind.startswith("inv") else (
-        "write whole numbers as min and max"
+    return (
+        f"write distribution: q_{kind} with q: 1"
+        if not kind.startswith("inv")
+        else ("write whole numbers as min and max")
     )
 
 

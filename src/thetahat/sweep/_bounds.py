@@ -8,6 +8,8 @@ from thetahat.sweep._yaml import At
 
 _LARGEST_EXPONENT = 709
 """exp of more is no finite number."""
+_FARTHEST = 8.5
+"""No draw lies more standard deviations from the mean."""
 
 
 def check_bounds(at: At, kind: str, findings: Findings, top: bool) -> bool:
@@ -64,14 +66,14 @@ def _exponents(low: At, high: At, kind: str, findings: Findings) -> bool:
         if abs(bound.value) > _LARGEST_EXPONENT:
             findings.ours(
                 bound,
-                f"the bounds of {kind} are exponents of e, and e^{written(bound.value)} is no finite"
-                f" number; for values write distribution: {kind}_values",
+                f"the bounds of {kind} are exponents of e, and e^{written(bound.value)} is no"
+                f" finite number; for values write distribution: {kind}_values",
             )
             return False
     return True
 
 
-def check_shape(at: At, findings: Findings) -> bool:
+def check_shape(at: At, kind: str, findings: Findings) -> bool:
     """``q``, ``sigma``, ``a``, ``b`` and ``mu``, numbers already."""
     sound = True
     for key in ("q", "sigma", "a", "b"):
@@ -90,4 +92,21 @@ def check_shape(at: At, findings: Findings) -> bool:
         if sound and child is not None and not is_finite(child):
             findings.ours(child, f"{key} is {child.value}; give a finite number")
             sound = False
-    return sound
+    return sound and _log_normal(at, kind, findings)
+
+
+def _log_normal(at: At, kind: str, findings: Findings) -> bool:
+    if not kind.endswith("log_normal"):
+        return True
+    mu, sigma = (
+        at.inside[key].value if key in at.inside else default
+        for key, default in (("mu", 0.0), ("sigma", 1.0))
+    )
+    if mu + _FARTHEST * sigma <= _LARGEST_EXPONENT:
+        return True
+    findings.ours(
+        at,
+        f"{kind} with mu {written(mu)} and sigma {written(sigma)} draws numbers that are not"
+        " finite; both are on the scale of logarithms, so give smaller ones",
+    )
+    return False

@@ -8,6 +8,7 @@ from typing import Any
 
 from thetahat.core.errors import did_you_mean
 from thetahat.sweep._problems import Findings
+from thetahat.sweep._scalars import dotted, read_word
 from thetahat.sweep._yaml import At
 
 METHODS = ("grid", "random", "bayes")
@@ -134,8 +135,8 @@ def unknown_keys(at: At, known: tuple[str, ...], findings: Findings, what: str) 
 def text_needed(at: At, findings: Findings) -> str | None:
     """A value that must be text."""
     name = at.key.rpartition(".")[2]
-    if at.kind == "text":
-        return at.value
+    if is_text(at):
+        return at.text or at.value
     if at.kind in ("mapping", "list", "null"):
         findings.both(at, f"{name} is {came(at)}; give it a text, or remove the line")
     else:
@@ -143,6 +144,12 @@ def text_needed(at: At, findings: Findings) -> str | None:
             at, f"{name} is {came(at)}, and must be text; put it in quotes: {name}: '{at.text}'"
         )
     return None
+
+
+def is_text(at: At) -> bool:
+    """Whether a value is text, be it 1e-4, which only we would read as a number."""
+    mended = at.kind == "float" and read_word(at.text, plain=True, strict=True)[1] == "text"
+    return at.kind == "text" or mended
 
 
 def number_needed(at: At, findings: Findings, such_as: str) -> bool:
@@ -181,8 +188,6 @@ def listed(words: tuple[str, ...]) -> str:
 
 
 def _as_number(text: str) -> str:
-    from thetahat.sweep._scalars import dotted
-
     try:
         value = float(text)
     except ValueError:

@@ -62,9 +62,7 @@ def check_top(root: At, findings: Findings) -> None:
 def _check_method(root: At, findings: Findings) -> str | None:
     at = root.inside.get("method")
     if at is None:
-        findings.both(
-            root, "the file names no method; add method: grid, random or bayes", "method"
-        )
+        findings.both(root, "the file names no method; add method: grid, random or bayes", "method")
         return None
     if at.kind == "text" and at.value in METHODS:
         return at.value

@@ -103,6 +103,7 @@ def _near(name: str) -> str:
 def _check_variable(at: At, name: str, findings: Findings) -> None:
     if name not in os.environ:
         findings.note(
-            at, f"the variable {name} is not set here; set it where the agent runs, or the word"
+            at,
+            f"the variable {name} is not set here; set it where the agent runs, or the word"
             f" holds {name!r} itself",
         )

@@ -49,7 +49,7 @@ def note_exponents(at: At, kind: str, findings: Findings, top: bool, sound: bool
     sign = -1 if kind.startswith("inv_") else 1
     first, last = sorted(math.exp(sign * bound) for bound in (low, high))
     message = (
-        f"the bounds of {kind} are exponents of e: this draws from {first:.4g} to {last:.4g};"
+        f"the bounds of {kind} are exponents of e: this draws from {first:.5g} to {last:.5g};"
         f" for the values {written(low)} to {written(high)}"
         f" write distribution: {kind}_values"
     )

@@ -64,9 +64,7 @@ def _misread(kind: str, name: str) -> str:
     return "null" if kind == "null" else f"a {kind}"
 
 
-def _check_parameter(
-    name: str, at: At, method: str | None, findings: Findings, top: bool
-) -> None:
+def _check_parameter(name: str, at: At, method: str | None, findings: Findings, top: bool) -> None:
     if at.kind != "mapping" or not at.inside:
         findings.both(at, f"{name} is {came(at)}{_as_mapping(name, at)}")
         return
@@ -84,11 +82,13 @@ def _check_parameter(
     for key, child in at.inside.items():
         if key not in allowed:
             findings.both(child, _extra(kind, key, allowed))
-    sound = all(key in at.inside for key in needed) and _check_values(at, kind, findings, top)
+    whole = set(needed) <= set(at.inside) <= set(allowed)
+    sound = whole and _check_values(at, kind, findings, top)
     numbers = [key for key in (*needed, *optional) if key in at.inside and key in _NUMBERS]
-    sound &= all([number_needed(at.inside[key], findings, _SUCH[key]) for key in numbers])
+    for key in numbers:
+        sound &= number_needed(at.inside[key], findings, _SUCH[key])
     if sound and kind not in ("constant", "categorical", "categorical_w_probabilities"):
-        sound = all([check_bounds(at, kind, findings, top), check_shape(at, findings)])
+        sound = all([check_bounds(at, kind, findings, top), check_shape(at, kind, findings)])
     if method == "grid" and kind not in GRIDDED:
         findings.ours(at, _no_grid(kind))
     if kind in EXPONENTS and (sound or findings.strict):
@@ -119,7 +119,9 @@ def _as_mapping(name: str, at: At) -> str:
         return f", and must be a mapping; write {name}: {{values: {short(at.value)}}}"
     if at.kind in ("null", "mapping", "list"):
         return "; give it a value, values, or min and max"
-    return f", and must be a mapping; for a fixed value write {name}: {{value: {written(at.value)}}}"
+    return (
+        f", and must be a mapping; for a fixed value write {name}: {{value: {written(at.value)}}}"
+    )
 
 
 def _check_nested(name: str, at: At, method: str | None, findings: Findings) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """A mistake or a note: its line (the first is 1), its key (``parameters.lr.min``), the words."""
+    """A mistake or a note: its line, counted from 1, its key (``parameters.lr.min``), the words."""
 
     line: int
     key: str

@@ -124,7 +124,9 @@ def handed_names(file: Path) -> list[str] | None:
     ]
     if not calls:
         return None
-    given = [call.args[0] if call.args else call.keywords[0].value for call in calls if _gives(call)]
+    given = [
+        call.args[0] if call.args else call.keywords[0].value for call in calls if _gives(call)
+    ]
     return [value.id for value in given if isinstance(value, ast.Name)]
 
 
@@ -163,7 +165,7 @@ def _module(file: Path) -> tuple[ModuleType, list[Callable[..., Any]]]:
     name = f"{_MODULE}_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise ConfigError(f"{file.name} is no Python file; give the experiment's")
+        raise ConfigError(f"{file.name} is no Python file; give the one of the experiment")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     folder = str(file.absolute().parent)

@@ -71,7 +71,7 @@ def read_word(text: str, *, plain: bool, strict: bool = False) -> tuple[Any, str
         mend = f"write {dotted(value)}"
         if strict:
             return text, "text", f"{text} is text to W&B's YAML; {mend}"
-        return value, "float", f"{text} is text to W&B's YAML, and is read as {value!r}; {mend}"
+        return value, "float", f"{text} is text to W&B's YAML, and a number here; {mend}"
     if _LEADING_ZERO.fullmatch(text):
         bare = text.replace("_", "").lstrip("+-0") or "0"
         return text, "text", f"{text} is text to YAML (a zero in front means base 8); write {bare}"

@@ -82,6 +82,9 @@ class Reading:
     errors: tuple[Problem, ...]
     notes: tuple[Problem, ...]
     method: str | None = None
+    sound: SweepSpec | None = None
+    """What can be read of a file with mistakes, to look at its program too; not to be run. A
+    parameter that has a mistake is empty in it."""
 
     @property
     def valid(self) -> bool:
@@ -96,7 +99,9 @@ class Reading:
         if self.errors:
             raise ConfigError("\n".join(problem.said(self.file) for problem in self.errors))
         if self.spec is None:
-            raise ConfigError(f"{self.file} is valid for W&B, but cannot be run here; see its notes")
+            raise ConfigError(
+                f"{self.file} is valid for W&B, but cannot be run here; see its notes"
+            )
         return self.spec
 
 
@@ -147,8 +152,7 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
         )
     spec = None
     if not findings.refused and not findings.errors:
-        spec = replace(_spec(root, words), text=text, file=file)
-        spec = _counted(spec, findings)
+        spec = _counted(replace(_spec(root, words), text=text, file=file), findings)
     method = root.inside.get("method")
     return Reading(
         file,
@@ -156,6 +160,7 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
         by_line(findings.errors),
         by_line(findings.notes),
         method.value if method is not None and method.kind == "text" else None,
+        spec or _sound(root, words, findings, file),
     )
 
 
@@ -192,13 +197,47 @@ def _spec(root: At, words: tuple[str, ...] | None) -> SweepSpec:
         metric=_metric(values.get("metric")),
         hyperband=_hyperband(values.get("early_terminate")),
         run_cap=None if cap is None else int(cap),
-        program=values.get("program"),
+        program=_text(root, "program"),
         command=words,
-        name=values.get("name"),
-        description=values.get("description"),
-        project=values.get("project"),
-        places={at.key: Place(at.line, at.text) for at in root.walk()},
+        name=_text(root, "name"),
+        description=_text(root, "description"),
+        project=_text(root, "project"),
+        places=_places(root),
     )
+
+
+def _text(root: At, name: str) -> str | None:
+    at = root.inside.get(name)
+    return None if at is None else at.text or at.value
+
+
+def _sound(
+    root: At, words: tuple[str, ...] | None, findings: Findings, file: str
+) -> SweepSpec | None:
+    """What is sound of a file with mistakes."""
+    section = root.inside.get("parameters")
+    if section is None or section.kind != "mapping":
+        return None
+    wrong = [problem.key for problem in findings.errors]
+    program = root.inside.get("program")
+    runs = program is not None and program.kind == "text" and bool(program.value.strip())
+    if "command" in root.inside and (words is None or "command" in "".join(wrong)):
+        runs, words = False, None
+    return SweepSpec(
+        method="",
+        parameters={
+            name: {} if any(f"{key}.".startswith(f"{at.key}.") for key in wrong) else at.value
+            for name, at in section.inside.items()
+        },
+        program=program.value if program is not None and runs else None,
+        command=words,
+        file=file,
+        places=_places(root),
+    )
+
+
+def _places(root: At) -> dict[str, Place]:
+    return {at.key: Place(at.line, at.text) for at in root.walk()}
 
 
 def _metric(section: Mapping[str, Any] | None) -> Metric | None:

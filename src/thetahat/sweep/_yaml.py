@@ -114,9 +114,8 @@ def _composed(text: str) -> _Node | None:
     try:
         return _built(YAML(typ="safe", pure=True).parse(text))
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = 1 if mark is None else min(mark.line, text.count("\n")) + 1
-        raise Unreadable(line, _grammar(text, line, error)) from None
+        line, said = _grammar(text.splitlines(), error)
+        raise Unreadable(line, said) from None
     except YAMLError as error:
         position = getattr(error, "position", 0)
         line = text.count("\n", 0, position) + 1
@@ -129,23 +128,27 @@ def _code(error: Any) -> int:
     return ord(character) if isinstance(character, str) else int(character)
 
 
-def _grammar(text: str, line: int, error: Any) -> str:
-    """What is wrong in YAML's grammar, and the usual mend."""
-    written = text.splitlines()[line - 1] if line <= text.count("\n") + 1 and text else ""
-    problem = str(error.problem or error.context or "it cannot be read").strip()
-    if "\\t" in problem or "'\t'" in problem:
-        return "a tab in the indentation, which YAML does not allow; use spaces"
+def _grammar(lines: list[str], error: Any) -> tuple[int, str]:
+    """The line of a mistake in YAML's grammar, what it is, and the usual mend."""
+    mark = error.problem_mark or error.context_mark
+    line = 1 if mark is None else max(1, min(mark.line + 1, len(lines)))
+    begun = error.context_mark.line + 1 if error.context_mark else line
+    problem, context = str(error.problem or ""), str(error.context or "")
+    written = lines[line - 1].strip() if lines else ""
+    if "\\t" in problem:
+        return line, "a tab in the indentation, which YAML does not allow; use spaces"
     if "mapping values are not allowed" in problem:
-        return f"a colon too many in «{written.strip()}», or a wrong indentation; put text in quotes"
-    if "found unexpected end of stream" in problem:
-        return "a quote that is opened and never closed; close it"
-    if "flow" in str(error.context):
-        begun = error.context_mark.line + 1 if error.context_mark else line
-        kind = "[" if "sequence" in str(error.context) else "{"
-        return f"the {kind} of line {begun} is never closed, or lacks a comma; {problem}"
+        said = f"a colon too many in «{written}», or a wrong indentation"
+        return line, f"{said}; text with a colon goes in quotes"
+    if "quoted scalar" in context:
+        return begun, "a quote is opened here and never closed; close it"
+    if "flow" in context:
+        what = "[" if "sequence" in context else "{"
+        return begun, f"the {what} here is never closed, or lacks a comma before line {line}"
     if "could not find expected ':'" in problem:
-        return f"«{written.strip()}» has no colon after its key; write key: value"
-    return f"this is no YAML: {problem}; look at the indentation of «{written.strip()}»"
+        return line, f"«{written}» has no colon after its key; write key: value"
+    said = problem or context or "it cannot be read"
+    return line, f"this is no YAML: {said}; look at the indentation of «{written}»"
 
 
 def _built(events: Any) -> _Node | None:
@@ -269,6 +272,8 @@ def _pairs(
             merged += value.children if value.shape == "list" else [value]
             continue
         name = name_node.text
+        if not name and name_node.plain:
+            raise Unreadable(name_node.line, "a colon with no key before it; write key: value")
         if name in own:
             at = At(None, "null", name_node.line, _joined(key, name))
             twice.append((at, own[name][2]))
