@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import MissingExtra
 from thetahat.search._random import draw
-from thetahat.search._seen import Seen
+from thetahat.search._seen import Seen, unseen_left
 from thetahat.search._space import Space
 from thetahat.search._told import told
 from thetahat.search._trials import History, Proposals
@@ -70,7 +70,7 @@ def _propose(
     from thetahat.search._optuna import Study
 
     study = Study(space, told(history))
-    seen = _unseen_left(space, history)
+    seen = unseen_left(space, history)
     ready = study.finished >= STARTUP and bool(space.searched)
     configs = []
     for k in range(history.position, history.position + n):
@@ -83,14 +83,6 @@ def _propose(
         study.fly(values)
         configs.append(config)
     return Proposals(configs, history.position + n)
-
-
-def _unseen_left(space: Space, history: History) -> Seen | None:
-    """What has run, where that can matter: in a space of which not everything has run yet."""
-    if not space.discrete:
-        return None
-    seen = Seen(space, history.trials)
-    return None if space.size is not None and len(seen) >= space.size else seen
 
 
 def _fresh(

@@ -9,7 +9,7 @@ from typing import Any
 from thetahat.core.errors import MissingExtra
 from thetahat.search._coding import Axis, coding
 from thetahat.search._random import draw
-from thetahat.search._seen import Seen
+from thetahat.search._seen import Seen, unseen_left
 from thetahat.search._space import Space
 from thetahat.search._told import told
 from thetahat.search._trials import History, Proposals
@@ -32,15 +32,15 @@ def cmaes(space: Space, history: History, seed: int, n: int) -> Proposals:
     if find_spec("cmaes") is None:
         raise MissingExtra("the sampler cmaes", "sweep")
     ranked = [i for i, axis in enumerate(coding(space).axes) if axis.ranked]
-    seen = Seen(space, history.trials) if space.discrete else None
+    seen = unseen_left(space, history)
     strategy = _replay(space, history, ranked)
     configs = []
     for k in range(history.position, history.position + n):
-        config = draw(space, None, seed, k)
+        config = None
         if ranked:
-            strategy.reseed_rng(random.Random(f"thetahat {seed} {k}").getrandbits(32))
-            config = _ask(space, strategy, ranked, config, seen)
-        configs.append(config)
+            strategy.reseed_rng(random.Random(f"thetahat {seed} {k} 0").getrandbits(32))
+            config = _ask(space, strategy, ranked, draw(space, None, seed, k), seen)
+        configs.append(draw(space, seen, seed, k) if config is None else config)
     return Proposals(configs, history.position + n)
 
 
@@ -72,14 +72,16 @@ def _replay(space: Space, history: History, ranked: list[int]) -> Any:
 
 def _ask(
     space: Space, strategy: Any, ranked: list[int], config: dict[str, Any], seen: Seen | None
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
+    """The strategy's proposal; None where all it proposes has run."""
     axes: tuple[Axis, ...] = coding(space).axes
     values = space.values(config)
     for _ in range(_TRIES):
         for i, u in zip(ranked, strategy.ask().tolist(), strict=True):
             values[i] = axes[i].proposed(u)
-        if seen is None or space.values_key(values) not in seen:
-            break
-    if seen is not None:
-        seen.add(space.values_key(values))
-    return space.config(values)
+        if seen is None:
+            return space.config(values)
+        if space.values_key(values) not in seen:
+            seen.add(space.values_key(values))
+            return space.config(values)
+    return None

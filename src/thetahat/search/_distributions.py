@@ -189,7 +189,7 @@ class LogUniform:
     discrete = False
 
     def ppf(self, u: float) -> float:
-        return _within(math.exp(u * (self.high - self.low) + self.low), self.support)
+        return _within(math.exp(u * (self.high - self.low) + self.low), u, self.support)
 
     def cdf(self, x: float) -> float:
         return Uniform(self.low, self.high).cdf(math.log(x)) if x > 0 else 0.0
@@ -209,7 +209,7 @@ class InvLogUniform:
     discrete = False
 
     def ppf(self, u: float) -> float:
-        return _within(math.exp(-((1 - u) * (self.high - self.low) + self.low)), self.support)
+        return _within(math.exp(-((1 - u) * (self.high - self.low) + self.low)), u, self.support)
 
     def cdf(self, x: float) -> float:
         return 1 - Uniform(self.low, self.high).cdf(-math.log(x)) if x > 0 else 0.0
@@ -402,8 +402,10 @@ def _frozen(value: Any) -> Hashable:
     return (type(value).__name__, repr(value))
 
 
-def _within(x: float, ends: tuple[float, float]) -> float:
-    """``x``, kept inside where exp(log(x)) has rounded it out by a digit."""
+def _within(x: float, u: float, ends: tuple[float, float]) -> float:
+    """``x``, kept to the ends from which exp(log(x)) differs in its last digit."""
+    if u <= 0 or u >= 1:
+        return ends[u >= 1]
     return min(max(x, ends[0]), ends[1])
 
 

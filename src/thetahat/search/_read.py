@@ -43,7 +43,8 @@ def read_distribution(given: Given) -> Distribution:
     known = (*required, *optional, "distribution")
     for key in given:
         if key not in known:
-            raise ConfigError(f"{kind} has no key {key!r}{did_you_mean(str(key), known)}")
+            takes = ", ".join((*required, *optional))
+            raise ConfigError(f"{kind} has no key {key!r}; it takes {takes}")
     for key in required:
         if key not in given:
             raise ConfigError(f"{kind} needs {key}; give it {' and '.join(required)}")
@@ -75,9 +76,9 @@ def _kind(given: Given) -> str:
         raise ConfigError("mu and sigma need distribution: normal, or another of that family")
     if {"a", "b"} & set(given):
         raise ConfigError("a and b need distribution: beta, or q_beta")
-    what = f"keys {', '.join(map(repr, given))}" if given else "no keys"
+    came = ", ".join(map(repr, given)) if given else "nothing"
     raise ConfigError(
-        f"{what}: no parameter; give value, values, min and max, or a distribution with its own"
+        f"a parameter is not described by {came}; give value, values, min and max, or distribution"
     )
 
 

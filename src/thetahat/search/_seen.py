@@ -9,7 +9,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from thetahat.search._space import Space
-from thetahat.search._trials import Trial
+from thetahat.search._trials import History, Trial
 
 _CACHE: WeakKeyDictionary[Space, tuple[list[Mapping[str, Any]], dict[Hashable, int]]] = (
     WeakKeyDictionary()
@@ -39,6 +39,14 @@ class Seen:
     def add(self, key: Hashable) -> None:
         """One more point that has been proposed."""
         self._added.add(key)
+
+
+def unseen_left(space: Space, history: History) -> Seen | None:
+    """What has run, where that can matter: in a space of which not everything has run yet."""
+    if not space.discrete:
+        return None
+    seen = Seen(space, history.trials)
+    return None if space.size is not None and len(seen) >= space.size else seen
 
 
 def _first_places(space: Space, trials: Sequence[Trial]) -> dict[Hashable, int]:

@@ -1,0 +1,218 @@
+"""Optimisers in particular: they learn, they heed what is in flight, and they stay quiet."""
+
+from __future__ import annotations
+
+import logging
+import math
+import statistics
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optuna
+import pytest
+
+from thetahat.core import ConfigError, MissingExtra
+from thetahat.search import History, Metric, Space, Trial, make_space, sampler
+from thetahat.search._coding import coding
+from thetahat.search._told import told
+
+PLANE = make_space(
+    {
+        "x": {"min": 0.0, "max": 1.0},
+        "lr": {"distribution": "log_uniform_values", "min": 1e-5, "max": 1.0},
+        "n": {"min": 1, "max": 64},
+        "act": {"values": ["relu", "tanh", "gelu"]},
+    }
+)
+
+
+def bowl(config: Mapping[str, Any]) -> float:
+    return (
+        (config["x"] - 0.7) ** 2
+        + (math.log10(config["lr"]) / 5 + 0.4) ** 2
+        + (config["n"] / 64 - 0.3) ** 2
+        + 0.2 * (config["act"] != "tanh")
+    )
+
+
+NUMBERS = make_space({k: {"min": 0.0, "max": 1.0} for k in "abc"})
+
+
+def rounder(config: Mapping[str, Any]) -> float:
+    return sum((v - 0.8) ** 2 for v in config.values())
+
+
+def search(
+    name: str, space: Space, f: Callable[[Any], float], n: int, seed: int, sign: int = 1
+) -> list[float]:
+    metric = Metric("f", "minimize" if sign > 0 else "maximize")
+    trials: list[Trial] = []
+    position = 0
+    for i in range(n):
+        found = sampler(name)(space, History(tuple(trials), position, metric), seed, 1)
+        position = found.position
+        trials.append(Trial(str(i), found.configs[0], "finished", (sign * f(found.configs[0]),)))
+    return [sign * t.values[0] for t in trials]
+
+
+@pytest.mark.parametrize("name", ["tpe", "gp", "cmaes"])
+def test_optimisers_learn(name: str) -> None:
+    n, late, seeds = (20, 6, (0,)) if name == "gp" else (80, 20, (0, 1, 2))
+    # CMA-ES draws what has no order, and would be judged by that.
+    space, f = (NUMBERS, rounder) if name == "cmaes" else (PLANE, bowl)
+    last = [statistics.median(search(name, space, f, n, seed)[-late:]) for seed in seeds]
+    drawn = statistics.median(search("random", space, f, 200, 0))
+    assert max(last) < 0.5 * drawn
+
+
+def test_the_goal_turns_the_search_round() -> None:
+    assert search("tpe", PLANE, bowl, 30, 4) == search("tpe", PLANE, bowl, 30, 4, sign=-1)
+
+
+def test_qmc_fills_the_space_more_evenly_than_random_draws() -> None:
+    space = make_space({"a": {"min": 0.0, "max": 1.0}, "b": {"min": 0.0, "max": 1.0}})
+
+    def empty_cells(name: str) -> int:
+        found = sampler(name)(space, History(), 3, 64)
+        return 64 - len({(int(c["a"] * 8), int(c["b"] * 8)) for c in found})
+
+    assert empty_cells("qmc") < 8 < 15 < empty_cells("random")
+
+
+def test_the_first_proposals_are_random_draws() -> None:
+    trials = [Trial(str(i), c, "finished", (bowl(c),)) for i, c in enumerate(draws(PLANE, 9))]
+    history = History(trials, 9, Metric("f"))
+    assert sampler("tpe")(PLANE, history, 5, 1) == sampler("random")(PLANE, history, 5, 1)
+    tenth = [*trials, Trial("9", trials[0].config | {"x": 0.5}, "finished", (0.1,))]
+    more = History(tenth, 9, Metric("f"))
+    assert sampler("tpe")(PLANE, more, 5, 1) != sampler("random")(PLANE, more, 5, 1)
+
+
+def draws(space: Space, n: int) -> list[dict[str, Any]]:
+    return sampler("random")(space, History(), 11, n).configs
+
+
+@pytest.mark.parametrize("name", ["tpe", "gp"])
+def test_trials_in_flight_are_kept_away_from(name: str) -> None:
+    space = make_space({"x": {"min": 0.0, "max": 1.0}})
+    over = [Trial(str(i), {"x": i / 20}, "finished", (abs(i / 20 - 0.5),)) for i in range(21)]
+    metric = Metric("f")
+
+    def nearest(flying: list[Trial]) -> float:
+        found = [
+            sampler(name)(space, History((*over, *flying), 30, metric), seed, 1).configs[0]["x"]
+            for seed in range(6)
+        ]
+        return statistics.mean(abs(x - 0.5) for x in found)
+
+    flying = [Trial(f"f{i}", {"x": 0.46 + i / 100}, "running") for i in range(9)]
+    assert nearest(flying) > nearest([])
+
+
+def test_what_failed_counts_as_the_file_says() -> None:
+    config: dict[str, Any] = {}
+    trials = [
+        Trial("good", config, "finished", (5.0, 1.0, 2.0)),
+        Trial("failed", config, "failed", (4.0, 0.5, 3.0)),
+        Trial("nothing", config, "failed"),
+        Trial("nan", config, "finished", (float("nan"),), float("inf")),
+        Trial("flying", config, "running", (0.1, 7.0)),
+        Trial("new", config, "waiting"),
+    ]
+
+    def losses(**given: Any) -> list[float | None]:
+        return [t.loss for t in told(History(trials, metric=Metric("m", **given)))]
+
+    assert losses() == [1.0, 5.0, 5.0, 5.0, None, None]
+    assert losses(impute="best") == [1.0, 0.5, 5.0, 5.0, None, None]
+    assert losses(impute="latest") == [1.0, 3.0, 5.0, 5.0, None, None]
+    assert losses(impute_while_running="worst") == [1.0, 5.0, 5.0, 5.0, 0.1, None]
+    assert losses(goal="maximize") == [-5.0, -0.5, -0.5, -0.5, None, None]
+
+
+def test_where_nothing_can_be_imputed_a_failed_trial_teaches_nothing() -> None:
+    trials = [Trial("a", {}, "failed"), Trial("b", {}, "running"), Trial("c", {}, "finished")]
+    running = Metric("m", impute_while_running="best")
+    assert [t.trial.id for t in told(History(trials, metric=running))] == ["b"]
+
+
+@pytest.mark.parametrize("name", ["tpe", "gp", "cmaes"])
+def test_without_a_metric_there_is_nothing_to_optimise(name: str) -> None:
+    message = "bayes needs a metric to optimise; add metric: with its name, or use method: random"
+    with pytest.raises(ConfigError, match=message):
+        sampler(name)(PLANE, History(), 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "missing", "message"),
+    [
+        ("tpe", "_bayes", "optuna", r"bayes needs an extra: pip install 'thetahat\[sweep\]'"),
+        ("gp", "_bayes", "optuna", r"the sampler gp needs an extra: .*'thetahat\[sweep\]'"),
+        ("gp", "_bayes", "torch", r"the sampler gp needs an extra: .*'thetahat\[sweep,torch\]'"),
+        ("cmaes", "_cmaes", "cmaes", r"the sampler cmaes needs an extra: .*'thetahat\[sweep\]'"),
+    ],
+)
+def test_a_missing_library_is_one_line(
+    name: str, module: str, missing: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_spec(wanted: str) -> object | None:
+        return None if wanted == missing else object()
+
+    monkeypatch.setattr(sys.modules[f"thetahat.search.{module}"], "find_spec", find_spec)
+    with pytest.raises(MissingExtra, match=message):
+        sampler(name)(PLANE, History(metric=Metric("m")), 0, 1)
+
+
+def test_optuna_says_nothing_and_is_left_as_it_was(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    optuna.logging.set_verbosity(optuna.logging.DEBUG)
+    optuna.logging.enable_propagation()
+    try:
+        with caplog.at_level(logging.DEBUG):
+            search("tpe", PLANE, bowl, 13, 0)
+        assert optuna.logging.get_verbosity() == optuna.logging.DEBUG
+    finally:
+        optuna.logging.disable_propagation()
+        optuna.logging.set_verbosity(optuna.logging.INFO)
+    assert caplog.records == []
+    assert capsys.readouterr() == ("", "")
+
+
+def test_codes_and_values_are_each_other_s_inverse() -> None:
+    space = make_space(
+        {
+            "a": {"values": ["x", [1], {"b": 2}]},
+            "n": {"min": -3, "max": 9},
+            "q": {"distribution": "q_uniform", "min": 0, "max": 11, "q": 4},
+            "z": {"distribution": "normal", "mu": 3},
+            "u": {"distribution": "log_uniform_values", "min": 0.01, "max": 10},
+        }
+    )
+    for config in draws(space, 200):
+        codes = coding(space).encode(space, config)
+        assert codes is not None
+        back = space.config(coding(space).decode(codes))
+        assert [back[k] for k in "anq"] == [config[k] for k in "anq"]
+        assert back["u"] == pytest.approx(config["u"])
+        assert back["z"] == pytest.approx(min(max(config["z"], 3 - 3.2906), 3 + 3.2906), abs=1e-3)
+    assert coding(space).encode(space, {"a": "x"}) is None
+    assert coding(space).encode(space, space.config(["y", 1, 4, 1.0, 1.0])) is None
+
+
+def test_optimisers_stay_out_of_endless_tails() -> None:
+    axis = coding(make_space({"z": {"distribution": "normal"}})).axes[0]
+    assert axis.decode(0.0) == pytest.approx(-3.29, abs=0.01)
+    assert axis.decode(1.0) == pytest.approx(3.29, abs=0.01)
+    assert math.isfinite(axis.at(0.0))
+    uniform = coding(make_space({"u": {"min": 0.0, "max": 1.0}})).axes[0]
+    assert uniform.decode(1.0) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_when_every_point_has_run_the_optimiser_is_free() -> None:
+    space = make_space({"a": {"min": 1, "max": 12}})
+    trials = [Trial(str(i), {"a": i}, "finished", (float((i - 4) ** 2),)) for i in range(1, 13)]
+    found = sampler("tpe")(space, History(trials, 12, Metric("m")), 0, 8)
+    assert len(found.configs) == 8
+    assert statistics.mean(c["a"] for c in found) < 7.5

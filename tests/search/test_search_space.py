@@ -1,0 +1,225 @@
+"""Spaces: what a parameters section means, in which order, and what is wrong in one."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from thetahat.core import ConfigError
+from thetahat.search import make_space, read_distribution, space_faults
+
+NESTED = {
+    "zeta": {"value": 1},
+    "opt": {
+        "parameters": {
+            "name": {"values": ["adam", "sgd"]},
+            "b": {"parameters": {"x": {"min": 1, "max": 2}}},
+        }
+    },
+    "lr.max": {"values": [0.1, 0.2]},
+}
+
+
+def test_names_are_sorted_on_every_level_and_the_last_varies_fastest() -> None:
+    space = make_space(NESTED)
+    assert [d.name for d in space.dimensions] == ["lr.max", "opt.b.x", "opt.name", "zeta"]
+    assert [d.path for d in space.searched] == [("lr.max",), ("opt", "b", "x"), ("opt", "name")]
+    assert space.size == 8
+    assert space.point(0) == {"lr.max": 0.1, "opt": {"b": {"x": 1}, "name": "adam"}, "zeta": 1}
+    assert space.point(1)["opt"] == {"b": {"x": 1}, "name": "sgd"}
+    assert space.point(2)["opt"] == {"b": {"x": 2}, "name": "adam"}
+    assert space.point(4)["lr.max"] == 0.2
+    assert len({space.key(space.point(i)) for i in range(8)}) == 8
+
+
+def test_points_outside_the_grid() -> None:
+    space = make_space(NESTED)
+    for i in (8, -1):
+        with pytest.raises(IndexError, match=f"point {i} of a grid of 8"):
+            space.point(i)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ({"value": 3}, "constant"),
+        ({"values": [3]}, "categorical"),
+        ({"values": [1, 2], "probabilities": [0.5, 0.5]}, "categorical_w_probabilities"),
+        ({"min": 1, "max": 9}, "int_uniform"),
+        ({"min": 1, "max": 9.0}, "uniform"),
+        ({"min": 1.0, "max": 9}, "uniform"),
+        ({"min": 1, "max": 9, "distribution": "uniform"}, "uniform"),
+        ({"distribution": "normal"}, "normal"),
+    ],
+)
+def test_the_distribution_is_inferred(given: dict[str, Any], kind: str) -> None:
+    assert read_distribution(given).kind == kind
+
+
+def test_configs_share_nothing_with_the_space() -> None:
+    space = make_space({"layers": {"values": [[64, 64]]}, "fixed": {"value": {"a": [1]}}})
+    space.point(0)["layers"].append(9)
+    space.point(0)["fixed"]["a"].append(9)
+    assert space.point(0) == {"fixed": {"a": [1]}, "layers": [64, 64]}
+
+
+def test_keys_pass_over_kinds_of_number_and_constants() -> None:
+    space = make_space({"a": {"values": [3, 4]}, "b": {"value": 1}, "c": {"values": [1, True]}})
+    assert space.key({"a": 3.0, "b": 1, "c": 1}) == space.key({"a": 3, "b": 2, "c": 1, "new": 0})
+    assert space.key({"a": 3, "c": 1}) != space.key({"a": 3, "c": True})
+    assert space.key({"a": 3}) not in {space.key(space.point(i)) for i in range(4)}
+
+
+def test_equal_values_count_once_and_the_later_stays() -> None:
+    space = make_space({"a": {"values": [1, 2, 1.0]}})
+    assert space.size == 2
+    assert [repr(space.point(i)["a"]) for i in range(2)] == ["1.0", "2"]
+
+
+def test_holds() -> None:
+    space = make_space(NESTED)
+    assert all(space.holds(space.point(i)) for i in range(8))
+    good = space.point(0)
+    assert not space.holds(good | {"lr.max": 0.3})
+    assert not space.holds(good | {"zeta": 2})
+    assert not space.holds(good | {"opt": 3})
+    assert not space.holds({})
+
+
+def test_size_is_none_where_the_points_are_endless() -> None:
+    endless = make_space({"lr": {"min": 0.0, "max": 1.0}, "n": {"min": 1, "max": 3}})
+    assert endless.size is None
+    assert not endless.discrete
+    rounded = make_space({"n": {"distribution": "q_normal"}})
+    assert rounded.size is None
+    assert rounded.discrete
+    huge = make_space({k: {"min": 0, "max": 10**20} for k in "ab"})
+    assert huge.size == (10**20 + 1) ** 2
+    assert huge.point(huge.size - 1) == {"a": 10**20, "b": 10**20}
+
+
+def test_a_space_of_constants_has_one_point() -> None:
+    space = make_space({"a": {"value": None}})
+    assert (space.size, space.point(0), space.searched) == (1, {"a": None}, ())
+
+
+def test_samples_are_strictly_inside_infinite_tails() -> None:
+    space = make_space({"z": {"distribution": "normal"}})
+    rng = random.Random(1)
+    draws = [space.sample(rng)["z"] for _ in range(2000)]
+    assert all(map(math.isfinite, draws))
+    assert sum(draws) / 2000 == pytest.approx(0, abs=0.1)
+
+    class Least(random.Random):
+        def getrandbits(self, k: int) -> int:
+            return 0
+
+    assert math.isfinite(space.sample(Least())["z"])
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"valeu": 3}, "a parameter is not described by 'valeu'; give value, values, min and max, or distribution"),
+    ({}, "a parameter is not described by nothing; give value"),
+    ({"min": 1}, "min alone is no range; give max too"),
+    ({"max": 1}, "max alone is no range; give min too"),
+    ({"min": 3, "max": 1}, "min 3 is not less than max 1; exchange them"),
+    ({"min": 1, "max": 1}, "min 1 is not less than max 1; give value: for a constant"),
+    ({"min": "1e-4", "max": 1.0}, "min is '1e-4'; give a finite number"),
+    ({"min": 0.0, "max": math.inf}, "max is inf; give a finite number"),
+    ({"min": True, "max": 3}, "min is True; give a finite number"),
+    ({"min": 1, "max": 3, "q": 2}, "q needs a distribution that is rounded to it; write distribution: q_uniform"),
+    ({"min": 1, "max": 3, "step": 2}, "int_uniform has no key 'step'; it takes min, max"),
+    ({"mu": 1}, "mu and sigma need distribution: normal, or another of that family"),
+    ({"a": 1}, "a and b need distribution: beta, or q_beta"),
+    ({"values": []}, "values is an empty list; give at least one value"),
+    ({"values": 3}, "values is 3; give a list, or a single value as value: ..."),
+    ({"values": [1, 2], "probabilities": [1.0]}, "2 values but 1 probabilities; give one for each value"),
+    ({"values": [1, 2], "probabilities": [0.5, 0.6]}, "the probabilities sum to 1.1; they must sum to 1"),
+    ({"values": [1, 2], "probabilities": [-1, 2]}, "the probability -1 is no number of at least 0"),
+    ({"values": [1, 2], "probabilities": 1}, "probabilities is 1; give a list, one number for each value"),
+    ({"distribution": "lognormal"}, "there is no distribution 'lognormal'; did you mean 'log_normal'?"),
+    ({"distribution": ["normal"]}, r"there is no distribution \['normal'\]; did you mean 'normal'"),
+    ({"distribution": "uniform", "min": 1}, "uniform needs max; give it min and max"),
+    ({"distribution": "int_uniform", "min": 1.0, "max": 3}, "int_uniform needs integers, and min is 1.0; write it without a point, or use distribution: uniform"),
+    ({"distribution": "log_uniform_values", "min": 0, "max": 1}, "min is 0, and a logarithm needs min above 0; the bounds are values here, not exponents"),
+    ({"distribution": "log_uniform", "min": 0, "max": 1000}, "max is 1000, an exponent of e that no float can hold; for bounds that are values use log_uniform_values"),
+    ({"distribution": "inv_log_uniform", "min": -1000, "max": 0}, "min is 1000, an exponent of e that no float can hold"),
+    ({"distribution": "q_uniform", "min": 0, "max": 1, "q": 0}, "q is 0; give a number above 0, the step to round to"),
+    ({"distribution": "normal", "sigma": 0}, "sigma is 0; give a number above 0"),
+    ({"distribution": "normal", "mu": "0"}, "mu is '0'; give a finite number"),
+    ({"distribution": "beta", "a": -1}, "a is -1; give a number above 0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "message"), WRONG)
+def test_a_wrong_parameter_says_how_to_mend_it(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=r"^parameters\.lr: " + message):
+        make_space({"lr": given})
+
+
+SECTIONS: list[tuple[Any, str]] = [
+    ({}, "parameters is empty; give at least one parameter"),
+    ([1], "parameters is [1]; give a mapping of names to distributions"),
+    ({"lr": 0.1}, "parameters.lr: 0.1 is no parameter; write value: 0.1"),
+    ({"2lr": {"value": 1}}, "parameters.2lr: '2lr' is no name; it needs a letter or _ first, then"),
+    ({1: {"value": 1}}, "parameters.1: 1 is no name; it needs a letter or _ first, then letters"),
+    ({"m": {"parameters": {}}}, "parameters.m: parameters is empty; give at least one parameter"),
+    ({"m": {"parameters": {"a": {}}}}, "parameters.m.a: a parameter is not described by nothing"),
+    (
+        {"m": {"parameters": {"a": {"value": 1}}, "value": 3}},
+        "parameters.m: 'value' cannot stand beside nested parameters; remove it",
+    ),
+]
+
+
+@pytest.mark.parametrize(("section", "message"), SECTIONS)
+def test_a_wrong_section_says_how_to_mend_it(section: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match="^" + re.escape(message)):
+        make_space(section)
+    assert str(space_faults(section)[0]).startswith(message)
+
+
+def test_all_faults_are_found_at_once() -> None:
+    faults = space_faults({"a": {"min": 1}, "b": {"value": 1}, "c": {"parameters": {"d": {}}}})
+    assert [fault.path for fault in faults] == [("a",), ("c", "d")]
+    assert space_faults(NESTED) == []
+
+
+def test_why_there_is_no_grid() -> None:
+    space = make_space(
+        {
+            "a": {"min": 0.0, "max": 1.0},
+            "b": {"values": [1, 2], "probabilities": [0.5, 0.5]},
+            "c": {"distribution": "q_normal"},
+            "d": {"values": [1]},
+        }
+    )
+    first, second, third = map(str, space.grid_faults())
+    assert first == (
+        "parameters.a: a grid needs a finite list of values, and uniform has none; give values:"
+        " [...], two integers as min and max, or q_uniform, or use method: random"
+    )
+    assert second == (
+        "parameters.b: a grid runs every value once, so probabilities mean nothing in it; leave"
+        " them out, or use method: random"
+    )
+    assert "and q_normal has none" in third
+    with pytest.raises(ConfigError, match=re.escape(first)):
+        space.point(0)
+
+
+def test_the_room_loads_no_library() -> None:
+    code = (
+        "import sys, thetahat.search as s;"
+        "space = s.make_space({'a': {'min': 1, 'max': 3}, 'z': {'distribution': 'normal'}});"
+        "s.sampler('random')(space, s.History(), 0, 2);"
+        "print(*(m for m in ('numpy', 'scipy', 'optuna', 'jax', 'torch') if m in sys.modules))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == ""
