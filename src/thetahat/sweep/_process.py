@@ -146,6 +146,7 @@ class Process:
         self._deadline: float | None = None
         self._asked: tuple[Status, str] | None = None
         self._killed = False
+        self._notes: list[str] = []
         self._ending: Ending | None = None
         self._streams = {
             "stdout": _stream(self._popen.stdout, order, "stdout.log", on_stdout),
@@ -176,11 +177,12 @@ class Process:
         open_ = not all(stream.ended for stream in self._streams.values())
         if (alive or open_) and now <= until and not self._killed:
             return None
-        note = self._end_group() if alive and not self._killed else ()
+        if alive and not self._killed:
+            self._end_group()
         # What a killed process had written is still on its way.
         if open_ and now <= until + 1.0:
             return None
-        self._ending = self._finish(code, note)
+        self._ending = self._finish(code)
         return self._ending
 
     def stop(self, status: Status = Status.STOPPED, reason: str = "") -> None:
@@ -220,26 +222,25 @@ class Process:
         else:
             _signal_group(self.pid, signal.SIGKILL)
 
-    def _end_group(self) -> tuple[str, ...]:
+    def _end_group(self) -> None:
         self._kill_group()
-        if self._asked is not None:
-            return ()
-        return (
-            "the program ended, but what it had started still ran"
-            f" {LINGER_S:g} s later, and was ended",
-        )
+        if self._asked is None:
+            self._notes.append(
+                "the program ended, but what it had started still ran"
+                f" {LINGER_S:g} s later, and was ended"
+            )
 
     def _group_lives(self) -> bool:
-        return not WINDOWS and _signal_group(self.pid, 0)
+        return not WINDOWS and _signal_group(self.pid, 0) and _has_living(self.pid)
 
-    def _finish(self, code: int, notes: tuple[str, ...]) -> Ending:
+    def _finish(self, code: int) -> Ending:
         for name, stream in self._streams.items():
             stream.close()
             if stream.problem:
-                notes += (f"{name}.log could not be written whole: {stream.problem}",)
+                self._notes.append(f"{name}.log could not be written whole: {stream.problem}")
         status, reason = self._asked or self._verdict(code)
         seconds = (self._exited or self._clock()) - self._began
-        return Ending(status, reason, code, round(seconds, 6), notes)
+        return Ending(status, reason, code, round(seconds, 6), tuple(self._notes))
 
     def _verdict(self, code: int) -> tuple[Status, str]:
         if code == 0:
@@ -310,6 +311,21 @@ def _signal_group(group: int, number: int) -> bool:
         # macOS says so of a group of zombies; elsewhere of a program that changed its user.
         return False
     return True
+
+
+def _has_living(group: int) -> bool:
+    """Whether a group has more than zombies, which a container without an init keeps for ever."""
+    if not Path("/proc/self/stat").exists():
+        return True
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name of the program stands in brackets, and may hold anything.
+            state, _, its_group = path.read_text(errors="replace").rpartition(")")[2].split()[:3]
+        except (OSError, ValueError):
+            continue
+        if int(its_group) == group and state not in "ZX":
+            return True
+    return False
 
 
 def _told(folder: Path) -> tuple[Status, str] | None:

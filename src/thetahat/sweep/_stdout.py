@@ -81,28 +81,30 @@ class Lines:
 
     def __init__(self, take: Callable[[str], None]) -> None:
         self._take = take
-        self._waiting = b""
+        self._waiting = bytearray()
         self._skipping = False
 
     def feed(self, data: bytes) -> None:
         """Take in a piece of the stream."""
         *whole, rest = data.split(b"\n")
-        for line in whole:
-            self._line(self._waiting + line)
-            self._waiting, self._skipping = b"", False
-        if self._skipping or len(self._waiting) + len(rest) > LONGEST_LINE:
-            self._waiting, self._skipping = b"", True
-        else:
-            self._waiting += rest
+        for end in whole:
+            self._keep(end)
+            self.end()
+        self._keep(rest)
 
     def end(self) -> None:
-        """The stream has ended: a last line needs no newline."""
-        self._line(self._waiting)
-        self._waiting = b""
+        """The line has ended; at the end of the stream it needs no newline."""
+        if self._waiting:
+            self._take(self._waiting.decode("utf-8", "replace"))
+        self._waiting.clear()
+        self._skipping = False
 
-    def _line(self, line: bytes) -> None:
-        if line and not self._skipping and len(line) <= LONGEST_LINE:
-            self._take(line.decode("utf-8", "replace"))
+    def _keep(self, piece: bytes) -> None:
+        if self._skipping or len(self._waiting) + len(piece) > LONGEST_LINE:
+            self._waiting.clear()
+            self._skipping = True
+        else:
+            self._waiting += piece
 
 
 def read_row(line: str) -> dict[str, float] | None:

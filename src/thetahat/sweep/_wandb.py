@@ -99,7 +99,7 @@ class WandbTail:
         self._cwd = cwd
         self._places = ((folder / "wandb", "*"), (cwd / "wandb", f"*-{run_id}"))
         # An earlier attempt of the same run may have left its files there.
-        self._known = set(self._found())
+        self._known = {place.resolve() for place in self._found()}
         self._said: list[Path] = []
         self._tails: list[_Tail] = []
         self._notes: list[str] = []
@@ -133,11 +133,13 @@ class WandbTail:
             yield from sorted(place.glob(f"run-{end}"))
 
     def _logs(self, folder: Path) -> list[Path]:
-        if folder in self._known:
+        # What wandb says and what is found may be two names of one place.
+        place = folder.resolve()
+        if place in self._known:
             return []
         logs = sorted(folder.glob("run-*.wandb"))
         if logs:
-            self._known.add(folder)
+            self._known.add(place)
         return logs
 
     def _rows(self, tail: _Tail) -> Iterable[dict[str, float]]:

@@ -1,4 +1,3 @@
-# ruff: noqa: T201
 """click: a boolean flag, and the values as JSON."""
 
 import json

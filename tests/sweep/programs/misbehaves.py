@@ -19,6 +19,9 @@ elif what == "raises":
 elif what == "hangs":
     print("ready", flush=True)
     time.sleep(600)
+elif what == "reports":
+    print('{"loss": 1.5, "epoch": 7}')
+    time.sleep(600)
 elif what == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     print("ready", flush=True)
