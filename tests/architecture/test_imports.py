@@ -18,9 +18,14 @@ BELOW: dict[str, set[str]] = {
     "risk": {"core", "data"},
     "optim": {"core", "data"},
     "train": {"core", "data", "models", "risk", "optim"},
+    "search": {"core"},
     "store": {"core"},
+    "sweep": {"core", "train", "search", "store"},
     "report": {"core", "store"},
-    "cli": {"core", "data", "models", "risk", "optim", "train", "store", "report"},
+    "cli": {
+        *("core", "data", "models", "risk", "optim", "train", "search", "store"),
+        *("sweep", "report"),
+    },
 }
 """What each room may import beside itself."""
 

@@ -14,13 +14,16 @@ from thetahat.core.errors import ConfigError, did_you_mean
 
 COMMANDS = {
     "fit": "fit a table, no code needed",
+    "check": "check a sweep file",
+    "sweep": "make a sweep of a file; pause, resume, cancel, extend one",
+    "agent": "work on a sweep, until it is done",
     "runs": "list runs",
     "show": "show one run",
     "resume": "go on with an interrupted run",
     "doctor": "look at this installation, this machine and the store",
     "demo": "fit two real tables, beside the usual baselines",
 }
-LATER = ("sweep", "agent", "ui", "report", "check", "verify", "deposit")
+LATER = ("ui", "report", "verify", "deposit")
 _HELP = """\
 thetahat: estimate functions from data by empirical risk minimisation.
 
@@ -90,7 +93,8 @@ def _run_command(command: str, words: list[str]) -> int:
         return int(done.code or 0)
     if unknown:
         raise ConfigError(_unknown(command, unknown[0], parser))
-    return args.run(args)
+    args.command_name = command
+    return parser.get_default("main")(args)
 
 
 def _unknown(command: str, word: str, parser: argparse.ArgumentParser) -> str:

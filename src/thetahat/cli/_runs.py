@@ -58,7 +58,7 @@ def add_parser(subparsers: Any) -> None:
     )
     # Lets ``--sort -val_risk`` through, which argparse would take for a flag.
     parser._negative_number_matcher = re.compile(r"-\w")
-    parser.set_defaults(run=run)
+    parser.set_defaults(main=run)
 
 
 def run(args: argparse.Namespace) -> int:

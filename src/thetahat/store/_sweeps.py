@@ -63,9 +63,20 @@ class SweepRow:
         return self.state in (CANCELLED, FINISHED)
 
 
-def create_sweep(store: Store, new: NewSweep) -> SweepRow:
-    """Insert a sweep; its row, with id and name."""
+def create_sweep(store: Store, new: NewSweep, *, join: bool = False) -> SweepRow:
+    """Insert a sweep; its row, with id and name.
+
+    Args:    join: take the latest sweep of the same file and plan in its place, if one is not over:
+             two agents that are started at once on one file then work on one sweep.
+    """
     with store.batch() as writer:
+        if join:
+            same = (sweeps.c.text == new.text) & (sweeps.c.plan == to_json(new.plan))
+            query = select(sweeps).where(same & sweeps.c.state.in_([RUNNING, PAUSED]))
+            row = writer.connection.execute(query.order_by(sweeps.c.number.desc())).mappings()
+            found = row.first()
+            if found is not None:
+                return read_sweep_row(found)
         highest = writer.connection.execute(select(func.max(sweeps.c.number))).scalar() or 0
         sweep_id = new_id()
         row = {

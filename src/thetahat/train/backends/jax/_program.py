@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -20,14 +19,18 @@ import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
 from thetahat import models
-from thetahat.core import CheckpointError
 from thetahat.train.backends import base
 from thetahat.train.backends.jax import _member
 from thetahat.train.backends.jax._epoch import MAX_CHUNK, ORDERS, orders, run_chunk
 from thetahat.train.backends.jax._member import Member
 from thetahat.train.backends.jax._precision import ON_DISK, precision
 from thetahat.train.backends.jax._stage import Build, Hyper, Staged
-from thetahat.train.backends.jax._state import TrainState
+from thetahat.train.backends.jax._state import (
+    TrainState,
+    pack_state,
+    stop_members,
+    unpack_state,
+)
 
 
 class CohortProgram:
@@ -132,13 +135,7 @@ class CohortProgram:
 
     def stop(self, state: TrainState, which: np.ndarray) -> TrainState:
         """Members that train no more."""
-        active, outcome = np.asarray(state.active), np.asarray(state.outcome)
-        which = np.asarray(which, bool) & active
-        return replace(
-            state,
-            active=jnp.asarray(active & ~which),
-            outcome=jnp.asarray(np.where(which, base.STOPPED, outcome).astype(outcome.dtype)),
-        )
+        return stop_members(state, which)
 
     def again(self, hyper: Hyper) -> CohortProgram:
         """The same program for other values of the same traced parameters: nothing is traced."""
@@ -169,8 +166,7 @@ class CohortProgram:
 
     def pack(self, state: TrainState) -> dict[str, np.ndarray]:
         """The state as named arrays."""
-        leaves, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(state))
-        return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+        return pack_state(state)
 
     def unpack(self, arrays: Mapping[str, np.ndarray]) -> TrainState:
         """The state that ``pack`` gave.
@@ -178,21 +174,8 @@ class CohortProgram:
         Raises:  CheckpointError: arrays of another task.
         """
         template = self.init()
-        leaves, tree = jax.tree_util.tree_flatten_with_path(template)
-        values = []
-        for path, leaf in leaves:
-            name = jax.tree_util.keystr(path)
-            got = arrays.get(name)
-            if got is None or got.shape != leaf.shape or got.dtype != leaf.dtype:
-                came = "nothing" if got is None else f"{got.dtype}{list(got.shape)}"
-                raise CheckpointError(
-                    f"the checkpoint belongs to another task: {name} needs"
-                    f" {leaf.dtype}{list(leaf.shape)}, and it holds {came}."
-                    " Give the config it was made with, or another checkpoint path"
-                )
-            values.append(jnp.asarray(got))
         with precision(self.dtype):
-            return jax.tree.unflatten(tree, values)
+            return unpack_state(template, arrays)
 
     # -- what a Result needs --------------------------------------------------------------------
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from thetahat.core import CheckpointError
+from thetahat.train.backends import base
 
 
 @jax.tree_util.register_dataclass
@@ -60,6 +65,44 @@ def changed(new: Any, old: Any) -> Any:
     """Whether any leaf differs."""
     pairs = zip(jax.tree.leaves(new), jax.tree.leaves(old), strict=True)
     return jnp.any(jnp.stack([jnp.any(a != b) for a, b in pairs]))
+
+
+def stop_members(state: TrainState, which: np.ndarray) -> TrainState:
+    """The state in which the members ``which`` (C,) train no more."""
+    active, outcome = np.asarray(state.active), np.asarray(state.outcome)
+    which = np.asarray(which, bool) & active
+    return replace(
+        state,
+        active=jnp.asarray(active & ~which),
+        outcome=jnp.asarray(np.where(which, base.STOPPED, outcome).astype(outcome.dtype)),
+    )
+
+
+def pack_state(state: TrainState) -> dict[str, np.ndarray]:
+    """A state as named arrays."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(state))
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def unpack_state(template: TrainState, arrays: Mapping[str, np.ndarray]) -> TrainState:
+    """The state that ``pack_state`` gave, in the shapes of ``template``.
+
+    Raises:  CheckpointError: arrays of another task.
+    """
+    leaves, tree = jax.tree_util.tree_flatten_with_path(template)
+    values = []
+    for path, leaf in leaves:
+        name = jax.tree_util.keystr(path)
+        got = arrays.get(name)
+        if got is None or got.shape != leaf.shape or got.dtype != leaf.dtype:
+            came = "nothing" if got is None else f"{got.dtype}{list(got.shape)}"
+            raise CheckpointError(
+                f"the checkpoint belongs to another task: {name} needs"
+                f" {leaf.dtype}{list(leaf.shape)}, and it holds {came}."
+                " Give the config it was made with, or another checkpoint path"
+            )
+        values.append(jnp.asarray(got))
+    return jax.tree.unflatten(tree, values)
 
 
 __all__ = ["TrainState", "changed", "chosen", "first_state", "replace"]

@@ -1,0 +1,108 @@
+"""``thetahat agent``: work on a sweep with the whole machine, until it is done."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thetahat.cli._guard import INTERRUPTED
+from thetahat.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from thetahat.store import Store, SweepRow
+    from thetahat.sweep import Crew, Tally, Work
+
+_EXAMPLES = """\
+examples:
+  thetahat agent ID                 until the sweep is done; as many agents as you like
+  thetahat agent ID --count 20      20 runs, then stop
+  thetahat agent sweep.yaml         on the sweep of this file, made if there is none
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add ``agent`` to the command line."""
+    parser = subparsers.add_parser(
+        "agent",
+        help="work on a sweep",
+        description="Work on a sweep until it is done. One agent uses the whole machine; Ctrl-C"
+        " once finishes the chunk and hands the runs back, twice stops at once.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("sweep", metavar="ID", help="a sweep's id or name, last, or a sweep file")
+    parser.add_argument("--count", type=int, metavar="N", help="runs of this agent, at most")
+    add_work(parser)
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="folder or file of the store (default: THETAHAT_STORE, else .thetahat here)",
+    )
+    parser.set_defaults(main=run)
+
+
+def add_work(parser: Any) -> None:
+    """The flags that say how an agent works."""
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes at a time (default: one for each core)"
+    )
+    parser.add_argument(
+        "--devices", metavar="0,1", help="GPUs, one for each worker (CUDA_VISIBLE_DEVICES)"
+    )
+    parser.add_argument(
+        "--keep-going", action="store_true", help="go on although the first runs all fail"
+    )
+    parser.add_argument("--quiet", action="store_true", help="say nothing but what went wrong")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Work on a sweep."""
+    from thetahat.store import find_sweep, open_store
+
+    file = Path(args.sweep)
+    by_file = file.suffix in (".yaml", ".yml") and file.is_file()
+    with open_store(args.store, create=by_file) as store:
+        work = work_of(args)
+        sweep = _of_file(store, args.sweep) if by_file else find_sweep(store, args.sweep)
+        return exit_code(work_with_words(store, sweep, work, args))
+
+
+def work_of(args: argparse.Namespace) -> Work:
+    """How the flags ask an agent to work."""
+    from thetahat.sweep import Work
+
+    for name in ("workers", "count"):
+        value = getattr(args, name, None)
+        if value is not None and value < 1:
+            raise ConfigError(f"--{name}={value}: give a whole number of at least 1")
+    devices = tuple(d.strip() for d in (args.devices or "").split(",") if d.strip())
+    count = args.count if args.command_name == "agent" else None
+    return Work(count, args.workers, devices, args.keep_going)
+
+
+def work_with_words(
+    store: Store, sweep: SweepRow, work: Work, args: argparse.Namespace, crew: Crew | None = None
+) -> Tally:
+    """Work, and say on standard error how it goes."""
+    from thetahat.cli._sweep_view import View
+    from thetahat.sweep import spec_of, work_on
+
+    where = f" --store {args.store}" if args.store else ""
+    spec = spec_of(sweep)
+    with View(store, sweep, spec.metric, quiet=args.quiet, where=where) as view:
+        tally = work_on(store, sweep, work, view.say, crew)
+    view.summary(tally, as_json=getattr(args, "format", "table") == "json")
+    return tally
+
+
+def exit_code(tally: Tally) -> int:
+    """0 done, 1 a run failed, 130 interrupted."""
+    return INTERRUPTED if tally.interrupted else int(tally.failed > 0)
+
+
+def _of_file(store: Store, file: str) -> SweepRow:
+    from thetahat.sweep import Plan, new_sweep, read_sweep
+
+    spec = read_sweep(file).require()
+    return new_sweep(store, spec, Plan(), join=True)

@@ -1,0 +1,190 @@
+"""``thetahat sweep``: make a sweep of a file, and pause, resume, cancel or extend one."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from thetahat.cli._agent import add_work, exit_code, work_of, work_with_words
+from thetahat.cli._tables import emit, note
+from thetahat.core.errors import ConfigError
+from thetahat.report import json_text
+
+if TYPE_CHECKING:
+    from thetahat.store import Store, SweepRow
+    from thetahat.sweep import Plan, SweepSpec
+
+_EXAMPLES = """\
+examples:
+  thetahat sweep sweep.yaml                  make it; prints its id and the agent command
+  thetahat sweep sweep.yaml --run            make it and work on it, in one
+  thetahat sweep sweep.yaml --replicates 5 --count 100 --seed 1
+  thetahat sweep ID --pause                  no new runs; --resume lets them begin again
+  thetahat sweep ID --extend more.yaml       go on with another file's points
+"""
+_CHANGES = ("pause", "resume", "cancel", "extend")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add ``sweep`` to the command line."""
+    parser = subparsers.add_parser(
+        "sweep",
+        help="make a sweep of a file",
+        description="Make a sweep of a W&B sweep file, once it has been checked; agents then work"
+        " on it. The file stays as it is: all that is ours rides on flags.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("what", metavar="FILE", help="the sweep file; or the id of a sweep")
+    search = parser.add_argument_group("search")
+    search.add_argument("--seed", type=int, metavar="S", help="of the search (default: 0)")
+    search.add_argument("--count", type=int, metavar="N", help="runs in all, at most")
+    search.add_argument("--replicates", type=int, metavar="K", help="run each setting with K seeds")
+    search.add_argument("--enqueue", metavar="CSV", help="points to start from, one a line")
+    search.add_argument("--shuffle", action="store_true", help="a grid in a seeded random order")
+    search.add_argument("--sampler", metavar="NAME", help="tpe, gp, cmaes, qmc or random")
+    search.add_argument("--asha", action="store_true", help="ASHA in place of Hyperband's rule")
+    running = parser.add_argument_group("running")
+    running.add_argument("--retries", type=int, metavar="R", help="try a failed run R times more")
+    running.add_argument("--timeout", type=float, metavar="S", help="seconds a process may take")
+    running.add_argument("--mode", metavar="MODE", help="cohort, worker or process (default: auto)")
+    running.add_argument("--cohort", type=int, metavar="K", help="train at most K runs together")
+    running.add_argument(
+        "--exact", action="store_true", help="runs of a cohort bitwise equal to runs alone"
+    )
+    running.add_argument("--name", metavar="NAME", help="of the sweep (default: the file's)")
+    running.add_argument("--run", action="store_true", help="work on it at once")
+    add_work(running)
+    change = parser.add_argument_group("a sweep that is there (give its id)")
+    change.add_argument("--pause", action="store_true", help="begin no new runs")
+    change.add_argument("--resume", action="store_true", help="begin new runs again")
+    change.add_argument("--cancel", action="store_true", help="end it, and its runs, now")
+    change.add_argument("--extend", metavar="FILE", help="go on with another file")
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="folder or file of the store (default: THETAHAT_STORE, else .thetahat here)",
+    )
+    parser.add_argument(
+        "--format", choices=("table", "json"), default="table", help="of the answer"
+    )
+    parser.set_defaults(main=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make a sweep, or change one."""
+    asked = [name for name in _CHANGES if getattr(args, name)]
+    if len(asked) > 1:
+        both = " and ".join(f"--{name}" for name in asked[:2])
+        raise ConfigError(f"{both} cannot stand together; give one of them")
+    if asked:
+        return _change(args, asked[0])
+    return _make(args)
+
+
+def _make(args: argparse.Namespace) -> int:
+    from thetahat.store import open_store
+    from thetahat.sweep import early_crew, find_out, new_sweep, read_sweep
+
+    reading = read_sweep(args.what)
+    spec, plan, work = reading.require(), plan_of(args), work_of(args)
+    for problem in reading.notes:
+        note(problem.said(args.what, "note: "))
+    with open_store(args.store) as store:
+        # Workers load the experiment while it is checked here.
+        crew = early_crew(store, spec, plan, work) if args.run else None
+        try:
+            sweep = new_sweep(store, spec, plan, args.name, found=find_out(spec, plan))
+        except BaseException:
+            if crew is not None:
+                crew.close()
+            raise
+        _print(sweep, spec, plan, args)
+        if not args.run:
+            return 0
+        tally = work_with_words(store, sweep, work, args, crew)
+        return exit_code(tally)
+
+
+def _change(args: argparse.Namespace, how: str) -> int:
+    from thetahat.store import find_sweep, open_store, set_state
+    from thetahat.sweep import extend_sweep, read_sweep
+
+    with open_store(args.store, create=False) as store:
+        sweep = find_sweep(store, args.what)
+        if how == "extend":
+            sweep = extend_sweep(store, sweep, read_sweep(args.extend).require())
+            said = f"goes on with {args.extend}"
+        else:
+            _check_change(sweep, how)
+            state = {"pause": "paused", "resume": "running", "cancel": "cancelled"}[how]
+            set_state(store, sweep.id, state, f"by thetahat sweep --{how}")
+            if how == "cancel":
+                _cancel_waiting(store, sweep)
+            said = {"pause": "is paused", "resume": "goes on", "cancel": "is cancelled"}[how]
+        sweep = find_sweep(store, sweep.id)
+    if args.format == "json":
+        emit(json_text({**_answer(sweep), "state": sweep.state}))
+    else:
+        again = f"; work on it with: {_agent_command(sweep, args)}" if how != "cancel" else ""
+        print(f"sweep {sweep.id} ({sweep.name}) {said}{again if how != 'pause' else ''}")
+    return 0
+
+
+def _check_change(sweep: SweepRow, how: str) -> None:
+    if sweep.state == "cancelled" or (sweep.state == "finished" and how != "resume"):
+        raise ConfigError(
+            f"the sweep {sweep.id} is {sweep.state} already; go on with other points with:"
+            f" thetahat sweep {sweep.id} --extend FILE"
+        )
+
+
+def _cancel_waiting(store: Store, sweep: SweepRow) -> None:
+    for run in store.runs(sweep_id=sweep.id, status="queued"):
+        store.finish_run(run.id, status="stopped", reason="the sweep was cancelled")
+
+
+def plan_of(args: argparse.Namespace) -> Plan:
+    """What the flags say beside the file."""
+    from thetahat.sweep import Plan, read_points
+
+    given = {
+        "seed": args.seed,
+        "count": args.count,
+        "replicates": args.replicates,
+        "shuffle": args.shuffle,
+        "sampler": args.sampler,
+        "retries": args.retries,
+        "enqueue": tuple(read_points(args.enqueue)) if args.enqueue else None,
+        "asha": args.asha,
+        "mode": args.mode,
+        "exact": args.exact,
+        "cohort": args.cohort,
+        "timeout_s": args.timeout,
+    }
+    return Plan(**{name: value for name, value in given.items() if value is not None})
+
+
+def _print(sweep: SweepRow, spec: SweepSpec, plan: Plan, args: argparse.Namespace) -> None:
+    if args.format == "json":
+        emit(json_text(_answer(sweep)))
+        return
+    points = "endless" if sweep.points is None else f"{sweep.points:,} runs"
+    seeds = f", {plan.replicates} seeds each" if plan.replicates > 1 else ""
+    print(f"sweep {sweep.id} ({sweep.name}): {spec.method}, {points}{seeds}")
+    if sweep.contaminated and spec.metric is not None:
+        note(
+            f"contaminated: it tunes on the test set ({spec.metric.name}), so its best value is no"
+            " estimate of the risk; tune on val_risk to keep the test set clean"
+        )
+    if not args.run:
+        print(f"work on it with: {_agent_command(sweep, args)}")
+
+
+def _agent_command(sweep: SweepRow, args: argparse.Namespace) -> str:
+    where = f" --store {args.store}" if args.store else ""
+    return f"thetahat agent {sweep.id}{where}"
+
+
+def _answer(sweep: SweepRow) -> dict[str, Any]:
+    return {"id": sweep.id, "name": sweep.name, "points": sweep.points}

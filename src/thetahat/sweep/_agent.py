@@ -1,0 +1,324 @@
+"""The agent: claims runs of one sweep, has them run, keeps what they say, until all is done.
+
+    claim -> run -> record -> judge -> claim ...
+
+It holds nothing that the store does not: kill it at any moment, and another goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from thetahat.core.errors import ConfigError, InputError, did_you_mean
+from thetahat.core.run import Status
+from thetahat.search import Hyperband, Metric, asha, stop, target_reached
+from thetahat.store import Claim, Queue, RunRow, Store, SweepRow, new_agent_id, set_state
+from thetahat.sweep._alive import Watch, host_name, proof_of_life
+from thetahat.sweep._book import Book
+from thetahat.sweep._propose import Proposer
+from thetahat.sweep._recorder import Closed, Heard, Noted, Recorder, Rows, Update
+
+POLL_S, BEAT_S, FLUSH_S = 0.1, 5.0, 0.25
+FLAPPING = 3
+"""Runs that fail, before any has worked, until the agent believes that all will."""
+RUNNING, PAUSED, CANCELLED, FINISHED = "running", "paused", "cancelled", "finished"
+
+
+class Runner(Protocol):
+    """Whoever runs the runs: a crew of workers, or processes."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether runs can be taken."""
+        ...
+
+    @property
+    def busy(self) -> set[str]:
+        """Runs that are being run."""
+        ...
+
+    def room(self) -> int:
+        """How many runs more it can take."""
+        ...
+
+    def take(self, again: Sequence[Sequence[RunRow]], fresh: Sequence[RunRow]) -> None:
+        """Run these."""
+        ...
+
+    def poll(self, timeout_s: float) -> list[Update]:
+        """What has happened; waits for it at most so long."""
+        ...
+
+    def stop(self, reasons: Mapping[str, str]) -> None:
+        """End runs, each for its reason."""
+        ...
+
+    def forget(self, runs: set[str]) -> None:
+        """Speak no more of these."""
+        ...
+
+    def halt(self) -> None:
+        """Stop all, soon; what checkpoints hold stands."""
+        ...
+
+    def close(self) -> None:
+        """End every process."""
+        ...
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What this agent in particular is to do."""
+
+    count: int | None = None
+    """Runs that it takes, at most."""
+    keep_going: bool = False
+    """Whether to go on when the first runs all fail."""
+    early: Hyperband | None = None
+    asha: bool = False
+    columns: frozenset[str] | None = None
+    """Metrics that a run can have beside its records; None where only its end tells."""
+
+
+@dataclass
+class Tally:
+    """What an agent has done."""
+
+    claimed: int = 0
+    ended: int = 0
+    failed: int = 0
+    began_s: float = field(default_factory=time.monotonic)
+    interrupted: bool = False
+    state: str = RUNNING
+    last_failure: str = ""
+
+
+Say = Callable[[str, Mapping[str, Any]], None]
+"""``say(what, facts)``: a word on progress; "claimed", "ended", "note", "waiting", ..."""
+
+
+class Agent:
+    """Works on one sweep until it is done. Use ``work``."""
+
+    def __init__(
+        self, store: Store, sweep: SweepRow, cap: int | None, retries: int, say: Say
+    ) -> None:
+        self.id = new_agent_id()
+        self.store, self.sweep, self.say = store, sweep, say
+        self.queue = Queue(store, sweep.id, self.id, cap)
+        self.recorder = Recorder(store, self.queue, retries)
+        self.watch = Watch(store.folder / "agents")
+        self.tally = Tally()
+        self.asked = 0
+        """How often Ctrl-C was pressed."""
+        self._beat_s = self._looked_s = -1e9
+        self._columns: set[str] = set()
+        self._metric_seen = False
+
+    def work(self, runner: Runner, propose: Proposer, book: Book, orders: Orders) -> Tally:
+        """Work until the sweep is done, paused for good, or somebody stops this agent.
+
+        Raises:  ConfigError: the metric is never logged, or the first runs all fail.
+        """
+        self.runner, self.propose, self.book, self.orders = runner, propose, book, orders
+        with proof_of_life(self.store.folder / "agents", self.id), self._listening():
+            self.queue.join(host_name(), os.getpid())
+            try:
+                while self._turn():
+                    pass
+            finally:
+                self.runner.halt()
+                self.queue.leave()
+        return self.tally
+
+    # -- one turn -------------------------------------------------------------------------------
+
+    def _turn(self) -> bool:
+        self._live()
+        if self.asked or self.tally.interrupted:
+            self.tally.interrupted = True
+            return False
+        if self.runner.ready and not self._claim():
+            return False
+        updates = self.runner.poll(POLL_S if self.runner.busy or not self.runner.ready else 0.02)
+        until = time.monotonic() + FLUSH_S
+        while updates and time.monotonic() < until and self._may_wait(updates):
+            more = self.runner.poll(0.01)
+            updates += more
+            if not more:
+                break
+        self._record(updates)
+        self._judge(updates)
+        return True
+
+    def _may_wait(self, updates: Sequence[Update]) -> bool:
+        """Whether to gather more before writing: not once somebody waits for the judgement."""
+        return len(updates) < 4096 and not (self.orders.early and updates)
+
+    def _live(self) -> None:
+        """Say that this agent lives, hear what is asked of it, find the dead."""
+        now = time.monotonic()
+        if now - self._beat_s > BEAT_S:
+            self._beat_s = now
+            if self.queue.beat(f"{len(self.runner.busy)} runs") == "stop":
+                self.tally.interrupted = True
+        if now - self._looked_s > 1.0:
+            self._looked_s = now
+            dead = self.watch.dead(self.queue.others())
+            if dead:
+                n = self.queue.recover(dead)
+                self.say("recovered", {"agents": len(dead), "runs": n})
+            state = self.queue.look().state
+            if state != self.tally.state:
+                self.say("state", {"state": state})
+            if state == CANCELLED:
+                self.runner.stop(dict.fromkeys(self.runner.busy, "the sweep was cancelled"))
+            self.tally.state = state
+
+    def _claim(self) -> bool:
+        """Take what there is room for; False when there is nothing more to do."""
+        room = self.runner.room()
+        if self.orders.count is not None:
+            room = min(room, self.orders.count - self.tally.claimed)
+            if room <= 0 and not self.runner.busy and self._counted():
+                return False
+        if room <= 0:
+            return True
+        claim = self.queue.claim(room, self.propose)
+        self.tally.claimed += len(claim.runs)
+        if claim.runs:
+            self.recorder.hold(claim.runs)
+            self.runner.take(claim.again, claim.fresh)
+            self.say("claimed", {"runs": len(claim.runs), "again": len(claim.again)})
+            return True
+        return bool(self.runner.busy) or self._wait(claim)
+
+    def _counted(self) -> bool:
+        return self.orders.count is not None and self.tally.claimed >= self.orders.count
+
+    def _wait(self, claim: Claim) -> bool:
+        """Nothing to take and nothing to do: whether to stay."""
+        if claim.sweep.state in (CANCELLED, FINISHED):
+            self.tally.state = claim.sweep.state
+            return False
+        if claim.sweep.state == RUNNING and claim.exhausted and claim.open == 0:
+            set_state(self.store, self.sweep.id, FINISHED)
+            self.tally.state = FINISHED
+            return False
+        self.say("waiting", {"state": claim.sweep.state, "open": claim.open})
+        time.sleep(POLL_S)
+        return True
+
+    def _record(self, updates: Sequence[Update]) -> None:
+        written = self.recorder.write(updates)
+        if written.lost:
+            self.runner.forget(written.lost)
+        for reason in dict.fromkeys(written.retried.values()):
+            n = sum(r == reason for r in written.retried.values())
+            self.say("retried", {"runs": n, "reason": reason})
+        for update in updates:
+            if isinstance(update, Noted):
+                self.say("note", {"line": update.line})
+            elif isinstance(update, Rows):
+                self._columns |= set(update.block.columns)
+            elif isinstance(update, Heard):
+                self._columns |= update.columns
+        for closed in written.closed:
+            self.tally.ended += 1
+            if closed.status is Status.FAILED:
+                self.tally.failed += 1
+                self.tally.last_failure = closed.reason
+        if written.closed:
+            said = {"closed": written.closed, "names": written.names, "tally": self.tally}
+            self.say("ended", said)
+        self._check_metric(written.closed)
+        self._check_flapping()
+
+    # -- judging --------------------------------------------------------------------------------
+
+    def _judge(self, updates: Sequence[Update]) -> None:
+        metric, early = self.book.metric, self.orders.early
+        if metric is None or not any(isinstance(u, Rows | Heard | Closed) for u in updates):
+            return
+        if early is not None:
+            self.book.refresh()
+            rule = asha if self.orders.asha else stop
+            losers = rule(self.book.trials(), early, metric) & self.runner.busy
+            # Also when nobody loses: those that wait at a band go on.
+            self.runner.stop(dict.fromkeys(losers, self._why(early, metric)))
+        if metric.target is not None and self.tally.state == RUNNING:
+            self.book.refresh()
+            if target_reached(self.book.history(0)):
+                reason = f"{metric.name} reached its target {metric.target:g}"
+                set_state(self.store, self.sweep.id, FINISHED, reason)
+                self.say("target", {"reason": reason})
+
+    def _why(self, early: Hyperband, metric: Metric) -> str:
+        rule = "asha" if self.orders.asha else "hyperband"
+        return f"{rule}: its {metric.name} is not among the best {1 / early.eta:.0%} of its band"
+
+    def _check_metric(self, closed: Sequence[Closed]) -> None:
+        """A metric that is never logged: said after the first run, not after the last.
+
+        Raises:  ConfigError.
+        """
+        metric = self.book.metric
+        if metric is None or self._metric_seen:
+            return
+        done = [c for c in closed if c.status not in (Status.FAILED, Status.DIVERGED)]
+        seen = self._columns.union(*(one.metrics for one in done))
+        # What an experiment's records lack may still be among the risks of its end.
+        known = self.orders.columns if self._columns else None
+        if metric.name in seen:
+            self._metric_seen = True
+        elif done or (known is not None and metric.name not in known):
+            logged = sorted((seen | (known or set())) - {"epoch", "step", "seconds"})
+            said = f"they log {', '.join(logged)}" if logged else "they log nothing"
+            hint = did_you_mean(metric.name, logged)
+            hint = hint if hint.startswith("; did") else ""
+            reason = f"no run logs the metric {metric.name!r}: {said}{hint}"
+            set_state(self.store, self.sweep.id, PAUSED, reason)
+            raise ConfigError(
+                f"{reason}. The sweep {self.sweep.id} is paused; mend metric.name in the file, and"
+                f" give it with: thetahat sweep {self.sweep.id} --extend FILE"
+            )
+
+    def _check_flapping(self) -> None:
+        """The first runs all fail: probably all will.
+
+        Raises:  ConfigError.
+        """
+        all_failed = self.tally.failed == self.tally.ended >= FLAPPING
+        if all_failed and not self.orders.keep_going:
+            raise InputError(
+                f"the first {self.tally.ended} runs all failed, the last because:"
+                f" {self.tally.last_failure}. Mend it and go on with: thetahat agent"
+                f" {self.sweep.id}; or let it fail on with --keep-going"
+            )
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Ctrl-C once: finish the chunk and hand back. Twice: stop at once."""
+
+        def once(*_: Any) -> None:
+            self.asked += 1
+            if self.asked > 1:
+                raise KeyboardInterrupt
+            self.say("interrupted", {})
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {s: signal.signal(s, once) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for which, handler in before.items():
+                signal.signal(which, handler)

@@ -1,0 +1,114 @@
+"""What a sweep has tried so far, as its search sees it: one trial per run, or per setting."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from thetahat.core.run import Status
+from thetahat.search import History, Metric, Trial, best_value
+from thetahat.store import Followed, Follower, RunRow
+
+_FAILED = (Status.FAILED, Status.DIVERGED)
+
+
+class Book:
+    """The trials of a sweep, for its search and for early termination.
+
+    Args:    paths: where the parameters that the sweep proposes stand in a config.
+             seed: the parameter that counts replicates, if settings are replicated.
+    """
+
+    def __init__(
+        self,
+        follower: Follower,
+        metric: Metric | None,
+        paths: tuple[tuple[str, ...], ...],
+        seed: str | None = None,
+    ) -> None:
+        self.follower, self.metric, self.paths, self.seed = follower, metric, paths, seed
+        self._done: dict[str, Trial] = {}
+
+    def refresh(self) -> None:
+        """Read what is new."""
+        self.follower.refresh()
+
+    def proposed(self, config: Mapping[str, Any], *, with_seed: bool = True) -> dict[str, Any]:
+        """The part of a run's config that the sweep proposed."""
+        found: dict[str, Any] = {}
+        for path in self.paths:
+            if len(path) == 1 and path[0] == self.seed and not with_seed:
+                continue
+            value: Any = config
+            for name in path:
+                if not isinstance(value, Mapping) or name not in value:
+                    break
+                value = value[name]
+            else:
+                at = found
+                for name in path[:-1]:
+                    at = at.setdefault(name, {})
+                at[path[-1]] = value
+        return found
+
+    def proposed_of(self, run: RunRow) -> dict[str, Any]:
+        """The part of a claimed run's config that the sweep proposed."""
+        return self.proposed(run.config)
+
+    def trials(self) -> list[Trial]:
+        """One trial per run, in their order."""
+        return [self._trial(run) for run in self.follower.runs.values()]
+
+    def history(self, position: int) -> History:
+        """The history of the search: replicates of a setting are one trial, their median."""
+        if self.seed is None:
+            return History(self.trials(), position, self.metric)
+        points: dict[int, list[Followed]] = {}
+        for run in self.follower.runs.values():
+            points.setdefault(run.point or 0, []).append(run)
+        trials = [self._setting(str(point), group) for point, group in points.items()]
+        return History(trials, position, self.metric)
+
+    def config_of(self, point: int) -> dict[str, Any] | None:
+        """The config of a setting that has begun, without its seed."""
+        for run in reversed(self.follower.runs.values()):
+            if run.point == point:
+                return self.proposed(run.config, with_seed=False)
+        return None
+
+    def best(self) -> tuple[float, str] | None:
+        """The best value of the metric among runs that have ended, and the run's name."""
+        if self.metric is None:
+            return None
+        sign, found = self.metric.sign, None
+        for run in self.follower.runs.values():
+            value = self._trial(run).value if run.status.over else None
+            if value is not None and (found is None or sign * value < sign * found[0]):
+                found = (value, run.name)
+        return found
+
+    def _trial(self, run: Followed) -> Trial:
+        if run.id in self._done:
+            return self._done[run.id]
+        state = "finished" if run.status.over else "running"
+        state = "failed" if run.status in _FAILED else state
+        state = "waiting" if run.status is Status.QUEUED else state
+        value = None if self.metric is None else run.metrics.get(self.metric.name)
+        trial = Trial(run.id, self.proposed(run.config, with_seed=False), state, run.values, value)
+        if self.metric is not None and trial.over:
+            trial = replace(trial, value=best_value(trial, self.metric))
+        if trial.over:
+            self._done[run.id] = trial
+        return trial
+
+    def _setting(self, point: str, group: list[Followed]) -> Trial:
+        trials = [self._trial(run) for run in group]
+        config = trials[0].config
+        if not all(trial.over for trial in trials):
+            return Trial(point, config, "running")
+        values = [t.value for t in trials if t.state == "finished" and t.value is not None]
+        if not values:
+            return Trial(point, config, "failed")
+        return Trial(point, config, "finished", (), statistics.median(values))

@@ -1,0 +1,368 @@
+"""From a sweep file to a sweep in the store, and from there to an agent at work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.search import sampler
+from thetahat.store import (
+    Follower,
+    NewSweep,
+    RunRow,
+    Store,
+    SweepRow,
+    change_plan,
+    create_sweep,
+    find_sweep,
+)
+from thetahat.sweep._against import check_against
+from thetahat.sweep._agent import Agent, Orders, Say, Tally
+from thetahat.sweep._book import Book
+from thetahat.sweep._crew import Crew
+from thetahat.sweep._plan import Plan, nested, plan_of
+from thetahat.sweep._processes import Processes
+from thetahat.sweep._program import experiment_of, find_program, handed_names
+from thetahat.sweep._propose import Proposer, sampler_of
+from thetahat.sweep._spec import SweepSpec, contamination, parse_sweep
+from thetahat.sweep._team import WorkerProcess, count_cores
+
+TOGETHER, ADAPTIVE = 64, 4
+"""Runs trained together, at most: of a search that does not learn, and of one that does."""
+RISKS = frozenset({"train_risk", "val_risk", "test_risk"})
+_BANDS_UPTO = 10**6
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found out about a sweep's program when the sweep was made."""
+
+    experiment: str | None = None
+    seed: str | None = None
+    first_seed: int = 0
+    traced: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Work:
+    """How one agent works."""
+
+    count: int | None = None
+    workers: int | None = None
+    devices: Sequence[str] = field(default_factory=tuple)
+    keep_going: bool = False
+
+
+# -- making ---------------------------------------------------------------------------------------
+
+
+def new_sweep(
+    store: Store,
+    spec: SweepSpec,
+    plan: Plan,
+    name: str | None = None,
+    *,
+    join: bool = False,
+    found: Found | None = None,
+) -> SweepRow:
+    """Make a sweep of a file that has been read.
+
+    Args:    join: take one of the same file and flags that is not over, if there is one.
+             found: what ``find_out`` said, if it was asked before.
+    Raises:  ConfigError: the program, its parameters or the flags do not fit the file.
+    """
+    found = found or find_out(spec, plan)
+    return create_sweep(
+        store,
+        NewSweep(
+            text=spec.text,
+            name=name or spec.name,
+            project=spec.project,
+            file=_short(spec.file),
+            folder=os.getcwd(),
+            plan={**plan.as_json(), "found": vars(found)},
+            points=points_of(spec, plan),
+            contaminated=contamination(spec),
+        ),
+        join=join,
+    )
+
+
+def extend_sweep(store: Store, sweep: SweepRow, spec: SweepSpec) -> SweepRow:
+    """Give a sweep another file: it goes on with what has not been run.
+
+    Raises:  ConfigError: another method, or a program that does not fit.
+    """
+    before = parse_sweep(sweep.text, sweep.file or "the sweep's file").require()
+    if before.method != spec.method:
+        raise ConfigError(
+            f"the sweep {sweep.id} is a {before.method} search, and {spec.file} asks for"
+            f" {spec.method}; keep the method, or make a new sweep of it"
+        )
+    plan = plan_of(sweep.plan)
+    found = find_out(spec, plan)
+    stored = {**plan.as_json(), "found": vars(found)}
+    points = points_of(spec, plan)
+    change_plan(store, sweep.id, text_=spec.text, plan=stored, points=points)
+    return find_sweep(store, sweep.id)
+
+
+def find_out(spec: SweepSpec, plan: Plan) -> Found:
+    """Check a file and its flags against the program, and say what it is.
+
+    Raises:  ConfigError: every mistake, a line each.
+    """
+    if spec.program is None and spec.command is None:
+        raise ConfigError(
+            f"{spec.file} names no program to run; add a line such as program: train.py"
+        )
+    _check_flags(spec, plan)
+    program = experiment_of(spec)
+    problems = list(program.errors)
+    found = Found(seed="seed" if plan.replicates > 1 else None)
+    if program.experiment is not None:
+        from thetahat.core.signature import read_signature
+
+        signature = read_signature(program.experiment)
+        problems += check_against(spec, signature)
+        seeds = [p.name for p in signature.parameters.values() if p.is_seed]
+        named = "seed" if "seed" in signature.parameters else None
+        seed = next(iter(seeds), named)
+        if plan.replicates > 1 and seed is None:
+            raise ConfigError(
+                f"--replicates={plan.replicates}: {signature.name}() has no seed to count up; give"
+                " it a parameter such as seed: th.Seed = 0"
+            )
+        first = signature.parameters[seed].default if seed is not None else 0
+        found = Found(
+            signature.name,
+            seed if plan.replicates > 1 else None,
+            first if isinstance(first, int) else 0,
+            tuple(signature.traced),
+        )
+    if problems:
+        raise ConfigError("\n".join(problem.said(spec.file) for problem in problems))
+    searched = {d.path[0] for d in spec.space.searched}
+    if found.seed is not None and found.seed in searched:
+        raise ConfigError(
+            f"--replicates={plan.replicates}: the sweep searches over {found.seed!r} itself; take"
+            " it out of the file, or leave --replicates away"
+        )
+    return found
+
+
+def points_of(spec: SweepSpec, plan: Plan) -> int | None:
+    """Runs that a sweep will have; None where nothing ends it."""
+    cap = cap_of(spec, plan)
+    points = None if spec.points is None else spec.points * plan.replicates
+    known = [n for n in (cap, points) if n is not None]
+    return min(known) if known else None
+
+
+def cap_of(spec: SweepSpec, plan: Plan) -> int | None:
+    """The most runs that a sweep may have."""
+    caps = [cap for cap in (spec.run_cap, plan.count) if cap is not None]
+    return min(caps) if caps else None
+
+
+def _check_flags(spec: SweepSpec, plan: Plan) -> None:
+    if plan.shuffle and spec.method != "grid":
+        raise ConfigError(
+            f"--shuffle: only a grid has an order to shuffle, and {spec.file} asks for"
+            f" {spec.method}"
+        )
+    if plan.sampler is not None and spec.method != "bayes":
+        raise ConfigError(
+            f"--sampler={plan.sampler} chooses among the searches of method: bayes, and"
+            f" {spec.file} asks for {spec.method}"
+        )
+    if plan.asha and spec.hyperband is None:
+        raise ConfigError(
+            f"--asha needs the bands of an early_terminate section, which {spec.file} has not; add"
+            " early_terminate: {type: hyperband, min_iter: 3}"
+        )
+    sampler(plan.sampler or spec.method)  # says which extra is missing
+    if plan.mode in ("cohort", "worker") and not is_experiment(spec):
+        raise ConfigError(
+            f"--mode={plan.mode} trains an experiment in a worker, and {spec.file} runs a program"
+            " of its own; take --mode process"
+        )
+    names = {".".join(d.path) for d in spec.space.dimensions}
+    needed = {".".join(d.path) for d in spec.space.searched}
+    for point in plan.enqueue:
+        for name in point:
+            if name not in names:
+                hint = did_you_mean(name, names)
+                raise ConfigError(f"--enqueue: the sweep has no parameter {name!r}{hint}")
+        missing = sorted(needed - set(point))
+        if missing:
+            raise ConfigError(f"--enqueue: no column {missing[0]!r}, which every point needs")
+        nested(point, {})
+
+
+def is_experiment(spec: SweepSpec) -> bool:
+    """Whether the program is an experiment, by looking at its text alone."""
+    if spec.command is not None or spec.program is None:
+        return False
+    file = find_program(spec)
+    return file is not None and file.suffix == ".py" and handed_names(file) is not None
+
+
+def _short(file: str) -> str:
+    path = Path(file).absolute()
+    here = Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name
+
+
+# -- working --------------------------------------------------------------------------------------
+
+
+def work_on(
+    store: Store, sweep: SweepRow, work: Work, say: Say, runner: Crew | Processes | None = None
+) -> Tally:
+    """Have one agent work on a sweep until it is done.
+
+    Args:    runner: one that was started before; by default one is made.
+    Raises:  ConfigError: the sweep cannot be worked on here.
+    """
+    spec, plan = spec_of(sweep), plan_of(sweep.plan)
+    found = Found(**sweep.plan.get("found", {}))
+    paths = tuple(d.path for d in spec.space.dimensions)
+    if found.seed is not None:
+        paths = (*paths, (found.seed,))
+    needs_records = spec.hyperband is not None or found.experiment is None
+    column = spec.metric.name if spec.metric is not None and needs_records else None
+    book = Book(Follower(store, sweep.id, column), spec.metric, paths, found.seed)
+    runner = runner or start_runner(store, sweep, work)
+    runner.proposed = book.proposed_of
+    if isinstance(runner, Crew):
+        runner.width = width_of(spec, plan, found)
+    facts: dict[str, Any] = {"experiment": found.experiment, "source": _source(spec)}
+    sample = sampler_of(spec.method, plan)
+    propose = Proposer(spec.space, sample, plan, book, facts, found.seed, found.first_seed)
+    orders = Orders(
+        work.count,
+        work.keep_going,
+        spec.hyperband,
+        plan.asha,
+        RISKS if found.experiment is not None else None,
+    )
+    agent = Agent(store, sweep, cap_of(spec, plan), plan.retries, say)
+    try:
+        return agent.work(runner, propose, book, orders)
+    finally:
+        runner.close()
+
+
+def spec_of(sweep: SweepRow) -> SweepSpec:
+    """The file of a sweep, read again."""
+    return parse_sweep(sweep.text, sweep.file or "sweep.yaml").require()
+
+
+def early_crew(store: Store, spec: SweepSpec, plan: Plan, work: Work) -> Crew | None:
+    """Workers that load the experiment while this process still checks it; None for processes."""
+    if plan.mode == "process" or not is_experiment(spec):
+        return None
+    size = _size(work, points_of(spec, plan))
+    return crew_of(store, f"p{os.getpid()}", spec, plan, Path.cwd(), size, work, Found())
+
+
+def start_runner(store: Store, sweep: SweepRow, work: Work) -> Crew | Processes:
+    """Workers where the program is an experiment, else processes.
+
+    Raises:  ConfigError: the program is not here.
+    """
+    spec, plan = spec_of(sweep), plan_of(sweep.plan)
+    folder = folder_of(sweep)
+    size = _size(work, sweep.points)
+    if plan.mode != "process" and is_experiment(spec):
+        found = Found(**sweep.plan.get("found", {}))
+        return crew_of(store, sweep.id, spec, plan, folder, size, work, found)
+    program = spec.program
+    if program is not None and not (folder / program).is_file():
+        file = find_program(spec)
+        program = str(file.absolute()) if file is not None else program
+    return Processes(
+        store,
+        sweep,
+        size,
+        command=spec.command,
+        program=program,
+        proposed=_as_it_is,
+        cwd=folder,
+        timeout_s=plan.timeout_s,
+        devices=work.devices,
+    )
+
+
+def crew_of(
+    store: Store,
+    label: str,
+    spec: SweepSpec,
+    plan: Plan,
+    folder: Path,
+    size: int,
+    work: Work,
+    found: Found,
+) -> Crew:
+    """Workers for an experiment: they begin to load it at once."""
+    file = find_program(spec)
+    assert file is not None
+    file = file.absolute()
+
+    def start(k: int) -> WorkerProcess:
+        device = work.devices[k % len(work.devices)] if work.devices else None
+        log = store.folder / "logs" / f"{label}.worker-{k}.log"
+        return WorkerProcess(file, folder, log, device)
+
+    marks = () if spec.hyperband is None else spec.hyperband.bands(upto=_BANDS_UPTO)
+    return Crew(
+        store,
+        start,
+        size,
+        width=width_of(spec, plan, found),
+        proposed=_as_it_is,
+        marks=marks,
+        mode="map" if plan.exact else "auto",
+    )
+
+
+def width_of(spec: SweepSpec, plan: Plan, found: Found) -> int:
+    """How many runs a worker trains together, at most.
+
+    A search that learns proposes better the more it has seen: it gets few at a time, and one where
+    their programs would differ.
+    """
+    if plan.mode == "worker":
+        return 1
+    if plan.cohort is not None:
+        return plan.cohort
+    if spec.method != "bayes" or plan.sampler in ("qmc", "random"):
+        return TOGETHER
+    varies = {d.path[0] for d in spec.space.searched}
+    return ADAPTIVE if varies <= set(found.traced) else 1
+
+
+def _size(work: Work, points: int | None) -> int:
+    """How many runs or workers at a time: one for each core, or what was asked for."""
+    size = work.workers or max(len(work.devices), count_cores())
+    return size if points is None else max(1, min(size, points))
+
+
+def folder_of(sweep: SweepRow) -> Path:
+    """Where programs run: where the sweep was made, or here, on another machine."""
+    made = Path(sweep.folder or ".")
+    return made if made.is_dir() else Path.cwd()
+
+
+def _as_it_is(run: RunRow) -> Mapping[str, Any]:
+    return run.config
+
+
+def _source(spec: SweepSpec) -> str | None:
+    file = None if spec.program is None else find_program(spec)
+    return None if file is None else _short(str(file))

@@ -1,0 +1,131 @@
+"""What the flags say beside a sweep file: how to search and how to run, never what."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from thetahat.core.errors import ConfigError, did_you_mean
+
+SAMPLERS = ("tpe", "gp", "cmaes", "qmc", "random")
+MODES = ("auto", "cohort", "worker", "process")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The flags of a sweep. They are kept with it, so that every agent follows them.
+
+    Args:
+        seed: of the search: the same seed, file and history propose the same configs.
+        count: runs in all, at most, over all agents (the smaller of it and the file's run_cap).
+        replicates: how many seeds each setting is run with.
+        shuffle: a grid in a seeded random order.
+        sampler: behind ``method: bayes`` (or in place of ``random``).
+        retries: how often a failed run is tried again.
+        enqueue: points to start from, before the search proposes any.
+        asha: asynchronous successive halving in place of Hyperband's rule.
+        mode: "auto", "cohort", "worker" or "process".
+        exact: members of a cohort bitwise equal to fits alone.
+        cohort: runs trained together, at most; None lets the agent choose.
+        timeout_s: seconds after which a process is ended; None for never.
+    Raises:  ConfigError: a value that no sweep can have.
+    """
+
+    seed: int = 0
+    count: int | None = None
+    replicates: int = 1
+    shuffle: bool = False
+    sampler: str | None = None
+    retries: int = 0
+    enqueue: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    asha: bool = False
+    mode: str = "auto"
+    exact: bool = False
+    cohort: int | None = None
+    timeout_s: float | None = None
+
+    def __post_init__(self) -> None:
+        least = {"seed": 0, "count": 1, "replicates": 1, "retries": 0, "cohort": 1}
+        for name, low in least.items():
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < low):
+                raise ConfigError(f"--{name}={value!r}: give a whole number of at least {low}")
+        if self.sampler is not None and self.sampler not in SAMPLERS:
+            hint = did_you_mean(self.sampler, SAMPLERS)
+            raise ConfigError(f"--sampler={self.sampler}: there is no such sampler{hint}")
+        if self.mode not in MODES:
+            raise ConfigError(f"--mode={self.mode}: no such mode{did_you_mean(self.mode, MODES)}")
+        if self.timeout_s is not None and not self.timeout_s > 0:
+            raise ConfigError(f"--timeout={self.timeout_s:g}: give seconds above zero")
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan in JSON's own types."""
+        return {**asdict(self), "enqueue": [dict(point) for point in self.enqueue]}
+
+
+def plan_of(stored: Mapping[str, Any]) -> Plan:
+    """The plan that ``as_json`` gave; what a later version added is left out."""
+    known = {name: value for name, value in stored.items() if name in Plan.__dataclass_fields__}
+    return Plan(**{**known, "enqueue": tuple(known.get("enqueue", ()))})
+
+
+def read_points(path: str | Path) -> list[dict[str, Any]]:
+    """Points to start from: a CSV file whose columns are parameters.
+
+    Values are numbers, true, false or null where they can be read as such, else words.
+
+    Raises:  ConfigError: no such file, no header, a row of another length.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
+    except OSError as error:
+        raise ConfigError(f"--enqueue={path} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"--enqueue={path} is no CSV file in UTF-8: {error}") from error
+    if len(rows) < 2:
+        raise ConfigError(
+            f"--enqueue={path} holds no points; give a line of parameter names, such as lr,width,"
+            " and a line for each point"
+        )
+    names = [name.strip() for name in rows[0]]
+    if len(set(names)) < len(names) or not all(names):
+        raise ConfigError(f"--enqueue={path}: its first line must name each column once")
+    points = []
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) != len(names):
+            raise ConfigError(
+                f"--enqueue={path}, line {number}: {len(row)} values for {len(names)} columns"
+            )
+        points.append({name: _value(cell.strip()) for name, cell in zip(names, row, strict=True)})
+    return points
+
+
+def nested(point: Mapping[str, Any], paths: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """A flat point as a config: ``paths`` say where each column lies in it."""
+    config: dict[str, Any] = {}
+    for name, value in point.items():
+        at = config
+        *above, last = paths.get(name, (name,))
+        for part in above:
+            at = at.setdefault(part, {})
+        at[last] = value
+    return config
+
+
+def _value(cell: str) -> Any:
+    words = {"true": True, "false": False, "null": None, "none": None}
+    if cell.lower() in words:
+        return words[cell.lower()]
+    try:
+        return json.loads(cell)
+    except json.JSONDecodeError:
+        pass
+    try:
+        return float(cell)
+    except ValueError:
+        return cell

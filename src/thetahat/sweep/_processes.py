@@ -1,0 +1,181 @@
+"""Running claimed runs as processes of their own: any program, in any language."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from thetahat.core.errors import InputError
+from thetahat.core.run import Status
+from thetahat.store import RunRow, Store, SweepRow, provenance
+from thetahat.sweep._command import argv_of
+from thetahat.sweep._metrics import Metrics
+from thetahat.sweep._process import Ending, Order, Process, environment
+from thetahat.sweep._recorder import Begun, Closed, Heard, Noted, Rows, Update
+
+LOGS = "logs"
+READ_S = 0.25
+"""How often a program's metrics are read."""
+
+
+@dataclass
+class _Child:
+    """One process, and what it logs."""
+
+    run: RunRow
+    process: Process
+    metrics: Metrics
+    folder: Path
+    read_s: float = 0.0
+    told: set[str] = field(default_factory=set)
+
+
+class Processes:
+    """Runs as processes, several at once.
+
+    Args:    size: processes at a time.   command, program: of the sweep file.
+             cwd: where programs run.   devices: handed out in turn as CUDA_VISIBLE_DEVICES.
+    """
+
+    ready = True
+
+    def __init__(
+        self,
+        store: Store,
+        sweep: SweepRow,
+        size: int,
+        *,
+        command: Sequence[str] | None,
+        program: str | None,
+        proposed: Callable[[RunRow], Mapping[str, Any]],
+        cwd: Path,
+        timeout_s: float | None = None,
+        devices: Sequence[str] = (),
+    ) -> None:
+        self.store, self.sweep, self.size = store, sweep, size
+        self.command, self.program, self.proposed = command, program, proposed
+        self.cwd, self.timeout_s, self.devices = cwd, timeout_s, devices
+        self.children: dict[str, _Child] = {}
+        self._waiting: list[Update] = []
+        self._facts = provenance(None)
+
+    # -- what an agent asks of those who run its runs ---------------------------------------------
+
+    @property
+    def busy(self) -> set[str]:
+        """Runs that are being run."""
+        return set(self.children)
+
+    def room(self) -> int:
+        """How many processes more there may be."""
+        return self.size - len(self.children)
+
+    def take(self, again: Sequence[Sequence[RunRow]], fresh: Sequence[RunRow]) -> None:
+        """Start a process for each run. One that cannot be started has failed."""
+        for run in [*(r for group in again for r in group), *fresh]:
+            try:
+                self._start(run)
+            except InputError as error:
+                self._waiting.append(Closed(run.id, Status.FAILED, str(error)))
+
+    def poll(self, timeout_s: float) -> list[Update]:
+        """What has happened; waits for it at most so long."""
+        until = time.monotonic() + timeout_s
+        while True:
+            updates, self._waiting = self._waiting, []
+            for child in list(self.children.values()):
+                updates += self._look(child)
+            if updates or time.monotonic() >= until or not self.children:
+                return updates
+            time.sleep(0.01)
+
+    def stop(self, reasons: Mapping[str, str]) -> None:
+        """End processes, each for its reason: kindly, then not."""
+        for run, reason in reasons.items():
+            if run in self.children:
+                self.children[run].process.stop(Status.STOPPED, reason)
+
+    def forget(self, runs: set[str]) -> None:
+        """End what another agent runs now."""
+        for run in runs & set(self.children):
+            self.children.pop(run).process.kill(Status.INTERRUPTED, "another agent took it")
+
+    def halt(self) -> None:
+        """End all, kindly, then not; nothing is told of them any more."""
+        for child in self.children.values():
+            child.process.stop(Status.INTERRUPTED, "its agent left")
+        for child in self.children.values():
+            child.process.wait()
+        self.children = {}
+
+    def close(self) -> None:
+        """End every process now."""
+        for child in self.children.values():
+            child.process.kill()
+            child.process.wait()
+        self.children = {}
+
+    # -- one process ----------------------------------------------------------------------------
+
+    def _start(self, run: RunRow) -> None:
+        config = self.proposed(run)
+        folder = self.store.folder / LOGS / f"{run.id}.{run.attempt}"
+        env = environment(
+            config,
+            folder=folder,
+            run_id=run.id,
+            sweep_id=self.sweep.id,
+            store=self.store.path,
+        )
+        if self.devices:
+            taken = [c.told for c in self.children.values()]
+            free = [d for d in self.devices if not any(f"device {d}" in t for t in taken)]
+            device = (free or list(self.devices))[0]
+            env["CUDA_VISIBLE_DEVICES"] = device
+        argv = argv_of(self.command, self.program, config, env=env, folder=folder)
+        metrics = Metrics(folder, self.cwd, run.id, self.store)
+        process = Process(
+            Order(argv, env, folder, self.cwd, self.timeout_s),
+            on_stdout=metrics.hear_stdout,
+            on_stderr=metrics.hear_stderr,
+        )
+        child = _Child(run, process, metrics, folder)
+        if self.devices:
+            child.told.add(f"device {env['CUDA_VISIBLE_DEVICES']}")
+        self.children[run.id] = child
+        facts = {**self._facts, "argv": argv, "logs": os.path.relpath(folder, self.store.folder)}
+        self._waiting.append(Begun(run.id, config, provenance=facts))
+
+    def _look(self, child: _Child) -> list[Update]:
+        ending = child.process.poll()
+        now = time.monotonic()
+        if ending is None and now - child.read_s < READ_S:
+            return []
+        child.read_s = now
+        updates: list[Update] = []
+        rows = child.metrics.new()
+        if rows:
+            updates += [Rows(child.run.id, block) for block in child.metrics.blocks()]
+            updates.append(Heard(child.run.id, frozenset(name for row in rows for name in row)))
+        for line in child.metrics.notes():
+            updates.append(Noted(child.run.id, f"{child.run.name}: {line}"))
+        if ending is not None:
+            updates += self._close(child, ending)
+        return updates
+
+    def _close(self, child: _Child, ending: Ending) -> list[Update]:
+        self.children.pop(child.run.id, None)
+        notes = [Noted(child.run.id, f"{child.run.name}: {line}") for line in ending.notes]
+        closed = Closed(
+            child.run.id,
+            ending.status,
+            ending.reason,
+            child.metrics.summary(),
+            seconds={"total": ending.seconds},
+            detail={"exit_code": ending.code},
+        )
+        return [*notes, closed]

@@ -1,0 +1,169 @@
+"""What happens to an agent's runs, as values, and the one place that writes them to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from thetahat.core.run import Status
+from thetahat.store import Block, Queue, RunRow, Store, Writer
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A claimed run turned out to have this config, in this cohort."""
+
+    run: str
+    config: Mapping[str, Any]
+    max_epochs: int | None = None
+    n_params: int | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: str | None = None
+    cohort: str | None = None
+    member: int | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Records of a run."""
+
+    run: str
+    block: Block
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Records of a run that its own process wrote to the store: only their columns."""
+
+    run: str
+    columns: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A run has ended."""
+
+    run: str
+    status: Status
+    reason: str
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    epochs: int | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Something to say about a run (or about none), once."""
+
+    run: str | None
+    line: str
+
+
+@dataclass(frozen=True)
+class Crashed:
+    """The process that trained these runs died under them."""
+
+    runs: Sequence[str]
+    reason: str
+
+
+Update = Begun | Rows | Heard | Closed | Noted | Crashed
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of updates."""
+
+    lost: set[str]
+    """Runs that this agent no longer holds: another took them, thinking it dead."""
+    retried: dict[str, str]
+    """Runs that failed and went back to the queue, and why."""
+    closed: list[Closed]
+    names: dict[str, str] = field(default_factory=dict)
+    """Of the runs that closed."""
+
+
+class Recorder:
+    """Writes an agent's updates, many in one transaction, and only of runs that it still holds.
+
+    Args:    retries: how often a failed run goes back to the queue.
+    """
+
+    def __init__(self, store: Store, queue: Queue, retries: int) -> None:
+        self.store, self.queue, self.retries = store, queue, retries
+        self.runs: dict[str, RunRow] = {}
+        """The runs that this agent holds."""
+
+    def hold(self, runs: Sequence[RunRow]) -> None:
+        """Remember runs that were claimed."""
+        self.runs |= {run.id: run for run in runs}
+
+    def write(self, updates: Sequence[Update]) -> Written:
+        """Write updates in their order."""
+        written = Written(set(), {}, [])
+        if not updates:
+            return written
+        asked = {u.run for u in updates if not isinstance(u, Crashed) and u.run is not None}
+        asked |= {run for u in updates if isinstance(u, Crashed) for run in u.runs}
+        with self.store.batch() as writer:
+            mine = self.queue.still_mine(writer, sorted(asked))
+            written.lost.update(asked - mine)
+            for update in updates:
+                self._write(writer, update, mine, written)
+            rows = [(u.run, u.block) for u in updates if isinstance(u, Rows) and u.run in mine]
+            # Metrics may count on the last record: rows first, ends afterwards.
+            writer.log_blocks(rows)
+            for update in updates:
+                if isinstance(update, Closed) and update.run in mine:
+                    self._close(writer, update, written)
+        written.names.update({c.run: self.runs[c.run].name for c in written.closed})
+        for run in [*written.lost, *written.retried, *(c.run for c in written.closed)]:
+            self.runs.pop(run, None)
+        return written
+
+    def _write(self, writer: Writer, update: Update, mine: set[str], written: Written) -> None:
+        if isinstance(update, Begun) and update.run in mine:
+            if self.runs[update.run].attempt > 1:
+                writer.drop_records(update.run, 0)
+            writer.begin_run(
+                update.run,
+                config=update.config,
+                max_epochs=update.max_epochs,
+                n_params=update.n_params,
+                provenance=update.provenance,
+                checkpoint=update.checkpoint,
+                cohort=update.cohort,
+                member=update.member,
+            )
+        elif isinstance(update, Noted) and (update.run is None or update.run in mine):
+            writer.note(update.run, update.line)
+        elif isinstance(update, Crashed):
+            self._crash(writer, update, mine, written)
+
+    def _close(self, writer: Writer, closed: Closed, written: Written) -> None:
+        failed = closed.status == Status.FAILED
+        if failed and self.runs[closed.run].attempt <= self.retries:
+            self.queue.give_up(writer, [closed.run], reason=closed.reason)
+            written.retried[closed.run] = closed.reason
+            return
+        writer.finish_run(
+            closed.run,
+            status=closed.status,
+            reason=closed.reason,
+            epochs=closed.epochs,
+            metrics=closed.metrics or None,
+            seconds=closed.seconds,
+            detail=closed.detail,
+        )
+        written.closed.append(closed)
+
+    def _crash(self, writer: Writer, crash: Crashed, mine: set[str], written: Written) -> None:
+        """One of several is to blame: each goes on alone. One alone is: it has failed."""
+        held = [run for run in crash.runs if run in mine]
+        if len(held) > 1:
+            self.queue.give_up(writer, held, reason=crash.reason, alone=True)
+            written.retried.update(dict.fromkeys(held, crash.reason))
+        for run in held if len(held) == 1 else ():
+            self._close(writer, Closed(run, Status.FAILED, crash.reason), written)

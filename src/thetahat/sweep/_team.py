@@ -1,0 +1,155 @@
+"""An agent's workers: processes that train cohorts; started, watched, replaced when they die."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from multiprocessing.connection import Connection, Listener
+from pathlib import Path
+from typing import Any
+
+from thetahat.sweep._messages import Broken, Quit, Ready
+
+ONE_THREAD = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+}
+"""A worker has one core: as many workers as cores beat one worker with their threads."""
+
+GROWTH, SPARE = 2.0, 1 << 30
+"""A worker is replaced when it holds both twice and a gigabyte more than after its first job."""
+
+
+class WorkerProcess:
+    """One worker: its process, its socket, and what it said about itself."""
+
+    def __init__(
+        self, program: Path, folder: Path, log: Path, device: str | None, n_threads: int = 1
+    ) -> None:
+        self.log, self.ready, self.broken = log, None, None
+        self.first_rss = 0
+        self.link: Connection | None = None
+        self._listener = Listener(authkey=(key := secrets.token_bytes(16)))
+        address = self._listener.address
+        env = {**os.environ, **_pinned(os.environ, n_threads)}
+        env |= {
+            "THETAHAT_WORKER_ADDRESS": str(address),
+            "THETAHAT_WORKER_KEY": key.hex(),
+            "THETAHAT_WORKER_PROGRAM": str(program),
+        }
+        env.pop("THETAHAT_RUN_ID", None)
+        if device is not None:
+            env["CUDA_VISIBLE_DEVICES"] = device
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with open(log, "ab") as file:
+            # A group of its own: Ctrl-C is the agent's, who tells its workers what to do.
+            group: dict[str, Any] = {"start_new_session": True}
+            if sys.platform == "win32":
+                group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "thetahat.sweep._worker"],
+                cwd=folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                **group,
+            )
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self.process.poll() is None
+
+    def messages(self) -> Iterator[Any]:
+        """What it has said, without waiting."""
+        link = self.link
+        while link is not None:
+            try:
+                if not link.poll(0):
+                    return
+                message = link.recv()
+            except (EOFError, OSError):
+                self.link = None
+                return
+            if isinstance(message, Ready):
+                self.ready = message
+            elif isinstance(message, Broken):
+                self.broken = message
+            yield message
+
+    def send(self, message: Any) -> None:
+        """Say something; a worker that has died does not hear it."""
+        if self.link is not None:
+            with contextlib.suppress(OSError):
+                self.link.send(message)
+
+    def grown(self, rss: int) -> bool:
+        """Whether its memory has grown so far that a new process is better."""
+        self.first_rss = self.first_rss or rss
+        return rss > GROWTH * self.first_rss and rss > self.first_rss + SPARE
+
+    def why_dead(self) -> str:
+        """What ended the process, with the last line that it wrote."""
+        from thetahat.sweep._process import ending
+
+        return ending(self.process.wait(), self.log)
+
+    def close(self, patience_s: float = 2.0) -> None:
+        """End the process: kindly, then not."""
+        self.send(Quit())
+        with contextlib.suppress(OSError):
+            self._listener.close()
+        if self.link is None and self.alive:
+            self.process.terminate()
+        try:
+            self.process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.link is not None:
+            self.link.close()
+
+    def _accept(self) -> None:
+        # Closed by close(), when the process died before it could connect.
+        with contextlib.suppress(OSError, EOFError):
+            self.link = self._listener.accept()
+
+
+def count_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def wait_for_any(workers: list[WorkerProcess], timeout_s: float) -> None:
+    """Wait until a worker has said something, or one has died, or the time is over."""
+    from multiprocessing.connection import wait
+
+    links = [w.link for w in workers if w.link is not None]
+    until = time.monotonic() + timeout_s
+    while time.monotonic() < until:
+        if links and wait(links, min(0.05, timeout_s)):
+            return
+        if any(not w.alive for w in workers):
+            return
+        if not links:
+            time.sleep(0.01)
+            links = [w.link for w in workers if w.link is not None]
+            if links:
+                return
+
+
+def _pinned(given: Mapping[str, str], n_threads: int) -> dict[str, str]:
+    if n_threads != 1:
+        return {}
+    return {name: value for name, value in ONE_THREAD.items() if name not in given}

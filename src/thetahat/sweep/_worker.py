@@ -1,0 +1,233 @@
+"""A worker: a process that imports and compiles once, and trains cohorts for its agent.
+
+It is started as ``python -m thetahat.sweep._worker`` with a socket's address in its environment,
+never forked, and trains what it is sent, a chunk at a time, several jobs in turn.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Client, Connection
+from pathlib import Path
+from typing import Any
+
+from thetahat.core.errors import CheckpointError, InputError, Notice, ThetahatError
+from thetahat.core.run import Event, Started
+from thetahat.store import plain_value
+from thetahat.sweep._messages import (
+    Broken,
+    Drop,
+    Job,
+    Over,
+    Quit,
+    Ready,
+    Regroup,
+    Stop,
+    Told,
+)
+
+ADDRESS, KEY = "THETAHAT_WORKER_ADDRESS", "THETAHAT_WORKER_KEY"
+PROGRAM, FOLDER = "THETAHAT_WORKER_PROGRAM", "THETAHAT_WORKER_FOLDER"
+
+
+@dataclass
+class _Live:
+    """A job being trained."""
+
+    job: Job
+    training: Any
+    events: list[Event] = field(default_factory=list)
+    waits: bool = False
+    """At a mark: the agent decides who goes on."""
+
+    def told(self, notices: list[str]) -> Told:
+        """What happened since the last word, for the agent."""
+        events, self.events[:] = list(self.events), []
+        said, notices[:] = list(notices), []
+        alive = [k for k, on in enumerate(self.training.running) if on]
+        return Told(self.job.id, events, alive, self.waits, said)
+
+
+class Worker:
+    """Trains jobs in turn until the agent is gone."""
+
+    def __init__(self, link: Connection, shop: Any) -> None:
+        self.link, self.shop = link, shop
+        self.live: dict[str, _Live] = {}
+        self.notices: list[str] = []
+
+    def serve(self) -> None:
+        """Do what the agent asks, until it asks no more."""
+        while True:
+            while not any(not live.waits for live in self.live.values()) or self.link.poll(0):
+                message = self.link.recv()
+                if isinstance(message, Quit):
+                    return
+                self._obey(message)
+            for live in list(self.live.values()):
+                if not live.waits:
+                    self._advance(live)
+
+    def _obey(self, message: Any) -> None:
+        if isinstance(message, Job):
+            self._begin(message)
+        elif isinstance(message, Stop) and message.job in self.live:
+            live = self.live[message.job]
+            live.waits = False
+            if message.reasons:
+                live.training.stop(message.reasons)
+                self.link.send(live.told(self.notices))
+        elif isinstance(message, Drop):
+            for name in [message.job] if message.job else list(self.live):
+                self.live.pop(name, None)
+
+    def _begin(self, job: Job) -> None:
+        from thetahat.train import Interrupt, NeedsStatic, Options
+
+        events: list[Event] = []
+        job = _padded(job) if job.resume else job
+        real = len(job.configs) - job.ghosts
+
+        def tracker(event: Event) -> None:
+            if event.member >= real:
+                return
+            if isinstance(event, Started):
+                # The agent knows nothing of the experiment's own types.
+                event = replace(event, config=plain_value(event.config))
+            events.append(event)
+
+        def open_(resume: bool) -> Any:
+            options = Options((tracker,), job.checkpoint, resume, None, job.mode)
+            return self.shop.open(job.configs, options, Interrupt(), marks=job.marks)
+
+        try:
+            try:
+                training = open_(job.resume)
+            except CheckpointError as error:
+                if not job.resume:
+                    raise
+                self.notices.append(f"{error}. The run began again from its first epoch")
+                events.clear()
+                training = open_(False)
+        except NeedsStatic:
+            said, self.notices[:] = tuple(self.notices), []
+            self.link.send(Regroup(job.id, self.shop.traced, said))
+        except Exception as error:  # noqa: BLE001 - a user's program may raise anything: it is told
+            traceback.print_exc()
+            self.link.send(Over(job.id, resident(), explain(error)))
+        else:
+            if job.ghosts:
+                training.stop(dict.fromkeys(range(real, len(job.configs)), "ghost"))
+            live = _Live(job, training, events)
+            self.live[job.id] = live
+            self.link.send(live.told(self.notices))
+
+    def _advance(self, live: _Live) -> None:
+        training = live.training
+        try:
+            more = training.step()
+            live.waits = more and training.driver.epoch in live.job.marks
+            if not more:
+                training.finish()
+        except Exception as error:  # noqa: BLE001 - a user's program may raise anything: it is told
+            traceback.print_exc()
+            training.fail(error)
+            more = False
+        self.link.send(live.told(self.notices))
+        if not more:
+            self.live.pop(live.job.id, None)
+            program = training.program
+            self.link.send(
+                Over(
+                    live.job.id,
+                    resident(),
+                    traces=program.traces,
+                    compile_s=program.compile_s,
+                    mode=program.mode if program.size > 1 else "alone",
+                )
+            )
+
+
+def _padded(job: Job) -> Job:
+    """A job that goes on, with the ghosts that its checkpoint holds."""
+    from thetahat.train import read_checkpoint
+
+    try:
+        size = int(read_checkpoint(str(job.checkpoint)).header["size"])
+    except CheckpointError:
+        return job  # opening it says what is wrong
+    ghosts = max(0, size - len(job.configs))
+    return replace(job, configs=[*job.configs, *[job.configs[-1]] * ghosts], ghosts=ghosts)
+
+
+def explain(error: BaseException) -> str:
+    """An error in one line: our own messages as they are, others with their type."""
+    said = str(error).strip().partition("\n")[0]
+    return said if isinstance(error, ThetahatError) else f"{type(error).__name__}: {said}"
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds; its highest, where only that is known."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, AttributeError, ValueError):
+        pass
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def main(load: Callable[[], Any]) -> None:
+    """Connect to the agent, load the experiment, and serve."""
+    # The agent takes Ctrl-C, and tells its workers what to do.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    link = Client(os.environ[ADDRESS], authkey=bytes.fromhex(os.environ[KEY]))
+    said: list[str] = []
+
+    def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, Notice):
+            said.append(str(message))
+        else:
+            before(message, category, *where, **more)
+
+    before, warnings.showwarning = warnings.showwarning, show
+    warnings.simplefilter("always", Notice)
+    try:
+        try:
+            shop = load()
+        except Exception as error:  # noqa: BLE001 - a user's file may raise anything: it is told
+            traceback.print_exc()
+            link.send(Broken(explain(error), isinstance(error, InputError)))
+            return
+        worker = Worker(link, shop)
+        worker.notices = said
+        defaults = {
+            name: p.default for name, p in shop.signature.parameters.items() if not p.required
+        }
+        shown = {name: repr(value) for name, value in defaults.items()}
+        link.send(Ready(os.getpid(), resident(), shop.traced, shown))
+        worker.serve()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        # The agent is gone: what was done is in the checkpoint.
+        pass
+
+
+def _load() -> Any:
+    from thetahat.sweep._program import load_experiment
+    from thetahat.train import Shop
+
+    return Shop(load_experiment(Path(os.environ[PROGRAM])))
+
+
+if __name__ == "__main__":
+    main(_load)
