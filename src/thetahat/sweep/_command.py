@@ -67,7 +67,7 @@ def argv_of(
     argv = [part for word in words for part in _replaced(word, macros)]
     if not argv:
         raise InputError(
-            f"the command {list(command or [])} has no words; leave it out, or name one"
+            f"the command {list(command or ())} is empty; leave it out, or name a program"
         )
     return argv
 
