@@ -150,7 +150,7 @@ def test_most_histories_are_compared_whole() -> None:
 def unlike_there(trial: Trial, metric: Metric) -> bool:
     """Whether W&B takes this trial's value to be 0.0, because it logged nothing finite."""
     how = metric.impute if trial.over else metric.impute_while_running
-    nothing = not trial.finite_values() if how == "latest" else trial.extremes is None
+    nothing = not trial.finite if how == "latest" else trial.extremes is None
     return trial.state != "waiting" and how in ("best", "latest") and nothing
 
 

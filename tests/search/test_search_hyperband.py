@@ -154,7 +154,7 @@ def test_a_target_is_reached_by_any_trial_at_any_time() -> None:
 
 def test_the_final_value_counts_beside_the_logged_ones() -> None:
     trial = Trial("a", {}, "finished", (np.float32(2.0), np.float64(3.0), True, None), 1.5)  # type: ignore[arg-type]
-    assert trial.finite_values() == [2.0, 3.0]
+    assert trial.finite == [2.0, 3.0]
     assert best_value(trial, LOSS) == 1.5
     assert best_value(trial, Metric("m", "maximize")) == 3.0
     assert best_value(Trial("b", {}, "finished", (), float("nan")), LOSS) is None

@@ -112,18 +112,19 @@ def _worse(
     metric: Metric,
     threshold: Callable[[list[float]], float],
 ) -> set[str]:
-    histories = {t.id: [metric.sign * v for v in t.finite_values()] for t in trials}
-    bands = hyperband.bands(upto=max(map(len, histories.values()), default=0))
+    sign = metric.sign
+    histories = [t.finite for t in trials]
+    bands = hyperband.bands(upto=max(map(len, histories), default=0))
     thresholds = {
-        band: threshold([h[band - 1] for h in histories.values() if len(h) >= band])
-        for band in bands
+        band: threshold([sign * h[band - 1] for h in histories if len(h) >= band]) for band in bands
     }
     stopped = set()
     for trial in trials:
-        history = histories[trial.id]
-        reached = [band for band in bands if band <= len(history)]
-        if trial.state == "running" and reached:
-            value = history[reached[-1] - 1] if hyperband.strict else min(history)
-            if value > thresholds[reached[-1]]:
+        if trial.state != "running":
+            continue
+        reached = [band for band in bands if band <= len(trial.finite)]
+        if reached:
+            judged = (trial.finite[reached[-1] - 1],) if hyperband.strict else trial.finite
+            if min(sign * v for v in judged) > thresholds[reached[-1]]:
                 stopped.add(trial.id)
     return stopped

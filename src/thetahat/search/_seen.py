@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from operator import is_
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from thetahat.search._space import Space
 from thetahat.search._trials import History, Trial
 
-_CACHE: WeakKeyDictionary[Space, tuple[list[Mapping[str, Any]], dict[Hashable, int]]] = (
-    WeakKeyDictionary()
-)
+
+@dataclass
+class _Known:
+    """The configs of the longest history seen so far, their keys, and where each came first."""
+
+    configs: list[Mapping[str, Any]] = field(default_factory=list)
+    keys: list[Hashable] = field(default_factory=list)
+    first: dict[Hashable, int] = field(default_factory=dict)
+
+
+_CACHE: WeakKeyDictionary[Space, _Known] = WeakKeyDictionary()
 _LOCK = threading.Lock()
 
 
 class Seen:
     """The points that have been proposed: those of a history, and those added since.
 
-    A history grows at its end, so the keys of its configs are kept from call to call for as long
-    as the configs are the same objects. What is kept is where each key came first: a shorter
-    history finds nothing in it that is not its own.
+    A history grows at its end, so the keys of its configs are kept from call to call, and found
+    anew only for configs that are other objects than before. What is kept is where each key came
+    first: a shorter history finds nothing in it that is not its own.
     """
 
     def __init__(self, space: Space, trials: Sequence[Trial]) -> None:
@@ -51,18 +59,23 @@ def unseen_left(space: Space, history: History) -> Seen | None:
 
 def _first_places(space: Space, trials: Sequence[Trial]) -> dict[Hashable, int]:
     with _LOCK:
-        configs, first = _CACHE.get(space, ([], {}))
-        known = min(len(configs), len(trials))
-        if not all(map(is_, configs[:known], _configs(trials))):
-            configs, first, known = [], {}, 0
-        if known == len(configs):
-            for place in range(known, len(trials)):
-                config = trials[place].config
-                configs.append(config)
-                first.setdefault(space.key(config), place)
-        _CACHE[space] = configs, first
-        return first
+        known = _CACHE.get(space)
+        if known is None or not _still(known, space, trials):
+            known = _CACHE[space] = _Known()
+        for place in range(len(known.configs), len(trials)):
+            config = trials[place].config
+            key = space.key(config)
+            known.configs.append(config)
+            known.keys.append(key)
+            known.first.setdefault(key, place)
+        return known.first
 
 
-def _configs(trials: Iterable[Trial]) -> Iterable[Mapping[str, Any]]:
-    return (trial.config for trial in trials)
+def _still(known: _Known, space: Space, trials: Sequence[Trial]) -> bool:
+    """Whether a history begins with the points that are known."""
+    for place, (config, trial) in enumerate(zip(known.configs, trials, strict=False)):
+        if config is not trial.config:
+            if space.key(trial.config) != known.keys[place]:
+                return False
+            known.configs[place] = trial.config
+    return True

@@ -58,8 +58,7 @@ def _imputed(trial: Trial, metric: Metric, how: str, worst: float | None) -> flo
     if how == "best":
         own = best_value(trial, metric)
     elif how == "latest":
-        values = trial.finite_values()
-        own = values[-1] if values else None
+        own = trial.finite[-1] if len(trial.finite) else None
     return worst if own is None else own
 
 

@@ -81,14 +81,17 @@ class Trial:
         """Whether it has ended."""
         return self.state in ("finished", "failed")
 
-    def finite_values(self) -> list[float]:
+    @cached_property
+    def finite(self) -> Sequence[float]:
         """The logged values that are finite numbers, in their order."""
-        return [v for v in self.values if _finite(v)]
+        found = [v for v in self.values if _finite(v)]
+        # As a rule all are; then nothing is kept twice.
+        return self.values if len(found) == len(self.values) else found
 
     @cached_property
     def extremes(self) -> tuple[float, float] | None:
         """The least and greatest finite value it logged or ended with; None without any."""
-        values = self.finite_values()
+        values = list(self.finite)
         if self.value is not None and _finite(self.value):
             values.append(self.value)
         return (min(values), max(values)) if values else None
