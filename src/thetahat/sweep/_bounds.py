@@ -30,6 +30,12 @@ def check_bounds(at: At, kind: str, findings: Findings, top: bool) -> bool:
         sound = False
     # W&B compares these only at the top, not inside nested parameters.
     say = findings.both if top else findings.ours
+    for bound in (low, high):
+        if not is_finite(bound):
+            name = bound.key.rpartition(".")[2]
+            say = say if low.value >= high.value else findings.ours
+            say(bound, f"{name} is {bound.value}; give a finite number")
+            return False
     if low.value > high.value:
         a, b = written(high.value), written(low.value)
         say(low, f"min {b} is above max {a}; swap them: min: {a}, max: {b}")
@@ -38,11 +44,6 @@ def check_bounds(at: At, kind: str, findings: Findings, top: bool) -> bool:
         one = written(low.value)
         say(low, f"min and max are both {one}; for one value write value: {one}")
         return False
-    for bound in (low, high):
-        if not is_finite(bound):
-            name = bound.key.rpartition(".")[2]
-            findings.ours(bound, f"{name} is {bound.value}; give a finite number")
-            return False
     return sound and _exponents(low, high, kind, findings)
 
 
@@ -54,7 +55,7 @@ def _whole_bound(bound: At, findings: Findings) -> bool:
     if is_finite(bound) and float(value).is_integer():
         mend = f"write {name}: {int(value)}"
     else:
-        mend = "or write distribution: uniform"
+        mend = "round it, or write distribution: uniform"
     findings.both(bound, f"{name} is {value}, and int_uniform needs whole numbers; {mend}")
     return False
 
@@ -84,7 +85,7 @@ def check_shape(at: At, kind: str, findings: Findings) -> bool:
             findings.both(child, f"{key} is {written(child.value)}, and must be above 0")
             sound = False
         elif child.value == 0:
-            mend = "; for one value write value: ..." if key == "sigma" else ""
+            mend = "; a fixed value is written value: ..." if key == "sigma" else ""
             findings.ours(child, f"{key} is 0, and must be above 0{mend}")
             sound = False
     for key in ("q", "mu", "sigma", "a", "b"):

@@ -78,7 +78,7 @@ def _check_method(root: At, findings: Findings) -> str | None:
 def _check_text(at: At, findings: Findings) -> None:
     if at.key == "kind" and at.value != "sweep":
         findings.both(at, f"kind is {at.value!r}, and can only be sweep; remove it")
-    elif at.key == "program" and not at.value.strip():
+    elif at.key == "program" and at.value == "":
         findings.ours(at, "program is empty; name the script, such as program: train.py")
 
 
@@ -108,10 +108,10 @@ def _check_metric(at: At, findings: Findings) -> None:
     name = at.inside.get("name")
     if name is None:
         findings.both(at, "metric needs a name: what the program logs, such as name: val_risk")
-    elif text_needed(name, findings) is not None:
-        if not name.value.strip():
+    elif (said := text_needed(name, findings)) is not None:
+        if not said.strip():
             findings.ours(name, "name is empty; say what the program logs, such as val_risk")
-        if is_test_metric(name.value):
+        if is_test_metric(said):
             note_contamination(name, findings)
     for key, known in (("goal", GOALS), ("impute", IMPUTES)):
         if key in at.inside:
@@ -127,14 +127,14 @@ def _check_metric(at: At, findings: Findings) -> None:
 
 def _check_while_running(at: At, findings: Findings) -> None:
     if at.value is False:
-        findings.theirs(at, "W&B takes the text only; write impute_while_running: 'false'")
+        findings.theirs(at, "W&B refuses false without quotes; write impute_while_running: 'false'")
     else:
         one_of(at, (*IMPUTES, "false"), findings)
 
 
 def _check_metrics(at: At, findings: Findings) -> None:
     if at.kind != "list" or len(at.inside) < 2:
-        findings.both(at, f"metrics is {came(at)}; it lists two objectives or more; use metric")
+        findings.both(at, "metrics lists two objectives or more; name one with metric")
     if at.kind == "list":
         for child in at.inside.values():
             _check_metric(child, findings)
@@ -159,7 +159,8 @@ def _check_early(at: At, findings: Findings) -> None:
         one_of(kind, ("hyperband",), findings)
     both = "max_iter" in at.inside and "s" in at.inside
     if not both and "min_iter" not in at.inside:
-        lacking = "s" if "max_iter" in at.inside else "max_iter" if "s" in at.inside else ""
+        lacking = "s: 2" if "max_iter" in at.inside else ""
+        lacking = "max_iter: 27" if "s" in at.inside else lacking
         mend = f"add {lacking}" if lacking else "add min_iter: 3, or max_iter: 27 with s: 2"
         findings.both(at, f"hyperband needs min_iter, or max_iter with s; {mend}")
     sound = _check_numbers(at, findings)
@@ -198,7 +199,8 @@ def _check_bands(at: At, findings: Findings) -> None:
     max_iter = at.inside["max_iter"]
     s, eta = at.inside.get("s"), at.inside.get("eta")
     if s is None:
-        findings.ours(max_iter, "max_iter needs s beside it; add s: 2, or remove max_iter")
+        if "min_iter" in at.inside:  # else it has been said
+            findings.ours(max_iter, "max_iter needs s beside it; add s: 2, or remove max_iter")
         return
     if not is_whole(s) or s.value < 1:
         findings.ours(s, f"s is {written(s.value)}; give a whole number of at least 1")
@@ -266,8 +268,8 @@ def _check_scheduler(root: At, method: str | None, findings: Findings) -> None:
     if "early_terminate" in root.inside:
         findings.both(at, "scheduler and early_terminate cannot stand together")
     controller = root.inside.get("controller")
-    local = controller is not None and controller.kind == "mapping"
-    if local and controller.value.get("type") == "local":
+    kind = None if controller is None else controller.inside.get("type")
+    if kind is not None and kind.value == "local":
         findings.both(at, "scheduler and controller: {type: local} cannot stand together")
 
 

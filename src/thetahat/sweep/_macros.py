@@ -7,7 +7,7 @@ import re
 
 from thetahat.core.errors import did_you_mean
 from thetahat.sweep._command import DEFAULT
-from thetahat.sweep._keys import came, short
+from thetahat.sweep._keys import came, is_text, short
 from thetahat.sweep._problems import Findings
 from thetahat.sweep._yaml import At
 
@@ -56,15 +56,17 @@ def _quoted(word: str) -> str:
 
 
 def _item(at: At, findings: Findings) -> str:
-    """One word of a command: as it is written, whatever YAML takes it for."""
+    """One word of a command: as W&B's agent hands it on, by Python's ``str``."""
     if at.kind in ("mapping", "list"):
         findings.ours(at, f"a word of command is {came(at)}; put it in quotes")
         return ""
-    if at.kind == "text":
-        return at.value
-    if at.trap:
-        findings.note(at, f"{at.trap}; in command it stays {at.text!r}")
-    return at.text
+    if is_text(at):
+        return at.text or at.value
+    if str(at.value) != at.text:
+        findings.note(
+            at, f"{at.text} reaches the program as {at.value}; put it in quotes: '{at.text}'"
+        )
+    return str(at.value)
 
 
 def _check_macros(at: At, text: str, findings: Findings, *, program: bool) -> None:

@@ -78,7 +78,8 @@ def _check_parameter(name: str, at: At, method: str | None, findings: Findings, 
     allowed = (*needed, *optional, "distribution")
     for key in needed:
         if key not in at.inside:
-            findings.both(at, f"{kind} needs {key}; add {key}: {_SUCH[key]}")
+            such = f"{key}: {_SUCH[key]}" if key not in BOUNDS else key
+            findings.both(at, f"{kind} needs {key}; add {such}")
     for key, child in at.inside.items():
         if key not in allowed:
             findings.both(child, _extra(kind, key, allowed))
@@ -179,11 +180,11 @@ def _extra(kind: str, key: str, allowed: tuple[str, ...]) -> str:
         near = near if near.startswith("; did") else did_you_mean(key, PARAMETER)
         return f"{kind} has no key {key!r}{near}"
     owner = next(
-        (d for d in (f"q_{kind}", kind) if d in DISTRIBUTIONS and key in sum(DISTRIBUTIONS[d], ())),
+        (d for d in (f"q_{kind.removeprefix('int_')}", kind) if d in DISTRIBUTIONS and key in sum(DISTRIBUTIONS[d], ())),
         "",
     )
     mend = f"for that, write distribution: {owner}" if owner else "remove it"
-    has = listed(tuple(word for word in allowed if word != "distribution"))
+    has = " and ".join(word for word in allowed if word != "distribution")
     return f"{kind} takes no {key}, only {has}; {mend}"
 
 

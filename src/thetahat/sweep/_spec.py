@@ -194,7 +194,7 @@ def _spec(root: At, words: tuple[str, ...] | None) -> SweepSpec:
     return SweepSpec(
         method=values["method"],
         parameters=values["parameters"],
-        metric=_metric(values.get("metric")),
+        metric=_metric(root.inside.get("metric")),
         hyperband=_hyperband(values.get("early_terminate")),
         run_cap=None if cap is None else int(cap),
         program=_text(root, "program"),
@@ -206,8 +206,8 @@ def _spec(root: At, words: tuple[str, ...] | None) -> SweepSpec:
     )
 
 
-def _text(root: At, name: str) -> str | None:
-    at = root.inside.get(name)
+def _text(section: At, name: str) -> str | None:
+    at = section.inside.get(name)
     return None if at is None else at.text or at.value
 
 
@@ -240,11 +240,13 @@ def _places(root: At) -> dict[str, Place]:
     return {at.key: Place(at.line, at.text) for at in root.walk()}
 
 
-def _metric(section: Mapping[str, Any] | None) -> Metric | None:
-    if section is None:
+def _metric(at: At | None) -> Metric | None:
+    if at is None:
         return None
-    running = section.get("impute_while_running", "false")
-    return Metric(**{**section, "impute_while_running": "false" if running is False else running})
+    section = {**at.value, "name": _text(at, "name")}
+    if section.get("impute_while_running") is False:
+        section["impute_while_running"] = "false"
+    return Metric(**section)
 
 
 def _hyperband(section: Mapping[str, Any] | None) -> Hyperband | None:

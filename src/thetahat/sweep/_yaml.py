@@ -146,7 +146,7 @@ def _grammar(lines: list[str], error: Any) -> tuple[int, str]:
         what = "[" if "sequence" in context else "{"
         return begun, f"the {what} here is never closed, or lacks a comma before line {line}"
     if "could not find expected ':'" in problem:
-        return line, f"«{written}» has no colon after its key; write key: value"
+        return begun, f"«{lines[begun - 1].strip()}» has no colon after it; write key: value"
     said = problem or context or "it cannot be read"
     return line, f"this is no YAML: {said}; look at the indentation of «{written}»"
 
