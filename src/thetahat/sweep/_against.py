@@ -143,8 +143,7 @@ def _inside(annotation: Any, name: str, parts: list[str], signature: Signature) 
         if not holders:
             if any(_is_open(arm) for arm in _arms(annotation)):
                 return Any, ""
-            parameters = did_you_mean(part, signature.parameters)
-            hint = parameters if parameters.startswith("; did") else ""
+            hint = f"; write {part} alone" if part in signature.parameters else ""
             return Any, f"{name} is {_called(annotation)}, and has no part {part!r}{hint}"
         fields = typing.get_type_hints(holders[0], include_extras=True)
         if part not in fields:

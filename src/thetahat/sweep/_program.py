@@ -195,7 +195,7 @@ def _line_in(file: Path, error: BaseException) -> str:
     lines = []
     frame = error.__traceback__
     while frame is not None:
-        if frame.tb_frame.f_code.co_filename == str(file):
+        if Path(frame.tb_frame.f_code.co_filename) == file.absolute():
             lines.append(frame.tb_lineno)
         frame = frame.tb_next
     return f" (line {lines[-1]})" if lines else ""

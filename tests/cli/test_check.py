@@ -1,0 +1,237 @@
+"""``thetahat check``: what it prints, what it counts, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from programs import LINE, environment
+
+GRID = """\
+method: grid
+program: line.py
+run_cap: 4
+parameters:
+  lr: {values: [0.1, 0.01, 1e-3]}
+  epochs: {min: 2, max: 3}
+"""
+RANDOM = """\
+method: random
+parameters:
+  lr: {distribution: log_uniform_values, min: 0.001, max: 1.0}
+  net: {parameters: {width: {values: [8, 16]}}}
+"""
+
+
+def write(text: str, name: str = "sweep.yaml") -> None:
+    Path(name).write_text(text, encoding="utf-8")
+
+
+def answer(thetahat, *words: str) -> tuple[int, dict]:
+    code, out, err = thetahat("check", *words, "--format", "json")
+    assert err == ""
+    return code, json.loads(out)
+
+
+def test_a_grid_is_counted(line, thetahat):
+    write(GRID)
+    code, out, err = thetahat("check", "sweep.yaml")
+    mended = "1e-3 is text to W&B's YAML, and a number here; write 0.001"
+    assert (code, err) == (0, "")
+    assert out == (
+        f"sweep.yaml:5: note: parameters.lr.values[2]: {mended}\n"
+        "sweep.yaml: valid; a grid of 6 points, of which run_cap runs 4\n"
+    )
+    note = {"line": 5, "key": "parameters.lr.values[2]", "message": mended}
+    wanted = {"valid": True, "method": "grid", "points": 6, "errors": [], "notes": [note]}
+    assert answer(thetahat, "sweep.yaml") == (0, wanted)
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        (GRID.replace("run_cap: 4\n", ""), "valid; a grid of 6 points"),
+        ("method: grid\nparameters: {x: {value: 1}}\n", "valid; a grid of 1 point"),
+        (RANDOM, "valid; random, endless"),
+        (f"run_cap: 1\n{RANDOM}", "valid; random, run_cap ends it after 1 run"),
+        (f"run_cap: 2000\n{RANDOM}", "valid; random, run_cap ends it after 2,000 runs"),
+    ],
+)
+def test_the_verdict(text, verdict, line, thetahat):
+    write(text)
+    code, out, _ = thetahat("check", "sweep.yaml")
+    assert code == 0
+    assert out.splitlines()[-1] == f"sweep.yaml: {verdict}"
+
+
+def test_every_mistake_is_said_with_its_line(line, thetahat):
+    write(
+        "methd: grid\nprogram: line.py\nparameters:\n  learning_rate: {value: 1}\n"
+        "  epochs: {min: 9, max: 2}\n  slope: {value: steep}\n"
+    )
+    code, out, err = thetahat("check", "sweep.yaml")
+    assert (code, err) == (2, "")
+    assert out == (
+        "sweep.yaml:1: methd: a sweep file has no key 'methd'; did you mean 'method'?\n"
+        "sweep.yaml:1: method: the file names no method; add method: grid, random or bayes\n"
+        "sweep.yaml:4: parameters.learning_rate: line() has no parameter 'learning_rate'; did you"
+        " mean 'lr'?\n"
+        "sweep.yaml:5: parameters.epochs.min: min 9 is above max 2; swap them: min: 2, max: 9\n"
+        "sweep.yaml:6: parameters.slope.value: slope wants a number (float), and 'steep' is none;"
+        " give one, such as 0.01\n"
+        "sweep.yaml: 5 mistakes; nothing has run\n"
+    )
+    code, found = answer(thetahat, "sweep.yaml")
+    assert (code, found["valid"], found["method"], found["points"]) == (2, False, None, None)
+    assert [problem["line"] for problem in found["errors"]] == [1, 1, 4, 5, 6]
+    assert set(found["errors"][0]) == {"line", "key", "message"}
+
+
+def test_the_experiment_is_not_run_and_the_folder_stays_clean(line, folder, thetahat):
+    write(GRID)
+    before = sorted(path.name for path in folder.iterdir() if path.name != "__pycache__")
+    assert thetahat("check", "sweep.yaml")[0] == 0
+    after = sorted(path.name for path in folder.iterdir() if path.name != "__pycache__")
+    assert before == after == ["line.py", "sweep.yaml"]
+
+
+def test_a_missing_program_is_a_mistake_but_not_to_w_and_b(folder, thetahat):
+    write(GRID)
+    said = "there is no file line.py, neither here nor beside the sweep file"
+    code, found = answer(thetahat, "sweep.yaml")
+    assert (code, found["valid"], found["points"]) == (2, False, 6)
+    assert found["errors"][0]["message"].startswith(said)
+    assert found["errors"][0]["line"] == 2
+    code, found = answer(thetahat, "sweep.yaml", "--strict")
+    assert (code, found["valid"], found["errors"]) == (0, True, [])
+    assert any(note["message"].startswith(said) for note in found["notes"])
+
+
+def test_strict_is_w_and_bs_verdict(line, thetahat):
+    write("method: random\nparameters:\n  lr: {min: 1e-4, max: 0.1}\n")
+    assert answer(thetahat, "sweep.yaml")[0] == 0
+    code, found = answer(thetahat, "sweep.yaml", "--strict")
+    assert (code, [problem["key"] for problem in found["errors"]]) == (2, ["parameters.lr.min"])
+    write("method: grid\nparameters:\n  lr: {min: 0.1, max: 0.2}\n")
+    assert answer(thetahat, "sweep.yaml")[0] == 2
+    code, out, _ = thetahat("check", "sweep.yaml", "--strict")
+    assert code == 0
+    assert out.endswith("sweep.yaml: valid for W&B, but cannot be run here (see the notes)\n")
+
+
+def test_the_first_configs_of_a_grid(folder, thetahat):
+    write(GRID)  # its program is not here, which a list does not need
+    code, out, _ = thetahat("check", "sweep.yaml", "--list", "4", "--format", "json")
+    assert code == 0
+    assert json.loads(out) == [
+        {"epochs": 2, "lr": 0.1},
+        {"epochs": 2, "lr": 0.01},
+        {"epochs": 2, "lr": 0.001},
+        {"epochs": 3, "lr": 0.1},
+    ]
+    code, out, _ = thetahat("check", "sweep.yaml", "--list", "99", "--format", "json")
+    assert len(json.loads(out)) == 6
+    code, out, _ = thetahat("check", "sweep.yaml", "--list", "2")
+    assert [line.split() for line in out.splitlines()[::2]] == [["epochs", "lr"], ["2", "0.10"]]
+
+
+def test_the_first_configs_of_a_random_search_hang_on_the_seed(folder, thetahat):
+    write(RANDOM)
+
+    def first(*words: str) -> list[dict]:
+        code, out, _ = thetahat("check", "sweep.yaml", "--list", *words, "--format", "json")
+        assert code == 0
+        return json.loads(out)
+
+    three = first("3", "--seed", "5")
+    assert three == first("3", "--seed", "5")
+    assert three[:2] == first("2", "--seed", "5")
+    assert three != first("3", "--seed", "6")
+    assert first("3") == first("3", "--seed", "0")
+    assert all(0.001 <= c["lr"] <= 1 and c["net"]["width"] in (8, 16) for c in three)
+    _, out, _ = thetahat("check", "sweep.yaml", "--list", "1")
+    assert out.split()[:2] == ["lr", "net.width"]
+
+
+def test_a_list_of_a_file_with_mistakes_is_refused(folder, thetahat):
+    write("method: gird\nparameters: {x: {value: 1}}\n")
+    code, out, err = thetahat("check", "sweep.yaml", "--list", "3", "--format", "json")
+    assert (code, out) == (2, "")
+    assert err == (
+        "thetahat: sweep.yaml:1: method: method is the text 'gird', and must be grid, random or"
+        " bayes; did you mean 'grid'?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere.yaml"], "there is no file nowhere.yaml; give the path of a sweep file"),
+        (["sweep.yaml", "--list", "0"], "check: --list: '0' is no count; give 1 or more; see thetahat check --help"),
+        (["sweep.yaml", "--seed", "-1"], "check: --seed: '-1' is no seed; give a whole number from 0; see thetahat check --help"),
+        (["sweep.yaml", "--seed", "2147483648"], "check: --seed: '2147483648' is no seed; give a whole number from 0; see thetahat check --help"),
+        (["sweep.yaml", "--strct"], "check has no option --strct; did you mean --strict?"),
+        ([], "check needs file; see thetahat check --help"),
+    ],
+)  # fmt: skip
+def test_flags_that_are_wrong(words, message, folder, thetahat):
+    code, out, err = thetahat("check", *words)
+    assert (code, out) == (2, "")
+    assert err.removeprefix("thetahat: ").replace("FILE", "file") == f"{message}\n"
+
+
+def test_a_file_that_is_no_yaml_is_one_mistake(folder, thetahat):
+    Path("sweep.yaml").write_bytes(b"method: grid\nname: \xff\n")
+    code, out, err = thetahat("check", "sweep.yaml")
+    assert (code, err) == (2, "")
+    assert out.startswith("sweep.yaml:2: byte 20 of the file (0xff) is no UTF-8; save the file")
+    assert out.endswith("\nsweep.yaml: 1 mistake; nothing has run\n")
+    code, found = answer(thetahat, "sweep.yaml")
+    assert (code, found["errors"][0]["line"], found["errors"][0]["key"]) == (2, 2, "")
+
+
+def test_colours_where_they_are_wanted(folder, thetahat, monkeypatch):
+    write("method: gird\nparameters: {x: {value: 1}}\n")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    _, out, _ = thetahat("check", "sweep.yaml")
+    assert out.startswith("\x1b[1msweep.yaml:1:\x1b[0m \x1b[31mmethod:\x1b[0m method is the text")
+    assert "\x1b[33mnote:\x1b[0m" in out
+    assert out.endswith("sweep.yaml: \x1b[1m1 mistake; nothing has run\x1b[0m\n")
+
+
+def test_an_annotation_that_cannot_be_read_is_a_mistake_of_the_program(folder, thetahat):
+    write(
+        "import thetahat as th\n\ndef a(x: 'Nope' = 1): ...\n\nif False:\n    th.main(a)\n",
+        "line.py",
+    )
+    write(GRID)
+    code, found = answer(thetahat, "sweep.yaml")
+    assert code == 2
+    assert found["errors"][0]["message"].startswith("an annotation of a() cannot be read")
+
+
+def test_neither_jax_nor_numpy_nor_optuna_is_loaded(folder):
+    write(RANDOM)
+    code = (
+        "import sys; from thetahat.cli import run\n"
+        "for words in (['check', 'sweep.yaml'], ['check', 'sweep.yaml', '--list', '2']):\n"
+        "    assert run(words) == 0\n"
+        "print(*(m for m in ('jax', 'numpy', 'optuna', 'scipy') if m in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == ""
+
+
+def test_the_experiment_of_a_real_script(folder, thetahat):
+    write(LINE, "line.py")
+    write("method: grid\nprogram: line.py\nparameters:\n  seed: {min: 1, max: 100}\n")
+    assert answer(thetahat, "sweep.yaml") == (
+        0,
+        {"valid": True, "method": "grid", "points": 100, "errors": [], "notes": []},
+    )
