@@ -24,6 +24,7 @@ from thetahat.train.backends.jax import _member
 from thetahat.train.backends.jax._epoch import MAX_CHUNK, ORDERS, orders, run_chunk
 from thetahat.train.backends.jax._member import Member
 from thetahat.train.backends.jax._precision import ON_DISK, precision
+from thetahat.train.backends.jax._quick import compile_quickly
 from thetahat.train.backends.jax._stage import Build, Hyper, Staged
 from thetahat.train.backends.jax._state import (
     TrainState,
@@ -241,13 +242,10 @@ class CohortProgram:
         return state, [next(some) if o else s for o, s in zip(owned, shared, strict=True)]
 
     def _run_init(self) -> Any:
-        # It runs once: on a CPU a lighter optimisation compiles in half the time.
-        quick: Any = (
-            {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
-        )
         if self._init is None:
-            lowered = jax.jit(self._init_all).lower(*self._hyper())
-            self._init = lowered.compile(compiler_options=quick)
+            # By what one member makes: a cohort's members must have the bits they have alone.
+            made = sum(aval.size for aval in self.staged.closed.out_avals)
+            self._init = compile_quickly(jax.jit(self._init_all).lower(*self._hyper()), made)
         return jax.block_until_ready(self._init(*self._hyper()))
 
     def _member(self, own: Any, common: Any, made: Any, given: Any) -> tuple[Member, Any]:
