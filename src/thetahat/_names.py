@@ -36,6 +36,7 @@ HOMES = {
     "open_store": "thetahat.store",
     "store_tracker": "thetahat.store",
     "start": "thetahat.store",
+    "log": "thetahat.store",
     "main": "thetahat.cli",
 }
 
@@ -48,5 +49,7 @@ ROOMS = {
     "optim": "thetahat.optim",
     "train": "thetahat.train",
     "store": "thetahat.store",
+    "search": "thetahat.search",
+    "sweep": "thetahat.sweep",
     "report": "thetahat.report",
 }

@@ -7,7 +7,9 @@ from thetahat import (
     optim as optim,
     report as report,
     risk as risk,
+    search as search,
     store as store,
+    sweep as sweep,
     train as train,
 )
 from thetahat.cli import (
@@ -43,6 +45,7 @@ from thetahat.risk import (
     ridge as ridge,
 )
 from thetahat.store import (
+    log as log,
     open_store as open_store,
     start as start,
     store_tracker as store_tracker,

@@ -2,7 +2,13 @@
 
 from thetahat.store._follow import Followed as Followed, Follower as Follower
 from thetahat.store._json import plain_value as plain_value
-from thetahat.store._manual import ManualRun as ManualRun, start as start
+from thetahat.store._manual import (
+    ManualRun as ManualRun,
+    blocks_of as blocks_of,
+    log as log,
+    rows_after as rows_after,
+    start as start,
+)
 from thetahat.store._provenance import provenance as provenance
 from thetahat.store._query import (
     Condition as Condition,

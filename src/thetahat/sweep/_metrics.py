@@ -10,8 +10,7 @@ import math
 from collections import deque
 from pathlib import Path
 
-from thetahat.store import Block, Store
-from thetahat.store._manual import blocks_of, rows_after
+from thetahat.store import Block, Store, blocks_of, rows_after
 from thetahat.sweep._stdout import read_row
 from thetahat.sweep._wandb import WandbTail
 
