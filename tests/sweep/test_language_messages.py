@@ -12,7 +12,7 @@ TOP = [
     (
         "seed: 3",
         "seed",
-        "a sweep file has no key 'seed'; it is a flag: thetahat sweep FILE --seed ...",
+        "a sweep file has no key 'seed'; it is a flag: thetahat sweep FILE --seed",
     ),
     (
         "paramters: {}",

@@ -26,15 +26,12 @@ GOALS = ("minimize", "maximize")
 IMPUTES = ("latest", "best", "worst")
 HYPERBAND = ("type", "min_iter", "max_iter", "s", "eta", "strict")
 FLAGS = {
-    "seed": "--seed",
-    "seeds": "--replicates",
-    "count": "--count",
-    "replicates": "--replicates",
-    "enqueue": "--enqueue",
-    "shuffle": "--shuffle",
-    "sampler": "--sampler",
-    "retries": "--retries",
-    "workers": "--workers",
+    **{
+        name: f"thetahat sweep FILE --{name}"
+        for name in ("seed", "count", "replicates", "enqueue", "shuffle", "sampler", "retries")
+    },
+    **{name: f"thetahat sweep FILE --{name}" for name in ("timeout", "asha", "cohort", "mode")},
+    **{name: f"thetahat agent ID --{name}" for name in ("workers", "devices")},
 }
 """What people look for among the keys, and is a flag here."""
 
@@ -126,7 +123,7 @@ def unknown_keys(at: At, known: tuple[str, ...], findings: Findings, what: str) 
         if name in known:
             continue
         if not at.key and name in FLAGS:
-            mend = f"; it is a flag: thetahat sweep FILE {FLAGS[name]} ..."
+            mend = f"; it is a flag: {FLAGS[name]}"
         else:
             mend = did_you_mean(name, known)
         findings.both(child, f"{what} has no key {name!r}{mend}")
