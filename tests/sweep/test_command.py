@@ -73,7 +73,11 @@ def test_the_default_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\n")
     python.chmod(0o755)
-    assert words(interpreter="/mine/python", env=env)[:2] == ["/usr/bin/env", "python"]
+    active = {**env, "VIRTUAL_ENV": "/mine"}
+    assert words(interpreter="/mine/python", env=active)[:2] == ["/usr/bin/env", "python"]
+    # Another environment's python is not the one that has the agent's packages.
+    monkeypatch.setattr(sys, "prefix", "/mine")
+    assert words(interpreter="/mine/python", env=env)[:2] == ["/usr/bin/env", "/mine/python"]
     monkeypatch.setattr(_command, "WINDOWS", True)
     assert words("${env}", "${program}") == ["train.py"]
     assert argv_of([], "p.py", {}, env={}, folder=tmp_path)[1:] == ["p.py"]

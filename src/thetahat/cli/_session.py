@@ -18,6 +18,7 @@ from thetahat.cli._flags import stored_value
 from thetahat.cli._guard import note
 from thetahat.cli._lock import held
 from thetahat.cli._progress import progress_bar
+from thetahat.cli._under_agent import AgentKeeper, is_under_agent
 from thetahat.core import Event, InputError, Notice, Started, Status, StoreError, Task
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ def train(
     Raises:  InputError: before anything ran, where the store cannot be opened or written.
     """
     with contextlib.ExitStack() as stack:
-        store = stack.enter_context(_opened(setting)) if setting.tracked else None
+        own = setting.tracked and not is_under_agent()
+        store = stack.enter_context(_opened(setting)) if own else None
         path = None
         if store is not None:
             path = going.checkpoint if going else _new_checkpoint(store, setting)
@@ -96,7 +98,9 @@ def train(
                 what = f"the run {going.names[0]}" if going else "this run"
                 stack.enter_context(_locked(path, what))
         stop_if_asked = stack.enter_context(_patient())
-        keeper = _Keeper(store, _facts(origin, configs, setting), origin) if store else None
+        keeper: _Keeper | AgentKeeper | None = AgentKeeper() if is_under_agent() else None
+        if store is not None:
+            keeper = _Keeper(store, _facts(origin, configs, setting), origin)
         said = stack.enter_context(_collected_notices())
         from thetahat.train import fit_many
 

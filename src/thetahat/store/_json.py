@@ -3,6 +3,7 @@
 None, bool, int, str, finite float    as they are
 NaN and infinity                      null in metrics; "nan", "inf", "-inf" in configs
 mappings, lists, tuples, sets         objects (keys as text) and arrays; sets sorted as text
+dataclasses                           objects of their fields
 paths, enum members                   their text; the member's value
 NumPy, JAX and other scalars, arrays  number or nested arrays (by ``tolist``)
 functions and classes                 "module.qualname"
@@ -11,6 +12,7 @@ anything else                         its ``repr``, without memory addresses
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -65,6 +67,9 @@ def plain_value(value: Any, *, numbers: bool = False) -> Any:
 
 
 def _other(value: Any, numbers: bool) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        named = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return plain_value(named, numbers=numbers)
     if isinstance(value, os.PathLike):
         return str(os.fspath(value))
     if hasattr(value, "tolist") and hasattr(value, "dtype") and not isinstance(value, type):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import json
 import math
 import os
 import sys
@@ -23,6 +22,7 @@ from sqlalchemy import select
 
 from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.run import Status
+from thetahat.store._json import to_json
 from thetahat.store._provenance import command_line, provenance, short_path
 from thetahat.store._records import Block, pack, read_block
 from thetahat.store._rows import NewRun
@@ -176,8 +176,15 @@ class ManualRun:
             self._flush()
         self._wake()
 
-    def finish(self, status: Status | str = Status.FINISHED, reason: str = "") -> None:
-        """Write what waits and end the run. Its metrics are the last value of each column.
+    def finish(
+        self,
+        status: Status | str = Status.FINISHED,
+        reason: str = "",
+        metrics: Mapping[str, float | None] | None = None,
+    ) -> None:
+        """Write what waits and end the run.
+
+        Its metrics are the last value of each column, but where ``metrics`` says otherwise.
 
         An agent's run is ended by the agent, when the program has: it takes over this status and
         reason unless the program then fails.
@@ -197,11 +204,11 @@ class ManualRun:
                     self.id,
                     status=status,
                     reason=reason,
-                    metrics=self.store.run(self.id).metrics,
+                    metrics={**self.store.run(self.id).metrics, **(metrics or {})},
                     seconds={"run": round(time.monotonic() - self._began, 6)},
                 )
             else:
-                _tell_agent(status, reason)
+                _tell_agent(status, reason, metrics or {})
         except StoreError:
             self._over = False
             raise
@@ -298,12 +305,13 @@ class ManualRun:
         self.finish(status, reason)
 
 
-def _tell_agent(status: Status, reason: str) -> None:
+def _tell_agent(status: Status, reason: str, metrics: Mapping[str, float | None]) -> None:
     path = os.environ.get(ENDING)
     if path:
         # A program may outlive its folder, or run where it cannot be written: the exit code stays.
         with contextlib.suppress(OSError):
-            Path(path).write_text(json.dumps([status, reason]), encoding="utf-8")
+            told = to_json([status, reason, metrics], numbers=True)
+            Path(path).write_text(told, encoding="utf-8")
 
 
 def rows_after(store: Store, run_id: str, after: int = 0) -> tuple[list[dict[str, float]], int]:

@@ -23,7 +23,7 @@ from thetahat.store import Claim, Queue, RunRow, Store, SweepRow, new_agent_id, 
 from thetahat.sweep._alive import Watch, host_name, proof_of_life
 from thetahat.sweep._book import Book
 from thetahat.sweep._propose import Proposer
-from thetahat.sweep._recorder import Closed, Heard, Noted, Recorder, Rows, Update
+from thetahat.sweep._recorder import Begun, Closed, Heard, Noted, Recorder, Rows, Update
 
 POLL_S, BEAT_S, FLUSH_S = 0.1, 5.0, 0.25
 FLAPPING = 3
@@ -121,6 +121,8 @@ class Agent:
         self._beat_s = self._looked_s = -1e9
         self._columns: set[str] = set()
         self._metric_seen = False
+        self._works = False
+        """Whether some run has begun to train, or logged anything."""
 
     def work(self, runner: Runner, propose: Proposer, book: Book, orders: Orders) -> Tally:
         """Work until the sweep is done, paused for good, or somebody stops this agent.
@@ -228,6 +230,9 @@ class Agent:
                 self.say("note", {"line": update.line})
             elif isinstance(update, Rows):
                 self._columns |= set(update.block.columns)
+                self._works = True
+            elif isinstance(update, Begun):
+                self._works |= update.n_params is not None
             elif isinstance(update, Heard):
                 self._columns |= update.columns
         for closed in written.closed:
@@ -296,7 +301,7 @@ class Agent:
         Raises:  ConfigError.
         """
         all_failed = self.tally.failed == self.tally.ended >= FLAPPING
-        if all_failed and not self.orders.keep_going:
+        if all_failed and not self.orders.keep_going and not self._works:
             raise InputError(
                 f"the first {self.tally.ended} runs all failed, the last because:"
                 f" {self.tally.last_failure}. Mend it and go on with: thetahat agent"

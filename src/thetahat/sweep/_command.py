@@ -25,6 +25,7 @@ ARGS_FILE = "config.json"
 
 _ENVVAR = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
 _ENV = "/usr/bin/env"
+_ACTIVE = {"VIRTUAL_ENV", "CONDA_PREFIX"}
 
 
 def argv_of(
@@ -120,9 +121,12 @@ def _replaced(word: str, macros: Mapping[str, Callable[[], list[str]]]) -> list[
 
 def _python(interpreter: str, env: Mapping[str, str]) -> str:
     # W&B says plainly `python`, which follows the active environment. Debian and macOS have only
-    # `python3`, and an agent started by its full path has no environment on its PATH at all: then
-    # the interpreter that runs the agent is the one that has the user's packages.
-    return "python" if shutil.which("python", path=env.get("PATH", "")) else interpreter
+    # `python3`, and an agent started by its full path from an environment that is not active has
+    # another environment's python on its PATH: then the interpreter that runs the agent is the one
+    # that has the user's packages.
+    inactive = sys.prefix != sys.base_prefix and not (_ACTIVE & set(env))
+    found = shutil.which("python", path=env.get("PATH", ""))
+    return "python" if found and not inactive else interpreter
 
 
 def _json(config: Mapping[str, Any]) -> str:

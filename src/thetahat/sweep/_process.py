@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,6 +37,8 @@ THREADS = (
     "VECLIB_MAXIMUM_THREADS",
 )
 _ENDING = "ending.json"
+_Told = tuple[Status, str, dict[str, float | None]]
+_SAYS_MORE = (Status.DIVERGED, Status.UNMOVED)
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Ending:
     code: int
     seconds: float
     notes: tuple[str, ...] = ()
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    """What the program itself said were its final numbers."""
 
 
 def environment(
@@ -238,13 +242,18 @@ class Process:
             stream.close()
             if stream.problem:
                 self._notes.append(f"{name}.log could not be written whole: {stream.problem}")
-        status, reason = self._asked or self._verdict(code)
-        seconds = (self._exited or self._clock()) - self._began
-        return Ending(status, reason, code, round(seconds, 6), tuple(self._notes))
+        told = _told(self.order.folder)
+        status, reason = self._asked or self._verdict(code, told)
+        seconds = round((self._exited or self._clock()) - self._began, 6)
+        metrics = {} if told is None else told[2]
+        return Ending(status, reason, code, seconds, tuple(self._notes), metrics)
 
-    def _verdict(self, code: int) -> tuple[Status, str]:
+    def _verdict(self, code: int, told: _Told | None) -> tuple[Status, str]:
+        # An experiment that diverged exits with 1, and says more than that.
+        if told is not None and (code == 0 or told[0] in _SAYS_MORE):
+            return told[:2]
         if code == 0:
-            return _told(self.order.folder) or (Status.FINISHED, "")
+            return Status.FINISHED, ""
         return Status.FAILED, exit_reason(code, self._streams["stderr"].recent())
 
 
@@ -328,14 +337,14 @@ def _has_living(group: int) -> bool:
     return False
 
 
-def _told(folder: Path) -> tuple[Status, str] | None:
+def _told(folder: Path) -> _Told | None:
     """What the program itself said, by ``run.finish``, of how its run ended."""
     try:
-        status, reason = json.loads((folder / _ENDING).read_text(encoding="utf-8"))
-        told = Status(status)
-    except (OSError, ValueError, TypeError):
+        told = json.loads((folder / _ENDING).read_text(encoding="utf-8"))
+        status, reason, metrics = Status(told[0]), str(told[1]), dict(told[2])
+    except (OSError, ValueError, TypeError, LookupError):
         return None
-    return (told, str(reason)) if told.over else None
+    return (status, reason, metrics) if status.over else None
 
 
 def ending(code: int, log: Path) -> str:

@@ -174,7 +174,7 @@ class Processes:
             child.run.id,
             ending.status,
             ending.reason,
-            child.metrics.summary(),
+            ending.metrics or child.metrics.summary(),
             seconds={"total": ending.seconds},
             detail={"exit_code": ending.code},
         )

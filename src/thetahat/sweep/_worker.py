@@ -31,6 +31,7 @@ from thetahat.sweep._messages import (
     Stop,
     Told,
 )
+from thetahat.sweep._typed import typed
 
 ADDRESS, KEY = "THETAHAT_WORKER_ADDRESS", "THETAHAT_WORKER_KEY"
 PROGRAM, FOLDER = "THETAHAT_WORKER_PROGRAM", "THETAHAT_WORKER_FOLDER"
@@ -92,6 +93,7 @@ class Worker:
 
         events: list[Event] = []
         job = _padded(job) if job.resume else job
+        signature = self.shop.signature
         real = len(job.configs) - job.ghosts
 
         def tracker(event: Event) -> None:
@@ -104,7 +106,8 @@ class Worker:
 
         def open_(resume: bool) -> Any:
             options = Options((tracker,), job.checkpoint, resume, None, job.mode)
-            return self.shop.open(job.configs, options, Interrupt(), marks=job.marks)
+            configs = [typed(signature, config) for config in job.configs]
+            return self.shop.open(configs, options, Interrupt(), marks=job.marks)
 
         try:
             try:
