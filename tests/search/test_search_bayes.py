@@ -6,6 +6,7 @@ import logging
 import math
 import statistics
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +15,10 @@ import pytest
 
 from thetahat.core import ConfigError, MissingExtra
 from thetahat.search import History, Metric, Space, Trial, make_space, sampler
+from thetahat.search._bayes import _fresh
 from thetahat.search._coding import coding
+from thetahat.search._optuna import Study
+from thetahat.search._seen import Seen
 from thetahat.search._told import told
 
 PLANE = make_space(
@@ -178,6 +182,40 @@ def test_optuna_says_nothing_and_is_left_as_it_was(
         optuna.logging.set_verbosity(optuna.logging.INFO)
     assert caplog.records == []
     assert capsys.readouterr() == ("", "")
+
+
+def test_experimental_samplers_warn_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = optuna.samplers.TPESampler
+
+    def warning(**given: Any) -> optuna.samplers.TPESampler:
+        warnings.warn("experimental", optuna.exceptions.ExperimentalWarning, stacklevel=2)
+        return made(**given)
+
+    monkeypatch.setattr(optuna.samplers, "TPESampler", warning)
+    assert len(search("tpe", PLANE, bowl, 12, 0)) == 12
+
+
+def test_a_worse_trial_changes_what_failed_ones_count_as() -> None:
+    trials = [
+        Trial("a", draws(PLANE, 2)[0], "finished", (1.0,)),
+        Trial("b", draws(PLANE, 2)[1], "failed"),
+    ]
+
+    def values(*more: Trial) -> list[float]:
+        history = History((*trials, *more), metric=Metric("m"))
+        return [t.value for t in Study(PLANE, told(history))._trials]
+
+    assert values() == [1.0, 1.0]
+    assert values(Trial("c", trials[0].config, "finished", (9.0,))) == [1.0, 9.0, 9.0]
+    assert values() == [1.0, 1.0]
+
+
+def test_an_optimiser_may_try_again_before_a_random_point_replaces_its_own() -> None:
+    space = make_space({"a": {"min": 1, "max": 9}})
+    seen = Seen(space, [Trial("1", {"a": 1}, "finished"), Trial("2", {"a": 2}, "finished")])
+    asked = iter([[1], [2], [3], [1], [3], [2]])
+    assert _fresh(space, seen, 0, 0, lambda _: next(asked)) == [3]
+    assert _fresh(space, seen, 0, 1, lambda _: next(asked)) is None
 
 
 def test_codes_and_values_are_each_other_s_inverse() -> None:

@@ -146,6 +146,18 @@ def test_a_search_goes_on_from_its_position(name: str) -> None:
     assert position == whole.position
 
 
+def test_many_at_once_are_those_that_come_one_by_one(name: str) -> None:
+    """The second of two at once is proposed with the first in flight."""
+    space = a_space(name)
+    trials = some_trials(space, name, 20)
+    position = 20
+    whole = propose(name, space, History(trials, position, METRIC), n=3)
+    for k in range(3):
+        part = propose(name, space, History(trials, position, METRIC), n=1)
+        assert part.configs == [whole.configs[k]]
+        trials, position = (*trials, Trial(f"w{k}", part.configs[0], "waiting")), part.position
+
+
 def test_a_small_space_is_run_through_before_anything_comes_twice(name: str) -> None:
     space = make_space({"a": {"values": [1, 2, 3]}, "b": {"min": 0, "max": 1}, "c": {"value": 0}})
     trials: list[Trial] = []

@@ -97,6 +97,12 @@ def test_probabilities_of_nought_and_one_give_the_first_and_the_last() -> None:
     assert example("normal").ppf(1.0) == math.inf
 
 
+def test_a_probability_on_a_border_belongs_to_the_value_below() -> None:
+    """0.07 * 100 is above 7 in floating point, and the quantile at 0.07 is still the seventh."""
+    hundred = read_distribution({"min": 1, "max": 100})
+    assert [hundred.ppf(k / 100) for k in range(1, 101)] == list(range(1, 101))
+
+
 def test_a_rounded_value_may_exceed_its_bounds() -> None:
     found = read_distribution({"distribution": "q_uniform", "min": 0, "max": 11, "q": 4})
     assert found.ppf(0.999) == 12
