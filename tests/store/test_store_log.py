@@ -109,12 +109,12 @@ def test_start_is_the_agents_run(store: Store, agents_run: str, tmp_path: Path) 
     assert (seen.config, seen.metrics) == ({"lr": 0.1}, {"loss": 0.5})
     assert (seen.status, seen.reason, seen.finished) == ("running", "", None)
     assert len(store.runs()) == 1
-    assert json.loads((tmp_path / "ending.json").read_text()) == ["finished", ""]
+    assert json.loads((tmp_path / "ending.json").read_text()) == ["finished", "", {}]
 
 
 def test_what_finish_says_is_for_the_agent(agents_run: str, tmp_path: Path) -> None:
     start().finish("diverged", "beyond 1e6")
-    assert json.loads((tmp_path / "ending.json").read_text()) == ["diverged", "beyond 1e6"]
+    assert json.loads((tmp_path / "ending.json").read_text()) == ["diverged", "beyond 1e6", {}]
     assert agents_run
 
 

@@ -39,7 +39,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="URL",
         help="folder or file of the store (default: THETAHAT_STORE, else .thetahat here)",
     )
-    parser.set_defaults(main=run)
+    parser.set_defaults(run=run)
 
 
 def add_work(parser: Any) -> None:

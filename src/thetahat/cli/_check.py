@@ -43,7 +43,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--format", choices=("table", "json"), default="table", help="how to print it"
     )
-    parser.set_defaults(main=run)
+    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -59,7 +59,7 @@ def add_parser(subparsers: Any) -> None:
         description="Check python, packages, JAX, the store and git; exit code 1 if one is broken.",
     )
     add_output(parser)
-    parser.set_defaults(main=run)
+    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

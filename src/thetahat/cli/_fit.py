@@ -64,7 +64,7 @@ def add_parser(subparsers: Any) -> None:
     out.add_argument("--no-store", action="store_true", help="keep nothing")
     out.add_argument("--quiet", action="store_true", help="say nothing unless something is wrong")
     add_output(parser)
-    parser.set_defaults(main=run)
+    parser.set_defaults(run=run)
 
 
 def _add_columns(group: Any) -> None:

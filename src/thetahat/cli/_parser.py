@@ -94,7 +94,7 @@ def _run_command(command: str, words: list[str]) -> int:
     if unknown:
         raise ConfigError(_unknown(command, unknown[0], parser))
     args.command_name = command
-    return parser.get_default("main")(args)
+    return args.run(args)
 
 
 def _unknown(command: str, word: str, parser: argparse.ArgumentParser) -> str:

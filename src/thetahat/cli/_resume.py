@@ -40,7 +40,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--quiet", action="store_true", help="say nothing unless something is wrong"
     )
-    parser.set_defaults(main=run)
+    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._tables import Screen, add_output, emit, note, read_screen
-from thetahat.core.errors import StoreError, did_you_mean
-from thetahat.report import Column, fit_width, table
+from thetahat.core.errors import ConfigError, StoreError, did_you_mean
+from thetahat.report import Column, Group, fit_width, group_runs, table
 
 if TYPE_CHECKING:
     from thetahat.store import RunRow, Store
@@ -22,6 +22,7 @@ examples:
   thetahat runs --sort val_risk --limit 10
   thetahat runs --where status=finished --where 'config.lr>=0.01'
   thetahat runs --columns name,lr,val_risk --format latex
+  thetahat runs SWEEP --group-by seed --quantiles 0.05,0.95
 """
 
 
@@ -56,9 +57,17 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--columns", metavar="A,B,...", help="which columns, e.g. name,config.lr,val_risk,seconds"
     )
+    parser.add_argument(
+        "--group-by",
+        metavar="A,B,...",
+        help="setting by setting, these (seed) averaged out: median, quantiles, failures",
+    )
+    parser.add_argument(
+        "--quantiles", metavar="Q,...", default="0.1,0.9", help="of the groups (default: 0.1,0.9)"
+    )
     # Lets ``--sort -val_risk`` through, which argparse would take for a flag.
     parser._negative_number_matcher = re.compile(r"-\w")
-    parser.set_defaults(main=run)
+    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.store import locate, open_store, read_condition
 
     conditions = [read_condition(text) for text in args.where]
+    over = [name.strip() for name in (args.group_by or "").split(",") if name.strip()]
     nowhere = args.store is None and "THETAHAT_STORE" not in os.environ
     if nowhere and not locate().is_file():
         note(f"no store here yet ({locate()}); a run makes one, or give one with --store")
@@ -73,11 +83,17 @@ def run(args: argparse.Namespace) -> int:
     else:
         with open_store(args.store, create=False) as store:
             found = store.runs(
-                where=conditions, sort=args.sort, limit=args.limit, **_scope(store, args.id)
+                where=conditions,
+                sort="number" if over else args.sort,
+                limit=None if over else args.limit,
+                **_scope(store, args.id),
             )
         if not found and args.format == "table":
             note(f"no runs to list in {store.path}")
     asked = [c.strip() for c in args.columns.split(",")] if args.columns else None
+    if over:
+        print_groups(found, over, args, asked)
+        return 0
     print_runs(found, args.format, asked, read_screen())
     return 0
 
@@ -116,6 +132,87 @@ def print_runs(
     )
     if gone:
         note(f"not shown for lack of space: {', '.join(c.head for c in gone)} (choose: --columns)")
+
+
+def print_groups(
+    found: Sequence[RunRow],
+    over: Sequence[str],
+    args: argparse.Namespace,
+    asked: Sequence[str] | None,
+) -> None:
+    """Print runs setting by setting.
+
+    Raises:  ConfigError: a parameter, column or quantile that is none.
+    """
+    groups = group_runs(found, over, _quantiles(args.quantiles))
+    rows = [_group_row(group) for group in groups]
+    key = args.sort.removeprefix("-")
+    columns = group_columns(groups) if asked is None else [Column(name) for name in asked]
+    known = dict.fromkeys(key for row in rows for key in row)
+    for name in [*(asked or ()), *([key] if key != "number" else [])]:
+        if rows and name not in known:
+            raise ConfigError(f"the groups have no column {name!r}{did_you_mean(name, known)}")
+    if key != "number":
+        place = sorted(range(len(rows)), key=lambda i: _order(rows[i].get(key)))
+        if args.sort.startswith("-"):
+            have = [i for i in place if rows[i].get(key) is not None]
+            place = [*reversed(have), *(i for i in place if rows[i].get(key) is None)]
+        rows, groups = [rows[i] for i in place], [groups[i] for i in place]
+    rows, groups = rows[: args.limit], groups[: args.limit]
+    if args.format == "json" and asked is None:
+        emit(table([group.listing() for group in groups], format="json"))
+        return
+    if not rows and args.format == "table":
+        return
+    screen = read_screen()
+    look = {"width": screen.width, "colour": screen.colour, "ascii_only": screen.ascii_only}
+    emit(table(rows, columns, args.format, **look))
+    gone = fit_width(rows, columns, screen.width)[1] if args.format == "table" else []
+    if gone:
+        note(f"not shown for lack of space: {', '.join(c.head for c in gone)} (choose: --columns)")
+
+
+def group_columns(groups: Sequence[Group]) -> list[Column]:
+    """What tells the settings apart, then their metrics; the first metric is the dearest."""
+    settings = dict.fromkeys(name for group in groups for name in group.config)
+    varying = [n for n in settings if _any_differs(g.config.get(n) for g in groups)]
+    columns = [Column(name, priority=90, digits=6) for name in varying]
+    columns += [Column("runs", priority=80), Column("failed", priority=79)]
+    if any(group.unfinished for group in groups):
+        columns.append(Column("unfinished", priority=60))
+    metrics = _ordered(name for group in groups for name in group.metrics)
+    for i, name in enumerate(metrics[:_MOST_METRICS]):
+        numbers = next(g.metrics[name] for g in groups if name in g.metrics)
+        for number in numbers:
+            if number != "n":
+                columns.append(Column(f"{name}.{number}", f"{name} {number}", priority=75 - 9 * i))
+    if any(group.contaminated for group in groups):
+        columns.append(Column("trust", priority=88))
+    return columns
+
+
+def _group_row(group: Group) -> dict[str, Any]:
+    row: dict[str, Any] = {**group.config}
+    row |= {"runs": group.runs, "failed": group.failed, "unfinished": group.unfinished}
+    for name, numbers in group.metrics.items():
+        row |= {f"{name}.{number}": value for number, value in numbers.items()}
+    row["trust"] = "contaminated" if group.contaminated else ""
+    return row
+
+
+def _order(value: Any) -> tuple[int, Any]:
+    if value is None:
+        return (2, "")
+    return (0, value) if isinstance(value, (int, float)) else (1, str(value))
+
+
+def _quantiles(text: str) -> list[float]:
+    try:
+        return [float(word) for word in text.split(",") if word.strip()]
+    except ValueError:
+        raise ConfigError(
+            f"--quantiles={text}: give numbers from 0 to 1, such as 0.1,0.9"
+        ) from None
 
 
 def default_columns(found: Sequence[RunRow], *, everything: bool = False) -> list[Column]:
@@ -169,18 +266,25 @@ def _scope(store: Store, given: str | None) -> dict[str, str]:
     """What ``runs ID`` means: a sweep, a cohort, an experiment or a project."""
     if given is None:
         return {}
+    from thetahat.store import find_sweep, list_sweeps
+
     known: dict[str, str] = {}
     for run in store.runs():
         for kind in ("project", "experiment", "cohort", "sweep_id"):
             value = getattr(run, kind)
             if value is not None:
                 known[value] = kind
-    if given not in known:
-        raise StoreError(
-            f"{given!r} is no sweep, cohort, experiment or project of {store.path}"
-            f"{did_you_mean(given, list(known)[-20:])}"
-        )
-    return {known[given]: given}
+    if given in known:
+        return {known[given]: given}
+    sweeps = list_sweeps(store)
+    words = [word for sweep in sweeps for word in (sweep.id, sweep.name)]
+    if given in words or (sweeps and (given == "last" or any(w.startswith(given) for w in words))):
+        return {"sweep_id": find_sweep(store, given).id}
+    words += [word for word, kind in known.items() if kind in ("experiment", "project")]
+    raise StoreError(
+        f"{given!r} is no sweep, cohort, experiment or project of {store.path}"
+        f"{did_you_mean(given, words[-20:])}"
+    )
 
 
 def _count(text: str) -> int:

@@ -37,7 +37,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--history", action="store_true", help="print the run's records instead, one row an epoch"
     )
-    parser.set_defaults(main=run)
+    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

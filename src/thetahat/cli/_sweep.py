@@ -53,7 +53,7 @@ def add_parser(subparsers: Any) -> None:
         "--exact", action="store_true", help="runs of a cohort bitwise equal to runs alone"
     )
     running.add_argument("--name", metavar="NAME", help="of the sweep (default: the file's)")
-    running.add_argument("--run", action="store_true", help="work on it at once")
+    running.add_argument("--run", dest="at_once", action="store_true", help="work on it at once")
     add_work(running)
     change = parser.add_argument_group("a sweep that is there (give its id)")
     change.add_argument("--pause", action="store_true", help="begin no new runs")
@@ -68,7 +68,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--format", choices=("table", "json"), default="table", help="of the answer"
     )
-    parser.set_defaults(main=run)
+    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,7 +92,7 @@ def _make(args: argparse.Namespace) -> int:
         note(problem.said(args.what, "note: "))
     with open_store(args.store) as store:
         # Workers load the experiment while it is checked here.
-        crew = early_crew(store, spec, plan, work) if args.run else None
+        crew = early_crew(store, spec, plan, work) if args.at_once else None
         try:
             sweep = new_sweep(store, spec, plan, args.name, found=find_out(spec, plan))
         except BaseException:
@@ -100,7 +100,7 @@ def _make(args: argparse.Namespace) -> int:
                 crew.close()
             raise
         _print(sweep, spec, plan, args)
-        if not args.run:
+        if not args.at_once:
             return 0
         tally = work_with_words(store, sweep, work, args, crew)
         return exit_code(tally)
@@ -177,7 +177,7 @@ def _print(sweep: SweepRow, spec: SweepSpec, plan: Plan, args: argparse.Namespac
             f"contaminated: it tunes on the test set ({spec.metric.name}), so its best value is no"
             " estimate of the risk; tune on val_risk to keep the test set clean"
         )
-    if not args.run:
+    if not args.at_once:
         print(f"work on it with: {_agent_command(sweep, args)}")
 
 

@@ -1,5 +1,13 @@
 """What people look at: tables that fit the window, and the same numbers for papers and programs."""
 
+from thetahat.report._groups import (
+    QUANTILES as QUANTILES,
+    Group as Group,
+    flat_config as flat_config,
+    group_runs as group_runs,
+    quantile as quantile,
+    quantile_name as quantile_name,
+)
 from thetahat.report._numbers import column_cells as column_cells, short as short, word as word
 from thetahat.report._sparkline import sparkline as sparkline
 from thetahat.report._tables import (
