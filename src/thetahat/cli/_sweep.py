@@ -170,6 +170,7 @@ def _print(sweep: SweepRow, spec: SweepSpec, plan: Plan, args: argparse.Namespac
         emit(json_text(_answer(sweep)))
         return
     points = "endless" if sweep.points is None else f"{sweep.points:,} runs"
+    points = "1 run" if sweep.points == 1 else points
     seeds = f", {plan.replicates} seeds each" if plan.replicates > 1 else ""
     print(f"sweep {sweep.id} ({sweep.name}): {spec.method}, {points}{seeds}")
     if sweep.contaminated and spec.metric is not None:

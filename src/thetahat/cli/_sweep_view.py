@@ -107,7 +107,8 @@ class View:
         took = span(time.monotonic() - self._began_s)
         bad = sum(run.status in (Status.FAILED, Status.DIVERGED) for run in runs)
         failed = f", {bad} failed" if bad else ""
-        print(f"sweep {sweep.id} ({sweep.name}) {sweep.state}: {len(runs)} runs{failed}; {took}")
+        many = "1 run" if len(runs) == 1 else f"{len(runs):,} runs"
+        print(f"sweep {sweep.id} ({sweep.name}) {sweep.state}: {many}{failed}; {took}")
         if self.metric is not None:
             name, sign = self.metric.name, self.metric.sign
             have = [run for run in runs if isinstance(value_of(run, name), (int, float))]

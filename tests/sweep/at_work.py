@@ -1,0 +1,127 @@
+"""Sweeps at work in a folder: through the public command, in this process and in children."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from thetahat.store import RunRow, Store, SweepRow, find_sweep, open_store
+
+SOURCE = str(Path(__file__).parents[2] / "src")
+COMMAND = "import sys; sys.argv[0] = 'thetahat'; from thetahat.cli import run; sys.exit(run())"
+
+LOSES = """\
+import json, sys
+
+given = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
+for epoch in range(1, int(given.get("epochs", 2)) + 1):
+    print(json.dumps({"epoch": epoch, "loss": (float(given.get("lr", 0)) - 0.3) ** 2 + 1 / epoch}))
+"""
+"""A program that needs no time: ``loss`` falls with the epochs, and is lowest at lr 0.3."""
+
+LINE = '''\
+import numpy as np, thetahat as th
+
+def line(lr: float = 0.1, scale: float = 1.0, width: int = 4, epochs: int = 30,
+         seed: th.Seed = 0) -> th.Task:
+    """Fit a small net to a line."""
+    x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
+    data = th.split(th.Observations(x, 2 * x[:, 0]), train=0.5, val=0.25, test=0.25, seed=0)
+    return th.Task(
+        model=th.models.MLP(1, width=width, depth=1, seed=seed),
+        data=data,
+        loss=lambda r: scale * r**2,
+        optimizer=th.optim.named("sgd", lr),
+        epochs=epochs,
+        seed=seed,
+    )
+
+if __name__ == "__main__":
+    th.main(line)
+'''
+"""A small experiment: ``width`` and ``epochs`` are static."""
+
+
+class At:
+    """A folder in which sweeps are made and worked on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def sweep(self, text: str, program: str | None = None, name: str = "sweep.yaml") -> str:
+        """Write a sweep file, and its program as train.py."""
+        if program is not None:
+            self.write("train.py", program)
+        self.write(name, text)
+        return name
+
+    def store(self) -> Store:
+        return open_store(self.folder / ".thetahat")
+
+    def runs(self, sweep: str = "last") -> list[RunRow]:
+        """The runs of a sweep, in the order in which they were begun."""
+        with self.store() as store:
+            return store.runs(sweep_id=find_sweep(store, sweep).id)
+
+    def row(self, sweep: str = "last") -> SweepRow:
+        with self.store() as store:
+            return find_sweep(store, sweep)
+
+    def history(self, run: RunRow) -> dict[str, Any]:
+        with self.store() as store:
+            return store.history(run.id)
+
+    def start(self, *words: str, **env: str) -> subprocess.Popen[str]:
+        """The command in a child, whose output is piped and whom Ctrl-C reaches."""
+        return start([sys.executable, "-c", COMMAND, *words], self.folder, **env)
+
+    def call(self, *words: str, **env: str) -> tuple[int, str, str]:
+        """The command in a child, to its end: exit code, standard output, standard error."""
+        with self.start(*words, **env) as child:
+            out, err = child.communicate(timeout=120)
+        return child.returncode, out, err
+
+
+def start(argv: Sequence[str], folder: Path, **env: str) -> subprocess.Popen[str]:
+    """A child with the package's source."""
+    return subprocess.Popen(
+        list(argv),
+        cwd=folder,
+        env=environment(**env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Ours, without a store, with the package's source and one thread."""
+    added = {"OMP_NUM_THREADS": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH", ""), SOURCE]))
+    kept = {k: v for k, v in os.environ.items() if k not in ("THETAHAT_STORE", "COLUMNS")}
+    return {**kept, "PYTHONPATH": path, "NO_COLOR": "1", **added, **more}
+
+
+def until(holds: Callable[[], Any], patience_s: float = 60.0) -> Any:
+    """Wait until something holds, and give it."""
+    give_up = time.monotonic() + patience_s
+    while not (found := holds()):
+        assert time.monotonic() < give_up, "it never came"
+        time.sleep(0.02)
+    return found
+
+
+def summary(runs: Sequence[RunRow]) -> list[tuple[str, str, int]]:
+    """Config, status and attempt of runs."""
+    return [(json.dumps(r.config, sort_keys=True), str(r.status), r.attempt) for r in runs]
