@@ -208,13 +208,15 @@ def test_where_w_and_b_is_stricter_its_verdict_says_so():
 
 # -- round trips ----------------------------------------------------------------------------------
 
+# The two versions of YAML break lines at other characters than \n differently.
+TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=8)
 NUMBERS = st.one_of(st.integers(-1000, 1000), st.floats(-1e6, 1e6))
-VALUES = st.one_of(NUMBERS, st.booleans(), st.none(), st.text(max_size=8))
+VALUES = st.one_of(NUMBERS, st.booleans(), st.none(), TEXT)
 NESTED = st.recursive(
     VALUES,
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
-        st.dictionaries(st.text(min_size=1, max_size=5), inner, max_size=3),
+        st.dictionaries(TEXT, inner, max_size=3),
     ),
     max_leaves=5,
 )

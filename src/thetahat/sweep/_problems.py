@@ -39,17 +39,17 @@ class Findings:
     strict: bool = False
     errors: list[Problem] = field(default_factory=list)
     notes: list[Problem] = field(default_factory=list)
-    refused: bool = False
-    """Whether by our own rules the file cannot be run."""
+    wrong: list[str] = field(default_factory=list)
+    """Keys with a mistake by our own rules: a file with any cannot be run."""
 
     def both(self, at: At, message: str, key: str | None = None) -> None:
         """A mistake by W&B's rules and ours."""
-        self.refused = True
+        self._refuse(at, key)
         self.errors.append(_problem(at, message, key))
 
     def ours(self, at: At, message: str, key: str | None = None) -> None:
         """A mistake here that W&B does not find in the file."""
-        self.refused = True
+        self._refuse(at, key)
         if self.strict:
             self.note(at, f"W&B accepts this, but it cannot run: {message}", key)
         else:
@@ -58,6 +58,9 @@ class Findings:
     def theirs(self, at: At, message: str, key: str | None = None) -> None:
         """What W&B refuses and we read; ``message`` says it for both."""
         (self.errors if self.strict else self.notes).append(_problem(at, message, key))
+
+    def _refuse(self, at: At, key: str | None) -> None:
+        self.wrong.append(at.key if key is None else key)
 
     def note(self, at: At, message: str, key: str | None = None) -> None:
         """Nothing wrong, but worth a word."""

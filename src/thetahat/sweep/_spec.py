@@ -151,7 +151,7 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
             root, "the file names neither program nor command, so it can be listed, not run", ""
         )
     spec = None
-    if not findings.refused and not findings.errors:
+    if not findings.wrong and not findings.errors:
         spec = _counted(replace(_spec(root, words), text=text, file=file), findings)
     method = root.inside.get("method")
     return Reading(
@@ -218,7 +218,7 @@ def _sound(
     section = root.inside.get("parameters")
     if section is None or section.kind != "mapping":
         return None
-    wrong = [problem.key for problem in findings.errors]
+    wrong = findings.wrong
     program = root.inside.get("program")
     runs = program is not None and program.kind == "text" and bool(program.value.strip())
     if "command" in root.inside and (words is None or "command" in "".join(wrong)):
