@@ -48,7 +48,9 @@ def note_exponents(at: At, kind: str, findings: Findings, top: bool, sound: bool
     low, high = at.inside["min"].value, at.inside["max"].value
     sign = -1 if kind.startswith("inv_") else 1
     first, last = sorted(math.exp(sign * bound) for bound in (low, high))
-    bounds = f"the values {written(low)} to {written(high)}" if low > 0 else "bounds that are values"
+    bounds = (
+        f"the values {written(low)} to {written(high)}" if low > 0 else "bounds that are values"
+    )
     message = (
         f"the bounds of {kind} are exponents of e: this draws from {first:.5g} to {last:.5g}; for"
         f" {bounds} write distribution: {kind}_values"

@@ -180,7 +180,11 @@ def _extra(kind: str, key: str, allowed: tuple[str, ...]) -> str:
         near = near if near.startswith("; did") else did_you_mean(key, PARAMETER)
         return f"{kind} has no key {key!r}{near}"
     owner = next(
-        (d for d in (f"q_{kind.removeprefix('int_')}", kind) if d in DISTRIBUTIONS and key in sum(DISTRIBUTIONS[d], ())),
+        (
+            d
+            for d in (f"q_{kind.removeprefix('int_')}", kind)
+            if d in DISTRIBUTIONS and key in sum(DISTRIBUTIONS[d], ())
+        ),
         "",
     )
     mend = f"for that, write distribution: {owner}" if owner else "remove it"
