@@ -180,7 +180,7 @@ def test_a_shuffled_grid_has_the_same_points_in_a_seeded_order(at, thetahat) -> 
 def test_no_new_runs_begin_once_the_target_is_reached(at, thetahat) -> None:
     text = GRID.replace("{name: loss}", "{name: loss, target: 0.51}")
     text = text.replace("[0.1, 0.3]", "[0.3, 0.1, 0.2, 0.4, 0.5, 0.6]")
-    code, out, err = thetahat("sweep", at.sweep(text, LOSES), "--run", "--workers", "1")
+    code, _, err = thetahat("sweep", at.sweep(text, LOSES), "--run", "--workers", "1")
     assert code == 0
     assert len(at.runs()) == 1
     assert (at.row().state, at.row().reason) == ("finished", "loss reached its target 0.51")

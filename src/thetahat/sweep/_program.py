@@ -215,7 +215,9 @@ def _cannot_run(spec: SweepSpec, file: Path | None) -> Problem | None:
             argv = argv_of(spec.command, program, {}, env=os.environ, folder=Path(folder))
             check_command(argv, program, env=os.environ, cwd=Path.cwd())
         except InputError as error:
-            return _problem(spec, "command" if spec.command else "program", str(error))
+            # Beside the line of the file its key is said once.
+            said = str(error).removeprefix("command: ").removeprefix("program: ")
+            return _problem(spec, "command" if spec.command else "program", said)
     return None
 
 
