@@ -1,0 +1,50 @@
+"""Batch size and learning rate are chosen on a validation part, and only there.
+
+A small batch takes many cheap steps an epoch, a large rate takes long ones. Which pair is
+best after a given number of epochs is found by trying: the sweep file beside this program
+names the pairs, and the validation risk decides. The test part is looked at once for each
+run, after the choice could no longer profit from it.
+
+    thetahat sweep examples/linear_regression_sweep.yaml --run
+    python examples/linear_regression_tuned.py --batch_size=8 --lr=0.01
+"""
+
+import jax.numpy as jnp
+import optax
+
+import thetahat as th
+
+
+def linear_regression(
+    N: int = 500,
+    M: int = 2,
+    sigma: float = 0.01,
+    lr: float = 1e-3,
+    batch_size: int = 32,
+    epochs: int = 50,
+    seed: th.Seed = 42,
+) -> th.Task:
+    """Recover theta in y = x . theta + sigma e by stochastic gradient descent.
+
+    Args:
+        lr: length of a step.
+        batch_size: observations a step.
+    """
+    draw = th.dgp.linear(N, M, sigma, seed=seed)
+
+    def distance(h):
+        return jnp.linalg.norm(h.params["kernel"] - draw.theta)
+
+    return th.Task(
+        model=th.models.Linear(M, bias=False),
+        data=th.split(draw, train=0.7, val=0.15, test=0.15, seed=seed),
+        diagnostics={"distance": distance},
+        optimizer=optax.sgd(lr),
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+    )
+
+
+if __name__ == "__main__":
+    th.main(linear_regression)
