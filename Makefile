@@ -30,11 +30,13 @@ format: $(STAMPS)/lint
 bench: $(STAMPS)/bench
 	$(PINNED) $(BIN)/python -m benchmarks.loops --write
 	$(PINNED) $(BIN)/python -m benchmarks.store --write
+	$(PINNED) $(BIN)/python -m benchmarks.search --write
 	$(BIN)/python -m benchmarks.startup --write
 
 bench-smoke: $(STAMPS)/test
 	$(PINNED) $(BIN)/python -m benchmarks.loops --smoke
 	$(PINNED) $(BIN)/python -m benchmarks.store --smoke
+	$(PINNED) $(BIN)/python -m benchmarks.search --smoke
 
 docs: $(STAMPS)/test
 	$(BIN)/python docs/build.py

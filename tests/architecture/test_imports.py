@@ -42,6 +42,9 @@ HEAVY = (
     "sqlalchemy",
     "rich",
     "jsonargparse",
+    "optuna",
+    "scipy",
+    "cmaes",
 )
 
 

@@ -20,6 +20,11 @@ from thetahat.train._stopping import sort_rules
 from thetahat.train.backends.base import DIVERGED, FIRST_RULE, RUNNING, UNMOVED, Standing
 
 
+def compiled(fn):
+    """As ``jax.jit``, with the compiler options of the engine: bits depend on them."""
+    return jax.jit(fn, compiler_options={"xla_cpu_use_fusion_emitters": False})
+
+
 class NaiveProgram:
     """One member, trained by a Python loop. See ``base.Program``."""
 
@@ -56,11 +61,11 @@ class NaiveProgram:
             updates, opt_state = self.optimizer.update(grads, opt_state, params)
             return optax.apply_updates(params, updates), opt_state, so_far + total
 
-        self.step = jax.jit(step)
-        self.mean_loss = jax.jit(lambda p, part: _mean(losses(p, part), th_data.weights_of(part)))
+        self.step = compiled(step)
+        self.mean_loss = compiled(lambda p, part: _mean(losses(p, part), th_data.weights_of(part)))
         n = th_data.n_observations(task.data.train)
-        self.close = jax.jit(lambda total, s: (total / n, optim.learning_rate(self.optimizer, s)))
-        self.diagnose = jax.jit(
+        self.close = compiled(lambda total, s: (total / n, optim.learning_rate(self.optimizer, s)))
+        self.diagnose = compiled(
             lambda p: {k: f(adapted.bind(p, adapted.frozen)) for k, f in task.diagnostics.items()}
         )
 

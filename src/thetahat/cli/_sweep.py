@@ -91,10 +91,10 @@ def _make(args: argparse.Namespace) -> int:
     for problem in reading.notes:
         note(problem.said(args.what, "note: "))
     with open_store(args.store) as store:
-        # Workers load the experiment while it is checked here.
+        # The workers load the experiment: one of them checks the file, and this process need not.
         crew = early_crew(store, spec, plan, work) if args.at_once else None
         try:
-            sweep = new_sweep(store, spec, plan, args.name, found=find_out(spec, plan))
+            sweep = new_sweep(store, spec, plan, args.name, found=find_out(spec, plan, crew))
         except BaseException:
             if crew is not None:
                 crew.close()

@@ -176,6 +176,7 @@ class Agent:
             dead = self.watch.dead(self.queue.others())
             if dead:
                 n = self.queue.recover(dead)
+                self.watch.bury(dead)
                 self.say("recovered", {"agents": len(dead), "runs": n})
             state = self.queue.look().state
             if state != self.tally.state:
@@ -211,9 +212,9 @@ class Agent:
             self.tally.state = claim.sweep.state
             return False
         if claim.sweep.state == RUNNING and claim.exhausted and claim.open == 0:
-            set_state(self.store, self.sweep.id, FINISHED)
-            self.tally.state = FINISHED
-            return False
+            # Another file may have been given to it since.
+            self.tally.state = self.queue.finish(claim.sweep)
+            return self.tally.state != FINISHED
         self.say("waiting", {"state": claim.sweep.state, "open": claim.open})
         time.sleep(POLL_S)
         return True

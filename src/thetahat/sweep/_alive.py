@@ -54,6 +54,11 @@ class Watch:
         now = time.monotonic() if now is None else now
         return [agent["id"] for agent in agents if self._is_dead(agent, now)]
 
+    def bury(self, agents: Sequence[str]) -> None:
+        """Remove what dead agents of this machine left; ids are never given again."""
+        for agent in agents:
+            (self.folder / f"{agent}.lock").unlink(missing_ok=True)
+
     def _is_dead(self, agent: Mapping[str, Any], now: float) -> bool:
         if agent["host"] == self._host:
             let_go = self._let_go(self.folder / f"{agent['id']}.lock")

@@ -7,9 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from thetahat.core.errors import ConfigError
 from thetahat.core.run import Ended, Event, Logged, Started, Status
 from thetahat.store import RunRow, Store, pack
-from thetahat.sweep._messages import Broken, Drop, Job, Over, Ready, Regroup, Stop, Told
+from thetahat.sweep._messages import (
+    Broken,
+    Check,
+    Drop,
+    Examined,
+    Job,
+    Over,
+    Ready,
+    Regroup,
+    Stop,
+    Told,
+)
 from thetahat.sweep._recorder import Begun, Closed, Crashed, Noted, Rows, Update
 from thetahat.sweep._team import WorkerProcess, wait_for_any
 
@@ -68,6 +80,26 @@ class Crew:
         self.seats = [_Seat(start(k)) for k in range(size)]
         self.traced: frozenset[str] | None = None
         self.broken: Broken | None = None
+
+    def examine(self, check: Check) -> Examined:
+        """Have the first worker look at the experiment.
+
+        Raises:  ConfigError: the experiment cannot be loaded.
+        """
+        seat, sent = self.seats[0], False
+        while True:
+            wait_for_any([seat.worker], 0.1)
+            for message in seat.worker.messages():
+                self._hear(seat, message, [])
+                if isinstance(message, Examined):
+                    return message
+            if self.broken is not None:
+                raise ConfigError(self.broken.message)
+            if seat.worker.ready is not None and not sent:
+                seat.worker.send(check)
+                sent = True
+            if not seat.worker.alive and seat.worker.link is None:
+                raise ConfigError(f"the worker {seat.worker.why_dead()}; see {seat.worker.log}")
 
     # -- what an agent asks of those who run its runs ---------------------------------------------
 

@@ -20,11 +20,13 @@ from thetahat.store import (
     create_sweep,
     find_sweep,
 )
-from thetahat.sweep._against import check_against
 from thetahat.sweep._agent import Agent, Orders, Say, Tally
 from thetahat.sweep._book import Book
 from thetahat.sweep._crew import Crew
+from thetahat.sweep._examine import examine
+from thetahat.sweep._messages import Check, Examined
 from thetahat.sweep._plan import Plan, nested, plan_of
+from thetahat.sweep._problems import Problem
 from thetahat.sweep._processes import Processes
 from thetahat.sweep._program import experiment_of, find_program, handed_names
 from thetahat.sweep._propose import Proposer, sampler_of
@@ -111,9 +113,10 @@ def extend_sweep(store: Store, sweep: SweepRow, spec: SweepSpec) -> SweepRow:
     return find_sweep(store, sweep.id)
 
 
-def find_out(spec: SweepSpec, plan: Plan) -> Found:
+def find_out(spec: SweepSpec, plan: Plan, crew: Crew | None = None) -> Found:
     """Check a file and its flags against the program, and say what it is.
 
+    Args:    crew: workers that load the experiment anyway: one of them looks at it, not this process.
     Raises:  ConfigError: every mistake, a line each.
     """
     if spec.program is None and spec.command is None:
@@ -121,31 +124,23 @@ def find_out(spec: SweepSpec, plan: Plan) -> Found:
             f"{spec.file} names no program to run; add a line such as program: train.py"
         )
     _check_flags(spec, plan)
-    program = experiment_of(spec)
-    problems = list(program.errors)
-    found = Found(seed="seed" if plan.replicates > 1 else None)
-    if program.experiment is not None:
-        from thetahat.core.signature import read_signature
-
-        signature = read_signature(program.experiment)
-        problems += check_against(spec, signature)
-        seeds = [p.name for p in signature.parameters.values() if p.is_seed]
-        named = "seed" if "seed" in signature.parameters else None
-        seed = next(iter(seeds), named)
-        if plan.replicates > 1 and seed is None:
+    if crew is not None:
+        seen: Examined | None = crew.examine(Check(spec.text, spec.file))
+    else:
+        program = experiment_of(spec)
+        _refuse(spec, program.errors)
+        seen = None if program.experiment is None else examine(spec, program.experiment)
+    if seen is None:
+        found = Found(seed="seed" if plan.replicates > 1 else None)
+    else:
+        _refuse(spec, seen.problems)
+        if plan.replicates > 1 and seen.seed is None:
             raise ConfigError(
-                f"--replicates={plan.replicates}: {signature.name}() has no seed to count up; give"
+                f"--replicates={plan.replicates}: {seen.experiment}() has no seed to count up; give"
                 " it a parameter such as seed: th.Seed = 0"
             )
-        first = signature.parameters[seed].default if seed is not None else 0
-        found = Found(
-            signature.name,
-            seed if plan.replicates > 1 else None,
-            first if isinstance(first, int) else 0,
-            tuple(signature.traced),
-        )
-    if problems:
-        raise ConfigError("\n".join(problem.said(spec.file) for problem in problems))
+        seed = seen.seed if plan.replicates > 1 else None
+        found = Found(seen.experiment, seed, seen.first_seed, seen.traced)
     searched = {d.path[0] for d in spec.space.searched}
     if found.seed is not None and found.seed in searched:
         raise ConfigError(
@@ -153,6 +148,11 @@ def find_out(spec: SweepSpec, plan: Plan) -> Found:
             " it out of the file, or leave --replicates away"
         )
     return found
+
+
+def _refuse(spec: SweepSpec, problems: Sequence[Problem]) -> None:
+    if problems:
+        raise ConfigError("\n".join(problem.said(spec.file) for problem in problems))
 
 
 def points_of(spec: SweepSpec, plan: Plan) -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from thetahat.core.run import Event
+from thetahat.sweep._problems import Problem
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,26 @@ class Drop:
     """Forget a job (or all, without one): its checkpoint stands."""
 
     job: str | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """Look at the experiment with the eyes of this sweep file."""
+
+    text: str
+    file: str
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What a sweep file and its experiment have to do with each other."""
+
+    problems: tuple[Problem, ...]
+    experiment: str
+    seed: str | None
+    """The parameter that replicates count up."""
+    first_seed: int
+    traced: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -125,8 +125,6 @@ class Recorder:
 
     def _write(self, writer: Writer, update: Update, mine: set[str], written: Written) -> None:
         if isinstance(update, Begun) and update.run in mine:
-            if self.runs[update.run].attempt > 1:
-                writer.drop_records(update.run, 0)
             writer.begin_run(
                 update.run,
                 config=update.config,

@@ -22,7 +22,9 @@ from thetahat.core.run import Event, Started
 from thetahat.store import plain_value
 from thetahat.sweep._messages import (
     Broken,
+    Check,
     Drop,
+    Examined,
     Job,
     Over,
     Quit,
@@ -78,6 +80,8 @@ class Worker:
     def _obey(self, message: Any) -> None:
         if isinstance(message, Job):
             self._begin(message)
+        elif isinstance(message, Check):
+            self.link.send(self._examined(message))
         elif isinstance(message, Stop) and message.job in self.live:
             live = self.live[message.job]
             live.waits = False
@@ -87,6 +91,16 @@ class Worker:
         elif isinstance(message, Drop):
             for name in [message.job] if message.job else list(self.live):
                 self.live.pop(name, None)
+
+    def _examined(self, check: Check) -> Examined | Broken:
+        from thetahat.sweep._examine import examine
+        from thetahat.sweep._spec import parse_sweep
+
+        try:
+            spec = parse_sweep(check.text, check.file).require()
+            return examine(spec, self.shop.experiment)
+        except InputError as error:
+            return Broken(str(error), True)
 
     def _begin(self, job: Job) -> None:
         from thetahat.train import Interrupt, NeedsStatic, Options

@@ -24,7 +24,7 @@ from thetahat.train.backends.jax import _member
 from thetahat.train.backends.jax._epoch import MAX_CHUNK, ORDERS, orders, run_chunk
 from thetahat.train.backends.jax._member import Member
 from thetahat.train.backends.jax._precision import ON_DISK, precision
-from thetahat.train.backends.jax._quick import compile_quickly
+from thetahat.train.backends.jax._quick import compile_loop, compile_quickly
 from thetahat.train.backends.jax._stage import Build, Hyper, Staged
 from thetahat.train.backends.jax._state import (
     TrainState,
@@ -94,7 +94,7 @@ class CohortProgram:
             state, self._made = self._timed(self._run_init)
             if self._chunk is None:
                 self.trace()
-                self._chunk = self._timed(self._lowered.compile)
+                self._chunk = self._timed(lambda: compile_loop(self._lowered))
                 if self._ordered:
                     plan, none = self.staged.plan, np.int32(0)
                     self._timed(
@@ -155,13 +155,10 @@ class CohortProgram:
 
         with precision(self.dtype):
             params = state.params if state.best is None else state.best
-            if parts not in self._risks:
-                self._risks[parts] = jax.jit(
-                    lambda own, common, made, given, params: self._mapped(
-                        risks, own, common, made, given, params
-                    )
-                )
             args = (*self._hyper(), self._made, self._given, params)
+            if parts not in self._risks:
+                whole = jax.jit(lambda *args: self._mapped(risks, *args)).lower(*args)
+                self._risks[parts] = self._timed(lambda: compile_loop(whole))
             out = self._timed(lambda: jax.device_get(self._risks[parts](*args)))
         return {name: np.atleast_1d(value) for name, value in out.items()}
 
