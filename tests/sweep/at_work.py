@@ -93,12 +93,15 @@ class At:
         return child.returncode, out, err
 
 
-def start(argv: Sequence[str], folder: Path, **env: str) -> subprocess.Popen[str]:
+def start(
+    argv: Sequence[str], folder: Path, stdin: int | None = None, **env: str
+) -> subprocess.Popen[str]:
     """A child with the package's source."""
     return subprocess.Popen(
         list(argv),
         cwd=folder,
         env=environment(**env),
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

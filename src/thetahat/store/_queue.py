@@ -16,8 +16,10 @@ from thetahat.core.run import Status
 from thetahat.store._rows import LISTED, NewRun, RunRow, new_id, read_row, text, utc_now
 from thetahat.store._schema import agents, runs, sweeps
 from thetahat.store._store import Store
-from thetahat.store._sweeps import RUNNING, SweepRow, read_sweep_row
+from thetahat.store._sweeps import CANCELLED, FINISHED, RUNNING, SweepRow, read_sweep_row
 from thetahat.store._writer import Writer
+
+CANCELLED_REASON = "the sweep was cancelled"
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Queue:
             if attempt < 3 and sweep.state == RUNNING and waiting < n:
                 offer = propose(sweep, begun, self._wanted(begun, n - waiting))
             with self.store.batch() as writer:
-                claim = self._take(writer, n, propose, sweep.position, begun, offer, attempt == 3)
+                claim = self._take(writer, n, propose, sweep, begun, offer, attempt == 3)
             if claim is not None:
                 return claim
         raise AssertionError("the last attempt proposes inside its transaction")
@@ -170,7 +172,7 @@ class Queue:
         writer: Writer,
         n: int,
         propose: Propose,
-        position: int,
+        looked: SweepRow,
         begun: int,
         offer: Offer | None,
         inside: bool,
@@ -190,7 +192,7 @@ class Queue:
         if left > 0:
             if inside:
                 offer = propose(sweep, now_begun, self._wanted(now_begun, left))
-            elif offer is None or (sweep.position, now_begun) != (position, begun):
+            elif offer is None or now_begun != begun or not _same_search(sweep, looked):
                 return None
             taken = offer.configs[: self._wanted(now_begun, len(offer.configs))]
             fresh = [writer.create_run(new)[0] for new in taken]
@@ -230,6 +232,10 @@ class Queue:
         if taken:
             values = {**status, "attempt": runs.c.attempt + 1, "reason": "", "finished": None}
             connection.execute(update(runs).where(runs.c.id.in_(taken)).values(values))
+            # The next attempt logs anew, also what its checkpoint holds: with this transaction
+            # nobody can count a record twice.
+            for run in taken:
+                writer.drop_records(run, 0)
         if fresh:
             values = {**status, "started": now}
             connection.execute(update(runs).where(runs.c.id.in_(list(fresh))).values(values))
@@ -249,12 +255,33 @@ class Queue:
             connection.execute(select(func.count()).where(open_)).scalar() or 0,
         )
 
+    def finish(self, seen: SweepRow) -> str:
+        """End the sweep, unless it was given another file since it was ``seen``; how it stands."""
+        with self.store.batch() as writer:
+            row = writer.connection.execute(select(sweeps).where(sweeps.c.id == self.sweep_id))
+            now = read_sweep_row(row.mappings().one())
+            if now.state != RUNNING or (now.text, now.plan) != (seen.text, seen.plan):
+                return now.state
+            over = update(sweeps).where(sweeps.c.id == self.sweep_id)
+            writer.connection.execute(over.values(state=FINISHED, reason="", finished=utc_now()))
+            return FINISHED
+
     def _hand_back(self, writer: Writer, which: Any, *, reason: str, **more: Any) -> int:
         values = {"status": str(Status.QUEUED), "agent": None, "reason": text(reason), **more}
+        state = select(sweeps.c.state).where(sweeps.c.id == self.sweep_id)
+        if writer.connection.execute(state).scalar() == CANCELLED:
+            # Nobody would ever take them.
+            values |= {"status": str(Status.STOPPED), "reason": CANCELLED_REASON}
+            values["finished"] = utc_now()
         running = runs.c.status == str(Status.RUNNING)
         return writer.connection.execute(
             update(runs).where(which & running).values(values)
         ).rowcount
+
+
+def _same_search(one: SweepRow, two: SweepRow) -> bool:
+    """Whether a sweep stands where it stood, with the file and the plan that it had."""
+    return (one.position, one.text, one.plan) == (two.position, two.text, two.plan)
 
 
 _INTEGER = Integer()

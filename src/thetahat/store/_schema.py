@@ -126,6 +126,8 @@ records = Table(
     Column("columns", Text, nullable=False),
     Column("data", LargeBinary, nullable=False),
     Index("records_of_run", "run_id", "first"),
+    # Followers read on from the last id: SQLite must not give that of a deleted row again.
+    sqlite_autoincrement=True,
 )
 
 notices = Table(
@@ -153,6 +155,23 @@ def _add_sweeps(connection: Connection) -> None:
     for index in runs.indexes:
         index.create(connection, checkfirst=True)
     metadata.create_all(connection, [sweeps, agents])
+    if connection.dialect.name == "sqlite":
+        _number_once(connection)
+
+
+def _number_once(connection: Connection) -> None:
+    """Make SQLite's table of records anew, so that no id is given twice."""
+    query = "SELECT sql FROM sqlite_master WHERE name = 'records'"
+    if "AUTOINCREMENT" in (connection.exec_driver_sql(query).scalar() or ""):
+        return
+    connection.exec_driver_sql("DROP INDEX IF EXISTS records_of_run")
+    connection.exec_driver_sql("ALTER TABLE records RENAME TO records_before")
+    records.create(connection)
+    columns = ", ".join(f'"{column.name}"' for column in records.c)
+    connection.exec_driver_sql(
+        f"INSERT INTO records ({columns}) SELECT {columns} FROM records_before ORDER BY id"
+    )
+    connection.exec_driver_sql("DROP TABLE records_before")
 
 
 MIGRATIONS: Mapping[int, Migration] = {1: _add_sweeps}
