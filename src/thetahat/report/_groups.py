@@ -6,11 +6,13 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.run import Status
-from thetahat.store import RunRow
+
+if TYPE_CHECKING:
+    from thetahat.store import RunRow
 
 QUANTILES = (0.1, 0.9)
 _FAILED = (Status.FAILED, Status.DIVERGED)
