@@ -158,7 +158,8 @@ def test_one_hundred_seeds_are_an_ensemble(
     assert done.code == 0, done.err
     assert [run["config"]["seed"] for run in done.runs] == list(range(1, 9))
     config = {"width": 64, "lr": 0.01, "epochs": 300, "seed": 3}
-    alone = th.fit(example("mlp_regression").mlp_regression, **config)
+    with pytest.warns(th.Notice, match="one full batch"):
+        alone = th.fit(example("mlp_regression").mlp_regression, **config)
     assert done.runs[2]["metrics"]["val_risk"] == pytest.approx(alone.risk["val"], rel=1e-4)
     code, text, _ = done.call("runs", done.id, "--group-by=seed", "--format=json")
     (setting,) = json.loads(text)

@@ -1,0 +1,158 @@
+"""python -m benchmarks.sweeps: see the package."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import benchmarks.sweeps
+from benchmarks import machine
+from benchmarks.sweeps.processes import ours, peers, trivial
+
+PACKAGES = ("thetahat", "jax", "jaxlib", "flax", "optax", "optuna", "numpy", "sqlalchemy", "wandb")
+MLP, SEEDS, RATE = 15, 50, 1_000
+SEED_PEERS, SEED_RUNS = 5, 100
+TOGETHER = 128
+"""Runs claimed at a time: what two workers with cohorts of 64 take."""
+
+
+def main() -> int:
+    """Measure, print the page, write it if asked."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.sweeps",
+        description=benchmarks.sweeps.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--smoke", action="store_true", help="few runs; the bars mean nothing")
+    parser.add_argument("--write", action="store_true")
+    asked = parser.parse_args()
+    answer = measure(smoke=asked.smoke)
+    page = markdown(answer)
+    print(page)
+    if asked.write:
+        machine.RESULTS.mkdir(exist_ok=True)
+        path = machine.RESULTS / f"sweeps-{answer['facts']['date'][:10]}.md"
+        path.write_text(page, encoding="utf-8")
+        text = json.dumps(answer, indent=1, allow_nan=False) + "\n"
+        path.with_suffix(".json").write_text(text, encoding="utf-8")
+        print(f"written: {path}")
+    return 0
+
+
+def measure(*, smoke: bool) -> dict[str, Any]:
+    """Every contest, one after the other, peers next to ours."""
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        few = ("--count=2",) if smoke else ()
+        found["mlp"] = ours("mlp_sweep.yaml", _new(folder / "mlp"), *few)
+        configs = found["mlp"].pop("configs")
+        found["mlp, processes"] = peers(configs[:1] if smoke else configs, folder / "peers")
+        if not smoke:
+            found["mlp, two processes at a time"] = peers(configs, folder / "peers2", 2)
+        found["seeds"] = ours("seeds_sweep.yaml", _new(folder / "seeds"), *few)
+        configs = found["seeds"].pop("configs")
+        found["seeds, processes"] = peers(configs[: 1 if smoke else SEED_PEERS], folder / "peers3")
+    n = 500 if smoke else 10_000
+    for method in ("grid", "random"):
+        found[f"trivial, {method}"] = trivial(n, TOGETHER, method)
+    if not smoke:
+        found["trivial, one at a time"] = trivial(n // 10, 1, "grid")
+    return {
+        "question": "How much faster is a sweep here than as processes of the lecture's program?",
+        "facts": machine.facts(PACKAGES),
+        "smoke": smoke,
+        "found": found,
+        "bars": bars(found),
+    }
+
+
+def bars(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the project set itself; never asserted. Peers are scaled to as many runs as ours."""
+    verdicts = []
+    for name, bar in (("mlp", MLP), ("seeds", SEEDS)):
+        mine, peer = found[name], found[f"{name}, processes"]
+        ratio = _each(peer) / _each(mine)
+        verdicts.append(_bar(f"{name}: processes over ours", f"{bar} times", ratio, ratio >= bar))
+    for method in ("grid", "random"):
+        rate = found[f"trivial, {method}"]["runs_per_s"]
+        what = f"10,000 trivial runs ({method})"
+        verdicts.append(_bar(what, f"{RATE:,} runs/s", rate, rate >= RATE))
+    memory = found["trivial, grid"]["resident_mb"]
+    grown = memory[-1] / memory[1]
+    verdicts.append(_bar("memory, last fifth over first", "flat", grown, grown < 1.1))
+    return verdicts
+
+
+def markdown(answer: Mapping[str, Any]) -> str:
+    """The whole page."""
+    found = answer["found"]
+    page = ["# How much faster is a sweep here than as processes?", ""]
+    # Nothing is pinned here: the agent and the peers have the machine as a reader has it.
+    page += [line for line in machine.said(answer["facts"]) if not line.startswith("- pinned")]
+    page.append("")
+    if answer["smoke"]:
+        page += ["**A smoke run: few runs, and bars that mean nothing.**", ""]
+    page += ["One measurement each, from the command to its end, with an empty store and an empty"]
+    page += [
+        "cache of compiled programs. Wall seconds suffer from other load, CPU seconds less.",
+        "",
+    ]
+    page += ["| what | runs | wall s | CPU s | wall s a run | load before its end |"]
+    page += ["|---|---|---|---|---|---|"]
+    for name, row in found.items():
+        if "load" in row:
+            cells = [f"{row['runs']}", f"{row['wall_s']:.1f}", f"{row['cpu_s']:.1f}"]
+            cells += [f"{_each(row):.2f}", f"{row['load']:.1f}"]
+            page.append(f"| {name} | {' | '.join(cells)} |")
+    page += ["", "| trivial runs | runs | at a time | runs/s | a CPU second | MB, along the way |"]
+    page += ["|---|---|---|---|---|---|"]
+    for name, row in found.items():
+        if "runs_per_s" in row:
+            memory = ", ".join(f"{mb:.0f}" for mb in row["resident_mb"])
+            rates = f"{row['runs_per_s']:,.0f} | {row['runs'] / row['cpu_s']:,.0f}"
+            page.append(f"| {name} | {row['runs']:,} | {row['together']} | {rates} | {memory} |")
+    page += ["", "| bar | | measured | |", "|---|---|---|---|"]
+    for b in answer["bars"]:
+        met = "met" if b["met"] else "**NOT met**"
+        page.append(f"| {b['what']} | {b['bar']} | {b['measured']:,.1f} | {met} |")
+    page += ["", *NOTES]
+    return "\n".join(page) + "\n"
+
+
+WHAT = (
+    "One measurement each, from the command to its end, with an empty store and an empty cache of",
+    "compiled programs. Wall seconds suffer from other load, CPU seconds less.",
+)
+NOTES = (
+    f"The peer of the seeds is {SEED_PEERS} processes, and its wall seconds a run stand for all"
+    f" {SEED_RUNS}.",
+    "A peer's time is that of its runs alone: it has no search, no agent and no server in it. It"
+    " trains on 500",
+    "observations, ours on 350 with 150 kept back for choosing and for the end; both take one step"
+    " an epoch.",
+    "One at a time, the peer may use both cores; two at a time, each has one thread.",
+)
+
+
+def _each(row: Mapping[str, Any]) -> float:
+    """Wall seconds a run."""
+    return row["wall_s"] / row["runs"]
+
+
+def _bar(what: str, bar: str, measured: float, met: bool) -> dict[str, Any]:
+    return {"what": what, "bar": bar, "measured": measured, "met": bool(met)}
+
+
+def _new(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+if __name__ == "__main__":
+    sys.exit(main())
