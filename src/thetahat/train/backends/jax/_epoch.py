@@ -90,7 +90,7 @@ def run_epoch(
     carry = (state.params, state.opt_state)
     scale = 1.0 / plan.batch
     if plan.full:
-        key = _member.dropout_key(state, epoch, 0)
+        key = _member.dropout_key(member, state, epoch, 0)
         zero = jnp.zeros((), member.task.dtype)
         (*carry, summed), _ = member.step((*carry, zero), train, relative, None, scale, key)
     else:
@@ -119,7 +119,7 @@ def _minibatches(
         batch, weight = taken if at_once else rows(taken)
         if real is not None:
             weight = real.astype(member.task.dtype) * (1 if weight is None else weight)
-        key = _member.dropout_key(state, epoch, i)
+        key = _member.dropout_key(member, state, epoch, i)
         return member.step(carry, batch, weight, real, 1.0 / plan.batch, key)
 
     taken = rows(index) if at_once else index

@@ -207,17 +207,10 @@ class Member:
         if rate is not None:
             record["learning_rate"] = rate
         record |= self._diagnostics(params)
-        finite = jnp.all(
-            jnp.stack(
-                [
-                    jnp.isfinite(record[k]) & (record[k] <= self.rules.bound)
-                    for k in ("train_risk", "val_risk")
-                    if k in record
-                ]
-            )
-        )
+        finite = self._in_bounds(record)
         epochs = before.epochs + 1
-        moved = before.moved | changed(params, before.params)
+        # One whose parameters have moved need not be compared again.
+        moved = jax.lax.cond(before.moved, lambda *_: True, changed, params, before.params)
         outcome = jnp.where(finite, base.RUNNING, base.DIVERGED)
         still = finite & ~moved & (epochs >= UNMOVED_AFTER)
         outcome = jnp.where(still, base.UNMOVED, outcome)
@@ -226,27 +219,42 @@ class Member:
             state, stop = rule.update(state, record)
             stoppers.append(state)
             outcome = jnp.where((outcome == base.RUNNING) & stop, base.FIRST_RULE + k, outcome)
+        # A diverged epoch leaves no trace but its record, and a frozen member none at all.
+        kept = finite if alone else finite & before.active
+        params, opt_state, stoppers, moved = chosen(
+            kept,
+            (params, opt_state, tuple(stoppers), moved),
+            (before.params, before.opt_state, before.stoppers, before.moved),
+        )
+        ended = (epochs, outcome.astype(jnp.int32), outcome == base.RUNNING)
+        if not alone:
+            were = (before.epochs, before.outcome, before.active)
+            ended = chosen(before.active, ended, were)
         after = replace(
-            before, params=params, opt_state=opt_state, stoppers=tuple(stoppers), moved=moved
+            before,
+            params=params,
+            opt_state=opt_state,
+            stoppers=stoppers,
+            moved=moved,
+            epochs=ended[0],
+            outcome=ended[1],
+            active=ended[2],
         )
         if val_risk is not None:
-            better = val_risk < before.best_value
-            after = replace(
-                after,
-                best=chosen(better, params, before.best),
-                best_value=jnp.where(better, val_risk, before.best_value).astype(
-                    before.best_value.dtype
-                ),
-                best_epoch=jnp.where(better, epochs, before.best_epoch),
+            better = kept & (val_risk < before.best_value)
+            best, value, at = chosen(
+                better,
+                (params, val_risk.astype(before.best_value.dtype), epochs),
+                (before.best, before.best_value, before.best_epoch),
             )
-        ended: dict[str, Any] = {
-            "epochs": epochs,
-            "outcome": outcome.astype(jnp.int32),
-            "active": outcome == base.RUNNING,
-        }
-        # A diverged epoch leaves no trace but its record.
-        after = chosen(finite, replace(after, **ended), replace(before, **ended))
-        return (after if alone else chosen(before.active, after, before)), record
+            after = replace(after, best=best, best_value=value, best_epoch=at)
+        return after, record
+
+    def _in_bounds(self, record: Mapping[str, Any]) -> Any:
+        """Whether the risks are finite, and within the bound that the user gave."""
+        there = [record[k] for k in ("train_risk", "val_risk") if k in record]
+        good = [jnp.isfinite(risk) & (risk <= self.rules.bound) for risk in there]
+        return jnp.all(jnp.stack(good))
 
     def _diagnostics(self, params: Any) -> dict[str, Any]:
         hypothesis = self.adapted.bind(params, self.frozen)
@@ -298,8 +306,10 @@ def check_batches(task: Task, plan: Plan) -> None:
         )
 
 
-def dropout_key(state: TrainState, epoch: Any, index: Any) -> Any:
-    """The key of one step: new every step, the same in every replay."""
+def dropout_key(member: Member, state: TrainState, epoch: Any, index: Any) -> Any:
+    """The key of one step: new every step, the same in every replay; None where nothing draws."""
+    if not member.adapted.stochastic:
+        return None
     base_key = jax.random.wrap_key_data(state.key)
     key = jax.random.fold_in(base_key, keys.DROPOUT)
     return jax.random.fold_in(jax.random.fold_in(key, epoch), index)

@@ -190,7 +190,7 @@ class StreamedProgram(CohortProgram):
 
             def step(carry: Any, at: Any) -> Any:
                 (batch, weight, real), i = at
-                key = _member.dropout_key(state, epoch, i)
+                key = _member.dropout_key(member, state, epoch, i)
                 return member.step(carry, batch, weight, real, scale, key)
 
             m = jax.tree.leaves(taken)[0].shape[0]
