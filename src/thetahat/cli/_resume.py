@@ -94,6 +94,11 @@ def _check(asked: RunRow, cohort: list[RunRow]) -> None:
 
     Raises:  ConfigError, CheckpointError.
     """
+    if asked.sweep_id is not None:
+        raise ConfigError(
+            f"the run {asked.name} belongs to the sweep {asked.sweep_id}, whose agents go on with"
+            f" its runs; start one with: thetahat agent {asked.sweep_id}"
+        )
     if all(run.status not in _GOES_ON for run in cohort):
         raise ConfigError(
             f"the run {asked.name} has ended: {asked.status} ({asked.reason}); only interrupted"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import typing
+from argparse import ArgumentError
 from collections.abc import Mapping
 from typing import Any
 
 from thetahat.core.errors import ConfigError
 from thetahat.core.signature import Parameter, Seed, Signature
 
-_PLAIN = (bool, int, float, str, Any)
+_PLAIN = (bool, int, float, str, Any, type(None))
 _MARK = type(typing.get_args(Seed)[1])
-_REFUSALS = (TypeError, ValueError, KeyError)
+_REFUSALS = (ArgumentError, TypeError, ValueError, KeyError)
 """What jsonargparse raises for a value of the wrong type."""
 
 
