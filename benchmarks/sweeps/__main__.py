@@ -46,23 +46,23 @@ def main() -> int:
 
 def measure(*, smoke: bool) -> dict[str, Any]:
     """Every contest, one after the other, peers next to ours."""
-    found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as text:
-        folder = Path(text)
-        few = ("--count=2",) if smoke else ()
-        found["mlp"] = ours("mlp_sweep.yaml", _new(folder / "mlp"), *few)
-        configs = found["mlp"].pop("configs")
-        found["mlp, processes"] = peers(configs[:1] if smoke else configs, folder / "peers")
-        if not smoke:
-            found["mlp, two processes at a time"] = peers(configs, folder / "peers2", 2)
-        found["seeds"] = ours("seeds_sweep.yaml", _new(folder / "seeds"), *few)
-        configs = found["seeds"].pop("configs")
-        found["seeds, processes"] = peers(configs[: 1 if smoke else SEED_PEERS], folder / "peers3")
+    found = _Found()
     n = 500 if smoke else 10_000
     for method in ("grid", "random"):
         found[f"trivial, {method}"] = trivial(n, TOGETHER, method)
     if not smoke:
         found["trivial, one at a time"] = trivial(n // 10, 1, "grid")
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        few = ("--count=2",) if smoke else ()
+        found["seeds"] = ours("seeds_sweep.yaml", _new(folder / "seeds"), *few)
+        some = found["seeds"].pop("configs")[: 1 if smoke else SEED_PEERS]
+        found["seeds, processes"] = peers(some, folder / "peers3")
+        found["mlp"] = ours("mlp_sweep.yaml", _new(folder / "mlp"), *few)
+        configs = found["mlp"].pop("configs")
+        found["mlp, processes"] = peers(configs[:1] if smoke else configs, folder / "peers")
+        if not smoke:
+            found["mlp, two processes at a time"] = peers(configs, folder / "peers2", 2)
     return {
         "question": "How much faster is a sweep here than as processes of the lecture's program?",
         "facts": machine.facts(PACKAGES),
@@ -70,6 +70,15 @@ def measure(*, smoke: bool) -> dict[str, Any]:
         "found": found,
         "bars": bars(found),
     }
+
+
+class _Found(dict[str, Any]):
+    """What was measured; each is said as soon as it is known, since all of it takes minutes."""
+
+    def __setitem__(self, name: str, row: Any) -> None:
+        super().__setitem__(name, row)
+        rate = f", {row['runs_per_s']:,.0f} runs/s" if "runs_per_s" in row else ""
+        print(f"{name}: {row['runs']} runs in {row['wall_s']:.1f} s{rate}", file=sys.stderr)
 
 
 def bars(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

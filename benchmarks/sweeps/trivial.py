@@ -19,6 +19,7 @@ from typing import Any
 from thetahat.core.run import Status
 from thetahat.store import RunRow, open_store, pack
 from thetahat.sweep import Closed, Plan, Work, new_sweep, parse_sweep, work_on
+from thetahat.sweep._agent import Runner
 from thetahat.sweep._recorder import Begun, Rows, Update
 
 SWEEP = """\
@@ -34,7 +35,7 @@ LOOKS = 5
 """How often memory is looked at."""
 
 
-class Instant:
+class Instant(Runner):
     """Takes runs and ends them at once, with one record each."""
 
     ready = True
@@ -95,7 +96,7 @@ def measure(n: int, together: int, method: str, folder: Path) -> dict[str, Any]:
                 memory.append(resident_mb())
 
         began, cpu = time.perf_counter(), time.process_time()
-        tally = work_on(store, sweep, Work(), say, runner=Instant(together))  # pyright: ignore
+        tally = work_on(store, sweep, Work(), say, runner=Instant(together))
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         runs = store.runs(sweep_id=sweep.id)
         if tally.ended != n or len({run.id for run in runs}) != n:

@@ -2,7 +2,7 @@
 
 A block whose language is "text output" is what the block of Python before it prints. In a console
 block, the lines after ``$ command`` are what a terminal of 80 cells shows. Numbers may differ a
-little, seconds wholly.
+little, seconds and the ids of sweeps wholly. A block of "yaml NAME" is a file of that name.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE |
 _NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*\.?\d*(?:e[+-]?\d+)?(?![\w])")
 _SECONDS = re.compile(r"\b[\d.]+ (?:s|min|h)\b(?: [\d.]+ (?:s|min))?")
 _RULE = re.compile("─+")
+_ID = re.compile(r"\b(sweep|agent|runs) [a-z][a-z0-9]{7}\b")
 CLOSE = 0.05
 """Relative difference that numbers on another machine may show."""
 
@@ -37,6 +38,8 @@ class Block:
     line: int
     expected: str | None = None
     """What a block of Python prints, where the page says so."""
+    file: str | None = None
+    """The file that a block of YAML is."""
 
 
 def blocks(page: Path) -> list[Block]:
@@ -50,8 +53,9 @@ def blocks(page: Path) -> list[Block]:
             before = found.pop()
             found.append(Block(before.language, before.text, before.line, match["text"]))
         else:
-            found.append(Block(info[0] if info else "text", match["text"], line))
-    return [block for block in found if block.language in ("python", "console")]
+            file = info[1] if info[:1] == ["yaml"] and len(info) == 2 else None
+            found.append(Block(info[0] if info else "text", match["text"], line, file=file))
+    return [block for block in found if block.language in ("python", "console") or block.file]
 
 
 def commands(block: Block) -> Iterator[tuple[str, str]]:
@@ -119,7 +123,7 @@ def differences(expected: str, came: str) -> list[str]:
 
 
 def _lines(text: str) -> list[str]:
-    text = _RULE.sub("─", _SECONDS.sub("some time", text))
+    text = _ID.sub(r"\1 ID", _RULE.sub("─", _SECONDS.sub("some time", text)))
     return [" ".join(line.split()) for line in text.strip().splitlines()]
 
 

@@ -16,6 +16,9 @@ def test_every_snippet_of_a_page_runs(page, desk):
     namespace = {"__name__": "page"}
     for block in blocks(page):
         where = f"{page.name}, line {block.line}"
+        if block.file is not None:
+            Path(block.file).write_text(block.text, encoding="utf-8")
+            continue
         if block.language == "python":
             came = run_python(block, namespace, page)
             if block.expected is not None:
@@ -39,6 +42,14 @@ def test_what_a_snippet_prints_is_compared(tmp_path):
     assert not differences("a 1.00 in 0.3 s", "a  1.01 in 12 s")
     assert differences("a 1.00", "b 1.00")
     assert differences("one line", "two\nlines")
+
+
+def test_a_block_of_yaml_with_a_name_is_a_file(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("```yaml a.yaml\nx: 1\n```\n```yaml\ny: 2\n```\n", encoding="utf-8")
+    assert blocks(page) == [Block("yaml", "x: 1\n", 1, file="a.yaml")]
+    assert not differences("sweep ab12cd34 (a): grid", "sweep q9w8e7r6 (a): grid")
+    assert differences("sweep ab12cd34 (a): grid", "sweep ab12cd34 (b): grid")
 
 
 def test_a_snippet_sees_what_came_before_and_says_its_line(tmp_path):

@@ -1,4 +1,5 @@
-"""``thetahat demo``: nets beside the usual baselines, on two real tables and the same split."""
+"""``thetahat demo``: a sweep from its file to its table (``_demo_sweep``); or, with ``--tables``,
+nets beside the usual baselines, on two real tables and the same split."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._tables import add_output, emit, read_screen
-from thetahat.core.errors import MissingExtra
+from thetahat.core.errors import ConfigError, MissingExtra
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,13 +92,18 @@ def add_parser(subparsers: Any) -> None:
     """Add ``demo`` to the command line."""
     parser = subparsers.add_parser(
         "demo",
-        help="fit two real tables, beside the usual baselines",
-        description="Fit nets of three widths and several seeds to two real tables, beside OLS,"
-        " ridge, lasso and a random forest on the same split; the runs stay in the store.",
+        help="run the lectures' sweep; or fit two real tables",
+        description="Run the lectures' sweep to its end: twelve nets, Bayesian search over the"
+        " learning rate and the width. With --tables: nets of three widths and several seeds on two"
+        " real tables, beside OLS, ridge, lasso and a random forest on the same split. The runs"
+        " stay in the store.",
     )
     parser.add_argument(
-        "--seeds", type=int, choices=range(1, 51), default=SEEDS, metavar="K",
-        help=f"seeds per width (default: {SEEDS})",
+        "--tables", action="store_true", help="two real tables, beside the usual baselines"
+    )
+    parser.add_argument(
+        "--seeds", type=int, choices=range(1, 51), metavar="K",
+        help=f"seeds per width, with --tables (default: {SEEDS})",
     )  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="draw no progress")
     add_output(parser)
@@ -105,7 +111,23 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the demo."""
+    """Run the demo that is asked for.
+
+    Raises:  ConfigError: seeds for the demo that has none.
+    """
+    if args.tables:
+        return run_tables(args, args.seeds or SEEDS)
+    if args.seeds is not None:
+        raise ConfigError(
+            f"--seeds={args.seeds} is of the tables: thetahat demo --tables --seeds {args.seeds}"
+        )
+    from thetahat.cli._demo_sweep import run_sweep
+
+    return run_sweep(args)
+
+
+def run_tables(args: argparse.Namespace, seeds: int) -> int:
+    """Nets and baselines on every table."""
     from thetahat.cli._progress import span
     from thetahat.cli._session import Setting
 
@@ -114,13 +136,13 @@ def run(args: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = []
     for sample in SAMPLES:
         data = parts_of(sample)
-        nets = [nets_of(sample, width, args.seeds, data, setting) for width in WIDTHS]
+        nets = [nets_of(sample, width, seeds, data, setting) for width in WIDTHS]
         scored = [*nets, *baselines(data)]
         if args.format == "table":
-            _print(sample, data, scored, nets, args.seeds)
+            _print(sample, data, scored, nets, seeds)
         rows += [{"table": sample.name, **_cells(s)} for s in scored]
     if args.format == "table":
-        runs = len(SAMPLES) * len(WIDTHS) * args.seeds
+        runs = len(SAMPLES) * len(WIDTHS) * seeds
         where = f" --store {args.store}" if args.store else ""
         took = span(time.perf_counter() - began)
         print(f"{runs} runs in {took}; look at them: thetahat runs{where}")

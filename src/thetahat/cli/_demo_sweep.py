@@ -1,0 +1,199 @@
+"""``thetahat demo``: the lectures' sweep, from its file to the table, and where to look next."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thetahat.cli._guard import INTERRUPTED, say as complain
+from thetahat.cli._tables import emit, read_screen
+
+if TYPE_CHECKING:
+    from thetahat.store import RunRow, Store, SweepRow
+    from thetahat.sweep import Tally
+
+SOURCES = Path(__file__).parent / "demo"
+"""The sweep file and its program: those of examples/, which an installation has not."""
+FILE, PROGRAM = "mlp_sweep.yaml", "mlp_regression.py"
+METRIC = "val_risk"
+CURVE = 24
+"""Cells that the curve of a run takes."""
+
+
+def run_sweep(args: argparse.Namespace) -> int:
+    """Run the sweep to its end, and show what it found."""
+    from thetahat.store import open_store
+
+    with open_store(args.store) as store:
+        file = lay_out(store.folder / "demo")
+        if args.format == "table" and not args.quiet:
+            _introduce(file)
+        began = time.perf_counter()
+        sweep, tally = _work(store, file, args)
+        if tally.interrupted:
+            complain(f"interrupted; go on with: {_command('agent', sweep.id, args)}")
+            return INTERRUPTED
+        found = _ranked(store, sweep)
+        if args.format != "table":
+            _emit(found, args.format)
+        else:
+            _show(store, sweep, found, time.perf_counter() - began, file, args)
+    return int(tally.failed > 0)
+
+
+def lay_out(folder: Path) -> Path:
+    """Copy the sweep file and its program to where a user may read and change them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (FILE, PROGRAM):
+        (folder / name).write_bytes((SOURCES / name).read_bytes())
+    file = folder / FILE
+    here = Path.cwd()
+    return file.relative_to(here) if file.is_relative_to(here) else file
+
+
+def _work(store: Store, file: Path, args: argparse.Namespace) -> tuple[SweepRow, Tally]:
+    import warnings
+
+    from thetahat.cli._sweep_view import View
+    from thetahat.core.errors import Notice
+    from thetahat.sweep import Plan, Work, early_crew, find_out, new_sweep, read_sweep, work_on
+
+    spec, plan, work = read_sweep(str(file)).require(), Plan(), Work()
+    crew = early_crew(store, spec, plan, work)
+    try:
+        sweep = new_sweep(store, spec, plan, found=find_out(spec, plan))
+    except BaseException:
+        if crew is not None:
+            crew.close()
+        raise
+
+    def say(what: str, facts: Any) -> None:
+        # The lectures' batch of 512 is larger than their data; here nobody chose it.
+        if what != "note":
+            view.say(what, facts)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Notice)
+        with View(store, sweep, spec.metric, quiet=args.quiet, where="") as view:
+            tally = work_on(store, sweep, work, say, crew)
+    return sweep, tally
+
+
+def _ranked(store: Store, sweep: SweepRow) -> list[RunRow]:
+    """The sweep's runs, best first; those without the metric last."""
+    runs = store.runs(sweep_id=sweep.id)
+    return sorted(runs, key=lambda run: run.metrics.get(METRIC) or float("inf"))
+
+
+def _emit(found: Sequence[RunRow], format: str) -> None:
+    from thetahat.cli._runs import print_runs
+
+    print_runs(found, format, None, read_screen())
+
+
+# -- what is said ---------------------------------------------------------------------------------
+
+
+def _introduce(file: Path) -> None:
+    from thetahat.report import paint
+
+    screen = read_screen()
+    print(paint("Which learning rate, and how wide a net?", "bold", screen.colour))
+    print(f"A W&B sweep file, as it is, for the experiment beside it ({file.parent / PROGRAM}):")
+    print()
+    text = file.read_text(encoding="utf-8").splitlines()
+    lines = [line for line in text if not line.startswith("#")]
+    print("\n".join(paint(f"    {line}", "dim", screen.colour) for line in lines), flush=True)
+    print(flush=True)
+
+
+def _show(
+    store: Store,
+    sweep: SweepRow,
+    found: Sequence[RunRow],
+    seconds: float,
+    file: Path,
+    args: argparse.Namespace,
+) -> None:
+    from thetahat.cli._progress import span
+    from thetahat.report import paint
+
+    screen = read_screen()
+    epochs = max(run.epochs for run in found)
+    print(f"{len(found)} runs of {epochs} epochs in {span(seconds)}, the best first:\n")
+    emit(_table(store, found))
+    print()
+    best = found[0]
+    if best.metrics.get(METRIC) is not None:
+        print("\n".join(_verdict(best)))
+    if args.quiet:
+        return
+    print()
+    ways = {
+        _command("runs", sweep.id, args): "all its runs",
+        _command("show", best.name, args): "the best, with its curves",
+        _again(file, args): "again, or with a changed file",
+        "thetahat demo --tables": "nets beside OLS and a forest",
+    }
+    wide = max(map(len, ways))
+    for command, what in ways.items():
+        print(f"  {command.ljust(wide)}  {paint(what, 'dim', screen.colour)}")
+
+
+def _table(store: Store, found: Sequence[RunRow]) -> str:
+    from thetahat.report import Column, sparkline, table
+
+    screen = read_screen()
+    curves = {run.id: store.history(run.id).get(METRIC, []) for run in found}
+    seen = [float(v) for curve in curves.values() for v in curve if v == v and v > 0]
+    scale = (min(seen), max(seen)) if seen else None
+    rows = [
+        {
+            "name": run.name,
+            "lr": run.config.get("lr"),
+            "width": run.config.get("width"),
+            "params": run.n_params,
+            "val": run.metrics.get("val_risk"),
+            "test": run.metrics.get("test_risk"),
+            "curve": sparkline(curves[run.id], CURVE, ascii_only=screen.ascii_only, span=scale),
+        }
+        for run in found
+    ]
+    columns = [
+        Column("name", priority=9, least=16),
+        Column("lr", priority=8),
+        Column("width", priority=8),
+        Column("params", priority=1),
+        Column("val", "val_risk", priority=7),
+        Column("test", "test_risk", priority=5),
+        Column("curve", "val_risk by epoch", priority=3, least=CURVE),
+    ]
+    look = {"width": screen.width, "colour": screen.colour, "ascii_only": screen.ascii_only}
+    return table(rows, columns, **look)
+
+
+def _verdict(best: RunRow) -> list[str]:
+    """What was chosen, and what that is worth."""
+    import textwrap
+
+    from thetahat.report import short
+
+    lr, width = short(best.config["lr"], 3), best.config["width"]
+    said = (
+        f"The validation part chooses lr {lr} and width {width}: {best.name}. Its risk there is"
+        f" {short(best.metrics[METRIC], 3)}, the lowest of all and therefore flattered; on the test"
+        f" part, which chose nothing, it is {short(best.metrics['test_risk'], 3)}."
+    )
+    return textwrap.wrap(said, min(read_screen().width or 100, 100))
+
+
+def _command(verb: str, what: str, args: argparse.Namespace) -> str:
+    where = f" --store {args.store}" if args.store else ""
+    return f"thetahat {verb} {what}{where}"
+
+
+def _again(file: Path, args: argparse.Namespace) -> str:
+    return f"{_command('sweep', str(file), args)} --run"
