@@ -150,6 +150,29 @@ def test_a_program_that_is_not_there(thetahat, sweep, folder) -> None:
         )
 
 
+def test_a_program_that_went_away_after_the_sweep_was_made(thetahat, sweep, folder) -> None:
+    name = made(thetahat, sweep)
+    (folder / "train.py").unlink()
+    assert refused(thetahat, "agent", name) == (
+        f"there is no file train.py in {folder}, where the sweep {name} was made; put it there again"
+    )
+    assert states(name) == ("running", [])
+
+
+def test_programs_are_found_from_where_the_sweep_was_made(
+    thetahat, sweep, folder, monkeypatch
+) -> None:
+    (folder / "work").mkdir()
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "train.py").write_text("raise AssertionError('not this one')")
+    monkeypatch.setenv("THETAHAT_STORE", str(folder / "st"))
+    monkeypatch.chdir(folder / "work")
+    name = made(thetahat, "../sweep.yaml")
+    monkeypatch.chdir(folder / "elsewhere")
+    code, _, err = thetahat("agent", name)
+    assert (code, "note:" in err, states(name)) == (0, False, ("finished", ["finished"] * 4))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="files of POSIX")
 def test_a_command_that_cannot_be_executed(thetahat, sweep, folder) -> None:
     (folder / "run.sh").write_text("#!/bin/sh\n")

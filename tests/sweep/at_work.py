@@ -69,6 +69,13 @@ class At:
     def store(self) -> Store:
         return open_store(self.folder / ".thetahat")
 
+    def any(self) -> bool:
+        """Whether there is a sweep with runs."""
+        if not (self.folder / ".thetahat" / "store.db").exists():
+            return False
+        with self.store() as store:
+            return any(run.sweep_id for run in store.runs()) and bool(self.runs())
+
     def runs(self, sweep: str = "last") -> list[RunRow]:
         """The runs of a sweep, in the order in which they were begun."""
         with self.store() as store:

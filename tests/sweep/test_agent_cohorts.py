@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from at_work import LINE, At
@@ -23,7 +25,9 @@ parameters:
 
 def alone(at: At, run):
     """The fit of a run's config by itself."""
-    return th.fit(load_experiment(at.folder / "train.py"), **run.config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", th.Notice)
+        return th.fit(load_experiment(at.folder / "train.py"), **run.config)
 
 
 def check_alone(at: At, runs, *, exact: bool = False) -> None:
@@ -131,6 +135,7 @@ parameters:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["hyperband", "asha"])
 def test_losers_stop_at_bands_and_free_places_are_filled(at, thetahat, rule) -> None:
     words = ["--run", "--workers", "1", "--cohort", "8"] + (["--asha"] if rule == "asha" else [])

@@ -87,6 +87,9 @@ class View:
         elif what == "state":
             said = {"paused": "the sweep is paused: no new runs begin", "running": "it goes on"}
             self._once(said.get(facts["state"], f"the sweep is {facts['state']}"), again=True)
+        elif what == "extended":
+            self.sweep = facts["sweep"]
+            self._once("the sweep was given another file: it goes on with that", again=True)
         elif what == "target":
             self._once(f"{facts['reason']}: no new runs begin")
         elif what == "interrupted":

@@ -19,7 +19,16 @@ from typing import Any, Protocol
 from thetahat.core.errors import ConfigError, InputError, did_you_mean
 from thetahat.core.run import Status
 from thetahat.search import Hyperband, Metric, asha, stop, target_reached
-from thetahat.store import Claim, Queue, RunRow, Store, SweepRow, new_agent_id, set_state
+from thetahat.store import (
+    Claim,
+    Offer,
+    Queue,
+    RunRow,
+    Store,
+    SweepRow,
+    new_agent_id,
+    set_state,
+)
 from thetahat.sweep._alive import Watch, host_name, proof_of_life
 from thetahat.sweep._book import Book
 from thetahat.sweep._propose import Proposer
@@ -64,6 +73,10 @@ class Runner(Protocol):
         """Speak no more of these."""
         ...
 
+    def kept(self) -> None:
+        """All that was told is in the store."""
+        ...
+
     def halt(self) -> None:
         """Stop all, soon; what checkpoints hold stands."""
         ...
@@ -87,6 +100,20 @@ class Orders:
     """Metrics that a run can have beside its records; None where only its end tells."""
 
 
+@dataclass(frozen=True)
+class Search:
+    """What is proposed next, and what an agent judges by: made of a sweep's file."""
+
+    propose: Proposer
+    book: Book
+    orders: Orders
+    cap: int | None
+
+
+Refit = Callable[[SweepRow], "Search | None"]
+"""The search of a sweep that was given another file; None where other programs must run it."""
+
+
 @dataclass
 class Tally:
     """What an agent has done."""
@@ -107,38 +134,59 @@ Say = Callable[[str, Mapping[str, Any]], None]
 class Agent:
     """Works on one sweep until it is done. Use ``work``."""
 
-    def __init__(
-        self, store: Store, sweep: SweepRow, cap: int | None, retries: int, say: Say
-    ) -> None:
+    def __init__(self, store: Store, sweep: SweepRow, retries: int, say: Say, tally: Tally) -> None:
         self.id = new_agent_id()
         self.store, self.sweep, self.say = store, sweep, say
-        self.queue = Queue(store, sweep.id, self.id, cap)
+        self.queue = Queue(store, sweep.id, self.id)
         self.recorder = Recorder(store, self.queue, retries)
         self.watch = Watch(store.folder / "agents")
-        self.tally = Tally()
+        self.tally = tally
         self.asked = 0
         """How often Ctrl-C was pressed."""
+        self.outdated = False
+        """Whether the sweep was given a file that this agent's runner cannot run."""
         self._beat_s = self._looked_s = -1e9
         self._columns: set[str] = set()
         self._metric_seen = False
         self._works = False
         """Whether some run has begun to train, or logged anything."""
 
-    def work(self, runner: Runner, propose: Proposer, book: Book, orders: Orders) -> Tally:
-        """Work until the sweep is done, paused for good, or somebody stops this agent.
+    def work(self, runner: Runner, search: Search, refit: Refit) -> None:
+        """Work until the sweep is done, or somebody stops this agent, or it is ``outdated``.
 
         Raises:  ConfigError: the metric is never logged, or the first runs all fail.
         """
-        self.runner, self.propose, self.book, self.orders = runner, propose, book, orders
+        self.runner, self._refit = runner, refit
+        self._take_over(search)
         with proof_of_life(self.store.folder / "agents", self.id), self._listening():
             self.queue.join(host_name(), os.getpid())
             try:
                 while self._turn():
                     pass
             finally:
-                self.runner.halt()
-                self.queue.leave()
-        return self.tally
+                try:
+                    self.runner.halt()
+                finally:
+                    # Also when Ctrl-C is pressed again: nobody waits for a lease then.
+                    self.queue.leave()
+
+    def _take_over(self, search: Search) -> None:
+        self._search, self.queue.cap = search, search.cap
+        self.book, self.orders = search.book, search.orders
+
+    def _propose(self, sweep: SweepRow, begun: int, n: int) -> Offer:
+        """What the sweep's file proposes: always the file that it has now."""
+        if (sweep.text, sweep.plan) != (self.sweep.text, self.sweep.plan):
+            self.sweep, self._metric_seen = sweep, False
+            search = self._refit(sweep)
+            self.outdated = search is None
+            if search is not None:
+                self.say("extended", {"sweep": sweep})
+                self._take_over(search)
+        if self.outdated:
+            self.queue.cap = None
+            return Offer([], sweep.position)
+        return self._search.propose(sweep, begun, n)
 
     # -- one turn -------------------------------------------------------------------------------
 
@@ -187,6 +235,8 @@ class Agent:
 
     def _claim(self) -> bool:
         """Take what there is room for; False when there is nothing more to do."""
+        if self.outdated:
+            return bool(self.runner.busy)
         room = self.runner.room()
         if self.orders.count is not None:
             room = min(room, self.orders.count - self.tally.claimed)
@@ -194,7 +244,7 @@ class Agent:
                 return False
         if room <= 0:
             return True
-        claim = self.queue.claim(room, self.propose)
+        claim = self.queue.claim(room, self._propose)
         self.tally.claimed += len(claim.runs)
         if claim.runs:
             self.recorder.hold(claim.runs)
@@ -221,6 +271,7 @@ class Agent:
 
     def _record(self, updates: Sequence[Update]) -> None:
         written = self.recorder.write(updates)
+        self.runner.kept()
         if written.lost:
             self.runner.forget(written.lost)
         for reason in dict.fromkeys(written.retried.values()):

@@ -3,57 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import ConfigError
 from thetahat.core.run import Ended, Event, Logged, Started, Status
 from thetahat.store import RunRow, Store, pack
+from thetahat.sweep._again import copy_checkpoint, places_of, remove_checkpoints
 from thetahat.sweep._messages import (
     Broken,
     Check,
-    Drop,
     Examined,
     Job,
     Over,
     Ready,
     Regroup,
-    Stop,
     Told,
 )
 from thetahat.sweep._recorder import Begun, Closed, Crashed, Noted, Rows, Update
+from thetahat.sweep._seats import Seat, Task
 from thetahat.sweep._team import WorkerProcess, wait_for_any
 
 Config = Mapping[str, Any]
-
-
-@dataclass
-class _Task:
-    """A job in a worker, and the runs behind its members; None for one that is not ours."""
-
-    job: Job
-    members: list[str | None]
-    running: set[int]
-    waits: bool = False
-    """Whether it stands at a mark, until the agent has decided."""
-
-
-@dataclass
-class _Seat:
-    """A worker and what it does."""
-
-    worker: WorkerProcess
-    tasks: dict[str, _Task] = field(default_factory=dict)
-    sizes: dict[Any, set[int]] = field(default_factory=dict)
-    """Sizes of the programs it has compiled, by static part."""
-    waiting: list[_Task] = field(default_factory=list)
-    """What it is to do next: one crashed before beside others, so each of these goes alone."""
-
-    @property
-    def load(self) -> int:
-        """Members that still train."""
-        return sum(len(task.running) for task in self.tasks.values()) + len(self.waiting)
+STILLBORN = 3
+"""Workers that die while they load the experiment, until the agent believes that all will."""
 
 
 class Crew:
@@ -77,29 +49,13 @@ class Crew:
     ) -> None:
         self.store, self.start, self.width = store, start, width
         self.proposed, self.marks, self.mode = proposed, marks, mode
-        self.seats = [_Seat(start(k)) for k in range(size)]
+        self.seats = [Seat(start(k)) for k in range(size)]
         self.traced: frozenset[str] | None = None
         self.broken: Broken | None = None
-
-    def examine(self, check: Check) -> Examined:
-        """Have the first worker look at the experiment.
-
-        Raises:  ConfigError: the experiment cannot be loaded.
-        """
-        seat, sent = self.seats[0], False
-        while True:
-            wait_for_any([seat.worker], 0.1)
-            for message in seat.worker.messages():
-                self._hear(seat, message, [])
-                if isinstance(message, Examined):
-                    return message
-            if self.broken is not None:
-                raise ConfigError(self.broken.message)
-            if seat.worker.ready is not None and not sent:
-                seat.worker.send(check)
-                sent = True
-            if not seat.worker.alive and seat.worker.link is None:
-                raise ConfigError(f"the worker {seat.worker.why_dead()}; see {seat.worker.log}")
+        self._unborn = 0
+        """Workers that died before they had loaded the experiment, one after the other."""
+        self._spent: list[str] = []
+        """Cohorts that have ended."""
 
     # -- what an agent asks of those who run its runs ---------------------------------------------
 
@@ -111,8 +67,7 @@ class Crew:
     @property
     def busy(self) -> set[str]:
         """Runs of the jobs that are not over."""
-        tasks = [t for seat in self.seats for t in (*seat.tasks.values(), *seat.waiting)]
-        return {run for task in tasks for run in task.members if run is not None}
+        return set().union(*(seat.runs for seat in self.seats))
 
     def room(self) -> int:
         """How many runs more it can take: places are filled again when half of them are free."""
@@ -121,49 +76,54 @@ class Crew:
 
     def take(self, again: Sequence[Sequence[RunRow]], fresh: Sequence[RunRow]) -> None:
         """Train runs: those handed back go on with their cohort, new ones by their programs."""
-        loose = [run for group in again for run in group if run.checkpoint is None]
+        loose: list[RunRow] = []
         for group in again:
-            if group[0].checkpoint is not None:
-                self._go_on(group)
+            if group[0].checkpoint is None or not self._go_on(group):
+                loose += group
         for run in (r for r in loose if r.alone):
             self._queue_alone(run)
         self._begin([r for r in loose if not r.alone] + list(fresh))
 
     def poll(self, timeout_s: float) -> list[Update]:
-        """What has happened; waits for it at most so long."""
+        """What has happened; waits for it at most so long.
+
+        Raises:  ConfigError: the experiment cannot be loaded.
+        """
         wait_for_any([seat.worker for seat in self.seats], timeout_s)
         updates: list[Update] = []
         for k, seat in enumerate(self.seats):
             for message in seat.worker.messages():
-                self._hear(seat, message, updates)
-            if not seat.worker.alive and seat.worker.link is None and self.broken is None:
+                self.hear(seat, message, updates)
+            if self.broken is not None:
+                raise ConfigError(self.broken.message)
+            if not seat.worker.alive and seat.worker.link is None:
                 updates += self._bury(seat)
                 seat.worker.close()
-                self.seats[k] = _Seat(self.start(k), waiting=seat.waiting)
+                self.seats[k] = Seat(self.start(k), waiting=seat.waiting)
         for seat in self.seats:
-            self._next_alone(seat)
+            seat.give_next()
         return updates
 
     def stop(self, reasons: Mapping[str, str]) -> None:
         """End runs, each for its reason, at the end of their chunk; those at a mark go on."""
         for seat in self.seats:
-            for task in seat.tasks.values():
-                which = {k: reasons[r] for k, r in enumerate(task.members) if r in reasons}
-                if which or task.waits:
-                    seat.worker.send(Stop(task.job.id, which))
-                    task.waits = False
+            seat.stop(reasons)
 
     def forget(self, runs: set[str]) -> None:
-        """Train on, but speak no more of runs that another agent holds now."""
+        """Speak no more of runs that another agent holds now; the others of their cohort go on."""
         for seat in self.seats:
-            for task in seat.tasks.values():
-                task.members = [None if r in runs else r for r in task.members]
+            seat.forget(runs)
+
+    def kept(self) -> None:
+        """All that was told is in the store: the checkpoints of what has ended can go."""
+        for cohort in self._spent:
+            remove_checkpoints(self.store.folder / "checkpoints", cohort)
+        self._spent.clear()
 
     def halt(self) -> None:
         """Stop at the end of the chunk: checkpoints stand."""
         for seat in self.seats:
-            seat.worker.send(Drop())
-            seat.tasks, seat.waiting = {}, []
+            seat.drop()
 
     def close(self) -> None:
         """End all workers."""
@@ -188,61 +148,47 @@ class Crew:
                     seat = known[0]
                 self._send(seat, key, group[at : at + share])
 
-    def _send(self, seat: _Seat, key: Any, runs: Sequence[RunRow]) -> None:
+    def _send(self, seat: Seat, key: Any, runs: Sequence[RunRow]) -> None:
         configs = [self.proposed(run) for run in runs]
-        sizes = seat.sizes.setdefault(key, set())
-        ghosts = 0
-        if len(runs) not in sizes:
-            # A program that is compiled already is worth some idle members.
-            larger = [n for n in sizes if len(runs) < n <= 2 * len(runs)]
-            ghosts = min(larger) - len(runs) if larger else 0
-        sizes.add(len(runs) + ghosts)
+        ghosts = seat.ghosts(key, len(runs))
         job_id = f"c{runs[0].id}{runs[0].attempt}"
         job = Job(
             job_id,
             [*configs, *[configs[-1]] * ghosts],
             ghosts,
-            str(self.store.folder / "checkpoints" / f"{job_id}.ckpt"),
+            self._checkpoint(job_id),
             marks=self.marks,
             mode=self.mode,
         )
-        self._give(seat, _Task(job, [run.id for run in runs], set(range(len(runs)))))
+        seat.give(Task(job, [run.id for run in runs], set(range(len(runs))), job_id))
 
-    def _go_on(self, group: Sequence[RunRow]) -> None:
-        """A cohort from its checkpoint, which holds all members, also those that have ended."""
+    def _go_on(self, group: Sequence[RunRow]) -> bool:
+        """Go on with a cohort from its checkpoint; whether there is one."""
         first = group[0]
-        whole = list(group)
-        if first.cohort is not None:
-            whole = sorted(self.store.runs(cohort=first.cohort), key=lambda run: run.member or 0)
-        mine = {run.id for run in group}
-        job = Job(
-            f"c{first.id}{first.attempt}",
-            [self.proposed(run) for run in whole],
-            checkpoint=first.checkpoint,
-            resume=True,
-            marks=self.marks,
-            mode=self.mode,
-        )
-        members = [run.id if run.id in mine else None for run in whole]
+        cohort = first.cohort or f"c{first.id}{first.attempt}"
+        path = self._checkpoint(f"{cohort}.{first.attempt}")
+        if first.checkpoint is None or not copy_checkpoint(first.checkpoint, path):
+            return False
+        configs, members = places_of(self.store, group, self.proposed)
+        job_id = f"c{first.id}{first.attempt}"
         running = {k for k, run in enumerate(members) if run is not None}
-        seat = min(self.seats, key=lambda s: s.load)
-        self._give(seat, _Task(job, members, running))
+        ended = tuple(k for k, run in enumerate(members) if run is None)
+        job = Job(job_id, configs, 0, path, True, self.marks, self.mode, ended)
+        min(self.seats, key=lambda s: s.load).give(Task(job, members, running, cohort))
+        return True
 
     def _queue_alone(self, run: RunRow) -> None:
         seat = min(self.seats, key=lambda s: s.load)
         config = self.proposed(run)
         job_id = f"c{run.id}{run.attempt}"
-        path = str(self.store.folder / "checkpoints" / f"{job_id}.ckpt")
+        path = self._checkpoint(job_id)
         job = Job(job_id, [config], 0, path, marks=self.marks, mode=self.mode)
-        seat.waiting.append(_Task(job, [run.id], {0}))
+        seat.waiting.append(Task(job, [run.id], {0}, job_id))
 
-    def _next_alone(self, seat: _Seat) -> None:
-        if seat.waiting and not seat.tasks and seat.worker.ready is not None:
-            self._give(seat, seat.waiting.pop(0))
-
-    def _give(self, seat: _Seat, task: _Task) -> None:
-        seat.tasks[task.job.id] = task
-        seat.worker.send(task.job)
+    def _checkpoint(self, name: str) -> str:
+        folder = self.store.folder / "checkpoints"
+        folder.mkdir(exist_ok=True)
+        return str(folder / f"{name}.ckpt")
 
     def _static(self, config: Config) -> tuple[tuple[str, str], ...]:
         assert self.traced is not None
@@ -250,8 +196,10 @@ class Crew:
 
     # -- hearing --------------------------------------------------------------------------------
 
-    def _hear(self, seat: _Seat, message: Any, updates: list[Update]) -> None:
+    def hear(self, seat: Seat, message: Any, updates: list[Update]) -> None:
+        """Take in what a worker says."""
         if isinstance(message, Ready):
+            self._unborn = 0
             self.traced = message.traced if self.traced is None else self.traced & message.traced
         elif isinstance(message, Broken):
             self.broken = message
@@ -269,7 +217,7 @@ class Crew:
         elif isinstance(message, Over):
             updates += self._over(seat, message)
 
-    def _regroup(self, seat: _Seat, message: Regroup) -> None:
+    def _regroup(self, seat: Seat, message: Regroup) -> None:
         """Some parameters need a program per value: the job in parts."""
         assert self.traced is not None
         self.traced &= message.traced
@@ -278,43 +226,78 @@ class Crew:
         groups: dict[Any, list[int]] = {}
         for k, config in enumerate(task.job.configs[: len(task.members)]):
             groups.setdefault(self._static(config), []).append(k)
+        if task.job.resume and len(groups) == 1:
+            # The worker knows it now; the checkpoint is of such a part.
+            seat.give(task)
+            return
         for n, places in enumerate(groups.values()):
-            path = str(Path(task.job.checkpoint or "").with_suffix(f".{n}.ckpt"))
+            name = f"{task.cohort}.{n}"
             configs = [task.job.configs[k] for k in places]
+            path = self._checkpoint(name)
             job = Job(f"{task.job.id}.{n}", configs, 0, path, marks=self.marks, mode=self.mode)
             members = [task.members[k] for k in places]
             target = min(self.seats, key=lambda s: s.load)
-            self._give(target, _Task(job, members, set(range(len(members)))))
+            target.give(Task(job, members, set(range(len(members))), name))
 
-    def _over(self, seat: _Seat, message: Over) -> list[Update]:
+    def _over(self, seat: Seat, message: Over) -> list[Update]:
         task = seat.tasks.pop(message.job, None)
         if task is None:
             return []
         updates: list[Update] = []
         if message.error:
-            held = [run for run in task.members if run is not None]
-            updates += [Closed(run, Status.FAILED, message.error, epochs=0) for run in held]
-        elif task.job.checkpoint:
-            for path in (Path(task.job.checkpoint), Path(f"{task.job.checkpoint}.history")):
-                path.unlink(missing_ok=True)
+            updates += [Closed(r, Status.FAILED, message.error, epochs=0) for r in task.held]
+        else:
+            self._spent.append(task.cohort)
         if not seat.tasks and seat.worker.grown(message.rss):
             seat.worker.close()
             updates.append(Noted(None, "a worker's memory had grown: a new one takes its place"))
             at = self.seats.index(seat)
-            self.seats[at] = _Seat(self.start(at), waiting=seat.waiting)
+            self.seats[at] = Seat(self.start(at), waiting=seat.waiting)
         return updates
 
-    def _bury(self, seat: _Seat) -> list[Update]:
-        """A worker died: what it trained has crashed, what it had not begun goes elsewhere."""
-        reason = f"the worker {seat.worker.why_dead()}"
-        updates: list[Update] = []
-        for task in seat.tasks.values():
-            held = [task.members[k] for k in sorted(task.running)]
-            updates.append(Crashed([run for run in held if run is not None], reason))
-        return updates
+    def _bury(self, seat: Seat) -> list[Update]:
+        """A worker died: what it trained has crashed, what it had not begun goes elsewhere.
+
+        Raises:  ConfigError: workers die before they have loaded the experiment.
+        """
+        if seat.worker.ready is None:
+            self._unborn += 1
+            if self._unborn >= STILLBORN:
+                raise ConfigError(_stillborn(seat.worker))
+        reason = f"its worker ended: {seat.worker.why_dead()}"
+        self._spent += [task.cohort for task in seat.tasks.values()]
+        return [Crashed(task.held, reason) for task in seat.tasks.values()]
 
 
-def _update(task: _Task, event: Event) -> list[Update]:
+def ask(crew: Crew, check: Check) -> Examined:
+    """Have the first worker look at the experiment.
+
+    Raises:  ConfigError: the experiment cannot be loaded.
+    """
+    worker, sent = crew.seats[0].worker, False
+    while True:
+        wait_for_any([worker], 0.1)
+        for message in worker.messages():
+            crew.hear(crew.seats[0], message, [])
+            if isinstance(message, Examined):
+                return message
+        if crew.broken is not None:
+            raise ConfigError(crew.broken.message)
+        if worker.ready is not None and not sent:
+            worker.send(check)
+            sent = True
+        if not worker.alive and worker.link is None:
+            raise ConfigError(_stillborn(worker))
+
+
+def _stillborn(worker: WorkerProcess) -> str:
+    return (
+        f"a worker ended while it loaded the experiment: {worker.why_dead()}; what it said is in"
+        f" {worker.log}"
+    )
+
+
+def _update(task: Task, event: Event) -> list[Update]:
     run = task.members[event.member] if event.member < len(task.members) else None
     if run is None:
         return []
@@ -327,7 +310,7 @@ def _update(task: _Task, event: Event) -> list[Update]:
                 event.n_params,
                 event.provenance,
                 event.checkpoint,
-                task.job.id,
+                task.cohort,
                 event.member,
             )
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,15 @@ from thetahat.store import (
     create_sweep,
     find_sweep,
 )
-from thetahat.sweep._agent import Agent, Orders, Say, Tally
+from thetahat.sweep._agent import Agent, Orders, Say, Search, Tally
 from thetahat.sweep._book import Book
-from thetahat.sweep._crew import Crew
+from thetahat.sweep._crew import Crew, ask
 from thetahat.sweep._examine import examine
 from thetahat.sweep._messages import Check, Examined
 from thetahat.sweep._plan import Plan, nested, plan_of
 from thetahat.sweep._problems import Problem
 from thetahat.sweep._processes import Processes
-from thetahat.sweep._program import experiment_of, find_program, handed_names
+from thetahat.sweep._program import experiment_of, find_program, handed_names, runs_program
 from thetahat.sweep._propose import Proposer, sampler_of
 from thetahat.sweep._spec import SweepSpec, contamination, parse_sweep
 from thetahat.sweep._team import WorkerProcess, count_cores
@@ -84,7 +85,7 @@ def new_sweep(
             text=spec.text,
             name=name or spec.name,
             project=spec.project,
-            file=_short(spec.file),
+            file=_from_here(spec.file),
             folder=os.getcwd(),
             plan={**plan.as_json(), "found": vars(found)},
             points=points_of(spec, plan),
@@ -116,7 +117,7 @@ def extend_sweep(store: Store, sweep: SweepRow, spec: SweepSpec) -> SweepRow:
 def find_out(spec: SweepSpec, plan: Plan, crew: Crew | None = None) -> Found:
     """Check a file and its flags against the program, and say what it is.
 
-    Args:    crew: workers that load the experiment anyway: one of them looks at it, not this process.
+    Args:    crew: workers that load the experiment anyway: one of them looks at it, not we.
     Raises:  ConfigError: every mistake, a line each.
     """
     if spec.program is None and spec.command is None:
@@ -125,7 +126,7 @@ def find_out(spec: SweepSpec, plan: Plan, crew: Crew | None = None) -> Found:
         )
     _check_flags(spec, plan)
     if crew is not None:
-        seen: Examined | None = crew.examine(Check(spec.text, spec.file))
+        seen: Examined | None = ask(crew, Check(spec.text, spec.file))
     else:
         program = experiment_of(spec)
         _refuse(spec, program.errors)
@@ -204,12 +205,20 @@ def _check_flags(spec: SweepSpec, plan: Plan) -> None:
         nested(point, {})
 
 
-def is_experiment(spec: SweepSpec) -> bool:
+def is_experiment(spec: SweepSpec, folder: Path | None = None) -> bool:
     """Whether the program is an experiment, by looking at its text alone."""
     if spec.command is not None or spec.program is None:
         return False
-    file = find_program(spec)
+    file = find_program(spec, folder)
     return file is not None and file.suffix == ".py" and handed_names(file) is not None
+
+
+def _from_here(file: str) -> str:
+    """A path as it is written from this folder, where programs are looked for."""
+    try:
+        return Path(os.path.relpath(file)).as_posix()
+    except ValueError:  # another drive of Windows
+        return str(Path(file).absolute())
 
 
 def _short(file: str) -> str:
@@ -229,6 +238,35 @@ def work_on(
     Args:    runner: one that was started before; by default one is made.
     Raises:  ConfigError: the sweep cannot be worked on here.
     """
+    tally = Tally()
+    while True:
+        agent = Agent(store, sweep, plan_of(sweep.plan).retries, say, tally)
+        runner = runner or start_runner(store, sweep, work)
+        fitted = partial(_search_for, store, work, runner, _runs_what(sweep))
+        try:
+            search = fitted(sweep)
+            assert search is not None
+            agent.work(runner, search, fitted)
+        finally:
+            runner.close()
+        if tally.interrupted or not agent.outdated:
+            return tally
+        # The sweep goes on with another program.
+        sweep, runner = find_sweep(store, sweep.id), None
+
+
+def _runs_what(sweep: SweepRow) -> tuple[Any, ...]:
+    """What decides whether one runner will do for a sweep that is given another file."""
+    spec = spec_of(sweep)
+    return spec.program, spec.command, sweep.plan.get("found", {}).get("experiment")
+
+
+def _search_for(
+    store: Store, work: Work, runner: Crew | Processes, what: tuple[Any, ...], sweep: SweepRow
+) -> Search | None:
+    """The search of a sweep's file, and the runner made ready for it; None where it cannot be."""
+    if _runs_what(sweep) != what:
+        return None
     spec, plan = spec_of(sweep), plan_of(sweep.plan)
     found = Found(**sweep.plan.get("found", {}))
     paths = tuple(d.path for d in spec.space.dimensions)
@@ -237,25 +275,15 @@ def work_on(
     needs_records = spec.hyperband is not None or found.experiment is None
     column = spec.metric.name if spec.metric is not None and needs_records else None
     book = Book(Follower(store, sweep.id, column), spec.metric, paths, found.seed)
-    runner = runner or start_runner(store, sweep, work)
     runner.proposed = book.proposed_of
     if isinstance(runner, Crew):
-        runner.width = width_of(spec, plan, found)
-    facts: dict[str, Any] = {"experiment": found.experiment, "source": _source(spec)}
+        runner.width, runner.marks = width_of(spec, plan, found), marks_of(spec)
+    facts = {"experiment": found.experiment, "source": _source(spec, folder_of(sweep))}
     sample = sampler_of(spec.method, plan)
     propose = Proposer(spec.space, sample, plan, book, facts, found.seed, found.first_seed)
-    orders = Orders(
-        work.count,
-        work.keep_going,
-        spec.hyperband,
-        plan.asha,
-        RISKS if found.experiment is not None else None,
-    )
-    agent = Agent(store, sweep, cap_of(spec, plan), plan.retries, say)
-    try:
-        return agent.work(runner, propose, book, orders)
-    finally:
-        runner.close()
+    risks = RISKS if found.experiment is not None else None
+    orders = Orders(work.count, work.keep_going, spec.hyperband, plan.asha, risks)
+    return Search(propose, book, orders, cap_of(spec, plan))
 
 
 def spec_of(sweep: SweepRow) -> SweepSpec:
@@ -279,12 +307,17 @@ def start_runner(store: Store, sweep: SweepRow, work: Work) -> Crew | Processes:
     spec, plan = spec_of(sweep), plan_of(sweep.plan)
     folder = folder_of(sweep)
     size = _size(work, sweep.points)
-    if plan.mode != "process" and is_experiment(spec):
+    file = None if spec.program is None else find_program(spec, folder)
+    if file is None and spec.program is not None and runs_program(spec):
+        raise ConfigError(
+            f"there is no file {spec.program} in {folder.absolute()}, where the sweep"
+            f" {sweep.id} was made; put it there again"
+        )
+    if plan.mode != "process" and is_experiment(spec, folder):
         found = Found(**sweep.plan.get("found", {}))
         return crew_of(store, sweep.id, spec, plan, folder, size, work, found)
     program = spec.program
     if program is not None and not (folder / program).is_file():
-        file = find_program(spec)
         program = str(file.absolute()) if file is not None else program
     return Processes(
         store,
@@ -310,7 +343,7 @@ def crew_of(
     found: Found,
 ) -> Crew:
     """Workers for an experiment: they begin to load it at once."""
-    file = find_program(spec)
+    file = find_program(spec, folder)
     assert file is not None
     file = file.absolute()
 
@@ -319,16 +352,20 @@ def crew_of(
         log = store.folder / "logs" / f"{label}.worker-{k}.log"
         return WorkerProcess(file, folder, log, device)
 
-    marks = () if spec.hyperband is None else spec.hyperband.bands(upto=_BANDS_UPTO)
     return Crew(
         store,
         start,
         size,
         width=width_of(spec, plan, found),
         proposed=_as_it_is,
-        marks=marks,
+        marks=marks_of(spec),
         mode="map" if plan.exact else "auto",
     )
+
+
+def marks_of(spec: SweepSpec) -> tuple[int, ...]:
+    """The epochs at which the agent decides who goes on."""
+    return () if spec.hyperband is None else spec.hyperband.bands(upto=_BANDS_UPTO)
 
 
 def width_of(spec: SweepSpec, plan: Plan, found: Found) -> int:
@@ -363,6 +400,6 @@ def _as_it_is(run: RunRow) -> Mapping[str, Any]:
     return run.config
 
 
-def _source(spec: SweepSpec) -> str | None:
-    file = None if spec.program is None else find_program(spec)
+def _source(spec: SweepSpec, folder: Path) -> str | None:
+    file = None if spec.program is None else find_program(spec, folder)
     return None if file is None else _short(str(file))

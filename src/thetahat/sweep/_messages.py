@@ -23,6 +23,8 @@ class Job:
     marks: tuple[int, ...] = ()
     """Epochs at which the agent decides."""
     mode: str = "auto"
+    ended: tuple[int, ...] = ()
+    """Places of members that had ended before: nobody waits for them."""
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,9 @@ class Processes:
         for run in runs & set(self.children):
             self.children.pop(run).process.kill(Status.INTERRUPTED, "another agent took it")
 
+    def kept(self) -> None:
+        """All that was told is in the store; logs stay."""
+
     def halt(self) -> None:
         """End all, kindly, then not; nothing is told of them any more."""
         for child in self.children.values():

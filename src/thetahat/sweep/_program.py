@@ -67,10 +67,10 @@ def experiment_of(spec: SweepSpec) -> Program:
     return _loaded(spec, file)
 
 
-def find_program(spec: SweepSpec) -> Path | None:
-    """The file of ``program``: from the current folder, else from that of the sweep file."""
-    program = Path(spec.program or "")
-    places = (program, Path(spec.file).parent / program)
+def find_program(spec: SweepSpec, folder: Path | None = None) -> Path | None:
+    """The file of ``program``: from a folder (by default this one), else beside the sweep file."""
+    program, here = Path(spec.program or ""), folder or Path()
+    places = (here / program, here / Path(spec.file).parent / program)
     return next((place for place in places if place.is_file()), None)
 
 
@@ -183,12 +183,18 @@ def _loaded(spec: SweepSpec, file: Path) -> Program:
     except ConfigError as error:
         return Program(file, errors=(_problem(spec, "program", str(error)),))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a script may raise anything; it is said
-        said = str(error).strip().partition("\n")[0]
-        message = (
-            f"{file.name} cannot be loaded: {type(error).__name__}{': ' if said else ''}{said}"
-            f"{_line_in(file, error)}; run it alone to see more: python {file} --help"
-        )
-        return Program(file, errors=(_problem(spec, "program", message),))
+        return Program(file, errors=(_problem(spec, "program", why_not_loaded(file, error)),))
+
+
+def why_not_loaded(file: Path, error: BaseException) -> str:
+    """What a script raised when it was loaded, and in which of its lines."""
+    if isinstance(error, ConfigError):
+        return str(error)
+    said = str(error).strip().partition("\n")[0]
+    return (
+        f"{file.name} cannot be loaded: {type(error).__name__}{': ' if said else ''}{said}"
+        f"{_line_in(file, error)}; run it alone to see more: python {file.name} --help"
+    )
 
 
 def _line_in(file: Path, error: BaseException) -> str:
@@ -203,7 +209,7 @@ def _line_in(file: Path, error: BaseException) -> str:
 
 def _cannot_run(spec: SweepSpec, file: Path | None) -> Problem | None:
     """What keeps the command from being run here."""
-    if spec.program is not None and file is None and _runs_program(spec):
+    if spec.program is not None and file is None and runs_program(spec):
         message = (
             f"there is no file {spec.program}, neither here nor beside the sweep file; go to its"
             " folder, or give its path"
@@ -221,7 +227,8 @@ def _cannot_run(spec: SweepSpec, file: Path | None) -> Problem | None:
     return None
 
 
-def _runs_program(spec: SweepSpec) -> bool:
+def runs_program(spec: SweepSpec) -> bool:
+    """Whether the command names the program."""
     return spec.command is None or "${program}" in spec.command
 
 

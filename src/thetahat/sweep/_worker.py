@@ -20,6 +20,7 @@ from typing import Any
 from thetahat.core.errors import CheckpointError, InputError, Notice, ThetahatError
 from thetahat.core.run import Event, Started
 from thetahat.store import plain_value
+from thetahat.sweep._again import keep_reasons, read_reasons
 from thetahat.sweep._messages import (
     Broken,
     Check,
@@ -86,6 +87,7 @@ class Worker:
             live = self.live[message.job]
             live.waits = False
             if message.reasons:
+                keep_reasons(live.job.checkpoint, message.reasons)
                 live.training.stop(message.reasons)
                 self.link.send(live.told(self.notices))
         elif isinstance(message, Drop):
@@ -135,13 +137,17 @@ class Worker:
         except NeedsStatic:
             said, self.notices[:] = tuple(self.notices), []
             self.link.send(Regroup(job.id, self.shop.traced, said))
-        except Exception as error:  # noqa: BLE001 - a user's program may raise anything: it is told
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's program may raise anything
             traceback.print_exc()
             self.link.send(Over(job.id, resident(), explain(error)))
         else:
-            if job.ghosts:
-                training.stop(dict.fromkeys(range(real, len(job.configs)), "ghost"))
-            live = _Live(job, training, events)
+            if job.resume:
+                training.session.reasons.update(read_reasons(job.checkpoint))
+            idle = (*job.ended, *range(real, len(job.configs)))
+            if idle:
+                training.stop(dict.fromkeys(idle, "idle"))
+            # At a mark the agent before may not have decided: who goes on must wait there again.
+            live = _Live(job, training, events, training.driver.epoch in job.marks)
             self.live[job.id] = live
             self.link.send(live.told(self.notices))
 
@@ -222,9 +228,9 @@ def main(load: Callable[[], Any]) -> None:
     try:
         try:
             shop = load()
-        except Exception as error:  # noqa: BLE001 - a user's file may raise anything: it is told
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's file may raise anything
             traceback.print_exc()
-            link.send(Broken(explain(error), isinstance(error, InputError)))
+            link.send(Broken(_why_not_loaded(error), isinstance(error, InputError)))
             return
         worker = Worker(link, shop)
         worker.notices = said
@@ -237,6 +243,12 @@ def main(load: Callable[[], Any]) -> None:
     except (EOFError, BrokenPipeError, ConnectionResetError):
         # The agent is gone: what was done is in the checkpoint.
         pass
+
+
+def _why_not_loaded(error: BaseException) -> str:
+    from thetahat.sweep._program import why_not_loaded
+
+    return why_not_loaded(Path(os.environ[PROGRAM]), error)
 
 
 def _load() -> Any:

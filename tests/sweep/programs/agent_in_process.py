@@ -54,6 +54,9 @@ class Naps:
         for run in runs:
             self.due.pop(run, None)
 
+    def kept(self):
+        pass
+
     def halt(self):
         self.due = {}
 

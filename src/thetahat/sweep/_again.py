@@ -1,0 +1,83 @@
+"""A cohort that was handed back: who stood where in it, and a checkpoint for each attempt.
+
+The agent before may be dead and its worker still at its last chunk: nobody goes on writing into a
+file that another may be writing, so an attempt begins with a copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from thetahat.store import RunRow, Store
+
+_PARTS = ("", ".history")
+_REASONS = ".reasons"
+
+
+def places_of(
+    store: Store, group: Sequence[RunRow], proposed: Callable[[RunRow], Mapping[str, Any]]
+) -> tuple[list[Mapping[str, Any]], list[str | None]]:
+    """Configs and runs of a whole cohort by their places in it; None for who is not in ``group``.
+
+    A checkpoint holds all members, also those that have ended; the place of one that has left its
+    cohort is filled with another's config, and what becomes of it is told to nobody.
+    """
+    whole = list(group)
+    if group[0].cohort is not None:
+        whole = store.runs(cohort=group[0].cohort)
+    if any(run.member is None for run in whole):
+        whole = list(group)
+        by_place = dict(enumerate(whole))
+    else:
+        by_place = {run.member: run for run in whole if run.member is not None}
+    mine = {run.id for run in group}
+    runs = [by_place.get(k, group[-1]) for k in range(max(by_place) + 1)]
+    found = [by_place.get(k) for k in range(len(runs))]
+    members = [run.id if run is not None and run.id in mine else None for run in found]
+    return [proposed(run) for run in runs], members
+
+
+def copy_checkpoint(old: str | Path, new: str | Path) -> bool:
+    """Copy a cohort's checkpoint; whether there was one."""
+    # The state first: the records beside it may then be longer than it counts, never shorter.
+    try:
+        for part in _PARTS:
+            shutil.copyfile(f"{old}{part}", f"{new}{part}")
+    except FileNotFoundError:
+        return False
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copyfile(f"{old}{_REASONS}", f"{new}{_REASONS}")
+    return True
+
+
+def keep_reasons(checkpoint: str | None, reasons: Mapping[int, str]) -> None:
+    """Write beside a checkpoint why members are stopped: its state says only that they are."""
+    if checkpoint is None:
+        return
+    told = {**read_reasons(checkpoint), **reasons}
+    temporary = f"{checkpoint}{_REASONS}.new"
+    # Without it a run that goes on merely says less of how it ended.
+    with contextlib.suppress(OSError):
+        Path(temporary).write_text(json.dumps(told), encoding="utf-8")
+        os.replace(temporary, f"{checkpoint}{_REASONS}")
+
+
+def read_reasons(checkpoint: str | None) -> dict[int, str]:
+    """What ``keep_reasons`` wrote."""
+    try:
+        text = Path(f"{checkpoint}{_REASONS}").read_text(encoding="utf-8")
+        return {int(place): str(reason) for place, reason in json.loads(text).items()}
+    except (OSError, ValueError):
+        return {}
+
+
+def remove_checkpoints(folder: Path, cohort: str) -> None:
+    """Remove the checkpoints of all attempts of a cohort that has ended."""
+    for path in folder.glob(f"{cohort}.*"):
+        path.unlink(missing_ok=True)

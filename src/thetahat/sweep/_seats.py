@@ -1,0 +1,91 @@
+"""A worker's seat: what it does now, what it is to do next, and what it has compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+
+from thetahat.sweep._messages import Drop, Job, Stop
+from thetahat.sweep._team import WorkerProcess
+
+
+@dataclass
+class Task:
+    """A job in a worker, and the runs behind its members; None for one that is not ours."""
+
+    job: Job
+    members: list[str | None]
+    running: set[int]
+    cohort: str
+    """Those that began together: it stays with their runs, whoever goes on with them."""
+    waits: bool = False
+    """Whether it stands at a mark, until the agent has decided."""
+
+    @property
+    def held(self) -> list[str]:
+        """Those of our runs that still train."""
+        return [run for k, run in enumerate(self.members) if run and k in self.running]
+
+
+@dataclass
+class Seat:
+    """A worker and what it does."""
+
+    worker: WorkerProcess
+    tasks: dict[str, Task] = field(default_factory=dict)
+    sizes: dict[Hashable, set[int]] = field(default_factory=dict)
+    """Sizes of the programs it has compiled, by static part."""
+    waiting: list[Task] = field(default_factory=list)
+    """What it is to do next: one crashed before beside others, so each of these goes alone."""
+
+    @property
+    def load(self) -> int:
+        """Members that still train."""
+        return sum(len(task.running) for task in self.tasks.values()) + len(self.waiting)
+
+    @property
+    def runs(self) -> set[str]:
+        """Runs of the jobs that are not over."""
+        tasks = (*self.tasks.values(), *self.waiting)
+        return {run for task in tasks for run in task.members if run is not None}
+
+    def give(self, task: Task) -> None:
+        """Have a job done."""
+        self.tasks[task.job.id] = task
+        self.worker.send(task.job)
+
+    def give_next(self) -> None:
+        """Have the next job done of those that go alone, if nothing else is being done."""
+        if self.waiting and not self.tasks and self.worker.ready is not None:
+            self.give(self.waiting.pop(0))
+
+    def ghosts(self, key: Hashable, n: int) -> int:
+        """Idle members that n runs get: a program that is compiled already is worth some."""
+        sizes = self.sizes.setdefault(key, set())
+        larger = [size for size in sizes if n < size <= 2 * n]
+        found = min(larger) - n if larger and n not in sizes else 0
+        sizes.add(n + found)
+        return found
+
+    def stop(self, reasons: Mapping[str, str]) -> None:
+        """End runs, each for its reason, at the end of their chunk; those at a mark go on."""
+        for task in self.tasks.values():
+            which = {k: reasons[r] for k, r in enumerate(task.members) if r and r in reasons}
+            if which or task.waits:
+                self.worker.send(Stop(task.job.id, which))
+                task.waits = False
+
+    def forget(self, runs: set[str]) -> None:
+        """Speak no more of runs; a job that nobody wants any more ends."""
+        for task in (*self.tasks.values(), *self.waiting):
+            task.members = [None if run in runs else run for run in task.members]
+        self.waiting = [task for task in self.waiting if any(task.members)]
+        for name, task in list(self.tasks.items()):
+            if not any(task.members):
+                self.worker.send(Drop(name))
+                del self.tasks[name]
+
+    def drop(self) -> None:
+        """Do nothing any more."""
+        self.worker.send(Drop())
+        self.tasks, self.waiting = {}, []

@@ -1,0 +1,227 @@
+"""Agents and workers that die while a cohort trains: who goes on gives the same numbers, once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from at_work import LINE, LOSES, until
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+EPOCHS = 20_000
+HYPERBAND = f"""\
+program: train.py
+method: random
+metric: {{name: val_risk}}
+run_cap: 6
+early_terminate: {{type: hyperband, min_iter: 600, eta: 2}}
+parameters:
+  lr: {{distribution: log_uniform_values, min: 0.00001, max: 0.02}}
+  epochs: {{value: {EPOCHS}}}
+"""
+
+
+def told(at, sweep="last"):
+    """What stands of the runs: status, reason, epochs, and all records but the seconds."""
+    found = []
+    for run in at.runs(sweep):
+        columns = {k: v for k, v in at.history(run).items() if k != "seconds"}
+        found.append((run.config, str(run.status), run.reason, run.epochs, run.metrics, columns))
+    return found
+
+
+def killed_when(at, holds, *words):
+    """An agent in a child, killed as soon as something holds of the runs."""
+    child = at.start(*words)
+    try:
+        until(lambda: child.poll() is not None or holds(at.runs()) if at.any() else False)
+        assert child.poll() is None, child.communicate()
+    finally:
+        child.kill()
+        child.communicate()
+
+
+@pytest.mark.slow
+def test_a_cohort_goes_on_from_its_checkpoint_though_agents_die_twice(at, thetahat) -> None:
+    file = at.sweep(HYPERBAND, LINE)
+    code, _, _ = thetahat("sweep", file, "--run", "--workers", "1")
+    assert code == 0
+    whole = told(at)
+    assert sorted({s for _, s, *_ in whole}) == ["finished", "stopped"]
+    thetahat("sweep", file)
+
+    def lost(runs):
+        return any(str(run.status) == "stopped" for run in runs) and max_epochs(runs) > 1250
+
+    def later(runs):
+        return max_epochs(runs) > 3500
+
+    for holds in (lost, later):
+        killed_when(at, holds, "agent", "last", "--workers", "1")
+        left = [run for run in at.runs() if str(run.status) == "running"]
+        assert left
+        assert {run.checkpoint is not None for run in left} == {True}
+    code, _, err = thetahat("agent", "last", "--workers", "1")
+    assert code == 0
+    assert "an agent died; " in err
+    for mine, other in zip(told(at), whole, strict=True):
+        assert mine[:5] == other[:5]
+        assert mine[5].keys() == other[5].keys()
+        for name in mine[5]:
+            np.testing.assert_array_equal(mine[5][name], other[5][name])
+    attempts = [run.attempt for run in at.runs()]
+    assert max(attempts) == 3
+    assert {run.attempt for run in at.runs() if run.epochs == 600} == {1}
+    assert list((at.folder / ".thetahat" / "checkpoints").iterdir()) == []
+
+
+def max_epochs(runs):
+    """How far the furthest has come."""
+    return max((run.epochs for run in runs), default=0)
+
+
+CRASHES = LINE.replace(
+    '    """Fit a small net to a line."""',
+    "    import os, signal\n    if width == 5:\n        os.kill(os.getpid(), signal.SIGSEGV)\n"
+    '    if width == 6:\n        raise ValueError("no width of 6")\n'
+    "    if width == 7:\n        import sys\n        sys.exit(3)",
+)
+
+
+@pytest.mark.slow
+def test_a_program_that_crashes_costs_its_own_run(at, thetahat) -> None:
+    text = """\
+program: train.py
+method: grid
+metric: {name: val_risk}
+parameters:
+  width: {values: [3, 5, 6, 7]}
+  seed: {values: [1, 2]}
+"""
+    code, _, err = thetahat("sweep", at.sweep(text, CRASHES), "--run", "--workers", "1")
+    assert code == 1
+    found = [(r.config["width"], str(r.status), r.reason.partition("\n")[0]) for r in at.runs()]
+    dead = "its worker ended: killed by SIGSEGV"
+    for width, status, reason in found:
+        if width == 3:
+            assert (status, reason) == ("finished", "all 30 epochs done")
+        elif width == 5:
+            assert status == "failed"
+            assert reason.startswith(dead)
+        elif width == 6:
+            assert (status, reason) == ("failed", "ValueError: no width of 6")
+        else:
+            assert (status, reason) == ("failed", "SystemExit: 3")
+    assert len(found) == 8
+    assert at.row().state == "finished"
+    assert "runs are tried again: its worker ended: killed by SIGSEGV" in err
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_costs_no_run(at) -> None:
+    text = f"""\
+program: train.py
+method: grid
+metric: {{name: val_risk}}
+parameters:
+  lr: {{values: [0.001, 0.002]}}
+  epochs: {{value: {EPOCHS}}}
+"""
+    child = at.start("sweep", at.sweep(text, LINE), "--run", "--workers", "1")
+    until(lambda: at.any() and max_epochs(at.runs()) > 100)
+    workers = children(child.pid)
+    assert len(workers) == 1
+    os.kill(workers[0], signal.SIGKILL)
+    _, err = child.communicate(timeout=100)
+    assert child.returncode == 0
+    assert "2 runs are tried again: its worker ended: killed by SIGKILL" in err
+    runs = at.runs()
+    assert [(str(run.status), run.attempt, run.epochs) for run in runs] == [
+        ("finished", 2, EPOCHS)
+    ] * 2
+    assert len({run.cohort for run in runs}) == 2
+    for run in runs:
+        assert list(at.history(run)["epoch"]) == list(range(1, EPOCHS + 1))
+
+
+def children(pid: int) -> list[int]:
+    """Processes that a process has started."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return [int(word) for word in text.split()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_once_hands_back_and_another_goes_on(at, thetahat, how) -> None:
+    text = f"""\
+program: train.py
+method: grid
+metric: {{name: val_risk}}
+parameters:
+  lr: {{values: [0.001, 0.002]}}
+  epochs: {{value: {EPOCHS}}}
+"""
+    child = at.start("sweep", at.sweep(text, LINE), "--run", "--workers", "1")
+    until(lambda: at.any() and max_epochs(at.runs()) > 100)
+    child.send_signal(how)
+    _, err = child.communicate(timeout=30)
+    sweep = at.row().id
+    assert child.returncode == 130
+    assert err.endswith(f"thetahat: interrupted; go on with: thetahat agent {sweep}\n")
+    runs = at.runs()
+    assert {(str(r.status), r.reason) for r in runs} == {("queued", "its agent left")}
+    reached = max_epochs(runs)
+    assert reached >= 100
+    code, _, _ = thetahat("agent", sweep, "--workers", "1")
+    assert code == 0
+    runs = at.runs()
+    assert [(str(r.status), r.attempt, r.epochs) for r in runs] == [("finished", 2, EPOCHS)] * 2
+    for run in runs:
+        assert list(at.history(run)["epoch"]) == list(range(1, EPOCHS + 1))
+
+
+SLEEPS = LOSES + "import time\ntime.sleep(60)\n"
+ONE = "program: train.py\nmethod: grid\nmetric: {name: loss}\nparameters: {lr: {values: [1, 2, 3]}}"
+
+
+def test_ctrl_c_ends_processes_and_their_runs_wait(at, thetahat) -> None:
+    child = at.start("sweep", at.sweep(ONE, SLEEPS), "--run", "--workers", "2")
+    until(lambda: at.any() and [r.epochs for r in at.runs()] == [2, 2])
+    programs = children(child.pid)
+    assert len(programs) == 2
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert [str(run.status) for run in at.runs()] == ["queued"] * 2
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in programs)
+    at.write("train.py", LOSES)
+    code, _, _ = thetahat("agent", "last")
+    assert code == 0
+    assert [(str(r.status), r.attempt) for r in at.runs()] == [("finished", 2)] * 2 + [
+        ("finished", 1)
+    ]
+    for run in at.runs():
+        assert list(at.history(run)["epoch"]) == [1, 2]
+
+
+def test_ctrl_c_twice_stops_at_once(at) -> None:
+    stubborn = LOSES + (
+        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)\n"
+    )
+    child = at.start("sweep", at.sweep(ONE, stubborn), "--run", "--workers", "1")
+    until(lambda: at.any() and [r.epochs for r in at.runs()] == [2])
+    programs = children(child.pid)
+    child.send_signal(signal.SIGINT)
+    until(lambda: [str(r.status) for r in at.runs()] == ["running"])
+    time.sleep(0.5)
+    child.send_signal(signal.SIGINT)
+    child.communicate(timeout=5)
+    assert child.returncode == 130
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in programs)
+    assert [str(run.status) for run in at.runs()] == ["queued"]
