@@ -19,8 +19,10 @@ SOURCES = Path(__file__).parent / "demo"
 """The sweep file and its program: those of examples/, which an installation has not."""
 FILE, PROGRAM = "mlp_sweep.yaml", "mlp_regression.py"
 METRIC = "val_risk"
-CURVE = 24
-"""Cells that the curve of a run takes."""
+CURVE = (8, 24)
+"""Cells that the curve of a run takes: at least, at most."""
+OTHERS = 58
+"""Cells that the columns beside it take."""
 
 
 def run_sweep(args: argparse.Namespace) -> int:
@@ -135,12 +137,14 @@ def _show(
     ways = {
         _command("runs", sweep.id, args): "all its runs",
         _command("show", best.name, args): "the best, with its curves",
-        _again(file, args): "again, or with a changed file",
-        "thetahat demo --tables": "nets beside OLS and a forest",
+        _again(file, args): "again; or edit it first",
+        "thetahat demo --tables": "nets on two real tables",
     }
     wide = max(map(len, ways))
+    fits = screen.width is None or wide + 4 + max(map(len, ways.values())) <= screen.width
     for command, what in ways.items():
-        print(f"  {command.ljust(wide)}  {paint(what, 'dim', screen.colour)}")
+        said = f"{command.ljust(wide)}  {paint(what, 'dim', screen.colour)}" if fits else command
+        print(f"  {said}")
 
 
 def _table(store: Store, found: Sequence[RunRow]) -> str:
@@ -150,6 +154,7 @@ def _table(store: Store, found: Sequence[RunRow]) -> str:
     curves = {run.id: store.history(run.id).get(METRIC, []) for run in found}
     seen = [float(v) for curve in curves.values() for v in curve if v == v and v > 0]
     scale = (min(seen), max(seen)) if seen else None
+    cells = min(CURVE[1], max(CURVE[0], (screen.width or 100) - OTHERS))
     rows = [
         {
             "name": run.name,
@@ -158,7 +163,7 @@ def _table(store: Store, found: Sequence[RunRow]) -> str:
             "params": run.n_params,
             "val": run.metrics.get("val_risk"),
             "test": run.metrics.get("test_risk"),
-            "curve": sparkline(curves[run.id], CURVE, ascii_only=screen.ascii_only, span=scale),
+            "curve": sparkline(curves[run.id], cells, ascii_only=screen.ascii_only, span=scale),
         }
         for run in found
     ]
@@ -168,8 +173,8 @@ def _table(store: Store, found: Sequence[RunRow]) -> str:
         Column("width", priority=8),
         Column("params", priority=1),
         Column("val", "val_risk", priority=7),
+        Column("curve", "by epoch", priority=3, least=cells),
         Column("test", "test_risk", priority=5),
-        Column("curve", "val_risk by epoch", priority=3, least=CURVE),
     ]
     look = {"width": screen.width, "colour": screen.colour, "ascii_only": screen.ascii_only}
     return table(rows, columns, **look)
