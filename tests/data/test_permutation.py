@@ -135,3 +135,9 @@ def test_message(n: int) -> None:
     text = rf"^cannot order {n} observations; N must be at least 1 and below 2\*\*31$"
     with pytest.raises(DataError, match=text):
         permutation(jax.random.key(0), n)
+
+
+@pytest.mark.parametrize("n", [1, 31, 32, 33, 255, 256, 350, 4095, 4096, 5000])
+def test_the_shorter_program_gives_the_same_order(n: int) -> None:
+    key = jax.random.key(n)
+    assert np.array_equal(permutation(key, n), permutation(key, n, once=True))

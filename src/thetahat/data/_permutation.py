@@ -12,6 +12,7 @@ n, and the few points that leave [0, n) walk along their cycle until they are ba
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -24,13 +25,17 @@ SORTED_BELOW = 32
 """Below this a sort of random words is as cheap, and uniform over all n! orders."""
 
 _U32 = jnp.uint32
-_Words = list[tuple[jax.Array, jax.Array]]
+_Pair = tuple[jax.Array, jax.Array]
+_Words = tuple[jax.Array, ...]
+"""Four words: of two rounds."""
 
 
-def permutation(key: jax.Array, n: int) -> jax.Array:
+def permutation(key: jax.Array, n: int, *, once: bool = False) -> jax.Array:
     """A random order of 0 .. n-1, the same on every device and under jit, vmap and scan.
 
     Args:    key: a JAX key.   n: a Python integer, 1 <= n < 2**31.
+             once: it is drawn once, not every epoch: the same order from a shorter program, which
+             compiles faster and runs slower.
     Returns: int32, shape (n,), every index once.
     Raises:  DataError: n out of range.
     Source:  Black & Rogaway (2002), "Ciphers with arbitrary finite domains": generalised Feistel
@@ -40,11 +45,11 @@ def permutation(key: jax.Array, n: int) -> jax.Array:
     """
     if not 1 <= n < 2**31:
         raise DataError(f"cannot order {n} observations; N must be at least 1 and below 2**31")
-    return _permutation(key, n)
+    return _permutation(key, n, once)
 
 
-@partial(jax.jit, static_argnums=1, inline=True)
-def _permutation(key: jax.Array, n: int) -> jax.Array:
+@partial(jax.jit, static_argnums=(1, 2), inline=True)
+def _permutation(key: jax.Array, n: int, rolled: bool) -> jax.Array:
     if n < SORTED_BELOW:
         return jnp.argsort(jax.random.bits(key, (n,), jnp.uint32), stable=True).astype(jnp.int32)
     a, b = _grid(n)
@@ -52,15 +57,13 @@ def _permutation(key: jax.Array, n: int) -> jax.Array:
     # eight at 128, six at 4096 (chi-square of differences at lags 1 and b, 10**7 pairs).
     rounds = 12 if n < 256 else 8 if n < 4096 else 6
     bits = jax.random.bits(key, (2 * rounds,), jnp.uint32)
-    flat = [lax.index_in_dim(bits, i, keepdims=False) for i in range(2 * rounds)]
-    words = list(zip(flat[::2], flat[1::2], strict=True))
     # XLA on a CPU vectorises a loop of whole lanes only: one odd observation costs a factor of six.
     whole = n - n % 16
     ranges = [jnp.arange(whole, dtype=_U32), jnp.arange(whole, n, dtype=_U32)]
-    image = jnp.concatenate([_forward(i, words, a, b) for i in ranges if i.size])
-    if a * b > n:
-        image = _walk_back(image, words, n, a, b)
-    return image.astype(jnp.int32)
+    if rolled:
+        ranges = [jnp.arange(n, dtype=_U32)]
+    image = jnp.concatenate([_forward(i, bits, a, b, rolled) for i in ranges if i.size])
+    return _walk_back(image, bits, n, a, b, rolled).astype(jnp.int32)
 
 
 def _grid(n: int) -> tuple[int, int]:
@@ -71,20 +74,45 @@ def _grid(n: int) -> tuple[int, int]:
     return a, -(-n // a)
 
 
-def _forward(i: jax.Array, words: _Words, a: int, b: int) -> jax.Array:
-    left, right = lax.div(i, _U32(b)), lax.rem(i, _U32(b))
-    for step in range(0, len(words), 2):
-        left = _plus(left, _keyed(right, words[step], a), a)
-        right = _plus(right, _keyed(left, words[step + 1], b), b)
-    return left * _U32(b) + right
+def _forward(i: jax.Array, bits: jax.Array, a: int, b: int, rolled: bool) -> jax.Array:
+    def two_rounds(sides: _Pair, words: _Words) -> _Pair:
+        left, right = sides
+        left = _plus(left, _keyed(right, words[:2], a), a)
+        return left, _plus(right, _keyed(left, words[2:], b), b)
+
+    return _through(two_rounds, i, bits, b, rolled, reverse=False)
 
 
-def _backward(i: jax.Array, words: _Words, a: int, b: int) -> jax.Array:
-    left, right = lax.div(i, _U32(b)), lax.rem(i, _U32(b))
-    for step in range(len(words) - 2, -1, -2):
-        right = _plus(right, _U32(b) - _keyed(left, words[step + 1], b), b)
-        left = _plus(left, _U32(a) - _keyed(right, words[step], a), a)
-    return left * _U32(b) + right
+def _backward(i: jax.Array, bits: jax.Array, a: int, b: int, rolled: bool) -> jax.Array:
+    def two_rounds(sides: _Pair, words: _Words) -> _Pair:
+        left, right = sides
+        right = _plus(right, _U32(b) - _keyed(left, words[2:], b), b)
+        return _plus(left, _U32(a) - _keyed(right, words[:2], a), a), right
+
+    return _through(two_rounds, i, bits, b, rolled, reverse=True)
+
+
+def _through(
+    two_rounds: Callable[[_Pair, _Words], _Pair],
+    i: jax.Array,
+    bits: jax.Array,
+    b: int,
+    rolled: bool,
+    *,
+    reverse: bool,
+) -> jax.Array:
+    """All rounds, two by two: one after the other in the program, or ``rolled`` into a loop."""
+    sides = lax.div(i, _U32(b)), lax.rem(i, _U32(b))
+    if rolled:
+        fours = bits.reshape(-1, 4)
+        step = lambda sides, four: (two_rounds(sides, tuple(four)), None)  # noqa: E731
+        left, right = lax.scan(step, sides, fours, reverse=reverse)[0]
+        return left * _U32(b) + right
+    flat = [lax.index_in_dim(bits, k, keepdims=False) for k in range(bits.shape[0])]
+    fours = [tuple(flat[k : k + 4]) for k in range(0, len(flat), 4)]
+    for four in reversed(fours) if reverse else fours:
+        sides = two_rounds(sides, four)
+    return sides[0] * _U32(b) + sides[1]
 
 
 def _plus(value: jax.Array, shift: jax.Array, modulus: int) -> jax.Array:
@@ -93,7 +121,7 @@ def _plus(value: jax.Array, shift: jax.Array, modulus: int) -> jax.Array:
     return lax.min(total, total - _U32(modulus))  # unsigned: below the modulus this wraps up high
 
 
-def _keyed(value: jax.Array, words: tuple[jax.Array, jax.Array], modulus: int) -> jax.Array:
+def _keyed(value: jax.Array, words: _Words, modulus: int) -> jax.Array:
     """A keyed hash of value onto 0 .. modulus-1 (multiply and shift, no division)."""
     h = (value + words[0]) * _U32(0x9E3779B1)
     h = (h ^ (h >> 15) ^ words[1]) * _U32(0x85EBCA77)
@@ -102,18 +130,22 @@ def _keyed(value: jax.Array, words: tuple[jax.Array, jax.Array], modulus: int) -
     return ((h >> bits) * _U32(modulus)) >> (32 - bits)
 
 
-def _walk_back(image: jax.Array, words: _Words, n: int, a: int, b: int) -> jax.Array:
+def _walk_back(
+    image: jax.Array, bits: jax.Array, n: int, a: int, b: int, rolled: bool
+) -> jax.Array:
     """Let the points that left [0, n) walk on until they are inside.
 
     There are at most a*b - n of them, so they are followed apart from the n: backward to where each
     came from, forward to where it re-enters. Those that come from outside need no answer (and, on a
     cycle that never enters, have none).
     """
+    if a * b == n:
+        return image
     outside = jnp.arange(n, a * b, dtype=_U32)
-    origin = _backward(outside, words, a, b)
+    origin = _backward(outside, bits, a, b, rolled)
     target = lax.while_loop(
         lambda t: (t >= n).any(),
-        lambda t: jnp.where(t >= n, _forward(t, words, a, b), t),
+        lambda t: jnp.where(t >= n, _forward(t, bits, a, b, rolled), t),
         jnp.where(origin < n, outside, 0),
     )
     return image.at[origin].set(target, mode="drop", unique_indices=True)

@@ -58,9 +58,9 @@ def split(
     if is_concrete(seed) and all(is_concrete(leaf) for leaf in leaves):
         # Also inside a trace: what Python can know now must not become part of the program.
         with jax.ensure_compile_time_eval():
-            order: Any = np.asarray(permutation(role_key(seed, SPLIT), n))
+            order: Any = np.asarray(permutation(role_key(seed, SPLIT), n, once=True))
             return _cut(obs, part, order, bounds)
-    order = permutation(role_key(seed, SPLIT), n)
+    order = permutation(role_key(seed, SPLIT), n, once=True)
     if isinstance(obs, Table) or any(isinstance(leaf, np.memmap | Rows) for leaf in leaves):
         return _cut(obs, part, order, bounds)
     # One gather of everything behind a barrier: XLA on a CPU would draw the data anew, and order
