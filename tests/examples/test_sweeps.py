@@ -143,11 +143,11 @@ def test_batch_size_and_rate_are_chosen_on_the_validation_part(
     # The best come to the error of least squares: sigma sqrt(M / 350), chi^2 of two.
     best = min(done.runs, key=lambda run: run["metrics"]["val_risk"])
     assert best["metrics"]["distance"] < 5 * 0.01 * np.sqrt(2 / 350)
-    # A small batch with a tiny rate is still far away after 50 epochs, (1 - 2 lr)^(50 * 44) of it.
+    # A tiny rate is still far away: (1 - 2 lr)^(350 / 8 * 50) of the first distance, whose square
+    # is the first risk, is left.
     left = done.runs[order.index((8, 0.0001))]["metrics"]["distance"]
-    theta = th.dgp.linear(500, 2, 0.01, seed=42).theta
     start = alone.history["train_risk"][0] ** 0.5
-    assert left == pytest.approx((1 - 2e-4) ** 2200 * start, rel=0.25), theta
+    assert left == pytest.approx((1 - 2e-4) ** 2200 * start, rel=0.25)
 
 
 @pytest.mark.slow
@@ -177,9 +177,8 @@ def test_one_hundred_seeds_are_an_ensemble(
 def test_every_discount_factor_has_its_closed_form_beside(sweep) -> None:
     done = sweep("discount_sweep")
     assert done.code == 0, done.err
-    assert [run["config"]["beta"] for run in done.runs] == [0.8 + 0.02 * k for k in range(10)] or (
-        np.allclose([run["config"]["beta"] for run in done.runs], np.linspace(0.8, 0.98, 10))
-    )
+    betas = [run["config"]["beta"] for run in done.runs]
+    assert betas == pytest.approx(np.linspace(0.8, 0.98, 10))
     for run in done.runs:
         beta = run["config"]["beta"]
         dividends = 0.1 - 0.02 * 0.9 ** np.arange(20_000)

@@ -151,8 +151,8 @@ def _table(store: Store, found: Sequence[RunRow]) -> str:
     from thetahat.report import Column, sparkline, table
 
     screen = read_screen()
-    curves = {run.id: store.history(run.id).get(METRIC, []) for run in found}
-    seen = [float(v) for curve in curves.values() for v in curve if v == v and v > 0]
+    curves = {run.id: [float(v) for v in store.history(run.id).get(METRIC, [])] for run in found}
+    seen = [v for curve in curves.values() for v in curve if v == v and v > 0]
     scale = (min(seen), max(seen)) if seen else None
     cells = min(CURVE[1], max(CURVE[0], (screen.width or 100) - OTHERS))
     rows = [
