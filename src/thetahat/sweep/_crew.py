@@ -8,7 +8,7 @@ from typing import Any
 from thetahat.core.errors import ConfigError
 from thetahat.core.run import Ended, Event, Logged, Started, Status
 from thetahat.store import RunRow, Store, pack
-from thetahat.sweep._again import copy_checkpoint, places_of, remove_checkpoints
+from thetahat.sweep._again import checkpoint_path, copy_checkpoint, places_of, remove_checkpoints
 from thetahat.sweep._messages import (
     Broken,
     Check,
@@ -20,11 +20,11 @@ from thetahat.sweep._messages import (
     Told,
 )
 from thetahat.sweep._recorder import Begun, Closed, Crashed, Noted, Rows, Update
-from thetahat.sweep._seats import Seat, Task
+from thetahat.sweep._seats import Costs, Seat, Task
 from thetahat.sweep._team import WorkerProcess, wait_for_any
 
 Config = Mapping[str, Any]
-STILLBORN = 3
+STILLBORN = 2
 """Workers that die while they load the experiment, until the agent believes that all will."""
 
 
@@ -54,6 +54,7 @@ class Crew:
         self.broken: Broken | None = None
         self._unborn = 0
         """Workers that died before they had loaded the experiment, one after the other."""
+        self._costs = Costs()
         self._spent: list[str] = []
         """Cohorts that have ended."""
 
@@ -117,7 +118,7 @@ class Crew:
     def kept(self) -> None:
         """All that was told is in the store: the checkpoints of what has ended can go."""
         for cohort in self._spent:
-            remove_checkpoints(self.store.folder / "checkpoints", cohort)
+            remove_checkpoints(self.store, cohort)
         self._spent.clear()
 
     def halt(self) -> None:
@@ -142,10 +143,7 @@ class Crew:
         for key, group in groups.items():
             share = min(self.width, -(-len(group) // parts))
             for at in range(0, len(group), share):
-                seat = min(self.seats, key=lambda s: (s.load, key not in s.sizes))
-                known = [s for s in free if key in s.sizes and s.load < self.width]
-                if known and self.width == 1:
-                    seat = known[0]
+                seat = min(self.seats, key=lambda s: self._costs.until(s, key, self.seats))
                 self._send(seat, key, group[at : at + share])
 
     def _send(self, seat: Seat, key: Any, runs: Sequence[RunRow]) -> None:
@@ -156,17 +154,22 @@ class Crew:
             job_id,
             [*configs, *[configs[-1]] * ghosts],
             ghosts,
-            self._checkpoint(job_id),
+            checkpoint_path(self.store, job_id),
             marks=self.marks,
             mode=self.mode,
         )
-        seat.give(Task(job, [run.id for run in runs], set(range(len(runs))), job_id))
+        task = Task(job, [run.id for run in runs], set(range(len(runs))), job_id, key=key)
+        if self.width == 1:
+            seat.waiting.append(task)
+            seat.give_next()
+        else:
+            seat.give(task)
 
     def _go_on(self, group: Sequence[RunRow]) -> bool:
         """Go on with a cohort from its checkpoint; whether there is one."""
         first = group[0]
         cohort = first.cohort or f"c{first.id}{first.attempt}"
-        path = self._checkpoint(f"{cohort}.{first.attempt}")
+        path = checkpoint_path(self.store, f"{cohort}.{first.attempt}")
         if first.checkpoint is None or not copy_checkpoint(first.checkpoint, path):
             return False
         configs, members = places_of(self.store, group, self.proposed)
@@ -181,14 +184,9 @@ class Crew:
         seat = min(self.seats, key=lambda s: s.load)
         config = self.proposed(run)
         job_id = f"c{run.id}{run.attempt}"
-        path = self._checkpoint(job_id)
+        path = checkpoint_path(self.store, job_id)
         job = Job(job_id, [config], 0, path, marks=self.marks, mode=self.mode)
         seat.waiting.append(Task(job, [run.id], {0}, job_id))
-
-    def _checkpoint(self, name: str) -> str:
-        folder = self.store.folder / "checkpoints"
-        folder.mkdir(exist_ok=True)
-        return str(folder / f"{name}.ckpt")
 
     def _static(self, config: Config) -> tuple[tuple[str, str], ...]:
         assert self.traced is not None
@@ -233,7 +231,7 @@ class Crew:
         for n, places in enumerate(groups.values()):
             name = f"{task.cohort}.{n}"
             configs = [task.job.configs[k] for k in places]
-            path = self._checkpoint(name)
+            path = checkpoint_path(self.store, name)
             job = Job(f"{task.job.id}.{n}", configs, 0, path, marks=self.marks, mode=self.mode)
             members = [task.members[k] for k in places]
             target = min(self.seats, key=lambda s: s.load)
@@ -243,6 +241,7 @@ class Crew:
         task = seat.tasks.pop(message.job, None)
         if task is None:
             return []
+        self._costs.learn(task, message)
         updates: list[Update] = []
         if message.error:
             updates += [Closed(r, Status.FAILED, message.error, epochs=0) for r in task.held]

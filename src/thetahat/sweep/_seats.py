@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import time
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from thetahat.sweep._messages import Drop, Job, Stop
+from thetahat.sweep._messages import Drop, Job, Over, Stop
 from thetahat.sweep._team import WorkerProcess
 
 
@@ -20,6 +21,9 @@ class Task:
     """Those that began together: it stays with their runs, whoever goes on with them."""
     waits: bool = False
     """Whether it stands at a mark, until the agent has decided."""
+    key: Hashable = None
+    """Its static part: jobs with the same share a program."""
+    given_s: float = 0.0
 
     @property
     def held(self) -> list[str]:
@@ -36,7 +40,7 @@ class Seat:
     sizes: dict[Hashable, set[int]] = field(default_factory=dict)
     """Sizes of the programs it has compiled, by static part."""
     waiting: list[Task] = field(default_factory=list)
-    """What it is to do next: one crashed before beside others, so each of these goes alone."""
+    """What it is to do next, one after the other: each of these goes alone."""
 
     @property
     def load(self) -> int:
@@ -51,6 +55,7 @@ class Seat:
 
     def give(self, task: Task) -> None:
         """Have a job done."""
+        task.given_s = time.monotonic()
         self.tasks[task.job.id] = task
         self.worker.send(task.job)
 
@@ -89,3 +94,28 @@ class Seat:
         """Do nothing any more."""
         self.worker.send(Drop())
         self.tasks, self.waiting = {}, []
+
+
+@dataclass
+class Costs:
+    """What jobs have cost so far, which decides whether a run better waits for a busy worker that has
+    compiled its program, or has it compiled by a free one."""
+
+    compile_s: float = 3.0
+    run_s: dict[Hashable, float] = field(default_factory=dict)
+    """Seconds of a run without compiling, the latest, by static part."""
+
+    def learn(self, task: Task, over: Over) -> None:
+        """Take in a job that has ended."""
+        if over.traces:
+            self.compile_s = over.compile_s
+        took = time.monotonic() - task.given_s
+        self.run_s[task.key] = max(0.0, took - over.compile_s)
+
+    def until(self, seat: Seat, key: Hashable, seats: Sequence[Seat]) -> float:
+        """Seconds, about, until a worker can begin to train a run with this static part."""
+        known = any(key in other.sizes for other in seats)
+        # The cache on disk spares others half: what is left is tracing.
+        compile_s = self.compile_s * (0.5 if known else 1.0)
+        usual = max(self.run_s.values(), default=1.0)
+        return seat.load * self.run_s.get(key, usual) + (0 if key in seat.sizes else compile_s)
