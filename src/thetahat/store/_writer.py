@@ -62,6 +62,12 @@ _FINISH = (
         },
     )
 )
+_BEGUN = ("config", "max_epochs", "n_params", "provenance", "checkpoint", "cohort", "member")
+_BEGIN = (
+    update(runs)
+    .where(runs.c.id == bindparam("run"))
+    .values({**{c: bindparam(f"new_{c}") for c in _BEGUN}, "heartbeat": bindparam("now")})
+)
 
 
 @functools.cache
@@ -157,18 +163,18 @@ class Writer:
         member: int | None,
     ) -> None:
         """Say what a run that was claimed turned out to be: all its parameters, its cohort."""
-        now = utc_now()
         row = {
-            "config": to_json(config),
-            "max_epochs": max_epochs,
-            "n_params": n_params,
-            "provenance": to_json(provenance),
-            "checkpoint": text(near(checkpoint, self._folder)),
-            "cohort": cohort,
-            "member": member,
-            "heartbeat": now,
+            "run": run_id,
+            "now": utc_now(),
+            "new_config": to_json(config),
+            "new_max_epochs": max_epochs,
+            "new_n_params": n_params,
+            "new_provenance": to_json(provenance),
+            "new_checkpoint": text(near(checkpoint, self._folder)),
+            "new_cohort": cohort,
+            "new_member": member,
         }
-        self._connection.execute(update(runs).where(runs.c.id == run_id).values(row))
+        self._fast(_BEGIN, row)
 
     def find_run(self, checkpoint: str, member: int) -> tuple[str, str] | None:
         """Id and name of the latest run with this checkpoint and place in its cohort."""

@@ -14,8 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from thetahat.core.errors import StoreError
 from thetahat.store import RunRow, Store
 
+CHECKPOINTS = "checkpoints"
 _PARTS = ("", ".history")
 _REASONS = ".reasons"
 
@@ -44,16 +46,41 @@ def places_of(
 
 
 def copy_checkpoint(old: str | Path, new: str | Path) -> bool:
-    """Copy a cohort's checkpoint; whether there was one."""
+    """Copy a cohort's checkpoint; whether there was one.
+
+    Raises:  StoreError: the copy cannot be written.
+    """
     # The state first: the records beside it may then be longer than it counts, never shorter.
     try:
         for part in _PARTS:
             shutil.copyfile(f"{old}{part}", f"{new}{part}")
     except FileNotFoundError:
         return False
+    except OSError as error:
+        raise _not_written(Path(new).parent, error) from error
     with contextlib.suppress(FileNotFoundError):
         shutil.copyfile(f"{old}{_REASONS}", f"{new}{_REASONS}")
     return True
+
+
+def checkpoint_path(store: Store, name: str) -> str:
+    """Where a job's checkpoint lies.
+
+    Raises:  StoreError: its folder cannot be made.
+    """
+    folder = store.folder / CHECKPOINTS
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise _not_written(folder, error) from error
+    return str(folder / f"{name}.ckpt")
+
+
+def _not_written(folder: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"checkpoints cannot be written to {folder} ({error.strerror or error}); give another store"
+        " with --store or THETAHAT_STORE"
+    )
 
 
 def keep_reasons(checkpoint: str | None, reasons: Mapping[int, str]) -> None:
@@ -77,7 +104,7 @@ def read_reasons(checkpoint: str | None) -> dict[int, str]:
         return {}
 
 
-def remove_checkpoints(folder: Path, cohort: str) -> None:
+def remove_checkpoints(store: Store, cohort: str) -> None:
     """Remove the checkpoints of all attempts of a cohort that has ended."""
-    for path in folder.glob(f"{cohort}.*"):
+    for path in (store.folder / CHECKPOINTS).glob(f"{cohort}.*"):
         path.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ def new_sweep(
         store,
         NewSweep(
             text=spec.text,
-            name=name or spec.name,
+            name=name or spec.name or Path(spec.file).stem,
             project=spec.project,
             file=_from_here(spec.file),
             folder=os.getcwd(),
@@ -106,7 +106,7 @@ def extend_sweep(store: Store, sweep: SweepRow, spec: SweepSpec) -> SweepRow:
             f"the sweep {sweep.id} is a {before.method} search, and {spec.file} asks for"
             f" {spec.method}; keep the method, or make a new sweep of it"
         )
-    plan = plan_of(sweep.plan)
+    plan = replace(plan_of(sweep.plan), extended=True)
     found = find_out(spec, plan)
     stored = {**plan.as_json(), "found": vars(found)}
     points = points_of(spec, plan)
@@ -280,7 +280,8 @@ def _search_for(
         runner.width, runner.marks = width_of(spec, plan, found), marks_of(spec)
     facts = {"experiment": found.experiment, "source": _source(spec, folder_of(sweep))}
     sample = sampler_of(spec.method, plan)
-    propose = Proposer(spec.space, sample, plan, book, facts, found.seed, found.first_seed)
+    grid = spec.method == "grid"
+    propose = Proposer(spec.space, sample, plan, book, facts, found.seed, found.first_seed, grid)
     risks = RISKS if found.experiment is not None else None
     orders = Orders(work.count, work.keep_going, spec.hyperband, plan.asha, risks)
     return Search(propose, book, orders, cap_of(spec, plan))

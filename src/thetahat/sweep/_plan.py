@@ -47,6 +47,8 @@ class Plan:
     exact: bool = False
     cohort: int | None = None
     timeout_s: float | None = None
+    extended: bool = False
+    """Whether the sweep was given another file after its first."""
 
     def __post_init__(self) -> None:
         least = {"seed": 0, "count": 1, "replicates": 1, "retries": 0, "cohort": 1}

@@ -35,12 +35,14 @@ class Proposer:
     facts: Mapping[str, Any]
     seed: str | None = None
     first_seed: int = 0
+    plain_grid: bool = False
 
     def __call__(self, sweep: SweepRow, begun: int, n: int) -> Offer:
         """Up to ``n`` new runs, ``begun`` being there already."""
         if n <= 0:
             return Offer([], sweep.position)
-        self.book.refresh()
+        if self._looks_back:
+            self.book.refresh()
         each = self.plan.replicates if self.seed is not None else 1
         point, done = divmod(begun, each)
         new: list[NewRun] = []
@@ -54,6 +56,13 @@ class Proposer:
         for k, config in enumerate(configs):
             new += self._runs(sweep, config, point + k, range(each))
         return Offer(new, position, exhausted and len(new) <= n)
+
+    @property
+    def _looks_back(self) -> bool:
+        """Whether the next point depends on more than the search's position: not in a plain grid,
+        whose runs need not be read then."""
+        plan = self.plan
+        return not self.plain_grid or bool(plan.enqueue) or plan.extended or self.seed is not None
 
     def _points(
         self, sweep: SweepRow, point: int, n: int
