@@ -1,0 +1,175 @@
+"""An agent and its store: many runs, one that another took over, a disk that is full."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from at_work import LINE, LOSES
+from sqlalchemy import event
+
+from thetahat.core.errors import StoreError
+from thetahat.core.run import Status
+from thetahat.store import find_sweep, pack
+from thetahat.sweep import Plan, Work, new_sweep, parse_sweep, work_on
+from thetahat.sweep._recorder import Begun, Closed, Rows
+
+
+class AtOnce:
+    """Runs that end as soon as they are begun."""
+
+    ready, proposed = True, None
+
+    def __init__(self, width: int = 128, then=None) -> None:
+        self.width, self.then = width, then
+        self.updates: list = []
+        self.forgotten: set[str] = set()
+
+    @property
+    def busy(self) -> set[str]:
+        return set()
+
+    def room(self) -> int:
+        return self.width
+
+    def take(self, again, fresh) -> None:
+        for run in [*(r for group in again for r in group), *fresh]:
+            x = float(run.config["x"])
+            self.updates += [
+                Begun(run.id, run.config),
+                Rows(run.id, pack({"epoch": [1, 2], "loss": [x + 1, x]})),
+                Closed(run.id, Status.FINISHED, "", {"loss": x}, 2),
+            ]
+
+    def poll(self, timeout_s: float) -> list:
+        if self.then is not None:
+            self.then(self)
+        updates, self.updates = self.updates, []
+        return updates
+
+    def stop(self, reasons) -> None:
+        pass
+
+    def forget(self, runs) -> None:
+        self.forgotten |= runs
+
+    def kept(self) -> None:
+        pass
+
+    def halt(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def made(store, points: int, method: str = "grid"):
+    """A sweep over x = 1 .. points."""
+    Path("train.py").write_text(LOSES, encoding="utf-8")
+    text = f"program: train.py\nmethod: {method}\nmetric: {{name: loss}}\nparameters: {{x: {{min: 1, max: {points}}}}}"
+    return new_sweep(store, parse_sweep(text, "sweep.yaml").require(), Plan())
+
+
+def quiet(what, facts) -> None:
+    """Nobody listens."""
+
+
+def test_many_runs_cost_each_what_few_cost(at) -> None:
+    """The statements and the rows that a run needs do not grow with those that are there."""
+    counts = []
+    with at.store() as store:
+        for points in (500, 4000):
+            sweep = made(store, points)
+            statements = Counter()
+
+            def count(conn, cursor, statement, parameters, context, many) -> None:
+                statements[statement.split(None, 1)[0]] += 1  # noqa: B023
+
+            event.listen(store._engine, "before_cursor_execute", count)
+            tally = work_on(store, sweep, Work(), quiet, AtOnce())
+            event.remove(store._engine, "before_cursor_execute", count)
+            assert (tally.claimed, tally.ended, tally.failed) == (points, points, 0)
+            assert find_sweep(store, sweep.id).state == "finished"
+            assert len(store.runs(sweep_id=sweep.id)) == points
+            counts.append(sum(statements.values()) / points)
+    assert counts[1] < 1.2 * counts[0]
+
+
+def test_following_reads_each_run_and_record_once(at, monkeypatch) -> None:
+    from thetahat.store import Follower
+
+    taken, appended = Counter(), Counter()
+    take, append = Follower._take, Follower._append
+    monkeypatch.setattr(
+        Follower, "_take", lambda self, row: (taken.update([row["id"]]), take(self, row))
+    )
+    monkeypatch.setattr(
+        Follower, "_append", lambda self, row: (appended.update([row.id]), append(self, row))
+    )
+    with at.store() as store:
+        sweep = made(store, 2000)
+        work_on(store, sweep, Work(), quiet, AtOnce())
+    assert len(taken) >= 2000 - 128
+    # Once when it is new, and again only while it has not ended.
+    assert max(taken.values()) <= 3
+    assert max(appended.values()) == 1
+
+
+def test_a_run_that_another_agent_took_is_given_up(at) -> None:
+    with at.store() as store:
+        sweep = made(store, 3)
+
+        def steal(runner: AtOnce) -> None:
+            runner.then = None
+            held = [u.run for u in runner.updates if isinstance(u, Begun)]
+            with store.batch() as writer:
+                writer.connection.exec_driver_sql(
+                    "UPDATE runs SET agent = 'other', attempt = 2 WHERE id = ?", (held[1],)
+                )
+            runner.stolen = held[1]
+
+        runner = AtOnce(then=steal)
+        work = Work(count=3)
+        work_on(store, sweep, work, quiet, runner)
+        assert runner.forgotten == {runner.stolen}
+        found = store.run(runner.stolen)
+        assert (str(found.status), found.agent, found.attempt) == ("running", "other", 2)
+        assert store.blocks(runner.stolen) == []
+        others = [r for r in store.runs() if r.id != runner.stolen]
+        assert [str(r.status) for r in others] == ["finished"] * 2
+
+
+def test_a_disk_that_is_full_ends_the_agent_and_loses_nothing(at) -> None:
+    with at.store() as store:
+        sweep = made(store, 400)
+
+        def fill(runner: AtOnce) -> None:
+            with store._engine.connect() as connection:
+                pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+                connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+        with pytest.raises(StoreError, match="the disk is full: the store .* cannot grow; free"):
+            work_on(store, sweep, Work(), quiet, AtOnce(width=16, then=fill))
+    with at.store() as store:
+        work_on(store, find_sweep(store, sweep.id), Work(), quiet, AtOnce())
+        runs = store.runs(sweep_id=sweep.id)
+        assert sorted(run.config["x"] for run in runs) == list(range(1, 401))
+        assert {str(run.status) for run in runs} == {"finished"}
+        assert all(len(store.history(run.id)["epoch"]) == 2 for run in runs)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="paths of POSIX")
+def test_a_checkpoint_folder_that_cannot_be_made_is_said(at, thetahat) -> None:
+    text = "program: train.py\nmethod: grid\nparameters: {lr: {values: [0.1, 0.2]}}"
+    thetahat("sweep", at.sweep(text, LINE))
+    (at.folder / ".thetahat" / "checkpoints").write_text("a file in its place")
+    code, _, err = thetahat("agent", "last", "--workers", "1")
+    assert code == 2
+    folder = at.folder / ".thetahat" / "checkpoints"
+    assert err == (
+        f"thetahat: checkpoints cannot be written to {folder} (File exists); give another store with"
+        " --store or THETAHAT_STORE\n"
+    )
+    assert {str(run.status) for run in at.runs()} == {"queued"}
