@@ -25,6 +25,7 @@ class Proposer:
     """Proposes the next runs of a sweep; a function of what the store holds.
 
     Args:    seed: the parameter that replicates count up, where settings are replicated.
+             by_position: its points follow from their numbers: a grid, draws that never repeat.
              first_seed: what it counts from.   facts: of every run (experiment, file, ...).
     """
 
@@ -35,7 +36,7 @@ class Proposer:
     facts: Mapping[str, Any]
     seed: str | None = None
     first_seed: int = 0
-    plain_grid: bool = False
+    by_position: bool = False
 
     def __call__(self, sweep: SweepRow, begun: int, n: int) -> Offer:
         """Up to ``n`` new runs, ``begun`` being there already."""
@@ -59,10 +60,9 @@ class Proposer:
 
     @property
     def _looks_back(self) -> bool:
-        """Whether the next point depends on more than the search's position: not in a plain grid,
-        whose runs need not be read then."""
+        """Whether the next point depends on what was run before; else that need not be read."""
         plan = self.plan
-        return not self.plain_grid or bool(plan.enqueue) or plan.extended or self.seed is not None
+        return not self.by_position or bool(plan.enqueue) or plan.extended or self.seed is not None
 
     def _points(
         self, sweep: SweepRow, point: int, n: int
