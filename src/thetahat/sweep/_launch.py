@@ -280,8 +280,11 @@ def _search_for(
         runner.width, runner.marks = width_of(spec, plan, found), marks_of(spec)
     facts = {"experiment": found.experiment, "source": _source(spec, folder_of(sweep))}
     sample = sampler_of(spec.method, plan)
-    grid = spec.method == "grid"
-    propose = Proposer(spec.space, sample, plan, book, facts, found.seed, found.first_seed, grid)
+    draws = spec.method == "random" and not spec.space.discrete
+    numbered = draws or spec.method == "grid"
+    propose = Proposer(
+        spec.space, sample, plan, book, facts, found.seed, found.first_seed, numbered
+    )
     risks = RISKS if found.experiment is not None else None
     orders = Orders(work.count, work.keep_going, spec.hyperband, plan.asha, risks)
     return Search(propose, book, orders, cap_of(spec, plan))

@@ -98,8 +98,8 @@ class Seat:
 
 @dataclass
 class Costs:
-    """What jobs have cost so far: it decides whether a run waits for a busy worker that has compiled
-    its program, or has it compiled by a free one."""
+    """What jobs have cost so far. It decides whether a run waits for a busy worker that has its
+    program compiled, or for a free one to compile it."""
 
     compile_s: float = 3.0
     run_s: dict[Hashable, float] = field(default_factory=dict)
