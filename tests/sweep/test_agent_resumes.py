@@ -82,6 +82,40 @@ def test_a_cohort_goes_on_from_its_checkpoint_though_agents_die_twice(at, thetah
     assert list((at.folder / ".thetahat" / "checkpoints").iterdir()) == []
 
 
+BRANCHING = LINE.replace("seed: th.Seed = 0)", "flag: float = 1.0, seed: th.Seed = 0)").replace(
+    "        epochs=epochs,", "        epochs=epochs if flag > 0.5 else epochs // 2,"
+)
+
+
+@pytest.mark.slow
+def test_a_part_of_a_regrouped_job_goes_on_from_its_own_checkpoint(at, thetahat) -> None:
+    text = f"""\
+program: train.py
+method: grid
+metric: {{name: val_risk}}
+parameters:
+  flag: {{values: [0.0, 1.0]}}
+  lr: {{values: [0.001, 0.002]}}
+  epochs: {{value: {EPOCHS}}}
+"""
+    thetahat("sweep", at.sweep(text, BRANCHING))
+    killed_when(at, lambda runs: max_epochs(runs) > 3000, "agent", "last", "--workers", "1")
+    before = {run.id: (run.epochs, run.cohort) for run in at.runs()}
+    assert len({cohort for _, cohort in before.values()}) == 2
+    child = at.start("agent", "last", "--workers", "1")
+    # What the checkpoint holds is told again before anything is trained.
+    until(lambda: any(r.attempt == 2 and r.epochs > 0 for r in at.runs()))
+    assert all(r.epochs >= 100 for r in at.runs() if r.attempt == 2 and r.epochs > 0)
+    child.communicate(timeout=60)
+    assert child.returncode == 0
+    runs = at.runs()
+    assert [run.epochs for run in runs] == [EPOCHS // 2] * 2 + [EPOCHS] * 2
+    assert {str(run.status) for run in runs} == {"finished"}
+    assert {run.id: run.cohort for run in runs} == {k: c for k, (_, c) in before.items()}
+    for run in runs:
+        assert list(at.history(run)["epoch"]) == list(range(1, run.epochs + 1))
+
+
 def max_epochs(runs):
     """How far the furthest has come."""
     return max((run.epochs for run in runs), default=0)
