@@ -31,12 +31,14 @@ bench: $(STAMPS)/bench
 	$(PINNED) $(BIN)/python -m benchmarks.loops --write
 	$(PINNED) $(BIN)/python -m benchmarks.store --write
 	$(PINNED) $(BIN)/python -m benchmarks.search --write
+	$(BIN)/python -m benchmarks.sweeps --write
 	$(BIN)/python -m benchmarks.startup --write
 
 bench-smoke: $(STAMPS)/test
 	$(PINNED) $(BIN)/python -m benchmarks.loops --smoke
 	$(PINNED) $(BIN)/python -m benchmarks.store --smoke
 	$(PINNED) $(BIN)/python -m benchmarks.search --smoke
+	$(BIN)/python -m benchmarks.sweeps --smoke
 
 docs: $(STAMPS)/test
 	$(BIN)/python docs/build.py

@@ -21,7 +21,7 @@ COMMANDS = {
     "show": "show one run",
     "resume": "go on with an interrupted run",
     "doctor": "look at this installation, this machine and the store",
-    "demo": "fit two real tables, beside the usual baselines",
+    "demo": "run the lectures' sweep; with --tables, fit two real tables",
 }
 LATER = ("ui", "report", "verify", "deposit")
 _HELP = """\

@@ -119,6 +119,8 @@ class View:
             if have:
                 print(f"the best by {name}:")
                 print_runs(have[:BEST_RUNS], "table", None, read_screen())
+        elif runs:
+            print_runs(runs[:BEST_RUNS], "table", None, read_screen())
         if sweep.contaminated:
             note("contaminated: tuned on the test set; its best value is no estimate of the risk")
         emit(f"look at all of them: thetahat runs {sweep.id}{self.where}\n")

@@ -66,7 +66,7 @@ class Follower:
                 for row in connection.execute(select(records).where(later).order_by(records.c.id)):
                     self._append(row)
 
-    def _take(self, row: Mapping[str, Any]) -> None:
+    def _take(self, row: Mapping[Any, Any]) -> None:
         values = dict(row)
         for name in ("config", "metrics"):
             values[name] = from_json(values[name])

@@ -157,7 +157,7 @@ class RunRow:
 LISTED = tuple(f for f in RunRow.__dataclass_fields__ if f not in ("detail", "provenance"))
 
 
-def read_row(row: Mapping[str, Any], folder: Path) -> RunRow:
+def read_row(row: Mapping[Any, Any], folder: Path) -> RunRow:
     """A RunRow from the columns of the table."""
     values = {name: row[name] for name in RunRow.__dataclass_fields__ if name in row}
     for name in ("config", "metrics", "seconds", "detail", "provenance"):

@@ -171,7 +171,7 @@ def count_runs(store: Store, sweep_id: str) -> dict[str, int]:
     return {row["status"]: row["n"] for row in store.read(query)}
 
 
-def read_sweep_row(row: Mapping[str, Any]) -> SweepRow:
+def read_sweep_row(row: Mapping[Any, Any]) -> SweepRow:
     """A SweepRow from the columns of the table."""
     values = dict(row)
     values["plan"] = from_json(values["plan"])
