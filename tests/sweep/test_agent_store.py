@@ -65,10 +65,13 @@ class AtOnce:
         pass
 
 
-def made(store, points: int, method: str = "grid"):
-    """A sweep over x = 1 .. points."""
+def made(store, points: int, more: str = ""):
+    """A grid over x = 1 .. points."""
     Path("train.py").write_text(LOSES, encoding="utf-8")
-    text = f"program: train.py\nmethod: {method}\nmetric: {{name: loss}}\nparameters: {{x: {{min: 1, max: {points}}}}}"
+    metric = f"metric: {{name: loss{more}}}"
+    text = (
+        f"program: train.py\nmethod: grid\n{metric}\nparameters: {{x: {{min: 1, max: {points}}}}}"
+    )
     return new_sweep(store, parse_sweep(text, "sweep.yaml").require(), Plan())
 
 
@@ -109,7 +112,8 @@ def test_following_reads_each_run_and_record_once(at, monkeypatch) -> None:
         Follower, "_append", lambda self, row: (appended.update([row.id]), append(self, row))
     )
     with at.store() as store:
-        sweep = made(store, 2000)
+        # A target has the agent look at all of the history after every step.
+        sweep = made(store, 2000, ", target: -1")
         work_on(store, sweep, Work(), quiet, AtOnce())
     assert len(taken) >= 2000 - 128
     # Once when it is new, and again only while it has not ended.
