@@ -151,6 +151,30 @@ def test_what_crashed_is_tried_alone_and_from_the_start(store) -> None:
     assert [(r.alone, r.attempt, r.checkpoint) for r in again] == [(True, 2, None)] * 2
 
 
+def test_only_failures_count_as_failures(store) -> None:
+    sweep = create_sweep(store, NewSweep(""))
+    queue = Queue(store, sweep.id, "a1")
+    run = queue.claim(1, grid_of(9)).fresh[0]
+    queue.hand_back([run.id])
+    run = queue.claim(1, grid_of(9)).runs[0]
+    assert (run.attempt, run.failures) == (2, 0)
+    with store.batch() as writer:
+        queue.give_up(writer, [run.id], reason="boom", failed=True)
+    run = queue.claim(1, grid_of(9)).runs[0]
+    assert (run.attempt, run.failures) == (3, 1)
+
+
+def test_runs_that_wait_are_ended_when_nobody_will_take_them(store) -> None:
+    sweep = create_sweep(store, NewSweep(""))
+    queue = Queue(store, sweep.id, "a1")
+    runs = queue.claim(2, grid_of(9)).fresh
+    queue.hand_back([runs[0].id])
+    queue.end_waiting("loss reached its target 0.1")
+    ended, running = store.runs(sweep_id=sweep.id)
+    assert (ended.status, ended.reason) == (Status.STOPPED, "loss reached its target 0.1")
+    assert running.status is Status.RUNNING
+
+
 @pytest.mark.parametrize("state", ["paused", "cancelled", "finished"])
 def test_nothing_is_claimed_from_a_sweep_that_rests(store, state) -> None:
     sweep = create_sweep(store, NewSweep(""))
@@ -202,7 +226,7 @@ def test_a_store_of_the_first_version_is_brought_up(tmp_path) -> None:
         for table in ("sweeps", "agents"):
             raw.execute(f"DROP TABLE {table}")
         raw.execute("DROP INDEX runs_of_sweep")
-        for column in ("point", "replicate", "alone"):
+        for column in ("point", "replicate", "alone", "failures"):
             raw.execute(f"ALTER TABLE runs DROP COLUMN {column}")
         raw.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
     with open_store(path) as store:

@@ -86,14 +86,31 @@ class Queue:
             self._hand_back(writer, mine, reason=reason)
 
     def give_up(
-        self, writer: Writer, run_ids: Sequence[str], *, reason: str, alone: bool = False
+        self,
+        writer: Writer,
+        run_ids: Sequence[str],
+        *,
+        reason: str,
+        alone: bool = False,
+        failed: bool = False,
     ) -> None:
-        """Give runs back to be tried anew, from their beginning; ``alone``: each by itself."""
+        """Give runs back to be tried anew, from their beginning.
+
+        Args:    alone: each by itself.   failed: it counts as a failure of theirs.
+        """
         mine = (runs.c.agent == self.agent) & runs.c.id.in_(list(run_ids))
-        afresh = {"cohort": None, "member": None, "checkpoint": None, "epochs": 0}
+        afresh: dict[str, Any] = dict.fromkeys(("cohort", "member", "checkpoint"))
+        afresh |= {"epochs": 0, "failures": runs.c.failures + int(failed)}
         if alone:
             afresh["alone"] = True
         self._hand_back(writer, mine, reason=reason, **afresh)
+
+    def end_waiting(self, reason: str) -> None:
+        """End the runs that wait: nobody will take them any more."""
+        waits = (runs.c.sweep_id == self.sweep_id) & (runs.c.status == str(Status.QUEUED))
+        ended = {"status": str(Status.STOPPED), "reason": text(reason), "finished": utc_now()}
+        with self.store.batch() as writer:
+            writer.connection.execute(update(runs).where(waits).values(ended))
 
     def recover(self, dead: Sequence[str]) -> int:
         """Hand back the runs of agents that are dead; how many runs that were."""

@@ -80,6 +80,7 @@ class NewRun:
             "point": self.point,
             "replicate": self.replicate,
             "alone": self.alone,
+            "failures": 0,
         }
 
 
@@ -123,6 +124,8 @@ class RunRow:
     point: int | None
     replicate: int | None
     alone: bool
+    failures: int
+    """How often it failed before and was tried again."""
     detail: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
 

@@ -78,6 +78,7 @@ runs = Table(
     Column("point", Integer),
     Column("replicate", Integer),
     Column("alone", Boolean, nullable=False, default=False),
+    Column("failures", Integer, nullable=False, default=0),
     Index("runs_of_sweep", "sweep_id", "status"),
 )
 
@@ -149,9 +150,10 @@ def _add_sweeps(connection: Connection) -> None:
     for column, kind in (("point", "INTEGER"), ("replicate", "INTEGER")):
         if column not in there:
             connection.exec_driver_sql(f"ALTER TABLE runs ADD COLUMN {column} {kind}")
-    if "alone" not in there:
-        added = "ALTER TABLE runs ADD COLUMN alone BOOLEAN NOT NULL DEFAULT FALSE"
-        connection.exec_driver_sql(added)
+    for column, kind in (("alone", "BOOLEAN"), ("failures", "INTEGER")):
+        if column not in there:
+            added = f"ALTER TABLE runs ADD COLUMN {column} {kind} NOT NULL DEFAULT 0"
+            connection.exec_driver_sql(added)
     for index in runs.indexes:
         index.create(connection, checkfirst=True)
     metadata.create_all(connection, [sweeps, agents])

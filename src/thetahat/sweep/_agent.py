@@ -315,6 +315,7 @@ class Agent:
             if target_reached(self.book.history(0)):
                 reason = f"{metric.name} reached its target {metric.target:g}"
                 set_state(self.store, self.sweep.id, FINISHED, reason)
+                self.queue.end_waiting(reason)
                 self.say("target", {"reason": reason})
 
     def _why(self, early: Hyperband, metric: Metric) -> str:

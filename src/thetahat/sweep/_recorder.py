@@ -142,8 +142,9 @@ class Recorder:
 
     def _close(self, writer: Writer, closed: Closed, written: Written) -> None:
         failed = closed.status == Status.FAILED
-        if failed and self.runs[closed.run].attempt <= self.retries:
-            self.queue.give_up(writer, [closed.run], reason=closed.reason)
+        # An agent that died is no fault of the run's: only failures use up its retries.
+        if failed and self.runs[closed.run].failures < self.retries:
+            self.queue.give_up(writer, [closed.run], reason=closed.reason, failed=True)
             written.retried[closed.run] = closed.reason
             return
         writer.finish_run(
