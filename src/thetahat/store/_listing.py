@@ -15,7 +15,7 @@ from sqlalchemy import func, or_, select
 
 from thetahat.core.run import Status
 from thetahat.store._json import from_json
-from thetahat.store._records import Block, read_block
+from thetahat.store._records import AXES, Block, read_block
 from thetahat.store._schema import agents, notices, records, runs, sweeps
 from thetahat.store._store import Store
 
@@ -127,9 +127,15 @@ def blocks_after(store: Store, run_id: str, after: int = 0) -> tuple[list[Block]
 
 def _line(row: Any) -> str:
     plain = json.dumps(list(row[: len(PLAIN)]), separators=(",", ":"))
-    metrics = row.last if row.metrics in ("", "{}") else row.metrics
+    metrics = _last(row.last) if row.metrics in ("", "{}") else row.metrics
     config = row.config if len(row.config) <= _LONG else _shortened(row.config)
     return f"{plain[:-1]},{row.seconds or '{}'},{config or '{}'},{metrics or '{}'}]"
+
+
+def _last(text: str) -> str:
+    if not text or text == "{}":
+        return "{}"
+    return json.dumps({k: v for k, v in from_json(text).items() if k not in AXES})
 
 
 def _shortened(text: str) -> str:

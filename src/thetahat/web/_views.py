@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,8 @@ from thetahat.web._sweepfile import SweepFile, read_file
 LATEST = 200
 _FAILED = (str(Status.FAILED), str(Status.DIVERGED))
 _SILENT_S = 60.0
+_SEED = re.compile(r"(^|[._])seed$", re.IGNORECASE)
+"""Luck is nothing to tune."""
 
 
 def home(store: Store) -> str:
@@ -115,7 +118,11 @@ def importance(store: Store, sweep: SweepRow, metric: str, goal: str) -> dict[st
             counted.append((flat_config(run[field["config"]]), value))
     names = dict.fromkeys(name for config, _ in counted for name in config)
     columns = {name: [_plain(config.get(name)) for config, _ in counted] for name in names}
-    varying = {k: v for k, v in columns.items() if len({str(value) for value in v}) > 1}
+    varying = {
+        k: v
+        for k, v in columns.items()
+        if len({str(value) for value in v}) > 1 and not _SEED.search(k)
+    }
     sign = -1 if goal == "maximize" else 1
     found = effects(varying, [value for _, value in counted], sign)
     return {"n": len(counted), "left_out": left_out, "effects": [asdict(e) for e in found]}

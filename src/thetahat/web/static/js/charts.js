@@ -84,4 +84,17 @@ export function axis(name, more = {}) {
   };
 }
 
+// A logarithmic axis that ends near its data, with labels at 1, 2 and 5 where there is room.
+export function logAxis(name, low, high, more = {}) {
+  if (!(low > 0) || !(high > 0)) return axis(name, more);
+  const step = (v, round) => { const unit = 10 ** Math.floor(Math.log10(v) + 1e-9); return Number((round(v / unit - (round === Math.ceil ? 1e-9 : -1e-9)) * unit).toPrecision(3)); };
+  const [min, max] = [step(low, Math.floor), step(high, Math.ceil)];
+  const decades = Math.log10(max / min);
+  const heads = decades > 5 ? [1] : decades > 2.5 ? [1, 3] : [1, 2, 5];
+  const customValues = [];
+  for (let k = Math.floor(Math.log10(min)); k <= Math.ceil(Math.log10(max)); k += 1) for (const head of heads) { const v = Number((head * 10 ** k).toPrecision(3)); if (v >= min * 0.999 && v <= max * 1.001) customValues.push(v); }
+  const made = axis(name, { type: "log", min, max, ...more });
+  return customValues.length < 2 ? made : { ...made, axisLabel: { ...made.axisLabel, customValues }, axisTick: { show: false, customValues } };
+}
+
 export const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);

@@ -1,5 +1,5 @@
 // Curves of records: one chart for train and val of a thing, log scale, smoothing.
-import { axis, base, chart, css, lineColour, tip, tooltip } from "./charts.js";
+import { axis, base, chart, css, lineColour, logAxis, tip, tooltip } from "./charts.js";
 import { h } from "./dom.js";
 import { finite, short } from "./format.js";
 
@@ -42,11 +42,17 @@ export function curveChart(label, size = "") {
     });
     if (mark && series.length && finite(mark.x)) series[0].markLine = { symbol: "none", silent: true, animation: false, lineStyle: { color: css("--c3"), type: "dashed", width: 1.5 }, label: { formatter: mark.words, color: css("--c3"), fontSize: 11, position: "insideEndTop" }, data: [{ xAxis: mark.x }] };
     return base({
-      xAxis: axis(axisName || "", { splitLine: { show: false }, scale: true }), yAxis: axis("", { type: log ? "log" : "value" }), series: [...bands.map((b, i) => bandSeries(b, typeof b.colour === "number" ? lineColour(b.colour) : lineColour(i), log)), ...series],
+      xAxis: axis(axisName || "", { splitLine: { show: false }, scale: true }), yAxis: log ? logAxis("", ...extent([...lines, ...bands])) : axis(""), series: [...bands.map((b, i) => bandSeries(b, typeof b.colour === "number" ? lineColour(b.colour) : lineColour(i), log)), ...series],
       tooltip: tooltip({ trigger: "axis", axisPointer: { type: "line", lineStyle: { color: css("--dim") } }, formatter: (ps) => tip(`${axisName} ${short(ps[0]?.axisValue)}`, ps.filter((p) => p.seriesType === "line" && !p.seriesName.endsWith(" ")).slice(0, 16).map((p) => [p.seriesName, short(p.value[1])])) }),
     });
   });
   return made;
+}
+
+function extent(lines) {
+  let [low, high] = [Infinity, 0];
+  for (const line of lines) for (const list of [line.y, line.low, line.high]) for (const v of list || []) if (finite(v) && v > 0) { if (v < low) low = v; if (v > high) high = v; }
+  return [low, high];
 }
 
 function bandSeries(band, colour, log) {

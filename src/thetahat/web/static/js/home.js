@@ -61,14 +61,14 @@ function bar(s) {
     h("span.dim.small", {}, `${over.toLocaleString("en")}${s.points || s.plan?.count ? ` of ${total.toLocaleString("en")}` : ""}${c.running ? `, ${c.running} running` : ""}${bad ? `, ${bad} failed` : ""}`)];
 }
 
-const table = (heads, rows, label) => h("div.scroll", { tabindex: "0", role: "region", "aria-label": label }, h("table.plain", {}, h("thead", {}, h("tr", {}, heads.map(([w, c]) => h("th", { class: c || "" }, w)))), h("tbody", {}, rows)));
+const table = (heads, rows, label) => h("div.scroll", { tabindex: "0", role: "group", "aria-label": label }, h("table.plain", {}, h("thead", {}, h("tr", {}, heads.map(([w, c]) => h("th", { class: c || "" }, w)))), h("tbody", {}, rows)));
 
 function sweepsPanel(sweeps) {
   const made = panel("Sweeps", "");
-  const rows = sweeps.slice(0, MOST).map((s) => h("tr", {}, h("td.word", {}, sweepLink(s.id, s.name), s.project && h("span.dim.small", {}, ` ${s.project}`)), h("td", {}, status(s.state, s.reason)), h("td", {}, bar(s)),
+  const rows = sweeps.slice(0, MOST).map((s) => h("tr", {}, h("td.word", {}, sweepLink(s.id, s.name)), h("td", {}, s.project || ""), h("td", {}, status(s.state, s.reason)), h("td", {}, bar(s)),
     h("td", {}, s.metric || h("span.dim", {}, "none")), h("td.num", {}, s.best ? short(s.best.value, 5) : "", s.best && s.contaminated && flag("contaminated", "it tunes on the test set: no estimate of the risk", "bad"), s.best && (s.plan?.replicates || 1) < 2 && flag("1 seed", "each setting was run with one seed", "plain")),
     h("td", {}, s.method), h("td", { title: local(s.created) }, ago(s.created))));
-  made.body.append(sweeps.length ? table([["sweep"], ["state"], ["runs over"], ["metric"], ["best", "num"], ["method"], ["begun"]], rows, "sweeps") : h("div.empty", {}, "No sweep."));
+  made.body.append(sweeps.length ? table([["sweep"], ["project"], ["state"], ["runs over"], ["metric"], ["best", "num"], ["method"], ["begun"]], rows, "sweeps") : h("div.empty", {}, "No sweep."));
   if (sweeps.length > MOST) made.say(`The latest ${MOST} of ${sweeps.length}; find others by name.`);
   return made.root;
 }
@@ -88,7 +88,7 @@ function runsPanel(runs, answer) {
 function agentsPanel(answer) {
   const made = panel("Agents", "s5");
   const names = new Map(answer.sweeps.map((s) => [s.id, s.name]));
-  made.body.append(answer.agents.length ? table([["agent"], ["machine"], ["sweep"], ["heard of"]], answer.agents.slice(0, MOST).map((a) => h("tr", {}, h("td", {}, a.id), h("td", {}, `${a.host} (${a.pid})`), h("td", {}, a.sweep_id && sweepLink(a.sweep_id, names.get(a.sweep_id) || a.sweep_id), a.doing && h("span.dim.small", {}, ` ${a.doing}`)),
+  made.body.append(answer.agents.length ? table([["agent"], ["machine"], ["sweep"], ["doing"], ["heard of"]], answer.agents.slice(0, MOST).map((a) => h("tr", {}, h("td", {}, a.id), h("td", {}, `${a.host} (${a.pid})`), h("td", {}, a.sweep_id && sweepLink(a.sweep_id, names.get(a.sweep_id) || a.sweep_id)), h("td", {}, a.doing || ""),
     h("td", {}, a.alive ? `${span(Math.max(0, a.silent_s))} ago` : flag(`silent for ${span(a.silent_s)}`, "it has probably died; the next agent takes its runs", "bad")))), "agents") : h("div.empty", {}, "No agent is at work. ", h("code", {}, "thetahat agent ID"), " starts one."));
   return made.root;
 }
@@ -97,7 +97,7 @@ function failuresPanel(failures) {
   const made = panel("What failed, and why", "s7");
   const by = new Map();
   for (const f of failures) { const why = f.reason || f.status; if (!by.has(why)) by.set(why, []); by.get(why).push(f); }
-  const rows = [...by].sort((a, b) => b[1].length - a[1].length).slice(0, 40).map(([why, list]) => h("tr", {}, h("td.num", {}, list.length), h("td", {}, status(list[0].status)), h("td.stretch", {}, why.slice(0, 400)), h("td", {}, list.slice(0, 3).map((f, i) => [i > 0 && ", ", runLink(f)]), list.length > 3 && ` and ${list.length - 3} more`)));
+  const rows = [...by].sort((a, b) => b[1].length - a[1].length).slice(0, 40).map(([why, list]) => h("tr", {}, h("td.num", {}, list.length), h("td", {}, status(list[0].status)), h("td.stretch", {}, why.slice(0, 400)), h("td.which", {}, list.slice(0, 3).map((f, i) => [i > 0 && ", ", runLink(f)]), list.length > 3 && ` and ${list.length - 3} more`)));
   made.body.append(rows.length ? table([["runs", "num"], ["state"], ["why"], ["which"]], rows, "failures") : h("div.empty", {}, "Nothing has failed."));
   return made.root;
 }

@@ -66,7 +66,7 @@ export class Model {
       const file = told.get(one.name);
       const numeric = one.words === 0 && one.low <= one.high;
       const few = one.values.size <= 12;
-      return { name: one.name, numeric, few, values: [...one.values], low: one.low, high: one.high, n: one.n, varies: one.values.size > 1 || (one.values.size === 1 && one.n < this.runs.length),
+      return { name: one.name, numeric, few, discrete: !numeric || (few && one.n >= 2 * one.values.size), values: [...one.values], low: one.low, high: one.high, n: one.n, varies: one.values.size > 1 || (one.values.size === 1 && one.n < this.runs.length),
         log: numeric && one.low > 0 && (Boolean(file?.log) || one.high / one.low >= 100), order: file ? file.order : 1e6 };
     }).sort((a, b) => a.order - b.order);
     this.byName = new Map(this.parameters.map((p) => [p.name, p]));
@@ -148,7 +148,7 @@ function resolve(name, model) {
 export function brushed(brushes, model) {
   const tests = Object.entries(brushes).filter(([, spans]) => spans.length).map(([column, spans]) => {
     const parameter = column.startsWith("c.") ? model.byName.get(column.slice(2)) : null;
-    const codes = parameter && !parameter.numeric ? new Map(categories(parameter).map((v, i) => [v, i])) : null;
+    const codes = parameter?.discrete ? new Map(categories(parameter).map((v, i) => [v, i])) : null;
     return (run) => {
       const found = value(run, column);
       const at = codes ? codes.get(String(found)) : found;
@@ -158,4 +158,4 @@ export function brushed(brushes, model) {
   return (run) => tests.every((test) => test(run));
 }
 
-export const categories = (parameter) => [...new Set(parameter.values.map(String))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+export const categories = (parameter) => (parameter.numeric ? [...parameter.values].filter(finite).sort((a, b) => a - b).map(String) : [...new Set(parameter.values.map(String))].sort((a, b) => a.localeCompare(b, "en", { numeric: true })));

@@ -1,5 +1,5 @@
 // The sweep's charts: metric over time, parallel coordinates, slice, contour.
-import { axis, base, chart, css, cut, ramp, rampColour, tip, tooltip } from "./charts.js";
+import { axis, base, chart, css, cut, logAxis, ramp, rampColour, tip, tooltip } from "./charts.js";
 import { finite, local, short } from "./format.js";
 import { best, categories, counts, FAILED, OPEN, value } from "./model.js";
 
@@ -15,7 +15,7 @@ export function spread(values) {
   const sorted = values.filter(finite).sort((a, b) => a - b);
   if (!sorted.length) return { log: false, low: 0, high: 1 };
   const [low, high] = [sorted[0], sorted[sorted.length - 1]];
-  return { low, high, log: low > 0 && high / low > 100, sorted };
+  return { low, high, log: low > 0 && high / low > 20, sorted };
 }
 
 export function timeChart(state) {
@@ -44,7 +44,7 @@ function timeOption(state) {
   const x = byTime ? axis("", { type: "time", axisLabel: { color: css("--dim"), fontSize: 11, hideOverlap: true } }) : axis("run", { minInterval: 1 });
   const common = { type: "scatter", symbolSize: size, progressive: 0, emphasis: { scale: 1.6 } };
   return base({
-    xAxis: { ...x, splitLine: { show: false } }, yAxis: axis(state.metric, { type: state.logY ? "log" : "value", name: "" }),
+    xAxis: { ...x, splitLine: { show: false } }, yAxis: metricAxis(state),
     tooltip: tooltip({ formatter: (p) => (p.data?.id ? runTip(state.model.byId.get(p.data.id), state) : tip("running best", [[state.metric, short(p.value[1])]])) }),
     series: [
       { ...common, name: "filtered out", data: rest, itemStyle: { color: css("--dim"), opacity: 0.16 }, silent: true },
@@ -87,10 +87,11 @@ function columnOf(raw, event) {
 }
 
 export function axesOf(state) {
+  const most = document.documentElement.clientWidth < 640 ? 4 : MOST_AXES;
   const chosen = state.axes.filter((name) => state.model.byName.has(name));
   const ranked = state.ranking.filter((name) => state.model.byName.get(name)?.varies);
-  const all = chosen.length ? chosen : state.model.varying.length <= MOST_AXES ? state.model.varying.map((p) => p.name)
-    : (ranked.length ? ranked : state.model.varying.map((p) => p.name)).slice(0, MOST_AXES);
+  const all = chosen.length ? chosen : state.model.varying.length <= most ? state.model.varying.map((p) => p.name)
+    : (ranked.length ? ranked : state.model.varying.map((p) => p.name)).slice(0, most);
   return [...all.map((name) => `c.${name}`), ...(state.metric ? [`m.${state.metric}`] : [])];
 }
 
@@ -114,10 +115,10 @@ function parallelOption(state) {
     const name = column.slice(2);
     const parameter = column.startsWith("c.") ? state.model.byName.get(name) : null;
     const info = parameter || spread(have.map((run) => run.metrics[name]));
-    const more = parameter && !parameter.numeric ? { type: "category", data: categories(parameter) }
-      : { type: info.log ? "log" : "value", scale: true, ...(info.log ? { min: info.low, max: info.high } : {}) };
+    const more = parameter?.discrete ? { type: "category", data: categories(parameter) }
+      : { type: info.log ? "log" : "value", scale: true, min: info.low, max: info.high };
     return { dim, id: column, name: cut(name, narrow ? 9 : 22), nameLocation: "end", nameTextStyle: { color: css(parameter ? "--text" : "--accent"), fontSize: 11, fontWeight: parameter ? 400 : 650 },
-      axisLine: { lineStyle: { color: css("--dim") } }, axisTick: { show: false }, axisLabel: { color: css("--dim"), fontSize: 10, formatter: (v) => cut(short(typeof v === "number" ? Number(v.toPrecision(3)) : v, 3), 14), hideOverlap: true, showMinLabel: true, showMaxLabel: true, textBorderColor: css("--panel"), textBorderWidth: 3 },
+      axisLine: { lineStyle: { color: css("--dim") } }, axisTick: { show: false }, axisLabel: { color: css("--dim"), fontSize: 10, formatter: (v) => cut(short(typeof v === "number" ? Number(v.toPrecision(3)) : v, 3), 14), hideOverlap: true, showMinLabel: true, showMaxLabel: true, backgroundColor: css("--panel"), padding: [1, 2], borderRadius: 2 }, z: 20,
       areaSelectStyle: { width: 18, color: css("--c2"), opacity: 0.25, borderColor: css("--c2") }, ...more };
   });
   return base({
@@ -142,6 +143,19 @@ export function shader(runs, state) {
   return { at, colour: (run) => rampColour(at(run), colours), colours };
 }
 
+// Whole pixels, so that neighbours neither overlap nor gape.
+function cellBox({ i, j }, { x, y, width, height }) {
+  const [left, right] = [i, i + 1].map((k) => Math.round(x + (k / WIDE) * width));
+  const [top, bottom] = [j + 1, j].map((k) => Math.round(y + (1 - k / HIGH) * height));
+  return { x: left, y: top, width: right - left, height: bottom - top };
+}
+
+function metricAxis(state) {
+  if (!state.logY) return axis("");
+  const { low, high } = spread(state.model.runs.map((run) => run.metrics[state.metric]).filter((v) => v > 0));
+  return logAxis("", low, high);
+}
+
 export function sliceChart(state) {
   const made = chart("", "The metric against one parameter");
   made.on("click", (event) => open(state.model.byId.get(event.data?.id)));
@@ -149,7 +163,7 @@ export function sliceChart(state) {
 }
 
 function place(parameter) {
-  if (parameter.numeric) return { of: (v) => v, axis: parameter.log ? { type: "log", min: parameter.low, max: parameter.high } : { type: "value" } };
+  if (!parameter.discrete) return { of: (v) => v, axis: parameter.log ? { type: "log", min: parameter.low, max: parameter.high } : { type: "value" } };
   const words = categories(parameter);
   const code = new Map(words.map((w, i) => [w, i]));
   return { of: (v) => code.get(String(v)), axis: { type: "category", data: words, boundaryGap: true } };
@@ -168,12 +182,12 @@ function sliceOption(state) {
   const n = groups[1].length;
   const common = { type: "scatter", symbolSize: n > 2000 ? 4 : 7, progressive: 0 };
   return base({
-    xAxis: axis(parameter.name, { ...x.axis }), yAxis: axis(state.metric, { name: "", type: state.logY ? "log" : "value" }),
+    xAxis: axis(parameter.name, { ...x.axis }), yAxis: metricAxis(state),
     tooltip: tooltip({ formatter: (p) => runTip(state.model.byId.get(p.data.id), state) }),
     series: [{ ...common, data: groups[0], silent: true, itemStyle: { color: css("--dim"), opacity: 0.16 } },
       { ...common, data: groups[1], itemStyle: { color: css("--c1"), opacity: n > 1000 ? 0.4 : 0.7 } },
       { ...common, data: groups[2], itemStyle: { color: "transparent", borderColor: css("--c2"), borderWidth: 1.5 } },
-      ...(parameter.few ? [medians(groups[1])] : [])],
+      ...(parameter.discrete ? [medians(groups[1])] : [])],
   });
 }
 
@@ -220,19 +234,19 @@ function contourOption(state) {
   const [x, y] = [place(px), place(py)];
   const have = state.model.runs.filter((run) => counts(run) && finite(run.metrics[state.metric]) && ok(x.of(run.config[px.name])) && ok(y.of(run.config[py.name])));
   const shades = shader(have, state);
-  const unit = (p, at) => (v) => { const n = at.of(v); if (!p.numeric) return (n + 0.5) / Math.max(1, at.axis.data.length); if (p.high === p.low) return 0.5; return p.log ? Math.log(n / p.low) / Math.log(p.high / p.low) : (n - p.low) / (p.high - p.low); };
+  const unit = (p, at) => (v) => { const n = at.of(v); if (p.discrete) return (n + 0.5) / Math.max(1, at.axis.data.length); if (p.high === p.low) return 0.5; return p.log ? Math.log(n / p.low) / Math.log(p.high / p.low) : (n - p.low) / (p.high - p.low); };
   const [ux, uy] = [unit(px, x), unit(py, y)];
   const every = Math.max(1, Math.ceil(have.length / 1200));
   const points = have.filter((_, i) => i % every === 0).map((run) => ({ x: ux(run.config[px.name]), y: uy(run.config[py.name]), t: shades.at(run) }));
   const cells = points.length >= 8 ? surface(points, 9) : [];
-  const bounds = (p, at) => (p.numeric ? { ...at.axis, min: p.low, max: p.high } : at.axis);
+  const bounds = (p, at) => (!p.discrete ? { ...at.axis, min: p.low, max: p.high } : at.axis);
   const shown = have.filter((run) => state.kept.has(run.id));
   return base({
     xAxis: axis(px.name, bounds(px, x)), yAxis: axis(py.name, { ...bounds(py, y), nameGap: 34 }),
     grid: { left: 22, right: 16, top: 14, bottom: 26, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
     tooltip: tooltip({ formatter: (p) => { const run = state.model.byId.get(p.data?.id); return run ? runTip(run, state) : ""; } }),
     series: [
-      { type: "custom", silent: true, data: cells.length ? [[0]] : [], clip: true, encode: {}, renderItem: (params) => ({ type: "group", children: cells.map((c) => ({ type: "rect", silent: true, shape: { x: params.coordSys.x + (c.i / WIDE) * params.coordSys.width, y: params.coordSys.y + (1 - (c.j + 1) / HIGH) * params.coordSys.height, width: params.coordSys.width / WIDE + 0.6, height: params.coordSys.height / HIGH + 0.6 }, style: { fill: rampColour(c.t, shades.colours), opacity: 0.55 } })) }) },
+      { type: "custom", silent: true, data: cells.length ? [[0]] : [], clip: true, encode: {}, renderItem: (params) => ({ type: "group", children: cells.map((c) => ({ type: "rect", silent: true, shape: cellBox(c, params.coordSys), style: { fill: rampColour(c.t, shades.colours), opacity: 0.55 } })) }) },
       { type: "scatter", progressive: 0, symbolSize: have.length > 1000 ? 4 : 7, data: shown.map((run) => ({ value: [x.of(run.config[px.name]), y.of(run.config[py.name])], id: run.id, itemStyle: { color: shades.colour(run) } })), itemStyle: { borderColor: css("--panel"), borderWidth: have.length > 1000 ? 0 : 1 } },
     ],
   });

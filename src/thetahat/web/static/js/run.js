@@ -116,20 +116,20 @@ class RunPage {
   drawRest() {
     const { run } = this;
     const open = [...this.rest.querySelectorAll("details[open]")].map((d) => d.dataset.name);
-    const config = panel("Config", "s6");
+    const config = panel("Config", "");
     config.body.append(facts(flat(run.config), true));
-    const origin = panel("Where it comes from", "s6");
+    const origin = panel("Where it comes from", "");
     origin.body.append(...run.again.flatMap((a) => [h("h3", {}, a.what), command(a.command)]), facts(origins(run)));
-    const detail = Object.keys(run.detail || {}).length ? panel("Diagnostics", "s6") : null;
+    const detail = Object.keys(run.detail || {}).length ? panel("Diagnostics", "") : null;
     detail?.body.append(facts(flat(run.detail)));
-    const notices = run.notices.length ? panel("Notices", "s6") : null;
-    notices?.body.append(h("div.bounded", { tabindex: "0", role: "region", "aria-label": "notices" }, run.notices.map((n) => h("p.warning", {}, n))));
+    const notices = run.notices.length ? panel("Notices", "") : null;
+    notices?.body.append(h("div.bounded", { tabindex: "0", role: "group", "aria-label": "notices" }, run.notices.map((n) => h("p.warning", {}, n))));
     const logs = Object.keys(run.logs).length ? panel("What it printed", "") : null;
     if (logs) for (const [name, text] of Object.entries(run.logs)) logs.body.append(h("h3", {}, name), h("pre.log", { tabindex: "0", "aria-label": name }, text || "(nothing)"));
     const whole = JSON.stringify([run.config, run.provenance, run.notices, run.logs, run.detail, run.status, run.checkpoint]);
     if (whole === this.drawnRest) return;
     this.drawnRest = whole;
-    fill(this.rest, config.root, origin.root, detail?.root, notices?.root, logs?.root);
+    fill(this.rest, h("div.stack.s6", {}, config.root, detail?.root, notices?.root), h("div.stack.s6", {}, origin.root), logs?.root);
     for (const box of this.rest.querySelectorAll("pre.log")) box.scrollTop = box.scrollHeight;
     for (const name of open) this.rest.querySelector(`details[data-name="${name}"]`)?.setAttribute("open", "");
   }
@@ -182,8 +182,8 @@ function facts(values, everything = false) {
   const rows = Object.entries(values).filter(([, v]) => everything || (v !== null && v !== undefined && v !== ""));
   const said = (v) => { if (v instanceof Node) return v; if (finite(v)) return short(v, 8); const text = v === null ? "none" : short(v); if (text.length <= 300) return text; return h("details", {}, h("summary", {}, `${text.slice(0, 200)}… (${text.length.toLocaleString("en")} characters, show)`), h("pre.log", { tabindex: "0" }, text.slice(0, 200000))); };
   if (!rows.length) return h("p.dim", {}, "Nothing.");
-  const search = rows.length > 20 ? h("input", { type: "search", placeholder: `find in ${rows.length}`, "aria-label": "Find a parameter" }) : null;
+  const search = rows.length > 40 ? h("input", { type: "search", placeholder: `find in ${rows.length}`, "aria-label": "Find a parameter" }) : null;
   const lines = rows.map(([k, v]) => [k, h("tr", {}, h("td", { title: k }, k), h("td", {}, said(v)))]);
   search?.addEventListener("input", () => { for (const [k, line] of lines) line.hidden = !k.toLowerCase().includes(search.value.toLowerCase()); });
-  return h("div", {}, search, h("div.bounded", { tabindex: "0", role: "region", "aria-label": "facts" }, h("table.plain.facts", {}, h("tbody", {}, lines.map(([, line]) => line)))));
+  return h("div", {}, search, h("div.bounded", { tabindex: "0", role: "group", "aria-label": "facts" }, h("table.plain.facts", {}, h("tbody", {}, lines.map(([, line]) => line)))));
 }

@@ -3,7 +3,7 @@ import { download, get, post, view } from "./api.js";
 import { axis, base, chart, css, ramp, tip, tooltip } from "./charts.js";
 import { ask, command, fill, fillSelect, flag, h, panel, save, select, status, toggle } from "./dom.js";
 import { finite, many, short, span } from "./format.js";
-import { best, brushed, condition, counts, FAILED, Model, OPEN } from "./model.js";
+import { best, brushed, categories, condition, counts, FAILED, Model, OPEN } from "./model.js";
 import { contourChart, parallelChart, sliceChart, spread, timeChart, axesOf } from "./overview.js";
 import { columnsOf, flagsOf, makeTable, settingsTable, title } from "./table.js";
 
@@ -226,7 +226,7 @@ class SweepPage {
 
   saidSpan(column, spans) {
     const p = column.startsWith("c.") ? this.model.byName.get(column.slice(2)) : null;
-    if (p && !p.numeric) return "chosen";
+    if (p?.discrete) { const words = categories(p).filter((_, i) => spans.some(([a, b]) => i >= a - 0.5 && i <= b + 0.5)); return `= ${words.slice(0, 4).join(", ")}${words.length > 4 ? ", …" : ""}`; }
     return spans.map(([a, b]) => `${short(a, 3)} to ${short(b, 3)}`).join(", ");
   }
 
@@ -258,7 +258,7 @@ class SweepPage {
     const before = this.ranking.length;
     this.ranking = found.effects.map((e) => e.name);
     this.drawEffects(found);
-    if (!before) { this.pickParameters(); fillSelect(this.sliceBox, this.model.varying.map((p) => p.name), this.slice); fillSelect(this.cxBox, this.model.varying.map((p) => p.name), this.cx); fillSelect(this.cyBox, this.model.varying.map((p) => p.name), this.cy); this.sliced.draw(); this.contour.draw(); if (this.model.varying.length > 10) { this.parallel.draw(); if (!this.columns.length) this.remakeTable(); } }
+    if (!before) { this.pickParameters(); fillSelect(this.sliceBox, this.model.varying.map((p) => p.name), this.slice); fillSelect(this.cxBox, this.model.varying.map((p) => p.name), this.cx); fillSelect(this.cyBox, this.model.varying.map((p) => p.name), this.cy); this.sliced.draw(); this.contour.draw(); if (axesOf(this).length - 1 < this.model.varying.length) { this.parallel.draw(); if (!this.columns.length && this.model.varying.length > 12) this.remakeTable(); this.draw(true); } }
   }
 
   drawEffects({ n, left_out: left, effects }) {
@@ -341,14 +341,14 @@ function progress(done, failed, now, total) {
 }
 
 function signed(e) {
-  if (e.correlation === null) return h("span.dim.small", {}, "not a number");
+  if (e.correlation === null) return h("span.dim.small", {}, "categories");
   const at = (r) => 50 + 50 * r;
   const [a, b] = [Math.min(at(e.correlation), 50), Math.max(at(e.correlation), 50)];
   return h("div.meter.signed", { title: `${short(e.correlation, 3)}, 95 % interval ${short(e.low, 2)} to ${short(e.high, 2)}` },
     h("i", { class: e.correlation < 0 ? "neg" : "", style: { left: `${a}%`, width: `${b - a}%` } }), h("u", { style: { left: `${at(e.low)}%`, width: `${at(e.high) - at(e.low)}%` } }), h("span.hidden-text", {}, short(e.correlation, 2)));
 }
 
-const timeLegend = () => h("div.legend.dim", {}, [["--c1", "ended"], ["--c2", "running best (line); not over or failed (rings)"], ["--line", "filtered out"]].map(([c, word]) => h("span", {}, h("i", { style: { background: `var(${c})` } }), word)));
+const timeLegend = () => h("div.legend.dim", {}, [["i.dot", "--c1", "ended"], ["i.ring", "", "not over, or failed"], ["i", "--c2", "running best"]].map(([tag, c, word]) => h("span", {}, h(tag, c ? { style: { background: `var(${c})` } } : {}), word)));
 const rampLegend = () => h("span.ramp", {}, "worst", h("i", {}, [...ramp()].reverse().map((c) => h("b", { style: { background: c } }))), "best");
 
 function bandsOption(groups, state) {

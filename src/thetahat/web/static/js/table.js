@@ -18,7 +18,9 @@ export function columnsOf(state) {
   const metrics = [state.metric, ...model.metrics.filter((m) => m !== state.metric)].filter(Boolean);
   const parameters = [...model.varying, ...model.parameters.filter((p) => !p.varies)];
   const ranked = model.varying.length > MOST_PARAMETERS && state.ranking.length ? state.ranking.filter((n) => model.byName.get(n)?.varies) : model.varying.map((p) => p.name);
-  const shown = ["name", "status", ...metrics.slice(0, 3).map((m) => `m.${m}`), ...ranked.slice(0, MOST_PARAMETERS).map((n) => `c.${n}`), "epochs", "seconds", "n_params", "agent", "reason"];
+  const narrow = document.documentElement.clientWidth < 640;
+  const told = metrics.slice(0, 3).map((m) => `m.${m}`);
+  const shown = ["name", ...(narrow ? [...told, "status"] : ["status", ...told]), ...ranked.slice(0, MOST_PARAMETERS).map((n) => `c.${n}`), "epochs", "seconds", "n_params", "agent", "reason"];
   const all = [...new Set(["name", "status", ...metrics.map((m) => `m.${m}`), ...ranked.map((n) => `c.${n}`), ...parameters.map((p) => `c.${p.name}`), "epochs", "seconds", "n_params", "agent", "reason", "attempt", "number", "created", "best_val_risk", "best_epoch", "replicate"])];
   return { all, shown };
 }
@@ -80,7 +82,7 @@ function definition(column, state) {
       return compare(x, y);
     },
     minWidth: 64, maxWidth: column === "reason" ? 420 : column === "name" ? 240 : undefined,
-    width: column === "reason" ? 260 : column === "name" ? 190 : column === `m.${state.metric}` && (state.model.sweep.contaminated || state.model.replicated) ? 190 : undefined,
+    width: column === "reason" ? 260 : column === "name" ? (document.documentElement.clientWidth < 640 ? 130 : 190) : column === `m.${state.metric}` && (state.model.sweep.contaminated || state.model.replicated) ? 190 : undefined,
   };
 }
 
@@ -101,7 +103,7 @@ export function makeTable(box, state, on) {
   const ready = new Promise((resolve) => { table.on("tableBuilt", resolve); });
   table.on("dataSorted", (sorters) => on.sorted(sorters.length ? `${sorters[0].dir === "desc" ? "-" : ""}${sorters[0].field}` : ""));
   table.on("rowSelectionChanged", (data) => on.selected(data.map((run) => run.id)));
-  ready.then(() => { for (const holder of box.querySelectorAll(".tabulator-tableholder")) { holder.setAttribute("tabindex", "0"); holder.setAttribute("aria-label", "runs"); } });
+  box.setAttribute("aria-label", "runs");
   return { table, ready };
 }
 
@@ -126,8 +128,8 @@ export function settingsTable(box, groups, state) {
   const names = [...new Set(sorted.flatMap((g) => Object.keys(g.config)))].filter((n) => new Set(sorted.map((g) => String(g.config[n]))).size > 1).slice(0, 10);
   const quantiles = ["median", "q10", "q25", "q75", "q90"];
   const said = columnStyle(sorted.flatMap((g) => quantiles.map((q) => g.metrics[state.metric]?.[q])));
-  fill(box, h("div.bounded", { tabindex: "0", role: "region", "aria-label": "settings" }, h("table.plain", {},
-    h("thead", {}, h("tr", {}, names.map((n) => h("th", { class: "num" }, n)), ["runs", "failed", "unfinished", "n", ...quantiles].map((n) => h("th.num", {}, n)), h("th", {}, ""))),
+  fill(box, h("div.bounded", { tabindex: "0", role: "group", "aria-label": "settings" }, h("table.plain", {},
+    h("thead", {}, h("tr", {}, names.map((n) => h("th", { class: "num" }, n)), ["runs", "failed", "unfinished", "n", ...quantiles].map((n) => h("th.num", {}, n)), h("th", {}, h("span.hidden-text", {}, "more")))),
     h("tbody", {}, sorted.slice(0, 300).map((g) => {
       const m = g.metrics[state.metric];
       const marks = [];
