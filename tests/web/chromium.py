@@ -19,6 +19,8 @@ ARGS = [
 AXE = Path(__file__).parent / "vendor" / "axe" / "axe.min.js"
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 """Kept, to be looked at."""
+_TABS: list[Watched] = []
+"""Open tabs: they are closed before their server is, whose end is not their fault."""
 _SERVE = "import sys; from thetahat.cli import run; sys.exit(run(sys.argv[1:]))"
 
 
@@ -32,7 +34,17 @@ def chromium() -> str | None:
 @contextmanager
 def serving(where: Path, *flags: str) -> Iterator[str]:
     """``thetahat ui`` of a store, in its own process; the address it printed."""
-    words = [sys.executable, "-c", _SERVE, "ui", "--store", str(where), "--no-browser", "--port", "0"]
+    words = [
+        sys.executable,
+        "-c",
+        _SERVE,
+        "ui",
+        "--store",
+        str(where),
+        "--no-browser",
+        "--port",
+        "0",
+    ]
     process = subprocess.Popen([*words, *flags], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -41,6 +53,9 @@ def serving(where: Path, *flags: str) -> Iterator[str]:
         assert match is not None, said
         yield match.group()
     finally:
+        for tab in _TABS:
+            tab.page.close()
+        _TABS.clear()
         process.terminate()
         process.wait(timeout=20)
         process.stdout.close()
@@ -52,6 +67,7 @@ class Watched:
     def __init__(self, page: Any, root: str) -> None:
         self.page, self.root = page, root.split("?")[0].rstrip("/")
         self.wrong: list[str] = []
+        _TABS.append(self)
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
         page.on("request", self._request)

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.run import Status
-from thetahat.store import NewRun, NewSweep, Store, SweepRow, create_sweep, open_store, pack, set_state
+from thetahat.store import (
+    NewRun,
+    NewSweep,
+    Store,
+    SweepRow,
+    create_sweep,
+    open_store,
+    pack,
+    set_state,
+)
 from thetahat.store._schema import agents
 
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=alert(1)>"
@@ -171,7 +180,9 @@ def tuning_sweep(store: Store, runs: int = 220, epochs: int = 120, **fields: Any
     """A sweep over six parameters, with all that can become of a run."""
     sweep = create_sweep(
         store,
-        NewSweep(TUNING, "wages, two layers", "wages", "wages.yaml", points=None, plan={"count": 400}),
+        NewSweep(
+            TUNING, "wages, two layers", "wages", "wages.yaml", points=None, plan={"count": 400}
+        ),
     )
     rng = random.Random(3)
     for k in range(runs):

@@ -196,14 +196,20 @@ def test_export_is_the_table_of_the_page(used, client_of) -> None:
     client, one = client_of(used), sweep_id(used, "twenty seeds a width")
     with open_store(used, create=False) as store:
         two = store.runs(sweep_id=one, limit=2)
-    asked = {"format": "csv", "columns": ["name", "c.width", "m.val_risk"], "ids": [r.id for r in two]}
+    asked = {
+        "format": "csv",
+        "columns": ["name", "c.width", "m.val_risk"],
+        "ids": [r.id for r in two],
+    }
     answer = client.post(f"/api/sweeps/{one}/export", json=asked, headers=SAME)
     lines = answer.text.splitlines()
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert lines[0] == "name,width,val_risk"
     assert lines[1].split(",")[:2] == [two[0].name, "16"]
     assert float(lines[1].split(",")[2]) == two[0].metrics["val_risk"]
-    latex = client.post(f"/api/sweeps/{one}/export", json={**asked, "format": "latex"}, headers=SAME)
+    latex = client.post(
+        f"/api/sweeps/{one}/export", json={**asked, "format": "latex"}, headers=SAME
+    )
     assert "\\toprule" in latex.text
     assert "val\\_risk" in latex.text
     for wrong in ({**asked, "format": "exe"}, {**asked, "ids": "all"}, {**asked, "columns": [1]}):
@@ -303,7 +309,9 @@ def test_an_empty_sweep_and_one_run(tmp_path, client_of) -> None:
         assert client.get(f"/api/sweeps/{sweep.id}/groups").status_code == 200
 
 
-@pytest.mark.parametrize("text", ["", "- a list", "metric: [", "metric: 3\nparameters: x", "{" * 9999])
+@pytest.mark.parametrize(
+    "text", ["", "- a list", "metric: [", "metric: 3\nparameters: x", "{" * 9999]
+)
 def test_a_sweep_file_that_cannot_be_read(tmp_path, client_of, text) -> None:
     with open_store(tmp_path) as store:
         sweep = create_sweep(store, NewSweep(text))
@@ -365,9 +373,13 @@ def test_hostile_names_travel_as_text(tmp_path, client_of) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
         strictly(answer.text)
     asked = {"format": "latex", "columns": ["name", f"c.{HOSTILE}"], "ids": [run]}
-    assert client.post(f"/api/sweeps/{sweep.id}/export", json=asked, headers=SAME).status_code == 200
+    assert (
+        client.post(f"/api/sweeps/{sweep.id}/export", json=asked, headers=SAME).status_code == 200
+    )
     command = client.get(f"/api/runs/{run}").json()["again"][0]["command"]
-    assert command == "python wages.py '--" + (HOSTILE + "=" + HOSTILE).replace("'", "'\"'\"'") + "'"
+    assert (
+        command == "python wages.py '--" + (HOSTILE + "=" + HOSTILE).replace("'", "'\"'\"'") + "'"
+    )
 
 
 def test_long_curves_are_thinned_and_keep_their_peaks(tmp_path, client_of) -> None:

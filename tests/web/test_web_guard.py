@@ -58,7 +58,15 @@ def test_this_machine_needs_no_token() -> None:
         assert len(token) >= 32
 
 
-ROUTES = ("/", "/sweep/x", "/api/home", "/api/events", "/static/app.css", "/favicon.ico", "/nothing")
+ROUTES = (
+    "/",
+    "/sweep/x",
+    "/api/home",
+    "/api/events",
+    "/static/app.css",
+    "/favicon.ico",
+    "/nothing",
+)
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -69,7 +77,9 @@ def test_elsewhere_every_route_needs_the_token(used, client_of, path) -> None:
         assert answer.status_code == 401
         assert "set-cookie" not in answer.headers
         assert "token that `thetahat ui` printed" in answer.text
-    assert client.post("/api/sweeps/x/pause", headers={"origin": f"http://{FAR}"}).status_code == 401
+    assert (
+        client.post("/api/sweeps/x/pause", headers={"origin": f"http://{FAR}"}).status_code == 401
+    )
 
 
 def test_the_token_travels_once_and_a_cookie_stays(used, client_of) -> None:
@@ -93,7 +103,7 @@ def test_an_address_cannot_smuggle_anything_into_the_way_in(used, client_of) -> 
     for path in ("//evil.example", '/"><script>alert(1)</script>', "/\\evil.example"):
         answer = client.get(f"http://{FAR}{path}?token={door.token}&x=%22%3E%3Cscript%3E")
         assert "<script" not in answer.text
-        assert 'url=//' not in answer.text
+        assert "url=//" not in answer.text
 
 
 def test_elsewhere_names_can_be_made_to_point_here_and_addresses_cannot(used, client_of) -> None:

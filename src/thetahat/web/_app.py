@@ -1,4 +1,4 @@
-"""The routes: four pages that are one file, an API of JSON, events, and the files they are made of."""
+"""The routes: four pages that are one file, an API of JSON, events, and static files."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ _ALIVE = 30
 
 
 async def changes(source: Source, every_s: float = EVERY_S) -> AsyncIterator[str]:
-    """Events as text: ``change`` with the pulse of the store, ``gone`` with why it cannot be read."""
+    """Events as text: ``change`` with the store's pulse, ``gone`` with why it cannot be read."""
     before, quiet = None, 0
     yield "retry: 1000\n\n"
-    while True:
+    while not source.ending():
         try:
             found = ("change", await asyncio.to_thread(source.pulse))
         except StoreError as error:

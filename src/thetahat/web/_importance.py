@@ -1,4 +1,4 @@
-"""Which parameters matter, and how far to believe it: PED-ANOVA and rank correlation, in pure Python.
+"""Which parameters matter, and how far to believe it: PED-ANOVA and rank correlation.
 
 Importance compares where the best tenth of the runs lie with where all of them lie, parameter by
 parameter: the Pearson divergence of the two densities. The same number is computed for random

@@ -73,10 +73,12 @@ def make_server(source: Source, door: Door) -> uvicorn.Server:
         ws="none",
         server_header=False,
         # Pages that are open hold a connection for their events.
-        timeout_graceful_shutdown=1,
+        timeout_graceful_shutdown=2,
         proxy_headers=False,
     )
-    return uvicorn.Server(config)
+    server = uvicorn.Server(config)
+    source.ending = lambda: server.should_exit
+    return server
 
 
 def _run(server: uvicorn.Server, listening: socket.socket, ready: Callable[[], None]) -> None:

@@ -6,10 +6,9 @@ import json
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from thetahat.core.errors import StoreError
 
 if TYPE_CHECKING:
     from thetahat.store import Store
@@ -29,6 +28,8 @@ class Source:
         self._store: Store | None = None
         self._inode: tuple[int, int] | None = None
         self._pulse: tuple[float, str] = (-1.0, "")
+        self.ending: Callable[[], bool] = lambda: False
+        """Whether the server is about to end, and must not wait for pages that listen."""
 
     @property
     def path(self) -> Path:
@@ -57,7 +58,7 @@ class Source:
             return self._store
 
     def pulse(self) -> str:
-        """What changes whenever something in the store does, as JSON; read at most 4 times a second.
+        """What changes whenever something in the store does, as JSON; read 4 times a second at most.
 
         Raises:  StoreError: as ``store``.
         """
@@ -69,11 +70,6 @@ class Source:
         found = json.dumps({**pulse(self.store()), "store": self._inode})
         self._pulse = (time.monotonic(), found)
         return found
-
-    def writable(self) -> bool:
-        """Whether sweeps can be paused from here."""
-        path = self.path
-        return path.exists() and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
     def close(self) -> None:
         """Close the file."""
@@ -89,11 +85,6 @@ def _inode(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def missing(path: Path) -> StoreError:
-    """What is said where there is no store."""
-    return StoreError(f"there is no store at {path}; a run makes one")
 
 
 def facts(source: Source) -> dict[str, Any]:

@@ -205,7 +205,9 @@ class SweepPage {
       this.settled = true;
     }
     await this.table.ready;
+    const chosen = this.selected.filter((id) => this.kept.has(id));
     await this.table.table.replaceData(this.model.runs.filter((run) => this.kept.has(run.id)));
+    if (chosen.length) this.table.table.selectRow(chosen);
     this.main.dataset.rows = String(rows.length);
   }
 

@@ -93,7 +93,7 @@ export function makeTable(box, state, on) {
   const options = {
     data: [], index: "id", columns: [selector(), ...shown.map((c) => definition(c, state))], layout: "fitData", height: Math.min(620, 110 + 28 * Math.max(3, model.runs.length)),
     placeholder: () => h("span", {}, "No run passes the filter."), nestedFieldSeparator: false, renderHorizontal: shown.length > 40 ? "virtual" : "basic",
-    rowFormatter: undefined, selectableRows: true, selectableRowsRangeMode: "click", columnDefaults: { resizable: "header", vertAlign: "middle" },
+    rowFormatter: undefined, selectableRows: "highlight", columnDefaults: { resizable: "header", vertAlign: "middle" },
     initialSort: sortColumn && shown.includes(sortColumn) ? [{ column: sortColumn, dir: direction }] : [], headerSortElement: headerArrow, headerSortTristate: true,
     ...(state.group ? { groupBy: (row) => short(value(row, `c.${state.group}`)) || "none", groupHeader: (v, n, data) => groupHead(v, n, data, state), groupStartOpen: true } : {}),
   };
@@ -104,6 +104,8 @@ export function makeTable(box, state, on) {
   table.on("dataSorted", (sorters) => on.sorted(sorters.length ? `${sorters[0].dir === "desc" ? "-" : ""}${sorters[0].field}` : ""));
   table.on("rowSelectionChanged", (data) => on.selected(data.map((run) => run.id)));
   box.setAttribute("aria-label", "runs");
+  // A grid may hold rows only; every row holds a link, so the keyboard gets there without this.
+  ready.then(() => { for (const holder of box.querySelectorAll(".tabulator-tableholder")) holder.removeAttribute("tabindex"); });
   return { table, ready };
 }
 
