@@ -96,7 +96,7 @@ def pulse(store: Store) -> dict[str, Any]:
         number = connection.execute(select(func.max(runs.c.number))).scalar()
         said = connection.execute(select(func.max(notices.c.id))).scalar()
         by_status = select(runs.c.status, func.count()).group_by(runs.c.status)
-        counts = {status: n for status, n in connection.execute(by_status)}
+        counts = {row[0]: row[1] for row in connection.execute(by_status)}
         states = [
             tuple(row)
             for row in connection.execute(select(sweeps.c.id, sweeps.c.state, sweeps.c.reason))

@@ -58,7 +58,7 @@ class Source:
             return self._store
 
     def pulse(self) -> str:
-        """What changes whenever something in the store does, as JSON; read 4 times a second at most.
+        """What changes whenever something in the store does, as JSON; read each 0.25 s at most.
 
         Raises:  StoreError: as ``store``.
         """
