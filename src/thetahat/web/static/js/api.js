@@ -12,6 +12,11 @@ async function answered(response) {
 
 async function request(path, options) {
   let response;
+  const early = window.thetahatEarly;
+  if (!options && early?.path === path) {
+    delete window.thetahatEarly;
+    try { return await early.answer; } catch { /* asked again below */ }
+  }
   try { response = await fetch(path, options); } catch { throw new ApiError("the server does not answer: has `thetahat ui` been ended?", 0); }
   return response;
 }

@@ -36,7 +36,15 @@ export function chart(size, label) {
     for (const [name, handler] of events) made.on(name, handler);
     return made;
   };
-  const draw = () => { if (option && ready()) made.setOption(option(), { notMerge: true, lazyUpdate: false }); };
+  // What is out of sight is drawn when it comes near, once, however often it was asked for.
+  let [near, stale] = [false, false];
+  const draw = () => {
+    stale = true;
+    if (!near || !option || !ready()) return;
+    stale = false;
+    made.setOption(option(), { notMerge: true, lazyUpdate: false });
+    wrapped.drawn?.();
+  };
   const wrapped = {
     element,
     set(next) { option = next; draw(); },
@@ -44,10 +52,12 @@ export function chart(size, label) {
     act(action) { if (ready()) made.dispatchAction(action); },
     get raw() { return made; },
     draw,
-    close() { observer.disconnect(); charts.delete(wrapped); made?.dispose(); },
+    close() { observer.disconnect(); sight.disconnect(); charts.delete(wrapped); made?.dispose(); },
   };
-  const observer = new ResizeObserver(() => { if (made) made.resize(); else draw(); });
+  const observer = new ResizeObserver(() => { if (made) made.resize(); else if (stale) draw(); });
   observer.observe(element);
+  const sight = new IntersectionObserver((entries) => { near = entries[entries.length - 1].isIntersecting; if (near && stale) draw(); }, { rootMargin: "0px" });
+  sight.observe(element);
   charts.add(wrapped);
   return wrapped;
 }

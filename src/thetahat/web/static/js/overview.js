@@ -42,7 +42,7 @@ function timeOption(state) {
   if (line.length) line.push([Math.max(...have.map(at)), lead]);
   const size = have.length > 3000 ? 4 : have.length > 600 ? 5 : 7;
   const x = byTime ? axis("", { type: "time", axisLabel: { color: css("--dim"), fontSize: 11, hideOverlap: true } }) : axis("run", { minInterval: 1 });
-  const common = { type: "scatter", symbolSize: size, progressive: 0, emphasis: { scale: 1.6 } };
+  const common = { type: "scatter", symbolSize: size, progressive: 0, largeThreshold: 2000, large: true, emphasis: { scale: 1.6 } };
   return base({
     xAxis: { ...x, splitLine: { show: false } }, yAxis: metricAxis(state),
     tooltip: tooltip({ formatter: (p) => (p.data?.id ? runTip(state.model.byId.get(p.data.id), state) : tip("running best", [[state.metric, short(p.value[1])]])) }),
@@ -65,10 +65,8 @@ export function parallelChart(state, onbrush) {
     }
     onbrush();
   });
-  const draw = () => {
-    made.set(() => parallelOption(state));
-    shownBrushes(made, state);
-  };
+  made.drawn = () => shownBrushes(made, state);
+  const draw = () => made.set(() => parallelOption(state));
   return { element: made.element, draw, brush: () => shownBrushes(made, state), raw: made };
 }
 
@@ -180,7 +178,7 @@ function sliceOption(state) {
     groups[!state.kept.has(run.id) ? 0 : counts(run) ? 1 : 2].push({ value: [v, y], id: run.id });
   }
   const n = groups[1].length;
-  const common = { type: "scatter", symbolSize: n > 2000 ? 4 : 7, progressive: 0 };
+  const common = { type: "scatter", symbolSize: n > 2000 ? 4 : 7, progressive: 0, large: true, largeThreshold: 2000 };
   return base({
     xAxis: axis(parameter.name, { ...x.axis }), yAxis: metricAxis(state),
     tooltip: tooltip({ formatter: (p) => runTip(state.model.byId.get(p.data.id), state) }),
@@ -240,7 +238,8 @@ function contourOption(state) {
   const points = have.filter((_, i) => i % every === 0).map((run) => ({ x: ux(run.config[px.name]), y: uy(run.config[py.name]), t: shades.at(run) }));
   const cells = points.length >= 8 ? surface(points, 9) : [];
   const bounds = (p, at) => (!p.discrete ? { ...at.axis, min: p.low, max: p.high } : at.axis);
-  const shown = have.filter((run) => state.kept.has(run.id));
+  const inside = have.filter((run) => state.kept.has(run.id));
+  const shown = inside.filter((_, i) => i % Math.max(1, Math.ceil(inside.length / 1500)) === 0);
   return base({
     xAxis: axis(px.name, bounds(px, x)), yAxis: axis(py.name, { ...bounds(py, y), nameGap: 34 }),
     grid: { left: 22, right: 16, top: 14, bottom: 26, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },

@@ -258,9 +258,10 @@ class SweepPage {
     if (!this.metric) { this.drawEffects({ n: 0, left_out: {}, effects: [] }); return; }
     const found = await get(`/api/sweeps/${encodeURIComponent(sweep.id)}/importance?metric=${encodeURIComponent(this.metric)}&goal=${this.sign < 0 ? "maximize" : "minimize"}`);
     const before = this.ranking.length;
+    const drawn = [this.slice, this.cx, this.cy].join();
     this.ranking = found.effects.map((e) => e.name);
     this.drawEffects(found);
-    if (!before) { this.pickParameters(); fillSelect(this.sliceBox, this.model.varying.map((p) => p.name), this.slice); fillSelect(this.cxBox, this.model.varying.map((p) => p.name), this.cx); fillSelect(this.cyBox, this.model.varying.map((p) => p.name), this.cy); this.sliced.draw(); this.contour.draw(); if (axesOf(this).length - 1 < this.model.varying.length) { this.parallel.draw(); if (!this.columns.length && this.model.varying.length > 12) this.remakeTable(); this.draw(true); } }
+    if (!before) { this.pickParameters(); fillSelect(this.sliceBox, this.model.varying.map((p) => p.name), this.slice); fillSelect(this.cxBox, this.model.varying.map((p) => p.name), this.cx); fillSelect(this.cyBox, this.model.varying.map((p) => p.name), this.cy); if ([this.slice, this.cx, this.cy].join() !== drawn) { this.sliced.draw(); this.contour.draw(); } if (axesOf(this).length - 1 < this.model.varying.length) { this.parallel.draw(); if (!this.columns.length && this.model.varying.length > 12) this.remakeTable(); } }
   }
 
   drawEffects({ n, left_out: left, effects }) {

@@ -69,6 +69,15 @@ function numeric(column, state) {
 const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : typeof a === "number" ? -1 : typeof b === "number" ? 1 : String(a).localeCompare(String(b), "en", { numeric: true }));
 const lacks = (v) => v === null || v === undefined || v === "" || (typeof v === "number" && !finite(v));
 
+// Widths from a sample of the cells: measuring every one would take longer than all the rest.
+function fitted(column, state) {
+  const said = style(state, column);
+  let most = title(column).length + 2;
+  const every = Math.max(1, Math.floor(state.model.runs.length / 200));
+  for (let i = 0; i < state.model.runs.length; i += every) { const v = value(state.model.runs[i], column); most = Math.max(most, Math.min(30, (finite(v) ? said(v) : short(v)).length)); }
+  return Math.round(26 + 7.6 * most);
+}
+
 function definition(column, state) {
   const right = numeric(column, state);
   return {
@@ -82,7 +91,7 @@ function definition(column, state) {
       return compare(x, y);
     },
     minWidth: 64, maxWidth: column === "reason" ? 420 : column === "name" ? 240 : undefined,
-    width: column === "reason" ? 260 : column === "name" ? (document.documentElement.clientWidth < 640 ? 130 : 190) : column === `m.${state.metric}` && (state.model.sweep.contaminated || state.model.replicated) ? 190 : undefined,
+    width: column === "reason" ? 260 : column.startsWith("c.") || column.startsWith("m.") && column !== `m.${state.metric}` ? fitted(column, state) : column === "name" ? (document.documentElement.clientWidth < 640 ? 130 : 190) : column === `m.${state.metric}` && (state.model.sweep.contaminated || state.model.replicated) ? 190 : undefined,
   };
 }
 
