@@ -126,7 +126,17 @@ def one_round(where: Path, sweep: str, asked: argparse.Namespace) -> dict[str, f
 @contextmanager
 def serving(where: Path, found: dict[str, float]) -> Iterator[tuple[str, Any]]:
     """A new server; how long its first page and its first data took."""
-    words = [sys.executable, "-c", COMMAND, "ui", "--no-browser", "--port", "0", "--store", str(where)]
+    words = [
+        sys.executable,
+        "-c",
+        COMMAND,
+        "ui",
+        "--no-browser",
+        "--port",
+        "0",
+        "--store",
+        str(where),
+    ]
     began = time.perf_counter()
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     try:

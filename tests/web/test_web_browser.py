@@ -112,7 +112,8 @@ def until(page: Any, test: str) -> None:
 def test_every_view(look, served, paths, view, theme, width) -> None:
     tab = look(served, theme=theme, width=width)
     page = tab.open(paths[view])
-    page.wait_for_timeout(300)
+    # Charts out of sight are drawn when there is time.
+    page.wait_for_timeout(1500)
     tab.shot(f"{view}-{theme}-{width}")
     assert tab.wide() <= 0
     assert tab.blank() == []
@@ -293,10 +294,12 @@ def test_choose_and_compare_and_export(look, served, paths, tmp_path) -> None:
 def test_charts_of_a_sweep_answer_their_controls(look, served, paths) -> None:
     tab = look(served)
     page = tab.open(paths["sweep"])
+    page.wait_for_timeout(1500)
     picture = "document.querySelector('section[aria-label=\"{}\"] canvas').toDataURL().length + document.querySelector('section[aria-label=\"{}\"] canvas').toDataURL()"
 
     def drawn(panel: str) -> str:
-        page.wait_for_timeout(150)
+        page.locator(f"section[aria-label='{panel}']").scroll_into_view_if_needed()
+        page.wait_for_timeout(300)
         return page.evaluate(picture.replace("{}", panel))
 
     before = drawn("Metric over time")
@@ -315,6 +318,7 @@ def test_charts_of_a_sweep_answer_their_controls(look, served, paths) -> None:
     page.wait_for_timeout(500)
     worst = [float(v.split()[-1]) for v in first_cells(page, "m.test_risk")]
     assert worst == sorted(worst, reverse=True)
+    page.wait_for_timeout(1500)
     assert tab.blank() == []
     for part in ("metric=test_risk", "goal=maximize", "slice=width", "cy=l2"):
         assert part in page.url
@@ -501,6 +505,7 @@ def test_a_store_deleted_while_the_page_is_open(look, tmp_path) -> None:
         assert page.locator(".chart canvas").count() > 0, "what was read stays to be looked at"
         assert "there is no store at" in home.open("/").inner_text("main")
         tab.shot("store-deleted")
+        page.close()
         with open_store(where) as store:
             stores.seeds_sweep(store, 2)
         home.page.wait_for_selector("text=twenty seeds a width")

@@ -37,13 +37,18 @@ export function chart(size, label) {
     return made;
   };
   // What is out of sight is drawn when it comes near, once, however often it was asked for.
-  let [near, stale] = [false, false];
-  const draw = () => {
+  let [near, stale, waiting] = [false, false, 0];
+  const draw = (now = near) => {
     stale = true;
-    if (!near || !option || !ready()) return;
+    if (!now) { later(); return; }
+    if (!option || !ready()) return;
     stale = false;
     made.setOption(option(), { notMerge: true, lazyUpdate: false });
     wrapped.drawn?.();
+  };
+  const later = () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => requestIdleCallback(() => { if (stale && option) draw(true); }), 500);
   };
   const wrapped = {
     element,
@@ -51,8 +56,8 @@ export function chart(size, label) {
     on(name, handler) { events.push([name, handler]); if (made) made.on(name, handler); },
     act(action) { if (ready()) made.dispatchAction(action); },
     get raw() { return made; },
-    draw,
-    close() { observer.disconnect(); sight.disconnect(); charts.delete(wrapped); made?.dispose(); },
+    draw: () => draw(),
+    close() { observer.disconnect(); sight.disconnect(); charts.delete(wrapped); made?.dispose(); clearTimeout(waiting); option = null; },
   };
   const observer = new ResizeObserver(() => { if (made) made.resize(); else if (stale) draw(); });
   observer.observe(element);

@@ -93,6 +93,14 @@ export function value(run, column) {
   return run[column];
 }
 
+// The same for many runs.
+export function getter(column) {
+  const name = column.slice(2);
+  if (column.startsWith("c.")) return (run) => run.config[name];
+  if (column.startsWith("m.")) return (run) => run.metrics[name];
+  return (run) => value(run, column);
+}
+
 // Whether a run's number counts: it has ended, and ended well.
 export const counts = (run) => !OPEN.has(run.status) && !FAILED.has(run.status);
 

@@ -68,9 +68,8 @@ class SweepPage {
     if (!this.model.runs.length) { this.drawEmpty(); return; }
     this.drawn = true;
     this.buildPanels();
-    this.refilter(false);
-    this.loadEffects();
-    if (this.over.length) this.loadGroups();
+    // The table first: what else there is to compute can wait for it.
+    this.refilter(false).then(() => { this.loadEffects(); if (this.over.length) this.loadGroups(); });
   }
 
   drawEmpty() {
@@ -196,13 +195,15 @@ class SweepPage {
   async fillTable() {
     const rows = this.model.runs.filter((run) => this.kept.has(run.id));
     if (!this.table) {
-      const mine = makeTable(this.tableBox, this, {
+      const mine = makeTable(this.tableBox, this, rows, {
         sorted: (sort) => { if (!this.settled) return; this.sort = sort; view.set({ sort }); },
         selected: (ids) => { this.selected = ids; this.compareButton.disabled = ids.length < 1; this.compareButton.textContent = ids.length ? `Compare ${ids.length}` : "Compare"; },
       });
       this.table = mine;
       await mine.ready;
       this.settled = true;
+      this.main.dataset.rows = String(rows.length);
+      if (rows.length === this.kept.size && rows.every((run) => this.model.byId.get(run.id) === run)) return;
     }
     await this.table.ready;
     const chosen = this.selected.filter((id) => this.kept.has(id));
@@ -223,7 +224,7 @@ class SweepPage {
     fill(this.chips, active.map(([column, spans]) => h("button.chip", { type: "button", title: "Remove this filter", onclick: () => { this.brushes[column] = []; this.parallel.brush(); this.refilter(); } }, `${column.slice(2)} ${this.saidSpan(column, spans)}`)));
     fill(this.countText, this.filterError ? h("span.flag.bad", {}, this.filterError) : this.kept.size === model.runs.length ? many(model.runs.length, "run") : `${this.kept.size.toLocaleString("en")} of ${many(model.runs.length, "run")}`);
     this.draw(write);
-    this.fillTable();
+    return this.fillTable();
   }
 
   saidSpan(column, spans) {

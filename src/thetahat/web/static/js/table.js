@@ -2,7 +2,7 @@
 import { TabulatorFull as Tabulator } from "../vendor/tabulator/tabulator.esm.min.js";
 import { flag, fill, h, runLink, status } from "./dom.js";
 import { ago, columnStyle, finite, local, short, span } from "./format.js";
-import { FAILED, OPEN, value } from "./model.js";
+import { FAILED, getter, OPEN, value } from "./model.js";
 
 const OWN = {
   name: "name", status: "state", epochs: "epochs", seconds: "time", n_params: "n_params", agent: "agent",
@@ -41,7 +41,7 @@ const styles = new WeakMap();
 function style(state, column) {
   let known = styles.get(state.model.runs);
   if (!known) styles.set(state.model.runs, (known = new Map()));
-  if (!known.has(column)) known.set(column, columnStyle(state.model.runs.map((run) => value(run, column))));
+  if (!known.has(column)) known.set(column, columnStyle(state.model.runs.map(getter(column))));
   return known.get(column);
 }
 
@@ -79,13 +79,15 @@ function fitted(column, state) {
 }
 
 function definition(column, state) {
+  const read = getter(column);
   const right = numeric(column, state);
   return {
     title: title(column), field: column, frozen: column === "name" && document.documentElement.clientWidth > 640, hozAlign: right ? "right" : "left", headerHozAlign: right ? "right" : "left",
     titleFormatter: () => h("span", { title: title(column) }, title(column)), mutator: undefined, accessor: undefined,
     formatter: (one) => cell(one.getData(), column, state), tooltip: false,
     sorter: (a, b, ra, rb, _c, direction) => {
-      const [x, y] = [value(ra.getData(), column), value(rb.getData(), column)];
+      const [x, y] = [read(ra.getData()), read(rb.getData())];
+      if (finite(x) && finite(y)) return x - y;
       // Those without a number come last, whichever way.
       if (lacks(x) || lacks(y)) return (lacks(x) - lacks(y)) * (direction === "asc" ? 1 : -1);
       return compare(x, y);
@@ -95,12 +97,12 @@ function definition(column, state) {
   };
 }
 
-export function makeTable(box, state, on) {
+export function makeTable(box, state, rows, on) {
   const { model } = state;
   const shown = state.columns.length ? state.columns : columnsOf(state).shown;
   const [sortColumn, direction] = state.sort ? [state.sort.replace(/^-/, ""), state.sort.startsWith("-") ? "desc" : "asc"] : ["", ""];
   const options = {
-    data: [], index: "id", columns: [selector(), ...shown.map((c) => definition(c, state))], layout: "fitData", height: Math.min(620, 110 + 28 * Math.max(3, model.runs.length)),
+    data: rows, index: "id", columns: [selector(), ...shown.map((c) => definition(c, state))], layout: "fitData", height: Math.min(620, 110 + 28 * Math.max(3, model.runs.length)),
     placeholder: () => h("span", {}, "No run passes the filter."), nestedFieldSeparator: false, renderHorizontal: shown.length > 40 ? "virtual" : "basic",
     rowFormatter: undefined, selectableRows: "highlight", columnDefaults: { resizable: "header", vertAlign: "middle" },
     initialSort: sortColumn && shown.includes(sortColumn) ? [{ column: sortColumn, dir: direction }] : [], headerSortElement: headerArrow, headerSortTristate: true,
