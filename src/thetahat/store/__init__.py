@@ -2,6 +2,15 @@
 
 from thetahat.store._follow import Followed as Followed, Follower as Follower
 from thetahat.store._json import plain_value as plain_value
+from thetahat.store._listing import (
+    FIELDS as FIELDS,
+    Changed as Changed,
+    blocks_after as blocks_after,
+    count_all as count_all,
+    metric_values as metric_values,
+    pulse as pulse,
+    run_lines as run_lines,
+)
 from thetahat.store._manual import (
     ManualRun as ManualRun,
     blocks_of as blocks_of,

@@ -1,0 +1,24 @@
+"""What the page may change: a sweep's state, by the rules of ``thetahat sweep``."""
+
+from __future__ import annotations
+
+from thetahat.core.errors import ConfigError
+from thetahat.store import Store, SweepRow, set_state
+
+ACTIONS = {"pause": "paused", "resume": "running", "cancel": "cancelled"}
+
+
+def act(store: Store, sweep: SweepRow, action: str) -> str:
+    """Pause, resume or cancel a sweep; its new state.
+
+    Raises:  ConfigError: another action, or a sweep that it comes too late for.
+    """
+    if action not in ACTIONS:
+        raise ConfigError(f"the page can pause, resume and cancel, not {action[:40]!r}")
+    if sweep.state == "cancelled" or (sweep.state == "finished" and action != "resume"):
+        raise ConfigError(f"the sweep {sweep.name} is {sweep.state} already")
+    set_state(store, sweep.id, ACTIONS[action], f"by the page: {action}")
+    if action == "cancel":
+        for run in store.runs(sweep_id=sweep.id, status="queued"):
+            store.finish_run(run.id, status="stopped", reason="the sweep was cancelled")
+    return ACTIONS[action]

@@ -1,0 +1,226 @@
+"""The routes: four pages that are one file, an API of JSON, events, and static files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from thetahat.core.errors import InputError, StoreError
+from thetahat.web._events import changes
+from thetahat.web._guard import Asgi, Door, Guard
+from thetahat.web._source import Source, facts
+
+STATIC = Path(__file__).parent / "static"
+_MOST_IDS = 60
+_MOST_BODY = 4 << 20
+
+
+class Files(StaticFiles):
+    """Our files are looked at again each time; those of libraries never change."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """A file, with how long it may be kept."""
+        answer = super().file_response(*args, **kwargs)
+        vendored = "vendor" in Path(str(args[0])).parts
+        answer.headers["cache-control"] = "max-age=31536000" if vendored else "no-cache"
+        return answer
+
+
+def make_app(source: Source, door: Door | None = None) -> Asgi:
+    """The page of a store, as an ASGI application.
+
+    Args:    door: who may come in; by default only this machine's own addresses.
+    """
+    api = _Api(source)
+    routes = [
+        Route("/", _page),
+        Route("/sweep/{id}", _page),
+        Route("/run/{id}", _page),
+        Route("/compare", _page),
+        Route("/favicon.ico", _icon),
+        Route("/api/store", api.store),
+        Route("/api/home", api.home),
+        Route("/api/sweeps/{id}", api.sweep),
+        Route("/api/sweeps/{id}/importance", api.importance),
+        Route("/api/sweeps/{id}/groups", api.groups),
+        Route("/api/sweeps/{id}/export", api.export, methods=["POST"]),
+        Route("/api/sweeps/{id}/{action}", api.act, methods=["POST"]),
+        Route("/api/runs/{id}", api.run),
+        Route("/api/runs/{id}/records", api.records),
+        Route("/api/compare", api.compare),
+        Route("/api/events", api.events),
+        Mount("/static", Files(directory=STATIC)),
+    ]
+    handlers: dict[Any, Callable[..., Response]] = {
+        StoreError: _store_failed,
+        InputError: _input_wrong,
+        HTTPException: _http_error,
+    }
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), door or Door())
+
+
+def _page(request: Request) -> Response:
+    return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
+
+
+def _icon(request: Request) -> Response:
+    return FileResponse(STATIC / "icon.svg", headers={"cache-control": "max-age=86400"})
+
+
+class _Api:
+    """The handlers of ``/api``. They run in threads: the store waits for disks."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def store(self, request: Request) -> Response:
+        return _json(facts(self.source))
+
+    def home(self, request: Request) -> Response:
+        from thetahat.web._views import home
+
+        return _text(home(self.source.store()))
+
+    def sweep(self, request: Request) -> Response:
+        from thetahat.store import Changed
+        from thetahat.web._views import sweep_page
+
+        changed = None
+        if "since" in request.query_params:
+            changed = Changed(_whole(request, "after"), request.query_params["since"])
+        return _text(sweep_page(self.source.store(), self._sweep(request), changed))
+
+    def importance(self, request: Request) -> Response:
+        from thetahat.web._views import importance
+
+        asked = request.query_params
+        metric, goal = asked.get("metric", ""), asked.get("goal", "minimize")
+        return _json(importance(self.source.store(), self._sweep(request), metric, goal))
+
+    def groups(self, request: Request) -> Response:
+        from thetahat.web._views import groups
+
+        over = [name for name in request.query_params.getlist("over") if name]
+        found = groups(self.source.store(), self._sweep(request), over, (0.1, 0.25, 0.75, 0.9))
+        return _json({"groups": found})
+
+    async def export(self, request: Request) -> Response:
+        from starlette.concurrency import run_in_threadpool
+
+        from thetahat.web._export import export
+
+        asked = await _body(request)
+
+        def make() -> tuple[str, str]:
+            return export(self.source.store(), self._sweep(request), asked)
+
+        kind, text = await run_in_threadpool(make)
+        return Response(text, media_type=kind)
+
+    def act(self, request: Request) -> Response:
+        from thetahat.web._actions import act
+
+        sweep = self._sweep(request)
+        return _json({"state": act(self.source.store(), sweep, request.path_params["action"])})
+
+    def run(self, request: Request) -> Response:
+        from thetahat.web._views import run_page
+
+        return _json(run_page(self.source.store(), self._run(request.path_params["id"])))
+
+    def records(self, request: Request) -> Response:
+        from thetahat.web._views import curves
+
+        run = self._run(request.path_params["id"])
+        return _json(curves(self.source.store(), run.id, _whole(request, "after"), 4000))
+
+    def compare(self, request: Request) -> Response:
+        from thetahat.web._views import curves, run_page
+
+        ids = [i for i in request.query_params.get("runs", "").split(",") if i]
+        store, found = self.source.store(), []
+        for name in ids[:_MOST_IDS]:
+            page = run_page(store, self._run(name))
+            page.pop("logs")
+            page["records"] = curves(store, page["id"], 0, 1000)
+            found.append(page)
+        return _json({"runs": found, "left_out": max(0, len(ids) - _MOST_IDS)})
+
+    def events(self, request: Request) -> Response:
+        return StreamingResponse(changes(self.source), media_type="text/event-stream")
+
+    def _sweep(self, request: Request) -> Any:
+        from thetahat.store import find_sweep
+
+        store = self.source.store()
+        try:
+            return find_sweep(store, request.path_params["id"])
+        except StoreError as error:
+            raise _not_found(error) from error
+
+    def _run(self, name: str) -> Any:
+        store = self.source.store()
+        try:
+            return store.run(name)
+        except StoreError as error:
+            raise _not_found(error) from error
+
+
+def _not_found(error: StoreError) -> Exception:
+    # What SQLite itself says comes with its error; what a lookup says comes alone.
+    return error if error.__cause__ is not None else HTTPException(404, str(error))
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    if int(request.headers.get("content-length") or 0) > _MOST_BODY:
+        raise HTTPException(413, "that is too long")
+    try:
+        found = json.loads(await request.body())
+    except ValueError as error:
+        raise HTTPException(400, "the body must be JSON") from error
+    if not isinstance(found, dict):
+        raise HTTPException(400, "the body must be a JSON object")
+    return found
+
+
+def _whole(request: Request, name: str) -> int:
+    word = request.query_params.get(name, "0")
+    if not word.isdecimal() or len(word) > 15:
+        raise HTTPException(400, f"{name} must be a whole number")
+    return int(word)
+
+
+def _text(text: str, status: int = 200) -> Response:
+    return Response(text, status, media_type="application/json")
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return _text(json.dumps(value, allow_nan=False, default=str), status)
+
+
+def _store_failed(request: Request, error: Exception) -> Response:
+    return _json({"error": str(error), "store": False}, 503)
+
+
+def _input_wrong(request: Request, error: Exception) -> Response:
+    return _json({"error": str(error)}, 400)
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    said = {404: "there is nothing at this address", 405: "this address takes another method"}
+    why = error.detail
+    if why in ("Not Found", "Method Not Allowed"):
+        why = said[error.status_code]
+    if request.url.path.startswith(("/api/", "/static/")):
+        return _json({"error": why}, error.status_code)
+    return Response(f"thetahat: {why}\n", error.status_code, media_type="text/plain")

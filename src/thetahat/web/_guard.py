@@ -1,0 +1,183 @@
+"""Who may talk to the page: Host and Origin are checked, and away from 127.0.0.1 a token is needed.
+
+A page of another site that the user has open cannot read or change anything: its requests carry
+its own Origin, and a name that was made to point here (DNS rebinding) is no name of ours.
+"""
+
+from __future__ import annotations
+
+import hmac
+import html
+import ipaddress
+import json
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+Scope = MutableMapping[str, Any]
+Asgi = Callable[[Scope, Any, Any], Awaitable[None]]
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": CSP,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+COOKIE = "thetahat"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where the page listens and what it asks of those who come."""
+
+    host: str = "127.0.0.1"
+    token: str | None = None
+    """None: no token is asked for."""
+    session: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    """What the cookie holds, so that the token itself travels once."""
+
+    def knows(self, name: str) -> bool:
+        """Whether a Host header names this server."""
+        if name in LOOPBACK or name == self.host:
+            return True
+        if is_loopback(self.host):
+            return False
+        if name in (socket.gethostname(), socket.getfqdn()):
+            return True
+        try:
+            # A name can be made to point here; an address is what it is.
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+def door_for(host: str) -> Door:
+    """The door of an address: a token unless it is this machine's own."""
+    return Door(host, None if is_loopback(host) else secrets.token_urlsafe(24))
+
+
+class Guard:
+    """ASGI middleware that lets in only those who may."""
+
+    def __init__(self, app: Asgi, door: Door) -> None:
+        self.app, self.door = app, door
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Check a request, or answer it here."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self.app(scope, receive, send)
+            return
+        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        given = dict(query).get("token")
+        refusal = self._refusal(scope, headers)
+        if refusal is None and self.door.token is not None and not self._has_cookie(headers):
+            if given is not None and hmac.compare_digest(given.encode(), self.door.token.encode()):
+                rest = urlencode([pair for pair in query if pair[0] != "token"])
+                path = "/" + scope["path"].lstrip("/")
+                await _enter(send, path + (f"?{rest}" if rest else ""), self.door.session)
+                return
+            refusal = (
+                401,
+                "this page needs the token that `thetahat ui` printed: open the address it gave,"
+                " which ends in ?token=...",
+            )
+        if refusal is not None:
+            await _refuse(send, *refusal, scope["path"])
+            return
+        await self.app(scope, receive, _with_headers(send))
+
+    def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
+        host = headers.get("host", "")
+        if not self.door.knows(_hostname(host)):
+            return 421, f"this server is not {host[:100]!r}; open the address that it printed"
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != host:
+            return 403, "a page of another origin asked; that is not allowed"
+        site = headers.get("sec-fetch-site", "same-origin")
+        walked_in = scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
+        if site not in ("same-origin", "none") and not (walked_in and _is_page(scope["path"])):
+            return 403, "a page of another site asked; that is not allowed"
+        if scope["method"] not in ("GET", "HEAD") and origin is None:
+            return 403, "a change needs the Origin header, which every browser sends"
+        return None
+
+    def _has_cookie(self, headers: Mapping[str, str]) -> bool:
+        jar = SimpleCookie()
+        try:
+            jar.load(headers.get("cookie", ""))
+        except CookieError:
+            return False
+        found = jar[COOKIE].value if COOKIE in jar else ""
+        return hmac.compare_digest(found.encode(), self.door.session.encode())
+
+
+def _hostname(host: str) -> str:
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _is_page(path: str) -> bool:
+    return not path.startswith(("/api/", "/static/"))
+
+
+def _with_headers(send: Any) -> Any:
+    async def sending(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            given = [(k.lower(), v) for k, v in message["headers"]]
+            names = {k for k, _ in given}
+            more = {**HEADERS, "cache-control": "no-store"}
+            given += [(k.encode(), v.encode()) for k, v in more.items() if k.encode() not in names]
+            message = {**message, "headers": given}
+        await send(message)
+
+    return sending
+
+
+async def _enter(send: Any, to: str, session: str) -> None:
+    # Not a redirect: after one from another site, a Strict cookie would not be sent.
+    page = f'<!doctype html><meta http-equiv="refresh" content="0; url={html.escape(to)}">'
+    cookie = f"{COOKIE}={session}; Path=/; HttpOnly; SameSite=Strict"
+    headers = {**HEADERS, "content-type": "text/html; charset=utf-8", "set-cookie": cookie}
+    await _answer(send, 200, {**headers, "cache-control": "no-store"}, page.encode())
+
+
+async def _refuse(send: Any, status: int, why: str, path: str) -> None:
+    if _is_page(path):
+        kind, body = "text/plain; charset=utf-8", f"thetahat: {why}\n"
+    else:
+        kind, body = "application/json", json.dumps({"error": why})
+    await _answer(send, status, {**HEADERS, "content-type": kind}, body.encode())
+
+
+async def _answer(send: Any, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    pairs = [(k.encode(), v.encode()) for k, v in headers.items()]
+    pairs.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": pairs})
+    await send({"type": "http.response.body", "body": body})

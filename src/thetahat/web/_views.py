@@ -1,0 +1,259 @@
+"""What each page shows, as JSON: read from the store, nothing kept, nothing changed."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from thetahat.core.run import Status
+from thetahat.report import flat_config, group_runs
+from thetahat.store import (
+    FIELDS,
+    Changed,
+    RunRow,
+    Store,
+    SweepRow,
+    blocks_after,
+    count_all,
+    count_runs,
+    list_agents,
+    list_sweeps,
+    metric_values,
+    run_lines,
+)
+from thetahat.web._curves import columns_of
+from thetahat.web._importance import effects, number
+from thetahat.web._logs import tails
+from thetahat.web._sweepfile import SweepFile, read_file
+
+LATEST = 200
+_FAILED = (str(Status.FAILED), str(Status.DIVERGED))
+_SILENT_S = 60.0
+_SEED = re.compile(r"(^|[._])seed$", re.IGNORECASE)
+"""Luck is nothing to tune."""
+
+
+def home(store: Store) -> str:
+    """All sweeps, the latest runs of no sweep, agents that live, and what failed."""
+    listed = list_sweeps(store)
+    counts = count_all(store)
+    files = {sweep.id: read_file(sweep.text) for sweep in listed}
+    best = _best(store, files)
+    live = [agent for agent in list_agents(store) if agent["ended"] is None]
+    shown = [
+        {
+            **about(sweep, files[sweep.id], with_text=False),
+            "counts": counts.get(sweep.id, {}),
+            "best": best.get(sweep.id),
+        }
+        for sweep in reversed(listed)
+    ]
+    failed = [
+        {"name": run.name, "id": run.id, "status": run.status, "reason": run.reason}
+        | {"sweep_id": run.sweep_id, "at": run.finished or run.created}
+        for status in _FAILED
+        for run in store.runs(status=status, sort="-number", limit=LATEST)
+    ]
+    head = {
+        "sweeps": shown,
+        "agents": [_agent(agent) for agent in live],
+        "failures": failed,
+        "counts": _sum(counts.values()),
+        "loose_total": sum(counts.get(None, {}).values()),
+        "fields": FIELDS,
+    }
+    lines = run_lines(store, loose=True, limit=LATEST)
+    return f'{json.dumps(head)[:-1]},"loose":[{",".join(lines)}]}}'
+
+
+def about(sweep: SweepRow, file: SweepFile, *, with_text: bool = True) -> dict[str, Any]:
+    """A sweep itself."""
+    found = {k: v for k, v in asdict(sweep).items() if k not in ("text", "position", "folder")}
+    found |= {"method": file.method, "metric": file.metric, "goal": file.goal}
+    if with_text:
+        found |= {
+            "text": sweep.text,
+            "description": file.description,
+            "parameters": [swept.listing() for swept in file.parameters],
+        }
+    return found
+
+
+def sweep_page(store: Store, sweep: SweepRow, changed: Changed | None = None) -> str:
+    """A sweep with its runs, or with those that changed."""
+    head = {
+        "sweep": about(sweep, read_file(sweep.text), with_text=changed is None),
+        "counts": count_runs(store, sweep.id),
+        "agents": [_agent(agent) for agent in list_agents(store, sweep.id)],
+        "fields": FIELDS,
+        "now": _earlier(),
+    }
+    lines = run_lines(store, sweep_id=sweep.id, changed=changed)
+    return f'{json.dumps(head)[:-1]},"runs":[{",".join(lines)}]}}'
+
+
+def importance(store: Store, sweep: SweepRow, metric: str, goal: str) -> dict[str, Any]:
+    """What each parameter does to a metric, over the runs that ended with a number."""
+    counted: list[tuple[dict[str, Any], float]] = []
+    left_out: Counter[str] = Counter()
+    field = {name: i for i, name in enumerate(FIELDS)}
+    for line in run_lines(store, sweep_id=sweep.id):
+        run = json.loads(line)
+        status = Status(run[field["status"]])
+        value = number(run[field["metrics"]].get(metric))
+        if not status.over:
+            left_out["unfinished"] += 1
+        elif status in _FAILED:
+            left_out[str(status)] += 1
+        elif value is None:
+            left_out["no number"] += 1
+        else:
+            counted.append((flat_config(run[field["config"]]), value))
+    names = dict.fromkeys(name for config, _ in counted for name in config)
+    columns = {name: [_plain(config.get(name)) for config, _ in counted] for name in names}
+    varying = {
+        k: v
+        for k, v in columns.items()
+        if len({str(value) for value in v}) > 1 and not _SEED.search(k)
+    }
+    sign = -1 if goal == "maximize" else 1
+    found = effects(varying, [value for _, value in counted], sign)
+    return {"n": len(counted), "left_out": left_out, "effects": [asdict(e) for e in found]}
+
+
+def groups(store: Store, sweep: SweepRow, over: Sequence[str], qs: Sequence[float]) -> list[Any]:
+    """Settings with medians and quantiles over what is averaged out.
+
+    Raises:  ConfigError: an unknown parameter, a bad quantile.
+    """
+    listed = store.runs(sweep_id=sweep.id)
+    ids: dict[str, list[str]] = {}
+    for run in listed:
+        ids.setdefault(_setting(run, over), []).append(run.id)
+    made = group_runs(listed, over, qs)
+    return [
+        {**group.listing(), "ids": mine} for group, mine in zip(made, ids.values(), strict=True)
+    ]
+
+
+def run_page(store: Store, run: RunRow) -> dict[str, Any]:
+    """A run with all that is known of it, but for its curves."""
+    provenance = run.provenance or {}
+    found = asdict(run)
+    found |= {
+        "status": str(run.status),
+        "total_seconds": run.total_seconds,
+        "notices": store.notices(run.id),
+        "logs": tails(store.folder, provenance),
+        "again": again(run),
+        "silent_s": _silence(run),
+    }
+    if run.sweep_id is not None:
+        row = next((s for s in list_sweeps(store) if s.id == run.sweep_id), None)
+        if row is not None:
+            found["sweep"] = about(row, read_file(row.text), with_text=False)
+            found["seeds"] = _seeds(store, run)
+    return found
+
+
+def curves(store: Store, run_id: str, after: int, most: int) -> dict[str, Any]:
+    """A run's records as columns, those after a block only; thinned where they are many."""
+    blocks, last = blocks_after(store, run_id, after)
+    return {"last": last, **columns_of(blocks, most)}
+
+
+def again(run: RunRow) -> list[dict[str, str]]:
+    """Commands that run it again, or go on with it."""
+    said = []
+    if run.status is Status.INTERRUPTED and run.checkpoint:
+        said.append({"what": "go on with it", "command": f"thetahat resume {run.name}"})
+    argv = (run.provenance or {}).get("argv")
+    if isinstance(argv, list) and argv:
+        command = shlex.join(str(word) for word in argv)
+    elif run.command and run.sweep_id is None:
+        command = run.command
+    elif run.source:
+        flags = [f"--{k}={_flag(v)}" for k, v in flat_config(run.config).items()]
+        command = shlex.join(["python", run.source, *flags])
+    else:
+        command = run.command or ""
+    if command:
+        said.append({"what": "run it again", "command": command})
+    return said
+
+
+def _flag(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _best(store: Store, files: Mapping[str, SweepFile]) -> dict[str, dict[str, Any]]:
+    wanted = [sweep_id for sweep_id, file in files.items() if file.metric is not None]
+    best: dict[str, dict[str, Any]] = {}
+    for sweep_id, name, status, metrics in metric_values(store, wanted) if wanted else ():
+        file = files[sweep_id]
+        value = number(metrics.get(file.metric))
+        if value is None or status in _FAILED:
+            continue
+        sign = -1 if file.goal == "maximize" else 1
+        if sweep_id not in best or sign * value < sign * best[sweep_id]["value"]:
+            best[sweep_id] = {"value": value, "run": name}
+    return best
+
+
+def _seeds(store: Store, run: RunRow) -> int:
+    """How many runs of its sweep have this run's setting, itself among them."""
+    if run.point is None:
+        return 1
+    field = {name: i for i, name in enumerate(FIELDS)}
+    lines = run_lines(store, sweep_id=run.sweep_id)
+    return sum(json.loads(line)[field["point"]] == run.point for line in lines)
+
+
+def _setting(run: RunRow, over: Sequence[str]) -> str:
+    kept = {k: v for k, v in flat_config(run.config).items() if k not in over}
+    return json.dumps(kept, sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json.dumps(value, sort_keys=True)
+
+
+def _agent(agent: Mapping[str, Any]) -> dict[str, Any]:
+    silent = _since(agent["heartbeat"])
+    return {**agent, "silent_s": silent, "alive": agent["ended"] is None and silent < _SILENT_S}
+
+
+def _silence(run: RunRow) -> float | None:
+    if run.status is not Status.RUNNING or not run.heartbeat:
+        return None
+    return _since(run.heartbeat)
+
+
+def _since(stamp: str) -> float:
+    try:
+        return (datetime.now(UTC) - datetime.fromisoformat(stamp)).total_seconds()
+    except ValueError:
+        return 1e9
+
+
+def _earlier() -> str:
+    """A little before now: what was written while this was read is read again."""
+    return datetime.fromtimestamp(datetime.now(UTC).timestamp() - 2.0, UTC).isoformat(
+        timespec="milliseconds"
+    )
+
+
+def _sum(counts: Any) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return dict(total)

@@ -1,0 +1,66 @@
+// Curves of records: one chart for train and val of a thing, log scale, smoothing.
+import { axis, base, chart, css, lineColour, logAxis, tip, tooltip } from "./charts.js";
+import { h } from "./dom.js";
+import { finite, short } from "./format.js";
+
+const PART = /^(train|val|valid|validation|test)[_/.-](.+)$|^(.+)[_/.-](train|val|valid|validation|test)$/;
+
+// train_risk and val_risk belong on one chart, "risk"; what has no part has a chart of its own.
+export function families(names) {
+  const found = new Map();
+  for (const name of names) {
+    const match = PART.exec(name);
+    const key = match ? match[2] || match[3] : name;
+    if (!found.has(key)) found.set(key, []);
+    found.get(key).push(name);
+  }
+  const order = (list) => list.sort((a, b) => partRank(a) - partRank(b));
+  return [...found].map(([key, list]) => [list.length > 1 ? key : list[0], order(list)]).sort((a, b) => b[1].length - a[1].length);
+}
+
+const partRank = (name) => { const i = ["train", "val", "test"].findIndex((p) => name.includes(p)); return i < 0 ? 3 : i; };
+
+// An exponential moving average that does not start from zero, and steps over gaps.
+export function smoothed(values, weight) {
+  if (!weight) return values;
+  let [sum, norm] = [0, 0];
+  return values.map((v) => { if (!finite(v)) return v; sum = weight * sum + (1 - weight) * v; norm = weight * norm + (1 - weight); return sum / norm; });
+}
+
+// lines: [{ name, x, y, colour, dash, wide }]; mark: an x to point at, with its words.
+export function curveChart(label, size = "") {
+  const made = chart(size, label);
+  made.show = (lines, { log, smooth, axisName, mark, bands = [] }) => made.set(() => {
+    const colour = (line, i) => (typeof line.colour === "number" ? lineColour(line.colour) : line.colour ? css(line.colour) : lineColour(i));
+    const point = (y) => (finite(y) && !(log && y <= 0) ? y : null);
+    const series = lines.flatMap((line, i) => {
+      const common = { type: "line", name: line.name, showSymbol: line.x.length < 2, symbolSize: 6, connectNulls: true, sampling: "lttb", lineStyle: { color: colour(line, i), width: line.wide || 1.8, type: line.dash ? "dashed" : "solid" }, itemStyle: { color: colour(line, i) }, emphasis: { focus: lines.length > 2 ? "series" : "none" } };
+      const main = { ...common, data: line.x.map((x, k) => [x, point(smoothed(line.y, smooth)[k])]) };
+      if (smooth) main.data = ((s) => line.x.map((x, k) => [x, point(s[k])]))(smoothed(line.y, smooth));
+      const raw = smooth && lines.length < 8 ? [{ ...common, data: line.x.map((x, k) => [x, point(line.y[k])]), lineStyle: { ...common.lineStyle, width: 1, opacity: 0.25 }, silent: true, tooltip: { show: false }, name: `${line.name} ` }] : [];
+      return [main, ...raw];
+    });
+    if (mark && series.length && finite(mark.x)) series[0].markLine = { symbol: "none", silent: true, animation: false, lineStyle: { color: css("--c3"), type: "dashed", width: 1.5 }, label: { formatter: mark.words, color: css("--c3"), fontSize: 11, position: "insideEndTop" }, data: [{ xAxis: mark.x }] };
+    return base({
+      xAxis: axis(axisName || "", { splitLine: { show: false }, scale: true }), yAxis: log ? logAxis("", ...extent([...lines, ...bands])) : axis(""), series: [...bands.map((b, i) => bandSeries(b, typeof b.colour === "number" ? lineColour(b.colour) : lineColour(i), log)), ...series],
+      tooltip: tooltip({ trigger: "axis", axisPointer: { type: "line", lineStyle: { color: css("--dim") } }, formatter: (ps) => tip(`${axisName} ${short(ps[0]?.axisValue)}`, ps.filter((p) => p.seriesType === "line" && !p.seriesName.endsWith(" ")).slice(0, 16).map((p) => [p.seriesName, short(p.value[1])])) }),
+    });
+  });
+  return made;
+}
+
+function extent(lines) {
+  let [low, high] = [Infinity, 0];
+  for (const line of lines) for (const list of [line.y, line.low, line.high]) for (const v of list || []) if (finite(v) && v > 0) { if (v < low) low = v; if (v > high) high = v; }
+  return [low, high];
+}
+
+function bandSeries(band, colour, log) {
+  const data = band.x.map((x, k) => [x, band.low[k], band.high[k]]).filter((d) => finite(d[1]) && finite(d[2]) && !(log && d[1] <= 0));
+  return { type: "custom", data: data.length ? [[data[0][0], Math.min(...data.map((d) => d[1]))], [data[data.length - 1][0], Math.max(...data.map((d) => d[2]))]] : [], silent: true, clip: true, z: 1, encode: { x: 0, y: 1 },
+    renderItem: (params, api) => { if (params.dataIndex > 0) return { type: "group", children: [] }; const points = [...data.map((d) => api.coord([d[0], d[1]])), ...[...data].reverse().map((d) => api.coord([d[0], d[2]]))]; return { type: "polygon", shape: { points }, style: { fill: colour, opacity: 0.16 }, silent: true }; } };
+}
+
+export const legend = (lines) => h("div.legend", {}, lines.map((line, i) => h("span", {}, h("i", { style: { background: typeof line.colour === "number" ? `var(--c${(line.colour % 8) + 1})` : `var(${line.colour || `--c${(i % 8) + 1}`})` } }), line.link || line.name)));
+
+export const spansDecades = (lines) => { const v = lines.flatMap((l) => l.y.filter(finite)); let [low, high] = [Infinity, -Infinity]; for (const y of v) { if (y < low) low = y; if (y > high) high = y; } return low > 0 && high / low > 50; };

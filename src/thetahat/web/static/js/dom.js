@@ -1,0 +1,112 @@
+// Elements from plain values. Text is always a text node: nothing that a run says is ever HTML.
+const PROPERTIES = new Set(["value", "checked", "disabled", "hidden", "open", "selected", "indeterminate"]);
+
+export function h(tag, attributes = {}, ...children) {
+  const [name, ...classes] = tag.split(".");
+  const made = document.createElement(name || "div");
+  if (classes.length) made.className = classes.join(" ");
+  for (const [key, value] of Object.entries(attributes || {})) {
+    if (value === undefined || value === null || value === false) continue;
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (key === "style") Object.assign(made.style, value);
+    else if (key === "class") made.className += ` ${value}`;
+    else if (key === "href") made.setAttribute("href", safeLink(value));
+    else if (PROPERTIES.has(key)) made[key] = value;
+    else made.setAttribute(key, value === true ? "" : String(value));
+  }
+  append(made, children);
+  return made;
+}
+
+function append(parent, children) {
+  for (const child of children.flat(Infinity)) {
+    if (child === null || child === undefined || child === false) continue;
+    parent.append(child instanceof Node ? child : document.createTextNode(String(child)));
+  }
+}
+
+// Our own links only: a script in a link would run.
+function safeLink(to) {
+  return /^(\/(?!\/)|\?|#)/.test(to) ? to : "#";
+}
+
+export function fill(parent, ...children) {
+  parent.replaceChildren();
+  append(parent, children);
+  return parent;
+}
+
+export const runLink = (run, text) => h("a", { href: `/run/${encodeURIComponent(run.id)}` }, text ?? run.name);
+export const sweepLink = (id, text) => h("a", { href: `/sweep/${encodeURIComponent(id)}` }, text);
+
+const MEANING = {
+  queued: "waits for an agent", running: "is being run", finished: "all epochs done",
+  stopped: "ended early, as asked", diverged: "its risk was no number any more", unmoved: "its parameters did not change",
+  interrupted: "can be resumed", failed: "broke", paused: "begins no new runs", cancelled: "ended by hand",
+};
+export const status = (word, why) => h(`span.st.${/^[a-z]+$/.test(word) ? word : "queued"}`, { title: why || MEANING[word] }, word);
+export const flag = (text, title, kind = "") => h("span.flag", { title, class: kind }, text);
+
+export function panel(title, size, tools = [], attributes = {}) {
+  const body = h("div.body");
+  const note = h("p.note", { hidden: true });
+  const root = h("section.panel", { class: size, "aria-label": title, ...attributes },
+    h("header", {}, h("h2", {}, title), h("span.spacer"), h("div.tools", {}, tools)), body, note);
+  return { root, body, say(...words) { note.hidden = words.length === 0; fill(note, ...words); } };
+}
+
+export function select(label, options, value, onchange, attributes = {}) {
+  const box = h("select", { "aria-label": label, onchange: (event) => onchange(event.target.value), ...attributes });
+  fillSelect(box, options, value);
+  return box;
+}
+
+export function fillSelect(box, options, value) {
+  fill(box, options.map((o) => {
+    const [key, text] = Array.isArray(o) ? o : [o, o];
+    const shown = String(text);
+    return h("option", { value: key, selected: key === value }, shown.length > 60 ? `${shown.slice(0, 59)}…` : shown);
+  }));
+}
+
+export function toggle(label, pressed, onchange, title) {
+  const button = h("button", { type: "button", "aria-pressed": String(Boolean(pressed)), title }, label);
+  button.addEventListener("click", () => {
+    const now = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", String(now));
+    onchange(now);
+  });
+  return button;
+}
+
+export function command(text) {
+  const button = h("button.quiet", { type: "button", title: "Copy" }, "copy");
+  button.addEventListener("click", async () => {
+    try { await navigator.clipboard.writeText(text); button.textContent = "copied"; } catch { button.textContent = "select it by hand"; }
+    setTimeout(() => { button.textContent = "copy"; }, 1500);
+  });
+  return h("div.command", {}, h("code", {}, text), button);
+}
+
+export function ask(question, detail, yes) {
+  return new Promise((resolve) => {
+    const done = (answer) => { box.close(); box.remove(); resolve(answer); };
+    const box = h("dialog", { "aria-label": question, oncancel: () => done(false) },
+      h("h2", {}, question), h("p.dim", {}, detail),
+      h("div.tools", {}, h("button", { type: "button", onclick: () => done(false) }, "Back"),
+        h("button.danger", { type: "button", onclick: () => done(true) }, yes)));
+    document.body.append(box);
+    box.showModal();
+  });
+}
+
+export function save(text, name, kind) {
+  const url = URL.createObjectURL(new Blob([text], { type: kind }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name.replace(/[^\w.-]+/g, "_").slice(0, 80);
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(url), 5000);
+}

@@ -1,0 +1,55 @@
+// Numbers and times for people.
+export const finite = (value) => typeof value === "number" && Number.isFinite(value);
+
+export function short(value, digits = 4) {
+  if (value === null || value === undefined) return "";
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (typeof value !== "number") return typeof value === "string" ? value : JSON.stringify(value);
+  if (!Number.isFinite(value)) return String(value);
+  if (Number.isInteger(value) && Math.abs(value) < 1e7) return String(value);
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-4 || size >= 1e6)) return value.toExponential(digits - 1).replace(/\.?0+e/, "e").replace("e+", "e");
+  return String(Number(value.toPrecision(digits)));
+}
+
+// One style for a whole column, so that digits stand under digits.
+export function columnStyle(values, digits = 4) {
+  const sizes = [];
+  for (const v of values) if (finite(v) && v !== 0) sizes.push(Math.abs(v));
+  if (!sizes.length) return short;
+  let [low, high, whole] = [Infinity, 0, true];
+  for (const s of sizes) { if (s < low) low = s; if (s > high) high = s; if (whole && !Number.isInteger(s)) whole = false; }
+  if (whole && high < 1e9) return (v) => (finite(v) ? String(v) : short(v));
+  const [small, large] = [Math.floor(Math.log10(low)), Math.floor(Math.log10(high))];
+  const decimals = Math.max(0, digits - 1 - large, digits - 2 - small);
+  if (decimals <= 6 && large < 6) return (v) => (finite(v) ? v.toFixed(decimals) : short(v));
+  return (v) => (finite(v) ? v.toExponential(digits - 1) : short(v));
+}
+
+export function span(seconds) {
+  if (!finite(seconds)) return "";
+  if (seconds < 10) return `${Number(seconds.toPrecision(2))} s`;
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172800) return `${Number((seconds / 3600).toFixed(1))} h`;
+  return `${Math.round(seconds / 86400)} days`;
+}
+
+export function ago(stamp) {
+  const at = Date.parse(stamp);
+  if (!Number.isFinite(at)) return "";
+  const seconds = (Date.now() - at) / 1000;
+  return seconds < 5 ? "just now" : `${span(Math.round(seconds))} ago`;
+}
+
+export const local = (stamp) => { const at = new Date(stamp); return Number.isFinite(+at) ? at.toLocaleString() : ""; };
+export const many = (n, word, words = `${word}s`) => `${n.toLocaleString("en")} ${n === 1 ? word : words}`;
+
+// A config with the dots of its nesting in the names.
+export function flat(config, above = "", into = {}) {
+  for (const [name, value] of Object.entries(config)) {
+    if (value && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length) flat(value, `${above}${name}.`, into);
+    else into[above + name] = Array.isArray(value) || (value && typeof value === "object") ? JSON.stringify(value) : value;
+  }
+  return into;
+}

@@ -1,0 +1,65 @@
+// Which page, the line at the top, and what happens when the store is gone.
+import { follow, view } from "./api.js";
+import { fill, h } from "./dom.js";
+
+const PAGES = [
+  [/^\/$/, () => import("./home.js")],
+  [/^\/sweep\/([^/]+)$/, () => import("./sweep.js")],
+  [/^\/run\/([^/]+)$/, () => import("./run.js")],
+  [/^\/compare$/, () => import("./compare.js")],
+];
+const main = document.getElementById("main");
+const live = document.getElementById("live");
+const banner = document.getElementById("banner");
+
+export function crumbs(...parts) {
+  fill(document.getElementById("crumbs"), parts.map((part) => [h("span", { "aria-hidden": "true" }, "/"), part]));
+}
+
+function setLive(on) {
+  live.classList.toggle("off", !on);
+  live.textContent = on ? "live" : "not connected";
+}
+
+function setBanner(words) {
+  banner.hidden = !words;
+  fill(banner, words || "");
+}
+
+function themeButton() {
+  const button = document.getElementById("theme");
+  const said = () => { button.textContent = { light: "☀ light", dark: "☾ dark" }[window.thetahatTheme.chosen()] || "◑ auto"; };
+  button.addEventListener("click", () => { window.thetahatTheme.next(); said(); });
+  said();
+}
+
+async function start() {
+  themeButton();
+  for (const [pattern, load] of PAGES) {
+    const match = pattern.exec(location.pathname);
+    if (!match) continue;
+    const page = await load();
+    let shown = null;
+    const show = async (pulse) => {
+      if (shown) { await shown.changed(pulse); return; }
+      try {
+        shown = await page.show(main, decodeURIComponent(match[1] || ""), { crumbs, view });
+        main.setAttribute("aria-busy", "false");
+      } catch (error) {
+        fill(main, h("div.empty", {}, h("h1", {}, error.code === 404 ? "Not here" : "Nothing to show yet"), h("p", {}, error.message || String(error)),
+          h("p", {}, h("a", { href: "/" }, "All sweeps and runs")), h("p.dim", {}, "This page tries again by itself.")));
+        main.setAttribute("aria-busy", "false");
+        // What the page itself got wrong must be seen while it is built.
+        if (error.code === undefined) { console.error(error); throw error; }
+      }
+    };
+    await show(null);
+    const close = follow(show, setLive, setBanner);
+    addEventListener("pagehide", close, { once: true });
+    addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+    return;
+  }
+  fill(main, h("div.empty", {}, h("h1", {}, "Not here"), h("p", {}, h("a", { href: "/" }, "All sweeps and runs"))));
+}
+
+start();

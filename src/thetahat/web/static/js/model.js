@@ -1,0 +1,169 @@
+// A sweep's runs as the page needs them: flat configs, which parameters vary, filters, the best.
+import { finite, flat } from "./format.js";
+
+export const FAILED = new Set(["failed", "diverged"]);
+export const OPEN = new Set(["queued", "running"]);
+
+export function readRun(fields, row) {
+  const run = {};
+  fields.forEach((name, i) => { run[name] = row[i]; });
+  run.config = flat(run.config);
+  run.time = seconds(run);
+  return run;
+}
+
+function seconds(run) {
+  const parts = run.seconds || {};
+  if (finite(parts.total)) return parts.total;
+  const known = Object.values(parts).filter(finite);
+  if (known.length) return known.reduce((a, b) => a + b, 0);
+  const [from, to] = [Date.parse(run.started), Date.parse(run.finished || run.heartbeat)];
+  return Number.isFinite(from) && Number.isFinite(to) ? Math.max(0, (to - from) / 1000) : null;
+}
+
+export class Model {
+  constructor(answer) {
+    this.byId = new Map();
+    this.take(answer);
+  }
+
+  take(answer) {
+    this.sweep = { ...this.sweep, ...answer.sweep };
+    this.counts = answer.counts;
+    this.agents = answer.agents;
+    this.since = answer.now;
+    const changed = [];
+    for (const row of answer.runs) {
+      const run = readRun(answer.fields, row);
+      const before = this.byId.get(run.id);
+      if (before && JSON.stringify(before) === JSON.stringify(run)) continue;
+      changed.push(run);
+      this.byId.set(run.id, run);
+    }
+    if (changed.length || !this.runs) this.study();
+    return changed;
+  }
+
+  study() {
+    this.runs = [...this.byId.values()].sort((a, b) => a.number - b.number);
+    const seen = new Map();
+    const metrics = new Map();
+    const settings = new Map();
+    for (const run of this.runs) {
+      for (const [name, value] of Object.entries(run.config)) {
+        let one = seen.get(name);
+        if (!one) seen.set(name, (one = { name, values: new Set(), n: 0, words: 0, low: Infinity, high: -Infinity }));
+        one.n += 1;
+        if (one.values.size < 50) one.values.add(value);
+        if (finite(value)) { if (value < one.low) one.low = value; if (value > one.high) one.high = value; } else if (value !== null) one.words += 1;
+      }
+      for (const [name, value] of Object.entries(run.metrics)) if (finite(value)) metrics.set(name, (metrics.get(name) || 0) + 1);
+      if (run.point !== null && run.point !== undefined) settings.set(run.point, (settings.get(run.point) || 0) + 1);
+    }
+    this.settings = settings;
+    const told = new Map((this.sweep.parameters || []).map((p, i) => [p.name, { ...p, order: i }]));
+    this.parameters = [...seen.values()].map((one) => {
+      const file = told.get(one.name);
+      const numeric = one.words === 0 && one.low <= one.high;
+      const few = one.values.size <= 12;
+      return { name: one.name, numeric, few, discrete: !numeric || (few && one.n >= 2 * one.values.size), values: [...one.values], low: one.low, high: one.high, n: one.n, varies: one.values.size > 1 || (one.values.size === 1 && one.n < this.runs.length),
+        log: numeric && one.low > 0 && (Boolean(file?.log) || one.high / one.low >= 100), order: file ? file.order : 1e6 };
+    }).sort((a, b) => a.order - b.order);
+    this.byName = new Map(this.parameters.map((p) => [p.name, p]));
+    this.varying = this.parameters.filter((p) => p.varies);
+    this.metrics = [...metrics.keys()].sort((a, b) => rank(a) - rank(b));
+  }
+
+  seeds(run) { return run.point === null || run.point === undefined ? 1 : this.settings.get(run.point) || 1; }
+
+  get replicated() { return (this.sweep.plan?.replicates || 1) > 1 || [...this.settings.values()].some((n) => n > 1); }
+
+  get highest() { return this.runs.length ? this.runs[this.runs.length - 1].number : 0; }
+}
+
+function rank(name) {
+  const first = ["val_risk", "test_risk", "train_risk"].indexOf(name);
+  return first < 0 ? 3 : first;
+}
+
+export function value(run, column) {
+  if (column.startsWith("c.")) return run.config[column.slice(2)];
+  if (column.startsWith("m.")) return run.metrics[column.slice(2)];
+  if (column === "seconds") return run.time;
+  return run[column];
+}
+
+// The same for many runs.
+export function getter(column) {
+  const name = column.slice(2);
+  if (column.startsWith("c.")) return (run) => run.config[name];
+  if (column.startsWith("m.")) return (run) => run.metrics[name];
+  return (run) => value(run, column);
+}
+
+// Whether a run's number counts: it has ended, and ended well.
+export const counts = (run) => !OPEN.has(run.status) && !FAILED.has(run.status);
+
+export function best(runs, metric, sign) {
+  let found = null;
+  for (const run of runs) {
+    const v = run.metrics[metric];
+    if (finite(v) && counts(run) && (!found || sign * v < sign * found.metrics[metric])) found = run;
+  }
+  return found;
+}
+
+const TERM = /^([^\s<>=!~]+)(<=|>=|!=|==|=|<|>|~)(.*)$/;
+
+// "lr>0.01 status=finished otter" -> a test of runs; throws where a column is unknown.
+export function condition(text, model) {
+  const words = text.match(/[^\s"]*"[^"]*"|\S+/g) || [];
+  const tests = words.map((word) => {
+    const match = TERM.exec(word.replaceAll('"', ""));
+    if (!match) { const part = word.replaceAll('"', "").toLowerCase(); return (run) => run.name.toLowerCase().includes(part) || run.id.startsWith(part); }
+    return term(match[1], match[2], match[3], model);
+  });
+  return (run) => tests.every((test) => test(run));
+}
+
+function term(name, operator, word, model) {
+  const column = resolve(name, model);
+  if (!column) throw new Error(`no run has a column “${name}”`);
+  const wanted = word.trim() !== "" && Number.isFinite(Number(word)) ? Number(word) : word;
+  return (run) => {
+    const found = value(run, column);
+    if (operator === "=" || operator === "==" || operator === "!=") return (String(found).toLowerCase() === String(wanted).toLowerCase()) === (operator !== "!=");
+    if (found === null || found === undefined) return false;
+    if (operator === "~") return String(found).toLowerCase().includes(String(word).toLowerCase());
+    if (typeof found !== "number" || typeof wanted !== "number") return false;
+    return operator === "<" ? found < wanted : operator === ">" ? found > wanted : operator === "<=" ? found <= wanted : found >= wanted;
+  };
+}
+
+const OWN = ["name", "status", "reason", "epochs", "seconds", "n_params", "agent", "attempt", "number", "contaminated", "created", "point", "replicate"];
+
+function resolve(name, model) {
+  const [section, rest] = [name.slice(0, name.indexOf(".")), name.slice(name.indexOf(".") + 1)];
+  if (section === "config" || section === "c") return model.byName.has(rest) ? `c.${rest}` : null;
+  if (section === "metrics" || section === "m") return `m.${rest}`;
+  if (OWN.includes(name)) return name;
+  if (model.metrics.includes(name)) return `m.${name}`;
+  if (model.byName.has(name)) return `c.${name}`;
+  return null;
+}
+
+// Brushes: { column: [[low, high], ...] }; categories by their place among the values.
+export function brushed(brushes, model) {
+  const tests = Object.entries(brushes).filter(([, spans]) => spans.length).map(([column, spans]) => {
+    const parameter = column.startsWith("c.") ? model.byName.get(column.slice(2)) : null;
+    const codes = parameter?.discrete ? new Map(categories(parameter).map((v, i) => [v, i])) : null;
+    return (run) => {
+      const found = value(run, column);
+      const at = codes ? codes.get(String(found)) : found;
+      return spans.some(([low, high]) => (codes ? at >= low - 0.5 && at <= high + 0.5 : finite(at) && at >= low && at <= high));
+    };
+  });
+  return (run) => tests.every((test) => test(run));
+}
+
+export const categories = (parameter) => (parameter.numeric ? [...parameter.values].filter(finite).sort((a, b) => a - b).map(String) : [...new Set(parameter.values.map(String))].sort((a, b) => a.localeCompare(b, "en", { numeric: true })));

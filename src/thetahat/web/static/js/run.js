@@ -1,0 +1,189 @@
+// The page of a run.
+import { get, view } from "./api.js";
+import { command, fill, flag, h, panel, status, sweepLink, toggle } from "./dom.js";
+import { curveChart, families, legend, spansDecades } from "./curves.js";
+import { ago, finite, flat, local, short, span } from "./format.js";
+import { FAILED } from "./model.js";
+
+const MOST_CHARTS = 24;
+
+export async function show(main, id, { crumbs }) {
+  const page = new RunPage(main, id);
+  await page.load();
+  const { run } = page;
+  crumbs(run.sweep ? sweepLink(run.sweep.id, run.sweep.name) : run.experiment && h("span", {}, run.experiment), h("span", {}, run.name));
+  document.title = `${run.name} · thetahat`;
+  return page;
+}
+
+class RunPage {
+  constructor(main, id) {
+    Object.assign(this, { main, id, last: 0, columns: {}, axis: null, charts: new Map() });
+    this.smooth = Number(view.get("smooth")) || 0;
+    this.log = view.get("log");
+    this.head = h("div");
+    this.curves = h("div.grid");
+    this.rest = h("div.grid", { style: { marginTop: "12px" } });
+  }
+
+  async load() {
+    const path = `/api/runs/${encodeURIComponent(this.id)}`;
+    const [run, records] = await Promise.all([get(path), get(`${path}/records`)]);
+    this.run = run;
+    this.take(records, true);
+    fill(this.main, this.head, this.tools(), this.curves, this.rest);
+    this.draw();
+  }
+
+  take(answer, anew = false) {
+    if (anew) this.columns = {};
+    this.last = answer.last;
+    if (!answer.axis) return;
+    this.axis = answer.axis;
+    this.rows = (anew ? 0 : this.rows || 0) + answer.rows;
+    const seen = this.columns[this.axis] || [];
+    const places = new Map(seen.map((x, i) => [x, i]));
+    const names = new Set([...Object.keys(this.columns), ...Object.keys(answer.columns)]);
+    const fresh = answer.columns[this.axis];
+    for (const name of names) this.columns[name] ||= seen.map(() => null);
+    fresh.forEach((x, k) => {
+      let at = places.get(x);
+      if (at === undefined) { at = this.columns[this.axis].length; places.set(x, at); for (const name of names) this.columns[name][at] = null; }
+      for (const name of Object.keys(answer.columns)) if (answer.columns[name][k] !== null) this.columns[name][at] = answer.columns[name][k];
+    });
+  }
+
+  tools() {
+    const slider = h("input", { type: "range", min: 0, max: 0.99, step: 0.01, value: this.smooth, "aria-label": "Smoothing" });
+    slider.addEventListener("input", () => { this.smooth = Number(slider.value); view.set({ smooth: this.smooth || null }); this.drawCurves(); });
+    this.logButton = toggle("log scale", this.log === "1", (on) => { this.log = on ? "1" : "0"; view.set({ log: this.log }); this.drawCurves(); });
+    return h("div.tools", { style: { margin: "2px 0 10px" } }, this.logButton, h("label", {}, "smoothing", slider));
+  }
+
+  draw() { this.drawHead(); this.drawCurves(); this.drawRest(); }
+
+  drawHead() {
+    const { run } = this;
+    const tile = (name, ...words) => h("div.tile", {}, h("dt", {}, name), h("dd", {}, words));
+    const marks = [];
+    if (FAILED.has(run.status)) marks.push(flag(run.status, run.reason, "bad"));
+    else if (["queued", "running"].includes(run.status)) marks.push(flag("so far", "the run is not over"));
+    else if (run.status === "interrupted") marks.push(flag("unfinished", "it can be resumed"));
+    if (run.sweep && run.seeds < 2) marks.push(flag("1 seed", "this setting was run with one seed only", "plain"));
+    const names = Object.keys(run.metrics).sort((a, b) => rank(a) - rank(b)).slice(0, 8);
+    fill(this.head, h("div.head", {}, h("h1", {}, run.name), status(run.status), run.contaminated && flag("contaminated", "tuned on the test set", "bad"), h("span.dim", {}, run.reason)),
+      warnings(run).map(([kind, words]) => h("p.warning", { class: kind }, words)),
+      h("dl.tiles", {}, names.map((name) => tile(name, finite(run.metrics[name]) ? h("span", { title: run.metrics[name] }, short(run.metrics[name], 5)) : h("small", {}, "not finite"), marks.map((m) => m.cloneNode(true)), run.contaminated && /test/.test(name) && flag("contaminated", "", "bad"))),
+        finite(run.best_val_risk) && tile("best val_risk", short(run.best_val_risk, 5), h("small", {}, ` at epoch ${run.best_epoch}`)),
+        tile("epochs", run.epochs.toLocaleString("en"), run.max_epochs && run.max_epochs !== run.epochs ? h("small", {}, ` of ${run.max_epochs.toLocaleString("en")}`) : ""),
+        finite(run.total_seconds) && tile("time", span(run.total_seconds), h("small", {}, seconds(run.seconds))),
+        run.n_params !== null && tile("parameters", run.n_params.toLocaleString("en"))));
+  }
+
+  drawCurves() {
+    const x = this.columns[this.axis] || [];
+    const names = Object.keys(this.columns).filter((n) => n !== this.axis && !["epoch", "step"].includes(n) && this.columns[n].some(finite));
+    if (!names.length) { fill(this.curves, h("section.panel", {}, h("div.body", {}, h("div.empty", {}, this.run.status === "running" || this.run.status === "queued" ? "Nothing has been logged yet; curves appear here by themselves." : "This run logged no records.")))); this.charts.clear(); return; }
+    const all = families(names);
+    const groups = all.slice(0, MOST_CHARTS);
+    const key = JSON.stringify(groups);
+    if (key !== this.drawnKey) {
+      this.drawnKey = key;
+      for (const one of this.charts.values()) one.chart.close();
+      this.charts.clear();
+      fill(this.curves, groups.map(([label, list], i) => {
+        const made = panel(label, groups.length === 1 ? "" : i === 0 && list.length > 1 ? "s8" : "s4");
+        const one = curveChart(`${label}, by ${this.axis}`, i === 0 ? "tall" : list.length > 1 || i < 2 ? "tall" : "");
+        made.body.append(one.element, list.length > 1 ? legend(list.map((name, k) => ({ name, colour: k }))) : "");
+        this.charts.set(label, { chart: one, list, say: made.say });
+        return made.root;
+      }));
+    }
+    let logs = 0;
+    for (const [label, { chart, list, say }] of this.charts) {
+      const lines = list.map((name, k) => { const at = x.map((_, i) => i).filter((i) => this.columns[name][i] !== null); return { name, x: at.map((i) => x[i]), y: at.map((i) => this.columns[name][i]), colour: k, dash: /^val|test/.test(name) && list.length > 1 && k > 1 }; });
+      const log = this.log ? this.log === "1" : spansDecades(lines);
+      logs += log;
+      const marked = list.includes("val_risk") && finite(this.run.best_epoch) && this.axis === "epoch";
+      chart.show(lines, { log, smooth: this.smooth, axisName: this.axis, mark: marked ? { x: this.run.best_epoch, words: `best, ${this.run.best_epoch}` } : null });
+      const missing = list.filter((name) => this.columns[name].filter(finite).length < x.length && /risk/.test(name));
+      say(...[list.includes("train_risk") && list.includes("val_risk") ? gap(this.run, this.columns) : "", missing.length && FAILED.has(this.run.status) ? " Where a line is broken the number was not finite." : "", label === groups[0][0] && this.rows > x.length ? ` ${x.length.toLocaleString("en")} of ${this.rows.toLocaleString("en")} records drawn, peaks kept.` : ""].filter(Boolean));
+    }
+    if (!this.log) this.logButton.setAttribute("aria-pressed", String(logs > 0));
+    if (all.length > groups.length) this.curves.append(h("p.note", {}, `The first ${groups.length} of ${all.length} charts.`));
+  }
+
+  drawRest() {
+    const { run } = this;
+    const open = [...this.rest.querySelectorAll("details[open]")].map((d) => d.dataset.name);
+    const config = panel("Config", "");
+    config.body.append(facts(flat(run.config), true));
+    const origin = panel("Where it comes from", "");
+    origin.body.append(...run.again.flatMap((a) => [h("h3", {}, a.what), command(a.command)]), facts(origins(run)));
+    const detail = Object.keys(run.detail || {}).length ? panel("Diagnostics", "") : null;
+    detail?.body.append(facts(flat(run.detail)));
+    const notices = run.notices.length ? panel("Notices", "") : null;
+    notices?.body.append(h("div.bounded", { tabindex: "0", role: "group", "aria-label": "notices" }, run.notices.map((n) => h("p.warning", {}, n))));
+    const logs = Object.keys(run.logs).length ? panel("What it printed", "") : null;
+    if (logs) for (const [name, text] of Object.entries(run.logs)) logs.body.append(h("h3", {}, name), h("pre.log", { tabindex: "0", "aria-label": name }, text || "(nothing)"));
+    const whole = JSON.stringify([run.config, run.provenance, run.notices, run.logs, run.detail, run.status, run.checkpoint]);
+    if (whole === this.drawnRest) return;
+    this.drawnRest = whole;
+    fill(this.rest, h("div.stack.s6", {}, config.root, detail?.root, notices?.root), h("div.stack.s6", {}, origin.root), logs?.root);
+    for (const box of this.rest.querySelectorAll("pre.log")) box.scrollTop = box.scrollHeight;
+    for (const name of open) this.rest.querySelector(`details[data-name="${name}"]`)?.setAttribute("open", "");
+  }
+
+  async changed() {
+    const path = `/api/runs/${encodeURIComponent(this.run.id)}`;
+    const [run, records] = await Promise.all([get(path), get(`${path}/records?after=${this.last}`)]);
+    // Another attempt drops records: what is drawn then begins anew.
+    const anew = run.attempt !== this.run.attempt || run.epochs < this.run.epochs;
+    this.run = run;
+    if (anew) this.take(await get(`${path}/records`), true); else this.take(records);
+    this.draw();
+  }
+}
+
+const rank = (name) => { const i = ["val_risk", "test_risk", "train_risk"].indexOf(name); return i < 0 ? 3 : i; };
+
+function gap(run, columns) {
+  const at = (columns[Object.keys(columns).find((n) => n === "epoch")] || []).indexOf(run.best_epoch);
+  const [t, v] = [columns.train_risk?.[at], columns.val_risk?.[at]];
+  return finite(t) && finite(v) && t > 0 ? `At the best epoch val_risk is ${short(v / t, 3)} times train_risk.` : "";
+}
+
+function seconds(parts) {
+  const known = Object.entries(parts).filter(([k, v]) => k !== "total" && finite(v));
+  return known.length > 1 || (known.length && "total" in parts) ? ` ${known.map(([k, v]) => `${k} ${span(v)}`).join(", ")}` : "";
+}
+
+function warnings(run) {
+  const said = [];
+  if (run.contaminated) said.push(["bad", "Contaminated: tuned on the test set; its test risk estimates nothing."]);
+  if (run.status === "running" && run.silent_s > 60) said.push(["bad", `No sign of life for ${span(run.silent_s)}: its process has probably ended.`]);
+  const missing = Object.keys(run.metrics).filter((m) => !finite(run.metrics[m]));
+  if (missing.length) said.push(["", `Not finite: ${missing.slice(0, 8).join(", ")}.`]);
+  if (run.provenance?.git?.dirty) said.push(["", "The code had changes that are in no commit."]);
+  return said;
+}
+
+function origins(run) {
+  const p = run.provenance || {};
+  const { git, versions, earlier, argv, ...more } = p;
+  return {
+    id: run.id, ...(run.sweep ? { sweep: sweepLink(run.sweep.id, run.sweep.name), ...(run.point !== null ? { setting: `${run.point}${run.replicate !== null ? `, replicate ${run.replicate}` : ""}; ${run.seeds} run${run.seeds === 1 ? "" : "s"} of it` } : {}) } : {}),
+    experiment: run.experiment, agent: run.agent, attempt: run.attempt, begun: run.started ? `${local(run.started)} (${ago(run.started)})` : null, ended: run.finished && local(run.finished), checkpoint: run.checkpoint,
+    commit: git?.commit ? `${git.commit.slice(0, 12)}${git.dirty ? " and changes" : ""}` : null, ...flat(more), ...(versions ? Object.fromEntries(Object.entries(versions).map(([k, v]) => [`version of ${k}`, v])) : {}), ...(earlier?.length ? { resumed: `after epoch ${earlier.map((e) => e.until_epoch).join(", ")}` } : {}),
+  };
+}
+
+function facts(values, everything = false) {
+  const rows = Object.entries(values).filter(([, v]) => everything || (v !== null && v !== undefined && v !== ""));
+  const said = (v) => { if (v instanceof Node) return v; if (finite(v)) return short(v, 8); const text = v === null ? "none" : short(v); if (text.length <= 300) return text; return h("details", {}, h("summary", {}, `${text.slice(0, 200)}… (${text.length.toLocaleString("en")} characters, show)`), h("pre.log", { tabindex: "0" }, text.slice(0, 200000))); };
+  if (!rows.length) return h("p.dim", {}, "Nothing.");
+  const search = rows.length > 40 ? h("input", { type: "search", placeholder: `find in ${rows.length}`, "aria-label": "Find a parameter" }) : null;
+  const lines = rows.map(([k, v]) => [k, h("tr", {}, h("td", { title: k }, k), h("td", {}, said(v)))]);
+  search?.addEventListener("input", () => { for (const [k, line] of lines) line.hidden = !k.toLowerCase().includes(search.value.toLowerCase()); });
+  return h("div", {}, search, h("div.bounded", { tabindex: "0", role: "group", "aria-label": "facts" }, h("table.plain.facts", {}, h("tbody", {}, lines.map(([, line]) => line)))));
+}

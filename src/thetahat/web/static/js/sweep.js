@@ -1,0 +1,381 @@
+// The page of a sweep.
+import { download, get, post, view } from "./api.js";
+import { axis, base, chart, css, ramp, tip, tooltip } from "./charts.js";
+import { ask, command, fill, fillSelect, flag, h, panel, save, select, status, toggle } from "./dom.js";
+import { finite, many, short, span } from "./format.js";
+import { best, brushed, categories, condition, counts, FAILED, Model, OPEN } from "./model.js";
+import { contourChart, parallelChart, sliceChart, spread, timeChart, axesOf } from "./overview.js";
+import { columnsOf, flagsOf, makeTable, settingsTable, title } from "./table.js";
+
+export async function show(main, id, { crumbs }) {
+  const answer = await get(`/api/sweeps/${encodeURIComponent(id)}`);
+  const page = new SweepPage(new Model(answer), main);
+  crumbs(page.model.sweep.project ? h("span", {}, page.model.sweep.project) : null, h("span", {}, page.model.sweep.name));
+  document.title = `${page.model.sweep.name} · thetahat`;
+  page.build();
+  return page;
+}
+
+const list = (text) => text.split(",").filter(Boolean);
+
+class SweepPage {
+  constructor(model, main) {
+    Object.assign(this, { model, main, ranking: [], brushes: {}, kept: new Set(), effects: null, selected: [] });
+    this.read();
+  }
+
+  // The view, from the address.
+  read() {
+    const { model } = this;
+    const wanted = view.get("metric");
+    this.metric = wanted || (model.sweep.metric && (model.metrics.includes(model.sweep.metric) || !model.metrics.length) ? model.sweep.metric : model.metrics[0]) || model.sweep.metric || "";
+    const goal = view.get("goal") || (this.metric === model.sweep.metric ? model.sweep.goal : "minimize");
+    this.sign = goal === "maximize" ? -1 : 1;
+    this.where = view.get("where");
+    this.x = view.get("x", "run");
+    this.axes = list(view.get("axes"));
+    this.columns = list(view.get("cols"));
+    this.sort = view.get("sort", this.metric ? `${this.sign < 0 ? "-" : ""}m.${this.metric}` : "");
+    this.group = view.get("group");
+    this.over = list(view.get("over"));
+    const log = view.get("log");
+    this.logY = log ? log === "1" : this.autoLog();
+    this.brushes = readBrushes(view.get("brush"));
+    this.pickParameters();
+  }
+
+  autoLog() { const s = spread(this.model.runs.map((run) => run.metrics[this.metric])); return s.log; }
+
+  get first() { return this.model.runs.length ? this.model.runs[0].number : 1; }
+
+  pickParameters() {
+    const names = (this.ranking.length ? this.ranking : this.model.varying.map((p) => p.name)).filter((n) => this.model.byName.get(n)?.varies);
+    const smooth = names.filter((n) => this.model.byName.get(n).numeric && !/seed/i.test(n));
+    const [a, b] = [...new Set([...smooth, ...names])];
+    this.slice = view.get("slice") || a || "";
+    this.cx = view.get("cx") || a || "";
+    this.cy = view.get("cy") || (b !== this.cx ? b : a) || "";
+  }
+
+  build() {
+    const { main } = this;
+    this.head = h("div.head");
+    this.warnings = h("div");
+    this.tiles = h("dl.tiles");
+    this.body = h("div");
+    fill(main, this.head, this.tiles, this.warnings, this.body);
+    this.drawHead();
+    if (!this.model.runs.length) { this.drawEmpty(); return; }
+    this.drawn = true;
+    this.buildPanels();
+    // The table first: what else there is to compute can wait for it.
+    this.refilter(false).then(() => { this.loadEffects(); if (this.over.length) this.loadGroups(); });
+  }
+
+  drawEmpty() {
+    fill(this.body, h("section.panel", {}, h("div.body", {}, h("div.empty", {}, h("h2", {}, "No run has begun yet"), h("p", {}, "Start an agent, here or on any machine that reaches the store:"),
+      command(`thetahat agent ${this.model.sweep.id}`), h("p", {}, "This page fills by itself.")))), this.filePanel());
+  }
+
+  drawHead() {
+    const { sweep, counts: n, agents, runs } = this.model;
+    const busy = agents.filter((a) => a.alive);
+    fill(this.head, h("h1", {}, sweep.name), status(sweep.state, sweep.reason),
+      sweep.contaminated && flag("contaminated", "it tunes on the test set, so its best value is no estimate of the risk", "bad"),
+      h("span.dim", {}, [sweep.method, sweep.metric && `${sweep.goal} ${sweep.metric}`].filter(Boolean).join(" · ")), h("span.spacer"), this.buttons());
+    const over = runs.filter((run) => !OPEN.has(run.status)).length;
+    const bad = (n.failed || 0) + (n.diverged || 0);
+    const lead = best(runs, this.metric, this.sign);
+    const total = sweep.points ?? sweep.plan?.count ?? null;
+    const tile = (name, ...words) => h("div.tile", {}, h("dt", {}, name), h("dd", {}, words));
+    const times = runs.map((run) => run.time).filter(finite);
+    fill(this.tiles,
+      tile(`best ${this.metric || "metric"}`, lead ? [h("a", { href: `/run/${lead.id}`, title: lead.name }, short(lead.metrics[this.metric], 5)), flagsOf(lead, this), !this.model.replicated && flag("1 seed", "no setting was run with more than one seed: part of this is luck", "plain")] : h("small", {}, "none yet")),
+      tile("runs over", `${over.toLocaleString("en")}`, h("small", {}, total ? ` of ${total.toLocaleString("en")}` : ""), total ? progress(over - bad, bad, n.running || 0, total) : ""),
+      tile("running", n.running || 0, n.queued ? h("small", {}, ` + ${n.queued} queued`) : ""),
+      tile("failed", bad || "none", bad ? h("small", {}, ` of ${runs.length}${n.diverged ? `, ${n.diverged} diverged` : ""}`) : ""),
+      tile("agents", busy.length, h("small", {}, busy.length ? ` ${busy.map((a) => a.host).filter((v, i, all) => all.indexOf(v) === i).slice(0, 2).join(", ")}` : " none at work")),
+      times.length ? tile("time of a run", span(median(times)), h("small", {}, " median")) : null);
+    const reasons = new Map();
+    for (const run of runs) if (FAILED.has(run.status)) reasons.set(run.reason || run.status, (reasons.get(run.reason || run.status) || 0) + 1);
+    const worst = [...reasons].sort((a, b) => b[1] - a[1]).slice(0, 2);
+    fill(this.warnings,
+      sweep.contaminated && h("p.warning.bad", {}, h("b", {}, "Contaminated. "), `This sweep tunes on the test set (${sweep.metric}), so its best value is no estimate of the risk. Tune on val_risk to keep the test set clean.`),
+      worst.map(([why, k]) => h("p.warning", {}, h("b", {}, `${many(k, "run")} failed: `), why.slice(0, 300))));
+  }
+
+  buttons() {
+    const { sweep } = this.model;
+    const over = sweep.state === "cancelled" || sweep.state === "finished";
+    const act = async (action) => {
+      try { await post(`/api/sweeps/${encodeURIComponent(sweep.id)}/${action}`); } catch (error) { await ask("That did not work", error.message, "Well"); }
+      await this.changed();
+    };
+    const cancel = async () => { if (await ask(`Cancel ${sweep.name}?`, "Its runs end now, and it begins no others. This cannot be taken back.", "Cancel the sweep")) await act("cancel"); };
+    return h("div.tools", {},
+      sweep.state === "running" && h("button", { type: "button", onclick: () => act("pause"), title: "Begin no new runs" }, "Pause"),
+      (sweep.state === "paused" || sweep.state === "finished") && h("button", { type: "button", onclick: () => act("resume"), title: "Let new runs begin" }, "Resume"),
+      !over && h("button.danger", { type: "button", onclick: cancel }, "Cancel"));
+  }
+
+  buildPanels() {
+    const { model } = this;
+    this.time = timeChart(this);
+    this.parallel = parallelChart(this, () => this.refilter());
+    this.sliced = sliceChart(this);
+    this.contour = contourChart(this);
+    const metricBox = select("metric", model.metrics.length ? model.metrics : [this.metric], this.metric, (m) => { view.set({ metric: m, goal: null, log: null, sort: null }); this.reread(); });
+    const goalBox = select("which is better", [["minimize", "lower is better"], ["maximize", "higher is better"]], this.sign < 0 ? "maximize" : "minimize", (g) => { view.set({ goal: g, sort: null }); this.reread(); });
+    const logY = toggle("log", this.logY, (on) => { view.set({ log: on ? "1" : "0" }); this.logY = on; this.time.draw(); this.sliced.draw(); }, "Logarithmic axis");
+    const xBox = select("along", [["run", "by run"], ["time", "by time"]], this.x, (x) => { view.set({ x: x === "run" ? null : x }); this.x = x; this.time.draw(); });
+    this.timePanel = panel("Metric over time", "s8", [metricBox, goalBox, xBox, logY]);
+    this.timePanel.body.append(this.time.element, timeLegend());
+    this.effectPanel = panel("What matters", "s4");
+    this.parallelPanel = panel("Parallel coordinates", "", [rampLegend(), h("button", { type: "button", onclick: () => this.clearBrushes(), title: "Remove what was drawn on the axes" }, "Clear")]);
+    this.parallelPanel.body.append(this.parallel.element);
+    const varying = model.varying.map((p) => p.name);
+    this.sliceBox = select("parameter of the slice", varying, this.slice, (p) => { this.slice = p; view.set({ slice: p }); this.sliced.draw(); });
+    this.slicePanel = panel("Slice", "s6", [this.sliceBox]);
+    this.slicePanel.body.append(this.sliced.element);
+    this.cxBox = select("along", varying, this.cx, (p) => { this.cx = p; view.set({ cx: p }); this.contour.draw(); });
+    this.cyBox = select("up", varying, this.cy, (p) => { this.cy = p; view.set({ cy: p }); this.contour.draw(); });
+    this.contourPanel = panel("Contour", "s6", [this.cxBox, this.cyBox, rampLegend()]);
+    this.contourPanel.body.append(this.contour.element);
+    this.contourPanel.say("Each dot is a run, coloured by its rank. The ground is a local mean of ranks, blank where no run is near.");
+    this.tablePanel = this.buildTable();
+    this.groupPanel = this.buildGroups();
+    fill(this.body, h("div.grid", {}, this.timePanel.root, this.effectPanel.root, model.varying.length > 0 && this.parallelPanel.root,
+      model.varying.length > 0 && this.slicePanel.root, model.varying.length > 0 && this.contourPanel.root, this.tablePanel.root, this.groupPanel.root, this.filePanel()));
+  }
+
+  filePanel() {
+    const { sweep, agents } = this.model;
+    const made = panel("Sweep file and agents", "");
+    made.body.append(command(`thetahat agent ${sweep.id}`), h("div.grid", {}, h("div.s6", {}, h("pre.log", { tabindex: "0", "aria-label": "sweep file" }, sweep.text || "")),
+      h("div.s6.scroll", {}, agents.length ? h("table.plain", {}, h("thead", {}, h("tr", {}, ["agent", "machine", "doing", "heard of"].map((w) => h("th", {}, w)))),
+        h("tbody", {}, agents.slice(0, 30).map((a) => h("tr", {}, h("td", {}, a.id), h("td", {}, `${a.host} (${a.pid})`), h("td", {}, a.ended ? "ended" : a.doing || ""), h("td", {}, a.ended ? "" : a.alive ? `${span(Math.max(0, a.silent_s))} ago` : flag(`silent for ${span(a.silent_s)}`, "it has probably died", "bad")))))) : h("p.dim", {}, "No agent has worked on it yet."))));
+    return made.root;
+  }
+
+  buildTable() {
+    const filter = h("input", { type: "search", value: this.where, placeholder: "filter: lr>0.01 status=finished otter", "aria-label": "Filter runs", size: 34, title: "Words are looked for in names; column=value, <, <=, >, >=, !=, ~ (contains) test columns" });
+    let waiting;
+    filter.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(() => { this.where = filter.value; view.set({ where: this.where }); this.refilter(); }, 150); });
+    this.filterBox = filter;
+    const groupBox = select("group by", [["", "no groups"], ...this.model.varying.filter((p) => p.few).map((p) => [p.name, `group: ${p.name}`])], this.group, (g) => { this.group = g; view.set({ group: g }); this.remakeTable(); });
+    this.compareButton = h("button", { type: "button", disabled: true, onclick: () => { location.href = `/compare?runs=${this.selected.map(encodeURIComponent).join(",")}`; } }, "Compare");
+    const out = (format) => h("button", { type: "button", onclick: () => this.export(format), title: `The rows selected, else all that pass the filter, as ${format.toUpperCase()}` }, format === "csv" ? "CSV" : "LaTeX");
+    this.chips = h("div.chips");
+    this.countText = h("span.dim.small", { role: "status" });
+    const made = panel("Runs", "", [filter, groupBox, this.columnMenu(), this.compareButton, out("csv"), out("latex")]);
+    made.body.append(h("div.tools", {}, this.countText, this.chips), h("div"));
+    this.tableBox = made.body.lastChild;
+    return made;
+  }
+
+  columnMenu() {
+    const { all, shown } = columnsOf(this);
+    const now = new Set(this.columns.length ? this.columns : shown);
+    const search = h("input", { type: "search", placeholder: "which column?", "aria-label": "Find a column" });
+    const rows = all.map((c) => { const box = h("input", { type: "checkbox", checked: now.has(c) }); box.addEventListener("change", () => { box.checked ? now.add(c) : now.delete(c); this.columns = all.filter((one) => now.has(one)); view.set({ cols: this.columns.join(",") }); this.remakeTable(); }); return [c, h("label", {}, box, title(c), h("span.dim", {}, c.startsWith("c.") ? " config" : c.startsWith("m.") ? " metric" : ""))]; });
+    search.addEventListener("input", () => { for (const [c, row] of rows) row.hidden = !title(c).toLowerCase().includes(search.value.toLowerCase()); });
+    const usual = h("button", { type: "button", onclick: () => { view.set({ cols: null }); this.columns = []; const { shown: back } = columnsOf(this); now.clear(); back.forEach((c) => now.add(c)); rows.forEach(([c, row]) => { row.firstChild.checked = now.has(c); }); this.remakeTable(); } }, "As usual");
+    return h("details.menu", {}, h("summary.button", {}, "Columns"), h("div", {}, h("div.tools", {}, search, usual), h("div.list", {}, rows.map(([, row]) => row))));
+  }
+
+  remakeTable() {
+    this.table?.table.destroy();
+    const box = h("div");
+    this.tableBox.replaceWith(box);
+    this.tableBox = box;
+    this.table = null;
+    this.fillTable();
+  }
+
+  async fillTable() {
+    const rows = this.model.runs.filter((run) => this.kept.has(run.id));
+    if (!this.table) {
+      const mine = makeTable(this.tableBox, this, rows, {
+        sorted: (sort) => { if (!this.settled) return; this.sort = sort; view.set({ sort }); },
+        selected: (ids) => { this.selected = ids; this.compareButton.disabled = ids.length < 1; this.compareButton.textContent = ids.length ? `Compare ${ids.length}` : "Compare"; },
+      });
+      this.table = mine;
+      await mine.ready;
+      this.settled = true;
+      this.main.dataset.rows = String(rows.length);
+      if (rows.length === this.kept.size && rows.every((run) => this.model.byId.get(run.id) === run)) return;
+    }
+    await this.table.ready;
+    const chosen = this.selected.filter((id) => this.kept.has(id));
+    await this.table.table.replaceData(this.model.runs.filter((run) => this.kept.has(run.id)));
+    if (chosen.length) this.table.table.selectRow(chosen);
+    this.main.dataset.rows = String(rows.length);
+  }
+
+  // Which runs pass the words and the brushes; then everything that shows them.
+  refilter(write = true) {
+    const { model } = this;
+    let passes = () => true;
+    try { passes = condition(this.where, model); this.filterBox.setCustomValidity(""); this.filterBox.removeAttribute("aria-invalid"); this.filterError = ""; } catch (error) { this.filterError = error.message; this.filterBox.setAttribute("aria-invalid", "true"); }
+    const inside = brushed(this.brushes, model);
+    this.kept = new Set(model.runs.filter((run) => passes(run) && inside(run)).map((run) => run.id));
+    if (write) view.set({ brush: writeBrushes(this.brushes) });
+    const active = Object.entries(this.brushes).filter(([, s]) => s.length);
+    fill(this.chips, active.map(([column, spans]) => h("button.chip", { type: "button", title: "Remove this filter", onclick: () => { this.brushes[column] = []; this.parallel.brush(); this.refilter(); } }, `${column.slice(2)} ${this.saidSpan(column, spans)}`)));
+    fill(this.countText, this.filterError ? h("span.flag.bad", {}, this.filterError) : this.kept.size === model.runs.length ? many(model.runs.length, "run") : `${this.kept.size.toLocaleString("en")} of ${many(model.runs.length, "run")}`);
+    this.draw(write);
+    return this.fillTable();
+  }
+
+  saidSpan(column, spans) {
+    const p = column.startsWith("c.") ? this.model.byName.get(column.slice(2)) : null;
+    if (p?.discrete) { const words = categories(p).filter((_, i) => spans.some(([a, b]) => i >= a - 0.5 && i <= b + 0.5)); return `= ${words.slice(0, 4).join(", ")}${words.length > 4 ? ", …" : ""}`; }
+    return spans.map(([a, b]) => `${short(a, 3)} to ${short(b, 3)}`).join(", ");
+  }
+
+  clearBrushes() {
+    for (const column of Object.keys(this.brushes)) this.brushes[column] = [];
+    this.parallel.brush();
+    this.refilter();
+  }
+
+  draw(onlyFiltered = false) {
+    this.time.draw();
+    this.sliced.draw();
+    this.contour.draw();
+    if (!onlyFiltered) this.parallel.draw();
+    const have = this.model.runs.filter((run) => finite(run.metrics[this.metric]));
+    const without = this.model.runs.length - have.length;
+    this.timePanel.say(without ? `${many(without, "run")} without a finite ${this.metric || "metric"} ${without === 1 ? "is" : "are"} not drawn.` : "Click a dot to open its run.");
+    const notes = ["Drag along an axis to filter the table; click the axis to let go."];
+    if (have.length > 1500) notes.push(`Drawn: the best 150 and 1,350 others of ${have.length.toLocaleString("en")}.`);
+    if (axesOf(this).length - 1 < this.model.varying.length) notes.push(`The ${axesOf(this).length - 1} that matter most of ${this.model.varying.length} parameters.`);
+    if (this.model.runs.some((run) => FAILED.has(run.status))) notes.push("Failed and diverged runs are left out.");
+    this.parallelPanel.say(notes.join(" "));
+  }
+
+  async loadEffects() {
+    const { sweep } = this.model;
+    if (!this.metric) { this.drawEffects({ n: 0, left_out: {}, effects: [] }); return; }
+    const found = await get(`/api/sweeps/${encodeURIComponent(sweep.id)}/importance?metric=${encodeURIComponent(this.metric)}&goal=${this.sign < 0 ? "maximize" : "minimize"}`);
+    const before = this.ranking.length;
+    const drawn = [this.slice, this.cx, this.cy].join();
+    this.ranking = found.effects.map((e) => e.name);
+    this.drawEffects(found);
+    if (!before) { this.pickParameters(); fillSelect(this.sliceBox, this.model.varying.map((p) => p.name), this.slice); fillSelect(this.cxBox, this.model.varying.map((p) => p.name), this.cx); fillSelect(this.cyBox, this.model.varying.map((p) => p.name), this.cy); if ([this.slice, this.cx, this.cy].join() !== drawn) { this.sliced.draw(); this.contour.draw(); } if (axesOf(this).length - 1 < this.model.varying.length) { this.parallel.draw(); if (!this.columns.length && this.model.varying.length > 12) this.remakeTable(); } }
+  }
+
+  drawEffects({ n, left_out: left, effects }) {
+    const top = Math.max(0.01, ...effects.map((e) => Math.max(e.importance || 0, 0)));
+    const rows = effects.slice(0, 14).map((e) => {
+      const weak = e.importance !== null && e.floor !== null && e.importance <= e.floor;
+      const bar = e.importance === null ? h("span.dim", {}, "too few runs") : h("div.meter", { title: `share ${short(e.importance, 3)}; by chance up to ${short(e.floor, 3)}` }, h("i", { style: { width: `${(100 * e.importance) / top}%` } }), h("b", { style: { left: `${Math.min(99, (100 * e.floor) / top)}%` } }));
+      return h("tr", { class: weak ? "weak" : "" }, h("td.name", { title: e.name }, e.name), h("td", {}, bar, h("span.hidden-text", {}, e.importance === null ? "" : `${short(e.importance, 2)}${weak ? ", no more than chance" : ""}`)), h("td", {}, signed(e)), h("td.num.small", { title: "runs that have it" }, e.n));
+    });
+    const out = Object.entries(left).map(([why, k]) => `${k} ${why}`).join(", ");
+    fill(this.effectPanel.body, effects.length ? h("table.effects", {}, h("thead", {}, h("tr", {}, h("th", {}, "parameter"), h("th", { title: "PED-ANOVA: where the best tenth of the runs lie, against where all lie" }, "importance"), h("th", { title: "Spearman's rank correlation with the metric, and its 95 % interval" }, "rank correlation"), h("th.num", {}, "n"))), h("tbody", {}, rows)) : h("div.empty", {}, n < 2 ? "Two finished runs that differ are needed." : "No parameter varies."));
+    const trust = n < 10 ? "Fewer than 10 runs: nothing can be said of importance." : n < 50 ? `With ${n} runs trust only what clears its tick by far.` : "";
+    this.effectPanel.say(`${many(n, "run")}${out ? `; left out: ${out}` : ""}. `, effects.length ? "Up to the tick a bar is what chance gives; lines are 95 % intervals. " : "", effects.length > 14 ? `The first 14 of ${effects.length}. ` : "", trust);
+  }
+
+  buildGroups() {
+    const names = this.model.varying.map((p) => p.name);
+    const guess = this.over.length ? this.over : names.filter((n) => /(^|[._])seed$/i.test(n));
+    const made = panel("Over seeds", "", [h("label", {}, "average out", select("averaged out", [["", "nothing"], ...names], guess[0] || "", (p) => { this.over = p ? [p] : []; view.set({ over: p }); this.loadGroups(); }))]);
+    this.groupBody = made.body;
+    this.groupSay = made.say;
+    if (!this.over.length && guess.length) this.over = guess.slice(0, 1);
+    if (!this.over.length) fill(this.groupBody, h("div.empty", {}, "Choose what to average out, such as the seed: medians and quantile bands of each setting, failures counted."));
+    return made;
+  }
+
+  async loadGroups() {
+    if (!this.over.length) { fill(this.groupBody, h("div.empty", {}, "Nothing is averaged out.")); return; }
+    const words = this.over.map((o) => `over=${encodeURIComponent(o)}`).join("&");
+    const { groups } = await get(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/groups?${words}`);
+    this.bands ||= chart("short", "Settings by their median, with quantile bands");
+    this.bands.set(() => bandsOption(groups, this));
+    const box = h("div");
+    settingsTable(box, groups, this);
+    fill(this.groupBody, this.bands.element, box);
+    this.bands.draw();
+    this.groupSay(`${many(groups.length, "setting")}, ordered by median. Thin lines: 10 % to 90 %, thick: 25 % to 75 %, over runs that ended with a number; failures are counted beside them.`);
+  }
+
+  async export(format) {
+    const rows = this.selected.length ? this.selected : this.table.table.getRows("active").map((row) => row.getData().id);
+    const columns = (this.columns.length ? this.columns : columnsOf(this).shown).filter((c) => !["created", "number"].includes(c));
+    const text = await download(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/export`, { format, columns, ids: rows });
+    save(text, `${this.model.sweep.name}.${format === "csv" ? "csv" : "tex"}`, format === "csv" ? "text/csv" : "text/x-tex");
+  }
+
+  reread() {
+    this.read();
+    this.ranking = [];
+    this.drawHead();
+    this.table?.table.destroy();
+    this.table = null;
+    this.settled = false;
+    this.buildPanels();
+    this.refilter(false);
+    this.loadEffects();
+    if (this.over.length) this.loadGroups();
+  }
+
+  // What is new in the store.
+  async changed() {
+    const { sweep } = this.model;
+    const had = { metrics: this.model.metrics.length, varying: this.model.varying.length };
+    const answer = await get(`/api/sweeps/${encodeURIComponent(sweep.id)}?since=${encodeURIComponent(this.model.since)}&after=${this.model.highest}`);
+    const changed = this.model.take(answer);
+    this.drawHead();
+    if (!changed.length) return;
+    if (!this.drawn || had.metrics !== this.model.metrics.length || had.varying !== this.model.varying.length) { this.drawn ? this.reread() : this.build(); return; }
+    this.refilter(false);
+    const now = performance.now();
+    if (!this.effectsAt || now - this.effectsAt > 5000) { this.effectsAt = now; this.loadEffects(); if (this.over.length) this.loadGroups(); }
+  }
+}
+
+const median = (values) => { const s = [...values].sort((a, b) => a - b); return s[s.length >> 1]; };
+
+function progress(done, failed, now, total) {
+  const part = (n) => ({ width: `${Math.min(100, (100 * n) / total)}%` });
+  return h("div.progress", { role: "img", "aria-label": `${done + failed} of ${total} over` }, h("span.done", { style: part(done) }), h("span.fail", { style: part(failed) }), h("span.now", { style: part(now) }));
+}
+
+function signed(e) {
+  if (e.correlation === null) return h("span.dim.small", {}, "categories");
+  const at = (r) => 50 + 50 * r;
+  const [a, b] = [Math.min(at(e.correlation), 50), Math.max(at(e.correlation), 50)];
+  return h("div.meter.signed", { title: `${short(e.correlation, 3)}, 95 % interval ${short(e.low, 2)} to ${short(e.high, 2)}` },
+    h("i", { class: e.correlation < 0 ? "neg" : "", style: { left: `${a}%`, width: `${b - a}%` } }), h("u", { style: { left: `${at(e.low)}%`, width: `${at(e.high) - at(e.low)}%` } }), h("span.hidden-text", {}, short(e.correlation, 2)));
+}
+
+const timeLegend = () => h("div.legend.dim", {}, [["i.dot", "--c1", "ended"], ["i.ring", "", "not over, or failed"], ["i", "--c2", "running best"]].map(([tag, c, word]) => h("span", {}, h(tag, c ? { style: { background: `var(${c})` } } : {}), word)));
+const rampLegend = () => h("span.ramp", {}, "worst", h("i", {}, [...ramp()].reverse().map((c) => h("b", { style: { background: c } }))), "best");
+
+function bandsOption(groups, state) {
+  const sorted = groups.filter((g) => g.metrics[state.metric]).sort((a, b) => state.sign * (a.metrics[state.metric].median - b.metrics[state.metric].median)).slice(0, 60);
+  const data = sorted.map((g, i) => { const m = g.metrics[state.metric]; return [i, m.q10, m.q25, m.median, m.q75, m.q90, m.n]; });
+  const log = data.every((d) => d[1] > 0) && Math.max(...data.map((d) => d[5])) / Math.min(...data.map((d) => d[1])) > 100;
+  const bar = (from, to, width, opacity) => ({ type: "custom", data, encode: { x: 0, y: [from, to] }, silent: from === 1, z: 3,
+    renderItem: (_p, api) => { const [a, b] = [api.coord([api.value(0), api.value(from)]), api.coord([api.value(0), api.value(to)])]; return { type: "rect", shape: { x: a[0] - width / 2, y: Math.min(a[1], b[1]), width, height: Math.max(1, Math.abs(b[1] - a[1])) }, style: { fill: css("--c1"), opacity } }; } });
+  return base({
+    xAxis: axis("settings, the best first", { type: "category", data: data.map((d) => String(d[0] + 1)) }), yAxis: axis("", { type: log ? "log" : "value" }),
+    tooltip: tooltip({ trigger: "axis", formatter: (ps) => { const i = ps[0]?.dataIndex ?? 0; const g = sorted[i]; if (!g) return ""; const m = g.metrics[state.metric]; return tip(`median ${short(m.median)}`, [["10 % to 90 %", `${short(m.q10)} to ${short(m.q90)}`], ["runs", `${m.n} of ${g.runs}${g.failed ? `, ${g.failed} failed` : ""}`], ...Object.entries(g.config).filter(([n]) => state.model.byName.get(n)?.varies).slice(0, 10).map(([n, v]) => [n, short(v)])]); } }),
+    series: [bar(1, 5, 3, 0.45), bar(2, 4, 9, 0.55), { type: "scatter", data: data.map((d) => [d[0], d[3]]), symbol: "diamond", symbolSize: 9, itemStyle: { color: css("--c2") }, z: 5 }],
+  });
+}
+
+function readBrushes(text) {
+  const found = {};
+  for (const part of text.split(";").filter(Boolean)) {
+    const cut = part.lastIndexOf(":");
+    const [a, b] = part.slice(cut + 1).split("..").map(Number);
+    if (cut > 0 && Number.isFinite(a) && Number.isFinite(b)) (found[part.slice(0, cut)] ||= []).push([a, b]);
+  }
+  return found;
+}
+
+const writeBrushes = (brushes) => Object.entries(brushes).flatMap(([c, spans]) => spans.map(([a, b]) => `${c}:${Number(a.toPrecision(6))}..${Number(b.toPrecision(6))}`)).join(";");

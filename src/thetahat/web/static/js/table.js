@@ -1,0 +1,155 @@
+// The table of runs: Tabulator, with cells and titles that are elements of text nodes.
+import { TabulatorFull as Tabulator } from "../vendor/tabulator/tabulator.esm.min.js";
+import { flag, fill, h, runLink, status } from "./dom.js";
+import { ago, columnStyle, finite, local, short, span } from "./format.js";
+import { FAILED, getter, OPEN, value } from "./model.js";
+
+const OWN = {
+  name: "name", status: "state", epochs: "epochs", seconds: "time", n_params: "n_params", agent: "agent",
+  reason: "reason", attempt: "attempt", created: "begun", number: "#", best_val_risk: "best val_risk", best_epoch: "best epoch", replicate: "replicate",
+};
+const MOST_PARAMETERS = 12;
+
+export const title = (column) => OWN[column] || column.slice(2);
+
+// Which columns there are, and which are shown unless the address says otherwise.
+export function columnsOf(state) {
+  const { model } = state;
+  const metrics = [state.metric, ...model.metrics.filter((m) => m !== state.metric)].filter(Boolean);
+  const parameters = [...model.varying, ...model.parameters.filter((p) => !p.varies)];
+  const ranked = model.varying.length > MOST_PARAMETERS && state.ranking.length ? state.ranking.filter((n) => model.byName.get(n)?.varies) : model.varying.map((p) => p.name);
+  const narrow = document.documentElement.clientWidth < 640;
+  const told = metrics.slice(0, 3).map((m) => `m.${m}`);
+  const shown = ["name", ...(narrow ? [...told, "status"] : ["status", ...told]), ...ranked.slice(0, MOST_PARAMETERS).map((n) => `c.${n}`), "epochs", "seconds", "n_params", "agent", "reason"];
+  const all = [...new Set(["name", "status", ...metrics.map((m) => `m.${m}`), ...ranked.map((n) => `c.${n}`), ...parameters.map((p) => `c.${p.name}`), "epochs", "seconds", "n_params", "agent", "reason", "attempt", "number", "created", "best_val_risk", "best_epoch", "replicate"])];
+  return { all, shown };
+}
+
+export function flagsOf(run, state) {
+  const marks = [];
+  if (run.contaminated) marks.push(flag("contaminated", "tuned on the test set: its test numbers estimate nothing", "bad"));
+  if (FAILED.has(run.status)) marks.push(flag(run.status, run.reason || "", "bad"));
+  else if (OPEN.has(run.status)) marks.push(flag("so far", "the run is not over: this is its last record"));
+  else if (run.status === "interrupted") marks.push(flag("unfinished", run.reason || "it can be resumed"));
+  else if (run.status === "unmoved") marks.push(flag("unmoved", run.reason || "its parameters did not change"));
+  if (state.model.replicated && state.model.seeds(run) < 2) marks.push(flag("1 seed", "this setting was run with one seed only", "plain"));
+  return marks;
+}
+
+const styles = new WeakMap();
+
+function style(state, column) {
+  let known = styles.get(state.model.runs);
+  if (!known) styles.set(state.model.runs, (known = new Map()));
+  if (!known.has(column)) known.set(column, columnStyle(state.model.runs.map(getter(column))));
+  return known.get(column);
+}
+
+function cell(run, column, state) {
+  const v = value(run, column);
+  if (column === "name") return h("span", {}, runLink(run));
+  if (column === "status") return status(run.status, run.reason);
+  if (column === "seconds") return span(v);
+  if (column === "created") return h("span", { title: local(v) }, ago(v));
+  if (column.startsWith("m.")) {
+    const shown = finite(v) ? style(state, column)(v) : column.slice(2) in run.metrics ? "not finite" : "";
+    const marks = column === `m.${state.metric}` ? flagsOf(run, state) : run.contaminated && /test/.test(column) ? [flag("contaminated", "tuned on the test set", "bad")] : [];
+    return h("span", { title: finite(v) ? String(v) : "" }, marks, marks.length ? " " : "", shown);
+  }
+  const text = finite(v) ? style(state, column)(v) : short(v);
+  return h("span", { title: String(v ?? "").slice(0, 2000) }, text.length > 80 ? `${text.slice(0, 79)}…` : text);
+}
+
+function numeric(column, state) {
+  if (column.startsWith("m.")) return true;
+  if (column.startsWith("c.")) return state.model.byName.get(column.slice(2))?.numeric ?? false;
+  return ["epochs", "seconds", "n_params", "attempt", "number", "best_val_risk", "best_epoch", "replicate"].includes(column);
+}
+
+const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : typeof a === "number" ? -1 : typeof b === "number" ? 1 : String(a).localeCompare(String(b), "en", { numeric: true }));
+const lacks = (v) => v === null || v === undefined || v === "" || (typeof v === "number" && !finite(v));
+
+// Widths from a sample of the cells: measuring every one would take longer than all the rest.
+function fitted(column, state) {
+  const said = style(state, column);
+  let most = title(column).length + 2;
+  const every = Math.max(1, Math.floor(state.model.runs.length / 200));
+  for (let i = 0; i < state.model.runs.length; i += every) { const v = value(state.model.runs[i], column); most = Math.max(most, Math.min(30, (finite(v) ? said(v) : short(v)).length)); }
+  return Math.round(26 + 7.6 * most);
+}
+
+function definition(column, state) {
+  const read = getter(column);
+  const right = numeric(column, state);
+  return {
+    title: title(column), field: column, frozen: column === "name" && document.documentElement.clientWidth > 640, hozAlign: right ? "right" : "left", headerHozAlign: right ? "right" : "left",
+    titleFormatter: () => h("span", { title: title(column) }, title(column)), mutator: undefined, accessor: undefined,
+    formatter: (one) => cell(one.getData(), column, state), tooltip: false,
+    sorter: (a, b, ra, rb, _c, direction) => {
+      const [x, y] = [read(ra.getData()), read(rb.getData())];
+      if (finite(x) && finite(y)) return x - y;
+      // Those without a number come last, whichever way.
+      if (lacks(x) || lacks(y)) return (lacks(x) - lacks(y)) * (direction === "asc" ? 1 : -1);
+      return compare(x, y);
+    },
+    minWidth: 64, maxWidth: column === "reason" ? 420 : column === "name" ? 240 : undefined,
+    width: column === "reason" ? 260 : column.startsWith("c.") || column.startsWith("m.") && column !== `m.${state.metric}` ? fitted(column, state) : column === "name" ? (document.documentElement.clientWidth < 640 ? 130 : 190) : column === `m.${state.metric}` && (state.model.sweep.contaminated || state.model.replicated) ? 190 : undefined,
+  };
+}
+
+export function makeTable(box, state, rows, on) {
+  const { model } = state;
+  const shown = state.columns.length ? state.columns : columnsOf(state).shown;
+  const [sortColumn, direction] = state.sort ? [state.sort.replace(/^-/, ""), state.sort.startsWith("-") ? "desc" : "asc"] : ["", ""];
+  const options = {
+    data: rows, index: "id", columns: [selector(), ...shown.map((c) => definition(c, state))], layout: "fitData", height: Math.min(620, 110 + 28 * Math.max(3, model.runs.length)),
+    placeholder: () => h("span", {}, "No run passes the filter."), nestedFieldSeparator: false, renderHorizontal: shown.length > 40 ? "virtual" : "basic",
+    rowFormatter: undefined, selectableRows: "highlight", columnDefaults: { resizable: "header", vertAlign: "middle" },
+    initialSort: sortColumn && shown.includes(sortColumn) ? [{ column: sortColumn, dir: direction }] : [], headerSortElement: headerArrow, headerSortTristate: true,
+    ...(state.group ? { groupBy: (row) => short(value(row, `c.${state.group}`)) || "none", groupHeader: (v, n, data) => groupHead(v, n, data, state), groupStartOpen: true } : {}),
+  };
+  delete options.rowFormatter;
+  const table = new Tabulator(box, options);
+  box.classList.add("th");
+  const ready = new Promise((resolve) => { table.on("tableBuilt", resolve); });
+  table.on("dataSorted", (sorters) => on.sorted(sorters.length ? `${sorters[0].dir === "desc" ? "-" : ""}${sorters[0].field}` : ""));
+  table.on("rowSelectionChanged", (data) => on.selected(data.map((run) => run.id)));
+  box.setAttribute("aria-label", "runs");
+  // A grid may hold rows only; every row holds a link, so the keyboard gets there without this.
+  ready.then(() => { for (const holder of box.querySelectorAll(".tabulator-tableholder")) holder.removeAttribute("tabindex"); });
+  return { table, ready };
+}
+
+function selector() {
+  return { formatter: "rowSelection", titleFormatter: "rowSelection", hozAlign: "center", headerHozAlign: "center", headerSort: false, width: 38, minWidth: 38, resizable: false, field: "_selected",
+    titleFormatterParams: { rowRange: "active" }, frozen: document.documentElement.clientWidth > 640 };
+}
+
+function headerArrow(_column, direction) {
+  return h("span.dim", { "aria-hidden": "true" }, { asc: "↑", desc: "↓" }[direction] || "");
+}
+
+function groupHead(word, n, data, state) {
+  const values = data.map((run) => run.metrics[state.metric]).filter(finite).sort((a, b) => a - b);
+  const middle = values.length ? values[values.length >> 1] : null;
+  return h("span", {}, `${title(`c.${state.group}`)} = ${word} `, h("span.dim", {}, ` ${n} runs`, middle !== null ? `, median ${state.metric} ${short(middle)}` : ""));
+}
+
+// Settings over their seeds: median, quantiles, failures.
+export function settingsTable(box, groups, state) {
+  const sorted = [...groups].sort((a, b) => state.sign * ((a.metrics[state.metric]?.median ?? state.sign * Infinity) - (b.metrics[state.metric]?.median ?? state.sign * Infinity)));
+  const names = [...new Set(sorted.flatMap((g) => Object.keys(g.config)))].filter((n) => new Set(sorted.map((g) => String(g.config[n]))).size > 1).slice(0, 10);
+  const quantiles = ["median", "q10", "q25", "q75", "q90"];
+  const said = columnStyle(sorted.flatMap((g) => quantiles.map((q) => g.metrics[state.metric]?.[q])));
+  fill(box, h("div.bounded", { tabindex: "0", role: "group", "aria-label": "settings" }, h("table.plain", {},
+    h("thead", {}, h("tr", {}, names.map((n) => h("th", { class: "num" }, n)), ["runs", "failed", "unfinished", "n", ...quantiles].map((n) => h("th.num", {}, n)), h("th", {}, h("span.hidden-text", {}, "more")))),
+    h("tbody", {}, sorted.slice(0, 300).map((g) => {
+      const m = g.metrics[state.metric];
+      const marks = [];
+      if (g.contaminated) marks.push(flag("contaminated", "tuned on the test set", "bad"));
+      if (m && m.n === 1) marks.push(flag("1 seed", "one run only: no spread is known", "plain"));
+      if (g.unfinished) marks.push(flag("so far", "runs of it are not over"));
+      return h("tr", {}, names.map((n) => h("td.num", {}, short(g.config[n]))), h("td.num", {}, g.runs), h("td.num", {}, g.failed || ""), h("td.num", {}, g.unfinished || ""), h("td.num", {}, m?.n ?? 0),
+        quantiles.map((q) => h("td.num", {}, m ? said(m[q]) : "")), h("td", {}, marks, " ", h("a", { href: `/compare?runs=${g.ids.slice(0, 60).map(encodeURIComponent).join(",")}&bands=1` }, "curves")));
+    })))), sorted.length > 300 && h("p.note", {}, `The best 300 of ${sorted.length} settings.`));
+}

@@ -1,0 +1,127 @@
+"""Headless Chromium, the page in a process of its own, and what both must never do."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ARGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+AXE = Path(__file__).parent / "vendor" / "axe" / "axe.min.js"
+SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+"""Kept, to be looked at."""
+_TABS: list[Watched] = []
+"""Open tabs: they are closed before their server is, whose end is not their fault."""
+_SERVE = "import sys; from thetahat.cli import run; sys.exit(run(sys.argv[1:]))"
+
+
+def chromium() -> str | None:
+    """Where Chromium is; ``make test`` installs it where it may."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = (os.environ.get("CHROMIUM"), *(shutil.which(name) for name in names))
+    return next((path for path in found if path), None)
+
+
+@contextmanager
+def serving(where: Path, *flags: str) -> Iterator[str]:
+    """``thetahat ui`` of a store, in its own process; the address it printed."""
+    words = [
+        sys.executable,
+        "-c",
+        _SERVE,
+        "ui",
+        "--store",
+        str(where),
+        "--no-browser",
+        "--port",
+        "0",
+    ]
+    process = subprocess.Popen([*words, *flags], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        match = re.search(r"http://\S+", said)
+        assert match is not None, said
+        yield match.group()
+    finally:
+        for tab in _TABS:
+            tab.page.close()
+        _TABS.clear()
+        process.terminate()
+        process.wait(timeout=20)
+        process.stdout.close()
+
+
+class Watched:
+    """A tab whose errors and requests are written down."""
+
+    def __init__(self, page: Any, root: str) -> None:
+        self.page, self.root = page, root.split("?")[0].rstrip("/")
+        self.wrong: list[str] = []
+        _TABS.append(self)
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+        page.on("request", self._request)
+        page.on("dialog", self._dialog)
+
+    def _console(self, message: Any) -> None:
+        # A refused request is the browser's own line; what the page does about it is tested.
+        if message.type in ("error", "warning") and "status of 503" not in message.text:
+            self.wrong.append(f"console: {message.text}")
+
+    def _request(self, request: Any) -> None:
+        if not request.url.startswith((self.root + "/", "data:", "blob:" + self.root)):
+            self.wrong.append(f"a request to {request.url}")
+
+    def _dialog(self, dialog: Any) -> None:
+        self.wrong.append(f"a dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def open(self, path: str) -> Any:
+        """Go to a path of the page and wait until it has drawn itself."""
+        self.page.goto(self.root + path)
+        self.page.wait_for_selector('main[aria-busy="false"]')
+        self.page.wait_for_timeout(400)
+        return self.page
+
+    def shot(self, name: str) -> None:
+        """Keep a picture."""
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+    def axe(self) -> list[str]:
+        """What the accessibility check finds wrong."""
+        self.page.evaluate(AXE.read_text(encoding="utf-8") + "; true")
+        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        return [
+            f"{one['id']}: {node['target']} {node['failureSummary'].splitlines()[1:2]}"
+            for one in found["violations"]
+            for node in one["nodes"]
+        ]
+
+    def wide(self) -> int:
+        """Pixels by which the page is wider than its window."""
+        return self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+
+    def blank(self) -> list[str]:
+        """Charts on which nothing is drawn."""
+        return self.page.evaluate(
+            """() => [...document.querySelectorAll('.chart')].filter((box) => {
+              const canvas = box.querySelector('canvas');
+              if (!canvas) return true;
+              const pen = canvas.getContext('2d');
+              const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
+              const seen = new Set();
+              for (let i = 0; i < data.length; i += 4) if (data[i + 3]) seen.add((data[i] << 16) + (data[i + 1] << 8) + data[i + 2]);
+              return seen.size < 8;
+            }).map((box) => box.getAttribute('aria-label'))"""
+        )

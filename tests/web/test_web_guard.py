@@ -1,0 +1,123 @@
+"""Who may talk to the page, and what it says to those who may not."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import stores
+
+from thetahat.store import find_sweep, open_store
+from thetahat.web import door_for
+
+FAR = "192.0.2.7:8642"
+
+
+def test_names_that_are_not_ours_are_refused(used, client_of) -> None:
+    for host in ("evil.example", "127.0.0.1.evil.example", "192.0.2.7", "[::2]", "", "a b"):
+        answer = client_of(used).get("/api/home", headers={"host": host})
+        assert answer.status_code == 421, host
+    for host in ("127.0.0.1", "localhost:9999", "LOCALHOST", "[::1]:8642"):
+        assert client_of(used).get("/", headers={"host": host}).status_code == 200, host
+
+
+def test_other_origins_are_refused(used, client_of) -> None:
+    client = client_of(used)
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:9", "http://localhost:8642"):
+        assert client.get("/api/home", headers={"origin": origin}).status_code == 403, origin
+    assert client.get("/api/home", headers={"origin": "http://127.0.0.1:8642"}).status_code == 200
+
+
+def test_other_sites_are_refused_unless_a_person_follows_a_link(used, client_of) -> None:
+    client = client_of(used)
+    there = {"sec-fetch-site": "cross-site"}
+    walk = {**there, "sec-fetch-mode": "navigate"}
+    assert client.get("/api/home", headers=there).status_code == 403
+    assert client.get("/api/home", headers=walk).status_code == 403
+    assert client.get("/", headers=walk).status_code == 200
+    assert client.get("/", headers={**there, "sec-fetch-mode": "no-cors"}).status_code == 403
+
+
+def test_a_change_needs_the_same_origin(tmp_path, client_of) -> None:
+    with open_store(tmp_path) as store:
+        sweep = stores.tuning_sweep(store, 2, 5)
+        client = client_of(tmp_path)
+        path = f"/api/sweeps/{sweep.id}/cancel"
+        for headers in ({}, {"origin": "http://evil.example"}, {"origin": "null"}):
+            assert client.post(path, headers=headers).status_code == 403
+        assert client.get(path).status_code in (404, 405)
+        assert find_sweep(store, sweep.id).state == "running"
+
+
+def test_this_machine_needs_no_token() -> None:
+    for host in ("127.0.0.1", "localhost", "::1", "127.0.0.53"):
+        assert door_for(host).token is None
+    for host in ("0.0.0.0", "192.0.2.7", "::", "example.org"):
+        token = door_for(host).token
+        assert token is not None
+        assert len(token) >= 32
+
+
+ROUTES = (
+    "/",
+    "/sweep/x",
+    "/api/home",
+    "/api/events",
+    "/static/app.css",
+    "/favicon.ico",
+    "/nothing",
+)
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_elsewhere_every_route_needs_the_token(used, client_of, path) -> None:
+    client = client_of(used, door_for("0.0.0.0"), FAR)
+    for given in ("", "?token=", "?token=wrong", "?token=%ff"):
+        answer = client.get(path + given)
+        assert answer.status_code == 401
+        assert "set-cookie" not in answer.headers
+        assert "token that `thetahat ui` printed" in answer.text
+    assert (
+        client.post("/api/sweeps/x/pause", headers={"origin": f"http://{FAR}"}).status_code == 401
+    )
+
+
+def test_the_token_travels_once_and_a_cookie_stays(used, client_of) -> None:
+    door = door_for("0.0.0.0")
+    client = client_of(used, door, FAR)
+    answer = client.get(f"/sweep/x?token={door.token}&log=1")
+    assert answer.status_code == 200
+    assert 'content="0; url=/sweep/x?log=1"' in answer.text
+    cookie = answer.headers["set-cookie"]
+    assert re.fullmatch(r"thetahat=[\w-]{40,}; Path=/; HttpOnly; SameSite=Strict", cookie)
+    assert door.token not in cookie
+    assert client.get("/api/home").status_code == 200
+    client.cookies.clear()
+    client.cookies.set("thetahat", "guess")
+    assert client.get("/api/home").status_code == 401
+
+
+def test_an_address_cannot_smuggle_anything_into_the_way_in(used, client_of) -> None:
+    door = door_for("0.0.0.0")
+    client = client_of(used, door, FAR)
+    for path in ("//evil.example", '/"><script>alert(1)</script>', "/\\evil.example"):
+        answer = client.get(f"http://{FAR}{path}?token={door.token}&x=%22%3E%3Cscript%3E")
+        assert "<script" not in answer.text
+        assert "url=//" not in answer.text
+
+
+def test_elsewhere_names_can_be_made_to_point_here_and_addresses_cannot(used, client_of) -> None:
+    door = door_for("0.0.0.0")
+    for host, status in (("192.0.2.7", 401), ("rebound.example", 421), ("[2001:db8::1]", 401)):
+        client = client_of(used, door, FAR)
+        assert client.get("/", headers={"host": host}).status_code == status
+
+
+def test_every_answer_carries_the_headers(used, client_of) -> None:
+    client = client_of(used)
+    for path in (*(r for r in ROUTES if r != "/api/events"), "/api/runs/nobody"):
+        headers = client.get(path).headers
+        assert "default-src 'none'" in headers["content-security-policy"], path
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "cache-control" in headers
