@@ -240,9 +240,7 @@ class CohortProgram:
 
     def _run_init(self) -> Any:
         if self._init is None:
-            # By what one member makes: a cohort's members must have the bits they have alone.
-            made = sum(aval.size for aval in self.staged.closed.out_avals)
-            self._init = compile_quickly(jax.jit(self._init_all).lower(*self._hyper()), made)
+            self._init = compile_quickly(jax.jit(self._init_all).lower(*self._hyper()))
         return jax.block_until_ready(self._init(*self._hyper()))
 
     def _member(self, own: Any, common: Any, made: Any, given: Any) -> tuple[Member, Any]:
