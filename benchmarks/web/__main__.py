@@ -221,8 +221,8 @@ def markdown(answer: dict[str, Any]) -> str:
     """The page of results."""
     lines = ["# The page", "", *machine.said(answer["facts"])]
     lines += [
-        f"- {answer['runs']:,} runs of {answer['epochs']} epochs, {answer['store_MB']:.0f} MB; medians of"
-        f" {len(answer['rounds'])} rounds, each a new server and a new browser",
+        f"- {answer['runs']:,} runs of {answer['epochs']} epochs, {answer['store_MB']:.0f} MB;"
+        f" medians of {len(answer['rounds'])} rounds, each a new server and a new browser",
         "",
         "| what | median | least | most | wanted |",
         "|---|---|---|---|---|",
