@@ -32,6 +32,7 @@ bench: $(STAMPS)/bench
 	$(PINNED) $(BIN)/python -m benchmarks.store --write
 	$(PINNED) $(BIN)/python -m benchmarks.search --write
 	$(BIN)/python -m benchmarks.sweeps --write
+	$(BIN)/python -m benchmarks.web --write
 	$(BIN)/python -m benchmarks.startup --write
 
 bench-smoke: $(STAMPS)/test

@@ -68,8 +68,8 @@ def test_version(thetahat) -> None:
         (["rusn"], "there is no command 'rusn'; did you mean 'runs'?"),
         (
             ["verify", "last"],
-            "'verify' is not in this version (0.1.0); it has fit, check, sweep, agent, runs, show, ui,"
-            " resume, doctor, demo",
+            "'verify' is not in this version (0.1.0); it has fit, check, sweep, agent, runs, show,"
+            " ui, resume, doctor, demo",
         ),
         (["runs", "--sorte=x"], "runs has no option --sorte; did you mean --sort?"),
         (["runs", "--xyzzy"], "runs has no option --xyzzy; see thetahat runs --help"),

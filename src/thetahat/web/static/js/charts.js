@@ -112,4 +112,7 @@ export function logAxis(name, low, high, more = {}) {
   return customValues.length < 2 ? made : { ...made, axisLabel: { ...made.axisLabel, customValues }, axisTick: { show: false, customValues } };
 }
 
+// A chart of nothing says so.
+export const nothing = (words) => ({ animation: false, title: { text: words, left: "center", top: "middle", textStyle: { color: css("--dim"), fontSize: 13, fontWeight: 400, fontFamily: "inherit" } } });
+
 export const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);

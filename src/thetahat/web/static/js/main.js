@@ -13,7 +13,7 @@ const live = document.getElementById("live");
 const banner = document.getElementById("banner");
 
 export function crumbs(...parts) {
-  fill(document.getElementById("crumbs"), parts.map((part) => [h("span", { "aria-hidden": "true" }, "/"), part]));
+  fill(document.getElementById("crumbs"), parts.filter(Boolean).map((part) => [h("span", { "aria-hidden": "true" }, "/"), part]));
 }
 
 function setLive(on) {

@@ -1,5 +1,5 @@
 // The sweep's charts: metric over time, parallel coordinates, slice, contour.
-import { axis, base, chart, css, cut, logAxis, ramp, rampColour, tip, tooltip } from "./charts.js";
+import { axis, base, chart, css, cut, logAxis, nothing, ramp, rampColour, tip, tooltip } from "./charts.js";
 import { finite, local, short } from "./format.js";
 import { best, categories, counts, FAILED, OPEN, value } from "./model.js";
 
@@ -9,6 +9,7 @@ const MOST_AXES = 10;
 const pairsOf = (run, state) => [[state.metric, short(run.metrics[state.metric]) || "none"], ["status", run.status],
   ...Object.entries(run.config).filter(([name]) => state.model.byName.get(name)?.varies).slice(0, 12).map(([name, v]) => [cut(name, 28), cut(short(v), 40)])];
 const runTip = (run, state) => tip(run.name, pairsOf(run, state), FAILED.has(run.status) ? cut(run.reason || "", 160) : OPEN.has(run.status) ? "not over yet" : "click to open it");
+const none = (state) => `No run has ended with a finite ${state.metric || "metric"} yet.`;
 export const open = (run) => { if (run) location.href = `/run/${encodeURIComponent(run.id)}`; };
 
 export function spread(values) {
@@ -33,6 +34,7 @@ function timeOption(state) {
     const point = { value: [at(run), run.metrics[state.metric]], id: run.id };
     if (!state.kept.has(run.id)) rest.push(point); else if (!counts(run)) unfinished.push(point); else kept.push(point);
   }
+  if (!have.length) return nothing(none(state));
   const line = [];
   let lead = null;
   for (const run of [...have].filter(counts).sort((a, b) => at(a) - at(b))) {
@@ -57,6 +59,7 @@ function timeOption(state) {
 
 export function parallelChart(state, onbrush) {
   const made = chart("tall", "Parallel coordinates: one line for each run; drag along an axis to filter the table");
+  made.on("click", (event) => open(state.model.byId.get(event.data?.id)));
   made.on("axisareaselected", (event) => {
     const given = Array.isArray(event.batch) ? event.batch : [event];
     for (const one of given) {
@@ -105,6 +108,7 @@ export function sampled(runs, state) {
 function parallelOption(state) {
   const columns = axesOf(state);
   const have = state.model.runs.filter((run) => finite(run.metrics[state.metric]) && !FAILED.has(run.status));
+  if (!have.length) return nothing(none(state));
   const runs = sampled(have, state);
   const shades = shader(have, state);
   const ordered = runs.length < have.length ? runs : [...runs].sort((a, b) => shades.at(a) - shades.at(b)).reverse();
@@ -177,6 +181,7 @@ function sliceOption(state) {
     if (v === undefined || v === null || !finite(y) || (state.logY && y <= 0)) continue;
     groups[!state.kept.has(run.id) ? 0 : counts(run) ? 1 : 2].push({ value: [v, y], id: run.id });
   }
+  if (!groups.some((g) => g.length)) return nothing(none(state));
   const n = groups[1].length;
   const common = { type: "scatter", symbolSize: n > 2000 ? 4 : 7, progressive: 0, large: true, largeThreshold: 2000 };
   return base({
@@ -228,9 +233,10 @@ export function surface(points, levels) {
 
 function contourOption(state) {
   const [px, py] = [state.model.byName.get(state.cx), state.model.byName.get(state.cy)];
-  if (!px || !py || px === py) return base({ title: { text: "two parameters that vary are needed", left: "center", top: "middle", textStyle: { color: css("--dim"), fontSize: 13, fontWeight: 400 } } });
+  if (!px || !py || px === py) return nothing("Two parameters that vary are needed.");
   const [x, y] = [place(px), place(py)];
   const have = state.model.runs.filter((run) => counts(run) && finite(run.metrics[state.metric]) && ok(x.of(run.config[px.name])) && ok(y.of(run.config[py.name])));
+  if (!have.length) return nothing(none(state));
   const shades = shader(have, state);
   const unit = (p, at) => (v) => { const n = at.of(v); if (p.discrete) return (n + 0.5) / Math.max(1, at.axis.data.length); if (p.high === p.low) return 0.5; return p.log ? Math.log(n / p.low) / Math.log(p.high / p.low) : (n - p.low) / (p.high - p.low); };
   const [ux, uy] = [unit(px, x), unit(py, y)];

@@ -49,9 +49,9 @@ class SweepPage {
   get first() { return this.model.runs.length ? this.model.runs[0].number : 1; }
 
   pickParameters() {
-    const names = (this.ranking.length ? this.ranking : this.model.varying.map((p) => p.name)).filter((n) => this.model.byName.get(n)?.varies);
+    const names = [...new Set([...this.ranking, ...this.model.varying.map((p) => p.name)])].filter((n) => this.model.byName.get(n)?.varies);
     const smooth = names.filter((n) => this.model.byName.get(n).numeric && !/seed/i.test(n));
-    const [a, b] = [...new Set([...smooth, ...names])];
+    const [a, b] = [...new Set([...smooth, ...names.filter((n) => !/seed/i.test(n)), ...names])];
     this.slice = view.get("slice") || a || "";
     this.cx = view.get("cx") || a || "";
     this.cy = view.get("cy") || (b !== this.cx ? b : a) || "";
