@@ -19,10 +19,13 @@ from thetahat import data as th_data, models, optim, risk
 from thetahat.train._stopping import sort_rules
 from thetahat.train.backends.base import DIVERGED, FIRST_RULE, RUNNING, UNMOVED, Standing
 
+LOOP = {"xla_cpu_use_fusion_emitters": False}
+ONCE = LOOP | {"xla_backend_optimization_level": 1}
 
-def compiled(fn):
+
+def compiled(fn, options=LOOP):
     """As ``jax.jit``, with the compiler options of the engine: bits depend on them."""
-    return jax.jit(fn, compiler_options={"xla_cpu_use_fusion_emitters": False})
+    return jax.jit(fn, compiler_options=options)
 
 
 class NaiveProgram:
@@ -62,7 +65,11 @@ class NaiveProgram:
             return optax.apply_updates(params, updates), opt_state, so_far + total
 
         self.step = compiled(step)
-        self.mean_loss = compiled(lambda p, part: _mean(losses(p, part), th_data.weights_of(part)))
+
+        def mean_loss(params: Any, part: Any) -> Any:
+            return _mean(losses(params, part), th_data.weights_of(part))
+
+        self.mean_loss, self.mean_loss_at_end = compiled(mean_loss), compiled(mean_loss, ONCE)
         n = th_data.n_observations(task.data.train)
         self.close = compiled(lambda total, s: (total / n, optim.learning_rate(self.optimizer, s)))
         self.diagnose = compiled(
@@ -159,7 +166,8 @@ class NaiveProgram:
     def evaluate(self, state: Any, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:
         params = state["params"] if self.data.val is None else state["best"]
         there = {p: getattr(self.data, p) for p in parts if getattr(self.data, p) is not None}
-        return {name: np.array([self.mean_loss(params, part)]) for name, part in there.items()}
+        risk = self.mean_loss_at_end
+        return {name: np.array([risk(params, part)]) for name, part in there.items()}
 
     def pack(self, state: Any) -> dict[str, np.ndarray]:
         return {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}

@@ -11,7 +11,7 @@ from thetahat.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from thetahat.store import Store, SweepRow
-    from thetahat.sweep import Crew, Tally, Work
+    from thetahat.sweep.work import Crew, Tally, Work
 
 _EXAMPLES = """\
 examples:
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
 def work_of(args: argparse.Namespace) -> Work:
     """How the flags ask an agent to work."""
-    from thetahat.sweep import Work
+    from thetahat.sweep.work import Work
 
     for name in ("workers", "count"):
         value = getattr(args, name, None)
@@ -86,7 +86,7 @@ def work_with_words(
 ) -> Tally:
     """Work, and say on standard error how it goes."""
     from thetahat.cli._sweep_view import View
-    from thetahat.sweep import spec_of, work_on
+    from thetahat.sweep.work import spec_of, work_on
 
     where = f" --store {args.store}" if args.store else ""
     spec = spec_of(sweep)
@@ -102,7 +102,8 @@ def exit_code(tally: Tally) -> int:
 
 
 def _of_file(store: Store, file: str) -> SweepRow:
-    from thetahat.sweep import Plan, new_sweep, read_sweep
+    from thetahat.sweep import Plan, read_sweep
+    from thetahat.sweep.work import new_sweep
 
     spec = read_sweep(file).require()
     return new_sweep(store, spec, Plan(), join=True)

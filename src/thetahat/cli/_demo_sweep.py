@@ -13,7 +13,7 @@ from thetahat.cli._tables import emit, read_screen
 
 if TYPE_CHECKING:
     from thetahat.store import RunRow, Store, SweepRow
-    from thetahat.sweep import Tally
+    from thetahat.sweep.work import Tally
 
 SOURCES = Path(__file__).parent / "demo"
 """The sweep file and its program: those of examples/, which an installation has not."""
@@ -61,7 +61,8 @@ def _work(store: Store, file: Path, args: argparse.Namespace) -> tuple[SweepRow,
 
     from thetahat.cli._sweep_view import View
     from thetahat.core.errors import Notice
-    from thetahat.sweep import Plan, Work, early_crew, find_out, new_sweep, read_sweep, work_on
+    from thetahat.sweep import Plan, read_sweep
+    from thetahat.sweep.work import Work, early_crew, find_out, new_sweep, work_on
 
     spec, plan, work = read_sweep(str(file)).require(), Plan(), Work()
     crew = early_crew(store, spec, plan, work)

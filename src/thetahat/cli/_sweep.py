@@ -84,7 +84,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _make(args: argparse.Namespace) -> int:
     from thetahat.store import open_store
-    from thetahat.sweep import early_crew, find_out, new_sweep, read_sweep
+    from thetahat.sweep import read_sweep
+    from thetahat.sweep.work import early_crew, find_out, new_sweep
 
     reading = read_sweep(args.what)
     spec, plan, work = reading.require(), plan_of(args), work_of(args)
@@ -108,7 +109,8 @@ def _make(args: argparse.Namespace) -> int:
 
 def _change(args: argparse.Namespace, how: str) -> int:
     from thetahat.store import find_sweep, open_store, set_state
-    from thetahat.sweep import extend_sweep, read_sweep
+    from thetahat.sweep import read_sweep
+    from thetahat.sweep.work import extend_sweep
 
     with open_store(args.store, create=False) as store:
         sweep = find_sweep(store, args.what)

@@ -16,7 +16,7 @@ from thetahat.report import short
 if TYPE_CHECKING:
     from thetahat.search import Metric
     from thetahat.store import Store, SweepRow
-    from thetahat.sweep import Closed, Tally
+    from thetahat.sweep.work import Closed, Tally
 
 EVERY_S = 2.0
 """Seconds between two lines, where standard error is no terminal."""

@@ -12,10 +12,12 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import StoreError
-from thetahat.store import RunRow, Store
+
+if TYPE_CHECKING:
+    from thetahat.store import RunRow, Store
 
 CHECKPOINTS = "checkpoints"
 _PARTS = ("", ".history")

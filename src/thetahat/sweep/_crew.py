@@ -129,6 +129,8 @@ class Crew:
     def close(self) -> None:
         """End all workers."""
         for seat in self.seats:
+            seat.worker.quit()
+        for seat in self.seats:
             seat.worker.close()
 
     # -- beginning ------------------------------------------------------------------------------

@@ -92,6 +92,10 @@ class WorkerProcess:
             with contextlib.suppress(OSError):
                 self.link.send(message)
 
+    def quit(self) -> None:
+        """Ask it to end, and do not wait."""
+        self.send(Quit())
+
     def grown(self, rss: int) -> bool:
         """Whether its memory has grown so far that a new process is better."""
         self.first_rss = self.first_rss or rss
@@ -105,7 +109,7 @@ class WorkerProcess:
 
     def close(self, patience_s: float = 2.0) -> None:
         """End the process: kindly, then not."""
-        self.send(Quit())
+        self.quit()
         with contextlib.suppress(OSError):
             self._listener.close()
         if self.link is None and self.alive:

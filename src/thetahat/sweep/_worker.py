@@ -6,6 +6,7 @@ never forked, and trains what it is sent, a chunk at a time, several jobs in tur
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -15,11 +16,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from thetahat.core.errors import CheckpointError, InputError, Notice, ThetahatError
+from thetahat.core.plain import plain_value
 from thetahat.core.run import Event, Started
-from thetahat.store import plain_value
 from thetahat.sweep._again import keep_reasons, read_reasons
 from thetahat.sweep._messages import (
     Broken,
@@ -258,5 +259,14 @@ def _load() -> Any:
     return Shop(load_experiment(Path(os.environ[PROGRAM])))
 
 
+def _leave() -> NoReturn:
+    """End at once: taking JAX apart, object by object, takes half a second and changes nothing."""
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
 if __name__ == "__main__":
     main(_load)
+    _leave()

@@ -16,15 +16,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import jaxpr_as_fun
 
 from thetahat import models
 from thetahat.train.backends import base
 from thetahat.train.backends.jax import _member
+from thetahat.train.backends.jax._begin import Beginning
 from thetahat.train.backends.jax._epoch import MAX_CHUNK, ORDERS, orders, run_chunk
 from thetahat.train.backends.jax._member import Member
 from thetahat.train.backends.jax._precision import ON_DISK, precision
-from thetahat.train.backends.jax._quick import compile_loop, compile_quickly
+from thetahat.train.backends.jax._quick import compile_loop, compile_once
 from thetahat.train.backends.jax._stage import Build, Hyper, Staged
 from thetahat.train.backends.jax._state import (
     TrainState,
@@ -49,7 +49,7 @@ class CohortProgram:
         self._made: Any = None
         self._host: Any = None
         self._chunk: Any = None
-        self._init: Any = None
+        self._beginning = Beginning(staged, size)
         self._risks: dict[tuple[str, ...], Any] = {}
         self._lowered: Any = None
         self._columns: list[str] = []
@@ -70,7 +70,7 @@ class CohortProgram:
             return self._mapped(self._member_chunk, own, common, made, given, state, *rest)
 
         with precision(self.dtype):
-            state, made = jax.eval_shape(self._init_all, *self._hyper())
+            state, made = self._beginning.shapes(*self._hyper())
             index = None
             if self._ordered:
                 shape = (self.max_chunk, self.staged.plan.n)
@@ -91,7 +91,7 @@ class CohortProgram:
             self._given = tuple(
                 leaf if isinstance(leaf, ON_DISK) else jax.device_put(leaf) for leaf in self._given
             )
-            state, self._made = self._timed(self._run_init)
+            state, self._made = self._timed(lambda: self._beginning.draw(*self._hyper()))
             if self._chunk is None:
                 self.trace()
                 self._chunk = self._timed(lambda: compile_loop(self._lowered))
@@ -158,7 +158,7 @@ class CohortProgram:
             args = (*self._hyper(), self._made, self._given, params)
             if parts not in self._risks:
                 whole = jax.jit(lambda *args: self._mapped(risks, *args)).lower(*args)
-                self._risks[parts] = self._timed(lambda: compile_loop(whole))
+                self._risks[parts] = self._timed(lambda: compile_once(whole, self.staged.numbers))
             out = self._timed(lambda: jax.device_get(self._risks[parts](*args)))
         return {name: np.atleast_1d(value) for name, value in out.items()}
 
@@ -211,37 +211,6 @@ class CohortProgram:
         if self.mode == "map":
             return jax.lax.map(one, mine)
         return jax.vmap(one, axis_size=self.size)(mine)
-
-    def _init_all(self, own: Any, common: Any) -> Any:
-        """States with their leading axis C; made arrays with one where they differ."""
-        owned, tree = self.staged.owned, self.staged.out_tree
-
-        def run(own: Any) -> Any:
-            flat = jax.tree.leaves((own, common))
-            out = jaxpr_as_fun(self.staged.closed)(*flat)
-            return jax.tree.unflatten(tree, out)
-
-        def mine(own: Any) -> Any:
-            state, made = run(own)
-            return state, [a for a, o in zip(made, owned, strict=True) if o]
-
-        first = jax.tree.map(lambda a: a[0], own)
-        if self.size == 1:
-            state, some = jax.tree.map(lambda a: jnp.asarray(a)[None], mine(first))
-        else:
-            # One by one in either mode: it happens once, and random draws compile three times
-            # faster unbatched; so members start from the very bits that they have alone.
-            state, some = jax.lax.map(
-                lambda i: mine(jax.tree.map(lambda a: a[i], own)), jnp.arange(self.size)
-            )
-        shared = run(first)[1] if not all(owned) else [None] * len(owned)
-        some = iter(some)
-        return state, [next(some) if o else s for o, s in zip(owned, shared, strict=True)]
-
-    def _run_init(self) -> Any:
-        if self._init is None:
-            self._init = compile_quickly(jax.jit(self._init_all).lower(*self._hyper()))
-        return jax.block_until_ready(self._init(*self._hyper()))
 
     def _member(self, own: Any, common: Any, made: Any, given: Any) -> tuple[Member, Any]:
         task = self.build({**own, **common})

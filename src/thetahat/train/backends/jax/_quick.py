@@ -12,9 +12,10 @@ from typing import Any
 import jax
 
 _LOOP = {"xla_cpu_use_fusion_emitters": False}
-# Random draws compile in half the time. At level 0 they take a third, but then the last bit of the
-# data can depend on the model that is drawn in the same program.
-_ONCE = {"xla_backend_optimization_level": 1}
+# What runs once, on little, need not be fast: random draws compile in 60 % of the time. (Level 0
+# takes 30 %, and gives other last bits than drawing the same outside of a program.)
+_ONCE = _LOOP | {"xla_backend_optimization_level": 1}
+_LITTLE = 1 << 20
 
 
 def compile_loop(lowered: Any) -> Any:
@@ -22,9 +23,12 @@ def compile_loop(lowered: Any) -> Any:
     return _compile(lowered, _LOOP)
 
 
-def compile_quickly(lowered: Any) -> Any:
-    """A lowered program that is called once, compiled."""
-    return _compile(lowered, _ONCE)
+def compile_once(lowered: Any, numbers: int) -> Any:
+    """A lowered program that is called once, compiled.
+
+    Args:    numbers: how many it draws or reads for one member; of many, its speed counts too.
+    """
+    return _compile(lowered, _ONCE if numbers <= _LITTLE else _LOOP)
 
 
 def _compile(lowered: Any, options: Mapping[str, Any]) -> Any:

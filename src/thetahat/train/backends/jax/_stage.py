@@ -6,6 +6,7 @@ shared) and which are the user's own (they are passed in, never compiled in).
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ class Staged:
     out_tree: Any
     owned: tuple[bool, ...]
     """Of each made array: whether it differs between members."""
+    made_data: int
+    """How many of the made arrays are data: they come first, the frozen ones after them."""
     given: tuple[Any, ...]
     """The user's own arrays."""
     slots: tuple[bool, ...]
@@ -64,6 +67,12 @@ class Staged:
     def streamed(self) -> bool:
         """Whether any of the user's arrays stays on disk."""
         return any(isinstance(leaf, ON_DISK) for leaf in self.given)
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers the data and frozen arrays of one member are."""
+        made = self.closed.out_avals[len(self.closed.out_avals) - len(self.owned) :]
+        return sum(math.prod(array.shape) for array in (*made, *self.given))
 
     def inputs(self, made: Any, given: Any) -> Any:
         """(data, frozen) from their made and given leaves."""
@@ -98,7 +107,9 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
             jax.random.key_data(jax.random.key(task.seed)),
             has_val=data.val is not None,
         )
+        made_data = sum(slots[: len(jax.tree.leaves(data))])
         seen.update(task=task, data=data, leaves=leaves, tree=tree, slots=slots, params=params)
+        seen["made_data"] = made_data
         return cast(state, dtype), [a for a, m in zip(leaves, slots, strict=True) if m]
 
     with precision(dtype):
@@ -126,6 +137,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
         closed=closed,
         out_tree=jax.tree.structure(shapes),
         owned=tuple(reach[n_state:]),
+        made_data=seen["made_data"],
         given=tuple(a for a, m in zip(seen["leaves"], seen["slots"], strict=True) if not m),
         slots=seen["slots"],
         tree=seen["tree"],

@@ -1,0 +1,83 @@
+"""What a cohort begins with: data apart from the model, the bits that a member has alone."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+import thetahat as th
+from thetahat.train.backends.jax import Hyper, stage
+from thetahat.train.backends.jax._begin import Beginning
+
+
+def net(width: int, seed: th.Seed = 0, lr: float = 0.1) -> th.Task:
+    """A net on a line, drawn from a seed."""
+    data = th.split(th.dgp.linear(40, 2, 0.1, seed=seed), train=0.5, val=0.5, test=0.0, seed=seed)
+    model, descent = th.models.MLP(2, width=width, seed=seed), th.optim.named("sgd", lr)
+    return th.Task(model=model, data=data, optimizer=descent, seed=seed)
+
+
+def beginning(width: int, hyper: Hyper, size: int) -> Beginning:
+    """The beginning of a cohort of nets."""
+    return Beginning(stage(lambda values: net(width, **values), hyper), size)
+
+
+def shared(seed: int) -> Hyper:
+    """One seed for all members."""
+    return Hyper({}, {"seed": np.int32(seed)})
+
+
+def test_the_program_of_the_data_knows_nothing_of_the_model():
+    texts = set()
+    for width in (4, 8):
+        (keep, draw), _ = beginning(width, shared(3), 1)._parts
+        assert len(keep) == 4  # x and y of two parts
+        texts.add(jax.jit(draw).lower({}, {"seed": np.int32(3)}).as_text())
+    assert len(texts) == 1
+
+
+def test_a_drawn_beginning_has_the_shapes_that_were_promised():
+    begin = beginning(4, shared(3), 1)
+    promised, drawn = (f({}, {"seed": np.int32(3)}) for f in (begin.shapes, begin.draw))
+    assert jax.tree.structure(promised) == jax.tree.structure(drawn)
+    for shape, array in zip(jax.tree.leaves(promised), jax.tree.leaves(drawn), strict=True):
+        assert (shape.shape, shape.dtype) == (array.shape, array.dtype)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_members_begin_with_the_bits_that_they_have_alone(own):
+    seeds = np.array([5, 7, 9], np.int32)
+    if own:
+        hyper = Hyper({"seed": seeds}, {})
+    else:  # the members differ in what no draw depends on
+        hyper = Hyper({"lr": np.array([0.1, 0.2, 0.3])}, {"seed": np.int32(5)})
+    begin = beginning(4, hyper, 3)
+    state, made = begin.draw(dict(hyper.own), dict(hyper.common))
+    for k in range(3):
+        values = {name: value[k : k + 1] for name, value in hyper.own.items()}
+        alone = Hyper({}, {**{n: v[0] for n, v in values.items()}, **hyper.common})
+        one_state, one_made = beginning(4, alone, 1).draw({}, dict(alone.common))
+        for many, one in zip(jax.tree.leaves(state), jax.tree.leaves(one_state), strict=True):
+            np.testing.assert_array_equal(many[k], one[0])
+        for many, one, owned in zip(made, one_made, begin.owned[-len(made) :], strict=True):
+            np.testing.assert_array_equal(many[k] if owned else many, one)
+    assert begin.owned[-len(made) :] == (own,) * 4
+
+
+def test_a_model_made_of_the_data_begins_with_them():
+    def standardized(seed: th.Seed = 0) -> th.Task:
+        data = th.dgp.linear(40, 2, 0.1, seed=seed)
+        scale = data.x.std()
+        return th.Task(
+            model=th.models.MLP(2, width=4, seed=seed),
+            data=data,
+            residual=lambda f, z: f(z.x / scale) - z.y,
+            epochs=2,
+            seed=seed,
+        )
+
+    ends = th.fit_many(standardized, [{"seed": 1}, {"seed": 2}])
+    for seed, many in zip((1, 2), ends, strict=True):
+        alone = th.fit(standardized, seed=seed)
+        np.testing.assert_allclose(many.risk["train"], alone.risk["train"], rtol=1e-5)
