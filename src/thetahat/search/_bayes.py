@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from thetahat.core.errors import MissingExtra
 from thetahat.search._random import draw
 from thetahat.search._seen import Seen, unseen_left
 from thetahat.search._space import Space
-from thetahat.search._told import told
+from thetahat.search._told import Told, told
 from thetahat.search._trials import History, Proposals
 
 if TYPE_CHECKING:
@@ -67,22 +68,28 @@ def _propose(
     n: int,
     ask: Callable[[Study, int], list[Any]],
 ) -> Proposals:
-    from thetahat.search._optuna import Study
-
-    study = Study(space, told(history))
+    study = _study(space, told(history))
     seen = unseen_left(space, history)
-    ready = study.finished >= STARTUP and bool(space.searched)
     configs = []
     for k in range(history.position, history.position + n):
-        values = _fresh(space, seen, seed, k, lambda s: ask(study, s)) if ready else None
-        if values is None:
-            config = draw(space, seen, seed, k)
-            values = space.values(config)
-        else:
-            config = space.config(values)
-        study.fly(values)
+        values = None
+        if study is not None:
+            values = _fresh(space, seen, seed, k, partial(ask, study))
+        config = draw(space, seen, seed, k) if values is None else space.config(values)
+        if study is not None:
+            study.fly(space.values(config) if values is None else values)
         configs.append(config)
     return Proposals(configs, history.position + n)
+
+
+def _study(space: Space, known: Sequence[Told]) -> Study | None:
+    """What an optimiser is asked with; None while draws are random, and Optuna is not loaded."""
+    if not space.searched or sum(each.loss is not None for each in known) < STARTUP:
+        return None
+    from thetahat.search._optuna import Study
+
+    study = Study(space, known)
+    return study if study.finished >= STARTUP else None
 
 
 def _fresh(
