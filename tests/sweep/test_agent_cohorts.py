@@ -164,3 +164,15 @@ def test_losers_stop_at_bands_and_free_places_are_filled(at, thetahat, rule) -> 
     assert losers == {run.id for run in runs[:8] if run.epochs == 4}
     # Places that were free were filled while others of their cohort still trained.
     assert len({run.cohort for run in runs}) >= 2
+
+
+def test_cohorts_are_as_large_as_the_memory_holds(at, thetahat, monkeypatch) -> None:
+    monkeypatch.setenv("THETAHAT_WORKER_SHARE", "1e-9")
+    text = TOGETHER.replace("[3, 4]", "[3]")
+    code, _, err = thetahat("sweep", at.sweep(text, LINE), "--run", "--workers", "1")
+    assert code == 0
+    assert "1 of 6 runs train at a time: more do not fit into memory" in err
+    runs = at.runs()
+    assert len({run.cohort for run in runs}) == 6
+    assert {(str(run.status), run.attempt) for run in runs} == {("finished", 1)}
+    check_alone(at, runs[::3])

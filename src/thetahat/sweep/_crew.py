@@ -13,6 +13,7 @@ from thetahat.sweep._messages import (
     Broken,
     Check,
     Examined,
+    Fewer,
     Job,
     Over,
     Ready,
@@ -55,6 +56,8 @@ class Crew:
         self._unborn = 0
         """Workers that died before they had loaded the experiment, one after the other."""
         self._costs = Costs()
+        self._fits: dict[Any, int] = {}
+        """How many with a static part fit into a worker's memory, where not all do."""
         self._spent: list[str] = []
         """Cohorts that have ended."""
 
@@ -143,7 +146,7 @@ class Crew:
         # A program for each worker, until there are fewer programs than workers.
         parts = max(1, len(free) // max(1, len(groups)))
         for key, group in groups.items():
-            share = min(self.width, -(-len(group) // parts))
+            share = min(self.width, self._fits.get(key, self.width), -(-len(group) // parts))
             for at in range(0, len(group), share):
                 seat = min(self.seats, key=lambda s: self._costs.until(s, key, self.seats))
                 self._send(seat, key, group[at : at + share])
@@ -161,7 +164,7 @@ class Crew:
             mode=self.mode,
         )
         task = Task(job, [run.id for run in runs], set(range(len(runs))), job_id, key=key)
-        if self.width == 1:
+        if self.width == 1 or key in self._fits:
             seat.waiting.append(task)
             seat.give_next()
         else:
@@ -214,6 +217,9 @@ class Crew:
         elif isinstance(message, Regroup):
             updates += [Noted(None, line) for line in message.notices]
             self._regroup(seat, message)
+        elif isinstance(message, Fewer):
+            updates += [Noted(None, line) for line in message.notices]
+            updates += self._fewer(seat, message)
         elif isinstance(message, Over):
             updates += self._over(seat, message)
 
@@ -230,14 +236,30 @@ class Crew:
             # The worker knows it now; the checkpoint is of such a part.
             seat.give(task)
             return
-        for n, places in enumerate(groups.values()):
-            name = f"{task.cohort}.{n}"
-            configs = [task.job.configs[k] for k in places]
-            path = checkpoint_path(self.store, name)
-            job = Job(f"{task.job.id}.{n}", configs, 0, path, marks=self.marks, mode=self.mode)
-            members = [task.members[k] for k in places]
+        for n, (key, places) in enumerate(groups.items()):
             target = min(self.seats, key=lambda s: s.load)
-            target.give(Task(job, members, set(range(len(members))), name))
+            target.give(self._part(task, n, places, key))
+
+    def _fewer(self, seat: Seat, message: Fewer) -> list[Update]:
+        """Not all of them fit into memory: the job in parts, one after the other."""
+        task = seat.tasks.pop(message.job)
+        self._fits[task.key] = message.fits
+        seat.sizes.pop(task.key, None)
+        n = len(task.members)
+        for at in range(0, n, message.fits):
+            places = range(at, min(n, at + message.fits))
+            seat.waiting.append(self._part(task, at // message.fits, places, task.key))
+        said = f"{message.fits} of {n} runs train at a time: more do not fit into memory"
+        return [Noted(None, said)]
+
+    def _part(self, task: Task, n: int, places: Sequence[int], key: Any) -> Task:
+        """The ``n``-th part of a job that was not begun: the members at these places."""
+        name = f"{task.cohort}.{n}"
+        configs = [task.job.configs[k] for k in places]
+        path = checkpoint_path(self.store, name)
+        job = Job(f"{task.job.id}.{n}", configs, 0, path, marks=self.marks, mode=self.mode)
+        members = [task.members[k] for k in places]
+        return Task(job, members, set(range(len(members))), name, key=key)
 
     def _over(self, seat: Seat, message: Over) -> list[Update]:
         task = seat.tasks.pop(message.job, None)

@@ -354,7 +354,8 @@ def crew_of(
     def start(k: int) -> WorkerProcess:
         device = work.devices[k % len(work.devices)] if work.devices else None
         log = store.folder / "logs" / f"{label}.worker-{k}.log"
-        return WorkerProcess(file, folder, log, device)
+        # Devices have a memory of their own.
+        return WorkerProcess(file, folder, log, device, 1.0 if work.devices else 1 / size)
 
     return Crew(
         store,

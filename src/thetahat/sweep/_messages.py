@@ -113,6 +113,15 @@ class Regroup:
 
 
 @dataclass(frozen=True)
+class Fewer:
+    """A job was not begun: not all of its members fit into memory."""
+
+    job: str
+    fits: int
+    notices: Sequence[str] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
 class Broken:
     """The experiment cannot be loaded: no job can be done."""
 

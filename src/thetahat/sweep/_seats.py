@@ -45,7 +45,8 @@ class Seat:
     @property
     def load(self) -> int:
         """Members that still train."""
-        return sum(len(task.running) for task in self.tasks.values()) + len(self.waiting)
+        waiting = sum(len(task.members) for task in self.waiting)
+        return sum(len(task.running) for task in self.tasks.values()) + waiting
 
     @property
     def runs(self) -> set[str]:

@@ -22,22 +22,29 @@ ONE_THREAD = {
 }
 """A worker has one core: as many workers as cores beat one worker with their threads."""
 
+MEMORY = 0.6
+"""Of the free memory, what the cohorts of all workers may take."""
+SHARE = "THETAHAT_WORKER_SHARE"
+
 GROWTH, SPARE = 2.0, 1 << 30
 """A worker is replaced when it holds both twice and a gigabyte more than after its first job."""
 
 
 class WorkerProcess:
-    """One worker: its process, its socket, and what it said about itself."""
+    """One worker: its process, its socket, and what it said about itself.
+
+    Args:    share: of the memory for cohorts, what is its own.
+    """
 
     def __init__(
-        self, program: Path, folder: Path, log: Path, device: str | None, n_threads: int = 1
+        self, program: Path, folder: Path, log: Path, device: str | None, share: float = 1.0
     ) -> None:
         self.log, self.ready, self.broken = log, None, None
         self.first_rss = 0
         self.link: Connection | None = None
         self._listener = Listener(authkey=(key := secrets.token_bytes(16)))
         address = self._listener.address
-        env = {**os.environ, **_pinned(os.environ, n_threads)}
+        env = {SHARE: f"{MEMORY * share:.3f}", **os.environ, **_pinned(os.environ)}
         env |= {
             "THETAHAT_WORKER_ADDRESS": str(address),
             "THETAHAT_WORKER_KEY": key.hex(),
@@ -153,7 +160,5 @@ def wait_for_any(workers: list[WorkerProcess], timeout_s: float) -> None:
                 return
 
 
-def _pinned(given: Mapping[str, str], n_threads: int) -> dict[str, str]:
-    if n_threads != 1:
-        return {}
+def _pinned(given: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in ONE_THREAD.items() if name not in given}

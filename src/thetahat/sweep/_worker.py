@@ -27,6 +27,7 @@ from thetahat.sweep._messages import (
     Check,
     Drop,
     Examined,
+    Fewer,
     Job,
     Over,
     Quit,
@@ -38,7 +39,8 @@ from thetahat.sweep._messages import (
 from thetahat.sweep._typed import typed
 
 ADDRESS, KEY = "THETAHAT_WORKER_ADDRESS", "THETAHAT_WORKER_KEY"
-PROGRAM, FOLDER = "THETAHAT_WORKER_PROGRAM", "THETAHAT_WORKER_FOLDER"
+SHARE = "THETAHAT_WORKER_SHARE"
+PROGRAM = "THETAHAT_WORKER_PROGRAM"
 
 
 @dataclass
@@ -106,7 +108,7 @@ class Worker:
             return Broken(str(error), True)
 
     def _begin(self, job: Job) -> None:
-        from thetahat.train import Interrupt, NeedsStatic, Options
+        from thetahat.train import Interrupt, NeedsStatic, Options, TooLarge
 
         events: list[Event] = []
         job = _padded(job) if job.resume else job
@@ -122,7 +124,7 @@ class Worker:
             events.append(event)
 
         def open_(resume: bool) -> Any:
-            options = Options((tracker,), job.checkpoint, resume, None, job.mode)
+            options = Options((tracker,), job.checkpoint, resume, None, job.mode, self._memory())
             configs = [typed(signature, config) for config in job.configs]
             return self.shop.open(configs, options, Interrupt(), marks=job.marks)
 
@@ -138,6 +140,9 @@ class Worker:
         except NeedsStatic:
             said, self.notices[:] = tuple(self.notices), []
             self.link.send(Regroup(job.id, self.shop.traced, said))
+        except TooLarge as error:
+            said, self.notices[:] = tuple(self.notices), []
+            self.link.send(Fewer(job.id, error.fits, said))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's program may raise anything
             traceback.print_exc()
             self.link.send(Over(job.id, resident(), explain(error)))
@@ -151,6 +156,12 @@ class Worker:
             live = _Live(job, training, events, training.driver.epoch in job.marks)
             self.live[job.id] = live
             self.link.send(live.told(self.notices))
+
+    def _memory(self) -> int:
+        """Bytes that a cohort may take: of what is free, this worker's share."""
+        from thetahat.train import free_memory
+
+        return int(min(free_memory() * float(os.environ[SHARE]), sys.maxsize))
 
     def _advance(self, live: _Live) -> None:
         training = live.training

@@ -12,6 +12,7 @@ import numpy as np
 from thetahat.core import CheckpointError
 from thetahat.train._checkpoint import read_checkpoint
 from thetahat.train._driver import Driver, Interrupt
+from thetahat.train._memory import check_fits
 from thetahat.train._options import Cohort, Options
 from thetahat.train._result import Result
 from thetahat.train._session import Session
@@ -54,6 +55,7 @@ class Training:
     """A cohort being trained, a chunk at a time: for one who decides between chunks.
 
     Args:    marks: epochs at which a chunk must end.
+    Raises:  TooLarge: not all members fit into memory.
     """
 
     def __init__(
@@ -139,6 +141,7 @@ def _start(cohort: Cohort, options: Options, found: Any) -> tuple[CohortProgram,
         if found.header["mode"] != program.mode:
             program = _remapped(program, found.header["mode"])
         return program, program.unpack(found.arrays)
+    check_fits(program, options.memory)
     state = program.init()
     if options.mode != "auto" or program.size == 1:
         return program, state

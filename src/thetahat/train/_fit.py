@@ -10,8 +10,10 @@ from typing import Any
 
 from thetahat.core import ConfigError, Interrupted, Status, Task, Tracker, read_signature
 from thetahat.data import use_cache
+from thetahat.train._checkpoint import read_checkpoint
 from thetahat.train._cohort import first_program, train_cohort
 from thetahat.train._group import alike, builder, hyper_of, try_tracing
+from thetahat.train._memory import TooLarge
 from thetahat.train._options import Cohort, Options
 from thetahat.train._result import Result
 from thetahat.train._static import CONCRETE, find_static
@@ -71,7 +73,8 @@ def fit_many(
     """Fit many configs of an experiment: one compiled program per static part.
 
     ``float`` and ``th.Seed`` parameters are traced: configs that differ only in them train together
-    as one array program, by ``vmap`` or one by one, whichever a timed probe finds faster.
+    as one array program, by ``vmap`` or one by one, whichever a timed probe finds faster; and in
+    several turns where the memory does not hold them all.
 
     Args:
         exact: members bitwise equal to fits alone (one by one, by ``lax.map``).
@@ -119,8 +122,10 @@ def _fit_all(
     use_cache()
     results: dict[int, Result] = {}
     names, waiting, n_cohorts = frozenset(traced), list(range(len(configs))), 0
+    most = len(configs)
     while waiting:
-        members = alike(waiting, configs, names)
+        some, like = _apart(options, n_cohorts), alike(waiting, configs, names)
+        members = like[: _together(len(like), most, some)]
         mine = [configs[i] for i in members]
         hyper = hyper_of(mine, {n: traced[n] for n in traced if n in names})
         try:
@@ -129,8 +134,12 @@ def _fit_all(
             attempt = partial(try_tracing, experiment, mine[0])
             names -= find_static(name, attempt, hyper.one(), error)
             continue
-        cohort = Cohort(program, tuple(mine), tuple(members))
-        results.update(train_cohort(cohort, _apart(options, n_cohorts)))
+        cohort = Cohort(program, tuple(mine), tuple(members), len(like))
+        try:
+            results.update(train_cohort(cohort, some))
+        except TooLarge as error:
+            most = error.fits
+            continue
         waiting = [i for i in waiting if i not in results]
         n_cohorts += 1
         if waiting and any(results[i].status is Status.INTERRUPTED for i in members):
@@ -140,6 +149,14 @@ def _fit_all(
                 [results[i] for i in sorted(results)],
             )
     return [results[i] for i in range(len(configs))]
+
+
+def _together(alike: int, most: int, options: Options) -> int:
+    """How many of those that are alike train now: as many as fit, or as began together before."""
+    if options.resume and options.checkpoint is not None and Path(options.checkpoint).exists():
+        header = read_checkpoint(options.checkpoint).header
+        return int(header["size"]) if header.get("of") == alike else alike
+    return min(alike, most)
 
 
 def _apart(options: Options, n: int) -> Options:

@@ -35,6 +35,8 @@ class Options:
     resume: bool = False
     progress: Callable[[Progress], None] | None = None
     mode: str = "auto"
+    memory: int | None = None
+    """Bytes that a cohort may take; None for a share of what is free."""
 
 
 @dataclass(frozen=True)
@@ -45,3 +47,5 @@ class Cohort:
     configs: tuple[Mapping[str, Any], ...]
     members: tuple[int, ...]
     """Positions of the members among all the configs of the fit."""
+    of: int | None = None
+    """How many were alike, where these are the first of them that fit into memory."""

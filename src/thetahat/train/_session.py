@@ -62,7 +62,12 @@ class Session:
         if not self.provenance:
             self.provenance = self._provenance(state)
         if self.options.checkpoint is not None:
-            facts = {"size": program.size, "mode": program.mode, "provenance": self.provenance}
+            facts = {
+                "size": program.size,
+                "of": self.cohort.of or program.size,
+                "mode": program.mode,
+                "provenance": self.provenance,
+            }
             past = self.records[0] if self.records else None
             self.writer = open_writer(self.options.checkpoint, facts, self.names, past)
             self.writer.write(self.first, program.pack(state), self._none())

@@ -85,23 +85,42 @@ class CohortProgram:
         """Names of the recorded columns, known once traced."""
         return tuple(self._columns)
 
+    def compile(self) -> None:
+        """Trace and compile, unless it was done before."""
+        if self._chunk is not None:
+            return
+        self.trace()
+        with precision(self.dtype):
+            self._chunk = self._timed(self._compiled)
+            if self._ordered:
+                plan, none = self.staged.plan, np.int32(0)
+                self._timed(
+                    lambda: orders(
+                        plan.order_seed, none, none, plan.n, self.max_chunk, plan.sampling
+                    )
+                )
+
+    def needs(self) -> int:
+        """Bytes of memory that training takes, as the compiler tells; 0 where it does not."""
+        self.compile()
+        chunks = self._chunk if isinstance(self._chunk, tuple) else (self._chunk,)
+        told = [found for c in chunks if (found := c.memory_analysis()) is not None]
+        return max(
+            (
+                m.argument_size_in_bytes + m.output_size_in_bytes + m.temp_size_in_bytes
+                for m in told
+            ),
+            default=0,
+        )
+
     def init(self) -> TrainState:
         """The state before the first epoch, and the arrays that traced parameters make."""
+        self.compile()
         with precision(self.dtype):
             self._given = tuple(
                 leaf if isinstance(leaf, ON_DISK) else jax.device_put(leaf) for leaf in self._given
             )
             state, self._made = self._timed(lambda: self._beginning.draw(*self._hyper()))
-            if self._chunk is None:
-                self.trace()
-                self._chunk = self._timed(lambda: compile_loop(self._lowered))
-                if self._ordered:
-                    plan, none = self.staged.plan, np.int32(0)
-                    self._timed(
-                        lambda: orders(
-                            plan.order_seed, none, none, plan.n, self.max_chunk, plan.sampling
-                        )
-                    )
         return state
 
     def advance(
@@ -211,6 +230,9 @@ class CohortProgram:
         if self.mode == "map":
             return jax.lax.map(one, mine)
         return jax.vmap(one, axis_size=self.size)(mine)
+
+    def _compiled(self) -> Any:
+        return compile_loop(self._lowered)
 
     def _member(self, own: Any, common: Any, made: Any, given: Any) -> tuple[Member, Any]:
         task = self.build({**own, **common})

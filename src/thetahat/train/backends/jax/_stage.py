@@ -74,6 +74,15 @@ class Staged:
         made = self.closed.out_avals[len(self.closed.out_avals) - len(self.owned) :]
         return sum(math.prod(array.shape) for array in (*made, *self.given))
 
+    @property
+    def member_bytes(self) -> int:
+        """Bytes of one member's own arrays: its state, and of the made arrays those it owns."""
+        avals = self.closed.out_avals
+        own = [True] * (len(avals) - len(self.owned)) + list(self.owned)
+        return sum(
+            math.prod(a.shape) * a.dtype.itemsize for a, o in zip(avals, own, strict=True) if o
+        )
+
     def inputs(self, made: Any, given: Any) -> Any:
         """(data, frozen) from their made and given leaves."""
         made, given = iter(made), iter(given)

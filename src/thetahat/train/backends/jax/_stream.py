@@ -68,16 +68,6 @@ class StreamedProgram(CohortProgram):
                 self._timed(lambda: jax.jit(self._close).lower(*fixed, (state, carry, zero))),
             )
 
-    def init(self) -> TrainState:
-        """The state before the first epoch."""
-        self.trace()
-        self._chunk = self._chunk or True  # the parent compiles no chunk of its own
-        state = super().init()
-        if self._chunk is True:
-            segment, close = self._lowered
-            self._chunk = self._timed(lambda: (segment.compile(), close.compile()))
-        return state
-
     def advance(
         self, state: TrainState, epoch: int, n: int
     ) -> tuple[TrainState, Mapping[str, np.ndarray]]:
@@ -99,6 +89,10 @@ class StreamedProgram(CohortProgram):
                 for name in parts
                 if name in there
             }
+
+    def _compiled(self) -> Any:
+        segment, close = self._lowered
+        return segment.compile(), close.compile()
 
     # -- an epoch, from the host -----------------------------------------------------------------
 
