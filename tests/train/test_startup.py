@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+
+from thetahat.train.backends.jax import _quick
+
 CHILD = """
 import sys
 sys.path.insert(0, {folder!r})
@@ -48,3 +52,66 @@ def test_without_a_cache_folder_fits_run_all_the_same(tmp_path: Path) -> None:
     in_the_way.write_text("")
     misses, hits, _ = counts(in_the_way / "cache", 0.2)
     assert (misses, hits) == (0, 0)
+
+
+TOGETHER = """
+import sys
+from jax import monitoring
+compiled = []
+monitoring.register_event_listener(
+    lambda event, **_: compiled.append(1) if event.endswith("cache_misses") else None
+)
+import jax, jax.numpy as jnp
+from thetahat.data import use_cache
+from thetahat.train.backends.jax._quick import compile_loop
+use_cache()
+def slow(x):
+    for k in range(60):
+        x = jnp.sin(x @ x.T) + k
+    return x
+lowered = jax.jit(slow).lower(jnp.ones((8, 8)))
+compiled.clear()
+print("ready", flush=True)
+sys.stdin.readline()
+compile_loop(lowered)
+print(len(compiled))
+"""
+
+
+def test_processes_that_want_one_program_compile_it_once(tmp_path: Path) -> None:
+    environment = {**os.environ, "THETAHAT_CACHE": str(tmp_path)}
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", TOGETHER],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    assert [process.stdout.readline() for process in both] == ["ready\n"] * 2
+    for process in both:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert sorted(process.communicate()[0] for process in both) == ["0\n", "1\n"]
+    assert list(tmp_path.glob("*.compiling")) == []
+
+
+def test_nobody_waits_for_ever_for_another_process(tmp_path: Path, monkeypatch) -> None:
+    asked = []
+
+    def never(file) -> bool:
+        asked.append(file.name)
+        return False
+
+    monkeypatch.setattr(_quick, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(_quick, "_locked", never)
+    before = jax.config.values["jax_compilation_cache_dir"]
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    try:
+        assert _quick.compile_loop(jax.jit(lambda x: x + 1).lower(1.0))(1.0) == 2.0
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+    assert len(asked) > 1
+    assert {Path(name).parent for name in asked} == {tmp_path}

@@ -6,10 +6,22 @@ time, and a step takes 0.85 to 1.04 times what it does with them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import hashlib
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
 
 import jax
+
+try:
+    import fcntl
+except ImportError:  # Windows: every process compiles for itself
+    fcntl = None
+
+PATIENCE_S = 120.0
+"""Seconds until a process compiles what another seems to compile for ever."""
 
 _LOOP = {"xla_cpu_use_fusion_emitters": False}
 # What runs once, on little, need not be fast: random draws compile in 60 % of the time. (Level 0
@@ -33,11 +45,47 @@ def compile_once(lowered: Any, numbers: int) -> Any:
 
 def _compile(lowered: Any, options: Mapping[str, Any]) -> Any:
     if jax.default_backend() != "cpu":
-        return lowered.compile()
+        options = {}
     try:
-        return lowered.compile(compiler_options=dict(options))
+        with _while_others_wait(lowered, options):
+            return lowered.compile(compiler_options=dict(options))
     except jax.errors.JaxRuntimeError as error:
         # A compiler of another version may not know an option; every other error is real.
         if "No such compile option" not in str(error):
             raise
         return lowered.compile()
+
+
+@contextmanager
+def _while_others_wait(lowered: Any, options: Mapping[str, Any]) -> Iterator[None]:
+    """Of processes that want the same program now, one compiles it; the others take it from the
+    cache. Workers that begin together would else each compile all that they begin with."""
+    folder = jax.config.values["jax_compilation_cache_dir"]
+    if not folder or fcntl is None:
+        yield
+        return
+    name = hashlib.sha256(f"{sorted(options.items())}{lowered.as_text()}".encode()).hexdigest()
+    path = Path(folder) / f"{name}.compiling"
+    try:
+        file = path.open("wb")
+    except OSError:  # a cache that can only be read
+        yield
+        return
+    with file:
+        until = time.monotonic() + PATIENCE_S
+        while not _locked(file) and time.monotonic() < until:
+            time.sleep(0.02)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _locked(file: IO[bytes]) -> bool:
+    """Whether the file could be locked: until it is closed, or its process dies."""
+    assert fcntl is not None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
