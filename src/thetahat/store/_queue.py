@@ -112,6 +112,13 @@ class Queue:
         with self.store.batch() as writer:
             writer.connection.execute(update(runs).where(waits).values(ended))
 
+    def held_by(self, agent_ids: Sequence[str]) -> list[RunRow]:
+        """The runs of the sweep that agents hold."""
+        held = (runs.c.status == str(Status.RUNNING)) & runs.c.agent.in_(list(agent_ids))
+        query = select(*(runs.c[name] for name in LISTED), runs.c.last)
+        found = self.store.read(query.where((runs.c.sweep_id == self.sweep_id) & held))
+        return [read_row(row, self.store.folder) for row in found]
+
     def recover(self, dead: Sequence[str]) -> int:
         """Hand back the runs of agents that are dead; how many runs that were."""
         with self.store.batch() as writer:

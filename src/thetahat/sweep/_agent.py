@@ -31,6 +31,7 @@ from thetahat.store import (
 )
 from thetahat.sweep._alive import Watch, host_name, proof_of_life
 from thetahat.sweep._book import Book
+from thetahat.sweep._left import end_programs
 from thetahat.sweep._propose import Proposer
 from thetahat.sweep._recorder import Begun, Closed, Heard, Noted, Recorder, Rows, Update
 
@@ -223,6 +224,10 @@ class Agent:
             self._looked_s = now
             dead = self.watch.dead(self.queue.others())
             if dead:
+                ended = end_programs(self.store, self.queue.held_by(dead))
+                if ended:
+                    line = f"ended what a dead agent had left running: {ended} programs"
+                    self.say("note", {"line": line})
                 n = self.queue.recover(dead)
                 self.watch.bury(dead)
                 self.say("recovered", {"agents": len(dead), "runs": n})

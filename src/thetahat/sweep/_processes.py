@@ -13,11 +13,12 @@ from thetahat.core.errors import InputError
 from thetahat.core.run import Status
 from thetahat.store import RunRow, Store, SweepRow, provenance
 from thetahat.sweep._command import argv_of
+from thetahat.sweep._groups import Keeper, began_at
+from thetahat.sweep._left import folder_of_run, remember_program
 from thetahat.sweep._metrics import Metrics
 from thetahat.sweep._process import Ending, Order, Process, environment
 from thetahat.sweep._recorder import Begun, Closed, Heard, Noted, Rows, Update
 
-LOGS = "logs"
 READ_S = 0.25
 """How often a program's metrics are read."""
 
@@ -62,6 +63,7 @@ class Processes:
         self.children: dict[str, _Child] = {}
         self._waiting: list[Update] = []
         self._facts = provenance(None)
+        self._keeper = Keeper()
 
     # -- what an agent asks of those who run its runs ---------------------------------------------
 
@@ -102,18 +104,23 @@ class Processes:
     def forget(self, runs: set[str]) -> None:
         """End what another agent runs now."""
         for run in runs & set(self.children):
-            self.children.pop(run).process.kill(Status.INTERRUPTED, "another agent took it")
+            process = self.children.pop(run).process
+            process.kill(Status.INTERRUPTED, "another agent took it")
+            self._keeper.release(process.pid)
 
     def kept(self) -> None:
         """All that was told is in the store; logs stay."""
 
     def halt(self) -> None:
         """End all, kindly, then not; nothing is told of them any more."""
-        for child in self.children.values():
-            child.process.stop(Status.INTERRUPTED, "its agent left")
-        for child in self.children.values():
-            child.process.wait()
-        self.children = {}
+        try:
+            for child in self.children.values():
+                child.process.stop(Status.INTERRUPTED, "its agent left")
+            for child in self.children.values():
+                child.process.wait()
+        finally:
+            # Also when Ctrl-C is pressed again: their runs are another's in a moment.
+            self.close()
 
     def close(self) -> None:
         """End every process now."""
@@ -121,12 +128,13 @@ class Processes:
             child.process.kill()
             child.process.wait()
         self.children = {}
+        self._keeper.close()
 
     # -- one process ----------------------------------------------------------------------------
 
     def _start(self, run: RunRow) -> None:
         config = self.proposed(run)
-        folder = self.store.folder / LOGS / f"{run.id}.{run.attempt}"
+        folder = folder_of_run(self.store, run)
         env = environment(
             config,
             folder=folder,
@@ -146,6 +154,10 @@ class Processes:
             on_stdout=metrics.hear_stdout,
             on_stderr=metrics.hear_stderr,
         )
+        began = began_at(process.pid)
+        if began is not None:
+            self._keeper.watch(process.pid, began)
+            remember_program(folder, process.pid, began)
         child = _Child(run, process, metrics, folder)
         if self.devices:
             child.told.add(f"device {env['CUDA_VISIBLE_DEVICES']}")
@@ -172,6 +184,7 @@ class Processes:
 
     def _close(self, child: _Child, ending: Ending) -> list[Update]:
         self.children.pop(child.run.id, None)
+        self._keeper.release(child.process.pid)
         notes = [Noted(child.run.id, f"{child.run.name}: {line}") for line in ending.notes]
         closed = Closed(
             child.run.id,
