@@ -174,6 +174,7 @@ class Agent:
     def _take_over(self, search: Search) -> None:
         self._search, self.queue.cap = search, search.cap
         self.book, self.orders = search.book, search.orders
+        self.recorder.keeps = search.orders.count is not None
 
     def _propose(self, sweep: SweepRow, begun: int, n: int) -> Offer:
         """What the sweep's file proposes: always the file that it has now."""
@@ -242,14 +243,15 @@ class Agent:
         """Take what there is room for; False when there is nothing more to do."""
         if self.outdated:
             return bool(self.runner.busy)
-        room = self.runner.room()
+        room, most = self.runner.room(), None
         if self.orders.count is not None:
-            room = min(room, self.orders.count - self.tally.claimed)
-            if room <= 0 and not self.runner.busy and self._counted():
+            most = self.orders.count - self.tally.claimed
+            room = min(room, most)
+            if most <= 0 and not self.runner.busy:
                 return False
         if room <= 0:
             return True
-        claim = self.queue.claim(room, self._propose)
+        claim = self.queue.claim(room, self._propose, most)
         self.tally.claimed += len(claim.runs)
         if claim.runs:
             self.recorder.hold(claim.runs)
@@ -257,9 +259,6 @@ class Agent:
             self.say("claimed", {"runs": len(claim.runs), "again": len(claim.again)})
             return True
         return bool(self.runner.busy) or self._wait(claim)
-
-    def _counted(self) -> bool:
-        return self.orders.count is not None and self.tally.claimed >= self.orders.count
 
     def _wait(self, claim: Claim) -> bool:
         """Nothing to take and nothing to do: whether to stay."""
@@ -279,6 +278,8 @@ class Agent:
         self.runner.kept()
         if written.lost:
             self.runner.forget(written.lost)
+        if written.again:
+            self.runner.take([[run] for run in written.again], [])
         for reason in dict.fromkeys(written.retried.values()):
             n = sum(r == reason for r in written.retried.values())
             self.say("retried", {"runs": n, "reason": reason})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import ConfigError
@@ -55,8 +56,8 @@ class Crew:
         self._unborn = 0
         """Workers that died before they had loaded the experiment, one after the other."""
         self._costs = Costs()
-        self._spent: list[str] = []
-        """Cohorts that have ended."""
+        self._spent: set[str] = set()
+        """Cohorts that have ended here, or of which a member goes on alone."""
 
     # -- what an agent asks of those who run its runs ---------------------------------------------
 
@@ -79,11 +80,12 @@ class Crew:
         """Train runs: those handed back go on with their cohort, new ones by their programs."""
         loose: list[RunRow] = []
         for group in again:
-            if group[0].checkpoint is None or not self._go_on(group):
+            if any(run.alone for run in group):
+                for run in group:
+                    self._queue_alone(run)
+            elif group[0].checkpoint is None or not self._go_on(group):
                 loose += group
-        for run in (r for r in loose if r.alone):
-            self._queue_alone(run)
-        self._begin([r for r in loose if not r.alone] + list(fresh))
+        self._begin(loose + list(fresh))
 
     def poll(self, timeout_s: float) -> list[Update]:
         """What has happened; waits for it at most so long.
@@ -117,9 +119,11 @@ class Crew:
 
     def kept(self) -> None:
         """All that was told is in the store: the checkpoints of what has ended can go."""
-        for cohort in self._spent:
-            remove_checkpoints(self.store, cohort)
-        self._spent.clear()
+        for cohort in list(self._spent):
+            # A part of it may be another agent's, or wait for one who goes on with it.
+            if all(run.status.over for run in self.store.runs(cohort=cohort)):
+                remove_checkpoints(self.store, cohort)
+                self._spent.discard(cohort)
 
     def halt(self) -> None:
         """Stop at the end of the chunk: checkpoints stand."""
@@ -185,7 +189,12 @@ class Crew:
         config = self.proposed(run)
         job_id = f"c{run.id}{run.attempt}"
         path = checkpoint_path(self.store, job_id)
-        job = Job(job_id, [config], 0, path, marks=self.marks, mode=self.mode)
+        part = None
+        if run.checkpoint is not None and Path(run.checkpoint).exists():
+            part = (run.checkpoint, run.member or 0)
+            self._spent.add(run.cohort or job_id)
+        going_on = part is not None
+        job = Job(job_id, [config], 0, path, going_on, self.marks, self.mode, part=part)
         seat.waiting.append(Task(job, [run.id], {0}, job_id))
 
     def _static(self, config: Config) -> tuple[tuple[str, str], ...]:
@@ -246,7 +255,7 @@ class Crew:
         if message.error:
             updates += [Closed(r, Status.FAILED, message.error, epochs=0) for r in task.held]
         else:
-            self._spent.append(task.cohort)
+            self._spent.add(task.cohort)
         if not seat.tasks and seat.worker.grown(message.rss):
             seat.worker.close()
             updates.append(Noted(None, "a worker's memory had grown: a new one takes its place"))
@@ -264,7 +273,7 @@ class Crew:
             if self._unborn >= STILLBORN:
                 raise ConfigError(_stillborn(seat.worker))
         reason = f"its worker ended: {seat.worker.why_dead()}"
-        self._spent += [task.cohort for task in seat.tasks.values()]
+        self._spent |= {task.cohort for task in seat.tasks.values()}
         return [Crashed(task.held, reason) for task in seat.tasks.values()]
 
 

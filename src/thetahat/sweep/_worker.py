@@ -20,7 +20,7 @@ from typing import Any
 from thetahat.core.errors import CheckpointError, InputError, Notice, ThetahatError
 from thetahat.core.run import Event, Started
 from thetahat.store import plain_value
-from thetahat.sweep._again import keep_reasons, read_reasons
+from thetahat.sweep._again import keep_reasons, read_reasons, take_member
 from thetahat.sweep._messages import (
     Broken,
     Check,
@@ -182,6 +182,8 @@ def _padded(job: Job) -> Job:
     from thetahat.train import read_checkpoint
 
     try:
+        if job.part is not None and job.checkpoint is not None:
+            take_member(*job.part, job.checkpoint)
         size = int(read_checkpoint(str(job.checkpoint)).header["size"])
     except CheckpointError:
         return job  # opening it says what is wrong
