@@ -18,7 +18,7 @@ from thetahat.store._manual import (
     rows_after as rows_after,
     start as start,
 )
-from thetahat.store._provenance import provenance as provenance
+from thetahat.store._provenance import provenance as provenance, versions as versions
 from thetahat.store._query import (
     Condition as Condition,
     check_columns as check_columns,

@@ -10,6 +10,7 @@ from thetahat.core.errors import ConfigError
 from thetahat.core.run import Ended, Event, Logged, Started, Status
 from thetahat.store import RunRow, Store, pack
 from thetahat.sweep._again import checkpoint_path, copy_checkpoint, places_of, remove_checkpoints
+from thetahat.sweep._code import Code
 from thetahat.sweep._messages import (
     Broken,
     Check,
@@ -35,6 +36,7 @@ class Crew:
     Args:    width: runs that a worker trains together, at most.
              start: starts a worker, by its number.
              marks: epochs at which the agent decides.   mode: "auto", "map" (exact) or "vmap".
+             code: the program's source, to begin workers anew when it has changed.
     """
 
     def __init__(
@@ -47,10 +49,13 @@ class Crew:
         proposed: Callable[[RunRow], Config],
         marks: tuple[int, ...] = (),
         mode: str = "auto",
+        code: Code | None = None,
     ) -> None:
         self.store, self.start, self.width = store, start, width
         self.proposed, self.marks, self.mode = proposed, marks, mode
-        self.seats = [Seat(start(k)) for k in range(size)]
+        self.code, self._said = code, list[str]()
+        self._facts = {} if code is None else code.facts()
+        self.seats = [self._seat(k) for k in range(size)]
         self.traced: frozenset[str] | None = None
         self.broken: Broken | None = None
         self._unborn = 0
@@ -63,8 +68,9 @@ class Crew:
 
     @property
     def ready(self) -> bool:
-        """Whether runs can be taken: some worker has loaded the experiment."""
-        return self.traced is not None
+        """Whether runs can be taken: some worker has loaded the experiment, as it is now."""
+        loaded = any(s.worker.ready is not None for s in self.seats if not s.stale)
+        return self.traced is not None and loaded
 
     @property
     def busy(self) -> set[str]:
@@ -73,8 +79,10 @@ class Crew:
 
     def room(self) -> int:
         """How many runs more it can take: places are filled again when half of them are free."""
-        free = [self.width - seat.load for seat in self.seats if seat.load <= self.width // 2]
-        return sum(free) if self.ready else 0
+        if not self.ready or not self._up_to_date():
+            return 0
+        seats = [seat for seat in self.seats if not seat.stale]
+        return sum(self.width - seat.load for seat in seats if seat.load <= self.width // 2)
 
     def take(self, again: Sequence[Sequence[RunRow]], fresh: Sequence[RunRow]) -> None:
         """Train runs: those handed back go on with their cohort, new ones by their programs."""
@@ -101,11 +109,13 @@ class Crew:
                 raise ConfigError(self.broken.message)
             if not seat.worker.alive and seat.worker.link is None:
                 updates += self._bury(seat)
-                seat.worker.close()
-                self.seats[k] = Seat(self.start(k), waiting=seat.waiting)
+                self._renew(k)
+            elif seat.stale and not seat.tasks:
+                self._renew(k)
         for seat in self.seats:
             seat.give_next()
-        return updates
+        said, self._said = self._said, []
+        return updates + [Noted(None, line) for line in said]
 
     def stop(self, reasons: Mapping[str, str]) -> None:
         """End runs, each for its reason, at the end of their chunk; those at a mark go on."""
@@ -135,19 +145,44 @@ class Crew:
         for seat in self.seats:
             seat.worker.close()
 
+    def _seat(self, k: int, waiting: Sequence[Task] = ()) -> Seat:
+        return Seat(self.start(k), waiting=list(waiting), facts=self._facts)
+
+    def _renew(self, k: int) -> None:
+        """Another worker in the place of one."""
+        self.seats[k].worker.close()
+        self.seats[k] = self._seat(k, self.seats[k].waiting)
+
+    def _up_to_date(self) -> bool:
+        """Whether runs may begin: not while the program is being changed."""
+        if self.code is None:
+            return True
+        change = self.code.look()
+        self._said += [change.say] if change.say else []
+        if change.anew:
+            self._facts = self.code.facts()
+            for seat in self.seats:
+                seat.stale = True
+        return change.settled and not change.anew
+
+    @property
+    def _open(self) -> list[Seat]:
+        """Workers that can be given something to do."""
+        return [seat for seat in self.seats if not seat.stale] or self.seats
+
     # -- beginning ------------------------------------------------------------------------------
 
     def _begin(self, runs: list[RunRow]) -> None:
         groups: dict[Any, list[RunRow]] = {}
         for run in runs:
             groups.setdefault(self._static(self.proposed(run)), []).append(run)
-        free = [seat for seat in self.seats if seat.load <= self.width // 2] or self.seats
+        free = [seat for seat in self._open if seat.load <= self.width // 2] or self._open
         # A program for each worker, until there are fewer programs than workers.
         parts = max(1, len(free) // max(1, len(groups)))
         for key, group in groups.items():
             share = min(self.width, -(-len(group) // parts))
             for at in range(0, len(group), share):
-                seat = min(self.seats, key=lambda s: self._costs.until(s, key, self.seats))
+                seat = min(self._open, key=lambda s: self._costs.until(s, key, self.seats))
                 self._send(seat, key, group[at : at + share])
 
     def _send(self, seat: Seat, key: Any, runs: Sequence[RunRow]) -> None:
@@ -181,11 +216,11 @@ class Crew:
         running = {k for k, run in enumerate(members) if run is not None}
         ended = tuple(k for k, run in enumerate(members) if run is None)
         job = Job(job_id, configs, 0, path, True, self.marks, self.mode, ended)
-        min(self.seats, key=lambda s: s.load).give(Task(job, members, running, cohort))
+        min(self._open, key=lambda s: s.load).give(Task(job, members, running, cohort))
         return True
 
     def _queue_alone(self, run: RunRow) -> None:
-        seat = min(self.seats, key=lambda s: s.load)
+        seat = min(self._open, key=lambda s: s.load)
         config = self.proposed(run)
         job_id = f"c{run.id}{run.attempt}"
         path = checkpoint_path(self.store, job_id)
@@ -207,7 +242,10 @@ class Crew:
         """Take in what a worker says."""
         if isinstance(message, Ready):
             self._unborn = 0
-            self.traced = message.traced if self.traced is None else self.traced & message.traced
+            others = [s for s in self.seats if s is not seat and s.worker.ready and not s.stale]
+            # What the program was like before it changed is of no matter.
+            known = self.traced if others else None
+            self.traced = message.traced if known is None else known & message.traced
         elif isinstance(message, Broken):
             self.broken = message
         elif isinstance(message, Told):
@@ -217,7 +255,7 @@ class Crew:
                 task.running &= set(message.running)
                 task.waits = message.waits
                 for event in message.events:
-                    updates += _update(task, event)
+                    updates += _update(task, event, seat.facts)
         elif isinstance(message, Regroup):
             updates += [Noted(None, line) for line in message.notices]
             self._regroup(seat, message)
@@ -243,7 +281,7 @@ class Crew:
             path = checkpoint_path(self.store, name)
             job = Job(f"{task.job.id}.{n}", configs, 0, path, marks=self.marks, mode=self.mode)
             members = [task.members[k] for k in places]
-            target = min(self.seats, key=lambda s: s.load)
+            target = min(self._open, key=lambda s: s.load)
             target.give(Task(job, members, set(range(len(members))), name))
 
     def _over(self, seat: Seat, message: Over) -> list[Update]:
@@ -257,10 +295,8 @@ class Crew:
         else:
             self._spent.add(task.cohort)
         if not seat.tasks and seat.worker.grown(message.rss):
-            seat.worker.close()
             updates.append(Noted(None, "a worker's memory had grown: a new one takes its place"))
-            at = self.seats.index(seat)
-            self.seats[at] = Seat(self.start(at), waiting=seat.waiting)
+            self._renew(self.seats.index(seat))
         return updates
 
     def _bury(self, seat: Seat) -> list[Update]:
@@ -305,7 +341,7 @@ def _stillborn(worker: WorkerProcess) -> str:
     )
 
 
-def _update(task: Task, event: Event) -> list[Update]:
+def _update(task: Task, event: Event, facts: Mapping[str, Any]) -> list[Update]:
     run = task.members[event.member] if event.member < len(task.members) else None
     if run is None:
         return []
@@ -316,7 +352,7 @@ def _update(task: Task, event: Event) -> list[Update]:
                 event.config,
                 event.epochs,
                 event.n_params,
-                event.provenance,
+                {**facts, **event.provenance},
                 event.checkpoint,
                 task.cohort,
                 event.member,

@@ -12,6 +12,7 @@ from typing import Any
 from thetahat.core.errors import InputError
 from thetahat.core.run import Status
 from thetahat.store import RunRow, Store, SweepRow, provenance
+from thetahat.sweep._code import Code
 from thetahat.sweep._command import argv_of
 from thetahat.sweep._groups import Keeper, began_at
 from thetahat.sweep._left import folder_of_run, remember_program
@@ -40,6 +41,7 @@ class Processes:
 
     Args:    size: processes at a time.   command, program: of the sweep file.
              cwd: where programs run.   devices: handed out in turn as CUDA_VISIBLE_DEVICES.
+             code: the program's source.
     """
 
     ready = True
@@ -56,13 +58,15 @@ class Processes:
         cwd: Path,
         timeout_s: float | None = None,
         devices: Sequence[str] = (),
+        code: Code | None = None,
     ) -> None:
         self.store, self.sweep, self.size = store, sweep, size
         self.command, self.program, self.proposed = command, program, proposed
         self.cwd, self.timeout_s, self.devices = cwd, timeout_s, devices
         self.children: dict[str, _Child] = {}
         self._waiting: list[Update] = []
-        self._facts = provenance(None)
+        self.code = code
+        self._facts = provenance(None) if code is None else code.facts()
         self._keeper = Keeper()
 
     # -- what an agent asks of those who run its runs ---------------------------------------------
@@ -134,6 +138,7 @@ class Processes:
 
     def _start(self, run: RunRow) -> None:
         config = self.proposed(run)
+        self._look_at_code()
         folder = folder_of_run(self.store, run)
         env = environment(
             config,
@@ -164,6 +169,16 @@ class Processes:
         self.children[run.id] = child
         facts = {**self._facts, "argv": argv, "logs": os.path.relpath(folder, self.store.folder)}
         self._waiting.append(Begun(run.id, config, provenance=facts))
+
+    def _look_at_code(self) -> None:
+        """Every process reads the program anew: what is kept of it is what it reads."""
+        if self.code is None:
+            return
+        change = self.code.look(settled_s=0.0, warm=False)
+        if change.say:
+            self._waiting.append(Noted(None, change.say))
+        if change.anew:
+            self._facts = self.code.facts()
 
     def _look(self, child: _Child) -> list[Update]:
         ending = child.process.poll()

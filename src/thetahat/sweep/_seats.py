@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from thetahat.sweep._messages import Drop, Job, Over, Stop
 from thetahat.sweep._team import WorkerProcess
@@ -41,6 +42,10 @@ class Seat:
     """Sizes of the programs it has compiled, by static part."""
     waiting: list[Task] = field(default_factory=list)
     """What it is to do next, one after the other: each of these goes alone."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Where its runs come from: with which code, among others."""
+    stale: bool = False
+    """Whether the program has changed since it was loaded: what it trains is trained to its end."""
 
     @property
     def load(self) -> int:
@@ -61,7 +66,7 @@ class Seat:
 
     def give_next(self) -> None:
         """Have the next job done of those that go alone, if nothing else is being done."""
-        if self.waiting and not self.tasks and self.worker.ready is not None:
+        if self.waiting and not self.tasks and not self.stale and self.worker.ready is not None:
             self.give(self.waiting.pop(0))
 
     def ghosts(self, key: Hashable, n: int) -> int:

@@ -19,7 +19,7 @@ from typing import Any
 
 from thetahat.core.errors import CheckpointError, InputError, Notice, ThetahatError
 from thetahat.core.run import Event, Started
-from thetahat.store import plain_value
+from thetahat.store import plain_value, versions
 from thetahat.sweep._again import keep_reasons, read_reasons, take_member
 from thetahat.sweep._messages import (
     Broken,
@@ -117,7 +117,8 @@ class Worker:
                 return
             if isinstance(event, Started):
                 # The agent knows nothing of the experiment's own types.
-                event = replace(event, config=plain_value(event.config))
+                facts = {"versions": versions(), **event.provenance}
+                event = replace(event, config=plain_value(event.config), provenance=facts)
             events.append(event)
 
         def open_(resume: bool) -> Any:
