@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Integer, func, select, update
+from sqlalchemy import Connection, Integer, func, select, update
 
 from thetahat.core.run import Status
 from thetahat.store._rows import LISTED, NewRun, RunRow, new_id, read_row, text, utc_now
@@ -113,7 +114,7 @@ class Queue:
             values |= {**dict.fromkeys(("cohort", "member", "checkpoint")), "epochs": 0}
         if alone:
             values["alone"] = True
-        if keep and self._state(writer) not in (CANCELLED, FINISHED):
+        if keep and _state(writer, self.sweep_id) not in (CANCELLED, FINISHED):
             writer.connection.execute(update(runs).where(mine).values(values))
             return list(self._begun_again(writer, run_ids).values())
         self._hand_back(writer, mine, reason=reason, **values)
@@ -223,7 +224,7 @@ class Queue:
         count = select(func.count()).where(mine)
         if sweep.state != RUNNING:
             return self._claimed(writer, sweep, [], [], False)
-        again = self._waiting(writer, n, most)
+        again = _waiting(connection, self.sweep_id, n, most)
         left = n - sum(len(group) for group in again)
         now_begun = connection.execute(count).scalar() or 0
         fresh: list[str] = []
@@ -242,21 +243,6 @@ class Queue:
             connection.execute(moved.values(position=offer.position))
         return self._claimed(writer, sweep, again, fresh, exhausted)
 
-    def _waiting(self, writer: Writer, n: int, most: int | None) -> list[list[str]]:
-        """Ids of runs that wait, by cohort: a cohort's checkpoint holds all of its members."""
-        waits = (runs.c.sweep_id == self.sweep_id) & (runs.c.status == str(Status.QUEUED))
-        query = select(runs.c.id, runs.c.cohort, runs.c.checkpoint, runs.c.alone).where(waits)
-        groups: dict[str, list[str]] = {}
-        for row in writer.connection.execute(query.order_by(runs.c.number)):
-            together = row.cohort if row.checkpoint and not row.alone else None
-            groups.setdefault(together or row.id, []).append(row.id)
-        taken: list[list[str]] = []
-        for group in groups.values():
-            if taken and sum(map(len, taken)) + len(group) > n:
-                break
-            taken.append(group[:most])
-        return taken
-
     def _claimed(
         self,
         writer: Writer,
@@ -271,7 +257,7 @@ class Queue:
             values = {"status": str(Status.RUNNING), "agent": self.agent, "heartbeat": now}
             which = runs.c.id.in_(list(fresh))
             connection.execute(update(runs).where(which).values({**values, "started": now}))
-            found |= self._rows(writer, fresh)
+            found |= _rows(writer, self.store.folder, fresh)
         open_ = (runs.c.sweep_id == self.sweep_id) & runs.c.status.in_(
             [str(Status.QUEUED), str(Status.RUNNING)]
         )
@@ -295,17 +281,7 @@ class Queue:
         # can count a record twice.
         for run in run_ids:
             writer.drop_records(run, 0)
-        return self._rows(writer, run_ids)
-
-    def _rows(self, writer: Writer, run_ids: Sequence[str]) -> dict[str, RunRow]:
-        columns = (*(runs.c[name] for name in LISTED), runs.c.last)
-        query = select(*columns).where(runs.c.id.in_(list(run_ids))).order_by(runs.c.number)
-        rows = writer.connection.execute(query).mappings()
-        return {row["id"]: read_row(row, self.store.folder) for row in rows}
-
-    def _state(self, writer: Writer) -> str:
-        state = select(sweeps.c.state).where(sweeps.c.id == self.sweep_id)
-        return str(writer.connection.execute(state).scalar())
+        return _rows(writer, self.store.folder, run_ids)
 
     def finish(self, seen: SweepRow) -> str:
         """End the sweep, unless it was given another file since it was ``seen``; how it stands."""
@@ -321,7 +297,7 @@ class Queue:
     def _hand_back(self, writer: Writer, which: Any, *, reason: str, **more: Any) -> int:
         values = {"status": str(Status.QUEUED), "agent": None, "reason": text(reason), **more}
         over = {CANCELLED: CANCELLED_REASON, FINISHED: FINISHED_REASON}
-        state = self._state(writer)
+        state = _state(writer, self.sweep_id)
         if state in over:
             # Nobody would ever take them.
             values |= {"status": str(Status.STOPPED), "reason": over[state]}
@@ -330,6 +306,34 @@ class Queue:
         return writer.connection.execute(
             update(runs).where(which & running).values(values)
         ).rowcount
+
+
+def _waiting(connection: Connection, sweep_id: str, n: int, most: int | None) -> list[list[str]]:
+    """Ids of runs that wait, by cohort: a cohort's checkpoint holds all of its members."""
+    waits = (runs.c.sweep_id == sweep_id) & (runs.c.status == str(Status.QUEUED))
+    query = select(runs.c.id, runs.c.cohort, runs.c.checkpoint, runs.c.alone).where(waits)
+    groups: dict[str, list[str]] = {}
+    for row in connection.execute(query.order_by(runs.c.number)):
+        together = row.cohort if row.checkpoint and not row.alone else None
+        groups.setdefault(together or row.id, []).append(row.id)
+    taken: list[list[str]] = []
+    for group in groups.values():
+        if taken and sum(map(len, taken)) + len(group) > n:
+            break
+        taken.append(group[:most])
+    return taken
+
+
+def _rows(writer: Writer, folder: Path, run_ids: Sequence[str]) -> dict[str, RunRow]:
+    columns = (*(runs.c[name] for name in LISTED), runs.c.last)
+    query = select(*columns).where(runs.c.id.in_(list(run_ids))).order_by(runs.c.number)
+    rows = writer.connection.execute(query).mappings()
+    return {row["id"]: read_row(row, folder) for row in rows}
+
+
+def _state(writer: Writer, sweep_id: str) -> str:
+    state = select(sweeps.c.state).where(sweeps.c.id == sweep_id)
+    return str(writer.connection.execute(state).scalar())
 
 
 def _same_search(one: SweepRow, two: SweepRow) -> bool:

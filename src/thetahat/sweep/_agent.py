@@ -159,7 +159,7 @@ class Agent:
         """
         self.runner, self._refit = runner, refit
         self._take_over(search)
-        with proof_of_life(self.store.folder / "agents", self.id), self._listening():
+        with proof_of_life(self.store.folder / "agents", self.id), _listening(self._interrupt):
             self.queue.join(host_name(), os.getpid())
             try:
                 while self._turn():
@@ -367,22 +367,23 @@ class Agent:
                 f" {self.sweep.id}; or let it fail on with --keep-going"
             )
 
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
+    def _interrupt(self, *_: Any) -> None:
         """Ctrl-C once: finish the chunk and hand back. Twice: stop at once."""
+        self.asked += 1
+        if self.asked > 1:
+            raise KeyboardInterrupt
+        self.say("interrupted", {})
 
-        def once(*_: Any) -> None:
-            self.asked += 1
-            if self.asked > 1:
-                raise KeyboardInterrupt
-            self.say("interrupted", {})
 
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {s: signal.signal(s, once) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for which, handler in before.items():
-                signal.signal(which, handler)
+@contextmanager
+def _listening(interrupt: Callable[..., None]) -> Iterator[None]:
+    """Ctrl-C, and being asked to end, call ``interrupt``: where there is a main thread to tell."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)

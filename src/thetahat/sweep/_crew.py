@@ -23,6 +23,7 @@ from thetahat.sweep._messages import (
 )
 from thetahat.sweep._recorder import Begun, Closed, Crashed, Noted, Rows, Update
 from thetahat.sweep._seats import Costs, Seat, Task
+from thetahat.sweep._staff import Staff
 from thetahat.sweep._team import WorkerProcess, wait_for_any
 
 Config = Mapping[str, Any]
@@ -51,12 +52,9 @@ class Crew:
         mode: str = "auto",
         code: Code | None = None,
     ) -> None:
-        self.store, self.start, self.width = store, start, width
+        self.store, self.width = store, width
         self.proposed, self.marks, self.mode = proposed, marks, mode
-        self.code, self._said = code, list[str]()
-        self._facts = {} if code is None else code.facts()
-        self.seats = [self._seat(k) for k in range(size)]
-        self.traced: frozenset[str] | None = None
+        self.staff = Staff(start, size, code)
         self.broken: Broken | None = None
         self._unborn = 0
         """Workers that died before they had loaded the experiment, one after the other."""
@@ -69,19 +67,18 @@ class Crew:
     @property
     def ready(self) -> bool:
         """Whether runs can be taken: some worker has loaded the experiment, as it is now."""
-        loaded = any(s.worker.ready is not None for s in self.seats if not s.stale)
-        return self.traced is not None and loaded
+        return self.staff.traced is not None and self.staff.loaded
 
     @property
     def busy(self) -> set[str]:
         """Runs of the jobs that are not over."""
-        return set().union(*(seat.runs for seat in self.seats))
+        return set().union(*(seat.runs for seat in self.staff.seats))
 
     def room(self) -> int:
         """How many runs more it can take: places are filled again when half of them are free."""
-        if not self.ready or not self._up_to_date():
+        if not self.ready or not self.staff.up_to_date():
             return 0
-        seats = [seat for seat in self.seats if not seat.stale]
+        seats = [seat for seat in self.staff.seats if not seat.stale]
         return sum(self.width - seat.load for seat in seats if seat.load <= self.width // 2)
 
     def take(self, again: Sequence[Sequence[RunRow]], fresh: Sequence[RunRow]) -> None:
@@ -100,31 +97,30 @@ class Crew:
 
         Raises:  ConfigError: the experiment cannot be loaded.
         """
-        wait_for_any([seat.worker for seat in self.seats], timeout_s)
+        wait_for_any([seat.worker for seat in self.staff.seats], timeout_s)
         updates: list[Update] = []
-        for k, seat in enumerate(self.seats):
+        for k, seat in enumerate(self.staff.seats):
             for message in seat.worker.messages():
                 self.hear(seat, message, updates)
             if self.broken is not None:
                 raise ConfigError(self.broken.message)
             if not seat.worker.alive and seat.worker.link is None:
                 updates += self._bury(seat)
-                self._renew(k)
+                self.staff.renew(k)
             elif seat.stale and not seat.tasks:
-                self._renew(k)
-        for seat in self.seats:
+                self.staff.renew(k)
+        for seat in self.staff.seats:
             seat.give_next()
-        said, self._said = self._said, []
-        return updates + [Noted(None, line) for line in said]
+        return updates + [Noted(None, line) for line in self.staff.notes()]
 
     def stop(self, reasons: Mapping[str, str]) -> None:
         """End runs, each for its reason, at the end of their chunk; those at a mark go on."""
-        for seat in self.seats:
+        for seat in self.staff.seats:
             seat.stop(reasons)
 
     def forget(self, runs: set[str]) -> None:
         """Speak no more of runs that another agent holds now; the others of their cohort go on."""
-        for seat in self.seats:
+        for seat in self.staff.seats:
             seat.forget(runs)
 
     def kept(self) -> None:
@@ -137,38 +133,13 @@ class Crew:
 
     def halt(self) -> None:
         """Stop at the end of the chunk: checkpoints stand."""
-        for seat in self.seats:
+        for seat in self.staff.seats:
             seat.drop()
 
     def close(self) -> None:
         """End all workers."""
-        for seat in self.seats:
+        for seat in self.staff.seats:
             seat.worker.close()
-
-    def _seat(self, k: int, waiting: Sequence[Task] = ()) -> Seat:
-        return Seat(self.start(k), waiting=list(waiting), facts=self._facts)
-
-    def _renew(self, k: int) -> None:
-        """Another worker in the place of one."""
-        self.seats[k].worker.close()
-        self.seats[k] = self._seat(k, self.seats[k].waiting)
-
-    def _up_to_date(self) -> bool:
-        """Whether runs may begin: not while the program is being changed."""
-        if self.code is None:
-            return True
-        change = self.code.look()
-        self._said += [change.say] if change.say else []
-        if change.anew:
-            self._facts = self.code.facts()
-            for seat in self.seats:
-                seat.stale = True
-        return change.settled and not change.anew
-
-    @property
-    def _open(self) -> list[Seat]:
-        """Workers that can be given something to do."""
-        return [seat for seat in self.seats if not seat.stale] or self.seats
 
     # -- beginning ------------------------------------------------------------------------------
 
@@ -176,13 +147,14 @@ class Crew:
         groups: dict[Any, list[RunRow]] = {}
         for run in runs:
             groups.setdefault(self._static(self.proposed(run)), []).append(run)
-        free = [seat for seat in self._open if seat.load <= self.width // 2] or self._open
+        open_ = self.staff.open
+        free = [seat for seat in open_ if seat.load <= self.width // 2] or open_
         # A program for each worker, until there are fewer programs than workers.
         parts = max(1, len(free) // max(1, len(groups)))
         for key, group in groups.items():
             share = min(self.width, -(-len(group) // parts))
             for at in range(0, len(group), share):
-                seat = min(self._open, key=lambda s: self._costs.until(s, key, self.seats))
+                seat = min(open_, key=lambda s: self._costs.until(s, key, open_))
                 self._send(seat, key, group[at : at + share])
 
     def _send(self, seat: Seat, key: Any, runs: Sequence[RunRow]) -> None:
@@ -216,11 +188,11 @@ class Crew:
         running = {k for k, run in enumerate(members) if run is not None}
         ended = tuple(k for k, run in enumerate(members) if run is None)
         job = Job(job_id, configs, 0, path, True, self.marks, self.mode, ended)
-        min(self._open, key=lambda s: s.load).give(Task(job, members, running, cohort))
+        min(self.staff.open, key=lambda s: s.load).give(Task(job, members, running, cohort))
         return True
 
     def _queue_alone(self, run: RunRow) -> None:
-        seat = min(self._open, key=lambda s: s.load)
+        seat = min(self.staff.open, key=lambda s: s.load)
         config = self.proposed(run)
         job_id = f"c{run.id}{run.attempt}"
         path = checkpoint_path(self.store, job_id)
@@ -233,8 +205,8 @@ class Crew:
         seat.waiting.append(Task(job, [run.id], {0}, job_id))
 
     def _static(self, config: Config) -> tuple[tuple[str, str], ...]:
-        assert self.traced is not None
-        return tuple(sorted((k, repr(v)) for k, v in config.items() if k not in self.traced))
+        traced = self.staff.traced or frozenset()
+        return tuple(sorted((k, repr(v)) for k, v in config.items() if k not in traced))
 
     # -- hearing --------------------------------------------------------------------------------
 
@@ -242,10 +214,7 @@ class Crew:
         """Take in what a worker says."""
         if isinstance(message, Ready):
             self._unborn = 0
-            others = [s for s in self.seats if s is not seat and s.worker.ready and not s.stale]
-            # What the program was like before it changed is of no matter.
-            known = self.traced if others else None
-            self.traced = message.traced if known is None else known & message.traced
+            self.staff.meet(seat, message)
         elif isinstance(message, Broken):
             self.broken = message
         elif isinstance(message, Told):
@@ -264,8 +233,7 @@ class Crew:
 
     def _regroup(self, seat: Seat, message: Regroup) -> None:
         """Some parameters need a program per value: the job in parts."""
-        assert self.traced is not None
-        self.traced &= message.traced
+        self.staff.narrow(message.traced)
         task = seat.tasks.pop(message.job)
         seat.sizes.clear()
         groups: dict[Any, list[int]] = {}
@@ -281,7 +249,7 @@ class Crew:
             path = checkpoint_path(self.store, name)
             job = Job(f"{task.job.id}.{n}", configs, 0, path, marks=self.marks, mode=self.mode)
             members = [task.members[k] for k in places]
-            target = min(self._open, key=lambda s: s.load)
+            target = min(self.staff.open, key=lambda s: s.load)
             target.give(Task(job, members, set(range(len(members))), name))
 
     def _over(self, seat: Seat, message: Over) -> list[Update]:
@@ -296,7 +264,7 @@ class Crew:
             self._spent.add(task.cohort)
         if not seat.tasks and seat.worker.grown(message.rss):
             updates.append(Noted(None, "a worker's memory had grown: a new one takes its place"))
-            self._renew(self.seats.index(seat))
+            self.staff.renew(self.staff.seats.index(seat))
         return updates
 
     def _bury(self, seat: Seat) -> list[Update]:
@@ -318,11 +286,11 @@ def ask(crew: Crew, check: Check) -> Examined:
 
     Raises:  ConfigError: the experiment cannot be loaded.
     """
-    worker, sent = crew.seats[0].worker, False
+    worker, sent = crew.staff.seats[0].worker, False
     while True:
         wait_for_any([worker], 0.1)
         for message in worker.messages():
-            crew.hear(crew.seats[0], message, [])
+            crew.hear(crew.staff.seats[0], message, [])
             if isinstance(message, Examined):
                 return message
         if crew.broken is not None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
+from searches import grid_of
 
 from thetahat.store import (
     Follower,
-    NewRun,
     NewSweep,
-    Offer,
     Queue,
     create_sweep,
     find_sweep,
@@ -18,24 +17,6 @@ from thetahat.store import (
     set_state,
 )
 from thetahat.store._sweeps import change_plan
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(tmp_path / "st") as opened:
-        yield opened
-
-
-def grid_of(size):
-    """A search over 0 .. size - 1."""
-
-    def propose(sweep, begun, n):
-        at = sweep.position
-        configs = [{"x": i} for i in range(at, min(size, at + n))]
-        new = [NewRun(config=c, sweep_id=sweep.id, status="queued") for c in configs]
-        return Offer(new, at + len(new), at + n >= size)
-
-    return propose
 
 
 def test_the_next_attempt_begins_without_records_for_every_follower(store) -> None:
