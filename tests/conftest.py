@@ -1,8 +1,9 @@
-"""What every test shares: pinned threads, a compilation cache, and no skipped test in CI."""
+"""What every test shares: pinned threads, a compilation cache, the command; no skipped test in CI."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,20 @@ os.environ.setdefault("THETAHAT_CACHE", str(Path(__file__).parents[1] / ".pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _skipped: list[str] = []
+
+
+@pytest.fixture
+def thetahat(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """The ``thetahat`` command in this process: exit code, standard output, standard error."""
+    from thetahat.cli import run
+
+    def call(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = run(list(words))
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -28,17 +28,3 @@ def line(folder: Path) -> Iterator[Callable[..., Any]]:
     """The experiment ``line`` of line.py in the current folder."""
     yield load(folder, LINE)
     sys.modules.pop("line_script", None)
-
-
-@pytest.fixture
-def thetahat(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """The ``thetahat`` command in this process: exit code, standard output, standard error."""
-    from thetahat.cli import run
-
-    def call(*words: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = run(list(words))
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call

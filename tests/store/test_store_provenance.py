@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import thetahat
+from thetahat.core.versions import versions
 from thetahat.store import provenance
-from thetahat.store._provenance import command_line, git_state, short_path, versions
+from thetahat.store._provenance import command_line, git_state, short_path
 
 
 def git(folder: Path, *words: str) -> None:

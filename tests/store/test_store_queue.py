@@ -5,13 +5,12 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
+from searches import grid_of
 
 from thetahat.core import Status, StoreError
 from thetahat.store import (
     Follower,
-    NewRun,
     NewSweep,
-    Offer,
     Queue,
     count_runs,
     create_sweep,
@@ -20,24 +19,6 @@ from thetahat.store import (
     open_store,
     set_state,
 )
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(tmp_path / "st") as opened:
-        yield opened
-
-
-def grid_of(size):
-    """A search over 0 .. size - 1."""
-
-    def propose(sweep, begun, n):
-        at = sweep.position
-        configs = [{"x": i} for i in range(at, min(size, at + n))]
-        new = [NewRun(config=c, sweep_id=sweep.id, status=Status.QUEUED) for c in configs]
-        return Offer(new, at + len(new), at + n >= size)
-
-    return propose
 
 
 def xs(runs):

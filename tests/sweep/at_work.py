@@ -81,6 +81,11 @@ class At:
         with self.store() as store:
             return store.runs(sweep_id=find_sweep(store, sweep).id)
 
+    def run(self, run: RunRow) -> RunRow:
+        """A run with all that it holds."""
+        with self.store() as store:
+            return store.run(run.id)
+
     def row(self, sweep: str = "last") -> SweepRow:
         with self.store() as store:
             return find_sweep(store, sweep)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,17 +20,3 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> At:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("PYTHONPATH", SOURCE)
     return At(tmp_path)
-
-
-@pytest.fixture
-def thetahat(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """The ``thetahat`` command in this process: exit code, standard output, standard error."""
-    from thetahat.cli import run
-
-    def call(*words: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = run(list(words))
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call

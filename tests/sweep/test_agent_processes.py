@@ -118,6 +118,28 @@ def test_the_count_of_an_agent_is_its_own(at, thetahat) -> None:
     assert (code, len(at.runs()), at.row().state) == (0, 4, "finished")
 
 
+def test_an_agent_that_counts_keeps_what_it_tries_again(at, thetahat) -> None:
+    program = LOSES + (
+        "from pathlib import Path\nimport time\n"
+        "tries = Path('tries-{lr}-{epochs}'.format(**given))\n"
+        "tries.open('a').write('x')\n"
+        "time.sleep(0.2)\n"
+        "if len(tries.read_text()) < 3: sys.exit('not yet')\n"
+    )
+    _, out, _ = thetahat("sweep", at.sweep(GRID, program), "--retries", "2", "--format", "json")
+    sweep = json.loads(out)["id"]
+    agents = [at.start("agent", sweep, "--count", n, "--keep-going") for n in ("1", "3")]
+    assert [agent.wait(60) for agent in agents] == [0, 0]
+    for agent in agents:
+        agent.communicate()
+    runs = at.runs()
+    assert [(str(run.status), run.attempt) for run in runs] == [("finished", 3)] * 4
+    by_agent = [run.agent for run in runs]
+    assert sorted(by_agent.count(agent) for agent in set(by_agent)) == [1, 3]
+    for run in runs:
+        assert list(at.history(run)["epoch"]) == list(range(1, run.config["epochs"] + 1))
+
+
 def test_replicates_count_the_seed_up_and_a_cap_may_cut_a_setting(at, thetahat) -> None:
     file = at.sweep(GRID, LOSES)
     code, out, _ = thetahat("sweep", file, "--run", "--replicates", "3", "--count", "7")

@@ -158,9 +158,7 @@ parameters:
     assert "runs are tried again: its worker ended: killed by SIGSEGV" in err
 
 
-@pytest.mark.slow
-def test_a_worker_that_is_killed_costs_no_run(at) -> None:
-    text = f"""\
+TWO = f"""\
 program: train.py
 method: grid
 metric: {{name: val_risk}}
@@ -168,11 +166,21 @@ parameters:
   lr: {{values: [0.001, 0.002]}}
   epochs: {{value: {EPOCHS}}}
 """
-    child = at.start("sweep", at.sweep(text, LINE), "--run", "--workers", "1")
-    until(lambda: at.any() and max_epochs(at.runs()) > 100)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_costs_no_run(at, thetahat) -> None:
+    thetahat("sweep", at.sweep(TWO, LINE), "--run", "--workers", "1", "--exact")
+    whole = told(at)
+    child = at.start("sweep", "sweep.yaml", "--run", "--workers", "1", "--exact")
+    sweep = until(lambda: at.row().state == "running" and at.row().id)
+    until(lambda: max_epochs(at.runs(sweep)) > 1000)
     workers = children(child.pid)
     assert len(workers) == 1
     os.kill(workers[0], signal.SIGKILL)
+    # What the checkpoint holds is told again before anything is trained.
+    until(lambda: any(r.attempt == 2 and r.epochs > 0 for r in at.runs()))
+    assert all(r.epochs >= 1000 for r in at.runs() if r.attempt == 2 and r.epochs > 0)
     _, err = child.communicate(timeout=100)
     assert child.returncode == 0
     assert "2 runs are tried again: its worker ended: killed by SIGKILL" in err
@@ -181,14 +189,46 @@ parameters:
         ("finished", 2, EPOCHS)
     ] * 2
     assert len({run.cohort for run in runs}) == 2
+    # Also to the last bit what they would have been, and each epoch once.
+    for mine, other in zip(told(at), whole, strict=True):
+        assert mine[:5] == other[:5]
+        assert mine[5].keys() == other[5].keys()
+        for name in mine[5]:
+            np.testing.assert_array_equal(mine[5][name], other[5][name])
+    assert list((at.folder / ".thetahat" / "checkpoints").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_an_agent_that_counts_takes_a_part_of_a_cohort_and_others_the_rest(at) -> None:
+    text = TWO.replace("[0.001, 0.002]", "[0.001, 0.002, 0.003, 0.004, 0.005]")
+    at.call("sweep", at.sweep(text, LINE))
+    killed_when(at, lambda runs: max_epochs(runs) > 1000, "agent", "last", "--workers", "1")
+    assert len({run.cohort for run in at.runs()}) == 1
+    code, _, err = at.call("agent", "last", "--workers", "1", "--count", "2")
+    assert code == 0
+    assert "5 runs went back to the queue" in err
+    runs = at.runs()
+    assert [str(run.status) for run in runs] == ["finished"] * 2 + ["queued"] * 3
+    assert {run.epochs for run in runs[:2]} == {EPOCHS}
+    child = at.start("agent", "last", "--workers", "1", "--count", "9")
+    # The others' checkpoint is still there.
+    until(lambda: any(r.attempt == 2 and 0 < r.epochs < EPOCHS for r in at.runs()))
+    assert all(r.epochs >= 1000 for r in at.runs() if r.attempt == 2 and r.epochs > 0)
+    child.communicate(timeout=100)
+    assert child.returncode == 0
+    runs = at.runs()
+    assert [str(run.status) for run in runs] == ["finished"] * 5
+    assert [len({run.agent for run in some}) for some in (runs[:2], runs[2:], runs)] == [1, 1, 2]
     for run in runs:
         assert list(at.history(run)["epoch"]) == list(range(1, EPOCHS + 1))
+    assert list((at.folder / ".thetahat" / "checkpoints").iterdir()) == []
 
 
 def children(pid: int) -> list[int]:
-    """Processes that a process has started."""
+    """Processes that a process has started, but for its keeper."""
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    return [int(word) for word in text.split()]
+    found = [int(word) for word in text.split()]
+    return [k for k in found if "_groups.py" not in Path(f"/proc/{k}/cmdline").read_text()]
 
 
 @pytest.mark.slow

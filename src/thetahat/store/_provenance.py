@@ -6,23 +6,16 @@ No host name, no user name, no absolute path is kept: results leave secure place
 
 from __future__ import annotations
 
-import functools
 import os
 import platform
 import shlex
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import thetahat
+from thetahat.core.versions import versions
 
-PACKAGES = (
-    *("jax", "jaxlib", "flax", "optax", "numpy", "equinox", "torch"),
-    *("pandas", "polars", "pyarrow", "scikit-learn", "scipy"),
-)
-_MODULE = {"scikit-learn": "sklearn"}
 SETTINGS = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -51,21 +44,6 @@ def provenance(source: str | os.PathLike[str] | None = None) -> dict[str, Any]:
         "source": None if source is None else short_path(source),
         "git": git_state(source),
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions of thetahat and of the packages that are loaded."""
-    loaded = [name for name in PACKAGES if _MODULE.get(name, name) in sys.modules]
-    found = {name: _version(name) for name in ("thetahat", *loaded)}
-    return {name: version for name, version in found.items() if version is not None}
-
-
-@functools.cache
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return thetahat.__version__ if name == "thetahat" else None
 
 
 def command_line() -> str:

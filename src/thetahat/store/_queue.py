@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Integer, func, select, update
+from sqlalchemy import Connection, Integer, func, select, update
 
 from thetahat.core.run import Status
 from thetahat.store._rows import LISTED, NewRun, RunRow, new_id, read_row, text, utc_now
@@ -20,6 +21,7 @@ from thetahat.store._sweeps import CANCELLED, FINISHED, RUNNING, SweepRow, read_
 from thetahat.store._writer import Writer
 
 CANCELLED_REASON = "the sweep was cancelled"
+FINISHED_REASON = "the sweep was finished"
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,11 @@ class Queue:
     def __init__(self, store: Store, sweep_id: str, agent: str, cap: int | None = None) -> None:
         self.store, self.sweep_id, self.agent, self.cap = store, sweep_id, agent, cap
 
-    def claim(self, n: int, propose: Propose) -> Claim:
+    def claim(self, n: int, propose: Propose, most: int | None = None) -> Claim:
         """Take up to ``n`` runs: what was handed back first, then new ones.
+
+        A cohort that was handed back is taken whole, also where it has more than ``n`` runs, but
+        never more than ``most`` of it: others go on with the rest.
 
         ``propose`` is asked outside the transaction, so that a slow search blocks nobody; when
         another agent took runs meanwhile it is asked again, at last inside, where nobody can.
@@ -74,7 +79,7 @@ class Queue:
             if attempt < 3 and sweep.state == RUNNING and waiting < n:
                 offer = propose(sweep, begun, self._wanted(begun, n - waiting))
             with self.store.batch() as writer:
-                claim = self._take(writer, n, propose, sweep, begun, offer, attempt == 3)
+                claim = self._take(writer, n, most, propose, sweep, begun, offer, attempt == 3)
             if claim is not None:
                 return claim
         raise AssertionError("the last attempt proposes inside its transaction")
@@ -93,17 +98,27 @@ class Queue:
         reason: str,
         alone: bool = False,
         failed: bool = False,
-    ) -> None:
-        """Give runs back to be tried anew, from their beginning.
+        afresh: bool = True,
+        keep: bool = False,
+    ) -> list[RunRow]:
+        """Give runs back to be tried again; those that this agent keeps to try them itself.
 
-        Args:    alone: each by itself.   failed: it counts as a failure of theirs.
+        Args:
+            alone: each by itself.   failed: it counts as a failure of theirs.
+            afresh: from their beginning, and not from their checkpoints.
+            keep: others may not have them, unless the sweep is over.
         """
         mine = (runs.c.agent == self.agent) & runs.c.id.in_(list(run_ids))
-        afresh: dict[str, Any] = dict.fromkeys(("cohort", "member", "checkpoint"))
-        afresh |= {"epochs": 0, "failures": runs.c.failures + int(failed)}
+        values: dict[str, Any] = {"failures": runs.c.failures + int(failed)}
+        if afresh:
+            values |= {**dict.fromkeys(("cohort", "member", "checkpoint")), "epochs": 0}
         if alone:
-            afresh["alone"] = True
-        self._hand_back(writer, mine, reason=reason, **afresh)
+            values["alone"] = True
+        if keep and _state(writer, self.sweep_id) not in (CANCELLED, FINISHED):
+            writer.connection.execute(update(runs).where(mine).values(values))
+            return list(self._begun_again(writer, run_ids).values())
+        self._hand_back(writer, mine, reason=reason, **values)
+        return []
 
     def end_waiting(self, reason: str) -> None:
         """End the runs that wait: nobody will take them any more."""
@@ -111,6 +126,13 @@ class Queue:
         ended = {"status": str(Status.STOPPED), "reason": text(reason), "finished": utc_now()}
         with self.store.batch() as writer:
             writer.connection.execute(update(runs).where(waits).values(ended))
+
+    def held_by(self, agent_ids: Sequence[str]) -> list[RunRow]:
+        """The runs of the sweep that agents hold."""
+        held = (runs.c.status == str(Status.RUNNING)) & runs.c.agent.in_(list(agent_ids))
+        query = select(*(runs.c[name] for name in LISTED), runs.c.last)
+        found = self.store.read(query.where((runs.c.sweep_id == self.sweep_id) & held))
+        return [read_row(row, self.store.folder) for row in found]
 
     def recover(self, dead: Sequence[str]) -> int:
         """Hand back the runs of agents that are dead; how many runs that were."""
@@ -188,6 +210,7 @@ class Queue:
         self,
         writer: Writer,
         n: int,
+        most: int | None,
         propose: Propose,
         looked: SweepRow,
         begun: int,
@@ -201,7 +224,7 @@ class Queue:
         count = select(func.count()).where(mine)
         if sweep.state != RUNNING:
             return self._claimed(writer, sweep, [], [], False)
-        again = self._waiting(writer, n)
+        again = _waiting(connection, self.sweep_id, n, most)
         left = n - sum(len(group) for group in again)
         now_begun = connection.execute(count).scalar() or 0
         fresh: list[str] = []
@@ -220,21 +243,6 @@ class Queue:
             connection.execute(moved.values(position=offer.position))
         return self._claimed(writer, sweep, again, fresh, exhausted)
 
-    def _waiting(self, writer: Writer, n: int) -> list[list[str]]:
-        """Ids of runs that wait, by cohort: a cohort's checkpoint holds all of its members."""
-        waits = (runs.c.sweep_id == self.sweep_id) & (runs.c.status == str(Status.QUEUED))
-        query = select(runs.c.id, runs.c.cohort, runs.c.checkpoint).where(waits)
-        groups: dict[str, list[str]] = {}
-        for row in writer.connection.execute(query.order_by(runs.c.number)):
-            together = row.cohort if row.checkpoint else None
-            groups.setdefault(together or row.id, []).append(row.id)
-        taken: list[list[str]] = []
-        for group in groups.values():
-            if taken and sum(map(len, taken)) + len(group) > n:
-                break
-            taken.append(group)
-        return taken
-
     def _claimed(
         self,
         writer: Writer,
@@ -244,23 +252,12 @@ class Queue:
         exhausted: bool,
     ) -> Claim:
         connection, now = writer.connection, utc_now()
-        status = {"status": str(Status.RUNNING), "agent": self.agent, "heartbeat": now}
-        taken = [run for group in again for run in group]
-        if taken:
-            values = {**status, "attempt": runs.c.attempt + 1, "reason": "", "finished": None}
-            connection.execute(update(runs).where(runs.c.id.in_(taken)).values(values))
-            # The next attempt logs anew, also what its checkpoint holds: with this transaction
-            # nobody can count a record twice.
-            for run in taken:
-                writer.drop_records(run, 0)
+        found = self._begun_again(writer, [run for group in again for run in group])
         if fresh:
-            values = {**status, "started": now}
-            connection.execute(update(runs).where(runs.c.id.in_(list(fresh))).values(values))
-        columns = (*(runs.c[name] for name in LISTED), runs.c.last)
-        wanted = [*taken, *fresh]
-        query = select(*columns).where(runs.c.id.in_(wanted)).order_by(runs.c.number)
-        rows = connection.execute(query).mappings()
-        found = {row["id"]: read_row(row, self.store.folder) for row in rows}
+            values = {"status": str(Status.RUNNING), "agent": self.agent, "heartbeat": now}
+            which = runs.c.id.in_(list(fresh))
+            connection.execute(update(runs).where(which).values({**values, "started": now}))
+            found |= _rows(writer, self.store.folder, fresh)
         open_ = (runs.c.sweep_id == self.sweep_id) & runs.c.status.in_(
             [str(Status.QUEUED), str(Status.RUNNING)]
         )
@@ -271,6 +268,20 @@ class Queue:
             exhausted,
             connection.execute(select(func.count()).where(open_)).scalar() or 0,
         )
+
+    def _begun_again(self, writer: Writer, run_ids: Sequence[str]) -> dict[str, RunRow]:
+        """Begin the next attempt of runs, for this agent."""
+        if not run_ids:
+            return {}
+        values = {"status": str(Status.RUNNING), "agent": self.agent, "heartbeat": utc_now()}
+        values |= {"attempt": runs.c.attempt + 1, "reason": "", "finished": None}
+        which = runs.c.id.in_(list(run_ids))
+        writer.connection.execute(update(runs).where(which).values(values))
+        # The next attempt logs anew, also what its checkpoint holds: with this transaction nobody
+        # can count a record twice.
+        for run in run_ids:
+            writer.drop_records(run, 0)
+        return _rows(writer, self.store.folder, run_ids)
 
     def finish(self, seen: SweepRow) -> str:
         """End the sweep, unless it was given another file since it was ``seen``; how it stands."""
@@ -285,15 +296,44 @@ class Queue:
 
     def _hand_back(self, writer: Writer, which: Any, *, reason: str, **more: Any) -> int:
         values = {"status": str(Status.QUEUED), "agent": None, "reason": text(reason), **more}
-        state = select(sweeps.c.state).where(sweeps.c.id == self.sweep_id)
-        if writer.connection.execute(state).scalar() == CANCELLED:
+        over = {CANCELLED: CANCELLED_REASON, FINISHED: FINISHED_REASON}
+        state = _state(writer, self.sweep_id)
+        if state in over:
             # Nobody would ever take them.
-            values |= {"status": str(Status.STOPPED), "reason": CANCELLED_REASON}
+            values |= {"status": str(Status.STOPPED), "reason": over[state]}
             values["finished"] = utc_now()
         running = runs.c.status == str(Status.RUNNING)
         return writer.connection.execute(
             update(runs).where(which & running).values(values)
         ).rowcount
+
+
+def _waiting(connection: Connection, sweep_id: str, n: int, most: int | None) -> list[list[str]]:
+    """Ids of runs that wait, by cohort: a cohort's checkpoint holds all of its members."""
+    waits = (runs.c.sweep_id == sweep_id) & (runs.c.status == str(Status.QUEUED))
+    query = select(runs.c.id, runs.c.cohort, runs.c.checkpoint, runs.c.alone).where(waits)
+    groups: dict[str, list[str]] = {}
+    for row in connection.execute(query.order_by(runs.c.number)):
+        together = row.cohort if row.checkpoint and not row.alone else None
+        groups.setdefault(together or row.id, []).append(row.id)
+    taken: list[list[str]] = []
+    for group in groups.values():
+        if taken and sum(map(len, taken)) + len(group) > n:
+            break
+        taken.append(group[:most])
+    return taken
+
+
+def _rows(writer: Writer, folder: Path, run_ids: Sequence[str]) -> dict[str, RunRow]:
+    columns = (*(runs.c[name] for name in LISTED), runs.c.last)
+    query = select(*columns).where(runs.c.id.in_(list(run_ids))).order_by(runs.c.number)
+    rows = writer.connection.execute(query).mappings()
+    return {row["id"]: read_row(row, folder) for row in rows}
+
+
+def _state(writer: Writer, sweep_id: str) -> str:
+    state = select(sweeps.c.state).where(sweeps.c.id == sweep_id)
+    return str(writer.connection.execute(state).scalar())
 
 
 def _same_search(one: SweepRow, two: SweepRow) -> bool:

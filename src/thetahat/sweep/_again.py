@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thetahat.core.errors import StoreError
+from thetahat.core.errors import CheckpointError, StoreError
 
 if TYPE_CHECKING:
     from thetahat.store import RunRow, Store
@@ -65,6 +65,31 @@ def copy_checkpoint(old: str | Path, new: str | Path) -> bool:
     return True
 
 
+def take_member(old: str, place: int, new: str) -> None:
+    """Write one member of a cohort's checkpoint as the checkpoint of a fit alone.
+
+    Raises:  CheckpointError: there is none, or it is corrupt; the new one is as bad, to be told.
+    """
+    from thetahat.train import read_checkpoint
+    from thetahat.train._checkpoint import open_writer
+
+    try:
+        found = read_checkpoint(old)
+    except CheckpointError:
+        copy_checkpoint(old, new)
+        raise
+    own = slice(place, place + 1)
+    facts = dict(found.header)
+    # A fit alone knows one mapping only.
+    facts |= {"size": 1, "mode": "map", "provenance": [facts["provenance"][place]]}
+    writer = open_writer(new, facts, facts["columns"], found.records[own])
+    none = found.records[own, :0]
+    writer.write(found.epoch, {name: array[own] for name, array in found.arrays.items()}, none)
+    reasons = read_reasons(old)
+    if place in reasons:
+        keep_reasons(new, {0: reasons[place]})
+
+
 def checkpoint_path(store: Store, name: str) -> str:
     """Where a job's checkpoint lies.
 
@@ -108,5 +133,7 @@ def read_reasons(checkpoint: str | None) -> dict[int, str]:
 
 def remove_checkpoints(store: Store, cohort: str) -> None:
     """Remove the checkpoints of all attempts of a cohort that has ended."""
-    for path in (store.folder / CHECKPOINTS).glob(f"{cohort}.*"):
-        path.unlink(missing_ok=True)
+    # Those with a point before are what a worker was writing when it was killed.
+    for pattern in (f"{cohort}.*", f".{cohort}.*"):
+        for path in (store.folder / CHECKPOINTS).glob(pattern):
+            path.unlink(missing_ok=True)

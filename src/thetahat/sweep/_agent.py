@@ -31,6 +31,7 @@ from thetahat.store import (
 )
 from thetahat.sweep._alive import Watch, host_name, proof_of_life
 from thetahat.sweep._book import Book
+from thetahat.sweep._left import end_programs
 from thetahat.sweep._propose import Proposer
 from thetahat.sweep._recorder import Begun, Closed, Heard, Noted, Recorder, Rows, Update
 
@@ -158,7 +159,7 @@ class Agent:
         """
         self.runner, self._refit = runner, refit
         self._take_over(search)
-        with proof_of_life(self.store.folder / "agents", self.id), self._listening():
+        with proof_of_life(self.store.folder / "agents", self.id), _listening(self._interrupt):
             self.queue.join(host_name(), os.getpid())
             try:
                 while self._turn():
@@ -173,6 +174,7 @@ class Agent:
     def _take_over(self, search: Search) -> None:
         self._search, self.queue.cap = search, search.cap
         self.book, self.orders = search.book, search.orders
+        self.recorder.keeps = search.orders.count is not None
 
     def _propose(self, sweep: SweepRow, begun: int, n: int) -> Offer:
         """What the sweep's file proposes: always the file that it has now."""
@@ -223,6 +225,10 @@ class Agent:
             self._looked_s = now
             dead = self.watch.dead(self.queue.others())
             if dead:
+                ended = end_programs(self.store, self.queue.held_by(dead))
+                if ended:
+                    line = f"ended what a dead agent had left running: {ended} programs"
+                    self.say("note", {"line": line})
                 n = self.queue.recover(dead)
                 self.watch.bury(dead)
                 self.say("recovered", {"agents": len(dead), "runs": n})
@@ -237,14 +243,15 @@ class Agent:
         """Take what there is room for; False when there is nothing more to do."""
         if self.outdated:
             return bool(self.runner.busy)
-        room = self.runner.room()
+        room, most = self.runner.room(), None
         if self.orders.count is not None:
-            room = min(room, self.orders.count - self.tally.claimed)
-            if room <= 0 and not self.runner.busy and self._counted():
+            most = self.orders.count - self.tally.claimed
+            room = min(room, most)
+            if most <= 0 and not self.runner.busy:
                 return False
         if room <= 0:
             return True
-        claim = self.queue.claim(room, self._propose)
+        claim = self.queue.claim(room, self._propose, most)
         self.tally.claimed += len(claim.runs)
         if claim.runs:
             self.recorder.hold(claim.runs)
@@ -252,9 +259,6 @@ class Agent:
             self.say("claimed", {"runs": len(claim.runs), "again": len(claim.again)})
             return True
         return bool(self.runner.busy) or self._wait(claim)
-
-    def _counted(self) -> bool:
-        return self.orders.count is not None and self.tally.claimed >= self.orders.count
 
     def _wait(self, claim: Claim) -> bool:
         """Nothing to take and nothing to do: whether to stay."""
@@ -274,6 +278,8 @@ class Agent:
         self.runner.kept()
         if written.lost:
             self.runner.forget(written.lost)
+        if written.again:
+            self.runner.take([[run] for run in written.again], [])
         for reason in dict.fromkeys(written.retried.values()):
             n = sum(r == reason for r in written.retried.values())
             self.say("retried", {"runs": n, "reason": reason})
@@ -361,22 +367,23 @@ class Agent:
                 f" {self.sweep.id}; or let it fail on with --keep-going"
             )
 
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
+    def _interrupt(self, *_: Any) -> None:
         """Ctrl-C once: finish the chunk and hand back. Twice: stop at once."""
+        self.asked += 1
+        if self.asked > 1:
+            raise KeyboardInterrupt
+        self.say("interrupted", {})
 
-        def once(*_: Any) -> None:
-            self.asked += 1
-            if self.asked > 1:
-                raise KeyboardInterrupt
-            self.say("interrupted", {})
 
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {s: signal.signal(s, once) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for which, handler in before.items():
-                signal.signal(which, handler)
+@contextmanager
+def _listening(interrupt: Callable[..., None]) -> Iterator[None]:
+    """Ctrl-C, and being asked to end, call ``interrupt``: where there is a main thread to tell."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import ConfigError
 from thetahat.core.run import Ended, Event, Logged, Started, Status
 from thetahat.store import RunRow, Store, pack
 from thetahat.sweep._again import checkpoint_path, copy_checkpoint, places_of, remove_checkpoints
+from thetahat.sweep._code import Code
 from thetahat.sweep._messages import (
     Broken,
     Check,
@@ -22,6 +25,7 @@ from thetahat.sweep._messages import (
 )
 from thetahat.sweep._recorder import Begun, Closed, Crashed, Noted, Rows, Update
 from thetahat.sweep._seats import Costs, Seat, Task
+from thetahat.sweep._staff import Staff
 from thetahat.sweep._team import WorkerProcess, wait_for_any
 
 Config = Mapping[str, Any]
@@ -35,6 +39,7 @@ class Crew:
     Args:    width: runs that a worker trains together, at most.
              start: starts a worker, by its number.
              marks: epochs at which the agent decides.   mode: "auto", "map" (exact) or "vmap".
+             code: the program's source, to begin workers anew when it has changed.
     """
 
     def __init__(
@@ -47,94 +52,97 @@ class Crew:
         proposed: Callable[[RunRow], Config],
         marks: tuple[int, ...] = (),
         mode: str = "auto",
+        code: Code | None = None,
     ) -> None:
-        self.store, self.start, self.width = store, start, width
+        self.store, self.width = store, width
         self.proposed, self.marks, self.mode = proposed, marks, mode
-        self.seats = [Seat(start(k)) for k in range(size)]
-        self.traced: frozenset[str] | None = None
+        self.staff = Staff(start, size, code)
         self.broken: Broken | None = None
         self._unborn = 0
         """Workers that died before they had loaded the experiment, one after the other."""
         self._costs = Costs()
         self._fits: dict[Any, int] = {}
         """How many with a static part fit into a worker's memory, where not all do."""
-        self._spent: list[str] = []
-        """Cohorts that have ended."""
+        self._spent: set[str] = set()
+        """Cohorts that have ended here, or of which a member goes on alone."""
 
     # -- what an agent asks of those who run its runs ---------------------------------------------
 
     @property
     def ready(self) -> bool:
-        """Whether runs can be taken: some worker has loaded the experiment."""
-        return self.traced is not None
+        """Whether runs can be taken: some worker has loaded the experiment, as it is now."""
+        return self.staff.traced is not None and self.staff.loaded
 
     @property
     def busy(self) -> set[str]:
         """Runs of the jobs that are not over."""
-        return set().union(*(seat.runs for seat in self.seats))
+        return set().union(*(seat.runs for seat in self.staff.seats))
 
     def room(self) -> int:
         """How many runs more it can take: places are filled again when half of them are free."""
-        free = [self.width - seat.load for seat in self.seats if seat.load <= self.width // 2]
-        return sum(free) if self.ready else 0
+        if not self.ready or not self.staff.up_to_date():
+            return 0
+        seats = [seat for seat in self.staff.seats if not seat.stale]
+        return sum(self.width - seat.load for seat in seats if seat.load <= self.width // 2)
 
     def take(self, again: Sequence[Sequence[RunRow]], fresh: Sequence[RunRow]) -> None:
         """Train runs: those handed back go on with their cohort, new ones by their programs."""
         loose: list[RunRow] = []
         for group in again:
-            if group[0].checkpoint is None or not self._go_on(group):
+            if any(run.alone for run in group):
+                for run in group:
+                    self._queue_alone(run)
+            elif group[0].checkpoint is None or not self._go_on(group):
                 loose += group
-        for run in (r for r in loose if r.alone):
-            self._queue_alone(run)
-        self._begin([r for r in loose if not r.alone] + list(fresh))
+        self._begin(loose + list(fresh))
 
     def poll(self, timeout_s: float) -> list[Update]:
         """What has happened; waits for it at most so long.
 
         Raises:  ConfigError: the experiment cannot be loaded.
         """
-        wait_for_any([seat.worker for seat in self.seats], timeout_s)
+        wait_for_any([seat.worker for seat in self.staff.seats], timeout_s)
         updates: list[Update] = []
-        for k, seat in enumerate(self.seats):
+        for k, seat in enumerate(self.staff.seats):
             for message in seat.worker.messages():
                 self.hear(seat, message, updates)
             if self.broken is not None:
                 raise ConfigError(self.broken.message)
             if not seat.worker.alive and seat.worker.link is None:
                 updates += self._bury(seat)
-                seat.worker.close()
-                self.seats[k] = Seat(self.start(k), waiting=seat.waiting)
-        for seat in self.seats:
+                self.staff.renew(k)
+            elif seat.stale and not seat.tasks:
+                self.staff.renew(k)
+        for seat in self.staff.seats:
             seat.give_next()
-        return updates
+        return updates + [Noted(None, line) for line in self.staff.notes()]
 
     def stop(self, reasons: Mapping[str, str]) -> None:
         """End runs, each for its reason, at the end of their chunk; those at a mark go on."""
-        for seat in self.seats:
+        for seat in self.staff.seats:
             seat.stop(reasons)
 
     def forget(self, runs: set[str]) -> None:
         """Speak no more of runs that another agent holds now; the others of their cohort go on."""
-        for seat in self.seats:
+        for seat in self.staff.seats:
             seat.forget(runs)
 
     def kept(self) -> None:
         """All that was told is in the store: the checkpoints of what has ended can go."""
-        for cohort in self._spent:
-            remove_checkpoints(self.store, cohort)
-        self._spent.clear()
+        for cohort in list(self._spent):
+            # A part of it may be another agent's, or wait for one who goes on with it.
+            if all(run.status.over for run in self.store.runs(cohort=cohort)):
+                remove_checkpoints(self.store, cohort)
+                self._spent.discard(cohort)
 
     def halt(self) -> None:
         """Stop at the end of the chunk: checkpoints stand."""
-        for seat in self.seats:
+        for seat in self.staff.seats:
             seat.drop()
 
     def close(self) -> None:
         """End all workers."""
-        for seat in self.seats:
-            seat.worker.quit()
-        for seat in self.seats:
-            seat.worker.close()
+        self.staff.close()
 
     # -- beginning ------------------------------------------------------------------------------
 
@@ -142,13 +150,14 @@ class Crew:
         groups: dict[Any, list[RunRow]] = {}
         for run in runs:
             groups.setdefault(self._static(self.proposed(run)), []).append(run)
-        free = [seat for seat in self.seats if seat.load <= self.width // 2] or self.seats
+        open_ = self.staff.open
+        free = [seat for seat in open_ if seat.load <= self.width // 2] or open_
         # A program for each worker, until there are fewer programs than workers.
         parts = max(1, len(free) // max(1, len(groups)))
         for key, group in groups.items():
             share = min(self.width, self._fits.get(key, self.width), -(-len(group) // parts))
             for at in range(0, len(group), share):
-                seat = min(self.seats, key=lambda s: self._costs.until(s, key, self.seats))
+                seat = min(open_, key=lambda s: self._costs.until(s, key, open_))
                 self._send(seat, key, group[at : at + share])
 
     def _send(self, seat: Seat, key: Any, runs: Sequence[RunRow]) -> None:
@@ -172,30 +181,23 @@ class Crew:
 
     def _go_on(self, group: Sequence[RunRow]) -> bool:
         """Go on with a cohort from its checkpoint; whether there is one."""
-        first = group[0]
-        cohort = first.cohort or f"c{first.id}{first.attempt}"
-        path = checkpoint_path(self.store, f"{cohort}.{first.attempt}")
-        if first.checkpoint is None or not copy_checkpoint(first.checkpoint, path):
-            return False
-        configs, members = places_of(self.store, group, self.proposed)
-        job_id = f"c{first.id}{first.attempt}"
-        running = {k for k, run in enumerate(members) if run is not None}
-        ended = tuple(k for k, run in enumerate(members) if run is None)
-        job = Job(job_id, configs, 0, path, True, self.marks, self.mode, ended)
-        min(self.seats, key=lambda s: s.load).give(Task(job, members, running, cohort))
-        return True
+        task = _going_on(self.store, group, self.proposed)
+        if task is not None:
+            task.job = replace(task.job, marks=self.marks, mode=self.mode)
+            min(self.staff.open, key=lambda s: s.load).give(task)
+        return task is not None
 
     def _queue_alone(self, run: RunRow) -> None:
-        seat = min(self.seats, key=lambda s: s.load)
-        config = self.proposed(run)
-        job_id = f"c{run.id}{run.attempt}"
-        path = checkpoint_path(self.store, job_id)
-        job = Job(job_id, [config], 0, path, marks=self.marks, mode=self.mode)
-        seat.waiting.append(Task(job, [run.id], {0}, job_id))
+        seat = min(self.staff.open, key=lambda s: s.load)
+        task = _by_itself(self.store, run, self.proposed(run))
+        task.job = replace(task.job, marks=self.marks, mode=self.mode)
+        if task.job.part is not None:
+            self._spent.add(run.cohort or task.job.id)
+        seat.waiting.append(task)
 
     def _static(self, config: Config) -> tuple[tuple[str, str], ...]:
-        assert self.traced is not None
-        return tuple(sorted((k, repr(v)) for k, v in config.items() if k not in self.traced))
+        traced = self.staff.traced or frozenset()
+        return tuple(sorted((k, repr(v)) for k, v in config.items() if k not in traced))
 
     # -- hearing --------------------------------------------------------------------------------
 
@@ -203,7 +205,7 @@ class Crew:
         """Take in what a worker says."""
         if isinstance(message, Ready):
             self._unborn = 0
-            self.traced = message.traced if self.traced is None else self.traced & message.traced
+            self.staff.meet(seat, message)
         elif isinstance(message, Broken):
             self.broken = message
         elif isinstance(message, Told):
@@ -213,7 +215,7 @@ class Crew:
                 task.running &= set(message.running)
                 task.waits = message.waits
                 for event in message.events:
-                    updates += _update(task, event)
+                    updates += _update(task, event, seat.facts)
         elif isinstance(message, Regroup):
             updates += [Noted(None, line) for line in message.notices]
             self._regroup(seat, message)
@@ -225,8 +227,7 @@ class Crew:
 
     def _regroup(self, seat: Seat, message: Regroup) -> None:
         """Some parameters need a program per value: the job in parts."""
-        assert self.traced is not None
-        self.traced &= message.traced
+        self.staff.narrow(message.traced)
         task = seat.tasks.pop(message.job)
         seat.sizes.clear()
         groups: dict[Any, list[int]] = {}
@@ -237,7 +238,7 @@ class Crew:
             seat.give(task)
             return
         for n, (key, places) in enumerate(groups.items()):
-            target = min(self.seats, key=lambda s: s.load)
+            target = min(self.staff.open, key=lambda s: s.load)
             target.give(self._part(task, n, places, key))
 
     def _fewer(self, seat: Seat, message: Fewer) -> list[Update]:
@@ -253,13 +254,7 @@ class Crew:
         return [Noted(None, said)]
 
     def _part(self, task: Task, n: int, places: Sequence[int], key: Any) -> Task:
-        """The ``n``-th part of a job that was not begun: the members at these places."""
-        name = f"{task.cohort}.{n}"
-        configs = [task.job.configs[k] for k in places]
-        path = checkpoint_path(self.store, name)
-        job = Job(f"{task.job.id}.{n}", configs, 0, path, marks=self.marks, mode=self.mode)
-        members = [task.members[k] for k in places]
-        return Task(job, members, set(range(len(members))), name, key=key)
+        return task.part(f".{n}", places, checkpoint_path(self.store, f"{task.cohort}.{n}"), key)
 
     def _over(self, seat: Seat, message: Over) -> list[Update]:
         task = seat.tasks.pop(message.job, None)
@@ -270,12 +265,10 @@ class Crew:
         if message.error:
             updates += [Closed(r, Status.FAILED, message.error, epochs=0) for r in task.held]
         else:
-            self._spent.append(task.cohort)
+            self._spent.add(task.cohort)
         if not seat.tasks and seat.worker.grown(message.rss):
-            seat.worker.close()
             updates.append(Noted(None, "a worker's memory had grown: a new one takes its place"))
-            at = self.seats.index(seat)
-            self.seats[at] = Seat(self.start(at), waiting=seat.waiting)
+            self.staff.renew(self.staff.seats.index(seat))
         return updates
 
     def _bury(self, seat: Seat) -> list[Update]:
@@ -288,8 +281,35 @@ class Crew:
             if self._unborn >= STILLBORN:
                 raise ConfigError(_stillborn(seat.worker))
         reason = f"its worker ended: {seat.worker.why_dead()}"
-        self._spent += [task.cohort for task in seat.tasks.values()]
+        self._spent |= {task.cohort for task in seat.tasks.values()}
         return [Crashed(task.held, reason) for task in seat.tasks.values()]
+
+
+def _going_on(
+    store: Store, group: Sequence[RunRow], proposed: Callable[[RunRow], Config]
+) -> Task | None:
+    """The task of a cohort that was handed back; None without a checkpoint."""
+    first = group[0]
+    cohort = first.cohort or f"c{first.id}{first.attempt}"
+    path = checkpoint_path(store, f"{cohort}.{first.attempt}")
+    if first.checkpoint is None or not copy_checkpoint(first.checkpoint, path):
+        return None
+    configs, members = places_of(store, group, proposed)
+    running = {k for k, run in enumerate(members) if run is not None}
+    ended = tuple(k for k, run in enumerate(members) if run is None)
+    job = Job(f"c{first.id}{first.attempt}", configs, 0, path, True, ended=ended)
+    return Task(job, members, running, cohort)
+
+
+def _by_itself(store: Store, run: RunRow, config: Config) -> Task:
+    """The task of one run, from its place in its cohort's checkpoint, if there is one."""
+    job_id = f"c{run.id}{run.attempt}"
+    part = None
+    if run.checkpoint is not None and Path(run.checkpoint).exists():
+        part = (run.checkpoint, run.member or 0)
+    path = checkpoint_path(store, job_id)
+    job = Job(job_id, [config], 0, path, resume=part is not None, part=part)
+    return Task(job, [run.id], {0}, job_id)
 
 
 def ask(crew: Crew, check: Check) -> Examined:
@@ -297,11 +317,11 @@ def ask(crew: Crew, check: Check) -> Examined:
 
     Raises:  ConfigError: the experiment cannot be loaded.
     """
-    worker, sent = crew.seats[0].worker, False
+    worker, sent = crew.staff.seats[0].worker, False
     while True:
         wait_for_any([worker], 0.1)
         for message in worker.messages():
-            crew.hear(crew.seats[0], message, [])
+            crew.hear(crew.staff.seats[0], message, [])
             if isinstance(message, Examined):
                 return message
         if crew.broken is not None:
@@ -320,7 +340,7 @@ def _stillborn(worker: WorkerProcess) -> str:
     )
 
 
-def _update(task: Task, event: Event) -> list[Update]:
+def _update(task: Task, event: Event, facts: Mapping[str, Any]) -> list[Update]:
     run = task.members[event.member] if event.member < len(task.members) else None
     if run is None:
         return []
@@ -331,7 +351,7 @@ def _update(task: Task, event: Event) -> list[Update]:
                 event.config,
                 event.epochs,
                 event.n_params,
-                event.provenance,
+                {**facts, **event.provenance},
                 event.checkpoint,
                 task.cohort,
                 event.member,

@@ -23,6 +23,7 @@ from thetahat.store import (
 )
 from thetahat.sweep._agent import Agent, Orders, Say, Search, Tally
 from thetahat.sweep._book import Book
+from thetahat.sweep._code import Code
 from thetahat.sweep._crew import Crew, ask
 from thetahat.sweep._examine import examine
 from thetahat.sweep._messages import Check, Examined
@@ -333,6 +334,7 @@ def start_runner(store: Store, sweep: SweepRow, work: Work) -> Crew | Processes:
         cwd=folder,
         timeout_s=plan.timeout_s,
         devices=work.devices,
+        code=None if file is None else Code(file.absolute(), folder.absolute()),
     )
 
 
@@ -365,6 +367,7 @@ def crew_of(
         proposed=_as_it_is,
         marks=marks_of(spec),
         mode="map" if plan.exact else "auto",
+        code=Code(file, folder.absolute()),
     )
 
 

@@ -25,6 +25,8 @@ class Job:
     mode: str = "auto"
     ended: tuple[int, ...] = ()
     """Places of members that had ended before: nobody waits for them."""
+    part: tuple[str, int] | None = None
+    """A cohort's checkpoint, and the place in it of the one member to go on with, alone."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,11 +18,11 @@ from typing import IO, Any
 
 from thetahat.core.errors import InputError
 from thetahat.core.run import Status
+from thetahat.sweep._groups import WINDOWS, has_living, kill_tree, signal_group
 from thetahat.sweep._reasons import exit_reason
 from thetahat.sweep._stdout import LIMIT, TAIL, Stream, without_colours
 from thetahat.sweep._wandb import wandb_preferences, wandb_settings, write_parameters
 
-WINDOWS = sys.platform == "win32"
 GRACE_S = 10.0
 """How long a program has to end by itself once it was asked to."""
 LINGER_S = 2.0
@@ -202,7 +201,7 @@ class Process:
         if WINDOWS:
             self._popen.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
         else:
-            _signal_group(self.pid, signal.SIGTERM)
+            signal_group(self.pid, signal.SIGTERM)
 
     def kill(self, status: Status = Status.INTERRUPTED, reason: str = "") -> None:
         """End the program and what it started now, without grace."""
@@ -220,11 +219,9 @@ class Process:
     def _kill_group(self) -> None:
         self._killed = True
         if WINDOWS:
-            # A tree is found by its root only while the root lives.
-            words = ["taskkill", "/T", "/F", "/PID", str(self.pid)]
-            subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            kill_tree(self.pid)
         else:
-            _signal_group(self.pid, signal.SIGKILL)
+            signal_group(self.pid, signal.SIGKILL)
 
     def _end_group(self) -> None:
         self._kill_group()
@@ -235,7 +232,7 @@ class Process:
             )
 
     def _group_lives(self) -> bool:
-        return not WINDOWS and _signal_group(self.pid, 0) and _has_living(self.pid)
+        return not WINDOWS and signal_group(self.pid, 0) and has_living(self.pid)
 
     def _finish(self, code: int) -> Ending:
         for name, stream in self._streams.items():
@@ -308,33 +305,6 @@ def _no_folder(folder: Path, error: OSError) -> InputError:
     return InputError(
         f"the run's folder {folder} cannot be written ({what}); give another store with --store"
     )
-
-
-def _signal_group(group: int, number: int) -> bool:
-    """Send a signal to a group; whether anything in it lives."""
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        # macOS says so of a group of zombies; elsewhere of a program that changed its user.
-        return False
-    return True
-
-
-def _has_living(group: int) -> bool:
-    """Whether a group has more than zombies, which a container without an init keeps for ever."""
-    if not Path("/proc/self/stat").exists():
-        return True
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            # The name of the program stands in brackets, and may hold anything.
-            state, _, its_group = path.read_text(errors="replace").rpartition(")")[2].split()[:3]
-        except (OSError, ValueError):
-            continue
-        if int(its_group) == group and state not in "ZX":
-            return True
-    return False
 
 
 def _told(folder: Path) -> _Told | None:

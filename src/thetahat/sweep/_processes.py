@@ -12,12 +12,14 @@ from typing import Any
 from thetahat.core.errors import InputError
 from thetahat.core.run import Status
 from thetahat.store import RunRow, Store, SweepRow, provenance
+from thetahat.sweep._code import Code
 from thetahat.sweep._command import argv_of
+from thetahat.sweep._groups import Keeper, began_at
+from thetahat.sweep._left import folder_of_run, remember_program
 from thetahat.sweep._metrics import Metrics
 from thetahat.sweep._process import Ending, Order, Process, environment
 from thetahat.sweep._recorder import Begun, Closed, Heard, Noted, Rows, Update
 
-LOGS = "logs"
 READ_S = 0.25
 """How often a program's metrics are read."""
 
@@ -39,6 +41,7 @@ class Processes:
 
     Args:    size: processes at a time.   command, program: of the sweep file.
              cwd: where programs run.   devices: handed out in turn as CUDA_VISIBLE_DEVICES.
+             code: the program's source.
     """
 
     ready = True
@@ -55,13 +58,16 @@ class Processes:
         cwd: Path,
         timeout_s: float | None = None,
         devices: Sequence[str] = (),
+        code: Code | None = None,
     ) -> None:
         self.store, self.sweep, self.size = store, sweep, size
         self.command, self.program, self.proposed = command, program, proposed
         self.cwd, self.timeout_s, self.devices = cwd, timeout_s, devices
         self.children: dict[str, _Child] = {}
         self._waiting: list[Update] = []
-        self._facts = provenance(None)
+        self.code = code
+        self._facts = provenance(None) if code is None else code.facts()
+        self._keeper = Keeper()
 
     # -- what an agent asks of those who run its runs ---------------------------------------------
 
@@ -102,18 +108,23 @@ class Processes:
     def forget(self, runs: set[str]) -> None:
         """End what another agent runs now."""
         for run in runs & set(self.children):
-            self.children.pop(run).process.kill(Status.INTERRUPTED, "another agent took it")
+            process = self.children.pop(run).process
+            process.kill(Status.INTERRUPTED, "another agent took it")
+            self._keeper.release(process.pid)
 
     def kept(self) -> None:
         """All that was told is in the store; logs stay."""
 
     def halt(self) -> None:
         """End all, kindly, then not; nothing is told of them any more."""
-        for child in self.children.values():
-            child.process.stop(Status.INTERRUPTED, "its agent left")
-        for child in self.children.values():
-            child.process.wait()
-        self.children = {}
+        try:
+            for child in self.children.values():
+                child.process.stop(Status.INTERRUPTED, "its agent left")
+            for child in self.children.values():
+                child.process.wait()
+        finally:
+            # Also when Ctrl-C is pressed again: their runs are another's in a moment.
+            self.close()
 
     def close(self) -> None:
         """End every process now."""
@@ -121,12 +132,14 @@ class Processes:
             child.process.kill()
             child.process.wait()
         self.children = {}
+        self._keeper.close()
 
     # -- one process ----------------------------------------------------------------------------
 
     def _start(self, run: RunRow) -> None:
         config = self.proposed(run)
-        folder = self.store.folder / LOGS / f"{run.id}.{run.attempt}"
+        self._look_at_code()
+        folder = folder_of_run(self.store, run)
         env = environment(
             config,
             folder=folder,
@@ -146,12 +159,26 @@ class Processes:
             on_stdout=metrics.hear_stdout,
             on_stderr=metrics.hear_stderr,
         )
+        began = began_at(process.pid)
+        if began is not None:
+            self._keeper.watch(process.pid, began)
+            remember_program(folder, process.pid, began)
         child = _Child(run, process, metrics, folder)
         if self.devices:
             child.told.add(f"device {env['CUDA_VISIBLE_DEVICES']}")
         self.children[run.id] = child
         facts = {**self._facts, "argv": argv, "logs": os.path.relpath(folder, self.store.folder)}
         self._waiting.append(Begun(run.id, config, provenance=facts))
+
+    def _look_at_code(self) -> None:
+        """Every process reads the program anew: what is kept of it is what it reads."""
+        if self.code is None:
+            return
+        change = self.code.look(settled_s=0.0, warm=False)
+        if change.say:
+            self._waiting.append(Noted(None, change.say))
+        if change.anew:
+            self._facts = self.code.facts()
 
     def _look(self, child: _Child) -> list[Update]:
         ending = child.process.poll()
@@ -172,6 +199,7 @@ class Processes:
 
     def _close(self, child: _Child, ending: Ending) -> list[Update]:
         self.children.pop(child.run.id, None)
+        self._keeper.release(child.process.pid)
         notes = [Noted(child.run.id, f"{child.run.name}: {line}") for line in ending.notes]
         closed = Closed(
             child.run.id,

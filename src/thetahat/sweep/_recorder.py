@@ -81,6 +81,8 @@ class Written:
     retried: dict[str, str]
     """Runs that failed and went back to the queue, and why."""
     closed: list[Closed]
+    again: list[RunRow] = field(default_factory=list)
+    """Of those that failed: runs that this agent keeps, to be begun again by it."""
     names: dict[str, str] = field(default_factory=dict)
     """Of the runs that closed."""
 
@@ -90,6 +92,9 @@ class Recorder:
 
     Args:    retries: how often a failed run goes back to the queue.
     """
+
+    keeps = False
+    """Whether runs that are tried again stay with this agent: where it is to end so many."""
 
     def __init__(self, store: Store, queue: Queue, retries: int) -> None:
         self.store, self.queue, self.retries = store, queue, retries
@@ -121,6 +126,7 @@ class Recorder:
         written.names.update({c.run: self.runs[c.run].name for c in written.closed})
         for run in [*written.lost, *written.retried, *(c.run for c in written.closed)]:
             self.runs.pop(run, None)
+        self.hold(written.again)
         return written
 
     def _write(self, writer: Writer, update: Update, mine: set[str], written: Written) -> None:
@@ -140,12 +146,13 @@ class Recorder:
         elif isinstance(update, Crashed):
             self._crash(writer, update, mine, written)
 
-    def _close(self, writer: Writer, closed: Closed, written: Written) -> None:
+    def _close(
+        self, writer: Writer, closed: Closed, written: Written, *, crash: bool = False
+    ) -> None:
         failed = closed.status == Status.FAILED
         # An agent that died is no fault of the run's: only failures use up its retries.
         if failed and self.runs[closed.run].failures < self.retries:
-            self.queue.give_up(writer, [closed.run], reason=closed.reason, failed=True)
-            written.retried[closed.run] = closed.reason
+            self._again(writer, [closed.run], closed.reason, written, failed=True, afresh=not crash)
             return
         writer.finish_run(
             closed.run,
@@ -162,7 +169,13 @@ class Recorder:
         """One of several is to blame: each goes on alone. One alone is: it has failed."""
         held = [run for run in crash.runs if run in mine]
         if len(held) > 1:
-            self.queue.give_up(writer, held, reason=crash.reason, alone=True)
-            written.retried.update(dict.fromkeys(held, crash.reason))
+            self._again(writer, held, crash.reason, written, alone=True, afresh=False)
         for run in held if len(held) == 1 else ():
-            self._close(writer, Closed(run, Status.FAILED, crash.reason), written)
+            self._close(writer, Closed(run, Status.FAILED, crash.reason), written, crash=True)
+
+    def _again(
+        self, writer: Writer, held: Sequence[str], reason: str, written: Written, **how: bool
+    ) -> None:
+        kept = self.queue.give_up(writer, held, reason=reason, keep=self.keeps, **how)
+        written.again.extend(kept)
+        written.retried.update(dict.fromkeys(held, reason))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from thetahat.sweep._messages import Drop, Job, Over, Stop
 from thetahat.sweep._team import WorkerProcess
@@ -30,6 +31,14 @@ class Task:
         """Those of our runs that still train."""
         return [run for k, run in enumerate(self.members) if run and k in self.running]
 
+    def part(self, name: str, places: Sequence[int], checkpoint: str, key: Hashable) -> Task:
+        """A part of a job that was not begun: the members at these places."""
+        configs = [self.job.configs[k] for k in places]
+        named = replace(self.job, id=f"{self.job.id}{name}", configs=configs, ghosts=0)
+        job = replace(named, checkpoint=checkpoint, resume=False, ended=(), part=None)
+        members = [self.members[k] for k in places]
+        return Task(job, members, set(range(len(members))), f"{self.cohort}{name}", key=key)
+
 
 @dataclass
 class Seat:
@@ -41,6 +50,10 @@ class Seat:
     """Sizes of the programs it has compiled, by static part."""
     waiting: list[Task] = field(default_factory=list)
     """What it is to do next, one after the other: each of these goes alone."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Where its runs come from: with which code, among others."""
+    stale: bool = False
+    """Whether the program has changed since it was loaded: what it trains is trained to its end."""
 
     @property
     def load(self) -> int:
@@ -62,7 +75,7 @@ class Seat:
 
     def give_next(self) -> None:
         """Have the next job done of those that go alone, if nothing else is being done."""
-        if self.waiting and not self.tasks and self.worker.ready is not None:
+        if self.waiting and not self.tasks and not self.stale and self.worker.ready is not None:
             self.give(self.waiting.pop(0))
 
     def ghosts(self, key: Hashable, n: int) -> int:

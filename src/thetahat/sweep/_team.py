@@ -42,6 +42,9 @@ class WorkerProcess:
         self.log, self.ready, self.broken = log, None, None
         self.first_rss = 0
         self.link: Connection | None = None
+        self._early: list[Any] = []
+        """What was said before the process had come to the socket."""
+        self._connected = False
         self._listener = Listener(authkey=(key := secrets.token_bytes(16)))
         address = self._listener.address
         env = {SHARE: f"{MEMORY * share:.3f}", **os.environ, **_pinned(os.environ)}
@@ -78,6 +81,7 @@ class WorkerProcess:
 
     def messages(self) -> Iterator[Any]:
         """What it has said, without waiting."""
+        self._flush()
         link = self.link
         while link is not None:
             try:
@@ -95,13 +99,21 @@ class WorkerProcess:
 
     def send(self, message: Any) -> None:
         """Say something; a worker that has died does not hear it."""
-        if self.link is not None:
+        if not self._connected or self._early:
+            self._early.append(message)
+        elif self.link is not None:
             with contextlib.suppress(OSError):
                 self.link.send(message)
 
     def quit(self) -> None:
         """Ask it to end, and do not wait."""
+        self._flush()
         self.send(Quit())
+
+    def _flush(self) -> None:
+        early, self._early = (self._early, []) if self._connected else ([], self._early)
+        for message in early:
+            self.send(message)
 
     def grown(self, rss: int) -> bool:
         """Whether its memory has grown so far that a new process is better."""
@@ -133,6 +145,7 @@ class WorkerProcess:
         # Closed by close(), when the process died before it could connect.
         with contextlib.suppress(OSError, EOFError):
             self.link = self._listener.accept()
+            self._connected = True
 
 
 def count_cores() -> int:

@@ -21,7 +21,8 @@ from typing import Any, NoReturn
 from thetahat.core.errors import CheckpointError, InputError, Notice, ThetahatError
 from thetahat.core.plain import plain_value
 from thetahat.core.run import Event, Started
-from thetahat.sweep._again import keep_reasons, read_reasons
+from thetahat.core.versions import versions
+from thetahat.sweep._again import keep_reasons, read_reasons, take_member
 from thetahat.sweep._messages import (
     Broken,
     Check,
@@ -120,7 +121,8 @@ class Worker:
                 return
             if isinstance(event, Started):
                 # The agent knows nothing of the experiment's own types.
-                event = replace(event, config=plain_value(event.config))
+                facts = {"versions": versions(), **event.provenance}
+                event = replace(event, config=plain_value(event.config), provenance=facts)
             events.append(event)
 
         def open_(resume: bool) -> Any:
@@ -194,6 +196,8 @@ def _padded(job: Job) -> Job:
     from thetahat.train import read_checkpoint
 
     try:
+        if job.part is not None and job.checkpoint is not None:
+            take_member(*job.part, job.checkpoint)
         size = int(read_checkpoint(str(job.checkpoint)).header["size"])
     except CheckpointError:
         return job  # opening it says what is wrong

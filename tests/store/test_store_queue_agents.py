@@ -5,12 +5,11 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
+from searches import grid_of
 
 from thetahat.store import (
     Follower,
-    NewRun,
     NewSweep,
-    Offer,
     Queue,
     create_sweep,
     find_sweep,
@@ -18,24 +17,6 @@ from thetahat.store import (
     set_state,
 )
 from thetahat.store._sweeps import change_plan
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(tmp_path / "st") as opened:
-        yield opened
-
-
-def grid_of(size):
-    """A search over 0 .. size - 1."""
-
-    def propose(sweep, begun, n):
-        at = sweep.position
-        configs = [{"x": i} for i in range(at, min(size, at + n))]
-        new = [NewRun(config=c, sweep_id=sweep.id, status="queued") for c in configs]
-        return Offer(new, at + len(new), at + n >= size)
-
-    return propose
 
 
 def test_the_next_attempt_begins_without_records_for_every_follower(store) -> None:
@@ -100,22 +81,52 @@ def test_records_of_an_old_store_are_numbered_on(tmp_path) -> None:
     assert "records_before" not in names
 
 
-@pytest.mark.parametrize("how", ["leave", "recover", "give_up"])
-def test_runs_of_a_cancelled_sweep_never_wait_for_anyone(store, how) -> None:
+@pytest.mark.parametrize("state", ["cancelled", "finished"])
+@pytest.mark.parametrize("how", ["leave", "recover", "give_up", "keep"])
+def test_runs_of_a_sweep_that_is_over_never_wait_for_anyone(store, how, state) -> None:
     sweep = create_sweep(store, NewSweep(""))
     queue = Queue(store, sweep.id, "a1")
     run = queue.claim(1, grid_of(9)).fresh[0]
-    set_state(store, sweep.id, "cancelled")
+    set_state(store, sweep.id, state)
     if how == "leave":
         queue.leave()
     elif how == "recover":
         assert Queue(store, sweep.id, "a2").recover(["a1"]) == 1
     else:
         with store.batch() as writer:
-            queue.give_up(writer, [run.id], reason="exit code 1")
+            keep = how == "keep"
+            assert queue.give_up(writer, [run.id], reason="exit code 1", keep=keep) == []
     found = store.run(run.id)
-    assert (str(found.status), found.reason) == ("stopped", "the sweep was cancelled")
+    assert (str(found.status), found.reason) == ("stopped", f"the sweep was {state}")
     assert found.finished is not None
+
+
+def test_no_more_is_taken_of_a_cohort_than_an_agent_may_have(store) -> None:
+    sweep = create_sweep(store, NewSweep(""))
+    one, two = Queue(store, sweep.id, "a1"), Queue(store, sweep.id, "a2")
+    runs = one.claim(5, grid_of(9)).fresh
+    with store.batch() as writer:
+        for k, run in enumerate(runs):
+            facts = {"max_epochs": 9, "n_params": 1, "provenance": {}, "checkpoint": "c.ckpt"}
+            writer.begin_run(run.id, config={"x": k}, **facts, cohort="c", member=k)
+    one.hand_back([run.id for run in runs])
+    assert [len(group) for group in two.claim(2, grid_of(9), 3).again] == [3]
+    # Whole, where nothing but room is short; an agent takes no new ones beside it then.
+    claim = two.claim(1, grid_of(9))
+    assert [run.id for run in claim.runs] == [run.id for run in runs[3:]]
+
+
+def test_what_an_agent_keeps_is_begun_again_without_records(store) -> None:
+    sweep = create_sweep(store, NewSweep(""))
+    one, two = Queue(store, sweep.id, "a1"), Queue(store, sweep.id, "a2")
+    run = one.claim(1, grid_of(9)).fresh[0]
+    store.log_block(run.id, {"epoch": [1, 2], "loss": [3.0, 2.0]})
+    with store.batch() as writer:
+        (kept,) = one.give_up(writer, [run.id], reason="boom", failed=True, keep=True)
+    assert (kept.id, str(kept.status), kept.agent) == (run.id, "running", "a1")
+    assert (kept.attempt, kept.failures) == (2, 1)
+    assert store.blocks(run.id) == []
+    assert [r.config["x"] for r in two.claim(1, grid_of(9)).runs] == [1]
 
 
 def test_a_sweep_that_was_given_another_file_meanwhile_is_not_finished(store) -> None:

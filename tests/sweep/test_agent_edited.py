@@ -1,0 +1,164 @@
+"""A program that somebody edits while its agent works."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from at_work import LINE, LOSES, until
+
+from thetahat.sweep._code import Code
+from thetahat.sweep._messages import Check, Examined
+from thetahat.sweep._team import WorkerProcess
+
+USES = "from helper import SLOPE\n" + LINE.replace("2 * x[:, 0]", "SLOPE * x[:, 0]")
+TEXT = """\
+program: train.py
+method: grid
+metric: {name: val_risk}
+parameters:
+  epochs: {values: [6000, 6001, 6002, 6003, 6004, 6005]}
+  lr: {value: 0.0001}
+"""
+SAID = "new runs use the new program"
+
+
+def codes(at):
+    return [run.provenance["code"] for run in map(at.run, at.runs()) if run.provenance]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["cohort", "worker"])
+def test_runs_that_begin_after_an_edit_use_the_new_program(at, mode) -> None:
+    at.write("helper.py", "SLOPE = 2.0\n")
+    file = at.sweep(TEXT, USES)
+    child = at.start("sweep", file, "--run", "--workers", "1", "--cohort", "1", "--mode", mode)
+    until(lambda: at.any() and any(r.epochs for r in at.runs()))
+    at.write("helper.py", "SLOPE = 200.0\n")
+    _, err = child.communicate(timeout=120)
+    assert child.returncode == 0, err
+    assert err.count(f"note: helper.py has changed: {SAID}") == 1
+    runs = at.runs()
+    assert [str(run.status) for run in runs] == ["finished"] * 6
+    steep = [at.history(run)["train_risk"][0] > 100 for run in runs]
+    assert steep == sorted(steep)
+    assert (steep[0], steep[-1]) == (False, True)
+    # Each run says with which code it ran.
+    found = [code["helper.py"] for code in codes(at)]
+    assert len(set(found)) == 2
+    assert [code == found[-1] for code in found] == steep
+    assert len({code["train.py"] for code in codes(at)}) == 1
+    first = at.run(runs[0]).provenance
+    assert {"thetahat", "jax", "numpy"} <= set(first["versions"])
+    assert first["prng_impl"]
+
+
+@pytest.mark.slow
+def test_a_program_that_is_half_written_stops_nothing(at) -> None:
+    file = at.sweep(TEXT.replace(", 6003, 6004, 6005", ""), LINE)
+    child = at.start("sweep", file, "--run", "--workers", "1", "--cohort", "1")
+    until(lambda: at.any() and any(r.epochs for r in at.runs()))
+    at.write("train.py", LINE + "def half(:\n")
+    _, err = child.communicate(timeout=120)
+    assert child.returncode == 0, err
+    line = LINE.count("\n") + 1
+    said = f"note: train.py is no Python now (line {line}): new runs use the program as it was"
+    assert err.count(said) == 1
+    assert [str(run.status) for run in at.runs()] == ["finished"] * 3
+
+
+def test_processes_say_that_their_program_has_changed(at) -> None:
+    program = LOSES + "import time\ntime.sleep(0.3)\n"
+    text = "program: train.py\nmethod: grid\nmetric: {name: loss}\nparameters: {lr: {values: [1, 2, 3, 4]}}"
+    child = at.start("sweep", at.sweep(text, program), "--run", "--workers", "1")
+    until(lambda: at.any() and any(str(r.status) == "finished" for r in at.runs()))
+    at.write("train.py", program + "print(json.dumps({'more': 1}))\n")
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 0
+    assert err.count(f"note: train.py has changed: {SAID}") == 1
+    new = ["more" in run.metrics for run in at.runs()]
+    found = [code["train.py"] for code in codes(at)]
+    assert (new[0], new[-1]) == (False, True)
+    assert [code == found[-1] for code in found] == new
+
+
+# -- the source -------------------------------------------------------------------------------------
+
+
+def source(folder: Path) -> Code:
+    package = folder / "lib"
+    (package / "deep").mkdir(parents=True)
+    (folder / "train.py").write_text(
+        "import json\nimport one, lib.two as two\nfrom lib import three\n"
+    )
+    (folder / "one.py").write_text("import train\n")  # a circle
+    (package / "__init__.py").write_text("")
+    (package / "two.py").write_text("from . import four\nfrom .deep.five import x\n")
+    (package / "three.py").write_text("def broken(:\n")
+    (package / "four.py").write_text("")
+    (package / "deep" / "five.py").write_text("x = 1\n")
+    (folder / "unused.py").write_text("")
+    return Code(folder / "train.py", folder)
+
+
+def later(path: Path, text: str) -> None:
+    """Write a file whose time of change differs whatever the system's clock can tell."""
+    path.write_text(text)
+    stamp = path.stat().st_mtime_ns + 10**9
+    os.utime(path, ns=(stamp, stamp))
+
+
+def test_all_that_a_program_imports_from_its_folder_is_its_source(tmp_path) -> None:
+    names = ["train.py", "one.py", *(f"lib/{n}.py" for n in ("__init__", "two", "three", "four"))]
+    assert sorted(source(tmp_path).hashes) == sorted([*names, "lib/deep/five.py"])
+
+
+def test_only_what_is_different_has_changed(tmp_path) -> None:
+    code = source(tmp_path)
+    later(tmp_path / "unused.py", "x = 2\n")
+    assert code.look(settled_s=0.0).anew is False
+    later(tmp_path / "one.py", "import train\n")
+    assert code.look(settled_s=0.0).anew is False
+    later(tmp_path / "one.py", "import train, unused\n")
+    assert code.look().settled is False
+    change = code.look(settled_s=0.0)
+    assert (change.settled, change.anew) == (True, True)
+    assert change.say == f"one.py, unused.py have changed: {SAID}"
+    later(tmp_path / "unused.py", "x = 3\n")
+    assert code.look(settled_s=0.0).say == f"unused.py has changed: {SAID}"
+    assert code.look().settled is True
+    later(tmp_path / "one.py", "import (")
+    assert code.look(settled_s=0.0).say.startswith("one.py is no Python now (line 1): new runs")
+    later(tmp_path / "unused.py", "x = 4\n")
+    assert code.look(settled_s=0.0).anew is False
+    later(tmp_path / "one.py", "import train, unused\n")
+    assert code.look(settled_s=0.0).say == f"unused.py has changed: {SAID}"
+
+
+def test_a_program_that_is_gone_is_said_once(tmp_path) -> None:
+    code = source(tmp_path)
+    (tmp_path / "lib" / "three.py").write_text("")
+    (tmp_path / "train.py").unlink()
+    change = code.look(settled_s=0.0)
+    said = "train.py cannot be read (No such file or directory): new runs use the program as it was"
+    assert (change.anew, change.say) == (False, said)
+    assert code.look(settled_s=0.0).say == ""
+
+
+def test_what_a_worker_is_told_before_it_listens_is_not_lost(at) -> None:
+    file = at.sweep(TEXT, LINE)
+    program = at.folder / "train.py"
+    worker = WorkerProcess(program, at.folder, at.folder / "log", None)
+    try:
+        worker.send(Check(TEXT, file))
+        give_up = time.monotonic() + 60
+        heard: list = []
+        while not any(isinstance(message, Examined) for message in heard):
+            heard += worker.messages()
+            assert time.monotonic() < give_up, (heard, (at.folder / "log").read_text())
+            time.sleep(0.01)
+        assert heard[-1].experiment == "line"
+    finally:
+        worker.close()

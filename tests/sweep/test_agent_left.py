@@ -1,0 +1,120 @@
+"""Programs that outlive their agent: ended with it, or at last before their run is run again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from at_work import until
+
+from thetahat.sweep._groups import began_at, end_groups
+from thetahat.sweep._left import end_programs, folder_of_run, remember_program
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+SILENT = """\
+import os, sys, time
+with open("seen", "a") as seen:
+    seen.write(f"{os.getpid()} began\\n")
+time.sleep(0 if os.path.exists("quick") else 60)
+with open("seen", "a") as seen:
+    seen.write(f"{os.getpid()} ended\\n")
+"""
+ONE = "program: train.py\nmethod: grid\nparameters: {lr: {values: [1, 2]}}"
+
+
+def lives(pid: int) -> bool:
+    return began_at(pid) is not None
+
+
+def programs(at) -> list[int]:
+    """Processes that said that they began."""
+    seen = at.folder / "seen"
+    lines = seen.read_text().splitlines() if seen.exists() else []
+    return [int(line.split()[0]) for line in lines if line.endswith("began")]
+
+
+def keeper_of(pid: int) -> int:
+    """The one child of an agent that is none of its runs."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    found = [int(word) for word in text.split()]
+    (keeper,) = [k for k in found if "_groups.py" in Path(f"/proc/{k}/cmdline").read_text()]
+    return keeper
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="/proc")
+def test_programs_end_with_an_agent_that_is_killed(at) -> None:
+    child = at.start("sweep", at.sweep(ONE, SILENT), "--run", "--workers", "2")
+    began = until(lambda: len(programs(at)) == 2 and programs(at))
+    child.kill()
+    child.communicate()
+    until(lambda: not any(map(lives, began)), 10)
+    assert "ended" not in (at.folder / "seen").read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="/proc")
+def test_a_program_that_outlives_its_agent_is_ended_before_its_run_is_run_again(at) -> None:
+    child = at.start("sweep", at.sweep(ONE, SILENT), "--run", "--workers", "2")
+    began = until(lambda: len(programs(at)) == 2 and programs(at))
+    os.kill(keeper_of(child.pid), signal.SIGKILL)
+    child.kill()
+    child.communicate()
+    time.sleep(0.5)
+    assert all(map(lives, began))
+    (at.folder / "quick").touch()
+    code, _, err = at.call("agent", "last")
+    assert code == 0
+    assert "note: ended what a dead agent had left running: 2 programs" in err
+    assert not any(map(lives, began))
+    assert [(str(r.status), r.attempt) for r in at.runs()] == [("finished", 2)] * 2
+    # Nobody else saw its end: each run was run by one program at a time.
+    ended = [
+        int(s.split()[0]) for s in (at.folder / "seen").read_text().splitlines() if "ended" in s
+    ]
+    assert len(ended) == 2
+    assert not set(ended) & set(began)
+
+
+def test_a_process_that_has_anothers_id_is_left_alone(at) -> None:
+    sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        with at.store() as store:
+            run = store.create_run({"lr": 1})
+            folder = folder_of_run(store, run)
+            folder.mkdir(parents=True)
+            began = began_at(sleeper.pid)
+            assert began is not None
+            remember_program(folder, sleeper.pid, f"not {began}")
+            assert end_programs(store, [run]) == 0
+            told = json.loads((folder / "process.json").read_text())
+            (folder / "process.json").write_text(json.dumps({**told, "began": began, "host": "x"}))
+            assert end_programs(store, [run]) == 0
+            (folder / "process.json").write_text("{")
+            assert end_programs(store, [run]) == 0
+        assert sleeper.poll() is None
+    finally:
+        sleeper.communicate(b"\n")
+
+
+def test_one_that_will_not_end_is_made_to(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("thetahat.sweep._groups.KIND_S", 0.3)
+    stubborn = "import signal; signal.signal(15, signal.SIG_IGN); print(); input()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", stubborn],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        process_group=0,
+    )
+    child.stdout.readline()
+    began = began_at(child.pid)
+    assert end_groups([(child.pid, began)]) == {child.pid}
+    assert child.wait(5) == -signal.SIGKILL
+    assert began_at(child.pid) is None
+    child.stdin.close()
+    child.stdout.close()
