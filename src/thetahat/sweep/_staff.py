@@ -19,8 +19,11 @@ class Staff:
     def __init__(self, start: Callable[[int], WorkerProcess], size: int, code: Code | None) -> None:
         self._start, self._code = start, code
         self._notes: list[str] = []
+        # The workers begin before anything else is done: loading JAX takes them a second.
+        self.seats = [Seat(start(k)) for k in range(size)]
         self._facts = {} if code is None else code.facts()
-        self.seats = [Seat(start(k), facts=self._facts) for k in range(size)]
+        for seat in self.seats:
+            seat.facts = self._facts
         self.traced: frozenset[str] | None = None
         """The parameters whose values share a program."""
 
