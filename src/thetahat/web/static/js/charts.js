@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 import { short } from "./format.js";
 
 const charts = new Set();
+let idleDraws = true;
 const VIRIDIS = ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"];
 
 export const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -24,6 +25,19 @@ export function rampColour(t, colours = ramp()) {
     return Math.round(a + (b - a) * part).toString(16).padStart(2, "0");
   });
   return `#${mix.join("")}`;
+}
+
+// Whether charts out of sight are drawn when there is time, or only once they come near: those of
+// thousands of runs would hold up what is being looked at.
+export const drawWhenIdle = (on) => { idleDraws = on; };
+
+// One chart at a time: between two of them the page answers.
+const queue = [];
+function inTurn(job) {
+  queue.push(job);
+  if (queue.length > 1) return;
+  const next = () => { queue[0](); queue.shift(); if (queue.length) setTimeout(next, 0); };
+  next();
 }
 
 // A chart that follows its box and the theme. `option` is a function, so that colours are read anew.
@@ -48,6 +62,7 @@ export function chart(size, label) {
   };
   const later = () => {
     clearTimeout(waiting);
+    if (!idleDraws) return;
     waiting = setTimeout(() => requestIdleCallback(() => { if (stale && option) draw(true); }), 500);
   };
   const wrapped = {
@@ -59,9 +74,9 @@ export function chart(size, label) {
     draw: () => draw(),
     close() { observer.disconnect(); sight.disconnect(); charts.delete(wrapped); made?.dispose(); clearTimeout(waiting); option = null; },
   };
-  const observer = new ResizeObserver(() => { if (made) made.resize(); else if (stale) draw(); });
+  const observer = new ResizeObserver(() => { if (made) { made.resize(); wrapped.drawn?.(); } else if (stale) draw(); });
   observer.observe(element);
-  const sight = new IntersectionObserver((entries) => { near = entries[entries.length - 1].isIntersecting; if (near && stale) draw(); }, { rootMargin: "0px" });
+  const sight = new IntersectionObserver((entries) => { near = entries[entries.length - 1].isIntersecting; if (near && stale) inTurn(() => { if (near && stale) draw(); }); }, { rootMargin: "100px 0px" });
   sight.observe(element);
   charts.add(wrapped);
   return wrapped;

@@ -2,7 +2,7 @@
 import { get, view } from "./api.js";
 import { command, fill, flag, h, panel, runLink, status, sweepLink } from "./dom.js";
 import { ago, finite, local, many, short, span } from "./format.js";
-import { FAILED, OPEN, readRun } from "./model.js";
+import { FAILED, OPEN, readRuns } from "./model.js";
 
 const MOST = 100;
 
@@ -22,7 +22,7 @@ export async function show(main, _id, { crumbs }) {
 }
 
 function page(answer, find, project) {
-  const all = answer.loose.map((row) => readRun(answer.fields, row)).reverse();
+  const all = readRuns(answer.loose).reverse();
   const fits = (words, of) => (!find || words.some((w) => String(w ?? "").toLowerCase().includes(find))) && (!project || (of || "no project") === project);
   const sweeps = answer.sweeps.filter((s) => fits([s.name, s.id, s.project, s.metric], s.project));
   const runs = all.filter((r) => fits([r.name, r.id, r.experiment, r.project, r.reason], r.project));

@@ -4,12 +4,19 @@ import { finite, flat } from "./format.js";
 export const FAILED = new Set(["failed", "diverged"]);
 export const OPEN = new Set(["queued", "running"]);
 
-export function readRun(fields, row) {
-  const run = {};
-  fields.forEach((name, i) => { run[name] = row[i]; });
-  run.config = flat(run.config);
-  run.time = seconds(run);
-  return run;
+// Columns as the server gives them -> runs. A field that all runs share is told once.
+export function readRuns({ n, same, columns }) {
+  const runs = [];
+  const names = Object.keys(columns).filter((name) => name !== "config");
+  const lists = names.map((name) => columns[name]);
+  for (let i = 0; i < n; i += 1) {
+    const run = { ...same };
+    for (let k = 0; k < names.length; k += 1) run[names[k]] = lists[k][i];
+    run.config = flat(columns.config[i]);
+    run.time = seconds(run);
+    runs.push(run);
+  }
+  return runs;
 }
 
 function seconds(run) {
@@ -33,8 +40,7 @@ export class Model {
     this.agents = answer.agents;
     this.since = answer.now;
     const changed = [];
-    for (const row of answer.runs) {
-      const run = readRun(answer.fields, row);
+    for (const run of readRuns(answer.runs)) {
       const before = this.byId.get(run.id);
       if (before && JSON.stringify(before) === JSON.stringify(run)) continue;
       changed.push(run);
@@ -67,7 +73,7 @@ export class Model {
       const numeric = one.words === 0 && one.low <= one.high;
       const few = one.values.size <= 12;
       return { name: one.name, numeric, few, discrete: !numeric || (few && one.n >= 2 * one.values.size), values: [...one.values], low: one.low, high: one.high, n: one.n, varies: one.values.size > 1 || (one.values.size === 1 && one.n < this.runs.length),
-        log: numeric && one.low > 0 && (Boolean(file?.log) || one.high / one.low >= 100), order: file ? file.order : 1e6 };
+        log: numeric && one.low > 0 && (file?.log ?? one.high / one.low >= 100), order: file ? file.order : 1e6 };
     }).sort((a, b) => a.order - b.order);
     this.byName = new Map(this.parameters.map((p) => [p.name, p]));
     this.varying = this.parameters.filter((p) => p.varies);

@@ -1,11 +1,12 @@
 // The page of a sweep.
 import { download, get, post, view } from "./api.js";
-import { axis, base, chart, css, ramp, tip, tooltip } from "./charts.js";
+import { axis, base, chart, css, drawWhenIdle, ramp, tip, tooltip } from "./charts.js";
 import { ask, command, fill, fillSelect, flag, h, panel, save, select, status, toggle } from "./dom.js";
 import { finite, many, short, span } from "./format.js";
 import { best, brushed, categories, condition, counts, FAILED, Model, OPEN } from "./model.js";
-import { contourChart, parallelChart, sliceChart, spread, timeChart, axesOf } from "./overview.js";
-import { columnsOf, flagsOf, makeTable, settingsTable, title } from "./table.js";
+import { contourChart, sliceChart, spread, timeChart } from "./overview.js";
+import { axesOf, parallelChart } from "./parallel.js";
+import { columnsOf, flagsOf, makeTable, settingsTable, tableHeight, title } from "./table.js";
 
 export async function show(main, id, { crumbs }) {
   const answer = await get(`/api/sweeps/${encodeURIComponent(id)}`);
@@ -16,6 +17,7 @@ export async function show(main, id, { crumbs }) {
   return page;
 }
 
+const LARGE = 2000;
 const list = (text) => text.split(",").filter(Boolean);
 
 class SweepPage {
@@ -67,9 +69,10 @@ class SweepPage {
     this.drawHead();
     if (!this.model.runs.length) { this.drawEmpty(); return; }
     this.drawn = true;
+    this.loadEffects();
     this.buildPanels();
-    // The table first: what else there is to compute can wait for it.
-    this.refilter(false).then(() => { this.loadEffects(); if (this.over.length) this.loadGroups(); });
+    this.refilter(false);
+    if (this.over.length) this.loadGroups();
   }
 
   drawEmpty() {
@@ -120,6 +123,7 @@ class SweepPage {
 
   buildPanels() {
     const { model } = this;
+    drawWhenIdle(model.runs.length <= LARGE);
     this.time = timeChart(this);
     this.parallel = parallelChart(this, () => this.refilter());
     this.sliced = sliceChart(this);
@@ -131,10 +135,11 @@ class SweepPage {
     this.timePanel = panel("Metric over time", "s8", [metricBox, goalBox, xBox, logY]);
     this.timePanel.body.append(this.time.element, timeLegend());
     this.effectPanel = panel("What matters", "s4");
+    this.effectPanel.body.append(h("div.empty", {}, "Being computed…"));
     this.parallelPanel = panel("Parallel coordinates", "", [rampLegend(), h("button", { type: "button", onclick: () => this.clearBrushes(), title: "Remove what was drawn on the axes" }, "Clear")]);
     this.parallelPanel.body.append(this.parallel.element);
     const varying = model.varying.map((p) => p.name);
-    this.sliceBox = select("parameter of the slice", varying, this.slice, (p) => { this.slice = p; view.set({ slice: p }); this.sliced.draw(); });
+    this.sliceBox = select("parameter of the slice", varying, this.slice, (p) => { this.slice = p; view.set({ slice: p }); this.draw(true); });
     this.slicePanel = panel("Slice", "s6", [this.sliceBox]);
     this.slicePanel.body.append(this.sliced.element);
     this.cxBox = select("along", varying, this.cx, (p) => { this.cx = p; view.set({ cx: p }); this.contour.draw(); });
@@ -192,7 +197,23 @@ class SweepPage {
     this.fillTable();
   }
 
+  // The table of thousands of runs waits until it comes near.
+  near() {
+    if (this.model.runs.length <= LARGE || this.table || this.seen) return true;
+    if (!this.sight) {
+      this.sight = new IntersectionObserver((entries) => { if (entries.some((e) => e.isIntersecting)) { this.sight.disconnect(); this.sight = null; this.seen = true; this.fillTable(); } }, { rootMargin: "300px 0px" });
+      this.sight.observe(this.tablePanel.root);
+    }
+    return false;
+  }
+
   async fillTable() {
+    if (!this.near()) {
+      this.tableBox.style.minHeight = `${tableHeight(this.model.runs.length)}px`;
+      this.main.dataset.rows = String(this.kept.size);
+      return;
+    }
+    this.tableBox.style.minHeight = "";
     const rows = this.model.runs.filter((run) => this.kept.has(run.id));
     if (!this.table) {
       const mine = makeTable(this.tableBox, this, rows, {
@@ -243,12 +264,13 @@ class SweepPage {
     this.time.draw();
     this.sliced.draw();
     this.contour.draw();
-    if (!onlyFiltered) this.parallel.draw();
+    if (onlyFiltered) this.parallel.again(); else this.parallel.draw();
     const have = this.model.runs.filter((run) => finite(run.metrics[this.metric]));
     const without = this.model.runs.length - have.length;
     this.timePanel.say(without ? `${many(without, "run")} without a finite ${this.metric || "metric"} ${without === 1 ? "is" : "are"} not drawn.` : "Click a dot to open its run.");
+    const sliced = this.model.byName.get(this.slice);
+    this.slicePanel.say(`${this.metric} against ${this.slice}${sliced?.discrete ? "; the line joins the medians" : ""}.`);
     const notes = ["Drag along an axis to filter the table; click the axis to let go."];
-    if (have.length > 1500) notes.push(`Drawn: the best 150 and 1,350 others of ${have.length.toLocaleString("en")}.`);
     if (axesOf(this).length - 1 < this.model.varying.length) notes.push(`The ${axesOf(this).length - 1} that matter most of ${this.model.varying.length} parameters.`);
     if (this.model.runs.some((run) => FAILED.has(run.status))) notes.push("Failed and diverged runs are left out.");
     this.parallelPanel.say(notes.join(" "));
@@ -303,6 +325,7 @@ class SweepPage {
   }
 
   async export(format) {
+    if (!this.table) { this.seen = true; await this.fillTable(); }
     const rows = this.selected.length ? this.selected : this.table.table.getRows("active").map((row) => row.getData().id);
     const columns = (this.columns.length ? this.columns : columnsOf(this).shown).filter((c) => !["created", "number"].includes(c));
     const text = await download(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/export`, { format, columns, ids: rows });
