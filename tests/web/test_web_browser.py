@@ -553,6 +553,7 @@ def test_hostile_names_are_text(look, tmp_path) -> None:
                 assert HOSTILE in page.inner_text("main")
                 assert page.title() != "owned"
                 assert page.locator("main img, main script").count() == 0
+                assert page.evaluate("Object.keys(Object.prototype)") == []
                 if path.startswith("/sweep"):
                     page.select_option("select[aria-label='group by']", HOSTILE)
                     page.wait_for_selector(".tabulator-group")

@@ -57,7 +57,7 @@ export function chart(size, label) {
     if (!now) { later(); return; }
     if (!option || !ready()) return;
     stale = false;
-    made.setOption(option(), { notMerge: true, lazyUpdate: false });
+    made.setOption(tamed(option()), { notMerge: true, lazyUpdate: false });
     wrapped.drawn?.();
   };
   const later = () => {
@@ -130,4 +130,16 @@ export function logAxis(name, low, high, more = {}) {
 // A chart of nothing says so.
 export const nothing = (words) => ({ animation: false, title: { text: words, left: "center", top: "middle", textStyle: { color: css("--dim"), fontSize: 13, fontWeight: 400, fontFamily: "inherit" } } });
 
-export const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+export const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : tame(text));
+
+// ECharts keeps what it has measured in plain objects, by the words: a parameter named __proto__
+// would write into every object of the page.
+const tame = (text) => (typeof text === "string" && text in Object.prototype ? `\u200b${text}` : text);
+const asList = (one) => (one === undefined ? [] : Array.isArray(one) ? one : [one]);
+function tamed(option) {
+  for (const part of [option.xAxis, option.yAxis, option.parallelAxis, option.series].flatMap(asList)) {
+    if (part.name !== undefined) part.name = tame(part.name);
+    if (part.type === "category") part.data = part.data.map(tame);
+  }
+  return option;
+}

@@ -109,7 +109,8 @@ class Lines {
       const read = getter(column);
       const ys = new Float32Array(n);
       if (type === "category") {
-        const known = new Map(option.data.map((name, i) => [String(name), point(i, k)[1]]));
+        const words = categories(this.state.model.byName.get(column.slice(2)));
+        const known = new Map(words.map((name, i) => [name, point(i, k)[1]]));
         for (let i = 0; i < n; i += 1) ys[i] = known.get(String(read(this.runs[i]))) ?? NaN;
         return ys;
       }
