@@ -486,3 +486,29 @@ def test_importance_is_computed_again_only_when_a_run_has_ended(
         add_run(store, sweep, {"lr": 12}, {}, metrics={"val_risk": 13.0})
         assert client.get(path).json()["n"] == 13
         assert len(asked) == 2
+
+
+def test_seeds_that_a_sweep_tries_are_seeds_of_one_setting(tmp_path, client_of) -> None:
+    with open_store(tmp_path) as store:
+        sweep = create_sweep(store, NewSweep(stores.SEEDS))
+        ids = [
+            add_run(store, sweep, {"width": 16, "seed": k}, {}, metrics={"val_risk": k}, point=k)
+            for k in range(1, 6)
+        ]
+        other = add_run(store, sweep, {"width": 64, "seed": 1}, {}, metrics={}, point=9)
+        plain = create_sweep(store, NewSweep(stores.TUNING))
+        alone = add_run(store, plain, {"lr": 0.1}, {}, metrics={"val_risk": 1.0}, point=0)
+    client = client_of(tmp_path)
+    assert client.get(f"/api/runs/{ids[0]}").json()["seeds"] == 5
+    assert client.get(f"/api/runs/{other}").json()["seeds"] == 1
+    assert client.get(f"/api/runs/{alone}").json()["seeds"] == 1
+    listed = {one["id"]: one["seeded"] for one in client.get("/api/home").json()["sweeps"]}
+    assert listed == {sweep.id: True, plain.id: False}
+
+
+def test_scales_are_those_of_the_sweep_file(tmp_path, client_of) -> None:
+    text = "parameters: {a: {min: 0, max: 1}, b: {values: [1, 2]}, c: {distribution: log_uniform}}"
+    with open_store(tmp_path) as store:
+        sweep = create_sweep(store, NewSweep(text))
+    told = client_of(tmp_path).get(f"/api/sweeps/{sweep.id}").json()["sweep"]["parameters"]
+    assert {p["name"]: p["log"] for p in told} == {"a": False, "b": None, "c": True}

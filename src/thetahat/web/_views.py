@@ -79,6 +79,7 @@ def about(sweep: SweepRow, file: SweepFile, *, with_text: bool = True) -> dict[s
     """A sweep itself."""
     found = {k: v for k, v in asdict(sweep).items() if k not in ("text", "position", "folder")}
     found |= {"method": file.method, "metric": file.metric, "goal": file.goal}
+    found["seeded"] = any(_SEED.search(p.name) and not p.constant for p in file.parameters)
     if with_text:
         found |= {
             "text": sweep.text,
@@ -172,7 +173,7 @@ def run_page(store: Store, run: RunRow) -> dict[str, Any]:
         row = next((s for s in list_sweeps(store) if s.id == run.sweep_id), None)
         if row is not None:
             found["sweep"] = about(row, read_file(row.text), with_text=False)
-            found["seeds"] = _seeds(store, run)
+            found["seeds"] = _seeds(store, run, tried=found["sweep"]["seeded"])
     return found
 
 
@@ -220,12 +221,17 @@ def _best(store: Store, files: Mapping[str, SweepFile]) -> dict[str, dict[str, A
     return best
 
 
-def _seeds(store: Store, run: RunRow) -> int:
+def _seeds(store: Store, run: RunRow, *, tried: bool) -> int:
     """How many runs of its sweep have this run's setting, itself among them."""
-    if run.point is None:
-        return 1
     assert run.sweep_id is not None
-    return count_point(store, run.sweep_id, run.point)
+    if not tried:
+        return 1 if run.point is None else count_point(store, run.sweep_id, run.point)
+    own = _but_seeds(run.config)
+    return sum(_but_seeds(config) == own for _, config, _ in run_values(store, run.sweep_id))
+
+
+def _but_seeds(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in flat_config(config).items() if not _SEED.search(k)}
 
 
 def _setting(run: RunRow, over: Sequence[str]) -> str:

@@ -42,7 +42,7 @@ export function ago(stamp) {
   return seconds < 5 ? "just now" : `${span(Math.round(seconds))} ago`;
 }
 
-export const local = (stamp) => { const at = new Date(stamp); return Number.isFinite(+at) ? at.toLocaleString() : ""; };
+export const local = (stamp) => { const at = new Date(stamp); return Number.isFinite(+at) ? at.toLocaleString("sv-SE") : ""; };
 export const many = (n, word, words = `${word}s`) => `${n.toLocaleString("en")} ${n === 1 ? word : words}`;
 
 function isFlat(config) {

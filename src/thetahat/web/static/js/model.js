@@ -28,6 +28,11 @@ function seconds(run) {
   return Number.isFinite(from) && Number.isFinite(to) ? Math.max(0, (to - from) / 1000) : null;
 }
 
+export const SEED = /(^|[._])seed$/i;
+
+// Reasons that differ by their numbers only are one reason.
+export const kindOf = (run) => `${run.status} ${(run.reason || "").replace(/-?\d[\d.e+-]*|\bnan\b|-?\binf\b/gi, "#")}`;
+
 export class Model {
   constructor(answer) {
     this.byId = new Map();
@@ -64,8 +69,11 @@ export class Model {
         if (finite(value)) { if (value < one.low) one.low = value; if (value > one.high) one.high = value; } else if (value !== null) one.words += 1;
       }
       for (const [name, value] of Object.entries(run.metrics)) if (finite(value)) metrics.set(name, (metrics.get(name) || 0) + 1);
-      if (run.point !== null && run.point !== undefined) settings.set(run.point, (settings.get(run.point) || 0) + 1);
     }
+    const seeds = [...seen.values()].filter((one) => SEED.test(one.name) && one.values.size > 1).map((one) => one.name);
+    // What a setting is: a point of the sweep, or a config but for its seeds where the sweep tries seeds.
+    this.settingOf = !seeds.length ? (run) => run.point : (run) => JSON.stringify(Object.entries(run.config).filter(([name]) => !seeds.includes(name)));
+    for (const run of this.runs) { const key = this.settingOf(run); if (key !== null && key !== undefined) settings.set(key, (settings.get(key) || 0) + 1); }
     this.settings = settings;
     const told = new Map((this.sweep.parameters || []).map((p, i) => [p.name, { ...p, order: i }]));
     this.parameters = [...seen.values()].map((one) => {
@@ -80,7 +88,7 @@ export class Model {
     this.metrics = [...metrics.keys()].sort((a, b) => rank(a) - rank(b));
   }
 
-  seeds(run) { return run.point === null || run.point === undefined ? 1 : this.settings.get(run.point) || 1; }
+  seeds(run) { return this.settings.get(this.settingOf(run)) || 1; }
 
   get replicated() { return (this.sweep.plan?.replicates || 1) > 1 || [...this.settings.values()].some((n) => n > 1); }
 

@@ -38,9 +38,10 @@ function dotsOf(state) {
   return {
     rest: new Dots("filtered out", { itemStyle: { color: css("--dim"), opacity: 0.16 }, silent: true }),
     kept: new Dots("ended", { itemStyle: { color: css("--c1") } }),
+    lost: new Dots("no number", { large: false, symbol: "triangle", itemStyle: { color: css("--bad") } }),
     open: new Dots("not over, or failed", { large: false, itemStyle: { color: "transparent", borderColor: css("--c2"), borderWidth: 1.5 } }),
     add(run, x, y) { (!state.kept.has(run.id) ? this.rest : counts(run) ? this.kept : this.open).add(run, x, y); },
-    get list() { return [this.rest, this.kept, this.open]; },
+    get list() { return [this.rest, this.kept, this.open, this.lost]; },
     series() { const n = this.kept.runs.length; this.kept.more.itemStyle.opacity = opacityOf(n); return this.list.map((one) => one.series(sizeOf(this.rest.runs.length + n))); },
   };
 }
@@ -61,26 +62,35 @@ function timeOption(state, drawn, runAt) {
   const at = (run) => (byTime ? Date.parse(run.finished || run.heartbeat || run.created) : run.number - state.first + 1);
   const dots = dotsOf(state);
   const ended = [];
-  let last = -Infinity;
+  const lost = [];
+  let [last, high] = [-Infinity, -Infinity];
   for (const run of state.model.runs) {
     const y = run.metrics[state.metric];
+    if (!finite(y) && FAILED.has(run.status)) lost.push(run);
     if (!finite(y) || (state.logY && y <= 0)) continue;
     const x = at(run);
+    if (y > high) high = y;
     if (x > last) last = x;
     dots.add(run, x, y);
     if (counts(run)) ended.push([x, y]);
   }
   if (last === -Infinity) return nothing(none(state));
+  // A run that broke has no height: it stands at the upper edge.
+  for (const run of lost) if (state.kept.has(run.id)) dots.lost.add(run, at(run), high);
   drawn.lists = dots.list;
   const line = [];
   if (byTime) ended.sort((a, b) => a[0] - b[0]);
-  for (const [x, y] of ended) if (!line.length || state.sign * y < state.sign * line[line.length - 1][1]) line.push([x, y]);
+  // Steps as points of their own: ECharts' steps lose a small one beside a large one.
+  for (const [x, y] of ended) {
+    const before = line.length ? line[line.length - 1][1] : null;
+    if (before === null) line.push([x, y]); else if (state.sign * y < state.sign * before) line.push([x, before], [x, y]);
+  }
   if (line.length) line.push([last, line[line.length - 1][1]]);
   const x = byTime ? axis("", { type: "time", axisLabel: { color: css("--dim"), fontSize: 11, hideOverlap: true } }) : axis("run", { minInterval: 1 });
   return base({
     xAxis: { ...x, splitLine: { show: false } }, yAxis: metricAxis(state),
     tooltip: tooltip({ formatter: (p) => { const run = runAt(p); return run ? runTip(run, state) : ""; } }),
-    series: [...dots.series(), { type: "line", name: "running best", step: "end", data: line, showSymbol: false, lineStyle: { color: css("--c2"), width: 2 }, z: 5, silent: true }],
+    series: [...dots.series(), { type: "line", name: "running best", data: line, showSymbol: false, lineStyle: { color: css("--c2"), width: 2 }, z: 5, silent: true }],
   });
 }
 

@@ -111,7 +111,9 @@ class Lines {
       if (type === "category") {
         const words = categories(this.state.model.byName.get(column.slice(2)));
         const known = new Map(words.map((name, i) => [name, point(i, k)[1]]));
-        for (let i = 0; i < n; i += 1) ys[i] = known.get(String(read(this.runs[i]))) ?? NaN;
+        // Side by side by rank within a category: on one point, the last drawn would hide all others.
+        const apart = Math.min(70, 0.55 * (words.length > 1 ? Math.abs(point(1, k)[1] - point(0, k)[1]) : 140));
+        for (let i = 0; i < n; i += 1) ys[i] = (known.get(String(read(this.runs[i]))) ?? NaN) + (this.ranks[i] - 0.5) * apart;
         return ys;
       }
       const log = type === "log" ? Math.log : (v) => v;

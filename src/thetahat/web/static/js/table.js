@@ -114,7 +114,7 @@ export function makeTable(box, state, rows, on) {
   const shown = state.columns.length ? state.columns : columnsOf(state).shown;
   const [sortColumn, direction] = state.sort ? [state.sort.replace(/^-/, ""), state.sort.startsWith("-") ? "desc" : "asc"] : ["", ""];
   const options = {
-    data: rows, index: "id", columns: [selector(), ...shown.map((c) => definition(c, state))], layout: "fitData", rowHeight: ROW, height: tableHeight(model.runs.length),
+    data: rows, index: "id", columns: [selector(), ...shown.map((c) => definition(c, state))], layout: "fitData", rowHeight: ROW, renderVerticalBuffer: 10 * ROW, height: tableHeight(model.runs.length),
     placeholder: () => h("span", {}, "No run passes the filter."), nestedFieldSeparator: false, renderHorizontal: shown.length > 40 ? "virtual" : "basic",
     rowFormatter: undefined, selectableRows: "highlight", columnDefaults: { resizable: "header", vertAlign: "middle" },
     initialSort: sortColumn && shown.includes(sortColumn) ? [{ column: sortColumn, dir: direction }] : [], headerSortElement: headerArrow, headerSortTristate: true,
