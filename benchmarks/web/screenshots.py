@@ -145,10 +145,10 @@ def pictures(where: Path, chromium: str) -> dict[str, bytes]:
 
 
 def smaller(picture: bytes) -> bytes:
-    """The picture with 256 colours: a third of the bytes, and no eye sees it."""
+    """The picture with 128 colours: a third of the bytes, and no eye sees it."""
     from PIL import Image
 
-    made = Image.open(io.BytesIO(picture)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    made = Image.open(io.BytesIO(picture)).convert("RGB").quantize(128, dither=Image.Dither.NONE)
     into = io.BytesIO()
     made.save(into, "PNG", optimize=True)
     return into.getvalue()
