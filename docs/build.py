@@ -24,7 +24,7 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 PAGES = (
     *("index", "tutorial", "concepts", "data", "models", "risk", "optimizers", "stopping"),
-    *("cohorts", "sweeps", "sweep-language", "store", "cli", "reproducibility", "errors"),
+    *("cohorts", "sweeps", "sweep-language", "store", "page", "cli", "reproducibility", "errors"),
 )
 """The pages in the order of the menu; the reference, the examples and the decisions follow."""
 
@@ -50,6 +50,7 @@ def build(into: Path) -> list[Page]:
         target.write_text(framed(page, menu), encoding="utf-8")
     css = (DOCS / "style.css").read_text(encoding="utf-8")
     (into / "style.css").write_text(css + colours(), encoding="utf-8")
+    shutil.copytree(DOCS / "images", into / "images")
     return pages
 
 

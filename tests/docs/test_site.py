@@ -33,7 +33,7 @@ def site(builder, tmp_path_factory):
 
 
 class Seen(HTMLParser):
-    """Links, anchors and open elements of a page."""
+    """Links, pictures, anchors and open elements of a page."""
 
     def __init__(self):
         super().__init__()
@@ -41,12 +41,15 @@ class Seen(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         said = dict(attrs)
-        self.links += [said["href"]] if "href" in said else []
+        self.links += [said[name] for name in ("href", "src") if name in said]
         if "id" in said:
             assert said["id"] not in self.anchors, f"two anchors {said['id']!r}"
             self.anchors.add(said["id"])
         if tag not in ("meta", "link", "br", "hr", "img"):
             self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag

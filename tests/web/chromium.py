@@ -74,8 +74,10 @@ class Watched:
         page.on("dialog", self._dialog)
 
     def _console(self, message: Any) -> None:
-        # A refused request is the browser's own line; what the page does about it is tested.
-        if message.type in ("error", "warning") and "status of 503" not in message.text:
+        # A refused request is the browser's own line, and pixels are read by tests only; what the
+        # page does about either is tested.
+        known = ("status of 503", "willReadFrequently")
+        if message.type in ("error", "warning") and not any(k in message.text for k in known):
             self.wrong.append(f"console: {message.text}")
 
     def _request(self, request: Any) -> None:
@@ -125,3 +127,18 @@ class Watched:
               return seen.size < 8;
             }).map((box) => box.getAttribute('aria-label'))"""
         )
+
+
+def count(page: Any) -> int:
+    """Rows that the table of a sweep holds."""
+    return int(page.locator("main").get_attribute("data-rows"))
+
+
+def until(page: Any, test: str) -> None:
+    """Wait until an expression in the page holds."""
+    # Not wait_for_function: it evaluates text, which the page's policy forbids.
+    for _ in range(100):
+        if page.evaluate(test):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"never: {test}")

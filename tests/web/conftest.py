@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import stores
+from chromium import ARGS, Watched, chromium, serving
 
+from thetahat.store import find_sweep, open_store
 from thetahat.web import Source
 from thetahat.web._app import make_app
 from thetahat.web._guard import Door
@@ -66,3 +69,66 @@ def client_of() -> Iterator[Callable[..., Client]]:
     yield make
     for source in made:
         source.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium. Not for the whole session: the loop of Playwright would be in the way of other tests."""
+    where = chromium()
+    if where is None and not os.environ.get("CI"):
+        pytest.skip("there is no Chromium; as root on Debian: apt-get install -y chromium")
+    assert where is not None, "CI needs Chromium: apt-get install -y chromium"
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as started:
+        made = started.chromium.launch(executable_path=where, args=ARGS)
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def served(used: Path) -> Iterator[str]:
+    """The page of the used store."""
+    with serving(used) as url:
+        yield url
+
+
+@pytest.fixture
+def look(browser: Any) -> Iterator[Callable[..., Watched]]:
+    """A new tab; at the end nothing must have gone wrong in it."""
+    opened: list[Any] = []
+    watched: list[Watched] = []
+
+    def make(url: str, *, theme: str = "light", width: int = 1280) -> Watched:
+        size = {"width": width, "height": 900}
+        context = browser.new_context(viewport=size, color_scheme=theme, accept_downloads=True)
+        opened.append(context)
+        watched.append(Watched(context.new_page(), url))
+        return watched[-1]
+
+    yield make
+    for context in opened:
+        context.close()
+    assert [line for one in watched for line in one.wrong] == []
+
+
+@pytest.fixture(scope="session")
+def paths(used: Path) -> dict[str, str]:
+    """An address for each view."""
+    with open_store(used, create=False) as store:
+        wages = find_sweep(store, "wages, two layers")
+        seeds = find_sweep(store, "twenty seeds a width")
+        tested = find_sweep(store, "tuned on the test set")
+        finished = [r.id for r in store.runs(sweep_id=wages.id, status="finished", limit=5)]
+        diverged = store.runs(sweep_id=wages.id, status="diverged", limit=1)[0].id
+        many = ",".join(run.id for run in store.runs(sweep_id=seeds.id))
+    return {
+        "home": "/",
+        "sweep": f"/sweep/{wages.id}",
+        "seeds": f"/sweep/{seeds.id}?over=seed",
+        "tested": f"/sweep/{tested.id}",
+        "run": f"/run/{finished[0]}",
+        "diverged": f"/run/{diverged}",
+        "compare": f"/compare?runs={','.join(finished)}",
+        "bands": f"/compare?runs={many}&bands=1",
+    }

@@ -262,3 +262,17 @@ def realistic(where: Path, runs: int = 220) -> dict[str, SweepRow]:
 
         add_agent(store, made["tuning"], "training a cohort of 16", utc_now())
     return made
+
+
+def large_sweep(store: Store, runs: int = 2500) -> SweepRow:
+    """More runs than the page draws all at once."""
+    sweep = create_sweep(store, NewSweep(TUNING, "large"))
+    rng = random.Random(13)
+    with store.batch() as writer:
+        for k in range(runs):
+            config = tuning_config(rng)
+            new = NewRun(config=config, sweep_id=sweep.id, point=k)
+            run_id, _ = writer.create_run(new)
+            metrics = {"val_risk": floor_of(config) * math.exp(rng.gauss(0, 0.1))}
+            writer.finish_run(run_id, status=Status.FINISHED, metrics=metrics)
+    return sweep

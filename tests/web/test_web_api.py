@@ -34,7 +34,14 @@ def sweep_id(where: Path, name: str) -> str:
 
 
 def rows(answer: dict[str, Any], key: str = "runs") -> list[dict[str, Any]]:
-    return [dict(zip(answer["fields"], row, strict=True)) for row in answer[key]]
+    table = answer[key]
+    lists = table["columns"]
+    assert set(lists) | set(table["same"]) == (set(FIELDS) if table["n"] else set())
+    assert {len(values) for values in lists.values()} <= {table["n"]}
+    return [
+        table["same"] | {name: values[i] for name, values in lists.items()}
+        for i in range(table["n"])
+    ]
 
 
 # -- what is there -------------------------------------------------------------------------------
@@ -64,7 +71,7 @@ def test_home(used, client_of) -> None:
         best = store.runs(sweep_id=wages["id"], status="finished", sort="val_risk", limit=1)[0]
     assert wages["best"] == {"value": best.metrics["val_risk"], "run": best.name}
     assert by_name["tuned on the test set"]["contaminated"] is True
-    assert answer["loose_total"] == len(answer["loose"]) == 8
+    assert answer["loose_total"] == len(rows(answer, "loose")) == 8
     assert [agent["host"] for agent in answer["agents"]] == ["workstation"]
     assert answer["agents"][0]["alive"] is True
     why = {failure["reason"] for failure in answer["failures"]}
@@ -97,7 +104,7 @@ def test_only_what_changed_is_sent_again(tmp_path, client_of) -> None:
         store_runs = store.runs(sweep_id=sweep.id)
         client = client_of(tmp_path)
         first = client.get(f"/api/sweeps/{sweep.id}").json()
-        after = first["runs"][-1][1]
+        after = rows(first)[-1]["number"]
         later = "2999-01-01T00:00:00.000+00:00"
         path = f"/api/sweeps/{sweep.id}?after={after}&since={later}"
         running = [run.id for run in store_runs if run.status is Status.RUNNING]
@@ -303,7 +310,7 @@ def test_an_empty_sweep_and_one_run(tmp_path, client_of) -> None:
     client = client_of(tmp_path)
     for sweep, n in ((empty, 0), (single, 1)):
         answer = strictly(client.get(f"/api/sweeps/{sweep.id}").text)
-        assert len(answer["runs"]) == n
+        assert answer["runs"]["n"] == len(rows(answer)) == n
         importance = client.get(f"/api/sweeps/{sweep.id}/importance?metric=val_risk").json()
         assert importance["effects"] == []
         assert client.get(f"/api/sweeps/{sweep.id}/groups").status_code == 200
@@ -452,7 +459,56 @@ def test_numbers_in_addresses_are_checked(used, client_of, query) -> None:
     assert (answer.status_code, answer.json()) == (400, {"error": "after must be a whole number"})
 
 
-def test_the_fields_are_told_in_the_order_of_the_rows(used, client_of) -> None:
-    answer = client_of(used).get("/api/home").json()
-    assert answer["fields"] == list(FIELDS)
-    assert all(len(row) == len(FIELDS) for row in answer["loose"])
+def test_what_is_the_same_of_all_runs_is_told_once(used, client_of) -> None:
+    one = sweep_id(used, "wages, two layers")
+    table = client_of(used).get(f"/api/sweeps/{one}").json()["runs"]
+    assert table["same"]["sweep_id"] == one
+    assert "sweep_id" not in table["columns"]
+    assert "config" in table["columns"]
+
+
+def test_importance_is_computed_again_only_when_a_run_has_ended(
+    tmp_path, client_of, monkeypatch
+) -> None:
+    from thetahat.web import _views
+
+    asked = []
+    computed = _views.effects
+    monkeypatch.setattr(_views, "effects", lambda *a: asked.append(1) or computed(*a))
+    with open_store(tmp_path) as store:
+        sweep = create_sweep(store, NewSweep(stores.TUNING))
+        for k in range(12):
+            add_run(store, sweep, {"lr": k}, {}, metrics={"val_risk": 1.0 + k})
+        client, path = client_of(tmp_path), f"/api/sweeps/{sweep.id}/importance?metric=val_risk"
+        first = client.get(path).json()
+        assert client.get(path).json() == first
+        assert len(asked) == 1
+        add_run(store, sweep, {"lr": 12}, {}, metrics={"val_risk": 13.0})
+        assert client.get(path).json()["n"] == 13
+        assert len(asked) == 2
+
+
+def test_seeds_that_a_sweep_tries_are_seeds_of_one_setting(tmp_path, client_of) -> None:
+    with open_store(tmp_path) as store:
+        sweep = create_sweep(store, NewSweep(stores.SEEDS))
+        ids = [
+            add_run(store, sweep, {"width": 16, "seed": k}, {}, metrics={"val_risk": k}, point=k)
+            for k in range(1, 6)
+        ]
+        other = add_run(store, sweep, {"width": 64, "seed": 1}, {}, metrics={}, point=9)
+        plain = create_sweep(store, NewSweep(stores.TUNING))
+        alone = add_run(store, plain, {"lr": 0.1}, {}, metrics={"val_risk": 1.0}, point=0)
+    client = client_of(tmp_path)
+    assert client.get(f"/api/runs/{ids[0]}").json()["seeds"] == 5
+    assert client.get(f"/api/runs/{other}").json()["seeds"] == 1
+    assert client.get(f"/api/runs/{alone}").json()["seeds"] == 1
+    listed = {one["id"]: one["seeded"] for one in client.get("/api/home").json()["sweeps"]}
+    assert listed == {sweep.id: True, plain.id: False}
+
+
+def test_scales_are_those_of_the_sweep_file(tmp_path, client_of) -> None:
+    text = "parameters: {a: {min: 0, max: 1}, b: {values: [1, 2]}, c: {distribution: log_uniform}}"
+    with open_store(tmp_path) as store:
+        sweep = create_sweep(store, NewSweep(text))
+    told = client_of(tmp_path).get(f"/api/sweeps/{sweep.id}").json()["sweep"]["parameters"]
+    assert {p["name"]: p["log"] for p in told} == {"a": False, "b": None, "c": True}

@@ -54,6 +54,7 @@ def add_work(parser: Any) -> None:
         "--keep-going", action="store_true", help="go on although the first runs all fail"
     )
     parser.add_argument("--quiet", action="store_true", help="say nothing but what went wrong")
+    parser.add_argument("--ui", action="store_true", help="show the page in a browser meanwhile")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,13 +87,17 @@ def work_with_words(
 ) -> Tally:
     """Work, and say on standard error how it goes."""
     from thetahat.cli._sweep_view import View
+    from thetahat.cli._ui import beside
     from thetahat.sweep.work import spec_of, work_on
 
     where = f" --store {args.store}" if args.store else ""
     spec = spec_of(sweep)
-    with View(store, sweep, spec.metric, quiet=args.quiet, where=where) as view:
-        tally = work_on(store, sweep, work, view.say, crew)
-    view.summary(tally, as_json=getattr(args, "format", "table") == "json")
+    with beside(args) as stay:
+        with View(store, sweep, spec.metric, quiet=args.quiet, where=where) as view:
+            tally = work_on(store, sweep, work, view.say, crew)
+        view.summary(tally, as_json=getattr(args, "format", "table") == "json")
+        if not tally.interrupted:
+            stay()
     return tally
 
 

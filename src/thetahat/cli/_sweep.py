@@ -79,6 +79,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"{both} cannot stand together; give one of them")
     if asked:
         return _change(args, asked[0])
+    if args.ui and not args.at_once:
+        raise ConfigError("--ui shows the page while a sweep is worked on; give --run too")
     return _make(args)
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from thetahat.cli._tables import note
 from thetahat.core.errors import ConfigError
 
 _EXAMPLES = """\
@@ -61,3 +65,32 @@ def run(args: argparse.Namespace) -> int:
         # The usual way to end it.
         print()
     return 0
+
+
+@contextmanager
+def beside(args: argparse.Namespace) -> Iterator[Callable[[], None]]:
+    """``--ui`` of a command that works: the page while it does.
+
+    Yields a function that, at a terminal, keeps the page open until Ctrl-C once the work is done;
+    where nobody looks (a script, a queue) it returns at once, and the page ends with the command.
+    """
+    if not getattr(args, "ui", False):
+        yield lambda: None
+        return
+    from thetahat.web import page_beside
+
+    watched = sys.stderr.isatty()
+    with page_beside(args.store, browser=watched) as page:
+        note(f"the page is at {page.url}")
+
+        def stay() -> None:
+            if not watched:
+                return
+            note(f"the page stays at {page.url} until Ctrl-C")
+            try:
+                page.stay()
+            except KeyboardInterrupt:
+                # What is left is the page only, and this is how it ends.
+                print(file=sys.stderr)
+
+        yield stay

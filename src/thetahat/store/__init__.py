@@ -7,9 +7,11 @@ from thetahat.store._listing import (
     Changed as Changed,
     blocks_after as blocks_after,
     count_all as count_all,
+    count_point as count_point,
     metric_values as metric_values,
     pulse as pulse,
-    run_lines as run_lines,
+    run_columns as run_columns,
+    run_values as run_values,
 )
 from thetahat.store._manual import (
     ManualRun as ManualRun,

@@ -1,14 +1,17 @@
-"""Runs for a page that shows thousands: as lines of JSON, and only what has changed since.
+"""Runs for a page that shows thousands: as columns of JSON, and only what has changed since.
 
 Configs and metrics lie in the store as JSON and leave it as they lie; reading them into Python and
-writing them again would cost more than all the rest.
+writing them again would cost more than all the rest. Columns, not rows, because one call then writes
+ten thousand values, and a column that says the same of every run says it once.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import func, or_, select
@@ -26,7 +29,7 @@ PLAIN = (
     *("sweep_id",),
 )
 FIELDS = (*PLAIN, "seconds", "config", "metrics")
-"""What a line holds, in this order."""
+"""The columns."""
 _LONG = 4096
 _LONGEST_WORD = 200
 _OPEN = (str(Status.QUEUED), str(Status.RUNNING))
@@ -40,15 +43,18 @@ class Changed:
     since: str
 
 
-def run_lines(
+def run_columns(
     store: Store,
     *,
     sweep_id: str | None = None,
     loose: bool = False,
     changed: Changed | None = None,
     limit: int | None = None,
-) -> list[str]:
-    """Runs, each a JSON array of ``FIELDS``; of a running run, the metrics are its last record.
+) -> str:
+    """Runs by their numbers, as a JSON object: ``n``, ``same`` and ``columns``.
+
+    ``columns`` holds a list for each of ``FIELDS``; a field with one value for all runs is in
+    ``same`` instead. The metrics of a running run are its last record.
 
     Args:    loose: only runs of no sweep.   limit: the latest so many.
     """
@@ -61,10 +67,50 @@ def run_lines(
         later = [runs.c.number > changed.after, runs.c.status.in_(_OPEN)]
         later += [runs.c.heartbeat >= changed.since, runs.c.finished >= changed.since]
         query = query.where(or_(*later))
-    query = query.order_by(runs.c.number.desc()).limit(limit)
+    if limit is not None:
+        query = query.order_by(runs.c.number.desc()).limit(limit)
     with store.reading() as connection:
         rows = connection.execute(query).all()
-    return [_line(row) for row in reversed(rows)]
+    if not rows:
+        return '{"n":0,"same":{},"columns":{}}'
+    # Sorted here: the database would carry whole rows, configs and all, through its sort.
+    rows = sorted(rows, key=itemgetter(FIELDS.index("number")))
+    same, columns = [], []
+    by_name = dict(zip((*FIELDS, "last"), zip(*rows, strict=True), strict=True))
+    for name in PLAIN:
+        values = by_name[name]
+        if name == "best_val_risk":
+            values = tuple(v if v is not None and math.isfinite(v) else None for v in values)
+        if len(rows) > 1 and values.count(values[0]) == len(values):
+            same.append(f'"{name}":{json.dumps(values[0])}')
+        else:
+            columns.append(f'"{name}":{json.dumps(values, separators=(",", ":"))}')
+    texts = {
+        "seconds": [text or "{}" for text in by_name["seconds"]],
+        "config": [_config(text) for text in by_name["config"]],
+        "metrics": [
+            _last(last) if text in ("", "{}") else text
+            for text, last in zip(by_name["metrics"], by_name["last"], strict=True)
+        ],
+    }
+    columns += [f'"{name}":[{",".join(values)}]' for name, values in texts.items()]
+    return f'{{"n":{len(rows)},"same":{{{",".join(same)}}},"columns":{{{",".join(columns)}}}}}'
+
+
+def run_values(store: Store, sweep_id: str) -> Iterator[tuple[str, Any, Any]]:
+    """(status, config, metrics) of every run of a sweep, in the order of their numbers."""
+    query = select(runs.c.number, runs.c.status, runs.c.config, runs.c.metrics)
+    with store.reading() as connection:
+        rows = connection.execute(query.where(runs.c.sweep_id == sweep_id)).all()
+    for _, status, config, metrics in sorted(rows, key=itemgetter(0)):
+        yield status, from_json(_config(config)), from_json(metrics)
+
+
+def count_point(store: Store, sweep_id: str, point: int) -> int:
+    """How many runs of a sweep have one setting."""
+    query = select(func.count()).where((runs.c.sweep_id == sweep_id) & (runs.c.point == point))
+    with store.reading() as connection:
+        return connection.execute(query).scalar() or 0
 
 
 def metric_values(store: Store, sweep_ids: Sequence[str]) -> Iterator[tuple[str, str, str, Any]]:
@@ -125,11 +171,8 @@ def blocks_after(store: Store, run_id: str, after: int = 0) -> tuple[list[Block]
     return blocks, after
 
 
-def _line(row: Any) -> str:
-    plain = json.dumps(list(row[: len(PLAIN)]), separators=(",", ":"))
-    metrics = _last(row.last) if row.metrics in ("", "{}") else row.metrics
-    config = row.config if len(row.config) <= _LONG else _shortened(row.config)
-    return f"{plain[:-1]},{row.seconds or '{}'},{config or '{}'},{metrics or '{}'}]"
+def _config(text: str) -> str:
+    return (text or "{}") if len(text) <= _LONG else _shortened(text)
 
 
 def _last(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -9,7 +10,7 @@ import webbrowser
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from thetahat.core.errors import ConfigError, MissingExtra
+from thetahat.core.errors import ConfigError, MissingExtra, StoreError
 from thetahat.web._guard import Door, door_for
 from thetahat.web._source import Source
 
@@ -38,10 +39,12 @@ def serve(
     door = door_for(host)
     listening = _listen(host, port)
     url = _url(door, listening.getsockname()[1])
-    server = make_server(Source(store), door)
+    source = Source(store)
+    server = make_server(source, door)
 
     def ready() -> None:
         say(url)
+        threading.Thread(target=_warm, args=(source,), daemon=True).start()
         if browser:
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
@@ -79,6 +82,15 @@ def make_server(source: Source, door: Door) -> uvicorn.Server:
     server = uvicorn.Server(config)
     source.ending = lambda: server.should_exit
     return server
+
+
+def _warm(source: Source) -> None:
+    """Import and open what the first question needs, while the browser starts."""
+    import thetahat.web._views  # noqa: F401
+
+    # A store that is not there, or is broken, is what the page itself says.
+    with contextlib.suppress(StoreError):
+        source.store()
 
 
 def _run(server: uvicorn.Server, listening: socket.socket, ready: Callable[[], None]) -> None:

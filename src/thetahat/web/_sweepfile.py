@@ -14,7 +14,8 @@ class Swept:
     """One parameter of a sweep."""
 
     name: str
-    log: bool
+    log: bool | None
+    """Whether its scale is logarithmic; None where only values are listed."""
     constant: bool
 
     def listing(self) -> dict[str, Any]:
@@ -71,4 +72,6 @@ def _parameters(section: Any, above: str = "", depth: int = 0) -> Iterator[Swept
         kind = str(entry.get("distribution", ""))
         values = entry.get("values")
         few = isinstance(values, (list, tuple)) and len(values) < 2
-        yield Swept(f"{above}{name}", "log" in kind, "value" in entry or few)
+        spread = bool(kind) or "min" in entry
+        log = "log" in kind if spread else None
+        yield Swept(f"{above}{name}", log, "value" in entry or few)

@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 import { short } from "./format.js";
 
 const charts = new Set();
+let idleDraws = true;
 const VIRIDIS = ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"];
 
 export const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -26,6 +27,19 @@ export function rampColour(t, colours = ramp()) {
   return `#${mix.join("")}`;
 }
 
+// Whether charts out of sight are drawn when there is time, or only once they come near: those of
+// thousands of runs would hold up what is being looked at.
+export const drawWhenIdle = (on) => { idleDraws = on; };
+
+// One chart at a time: between two of them the page answers.
+const queue = [];
+function inTurn(job) {
+  queue.push(job);
+  if (queue.length > 1) return;
+  const next = () => { queue[0](); queue.shift(); if (queue.length) setTimeout(next, 0); };
+  next();
+}
+
 // A chart that follows its box and the theme. `option` is a function, so that colours are read anew.
 export function chart(size, label) {
   const element = h("div.chart", { class: size, role: "img", "aria-label": label });
@@ -43,11 +57,12 @@ export function chart(size, label) {
     if (!now) { later(); return; }
     if (!option || !ready()) return;
     stale = false;
-    made.setOption(option(), { notMerge: true, lazyUpdate: false });
+    made.setOption(tamed(option()), { notMerge: true, lazyUpdate: false });
     wrapped.drawn?.();
   };
   const later = () => {
     clearTimeout(waiting);
+    if (!idleDraws) return;
     waiting = setTimeout(() => requestIdleCallback(() => { if (stale && option) draw(true); }), 500);
   };
   const wrapped = {
@@ -59,9 +74,9 @@ export function chart(size, label) {
     draw: () => draw(),
     close() { observer.disconnect(); sight.disconnect(); charts.delete(wrapped); made?.dispose(); clearTimeout(waiting); option = null; },
   };
-  const observer = new ResizeObserver(() => { if (made) made.resize(); else if (stale) draw(); });
+  const observer = new ResizeObserver(() => { if (made) { made.resize(); wrapped.drawn?.(); } else if (stale) draw(); });
   observer.observe(element);
-  const sight = new IntersectionObserver((entries) => { near = entries[entries.length - 1].isIntersecting; if (near && stale) draw(); }, { rootMargin: "0px" });
+  const sight = new IntersectionObserver((entries) => { near = entries[entries.length - 1].isIntersecting; if (near && stale) inTurn(() => { if (near && stale) draw(); }); }, { rootMargin: "100px 0px" });
   sight.observe(element);
   charts.add(wrapped);
   return wrapped;
@@ -115,4 +130,16 @@ export function logAxis(name, low, high, more = {}) {
 // A chart of nothing says so.
 export const nothing = (words) => ({ animation: false, title: { text: words, left: "center", top: "middle", textStyle: { color: css("--dim"), fontSize: 13, fontWeight: 400, fontFamily: "inherit" } } });
 
-export const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+export const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : tame(text));
+
+// ECharts keeps what it has measured in plain objects, by the words: a parameter named __proto__
+// would write into every object of the page.
+const tame = (text) => (typeof text === "string" && text in Object.prototype ? `\u200b${text}` : text);
+const asList = (one) => (one === undefined ? [] : Array.isArray(one) ? one : [one]);
+function tamed(option) {
+  for (const part of [option.xAxis, option.yAxis, option.parallelAxis, option.series].flatMap(asList)) {
+    if (part.name !== undefined) part.name = tame(part.name);
+    if (part.type === "category") part.data = part.data.map(tame);
+  }
+  return option;
+}

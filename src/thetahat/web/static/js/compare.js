@@ -1,11 +1,12 @@
 // Runs beside each other: curves, and where their configs differ.
 import { get, view } from "./api.js";
 import { fill, flag, h, panel, runLink, status, sweepLink, toggle } from "./dom.js";
-import { curveChart, legend, spansDecades } from "./curves.js";
+import { BOOKS, curveChart, legend, spansDecades } from "./curves.js";
 import { columnStyle, finite, flat, many, short } from "./format.js";
-import { FAILED, OPEN } from "./model.js";
+import { FAILED, OPEN, SEED } from "./model.js";
 
-const SEED = /(^|[._])seed$/i;
+// A rate that never changes is no curve; it stands among the configs.
+const still = (run, name) => { const values = run.records.columns[name]; return !values || values.every((v) => v === values[0]); };
 
 export async function show(main, _id, { crumbs }) {
   const page = new ComparePage(main);
@@ -48,8 +49,8 @@ class ComparePage {
   }
 
   drawCurves() {
-    const names = [...new Set(this.runs.flatMap((run) => Object.keys(run.records.columns)))].filter((n) => !["epoch", "step"].includes(n) && this.runs.some((run) => run.records.columns[n]?.some(finite)));
-    const order = (n) => { const i = ["val_risk", "train_risk", "test_risk"].indexOf(n); return i < 0 ? 3 : i; };
+    const names = [...new Set(this.runs.flatMap((run) => Object.keys(run.records.columns)))].filter((n) => !["epoch", "step"].includes(n) && this.runs.some((run) => run.records.columns[n]?.some(finite)) && !(BOOKS.has(n) && this.runs.every((run) => still(run, n))));
+    const order = (n) => { const i = ["val_risk", "train_risk", "test_risk"].indexOf(n); return i >= 0 ? i : BOOKS.has(n) ? 4 : 3; };
     const shown = names.sort((a, b) => order(a) - order(b)).slice(0, 12);
     const key = JSON.stringify([shown, this.bands, this.runs.map((r) => r.id)]);
     const groups = this.settings();
@@ -57,8 +58,12 @@ class ComparePage {
       this.drawnKey = key;
       for (const one of this.charts.values()) one.close();
       this.charts.clear();
-      fill(this.curveBox, shown.length ? shown.map((name) => { const made = panel(name, shown.length === 1 ? "" : "s6"); const one = curveChart(`${name} of each run`); made.body.append(one.element); this.charts.set(name, one); return made.root; }) : h("section.panel", {}, h("div.body", {}, h("div.empty", {}, "None of these runs logged records."))),
-        h("div.panel", {}, h("div.body", {}, legend((this.bands ? groups.map((g, i) => ({ name: `${g.words} (${many(g.runs.length, "run")})`, colour: i })) : this.runs.map((run) => ({ colour: run.colour, link: h("span", {}, runLink(run), FAILED.has(run.status) && flag(run.status, run.reason, "bad")) })))))));
+      const told = this.bands ? groups.map((g, i) => ({ name: `${g.words} (${many(g.runs.length, "run")})`, colour: i }))
+        : this.runs.map((run) => ({ colour: run.colour, link: h("span", {}, runLink(run), FAILED.has(run.status) && flag(run.status, run.reason, "bad")) }));
+      const charts = shown.map((name) => { const made = panel(name, shown.length === 1 ? "" : "s6"); const one = curveChart(`${name} of each run`); made.body.append(one.element); this.charts.set(name, one); return made.root; });
+      // The legend first: it belongs to all charts below.
+      fill(this.curveBox, h("div.panel", {}, h("div.body.legends", { tabindex: "0", role: "group", "aria-label": "legend" }, legend(told))),
+        charts.length ? charts : h("section.panel", {}, h("div.body", {}, h("div.empty", {}, "None of these runs logged records."))));
     }
     for (const [name, one] of this.charts) {
       const [lines, bands] = this.bands ? banded(groups, name) : [this.runs.filter((run) => run.records.columns[name]).map((run) => line(run, name)), []];

@@ -15,9 +15,12 @@ export function families(names) {
     found.get(key).push(name);
   }
   const order = (list) => list.sort((a, b) => partRank(a) - partRank(b));
-  return [...found].map(([key, list]) => [list.length > 1 ? key : list[0], order(list)]).sort((a, b) => b[1].length - a[1].length);
+  return [...found].map(([key, list]) => [list.length > 1 ? key : list[0], order(list)]).sort((a, b) => keeping(a[1]) - keeping(b[1]) || b[1].length - a[1].length);
 }
 
+// What tells how the run went on, not how well, comes last.
+export const BOOKS = new Set(["learning_rate", "lr", "momentum", "seconds", "time", "runtime"]);
+const keeping = (list) => Number(list.every((name) => BOOKS.has(name)));
 const partRank = (name) => { const i = ["train", "val", "test"].findIndex((p) => name.includes(p)); return i < 0 ? 3 : i; };
 
 // An exponential moving average that does not start from zero, and steps over gaps.
@@ -42,7 +45,7 @@ export function curveChart(label, size = "") {
     });
     if (mark && series.length && finite(mark.x)) series[0].markLine = { symbol: "none", silent: true, animation: false, lineStyle: { color: css("--c3"), type: "dashed", width: 1.5 }, label: { formatter: mark.words, color: css("--c3"), fontSize: 11, position: "insideEndTop" }, data: [{ xAxis: mark.x }] };
     return base({
-      xAxis: axis(axisName || "", { splitLine: { show: false }, scale: true }), yAxis: log ? logAxis("", ...extent([...lines, ...bands])) : axis(""), series: [...bands.map((b, i) => bandSeries(b, typeof b.colour === "number" ? lineColour(b.colour) : lineColour(i), log)), ...series],
+      xAxis: axis(axisName || "", { splitLine: { show: false }, scale: true, max: "dataMax" }), yAxis: log ? logAxis("", ...extent([...lines, ...bands])) : axis(""), series: [...bands.map((b, i) => bandSeries(b, typeof b.colour === "number" ? lineColour(b.colour) : lineColour(i), log)), ...series],
       tooltip: tooltip({ trigger: "axis", axisPointer: { type: "line", lineStyle: { color: css("--dim") } }, formatter: (ps) => tip(`${axisName} ${short(ps[0]?.axisValue)}`, ps.filter((p) => p.seriesType === "line" && !p.seriesName.endsWith(" ")).slice(0, 16).map((p) => [p.seriesName, short(p.value[1])])) }),
     });
   });

@@ -52,7 +52,7 @@ export function panel(title, size, tools = [], attributes = {}) {
   const note = h("p.note", { hidden: true });
   const root = h("section.panel", { class: size, "aria-label": title, ...attributes },
     h("header", {}, h("h2", {}, title), h("span.spacer"), h("div.tools", {}, tools)), body, note);
-  return { root, body, say(...words) { note.hidden = words.length === 0; fill(note, ...words); } };
+  return { root, body, say(...words) { note.hidden = words.length === 0; fill(note, ...words); }, add(words) { note.hidden = false; note.append(words); } };
 }
 
 export function select(label, options, value, onchange, attributes = {}) {

@@ -42,11 +42,17 @@ export function ago(stamp) {
   return seconds < 5 ? "just now" : `${span(Math.round(seconds))} ago`;
 }
 
-export const local = (stamp) => { const at = new Date(stamp); return Number.isFinite(+at) ? at.toLocaleString() : ""; };
+export const local = (stamp) => { const at = new Date(stamp); return Number.isFinite(+at) ? at.toLocaleString("sv-SE") : ""; };
 export const many = (n, word, words = `${word}s`) => `${n.toLocaleString("en")} ${n === 1 ? word : words}`;
+
+function isFlat(config) {
+  for (const name in config) if (typeof config[name] === "object" && config[name] !== null) return false;
+  return true;
+}
 
 // A config with the dots of its nesting in the names.
 export function flat(config, above = "", into = {}) {
+  if (!above && isFlat(config)) return config;
   for (const [name, value] of Object.entries(config)) {
     if (value && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length) flat(value, `${above}${name}.`, into);
     else into[above + name] = Array.isArray(value) || (value && typeof value === "object") ? JSON.stringify(value) : value;

@@ -2,7 +2,7 @@
 import { get, view } from "./api.js";
 import { command, fill, flag, h, panel, runLink, status, sweepLink } from "./dom.js";
 import { ago, finite, local, many, short, span } from "./format.js";
-import { FAILED, OPEN, readRun } from "./model.js";
+import { FAILED, kindOf, OPEN, readRuns } from "./model.js";
 
 const MOST = 100;
 
@@ -22,7 +22,7 @@ export async function show(main, _id, { crumbs }) {
 }
 
 function page(answer, find, project) {
-  const all = answer.loose.map((row) => readRun(answer.fields, row)).reverse();
+  const all = readRuns(answer.loose).reverse();
   const fits = (words, of) => (!find || words.some((w) => String(w ?? "").toLowerCase().includes(find))) && (!project || (of || "no project") === project);
   const sweeps = answer.sweeps.filter((s) => fits([s.name, s.id, s.project, s.metric], s.project));
   const runs = all.filter((r) => fits([r.name, r.id, r.experiment, r.project, r.reason], r.project));
@@ -65,10 +65,10 @@ const table = (heads, rows, label) => h("div.scroll", { tabindex: "0", role: "gr
 
 function sweepsPanel(sweeps) {
   const made = panel("Sweeps", "");
-  const rows = sweeps.slice(0, MOST).map((s) => h("tr", {}, h("td.word", {}, sweepLink(s.id, s.name)), h("td", {}, s.project || ""), h("td", {}, status(s.state, s.reason)), h("td", {}, bar(s)),
-    h("td", {}, s.metric || h("span.dim", {}, "none")), h("td.num", {}, s.best ? short(s.best.value, 5) : "", s.best && s.contaminated && flag("contaminated", "it tunes on the test set: no estimate of the risk", "bad"), s.best && (s.plan?.replicates || 1) < 2 && flag("1 seed", "each setting was run with one seed", "plain")),
-    h("td", {}, s.method), h("td", { title: local(s.created) }, ago(s.created))));
-  made.body.append(sweeps.length ? table([["sweep"], ["project"], ["state"], ["runs over"], ["metric"], ["best", "num"], ["method"], ["begun"]], rows, "sweeps") : h("div.empty", {}, "No sweep."));
+  const rows = sweeps.slice(0, MOST).map((s) => h("tr", {}, h("td.word", {}, sweepLink(s.id, s.name)), h("td.wide", {}, s.project || ""), h("td", {}, status(s.state, s.reason)), h("td", {}, bar(s)),
+    h("td.wide", {}, s.metric || h("span.dim", {}, "none")), h("td.num", {}, s.best ? short(s.best.value, 5) : "", s.best && s.contaminated && flag("contaminated", "it tunes on the test set: no estimate of the risk", "bad"), s.best && !s.seeded && (s.plan?.replicates || 1) < 2 && flag("1 seed", "each setting was run with one seed", "plain")),
+    h("td.wide", {}, s.method), h("td", { title: local(s.created) }, ago(s.created))));
+  made.body.append(sweeps.length ? table([["sweep"], ["project", "wide"], ["state"], ["runs over"], ["metric", "wide"], ["best", "num"], ["method", "wide"], ["begun"]], rows, "sweeps") : h("div.empty", {}, "No sweep."));
   if (sweeps.length > MOST) made.say(`The latest ${MOST} of ${sweeps.length}; find others by name.`);
   return made.root;
 }
@@ -78,15 +78,15 @@ function runsPanel(runs, answer) {
   const made = panel("Runs of no sweep", "");
   const names = [...new Set(runs.flatMap((r) => Object.keys(r.metrics).filter((m) => finite(r.metrics[m]))))];
   const metrics = ["val_risk", "test_risk", "train_risk", ...names].filter((m, i, list) => names.includes(m) && list.indexOf(m) === i).slice(0, 3);
-  const rows = runs.slice(0, MOST).map((r) => h("tr", {}, h("td.word", {}, runLink(r)), h("td", {}, status(r.status, r.reason)), h("td", {}, r.experiment), metrics.map((m) => h("td.num", {}, finite(r.metrics[m]) ? short(r.metrics[m]) : m in r.metrics ? "not finite" : "", m === metrics[0] && (FAILED.has(r.status) ? flag(r.status, r.reason, "bad") : OPEN.has(r.status) && flag("so far", "not over")), r.contaminated && /test/.test(m) && flag("contaminated", "tuned on the test set", "bad"))),
+  const rows = runs.slice(0, MOST).map((r) => h("tr", {}, h("td.word", {}, runLink(r)), h("td", {}, status(r.status, r.reason)), h("td.wide", {}, r.experiment), metrics.map((m) => h("td.num", {}, finite(r.metrics[m]) ? short(r.metrics[m]) : m in r.metrics ? "not finite" : "", m === metrics[0] && (FAILED.has(r.status) ? flag(r.status, r.reason, "bad") : OPEN.has(r.status) && flag("so far", "not over")), r.contaminated && /test/.test(m) && flag("contaminated", "tuned on the test set", "bad"))),
     h("td.num", {}, r.epochs), h("td.num", {}, span(r.time)), h("td", { title: local(r.created) }, ago(r.created))));
-  made.body.append(runs.length ? table([["run"], ["state"], ["experiment"], ...metrics.map((m) => [m, "num"]), ["epochs", "num"], ["time", "num"], ["begun"]], rows, "runs of no sweep") : h("div.empty", {}, "No run."));
+  made.body.append(runs.length ? table([["run"], ["state"], ["experiment", "wide"], ...metrics.map((m) => [m, "num"]), ["epochs", "num"], ["time", "num"], ["begun"]], rows, "runs of no sweep") : h("div.empty", {}, "No run."));
   if (answer.loose_total > runs.length) made.say(`The latest ${Math.min(runs.length, MOST)} of ${many(answer.loose_total, "run")}; thetahat runs lists all.`);
   return made.root;
 }
 
 function agentsPanel(answer) {
-  const made = panel("Agents", "s5");
+  const made = panel("Agents", "s5 own");
   const names = new Map(answer.sweeps.map((s) => [s.id, s.name]));
   made.body.append(answer.agents.length ? table([["agent"], ["machine"], ["sweep"], ["doing"], ["heard of"]], answer.agents.slice(0, MOST).map((a) => h("tr", {}, h("td", {}, a.id), h("td", {}, `${a.host} (${a.pid})`), h("td", {}, a.sweep_id && sweepLink(a.sweep_id, names.get(a.sweep_id) || a.sweep_id)), h("td", {}, a.doing || ""),
     h("td", {}, a.alive ? `${span(Math.max(0, a.silent_s))} ago` : flag(`silent for ${span(a.silent_s)}`, "it has probably died; the next agent takes its runs", "bad")))), "agents") : h("div.empty", {}, "No agent is at work. ", h("code", {}, "thetahat agent ID"), " starts one."));
@@ -94,10 +94,10 @@ function agentsPanel(answer) {
 }
 
 function failuresPanel(failures) {
-  const made = panel("What failed, and why", "s7");
+  const made = panel("What failed, and why", "s7 own");
   const by = new Map();
-  for (const f of failures) { const why = f.reason || f.status; if (!by.has(why)) by.set(why, []); by.get(why).push(f); }
-  const rows = [...by].sort((a, b) => b[1].length - a[1].length).slice(0, 40).map(([why, list]) => h("tr", {}, h("td.num", {}, list.length), h("td", {}, status(list[0].status)), h("td.stretch", {}, why.slice(0, 400)), h("td.which", {}, list.slice(0, 3).map((f, i) => [i > 0 && ", ", runLink(f)]), list.length > 3 && ` and ${list.length - 3} more`)));
+  for (const f of failures) { const kind = kindOf(f); if (!by.has(kind)) by.set(kind, []); by.get(kind).push(f); }
+  const rows = [...by.values()].sort((a, b) => b.length - a.length).slice(0, 40).map((list) => [list[0].reason || list[0].status, list]).map(([why, list]) => h("tr", {}, h("td.num", {}, list.length), h("td", {}, status(list[0].status)), h("td.stretch", {}, why.slice(0, 400)), h("td.which", {}, list.slice(0, 3).map((f, i) => [i > 0 && ", ", runLink(f)]), list.length > 3 && ` and ${list.length - 3} more`)));
   made.body.append(rows.length ? table([["runs", "num"], ["state"], ["why"], ["which"]], rows, "failures") : h("div.empty", {}, "Nothing has failed."));
   return made.root;
 }

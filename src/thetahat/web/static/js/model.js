@@ -4,12 +4,19 @@ import { finite, flat } from "./format.js";
 export const FAILED = new Set(["failed", "diverged"]);
 export const OPEN = new Set(["queued", "running"]);
 
-export function readRun(fields, row) {
-  const run = {};
-  fields.forEach((name, i) => { run[name] = row[i]; });
-  run.config = flat(run.config);
-  run.time = seconds(run);
-  return run;
+// Columns as the server gives them -> runs. A field that all runs share is told once.
+export function readRuns({ n, same, columns }) {
+  const runs = [];
+  const names = Object.keys(columns).filter((name) => name !== "config");
+  const lists = names.map((name) => columns[name]);
+  for (let i = 0; i < n; i += 1) {
+    const run = { ...same };
+    for (let k = 0; k < names.length; k += 1) run[names[k]] = lists[k][i];
+    run.config = flat(columns.config[i]);
+    run.time = seconds(run);
+    runs.push(run);
+  }
+  return runs;
 }
 
 function seconds(run) {
@@ -20,6 +27,11 @@ function seconds(run) {
   const [from, to] = [Date.parse(run.started), Date.parse(run.finished || run.heartbeat)];
   return Number.isFinite(from) && Number.isFinite(to) ? Math.max(0, (to - from) / 1000) : null;
 }
+
+export const SEED = /(^|[._])seed$/i;
+
+// Reasons that differ by their numbers only are one reason.
+export const kindOf = (run) => `${run.status} ${(run.reason || "").replace(/-?\d[\d.e+-]*|\bnan\b|-?\binf\b/gi, "#")}`;
 
 export class Model {
   constructor(answer) {
@@ -33,8 +45,7 @@ export class Model {
     this.agents = answer.agents;
     this.since = answer.now;
     const changed = [];
-    for (const row of answer.runs) {
-      const run = readRun(answer.fields, row);
+    for (const run of readRuns(answer.runs)) {
       const before = this.byId.get(run.id);
       if (before && JSON.stringify(before) === JSON.stringify(run)) continue;
       changed.push(run);
@@ -58,8 +69,11 @@ export class Model {
         if (finite(value)) { if (value < one.low) one.low = value; if (value > one.high) one.high = value; } else if (value !== null) one.words += 1;
       }
       for (const [name, value] of Object.entries(run.metrics)) if (finite(value)) metrics.set(name, (metrics.get(name) || 0) + 1);
-      if (run.point !== null && run.point !== undefined) settings.set(run.point, (settings.get(run.point) || 0) + 1);
     }
+    const seeds = [...seen.values()].filter((one) => SEED.test(one.name) && one.values.size > 1).map((one) => one.name);
+    // What a setting is: a point of the sweep, or a config but for its seeds where the sweep tries seeds.
+    this.settingOf = !seeds.length ? (run) => run.point : (run) => JSON.stringify(Object.entries(run.config).filter(([name]) => !seeds.includes(name)));
+    for (const run of this.runs) { const key = this.settingOf(run); if (key !== null && key !== undefined) settings.set(key, (settings.get(key) || 0) + 1); }
     this.settings = settings;
     const told = new Map((this.sweep.parameters || []).map((p, i) => [p.name, { ...p, order: i }]));
     this.parameters = [...seen.values()].map((one) => {
@@ -67,14 +81,14 @@ export class Model {
       const numeric = one.words === 0 && one.low <= one.high;
       const few = one.values.size <= 12;
       return { name: one.name, numeric, few, discrete: !numeric || (few && one.n >= 2 * one.values.size), values: [...one.values], low: one.low, high: one.high, n: one.n, varies: one.values.size > 1 || (one.values.size === 1 && one.n < this.runs.length),
-        log: numeric && one.low > 0 && (Boolean(file?.log) || one.high / one.low >= 100), order: file ? file.order : 1e6 };
+        log: numeric && one.low > 0 && (file?.log ?? one.high / one.low >= 100), order: file ? file.order : 1e6 };
     }).sort((a, b) => a.order - b.order);
     this.byName = new Map(this.parameters.map((p) => [p.name, p]));
     this.varying = this.parameters.filter((p) => p.varies);
     this.metrics = [...metrics.keys()].sort((a, b) => rank(a) - rank(b));
   }
 
-  seeds(run) { return run.point === null || run.point === undefined ? 1 : this.settings.get(run.point) || 1; }
+  seeds(run) { return this.settings.get(this.settingOf(run)) || 1; }
 
   get replicated() { return (this.sweep.plan?.replicates || 1) > 1 || [...this.settings.values()].some((n) => n > 1); }
 

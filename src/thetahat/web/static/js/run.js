@@ -1,7 +1,7 @@
 // The page of a run.
 import { get, view } from "./api.js";
 import { command, fill, flag, h, panel, status, sweepLink, toggle } from "./dom.js";
-import { curveChart, families, legend, spansDecades } from "./curves.js";
+import { BOOKS, curveChart, families, legend, spansDecades } from "./curves.js";
 import { ago, finite, flat, local, short, span } from "./format.js";
 import { FAILED } from "./model.js";
 
@@ -82,20 +82,24 @@ class RunPage {
 
   drawCurves() {
     const x = this.columns[this.axis] || [];
-    const names = Object.keys(this.columns).filter((n) => n !== this.axis && !["epoch", "step"].includes(n) && this.columns[n].some(finite));
+    const logged = Object.keys(this.columns).filter((n) => n !== this.axis && !["epoch", "step"].includes(n));
+    const names = logged.filter((n) => this.columns[n].some(finite));
+    const lost = logged.filter((n) => !names.includes(n));
     if (!names.length) { fill(this.curves, h("section.panel", {}, h("div.body", {}, h("div.empty", {}, this.run.status === "running" || this.run.status === "queued" ? "Nothing has been logged yet; curves appear here by themselves." : "This run logged no records.")))); this.charts.clear(); return; }
-    const all = families(names);
+    // A rate that never changes is a number, not a curve.
+    const flat = names.filter((n) => BOOKS.has(n) && names.length > 1 && x.length > 1 && this.columns[n].every((v) => v === this.columns[n][0]));
+    const all = families(names.filter((n) => !flat.includes(n)));
     const groups = all.slice(0, MOST_CHARTS);
-    const key = JSON.stringify(groups);
+    const key = JSON.stringify([groups, lost]);
     if (key !== this.drawnKey) {
       this.drawnKey = key;
       for (const one of this.charts.values()) one.chart.close();
       this.charts.clear();
-      fill(this.curves, groups.map(([label, list], i) => {
+      fill(this.curves, lost.length > 0 && h("section.panel", {}, h("div.body", {}, h("div.empty", {}, `No finite number was logged of ${lost.slice(0, 12).join(", ")}.`))), groups.map(([label, list], i) => {
         const made = panel(label, groups.length === 1 ? "" : i === 0 && list.length > 1 ? "s8" : "s4");
         const one = curveChart(`${label}, by ${this.axis}`, i === 0 ? "tall" : list.length > 1 || i < 2 ? "tall" : "");
         made.body.append(one.element, list.length > 1 ? legend(list.map((name, k) => ({ name, colour: k }))) : "");
-        this.charts.set(label, { chart: one, list, say: made.say });
+        this.charts.set(label, { chart: one, list, say: made.say, constant: (words) => made.add(` Constant: ${words}.`) });
         return made.root;
       }));
     }
@@ -110,6 +114,7 @@ class RunPage {
       say(...[list.includes("train_risk") && list.includes("val_risk") ? gap(this.run, this.columns) : "", missing.length && FAILED.has(this.run.status) ? " Where a line is broken the number was not finite." : "", label === groups[0][0] && this.rows > x.length ? ` ${x.length.toLocaleString("en")} of ${this.rows.toLocaleString("en")} records drawn, peaks kept.` : ""].filter(Boolean));
     }
     if (!this.log) this.logButton.setAttribute("aria-pressed", String(logs > 0));
+    if (flat.length) this.charts.get(groups[0][0])?.constant(flat.map((n) => `${n} ${short(this.columns[n][0])}`).join(", "));
     if (all.length > groups.length) this.curves.append(h("p.note", {}, `The first ${groups.length} of ${all.length} charts.`));
   }
 

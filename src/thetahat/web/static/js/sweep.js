@@ -1,11 +1,12 @@
 // The page of a sweep.
 import { download, get, post, view } from "./api.js";
-import { axis, base, chart, css, ramp, tip, tooltip } from "./charts.js";
+import { axis, base, chart, css, drawWhenIdle, ramp, tip, tooltip } from "./charts.js";
 import { ask, command, fill, fillSelect, flag, h, panel, save, select, status, toggle } from "./dom.js";
 import { finite, many, short, span } from "./format.js";
-import { best, brushed, categories, condition, counts, FAILED, Model, OPEN } from "./model.js";
-import { contourChart, parallelChart, sliceChart, spread, timeChart, axesOf } from "./overview.js";
-import { columnsOf, flagsOf, makeTable, settingsTable, title } from "./table.js";
+import { best, brushed, categories, condition, counts, FAILED, kindOf, Model, OPEN } from "./model.js";
+import { contourChart, sliceChart, spread, timeChart } from "./overview.js";
+import { axesOf, parallelChart } from "./parallel.js";
+import { columnsOf, flagsOf, makeTable, settingsTable, tableHeight, title } from "./table.js";
 
 export async function show(main, id, { crumbs }) {
   const answer = await get(`/api/sweeps/${encodeURIComponent(id)}`);
@@ -16,6 +17,7 @@ export async function show(main, id, { crumbs }) {
   return page;
 }
 
+const LARGE = 2000;
 const list = (text) => text.split(",").filter(Boolean);
 
 class SweepPage {
@@ -67,9 +69,10 @@ class SweepPage {
     this.drawHead();
     if (!this.model.runs.length) { this.drawEmpty(); return; }
     this.drawn = true;
+    this.loadEffects();
     this.buildPanels();
-    // The table first: what else there is to compute can wait for it.
-    this.refilter(false).then(() => { this.loadEffects(); if (this.over.length) this.loadGroups(); });
+    this.refilter(false);
+    if (this.over.length) this.loadGroups();
   }
 
   drawEmpty() {
@@ -97,11 +100,18 @@ class SweepPage {
       tile("agents", busy.length, h("small", {}, busy.length ? ` ${busy.map((a) => a.host).filter((v, i, all) => all.indexOf(v) === i).slice(0, 2).join(", ")}` : " none at work")),
       times.length ? tile("time of a run", span(median(times)), h("small", {}, " median")) : null);
     const reasons = new Map();
-    for (const run of runs) if (FAILED.has(run.status)) reasons.set(run.reason || run.status, (reasons.get(run.reason || run.status) || 0) + 1);
-    const worst = [...reasons].sort((a, b) => b[1] - a[1]).slice(0, 2);
+    for (const run of runs) {
+      if (!FAILED.has(run.status)) continue;
+      const kind = kindOf(run);
+      const one = reasons.get(kind) || { status: run.status, why: run.reason || "no reason is known", n: 0, differ: false };
+      one.n += 1;
+      one.differ ||= run.reason !== one.why;
+      reasons.set(kind, one);
+    }
+    const worst = [...reasons.values()].sort((a, b) => b.n - a.n).slice(0, 2);
     fill(this.warnings,
       sweep.contaminated && h("p.warning.bad", {}, h("b", {}, "Contaminated. "), `This sweep tunes on the test set (${sweep.metric}), so its best value is no estimate of the risk. Tune on val_risk to keep the test set clean.`),
-      worst.map(([why, k]) => h("p.warning", {}, h("b", {}, `${many(k, "run")} failed: `), why.slice(0, 300))));
+      worst.map(({ status: how, why, n: k, differ }) => h("p.warning", {}, h("b", {}, `${many(k, "run")} ${how}${differ ? ", such as" : ""}: `), why.slice(0, 300))));
   }
 
   buttons() {
@@ -120,6 +130,7 @@ class SweepPage {
 
   buildPanels() {
     const { model } = this;
+    drawWhenIdle(model.runs.length <= LARGE);
     this.time = timeChart(this);
     this.parallel = parallelChart(this, () => this.refilter());
     this.sliced = sliceChart(this);
@@ -131,10 +142,11 @@ class SweepPage {
     this.timePanel = panel("Metric over time", "s8", [metricBox, goalBox, xBox, logY]);
     this.timePanel.body.append(this.time.element, timeLegend());
     this.effectPanel = panel("What matters", "s4");
+    this.effectPanel.body.append(h("div.empty", {}, "Being computed…"));
     this.parallelPanel = panel("Parallel coordinates", "", [rampLegend(), h("button", { type: "button", onclick: () => this.clearBrushes(), title: "Remove what was drawn on the axes" }, "Clear")]);
     this.parallelPanel.body.append(this.parallel.element);
     const varying = model.varying.map((p) => p.name);
-    this.sliceBox = select("parameter of the slice", varying, this.slice, (p) => { this.slice = p; view.set({ slice: p }); this.sliced.draw(); });
+    this.sliceBox = select("parameter of the slice", varying, this.slice, (p) => { this.slice = p; view.set({ slice: p }); this.draw(true); });
     this.slicePanel = panel("Slice", "s6", [this.sliceBox]);
     this.slicePanel.body.append(this.sliced.element);
     this.cxBox = select("along", varying, this.cx, (p) => { this.cx = p; view.set({ cx: p }); this.contour.draw(); });
@@ -192,7 +204,23 @@ class SweepPage {
     this.fillTable();
   }
 
+  // The table of thousands of runs waits until it comes near.
+  near() {
+    if (this.model.runs.length <= LARGE || this.table || this.seen) return true;
+    if (!this.sight) {
+      this.sight = new IntersectionObserver((entries) => { if (entries.some((e) => e.isIntersecting)) { this.sight.disconnect(); this.sight = null; this.seen = true; this.fillTable(); } }, { rootMargin: "300px 0px" });
+      this.sight.observe(this.tablePanel.root);
+    }
+    return false;
+  }
+
   async fillTable() {
+    if (!this.near()) {
+      this.tableBox.style.minHeight = `${tableHeight(this.model.runs.length)}px`;
+      this.main.dataset.rows = String(this.kept.size);
+      return;
+    }
+    this.tableBox.style.minHeight = "";
     const rows = this.model.runs.filter((run) => this.kept.has(run.id));
     if (!this.table) {
       const mine = makeTable(this.tableBox, this, rows, {
@@ -243,12 +271,12 @@ class SweepPage {
     this.time.draw();
     this.sliced.draw();
     this.contour.draw();
-    if (!onlyFiltered) this.parallel.draw();
-    const have = this.model.runs.filter((run) => finite(run.metrics[this.metric]));
-    const without = this.model.runs.length - have.length;
+    if (onlyFiltered) this.parallel.again(); else this.parallel.draw();
+    const without = this.model.runs.filter((run) => !finite(run.metrics[this.metric]) && !FAILED.has(run.status)).length;
     this.timePanel.say(without ? `${many(without, "run")} without a finite ${this.metric || "metric"} ${without === 1 ? "is" : "are"} not drawn.` : "Click a dot to open its run.");
+    const sliced = this.model.byName.get(this.slice);
+    this.slicePanel.say(`${this.metric} against ${this.slice}${sliced?.discrete ? "; the line joins the medians" : ""}.`);
     const notes = ["Drag along an axis to filter the table; click the axis to let go."];
-    if (have.length > 1500) notes.push(`Drawn: the best 150 and 1,350 others of ${have.length.toLocaleString("en")}.`);
     if (axesOf(this).length - 1 < this.model.varying.length) notes.push(`The ${axesOf(this).length - 1} that matter most of ${this.model.varying.length} parameters.`);
     if (this.model.runs.some((run) => FAILED.has(run.status))) notes.push("Failed and diverged runs are left out.");
     this.parallelPanel.say(notes.join(" "));
@@ -262,7 +290,7 @@ class SweepPage {
     const drawn = [this.slice, this.cx, this.cy].join();
     this.ranking = found.effects.map((e) => e.name);
     this.drawEffects(found);
-    if (!before) { this.pickParameters(); fillSelect(this.sliceBox, this.model.varying.map((p) => p.name), this.slice); fillSelect(this.cxBox, this.model.varying.map((p) => p.name), this.cx); fillSelect(this.cyBox, this.model.varying.map((p) => p.name), this.cy); if ([this.slice, this.cx, this.cy].join() !== drawn) { this.sliced.draw(); this.contour.draw(); } if (axesOf(this).length - 1 < this.model.varying.length) { this.parallel.draw(); if (!this.columns.length && this.model.varying.length > 12) this.remakeTable(); } }
+    if (!before) { this.pickParameters(); fillSelect(this.sliceBox, this.model.varying.map((p) => p.name), this.slice); fillSelect(this.cxBox, this.model.varying.map((p) => p.name), this.cx); fillSelect(this.cyBox, this.model.varying.map((p) => p.name), this.cy); if ([this.slice, this.cx, this.cy].join() !== drawn) this.draw(true); if (axesOf(this).length - 1 < this.model.varying.length) { this.parallel.draw(); if (!this.columns.length && this.model.varying.length > 12) this.remakeTable(); } }
   }
 
   drawEffects({ n, left_out: left, effects }) {
@@ -303,6 +331,7 @@ class SweepPage {
   }
 
   async export(format) {
+    if (!this.table) { this.seen = true; await this.fillTable(); }
     const rows = this.selected.length ? this.selected : this.table.table.getRows("active").map((row) => row.getData().id);
     const columns = (this.columns.length ? this.columns : columnsOf(this).shown).filter((c) => !["created", "number"].includes(c));
     const text = await download(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/export`, { format, columns, ids: rows });
@@ -352,19 +381,24 @@ function signed(e) {
     h("i", { class: e.correlation < 0 ? "neg" : "", style: { left: `${a}%`, width: `${b - a}%` } }), h("u", { style: { left: `${at(e.low)}%`, width: `${at(e.high) - at(e.low)}%` } }), h("span.hidden-text", {}, short(e.correlation, 2)));
 }
 
-const timeLegend = () => h("div.legend.dim", {}, [["i.dot", "--c1", "ended"], ["i.ring", "", "not over, or failed"], ["i", "--c2", "running best"]].map(([tag, c, word]) => h("span", {}, h(tag, c ? { style: { background: `var(${c})` } } : {}), word)));
+const timeLegend = () => h("div.legend.dim", {}, [["i.dot", "--c1", "ended"], ["i.ring", "", "not over, or failed"], ["i.up", "", "failed without a number"], ["i", "--c2", "running best"]].map(([tag, c, word]) => h("span", {}, h(tag, c ? { style: { background: `var(${c})` } } : {}), word)));
 const rampLegend = () => h("span.ramp", {}, "worst", h("i", {}, [...ramp()].reverse().map((c) => h("b", { style: { background: c } }))), "best");
 
 function bandsOption(groups, state) {
   const sorted = groups.filter((g) => g.metrics[state.metric]).sort((a, b) => state.sign * (a.metrics[state.metric].median - b.metrics[state.metric].median)).slice(0, 60);
   const data = sorted.map((g, i) => { const m = g.metrics[state.metric]; return [i, m.q10, m.q25, m.median, m.q75, m.q90, m.n]; });
   const log = data.every((d) => d[1] > 0) && Math.max(...data.map((d) => d[5])) / Math.min(...data.map((d) => d[1])) > 100;
+  // Where it is short enough, a setting is named; else it has its place in the table below.
+  const names = Object.keys(sorted[0]?.config || {}).filter((n) => state.model.byName.get(n)?.varies && !state.over.includes(n));
+  const thin = sorted.length <= 12 ? 6 : 3;
+  const named = names.length > 0 && names.length <= 2 && sorted.length <= 12;
+  const said = (i) => (named ? names.map((n) => short(sorted[i].config[n], 3)).join(", ") : String(i + 1));
   const bar = (from, to, width, opacity) => ({ type: "custom", data, encode: { x: 0, y: [from, to] }, silent: from === 1, z: 3,
     renderItem: (_p, api) => { const [a, b] = [api.coord([api.value(0), api.value(from)]), api.coord([api.value(0), api.value(to)])]; return { type: "rect", shape: { x: a[0] - width / 2, y: Math.min(a[1], b[1]), width, height: Math.max(1, Math.abs(b[1] - a[1])) }, style: { fill: css("--c1"), opacity } }; } });
   return base({
-    xAxis: axis("settings, the best first", { type: "category", data: data.map((d) => String(d[0] + 1)) }), yAxis: axis("", { type: log ? "log" : "value" }),
+    xAxis: axis(`${named ? names.join(", ") : "settings"}, the best first`, { type: "category", data: data.map((d) => said(d[0])) }), yAxis: axis("", { type: log ? "log" : "value" }),
     tooltip: tooltip({ trigger: "axis", formatter: (ps) => { const i = ps[0]?.dataIndex ?? 0; const g = sorted[i]; if (!g) return ""; const m = g.metrics[state.metric]; return tip(`median ${short(m.median)}`, [["10 % to 90 %", `${short(m.q10)} to ${short(m.q90)}`], ["runs", `${m.n} of ${g.runs}${g.failed ? `, ${g.failed} failed` : ""}`], ...Object.entries(g.config).filter(([n]) => state.model.byName.get(n)?.varies).slice(0, 10).map(([n, v]) => [n, short(v)])]); } }),
-    series: [bar(1, 5, 3, 0.45), bar(2, 4, 9, 0.55), { type: "scatter", data: data.map((d) => [d[0], d[3]]), symbol: "diamond", symbolSize: 9, itemStyle: { color: css("--c2") }, z: 5 }],
+    series: [bar(1, 5, thin, 0.4), bar(2, 4, 3 * thin, 0.5), { type: "scatter", data: data.map((d) => [d[0], d[3]]), symbol: "diamond", symbolSize: 9, itemStyle: { color: css("--c2") }, z: 5 }],
   });
 }
 

@@ -9,6 +9,7 @@ const OWN = {
   reason: "reason", attempt: "attempt", created: "begun", number: "#", best_val_risk: "best val_risk", best_epoch: "best epoch", replicate: "replicate",
 };
 const MOST_PARAMETERS = 12;
+const ROW = 28;
 
 export const title = (column) => OWN[column] || column.slice(2);
 
@@ -78,6 +79,15 @@ function fitted(column, state) {
   return Math.round(30 + 7.6 * most);
 }
 
+function widthOf(column, state) {
+  if (column === "reason") return 260;
+  if (column === "name") return document.documentElement.clientWidth < 640 ? 130 : 190;
+  if (column === "status") return 100;
+  // Room for the marks that stand before the number.
+  if (column === `m.${state.metric}`) return Math.max(fitted(column, state), state.model.sweep.contaminated || state.model.replicated || state.model.runs.some((run) => FAILED.has(run.status) || OPEN.has(run.status)) ? 190 : 0);
+  return fitted(column, state);
+}
+
 function definition(column, state) {
   const read = getter(column);
   const right = numeric(column, state);
@@ -93,16 +103,18 @@ function definition(column, state) {
       return compare(x, y);
     },
     minWidth: 64, maxWidth: column === "reason" ? 420 : column === "name" ? 240 : undefined,
-    width: column === "reason" ? 260 : column.startsWith("c.") || column.startsWith("m.") && column !== `m.${state.metric}` ? fitted(column, state) : column === "name" ? (document.documentElement.clientWidth < 640 ? 130 : 190) : column === `m.${state.metric}` && (state.model.sweep.contaminated || state.model.replicated) ? 190 : undefined,
+    width: widthOf(column, state),
   };
 }
+
+export const tableHeight = (n) => Math.min(620, 110 + ROW * Math.max(3, n));
 
 export function makeTable(box, state, rows, on) {
   const { model } = state;
   const shown = state.columns.length ? state.columns : columnsOf(state).shown;
   const [sortColumn, direction] = state.sort ? [state.sort.replace(/^-/, ""), state.sort.startsWith("-") ? "desc" : "asc"] : ["", ""];
   const options = {
-    data: rows, index: "id", columns: [selector(), ...shown.map((c) => definition(c, state))], layout: "fitData", height: Math.min(620, 110 + 28 * Math.max(3, model.runs.length)),
+    data: rows, index: "id", columns: [selector(), ...shown.map((c) => definition(c, state))], layout: "fitData", rowHeight: ROW, renderVerticalBuffer: 10 * ROW, height: tableHeight(model.runs.length),
     placeholder: () => h("span", {}, "No run passes the filter."), nestedFieldSeparator: false, renderHorizontal: shown.length > 40 ? "virtual" : "basic",
     rowFormatter: undefined, selectableRows: "highlight", columnDefaults: { resizable: "header", vertAlign: "middle" },
     initialSort: sortColumn && shown.includes(sortColumn) ? [{ column: sortColumn, dir: direction }] : [], headerSortElement: headerArrow, headerSortTristate: true,

@@ -1,0 +1,136 @@
+"""Sweeps of thousands of runs, and what charts say of runs that failed, in headless Chromium."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stores
+from chromium import count, serving, until
+from stores import add_run
+
+from thetahat.core.run import Status
+from thetahat.store import NewSweep, create_sweep, open_store
+
+pytestmark = pytest.mark.browser
+
+RUNS = 2500
+PARALLEL = "section[aria-label='Parallel coordinates'] .chart"
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The page of a store of 2,500 runs, and the sweep's path."""
+    where = tmp_path_factory.mktemp("large")
+    with open_store(where) as store:
+        sweep = stores.large_sweep(store, RUNS)
+    with serving(where) as url:
+        yield url, f"/sweep/{sweep.id}"
+
+
+def test_every_line_is_drawn_and_the_table_waits_until_it_comes_near(look, large) -> None:
+    url, path = large
+    tab = look(url)
+    page = tab.open(path)
+    until(page, f"document.querySelector(\"{PARALLEL}\").dataset.lines === '{RUNS}'")
+    assert count(page) == RUNS
+    assert page.locator(".tabulator-row").count() == 0
+    tall = page.locator("section[aria-label=Runs]").bounding_box()["height"]
+    page.locator("section[aria-label=Runs]").scroll_into_view_if_needed()
+    page.wait_for_selector(".tabulator-row")
+    assert page.locator(".tabulator-row").count() < 80, "rows out of sight are no elements"
+    assert abs(page.locator("section[aria-label=Runs]").bounding_box()["height"] - tall) < 30
+    page.get_by_label("Filter runs").fill("width=64")
+    until(page, f"Number(document.querySelector('main').dataset.rows) < {RUNS / 2}")
+    kept = count(page)
+    until(page, f"document.querySelector(\"{PARALLEL}\").dataset.lines === '{kept}'")
+    for panel in ("Slice", "Contour"):
+        page.locator(f"section[aria-label={panel}]").scroll_into_view_if_needed()
+        page.wait_for_timeout(400)
+    tab.shot("sweep-large")
+    assert tab.blank() == []
+
+
+def test_a_table_that_was_never_seen_is_exported_whole(look, large, tmp_path: Path) -> None:
+    url, path = large
+    page = look(url).open(path)
+    page.wait_for_timeout(500)
+    with page.expect_download() as caught:
+        # Not through the mouse, which would scroll there first.
+        page.evaluate(
+            "[...document.querySelectorAll('button')].find((b) => b.textContent === 'CSV').click()"
+        )
+    caught.value.save_as(tmp_path / "all.csv")
+    with open(tmp_path / "all.csv", encoding="utf-8", newline="") as file:
+        risks = [float(row["val_risk"]) for row in csv.DictReader(file)]
+    assert len(risks) == RUNS
+    assert risks == sorted(risks)
+
+
+def test_a_line_tells_of_its_run_and_opens_it(look, large) -> None:
+    url, path = large
+    page = look(url).open(path)
+    page.locator(PARALLEL).scroll_into_view_if_needed()
+    until(page, f"document.querySelector(\"{PARALLEL}\").dataset.lines === '{RUNS}'")
+    box = page.locator(PARALLEL).bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.57, box["y"] + box["height"] * 0.5)
+    page.wait_for_selector(".floating:visible dl")
+    name = page.inner_text(".floating b")
+    assert "val_risk" in page.inner_text(".floating")
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.wait_for_selector(".floating", state="hidden")
+    page.mouse.move(box["x"] + box["width"] * 0.57, box["y"] + box["height"] * 0.5)
+    page.mouse.click(box["x"] + box["width"] * 0.57, box["y"] + box["height"] * 0.5)
+    page.wait_for_url("**/run/*")
+    page.wait_for_selector(f"h1:text-is('{name}')")
+
+
+def test_runs_that_broke_stand_in_the_chart_and_their_reasons_together(look, tmp_path) -> None:
+    with open_store(tmp_path) as store:
+        sweep = create_sweep(store, NewSweep(stores.TUNING, "breaks"))
+        for k in range(20):
+            add_run(store, sweep, {"lr": 0.01 * k}, {}, metrics={"val_risk": 1.0 + k})
+        with serving(tmp_path) as url:
+            page = look(url).open(f"/sweep/{sweep.id}")
+            red = """() => { const c = document.querySelector('canvas').getContext('2d');
+              const { data } = c.getImageData(0, 0, c.canvas.width, 40); let n = 0;
+              for (let i = 0; i < data.length; i += 4) n += data[i] > 150 && data[i + 2] < 40 && data[i + 3] > 200;
+              return n; }"""
+            assert page.evaluate(red) == 0
+            for k in range(5):
+                why = f"train_risk = {10.0**k} in epoch {k + 1}"
+                gone = {"val_risk": math.nan}
+                add_run(
+                    store, sweep, {"lr": 1.0 + k}, {}, Status.DIVERGED, reason=why, metrics=gone
+                )
+            page.wait_for_selector("text=5 runs diverged, such as:")
+            until(page, f"({red})() > 60")
+            page = look(url).open("/")
+            assert page.locator("section[aria-label^='What failed'] tbody tr").count() == 1
+
+
+def test_a_rate_that_never_changes_is_no_curve(look, tmp_path) -> None:
+    steps = list(range(1, 9))
+    falls = [1 / k for k in steps]
+    with open_store(tmp_path) as store:
+        ids = []
+        for rate in (0.1, 0.2):
+            run = store.create_run({"lr": rate}).id
+            columns = {"epoch": steps, "val_risk": falls, "learning_rate": [rate] * 8}
+            store.log_block(run, columns)
+            store.finish_run(run, status="finished", metrics={"val_risk": 0.125})
+            ids.append(run)
+        lost = store.create_run({"lr": 9.0}).id
+        store.log_block(lost, {"epoch": [1], "val_risk": [math.nan], "seconds": [0.5]})
+        store.finish_run(lost, status="diverged", reason="val_risk = nan")
+    with serving(tmp_path) as url:
+        page = look(url).open(f"/run/{ids[0]}")
+        assert page.locator(".chart").count() == 1
+        assert "Constant: learning_rate 0.1." in page.inner_text("main")
+        page = look(url).open(f"/compare?runs={','.join(ids)}")
+        assert page.locator(".chart").count() == 1
+        page = look(url).open(f"/run/{lost}")
+        assert "No finite number was logged of val_risk." in page.inner_text("main")
