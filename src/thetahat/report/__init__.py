@@ -8,6 +8,7 @@ from thetahat.report._groups import (
     quantile as quantile,
     quantile_name as quantile_name,
 )
+from thetahat.report._importance import Effect as Effect, effects as effects, number as number
 from thetahat.report._numbers import column_cells as column_cells, short as short, word as word
 from thetahat.report._sparkline import sparkline as sparkline
 from thetahat.report._tables import (

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from thetahat.core.run import Status
-from thetahat.report import flat_config, group_runs
+from thetahat.report import effects, flat_config, group_runs, number
 from thetahat.store import (
     FIELDS,
     Changed,
@@ -29,7 +29,6 @@ from thetahat.store import (
     run_lines,
 )
 from thetahat.web._curves import columns_of
-from thetahat.web._importance import effects, number
 from thetahat.web._logs import tails
 from thetahat.web._sweepfile import SweepFile, read_file
 
