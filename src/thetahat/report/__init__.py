@@ -11,6 +11,11 @@ from thetahat.report._groups import (
 from thetahat.report._importance import Effect as Effect, effects as effects, number as number
 from thetahat.report._numbers import column_cells as column_cells, short as short, word as word
 from thetahat.report._sparkline import sparkline as sparkline
+from thetahat.report._sweepfile import (
+    SweepFile as SweepFile,
+    Swept as Swept,
+    read_file as read_file,
+)
 from thetahat.report._tables import (
     FORMATS as FORMATS,
     STATUS_STYLES as STATUS_STYLES,

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from thetahat.core.run import Status
-from thetahat.report import effects, flat_config, group_runs, number
+from thetahat.report import SweepFile, effects, flat_config, group_runs, number, read_file
 from thetahat.store import (
     FIELDS,
     Changed,
@@ -30,7 +30,6 @@ from thetahat.store import (
 )
 from thetahat.web._curves import columns_of
 from thetahat.web._logs import tails
-from thetahat.web._sweepfile import SweepFile, read_file
 
 LATEST = 200
 _FAILED = (str(Status.FAILED), str(Status.DIVERGED))

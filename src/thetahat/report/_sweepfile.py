@@ -1,5 +1,5 @@
-"""What the page needs of a sweep file: its metric and its parameters. A file it cannot read, or a
-part of it, is left out; checking files is the business of ``thetahat check``."""
+"""What readers need of a sweep file: its metric and its parameters. A file that cannot be read, or
+a part of it, is left out; checking files is the business of ``thetahat check``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Swept:
-    """One parameter of a sweep."""
+    """One parameter of a sweep: whether it is drawn on a log scale, whether it has one value."""
 
     name: str
     log: bool
@@ -24,7 +24,7 @@ class Swept:
 
 @dataclass(frozen=True)
 class SweepFile:
-    """The parts of a sweep file that are drawn."""
+    """The parts of a sweep file that pages and reports show."""
 
     method: str = ""
     metric: str | None = None
@@ -35,7 +35,11 @@ class SweepFile:
 
 @functools.lru_cache(maxsize=64)
 def read_file(text: str) -> SweepFile:
-    """The file as far as it can be read."""
+    """A sweep file as far as it can be read.
+
+    >>> read_file("method: grid\\nparameters: {lr: {values: [0.1, 0.2]}}").method
+    'grid'
+    """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
