@@ -331,7 +331,6 @@ def _levels(ax: Axes, places: Any, values: Sequence[float], norm: Any) -> None:
             levels=levels,
             norm=norm,
             cmap="cividis",
-            alpha=0.5,
             zorder=0,
         )
 

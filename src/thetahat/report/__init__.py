@@ -1,5 +1,7 @@
 """What people look at: tables that fit the window, and the same numbers for papers and programs."""
 
+from thetahat.report._cells import CellRule as CellRule
+from thetahat.report._document import Document as Document, Grid as Grid, Picture as Picture
 from thetahat.report._groups import (
     QUANTILES as QUANTILES,
     Group as Group,
@@ -26,4 +28,13 @@ from thetahat.report._tables import (
     paint as paint,
     strict as strict,
     table as table,
+)
+from thetahat.report._write import (
+    REPORT_FORMATS as REPORT_FORMATS,
+    find_subject as find_subject,
+    format_of as format_of,
+    make_report as make_report,
+    render as render,
+    save_figures as save_figures,
+    write_whole as write_whole,
 )

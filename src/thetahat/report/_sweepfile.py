@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+_SHOWN = 12
+
 
 @dataclass(frozen=True)
 class Swept:
@@ -16,6 +18,8 @@ class Swept:
     name: str
     log: bool
     constant: bool
+    says: str = ""
+    """Where it was searched, in words."""
 
     def listing(self) -> dict[str, Any]:
         """As JSON gives it."""
@@ -31,6 +35,7 @@ class SweepFile:
     goal: str = "minimize"
     parameters: tuple[Swept, ...] = ()
     description: str = ""
+    program: str = ""
 
 
 @functools.lru_cache(maxsize=64)
@@ -60,6 +65,7 @@ def read_file(text: str) -> SweepFile:
         goal="maximize" if goal == "maximize" else "minimize",
         parameters=tuple(_parameters(found.get("parameters"))),
         description=str(found.get("description") or ""),
+        program=str(found.get("program") or ""),
     )
 
 
@@ -75,4 +81,25 @@ def _parameters(section: Any, above: str = "", depth: int = 0) -> Iterator[Swept
         kind = str(entry.get("distribution", ""))
         values = entry.get("values")
         few = isinstance(values, (list, tuple)) and len(values) < 2
-        yield Swept(f"{above}{name}", "log" in kind, "value" in entry or few)
+        constant = "value" in entry or few
+        yield Swept(f"{above}{name}", "log" in kind, constant, _range(entry, kind, values))
+
+
+def _range(entry: Mapping[Any, Any], kind: str, values: Any) -> str:
+    """Where a parameter is searched, in words; its bounds and its law."""
+    if "value" in entry:
+        return _said(entry["value"])
+    if isinstance(values, (list, tuple)):
+        listed = [_said(value) for value in values[:_SHOWN]]
+        more = f", and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
+        return ", ".join(listed) + more
+    law = kind.replace("_", " ")
+    if "min" in entry or "max" in entry:
+        low, high = _said(entry.get("min", "...")), _said(entry.get("max", "..."))
+        return f"{low} to {high}" + (f" ({law})" if law else "")
+    numbers = ", ".join(f"{k} {_said(entry[k])}" for k in ("mu", "sigma", "q") if k in entry)
+    return f"{law} ({numbers})" if law and numbers else law or numbers
+
+
+def _said(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -286,7 +286,7 @@ def _latex(rows: Sequence[Row], columns: Sequence[Column]) -> str:
     values = {c.key: [plain(row.get(c.key)) for row in rows] for c in columns}
     cells = [
         [
-            _latex_cell(v, t)
+            latex_cell(v, t)
             for v, t in zip(values[c.key], column_cells(values[c.key], c.digits), strict=True)
         ]
         for c in columns
@@ -308,7 +308,8 @@ def _latex(rows: Sequence[Row], columns: Sequence[Column]) -> str:
     )
 
 
-def _latex_cell(value: Any, text: str) -> str:
+def latex_cell(value: Any, text: str) -> str:
+    """A value as LaTeX, ``text`` being what ``column_cells`` made of it."""
     if text == "" and (value is None or is_number(value)):
         return "--"
     if not is_number(value):
