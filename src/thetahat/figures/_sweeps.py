@@ -97,12 +97,13 @@ def draw_slice(
     ys: Sequence[float],
     *,
     metric: str,
-    log: bool = False,
+    log: bool | None = None,
     best: int | None = None,
 ) -> Figure:
     """The metric against one parameter; medians where it takes few values.
 
-    Args:    log: whether the parameter was searched on a log scale.   best: place of the best run.
+    Args:    log: whether the parameter was searched on a log scale; None where it is not known.
+             best: place of the best run.
     Raises:  MissingExtra: matplotlib is not installed.
     """
     with styled():
@@ -129,7 +130,7 @@ def draw_slice(
                 _ring(ax, place[str(xs[best])] + _jitter(best), ys[best])
         else:
             _dots(ax, xs, ys)
-            scale(ax.xaxis, xs, log or None)
+            scale(ax.xaxis, xs, log)
             if best is not None:
                 _ring(ax, xs[best], ys[best])
         scale(ax.yaxis, ys)
@@ -140,19 +141,20 @@ def draw_slice(
         return figure
 
 
-def draw_importance(bars: Sequence[Bar], *, metric: str, n: int, most: int = 12) -> Figure:
+def draw_importance(bars: Sequence[Bar], *, metric: str, over: str, most: int = 12) -> Figure:
     """How much of the difference between good runs and all runs each parameter explains.
 
     The grey tick is what chance alone reaches in one case of twenty: a bar that ends before it
     means nothing.
 
+    Args:    over: what they rest on, such as "80 runs".
     Raises:  MissingExtra: matplotlib is not installed.
     """
     with styled():
         shown = list(reversed(bars[:most]))
         figure, ax = axes((SIZE[0], max(1.6, 0.75 + 0.3 * len(shown))))
         if not shown:
-            says(ax, f"{n} runs with a number are too few to say")
+            says(ax, f"{over} with a number are too few to say")
             return figure
         for k, bar in enumerate(shown):
             sure = bar.floor is None or bar.share > bar.floor
@@ -160,7 +162,7 @@ def draw_importance(bars: Sequence[Bar], *, metric: str, n: int, most: int = 12)
             if bar.floor is not None:
                 ax.plot([bar.floor] * 2, [k - 0.38, k + 0.38], color=INK, lw=1.4)
             rho = bar.correlation
-            said = f"{bar.share:.0%}" + ("" if rho is None else f"   rank corr. {rho:+.2f}")
+            said = f"{bar.share:.0%}" + ("" if rho is None else f", rank corr. {rho:+.2f}")
             right = max(bar.share, bar.floor or 0)
             ax.text(right + 0.02, k, said, va="center", fontsize=7.5, color=DIM)
         ax.plot([], [], color=INK, lw=1.4, label="what chance reaches (95 %)")
@@ -171,7 +173,7 @@ def draw_importance(bars: Sequence[Bar], *, metric: str, n: int, most: int = 12)
         ax.set_xlim(0, max(widest * 1.75, 0.3))
         ax.set_ylim(-0.6, len(shown) - 0.4)
         ax.xaxis.set_major_formatter(lambda v, _: f"{v:.0%}" if v <= 1 else "")
-        ax.set_xlabel(f"importance for {label(metric, 20)}, over {n} runs")
+        ax.set_xlabel(f"importance for {label(metric, 20)}, over {over}")
         above(ax)
         return figure
 
@@ -209,7 +211,7 @@ def draw_parallel(
     names: Sequence[str],
     rows: Sequence[Sequence[Any]],
     *,
-    logs: Sequence[bool],
+    logs: Sequence[bool | None],
     maximize: bool = False,
 ) -> Figure:
     """Parallel coordinates: a line a run, the last axis its metric; the best tenth stand out.
@@ -265,7 +267,7 @@ def draw_contour(
     values: Sequence[float],
     *,
     metric: str,
-    logs: tuple[bool, bool] = (False, False),
+    logs: tuple[bool | None, bool | None] = (None, None),
 ) -> Figure:
     """The metric over two numeric parameters: levels between the runs, and the runs themselves.
 
@@ -280,8 +282,8 @@ def draw_contour(
 
         log = min(values) > 0 and max(values) / min(values) > 20
         norm = (LogNorm if log else Normalize)(min(values), max(values))
-        logx = scale(ax.xaxis, xs, logs[0] or None)
-        logy = scale(ax.yaxis, ys, logs[1] or None)
+        logx = scale(ax.xaxis, xs, logs[0])
+        logy = scale(ax.yaxis, ys, logs[1])
         _levels(ax, [(xs, logx), (ys, logy)], values, norm)
         dots = ax.scatter(
             *(xs, ys),
@@ -340,7 +342,9 @@ def _back(unit: float, column: Sequence[float], wide: float, log: bool) -> float
     return 10**value if log else value
 
 
-def _heights(column: Sequence[Any], log: bool) -> tuple[list[float], list[tuple[float, str]]]:
+def _heights(
+    column: Sequence[Any], log: bool | None
+) -> tuple[list[float], list[tuple[float, str]]]:
     """Where values stand on an axis from 0 to 1, and what is written beside it."""
     numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in column)
     few = _few(column)
@@ -350,7 +354,7 @@ def _heights(column: Sequence[Any], log: bool) -> tuple[list[float], list[tuple[
         step = max(1, len(words) // _MOST_WORDS)
         return [place[str(v)] for v in column], [(place[str(w)], str(w)) for w in words[::step]]
     low, high = min(column), max(column)
-    log = low > 0 and (log or high / low > 20)
+    log = low > 0 and (high / low > 20 if log is None else log)
     turn = math.log10 if log else float
     bottom, wide = turn(low), (turn(high) - turn(low)) or 1.0
     marks = [bottom + wide * part for part in (0, 0.25, 0.5, 0.75, 1)]
@@ -369,8 +373,8 @@ def _few(values: Sequence[Any]) -> list[Any] | None:
 
 def _dots(ax: Axes, xs: Any, ys: Any, *, label: str | None = None, size: float = 13) -> None:
     n = len(xs)
-    faint = 0.6 if n < 200 else 0.35 if n < MANY else 0.2
-    small = size if n < 200 else 0.6 * size if n < MANY else 0.3 * size
+    faint = 0.65 if n < 200 else 0.5 if n < MANY else 0.25
+    small = size if n < 200 else 0.7 * size if n < MANY else 0.35 * size
     ax.scatter(
         *(xs, ys),
         s=small,

@@ -11,7 +11,10 @@ from thetahat.report._document import Document, Grid, Picture
 from thetahat.report._numbers import column_cells, is_number, plain, word
 from thetahat.report._page_style import CSS
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none';"
+    " form-action 'none'"
+)
 
 
 def html_report(document: Document) -> str:
@@ -111,20 +114,26 @@ def _best(best: bool) -> str:
 
 
 def _figures(pictures: Sequence[Picture]) -> str:
-    return (
-        '<div class="figures">\n'
-        + "\n".join(_figure(k, picture) for k, picture in enumerate(pictures, 1))
-        + "\n</div>"
-    )
+    drawn = [picture for picture in pictures if picture.draw is not None]
+    shown = "\n".join(_figure(k, picture) for k, picture in enumerate(drawn, 1))
+    parts = [f'<div class="figures">\n{shown}\n</div>'] if drawn else []
+    left: dict[str, list[str]] = {}
+    for picture in pictures:
+        if picture.draw is None:
+            left.setdefault(picture.caption, []).append(picture.title)
+    parts += [
+        f'<p class="legend">Left out, as {_escaped(why)}: {_escaped("; ".join(titles))}.</p>'
+        for why, titles in left.items()
+    ]
+    return "\n".join(parts)
 
 
 def _figure(k: int, picture: Picture) -> str:
-    drawn = ""
-    if picture.draw is not None:
-        svg = figures.inline_svg(picture.draw(), f"f{k}")
-        drawn = f'<div role="img" aria-label="{_escaped(picture.title)}">{svg}</div>\n'
+    assert picture.draw is not None
+    svg = figures.inline_svg(picture.draw(), f"f{k}")
     return (
-        f"<figure>\n<h3>{_escaped(picture.title)}</h3>\n{drawn}"
+        f"<figure>\n<h3>{_escaped(picture.title)}</h3>\n"
+        f'<div role="img" aria-label="{_escaped(picture.title)}">{svg}</div>\n'
         f"<figcaption>{_escaped(picture.caption)}</figcaption>\n</figure>"
     )
 
@@ -134,7 +143,7 @@ def _source(document: Document) -> str:
         return ""
     name, text = document.source
     lines = "\n".join(map(word, text.replace("\r\n", "\n").split("\n"))).strip("\n")
-    return _section(f"The sweep file, {name}", f"<pre>{_escaped(lines)}</pre>")
+    return _section(f"The sweep file{', ' * bool(name)}{name}", f"<pre>{_escaped(lines)}</pre>")
 
 
 def _escaped(text: str) -> str:

@@ -102,7 +102,7 @@ def _metrics(run: RunRow) -> Grid:
     marks = {(i, "value"): letters for i, row in enumerate(rows) if row["value"] is not None}
     return Grid(
         "Results",
-        [Column("metric"), Column("value", digits=6)],
+        [Column("metric"), Column("value", digits=5)],
         rows,
         marks=marks,
         legend={letter: meaning[letter] for letter in letters} if marks else {},

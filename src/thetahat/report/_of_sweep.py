@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.run import Status
@@ -23,6 +23,10 @@ TOP = 30
 _MOST_METRICS = 3
 _MOST_REASONS = 12
 _LONGEST = 160
+_ORDER = (
+    *(Status.FINISHED, Status.STOPPED, Status.UNMOVED, Status.DIVERGED, Status.FAILED),
+    *(Status.INTERRUPTED, Status.RUNNING, Status.QUEUED),
+)
 
 
 def sweep_document(
@@ -43,7 +47,6 @@ def sweep_document(
     study = read_study(store, sweep, metric=metric, rule=rule)
     kept = {run.id for run in study.runs}
     known = count_origins(o for o in origins(store, sweep.id) if o.run_id in kept)
-    file = f"{sweep.name}.yaml" if not sweep.file else sweep.file
     return Document(
         kind="sweep",
         ident=sweep.id,
@@ -56,68 +59,64 @@ def sweep_document(
         grids=[grid for grid in (_searched(study), _failures(study)) if grid.rows],
         pictures=sweep_pictures(store, study),
         notes=_notes(study, known),
-        source=(word(file), sweep.text),
+        source=(word(sweep.file), sweep.text),
     )
 
 
 def settings_grid(study: Study, top: int = TOP) -> Grid:
-    """The table by setting, from the best."""
-    metrics = study.metrics[:_MOST_METRICS]
-    numbers = _numbers(study)
-    columns = [Column(f"config.{name}", word(name), digits=4) for name in study.parameters]
-    columns.append(Column("runs"))
-    for name in metrics:
-        for key in numbers:
-            title = (
-                word(name) if key == "median" and not study.replicated else word(f"{name} {key}")
-            )
-            columns.append(Column(f"{name}.{key}", title))
-    rows = [_row(study, setting, metrics, numbers) for setting in study.settings]
+    """The table by setting, from the best; quantiles of the sweep's own metric alone."""
+    numbers = ["median", *map(quantile_name, study.quantiles)] if study.replicated else ["median"]
+    shown = {name: numbers if name == study.metric else numbers[:1] for name in study.metrics}
+    short_list = dict(list(shown.items())[:_MOST_METRICS])
+    rows = [_row(study, setting) for setting in study.settings]
     main = f"{study.metric}.median"
     marks = {
         (i, main): setting.marks
         for i, setting in enumerate(study.settings[:top])
-        if setting.marks and not setting.hidden and main in rows[i]
+        if setting.marks and main in rows[i] and not setting.hidden
     }
     seen = "".join(marks.values())
-    marked = [
-        {**row, "marks": "; ".join(MARKS[m].partition(":")[0] for m in setting.marks)}
-        if not setting.hidden
-        else {**row, "marks": ""}
-        for row, setting in zip(rows, study.settings, strict=True)
-    ]
+    for row, setting in zip(rows, study.settings, strict=True):
+        row["marks"] = "" if setting.hidden else _marks_in_words(setting.marks)
+    every = dict.fromkeys(study.metrics, numbers)
     n = len(rows)
     return Grid(
         title="Results by setting",
-        columns=columns,
+        columns=_columns(study, short_list),
         rows=rows[:top],
         marks=marks,
         legend={letter: text for letter, text in MARKS.items() if letter in seen},
         more=f"The {top} best of {n:,} settings." if n > top else "",
         best=study.settings.index(study.best) if study.best else None,
-        full=marked,
-        full_columns=[*columns, Column("marks")],
+        full=rows,
+        full_columns=[*_columns(study, every), Column("marks")],
     )
 
 
-def _numbers(study: Study) -> list[str]:
-    return ["median", *map(quantile_name, study.quantiles)] if study.replicated else ["median"]
+def _columns(study: Study, metrics: Mapping[str, Sequence[str]]) -> list[Column]:
+    columns = [Column(f"config.{name}", word(name)) for name in study.parameters]
+    columns.append(Column("runs"))
+    for name, numbers in metrics.items():
+        for key in numbers:
+            plain_name = key == "median" and not study.replicated
+            title = word(name) if plain_name else word(f"{name} {key}")
+            columns.append(Column(f"{name}.{key}", title))
+    return columns
 
 
-def _row(
-    study: Study, setting: Setting, metrics: Sequence[str], numbers: Sequence[str]
-) -> dict[str, Any]:
+def _row(study: Study, setting: Setting) -> dict[str, Any]:
     row: dict[str, Any] = {f"config.{k}": v for k, v in setting.config.items()}
     rule = study.rule
     row["runs"] = rule.word if setting.hidden else setting.group.runs
-    for name in metrics:
-        known = setting.group.metrics.get(name)
-        for key in numbers:
-            if setting.hidden or (known is not None and rule.hides(int(known["n"]))):
-                row[f"{name}.{key}"] = rule.word
-            elif known is not None:
-                row[f"{name}.{key}"] = known[key]
+    for name, known in setting.group.metrics.items():
+        hidden = setting.hidden or rule.hides(int(known["n"]))
+        for key, value in known.items():
+            row[f"{name}.{key}"] = rule.word if hidden else value
     return row
+
+
+def _marks_in_words(letters: str) -> str:
+    return "; ".join(MARKS[letter].partition(":")[0] for letter in letters)
 
 
 def _subtitle(study: Study) -> str:
@@ -136,8 +135,9 @@ def _summary(study: Study) -> list[str]:
         return [*said, f"There is no best setting: {left} for {word(study.metric)}."]
     goal = "highest" if study.maximize else "lowest"
     where = f" at {word(best.name)}" if best.name else ""
+    where += ", of the settings that are shown" if study.rule.on else ""
     numbers = best.group.metrics[study.metric]
-    value = short(numbers["median"])
+    value = short(numbers["median"]) + _trust(study, best)
     if len(best.values) > 1:
         low, high = (short(numbers[quantile_name(q)]) for q in study.quantiles)
         said.append(
@@ -153,6 +153,17 @@ def _summary(study: Study) -> list[str]:
     return said
 
 
+def _trust(study: Study, best: Setting) -> str:
+    """What is wrong with a number, beside it."""
+    said = ["contaminated"] if best.group.contaminated else []
+    failed, unfinished = best.group.failed, best.group.unfinished
+    if failed and not study.rule.hides_count(failed):
+        said.append(f"{failed} of its {_runs(best.group.runs)} failed or diverged")
+    if unfinished and not study.rule.hides_count(unfinished):
+        said.append(f"{_runs_word(study, unfinished)} not over")
+    return f" ({'; '.join(said)})" if said else ""
+
+
 def _other_risks(study: Study, best: Setting) -> list[str]:
     other = best.group.metrics.get("test_risk")
     if study.metric == "test_risk" or other is None or study.rule.hides(int(other["n"])):
@@ -166,21 +177,21 @@ def _other_risks(study: Study, best: Setting) -> list[str]:
 
 def _warnings(study: Study) -> list[str]:
     said = []
-    if study.sweep.contaminated or any(run.contaminated for run in study.runs):
+    if study.contaminated:
         said.append(
             f"Contaminated: this sweep chose its settings by {word(study.metric)}, on the test set."
             " Its test numbers are too good, and estimate nothing."
         )
     open_runs = sum(not run.status.over for run in study.runs)
     if not study.sweep.over or open_runs:
-        still = f"; {_count(study, open_runs)} runs are not over" if open_runs else ""
+        still = f"; {_runs_word(study, open_runs)} not over" if open_runs else ""
         said.append(
             f"Not finished: the sweep is {word(study.sweep.state)}{still}. Numbers may move."
         )
     if study.settings and study.counted and not study.replicated:
         said.append(
             "One seed a setting: differences between settings may be luck. Run the best ones with"
-            " more seeds (thetahat sweep --replicates)."
+            " more seeds before believing them."
         )
     lost = sum(run.status in FAILED for run in study.runs)
     if lost and not study.rule.hides_count(lost):
@@ -224,7 +235,7 @@ def _searched(study: Study) -> Grid:
     for swept in study.file.parameters:
         effect = known.get(swept.name)
         row: dict[str, Any] = {"parameter": word(swept.name), "searched": word(swept.says)}
-        if effect is not None and effect.importance is not None and enough:
+        if effect is not None and effect.importance is not None and enough and len(known) > 1:
             row["importance"] = f"{effect.importance:.0%}"
             row["chance"] = f"{effect.floor or 0:.0%}"
         if effect is not None and effect.correlation is not None and enough:
@@ -240,7 +251,9 @@ def _searched(study: Study) -> Grid:
         if any(key in row for row in rows):
             columns.append(Column(key, title))
     n = len(study.counted)
-    more = f"Importance and correlation with {word(study.metric)} over {_runs(n)} with a number;"
+    few = study.rule.hides_count(len(study.runs) - n)
+    which = "the runs" if few else _runs(n)
+    more = f"Importance and correlation with {word(study.metric)} over {which} with a number;"
     more += " an importance below what chance reaches means nothing."
     told = any("importance" in row or "correlation" in row for row in rows)
     return Grid("Parameters", columns, rows, more=more if told else "")
@@ -307,8 +320,7 @@ def _ends(study: Study) -> str:
     counts = study.counts
     if any(study.rule.hides_count(n) for n in counts.values()):
         return "how many ended how is suppressed"
-    order = [str(status) for status in Status]
-    return _listed([f"{counts[s]:,} {s}" for s in reversed(order) if counts[s]][::-1]) or "none yet"
+    return _listed([f"{counts[s]:,} {s}" for s in _ORDER if counts[s]]) or "none yet"
 
 
 def _percent(study: Study, *, names: bool = False) -> str:
@@ -320,6 +332,14 @@ def _percent(study: Study, *, names: bool = False) -> str:
 
 def _runs(n: int) -> str:
     return f"{n:,} run" + ("" if n == 1 else "s")
+
+
+def _runs_word(study: Study, n: int) -> str:
+    return (
+        f"{_count(study, n)} run is"
+        if n == 1 and not study.rule.on
+        else f"{_count(study, n)} runs are"
+    )
 
 
 def _count(study: Study, n: int) -> str:

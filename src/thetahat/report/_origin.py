@@ -24,6 +24,8 @@ class Origins:
     n: int = 0
     looks: int = 0
     looked: int = 0
+    told: int = 0
+    """Runs that say how often they looked at the test part."""
     versions: dict[str, Counter[str]] = field(default_factory=dict)
     machine: dict[str, Counter[str]] = field(default_factory=dict)
     commits: Counter[str] = field(default_factory=Counter)
@@ -37,9 +39,10 @@ class Origins:
             return
         self.n += 1
         looks = detail.get("test_looks")
-        if isinstance(looks, int) and looks > 0:
+        if isinstance(looks, int):
+            self.told += 1
             self.looks += looks
-            self.looked += 1
+            self.looked += looks > 0
         for name, version in {
             **({"python": known["python"]} if known.get("python") else {}),
             **_section(known.get("versions")),
@@ -77,14 +80,20 @@ class Origins:
         parts = [_PART_WORDS[p] for p in _PARTS if p in self.data]
         words = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
         kinds = len(self.data.get("train", ()))
+        noun = "parts" if len(parts) > 1 else "part"
+        if self.n == 1:
+            return f"{words} {noun}"
         if kinds <= 1:
-            return f"{words} parts; the same data in every run"
-        return f"{words} parts; {kinds} different data sets (data or splits differ between runs)"
+            return f"{words} {noun}; the same data in every run"
+        return f"{words} {noun}; {kinds} different data sets (data or splits differ between runs)"
 
     def _looks(self) -> str:
         if not self.looks:
-            return "none recorded"
+            some = f" by {self.n - self.told} of {self.n} runs" if self.told else ""
+            return "none" if self.told == self.n else f"not recorded{some}"
         per = "once in each" if self.looks == self.looked else f"{self.looks} times in all, by"
+        if self.n == 1:
+            return f"{self.looks}, after training, at the best epoch"
         return f"{per} of {self.looked} runs, after training, at the best epoch"
 
 

@@ -28,7 +28,7 @@ def sweep_pictures(store: Store, study: Study) -> list[Picture]:
     """The figures of a sweep, most telling first; none where no run has a number."""
     if not study.counted:
         return []
-    metric = word(study.metric)
+    metric = word(study.axis)
     made = [
         _single(
             study,
@@ -38,12 +38,14 @@ def sweep_pictures(store: Store, study: Study) -> list[Picture]:
         )
     ]
     made.append(_curves(store, study))
-    if study.effects and not study.rule.hides(len(study.counted)):
+    told = [e for e in study.effects if e.importance is not None]
+    # The shares of one parameter alone are all of it, whatever it does.
+    if len(told) > 1 and not study.rule.hides(len(study.counted)):
         made.append(
             Picture(
                 *("importance", "What matters"),
-                f"How far the best tenth of the runs differs from all, by parameter (PED-ANOVA, n ="
-                f" {len(study.counted)}). A bar that ends before the black tick could be chance.",
+                f"How far the best tenth of {_n(study)} differs from all, by parameter (PED-ANOVA)."
+                " A bar that ends before the black tick could be chance.",
                 lambda: importance(study),
             )
         )
@@ -65,13 +67,21 @@ def sweep_pictures(store: Store, study: Study) -> list[Picture]:
     return made
 
 
+def _n(study: Study) -> str:
+    """How many runs count, where saying so does not give away how many do not."""
+    n = len(study.counted)
+    few = study.rule.hides_count(len(study.runs) - n)
+    return "the runs" if few else f"{n:,} runs"
+
+
 def _single(
     study: Study, name: str, title: str, caption: str, draw: Callable[[], Figure]
 ) -> Picture:
     """A figure with a dot or a line for a single run: small cells leave nothing of it."""
     if study.rule.on:
-        why = f"Left out: it would show single runs (--min-cell {study.rule.least})."
-        return Picture(name, title, why, None)
+        return Picture(
+            name, title, f"it would show single runs (--min-cell {study.rule.least})", None
+        )
     return Picture(name, title, caption, draw)
 
 
@@ -80,7 +90,7 @@ def progress(study: Study) -> Figure:
     counted = {run.id for run in study.counted}
     over = [run for run in study.runs if run.status.over]
     values = [study.value(run) if run.id in counted else None for run in over]
-    return figures.draw_progress(values, metric=study.metric, maximize=study.maximize)
+    return figures.draw_progress(values, metric=study.axis, maximize=study.maximize)
 
 
 def importance(study: Study) -> Figure:
@@ -90,7 +100,7 @@ def importance(study: Study) -> Figure:
         for effect in study.effects
         if effect.importance is not None
     ]
-    return figures.draw_importance(bars, metric=study.metric, n=len(study.counted))
+    return figures.draw_importance(bars, metric=study.axis, over=_n(study))
 
 
 def slice_names(study: Study) -> list[str]:
@@ -106,7 +116,7 @@ def slice_of(study: Study, name: str) -> Figure:
     best = min(range(len(ys)), key=lambda i: study.sign * ys[i]) if ys else None
     return figures.draw_slice(
         *(name, [column[i] for i in have], ys),
-        metric=study.metric,
+        metric=study.axis,
         log=study.log(name),
         best=best,
     )
@@ -131,7 +141,7 @@ def seeds(study: Study) -> Figure:
         if setting.values and not setting.hidden
     ]
     bar = f"{100 * low:g} to {100 * high:g} %"
-    return figures.draw_strips(strips[:MOST_STRIPS], metric=study.metric, says_bar=bar)
+    return figures.draw_strips(strips[:MOST_STRIPS], metric=study.axis, says_bar=bar)
 
 
 def parallel(study: Study) -> Figure:
@@ -144,8 +154,8 @@ def parallel(study: Study) -> Figure:
         for i, value in enumerate(values)
         if all(column[i] is not None for column in columns)
     ]
-    logs = [*(study.log(name) for name in names), False]
-    return figures.draw_parallel([*names, study.metric], rows, logs=logs, maximize=study.maximize)
+    logs = [*(study.log(name) for name in names), None]
+    return figures.draw_parallel([*names, study.axis], rows, logs=logs, maximize=study.maximize)
 
 
 def contour(study: Study, x: str, y: str) -> Figure:
@@ -159,7 +169,7 @@ def contour(study: Study, x: str, y: str) -> Figure:
         (x, y),
         *([float(column[i]) for i in have] for column in (xs, ys)),
         [values[i] for i in have],
-        metric=study.metric,
+        metric=study.axis,
         logs=(study.log(x), study.log(y)),
     )
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +96,16 @@ class Study:
         return any(len(setting.runs) > 1 for setting in self.settings)
 
     @property
+    def contaminated(self) -> bool:
+        """Whether it was tuned on the test set."""
+        return self.sweep.contaminated or any(run.contaminated for run in self.runs)
+
+    @property
+    def axis(self) -> str:
+        """The metric as figures name it: what is contaminated says so where its numbers stand."""
+        return f"{self.metric} (contaminated)" if self.contaminated else self.metric
+
+    @property
     def counts(self) -> Counter[str]:
         """Runs by status."""
         return Counter(str(run.status) for run in self.runs)
@@ -131,9 +141,9 @@ class Study:
         """A parameter's value in each run that counts; None where a run lacks it."""
         return [plain(flat_config(run.config).get(name)) for run in self.counted]
 
-    def log(self, name: str) -> bool:
-        """Whether a parameter was searched on a log scale."""
-        return any(swept.log for swept in self.file.parameters if swept.name == name)
+    def log(self, name: str) -> bool | None:
+        """Whether a parameter was searched on a log scale; None where the file does not say."""
+        return next((swept.log for swept in self.file.parameters if swept.name == name), None)
 
     @cached_property
     def effects(self) -> list[Effect]:
@@ -163,13 +173,10 @@ def read_study(
     seeds = [name for name in names if _SEED.search(name)]
     parameters = [name for name in varying if name not in seeds]
     found = _settings(kept, chosen, parameters, seeds)
-    sign = -1 if file.goal == "maximize" else 1
-    found.sort(key=lambda s: (0, sign * s.group.metrics[chosen]["median"]) if s.values else (1, 0))
     hides = rule.hidden([len(setting.values) for setting in found])
-    settings = [
-        Setting(s.config, s.group, s.runs, s.values, hidden=hidden)
-        for s, hidden in zip(found, hides, strict=True)
-    ]
+    settings = [replace(s, hidden=hidden) for s, hidden in zip(found, hides, strict=True)]
+    sign = -1 if file.goal == "maximize" else 1
+    settings.sort(key=lambda setting: _place(setting, chosen, sign))
     return Study(
         sweep=sweep,
         file=file,
@@ -215,6 +222,15 @@ def _metric(runs: Sequence[RunRow], file: SweepFile, asked: str | None) -> str:
     if file.metric is not None:
         return file.metric
     return next((name for name in (*_METRICS_FIRST, *known) if name in known), "val_risk")
+
+
+def _place(setting: Setting, metric: str, sign: int) -> tuple[int, float, str]:
+    """From the best; those that are hidden come last, where their order says nothing of them."""
+    if setting.hidden:
+        return (2, 0.0, setting.name)
+    if not setting.values:
+        return (1, 0.0, "")
+    return (0, sign * setting.group.metrics[metric]["median"], "")
 
 
 def _settings(

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -292,13 +292,12 @@ def _latex(rows: Sequence[Row], columns: Sequence[Column]) -> str:
         for c in columns
     ]
     align = "".join("r" if _numeric(values[c.key]) else "l" for c in columns)
-    line: Callable[[Sequence[str]], str] = lambda parts: " & ".join(parts) + r" \\"  # noqa: E731
-    body = [line(row) for row in zip(*cells, strict=True)]
+    body = [latex_line(row) for row in zip(*cells, strict=True)]
     return "\n".join(
         [
             rf"\begin{{tabular}}{{{align}}}",
             r"\toprule",
-            line([latex_text(word(c.head)) for c in columns]),
+            latex_line([latex_text(word(c.head)) for c in columns]),
             r"\midrule",
             *body,
             r"\bottomrule",
@@ -306,6 +305,16 @@ def _latex(rows: Sequence[Row], columns: Sequence[Column]) -> str:
             "",
         ]
     )
+
+
+def latex_line(cells: Sequence[str]) -> str:
+    """A row of a tabular. One that begins with a bracket or a star would belong to the row above.
+
+    >>> print(latex_line(["[64, 64]", "0.1"]))
+    {}[64, 64] & 0.1 \\\\
+    """
+    first = "{}" if cells and cells[0].startswith(("[", "*")) else ""
+    return first + " & ".join(cells) + r" \\"
 
 
 def latex_cell(value: Any, text: str) -> str:

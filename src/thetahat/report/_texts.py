@@ -8,7 +8,7 @@ from typing import Any
 
 from thetahat.report._document import Document, Grid
 from thetahat.report._numbers import column_cells, is_number, plain, word
-from thetahat.report._tables import Column, latex_cell, latex_text, table
+from thetahat.report._tables import Column, latex_cell, latex_line, latex_text, table
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
 
@@ -22,7 +22,7 @@ def csv_report(document: Document) -> str:
 
 
 def latex_report(document: Document) -> str:
-    """A table for a paper: booktabs, with its notes below it (packages booktabs, threeparttable)."""
+    """A table for a paper, its notes below it; needs the packages booktabs and threeparttable."""
     grid = document.grid
     label = re.sub(r"[^a-z0-9]+", "-", document.ident.lower())
     return "\n".join(
@@ -64,12 +64,12 @@ def _latex_grid(grid: Grid) -> str:
             + _note(grid.marks.get((i, column.key), ""))
             for column, _, texts in shown
         ]
-        lines.append(" & ".join(cells) + r" \\")
+        lines.append(latex_line(cells))
     return "\n".join(
         [
             rf"\begin{{tabular}}{{{align}}}",
             r"\toprule",
-            " & ".join(heads) + r" \\",
+            latex_line(heads),
             r"\midrule",
             *lines,
             r"\bottomrule",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,20 +41,18 @@ def find_subject(store: Store, name: str) -> SweepRow | RunRow:
     words = [word for sweep in sweeps for word in (sweep.id, sweep.name)]
     if name in words or (name == "last" and sweeps):
         return find_sweep(store, name)
-    try:
-        found = store.run(name)
-    except StoreError:
-        if any(name and word.startswith(name) for word in words):
-            return find_sweep(store, name)
-        runs = [run.name for run in store.runs(sort="-number", limit=50)]
-        raise StoreError(
-            f"{name!r} is no sweep and no run of {store.path}, or could be several"
-            f"{did_you_mean(name, [*words, *runs][-60:])}"
-        ) from None
-    exact = name in (found.id, found.name)
-    if not exact and any(name and word.startswith(name) for word in words):
-        raise StoreError(f"{name!r} could be a sweep or the run {found.name!r}; give more of it")
-    return found
+    near = [word for word in words if name and word.startswith(name)]
+    runs = store.names()
+    if not near and not any(name and word.startswith(name) for word in runs) and name != "last":
+        close = get_close_matches(name, [*words, *runs], n=1, cutoff=0.5)
+        latest = ", ".join([*(f"{s.id} ({s.name})" for s in sweeps[-3:]), *runs[-3:]])
+        hint = f"did you mean {close[0]!r}?" if close else f"the latest are {latest or 'none'}"
+        raise StoreError(f"the store {store.path} has no sweep and no run {name!r}; {hint}")
+    if near and name not in runs:
+        if any(word.startswith(name) for word in runs):
+            raise StoreError(f"{name!r} could be a sweep or a run: {near[0]}, ...; give more of it")
+        return find_sweep(store, name)
+    return store.run(name)
 
 
 def make_report(

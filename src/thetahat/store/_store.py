@@ -178,6 +178,11 @@ class Store:
             for r in self.read(query)
         ]
 
+    def names(self) -> list[str]:
+        """Ids and names of all runs, the oldest first."""
+        rows = self.read(select(runs.c.id, runs.c.name).order_by(runs.c.number))
+        return [word for row in rows for word in (row["id"], row["name"])]
+
     def history(self, run_id: str) -> dict[str, np.ndarray]:
         """A run's records as columns of shape (rows,); NaN where nothing was logged."""
         return join(self.blocks(run_id))
