@@ -7,6 +7,7 @@ from thetahat.figures._curves import (
     draw_fit as draw_fit,
 )
 from thetahat.figures._save import KINDS as KINDS, image as image, inline_svg as inline_svg
+from thetahat.figures._spark import spark as spark
 from thetahat.figures._style import label as label, tick as tick
 from thetahat.figures._sweeps import (
     Bar as Bar,

@@ -50,7 +50,7 @@ def draw_fit(
 
     Args:    columns: ``epoch`` and risks, equally long.   best_epoch: 0 for none.
              ending: such as "finished: all epochs done".
-             log: the scale of the risks; by default where they span more than a factor of 20.
+             log: the scale of the risks; by default where they span more than a factor of 5.
     Raises:  MissingExtra: matplotlib is not installed.
     """
     with styled():

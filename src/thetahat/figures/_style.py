@@ -28,7 +28,7 @@ SIZE = (4.6, 3.0)
 MANY = 1500
 """From so many points on, they are drawn as one picture inside the figure."""
 LONGEST = 28
-_WIDE = 20.0
+_WIDE = 5.0
 """Values that span more than this factor stand on a log scale."""
 RC = {
     "font.family": ["DejaVu Sans"],
@@ -164,7 +164,7 @@ def scale(axis: Any, values: Sequence[float], log: bool | None = None) -> bool:
     if log:
         (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
         decades = math.log10(max(positive) / min(positive))
-        subs = (1.0,) if decades > 2 else (1.0, 3.0) if decades > 1 else (1.0, 2.0, 5.0)
+        subs = (1.0,) if decades > 2.3 else (1.0, 3.0) if decades > 1.6 else (1.0, 2.0, 5.0)
         axis.set_major_locator(LogLocator(base=10, subs=subs, numticks=7))
         axis.set_minor_formatter(NullFormatter())
     else:

@@ -20,6 +20,7 @@ from thetahat.figures._style import (
     label,
     says,
     scale,
+    spans,
     styled,
 )
 
@@ -280,7 +281,7 @@ def draw_contour(
             return figure
         from matplotlib.colors import LogNorm, Normalize
 
-        log = min(values) > 0 and max(values) / min(values) > 20
+        log = spans(values)
         norm = (LogNorm if log else Normalize)(min(values), max(values))
         logx = scale(ax.xaxis, xs, logs[0])
         logy = scale(ax.yaxis, ys, logs[1])
@@ -354,7 +355,7 @@ def _heights(
         step = max(1, len(words) // _MOST_WORDS)
         return [place[str(v)] for v in column], [(place[str(w)], str(w)) for w in words[::step]]
     low, high = min(column), max(column)
-    log = low > 0 and (high / low > 20 if log is None else log)
+    log = low > 0 and (spans(column) if log is None else log)
     turn = math.log10 if log else float
     bottom, wide = turn(low), (turn(high) - turn(low)) or 1.0
     marks = [bottom + wide * part for part in (0, 0.25, 0.5, 0.75, 1)]

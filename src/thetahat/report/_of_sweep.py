@@ -105,7 +105,7 @@ def _columns(study: Study, metrics: Mapping[str, Sequence[str]]) -> list[Column]
 
 
 def _row(study: Study, setting: Setting) -> dict[str, Any]:
-    row: dict[str, Any] = {f"config.{k}": v for k, v in setting.config.items()}
+    row: dict[str, Any] = {f"config.{k}": v for k, v in setting.varying.items()}
     rule = study.rule
     row["runs"] = rule.word if setting.hidden else setting.group.runs
     for name, known in setting.group.metrics.items():

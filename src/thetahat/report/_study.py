@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.run import Status
 from thetahat.report._cells import CellRule
-from thetahat.report._groups import QUANTILES, Group, flat_config, group_runs
+from thetahat.report._groups import QUANTILES, Group, flat_config, group_runs, quantile
 from thetahat.report._importance import Effect, effects, number
 from thetahat.report._sweepfile import SweepFile, read_file
 
@@ -36,7 +36,7 @@ _METRICS_FIRST = ("val_risk", "test_risk", "train_risk")
 class Setting:
     """One setting of a sweep and its runs, which differ in their seeds alone."""
 
-    config: Mapping[str, Any]
+    varying: Mapping[str, Any]
     """The parameters that vary between settings."""
     group: Group
     runs: Sequence[RunRow]
@@ -44,6 +44,16 @@ class Setting:
     """The metric of each run that ended with a finite number."""
     hidden: bool = False
     """Whether too few runs, or observations, stand behind it to show its numbers."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """All of its parameters but the seeds, as ``th.fit(experiment, **config)`` takes them."""
+        return self.group.config
+
+    @property
+    def median(self) -> float | None:
+        """The median of its values; None where no run has one."""
+        return quantile(self.values, 0.5) if self.values else None
 
     @property
     def marks(self) -> str:
@@ -56,7 +66,7 @@ class Setting:
     @property
     def name(self) -> str:
         """The setting in words."""
-        return ", ".join(f"{name}={value_word(value)}" for name, value in self.config.items())
+        return ", ".join(f"{name}={value_word(value)}" for name, value in self.varying.items())
 
 
 @dataclass(frozen=True)
@@ -244,6 +254,6 @@ def _settings(
     settings = []
     for group, mine in zip(made, members.values(), strict=True):
         values = [float(r.metrics[metric]) for r in mine if counts(r, metric)]  # pyright: ignore[reportArgumentType]
-        config = {name: group.config.get(name) for name in parameters}
-        settings.append(Setting(config, group, mine, values))
+        varying = {name: group.config.get(name) for name in parameters}
+        settings.append(Setting(varying, group, mine, values))
     return settings

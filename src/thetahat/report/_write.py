@@ -42,15 +42,18 @@ def find_subject(store: Store, name: str) -> SweepRow | RunRow:
     if name in words or (name == "last" and sweeps):
         return find_sweep(store, name)
     near = [word for word in words if name and word.startswith(name)]
-    runs = store.names()
-    if not near and not any(name and word.startswith(name) for word in runs) and name != "last":
-        close = get_close_matches(name, [*words, *runs], n=1, cutoff=0.5)
-        latest = ", ".join([*(f"{s.id} ({s.name})" for s in sweeps[-3:]), *runs[-3:]])
-        hint = f"did you mean {close[0]!r}?" if close else f"the latest are {latest or 'none'}"
+    known = store.names()
+    runs = [*known, *known.values()]
+    is_run = any(name and word.startswith(name) for word in runs) or (name == "last" and runs)
+    if not near and not is_run:
+        close = get_close_matches(name, [*words, *known.values()], n=1, cutoff=0.5)
+        latest = [f"{sweep.id} ({sweep.name})" for sweep in sweeps[-3:]] + runs[-3:]
+        hint = f"did you mean {close[0]!r}?" if close else f"the latest are {', '.join(latest)}"
+        hint = hint if runs or words else "it is empty"
         raise StoreError(f"the store {store.path} has no sweep and no run {name!r}; {hint}")
     if near and name not in runs:
-        if any(word.startswith(name) for word in runs):
-            raise StoreError(f"{name!r} could be a sweep or a run: {near[0]}, ...; give more of it")
+        if is_run:
+            raise StoreError(f"{name!r} could be the sweep {near[0]!r} or a run; give more of it")
         return find_sweep(store, name)
     return store.run(name)
 
