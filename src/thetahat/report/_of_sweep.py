@@ -127,8 +127,10 @@ def _subtitle(study: Study) -> str:
 
 def _summary(study: Study) -> list[str]:
     method = f"{study.file.method} search" if study.file.method else "search"
-    over = _listed([word(name) for name in study.parameters]) or "nothing but seeds"
-    said = [f"{_runs(len(study.runs))} of a {word(method)} over {over}: {_ends(study)}."]
+    asked = [swept.name for swept in study.file.parameters if not swept.constant]
+    over = _listed([word(name) for name in study.parameters or study.seeds or asked])
+    over = f" over {over}" if over else ""
+    said = [f"{_runs(len(study.runs))} of a {word(method)}{over}: {_ends(study)}."]
     best = study.best
     if best is None:
         left = "no run may be shown" if study.rule.on and study.counted else "no run has a number"

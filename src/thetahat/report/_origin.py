@@ -91,10 +91,11 @@ class Origins:
         if not self.looks:
             some = f" by {self.n - self.told} of {self.n} runs" if self.told else ""
             return "none" if self.told == self.n else f"not recorded{some}"
-        per = "once in each" if self.looks == self.looked else f"{self.looks} times in all, by"
         if self.n == 1:
             return f"{self.looks}, after training, at the best epoch"
-        return f"{per} of {self.looked} runs, after training, at the best epoch"
+        who = f"{self.looked} of {self.n} runs" if self.looked < self.n else f"{self.n} runs"
+        many = "once in each of" if self.looks == self.looked else f"{self.looks} in all, by"
+        return f"{many} {who}, after training, at the best epoch"
 
 
 def count_origins(found: Iterable[Origin]) -> Origins:

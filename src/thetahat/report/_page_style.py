@@ -81,7 +81,8 @@ th:last-child, td:last-child {
   } th:first-child, td:first-child { padding-left: 0.3rem;
 }
 td { max-width: 26rem; }
-.n { text-align: right; white-space: nowrap; }
+.n { text-align: right; }
+td.n { white-space: nowrap; }
 tr.best td { background: var(--best); font-weight: 600; }
 tbody tr + tr td { border-top: 1px solid var(--grid); }
 td.gone { color: var(--dim); font-style: italic; font-weight: 400; white-space: nowrap; }
@@ -128,6 +129,8 @@ footer {
   main { max-width: none; padding: 0; }
   .figures { grid-template-columns: 1fr 1fr; gap: 1.2rem 1.6rem; }
   .scroll { overflow: visible; }
+  table { font-size: 7.5pt; min-width: 0; }
+  th, td { padding-right: 0.6rem; }
   h2, h3 { break-after: avoid; }
   tr { break-inside: avoid; }
   thead { display: table-header-group; }

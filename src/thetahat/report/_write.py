@@ -134,7 +134,7 @@ def file_name(name: str, taken: set[str]) -> str:
     >>> file_name("slice-a/../b", set())
     'slice-a-b'
     """
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:80] or "figure"
+    plain = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-")[:80] or "figure"
     found, k = plain, 2
     while found.lower() in taken:
         found, k = f"{plain}-{k}", k + 1
