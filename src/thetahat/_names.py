@@ -37,6 +37,7 @@ HOMES = {
     "store_tracker": "thetahat.store",
     "start": "thetahat.store",
     "log": "thetahat.store",
+    "open_sweep": "thetahat.report",
     "main": "thetahat.cli",
 }
 

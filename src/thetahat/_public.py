@@ -39,6 +39,9 @@ from thetahat.models import (
     n_params as n_params,
     trainable as trainable,
 )
+from thetahat.report import (
+    open_sweep as open_sweep,
+)
 from thetahat.risk import (
     huber as huber,
     pinball as pinball,

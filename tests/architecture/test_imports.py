@@ -13,18 +13,19 @@ SOURCE = Path(thetahat.__file__).parent
 
 BELOW: dict[str, set[str]] = {
     "core": set(),
+    "figures": {"core"},
     "data": {"core"},
     "models": {"core", "data"},
     "risk": {"core", "data"},
     "optim": {"core", "data"},
-    "train": {"core", "data", "models", "risk", "optim"},
+    "train": {"core", "figures", "data", "models", "risk", "optim"},
     "search": {"core"},
     "store": {"core"},
     "sweep": {"core", "train", "search", "store"},
-    "report": {"core", "store"},
+    "report": {"core", "figures", "store"},
     "web": {"core", "search", "store", "report"},
     "cli": {
-        *("core", "data", "models", "risk", "optim", "train", "search", "store"),
+        *("core", "figures", "data", "models", "risk", "optim", "train", "search", "store"),
         *("sweep", "report", "web"),
     },
 }
@@ -46,6 +47,7 @@ HEAVY = (
     "optuna",
     "scipy",
     "cmaes",
+    "matplotlib",
 )
 
 

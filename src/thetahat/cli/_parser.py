@@ -20,11 +20,12 @@ COMMANDS = {
     "runs": "list runs",
     "show": "show one run",
     "ui": "look at sweeps and runs in a browser",
+    "report": "one file of a sweep or run, for co-authors",
     "resume": "go on with an interrupted run",
     "doctor": "look at this installation, this machine and the store",
     "demo": "run the lectures' sweep; with --tables, fit two real tables",
 }
-LATER = ("report", "verify", "deposit")
+LATER = ("verify", "deposit")
 _HELP = """\
 thetahat: estimate functions from data by empirical risk minimisation.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from thetahat.core.card import card
 from thetahat.core.errors import ConfigError, did_you_mean
 
 SAMPLINGS = ("shuffle", "replacement", "sequential", "full")
@@ -72,6 +73,25 @@ class Task:
         if not isinstance(self.stopping, (list, tuple)):
             object.__setattr__(self, "stopping", (self.stopping,))
 
+    def _repr_html_(self) -> str:
+        """The Task as a notebook shows it."""
+        batch = "full" if self.batch_size is None else f"{self.batch_size}, {_word(self.sampling)}"
+        facts = {
+            "model": _word(self.model),
+            "data": _sizes(self.data),
+            "residual": "h(x) - y" if self.residual is None else _word(self.residual),
+            "loss": _word(self.loss),
+            "penalty": _word(self.penalty),
+            "diagnostics": ", ".join(self.diagnostics),
+            "optimizer": _word(self.optimizer),
+            "epochs": self.epochs,
+            "batch": batch,
+            "stopping": ", ".join(map(_word, self.stopping)),
+            "seed": self.seed,
+            "dtype": self.dtype,
+        }
+        return card("Task", "a description; nothing has run yet", facts)
+
 
 _RECORDED = ("epoch", "train_risk", "val_risk", "test_risk", "learning_rate", "seconds")
 
@@ -79,3 +99,38 @@ _RECORDED = ("epoch", "train_risk", "val_risk", "test_risk", "learning_rate", "s
 def _count(name: str, value: Any) -> None:
     if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
         raise ConfigError(f"{name}={value!r}; give an integer of at least 1")
+
+
+def _word(value: Any) -> str:
+    """A part of a Task in a word or two."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, tuple) and type(value) is tuple:
+        return f"({', '.join(map(_word, value))})"
+    name = getattr(value, "__qualname__", None) or type(value).__name__
+    if name.startswith("GradientTransformation"):  # optax does not keep their names
+        return "an optax transformation"
+    return name.replace("<locals>.", "")
+
+
+def _sizes(data: Any) -> str:
+    """How many observations each part has, where that can be seen."""
+    parts = {name: getattr(data, name, None) for name in ("train", "val", "test")}
+    if parts["train"] is None:
+        parts = {"train": data}
+    found = {name: _rows(part) for name, part in parts.items() if part is not None}
+    return ", ".join(f"{name} {n:,}" for name, n in found.items() if n is not None)
+
+
+def _rows(part: Any) -> int | None:
+    """N of the first array inside."""
+    while not getattr(part, "shape", None):
+        inside = getattr(part, "x", None)
+        if inside is None and isinstance(part, Mapping):
+            inside = next(iter(part.values()), None)
+        if inside is None and isinstance(part, (tuple, list)):
+            inside = part[0] if part else None
+        if inside is None or inside is part:
+            return None
+        part = inside
+    return int(part.shape[0])

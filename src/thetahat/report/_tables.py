@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -286,19 +286,18 @@ def _latex(rows: Sequence[Row], columns: Sequence[Column]) -> str:
     values = {c.key: [plain(row.get(c.key)) for row in rows] for c in columns}
     cells = [
         [
-            _latex_cell(v, t)
+            latex_cell(v, t)
             for v, t in zip(values[c.key], column_cells(values[c.key], c.digits), strict=True)
         ]
         for c in columns
     ]
     align = "".join("r" if _numeric(values[c.key]) else "l" for c in columns)
-    line: Callable[[Sequence[str]], str] = lambda parts: " & ".join(parts) + r" \\"  # noqa: E731
-    body = [line(row) for row in zip(*cells, strict=True)]
+    body = [latex_line(row) for row in zip(*cells, strict=True)]
     return "\n".join(
         [
             rf"\begin{{tabular}}{{{align}}}",
             r"\toprule",
-            line([latex_text(word(c.head)) for c in columns]),
+            latex_line([latex_text(word(c.head)) for c in columns]),
             r"\midrule",
             *body,
             r"\bottomrule",
@@ -308,7 +307,18 @@ def _latex(rows: Sequence[Row], columns: Sequence[Column]) -> str:
     )
 
 
-def _latex_cell(value: Any, text: str) -> str:
+def latex_line(cells: Sequence[str]) -> str:
+    """A row of a tabular. One that begins with a bracket or a star would belong to the row above.
+
+    >>> print(latex_line(["[64, 64]", "0.1"]))
+    {}[64, 64] & 0.1 \\\\
+    """
+    first = "{}" if cells and cells[0].startswith(("[", "*")) else ""
+    return first + " & ".join(cells) + r" \\"
+
+
+def latex_cell(value: Any, text: str) -> str:
+    """A value as LaTeX, ``text`` being what ``column_cells`` made of it."""
     if text == "" and (value is None or is_number(value)):
         return "--"
     if not is_number(value):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from thetahat.core.card import card, pairs
 from thetahat.core.run import Status
 from thetahat.store._json import from_json, to_json
 from thetahat.store._records import AXES
@@ -139,6 +140,16 @@ class RunRow:
             return sum(parts)
         until = self.finished or self.heartbeat
         return seconds_between(self.started, until) if self.started and until else None
+
+    def _repr_html_(self) -> str:
+        """The run as a notebook shows it."""
+        ended = f"{self.status}" + (f": {self.reason}" if self.reason else "")
+        known = {"epochs": self.epochs, "best epoch": self.best_epoch, "id": self.id}
+        seconds = self.total_seconds
+        known |= {"seconds": None if seconds is None else float(seconds), "agent": self.agent}
+        wrong = ["contaminated: tuned on the test set"] if self.contaminated else []
+        numbers = {k: "not finite" if v is None else v for k, v in self.metrics.items()}
+        return card(self.name, ended, {**numbers, **known}, [pairs(self.config)], wrong)
 
     def listing(self) -> dict[str, Any]:
         """The run as ``thetahat runs --format json`` gives it."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, select
 
+from thetahat.core.card import card, grid
 from thetahat.core.errors import StoreError
 from thetahat.core.run import Status
 from thetahat.store import _sqlite as sqlite
@@ -24,6 +25,7 @@ from thetahat.store._writer import Writer
 if TYPE_CHECKING:
     import numpy as np
 
+_LATEST = 10
 _INHERITED: list[Engine] = []
 """Engines of a parent process, kept so that a forked child never closes their connections."""
 
@@ -178,6 +180,11 @@ class Store:
             for r in self.read(query)
         ]
 
+    def names(self) -> dict[str, str]:
+        """The name of every run by its id, the oldest first."""
+        rows = self.read(select(runs.c.id, runs.c.name).order_by(runs.c.number))
+        return {row["id"]: row["name"] for row in rows}
+
     def history(self, run_id: str) -> dict[str, np.ndarray]:
         """A run's records as columns of shape (rows,); NaN where nothing was logged."""
         return join(self.blocks(run_id))
@@ -216,6 +223,17 @@ class Store:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _repr_html_(self) -> str:
+        """The store as a notebook shows it: its latest runs."""
+        latest = self.runs(sort="-number", limit=_LATEST)
+        names = list(dict.fromkeys(name for run in latest for name in run.metrics))[:3]
+        rows = [
+            [run.name, str(run.status), run.epochs, *(run.metrics.get(name) for name in names)]
+            for run in latest
+        ]
+        shown = grid(["run", "status", "epochs", *names], rows, "the latest runs") if rows else ""
+        return card("Store", str(self.path), {"runs": len(self.names())}, [shown])
 
     def __repr__(self) -> str:
         return f"Store({str(self.path)!r})"

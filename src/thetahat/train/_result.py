@@ -11,7 +11,9 @@ import numpy as np
 
 from thetahat import models
 from thetahat.core import ConfigError, MissingExtra, Status, Task
+from thetahat.core.card import card, pairs
 from thetahat.core.errors import did_you_mean
+from thetahat.figures import draw_fit, spark
 from thetahat.train._evaluate import evaluate_part, predict_rows
 from thetahat.train.backends.jax import precision
 
@@ -126,6 +128,37 @@ class Result:
     def to_frame(self) -> Any:
         """The history as a pandas frame."""
         return self.history.to_frame()
+
+    def plot(self, log: bool | None = None) -> Any:
+        """Train and validation risk by epoch, the best epoch marked, and why training stopped.
+
+        Args:    log: the scale of the risks; by default a log scale where they span much.
+        Returns: a matplotlib figure; a notebook shows it, ``savefig`` writes it.
+        Raises:  MissingExtra: matplotlib is not installed.
+        """
+        columns = {name: column.tolist() for name, column in self.history.items()}
+        return draw_fit(columns, best_epoch=self.best_epoch, ending=self._ending, log=log)
+
+    @property
+    def _ending(self) -> str:
+        return f"{self.status}: {self.reason or 'all epochs done'}"
+
+    def _repr_html_(self) -> str:
+        """The Result as a notebook shows it."""
+        risks = {f"{part}_risk": float(value) for part, value in self.risk.items()}
+        counts = {
+            "best epoch": f"{self.best_epoch} of {self.epochs}",
+            "params": f"{self.n_params:,}",
+            "training, s": float(self.seconds["run"]),
+            "compiling, s": float(self.seconds["compile"]),
+        }
+        curves = {
+            name: self.history[name].tolist()
+            for name in ("train_risk", "val_risk")
+            if name in self.history
+        }
+        parts = [spark(curves, self.best_epoch - 1), pairs(self.config)]
+        return card("Result", self._ending, {**risks, **self.diagnostics, **counts}, parts)
 
     def __repr__(self) -> str:
         risks = ", ".join(f"{k} {v:.4g}" for k, v in self.risk.items())

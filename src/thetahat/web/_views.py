@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from thetahat.core.run import Status
-from thetahat.report import flat_config, group_runs
+from thetahat.report import SweepFile, effects, flat_config, group_runs, number, read_file
 from thetahat.store import (
     Changed,
     RunRow,
@@ -30,9 +30,7 @@ from thetahat.store import (
     run_values,
 )
 from thetahat.web._curves import columns_of
-from thetahat.web._importance import effects, number
 from thetahat.web._logs import tails
-from thetahat.web._sweepfile import SweepFile, read_file
 
 LATEST = 200
 _FAILED = (str(Status.FAILED), str(Status.DIVERGED))

@@ -1,5 +1,5 @@
-"""What the page needs of a sweep file: its metric and its parameters. A file it cannot read, or a
-part of it, is left out; checking files is the business of ``thetahat check``."""
+"""What readers need of a sweep file: its metric and its parameters. A file that cannot be read, or
+a part of it, is left out; checking files is the business of ``thetahat check``."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+_SHOWN = 12
+
 
 @dataclass(frozen=True)
 class Swept:
-    """One parameter of a sweep."""
+    """One parameter of a sweep: whether it is drawn on a log scale, whether it has one value."""
 
     name: str
     log: bool | None
     """Whether its scale is logarithmic; None where only values are listed."""
     constant: bool
+    says: str = ""
+    """Where it was searched, in words."""
 
     def listing(self) -> dict[str, Any]:
         """As JSON gives it."""
@@ -25,18 +29,23 @@ class Swept:
 
 @dataclass(frozen=True)
 class SweepFile:
-    """The parts of a sweep file that are drawn."""
+    """The parts of a sweep file that pages and reports show."""
 
     method: str = ""
     metric: str | None = None
     goal: str = "minimize"
     parameters: tuple[Swept, ...] = ()
     description: str = ""
+    program: str = ""
 
 
 @functools.lru_cache(maxsize=64)
 def read_file(text: str) -> SweepFile:
-    """The file as far as it can be read."""
+    """A sweep file as far as it can be read.
+
+    >>> read_file("method: grid\\nparameters: {lr: {values: [0.1, 0.2]}}").method
+    'grid'
+    """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -57,6 +66,7 @@ def read_file(text: str) -> SweepFile:
         goal="maximize" if goal == "maximize" else "minimize",
         parameters=tuple(_parameters(found.get("parameters"))),
         description=str(found.get("description") or ""),
+        program=str(found.get("program") or ""),
     )
 
 
@@ -74,4 +84,25 @@ def _parameters(section: Any, above: str = "", depth: int = 0) -> Iterator[Swept
         few = isinstance(values, (list, tuple)) and len(values) < 2
         spread = bool(kind) or "min" in entry
         log = "log" in kind if spread else None
-        yield Swept(f"{above}{name}", log, "value" in entry or few)
+        constant = "value" in entry or few
+        yield Swept(f"{above}{name}", log, constant, _range(entry, kind, values))
+
+
+def _range(entry: Mapping[Any, Any], kind: str, values: Any) -> str:
+    """Where a parameter is searched, in words; its bounds and its law."""
+    if "value" in entry:
+        return _said(entry["value"])
+    if isinstance(values, (list, tuple)):
+        listed = [_said(value) for value in values[:_SHOWN]]
+        more = f", and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
+        return ", ".join(listed) + more
+    law = kind.replace("_", " ")
+    if "min" in entry or "max" in entry:
+        low, high = _said(entry.get("min", "...")), _said(entry.get("max", "..."))
+        return f"{low} to {high}" + (f" ({law})" if law else "")
+    numbers = ", ".join(f"{k} {_said(entry[k])}" for k in ("mu", "sigma", "q") if k in entry)
+    return f"{law} ({numbers})" if law and numbers else law or numbers
+
+
+def _said(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,21 @@
+"""Figures for papers and screens: functions of plain numbers that return matplotlib figures."""
+
+from thetahat.figures._curves import (
+    Curve as Curve,
+    draw_band as draw_band,
+    draw_curves as draw_curves,
+    draw_fit as draw_fit,
+)
+from thetahat.figures._save import KINDS as KINDS, image as image, inline_svg as inline_svg
+from thetahat.figures._spark import spark as spark
+from thetahat.figures._style import label as label, tick as tick
+from thetahat.figures._sweeps import (
+    Bar as Bar,
+    Strip as Strip,
+    draw_contour as draw_contour,
+    draw_importance as draw_importance,
+    draw_parallel as draw_parallel,
+    draw_progress as draw_progress,
+    draw_slice as draw_slice,
+    draw_strips as draw_strips,
+)

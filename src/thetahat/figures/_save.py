@@ -1,0 +1,67 @@
+"""Figures as bytes that depend on nothing but their numbers, and as SVG that lives in a page."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING
+
+from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.figures._style import COLOURS, DIM, GRID, INK, figures, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+KINDS = ("pdf", "png", "svg")
+# No time and no version of the maker: the same numbers must give the same bytes.
+_METADATA = {
+    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
+}
+_NAMES = {INK: "ink", DIM: "dim", GRID: "grid", **{c: f"c{k + 1}" for k, c in enumerate(COLOURS)}}
+_TAG = re.compile(r"<[^>]*>")
+
+
+def image(figure: Figure, kind: str = "svg", *, salt: str = "thetahat", dpi: int = 200) -> bytes:
+    """A figure as a file's bytes; the same figure gives the same bytes.
+
+    Args:    kind: "pdf", "png" or "svg".   salt: of the ids inside an SVG.
+    Raises:  ConfigError: another kind.
+    """
+    if kind not in KINDS:
+        raise ConfigError(f"no kind of figure {kind!r}{did_you_mean(kind, KINDS)}")
+    file = io.BytesIO()
+    with styled():
+        figures().rcParams["svg.hashsalt"] = salt
+        figure.savefig(file, format=kind, dpi=dpi, metadata=_METADATA[kind])
+    return file.getvalue()
+
+
+def inline_svg(figure: Figure, name: str) -> str:
+    """A figure as an ``<svg>`` for the body of a page.
+
+    Its ids begin with ``name``, so that figures of one page do not take each other's parts. Its
+    colours are variables of the page (``--ink``, ``--dim``, ``--grid``, ``--paper``, ``--c1`` to
+    ``--c8``), so that they follow a dark scheme.
+    """
+    text = image(figure, "svg", salt=name).decode("utf-8")
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = _TAG.sub(lambda tag: _at_home(tag.group(), name), text)
+    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
+    text = re.sub(r"\n\s*", "\n", text)
+    return re.sub(r"^<svg ", '<svg focusable="false" aria-hidden="true" ', text).strip() + "\n"
+
+
+def _at_home(tag: str, name: str) -> str:
+    """A tag without namespaces, with ids and colours of the page."""
+    tag = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", tag)
+    tag = tag.replace("xlink:href=", "href=")
+    tag = re.sub(r'\bid="', f'id="{name}-', tag)
+    tag = re.sub(r"url\(#", f"url(#{name}-", tag)
+    tag = re.sub(r'href="#', f'href="#{name}-', tag)
+    if tag.startswith("<svg"):
+        tag = re.sub(r'\s(width|height)="[^"]*"', "", tag)
+    for colour, variable in _NAMES.items():
+        tag = tag.replace(colour, f"var(--{variable})")
+    return re.sub(r"(fill|stroke): (white|#ffffff)", r"\1: var(--paper)", tag)

@@ -1,0 +1,186 @@
+"""One style for every figure: few lines, few colours, that the colour-blind tell apart.
+
+Figures are made without pyplot: no global state, no window, and nothing left open behind them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from thetahat.core.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, DIM, GRID = "#1a1f26", "#57606c", "#e1e5ea"
+COLOURS = ("#0072b2", "#d55e00", "#00805c", "#b0568a", "#b07800", "#3a93c9", "#5c5c5d", "#7a4fb5")
+"""After Okabe and Ito (2008), darkened until thin lines have contrast on white."""
+BLUE, ORANGE, GREEN = COLOURS[:3]
+SIZE = (4.6, 3.0)
+"""Inches: half a page, and a phone's width."""
+MANY = 1500
+"""From so many points on, they are drawn as one picture inside the figure."""
+LONGEST = 28
+_WIDE = 5.0
+"""Values that span more than this factor stand on a log scale."""
+RC = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 8.5,
+    "text.parse_math": False,  # a parameter may be called $x$
+    "text.color": INK,
+    "axes.edgecolor": DIM,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": False,
+    "axes.prop_cycle": None,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": DIM,
+    "ytick.color": DIM,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "legend.handlelength": 1.4,
+    "lines.linewidth": 1.4,
+    "lines.solid_capstyle": "round",
+    "figure.facecolor": "white",
+    "figure.dpi": 100,
+    "savefig.facecolor": "white",
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+    "path.simplify_threshold": 0.5,
+}
+
+
+def figures() -> Any:
+    """matplotlib, loaded when a figure is asked for.
+
+    Raises:  MissingExtra: it is not installed.
+    """
+    try:
+        import matplotlib
+    except ModuleNotFoundError as error:
+        raise MissingExtra("a figure", "report") from error
+    return matplotlib
+
+
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """Our style, inside; what the user set is theirs again outside."""
+    matplotlib = figures()
+    from cycler import cycler
+
+    # The user's own style must not reach in: the same store gives the same bytes.
+    with warnings.catch_warnings(), matplotlib.rc_context():
+        # A name in letters that the font lacks is drawn as boxes, and is nothing to warn of.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({**RC, "axes.prop_cycle": cycler(color=list(COLOURS))})
+        yield
+
+
+def axes(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
+    """An empty figure with one pair of axes; call it inside ``styled()``."""
+    figure = _figure_class()(figsize=size, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
+    return figure, figure.add_subplot()
+
+
+@functools.cache
+def _figure_class() -> Any:
+    figures()
+    from matplotlib.figure import Figure
+
+    class Drawn(Figure):
+        """A figure that a notebook shows by itself, also where pyplot was never loaded."""
+
+        def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+            file = io.BytesIO()
+            with styled():
+                self.savefig(file, format="png", dpi=192)
+            wide, high = self.get_size_inches() * 96
+            return file.getvalue(), {"width": round(wide), "height": round(high)}
+
+    Drawn.__name__ = Drawn.__qualname__ = "Figure"
+    return Drawn
+
+
+def label(text: Any, longest: int = LONGEST) -> str:
+    """Words for a figure: one printable line, cut where it is long.
+
+    >>> label("a\\nb"), label("x" * 40, 5)
+    ('a\\\\nb', 'xxxx…')
+    """
+    said = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    return said if len(said) <= longest else said[: longest - 1] + "…"
+
+
+def tick(value: float, _: Any = None) -> str:
+    """A number at an axis.
+
+    >>> tick(0.0001), tick(2000.0), tick(1e-7), tick(3e6)
+    ('0.0001', '2000', '1e-07', '3e+06')
+    """
+    return f"{value:.4g}"
+
+
+def spans(values: Sequence[float]) -> bool:
+    """Whether values ask for a log scale: all above zero, and far apart."""
+    finite = [v for v in values if math.isfinite(v)]
+    return bool(finite) and min(finite) > 0 and max(finite) / min(finite) > _WIDE
+
+
+def scale(axis: Any, values: Sequence[float], log: bool | None = None) -> bool:
+    """Set an axis (``ax.xaxis``) to a log scale where it helps, with ticks as plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    positive = [v for v in values if math.isfinite(v) and v > 0]
+    all_positive = len(positive) == sum(math.isfinite(v) for v in values)
+    log = spans(values) if log is None else bool(log and positive and all_positive)
+    if log:
+        (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
+        decades = math.log10(max(positive) / min(positive))
+        subs = (1.0,) if decades > 2.3 else (1.0, 3.0) if decades > 1.6 else (1.0, 2.0, 5.0)
+        axis.set_major_locator(LogLocator(base=10, subs=subs, numticks=7))
+        axis.set_minor_formatter(NullFormatter())
+    else:
+        axis.set_major_locator(MaxNLocator(5 if axis.axis_name == "x" else 6))
+    axis.set_major_formatter(FuncFormatter(tick))
+    return log
+
+
+def above(ax: Axes) -> None:
+    """A legend above the axes, in one row: it hides nothing."""
+    handles, _ = ax.get_legend_handles_labels()
+    place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
+    ax.legend(**place, ncols=max(1, len(handles)), columnspacing=1.2)
+
+
+def says(ax: Axes, text: str) -> None:
+    """Words in place of what cannot be drawn."""
+    ax.text(0.5, 0.5, text, ha="center", va="center", color=DIM, transform=ax.transAxes)
+    ax.set_axis_off()

@@ -1,0 +1,259 @@
+"""A sweep as a report sees it: settings from best to worst, and what stands behind each number."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.run import Status
+from thetahat.report._cells import CellRule
+from thetahat.report._groups import QUANTILES, Group, flat_config, group_runs, quantile
+from thetahat.report._importance import Effect, effects, number
+from thetahat.report._sweepfile import SweepFile, read_file
+
+if TYPE_CHECKING:
+    from thetahat.store import RunRow, Store, SweepRow
+
+FAILED = (Status.FAILED, Status.DIVERGED)
+MARKS = {
+    "c": "contaminated: tuned on the test set, so its test numbers estimate nothing",
+    "s": "one seed: how much of it is luck is not known",
+    "f": "some of its runs failed or diverged, and gave no number",
+    "u": "some of its runs are not over",
+}
+"""What stands beside a number, as a letter, and what the letter means."""
+_SEED = re.compile(r"(^|[._])seed$", re.IGNORECASE)
+_METRICS_FIRST = ("val_risk", "test_risk", "train_risk")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a sweep and its runs, which differ in their seeds alone."""
+
+    varying: Mapping[str, Any]
+    """The parameters that vary between settings."""
+    group: Group
+    runs: Sequence[RunRow]
+    values: Sequence[float]
+    """The metric of each run that ended with a finite number."""
+    hidden: bool = False
+    """Whether too few runs, or observations, stand behind it to show its numbers."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """All of its parameters but the seeds, as ``th.fit(experiment, **config)`` takes them."""
+        return self.group.config
+
+    @property
+    def median(self) -> float | None:
+        """The median of its values; None where no run has one."""
+        return quantile(self.values, 0.5) if self.values else None
+
+    @property
+    def marks(self) -> str:
+        """Letters of MARKS."""
+        said = "c" if self.group.contaminated else ""
+        said += "s" if len(self.values) == 1 else ""
+        said += "f" if self.group.failed else ""
+        return said + ("u" if self.group.unfinished else "")
+
+    @property
+    def name(self) -> str:
+        """The setting in words."""
+        return ", ".join(f"{name}={value_word(value)}" for name, value in self.varying.items())
+
+
+@dataclass(frozen=True)
+class Study:
+    """A sweep, read."""
+
+    sweep: SweepRow
+    file: SweepFile
+    runs: Sequence[RunRow]
+    metric: str
+    declared: bool
+    """Whether the sweep file names the metric."""
+    parameters: Sequence[str]
+    """Those that vary between settings."""
+    seeds: Sequence[str]
+    """Those that are averaged out."""
+    settings: Sequence[Setting]
+    """From the best."""
+    rule: CellRule
+    dropped: int = 0
+    """Runs left out because they say that they rest on too few observations."""
+    quantiles: Sequence[float] = QUANTILES
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more is better."""
+        return self.file.goal == "maximize"
+
+    @property
+    def sign(self) -> int:
+        """1 where less is better, else -1."""
+        return -1 if self.maximize else 1
+
+    @property
+    def replicated(self) -> bool:
+        """Whether some setting has more than one seed."""
+        return any(len(setting.runs) > 1 for setting in self.settings)
+
+    @property
+    def contaminated(self) -> bool:
+        """Whether it was tuned on the test set."""
+        return self.sweep.contaminated or any(run.contaminated for run in self.runs)
+
+    @property
+    def axis(self) -> str:
+        """The metric as figures name it: what is contaminated says so where its numbers stand."""
+        return f"{self.metric} (contaminated)" if self.contaminated else self.metric
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Runs by status."""
+        return Counter(str(run.status) for run in self.runs)
+
+    @cached_property
+    def counted(self) -> list[RunRow]:
+        """Runs that ended with a finite number, in the order they were made."""
+        return [run for run in self.runs if counts(run, self.metric)]
+
+    @cached_property
+    def best_runs(self) -> list[RunRow]:
+        """The runs that ended with a number, the best first."""
+        return sorted(self.counted, key=lambda run: self.sign * self.value(run))
+
+    @property
+    def best(self) -> Setting | None:
+        """The best setting; None where no run has a number, or all settings are hidden."""
+        shown = [s for s in self.settings if s.values and not s.hidden]
+        return shown[0] if shown else None
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that runs have, the sweep's own first."""
+        known = dict.fromkeys(name for s in self.settings for name in s.group.metrics)
+        first = [name for name in (self.metric, *_METRICS_FIRST) if name in known]
+        return list(dict.fromkeys([*first, *known]))
+
+    def value(self, run: RunRow) -> float:
+        """A run's metric; only of runs that count."""
+        return float(run.metrics[self.metric])  # pyright: ignore[reportArgumentType]
+
+    def column(self, name: str) -> list[Any]:
+        """A parameter's value in each run that counts; None where a run lacks it."""
+        return [plain(flat_config(run.config).get(name)) for run in self.counted]
+
+    def log(self, name: str) -> bool | None:
+        """Whether a parameter was searched on a log scale; None where the file does not say."""
+        return next((swept.log for swept in self.file.parameters if swept.name == name), None)
+
+    @cached_property
+    def effects(self) -> list[Effect]:
+        """What each parameter does to the metric."""
+        flat = [flat_config(run.config) for run in self.counted]
+        columns = {name: [plain(config.get(name)) for config in flat] for name in self.parameters}
+        varying = {k: v for k, v in columns.items() if len({str(value) for value in v}) > 1}
+        return effects(varying, [self.value(run) for run in self.counted], self.sign)
+
+
+def read_study(
+    store: Store, sweep: SweepRow, *, metric: str | None = None, rule: CellRule | None = None
+) -> Study:
+    """Read a sweep's runs, but none of their records.
+
+    Args:    metric: in place of the sweep file's.
+    Raises:  ConfigError: a metric that no run has.   StoreError: the store cannot be read.
+    """
+    rule = rule or CellRule()
+    file = read_file(sweep.text)
+    runs = store.runs(sweep_id=sweep.id)
+    chosen = _metric(runs, file, metric)
+    kept = [run for run in runs if not rule.hides_run(run)]
+    flat = [flat_config(run.config) for run in kept]
+    names = dict.fromkeys(name for config in flat for name in config)
+    varying = [n for n in names if len({json.dumps(c.get(n), sort_keys=True) for c in flat}) > 1]
+    seeds = [name for name in names if _SEED.search(name)]
+    parameters = [name for name in varying if name not in seeds]
+    found = _settings(kept, chosen, parameters, seeds)
+    hides = rule.hidden([len(setting.values) for setting in found])
+    settings = [replace(s, hidden=hidden) for s, hidden in zip(found, hides, strict=True)]
+    sign = -1 if file.goal == "maximize" else 1
+    settings.sort(key=lambda setting: _place(setting, chosen, sign))
+    return Study(
+        sweep=sweep,
+        file=file,
+        runs=kept,
+        metric=chosen,
+        declared=metric is None and file.metric is not None,
+        parameters=parameters,
+        seeds=[name for name in seeds if name in varying],
+        settings=settings,
+        rule=rule,
+        dropped=len(runs) - len(kept),
+    )
+
+
+def counts(run: RunRow, metric: str) -> bool:
+    """Whether a run is over, did not fail, and has a finite number."""
+    over = run.status.over and run.status not in FAILED
+    return over and number(run.metrics.get(metric)) is not None
+
+
+def plain(value: Any) -> Any:
+    """A config's value as one that can be compared: what is no number or word as JSON."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return number(value)
+    return json.dumps(value, sort_keys=True)
+
+
+def value_word(value: Any) -> str:
+    """A config's value in a sentence."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(plain(value)) if value is not None else "none"
+
+
+def _metric(runs: Sequence[RunRow], file: SweepFile, asked: str | None) -> str:
+    known = dict.fromkeys(name for run in runs for name in run.metrics)
+    if asked is not None:
+        if known and asked not in known:
+            raise ConfigError(f"--metric {asked}: no run has it{did_you_mean(asked, known)}")
+        return asked
+    if file.metric is not None:
+        return file.metric
+    return next((name for name in (*_METRICS_FIRST, *known) if name in known), "val_risk")
+
+
+def _place(setting: Setting, metric: str, sign: int) -> tuple[int, float, str]:
+    """From the best; those that are hidden come last, where their order says nothing of them."""
+    if setting.hidden:
+        return (2, 0.0, setting.name)
+    if not setting.values:
+        return (1, 0.0, "")
+    return (0, sign * setting.group.metrics[metric]["median"], "")
+
+
+def _settings(
+    runs: Sequence[RunRow], metric: str, parameters: Sequence[str], seeds: Sequence[str]
+) -> list[Setting]:
+    members: dict[str, list[RunRow]] = {}
+    for run in runs:
+        config = {k: v for k, v in flat_config(run.config).items() if k not in seeds}
+        members.setdefault(json.dumps(config, sort_keys=True), []).append(run)
+    made = group_runs(runs, seeds)
+    settings = []
+    for group, mine in zip(made, members.values(), strict=True):
+        values = [float(r.metrics[metric]) for r in mine if counts(r, metric)]  # pyright: ignore[reportArgumentType]
+        varying = {name: group.config.get(name) for name in parameters}
+        settings.append(Setting(varying, group, mine, values))
+    return settings

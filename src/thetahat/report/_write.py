@@ -1,0 +1,161 @@
+"""From an id to a report: finding what it names, and writing files whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from thetahat.core.errors import ConfigError, StoreError, did_you_mean
+from thetahat.report._cells import CellRule
+from thetahat.report._document import Document
+from thetahat.report._html import html_report
+from thetahat.report._of_run import run_document
+from thetahat.report._of_sweep import TOP, sweep_document
+from thetahat.report._texts import WRITERS
+
+if TYPE_CHECKING:
+    from thetahat.store import RunRow, Store, SweepRow
+
+REPORT_FORMATS = ("html", "latex", "md", "csv")
+SUFFIXES = {
+    ".html": "html",
+    ".htm": "html",
+    ".tex": "latex",
+    ".md": "md",
+    ".markdown": "md",
+    ".csv": "csv",
+}
+
+
+def find_subject(store: Store, name: str) -> SweepRow | RunRow:
+    """The sweep or the run that a name means; ``last`` is the latest sweep, else the latest run.
+
+    Raises:  StoreError: nothing of that name (the nearest is offered), or more than one.
+    """
+    from thetahat.store import find_sweep, list_sweeps
+
+    sweeps = list_sweeps(store)
+    words = [word for sweep in sweeps for word in (sweep.id, sweep.name)]
+    if name in words or (name == "last" and sweeps):
+        return find_sweep(store, name)
+    near = [word for word in words if name and word.startswith(name)]
+    known = store.names()
+    runs = [*known, *known.values()]
+    is_run = any(name and word.startswith(name) for word in runs) or (name == "last" and runs)
+    if not near and not is_run:
+        close = get_close_matches(name, [*words, *known.values()], n=1, cutoff=0.5)
+        latest = [f"{sweep.id} ({sweep.name})" for sweep in sweeps[-3:]] + runs[-3:]
+        hint = f"did you mean {close[0]!r}?" if close else f"the latest are {', '.join(latest)}"
+        hint = hint if runs or words else "it is empty"
+        raise StoreError(f"the store {store.path} has no sweep and no run {name!r}; {hint}")
+    if near and name not in runs:
+        if is_run:
+            raise StoreError(f"{name!r} could be the sweep {near[0]!r} or a run; give more of it")
+        return find_sweep(store, name)
+    return store.run(name)
+
+
+def make_report(
+    store: Store,
+    name: str,
+    *,
+    metric: str | None = None,
+    min_cell: int = 1,
+    top: int = TOP,
+) -> Document:
+    """The report of a sweep or a run, as words, tables and figures; ``render`` makes a file of it.
+
+    Args:    name: id or name.   metric: in place of the sweep file's.
+             min_cell: nothing is shown that rests on fewer runs.   top: settings in the table.
+    Raises:  StoreError: no such sweep or run.   ConfigError: a metric that no run has.
+    """
+    rule = CellRule(min_cell)
+    found = find_subject(store, name)
+    if hasattr(found, "text"):
+        return sweep_document(store, found, metric=metric, rule=rule, top=top)  # pyright: ignore[reportArgumentType]
+    return run_document(store, found, rule)  # pyright: ignore[reportArgumentType]
+
+
+def render(document: Document, format: str = "html") -> str:
+    """A report as text, for the same store always the same.
+
+    Args:    format: "html", "latex", "md" or "csv".
+    Raises:  ConfigError: another format.   MissingExtra: html without matplotlib.
+    """
+    if format == "html":
+        return html_report(document)
+    if format not in WRITERS:
+        raise ConfigError(f"no report format {format!r}{did_you_mean(format, REPORT_FORMATS)}")
+    return WRITERS[format](document)
+
+
+def format_of(path: str | os.PathLike[str]) -> str:
+    """The format that a file's name asks for.
+
+    Raises:  ConfigError: a name that asks for none.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ConfigError(
+            f"-o {os.fspath(path)}: its ending says no format; end it in .html, .tex, .md or .csv,"
+            " or give --format"
+        )
+    return SUFFIXES[suffix]
+
+
+def save_figures(document: Document, folder: str | os.PathLike[str]) -> list[Path]:
+    """Write a report's figures as PDF, PNG and SVG; the files.
+
+    Raises:  MissingExtra: matplotlib is not installed.   ConfigError: they cannot be written.
+    """
+    from thetahat import figures
+
+    where = Path(folder)
+    written: list[Path] = []
+    taken: set[str] = set()
+    for picture in document.pictures:
+        if picture.draw is None:
+            continue
+        stem = file_name(picture.name, taken)
+        figure = picture.draw()
+        for kind in figures.KINDS:
+            path = where / f"{stem}.{kind}"
+            write_whole(path, figures.image(figure, kind, salt=stem), make_folder=True)
+            written.append(path)
+    return written
+
+
+def file_name(name: str, taken: set[str]) -> str:
+    """A name that every file system takes, for what a hostile parameter may be called.
+
+    >>> file_name("slice-a/../b", set())
+    'slice-a-b'
+    """
+    plain = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-")[:80] or "figure"
+    found, k = plain, 2
+    while found.lower() in taken:
+        found, k = f"{plain}-{k}", k + 1
+    taken.add(found.lower())
+    return found
+
+
+def write_whole(path: Path, data: bytes, *, make_folder: bool = False) -> None:
+    """Write a file that is there whole, or as it was before.
+
+    Raises:  ConfigError: it cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            beside.write_bytes(data)
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise ConfigError(f"cannot write {path}: {why}; give another place with -o") from error

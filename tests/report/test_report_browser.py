@@ -1,0 +1,90 @@
+"""The report in headless Chromium: wide and narrow, light and dark, on paper, and to everyone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chromium import ARGS, AXE, SHOTS, chromium
+
+from thetahat.report import make_report, render
+from thetahat.store import open_store
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+NAMES = ("wages, two layers", "twenty seeds a width", "tuned on the test set")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    where = chromium()
+    assert where is not None, "no Chromium; make test installs it, or set CHROMIUM"
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=where, args=ARGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def files(reported: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("files")
+    with open_store(reported, create=False) as store:
+        for k, name in enumerate(NAMES):
+            text = render(make_report(store, name), "html")
+            (folder / f"report-{k}.html").write_text(text, encoding="utf-8")
+    return sorted(folder.iterdir())
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_reads_well_everywhere(browser: Any, files: list[Path], width: int, scheme: Any) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
+    )
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on(
+        "request",
+        lambda request: request.url.startswith(("file:", "data:")) or wrong.append(request.url),
+    )
+    for file in files:
+        page.goto(file.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        figures = page.locator("figure svg")
+        assert figures.count() >= 4
+        boxes = [figures.nth(k).bounding_box() for k in range(figures.count())]
+        assert all(box["width"] > 300 and box["height"] > 60 for box in boxes)
+        text = page.locator("figure svg text").first
+        assert text.evaluate("(one) => one.getBoundingClientRect().height") > 8
+        colours = page.evaluate(
+            "[getComputedStyle(document.body).backgroundColor,"
+            " getComputedStyle(document.querySelector('figure svg text')).fill]"
+        )
+        assert colours[0] == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 24, 29)")
+        assert colours[1] == ("rgb(26, 31, 38)" if scheme == "light" else "rgb(228, 232, 237)")
+        page.evaluate(AXE.read_text(encoding="utf-8") + "; true")
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        assert [one["id"] for one in found["violations"]] == []
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SHOTS / f"{file.stem}-{width}-{scheme}.png", full_page=True)
+    assert wrong == []
+    context.close()
+
+
+def test_it_prints_in_light_whatever_the_screen(browser: Any, files: list[Path]) -> None:
+    context = browser.new_context(color_scheme="dark")
+    page = context.new_page()
+    page.goto(files[1].as_uri())
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    # The table must fit a page of A4 (about 680 pixels within its margins): paper does not scroll.
+    page.set_viewport_size({"width": 680, "height": 900})
+    assert page.locator("table").first.evaluate("(one) => one.scrollWidth") <= 680
+    pdf = page.pdf(format="A4")
+    assert pdf.startswith(b"%PDF") and len(pdf) > 20_000
+    context.close()

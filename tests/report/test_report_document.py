@@ -1,0 +1,256 @@
+"""What a report says: the best, the failed, what is doubtful beside its number, and where from."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from typing import Any
+
+import pytest
+import stores
+
+from thetahat.core import ConfigError, StoreError
+from thetahat.core.run import Status
+from thetahat.report import Document, flat_config, make_report, read_study, render
+from thetahat.store import NewSweep, Store, create_sweep, find_sweep
+
+TUNING, SEEDS, TESTED = "wages, two layers", "twenty seeds a width", "tuned on the test set"
+
+
+def main_cells(document: Document) -> list[dict[str, Any]]:
+    """The rows of the main table as CSV has them."""
+    return list(csv.DictReader(io.StringIO(render(document, "csv"))))
+
+
+def test_the_best_setting_is_the_one_with_the_best_median(store: Store) -> None:
+    study = read_study(store, find_sweep(store, SEEDS))
+    assert study.best is not None
+    by_width: dict[int, list[float]] = {}
+    for run in store.runs(sweep_id=study.sweep.id):
+        if run.status is Status.FINISHED:
+            by_width.setdefault(run.config["width"], []).append(run.metrics["val_risk"])
+    medians = {w: sorted(v)[len(v) // 2 - 1 : len(v) // 2 + 1] for w, v in by_width.items()}
+    best = min(
+        by_width, key=lambda w: sum(medians[w]) / 2 if len(by_width[w]) % 2 == 0 else medians[w][1]
+    )
+    assert study.best.config["width"] == best
+    assert study.best.varying == {"width": best}
+    assert "seed" not in study.best.config
+    said = make_report(store, SEEDS).summary
+    assert said[0] == "60 runs of a grid search over width: 59 finished and 1 diverged."
+    assert f"at width={best}, over 20 runs (80 per cent of them lie between" in said[1]
+
+
+def test_the_table_is_ordered_from_the_best_and_csv_has_all_of_it(store: Store) -> None:
+    document = make_report(store, TUNING, top=5)
+    assert len(document.grid.rows) == 5
+    assert document.grid.more == "The 5 best of 80 settings."
+    cells = main_cells(document)
+    assert len(cells) == 80
+    values = [float(row["val_risk"]) for row in cells if row["val_risk"]]
+    assert values == sorted(values) and len(values) > 60
+    best = min(
+        run.metrics["val_risk"] for run in store.runs(sweep_id=document.ident, status="finished")
+    )
+    assert values[0] == best
+
+
+def test_a_goal_to_maximise_turns_the_order(empty: Store) -> None:
+    text = "method: grid\nmetric: {name: r2, goal: maximize}\nparameters: {lr: {values: [1, 2]}}\n"
+    sweep = create_sweep(empty, NewSweep(text, "r2"))
+    for lr, r2 in ((1, 0.2), (2, 0.9)):
+        stores.add_run(empty, sweep, {"lr": lr}, {}, metrics={"r2": r2})
+    document = make_report(empty, sweep.id)
+    assert [row["config.lr"] for row in document.grid.rows] == [2, 1]
+    assert "The highest r2 is 0.9 at lr=2." in document.summary[1]
+
+
+def test_failures_are_counted_with_their_reasons(store: Store) -> None:
+    document = make_report(store, TUNING)
+    failures = next(grid for grid in document.grids if grid.title == "What failed, and why")
+    lost = [
+        run for run in store.runs(sweep_id=document.ident) if run.status in ("failed", "diverged")
+    ]
+    assert sum(row["runs"] for row in failures.rows) == len(lost) > 2
+    assert {
+        "status": "diverged",
+        "runs": 3,
+        "reason": "train_risk = nan at epoch 14",
+    } in failures.rows
+    assert any("tenure" in row["reason"] for row in failures.rows)
+
+
+@pytest.mark.parametrize("format", ["html", "latex", "md"])
+def test_what_is_doubtful_is_marked_at_its_number(store: Store, format: str) -> None:
+    raised = {"html": "<sup>{}</sup>", "latex": r"\tnote{{{}}}", "md": "<sup>{}</sup>"}[format]
+    tested = render(make_report(store, TESTED), format)
+    letters = "c,s" if format == "latex" else "cs"
+    assert tested.count(raised.format(letters)) == 12
+    assert "contaminated" in tested and "Not finished" in tested
+    seeds = render(make_report(store, SEEDS), format)
+    assert seeds.count(raised.format("f")) in (
+        1,
+        2,
+    )  # the number, and in HTML and Markdown a legend
+    running = make_report(store, TUNING)
+    assert (
+        "Not finished: the sweep is running; 1 run is not over. Numbers may move."
+        in running.warnings
+    )
+    assert any(line.startswith("One seed a setting") for line in running.warnings)
+
+
+def test_a_contaminated_sentence_says_so_beside_its_number(store: Store) -> None:
+    said = make_report(store, TESTED).summary[1]
+    assert re.match(r"The lowest test_loss is [\d.]+ \(contaminated\) at lr=", said)
+
+
+def test_formats_carry_the_same_numbers(store: Store) -> None:
+    document = make_report(store, SEEDS)
+    medians = [float(row["val_risk median"]) for row in main_cells(document)]
+    shown = [f"{value:.5f}" for value in medians]
+    for format in ("html", "latex", "md"):
+        text = render(document, format)
+        assert all(number in text for number in shown), format
+
+
+def test_notes_say_where_the_numbers_come_from(store: Store) -> None:
+    notes = dict(make_report(store, SEEDS).notes)
+    assert notes["n"].startswith("60 runs, 1 without a number; runs that failed count as runs")
+    assert notes["Seeds"] == "20 seeds each"
+    assert notes["Failures"] == "1 diverged"
+    assert notes["Versions"] == "python 3.11.9, thetahat 0.1.0, jax 0.10.2, numpy 2.4.6"
+    assert notes["Splits"] == "training part; the same data in every run"
+    assert notes["Looks at the test part"] == "not recorded"
+    assert notes["Code"] == "git commit 0123456789ab"
+
+
+def test_looks_at_the_test_part_are_summed(empty: Store) -> None:
+    sweep = create_sweep(empty, NewSweep("method: grid", "looks"))
+    curve = {"epoch": [1], "train_risk": [1.0], "val_risk": [1.0]}
+    for lr, looks in ((1, 1), (2, 3), (3, 0)):
+        stores.add_run(empty, sweep, {"lr": lr}, curve, detail={"test_looks": looks})
+    notes = dict(make_report(empty, sweep.id).notes)
+    assert (
+        notes["Looks at the test part"]
+        == "4 in all, by 2 of 3 runs, after training, at the best epoch"
+    )
+
+
+def test_only_the_records_of_the_best_runs_are_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    history = Store.history
+
+    def counting(self: Store, run_id: str) -> Any:
+        read.append(run_id)
+        return history(self, run_id)
+
+    monkeypatch.setattr(Store, "history", counting)
+    render(make_report(store, TUNING), "html")
+    assert len(read) == 6
+
+
+def test_an_empty_sweep_has_a_report(empty: Store) -> None:
+    sweep = create_sweep(
+        empty, NewSweep("method: grid\nparameters: {lr: {values: [1, 2]}}\n", "none yet")
+    )
+    for format in ("html", "latex", "md", "csv"):
+        assert render(make_report(empty, sweep.id), format)
+    document = make_report(empty, sweep.id)
+    assert document.summary[0] == "0 runs of a grid search over lr: none yet."
+    assert document.summary[1] == "There is no best setting: no run has a number for val_risk."
+    assert document.pictures == []
+
+
+def test_a_sweep_in_which_all_failed_has_a_report(empty: Store) -> None:
+    sweep = create_sweep(empty, NewSweep("method: grid", "bad luck"))
+    for lr in (1, 2):
+        why = "ValueError: no"
+        stores.add_run(empty, sweep, {"lr": lr}, {}, Status.FAILED, reason=why, metrics={})
+    document = make_report(empty, sweep.id)
+    assert "2 of 2 runs failed or diverged (100%)." in document.warnings
+    assert "What failed, and why" in render(document, "html")
+
+
+def test_nan_metrics_and_a_single_run(empty: Store) -> None:
+    sweep = create_sweep(empty, NewSweep("method: grid\nmetric: {name: val_risk}\n", "one"))
+    curve = {"epoch": [1, 2], "train_risk": [1.0, math.nan], "val_risk": [0.5, math.nan]}
+    stores.add_run(empty, sweep, {"lr": 0.1}, curve, metrics={"val_risk": 0.5, "other": None})
+    text = render(make_report(empty, sweep.id), "html")
+    assert "The lowest val_risk is 0.5. It is one run with one seed" in text
+    assert ">nan<" not in text.lower()
+
+
+def test_configs_nested_listed_and_missing(empty: Store) -> None:
+    sweep = create_sweep(empty, NewSweep("method: random\n", "odd"))
+    configs: list[dict[str, Any]] = [
+        {"net": {"widths": [64, 64]}, "on": True},
+        {"net": {"widths": [32]}, "on": False},
+        {"net": {"widths": [32], "extra": None}},
+    ]
+    for k, config in enumerate(configs):
+        stores.add_run(empty, sweep, config, {}, metrics={"val_risk": 1.0 + k})
+    document = make_report(empty, sweep.id)
+    assert [row["config.net.widths"] for row in document.grid.rows] == [[64, 64], [32], [32]]
+    latex = render(document, "latex")
+    # A row that began with a bracket would be read as an argument of the line's end above it.
+    assert "\n{}[64, 64] & yes" in latex
+    assert flat_config(configs[0])["net.widths"] == [64, 64]
+
+
+def test_a_metric_can_be_chosen_and_a_wrong_one_is_refused(store: Store) -> None:
+    document = make_report(store, SEEDS, metric="train_risk")
+    assert "train_risk" in document.summary[1]
+    with pytest.raises(
+        ConfigError, match="--metric val_rsk: no run has it; did you mean 'val_risk'"
+    ):
+        make_report(store, SEEDS, metric="val_rsk")
+
+
+def test_a_run_has_a_report_of_its_own(store: Store) -> None:
+    run = next(run for run in store.runs() if run.status is Status.STOPPED)
+    document = make_report(store, run.id)
+    assert document.kind == "run" and document.title == run.name
+    assert document.summary[0].startswith(
+        "One run of wages. It is stopped after 40 epochs: Hyperband"
+    )
+    assert dict(document.notes)["n"] == "1 run, 1 seed"
+    text = render(document, "html")
+    assert "<svg" in text and "Hyperband" in text
+    diverged = next(run for run in store.runs() if run.status is Status.DIVERGED)
+    said = make_report(store, diverged.name).warnings
+    assert f"The run diverged: {diverged.reason}." in said
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "wages, two layer5",
+            "has no sweep and no run 'wages, two layer5'; did you mean 'wages, two layers'",
+        ),
+        ("zzzzzzzz", r"has no sweep and no run 'zzzzzzzz'; the latest are "),
+    ],
+)
+def test_an_unknown_name_is_refused(store: Store, name: str, message: str) -> None:
+    with pytest.raises(StoreError, match=message):
+        make_report(store, name)
+
+
+def test_an_empty_store_says_so(empty: Store) -> None:
+    with pytest.raises(StoreError, match="has no sweep and no run 'last'; it is empty"):
+        make_report(empty, "last")
+
+
+def test_last_is_the_latest_sweep_and_beginnings_do(store: Store) -> None:
+    assert make_report(store, "last").title == TUNING
+    assert make_report(store, "twenty s").title == SEEDS
+
+
+def test_a_format_that_is_none_is_refused(store: Store) -> None:
+    with pytest.raises(ConfigError, match="no report format 'pdf'"):
+        render(make_report(store, SEEDS), "pdf")
