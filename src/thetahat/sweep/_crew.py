@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from thetahat.core.errors import ConfigError
+from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.run import Ended, Event, Logged, Started, Status
 from thetahat.store import RunRow, Store, pack
 from thetahat.sweep._again import checkpoint_path, copy_checkpoint, places_of, remove_checkpoints
@@ -258,6 +258,8 @@ class Crew:
             return []
         self._costs.learn(task, message)
         updates: list[Update] = []
+        if message.blocked:
+            raise StoreError(message.error)
         if message.error:
             updates += [Closed(r, Status.FAILED, message.error, epochs=0) for r in task.held]
         else:

@@ -12,8 +12,9 @@ import time
 from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from thetahat.core.errors import StoreError
 from thetahat.sweep._messages import Broken, Quit, Ready
 
 ONE_THREAD = {
@@ -34,6 +35,7 @@ class WorkerProcess:
     ) -> None:
         self.log, self.ready, self.broken = log, None, None
         self.first_rss = 0
+        written = _appended(log)
         self.link: Connection | None = None
         self._early: list[Any] = []
         """What was said before the process had come to the socket."""
@@ -49,8 +51,7 @@ class WorkerProcess:
         env.pop("THETAHAT_RUN_ID", None)
         if device is not None:
             env["CUDA_VISIBLE_DEVICES"] = device
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with open(log, "ab") as file:
+        with written as file:
             # A group of its own: Ctrl-C is the agent's, who tells its workers what to do.
             group: dict[str, Any] = {"start_new_session": True}
             if sys.platform == "win32":
@@ -135,6 +136,17 @@ class WorkerProcess:
         with contextlib.suppress(OSError, EOFError):
             self.link = self._listener.accept()
             self._connected = True
+
+
+def _appended(log: Path) -> IO[bytes]:
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return open(log, "ab")
+    except OSError as error:
+        raise StoreError(
+            f"logs cannot be written to {log.parent} ({error.strerror or error}); give another"
+            " store with --store or THETAHAT_STORE"
+        ) from error
 
 
 def count_cores() -> int:
