@@ -372,7 +372,7 @@ class Agent:
         """Ctrl-C once: finish the chunk and hand back. Twice: stop at once."""
         self.asked += 1
         if self.asked > 1:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(f"go on with: thetahat agent {self.sweep.id}")
         self.say("interrupted", {})
 
 

@@ -59,6 +59,8 @@ class Crew:
         self._unborn = 0
         """Workers that died before they had loaded the experiment, one after the other."""
         self._costs = Costs()
+        self._ended: list[Update] = []
+        """Runs that were ended before they began."""
         self._spent: set[str] = set()
         """Cohorts that have ended here, or of which a member goes on alone."""
 
@@ -98,7 +100,7 @@ class Crew:
         Raises:  ConfigError: the experiment cannot be loaded.
         """
         wait_for_any([seat.worker for seat in self.staff.seats], timeout_s)
-        updates: list[Update] = []
+        updates, self._ended = self._ended, []
         for k, seat in enumerate(self.staff.seats):
             for message in seat.worker.messages():
                 self.hear(seat, message, updates)
@@ -109,14 +111,13 @@ class Crew:
                 self.staff.renew(k)
             elif seat.stale and not seat.tasks:
                 self.staff.renew(k)
-        for seat in self.staff.seats:
-            seat.give_next()
-        return updates + [Noted(None, line) for line in self.staff.notes()]
+        return updates + [Noted(None, line) for line in self.staff.go_on()]
 
     def stop(self, reasons: Mapping[str, str]) -> None:
         """End runs, each for its reason, at the end of their chunk; those at a mark go on."""
         for seat in self.staff.seats:
-            seat.stop(reasons)
+            for run in seat.stop(reasons):
+                self._ended.append(Closed(run, Status.STOPPED, reasons[run], epochs=0))
 
     def forget(self, runs: set[str]) -> None:
         """Speak no more of runs that another agent holds now; the others of their cohort go on."""
@@ -138,8 +139,7 @@ class Crew:
 
     def close(self) -> None:
         """End all workers."""
-        for seat in self.staff.seats:
-            seat.worker.close()
+        self.staff.close()
 
     # -- beginning ------------------------------------------------------------------------------
 

@@ -115,21 +115,29 @@ class WorkerProcess:
 
         return ending(self.process.wait(), self.log)
 
-    def close(self, patience_s: float = 2.0) -> None:
-        """End the process: kindly, then not."""
+    def leave(self) -> None:
+        """Ask the process to end, without waiting for it."""
         self._flush()
         self.send(Quit())
         with contextlib.suppress(OSError):
             self._listener.close()
         if self.link is None and self.alive:
             self.process.terminate()
+
+    def close(self, patience_s: float = 2.0) -> None:
+        """End the process: kindly, then not."""
+        self.leave()
         try:
             self.process.wait(patience_s)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
         if self.link is not None:
             self.link.close()
+
+    def kill(self) -> None:
+        """End the process now."""
+        self.process.kill()
+        self.process.wait()
 
     def _accept(self) -> None:
         # Closed by close(), when the process died before it could connect.
