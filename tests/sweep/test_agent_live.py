@@ -202,3 +202,10 @@ def test_a_runs_environment_is_its_own(at, thetahat) -> None:
     pids = [run.metrics["pid"] for run in at.runs()]
     assert len(set(pids)) == 6
     assert os.getpid() not in pids
+
+
+def test_a_sweep_file_that_is_not_there_makes_no_store(at, thetahat) -> None:
+    code, out, err = thetahat("agent", "nofile.yaml")
+    assert (code, out) == (2, "")
+    assert err == "thetahat: there is no file nofile.yaml; give the path of a sweep file\n"
+    assert list(at.folder.iterdir()) == []

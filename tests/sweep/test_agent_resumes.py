@@ -296,7 +296,8 @@ def test_ctrl_c_twice_stops_at_once(at) -> None:
     until(lambda: [str(r.status) for r in at.runs()] == ["running"])
     time.sleep(0.5)
     child.send_signal(signal.SIGINT)
-    child.communicate(timeout=5)
+    _, err = child.communicate(timeout=5)
     assert child.returncode == 130
+    assert err.endswith(f"thetahat: interrupted; go on with: thetahat agent {at.row().id}\n")
     assert not any(os.path.exists(f"/proc/{pid}") for pid in programs)
     assert [str(run.status) for run in at.runs()] == ["queued"]

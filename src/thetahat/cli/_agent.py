@@ -60,12 +60,18 @@ def add_work(parser: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Work on a sweep."""
     from thetahat.store import find_sweep, open_store
+    from thetahat.sweep import Plan, read_sweep
+    from thetahat.sweep.work import new_sweep
 
-    file = Path(args.sweep)
-    by_file = file.suffix in (".yaml", ".yml") and file.is_file()
+    by_file = Path(args.sweep).suffix in (".yaml", ".yml")
+    # A file that is not there is said before a store is made for it.
+    spec = read_sweep(args.sweep).require() if by_file else None
     with open_store(args.store, create=by_file) as store:
         work = work_of(args)
-        sweep = _of_file(store, args.sweep) if by_file else find_sweep(store, args.sweep)
+        if spec is None:
+            sweep = find_sweep(store, args.sweep)
+        else:
+            sweep = new_sweep(store, spec, Plan(), join=True)
         return exit_code(work_with_words(store, sweep, work, args))
 
 
@@ -104,11 +110,3 @@ def work_with_words(
 def exit_code(tally: Tally) -> int:
     """0 done, 1 a run failed, 130 interrupted."""
     return INTERRUPTED if tally.interrupted else int(tally.failed > 0)
-
-
-def _of_file(store: Store, file: str) -> SweepRow:
-    from thetahat.sweep import Plan, read_sweep
-    from thetahat.sweep.work import new_sweep
-
-    spec = read_sweep(file).require()
-    return new_sweep(store, spec, Plan(), join=True)

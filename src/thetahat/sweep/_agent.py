@@ -223,6 +223,7 @@ class Agent:
                 self.tally.interrupted = True
         if now - self._looked_s > 1.0:
             self._looked_s = now
+            self.queue.check_place()
             dead = self.watch.dead(self.queue.others())
             if dead:
                 ended = end_programs(self.store, self.queue.held_by(dead))
@@ -371,7 +372,7 @@ class Agent:
         """Ctrl-C once: finish the chunk and hand back. Twice: stop at once."""
         self.asked += 1
         if self.asked > 1:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(f"go on with: thetahat agent {self.sweep.id}")
         self.say("interrupted", {})
 
 

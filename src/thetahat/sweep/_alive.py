@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from thetahat.core.errors import StoreError
+
 LEASE_S = 60.0
 
 
@@ -26,10 +28,19 @@ def host_name() -> str:
 
 @contextlib.contextmanager
 def proof_of_life(folder: Path, agent: str) -> Iterator[None]:
-    """Hold this agent's lock file while the block runs."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Hold this agent's lock file while the block runs.
+
+    Raises:  StoreError: the folder cannot be written.
+    """
     path = folder / f"{agent}.lock"
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StoreError(
+            f"agents cannot be kept in {folder} ({error.strerror or error}); give another store"
+            " with --store or THETAHAT_STORE"
+        ) from error
     try:
         _lock(handle)
         yield

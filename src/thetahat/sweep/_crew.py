@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from thetahat.core.errors import ConfigError
+from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.run import Ended, Event, Logged, Started, Status
 from thetahat.store import RunRow, Store, pack
 from thetahat.sweep._again import checkpoint_path, copy_checkpoint, places_of, remove_checkpoints
@@ -63,6 +63,8 @@ class Crew:
         self._costs = Costs()
         self._fits: dict[Any, int] = {}
         """How many with a static part fit into a worker's memory, where not all do."""
+        self._ended: list[Update] = []
+        """Runs that were ended before they began."""
         self._spent: set[str] = set()
         """Cohorts that have ended here, or of which a member goes on alone."""
 
@@ -102,7 +104,7 @@ class Crew:
         Raises:  ConfigError: the experiment cannot be loaded.
         """
         wait_for_any([seat.worker for seat in self.staff.seats], timeout_s)
-        updates: list[Update] = []
+        updates, self._ended = self._ended, []
         for k, seat in enumerate(self.staff.seats):
             for message in seat.worker.messages():
                 self.hear(seat, message, updates)
@@ -113,14 +115,13 @@ class Crew:
                 self.staff.renew(k)
             elif seat.stale and not seat.tasks:
                 self.staff.renew(k)
-        for seat in self.staff.seats:
-            seat.give_next()
-        return updates + [Noted(None, line) for line in self.staff.notes()]
+        return updates + [Noted(None, line) for line in self.staff.go_on()]
 
     def stop(self, reasons: Mapping[str, str]) -> None:
         """End runs, each for its reason, at the end of their chunk; those at a mark go on."""
         for seat in self.staff.seats:
-            seat.stop(reasons)
+            for run in seat.stop(reasons):
+                self._ended.append(Closed(run, Status.STOPPED, reasons[run], epochs=0))
 
     def forget(self, runs: set[str]) -> None:
         """Speak no more of runs that another agent holds now; the others of their cohort go on."""
@@ -262,6 +263,8 @@ class Crew:
             return []
         self._costs.learn(task, message)
         updates: list[Update] = []
+        if message.blocked:
+            raise StoreError(message.error)
         if message.error:
             updates += [Closed(r, Status.FAILED, message.error, epochs=0) for r in task.held]
         else:

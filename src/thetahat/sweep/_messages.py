@@ -103,6 +103,8 @@ class Over:
     traces: int = 0
     compile_s: float = 0.0
     mode: str = ""
+    blocked: bool = False
+    """Whether the place is to blame, a full disk say, and not the runs."""
 
 
 @dataclass(frozen=True)

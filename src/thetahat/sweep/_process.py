@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from thetahat.core.errors import InputError
+from thetahat.core.errors import InputError, StoreError
 from thetahat.core.run import Status
 from thetahat.sweep._groups import WINDOWS, has_living, kill_tree, signal_group
 from thetahat.sweep._reasons import exit_reason
@@ -91,7 +91,7 @@ def environment(
     Threads are pinned and output is not held back, unless the user has set otherwise.
 
     Args:    base: the agent's own environment.   threads: for each of the usual libraries.
-    Raises:  InputError: the folder cannot be written.
+    Raises:  StoreError: the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -131,6 +131,7 @@ class Process:
         order: what to run.
         on_stdout, on_stderr: called with every whole line, by other threads.
     Raises:  InputError: it cannot be started; nothing has run then.
+             StoreError: its folder cannot be written, which is no fault of the program's.
     """
 
     def __init__(
@@ -300,9 +301,9 @@ def _not_started(order: Order, error: OSError | ValueError) -> str:
     return f"command: {word!r} cannot be started ({what})"
 
 
-def _no_folder(folder: Path, error: OSError) -> InputError:
+def _no_folder(folder: Path, error: OSError) -> StoreError:
     what = error.strerror or error
-    return InputError(
+    return StoreError(
         f"the run's folder {folder} cannot be written ({what}); give another store with --store"
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thetahat.core.errors import InputError
+from thetahat.core.errors import InputError, StoreError
 from thetahat.core.run import Status
 from thetahat.store import RunRow, Store, SweepRow, provenance
 from thetahat.sweep._code import Code
@@ -81,10 +81,15 @@ class Processes:
         return self.size - len(self.children)
 
     def take(self, again: Sequence[Sequence[RunRow]], fresh: Sequence[RunRow]) -> None:
-        """Start a process for each run. One that cannot be started has failed."""
+        """Start a process for each run. One that cannot be started has failed.
+
+        Raises:  StoreError: the store's folder cannot be written: the runs go back to the queue.
+        """
         for run in [*(r for group in again for r in group), *fresh]:
             try:
                 self._start(run)
+            except StoreError:
+                raise
             except InputError as error:
                 self._waiting.append(Closed(run.id, Status.FAILED, str(error)))
 

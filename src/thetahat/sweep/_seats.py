@@ -86,13 +86,19 @@ class Seat:
         sizes.add(n + found)
         return found
 
-    def stop(self, reasons: Mapping[str, str]) -> None:
-        """End runs, each for its reason, at the end of their chunk; those at a mark go on."""
+    def stop(self, reasons: Mapping[str, str]) -> list[str]:
+        """End runs, each for its reason, at the end of their chunk; those at a mark go on.
+
+        Returns: those that only waited for their turn, and do not any more.
+        """
+        waiting = [run for task in self.waiting for run in task.members if run in reasons]
+        self.waiting = [task for task in self.waiting if not set(waiting) & set(task.members)]
         for task in self.tasks.values():
             which = {k: reasons[r] for k, r in enumerate(task.members) if r and r in reasons}
             if which or task.waits:
                 self.worker.send(Stop(task.job.id, which))
                 task.waits = False
+        return [run for run in waiting if run is not None]
 
     def forget(self, runs: set[str]) -> None:
         """Speak no more of runs; a job that nobody wants any more ends."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from thetahat.sweep._code import Code
 from thetahat.sweep._messages import Ready
 from thetahat.sweep._seats import Seat
 from thetahat.sweep._team import WorkerProcess
+
+PATIENCE_S = 2.0
 
 
 class Staff:
@@ -55,6 +58,19 @@ class Staff:
         before.worker.close()
         self.seats[k] = Seat(self._start(k), waiting=before.waiting, facts=self._facts)
 
+    def close(self) -> None:
+        """End all workers: they have the same two seconds."""
+        until = time.monotonic() + PATIENCE_S
+        try:
+            for seat in self.seats:
+                seat.worker.leave()
+            for seat in self.seats:
+                seat.worker.close(max(0.0, until - time.monotonic()))
+        finally:
+            # Also when Ctrl-C is pressed again meanwhile: none stays behind.
+            for seat in self.seats:
+                seat.worker.kill()
+
     def up_to_date(self) -> bool:
         """Whether runs may begin: not while the program is being changed."""
         if self._code is None:
@@ -67,14 +83,9 @@ class Staff:
                 seat.stale = True
         return change.settled and not change.anew
 
-    def notes(self) -> list[str]:
-        """What is to be said of the source, once."""
+    def go_on(self) -> list[str]:
+        """Give those that are free their next job; what is to be said of the source, once."""
+        for seat in self.seats:
+            seat.give_next()
         notes, self._notes = self._notes, []
         return notes
-
-    def close(self) -> None:
-        """End all workers: all are asked before the first is waited for."""
-        for seat in self.seats:
-            seat.worker.quit()
-        for seat in self.seats:
-            seat.worker.close()

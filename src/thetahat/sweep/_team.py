@@ -12,8 +12,9 @@ import time
 from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from thetahat.core.errors import StoreError
 from thetahat.sweep._messages import Broken, Quit, Ready
 
 ONE_THREAD = {
@@ -41,6 +42,7 @@ class WorkerProcess:
     ) -> None:
         self.log, self.ready, self.broken = log, None, None
         self.first_rss = 0
+        written = _appended(log)
         self.link: Connection | None = None
         self._early: list[Any] = []
         """What was said before the process had come to the socket."""
@@ -56,8 +58,7 @@ class WorkerProcess:
         env.pop("THETAHAT_RUN_ID", None)
         if device is not None:
             env["CUDA_VISIBLE_DEVICES"] = device
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with open(log, "ab") as file:
+        with written as file:
             # A group of its own: Ctrl-C is the agent's, who tells its workers what to do.
             group: dict[str, Any] = {"start_new_session": True}
             if sys.platform == "win32":
@@ -105,11 +106,6 @@ class WorkerProcess:
             with contextlib.suppress(OSError):
                 self.link.send(message)
 
-    def quit(self) -> None:
-        """Ask it to end, and do not wait."""
-        self._flush()
-        self.send(Quit())
-
     def _flush(self) -> None:
         early, self._early = (self._early, []) if self._connected else ([], self._early)
         for message in early:
@@ -126,26 +122,46 @@ class WorkerProcess:
 
         return ending(self.process.wait(), self.log)
 
-    def close(self, patience_s: float = 2.0) -> None:
-        """End the process: kindly, then not."""
-        self.quit()
+    def leave(self) -> None:
+        """Ask the process to end, without waiting for it."""
+        self._flush()
+        self.send(Quit())
         with contextlib.suppress(OSError):
             self._listener.close()
         if self.link is None and self.alive:
             self.process.terminate()
+
+    def close(self, patience_s: float = 2.0) -> None:
+        """End the process: kindly, then not."""
+        self.leave()
         try:
             self.process.wait(patience_s)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
         if self.link is not None:
             self.link.close()
+
+    def kill(self) -> None:
+        """End the process now."""
+        self.process.kill()
+        self.process.wait()
 
     def _accept(self) -> None:
         # Closed by close(), when the process died before it could connect.
         with contextlib.suppress(OSError, EOFError):
             self.link = self._listener.accept()
             self._connected = True
+
+
+def _appended(log: Path) -> IO[bytes]:
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return open(log, "ab")
+    except OSError as error:
+        raise StoreError(
+            f"logs cannot be written to {log.parent} ({error.strerror or error}); give another"
+            " store with --store or THETAHAT_STORE"
+        ) from error
 
 
 def count_cores() -> int:

@@ -7,6 +7,7 @@ never forked, and trains what it is sent, a chunk at a time, several jobs in tur
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import signal
 import sys
@@ -146,8 +147,9 @@ class Worker:
             said, self.notices[:] = tuple(self.notices), []
             self.link.send(Fewer(job.id, error.fits, said))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's program may raise anything
-            traceback.print_exc()
-            self.link.send(Over(job.id, resident(), explain(error)))
+            _log()
+            blocked = isinstance(error, CheckpointError)
+            self.link.send(Over(job.id, resident(), explain(error), blocked=blocked))
         else:
             if job.resume:
                 training.session.reasons.update(read_reasons(job.checkpoint))
@@ -173,7 +175,7 @@ class Worker:
             if not more:
                 training.finish()
         except Exception as error:  # noqa: BLE001 - a user's program may raise anything: it is told
-            traceback.print_exc()
+            _log()
             training.fail(error)
             more = False
         self.link.send(live.told(self.notices))
@@ -203,6 +205,13 @@ def _padded(job: Job) -> Job:
         return job  # opening it says what is wrong
     ghosts = max(0, size - len(job.configs))
     return replace(job, configs=[*job.configs, *[job.configs[-1]] * ghosts], ghosts=ghosts)
+
+
+def _log() -> None:
+    """Write the error at hand into the worker's log."""
+    # On a disk that is full: what is told to the agent matters more.
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
 
 
 def explain(error: BaseException) -> str:
@@ -245,7 +254,7 @@ def main(load: Callable[[], Any]) -> None:
         try:
             shop = load()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's file may raise anything
-            traceback.print_exc()
+            _log()
             link.send(Broken(_why_not_loaded(error), isinstance(error, InputError)))
             return
         worker = Worker(link, shop)
