@@ -171,7 +171,7 @@ def test_cohorts_are_as_large_as_the_memory_holds(at, thetahat, monkeypatch) -> 
     text = TOGETHER.replace("[3, 4]", "[3]")
     code, _, err = thetahat("sweep", at.sweep(text, LINE), "--run", "--workers", "1")
     assert code == 0
-    assert "1 of 6 runs train at a time: more do not fit into memory" in err
+    assert "1 of 6 runs train at a time: memory holds no more" in err
     runs = at.runs()
     assert len({run.cohort for run in runs}) == 6
     assert {(str(run.status), run.attempt) for run in runs} == {("finished", 1)}

@@ -185,11 +185,11 @@ class Crew:
         task = _going_on(self.store, group, self.proposed)
         if task is not None:
             task.job = replace(task.job, marks=self.marks, mode=self.mode)
-            min(self.staff.open, key=lambda s: s.load).give(task)
+            self.staff.idlest.give(task)
         return task is not None
 
     def _queue_alone(self, run: RunRow) -> None:
-        seat = min(self.staff.open, key=lambda s: s.load)
+        seat = self.staff.idlest
         task = _by_itself(self.store, run, self.proposed(run))
         task.job = replace(task.job, marks=self.marks, mode=self.mode)
         if task.job.part is not None:
@@ -239,8 +239,7 @@ class Crew:
             seat.give(task)
             return
         for n, (key, places) in enumerate(groups.items()):
-            target = min(self.staff.open, key=lambda s: s.load)
-            target.give(self._part(task, n, places, key))
+            self.staff.idlest.give(self._part(task, n, places, key))
 
     def _fewer(self, seat: Seat, message: Fewer) -> list[Update]:
         """Not all of them fit into memory: the job in parts, one after the other."""
@@ -249,10 +248,9 @@ class Crew:
         seat.sizes.pop(task.key, None)
         n = len(task.members)
         for at in range(0, n, message.fits):
-            places = range(at, min(n, at + message.fits))
+            places = range(n)[at : at + message.fits]
             seat.waiting.append(self._part(task, at // message.fits, places, task.key))
-        said = f"{message.fits} of {n} runs train at a time: more do not fit into memory"
-        return [Noted(None, said)]
+        return [Noted(None, f"{message.fits} of {n} runs train at a time: memory holds no more")]
 
     def _part(self, task: Task, n: int, places: Sequence[int], key: Any) -> Task:
         return task.part(f".{n}", places, checkpoint_path(self.store, f"{task.cohort}.{n}"), key)

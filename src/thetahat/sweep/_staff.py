@@ -40,6 +40,11 @@ class Staff:
         """Workers that can be given something to do."""
         return [seat for seat in self.seats if not seat.stale] or self.seats
 
+    @property
+    def idlest(self) -> Seat:
+        """The worker with the least to do."""
+        return min(self.open, key=lambda seat: seat.load)
+
     def meet(self, seat: Seat, ready: Ready) -> None:
         """A worker has loaded the program."""
         others = any(s.worker.ready for s in self.seats if s is not seat and not s.stale)
