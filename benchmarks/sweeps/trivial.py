@@ -18,10 +18,10 @@ from typing import Any
 
 from thetahat.core.run import Status
 from thetahat.store import RunRow, open_store, pack
-from thetahat.sweep import Plan, parse_sweep
+from thetahat.sweep import Plan, Work, parse_sweep
 from thetahat.sweep._agent import Runner
 from thetahat.sweep._recorder import Begun, Rows, Update
-from thetahat.sweep.work import Closed, Work, new_sweep, work_on
+from thetahat.sweep.work import Closed, new_sweep, work_on
 
 SWEEP = """\
 program: nothing.py

@@ -13,9 +13,9 @@ from sqlalchemy import event
 from thetahat.core.errors import StoreError
 from thetahat.core.run import Status
 from thetahat.store import find_sweep, pack
-from thetahat.sweep import Plan, parse_sweep
+from thetahat.sweep import Plan, Work, parse_sweep
 from thetahat.sweep._recorder import Begun, Closed, Rows
-from thetahat.sweep.work import Work, new_sweep, work_on
+from thetahat.sweep.work import new_sweep, work_on
 
 
 class AtOnce:

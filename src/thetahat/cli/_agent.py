@@ -11,7 +11,8 @@ from thetahat.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from thetahat.store import Store, SweepRow
-    from thetahat.sweep.work import Crew, Tally, Work
+    from thetahat.sweep import Work
+    from thetahat.sweep.work import Crew, Tally
 
 _EXAMPLES = """\
 examples:
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 def work_of(args: argparse.Namespace) -> Work:
     """How the flags ask an agent to work."""
-    from thetahat.sweep.work import Work
+    from thetahat.sweep import Work
 
     for name in ("workers", "count"):
         value = getattr(args, name, None)

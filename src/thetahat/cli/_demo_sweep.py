@@ -61,27 +61,27 @@ def _work(store: Store, file: Path, args: argparse.Namespace) -> tuple[SweepRow,
 
     from thetahat.cli._sweep_view import View
     from thetahat.core.errors import Notice
-    from thetahat.sweep import Plan, read_sweep
-    from thetahat.sweep.work import Work, early_crew, find_out, new_sweep, work_on
+    from thetahat.sweep import Plan, Work, read_sweep, start_early
+    from thetahat.sweep.work import early_crew, find_out, new_sweep, work_on
 
     spec, plan, work = read_sweep(str(file)).require(), Plan(), Work()
-    crew = early_crew(store, spec, plan, work)
-    try:
-        sweep = new_sweep(store, spec, plan, found=find_out(spec, plan))
-    except BaseException:
-        if crew is not None:
-            crew.close()
-        raise
 
     def say(what: str, facts: Any) -> None:
         # The lectures' batch of 512 is larger than their data; here nobody chose it.
         if what != "note":
             view.say(what, facts)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Notice)
-        with View(store, sweep, spec.metric, quiet=args.quiet, where="") as view:
-            tally = work_on(store, sweep, work, say, crew)
+    begun = start_early(spec, plan, work, str(store.path))
+    try:
+        crew = early_crew(store, spec, plan, work, begun)
+        sweep = new_sweep(store, spec, plan, found=find_out(spec, plan))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Notice)
+            with View(store, sweep, spec.metric, quiet=args.quiet, where="") as view:
+                tally = work_on(store, sweep, work, say, crew)
+    finally:
+        for worker in begun:
+            worker.close()
     return sweep, tally
 
 

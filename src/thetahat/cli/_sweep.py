@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._agent import add_work, exit_code, work_of, work_with_words
@@ -12,7 +13,8 @@ from thetahat.report import json_text
 
 if TYPE_CHECKING:
     from thetahat.store import Store, SweepRow
-    from thetahat.sweep import Plan, SweepSpec
+    from thetahat.sweep import Plan, SweepSpec, Work
+    from thetahat.sweep.work import WorkerProcess
 
 _EXAMPLES = """\
 examples:
@@ -85,28 +87,38 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _make(args: argparse.Namespace) -> int:
-    from thetahat.store import open_store
-    from thetahat.sweep import read_sweep
-    from thetahat.sweep.work import early_crew, find_out, new_sweep
+    from thetahat.sweep import read_sweep, start_early
 
     reading = read_sweep(args.what)
     spec, plan, work = reading.require(), plan_of(args), work_of(args)
     for problem in reading.notes:
         note(problem.said(args.what, "note: "))
+    # The workers load the experiment: one of them checks the file, and this process need not.
+    begun = start_early(spec, plan, work, args.store) if args.at_once else []
+    try:
+        return _made(args, spec, plan, work, begun)
+    finally:
+        for worker in begun:
+            worker.close()
+
+
+def _made(
+    args: argparse.Namespace,
+    spec: SweepSpec,
+    plan: Plan,
+    work: Work,
+    begun: Sequence[WorkerProcess],
+) -> int:
+    from thetahat.store import open_store
+    from thetahat.sweep.work import early_crew, find_out, new_sweep
+
     with open_store(args.store) as store:
-        # The workers load the experiment: one of them checks the file, and this process need not.
-        crew = early_crew(store, spec, plan, work) if args.at_once else None
-        try:
-            sweep = new_sweep(store, spec, plan, args.name, found=find_out(spec, plan, crew))
-        except BaseException:
-            if crew is not None:
-                crew.close()
-            raise
+        crew = early_crew(store, spec, plan, work, begun)
+        sweep = new_sweep(store, spec, plan, args.name, found=find_out(spec, plan, crew))
         _print(sweep, spec, plan, args)
         if not args.at_once:
             return 0
-        tally = work_with_words(store, sweep, work, args, crew)
-        return exit_code(tally)
+        return exit_code(work_with_words(store, sweep, work, args, crew))
 
 
 def _change(args: argparse.Namespace, how: str) -> int:

@@ -1,5 +1,6 @@
 """Where runs live: one SQLite file, a function of events that fills it, and ``th.start``."""
 
+from thetahat.core.places import locate as locate
 from thetahat.store._follow import Followed as Followed, Follower as Follower
 from thetahat.store._json import plain_value as plain_value
 from thetahat.store._listing import (
@@ -38,7 +39,6 @@ from thetahat.store._queue import (
 from thetahat.store._records import Block as Block, pack as pack, read_block as read_block
 from thetahat.store._rows import NewRun as NewRun, RunRow as RunRow
 from thetahat.store._schema import VERSION as VERSION
-from thetahat.store._sqlite import locate as locate
 from thetahat.store._store import Store as Store, open_store as open_store
 from thetahat.store._sweeps import (
     NewSweep as NewSweep,

@@ -21,13 +21,13 @@ from typing import Any
 from sqlalchemy import select
 
 from thetahat.core.errors import ConfigError, StoreError
+from thetahat.core.places import ENVIRONMENT
 from thetahat.core.run import Status
 from thetahat.store._json import to_json
 from thetahat.store._provenance import command_line, provenance, short_path
 from thetahat.store._records import Block, pack, read_block
 from thetahat.store._rows import NewRun
 from thetahat.store._schema import records
-from thetahat.store._sqlite import ENVIRONMENT
 from thetahat.store._store import Store, open_store
 
 FLUSH_S = 0.5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -15,45 +14,23 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from thetahat.core.errors import MissingExtra, StoreError
+from thetahat.core.errors import StoreError
+from thetahat.core.places import FOLDER
 
-FOLDER = ".thetahat"
-FILE = "store.db"
-ENVIRONMENT = "THETAHAT_STORE"
-_SUFFIXES = (".db", ".sqlite", ".sqlite3")
 _IGNORE = "# Runs and checkpoints of thetahat: data, not source.\n*\n"
-
-
-def locate(url: str | os.PathLike[str] | None = None) -> Path:
-    """The database file that ``url`` names: else THETAHAT_STORE, else ``.thetahat/`` here.
-
-    Raises:  MissingExtra, StoreError: a store of another kind than SQLite.
-    """
-    given = os.fspath(url) if url is not None else os.environ.get(ENVIRONMENT, "")
-    if not given:
-        return Path(FOLDER).absolute() / FILE
-    scheme, separator, rest = given.partition("://")
-    if separator:
-        if scheme.startswith("postgres"):
-            raise MissingExtra("a store on PostgreSQL (it comes with a later version)", "postgres")
-        if scheme != "sqlite" or not rest.startswith("/"):
-            raise StoreError(
-                f"{given!r} is no store; give a folder, a file such as runs.db, or sqlite:///runs.db"
-            )
-        given = rest[1:]
-    path = Path(given).expanduser().absolute()
-    return path if path.suffix in _SUFFIXES and not path.is_dir() else path / FILE
 
 
 def make_folder(path: Path) -> None:
     """The folder of a store's file, with a note for git that it holds data."""
     folder = path.parent
-    if folder.is_dir():
+    ignore = folder / ".gitignore"
+    noted = folder.name != FOLDER or ignore.exists()
+    if folder.is_dir() and (noted or path.exists()):
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if folder.name == FOLDER:
-            (folder / ".gitignore").write_text(_IGNORE, encoding="utf-8")
+        if not noted:
+            ignore.write_text(_IGNORE, encoding="utf-8")
     except OSError as error:
         raise StoreError(
             f"no store can be made in {folder} ({error.strerror or error}); {_ELSEWHERE}"

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, select
 
 from thetahat.core.card import card, grid
 from thetahat.core.errors import StoreError
+from thetahat.core.places import locate
 from thetahat.core.run import Status
 from thetahat.store import _sqlite as sqlite
 from thetahat.store._query import Condition, check_columns, ordered
@@ -42,7 +43,7 @@ def open_store(
         timeout_s: how long to wait for another process's write.
     Raises:  StoreError: it cannot be opened, is damaged, or is of a newer version.
     """
-    path = sqlite.locate(url)
+    path = locate(url)
     exists = path.is_file()
     if not create and not exists:
         raise StoreError(f"there is no store at {path}; a run makes one, or give it with --store")

@@ -1,6 +1,7 @@
 """A sweep file, read and checked. How its runs are run is ``thetahat.sweep.work``."""
 
 from thetahat.sweep._against import check_against as check_against, notes_against as notes_against
+from thetahat.sweep._early import Work as Work, start_early as start_early
 from thetahat.sweep._plan import Plan as Plan, read_points as read_points
 from thetahat.sweep._problems import Problem as Problem
 from thetahat.sweep._program import (

@@ -40,6 +40,7 @@ class Crew:
              start: starts a worker, by its number.
              marks: epochs at which the agent decides.   mode: "auto", "map" (exact) or "vmap".
              code: the program's source, to begin workers anew when it has changed.
+             begun: the first workers, where they are at it already.
     """
 
     def __init__(
@@ -53,10 +54,11 @@ class Crew:
         marks: tuple[int, ...] = (),
         mode: str = "auto",
         code: Code | None = None,
+        begun: Sequence[WorkerProcess] = (),
     ) -> None:
         self.store, self.width = store, width
         self.proposed, self.marks, self.mode = proposed, marks, mode
-        self.staff = Staff(start, size, code)
+        self.staff = Staff(start, size, code, begun)
         self.broken: Broken | None = None
         self._unborn = 0
         """Workers that died before they had loaded the experiment, one after the other."""

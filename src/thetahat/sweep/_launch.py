@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,16 @@ from thetahat.sweep._agent import Agent, Orders, Say, Search, Tally
 from thetahat.sweep._book import Book
 from thetahat.sweep._code import Code
 from thetahat.sweep._crew import Crew, ask
+from thetahat.sweep._early import Work, cap_of, is_experiment, points_of, size_of, starter
 from thetahat.sweep._examine import examine
 from thetahat.sweep._messages import Check, Examined
 from thetahat.sweep._plan import Plan, nested, plan_of
 from thetahat.sweep._problems import Problem
 from thetahat.sweep._processes import Processes
-from thetahat.sweep._program import experiment_of, find_program, handed_names, runs_program
+from thetahat.sweep._program import experiment_of, find_program, runs_program
 from thetahat.sweep._propose import Proposer, sampler_of
 from thetahat.sweep._spec import SweepSpec, contamination, parse_sweep
-from thetahat.sweep._team import WorkerProcess, count_cores
+from thetahat.sweep._team import WorkerProcess
 
 TOGETHER, ADAPTIVE = 64, 4
 """Runs trained together, at most: of a search that does not learn, and of one that does."""
@@ -49,16 +50,6 @@ class Found:
     seed: str | None = None
     first_seed: int = 0
     traced: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Work:
-    """How one agent works."""
-
-    count: int | None = None
-    workers: int | None = None
-    devices: Sequence[str] = field(default_factory=tuple)
-    keep_going: bool = False
 
 
 # -- making ---------------------------------------------------------------------------------------
@@ -157,20 +148,6 @@ def _refuse(spec: SweepSpec, problems: Sequence[Problem]) -> None:
         raise ConfigError("\n".join(problem.said(spec.file) for problem in problems))
 
 
-def points_of(spec: SweepSpec, plan: Plan) -> int | None:
-    """Runs that a sweep will have; None where nothing ends it."""
-    cap = cap_of(spec, plan)
-    points = None if spec.points is None else spec.points * plan.replicates
-    known = [n for n in (cap, points) if n is not None]
-    return min(known) if known else None
-
-
-def cap_of(spec: SweepSpec, plan: Plan) -> int | None:
-    """The most runs that a sweep may have."""
-    caps = [cap for cap in (spec.run_cap, plan.count) if cap is not None]
-    return min(caps) if caps else None
-
-
 def _check_flags(spec: SweepSpec, plan: Plan) -> None:
     if plan.shuffle and spec.method != "grid":
         raise ConfigError(
@@ -204,14 +181,6 @@ def _check_flags(spec: SweepSpec, plan: Plan) -> None:
         if missing:
             raise ConfigError(f"--enqueue: no column {missing[0]!r}, which every point needs")
         nested(point, {})
-
-
-def is_experiment(spec: SweepSpec, folder: Path | None = None) -> bool:
-    """Whether the program is an experiment, by looking at its text alone."""
-    if spec.command is not None or spec.program is None:
-        return False
-    file = find_program(spec, folder)
-    return file is not None and file.suffix == ".py" and handed_names(file) is not None
 
 
 def _from_here(file: str) -> str:
@@ -296,12 +265,14 @@ def spec_of(sweep: SweepRow) -> SweepSpec:
     return parse_sweep(sweep.text, sweep.file or "sweep.yaml").require()
 
 
-def early_crew(store: Store, spec: SweepSpec, plan: Plan, work: Work) -> Crew | None:
-    """Workers that load the experiment while this process still checks it; None for processes."""
-    if plan.mode == "process" or not is_experiment(spec):
+def early_crew(
+    store: Store, spec: SweepSpec, plan: Plan, work: Work, begun: Sequence[WorkerProcess]
+) -> Crew | None:
+    """A crew of workers that have begun; None where there are none, for processes."""
+    if not begun:
         return None
-    size = _size(work, points_of(spec, plan))
-    return crew_of(store, f"p{os.getpid()}", spec, plan, Path.cwd(), size, work, Found())
+    label = f"p{os.getpid()}"
+    return crew_of(store, label, spec, plan, Path.cwd(), len(begun), work, Found(), begun)
 
 
 def start_runner(store: Store, sweep: SweepRow, work: Work) -> Crew | Processes:
@@ -311,7 +282,7 @@ def start_runner(store: Store, sweep: SweepRow, work: Work) -> Crew | Processes:
     """
     spec, plan = spec_of(sweep), plan_of(sweep.plan)
     folder = folder_of(sweep)
-    size = _size(work, sweep.points)
+    size = size_of(work, sweep.points)
     file = None if spec.program is None else find_program(spec, folder)
     if file is None and spec.program is not None and runs_program(spec):
         raise ConfigError(
@@ -347,27 +318,21 @@ def crew_of(
     size: int,
     work: Work,
     found: Found,
+    begun: Sequence[WorkerProcess] = (),
 ) -> Crew:
-    """Workers for an experiment: they begin to load it at once."""
+    """Workers for an experiment: they begin to load it at once, or have ``begun`` to."""
     file = find_program(spec, folder)
     assert file is not None
-    file = file.absolute()
-
-    def start(k: int) -> WorkerProcess:
-        device = work.devices[k % len(work.devices)] if work.devices else None
-        log = store.folder / "logs" / f"{label}.worker-{k}.log"
-        # Devices have a memory of their own.
-        return WorkerProcess(file, folder, log, device, 1.0 if work.devices else 1 / size)
-
     return Crew(
         store,
-        start,
+        starter(spec, folder, store.folder, label, size, work),
         size,
+        begun=begun,
         width=width_of(spec, plan, found),
         proposed=_as_it_is,
         marks=marks_of(spec),
         mode="map" if plan.exact else "auto",
-        code=Code(file, folder.absolute()),
+        code=Code(file.absolute(), folder.absolute()),
     )
 
 
@@ -390,12 +355,6 @@ def width_of(spec: SweepSpec, plan: Plan, found: Found) -> int:
         return TOGETHER
     varies = {d.path[0] for d in spec.space.searched}
     return ADAPTIVE if varies <= set(found.traced) else 1
-
-
-def _size(work: Work, points: int | None) -> int:
-    """How many runs or workers at a time: one for each core, or what was asked for."""
-    size = work.workers or max(len(work.devices), count_cores())
-    return size if points is None else max(1, min(size, points))
 
 
 def folder_of(sweep: SweepRow) -> Path:

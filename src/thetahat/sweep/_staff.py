@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from thetahat.sweep._code import Code
 from thetahat.sweep._messages import Ready
@@ -19,11 +19,17 @@ class Staff:
     Args:    start: starts a worker, by its number.   code: the program's source.
     """
 
-    def __init__(self, start: Callable[[int], WorkerProcess], size: int, code: Code | None) -> None:
+    def __init__(
+        self,
+        start: Callable[[int], WorkerProcess],
+        size: int,
+        code: Code | None,
+        begun: Sequence[WorkerProcess] = (),
+    ) -> None:
         self._start, self._code = start, code
         self._notes: list[str] = []
         # The workers begin before anything else is done: loading JAX takes them a second.
-        self.seats = [Seat(start(k)) for k in range(size)]
+        self.seats = [Seat(worker) for worker in begun or map(start, range(size))]
         self._facts = {} if code is None else code.facts()
         for seat in self.seats:
             seat.facts = self._facts

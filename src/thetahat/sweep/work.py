@@ -6,7 +6,6 @@ A worker, and ``thetahat check``, go through the other one, and start without a 
 from thetahat.sweep._agent import Tally as Tally
 from thetahat.sweep._crew import Crew as Crew
 from thetahat.sweep._launch import (
-    Work as Work,
     early_crew as early_crew,
     extend_sweep as extend_sweep,
     find_out as find_out,
@@ -15,3 +14,4 @@ from thetahat.sweep._launch import (
     work_on as work_on,
 )
 from thetahat.sweep._recorder import Closed as Closed
+from thetahat.sweep._team import WorkerProcess as WorkerProcess

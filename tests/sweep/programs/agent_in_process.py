@@ -11,8 +11,9 @@ from pathlib import Path
 
 from thetahat.core.run import Status
 from thetahat.store import find_sweep, open_store, pack
+from thetahat.sweep import Work
 from thetahat.sweep._recorder import Begun, Closed, Rows
-from thetahat.sweep.work import Work, work_on
+from thetahat.sweep.work import work_on
 
 
 class Naps:

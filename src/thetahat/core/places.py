@@ -1,0 +1,34 @@
+"""Where runs are kept, as a path: nothing is opened or made here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from thetahat.core.errors import MissingExtra, StoreError
+
+FOLDER = ".thetahat"
+FILE = "store.db"
+ENVIRONMENT = "THETAHAT_STORE"
+_SUFFIXES = (".db", ".sqlite", ".sqlite3")
+
+
+def locate(url: str | os.PathLike[str] | None = None) -> Path:
+    """The database file that ``url`` names: else THETAHAT_STORE, else ``.thetahat/`` here.
+
+    Raises:  MissingExtra, StoreError: a store of another kind than SQLite.
+    """
+    given = os.fspath(url) if url is not None else os.environ.get(ENVIRONMENT, "")
+    if not given:
+        return Path(FOLDER).absolute() / FILE
+    scheme, separator, rest = given.partition("://")
+    if separator:
+        if scheme.startswith("postgres"):
+            raise MissingExtra("a store on PostgreSQL (it comes with a later version)", "postgres")
+        if scheme != "sqlite" or not rest.startswith("/"):
+            raise StoreError(
+                f"{given!r} is no store; give a folder, a file such as runs.db, or sqlite:///runs.db"
+            )
+        given = rest[1:]
+    path = Path(given).expanduser().absolute()
+    return path if path.suffix in _SUFFIXES and not path.is_dir() else path / FILE
