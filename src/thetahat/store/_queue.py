@@ -13,7 +13,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, func, select, update
 
-from thetahat.core.errors import StoreError
 from thetahat.core.run import Status
 from thetahat.store._rows import LISTED, NewRun, RunRow, new_id, read_row, text, utc_now
 from thetahat.store._schema import agents, runs, sweeps
@@ -64,7 +63,6 @@ class Queue:
 
     def __init__(self, store: Store, sweep_id: str, agent: str, cap: int | None = None) -> None:
         self.store, self.sweep_id, self.agent, self.cap = store, sweep_id, agent, cap
-        self._place = _place(store.path)
 
     def claim(self, n: int, propose: Propose, most: int | None = None) -> Claim:
         """Take up to ``n`` runs: what was handed back first, then new ones.
@@ -156,19 +154,6 @@ class Queue:
     def look(self) -> SweepRow:
         """The sweep as it stands."""
         return self._look()[0]
-
-    def check_place(self) -> None:
-        """That the store is still the file that was opened.
-
-        Raises:  StoreError: it was deleted, moved or replaced: nobody would see what is written.
-        """
-        now = _place(self.store.path)
-        if now != self._place:
-            what = "is no longer there" if now is None else "was replaced by another"
-            raise StoreError(
-                f"the store {self.store.path} {what}: this agent can keep nothing any more; put it"
-                f" back, and go on with: thetahat agent {self.sweep_id}"
-            )
 
     # -- agents ---------------------------------------------------------------------------------
 
@@ -349,14 +334,6 @@ def _rows(writer: Writer, folder: Path, run_ids: Sequence[str]) -> dict[str, Run
 def _state(writer: Writer, sweep_id: str) -> str:
     state = select(sweeps.c.state).where(sweeps.c.id == sweep_id)
     return str(writer.connection.execute(state).scalar())
-
-
-def _place(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _same_search(one: SweepRow, two: SweepRow) -> bool:
