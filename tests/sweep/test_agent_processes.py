@@ -164,8 +164,9 @@ def test_a_setting_that_an_agents_count_cut_is_completed_by_the_next(at, thetaha
     file = at.sweep(GRID, LOSES)
     _, out, _ = thetahat("sweep", file, "--replicates", "3", "--format", "json")
     sweep = json.loads(out)["id"]
-    for _ in range(4):
+    for begun in (4, 8, 12, 12):
         thetahat("agent", sweep, "--count", "4")
+        assert len(at.runs()) == begun
     runs = at.runs()
     assert len(runs) == 12
     assert [(r.point, r.replicate) for r in runs] == [(p, k) for p in range(4) for k in range(3)]

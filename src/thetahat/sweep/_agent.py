@@ -226,7 +226,8 @@ class Agent:
             self.place.check(self.sweep.id)
             dead = self.watch.dead(self.queue.others())
             if dead:
-                ended = end_programs(self.store, self.queue.held_by(dead))
+                running = self.store.runs(sweep_id=self.sweep.id, status="running")
+                ended = end_programs(self.store, [run for run in running if run.agent in dead])
                 if ended:
                     line = f"ended what a dead agent had left running: {ended} programs"
                     self.say("note", {"line": line})
