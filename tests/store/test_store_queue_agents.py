@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 
 import pytest
 from searches import grid_of
@@ -155,3 +156,39 @@ def test_a_search_whose_file_was_changed_meanwhile_is_asked_again(store) -> None
 
     assert len(queue.claim(2, propose).fresh) == 2
     assert asked == ["one", "two"]
+
+
+def test_no_more_is_taken_when_others_hand_back_while_a_search_thinks(store) -> None:
+    sweep = create_sweep(store, NewSweep(""))
+    one, two = Queue(store, sweep.id, "a1"), Queue(store, sweep.id, "a2")
+    left = [run.id for run in two.claim(2, grid_of(9)).fresh]
+
+    def propose(row, begun, n):
+        two.hand_back(left)
+        left.clear()
+        return grid_of(9)(row, begun, n)
+
+    claim = one.claim(3, propose)
+    assert [run.config["x"] for run in claim.runs] == [0, 1, 2]
+    # The search lost nothing by it.
+    assert [run.config["x"] for run in one.claim(9, grid_of(9)).runs] == [3, 4, 5, 6, 7, 8]
+
+
+def test_replicates_that_are_too_many_are_left_for_the_next_claim(store) -> None:
+    sweep = create_sweep(store, NewSweep(""))
+    queue = Queue(store, sweep.id, "a1")
+
+    def threes(row, begun, n):
+        """Whole settings, of three runs each; the beginning of one is completed first."""
+        whole = -(-(begun + n) // 3) * 3
+        offer = grid_of(6)(replace(row, position=begun), begun, whole - begun)
+        return replace(offer, position=whole // 3, exhausted=whole >= 6)
+
+    claims = [queue.claim(n, threes) for n in (2, 2, 2, 2)]
+    assert [[run.config["x"] for run in claim.runs] for claim in claims] == [
+        [0, 1],
+        [2, 3],
+        [4, 5],
+        [],
+    ]
+    assert [claim.exhausted for claim in claims] == [False, False, True, True]

@@ -118,6 +118,18 @@ def test_the_count_of_an_agent_is_its_own(at, thetahat) -> None:
     assert (code, len(at.runs()), at.row().state) == (0, 4, "finished")
 
 
+def test_replicates_are_no_more_at_a_time_than_there_are_workers(at, thetahat) -> None:
+    program = LOSES + (
+        "import os, time\nfd = os.open('running', os.O_CREAT | os.O_EXCL)\n"
+        "time.sleep(0.1)\nos.close(fd)\nos.unlink('running')\n"
+    )
+    code, _, err = thetahat(
+        "sweep", at.sweep(GRID, program), "--run", "--workers", "1", "--replicates", "3"
+    )
+    assert (code, len(at.runs())) == (0, 12), err
+    assert {(str(run.status), run.attempt) for run in at.runs()} == {("finished", 1)}
+
+
 def test_an_agent_that_counts_keeps_what_it_tries_again(at, thetahat) -> None:
     program = LOSES + (
         "from pathlib import Path\nimport time\n"
@@ -164,8 +176,9 @@ def test_a_setting_that_an_agents_count_cut_is_completed_by_the_next(at, thetaha
     file = at.sweep(GRID, LOSES)
     _, out, _ = thetahat("sweep", file, "--replicates", "3", "--format", "json")
     sweep = json.loads(out)["id"]
-    for _ in range(4):
+    for begun in (4, 8, 12, 12):
         thetahat("agent", sweep, "--count", "4")
+        assert len(at.runs()) == begun
     runs = at.runs()
     assert len(runs) == 12
     assert [(r.point, r.replicate) for r in runs] == [(p, k) for p in range(4) for k in range(3)]

@@ -199,6 +199,21 @@ def test_a_worker_that_is_killed_costs_no_run(at, thetahat) -> None:
 
 
 @pytest.mark.slow
+def test_a_run_alone_whose_worker_is_killed_has_failed_and_a_retry_goes_on(at) -> None:
+    words = ("--run", "--workers", "1", "--mode", "worker", "--retries", "1")
+    child = at.start("sweep", at.sweep(TWO.replace(", 0.002", ""), LINE), *words)
+    reached = until(lambda: at.any() and max_epochs(at.runs()) > 1000 and max_epochs(at.runs()))
+    os.kill(children(child.pid)[0], signal.SIGKILL)
+    again = until(lambda: [r for r in at.runs() if r.attempt == 2 and r.epochs > 0])
+    assert again[0].epochs >= reached
+    child.communicate(timeout=60)
+    assert child.returncode == 0
+    (run,) = at.runs()
+    assert (str(run.status), run.failures, run.attempt) == ("finished", 1, 2)
+    assert list(at.history(run)["epoch"]) == list(range(1, EPOCHS + 1))
+
+
+@pytest.mark.slow
 def test_an_agent_that_counts_takes_a_part_of_a_cohort_and_others_the_rest(at) -> None:
     text = TWO.replace("[0.001, 0.002]", "[0.001, 0.002, 0.003, 0.004, 0.005]")
     at.call("sweep", at.sweep(text, LINE))

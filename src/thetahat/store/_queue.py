@@ -13,7 +13,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, func, select, update
 
-from thetahat.core.errors import StoreError
 from thetahat.core.run import Status
 from thetahat.store._rows import LISTED, NewRun, RunRow, new_id, read_row, text, utc_now
 from thetahat.store._schema import agents, runs, sweeps
@@ -56,6 +55,15 @@ Propose = Callable[[SweepRow, int, int], Offer]
 """(sweep, runs begun so far, how many are wanted) -> new runs."""
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """A sweep, its runs so far, and how many of them wait."""
+
+    sweep: SweepRow
+    begun: int
+    waiting: int
+
+
 class Queue:
     """One sweep's runs, for one agent.
 
@@ -64,7 +72,6 @@ class Queue:
 
     def __init__(self, store: Store, sweep_id: str, agent: str, cap: int | None = None) -> None:
         self.store, self.sweep_id, self.agent, self.cap = store, sweep_id, agent, cap
-        self._place = _place(store.path)
 
     def claim(self, n: int, propose: Propose, most: int | None = None) -> Claim:
         """Take up to ``n`` runs: what was handed back first, then new ones.
@@ -76,12 +83,12 @@ class Queue:
         another agent took runs meanwhile it is asked again, at last inside, where nobody can.
         """
         for attempt in range(4):
-            sweep, begun, waiting = self._look()
-            offer = None
-            if attempt < 3 and sweep.state == RUNNING and waiting < n:
-                offer = propose(sweep, begun, self._wanted(begun, n - waiting))
+            seen, offer = self._look(), None
+            if attempt < 3 and seen.sweep.state == RUNNING and seen.waiting < n:
+                wanted = self._wanted(seen.begun, n - seen.waiting)
+                offer = propose(seen.sweep, seen.begun, wanted)
             with self.store.batch() as writer:
-                claim = self._take(writer, n, most, propose, sweep, begun, offer, attempt == 3)
+                claim = self._take(writer, n, most, propose, seen, offer, attempt == 3)
             if claim is not None:
                 return claim
         raise AssertionError("the last attempt proposes inside its transaction")
@@ -129,13 +136,6 @@ class Queue:
         with self.store.batch() as writer:
             writer.connection.execute(update(runs).where(waits).values(ended))
 
-    def held_by(self, agent_ids: Sequence[str]) -> list[RunRow]:
-        """The runs of the sweep that agents hold."""
-        held = (runs.c.status == str(Status.RUNNING)) & runs.c.agent.in_(list(agent_ids))
-        query = select(*(runs.c[name] for name in LISTED), runs.c.last)
-        found = self.store.read(query.where((runs.c.sweep_id == self.sweep_id) & held))
-        return [read_row(row, self.store.folder) for row in found]
-
     def recover(self, dead: Sequence[str]) -> int:
         """Hand back the runs of agents that are dead; how many runs that were."""
         with self.store.batch() as writer:
@@ -155,20 +155,7 @@ class Queue:
 
     def look(self) -> SweepRow:
         """The sweep as it stands."""
-        return self._look()[0]
-
-    def check_place(self) -> None:
-        """That the store is still the file that was opened.
-
-        Raises:  StoreError: it was deleted, moved or replaced: nobody would see what is written.
-        """
-        now = _place(self.store.path)
-        if now != self._place:
-            what = "is no longer there" if now is None else "was replaced by another"
-            raise StoreError(
-                f"the store {self.store.path} {what}: this agent can keep nothing any more; put it"
-                f" back, and go on with: thetahat agent {self.sweep_id}"
-            )
+        return self._look().sweep
 
     # -- agents ---------------------------------------------------------------------------------
 
@@ -208,15 +195,14 @@ class Queue:
 
     # -- inside a transaction ---------------------------------------------------------------------
 
-    def _look(self) -> tuple[SweepRow, int, int]:
-        """The sweep, its runs so far, and how many of them wait."""
+    def _look(self) -> _Seen:
         waits = func.sum((runs.c.status == str(Status.QUEUED)).cast(_INTEGER))
         counts = select(func.count(), waits).where(runs.c.sweep_id == self.sweep_id)
         with self.store.reading() as connection:
             row = connection.execute(select(sweeps).where(sweeps.c.id == self.sweep_id))
             sweep = read_sweep_row(row.mappings().one())
             begun, waiting = connection.execute(counts).one()
-        return sweep, int(begun), int(waiting or 0)
+        return _Seen(sweep, int(begun), int(waiting or 0))
 
     def _wanted(self, begun: int, n: int) -> int:
         return n if self.cap is None else max(0, min(n, self.cap - begun))
@@ -227,8 +213,7 @@ class Queue:
         n: int,
         most: int | None,
         propose: Propose,
-        looked: SweepRow,
-        begun: int,
+        seen: _Seen,
         offer: Offer | None,
         inside: bool,
     ) -> Claim | None:
@@ -247,11 +232,15 @@ class Queue:
         if left > 0:
             if inside:
                 offer = propose(sweep, now_begun, self._wanted(now_begun, left))
-            elif offer is None or now_begun != begun or not _same_search(sweep, looked):
+            elif offer is None or now_begun != seen.begun or not _same_search(sweep, seen.sweep):
                 return None
-            taken = offer.configs[: self._wanted(now_begun, len(offer.configs))]
+            elif left < n - seen.waiting:
+                return None  # others handed runs back meanwhile: those come first
+            # A search proposes replicates together; those that are too many are proposed again.
+            taken = offer.configs[: self._wanted(now_begun, min(left, len(offer.configs)))]
             fresh = [writer.create_run(new)[0] for new in taken]
-            exhausted = offer.exhausted or (
+            whole = len(fresh) == len(offer.configs)
+            exhausted = (offer.exhausted and whole) or (
                 self.cap is not None and now_begun + len(fresh) >= self.cap
             )
             moved = update(sweeps).where(sweeps.c.id == self.sweep_id)
@@ -349,14 +338,6 @@ def _rows(writer: Writer, folder: Path, run_ids: Sequence[str]) -> dict[str, Run
 def _state(writer: Writer, sweep_id: str) -> str:
     state = select(sweeps.c.state).where(sweeps.c.id == sweep_id)
     return str(writer.connection.execute(state).scalar())
-
-
-def _place(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _same_search(one: SweepRow, two: SweepRow) -> bool:

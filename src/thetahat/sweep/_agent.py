@@ -29,7 +29,7 @@ from thetahat.store import (
     new_agent_id,
     set_state,
 )
-from thetahat.sweep._alive import Watch, host_name, proof_of_life
+from thetahat.sweep._alive import Place, Watch, host_name, proof_of_life
 from thetahat.sweep._book import Book
 from thetahat.sweep._left import end_programs
 from thetahat.sweep._propose import Proposer
@@ -140,7 +140,7 @@ class Agent:
         self.store, self.sweep, self.say = store, sweep, say
         self.queue = Queue(store, sweep.id, self.id)
         self.recorder = Recorder(store, self.queue, retries)
-        self.watch = Watch(store.folder / "agents")
+        self.watch, self.place = Watch(store.folder / "agents"), Place(store.path)
         self.tally = tally
         self.asked = 0
         """How often Ctrl-C was pressed."""
@@ -223,10 +223,11 @@ class Agent:
                 self.tally.interrupted = True
         if now - self._looked_s > 1.0:
             self._looked_s = now
-            self.queue.check_place()
+            self.place.check(self.sweep.id)
             dead = self.watch.dead(self.queue.others())
             if dead:
-                ended = end_programs(self.store, self.queue.held_by(dead))
+                running = self.store.runs(sweep_id=self.sweep.id, status="running")
+                ended = end_programs(self.store, [run for run in running if run.agent in dead])
                 if ended:
                     line = f"ended what a dead agent had left running: {ended} programs"
                     self.say("note", {"line": line})

@@ -49,6 +49,27 @@ def proof_of_life(folder: Path, agent: str) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
+class Place:
+    """Where a store's file was when an agent began."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._was = _place(path)
+
+    def check(self, sweep: str) -> None:
+        """That the store is still the file that was opened.
+
+        Raises:  StoreError: it was deleted, moved or replaced: nobody would see what is written.
+        """
+        now = _place(self.path)
+        if now != self._was:
+            what = "is no longer there" if now is None else "was replaced by another"
+            raise StoreError(
+                f"the store {self.path} {what}: this agent can keep nothing any more; put it back,"
+                f" and go on with: thetahat agent {sweep}"
+            )
+
+
 class Watch:
     """Remembers other agents' heartbeats, to find the dead.
 
@@ -93,6 +114,14 @@ class Watch:
             return _lock(handle)
         finally:
             os.close(handle)
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _lock(handle: int) -> bool | None:
