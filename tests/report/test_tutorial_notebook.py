@@ -71,6 +71,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_every_cell_runs_and_shows_something(ran: tuple[Any, Path]) -> None:
     book, folder = ran
     kinds: list[str] = []
@@ -81,12 +82,13 @@ def test_every_cell_runs_and_shows_something(ran: tuple[Any, Path]) -> None:
             assert "Warning" not in output.get("text", "")
     assert kinds.count("image/png") == 4 and kinds.count("text/html") == 4
     report = (folder / "report.html").read_text(encoding="utf-8")
-    assert "<h1>wiggle</h1>" in report and "16 runs of a random search over" in report
+    assert "<h1>bump</h1>" in report and "16 runs of a random search over" in report
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_its_lesson_holds(ran: tuple[Any, Path]) -> None:
     said = "".join(o.get("text", "") for cell in ran[0].cells for o in cell.get("outputs", ()))
     chosen = float(re.search(r"the part that chose it +([\d.]+)", said).group(1))  # pyright: ignore
     fresh = float(re.search(r"fresh seeds, unseen data +([\d.]+)", said).group(1))  # pyright: ignore
-    assert 0.04 < chosen < fresh < 0.1
+    assert 0.05 < chosen < fresh < 0.2

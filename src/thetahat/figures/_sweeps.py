@@ -330,7 +330,10 @@ def _levels(ax: Axes, places: Any, values: Sequence[float], norm: Any) -> None:
     levels = [float(norm.inverse(low + (high - low) * k / _LEVELS)) for k in range(_LEVELS + 1)]
     if high > low:
         ax.tricontourf(
-            *(x, y, triangles.triangles, middles),
+            x,
+            y,
+            triangles.triangles,  # pyright: ignore[reportCallIssue]
+            middles,
             levels=levels,
             norm=norm,
             cmap="cividis",

@@ -169,7 +169,8 @@ def contour(study: Study, x: str, y: str) -> Figure:
     ]
     return figures.draw_contour(
         (x, y),
-        *([float(column[i]) for i in have] for column in (xs, ys)),
+        [float(xs[i]) for i in have],
+        [float(ys[i]) for i in have],
         [values[i] for i in have],
         metric=study.axis,
         logs=(study.log(x), study.log(y)),
@@ -245,6 +246,6 @@ def curve_of(store: Store, run: RunRow) -> tuple[str, str, list[float], list[flo
 def _mark(
     run: RunRow, metric: str, xs: Sequence[float], ys: Sequence[float]
 ) -> tuple[float, float] | None:
-    if metric != "val_risk" or run.best_epoch not in xs:
+    if metric != "val_risk" or run.best_epoch is None or run.best_epoch not in xs:
         return None
     return (float(run.best_epoch), float(ys[list(xs).index(run.best_epoch)]))
