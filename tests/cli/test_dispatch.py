@@ -69,7 +69,7 @@ def test_version(thetahat) -> None:
         (
             ["verify", "last"],
             "'verify' is not in this version (0.1.0); it has fit, check, sweep, agent, runs, show,"
-            " ui, resume, doctor, demo",
+            " ui, report, resume, doctor, demo",
         ),
         (["runs", "--sorte=x"], "runs has no option --sorte; did you mean --sort?"),
         (["runs", "--xyzzy"], "runs has no option --xyzzy; see thetahat runs --help"),

@@ -310,6 +310,8 @@ def _seeds(study: Study) -> str:
     sizes = [len(setting.runs) for setting in study.settings]
     if not sizes:
         return "none yet"
+    if study.rule.hides_count(max(sizes)):
+        return f"fewer than {study.rule.least} seeds each"
     if max(sizes) == 1:
         return "one seed each"
     if min(sizes) == max(sizes):
