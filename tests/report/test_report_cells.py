@@ -88,6 +88,7 @@ def test_a_search_without_seeds_shows_no_setting_at_all(store: Store) -> None:
         for row in document.grid.rows
         if "val_risk.median" in row
     )
+    assert dict(document.notes)["Seeds"] == "fewer than 3 seeds each"
     drawn = {picture.name for picture in document.pictures if picture.draw is not None}
     assert drawn == {"importance"}  # over all runs
 

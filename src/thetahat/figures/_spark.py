@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from thetahat.figures._style import BLUE, ORANGE, spans
 
@@ -53,9 +53,8 @@ def spark(curves: Mapping[str, Sequence[float]], best: int | None = None) -> str
     )
 
 
-def _pieces(ys: Sequence[float], place: object) -> list[str]:
+def _pieces(ys: Sequence[float], place: Callable[[int, float], str]) -> list[str]:
     """Points of a curve, broken where it is not finite, no denser than the eye can see."""
-    assert callable(place)
     step = max(1, len(ys) // _MOST)
     pieces: list[list[str]] = [[]]
     for i in [*range(0, len(ys), step), len(ys) - 1]:

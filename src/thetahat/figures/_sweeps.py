@@ -228,13 +228,14 @@ def draw_parallel(
         order = sorted(range(len(rows)), key=lambda i: rows[i][-1], reverse=maximize)[:_LINES]
         scaled = [_heights([rows[i][j] for i in order], logs[j]) for j in range(len(names))]
         top = max(1, math.ceil(len(order) / 10))
+        faint = 0.45 if len(order) < 60 else 0.18
         for place in range(len(order) - 1, -1, -1):
             good = place < top
             ys = [heights[place] for heights, _ in scaled]
             ax.plot(
                 *(range(len(names)), ys),
                 color=ORANGE if good else BLUE,
-                alpha=0.9 if good else 0.18,
+                alpha=0.9 if good else faint,
                 lw=1.2 if good else 0.7,
                 zorder=3 if good else 2,
                 rasterized=len(order) * len(names) > MANY,
@@ -330,7 +331,10 @@ def _levels(ax: Axes, places: Any, values: Sequence[float], norm: Any) -> None:
     levels = [float(norm.inverse(low + (high - low) * k / _LEVELS)) for k in range(_LEVELS + 1)]
     if high > low:
         ax.tricontourf(
-            *(x, y, triangles.triangles, middles),
+            x,
+            y,
+            triangles.triangles,  # pyright: ignore[reportCallIssue]
+            middles,
             levels=levels,
             norm=norm,
             cmap="cividis",

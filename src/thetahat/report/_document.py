@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from thetahat.report._numbers import column_cells, plain
 from thetahat.report._tables import Column
 
 if TYPE_CHECKING:
@@ -30,6 +31,23 @@ class Grid:
     full: Sequence[Mapping[str, Any]] | None = None
     """All rows, where ``rows`` are only some of them; for CSV."""
     full_columns: Sequence[Column] = ()
+
+
+def grid_cells(grid: Grid) -> dict[str, list[str]]:
+    """The cells of each column as text; the columns of one metric (``NAME.median``, ``NAME.q10``)
+    write their numbers alike."""
+    cells: dict[str, list[str]] = {}
+    together: dict[str, list[Column]] = {}
+    for column in grid.columns:
+        name, _, number = column.key.rpartition(".")
+        own = column.key.startswith("config.") or not (number == "median" or number[:1] == "q")
+        together.setdefault(column.key if own else f"{name}.", []).append(column)
+    for columns in together.values():
+        values = [plain(row.get(column.key)) for column in columns for row in grid.rows]
+        texts = column_cells(values, columns[0].digits)
+        n = len(grid.rows)
+        cells |= {column.key: texts[k * n : (k + 1) * n] for k, column in enumerate(columns)}
+    return cells
 
 
 @dataclass(frozen=True)

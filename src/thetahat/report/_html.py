@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from thetahat import figures
-from thetahat.report._document import Document, Grid, Picture
-from thetahat.report._numbers import column_cells, is_number, plain, word
+from thetahat.report._document import Document, Grid, Picture, grid_cells
+from thetahat.report._numbers import is_number, plain, word
 from thetahat.report._page_style import CSS
 
 _POLICY = (
@@ -65,7 +65,7 @@ def _grid(grid: Grid) -> str:
     heads = "".join(
         f'<th scope="col"{_right(numeric[c.key])}>{_escaped(word(c.head))}</th>' for c, _ in columns
     )
-    cells = {c.key: column_cells(values, c.digits) for c, values in columns}
+    cells = grid_cells(grid)
     widest = {
         c.key: max((len(grid.marks.get((i, c.key), "")) for i in range(len(grid.rows))), default=0)
         for c, _ in columns

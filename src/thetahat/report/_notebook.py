@@ -37,7 +37,7 @@ def open_sweep(
     """
     from thetahat.store import find_sweep, open_store
 
-    url = getattr(store, "path", store)
+    url: Any = getattr(store, "path", store)
     with open_store(url, create=False) as opened:
         study = read_study(opened, find_sweep(opened, name), metric=metric)
         return Sweep(study, opened.path)

@@ -135,21 +135,23 @@ def _summary(study: Study) -> list[str]:
     if best is None:
         left = "no run may be shown" if study.rule.on and study.counted else "no run has a number"
         return [*said, f"There is no best setting: {left} for {word(study.metric)}."]
-    goal = "highest" if study.maximize else "lowest"
+    goal = "highest " if study.maximize else "lowest "
+    goal = goal if len(study.settings) > 1 else ""
     where = f" at {word(best.name)}" if best.name else ""
     where += ", of the settings that are shown" if study.rule.on else ""
     numbers = best.group.metrics[study.metric]
     value = short(numbers["median"]) + _trust(study, best)
+    n = len(study.counted)
     if len(best.values) > 1:
         low, high = (short(numbers[quantile_name(q)]) for q in study.quantiles)
         said.append(
-            f"The {goal} median {word(study.metric)} is {value}{where}, over"
+            f"The {goal}median {word(study.metric)} is {value}{where}, over"
             f" {_runs(len(best.values))} ({_percent(study)} of them lie between {low} and {high})."
         )
     else:
         said.append(
-            f"The {goal} {word(study.metric)} is {value}{where}. It is one run with one seed, the"
-            f" best of {len(study.counted)}: on fresh seeds, expect worse."
+            f"The {goal}{word(study.metric)} is {value}{where}. It is one run with one seed"
+            + (f", the best of {n}: on fresh seeds, expect worse." if n > 1 else ".")
         )
     said += _other_risks(study, best)
     return said
@@ -279,13 +281,12 @@ def _failures(study: Study) -> Grid:
 
 def _notes(study: Study, known: Origins) -> list[tuple[str, str]]:
     said = [("n", _n_note(study)), ("Seeds", _seeds(study))]
-    said.append(
-        (
-            "Choice",
+    if len(study.settings) > 1:
+        choice = (
             f"settings are ordered by their median {word(study.metric)}, which also chose them: the"
-            " best number of many is too good, the more so the more were tried",
+            " best number of many is too good, the more so the more were tried"
         )
-    )
+        said.append(("Choice", choice))
     said += known.notes(looks=not study.rule.hides_count(known.looked))
     lost = [
         f"{_count(study, n)} {status}" for status, n in study.counts.items() if status in FAILED
@@ -309,6 +310,8 @@ def _seeds(study: Study) -> str:
     sizes = [len(setting.runs) for setting in study.settings]
     if not sizes:
         return "none yet"
+    if study.rule.hides_count(max(sizes)):
+        return f"fewer than {study.rule.least} seeds each"
     if max(sizes) == 1:
         return "one seed each"
     if min(sizes) == max(sizes):

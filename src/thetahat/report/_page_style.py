@@ -102,6 +102,7 @@ sup {
 }
 figure { margin: 0; min-width: 0; break-inside: avoid; }
 figure svg { display: block; width: 100%; max-width: 34rem; height: auto; margin-top: 0.35rem; }
+@media screen and (prefers-color-scheme: dark) { figure svg image { filter: brightness(1.7); } }
 figure svg text { font-family: inherit !important; }
 figcaption { font-size: 0.86rem; color: var(--dim); max-width: 34rem; }
 .small { font-size: 0.9rem; }

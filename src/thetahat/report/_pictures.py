@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MOST_SLICES = 6
 MOST_STRIPS = 12
 MOST_CURVES = 6
+_BAND, _BAND_LEAST = 5, 2
+"""Runs of a setting from which on they are a band, and runs that a point of it needs."""
 _MOST_SEEDS = 60
 """Runs whose records are read for a band."""
 
@@ -45,7 +47,7 @@ def sweep_pictures(store: Store, study: Study) -> list[Picture]:
             Picture(
                 *("importance", "What matters"),
                 f"How far the best tenth of {_n(study)} differs from all, by parameter (PED-ANOVA)."
-                " A bar that ends before the black tick could be chance.",
+                " A bar that ends before the tick could be chance.",
                 lambda: importance(study),
             )
         )
@@ -167,7 +169,8 @@ def contour(study: Study, x: str, y: str) -> Figure:
     ]
     return figures.draw_contour(
         (x, y),
-        *([float(column[i]) for i in have] for column in (xs, ys)),
+        [float(xs[i]) for i in have],
+        [float(ys[i]) for i in have],
         [values[i] for i in have],
         metric=study.axis,
         logs=(study.log(x), study.log(y)),
@@ -175,15 +178,18 @@ def contour(study: Study, x: str, y: str) -> Figure:
 
 
 def _curves(store: Store, study: Study) -> Picture:
+    """The best setting's seeds as a band where they are many, else the best runs one by one."""
     best = study.best
-    if study.rule.on:
-        runs = best.runs if best is not None else []
+    runs = best.runs if best is not None else []
+    values = len(best.values) if best is not None else 0
+    if study.rule.on or values >= _BAND:
         title = "Training, over the seeds of the best setting"
-        if len(runs) < study.rule.least:
+        if study.rule.on and values < study.rule.least:
             return _single(study, "curves", title, "", lambda: band(store, study, []))
+        least = max(_BAND_LEAST, study.rule.least)
         return Picture(
             *("curves", title),
-            f"Median and quantiles by epoch, where at least {study.rule.least} runs have a number.",
+            f"Median and quantiles by epoch, where at least {least} runs have a number.",
             lambda: band(store, study, runs),
         )
     few = study.best_runs[:MOST_CURVES]
@@ -218,7 +224,7 @@ def band(store: Store, study: Study, runs: Sequence[RunRow]) -> Figure:
         for x, y in zip(xs, ys, strict=True):
             if number(y) is not None:
                 at.setdefault(x, []).append(y)
-    enough = {x: at[x] for x in sorted(at) if len(at[x]) >= max(2, study.rule.least)}
+    enough = {x: at[x] for x in sorted(at) if len(at[x]) >= max(_BAND_LEAST, study.rule.least)}
     low, high = study.quantiles[0], study.quantiles[-1]
     lines = [[quantile(ys, q) for ys in enough.values()] for q in (low, 0.5, high)]
     said = f"{100 * low:g} to {100 * high:g} % of {len(runs[:_MOST_SEEDS])} runs"
@@ -240,6 +246,6 @@ def curve_of(store: Store, run: RunRow) -> tuple[str, str, list[float], list[flo
 def _mark(
     run: RunRow, metric: str, xs: Sequence[float], ys: Sequence[float]
 ) -> tuple[float, float] | None:
-    if metric != "val_risk" or run.best_epoch not in xs:
+    if metric != "val_risk" or run.best_epoch is None or run.best_epoch not in xs:
         return None
     return (float(run.best_epoch), float(ys[list(xs).index(run.best_epoch)]))

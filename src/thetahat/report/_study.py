@@ -29,6 +29,8 @@ MARKS = {
 }
 """What stands beside a number, as a letter, and what the letter means."""
 _SEED = re.compile(r"(^|[._])seed$", re.IGNORECASE)
+_NO_METRICS = ("epoch", "step", "seconds", "_step", "_runtime", "_timestamp")
+"""What scripts log beside their metrics."""
 _METRICS_FIRST = ("val_risk", "test_risk", "train_risk")
 
 
@@ -139,7 +141,9 @@ class Study:
     @property
     def metrics(self) -> list[str]:
         """The metrics that runs have, the sweep's own first."""
-        known = dict.fromkeys(name for s in self.settings for name in s.group.metrics)
+        known = dict.fromkeys(
+            name for s in self.settings for name in s.group.metrics if name not in _NO_METRICS
+        )
         first = [name for name in (self.metric, *_METRICS_FIRST) if name in known]
         return list(dict.fromkeys([*first, *known]))
 
@@ -149,7 +153,11 @@ class Study:
 
     def column(self, name: str) -> list[Any]:
         """A parameter's value in each run that counts; None where a run lacks it."""
-        return [plain(flat_config(run.config).get(name)) for run in self.counted]
+        return [plain(config.get(name)) for config in self._flat]
+
+    @cached_property
+    def _flat(self) -> list[dict[str, Any]]:
+        return [flat_config(run.config) for run in self.counted]
 
     def log(self, name: str) -> bool | None:
         """Whether a parameter was searched on a log scale; None where the file does not say."""
@@ -158,8 +166,7 @@ class Study:
     @cached_property
     def effects(self) -> list[Effect]:
         """What each parameter does to the metric."""
-        flat = [flat_config(run.config) for run in self.counted]
-        columns = {name: [plain(config.get(name)) for config in flat] for name in self.parameters}
+        columns = {name: self.column(name) for name in self.parameters}
         varying = {k: v for k, v in columns.items() if len({str(value) for value in v}) > 1}
         return effects(varying, [self.value(run) for run in self.counted], self.sign)
 

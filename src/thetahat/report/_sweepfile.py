@@ -39,13 +39,17 @@ class SweepFile:
     program: str = ""
 
 
-@functools.lru_cache(maxsize=64)
 def read_file(text: str) -> SweepFile:
-    """A sweep file as far as it can be read.
+    """A sweep file as far as it can be read; one that was read before is remembered.
 
     >>> read_file("method: grid\\nparameters: {lr: {values: [0.1, 0.2]}}").method
     'grid'
     """
+    return _read_file(text)
+
+
+@functools.lru_cache(maxsize=64)
+def _read_file(text: str) -> SweepFile:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from thetahat.report._document import Document, Grid
-from thetahat.report._numbers import column_cells, is_number, plain, word
+from thetahat.report._document import Document, Grid, grid_cells
+from thetahat.report._numbers import is_number, plain, word
 from thetahat.report._tables import Column, latex_cell, latex_line, latex_text, table
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
@@ -123,10 +123,11 @@ def _raised(letters: str) -> str:
 def _columns(grid: Grid) -> list[tuple[Column, bool, list[str]]]:
     """Each column, whether it holds numbers, and its cells as text."""
     found = []
+    cells = grid_cells(grid)
     for column in grid.columns:
         values = [plain(row.get(column.key)) for row in grid.rows]
         numeric = any(is_number(value) for value in values)
-        found.append((column, numeric, column_cells(values, column.digits)))
+        found.append((column, numeric, cells[column.key]))
     return found
 
 
