@@ -121,15 +121,20 @@ def fill(where: Path, runs: int, epochs: int) -> str:
 
 
 def contestants(where: Path, sweep: str, asked: argparse.Namespace) -> list[peers.Contestant]:
-    """Ours and those of the peers that are installed, with as many runs."""
+    """Ours, and the peers that are installed, each beside ours with as many runs."""
     found = [peers.ours(where, sweep, asked.runs)]
+
+    def alike(runs: int) -> peers.Contestant:
+        folder = where / f"{runs}"
+        return peers.ours(folder, fill(folder, runs, asked.epochs), runs)
+
     if peers.installed("optuna_dashboard"):
+        some = max(20, asked.runs // 5)
         (where / "optuna").mkdir()
-        found.append(peers.optuna_dashboard(where / "optuna", asked.runs))
+        found += [peers.optuna_dashboard(where / "optuna", some), alike(some)]
     if peers.installed("trackio"):
         few = max(10, asked.runs // 100)
-        found.append(peers.trackio(where / "trackio", few, asked.epochs))
-        found.append(peers.ours(where / "few", fill(where / "few", few, asked.epochs), few))
+        found += [peers.trackio(where / "trackio", few, asked.epochs), alike(few)]
     return found
 
 
