@@ -22,6 +22,7 @@ import psutil
 
 import benchmarks.web
 from benchmarks import machine
+from benchmarks.web import peers
 from thetahat.store import NewRun, NewSweep, create_sweep, open_store, pack
 
 COMMAND = "import sys; from thetahat.cli import run; sys.exit(run(sys.argv[1:]))"
@@ -40,6 +41,10 @@ ARGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
+PACKAGES = (
+    *("starlette", "uvicorn", "sqlalchemy", "playwright"),
+    *("trackio", "optuna", "optuna-dashboard"),
+)
 LIMITS = {
     "first page, s": 0.6,
     "memory, MB": 200.0,
@@ -67,10 +72,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         where = Path(folder)
         sweep = fill(where, asked.runs, asked.epochs)
-        rounds = [one_round(where, sweep, asked) for _ in range(asked.rounds + 1)][1:]
-        size = sum(f.stat().st_size for f in where.iterdir()) / 1e6
+        beside = contestants(where, sweep, asked)
+        rounds = [one_round(where, sweep, asked, beside) for _ in range(asked.rounds + 1)][1:]
+        size = sum(f.stat().st_size for f in where.iterdir() if f.is_file()) / 1e6
     answer = {
-        "facts": machine.facts(("starlette", "uvicorn", "sqlalchemy", "playwright")),
+        "facts": machine.facts(PACKAGES),
         "runs": asked.runs,
         "epochs": asked.epochs,
         "store_MB": size,
@@ -88,6 +94,7 @@ def main() -> int:
 
 def fill(where: Path, runs: int, epochs: int) -> str:
     """A store with one sweep; the sweep's id."""
+    where.mkdir(exist_ok=True)
     rng = random.Random(1)
     steps = list(range(1, epochs + 1))
     falls = [math.exp(-0.02 * e) for e in steps]
@@ -113,13 +120,46 @@ def fill(where: Path, runs: int, epochs: int) -> str:
     return sweep.id
 
 
-def one_round(where: Path, sweep: str, asked: argparse.Namespace) -> dict[str, float]:
-    """All numbers, of a server of its own."""
+def contestants(where: Path, sweep: str, asked: argparse.Namespace) -> list[peers.Contestant]:
+    """Ours, and the peers that are installed, each beside ours with as many runs."""
+    found = [peers.ours(where, sweep, asked.runs)]
+
+    def alike(runs: int) -> peers.Contestant:
+        folder = where / f"{runs}"
+        return peers.ours(folder, fill(folder, runs, asked.epochs), runs)
+
+    if peers.installed("optuna_dashboard"):
+        some = max(20, asked.runs // 5)
+        (where / "optuna").mkdir()
+        found += [peers.optuna_dashboard(where / "optuna", some), alike(some)]
+    if peers.installed("trackio"):
+        few = max(10, asked.runs // 100)
+        found += [peers.trackio(where / "trackio", few, asked.epochs), alike(few)]
+    return found
+
+
+def one_round(
+    where: Path, sweep: str, asked: argparse.Namespace, beside: list[peers.Contestant]
+) -> dict[str, float]:
+    """All numbers, of servers of their own."""
     found: dict[str, float] = {}
     with serving(where, found) as (url, process):
         found |= timed_gets(url, sweep)
+        before = psutil.Process(process.pid).cpu_times()
         found |= in_chromium(url, where, sweep, asked)
+        after = psutil.Process(process.pid).cpu_times()
+        found["server: CPU of all pages, s"] = (
+            after.user + after.system - before.user - before.system
+        )
         found["memory, MB"] = psutil.Process(process.pid).memory_info().rss / 1e6
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as started:
+
+        def launch() -> Any:
+            return started.chromium.launch(executable_path=asked.chromium, args=ARGS)
+
+        found |= peers.measured(beside, launch)
     return found
 
 
@@ -188,8 +228,18 @@ def in_chromium(url: str, where: Path, sweep: str, asked: argparse.Namespace) ->
         page.wait_for_selector("main[aria-busy=false]")
         page.goto(f"{url}/sweep/{sweep}", wait_until="commit")
         page.wait_for_selector(f"main[data-rows='{asked.runs}']", state="attached")
+        page.wait_for_selector("[data-lines]", state="attached")
         idle = "new Promise((ok) => requestIdleCallback(() => ok(performance.now())))"
         found["sweep page interactive, s"] = page.evaluate(idle) / 1000
+        metrics = page.context.new_cdp_session(page)
+        metrics.send("Performance.enable")
+        told = {m["name"]: m["value"] for m in metrics.send("Performance.getMetrics")["metrics"]}
+        found["sweep page: CPU of its thread, s"] = told["TaskDuration"]
+        page.wait_for_selector("section[aria-label='What matters'] .meter")
+        began = time.perf_counter()
+        page.locator("section[aria-label=Runs]").scroll_into_view_if_needed()
+        page.wait_for_selector(".tabulator-row")
+        found["its table, once scrolled to, s"] = time.perf_counter() - began
         began = time.perf_counter()
         page.get_by_label("Filter runs").fill("lr>0.05")
         while int(page.locator("main").get_attribute("data-rows") or 0) == asked.runs:

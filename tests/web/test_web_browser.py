@@ -18,7 +18,9 @@ VIEWS = ("home", "sweep", "seeds", "tested", "run", "diverged", "compare", "band
 # -- how it looks --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 400)])
+@pytest.mark.parametrize(
+    ("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 400), ("dark", 400)]
+)
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view(look, served, paths, view, theme, width) -> None:
     tab = look(served, theme=theme, width=width)

@@ -70,6 +70,21 @@ def test_a_table_that_was_never_seen_is_exported_whole(look, large, tmp_path: Pa
     assert risks == sorted(risks)
 
 
+def test_another_metric_or_group_before_the_table_was_seen(look, large) -> None:
+    url, path = large
+    page = look(url).open(path)
+    page.evaluate(
+        "(() => { const box = document.querySelector('select[aria-label=\"which is better\"]');"
+        " box.value = 'maximize'; box.dispatchEvent(new Event('change')); })()"
+    )
+    page.wait_for_timeout(500)
+    page.locator("section[aria-label=Runs]").scroll_into_view_if_needed()
+    page.wait_for_selector(".tabulator-row")
+    page.select_option("select[aria-label='group by']", "optimizer")
+    page.wait_for_selector(".tabulator-group")
+    assert page.locator(".chart").count() == 4
+
+
 def test_a_line_tells_of_its_run_and_opens_it(look, large) -> None:
     url, path = large
     page = look(url).open(path)

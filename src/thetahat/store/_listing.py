@@ -1,8 +1,8 @@
 """Runs for a page that shows thousands: as columns of JSON, and only what has changed since.
 
 Configs and metrics lie in the store as JSON and leave it as they lie; reading them into Python and
-writing them again would cost more than all the rest. Columns, not rows, because one call then writes
-ten thousand values, and a column that says the same of every run says it once.
+writing them again would cost more than all the rest. Columns, not rows, because one call then
+writes ten thousand values, and a column that says the same of every run says it once.
 """
 
 from __future__ import annotations

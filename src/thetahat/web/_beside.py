@@ -1,4 +1,4 @@
-"""The page beside a command that works: a process of its own, so that drawing never holds up training."""
+"""The page beside a command that works: a process of its own, which never holds up training."""
 
 from __future__ import annotations
 
@@ -42,10 +42,14 @@ def page_beside(
         raise MissingExtra("the page", "ui")
     words = [sys.executable, "-m", "thetahat.web._beside", "1" if browser else "0"]
     words += [] if store is None else [os.fspath(store)]
-    # A group of its own: Ctrl-C is the command's, which may still finish its chunk and be looked at.
-    apart = {"creationflags": _NEW_GROUP} if os.name == "nt" else {"start_new_session": True}
+    # A group of its own: Ctrl-C is for the command, which finishes its chunk and is looked at.
     process = subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **apart
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        creationflags=_NEW_GROUP if os.name == "nt" else 0,
+        start_new_session=os.name != "nt",
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -78,12 +82,17 @@ def main(words: list[str]) -> int:
         serve(
             words[1] if len(words) > 1 else None,
             browser=words[0] == "1",
-            say=lambda url: print(url, flush=True),
+            say=_tell,
         )
     except ConfigError as error:
-        print(error, flush=True)
+        _tell(str(error))
         return 2
     return 0
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

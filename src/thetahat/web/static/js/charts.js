@@ -36,7 +36,7 @@ const queue = [];
 function inTurn(job) {
   queue.push(job);
   if (queue.length > 1) return;
-  const next = () => { queue[0](); queue.shift(); if (queue.length) setTimeout(next, 0); };
+  const next = () => { try { queue[0](); } finally { queue.shift(); if (queue.length) setTimeout(next, 0); } };
   next();
 }
 

@@ -52,7 +52,7 @@ function dotChart(label, size, option) {
   const drawn = { lists: [] };
   const runAt = (p) => drawn.lists[p.seriesIndex]?.runs[p.dataIndex];
   made.on("click", (event) => open(runAt(event)));
-  return { element: made.element, draw: () => made.set(() => option(drawn, runAt)) };
+  return { element: made.element, draw: () => made.set(() => option(drawn, runAt)), close: () => made.close() };
 }
 
 export const timeChart = (state) => dotChart("The metric of each run, and the running best", "", (drawn, runAt) => timeOption(state, drawn, runAt));

@@ -40,7 +40,7 @@ export function parallelChart(state, onbrush) {
     lines.brushedAxes = new Set(Object.keys(state.brushes).filter((c) => state.brushes[c].length));
   };
   made.drawn = () => { brush(); lines.draw(); };
-  return { element: made.element, draw: () => made.set(() => parallelOption(state, lines)), again: () => lines.draw(), brush };
+  return { element: made.element, draw: () => made.set(() => parallelOption(state, lines)), again: () => lines.draw(), brush, close: () => { lines.turn += 1; made.close(); } };
 }
 
 function parallelOption(state, lines) {

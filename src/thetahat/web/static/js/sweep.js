@@ -345,6 +345,9 @@ class SweepPage {
     this.table?.table.destroy();
     this.table = null;
     this.settled = false;
+    this.sight?.disconnect();
+    this.sight = null;
+    for (const one of [this.time, this.parallel, this.sliced, this.contour]) one.close();
     this.buildPanels();
     this.refilter(false);
     this.loadEffects();

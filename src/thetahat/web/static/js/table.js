@@ -73,7 +73,7 @@ const lacks = (v) => v === null || v === undefined || v === "" || (typeof v === 
 // Widths from a sample of the cells: measuring every one would take longer than all the rest.
 function fitted(column, state) {
   const said = style(state, column);
-  let most = title(column).length + 3;
+  let most = title(column).length + 5;
   const every = Math.max(1, Math.floor(state.model.runs.length / 200));
   for (let i = 0; i < state.model.runs.length; i += every) { const v = value(state.model.runs[i], column); most = Math.max(most, Math.min(30, (finite(v) ? said(v) : short(v)).length)); }
   return Math.round(30 + 7.6 * most);
