@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import sys
 import time
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
-from thetahat.cli._progress import line, progress_bar, span
+from thetahat.cli._live import Pace, Window
+from thetahat.cli._progress import Seen, line, progress_bar, span
 from thetahat.train import Progress
 
 
@@ -26,7 +29,7 @@ def test_what_stands_beside_the_bar() -> None:
     assert said == "epoch 50/2,000  train 0.5  val 0.25  12 s left"
     assert line(progress(50, val=False), None) == "epoch 50/2,000  train 0.5"
     said = line(progress(50, size=8, running=3), 4000.0)
-    assert said == "epoch 50/2,000  train 0.5  val 0.25  3 of 8 running  1 h 6 min left"
+    assert said == "epoch 50/2,000  median train 0.5  median val 0.25  3 of 8 running  1 h 6 min left"
 
 
 def test_a_narrow_window_keeps_the_epoch_and_the_time() -> None:
@@ -48,8 +51,104 @@ def test_spans(seconds: float, said: str) -> None:
 
 def test_nothing_is_drawn_where_standard_error_is_no_terminal(capsys) -> None:
     with progress_bar("fit") as show:
-        assert show is None
+        assert show is not None
+        show(progress(1))
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_long_fit_says_a_plain_line_now_and_then(capsys, monkeypatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    with progress_bar("fit") as show:
+        assert show is not None
+        for epoch in range(1, 61):
+            clock[0] += 1.0
+            show(progress(epoch))
+    said = capsys.readouterr().err.splitlines()
+    # The first after ten seconds; none of a second each.
+    assert said[0] == "fit: epoch 10/2,000  train 0.5  val 0.25  33 min 10 s left"
+    assert len(said) == 6
+
+
+def test_lines_come_ever_more_seldom(monkeypatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    pace, at = Pace(2.0, share=0.05), []
+    for second in range(1, 7201):
+        clock[0] = float(second)
+        at += [second] if pace.due() else []
+    assert at[:4] == [2, 4, 6, 8]
+    assert [b - a for a, b in zip(at[-4:], at[-3:], strict=False)] == [60, 60, 60]
+
+
+@pytest.mark.parametrize("term", ["dumb", "unknown"])
+def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(monkeypatch, term) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", term)
+    with progress_bar("fit") as show:
+        assert show is not None
+        show(progress(1))
+    assert screen.getvalue() == ""
+
+
+def told(*epochs: int, size: int = 1, best: tuple[int, float] | None = None) -> Seen:
+    """A fit that has told of these epochs."""
+    seen = Seen("mlp")
+    for epoch in epochs:
+        now = progress(epoch, size=size, running=size)
+        if best is not None:
+            at, value = np.full(size, best[0]), np.full(size, best[1])
+            now = dataclasses.replace(now, best_epoch=at, best_value=value)
+        seen.take(now)
+    return seen
+
+
+def drawn(seen: Seen, width: int, *, ascii_only: bool = False) -> list[str]:
+    """Its lines, but for the sign of life."""
+    window = Window(width, 24, ascii_only)
+    lines = ["".join(text for text, _ in line) for line in seen.lines(window)]
+    assert all(cell_len(line) <= width for line in lines)
+    return [lines[0][2:], *lines[1:]]
+
+
+def test_before_the_first_chunk_it_compiles(monkeypatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    seen = Seen("mlp")
+    clock[0] = 3.25
+    assert drawn(seen, 80) == ["mlp  compiling  3.2 s"]
+
+
+def test_two_lines_a_fit(monkeypatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    seen = told(100, best=(90, 0.2))
+    clock[0] = 2.0
+    seen.take(dataclasses.replace(seen.now or progress(0), epoch=300))
+    assert drawn(seen, 100) == [
+        "mlp  ━━━━━───────────────────────────  epoch 300/2,000  100 epochs/s  17 s left",
+        "  train 0.5   val 0.25   best 0.2 at epoch 90",
+    ]
+    assert drawn(seen, 46) == [
+        "mlp  ━────────────  epoch 300/2,000  17 s left",
+        "  val 0.25   best 0.2 at epoch 90",
+    ]
+    assert drawn(seen, 24) == ["mlp  epoch 300/2,000", "  val 0.25"]
+
+
+def test_characters_that_every_console_has(monkeypatch) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)
+    seen = told(500, 1000, *[1000] * 20)
+    lines = drawn(seen, 100, ascii_only=True)
+    assert "================----------------" in lines[0]
+    assert "".join(lines).isascii()
+
+
+def test_of_a_cohort_the_median_and_the_best() -> None:
+    lines = drawn(told(100, size=8, best=(90, 0.125)), 100)
+    assert "8 of 8 running" in lines[0]
+    assert lines[1] == "  median train 0.5   median val 0.25   best 0.125 at epoch 90"
 
 
 class Terminal(io.StringIO):

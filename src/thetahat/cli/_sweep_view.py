@@ -1,17 +1,21 @@
-"""How an agent's work looks: a bar on a terminal, else a line now and then; and its end."""
+"""What an agent says while it works: lines that live on a terminal, else one now and then."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._guard import note, say as complain
+from thetahat.cli._live import Pace, Piece, Window, is_live, live
 from thetahat.cli._progress import span
+from thetahat.cli._sweep_block import block, plain
+from thetahat.cli._sweep_watch import Watch
 from thetahat.cli._tables import emit, read_screen
-from thetahat.report import short
 
 if TYPE_CHECKING:
     from thetahat.search import Metric
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from thetahat.sweep.work import Closed, Tally
 
 EVERY_S = 2.0
-"""Seconds between two lines, where standard error is no terminal."""
+"""Seconds between two lines at first, where standard error is no terminal."""
 BEST_RUNS = 10
 
 
@@ -29,33 +33,20 @@ class View:
     def __init__(
         self, store: Store, sweep: SweepRow, metric: Metric | None, *, quiet: bool, where: str
     ) -> None:
+        from thetahat.sweep.work import spec_of
+
         self.store, self.sweep, self.metric = store, sweep, metric
         self.quiet, self.where = quiet, where
-        self.best: tuple[float, str] | None = None
-        self.ended = self.failed = self.begun = 0
+        self.watch = Watch(store, sweep, metric, spec_of(sweep).method, _searched(sweep))
         self._said: set[str] = set()
-        self._last_s = self._began_s = time.monotonic()
-        self._bar: Any = None
-        self._task: Any = None
+        self._began_s = time.monotonic()
+        self._pace = Pace(EVERY_S, share=0.05)
+        self._live = is_live(quiet=quiet)
+        self._stack = ExitStack()
 
     def __enter__(self) -> View:
-        if not self.quiet and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-
-            self._bar = Progress(
-                SpinnerColumn(style="cyan"),
-                TextColumn("[bold]{task.description}"),
-                BarColumn(bar_width=20, complete_style="cyan", pulse_style="cyan"),
-                TextColumn("{task.fields[words]}"),
-                console=Console(stderr=True),
-                transient=True,
-                refresh_per_second=4,
-            )
-            self._bar.start()
-            self._task = self._bar.add_task(
-                self.sweep.name, total=self.sweep.points, words="starting"
-            )
+        if self._live:
+            self._stack.enter_context(live(self._lines))
         return self
 
     def __exit__(
@@ -64,19 +55,21 @@ class View:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self._stack.close()
+
+    def _lines(self, window: Window) -> Sequence[Sequence[Piece]]:
+        return block(self.watch.now(), window)
 
     def say(self, what: str, facts: Mapping[str, Any]) -> None:
         """Take in a word of the agent."""
         if what == "ended":
             for closed in facts["closed"]:
                 self._take(closed, facts["names"][closed.run])
-            self._draw(facts["tally"])
-        elif what == "claimed":
-            self.begun += facts["runs"]
-            if self._bar is not None and not self.ended:
-                self._bar.update(self._task, words=f"{self.begun} runs begun, compiling")
+            self._print()
+        elif what == "alive":
+            self.watch.agent = facts["agent"]
+            if self._live:
+                self.watch.look()
         elif what == "note":
             self._once(facts["line"])
         elif what == "recovered":
@@ -85,10 +78,12 @@ class View:
         elif what == "retried":
             self._once(f"{facts['runs']} runs are tried again: {facts['reason']}", again=True)
         elif what == "state":
+            self.watch.standing = replace(self.watch.standing, state=facts["state"])
             said = {"paused": "the sweep is paused: no new runs begin", "running": "it goes on"}
             self._once(said.get(facts["state"], f"the sweep is {facts['state']}"), again=True)
         elif what == "extended":
             self.sweep = facts["sweep"]
+            self.watch.change(self.sweep, _searched(self.sweep))
             self._once("the sweep was given another file: it goes on with that", again=True)
         elif what == "target":
             self._once(f"{facts['reason']}: no new runs begin")
@@ -132,40 +127,33 @@ class View:
     def _take(self, closed: Closed, name: str) -> None:
         from thetahat.core.run import Status
 
-        self.ended += 1
         if closed.status is Status.FAILED:
-            self.failed += 1
-            self._once(f"{name} failed: {closed.reason}", key=closed.reason)
+            self._once(f"{name} failed: {closed.reason}", key=closed.reason, bad=True)
         if self.metric is not None:
             value = closed.metrics.get(self.metric.name)
-            sign = self.metric.sign
-            if value is not None and (self.best is None or sign * value < sign * self.best[0]):
-                self.best = (value, name)
+            if value is not None:
+                self.watch.best(value, name, closed.run)
 
-    def _draw(self, tally: Tally) -> None:
-        now = time.monotonic()
-        of = "" if self.sweep.points is None else f" of {self.sweep.points:,}"
-        words = [f"{self.ended:,}{of} runs"]
-        if self.failed:
-            words.append(f"{self.failed} failed")
-        if self.best is not None and self.metric is not None:
-            words.append(f"best {self.metric.name} {short(self.best[0])} ({self.best[1]})")
-        rate = self.ended / max(1e-3, now - tally.began_s)
-        left = "" if self.sweep.points is None else self._left(rate)
-        words += [f"{short(rate, 3)} runs/s", *([left] if left else [])]
-        if self._bar is not None:
-            self._bar.update(self._task, completed=self.ended, words="  ".join(words))
-        elif not self.quiet and now - self._last_s > EVERY_S:
-            self._last_s = now
-            print("; ".join(words), file=sys.stderr)
+    def _print(self) -> None:
+        if self._live:
+            self.watch.look()
+        if self.quiet or self._live or not self._pace.due():
+            return
+        self.watch.look(at_once=True)
+        print(plain(self.watch.now()), file=sys.stderr, flush=True)
 
-    def _left(self, rate: float) -> str:
-        left = (self.sweep.points or 0) - self.ended
-        return f"{span(left / rate)} left" if left > 0 and rate > 0 else ""
-
-    def _once(self, line: str, *, key: str | None = None, again: bool = False) -> None:
+    def _once(
+        self, line: str, *, key: str | None = None, again: bool = False, bad: bool = False
+    ) -> None:
         if (key or line) in self._said and not again:
             return
         self._said.add(key or line)
-        if not self.quiet:
+        if bad or not self.quiet:
             note(line)
+
+
+def _searched(sweep: SweepRow) -> tuple[tuple[str, ...], ...]:
+    """Where the parameters that a sweep searches stand in a config."""
+    from thetahat.sweep.work import spec_of
+
+    return tuple(dimension.path for dimension in spec_of(sweep).space.searched)

@@ -44,7 +44,7 @@ def read_screen() -> Screen:
     return Screen(
         width=shutil.get_terminal_size((80, 24)).columns if sized else None,
         colour=forced or (terminal and not plain and not _old_windows()),
-        ascii_only=not _can_write(stream, "─–…█"),
+        ascii_only=not can_write(stream, "─–…█"),
     )
 
 
@@ -72,7 +72,8 @@ def note(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _can_write(stream: Any, sample: str) -> bool:
+def can_write(stream: Any, sample: str) -> bool:
+    """Whether a stream has these characters: Windows consoles and old locales may not."""
     try:
         sample.encode(stream.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

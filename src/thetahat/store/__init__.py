@@ -41,14 +41,18 @@ from thetahat.store._rows import NewRun as NewRun, RunRow as RunRow
 from thetahat.store._schema import VERSION as VERSION
 from thetahat.store._store import Store as Store, open_store as open_store
 from thetahat.store._sweeps import (
+    EndedRun as EndedRun,
     NewSweep as NewSweep,
     SweepRow as SweepRow,
+    Together as Together,
     change_plan as change_plan,
     count_runs as count_runs,
     create_sweep as create_sweep,
+    ended_since as ended_since,
     find_sweep as find_sweep,
     list_agents as list_agents,
     list_sweeps as list_sweeps,
+    running_now as running_now,
     set_state as set_state,
 )
 from thetahat.store._tracker import StoreTracker as StoreTracker, store_tracker as store_tracker

@@ -171,6 +171,57 @@ def count_runs(store: Store, sweep_id: str) -> dict[str, int]:
     return {row["status"]: row["n"] for row in store.read(query)}
 
 
+@dataclass(frozen=True)
+class Together:
+    """Runs that one agent trains together now (or, as processes, beside each other)."""
+
+    agent: str | None
+    cohort: str | None
+    runs: int
+    epochs: tuple[int, int]
+    """The least and the most of them has done."""
+    max_epochs: int | None
+    share: float
+    """Parts of runs that are done, summed; 0 where nobody knows."""
+
+
+def running_now(store: Store, sweep_id: str) -> list[Together]:
+    """What runs now, by agent and cohort, in the order in which it was begun."""
+    part = func.sum(runs.c.epochs * 1.0 / runs.c.max_epochs)
+    columns = (runs.c.agent, runs.c.cohort, func.count(), func.min(runs.c.epochs))
+    query = (
+        select(*columns, func.max(runs.c.epochs), func.max(runs.c.max_epochs), part)
+        .where((runs.c.sweep_id == sweep_id) & (runs.c.status == "running"))
+        .group_by(runs.c.agent, runs.c.cohort)
+        .order_by(func.min(runs.c.number))
+    )
+    with store.reading() as connection:
+        rows = connection.execute(query).all()
+    return [Together(a, c, n, (low, high), most, s or 0.0) for a, c, n, low, high, most, s in rows]
+
+
+@dataclass(frozen=True)
+class EndedRun:
+    """A run that is over, as far as finding the best needs it."""
+
+    id: str
+    name: str
+    status: str
+    metrics: Mapping[str, Any]
+    finished: str
+
+
+def ended_since(store: Store, sweep_id: str, since: str, but: str | None = None) -> list[EndedRun]:
+    """Runs of a sweep that ended at a time or later, but for those of one agent."""
+    columns = (runs.c.id, runs.c.name, runs.c.status, runs.c.metrics, runs.c.finished)
+    query = select(*columns).where((runs.c.sweep_id == sweep_id) & (runs.c.finished >= since))
+    if but is not None:
+        query = query.where(runs.c.agent != but)
+    with store.reading() as connection:
+        rows = connection.execute(query).all()
+    return [EndedRun(i, n, status, from_json(m), at) for i, n, status, m, at in rows]
+
+
 def read_sweep_row(row: Mapping[Any, Any]) -> SweepRow:
     """A SweepRow from the columns of the table."""
     values = dict(row)

@@ -129,7 +129,8 @@ class Tally:
 
 
 Say = Callable[[str, Mapping[str, Any]], None]
-"""``say(what, facts)``: a word on progress; "claimed", "ended", "note", "waiting", ..."""
+"""``say(what, facts)``: a word on progress; "claimed", "ended", "note", "waiting", ...; and "alive",
+once a second while the agent works."""
 
 
 class Agent:
@@ -219,7 +220,7 @@ class Agent:
         now = time.monotonic()
         if now - self._beat_s > BEAT_S:
             self._beat_s = now
-            if self.queue.beat(f"{len(self.runner.busy)} runs") == "stop":
+            if self.queue.beat(_doing(self.runner)) == "stop":
                 self.tally.interrupted = True
         if now - self._looked_s > 1.0:
             self._looked_s = now
@@ -240,6 +241,7 @@ class Agent:
             if state == CANCELLED:
                 self.runner.stop(dict.fromkeys(self.runner.busy, "the sweep was cancelled"))
             self.tally.state = state
+            self.say("alive", {"agent": self.id, "doing": _doing(self.runner)})
 
     def _claim(self) -> bool:
         """Take what there is room for; False when there is nothing more to do."""
@@ -375,6 +377,12 @@ class Agent:
         if self.asked > 1:
             raise KeyboardInterrupt(f"go on with: thetahat agent {self.sweep.id}")
         self.say("interrupted", {})
+
+
+def _doing(runner: Runner) -> str:
+    """What an agent does, in words: they stand in the store, for others to read."""
+    runs, workers = len(runner.busy), getattr(runner, "workers", 1)
+    return f"{runs} run{'s' * (runs != 1)}, {workers} worker{'s' * (workers != 1)}"
 
 
 @contextmanager

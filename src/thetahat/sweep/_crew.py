@@ -82,6 +82,11 @@ class Crew:
         """Runs of the jobs that are not over."""
         return set().union(*(seat.runs for seat in self.staff.seats))
 
+    @property
+    def workers(self) -> int:
+        """How many processes train."""
+        return len(self.staff.seats)
+
     def room(self) -> int:
         """How many runs more it can take: places are filled again when half of them are free."""
         if not self.ready or not self.staff.up_to_date():

@@ -24,6 +24,10 @@ class Progress:
     record: Mapping[str, np.ndarray]
     """The last epoch's columns, (C,)."""
     seconds: float
+    best_epoch: np.ndarray | None = None
+    """Where each member's best state so far was, (C,)."""
+    best_value: np.ndarray | None = None
+    """What it is the best by: the risk that chooses, (C,)."""
 
 
 @dataclass(frozen=True)

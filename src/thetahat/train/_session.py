@@ -111,6 +111,8 @@ class Session:
                     self.program.size,
                     last,
                     self.clock.spent_s,
+                    standing.best_epoch,
+                    standing.best_value,
                 )
             )
 
