@@ -137,11 +137,7 @@ class Crew:
 
     def kept(self) -> None:
         """All that was told is in the store: the checkpoints of what has ended can go."""
-        for cohort in list(self._spent):
-            # A part of it may be another agent's, or wait for one who goes on with it.
-            if all(run.status.over for run in self.store.runs(cohort=cohort)):
-                remove_checkpoints(self.store, cohort)
-                self._spent.discard(cohort)
+        self._spent -= _removed(self.store, self._spent)
 
     def halt(self) -> None:
         """Stop at the end of the chunk: checkpoints stand."""
@@ -171,16 +167,11 @@ class Crew:
     def _send(self, seat: Seat, key: Any, runs: Sequence[RunRow]) -> None:
         configs = [self.proposed(run) for run in runs]
         ghosts = seat.ghosts(key, len(runs))
-        job_id = f"c{runs[0].id}{runs[0].attempt}"
-        job = Job(
-            job_id,
-            [*configs, *[configs[-1]] * ghosts],
-            ghosts,
-            checkpoint_path(self.store, job_id),
-            marks=self.marks,
-            mode=self.mode,
-        )
-        task = Task(job, [run.id for run in runs], set(range(len(runs))), job_id, key=key)
+        name = f"c{runs[0].id}{runs[0].attempt}"
+        members = [*configs, *[configs[-1]] * ghosts]
+        path = checkpoint_path(self.store, name)
+        job = Job(name, members, ghosts, path, marks=self.marks, mode=self.mode)
+        task = Task(job, [run.id for run in runs], set(range(len(runs))), name, key=key)
         if self.width == 1 or key in self._fits:
             seat.waiting.append(task)
             seat.give_next()
@@ -291,6 +282,17 @@ class Crew:
         reason = f"its worker ended: {seat.worker.why_dead()}"
         self._spent |= {task.cohort for task in seat.tasks.values()}
         return [Crashed(task.held, reason) for task in seat.tasks.values()]
+
+
+def _removed(store: Store, spent: set[str]) -> set[str]:
+    """The cohorts of ``spent`` all of whose runs are over: their checkpoints are removed."""
+    over = set()
+    for cohort in spent:
+        # A part of it may be another agent's, or wait for one who goes on with it.
+        if all(run.status.over for run in store.runs(cohort=cohort)):
+            remove_checkpoints(store, cohort)
+            over.add(cohort)
+    return over
 
 
 def _going_on(
