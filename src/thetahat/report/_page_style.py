@@ -126,7 +126,8 @@ footer {
 }
 @media print {
   @page { margin: 18mm 16mm; }
-  body { font-size: 10pt; }
+  html { font-size: 9.5pt; }
+  body { font-size: 1rem; }
   main { max-width: none; padding: 0; }
   .figures { grid-template-columns: 1fr 1fr; gap: 1.2rem 1.6rem; }
   .scroll { overflow: visible; }
