@@ -226,13 +226,13 @@ def in_chromium(url: str, where: Path, sweep: str, asked: argparse.Namespace) ->
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(url)
         page.wait_for_selector("main[aria-busy=false]")
+        metrics = page.context.new_cdp_session(page)
+        metrics.send("Performance.enable")
         page.goto(f"{url}/sweep/{sweep}", wait_until="commit")
         page.wait_for_selector(f"main[data-rows='{asked.runs}']", state="attached")
         page.wait_for_selector("[data-lines]", state="attached")
         idle = "new Promise((ok) => requestIdleCallback(() => ok(performance.now())))"
         found["sweep page interactive, s"] = page.evaluate(idle) / 1000
-        metrics = page.context.new_cdp_session(page)
-        metrics.send("Performance.enable")
         told = {m["name"]: m["value"] for m in metrics.send("Performance.getMetrics")["metrics"]}
         found["sweep page: CPU of its thread, s"] = told["TaskDuration"]
         page.wait_for_selector("section[aria-label='What matters'] .meter")

@@ -164,7 +164,7 @@ class SweepPage {
     const { sweep, agents } = this.model;
     const made = panel("Sweep file and agents", "");
     made.body.append(command(`thetahat agent ${sweep.id}`), h("div.grid", {}, h("div.s6", {}, h("pre.log", { tabindex: "0", "aria-label": "sweep file" }, sweep.text || "")),
-      h("div.s6.scroll", {}, agents.length ? h("table.plain", {}, h("thead", {}, h("tr", {}, ["agent", "machine", "doing", "heard of"].map((w) => h("th", {}, w)))),
+      h("div.s6.scroll", { tabindex: "0", role: "group", "aria-label": "agents" }, agents.length ? h("table.plain", {}, h("thead", {}, h("tr", {}, ["agent", "machine", "doing", "heard of"].map((w) => h("th", {}, w)))),
         h("tbody", {}, agents.slice(0, 30).map((a) => h("tr", {}, h("td", {}, a.id), h("td", {}, `${a.host} (${a.pid})`), h("td", {}, a.ended ? "ended" : a.doing || ""), h("td", {}, a.ended ? "" : a.alive ? `${span(Math.max(0, a.silent_s))} ago` : flag(`silent for ${span(a.silent_s)}`, "it has probably died", "bad")))))) : h("p.dim", {}, "No agent has worked on it yet."))));
     return made.root;
   }
