@@ -70,8 +70,7 @@ def take_member(old: str, place: int, new: str) -> None:
 
     Raises:  CheckpointError: there is none, or it is corrupt; the new one is as bad, to be told.
     """
-    from thetahat.train import read_checkpoint
-    from thetahat.train._checkpoint import open_writer
+    from thetahat.train import open_writer, read_checkpoint
 
     try:
         found = read_checkpoint(old)

@@ -1,7 +1,10 @@
 """Training: one driver, compiled chunks, cohorts, checkpoints."""
 
 from thetahat.data import cache_folder as cache_folder
-from thetahat.train._checkpoint import read_checkpoint as read_checkpoint
+from thetahat.train._checkpoint import (
+    open_writer as open_writer,
+    read_checkpoint as read_checkpoint,
+)
 from thetahat.train._cohort import Training as Training
 from thetahat.train._driver import Interrupt as Interrupt
 from thetahat.train._facts import jax_facts as jax_facts
