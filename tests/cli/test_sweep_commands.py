@@ -251,6 +251,14 @@ FLAGS = {
     ),
     ("--enqueue", "none.csv"): "--enqueue=none.csv cannot be read: No such file or directory",
     ("--pause", "--cancel"): "--pause and --cancel cannot stand together; give one of them",
+    ("--resume", "--quiet", "--run"): (
+        "--resume changes a sweep that is there, and --run is for one that is made or worked on;"
+        " leave it away"
+    ),
+    ("--extend", "sweep.yaml", "--retries", "2"): (
+        "--extend changes a sweep that is there, and --retries is for one that is made or worked"
+        " on; leave it away"
+    ),
 }
 
 

@@ -70,7 +70,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--format", choices=("table", "json"), default="table", help="of the answer"
     )
-    parser.set_defaults(run=run)
+    made = [*search._group_actions, *running._group_actions]
+    parser.set_defaults(run=run, making=[a for a in made if a.dest != "quiet"])
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,6 +81,12 @@ def run(args: argparse.Namespace) -> int:
         both = " and ".join(f"--{name}" for name in asked[:2])
         raise ConfigError(f"{both} cannot stand together; give one of them")
     if asked:
+        idle = [a for a in args.making if getattr(args, a.dest) != a.default]
+        if idle:
+            raise ConfigError(
+                f"--{asked[0]} changes a sweep that is there, and {idle[0].option_strings[0]} is for"
+                " one that is made or worked on; leave it away"
+            )
         return _change(args, asked[0])
     if args.ui and not args.at_once:
         raise ConfigError("--ui shows the page while a sweep is worked on; give --run too")
