@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from thetahat.store import Store, SweepRow, Together
 
 LOOK_S = 0.5
-"""Seconds between two looks, at least; more where a look costs more than a fiftieth of that."""
+"""Seconds between two looks, at least; more where that would take more than a
+fiftieth of a processor."""
 SILENT_S = 20.0
 """An agent beats every five seconds; one that is silent for so long may have died."""
 GONE_S = 600.0
@@ -80,7 +81,7 @@ class Watch:
         """Read how the sweep stands, unless that was done a moment ago."""
         from thetahat.store import count_runs, list_agents, running_now
 
-        began = time.monotonic()
+        began, cpu = time.monotonic(), time.thread_time()
         if began < self._next_s and not at_once:
             return
         counts = count_runs(self.store, self.sweep.id)
@@ -104,8 +105,7 @@ class Watch:
             per_second=self._speed.runs_per_second(),
             agents=tuple(self._agents(agents, groups)),
         )
-        took = time.monotonic() - began
-        self._next_s = began + max(LOOK_S, 50 * took)
+        self._next_s = began + max(LOOK_S, 50 * (time.thread_time() - cpu))
 
     def _read_ended(self) -> None:
         """The runs that others have ended; at the first look, also what was there before."""
