@@ -62,7 +62,7 @@ def test_a_sweep_lives_on_the_screen_and_leaves_it_clean(folder, columns) -> Non
         assert any("failed" in line for line in lines[:at])
         assert terminal.end() == 1
         clean(terminal)
-        text = terminal.past().replace("\n", "")
+        text = " ".join(terminal.past().split())
     assert text.count("failed: exit code 1: the data are gone") == 1
     assert ": 5 runs, 1 failed; " in text
 
@@ -78,7 +78,10 @@ def test_another_agent_of_the_same_sweep_gets_its_line(folder) -> None:
                 above = terminal.lines()[-2]
                 assert above.startswith("  this agent ")
             name, *doing = last(two).split()
-            assert (name.split(":")[1], doing) == (f"{one.process.pid}", "1 worker, 1 run".split())
+            assert (name.split(":")[1], doing) == (
+                f"{one.process.pid}",
+                ["1", "worker,", "1", "run"],
+            )
             # What the first one did counts for the second.
             assert two.text().count("best loss 10 ") == 1
             one.interrupt()

@@ -5,10 +5,12 @@ Other agents, of other processes, work on the same sweep: only the store knows t
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._sweep_block import AgentLine, Best, Standing
@@ -100,7 +102,10 @@ class Watch:
         self._speed.take(began, over, over + part, self.sweep.points)
         self.standing = replace(
             self.standing,
-            **{"done": done, "failed": failed, "running": running, "waiting": waiting},
+            done=done,
+            failed=failed,
+            running=running,
+            waiting=waiting,
             best=self._best,
             per_second=self._speed.runs_per_second(),
             agents=tuple(self._agents(agents, groups)),
@@ -191,12 +196,10 @@ class Speed:
 
     def _median_speed(self) -> float:
         """The median over up to nine stretches of equal length."""
-        import statistics
-
         seen = list(self._seen)
         step = max(1, (len(seen) - 1) // 9)
         ends = seen[::-step][::-1]
-        pairs = list(zip(ends, ends[1:], strict=False))
+        pairs = list(pairwise(ends))
         found = statistics.median((b[2] - a[2]) / (b[0] - a[0]) for a, b in pairs)
         whole = (seen[-1][2] - seen[0][2]) / (seen[-1][0] - seen[0][0])
         # Cohorts end all at once: most stretches may then see nothing.

@@ -129,8 +129,8 @@ class Tally:
 
 
 Say = Callable[[str, Mapping[str, Any]], None]
-"""``say(what, facts)``: a word on progress; "claimed", "ended", "note", "waiting", ...; "alive" comes
-once a second while the agent works."""
+"""``say(what, facts)``: a word on progress; "claimed", "ended", "note", "waiting", ...; and once
+a second, while the agent works, "alive"."""
 
 
 class Agent:
