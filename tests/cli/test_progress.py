@@ -135,7 +135,7 @@ def test_two_lines_a_fit(monkeypatch) -> None:
     ]
     assert drawn(seen, 46) == [
         "mlp  ━━─────────  epoch 300/2,000  17 s left",
-        "  val 0.25   best 0.2 at epoch 90",
+        "  train 0.5   val 0.25   best 0.2 at epoch 90",
     ]
     assert drawn(seen, 24) == ["mlp  epoch 300/2,000", "  val 0.25"]
 

@@ -53,7 +53,7 @@ def test_a_narrow_window_keeps_what_matters() -> None:
         "mlp_sweep  bayes  ━━━━━━━××╍╍╍╍╍╍╍╍╍╍───  8/20",
         "  6 done   2 failed   9 running   24 s left",
         "  best val_risk 0.0001235   otter-7   lr=0.012..",
-        "  this agent  2 workers, 8 runs",
+        "  this agent  2 workers, 8 runs  4 + 4 together",
         "  box:4711    1 worker, 1 run",
     ]
 

@@ -55,6 +55,8 @@ class Watch:
         self._best: Best | None = None
         self._began_s = time.monotonic()
         self._next_s = 0.0
+        self._cost_s = 0.0
+        """What the last look cost; the first one also loads what it needs, and does not count."""
         self._until = ""
         """When the last run ended that was read."""
         self._others = True
@@ -110,7 +112,8 @@ class Watch:
             per_second=self._speed.runs_per_second(),
             agents=tuple(self._agents(agents, groups)),
         )
-        self._next_s = began + max(LOOK_S, 50 * (time.thread_time() - cpu))
+        took, self._cost_s = min(self._cost_s, time.thread_time() - cpu), time.thread_time() - cpu
+        self._next_s = began + max(LOOK_S, 50 * took)
 
     def _read_ended(self) -> None:
         """The runs that others have ended; at the first look, also what was there before."""
