@@ -137,7 +137,7 @@ def test_two_lines_a_fit(monkeypatch) -> None:
         "mlp  ━━─────────  epoch 300/2,000  17 s left",
         "  train 0.5   val 0.25   best 0.2 at epoch 90",
     ]
-    assert drawn(seen, 24) == ["mlp  epoch 300/2,000", "  val 0.25"]
+    assert drawn(seen, 24) == ["mlp  epoch 300/2,000", "  val 0.25   ▁▁"]
 
 
 def test_characters_that_every_console_has(monkeypatch) -> None:
