@@ -23,8 +23,9 @@ class Terminal:
     """A child in a terminal of so many columns. Use it as a context."""
 
     def __init__(
-        self, words: Sequence[str], folder: Path, columns: int = 80, rows: int = 40, **more: str
+        self, words: Sequence[str], folder: Path, columns: int = 80, /, **more: str
     ) -> None:
+        rows = 60
         self.columns, self.rows = columns, rows
         self.screen = pyte.HistoryScreen(columns, rows, history=2000)
         self._stream = pyte.ByteStream(self.screen)
@@ -42,7 +43,7 @@ class Terminal:
             stdin=child,
             stdout=child,
             stderr=child,
-            preexec_fn=_own_terminal,
+            preexec_fn=_own_terminal,  # noqa: PLW1509 - the tests have one thread
         )
         os.close(child)
 

@@ -47,10 +47,8 @@ def clean(terminal: Terminal) -> None:
 
 @pytest.mark.parametrize("columns", [50, 80, 120])
 def test_a_sweep_lives_on_the_screen_and_leaves_it_clean(folder, columns) -> None:
-    file = write(folder, 0.7, [5, 3, 2, 4, 6])
-    with thetahat_in(
-        folder, "sweep", file, "--run", "--workers", "2", columns=columns
-    ) as terminal:
+    file = write(folder, 1.2, [5, 3, 2, 4, 6])
+    with thetahat_in(folder, "sweep", file, "--run", "--workers", "2", columns=columns) as terminal:
         terminal.wait_for(lambda: "best loss 2" in terminal.text())
         lines = terminal.lines()
         at = next(i for i, line in enumerate(lines) if line[2:].startswith("slow"))
@@ -64,7 +62,7 @@ def test_a_sweep_lives_on_the_screen_and_leaves_it_clean(folder, columns) -> Non
         assert any("failed" in line for line in lines[:at])
         assert terminal.end() == 1
         clean(terminal)
-        text = terminal.past().replace("\n", "")
+        text = " ".join(terminal.past().split())
     assert text.count("failed: exit code 1: the data are gone") == 1
     assert ": 5 runs, 1 failed; " in text
 
@@ -80,7 +78,10 @@ def test_another_agent_of_the_same_sweep_gets_its_line(folder) -> None:
                 above = terminal.lines()[-2]
                 assert above.startswith("  this agent ")
             name, *doing = last(two).split()
-            assert (name.split(":")[1], doing) == (f"{one.process.pid}", "1 worker, 1 run".split())
+            assert (name.split(":")[1], doing) == (
+                f"{one.process.pid}",
+                ["1", "worker,", "1", "run"],
+            )
             # What the first one did counts for the second.
             assert two.text().count("best loss 10 ") == 1
             one.interrupt()
@@ -135,6 +136,7 @@ def test_piped_there_are_plain_lines(folder) -> None:
 
 # -- fits ------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("columns", [40, 80, 120])
 def test_a_fit_lives_on_the_screen_until_ctrl_c(folder, columns) -> None:
     (folder / "line.py").write_text(LINE)
@@ -164,8 +166,11 @@ def test_an_exception_leaves_a_clean_terminal(folder) -> None:
 
 def test_what_an_experiment_prints_goes_where_standard_output_goes(folder) -> None:
     (folder / "line.py").write_text(LINE.replace("    x = np", "    print('here'); x = np"))
-    words = ["-c", f"import subprocess; subprocess.run([{sys.executable!r}, 'line.py'],"
-             " stdout=open('out.txt', 'w'))"]
+    words = [
+        "-c",
+        f"import subprocess; subprocess.run([{sys.executable!r}, 'line.py'],"
+        " stdout=open('out.txt', 'w'))",
+    ]
     with Terminal(words, folder) as terminal:
         assert terminal.end() == 0
         assert "here" not in terminal.past()

@@ -29,11 +29,14 @@ def test_what_stands_beside_the_bar() -> None:
     assert said == "epoch 50/2,000  train 0.5  val 0.25  12 s left"
     assert line(progress(50, val=False), None) == "epoch 50/2,000  train 0.5"
     said = line(progress(50, size=8, running=3), 4000.0)
-    assert said == "epoch 50/2,000  median train 0.5  median val 0.25  3 of 8 running  1 h 6 min left"
+    assert (
+        said == "epoch 50/2,000  median train 0.5  median val 0.25  3 of 8 running  1 h 6 min left"
+    )
 
 
 def test_a_narrow_window_keeps_the_epoch_and_the_time() -> None:
-    assert line(progress(50), 12.0, room=40) == "epoch 50/2,000  12 s left"
+    assert line(progress(50), 12.0, room=40) == "epoch 50/2,000  val 0.25  12 s left"
+    assert line(progress(50), 12.0, room=30) == "epoch 50/2,000  12 s left"
 
 
 def test_a_risk_that_is_not_finite() -> None:
@@ -128,13 +131,13 @@ def test_two_lines_a_fit(monkeypatch) -> None:
     seen.take(dataclasses.replace(seen.now or progress(0), epoch=300))
     assert drawn(seen, 100) == [
         "mlp  ━━━━━───────────────────────────  epoch 300/2,000  100 epochs/s  17 s left",
-        "  train 0.5   val 0.25   best 0.2 at epoch 90",
+        "  train 0.5   val 0.25   best 0.2 at epoch 90   ▁▁",
     ]
     assert drawn(seen, 46) == [
-        "mlp  ━────────────  epoch 300/2,000  17 s left",
-        "  val 0.25   best 0.2 at epoch 90",
+        "mlp  ━━─────────  epoch 300/2,000  17 s left",
+        "  train 0.5   val 0.25   best 0.2 at epoch 90",
     ]
-    assert drawn(seen, 24) == ["mlp  epoch 300/2,000", "  val 0.25"]
+    assert drawn(seen, 24) == ["mlp  epoch 300/2,000", "  val 0.25   ▁▁"]
 
 
 def test_characters_that_every_console_has(monkeypatch) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import thetahat
 from thetahat.cli._guard import guarded
+from thetahat.cli._help_format import HelpFormat
 from thetahat.core.errors import ConfigError, did_you_mean
 
 COMMANDS = {
@@ -48,6 +49,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("allow_abbrev", False)
+        kwargs["formatter_class"] = HelpFormat
         super().__init__(*args, **kwargs)
 
     def error(self, message: str) -> NoReturn:

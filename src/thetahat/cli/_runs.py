@@ -99,9 +99,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def print_runs(
-    found: Sequence[RunRow], format: str, asked: Sequence[str] | None, screen: Screen
+    found: Sequence[RunRow],
+    format: str,
+    asked: Sequence[str] | None,
+    screen: Screen,
+    *,
+    tell: bool = True,
 ) -> None:
-    """Print runs in a format; without columns asked for, JSON is the full listing."""
+    """Print runs in a format; without columns asked for, JSON is the full listing.
+
+    Args:    tell: say which columns found no room, and how to choose others.
+    """
     from thetahat.store import check_columns, value_of
 
     if asked is not None:
@@ -119,7 +127,7 @@ def print_runs(
         for row in rows:
             if "contaminated" in row:
                 row["contaminated"] = "contaminated" if row["contaminated"] else ""
-    gone = fit_width(rows, columns, screen.width)[1] if format == "table" else []
+    gone = fit_width(rows, columns, screen.width)[1] if tell and format == "table" else []
     emit(
         table(
             rows,
@@ -131,7 +139,7 @@ def print_runs(
         )
     )
     if gone:
-        note(f"not shown for lack of space: {', '.join(c.head for c in gone)} (choose: --columns)")
+        _tell_gone(gone)
 
 
 def print_groups(
@@ -169,13 +177,24 @@ def print_groups(
     emit(table(rows, columns, args.format, **look))
     gone = fit_width(rows, columns, screen.width)[1] if args.format == "table" else []
     if gone:
-        note(f"not shown for lack of space: {', '.join(c.head for c in gone)} (choose: --columns)")
+        _tell_gone(gone)
+
+
+def _tell_gone(gone: Sequence[Column]) -> None:
+    note(f"no room for {', '.join(c.head for c in gone)}; --columns chooses")
 
 
 def group_columns(groups: Sequence[Group]) -> list[Column]:
     """What tells the settings apart, then their metrics; the first metric is the dearest."""
     settings = dict.fromkeys(name for group in groups for name in group.config)
-    varying = [n for n in settings if _any_differs(g.config.get(n) for g in groups)]
+    # The config of a run is not whole before it has begun: what it lacks tells nothing apart.
+    whole = [g for g in groups if g.runs > g.unfinished]
+    varying = [
+        n
+        for n in settings
+        if _any_differs(g.config.get(n) for g in whole)
+        or _any_differs(g.config[n] for g in groups if n in g.config)
+    ]
     columns = [Column(name, priority=90, digits=6) for name in varying]
     columns += [Column("runs", priority=80), Column("failed", priority=79)]
     if any(group.unfinished for group in groups):

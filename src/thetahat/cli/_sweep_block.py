@@ -183,7 +183,7 @@ def _agents(agents: Sequence[AgentLine], window: Window) -> list[list[Piece]]:
             said = f"silent for {span(agent.silent_s)}"
             lines.append([*head, *fit([(1, what.ljust(doing_w), ""), (2, said, "yellow")], room)])
             continue
-        words = fit([(1, what.ljust(doing_w), ""), (2, _epochs(agent), "")], room, gap=2)
+        words = fit([(2, what.ljust(doing_w), ""), (1, _epochs(agent), "")], room, gap=2)
         left = room - cells_of(words)
         cohorts = _cohorts(agent)
         if cohorts and len(cohorts) + 2 <= left:

@@ -94,6 +94,8 @@ class View:
 
     def summary(self, tally: Tally, *, as_json: bool) -> None:
         """The end: the best runs, and how to look at the others."""
+        if self.quiet and tally.interrupted:
+            complain(f"interrupted; go on with: thetahat agent {self.sweep.id}{self.where}")
         if as_json or self.quiet:
             return
         from thetahat.cli._runs import print_runs
@@ -113,9 +115,9 @@ class View:
             have.sort(key=lambda run: sign * float(value_of(run, name)))
             if have:
                 print(f"the best by {name}:")
-                print_runs(have[:BEST_RUNS], "table", None, read_screen())
+                print_runs(have[:BEST_RUNS], "table", None, read_screen(), tell=False)
         elif runs:
-            print_runs(runs[:BEST_RUNS], "table", None, read_screen())
+            print_runs(runs[:BEST_RUNS], "table", None, read_screen(), tell=False)
         if sweep.contaminated:
             note("contaminated: tuned on the test set; its best value is no estimate of the risk")
         emit(f"look at all of them: thetahat runs {sweep.id}{self.where}\n")

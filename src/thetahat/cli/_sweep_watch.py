@@ -5,10 +5,12 @@ Other agents, of other processes, work on the same sweep: only the store knows t
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._sweep_block import AgentLine, Best, Standing
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from thetahat.store import Store, SweepRow, Together
 
 LOOK_S = 0.5
-"""Seconds between two looks, at least; more where a look costs more than a fiftieth of that."""
+"""Seconds between two looks, at least; more where that would take more than a
+fiftieth of a processor."""
 SILENT_S = 20.0
 """An agent beats every five seconds; one that is silent for so long may have died."""
 GONE_S = 600.0
@@ -52,6 +55,8 @@ class Watch:
         self._best: Best | None = None
         self._began_s = time.monotonic()
         self._next_s = 0.0
+        self._cost_s = 0.0
+        """What the last look cost; the first one also loads what it needs, and does not count."""
         self._until = ""
         """When the last run ended that was read."""
         self._others = True
@@ -80,7 +85,7 @@ class Watch:
         """Read how the sweep stands, unless that was done a moment ago."""
         from thetahat.store import count_runs, list_agents, running_now
 
-        began = time.monotonic()
+        began, cpu = time.monotonic(), time.thread_time()
         if began < self._next_s and not at_once:
             return
         counts = count_runs(self.store, self.sweep.id)
@@ -99,12 +104,15 @@ class Watch:
         self._speed.take(began, over, over + part, self.sweep.points)
         self.standing = replace(
             self.standing,
-            **{"done": done, "failed": failed, "running": running, "waiting": waiting},
+            done=done,
+            failed=failed,
+            running=running,
+            waiting=waiting,
             best=self._best,
             per_second=self._speed.runs_per_second(),
             agents=tuple(self._agents(agents, groups)),
         )
-        took = time.monotonic() - began
+        took, self._cost_s = min(self._cost_s, time.thread_time() - cpu), time.thread_time() - cpu
         self._next_s = began + max(LOOK_S, 50 * took)
 
     def _read_ended(self) -> None:
@@ -191,12 +199,10 @@ class Speed:
 
     def _median_speed(self) -> float:
         """The median over up to nine stretches of equal length."""
-        import statistics
-
         seen = list(self._seen)
         step = max(1, (len(seen) - 1) // 9)
         ends = seen[::-step][::-1]
-        pairs = list(zip(ends, ends[1:], strict=False))
+        pairs = list(pairwise(ends))
         found = statistics.median((b[2] - a[2]) / (b[0] - a[0]) for a, b in pairs)
         whole = (seen[-1][2] - seen[0][2]) / (seen[-1][0] - seen[0][0])
         # Cohorts end all at once: most stretches may then see nothing.

@@ -129,8 +129,8 @@ class Tally:
 
 
 Say = Callable[[str, Mapping[str, Any]], None]
-"""``say(what, facts)``: a word on progress; "claimed", "ended", "note", "waiting", ...; and "alive",
-once a second while the agent works."""
+"""``say(what, facts)``: a word on progress; "claimed", "ended", "note", "waiting", ...; and once
+a second, while the agent works, "alive"."""
 
 
 class Agent:
@@ -381,7 +381,7 @@ class Agent:
 
 def _doing(runner: Runner) -> str:
     """What an agent does, in words: they stand in the store, for others to read."""
-    runs, workers = len(runner.busy), getattr(runner, "workers", 1)
+    runs, workers = len(runner.busy), getattr(runner, "size", 1)
     return f"{runs} run{'s' * (runs != 1)}, {workers} worker{'s' * (workers != 1)}"
 
 

@@ -56,7 +56,7 @@ class Crew:
         code: Code | None = None,
         begun: Sequence[WorkerProcess] = (),
     ) -> None:
-        self.store, self.width = store, width
+        self.store, self.width, self.size = store, width, size
         self.proposed, self.marks, self.mode = proposed, marks, mode
         self.staff = Staff(start, size, code, begun)
         self.broken: Broken | None = None
@@ -81,11 +81,6 @@ class Crew:
     def busy(self) -> set[str]:
         """Runs of the jobs that are not over."""
         return set().union(*(seat.runs for seat in self.staff.seats))
-
-    @property
-    def workers(self) -> int:
-        """How many processes train."""
-        return len(self.staff.seats)
 
     def room(self) -> int:
         """How many runs more it can take: places are filled again when half of them are free."""

@@ -76,11 +76,6 @@ class Processes:
         """Runs that are being run."""
         return set(self.children)
 
-    @property
-    def workers(self) -> int:
-        """How many processes there may be at a time."""
-        return self.size
-
     def room(self) -> int:
         """How many processes more there may be."""
         return self.size - len(self.children)
