@@ -83,9 +83,10 @@ def run(args: argparse.Namespace) -> int:
     if asked:
         idle = [a for a in args.making if getattr(args, a.dest) != a.default]
         if idle:
+            flag = idle[0].option_strings[0]
             raise ConfigError(
-                f"--{asked[0]} changes a sweep that is there, and {idle[0].option_strings[0]} is for"
-                " one that is made or worked on; leave it away"
+                f"--{asked[0]} changes a sweep that is there, and {flag} is for one that is made or"
+                " worked on; leave it away"
             )
         return _change(args, asked[0])
     if args.ui and not args.at_once:
