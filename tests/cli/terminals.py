@@ -6,7 +6,6 @@ import fcntl
 import os
 import pty
 import select
-import signal
 import struct
 import subprocess
 import sys
@@ -17,6 +16,14 @@ from pathlib import Path
 
 import pyte
 from programs import COMMAND, environment
+
+OWN_TERMINAL = """
+import fcntl, os, signal, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""The child leads a session, and the terminal is its own: Ctrl-C reaches it."""
 
 
 class Terminal:
@@ -37,13 +44,14 @@ class Terminal:
         env = {**environment(), "TERM": "xterm-256color", "PYTHONUTF8": "1", **more}
         env = {k: v for k, v in env.items() if v and k not in ("COLUMNS", "LINES")}
         self.process = subprocess.Popen(
-            [sys.executable, *words],
+            # A fork of a process that has loaded JAX is none: so the child takes its terminal itself.
+            [sys.executable, "-c", OWN_TERMINAL, sys.executable, *words],
             cwd=folder,
             env=env,
             stdin=child,
             stdout=child,
             stderr=child,
-            preexec_fn=_own_terminal,  # noqa: PLW1509 - the tests have one thread
+            start_new_session=True,
         )
         os.close(child)
 
@@ -111,13 +119,6 @@ class Terminal:
     def cursor_shown(self) -> bool:
         """Whether the cursor is there."""
         return not self.screen.cursor.hidden
-
-
-def _own_terminal() -> None:
-    """The child leads a session, and the terminal is its own: Ctrl-C reaches it."""
-    os.setsid()
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def thetahat_in(folder: Path, *words: str, columns: int = 80, **more: str) -> Terminal:

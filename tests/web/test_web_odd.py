@@ -159,7 +159,12 @@ def test_elsewhere_a_token_lets_in_once_and_a_cookie_stays(look, used) -> None:
         tab = look(f"http://127.0.0.1:{port}")
         answer = tab.page.goto(f"{tab.root}/")
         assert answer.status == 401
-        tab.page.wait_for_timeout(300)
+        # The browser's console says so too, a little later, and says it of the icon.
+        for _ in range(50):
+            tab.page.wait_for_timeout(100)
+            if tab.wrong:
+                break
+        tab.page.wait_for_timeout(1000)
         tab.wrong.clear()
         tab.page.goto(f"{tab.root}/?token={token}")
         tab.page.wait_for_selector("text=wages, two layers")
