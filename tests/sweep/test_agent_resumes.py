@@ -15,6 +15,10 @@ from at_work import LINE, LOSES, until
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
 EPOCHS = 16_000
+LONG = LINE.replace("-1, 1, 64", "-1, 1, 6000")
+"""Enough data that whoever must be killed in the middle is still in it when he is found there."""
+assert LONG != LINE
+
 HYPERBAND = f"""\
 program: train.py
 method: random
@@ -49,7 +53,7 @@ def killed_when(at, holds, *words):
 
 @pytest.mark.slow
 def test_a_cohort_goes_on_from_its_checkpoint_though_agents_die_twice(at, thetahat) -> None:
-    file = at.sweep(HYPERBAND, LINE)
+    file = at.sweep(HYPERBAND, LONG)
     # Exact: otherwise a timed probe chooses the mapping, and with it the last bits.
     code, _, _ = thetahat("sweep", file, "--run", "--workers", "1", "--exact")
     assert code == 0
@@ -82,7 +86,7 @@ def test_a_cohort_goes_on_from_its_checkpoint_though_agents_die_twice(at, thetah
     assert list((at.folder / ".thetahat" / "checkpoints").iterdir()) == []
 
 
-BRANCHING = LINE.replace("seed: th.Seed = 0)", "flag: float = 1.0, seed: th.Seed = 0)").replace(
+BRANCHING = LONG.replace("seed: th.Seed = 0)", "flag: float = 1.0, seed: th.Seed = 0)").replace(
     "        epochs=epochs,", "        epochs=epochs if flag > 0.5 else epochs // 2,"
 )
 
@@ -170,7 +174,7 @@ parameters:
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_costs_no_run(at, thetahat) -> None:
-    thetahat("sweep", at.sweep(TWO, LINE), "--run", "--workers", "1", "--exact")
+    thetahat("sweep", at.sweep(TWO, LONG), "--run", "--workers", "1", "--exact")
     whole = told(at)
     child = at.start("sweep", "sweep.yaml", "--run", "--workers", "1", "--exact")
     sweep = until(lambda: at.row().state == "running" and at.row().id)
@@ -201,7 +205,7 @@ def test_a_worker_that_is_killed_costs_no_run(at, thetahat) -> None:
 @pytest.mark.slow
 def test_a_run_alone_whose_worker_is_killed_has_failed_and_a_retry_goes_on(at) -> None:
     words = ("--run", "--workers", "1", "--mode", "worker", "--retries", "1")
-    child = at.start("sweep", at.sweep(TWO.replace(", 0.002", ""), LINE), *words)
+    child = at.start("sweep", at.sweep(TWO.replace(", 0.002", ""), LONG), *words)
     reached = until(lambda: at.any() and max_epochs(at.runs()) > 1000 and max_epochs(at.runs()))
     os.kill(children(child.pid)[0], signal.SIGKILL)
     again = until(lambda: [r for r in at.runs() if r.attempt == 2 and r.epochs > 0])
@@ -216,7 +220,7 @@ def test_a_run_alone_whose_worker_is_killed_has_failed_and_a_retry_goes_on(at) -
 @pytest.mark.slow
 def test_an_agent_that_counts_takes_a_part_of_a_cohort_and_others_the_rest(at) -> None:
     text = TWO.replace("[0.001, 0.002]", "[0.001, 0.002, 0.003, 0.004, 0.005]")
-    at.call("sweep", at.sweep(text, LINE))
+    at.call("sweep", at.sweep(text, LONG))
     killed_when(at, lambda runs: max_epochs(runs) > 1000, "agent", "last", "--workers", "1")
     assert len({run.cohort for run in at.runs()}) == 1
     code, _, err = at.call("agent", "last", "--workers", "1", "--count", "2")
@@ -257,7 +261,7 @@ parameters:
   lr: {{values: [0.001, 0.002]}}
   epochs: {{value: {EPOCHS}}}
 """
-    child = at.start("sweep", at.sweep(text, LINE), "--run", "--workers", "1")
+    child = at.start("sweep", at.sweep(text, LONG), "--run", "--workers", "1")
     until(lambda: at.any() and max_epochs(at.runs()) > 100)
     child.send_signal(how)
     _, err = child.communicate(timeout=30)
