@@ -20,7 +20,7 @@ from thetahat.train._stopping import sort_rules
 from thetahat.train.backends.base import DIVERGED, FIRST_RULE, RUNNING, UNMOVED, Standing
 
 LOOP = {"xla_cpu_use_fusion_emitters": False}
-ONCE = LOOP | {"xla_backend_optimization_level": 1}
+READ = LOOP | {"xla_backend_optimization_level": 0}
 
 
 def compiled(fn, options=LOOP):
@@ -69,7 +69,7 @@ class NaiveProgram:
         def mean_loss(params: Any, part: Any) -> Any:
             return _mean(losses(params, part), th_data.weights_of(part))
 
-        self.mean_loss, self.mean_loss_at_end = compiled(mean_loss), compiled(mean_loss, ONCE)
+        self.mean_loss, self.mean_loss_at_end = compiled(mean_loss), compiled(mean_loss, READ)
         n = th_data.n_observations(task.data.train)
         self.close = compiled(lambda total, s: (total / n, optim.learning_rate(self.optimizer, s)))
         self.diagnose = compiled(

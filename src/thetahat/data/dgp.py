@@ -6,8 +6,9 @@ keys for parameters, inputs and noise: neither N nor sigma changes theta.
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from thetahat.data._containers import Observations, register
 from thetahat.data.keys import DATA, role_key
 
 _THETA, _X, _NOISE = 0, 1, 2
+_LITTLE = 1 << 16
+"""Numbers that are drawn at once, though more of them than are used."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +69,8 @@ def linear(N: int = 500, M: int = 2, sigma: Any = 1e-4, seed: Any = 0) -> Draw:
     True
     """
     N, M = _count("N", N), _count("M", M)
-    theta = _normal(seed, _THETA, (M,))
-    x = _normal(seed, _X, (N, M))
-    return _noisy(_linear, x, sigma, seed, theta)
+    theta, x, e = _normal(seed, {_THETA: (M,), _X: (N, M), _NOISE: (N,)})
+    return _noisy(_linear, x, sigma * e, theta)
 
 
 def sine_bump(N: int = 100, sigma: Any = 0.1, seed: Any = 0) -> Draw:
@@ -82,7 +84,9 @@ def sine_bump(N: int = 100, sigma: Any = 0.1, seed: Any = 0) -> Draw:
     >>> float(sine_bump(N=1).truth(jnp.zeros(1)))
     1.0
     """
-    return _noisy(_sine_bump, _normal(seed, _X, (_count("N", N), 1)), sigma, seed)
+    N = _count("N", N)
+    x, e = _normal(seed, {_X: (N, 1), _NOISE: (N,)})
+    return _noisy(_sine_bump, x, sigma * e)
 
 
 def exp_difference(N: int = 20, d: int = 5, sigma: Any = 1.5, seed: Any = 0) -> Draw:
@@ -98,7 +102,8 @@ def exp_difference(N: int = 20, d: int = 5, sigma: Any = 1.5, seed: Any = 0) -> 
     N, d = _count("N", N), _count("d", d, least=2)
     key = jax.random.fold_in(role_key(seed, DATA), _X)
     x = jax.random.uniform(key, (N, d), jnp.float32).astype(_float())
-    return _noisy(_exp_difference, x, sigma, seed)
+    (e,) = _normal(seed, {_NOISE: (N,)})
+    return _noisy(_exp_difference, x, sigma * e)
 
 
 def xor(N: int | None = None, sigma: Any = 0.0, seed: Any = 0) -> Draw:
@@ -116,7 +121,8 @@ def xor(N: int | None = None, sigma: Any = 0.0, seed: Any = 0) -> Draw:
     if N is not None:
         key = jax.random.fold_in(role_key(seed, DATA), _X)
         corners = corners[jax.random.randint(key, (_count("N", N),), 0, 4)]
-    x = corners + sigma * _normal(seed, _NOISE, corners.shape)
+    (e,) = _normal(seed, {_NOISE: corners.shape})
+    x = corners + sigma * e
     return Draw(Observations(x, _xor(corners, None)), _xor)
 
 
@@ -138,16 +144,30 @@ def _xor(x: jax.Array, theta: None) -> jax.Array:
     return ((x[..., 0] > 0.5) != (x[..., 1] > 0.5)).astype(x.dtype)
 
 
-def _noisy(
-    f: Callable[..., jax.Array], x: jax.Array, sigma: Any, seed: Any, theta: Any = None
-) -> Draw:
-    y = f(x, theta) + sigma * _normal(seed, _NOISE, (len(x),))
-    return Draw(Observations(x, y), f, theta)
+def _noisy(f: Callable[..., jax.Array], x: jax.Array, noise: jax.Array, theta: Any = None) -> Draw:
+    return Draw(Observations(x, f(x, theta) + noise), f, theta)
 
 
-def _normal(seed: Any, part: int, shape: tuple[int, ...]) -> jax.Array:
-    key = jax.random.fold_in(role_key(seed, DATA), part)
-    return jax.random.normal(key, shape, jnp.float32).astype(_float())
+def _normal(seed: Any, shapes: Mapping[int, tuple[int, ...]]) -> list[jax.Array]:
+    """Standard normals in these shapes, of each part its own."""
+    sizes = [math.prod(shape) for shape in shapes.values()]
+    key = role_key(seed, DATA)
+    # Of each generator a key has, the first numbers are the same however many are drawn, where keys
+    # are partitionable. So what is little is drawn at once, since each draw takes .1 s to compile.
+    if len(sizes) * max(sizes) <= _LITTLE and jax.config.values["jax_threefry_partitionable"]:
+        keys = jax.vmap(lambda part: jax.random.fold_in(key, part))(jnp.array(list(shapes)))
+        rows = jax.vmap(lambda key: jax.random.normal(key, (max(sizes),), jnp.float32))(keys)
+        drawn = [row[:size] for row, size in zip(rows, sizes, strict=True)]
+    else:
+        keys = [jax.random.fold_in(key, part) for part in shapes]
+        drawn = [
+            jax.random.normal(key, (size,), jnp.float32)
+            for key, size in zip(keys, sizes, strict=True)
+        ]
+    return [
+        row.reshape(shape).astype(_float())
+        for row, shape in zip(drawn, shapes.values(), strict=True)
+    ]
 
 
 def _float() -> Any:

@@ -7,19 +7,66 @@ that hypothesis classes of other sizes find it compiled.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
 from jax.interpreters import partial_eval
 
-from thetahat.train.backends.jax._quick import compile_once
+from thetahat.train.backends.jax._quick import compile_draw
 from thetahat.train.backends.jax._stage import Staged
 
-Draw = Callable[[Any, Any], list[Any]]
-"""Traced parameters of the members, own (C,) and common, to some of what is drawn."""
+_COMPARED = 1 << 16
+"""Bytes of arrays in a program, up to which it is looked for among those that are compiled."""
+
+_KEPT = 32
+_compiled: dict[Any, Any] = {}
+"""Programs that this process has compiled, by what they do; the last of them."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some of what a jaxpr of one member gives, of C members.
+
+    Args:    owned: of each output, whether it differs between members.
+             numbers: of all outputs of one member.
+    """
+
+    closed: ClosedJaxpr
+    owned: tuple[bool, ...]
+    size: int
+    numbers: int
+
+    def draw(self, own: Any, common: Any) -> list[Any]:
+        """The outputs at traced parameters, own (C,) and common."""
+        return _draw(jaxpr_as_fun(self.closed), self.owned, self.size, own, common)
+
+    def compiled(self, own: Any, common: Any) -> Callable[[Any, Any], list[Any]]:
+        """``draw``, compiled; or taken from another task that draws the same."""
+        key = self._key(own, common)
+        run = _compiled.get(key) if key else None
+        if run is None:
+            run = compile_draw(jax.jit(self.draw).lower(own, common), self.numbers)
+            if key:
+                _compiled[key] = run
+                if len(_compiled) > _KEPT:
+                    del _compiled[next(iter(_compiled))]
+        return run
+
+    def _key(self, own: Any, common: Any) -> Any:
+        """What makes two programs one; None where they hold too much to be compared."""
+        held = [np.asarray(array) for arrays in _consts(self.closed) for array in arrays]
+        if sum(array.nbytes for array in held) > _COMPARED:
+            return None
+        consts = tuple((array.shape, str(array.dtype), array.tobytes()) for array in held)
+        given = tuple((a.shape, str(a.dtype)) for a in jax.tree.leaves((own, common)))
+        tree = jax.tree.structure((own, common))
+        around = jax.config.values["jax_enable_x64"], jax.default_backend()
+        return str(self.closed), consts, given, tree, self.owned, self.size, *around
 
 
 class Beginning:
@@ -35,24 +82,21 @@ class Beginning:
         first = n_state + staged.made_data
         model = [k for k in range(leaves) if not n_state <= k < first]
         self._parts = [
-            (keep, _draw(staged.closed, keep, [self.owned[k] for k in keep], size))
+            (keep, _part(staged.closed, keep, [self.owned[k] for k in keep], size))
             for keep in (list(range(n_state, first)), model)
             if keep
         ]
-        self._compiled: list[Any] | None = None
+        self._runs: list[Any] | None = None
 
     def shapes(self, own: Any, common: Any) -> Any:
         """(states, made arrays) as shapes: nothing is compiled."""
-        return self._whole([jax.eval_shape(draw, own, common) for _, draw in self._parts])
+        return self._whole([jax.eval_shape(part.draw, own, common) for _, part in self._parts])
 
     def draw(self, own: Any, common: Any) -> Any:
         """States with their leading axis C; made arrays with one where they differ."""
-        if self._compiled is None:
-            self._compiled = [
-                compile_once(jax.jit(draw).lower(own, common), sum(self._sizes[k] for k in keep))
-                for keep, draw in self._parts
-            ]
-        return self._whole(jax.block_until_ready([run(own, common) for run in self._compiled]))
+        if self._runs is None:
+            self._runs = [part.compiled(own, common) for _, part in self._parts]
+        return self._whole(jax.block_until_ready([run(own, common) for run in self._runs]))
 
     def _whole(self, parts: Sequence[Sequence[Any]]) -> Any:
         leaves: list[Any] = [None] * len(self.owned)
@@ -62,31 +106,52 @@ class Beginning:
         return jax.tree.unflatten(self.tree, leaves)
 
 
-def _draw(closed: ClosedJaxpr, keep: Sequence[int], owned: Sequence[bool], size: int) -> Draw:
-    """The outputs ``keep`` of a jaxpr of one member, for all members."""
+def _part(closed: ClosedJaxpr, keep: Sequence[int], owned: Sequence[bool], size: int) -> _Part:
+    """The outputs ``keep`` of a jaxpr of one member."""
     wanted = [k in set(keep) for k in range(len(closed.jaxpr.outvars))]
     jaxpr, _ = partial_eval.dce_jaxpr(closed.jaxpr, wanted, instantiate=True)
-    one = jaxpr_as_fun(ClosedJaxpr(jaxpr, closed.consts))
+    numbers = sum(math.prod(closed.out_avals[k].shape) for k in keep)
+    read = {v for e in jaxpr.eqns for v in e.invars if not isinstance(v, Literal)}
+    read |= {v for v in jaxpr.outvars if not isinstance(v, Literal)}
+    held = [(v, c) for v, c in zip(jaxpr.constvars, closed.consts, strict=True) if v in read]
+    jaxpr = jaxpr.replace(constvars=[v for v, _ in held])
+    return _Part(ClosedJaxpr(jaxpr, [c for _, c in held]), tuple(owned), size, numbers)
+
+
+def _consts(part: Any) -> Iterator[Sequence[Any]]:
+    """Arrays that a jaxpr holds, at any depth: its text does not show them."""
+    if isinstance(part, ClosedJaxpr):
+        yield part.consts
+        part = part.jaxpr
+    if isinstance(part, Jaxpr):
+        for equation in part.eqns:
+            yield from _consts(tuple(equation.params.values()))
+    elif isinstance(part, tuple | list):
+        for one in part:
+            yield from _consts(one)
+
+
+def _draw(
+    one: Callable[..., list[Any]], owned: Sequence[bool], size: int, own: Any, common: Any
+) -> list[Any]:
+    """The outputs of ``one`` member's function, for all members."""
 
     def run(own: Any, common: Any) -> list[Any]:
         return one(*jax.tree.leaves((own, common)))
 
-    def draw(own: Any, common: Any) -> list[Any]:
-        first = jax.tree.map(lambda a: a[0], own)
-        if size == 1:
-            drawn = run(first, common)
-            return [jnp.asarray(a)[None] if o else a for a, o in zip(drawn, owned, strict=True)]
-        # One by one, also where members are mapped by vmap: it happens once, and random draws
-        # compile three times faster unbatched; so members start from the bits they have alone.
-        mine = jax.lax.map(
-            lambda i: _those(run(jax.tree.map(lambda a: a[i], own), common), owned, True),
-            jnp.arange(size),
-        )
-        shared = [] if all(owned) else _those(run(first, common), owned, False)
-        mine, shared = iter(mine), iter(shared)
-        return [next(mine) if o else next(shared) for o in owned]
-
-    return draw
+    first = jax.tree.map(lambda a: a[0], own)
+    if size == 1:
+        drawn = run(first, common)
+        return [jnp.asarray(a)[None] if o else a for a, o in zip(drawn, owned, strict=True)]
+    # One by one, also where members are mapped by vmap: it happens once, and random draws compile
+    # three times faster unbatched; so members start from the bits they have alone.
+    mine = jax.lax.map(
+        lambda i: _those(run(jax.tree.map(lambda a: a[i], own), common), owned, True),
+        jnp.arange(size),
+    )
+    shared = [] if all(owned) else _those(run(first, common), owned, False)
+    mine, shared = iter(mine), iter(shared)
+    return [next(mine) if o else next(shared) for o in owned]
 
 
 def _those(leaves: Sequence[Any], owned: Sequence[bool], mine: bool) -> list[Any]:

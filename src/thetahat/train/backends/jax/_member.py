@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -210,7 +211,8 @@ class Member:
         finite = self._in_bounds(record)
         epochs = before.epochs + 1
         # One whose parameters have moved need not be compared again.
-        moved = jax.lax.cond(before.moved, lambda *_: True, changed, params, before.params)
+        differ = partial(changed, alone=alone)
+        moved = jax.lax.cond(before.moved, lambda *_: True, differ, params, before.params)
         outcome = jnp.where(finite, base.RUNNING, base.DIVERGED)
         still = finite & ~moved & (epochs >= UNMOVED_AFTER)
         outcome = jnp.where(still, base.UNMOVED, outcome)

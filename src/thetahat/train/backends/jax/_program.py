@@ -24,7 +24,7 @@ from thetahat.train.backends.jax._begin import Beginning
 from thetahat.train.backends.jax._epoch import MAX_CHUNK, ORDERS, orders, run_chunk
 from thetahat.train.backends.jax._member import Member
 from thetahat.train.backends.jax._precision import ON_DISK, precision
-from thetahat.train.backends.jax._quick import compile_loop, compile_once
+from thetahat.train.backends.jax._quick import compile_loop, compile_read
 from thetahat.train.backends.jax._stage import Build, Hyper, Staged
 from thetahat.train.backends.jax._state import (
     TrainState,
@@ -177,7 +177,7 @@ class CohortProgram:
             args = (*self._hyper(), self._made, self._given, params)
             if parts not in self._risks:
                 whole = jax.jit(lambda *args: self._mapped(risks, *args)).lower(*args)
-                self._risks[parts] = self._timed(lambda: compile_once(whole, self.staged.numbers))
+                self._risks[parts] = self._timed(lambda: compile_read(whole, self.staged.numbers))
             out = self._timed(lambda: jax.device_get(self._risks[parts](*args)))
         return {name: np.atleast_1d(value) for name, value in out.items()}
 

@@ -7,6 +7,7 @@ time, and a step takes 0.85 to 1.04 times what it does with them.
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,8 +27,13 @@ PATIENCE_S = 120.0
 _LOOP = {"xla_cpu_use_fusion_emitters": False}
 # What runs once, on little, need not be fast: random draws compile in 60 % of the time. (Level 0
 # takes 30 %, and gives other last bits than drawing the same outside of a program.)
-_ONCE = _LOOP | {"xla_backend_optimization_level": 1}
+_DRAW = _LOOP | {"xla_backend_optimization_level": 1}
+# A risk's matrix products come from a library at any level.
+_READ = _LOOP | {"xla_backend_optimization_level": 0}
 _LITTLE = 1 << 20
+
+_ONE_THREAD = {"xla_cpu_parallel_codegen_split_count": 1}
+"""Where one thread has the process, a program that is cut for many costs a seventh more."""
 
 
 def compile_loop(lowered: Any) -> Any:
@@ -35,17 +41,27 @@ def compile_loop(lowered: Any) -> Any:
     return _compile(lowered, _LOOP)
 
 
-def compile_once(lowered: Any, numbers: int) -> Any:
-    """A lowered program that is called once, compiled.
+def compile_draw(lowered: Any, numbers: int) -> Any:
+    """A lowered program that draws once, compiled.
 
-    Args:    numbers: how many it draws or reads for one member; of many, its speed counts too.
+    Args:    numbers: how many it draws for one member; of many, its speed counts too.
     """
-    return _compile(lowered, _ONCE if numbers <= _LITTLE else _LOOP)
+    return _compile(lowered, _DRAW if numbers <= _LITTLE else _LOOP)
+
+
+def compile_read(lowered: Any, numbers: int) -> Any:
+    """A lowered program that looks once at the data, compiled.
+
+    Args:    numbers: how many it reads for one member; of many, its speed counts too.
+    """
+    return _compile(lowered, _READ if numbers <= _LITTLE else _LOOP)
 
 
 def _compile(lowered: Any, options: Mapping[str, Any]) -> Any:
     if jax.default_backend() != "cpu":
         options = {}
+    elif "xla_cpu_multi_thread_eigen=false" in os.environ.get("XLA_FLAGS", ""):
+        options = {**options, **_ONE_THREAD}
     try:
         with _while_others_wait(lowered, options):
             return lowered.compile(compiler_options=dict(options))
