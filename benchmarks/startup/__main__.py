@@ -50,6 +50,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
     machine.pin()
+    machine.as_installed()
     rounds = 1 if asked.smoke else asked.rounds
     answer = measure(rounds, ours_alone=asked.smoke)
     check(answer)

@@ -3,7 +3,8 @@
     python -m benchmarks.sweeps [--smoke] [--write]
 
 Every measurement is a process of its own, from the command to its end, with an empty store and an
-empty cache of compiled programs; wall and CPU seconds are those of it and of all it starts.
+empty cache of compiled programs; wall and CPU seconds are those of it and of all it starts. Of all
+packages the bytecode is there, as after installing them.
 
     mlp sweep      examples/mlp_sweep.yaml, 12 runs of 300 epochs, bayes over lr and width.
                    Peer: the same 12 configs as processes of examples/mlp_regression_logging.py,

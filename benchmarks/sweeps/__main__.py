@@ -46,6 +46,7 @@ def main() -> int:
 
 def measure(*, smoke: bool) -> dict[str, Any]:
     """Every contest, one after the other, peers next to ours."""
+    machine.as_installed()
     found = _Found()
     n = 500 if smoke else 10_000
     for method in ("grid", "random"):

@@ -69,6 +69,7 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.smoke:
         asked.rounds, asked.runs, asked.epochs = 1, 100, 20
+    machine.as_installed()
     with tempfile.TemporaryDirectory() as folder:
         where = Path(folder)
         sweep = fill(where, asked.runs, asked.epochs)

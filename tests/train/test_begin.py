@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
 
 import thetahat as th
-from thetahat.train.backends.jax import Hyper, stage
+from thetahat.train.backends.jax import Hyper, _begin, stage
 from thetahat.train.backends.jax._begin import Beginning
 
 
@@ -29,12 +31,59 @@ def shared(seed: int) -> Hyper:
 
 
 def test_the_program_of_the_data_knows_nothing_of_the_model():
-    texts = set()
+    texts, programs = set(), []
+    given = {}, {"seed": np.int32(3)}
     for width in (4, 8):
-        (keep, draw), _ = beginning(width, shared(3), 1)._parts
+        (keep, part), (_, model) = beginning(width, shared(3), 1)._parts
         assert len(keep) == 4  # x and y of two parts
-        texts.add(jax.jit(draw).lower({}, {"seed": np.int32(3)}).as_text())
+        texts.add(jax.jit(part.draw).lower(*given).as_text())
+        programs.append((part.compiled(*given), model.compiled(*given)))
     assert len(texts) == 1
+    assert programs[0][0] is programs[1][0]
+    assert programs[0][1] is not programs[1][1]
+
+
+def test_what_draws_from_other_arrays_is_another_program():
+    drawn = []
+    inner = jax.jit(lambda x, table: x + table)
+    for k, add in itertools.product((1, 2), (inner, lambda x, table: x + table)):
+        table = np.arange(40.0, dtype=np.float32) * k
+
+        def moved(seed: th.Seed = 0, table=table, add=add) -> th.Task:
+            x = add(jax.random.normal(jax.random.key(seed), (40,)), table)
+            y = jax.jit(lambda x: x * jax.numpy.asarray(table))(x)  # held further down
+            return th.Task(model=th.models.MLP(1, width=4), data=(x[:, None], y), seed=seed)
+
+        begin = Beginning(stage(lambda values, moved=moved: moved(**values), shared(3)), 1)
+        _, (x, y) = begin.draw({}, {"seed": np.int32(3)})
+        np.testing.assert_allclose(y, x[:, 0] * table, rtol=1e-6)
+        drawn.append(x[:, 0] - table)
+    for other in drawn:
+        np.testing.assert_allclose(other, drawn[0], rtol=1e-4, atol=1e-4)
+
+
+def test_arrays_too_large_to_compare_are_compiled_anew(monkeypatch):
+    monkeypatch.setattr(_begin, "_COMPARED", 8)
+    table = np.arange(40.0, dtype=np.float32)
+
+    def moved(seed: th.Seed = 0) -> th.Task:
+        x = jax.random.normal(jax.random.key(seed), (40,)) + table
+        return th.Task(model=th.models.MLP(1, width=4), data=(x[:, None], x), seed=seed)
+
+    given = {}, {"seed": np.int32(3)}
+    parts = [
+        Beginning(stage(lambda values: moved(**values), shared(3)), 1)._parts[0][1] for _ in "ab"
+    ]
+    assert parts[0]._key(*given) is None
+    assert parts[0].compiled(*given) is not parts[1].compiled(*given)
+
+
+def test_a_process_keeps_the_last_programs_alone(monkeypatch):
+    monkeypatch.setattr(_begin, "_compiled", {})
+    monkeypatch.setattr(_begin, "_KEPT", 2)
+    for width in (3, 4, 5):
+        beginning(width, shared(3), 1).draw({}, {"seed": np.int32(3)})
+    assert len(_begin._compiled) == 2
 
 
 def test_a_drawn_beginning_has_the_shapes_that_were_promised():

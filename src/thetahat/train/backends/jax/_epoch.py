@@ -42,8 +42,8 @@ def run_chunk(
         order = partial(order_at, i)
         return run_epoch(member, plan, data, state, epoch + i, order, alone=alone)
 
-    probe = jax.eval_shape(one_epoch, state, np.int32(0))[1]
-    buffers = {k: jnp.full((MAX_CHUNK,), jnp.nan, v.dtype) for k, v in probe.items()}
+    empty = jnp.full((MAX_CHUNK,), jnp.nan, member.task.dtype)
+    buffers = dict.fromkeys(member.columns(data, state), empty)
 
     def more(loop: Any) -> Any:
         i, state, _ = loop

@@ -252,6 +252,13 @@ class Member:
             after = replace(after, best=best, best_value=value, best_epoch=at)
         return after, record
 
+    def columns(self, data: Any, state: TrainState) -> list[str]:
+        """Names of what ``close_epoch`` records."""
+        names = ["train_risk", *(["val_risk"] if data.val is not None else [])]
+        if optim.learning_rate(self.optimizer, state.opt_state) is not None:
+            names.append("learning_rate")
+        return [*names, *self.task.diagnostics]
+
     def _in_bounds(self, record: Mapping[str, Any]) -> Any:
         """Whether the risks are finite, and within the bound that the user gave."""
         there = [record[k] for k in ("train_risk", "val_risk") if k in record]
