@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from programs import LINE, run_python, run_thetahat, start
+from programs import LINE, run_python, run_thetahat, said, start
 
 import thetahat as th
 from thetahat.store import open_store
@@ -62,19 +62,22 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple:
 
 
 @pytest.mark.slow
-def test_ctrl_c_saves_and_resume_ends_with_the_same_bits(folder: Path, whole: tuple) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_saves_and_resume_ends_with_the_same_bits(
+    folder: Path, whole: tuple, how: signal.Signals
+) -> None:
     (folder / "line.py").write_text(SLOW, encoding="utf-8")
     with start(["line.py", f"--epochs={EPOCHS}"], folder, SLOW="0.2") as child:
         wait_for_epochs(folder, 2)
-        child.send_signal(signal.SIGINT)
+        child.send_signal(how)
         _, err = child.communicate(timeout=120)
     assert child.returncode == 130
     with open_store(create=False) as store:
         run = store.run("last")
     assert run.status == "interrupted"
     assert 2 <= run.epochs < EPOCHS
-    said = f"{run.name} interrupted after epoch {run.epochs} of {EPOCHS}"
-    assert err == f"thetahat: {said}; go on with: thetahat resume {run.name}\n"
+    where = f"{run.name} interrupted after epoch {run.epochs} of {EPOCHS}"
+    assert said(err) == f"thetahat: {where}; go on with: thetahat resume {run.name}\n"
     code, out, err = run_thetahat(["resume", run.name], folder)
     assert (code, err) == (0, "")
     assert out.startswith(f"{run.name} finished (all {EPOCHS} epochs done): ")
@@ -87,10 +90,10 @@ def test_kill_9_loses_at_most_the_last_chunk(folder: Path, whole: tuple) -> None
     with start(["line.py", f"--epochs={EPOCHS}"], folder, SLOW="0.2") as child:
         wait_for_epochs(folder, 2)
         code, _, err = run_thetahat(["resume", "last"], folder)
-        said = (
+        why = (
             "thetahat: the run bright-magnolia-1 is being trained by another process; wait for it,"
         )
-        assert (code, err) == (2, f"{said} or stop it\n")
+        assert (code, err) == (2, f"{why} or stop it\n")
         child.kill()
         child.communicate()
     code, _, err = run_thetahat(["resume", "last"], folder)

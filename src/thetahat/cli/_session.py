@@ -177,7 +177,8 @@ def _facts(origin: Origin, configs: Sequence[Any], setting: Setting) -> dict[str
 def _patient() -> Iterator[Callable[[Event], None]]:
     """Ctrl-C while a program compiles: wait for it, since XLA cannot be stopped cleanly inside.
 
-    Gives a tracker that stops the fit before its first epoch. From then on the engine listens.
+    Gives a tracker that stops the fit before its first epoch. From then on the engine listens. Who
+    asks the process to end, as a queue of a cluster does, asks for what Ctrl-C does.
     """
     asked: list[int] = []
 
@@ -195,9 +196,11 @@ def _patient() -> Iterator[Callable[[Event], None]]:
         yield stop_if_asked
         return
     before = signal.signal(signal.SIGINT, listen)
+    ended = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         yield stop_if_asked
     finally:
+        signal.signal(signal.SIGTERM, ended)
         signal.signal(signal.SIGINT, before)
 
 
