@@ -15,7 +15,7 @@ from small import net
 
 import thetahat as th
 from thetahat.core import CheckpointError
-from thetahat.train import _driver, read_checkpoint
+from thetahat.train import _checkpoint, _driver, read_checkpoint
 
 CHILD = """
 import sys, time
@@ -170,8 +170,35 @@ def test_a_disk_that_fills_up_stops_the_checkpoints_and_not_the_fit(
 
     monkeypatch.setattr(os, "fsync", full)
     path = tmp_path / "run.ckpt"
-    with pytest.warns(th.Notice, match="the disk is full; .* The fit goes on without checkpoints"):
+    with pytest.warns(th.Notice, match="the disk is full; .* The fit goes on, and tries again"):
         result = th.fit(net, checkpoint=path)
     assert (result.status, result.epochs) == (th.Status.FINISHED, 7)
     assert read_checkpoint(path).epoch in (2, 4)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run.ckpt", "run.ckpt.history"]
+
+
+def test_checkpoints_go_on_when_the_disk_has_room_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+
+    monkeypatch.setattr(_driver.Pace, "next", lambda self, left, most: min(left, 2))
+    monkeypatch.setattr(_checkpoint, "AGAIN_S", 0.0)
+    calls = []
+
+    def full_for_a_while(fd: int) -> None:
+        calls.append(fd)
+        if 4 < len(calls) < 7:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_for_a_while)
+    path = tmp_path / "run.ckpt"
+    with pytest.warns(th.Notice, match="the disk is full") as said:
+        result = th.fit(net, checkpoint=path)
+    assert len([w for w in said if "the disk is full" in str(w.message)]) == 1
+    kept = read_checkpoint(path)
+    assert kept.epoch == result.epochs == 7
+    told = [name for name in kept.header["columns"] if name != "seconds"]
+    for name in told:
+        column = kept.records[0, :, kept.header["columns"].index(name)]
+        np.testing.assert_array_equal(column, result.history[name])

@@ -122,7 +122,7 @@ def test_a_residual_that_raises_ends_the_run_as_failed() -> None:
     def broken(event: Any) -> None:
         events.append(event)
         if isinstance(event, th.core.Logged):
-            raise OSError("no space left on device")
+            raise LookupError("no such column")
 
     with pytest.warns(
         th.Notice, match="the tracker broken failed and is left out .* The fit goes on"
@@ -130,6 +130,24 @@ def test_a_residual_that_raises_ends_the_run_as_failed() -> None:
         result = th.fit(net, trackers=[broken])
     assert result.status == th.Status.FINISHED
     assert len(events) == 2
+
+
+def test_a_tracker_that_cannot_write_for_a_while_is_told_everything() -> None:
+    told: list[str] = []
+    full = ["first", "second", "third", "fourth"]
+
+    def keeps(event: Any) -> None:
+        if not isinstance(event, th.core.Started) and full:
+            full.pop()
+            raise OSError("no space left on device")
+        told.append(f"{type(event).__name__} {event.member}")
+
+    configs = [{"seed": 1}, {"seed": 2}]
+    with pytest.warns(th.Notice) as said:
+        th.fit_many(net, configs, trackers=[keeps])
+    text = "no space left on device. The fit goes on, and what could not be kept is tried again"
+    assert [str(w.message) for w in said if "space" in str(w.message)] == [text]
+    assert sorted(told) == ["Ended 0", "Ended 1", "Started 0", "Started 1"]
 
 
 def test_rules_are_checked() -> None:

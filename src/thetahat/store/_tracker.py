@@ -17,6 +17,9 @@ from thetahat.store._writer import Writer
 FLUSH_S = 0.5
 """Records wait at most this long for the next event before they are written."""
 
+AGAIN_S = 10.0
+"""Seconds until what could not be written is tried again; an end is tried at once."""
+
 
 def store_tracker(
     store: Store,
@@ -109,6 +112,7 @@ class StoreTracker:
         """Write what waits, now. Call it before a checkpoint that counts on its records."""
         if not (self._starting or self._waiting or ended):
             return
+        self._written = self._clock() + AGAIN_S - FLUSH_S  # where it fails
         with self.store.batch() as writer:
             begun = {event.member: self._begin(writer, event) for event in self._starting}
             members = {**self._members, **begun}

@@ -11,17 +11,22 @@ import errno
 import json
 import os
 import tempfile
+import time
+import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from thetahat.core import CheckpointError
+from thetahat.core import CheckpointError, Notice
 
 VERSION = 1
+AGAIN_S = 10.0
+"""Seconds until a checkpoint that could not be written is tried again."""
+
 _HEADER = "header"
 
 
@@ -59,6 +64,47 @@ class Writer:
                 os.fsync(file.fileno())
             header = {**self.facts, "version": VERSION, "epoch": epoch, "columns": self.columns}
             _replace(self.path, {_HEADER: np.array(json.dumps(header)), **arrays})
+
+
+@dataclass
+class PatientWriter:
+    """Writes checkpoints as long as it can, and again when it can again."""
+
+    writer: Writer
+    behind: bool = False
+    """Whether the history lacks what could not be written."""
+    _again_s: float = 0.0
+
+    @property
+    def path(self) -> Path:
+        """Where the checkpoint is."""
+        return self.writer.path
+
+    def write(
+        self,
+        epoch: int,
+        arrays: Callable[[], Mapping[str, np.ndarray]],
+        new: np.ndarray,
+        records: Callable[[], np.ndarray],
+    ) -> None:
+        """Write a state and its ``new`` records; with all ``records`` where some are missing.
+
+        What cannot be written is said once, in a notice, and tried again every ten seconds.
+        """
+        if self.behind and time.monotonic() < self._again_s:
+            return
+        try:
+            if self.behind:
+                writer = self.writer
+                self.writer = open_writer(writer.path, writer.facts, writer.columns, records())
+                new = new[:, :0]
+            self.writer.write(epoch, arrays(), new)
+            self.behind = False
+        except CheckpointError as error:
+            if not self.behind:
+                text = f"{error}. The fit goes on, and tries again every {AGAIN_S:g} s"
+                warnings.warn(text, Notice, stacklevel=2)
+            self.behind, self._again_s = True, time.monotonic() + AGAIN_S
 
 
 def open_writer(

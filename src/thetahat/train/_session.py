@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 import thetahat
-from thetahat.core import CheckpointError, Ended, Logged, Notice, Started, Status
-from thetahat.train._checkpoint import Writer, open_writer
+from thetahat.core import CheckpointError, Ended, Logged, Started, Status
+from thetahat.train._checkpoint import PatientWriter, open_writer
 from thetahat.train._driver import Chunk, Clock, Drive
 from thetahat.train._facts import hashes, jax_facts
 from thetahat.train._options import Cohort, Options, Progress
@@ -39,7 +38,7 @@ class Session:
         self.records: list[np.ndarray] = []
         self.first, self.clock, self.found = 0, Clock(), found is not None
         self.provenance: list[dict[str, Any]] = []
-        self.writer: Writer | None = None
+        self.writer: PatientWriter | None = None
         self.results: dict[int, Result] = {}
         """Of the members that have ended and were told of, by their place in the cohort."""
         self.reasons: dict[int, str] = {}
@@ -69,8 +68,9 @@ class Session:
                 "provenance": self.provenance,
             }
             past = self.records[0] if self.records else None
-            self.writer = open_writer(self.options.checkpoint, facts, self.names, past)
-            self.writer.write(self.first, program.pack(state), self._none())
+            writer = open_writer(self.options.checkpoint, facts, self.names, past)
+            writer.write(self.first, program.pack(state), self._none())
+            self.writer = PatientWriter(writer)
         for k, config in enumerate(self.cohort.configs):
             self.audience.tell(
                 Started(
@@ -97,7 +97,12 @@ class Session:
         if self.audience.trackers:
             self._log(chunk.first, new, standing)
         if self.writer is not None:
-            self._save(chunk, new)
+            self.writer.write(
+                chunk.first + chunk.n,
+                lambda: self.program.pack(chunk.state),
+                new,
+                lambda: np.concatenate(self.records, axis=1),
+            )
         if self.options.progress is not None:
             row = np.clip(standing.epochs - chunk.first, 1, chunk.n) - 1  # the last each lived
             members = np.arange(self.program.size)
@@ -189,14 +194,6 @@ class Session:
                 columns = {name: new[k, :n, i] for i, name in enumerate(self.names)}
                 epoch = np.arange(first + 1, first + n + 1)
                 self.audience.tell(Logged(member, {"epoch": epoch, **columns}))
-
-    def _save(self, chunk: Chunk, new: np.ndarray) -> None:
-        assert self.writer is not None
-        try:
-            self.writer.write(chunk.first + chunk.n, self.program.pack(chunk.state), new)
-        except CheckpointError as error:
-            self.writer = None
-            warnings.warn(f"{error}. The fit goes on without checkpoints", Notice, stacklevel=2)
 
     def _result(
         self,
