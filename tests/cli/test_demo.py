@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +100,7 @@ def test_the_demo_of_tables(small, folder, thetahat) -> None:
     ]
     assert "The validation part chooses the net of width " in out
     assert lines[-1].startswith("6 runs in ")
-    assert lines[-1].endswith("; look at them: thetahat runs")
+    assert lines[-1].endswith(f"; look at them: {sweep.program()} runs")
     with open_store(create=False) as store:
         runs = store.runs()
     assert len(runs) == 6
@@ -140,6 +141,27 @@ def short(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(sweep, "SOURCES", sources)
 
 
+def test_the_demo_says_how_thetahat_is_called_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / ".venv" / "bin"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(sys, "executable", str(folder / "python"))
+    monkeypatch.setenv("PATH", "")
+    assert sweep.program() == "thetahat"  # nothing better is known
+    (folder / "thetahat").write_text("#!/bin/sh\n")
+    (folder / "thetahat").chmod(0o755)
+    assert sweep.program() == str(Path(".venv") / "bin" / "thetahat")
+    monkeypatch.chdir(folder)
+    assert sweep.program() == "./thetahat"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert sweep.program() == str(folder / "thetahat")
+    monkeypatch.setenv("PATH", str(folder))
+    assert sweep.program() == "thetahat"
+
+
 @pytest.mark.slow
 def test_the_demo_runs_a_sweep_to_its_end_and_says_how_to_look(short, thetahat) -> None:
     code, out, err = thetahat("demo")
@@ -158,10 +180,11 @@ def test_the_demo_runs_a_sweep_to_its_end_and_says_how_to_look(short, thetahat) 
     best = runs[0]
     assert f"width {best.config['width']}: {best.name}." in " ".join(out.split())
     for command in (
-        f"thetahat runs {best.sweep_id}",
-        f"thetahat show {best.name}",
-        "thetahat sweep .thetahat/demo/mlp_sweep.yaml --run",
-        "thetahat demo --tables",
+        f"{sweep.program()} runs {best.sweep_id}",
+        f"{sweep.program()} show {best.name}",
+        f"{sweep.program()} ui",
+        f"{sweep.program()} sweep .thetahat/demo/mlp_sweep.yaml --run",
+        f"{sweep.program()} demo --tables",
     ):
         assert f"\n  {command}  " in out
     # What it says works, and the file can be found again.

@@ -144,8 +144,10 @@ def run_tables(args: argparse.Namespace, seeds: int) -> int:
     if args.format == "table":
         runs = len(SAMPLES) * len(WIDTHS) * seeds
         where = f" --store {args.store}" if args.store else ""
+        from thetahat.cli._demo_sweep import program
+
         took = span(time.perf_counter() - began)
-        print(f"{runs} runs in {took}; look at them: thetahat runs{where}")
+        print(f"{runs} runs in {took}; look at them: {program()} runs{where}")
     else:
         from thetahat.report import table
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -138,8 +140,9 @@ def _show(
     ways = {
         _command("runs", sweep.id, args): "all its runs",
         _command("show", best.name, args): "the best, with its curves",
+        _command("ui", "", args): "all of it in the browser",
         _again(file, args): "again; or edit it first",
-        "thetahat demo --tables": "nets on two real tables",
+        f"{program()} demo --tables": "nets on two real tables",
     }
     wide = max(map(len, ways))
     fits = screen.width is None or wide + 4 + max(map(len, ways.values())) <= screen.width
@@ -198,7 +201,18 @@ def _verdict(best: RunRow) -> list[str]:
 
 def _command(verb: str, what: str, args: argparse.Namespace) -> str:
     where = f" --store {args.store}" if args.store else ""
-    return f"thetahat {verb} {what}{where}"
+    return f"{program()} {verb} {what}".rstrip() + where
+
+
+def program() -> str:
+    """How ``thetahat`` is called here: by its path, where the environment is not activated."""
+    beside = Path(sys.executable).with_name("thetahat")
+    if shutil.which("thetahat") or not beside.exists():
+        return "thetahat"
+    folder = Path.cwd()
+    if not beside.is_relative_to(folder):
+        return str(beside)
+    return str(beside.relative_to(folder)) if beside.parent != folder else f"./{beside.name}"
 
 
 def _again(file: Path, args: argparse.Namespace) -> str:
