@@ -70,7 +70,8 @@ class _Live:
             # One by one, those that have ended cost nothing.
             busy = max(1, int(self.training.running.sum()))
         more = self.training.step()
-        if driver.epoch > epoch:
+        # The few that are left of a cohort may go on one by one: that is not its pace.
+        if driver.epoch > epoch and driver.program is self.training.program:
             took = driver.clock.spent_s - spent
             self.trained_s += took
             self.epoch_s = min(self.epoch_s, took / (driver.epoch - epoch) * size / busy)
