@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from thetahat.sweep._recorder import Begun, Closed, Crashed, Noted, Rows, Update
 from thetahat.sweep._seats import Costs, Seat, Task
 from thetahat.sweep._staff import Staff
 from thetahat.sweep._team import WorkerProcess, wait_for_any
+from thetahat.sweep._width import Widths
 
 Config = Mapping[str, Any]
 STILLBORN = 2
@@ -36,7 +38,7 @@ STILLBORN = 2
 class Crew:
     """Workers that train an experiment's runs.
 
-    Args:    width: runs that a worker trains together, at most.
+    Args:    widths: how many runs a worker trains together.
              start: starts a worker, by its number.
              marks: epochs at which the agent decides.   mode: "auto", "map" (exact) or "vmap".
              code: the program's source, to begin workers anew when it has changed.
@@ -49,22 +51,20 @@ class Crew:
         start: Callable[[int], WorkerProcess],
         size: int,
         *,
-        width: int,
+        widths: Widths,
         proposed: Callable[[RunRow], Config],
         marks: tuple[int, ...] = (),
         mode: str = "auto",
         code: Code | None = None,
         begun: Sequence[WorkerProcess] = (),
     ) -> None:
-        self.store, self.width, self.size = store, width, size
+        self.store, self.widths, self.size = store, widths, size
         self.proposed, self.marks, self.mode = proposed, marks, mode
         self.staff = Staff(start, size, code, begun)
         self.broken: Broken | None = None
         self._unborn = 0
         """Workers that died before they had loaded the experiment, one after the other."""
         self._costs = Costs()
-        self._fits: dict[Any, int] = {}
-        """How many with a static part fit into a worker's memory, where not all do."""
         self._ended: list[Update] = []
         """Runs that were ended before they began."""
         self._spent: set[str] = set()
@@ -86,8 +86,7 @@ class Crew:
         """How many runs more it can take: places are filled again when half of them are free."""
         if not self.ready or not self.staff.up_to_date():
             return 0
-        seats = [seat for seat in self.staff.seats if not seat.stale]
-        return sum(self.width - seat.load for seat in seats if seat.load <= self.width // 2)
+        return self.widths.room([seat.load for seat in self.staff.seats if not seat.stale])
 
     def take(self, again: Sequence[Sequence[RunRow]], fresh: Sequence[RunRow]) -> None:
         """Train runs: those handed back go on with their cohort, new ones by their programs."""
@@ -150,24 +149,23 @@ class Crew:
         for run in runs:
             groups.setdefault(self._static(self.proposed(run)), []).append(run)
         open_ = self.staff.open
-        free = [seat for seat in open_ if seat.load <= self.width // 2] or open_
-        # A program for each worker, until there are fewer programs than workers.
-        parts = max(1, len(free) // max(1, len(groups)))
-        for key, group in groups.items():
-            share = min(self.width, self._fits.get(key, self.width), -(-len(group) // parts))
-            for at in range(0, len(group), share):
+        free = [seat for seat in open_ if seat.load <= self.widths.ask() // 2] or open_
+        for key, cohorts in self.widths.cut(groups, len(free)).items():
+            left = iter(groups[key])
+            for n, width in cohorts:
                 seat = min(open_, key=lambda s: self._costs.until(s, key, open_))
-                self._send(seat, key, group[at : at + share])
+                self._send(seat, key, list(islice(left, n)), width)
 
-    def _send(self, seat: Seat, key: Any, runs: Sequence[RunRow]) -> None:
+    def _send(self, seat: Seat, key: Any, runs: Sequence[RunRow], width: int) -> None:
         configs = [self.proposed(run) for run in runs]
         ghosts = seat.ghosts(key, len(runs))
         name = f"c{runs[0].id}{runs[0].attempt}"
         members = [*configs, *[configs[-1]] * ghosts]
         path = checkpoint_path(self.store, name)
         job = Job(name, members, ghosts, path, marks=self.marks, mode=self.mode)
-        task = Task(job, [run.id for run in runs], set(range(len(runs))), name, key=key)
-        if self.width == 1 or key in self._fits:
+        held: list[str | None] = [run.id for run in runs]
+        task = Task(job, held, set(range(len(held))), name, key=key, width=width)
+        if self.widths.of(key) == 1 or key in self.widths.fits:
             seat.waiting.append(task)
             seat.give_next()
         else:
@@ -208,6 +206,9 @@ class Crew:
                 updates += [Noted(None, line) for line in message.notices]
                 task.running &= set(message.running)
                 task.waits = message.waits
+                if message.timed is not None:
+                    line = self.widths.learn(task.key, task.width, message.timed)
+                    updates += [Noted(None, line)] if line else []
                 for event in message.events:
                     updates += _update(task, event, seat.facts)
         elif isinstance(message, Regroup):
@@ -237,7 +238,7 @@ class Crew:
     def _fewer(self, seat: Seat, message: Fewer) -> list[Update]:
         """Not all of them fit into memory: the job in parts, one after the other."""
         task = seat.tasks.pop(message.job)
-        self._fits[task.key] = message.fits
+        self.widths.fits[task.key] = message.fits
         seat.sizes.pop(task.key, None)
         n = len(task.members)
         for at in range(0, n, message.fits):

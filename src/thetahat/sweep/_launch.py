@@ -18,8 +18,10 @@ from thetahat.store import (
     Store,
     SweepRow,
     change_plan,
+    count_runs,
     create_sweep,
     find_sweep,
+    list_agents,
 )
 from thetahat.sweep._agent import Agent, Orders, Say, Search, Tally
 from thetahat.sweep._book import Book
@@ -35,9 +37,11 @@ from thetahat.sweep._program import experiment_of, find_program, runs_program
 from thetahat.sweep._propose import Proposer, sampler_of
 from thetahat.sweep._spec import SweepSpec, contamination, parse_sweep
 from thetahat.sweep._team import WorkerProcess
+from thetahat.sweep._width import Widths
 
-TOGETHER, ADAPTIVE = 64, 4
-"""Runs trained together, at most: of a search that does not learn, and of one that does."""
+TOGETHER, MOST, ADAPTIVE = 64, 4096, 4
+"""Runs trained together: of a search that does not learn, at first and at most; of one that does.
+"""
 RISKS = frozenset({"train_risk", "val_risk", "test_risk"})
 _BANDS_UPTO = 10**6
 
@@ -247,7 +251,8 @@ def _search_for(
     book = Book(Follower(store, sweep.id, column), spec.metric, paths, found.seed)
     runner.proposed = book.proposed_of
     if isinstance(runner, Crew):
-        runner.width, runner.marks = width_of(spec, plan, found), marks_of(spec)
+        runner.widths, runner.marks = widths_of(spec, plan, found), marks_of(spec)
+        runner.widths.left = partial(left_of, store, sweep, runner.size, work.count)
     facts = {"experiment": found.experiment, "source": _source(spec, folder_of(sweep))}
     sample = sampler_of(spec.method, plan)
     draws = spec.method == "random" and not spec.space.discrete
@@ -328,7 +333,7 @@ def crew_of(
         starter(spec, folder, store.folder, label, size, work),
         size,
         begun=begun,
-        width=width_of(spec, plan, found),
+        widths=widths_of(spec, plan, found),
         proposed=_as_it_is,
         marks=marks_of(spec),
         mode="map" if plan.exact else "auto",
@@ -341,20 +346,37 @@ def marks_of(spec: SweepSpec) -> tuple[int, ...]:
     return () if spec.hyperband is None else spec.hyperband.bands(upto=_BANDS_UPTO)
 
 
-def width_of(spec: SweepSpec, plan: Plan, found: Found) -> int:
-    """How many runs a worker trains together, at most.
+def widths_of(spec: SweepSpec, plan: Plan, found: Found) -> Widths:
+    """How many runs a worker trains together.
 
-    A search that learns proposes better the more it has seen: it gets few at a time, and one where
+    A search that learns proposes better the more it has seen: what it is asked for at once, it
+    proposes blindly. It gets few at a time, however fast more of them would be, and one where
     their programs would differ.
     """
     if plan.mode == "worker":
-        return 1
+        return Widths(1)
     if plan.cohort is not None:
-        return plan.cohort
+        return Widths(plan.cohort)
     if spec.method != "bayes" or plan.sampler in ("qmc", "random"):
-        return TOGETHER
+        return Widths(TOGETHER, MOST)
     varies = {d.path[0] for d in spec.space.searched}
-    return ADAPTIVE if varies <= set(found.traced) else 1
+    return Widths(ADAPTIVE if varies <= set(found.traced) else 1)
+
+
+def left_of(store: Store, sweep: SweepRow, size: int, count: int | None, taken: int) -> float:
+    """Runs that are left for each worker of a sweep, about; agents have as many as this one.
+
+    Args:    size: workers of this agent.   count: runs that it takes, at most.
+             taken: runs that it has taken.
+    """
+    left = float("inf")
+    if sweep.points is not None:
+        agents = sum(agent["ended"] is None for agent in list_agents(store, sweep.id))
+        begun = sum(count_runs(store, sweep.id).values())
+        left = (sweep.points - begun) / (size * max(1, agents))
+    if count is not None:
+        left = min(left, (count - taken) / size)
+    return max(0.0, left)
 
 
 def folder_of(sweep: SweepRow) -> Path:

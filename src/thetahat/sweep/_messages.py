@@ -82,6 +82,28 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class Timed:
+    """How fast a cohort trains.
+
+    Args:
+        size: members of the program.   mode: "vmap" or "map".
+        epoch_s: seconds of an epoch of all members, in the fastest chunk.
+        epochs: trained so far.   compile_s: that the program took to compile; 0 where it was there.
+    """
+
+    size: int
+    mode: str
+    epoch_s: float
+    epochs: int = 0
+    compile_s: float = 0.0
+
+    @property
+    def each_s(self) -> float:
+        """Seconds of a member's epoch."""
+        return self.epoch_s / self.size
+
+
+@dataclass(frozen=True)
 class Told:
     """What happened in a job since the last word: events, and which members still train."""
 
@@ -91,6 +113,8 @@ class Told:
     waits: bool = False
     """Whether it stands at a mark, and goes on when the agent has decided."""
     notices: Sequence[str] = field(default_factory=tuple)
+    timed: Timed | None = None
+    """Once it has trained long enough to tell."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ class Task:
     key: Hashable = None
     """Its static part: jobs with the same share a program."""
     given_s: float = 0.0
+    width: int = 0
+    """Runs that were to train together, at most, when it was cut; 0 where nobody asked so."""
 
     @property
     def held(self) -> list[str]:
@@ -37,7 +39,8 @@ class Task:
         named = replace(self.job, id=f"{self.job.id}{name}", configs=configs, ghosts=0)
         job = replace(named, checkpoint=checkpoint, resume=False, ended=(), part=None)
         members = [self.members[k] for k in places]
-        return Task(job, members, set(range(len(members))), f"{self.cohort}{name}", key=key)
+        running, cohort = set(range(len(members))), f"{self.cohort}{name}"
+        return Task(job, members, running, cohort, key=key, width=self.width)
 
 
 @dataclass

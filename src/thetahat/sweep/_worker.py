@@ -36,6 +36,7 @@ from thetahat.sweep._messages import (
     Ready,
     Regroup,
     Stop,
+    Timed,
     Told,
 )
 from thetahat.sweep._typed import typed
@@ -43,6 +44,8 @@ from thetahat.sweep._typed import typed
 ADDRESS, KEY = "THETAHAT_WORKER_ADDRESS", "THETAHAT_WORKER_KEY"
 SHARE = "THETAHAT_WORKER_SHARE"
 PROGRAM = "THETAHAT_WORKER_PROGRAM"
+SURE_S = 0.5
+"""Seconds of training after which a job's pace is told: its first chunk is shorter than others."""
 
 
 @dataclass
@@ -54,13 +57,41 @@ class _Live:
     events: list[Event] = field(default_factory=list)
     waits: bool = False
     """At a mark: the agent decides who goes on."""
+    trained_s: float = 0.0
+    epoch_s: float = float("inf")
+    """Seconds of an epoch, in the fastest chunk."""
+
+    def step(self) -> bool:
+        """Train a chunk more, and see how long it takes; False when the job is over."""
+        driver = self.training.driver
+        spent, epoch = driver.clock.spent_s, driver.epoch
+        busy = size = self.training.program.size
+        if self.training.program.mode == "map":
+            # One by one, those that have ended cost nothing.
+            busy = max(1, int(self.training.running.sum()))
+        more = self.training.step()
+        # The few that are left of a cohort may go on one by one: that is not its pace.
+        if driver.epoch > epoch and driver.program is self.training.program:
+            took = driver.clock.spent_s - spent
+            self.trained_s += took
+            self.epoch_s = min(self.epoch_s, took / (driver.epoch - epoch) * size / busy)
+        return more
+
+    def timed(self, *, over: bool) -> Timed | None:
+        """Its pace, when it has trained long enough to tell."""
+        if not self.trained_s or not (over or self.trained_s > SURE_S):
+            return None
+        program, epochs = self.training.program, self.training.driver.epoch
+        return Timed(program.size, program.mode, self.epoch_s, epochs, program.compile_s)
 
     def told(self, notices: list[str]) -> Told:
         """What happened since the last word, for the agent."""
         events, self.events[:] = list(self.events), []
         said, notices[:] = list(notices), []
         alive = [k for k, on in enumerate(self.training.running) if on]
-        return Told(self.job.id, events, alive, self.waits, said)
+        # Before the agent hears that its places are free.
+        timed = self.timed(over=not alive)
+        return Told(self.job.id, events, alive, self.waits, said, timed)
 
 
 class Worker:
@@ -170,7 +201,7 @@ class Worker:
     def _advance(self, live: _Live) -> None:
         training = live.training
         try:
-            more = training.step()
+            more = live.step()
             live.waits = more and training.driver.epoch in live.job.marks
             if not more:
                 training.finish()

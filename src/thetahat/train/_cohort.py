@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,28 @@ PROBE_EPOCHS, PROBE_LONG_S = 8, 0.1
 
 PROBE_WORTH_S = 4.0
 """Projected seconds of training from which it pays to compile the other mapping and time it."""
+
+SPARES = 0.8
+"""Share of an epoch's time that the few who are left may take one by one, to go on so."""
+
+
+@dataclass(frozen=True)
+class Alone:
+    """The program that trains a ``vmap`` cohort's members one by one, where it was made and timed.
+
+    Args:    each_s: seconds of a member's epoch.   together_s: of all of them, by ``vmap``.
+    """
+
+    program: CohortProgram
+    each_s: float
+    together_s: float
+
+    def pays(self, left: int) -> bool:
+        """Whether so many members train faster one by one than all places together.
+
+        Under ``vmap`` those that have ended cost what the others do, and here nothing.
+        """
+        return left * self.each_s < SPARES * self.together_s
 
 
 def first_program(build: Any, hyper: Hyper, size: int, options: Options) -> CohortProgram:
@@ -66,7 +89,7 @@ class Training:
         marks: tuple[int, ...] = (),
     ) -> None:
         found = _found(cohort, options)
-        program, state = _start(cohort, options, found)
+        program, state, self._alone = _start(cohort, options, found)
         self.session = Session(cohort, program, options, found)
         self.session.begin(state)
         task = program.staged.task
@@ -106,6 +129,10 @@ class Training:
         self.session.reasons.update({k: reasons[k] for k in np.flatnonzero(which).tolist()})
         self.driver.state = self.program.stop(self.driver.state, which)
         self.settle()
+        left = int(self.running.sum())
+        if self._alone is not None and left and self._alone.pays(left):
+            self.driver.program, self._alone = self._alone.program, None
+            self.driver.program.init()  # the arrays that its parameters make
 
     def settle(self) -> None:
         """Tell how the members that have ended by now ended; the others go on."""
@@ -134,17 +161,17 @@ def _found(cohort: Cohort, options: Options) -> Any:
     return found
 
 
-def _start(cohort: Cohort, options: Options, found: Any) -> tuple[CohortProgram, Any]:
-    """The program in the mode that pays, and its first (or resumed) state."""
+def _start(cohort: Cohort, options: Options, found: Any) -> tuple[CohortProgram, Any, Alone | None]:
+    """The program in the mode that pays, its first (or resumed) state, and the other mode."""
     program = cohort.program
     if found is not None:
         if found.header["mode"] != program.mode:
             program = _remapped(program, found.header["mode"])
-        return program, program.unpack(found.arrays)
+        return program, program.unpack(found.arrays), None
     check_fits(program, options.memory)
     state = program.init()
     if options.mode != "auto" or program.size == 1:
-        return program, state
+        return program, state, None
     return _probed(program, state)
 
 
@@ -152,20 +179,24 @@ def _remapped(program: CohortProgram, mode: str) -> CohortProgram:
     return make_program(program.build, program.hyper, program.staged, program.size, mode)
 
 
-def _probed(program: CohortProgram, state: Any) -> tuple[CohortProgram, Any]:
+def _probed(program: CohortProgram, state: Any) -> tuple[CohortProgram, Any, Alone | None]:
     """vmap, unless training is long and a timed epoch finds one by one faster.
 
     The probe's states are thrown away, so it changes no result.
     """
     together = _epoch_s(program, state)
     if together * program.staged.task.epochs < PROBE_WORTH_S:
-        return program, state
+        return program, state, None
     other = _remapped(program, "map")
     other_state = other.init()
-    chosen = (other, other_state) if _epoch_s(other, other_state) < together else (program, state)
-    chosen[0].traces = program.traces + other.traces
-    chosen[0].compile_s = program.compile_s + other.compile_s
-    return chosen
+    apart = _epoch_s(other, other_state)
+    traces, compile_s = program.traces + other.traces, program.compile_s + other.compile_s
+    # Without the arrays that it holds: it may never be needed.
+    alone = Alone(other.again(other.hyper), apart / program.size, together)
+    if apart < together:
+        program, state, alone = other, other_state, None
+    program.traces, program.compile_s = traces, compile_s
+    return program, state, alone
 
 
 def _epoch_s(program: CohortProgram, state: Any) -> float:
