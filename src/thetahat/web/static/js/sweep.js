@@ -6,13 +6,14 @@ import { finite, many, short, span } from "./format.js";
 import { best, brushed, categories, condition, counts, FAILED, kindOf, Model, OPEN } from "./model.js";
 import { contourChart, sliceChart, spread, timeChart } from "./overview.js";
 import { axesOf, parallelChart } from "./parallel.js";
-import { columnsOf, flagsOf, makeTable, settingsTable, tableHeight, title } from "./table.js";
+import { columnsOf, flagsOf, makeTable, settingsTable, tableHeight, tableLibrary, title } from "./table.js";
 
 export async function show(main, id, { crumbs }) {
   const answer = await get(`/api/sweeps/${encodeURIComponent(id)}`);
   const page = new SweepPage(new Model(answer), main);
   crumbs(page.model.sweep.project ? h("span", {}, page.model.sweep.project) : null, h("span", {}, page.model.sweep.name));
   document.title = `${page.model.sweep.name} · thetahat`;
+  if (page.model.runs.length <= LARGE) await tableLibrary();
   page.build();
   return page;
 }
@@ -146,7 +147,7 @@ class SweepPage {
     this.parallelPanel = panel("Parallel coordinates", "", [rampLegend(), h("button", { type: "button", onclick: () => this.clearBrushes(), title: "Remove what was drawn on the axes" }, "Clear")]);
     this.parallelPanel.body.append(this.parallel.element);
     const varying = model.varying.map((p) => p.name);
-    this.sliceBox = select("parameter of the slice", varying, this.slice, (p) => { this.slice = p; view.set({ slice: p }); this.draw(true); });
+    this.sliceBox = select("parameter of the slice", varying, this.slice, (p) => { this.slice = p; view.set({ slice: p }); this.drawChosen(); });
     this.slicePanel = panel("Slice", "s6", [this.sliceBox]);
     this.slicePanel.body.append(this.sliced.element);
     this.cxBox = select("along", varying, this.cx, (p) => { this.cx = p; view.set({ cx: p }); this.contour.draw(); });
@@ -196,7 +197,7 @@ class SweepPage {
   }
 
   remakeTable() {
-    this.table?.table.destroy();
+    this.table?.close();
     const box = h("div");
     this.tableBox.replaceWith(box);
     this.tableBox = box;
@@ -269,17 +270,22 @@ class SweepPage {
 
   draw(onlyFiltered = false) {
     this.time.draw();
-    this.sliced.draw();
-    this.contour.draw();
+    this.drawChosen();
     if (onlyFiltered) this.parallel.again(); else this.parallel.draw();
     const without = this.model.runs.filter((run) => !finite(run.metrics[this.metric]) && !FAILED.has(run.status)).length;
     this.timePanel.say(without ? `${many(without, "run")} without a finite ${this.metric || "metric"} ${without === 1 ? "is" : "are"} not drawn.` : "Click a dot to open its run.");
-    const sliced = this.model.byName.get(this.slice);
-    this.slicePanel.say(`${this.metric} against ${this.slice}${sliced?.discrete ? "; the line joins the medians" : ""}.`);
     const notes = ["Drag along an axis to filter the table; click the axis to let go."];
     if (axesOf(this).length - 1 < this.model.varying.length) notes.push(`The ${axesOf(this).length - 1} that matter most of ${this.model.varying.length} parameters.`);
     if (this.model.runs.some((run) => FAILED.has(run.status))) notes.push("Failed and diverged runs are left out.");
     this.parallelPanel.say(notes.join(" "));
+  }
+
+  // The charts of parameters that were chosen, by hand or by what matters.
+  drawChosen() {
+    this.sliced.draw();
+    this.contour.draw();
+    const sliced = this.model.byName.get(this.slice);
+    this.slicePanel.say(`${this.metric} against ${this.slice}${sliced?.discrete ? "; the line joins the medians" : ""}.`);
   }
 
   async loadEffects() {
@@ -290,7 +296,7 @@ class SweepPage {
     const drawn = [this.slice, this.cx, this.cy].join();
     this.ranking = found.effects.map((e) => e.name);
     this.drawEffects(found);
-    if (!before) { this.pickParameters(); fillSelect(this.sliceBox, this.model.varying.map((p) => p.name), this.slice); fillSelect(this.cxBox, this.model.varying.map((p) => p.name), this.cx); fillSelect(this.cyBox, this.model.varying.map((p) => p.name), this.cy); if ([this.slice, this.cx, this.cy].join() !== drawn) this.draw(true); if (axesOf(this).length - 1 < this.model.varying.length) { this.parallel.draw(); if (!this.columns.length && this.model.varying.length > 12) this.remakeTable(); } }
+    if (!before) { this.pickParameters(); fillSelect(this.sliceBox, this.model.varying.map((p) => p.name), this.slice); fillSelect(this.cxBox, this.model.varying.map((p) => p.name), this.cx); fillSelect(this.cyBox, this.model.varying.map((p) => p.name), this.cy); if ([this.slice, this.cx, this.cy].join() !== drawn) this.drawChosen(); if (axesOf(this).length - 1 < this.model.varying.length) { this.parallel.draw(); if (!this.columns.length && this.model.varying.length > 12) this.remakeTable(); } }
   }
 
   drawEffects({ n, left_out: left, effects }) {
@@ -332,6 +338,7 @@ class SweepPage {
 
   async export(format) {
     if (!this.table) { this.seen = true; await this.fillTable(); }
+    await this.table.ready;
     const rows = this.selected.length ? this.selected : this.table.table.getRows("active").map((row) => row.getData().id);
     const columns = (this.columns.length ? this.columns : columnsOf(this).shown).filter((c) => !["created", "number"].includes(c));
     const text = await download(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/export`, { format, columns, ids: rows });
@@ -342,7 +349,7 @@ class SweepPage {
     this.read();
     this.ranking = [];
     this.drawHead();
-    this.table?.table.destroy();
+    this.table?.close();
     this.table = null;
     this.settled = false;
     this.sight?.disconnect();

@@ -16,7 +16,7 @@
     },
   };
   // What the page will need is asked for while its scripts are still being read.
-  const wanted = { sweep: ["js/sweep.js", "js/table.js", "js/charts.js", "js/overview.js", "js/parallel.js", "js/model.js", "js/api.js", "js/dom.js", "js/format.js", "vendor/echarts/echarts.esm.min.js", "vendor/tabulator/tabulator.esm.min.js"],
+  const wanted = { sweep: ["js/sweep.js", "js/table.js", "js/charts.js", "js/overview.js", "js/parallel.js", "js/model.js", "js/api.js", "js/dom.js", "js/format.js", "vendor/echarts/echarts.esm.min.js"],
     run: ["js/run.js", "js/curves.js", "js/charts.js", "js/api.js", "js/dom.js", "js/format.js", "vendor/echarts/echarts.esm.min.js"] };
   const [, kind, id] = location.pathname.split("/");
   for (const file of wanted[kind] || []) {
