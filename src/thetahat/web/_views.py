@@ -31,6 +31,7 @@ from thetahat.store import (
 )
 from thetahat.web._curves import columns_of
 from thetahat.web._logs import tails
+from thetahat.web._source import Source
 
 LATEST = 200
 _FAILED = (str(Status.FAILED), str(Status.DIVERGED))
@@ -87,16 +88,27 @@ def about(sweep: SweepRow, file: SweepFile, *, with_text: bool = True) -> dict[s
     return found
 
 
-def sweep_page(store: Store, sweep: SweepRow, changed: Changed | None = None) -> str:
+def sweep_page(source: Source, sweep: SweepRow, changed: Changed | None = None) -> str:
     """A sweep with its runs, or with those that changed."""
+    store = source.store()
+    # The time is taken before the runs are read.
     head = {
         "sweep": about(sweep, read_file(sweep.text), with_text=changed is None),
         "counts": count_runs(store, sweep.id),
         "agents": [_agent(agent) for agent in list_agents(store, sweep.id)],
         "now": _earlier(),
     }
-    found = run_columns(store, sweep_id=sweep.id, changed=changed)
+    found = (
+        runs_of(source, sweep)
+        if changed is None
+        else run_columns(store, sweep_id=sweep.id, changed=changed)
+    )
     return f'{json.dumps(head)[:-1]},"runs":{found}}}'
+
+
+def runs_of(source: Source, sweep: SweepRow) -> str:
+    """All runs of a sweep as columns of JSON, kept until the store changes."""
+    return source.kept(sweep.id, lambda store: run_columns(store, sweep_id=sweep.id))
 
 
 def importance(store: Store, sweep: SweepRow, metric: str, goal: str) -> dict[str, Any]:
