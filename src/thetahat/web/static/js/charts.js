@@ -5,7 +5,7 @@ import { short } from "./format.js";
 const charts = new Set();
 // A megabyte: the page reads its runs while ECharts is still being read.
 let echarts = null;
-import("../vendor/echarts/echarts.esm.min.js").then((library) => { echarts = library; for (const one of charts) one.arrived(); });
+import("../vendor/echarts/echarts.esm.min.js").then((library) => { echarts = library; for (const one of charts) setTimeout(one.arrived, 0); });
 let idleDraws = true;
 const VIRIDIS = ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"];
 

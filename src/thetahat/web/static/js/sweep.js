@@ -366,8 +366,9 @@ class SweepPage {
     const { sweep } = this.model;
     const had = { metrics: this.model.metrics.length, varying: this.model.varying.length };
     const answer = await get(`/api/sweeps/${encodeURIComponent(sweep.id)}?since=${encodeURIComponent(this.model.since)}&after=${this.model.highest}`);
+    const before = said(this.model);
     const changed = this.model.take(answer);
-    this.drawHead();
+    if (changed.length || said(this.model) !== before) this.drawHead();
     if (!changed.length) return;
     if (!this.drawn || had.metrics !== this.model.metrics.length || had.varying !== this.model.varying.length) { this.drawn ? this.reread() : this.build(); return; }
     this.refilter(false);
@@ -376,7 +377,9 @@ class SweepPage {
   }
 }
 
-const median = (values) => { const s = [...values].sort((a, b) => a - b); return s[s.length >> 1]; };
+// What the head of the page shows beside the runs.
+const said = ({ sweep, counts: n, agents }) => JSON.stringify([sweep, n, agents]);
+const median = (values) => { const s = Float64Array.from(values).sort(); return s[s.length >> 1]; };
 
 function progress(done, failed, now, total) {
   const part = (n) => ({ width: `${Math.min(100, (100 * n) / total)}%` });
