@@ -1,4 +1,4 @@
-"""The one page, whose head says what will be needed: scripts and runs are fetched beside each other.
+"""The one page, whose head says what it will need: scripts and runs come beside each other.
 
 A module is otherwise asked for when the module above it has been read, and the runs of a sweep
 when all of them have.

@@ -53,10 +53,14 @@ class Kept:
         self._version = Version(path)
         self._lock = threading.Lock()
         self._texts: dict[str, tuple[int, str]] = {}
+        self._closed = False
 
     def get(self, key: str, make: Callable[[], str]) -> str:
         """The text of a key: as it was made, or made now."""
         with self._lock:
+            if self._closed:
+                # Another store has taken this one's place meanwhile.
+                return make()
             # Asked before the store is read: what is written meanwhile makes it be read again.
             version = self._version.now()
             known = self._texts.pop(key, None)
@@ -73,7 +77,8 @@ class Kept:
             self._texts.pop(next(iter(self._texts)))
 
     def close(self) -> None:
-        """Forget all."""
+        """Forget all, and keep nothing more."""
         with self._lock:
+            self._closed = True
             self._texts.clear()
             self._version.close()
