@@ -211,6 +211,8 @@ class SweepPage {
     if (!this.sight) {
       this.sight = new IntersectionObserver((entries) => { if (entries.some((e) => e.isIntersecting)) { this.sight.disconnect(); this.sight = null; this.seen = true; this.fillTable(); } }, { rootMargin: "300px 0px" });
       this.sight.observe(this.tablePanel.root);
+      // What makes the table is read when what is in sight has been drawn.
+      setTimeout(() => requestIdleCallback(() => tableLibrary().catch(() => {})), 1000);
     }
     return false;
   }

@@ -11,7 +11,7 @@ const MOST_PARAMETERS = 12;
 let library = null;
 
 // Tabulator is read when a table is to be made, or when there is time.
-export const tableLibrary = () => (library ||= import("../vendor/tabulator/tabulator.esm.min.js").then((read) => read.TabulatorFull));
+export const tableLibrary = () => (library ||= import("../vendor/tabulator/tabulator.esm.min.js").then((read) => read.TabulatorFull, (error) => { library = null; throw error; }));
 const ROW = 28;
 
 export const title = (column) => OWN[column] || column.slice(2);
