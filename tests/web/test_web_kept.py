@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import shutil
 import sqlite3
@@ -239,3 +240,35 @@ def test_the_script_knows_every_field_of_a_run() -> None:
     told = re.search(r"const runOf = \(of, i\) => \(\{(.*?)\}\);", text, re.DOTALL)
     assert told is not None
     assert sorted(re.findall(r"of\.(\w+)\(i\)", told.group(1))) == sorted(FIELDS)
+
+
+def test_importance_of_very_many_parameters_rests_on_runs_drawn_by_lot(
+    made, client_of, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, sweep = made
+    rng = random.Random(3)
+    with open_store(path.parent) as store:
+        for _ in range(79):
+            config = {f"p{k}": rng.random() for k in range(6)}
+            add_run(store, sweep, config, {}, metrics={"val_risk": config["p2"]})
+    url = f"/api/sweeps/{sweep.id}/importance?metric=val_risk"
+    whole = client_of(path.parent).get(url).json()
+    assert (whole["n"], whole["rest_on"]) == (80, 80)
+    monkeypatch.setattr(_views, "_EFFECTS", {})
+    monkeypatch.setattr(_views, "_drawn", lambda runs, parameters: range(0, runs, 2))
+    some = client_of(path.parent).get(url).json()
+    assert (some["n"], some["rest_on"]) == (80, 40)
+    assert {e["n"] for e in some["effects"] if e["name"] != "lr"} == {39}
+    for answer in (whole, some):
+        [tuned] = [e for e in answer["effects"] if e["name"] == "p2"]
+        assert tuned["correlation"] == pytest.approx(1.0)
+
+
+def test_all_runs_count_unless_their_cells_are_too_many() -> None:
+    assert list(_views._drawn(10_000, 50)) == list(range(10_000))
+    few = list(_views._drawn(10_000, 500))
+    assert len(few) == 1000
+    assert few == sorted(set(few)) == list(_views._drawn(10_000, 500))
+    assert len({i % 10 for i in few}) == 10, "no cycle of a grid is followed"
+    assert len(_views._drawn(2_000, 100_000)) == 1000
+    assert len(_views._drawn(10_000, 100)) == 5000

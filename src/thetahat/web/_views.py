@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import re
 import shlex
 from collections import Counter
@@ -39,6 +40,8 @@ _SILENT_S = 60.0
 _SEED = re.compile(r"(^|[._])seed$", re.IGNORECASE)
 """Luck is nothing to tune."""
 _MOST_KEPT = 64
+_MOST_CELLS = 500_000
+"""Runs times parameters of which importance is computed: some seconds."""
 _EFFECTS: dict[tuple[str, str, str, str], tuple[Any, dict[str, Any]]] = {}
 """What was computed last of each sweep, with how its runs stood then."""
 
@@ -143,8 +146,22 @@ def _importance(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[s
     names = dict.fromkeys(name for config, _ in counted for name in config)
     columns = {name: [_plain(config.get(name)) for config, _ in counted] for name in names}
     varying = {k: v for k, v in columns.items() if not _SEED.search(k) and _varies(v)}
-    found = effects(varying, [value for _, value in counted], sign)
-    return {"n": len(counted), "left_out": left_out, "effects": [asdict(e) for e in found]}
+    rest_on = _drawn(len(counted), len(varying))
+    thinned = {k: [v[i] for i in rest_on] for k, v in varying.items()}
+    found = effects(thinned, [counted[i][1] for i in rest_on], sign)
+    return {
+        "n": len(counted),
+        "rest_on": len(rest_on),
+        "left_out": left_out,
+        "effects": [asdict(e) for e in found],
+    }
+
+
+def _drawn(runs: int, parameters: int) -> Sequence[int]:
+    """All runs; where that would take minutes, as many as take seconds, the same each time."""
+    most = max(1000, _MOST_CELLS // max(1, parameters))
+    # By lot: every tenth of a grid might be all of one value.
+    return range(runs) if runs <= most else sorted(random.Random(0).sample(range(runs), most))
 
 
 def _varies(values: Sequence[Any]) -> bool:

@@ -292,7 +292,7 @@ class SweepPage {
 
   async loadEffects() {
     const { sweep } = this.model;
-    if (!this.metric) { this.drawEffects({ n: 0, left_out: {}, effects: [] }); return; }
+    if (!this.metric) { this.drawEffects({ n: 0, rest_on: 0, left_out: {}, effects: [] }); return; }
     const found = await get(`/api/sweeps/${encodeURIComponent(sweep.id)}/importance?metric=${encodeURIComponent(this.metric)}&goal=${this.sign < 0 ? "maximize" : "minimize"}`);
     const before = this.ranking.length;
     const drawn = [this.slice, this.cx, this.cy].join();
@@ -301,7 +301,7 @@ class SweepPage {
     if (!before) { this.pickParameters(); fillSelect(this.sliceBox, this.model.varying.map((p) => p.name), this.slice); fillSelect(this.cxBox, this.model.varying.map((p) => p.name), this.cx); fillSelect(this.cyBox, this.model.varying.map((p) => p.name), this.cy); if ([this.slice, this.cx, this.cy].join() !== drawn) this.drawChosen(); if (axesOf(this).length - 1 < this.model.varying.length) { this.parallel.draw(); if (!this.columns.length && this.model.varying.length > 12) this.remakeTable(); } }
   }
 
-  drawEffects({ n, left_out: left, effects }) {
+  drawEffects({ n, rest_on: drawn, left_out: left, effects }) {
     const top = Math.max(0.01, ...effects.map((e) => Math.max(e.importance || 0, 0)));
     const rows = effects.slice(0, 14).map((e) => {
       const weak = e.importance !== null && e.floor !== null && e.importance <= e.floor;
@@ -311,7 +311,7 @@ class SweepPage {
     const out = Object.entries(left).map(([why, k]) => `${k} ${why}`).join(", ");
     fill(this.effectPanel.body, effects.length ? h("table.effects", {}, h("thead", {}, h("tr", {}, h("th", {}, "parameter"), h("th", { title: "PED-ANOVA: where the best tenth of the runs lie, against where all lie" }, "importance"), h("th", { title: "Spearman's rank correlation with the metric, and its 95 % interval" }, "rank correlation"), h("th.num", {}, "n"))), h("tbody", {}, rows)) : h("div.empty", {}, n < 2 ? "Two finished runs that differ are needed." : "No parameter varies."));
     const trust = n < 10 ? "Fewer than 10 runs: nothing can be said of importance." : n < 50 ? `With ${n} runs trust only what clears its tick by far.` : "";
-    this.effectPanel.say(`${many(n, "run")}${out ? `; left out: ${out}` : ""}. `, effects.length ? "Up to the tick a bar is what chance gives; lines are 95 % intervals. " : "", effects.length > 14 ? `The first 14 of ${effects.length}. ` : "", trust);
+    this.effectPanel.say(`${many(n, "run")}${out ? `; left out: ${out}` : ""}. `, drawn < n ? `Computed from ${drawn.toLocaleString("en")} of them, drawn by lot: of so many parameters, more would take too long. ` : "", effects.length ? "Up to the tick a bar is what chance gives; lines are 95 % intervals. " : "", effects.length > 14 ? `The first 14 of ${effects.length}. ` : "", trust);
   }
 
   buildGroups() {
