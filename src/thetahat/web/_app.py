@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
@@ -17,9 +19,9 @@ from starlette.staticfiles import StaticFiles
 from thetahat.core.errors import InputError, StoreError
 from thetahat.web._events import changes
 from thetahat.web._guard import Asgi, Door, Guard
+from thetahat.web._head import PAGES, STATIC, page
 from thetahat.web._source import Source, facts
 
-STATIC = Path(__file__).parent / "static"
 _MOST_IDS = 60
 _MOST_BODY = 4 << 20
 
@@ -43,7 +45,7 @@ def make_app(source: Source, door: Door | None = None) -> Asgi:
     api = _Api(source)
     routes = [
         Route("/", _page),
-        Route("/sweep/{id}", _page),
+        Route("/sweep/{id}", api.sweep_page),
         Route("/run/{id}", _page),
         Route("/compare", _page),
         Route("/favicon.ico", _icon),
@@ -69,7 +71,12 @@ def make_app(source: Source, door: Door | None = None) -> Asgi:
 
 
 def _page(request: Request) -> Response:
-    return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
+    kind = request.url.path.split("/")[1]
+    return _html(page(kind if kind in PAGES else "", request.path_params.get("id", "")))
+
+
+def _html(text: str) -> Response:
+    return Response(text, media_type="text/html", headers={"cache-control": "no-cache"})
 
 
 def _icon(request: Request) -> Response:
@@ -90,6 +97,22 @@ class _Api:
 
         return _text(home(self.source.store()))
 
+    def sweep_page(self, request: Request) -> Response:
+        name = request.path_params["id"]
+        # Its runs are read while the browser reads the page.
+        ahead = BackgroundTask(self._ahead, name)
+        answer = _html(page("sweep", name))
+        answer.background = ahead
+        return answer
+
+    def _ahead(self, name: str) -> None:
+        from thetahat.store import find_sweep
+        from thetahat.web._views import runs_of
+
+        # What cannot be read is said where it is asked for.
+        with contextlib.suppress(StoreError):
+            runs_of(self.source, find_sweep(self.source.store(), name))
+
     def sweep(self, request: Request) -> Response:
         from thetahat.store import Changed
         from thetahat.web._views import sweep_page
@@ -97,7 +120,7 @@ class _Api:
         changed = None
         if "since" in request.query_params:
             changed = Changed(_whole(request, "after"), request.query_params["since"])
-        return _text(sweep_page(self.source.store(), self._sweep(request), changed))
+        return _text(sweep_page(self.source, self._sweep(request), changed))
 
     def importance(self, request: Request) -> Response:
         from thetahat.web._views import importance

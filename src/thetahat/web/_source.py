@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thetahat.web._kept import Kept
+
 if TYPE_CHECKING:
     from thetahat.store import Store
 
@@ -26,6 +28,7 @@ class Source:
         self.url = url
         self._lock = threading.Lock()
         self._store: Store | None = None
+        self._kept: Kept | None = None
         self._inode: tuple[int, int] | None = None
         self._pulse: tuple[float, str] = (-1.0, "")
         self.ending: Callable[[], bool] = lambda: False
@@ -51,11 +54,20 @@ class Source:
                 return self._store
             if self._store is not None:
                 # A deleted file would go on answering from its grave.
-                self._store.close()
-                self._store = None
+                self._shut()
             self._store = open_store(self.url, create=False, timeout_s=5.0)
             self._inode = inode
+            self._kept = Kept(self._store.path)
             return self._store
+
+    def kept(self, key: str, make: Callable[[Store], str]) -> str:
+        """A text made of the store, now or since when the store has not changed.
+
+        Raises:  StoreError: as ``store``.
+        """
+        store = self.store()
+        kept = self._kept
+        return make(store) if kept is None else kept.get(key, lambda: make(store))
 
     def pulse(self) -> str:
         """What changes whenever something in the store does, as JSON; read each 0.25 s at most.
@@ -74,9 +86,15 @@ class Source:
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            if self._store is not None:
-                self._store.close()
-                self._store = None
+            self._shut()
+
+    def _shut(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+        if self._store is not None:
+            self._store.close()
+            self._store = None
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

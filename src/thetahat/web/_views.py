@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import re
 import shlex
 from collections import Counter
@@ -31,6 +32,7 @@ from thetahat.store import (
 )
 from thetahat.web._curves import columns_of
 from thetahat.web._logs import tails
+from thetahat.web._source import Source
 
 LATEST = 200
 _FAILED = (str(Status.FAILED), str(Status.DIVERGED))
@@ -38,6 +40,8 @@ _SILENT_S = 60.0
 _SEED = re.compile(r"(^|[._])seed$", re.IGNORECASE)
 """Luck is nothing to tune."""
 _MOST_KEPT = 64
+_MOST_CELLS = 500_000
+"""Runs times parameters of which importance is computed: some seconds."""
 _EFFECTS: dict[tuple[str, str, str, str], tuple[Any, dict[str, Any]]] = {}
 """What was computed last of each sweep, with how its runs stood then."""
 
@@ -87,16 +91,27 @@ def about(sweep: SweepRow, file: SweepFile, *, with_text: bool = True) -> dict[s
     return found
 
 
-def sweep_page(store: Store, sweep: SweepRow, changed: Changed | None = None) -> str:
+def sweep_page(source: Source, sweep: SweepRow, changed: Changed | None = None) -> str:
     """A sweep with its runs, or with those that changed."""
+    store = source.store()
+    # The time is taken before the runs are read.
     head = {
         "sweep": about(sweep, read_file(sweep.text), with_text=changed is None),
         "counts": count_runs(store, sweep.id),
         "agents": [_agent(agent) for agent in list_agents(store, sweep.id)],
         "now": _earlier(),
     }
-    found = run_columns(store, sweep_id=sweep.id, changed=changed)
+    found = (
+        runs_of(source, sweep)
+        if changed is None
+        else run_columns(store, sweep_id=sweep.id, changed=changed)
+    )
     return f'{json.dumps(head)[:-1]},"runs":{found}}}'
+
+
+def runs_of(source: Source, sweep: SweepRow) -> str:
+    """All runs of a sweep as columns of JSON, kept until the store changes."""
+    return source.kept(sweep.id, lambda store: run_columns(store, sweep_id=sweep.id))
 
 
 def importance(store: Store, sweep: SweepRow, metric: str, goal: str) -> dict[str, Any]:
@@ -131,8 +146,22 @@ def _importance(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[s
     names = dict.fromkeys(name for config, _ in counted for name in config)
     columns = {name: [_plain(config.get(name)) for config, _ in counted] for name in names}
     varying = {k: v for k, v in columns.items() if not _SEED.search(k) and _varies(v)}
-    found = effects(varying, [value for _, value in counted], sign)
-    return {"n": len(counted), "left_out": left_out, "effects": [asdict(e) for e in found]}
+    rest_on = _drawn(len(counted), len(varying))
+    thinned = {k: [v[i] for i in rest_on] for k, v in varying.items()}
+    found = effects(thinned, [counted[i][1] for i in rest_on], sign)
+    return {
+        "n": len(counted),
+        "rest_on": len(rest_on),
+        "left_out": left_out,
+        "effects": [asdict(e) for e in found],
+    }
+
+
+def _drawn(runs: int, parameters: int) -> Sequence[int]:
+    """All runs; where that would take minutes, as many as take seconds, the same each time."""
+    most = max(1000, _MOST_CELLS // max(1, parameters))
+    # By lot: every tenth of a grid might be all of one value.
+    return range(runs) if runs <= most else sorted(random.Random(0).sample(range(runs), most))
 
 
 def _varies(values: Sequence[Any]) -> bool:

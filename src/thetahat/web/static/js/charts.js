@@ -1,9 +1,11 @@
 // ECharts in our colours. Tooltips are elements made of text nodes, never HTML of data.
-import * as echarts from "../vendor/echarts/echarts.esm.min.js";
 import { h } from "./dom.js";
 import { short } from "./format.js";
 
 const charts = new Set();
+// A megabyte: the page reads its runs while ECharts is still being read.
+let echarts = null;
+import("../vendor/echarts/echarts.esm.min.js").then((library) => { echarts = library; for (const one of charts) setTimeout(one.arrived, 0); });
 let idleDraws = true;
 const VIRIDIS = ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"];
 
@@ -45,7 +47,7 @@ export function chart(size, label) {
   const element = h("div.chart", { class: size, role: "img", "aria-label": label });
   let [made, option, events] = [null, null, []];
   const ready = () => {
-    if (made || !element.isConnected || element.clientWidth === 0) return made;
+    if (made || !echarts || !element.isConnected || element.clientWidth === 0) return made;
     made = echarts.init(element, null, { renderer: "canvas" });
     for (const [name, handler] of events) made.on(name, handler);
     return made;
@@ -72,11 +74,13 @@ export function chart(size, label) {
     act(action) { if (ready()) made.dispatchAction(action); },
     get raw() { return made; },
     draw: () => draw(),
+    arrived() { if (stale) comes(); },
     close() { observer.disconnect(); sight.disconnect(); charts.delete(wrapped); made?.dispose(); clearTimeout(waiting); option = null; },
   };
   const observer = new ResizeObserver(() => { if (made) { made.resize(); wrapped.drawn?.(); } else if (stale) draw(); });
   observer.observe(element);
-  const sight = new IntersectionObserver((entries) => { near = entries[entries.length - 1].isIntersecting; if (near && stale) inTurn(() => { if (near && stale) draw(); }); }, { rootMargin: "100px 0px" });
+  const comes = () => { if (near) inTurn(() => { if (near && stale) draw(); }); else later(); };
+  const sight = new IntersectionObserver((entries) => { near = entries[entries.length - 1].isIntersecting; if (near && stale) comes(); }, { rootMargin: "100px 0px" });
   sight.observe(element);
   charts.add(wrapped);
   return wrapped;

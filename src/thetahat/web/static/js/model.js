@@ -4,15 +4,22 @@ import { finite, flat } from "./format.js";
 export const FAILED = new Set(["failed", "diverged"]);
 export const OPEN = new Set(["queued", "running"]);
 
+// A run as the server tells of it. All fields stand here: an object that gets them one by one takes several times as long to make.
+const runOf = (of, i) => ({
+  id: of.id(i), number: of.number(i), name: of.name(i), status: of.status(i), reason: of.reason(i), epochs: of.epochs(i), max_epochs: of.max_epochs(i), n_params: of.n_params(i),
+  best_val_risk: of.best_val_risk(i), best_epoch: of.best_epoch(i), created: of.created(i), started: of.started(i), finished: of.finished(i), heartbeat: of.heartbeat(i), agent: of.agent(i),
+  attempt: of.attempt(i), contaminated: of.contaminated(i), point: of.point(i), replicate: of.replicate(i), cohort: of.cohort(i), experiment: of.experiment(i), project: of.project(i),
+  sweep_id: of.sweep_id(i), seconds: of.seconds(i), config: flat(of.config(i)), metrics: of.metrics(i), time: null,
+});
+
 // Columns as the server gives them -> runs. A field that all runs share is told once.
 export function readRuns({ n, same, columns }) {
+  const of = {};
+  for (const name in columns) { const list = columns[name]; of[name] = (i) => list[i]; }
+  for (const name in same) of[name] = () => same[name];
   const runs = [];
-  const names = Object.keys(columns).filter((name) => name !== "config");
-  const lists = names.map((name) => columns[name]);
   for (let i = 0; i < n; i += 1) {
-    const run = { ...same };
-    for (let k = 0; k < names.length; k += 1) run[names[k]] = lists[k][i];
-    run.config = flat(columns.config[i]);
+    const run = runOf(of, i);
     run.time = seconds(run);
     runs.push(run);
   }
@@ -61,20 +68,22 @@ export class Model {
     const metrics = new Map();
     const settings = new Map();
     for (const run of this.runs) {
-      for (const [name, value] of Object.entries(run.config)) {
+      for (const name in run.config) {
+        const value = run.config[name];
         let one = seen.get(name);
         if (!one) seen.set(name, (one = { name, values: new Set(), n: 0, words: 0, low: Infinity, high: -Infinity }));
         one.n += 1;
         if (one.values.size < 50) one.values.add(value);
         if (finite(value)) { if (value < one.low) one.low = value; if (value > one.high) one.high = value; } else if (value !== null) one.words += 1;
       }
-      for (const [name, value] of Object.entries(run.metrics)) if (finite(value)) metrics.set(name, (metrics.get(name) || 0) + 1);
+      for (const name in run.metrics) if (!metrics.has(name) && finite(run.metrics[name])) metrics.set(name, metrics.size);
     }
     const seeds = [...seen.values()].filter((one) => SEED.test(one.name) && one.values.size > 1).map((one) => one.name);
     // What a setting is: a point of the sweep, or a config but for its seeds where the sweep tries seeds.
     this.settingOf = !seeds.length ? (run) => run.point : (run) => JSON.stringify(Object.entries(run.config).filter(([name]) => !seeds.includes(name)));
     for (const run of this.runs) { const key = this.settingOf(run); if (key !== null && key !== undefined) settings.set(key, (settings.get(key) || 0) + 1); }
     this.settings = settings;
+    this.repeated = settings.size < this.runs.length && [...settings.values()].some((n) => n > 1);
     const told = new Map((this.sweep.parameters || []).map((p, i) => [p.name, { ...p, order: i }]));
     this.parameters = [...seen.values()].map((one) => {
       const file = told.get(one.name);
@@ -90,7 +99,7 @@ export class Model {
 
   seeds(run) { return this.settings.get(this.settingOf(run)) || 1; }
 
-  get replicated() { return (this.sweep.plan?.replicates || 1) > 1 || [...this.settings.values()].some((n) => n > 1); }
+  get replicated() { return (this.sweep.plan?.replicates || 1) > 1 || this.repeated; }
 
   get highest() { return this.runs.length ? this.runs[this.runs.length - 1].number : 0; }
 }

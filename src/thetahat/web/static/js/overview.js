@@ -12,7 +12,7 @@ export const none = (state) => `No run has ended with a finite ${state.metric ||
 export const open = (run) => { if (run) location.href = `/run/${encodeURIComponent(run.id)}`; };
 
 export function spread(values) {
-  const sorted = values.filter(finite).sort((a, b) => a - b);
+  const sorted = Float64Array.from(values.filter(finite)).sort();
   if (!sorted.length) return { log: false, low: 0, high: 1 };
   const [low, high] = [sorted[0], sorted[sorted.length - 1]];
   return { low, high, log: low > 0 && high / low > 20, sorted };
@@ -96,15 +96,18 @@ function timeOption(state, drawn, runAt) {
 
 // Colours by rank of the metric: outliers do not take the whole ramp.
 export function shader(runs, state) {
-  const sorted = runs.map((run) => state.sign * run.metrics[state.metric]).sort((a, b) => a - b);
+  const sorted = Float64Array.from(runs, (run) => state.sign * run.metrics[state.metric]).sort();
   const colours = ramp();
-  const at = (run) => {
+  const rankOf = (run) => {
     const v = state.sign * run.metrics[state.metric];
-    let [low, high] = [0, sorted.length];
+    let low = 0;
+    let high = sorted.length;
     while (low < high) { const mid = (low + high) >> 1; if (sorted[mid] < v) low = mid + 1; else high = mid; }
-    return sorted.length > 1 ? low / (sorted.length - 1) : 0;
+    return low;
   };
-  return { at, colour: (run) => rampColour(at(run), colours), colours };
+  const share = (at) => (sorted.length > 1 ? at / (sorted.length - 1) : 0);
+  const at = (run) => share(rankOf(run));
+  return { at, rankOf, share, colour: (run) => rampColour(at(run), colours), colours };
 }
 
 // The ground of a contour as one picture: a thousand rectangles would take longer than all the rest.

@@ -73,9 +73,19 @@ class Lines {
   // The worst first, so that the best lie on top.
   take(have) {
     const shades = shader(have, this.state);
-    const ranked = have.map((run) => [shades.at(run), run]).sort((a, b) => b[0] - a[0]);
-    this.runs = ranked.map(([, run]) => run);
-    this.ranks = ranked.map(([t]) => t);
+    const n = have.length;
+    this.runs = new Array(n);
+    this.ranks = new Float64Array(n);
+    // Each has its place by its rank; those that share a rank stand as they came.
+    const ranks = have.map(shades.rankOf);
+    const left = new Uint32Array(n);
+    for (const rank of ranks) left[rank] += 1;
+    for (let i = 0; i < n; i += 1) {
+      const place = n - ranks[i] - left[ranks[i]];
+      left[ranks[i]] -= 1;
+      this.runs[place] = have[i];
+      this.ranks[place] = shades.share(ranks[i]);
+    }
     this.places = null;
   }
 

@@ -6,13 +6,14 @@ import { finite, many, short, span } from "./format.js";
 import { best, brushed, categories, condition, counts, FAILED, kindOf, Model, OPEN } from "./model.js";
 import { contourChart, sliceChart, spread, timeChart } from "./overview.js";
 import { axesOf, parallelChart } from "./parallel.js";
-import { columnsOf, flagsOf, makeTable, settingsTable, tableHeight, title } from "./table.js";
+import { columnsOf, flagsOf, makeTable, settingsTable, tableHeight, tableLibrary, title } from "./table.js";
 
 export async function show(main, id, { crumbs }) {
   const answer = await get(`/api/sweeps/${encodeURIComponent(id)}`);
   const page = new SweepPage(new Model(answer), main);
   crumbs(page.model.sweep.project ? h("span", {}, page.model.sweep.project) : null, h("span", {}, page.model.sweep.name));
   document.title = `${page.model.sweep.name} · thetahat`;
+  if (page.model.runs.length <= LARGE) await tableLibrary();
   page.build();
   return page;
 }
@@ -146,7 +147,7 @@ class SweepPage {
     this.parallelPanel = panel("Parallel coordinates", "", [rampLegend(), h("button", { type: "button", onclick: () => this.clearBrushes(), title: "Remove what was drawn on the axes" }, "Clear")]);
     this.parallelPanel.body.append(this.parallel.element);
     const varying = model.varying.map((p) => p.name);
-    this.sliceBox = select("parameter of the slice", varying, this.slice, (p) => { this.slice = p; view.set({ slice: p }); this.draw(true); });
+    this.sliceBox = select("parameter of the slice", varying, this.slice, (p) => { this.slice = p; view.set({ slice: p }); this.drawChosen(); });
     this.slicePanel = panel("Slice", "s6", [this.sliceBox]);
     this.slicePanel.body.append(this.sliced.element);
     this.cxBox = select("along", varying, this.cx, (p) => { this.cx = p; view.set({ cx: p }); this.contour.draw(); });
@@ -196,7 +197,7 @@ class SweepPage {
   }
 
   remakeTable() {
-    this.table?.table.destroy();
+    this.table?.close();
     const box = h("div");
     this.tableBox.replaceWith(box);
     this.tableBox = box;
@@ -210,6 +211,8 @@ class SweepPage {
     if (!this.sight) {
       this.sight = new IntersectionObserver((entries) => { if (entries.some((e) => e.isIntersecting)) { this.sight.disconnect(); this.sight = null; this.seen = true; this.fillTable(); } }, { rootMargin: "300px 0px" });
       this.sight.observe(this.tablePanel.root);
+      // What makes the table is read when what is in sight has been drawn.
+      setTimeout(() => requestIdleCallback(() => tableLibrary().catch(() => {})), 1000);
     }
     return false;
   }
@@ -269,31 +272,36 @@ class SweepPage {
 
   draw(onlyFiltered = false) {
     this.time.draw();
-    this.sliced.draw();
-    this.contour.draw();
+    this.drawChosen();
     if (onlyFiltered) this.parallel.again(); else this.parallel.draw();
     const without = this.model.runs.filter((run) => !finite(run.metrics[this.metric]) && !FAILED.has(run.status)).length;
     this.timePanel.say(without ? `${many(without, "run")} without a finite ${this.metric || "metric"} ${without === 1 ? "is" : "are"} not drawn.` : "Click a dot to open its run.");
-    const sliced = this.model.byName.get(this.slice);
-    this.slicePanel.say(`${this.metric} against ${this.slice}${sliced?.discrete ? "; the line joins the medians" : ""}.`);
     const notes = ["Drag along an axis to filter the table; click the axis to let go."];
     if (axesOf(this).length - 1 < this.model.varying.length) notes.push(`The ${axesOf(this).length - 1} that matter most of ${this.model.varying.length} parameters.`);
     if (this.model.runs.some((run) => FAILED.has(run.status))) notes.push("Failed and diverged runs are left out.");
     this.parallelPanel.say(notes.join(" "));
   }
 
+  // The charts of parameters that were chosen, by hand or by what matters.
+  drawChosen() {
+    this.sliced.draw();
+    this.contour.draw();
+    const sliced = this.model.byName.get(this.slice);
+    this.slicePanel.say(`${this.metric} against ${this.slice}${sliced?.discrete ? "; the line joins the medians" : ""}.`);
+  }
+
   async loadEffects() {
     const { sweep } = this.model;
-    if (!this.metric) { this.drawEffects({ n: 0, left_out: {}, effects: [] }); return; }
+    if (!this.metric) { this.drawEffects({ n: 0, rest_on: 0, left_out: {}, effects: [] }); return; }
     const found = await get(`/api/sweeps/${encodeURIComponent(sweep.id)}/importance?metric=${encodeURIComponent(this.metric)}&goal=${this.sign < 0 ? "maximize" : "minimize"}`);
     const before = this.ranking.length;
     const drawn = [this.slice, this.cx, this.cy].join();
     this.ranking = found.effects.map((e) => e.name);
     this.drawEffects(found);
-    if (!before) { this.pickParameters(); fillSelect(this.sliceBox, this.model.varying.map((p) => p.name), this.slice); fillSelect(this.cxBox, this.model.varying.map((p) => p.name), this.cx); fillSelect(this.cyBox, this.model.varying.map((p) => p.name), this.cy); if ([this.slice, this.cx, this.cy].join() !== drawn) this.draw(true); if (axesOf(this).length - 1 < this.model.varying.length) { this.parallel.draw(); if (!this.columns.length && this.model.varying.length > 12) this.remakeTable(); } }
+    if (!before) { this.pickParameters(); fillSelect(this.sliceBox, this.model.varying.map((p) => p.name), this.slice); fillSelect(this.cxBox, this.model.varying.map((p) => p.name), this.cx); fillSelect(this.cyBox, this.model.varying.map((p) => p.name), this.cy); if ([this.slice, this.cx, this.cy].join() !== drawn) this.drawChosen(); if (axesOf(this).length - 1 < this.model.varying.length) { this.parallel.draw(); if (!this.columns.length && this.model.varying.length > 12) this.remakeTable(); } }
   }
 
-  drawEffects({ n, left_out: left, effects }) {
+  drawEffects({ n, rest_on: drawn, left_out: left, effects }) {
     const top = Math.max(0.01, ...effects.map((e) => Math.max(e.importance || 0, 0)));
     const rows = effects.slice(0, 14).map((e) => {
       const weak = e.importance !== null && e.floor !== null && e.importance <= e.floor;
@@ -303,7 +311,7 @@ class SweepPage {
     const out = Object.entries(left).map(([why, k]) => `${k} ${why}`).join(", ");
     fill(this.effectPanel.body, effects.length ? h("table.effects", {}, h("thead", {}, h("tr", {}, h("th", {}, "parameter"), h("th", { title: "PED-ANOVA: where the best tenth of the runs lie, against where all lie" }, "importance"), h("th", { title: "Spearman's rank correlation with the metric, and its 95 % interval" }, "rank correlation"), h("th.num", {}, "n"))), h("tbody", {}, rows)) : h("div.empty", {}, n < 2 ? "Two finished runs that differ are needed." : "No parameter varies."));
     const trust = n < 10 ? "Fewer than 10 runs: nothing can be said of importance." : n < 50 ? `With ${n} runs trust only what clears its tick by far.` : "";
-    this.effectPanel.say(`${many(n, "run")}${out ? `; left out: ${out}` : ""}. `, effects.length ? "Up to the tick a bar is what chance gives; lines are 95 % intervals. " : "", effects.length > 14 ? `The first 14 of ${effects.length}. ` : "", trust);
+    this.effectPanel.say(`${many(n, "run")}${out ? `; left out: ${out}` : ""}. `, drawn < n ? `Computed from ${drawn.toLocaleString("en")} of them, drawn by lot: of so many parameters, more would take too long. ` : "", effects.length ? "Up to the tick a bar is what chance gives; lines are 95 % intervals. " : "", effects.length > 14 ? `The first 14 of ${effects.length}. ` : "", trust);
   }
 
   buildGroups() {
@@ -332,6 +340,7 @@ class SweepPage {
 
   async export(format) {
     if (!this.table) { this.seen = true; await this.fillTable(); }
+    await this.table.ready;
     const rows = this.selected.length ? this.selected : this.table.table.getRows("active").map((row) => row.getData().id);
     const columns = (this.columns.length ? this.columns : columnsOf(this).shown).filter((c) => !["created", "number"].includes(c));
     const text = await download(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/export`, { format, columns, ids: rows });
@@ -342,7 +351,7 @@ class SweepPage {
     this.read();
     this.ranking = [];
     this.drawHead();
-    this.table?.table.destroy();
+    this.table?.close();
     this.table = null;
     this.settled = false;
     this.sight?.disconnect();
@@ -359,8 +368,9 @@ class SweepPage {
     const { sweep } = this.model;
     const had = { metrics: this.model.metrics.length, varying: this.model.varying.length };
     const answer = await get(`/api/sweeps/${encodeURIComponent(sweep.id)}?since=${encodeURIComponent(this.model.since)}&after=${this.model.highest}`);
+    const before = said(this.model);
     const changed = this.model.take(answer);
-    this.drawHead();
+    if (changed.length || said(this.model) !== before) this.drawHead();
     if (!changed.length) return;
     if (!this.drawn || had.metrics !== this.model.metrics.length || had.varying !== this.model.varying.length) { this.drawn ? this.reread() : this.build(); return; }
     this.refilter(false);
@@ -369,7 +379,9 @@ class SweepPage {
   }
 }
 
-const median = (values) => { const s = [...values].sort((a, b) => a - b); return s[s.length >> 1]; };
+// What the head of the page shows beside the runs.
+const said = ({ sweep, counts: n, agents }) => JSON.stringify([sweep, n, agents]);
+const median = (values) => { const s = Float64Array.from(values).sort(); return s[s.length >> 1]; };
 
 function progress(done, failed, now, total) {
   const part = (n) => ({ width: `${Math.min(100, (100 * n) / total)}%` });

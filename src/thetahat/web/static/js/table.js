@@ -1,5 +1,4 @@
 // The table of runs: Tabulator, with cells and titles that are elements of text nodes.
-import { TabulatorFull as Tabulator } from "../vendor/tabulator/tabulator.esm.min.js";
 import { flag, fill, h, runLink, status } from "./dom.js";
 import { ago, columnStyle, finite, local, short, span } from "./format.js";
 import { FAILED, getter, OPEN, value } from "./model.js";
@@ -9,6 +8,10 @@ const OWN = {
   reason: "reason", attempt: "attempt", created: "begun", number: "#", best_val_risk: "best val_risk", best_epoch: "best epoch", replicate: "replicate",
 };
 const MOST_PARAMETERS = 12;
+let library = null;
+
+// Tabulator is read when a table is to be made, or when there is time.
+export const tableLibrary = () => (library ||= import("../vendor/tabulator/tabulator.esm.min.js").then((read) => read.TabulatorFull, (error) => { library = null; throw error; }));
 const ROW = 28;
 
 export const title = (column) => OWN[column] || column.slice(2);
@@ -109,7 +112,18 @@ function definition(column, state) {
 
 export const tableHeight = (n) => Math.min(620, 110 + ROW * Math.max(3, n));
 
+// A table that will be there: `table` once `ready`. One that is closed before that never is.
 export function makeTable(box, state, rows, on) {
+  const made = { table: null, closed: false, close() { made.closed = true; made.table?.destroy(); } };
+  made.ready = new Promise((resolve, reject) => {
+    tableLibrary().then((Tabulator) => { if (!made.closed) { made.table = build(Tabulator, box, state, rows, on); made.table.on("tableBuilt", resolve); } }).catch(reject);
+  });
+  // A grid may hold rows only; every row holds a link, so the keyboard gets there without this.
+  made.ready = made.ready.then(() => { for (const holder of box.querySelectorAll(".tabulator-tableholder")) holder.removeAttribute("tabindex"); });
+  return made;
+}
+
+function build(Tabulator, box, state, rows, on) {
   const { model } = state;
   const shown = state.columns.length ? state.columns : columnsOf(state).shown;
   const [sortColumn, direction] = state.sort ? [state.sort.replace(/^-/, ""), state.sort.startsWith("-") ? "desc" : "asc"] : ["", ""];
@@ -123,13 +137,10 @@ export function makeTable(box, state, rows, on) {
   delete options.rowFormatter;
   const table = new Tabulator(box, options);
   box.classList.add("th");
-  const ready = new Promise((resolve) => { table.on("tableBuilt", resolve); });
   table.on("dataSorted", (sorters) => on.sorted(sorters.length ? `${sorters[0].dir === "desc" ? "-" : ""}${sorters[0].field}` : ""));
   table.on("rowSelectionChanged", (data) => on.selected(data.map((run) => run.id)));
   box.setAttribute("aria-label", "runs");
-  // A grid may hold rows only; every row holds a link, so the keyboard gets there without this.
-  ready.then(() => { for (const holder of box.querySelectorAll(".tabulator-tableholder")) holder.removeAttribute("tabindex"); });
-  return { table, ready };
+  return table;
 }
 
 function selector() {

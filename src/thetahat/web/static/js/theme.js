@@ -15,16 +15,9 @@
       apply();
     },
   };
-  // What the page will need is asked for while its scripts are still being read.
-  const wanted = { sweep: ["js/sweep.js", "js/table.js", "js/charts.js", "js/overview.js", "js/parallel.js", "js/model.js", "js/api.js", "js/dom.js", "js/format.js", "vendor/echarts/echarts.esm.min.js", "vendor/tabulator/tabulator.esm.min.js"],
-    run: ["js/run.js", "js/curves.js", "js/charts.js", "js/api.js", "js/dom.js", "js/format.js", "vendor/echarts/echarts.esm.min.js"] };
+  // The runs are asked for before the scripts that show them are there; the page's head has begun to fetch them.
   const [, kind, id] = location.pathname.split("/");
-  for (const file of wanted[kind] || []) {
-    const link = document.createElement("link");
-    Object.assign(link, { rel: "modulepreload", href: `/static/${file}` });
-    document.head.append(link);
-  }
-  if (kind === "sweep" && id) { const path = `/api/sweeps/${id}`; window.thetahatEarly = { path, answer: fetch(path) }; window.thetahatEarly.answer.catch(() => {}); }
+  if (kind === "sweep" && /^[A-Za-z0-9_-]+$/.test(id)) { const path = `/api/sweeps/${id}`; window.thetahatEarly = { path, answer: fetch(path) }; window.thetahatEarly.answer.catch(() => {}); }
   dark.addEventListener("change", apply);
   apply();
 })();
