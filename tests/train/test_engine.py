@@ -68,9 +68,9 @@ def test_chunk_length_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_best_state_is_at_most_every_record_and_proven() -> None:
     result = th.fit(net, epochs=40, lr=0.2)
-    assert result.risk["val"] == pytest.approx(result.history["val_risk"].min(), rel=1e-6)
+    assert result.risk["val"] == pytest.approx(result.history["val_risk"].min(), rel=1e-5)
     assert result.history["val_risk"][result.best_epoch - 1] == result.history["val_risk"].min()
-    assert result.evaluate("val") == pytest.approx(result.risk["val"], rel=1e-6)
+    assert result.evaluate("val") == pytest.approx(result.risk["val"], rel=1e-5)
 
 
 def test_the_best_state_is_a_copy_not_the_last() -> None:

@@ -59,7 +59,7 @@ class _Part:
 
     def _key(self, own: Any, common: Any) -> Any:
         """What makes two programs one; None where they hold too much to be compared."""
-        held = [np.asarray(array) for arrays in _consts(self.closed) for array in arrays]
+        held = [_numbers(array) for arrays in _consts(self.closed) for array in arrays]
         if sum(array.nbytes for array in held) > _COMPARED:
             return None
         consts = tuple((array.shape, str(array.dtype), array.tobytes()) for array in held)
@@ -129,6 +129,12 @@ def _consts(part: Any) -> Iterator[Sequence[Any]]:
     elif isinstance(part, tuple | list):
         for one in part:
             yield from _consts(one)
+
+
+def _numbers(array: Any) -> np.ndarray:
+    """An array's numbers, of random keys too."""
+    keys = jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(array) if keys else array)
 
 
 def _draw(

@@ -201,9 +201,7 @@ class Member:
         Args:    alone: an epoch is only run while the member is active, so nothing is frozen.
         """
         params, opt_state = carry
-        record: dict[str, Any] = {"train_risk": train_risk}
-        if val_risk is not None:
-            record["val_risk"] = val_risk
+        record = {"train_risk": train_risk} | ({} if val_risk is None else {"val_risk": val_risk})
         rate = optim.learning_rate(self.optimizer, opt_state)
         if rate is not None:
             record["learning_rate"] = rate
@@ -211,8 +209,8 @@ class Member:
         finite = self._in_bounds(record)
         epochs = before.epochs + 1
         # One whose parameters have moved need not be compared again.
-        differ = partial(changed, alone=alone)
-        moved = jax.lax.cond(before.moved, lambda *_: True, differ, params, before.params)
+        moved = partial(changed, alone=alone)
+        moved = jax.lax.cond(before.moved, lambda *_: True, moved, params, before.params)
         outcome = jnp.where(finite, base.RUNNING, base.DIVERGED)
         still = finite & ~moved & (epochs >= UNMOVED_AFTER)
         outcome = jnp.where(still, base.UNMOVED, outcome)
