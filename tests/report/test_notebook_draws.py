@@ -144,6 +144,10 @@ def test_a_sweep_is_opened_by_id_name_or_last(store: Store, reported: Path) -> N
     assert th.open_sweep(store=str(reported)).name == "wages, two layers"
     assert sweep.best is sweep.settings[0] and sweep.best.median == np.median(sweep.best.values)
     assert set(sweep.best.config) == {"width"}
+    median = f"{sweep.best.median:.6g}"
+    assert repr(sweep.best) == (
+        f"Setting(width={sweep.best.config['width']}; median {median}, {len(sweep.best.runs)} runs)"
+    )
     said = repr(sweep)
     assert said.startswith(f"Sweep({sweep.id!r}, 'twenty seeds a width': 60 runs; val_risk: best ")
     with pytest.raises(StoreError, match="has no sweep 'nine'"):

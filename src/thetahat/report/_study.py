@@ -47,6 +47,12 @@ class Setting:
     hidden: bool = False
     """Whether too few runs, or observations, stand behind it to show its numbers."""
 
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={value!r}" for name, value in self.varying.items())
+        seen = "no number" if self.median is None else f"median {self.median:.6g}"
+        runs = f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}"
+        return f"Setting({values}; {'hidden' if self.hidden else seen}, {runs})"
+
     @property
     def config(self) -> Mapping[str, Any]:
         """All of its parameters but the seeds, as ``th.fit(experiment, **config)`` takes them."""

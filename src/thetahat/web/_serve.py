@@ -68,7 +68,7 @@ def make_server(source: Source, door: Door) -> uvicorn.Server:
 
     config = uvicorn.Config(
         make_app(source, door),
-        log_level="warning",
+        log_level="error",  # what a stranger sends is no news for the terminal
         access_log=False,
         lifespan="off",
         loop="asyncio",
