@@ -112,7 +112,10 @@ class View:
         failed = f", {bad} failed" if bad else ""
         said = f"{many_runs(len(runs))}{failed}{_left(sweep, every)}; {took}"
         print(f"sweep {sweep.id} ({sweep.name}) {sweep.state}: {said}")
-        if self.metric is not None:
+        seed = sweep.plan.get("found", {}).get("seed")
+        if self.metric is not None and seed is not None and runs:
+            self._settings(runs, seed, self.metric)
+        elif self.metric is not None:
             name, sign = self.metric.name, self.metric.sign
             have = [run for run in runs if isinstance(value_of(run, name), (int, float))]
             have.sort(key=lambda run: sign * float(value_of(run, name)))
@@ -126,6 +129,19 @@ class View:
         emit(f"look at all of them: thetahat runs {sweep.id}{self.where}\n")
         if tally.interrupted and not sweep.over:
             complain(f"interrupted; go on with: thetahat agent {sweep.id}{self.where}")
+
+    def _settings(self, runs: Sequence[RunRow], seed: str, metric: Metric) -> None:
+        """The best settings over their replicates: the best of single runs is a lucky one."""
+        from thetahat.cli._runs import best_first, print_settings
+        from thetahat.report import group_runs
+
+        # What failed before it began may lack the seed that it was to have.
+        known = [run for run in runs if seed in run.config]
+        groups = best_first(group_runs(known, [seed] if known else []), metric.name, metric.sign)
+        have = [group for group in groups if metric.name in group.metrics]
+        if have:
+            print(f"the best settings by {metric.name}, its median over {seed}:")
+            print_settings(have[:BEST_RUNS], metric.name, read_screen())
 
     def _over(self) -> bool:
         from thetahat.store import find_sweep
