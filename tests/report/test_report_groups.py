@@ -66,15 +66,15 @@ def test_the_command(store, ensemble, capsys, monkeypatch) -> None:
     assert command(["runs", ensemble.id, "--group-by", "seed", "--format", "json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert [(g["config"], g["runs"], g["failed"]) for g in listed] == [
-        ({"width": 8}, 11, 2),
         ({"width": 16}, 11, 0),
+        ({"width": 8}, 11, 2),
     ]
     words = ["runs", "ensemble", "--group-by", "seed", "--quantiles", "0.25,0.75"]
-    assert command([*words, "--sort", "val_risk.median"]) == 0
+    assert command([*words, "--sort", "-val_risk.median"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["width", "runs", "failed", "unfinished", "val_risk", "median",
                                 "val_risk", "q25", "val_risk", "q75"]  # fmt: skip
-    assert [line.split()[0] for line in lines[2:]] == ["16", "8"]
+    assert [line.split()[0] for line in lines[2:]] == ["8", "16"]
     assert command([*words[:-1], "x"]) == 2
     assert "--quantiles=x: give numbers from 0 to 1" in capsys.readouterr().err
     assert command(["runs", "last", "--group-by", "seed", "--sort", "nothing"]) == 2

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 import pytest
 from small import net
 
 import thetahat as th
+from thetahat.core import ConfigError
 from thetahat.train import Interrupt, Options, Shop, TooLarge, _memory, free_memory
 from thetahat.train.backends.jax import Hyper, make_program, stage
 
@@ -86,3 +88,59 @@ def test_a_shop_says_how_many_fit() -> None:
     while training.step():
         pass
     assert training.finish()[0].epochs == 4
+
+
+def wide(width: int, n: int = 64, seed: th.Seed = 0) -> th.Task:
+    """A net of any width, on observations that are drawn where it trains."""
+    data = th.split(th.dgp.linear(n, 2, 0.1, seed=seed), train=0.5, val=0.5, test=0.0)
+    return th.Task(th.models.MLP(2, width=width, depth=2, seed=seed), data, epochs=1, seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("width", "needs"), [(3_000_000, "288 TB"), (10**13, "3e[+]12 PB"), (10**20, "3e[+]26 PB")]
+)
+def test_a_model_that_cannot_be_held_is_refused_before_it_is_compiled(
+    width, needs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_memory, "total_memory", lambda: 25.3e9)
+    said = f"model of this fit cannot be held in memory: it takes {needs} at least, and there are"
+    with pytest.raises(ConfigError, match=f"{said} 25.3 GB; make it smaller: a smaller width"):
+        th.fit(wide, width=width)
+    assert ConfigError.exit_code == 2
+    # In a worker, it is that run's matter: the next is opened as ever.
+    shop = Shop(wide)
+    with pytest.raises(ConfigError, match=said):
+        shop.open([{"width": width}], Options(), Interrupt())
+    assert shop.open([{"width": 4}], Options(), Interrupt()).running.tolist() == [True]
+
+
+def test_data_that_cannot_be_held_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_memory, "total_memory", lambda: 1e6)
+    said = "the data of this fit cannot be held in memory: it takes .* MB at least, and there are 1"
+    with pytest.raises(ConfigError, match=f"{said} MB; make fewer observations"):
+        th.fit(wide, width=2, n=200_000)
+
+
+def test_the_memory_of_the_machine_is_more_than_what_is_free() -> None:
+    assert free_memory() <= _memory.total_memory() < 1 << 60
+
+
+def test_memory_that_runs_out_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_memory, "total_memory", lambda: 2e9)
+    monkeypatch.setattr(_memory, "free_memory", lambda: 1.5e9)
+    raised = "RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nmore"
+    with (
+        pytest.raises(
+            ConfigError,
+            match=r"^memory ran out: 1.5 GB of 2 GB are free, and more was needed \(Out of memory"
+            r" allocating 9 bytes\); a smaller model, a smaller batch_size or fewer observations",
+        ),
+        _memory.saying_what_is_short(),
+    ):
+        raise jax.errors.JaxRuntimeError(raised)
+    other = jax.errors.JaxRuntimeError("INTERNAL: else")
+    with (
+        pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"),
+        _memory.saying_what_is_short(),
+    ):
+        raise other

@@ -14,7 +14,7 @@ import stores
 from stores import HOSTILE, add_run
 
 from thetahat.core.run import Status
-from thetahat.store import FIELDS, NewSweep, create_sweep, find_sweep, open_store, pack
+from thetahat.store import FIELDS, NewSweep, create_sweep, find_sweep, open_store, pack, set_state
 
 SAME = {"origin": "http://127.0.0.1:8642"}
 
@@ -242,6 +242,17 @@ def test_pause_resume_cancel(tmp_path, client_of) -> None:
         assert store.run(waiting).status is Status.STOPPED
         late = {"error": "the sweep wages, two layers is cancelled already"}
         assert act("resume") == (400, late)
+
+
+@pytest.mark.parametrize("action", ["resume", "pause", "cancel"])
+def test_a_finished_sweep_is_not_changed_by_the_page(tmp_path, client_of, action) -> None:
+    with open_store(tmp_path) as store:
+        sweep = stores.tuning_sweep(store, 5, 10)
+        set_state(store, sweep.id, "finished")
+        answer = client_of(tmp_path).post(f"/api/sweeps/{sweep.id}/{action}", headers=SAME)
+        late = {"error": "the sweep wages, two layers is finished already"}
+        assert (answer.status_code, answer.json()) == (400, late)
+        assert find_sweep(store, sweep.id).state == "finished"
 
 
 # -- odd stores ----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import stores
 from chromium import serving, until
 from stores import add_run
 
-from thetahat.store import NewSweep, create_sweep, find_sweep, open_store
+from thetahat.store import NewSweep, create_sweep, find_sweep, open_store, set_state
 
 pytestmark = pytest.mark.browser
 
@@ -37,6 +37,16 @@ def test_pause_resume_and_cancel(look, tmp_path) -> None:
             page.click("dialog >> text=Cancel the sweep")
             page.wait_for_selector(".head .st.cancelled")
             assert find_sweep(store, sweep.id).state == "cancelled"
+            assert page.locator(".head button:visible").count() == 0
+
+
+def test_a_finished_sweep_has_no_buttons_to_press(look, tmp_path) -> None:
+    with open_store(tmp_path) as store:
+        sweep = stores.tuning_sweep(store, 3, 10)
+        set_state(store, sweep.id, "finished")
+        with serving(tmp_path) as url:
+            page = look(url).open(f"/sweep/{sweep.id}")
+            page.wait_for_selector(".head .st.finished")
             assert page.locator(".head button:visible").count() == 0
 
 

@@ -73,7 +73,30 @@ def run(args: argparse.Namespace) -> int:
             sweep = find_sweep(store, args.sweep)
         else:
             sweep = new_sweep(store, spec, Plan(), join=True)
+        if spec is not None and sweep.state == "finished":
+            _say_done(store, sweep, args)
+            return 0
         return exit_code(work_with_words(store, sweep, work, args))
+
+
+def _say_done(store: Store, sweep: SweepRow, args: argparse.Namespace) -> None:
+    """The sweep of a file is finished: nothing is done a second time unless that is asked for."""
+    if args.quiet:
+        return
+    where = f" --store {args.store}" if args.store else ""
+    n = len(store.runs(sweep_id=sweep.id))
+    print(f"sweep {sweep.id} ({sweep.name}) of this file is finished: {many_runs(n)}")
+    print(f"look at them: thetahat runs {sweep.id}{where}")
+    print(f"to run it again: thetahat sweep {args.sweep} --run{where}")
+
+
+def many_runs(n: int) -> str:
+    """So many runs, in words.
+
+    >>> many_runs(1), many_runs(1200)
+    ('1 run', '1,200 runs')
+    """
+    return "1 run" if n == 1 else f"{n:,} runs"
 
 
 def work_of(args: argparse.Namespace) -> Work:
@@ -95,17 +118,28 @@ def work_with_words(
     """Work, and say on standard error how it goes."""
     from thetahat.cli._sweep_view import View
     from thetahat.cli._ui import beside
-    from thetahat.sweep.work import spec_of, work_on
+    from thetahat.sweep.work import Tally, spec_of, work_on
 
     where = f" --store {args.store}" if args.store else ""
     spec = spec_of(sweep)
     with beside(args) as stay:
         with View(store, sweep, spec.metric, quiet=args.quiet, where=where) as view:
-            tally = work_on(store, sweep, work, view.say, crew)
+            if _is_done(store, sweep):
+                tally = Tally(state=sweep.state)
+            else:
+                tally = work_on(store, sweep, work, view.say, crew)
         view.summary(tally, as_json=getattr(args, "format", "table") == "json")
         if not tally.interrupted:
             stay()
     return tally
+
+
+def _is_done(store: Store, sweep: SweepRow) -> bool:
+    """Whether nothing is left to do: no run of a sweep that is over waits or was left behind."""
+    from thetahat.store import count_runs
+
+    counts = count_runs(store, sweep.id)
+    return sweep.over and not counts.get("running") and not counts.get("queued")
 
 
 def exit_code(tally: Tally) -> int:

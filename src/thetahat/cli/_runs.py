@@ -51,7 +51,7 @@ def add_parser(subparsers: Any) -> None:
         "--sort",
         default="number",
         metavar="COLUMN",
-        help="sort by a column; -COLUMN: highest first",
+        help="sort by a column; -COLUMN: highest first (groups: the best first)",
     )
     parser.add_argument("--limit", type=_count, metavar="N", help="at most N runs")
     parser.add_argument(
@@ -80,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     if nowhere and not locate().is_file():
         note(f"no store here yet ({locate()}); a run makes one, or give one with --store")
         found: list[RunRow] = []
+        metric = ("val_risk", 1)
     else:
         with open_store(args.store, create=False) as store:
             found = store.runs(
@@ -88,11 +89,12 @@ def run(args: argparse.Namespace) -> int:
                 limit=None if over else args.limit,
                 **_scope(store, args.id),
             )
+            metric = _metric_of(store, found) if over else ("val_risk", 1)
         if not found and args.format == "table":
             note(f"no runs to list in {store.path}")
     asked = [c.strip() for c in args.columns.split(",")] if args.columns else None
     if over:
-        print_groups(found, over, args, asked)
+        print_groups(found, over, args, asked, *metric)
         return 0
     print_runs(found, args.format, asked, read_screen())
     return 0
@@ -147,12 +149,15 @@ def print_groups(
     over: Sequence[str],
     args: argparse.Namespace,
     asked: Sequence[str] | None,
+    metric: str,
+    sign: int,
 ) -> None:
-    """Print runs setting by setting.
+    """Print runs setting by setting, the best first where no other order is asked for.
 
+    Args:    metric, sign: what is best; 1 where less is better, else -1.
     Raises:  ConfigError: a parameter, column or quantile that is none.
     """
-    groups = group_runs(found, over, _quantiles(args.quantiles))
+    groups = best_first(group_runs(found, over, _quantiles(args.quantiles)), metric, sign)
     rows = [_group_row(group) for group in groups]
     key = args.sort.removeprefix("-")
     columns = group_columns(groups) if asked is None else [Column(name) for name in asked]
@@ -178,6 +183,39 @@ def print_groups(
     gone = fit_width(rows, columns, screen.width)[1] if args.format == "table" else []
     if gone:
         _tell_gone(gone)
+
+
+def print_settings(groups: Sequence[Group], metric: str, screen: Screen) -> None:
+    """Print settings as a table, what is known of one metric in each."""
+    columns = [
+        c
+        for c in group_columns(groups)
+        if "." not in c.key or c.key.rpartition(".")[0] == metric or c.key in groups[0].config
+    ]
+    rows = [_group_row(group) for group in groups]
+    look = {"width": screen.width, "colour": screen.colour, "ascii_only": screen.ascii_only}
+    emit(table(rows, columns, "table", **look))
+
+
+def best_first(groups: Sequence[Group], metric: str, sign: int) -> list[Group]:
+    """Settings by the median of a metric; those without it keep their order, at the end."""
+
+    def place(group: Group) -> tuple[bool, float]:
+        numbers = group.metrics.get(metric)
+        return (True, 0.0) if numbers is None else (False, sign * numbers["median"])
+
+    return sorted(groups, key=place)
+
+
+def _metric_of(store: Store, found: Sequence[RunRow]) -> tuple[str, int]:
+    """What decides which of these runs is best: their sweep's metric, if they have one sweep."""
+    from thetahat.report import SweepFile, read_file
+    from thetahat.store import find_sweep
+
+    sweeps = {run.sweep_id for run in found}
+    one = next(iter(sweeps)) if len(sweeps) == 1 else None
+    file = SweepFile() if one is None else read_file(find_sweep(store, one).text)
+    return file.metric or "val_risk", -1 if file.goal == "maximize" else 1
 
 
 def _tell_gone(gone: Sequence[Column]) -> None:

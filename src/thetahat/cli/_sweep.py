@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from thetahat.cli._agent import add_work, exit_code, work_of, work_with_words
+from thetahat.cli._agent import add_work, exit_code, many_runs, work_of, work_with_words
 from thetahat.cli._tables import emit, note
 from thetahat.core.errors import ConfigError
 from thetahat.report import json_text
@@ -140,9 +140,9 @@ def _change(args: argparse.Namespace, how: str) -> int:
             sweep = extend_sweep(store, sweep, read_sweep(args.extend).require())
             said = f"goes on with {args.extend}"
         else:
-            _check_change(sweep, how)
             state = {"pause": "paused", "resume": "running", "cancel": "cancelled"}[how]
-            set_state(store, sweep.id, state, f"by thetahat sweep --{how}")
+            if not set_state(store, sweep.id, state, f"by thetahat sweep --{how}"):
+                raise ConfigError(_too_late(store, find_sweep(store, sweep.id)))
             if how == "cancel":
                 _cancel_waiting(store, sweep)
             said = {"pause": "is paused", "resume": "goes on", "cancel": "is cancelled"}[how]
@@ -155,12 +155,13 @@ def _change(args: argparse.Namespace, how: str) -> int:
     return 0
 
 
-def _check_change(sweep: SweepRow, how: str) -> None:
-    if sweep.state == "cancelled" or (sweep.state == "finished" and how != "resume"):
-        raise ConfigError(
-            f"the sweep {sweep.id} is {sweep.state} already; go on with other points with:"
-            f" thetahat sweep {sweep.id} --extend FILE"
-        )
+def _too_late(store: Store, sweep: SweepRow) -> str:
+    n = len(store.runs(sweep_id=sweep.id))
+    done = f": {many_runs(n)}" if sweep.state == "finished" else ""
+    return (
+        f"the sweep {sweep.id} is {sweep.state} already{done}; go on with other points with:"
+        f" thetahat sweep {sweep.id} --extend FILE"
+    )
 
 
 def _cancel_waiting(store: Store, sweep: SweepRow) -> None:
@@ -193,17 +194,23 @@ def _print(sweep: SweepRow, spec: SweepSpec, plan: Plan, args: argparse.Namespac
     if args.format == "json":
         emit(json_text(_answer(sweep)))
         return
-    points = "endless" if sweep.points is None else f"{sweep.points:,} runs"
-    points = "1 run" if sweep.points == 1 else points
+    if args.quiet:
+        _warn(sweep, spec)
+        return
+    points = "endless" if sweep.points is None else many_runs(sweep.points)
     seeds = f", {plan.replicates} seeds each" if plan.replicates > 1 else ""
     print(f"sweep {sweep.id} ({sweep.name}): {spec.method}, {points}{seeds}")
+    _warn(sweep, spec)
+    if not args.at_once:
+        print(f"work on it with: {_agent_command(sweep, args)}")
+
+
+def _warn(sweep: SweepRow, spec: SweepSpec) -> None:
     if sweep.contaminated and spec.metric is not None:
         note(
             f"contaminated: it tunes on the test set ({spec.metric.name}), so its best value is no"
             " estimate of the risk; tune on val_risk to keep the test set clean"
         )
-    if not args.at_once:
-        print(f"work on it with: {_agent_command(sweep, args)}")
 
 
 def _agent_command(sweep: SweepRow, args: argparse.Namespace) -> str:

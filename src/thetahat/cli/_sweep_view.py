@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -19,7 +20,7 @@ from thetahat.cli._tables import emit, read_screen
 
 if TYPE_CHECKING:
     from thetahat.search import Metric
-    from thetahat.store import Store, SweepRow
+    from thetahat.store import RunRow, Store, SweepRow
     from thetahat.sweep.work import Closed, Tally
 
 EVERY_S = 2.0
@@ -94,22 +95,27 @@ class View:
 
     def summary(self, tally: Tally, *, as_json: bool) -> None:
         """The end: the best runs, and how to look at the others."""
-        if self.quiet and tally.interrupted:
+        if self.quiet and tally.interrupted and not self._over():
             complain(f"interrupted; go on with: thetahat agent {self.sweep.id}{self.where}")
         if as_json or self.quiet:
             return
+        from thetahat.cli._agent import many_runs
         from thetahat.cli._runs import print_runs
         from thetahat.core.run import Status
         from thetahat.store import find_sweep, value_of
 
         sweep = find_sweep(self.store, self.sweep.id)
-        runs = [run for run in self.store.runs(sweep_id=sweep.id) if run.status.over]
+        every = self.store.runs(sweep_id=sweep.id)
+        runs = [run for run in every if run.status.over]
         took = span(time.monotonic() - self._began_s)
         bad = sum(run.status in (Status.FAILED, Status.DIVERGED) for run in runs)
         failed = f", {bad} failed" if bad else ""
-        many = "1 run" if len(runs) == 1 else f"{len(runs):,} runs"
-        print(f"sweep {sweep.id} ({sweep.name}) {sweep.state}: {many}{failed}; {took}")
-        if self.metric is not None:
+        said = f"{many_runs(len(runs))}{failed}{_left(sweep, every)}; {took}"
+        print(f"sweep {sweep.id} ({sweep.name}) {sweep.state}: {said}")
+        seed = sweep.plan.get("found", {}).get("seed")
+        if self.metric is not None and seed is not None and runs:
+            self._settings(runs, seed, self.metric)
+        elif self.metric is not None:
             name, sign = self.metric.name, self.metric.sign
             have = [run for run in runs if isinstance(value_of(run, name), (int, float))]
             have.sort(key=lambda run: sign * float(value_of(run, name)))
@@ -121,8 +127,26 @@ class View:
         if sweep.contaminated:
             note("contaminated: tuned on the test set; its best value is no estimate of the risk")
         emit(f"look at all of them: thetahat runs {sweep.id}{self.where}\n")
-        if tally.interrupted:
+        if tally.interrupted and not sweep.over:
             complain(f"interrupted; go on with: thetahat agent {sweep.id}{self.where}")
+
+    def _settings(self, runs: Sequence[RunRow], seed: str, metric: Metric) -> None:
+        """The best settings over their replicates: the best of single runs is a lucky one."""
+        from thetahat.cli._runs import best_first, print_settings
+        from thetahat.report import group_runs
+
+        # What failed before it began may lack the seed that it was to have.
+        known = [run for run in runs if seed in run.config]
+        groups = best_first(group_runs(known, [seed] if known else []), metric.name, metric.sign)
+        have = [group for group in groups if metric.name in group.metrics]
+        if have:
+            print(f"the best settings by {metric.name}, its median over {seed}:")
+            print_settings(have[:BEST_RUNS], metric.name, read_screen())
+
+    def _over(self) -> bool:
+        from thetahat.store import find_sweep
+
+        return find_sweep(self.store, self.sweep.id).over
 
     # -- parts ----------------------------------------------------------------------------------
 
@@ -152,6 +176,20 @@ class View:
         self._said.add(key or line)
         if bad or not self.quiet:
             note(line)
+
+
+def _left(sweep: SweepRow, runs: Sequence[RunRow]) -> str:
+    """What is left of a sweep that is not over: runs at work, those that wait, and the rest."""
+    if sweep.over:
+        return ""
+    standing = Counter(str(run.status) for run in runs)
+    rest = 0 if sweep.points is None else max(0, sweep.points - len(runs))
+    parts = [
+        (standing["running"], "running"),
+        (standing["queued"], "waiting to go on"),
+        (rest, "not begun"),
+    ]
+    return "".join(f", {n:,} {what}" for n, what in parts if n)
 
 
 def _searched(sweep: SweepRow) -> tuple[tuple[str, ...], ...]:

@@ -66,14 +66,16 @@ class SweepRow:
 def create_sweep(store: Store, new: NewSweep, *, join: bool = False) -> SweepRow:
     """Insert a sweep; its row, with id and name.
 
-    Args:    join: take the latest sweep of the same file and plan in its place, if one is not over:
-             two agents that are started at once on one file then work on one sweep.
+    Args:    join: take the latest sweep of the same file and plan in its place, one that is not
+             over, else one that is finished: two agents that are started at once on one file then
+             work on one sweep, and what is done is not done again unasked.
     """
     with store.batch() as writer:
         if join:
             same = (sweeps.c.text == new.text) & (sweeps.c.plan == to_json(new.plan))
-            query = select(sweeps).where(same & sweeps.c.state.in_([RUNNING, PAUSED]))
-            row = writer.connection.execute(query.order_by(sweeps.c.number.desc())).mappings()
+            query = select(sweeps).where(same & (sweeps.c.state != CANCELLED))
+            latest = (sweeps.c.state == FINISHED, sweeps.c.number.desc())
+            row = writer.connection.execute(query.order_by(*latest)).mappings()
             found = row.first()
             if found is not None:
                 return read_sweep_row(found)
@@ -134,13 +136,14 @@ def find_sweep(store: Store, name: str) -> SweepRow:
     raise StoreError(f"the store {store.path} has no sweep {name!r}; {hint}")
 
 
-def set_state(store: Store, sweep_id: str, state: str, reason: str = "") -> None:
-    """Pause, resume, cancel or finish a sweep."""
+def set_state(store: Store, sweep_id: str, state: str, reason: str = "") -> bool:
+    """Pause, resume, cancel or finish a sweep; whether it was not over: one that is stays so."""
     assert state in STATES, state
     with store.batch() as writer:
         values = {"state": state, "reason": text(reason)}
         values["finished"] = utc_now() if state in (CANCELLED, FINISHED) else None
-        writer.connection.execute(update(sweeps).where(sweeps.c.id == sweep_id).values(values))
+        this = (sweeps.c.id == sweep_id) & sweeps.c.state.in_([RUNNING, PAUSED])
+        return bool(writer.connection.execute(update(sweeps).where(this).values(values)).rowcount)
 
 
 def change_plan(

@@ -283,7 +283,7 @@ class Agent:
         if written.lost:
             self.runner.forget(written.lost)
         if written.again:
-            self.runner.take([[run] for run in written.again], [])
+            self.runner.take(_groups(written.again), [])
         for reason in dict.fromkeys(written.retried.values()):
             n = sum(r == reason for r in written.retried.values())
             self.say("retried", {"runs": n, "reason": reason})
@@ -383,6 +383,15 @@ def _doing(runner: Runner) -> str:
     """What an agent does, in words: they stand in the store, for others to read."""
     runs, workers = len(runner.busy), getattr(runner, "size", 1)
     return f"{runs} run{'s' * (runs != 1)}, {workers} worker{'s' * (workers != 1)}"
+
+
+def _groups(again: Sequence[RunRow]) -> list[list[RunRow]]:
+    """Runs that are tried again, by cohort: those that go on together have one checkpoint."""
+    groups: dict[str, list[RunRow]] = {}
+    for run in again:
+        whole = run.cohort if run.checkpoint and not run.alone else None
+        groups.setdefault(whole or run.id, []).append(run)
+    return list(groups.values())
 
 
 @contextmanager

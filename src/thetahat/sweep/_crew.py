@@ -12,8 +12,10 @@ from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.run import Ended, Event, Logged, Started, Status
 from thetahat.store import RunRow, Store, pack
 from thetahat.sweep._again import checkpoint_path, copy_checkpoint, places_of, remove_checkpoints
+from thetahat.sweep._charge import charge
 from thetahat.sweep._code import Code
 from thetahat.sweep._messages import (
+    At,
     Broken,
     Check,
     Examined,
@@ -24,7 +26,7 @@ from thetahat.sweep._messages import (
     Regroup,
     Told,
 )
-from thetahat.sweep._recorder import Begun, Closed, Crashed, Noted, Rows, Update
+from thetahat.sweep._recorder import Begun, Closed, Noted, Rows, Update
 from thetahat.sweep._seats import Costs, Seat, Task
 from thetahat.sweep._staff import Staff
 from thetahat.sweep._team import WorkerProcess, wait_for_any
@@ -200,6 +202,10 @@ class Crew:
             self.staff.meet(seat, message)
         elif isinstance(message, Broken):
             self.broken = message
+        elif isinstance(message, At):
+            seat.at, seat.begins = message.job, message.begins
+            if message.job in seat.tasks:
+                seat.tasks[message.job].begun = True
         elif isinstance(message, Told):
             task = seat.tasks.get(message.job)
             if task is not None:
@@ -276,8 +282,12 @@ class Crew:
             if self._unborn >= STILLBORN:
                 raise ConfigError(_stillborn(seat.worker))
         reason = f"its worker ended: {seat.worker.why_dead()}"
-        self._spent |= {task.cohort for task in seat.tasks.values()}
-        return [Crashed(task.held, reason) for task in seat.tasks.values()]
+        crashed, left = charge(seat, seat.worker.process.wait(), reason)
+        self._spent |= {task.cohort for task in seat.tasks.values() if task.begun}
+        seat.tasks = {}
+        for task in left:
+            self.staff.idlest.waiting.append(task)
+        return list(crashed)
 
 
 def _removed(store: Store, spent: set[str]) -> set[str]:
@@ -315,7 +325,7 @@ def _by_itself(store: Store, run: RunRow, config: Config) -> Task:
         part = (run.checkpoint, run.member or 0)
     path = checkpoint_path(store, job_id)
     job = Job(job_id, [config], 0, path, resume=part is not None, part=part)
-    return Task(job, [run.id], {0}, job_id)
+    return Task(job, [run.id], {0}, job_id, solo=True)
 
 
 def ask(crew: Crew, check: Check) -> Examined:

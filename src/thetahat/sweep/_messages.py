@@ -150,6 +150,15 @@ class Fewer:
 
 
 @dataclass(frozen=True)
+class At:
+    """What the worker does from now on: said before it does it, for it may die of it."""
+
+    job: str
+    begins: bool = False
+    """Whether it opens the job; otherwise it trains it."""
+
+
+@dataclass(frozen=True)
 class Broken:
     """The experiment cannot be loaded: no job can be done."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from thetahat.core.run import Status
 from thetahat.store import Block, Queue, RunRow, Store, Writer
@@ -67,6 +67,8 @@ class Crashed:
 
     runs: Sequence[str]
     reason: str
+    guilt: Literal["sure", "maybe", "none"] = "sure"
+    """Whether it died of these: of another's runs, for all that is known, with "none"."""
 
 
 Update = Begun | Rows | Heard | Closed | Noted | Crashed
@@ -168,10 +170,11 @@ class Recorder:
     def _crash(self, writer: Writer, crash: Crashed, mine: set[str], written: Written) -> None:
         """One of several is to blame: each goes on alone. One alone is: it has failed."""
         held = [run for run in crash.runs if run in mine]
-        if len(held) > 1:
-            self._again(writer, held, crash.reason, written, alone=True, afresh=False)
-        for run in held if len(held) == 1 else ():
-            self._close(writer, Closed(run, Status.FAILED, crash.reason), written, crash=True)
+        if crash.guilt == "sure" and len(held) == 1:
+            self._close(writer, Closed(held[0], Status.FAILED, crash.reason), written, crash=True)
+        elif held:
+            alone = crash.guilt != "none"
+            self._again(writer, held, crash.reason, written, alone=alone, afresh=False)
 
     def _again(
         self, writer: Writer, held: Sequence[str], reason: str, written: Written, **how: bool

@@ -22,6 +22,10 @@ class Task:
     """Those that began together: it stays with their runs, whoever goes on with them."""
     waits: bool = False
     """Whether it stands at a mark, until the agent has decided."""
+    begun: bool = False
+    """Whether the worker has come to it."""
+    solo: bool = False
+    """Whether nothing else is to be done beside it: a worker has died that held it."""
     key: Hashable = None
     """Its static part: jobs with the same share a program."""
     given_s: float = 0.0
@@ -53,6 +57,9 @@ class Seat:
     """Sizes of the programs it has compiled, by static part."""
     waiting: list[Task] = field(default_factory=list)
     """What it is to do next, one after the other: each of these goes alone."""
+    at: str | None = None
+    """The job that it is at, and whether it only opens it."""
+    begins: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Where its runs come from: with which code, among others."""
     stale: bool = False
@@ -71,7 +78,10 @@ class Seat:
         return {run for task in tasks for run in task.members if run is not None}
 
     def give(self, task: Task) -> None:
-        """Have a job done."""
+        """Have a job done: at once, unless one is at work that goes by itself."""
+        if any(other.solo for other in self.tasks.values()):
+            self.waiting.append(task)
+            return
         task.given_s = time.monotonic()
         self.tasks[task.job.id] = task
         self.worker.send(task.job)

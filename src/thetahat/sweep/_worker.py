@@ -25,6 +25,7 @@ from thetahat.core.run import Event, Started
 from thetahat.core.versions import versions
 from thetahat.sweep._again import keep_reasons, read_reasons, take_member
 from thetahat.sweep._messages import (
+    At,
     Broken,
     Check,
     Drop,
@@ -101,6 +102,7 @@ class Worker:
         self.link, self.shop = link, shop
         self.live: dict[str, _Live] = {}
         self.notices: list[str] = []
+        self._at: At | None = None
 
     def serve(self) -> None:
         """Do what the agent asks, until it asks no more."""
@@ -140,9 +142,16 @@ class Worker:
         except InputError as error:
             return Broken(str(error), True)
 
+    def _go_to(self, at: At) -> None:
+        """Say what is done next, where it is another thing than before."""
+        if at != self._at:
+            self.link.send(at)
+            self._at = at
+
     def _begin(self, job: Job) -> None:
         from thetahat.train import Interrupt, NeedsStatic, Options, TooLarge
 
+        self._go_to(At(job.id, begins=True))
         events: list[Event] = []
         job = _padded(job) if job.resume else job
         signature = self.shop.signature
@@ -200,6 +209,7 @@ class Worker:
 
     def _advance(self, live: _Live) -> None:
         training = live.training
+        self._go_to(At(live.job.id))
         try:
             more = live.step()
             live.waits = more and training.driver.epoch in live.job.marks

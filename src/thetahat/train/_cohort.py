@@ -13,7 +13,7 @@ import numpy as np
 from thetahat.core import CheckpointError
 from thetahat.train._checkpoint import read_checkpoint
 from thetahat.train._driver import Driver, Interrupt
-from thetahat.train._memory import check_fits
+from thetahat.train._memory import check_fits, check_possible, saying_what_is_short
 from thetahat.train._options import Cohort, Options
 from thetahat.train._result import Result
 from thetahat.train._session import Session
@@ -53,9 +53,12 @@ def first_program(build: Any, hyper: Hyper, size: int, options: Options) -> Coho
     """The program of a cohort, traced but not compiled.
 
     Raises:  JAX's concretization errors, where Python had to know a traced value.
+             ConfigError: no memory of this machine holds it.
     """
+    staged = stage(build, hyper)
+    check_possible(staged)
     mode = "vmap" if options.mode == "auto" and size > 1 else options.mode
-    program = make_program(build, hyper, stage(build, hyper), size, "map" if size == 1 else mode)
+    program = make_program(build, hyper, staged, size, "map" if size == 1 else mode)
     program.trace()
     return program
 
@@ -89,7 +92,8 @@ class Training:
         marks: tuple[int, ...] = (),
     ) -> None:
         found = _found(cohort, options)
-        program, state, self._alone = _start(cohort, options, found)
+        with saying_what_is_short():
+            program, state, self._alone = _start(cohort, options, found)
         self.session = Session(cohort, program, options, found)
         self.session.begin(state)
         task = program.staged.task
@@ -119,7 +123,8 @@ class Training:
 
     def step(self) -> bool:
         """Train one chunk more; False when it is over."""
-        return self.driver.step()
+        with saying_what_is_short():
+            return self.driver.step()
 
     def stop(self, reasons: Mapping[int, str]) -> None:
         """End members, by their place in the cohort, each for its reason: told at once."""

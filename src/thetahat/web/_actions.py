@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from thetahat.core.errors import ConfigError
-from thetahat.store import Store, SweepRow, set_state
+from thetahat.store import Store, SweepRow, find_sweep, set_state
 
 ACTIONS = {"pause": "paused", "resume": "running", "cancel": "cancelled"}
 
@@ -15,9 +15,9 @@ def act(store: Store, sweep: SweepRow, action: str) -> str:
     """
     if action not in ACTIONS:
         raise ConfigError(f"the page can pause, resume and cancel, not {action[:40]!r}")
-    if sweep.state == "cancelled" or (sweep.state == "finished" and action != "resume"):
-        raise ConfigError(f"the sweep {sweep.name} is {sweep.state} already")
-    set_state(store, sweep.id, ACTIONS[action], f"by the page: {action}")
+    if not set_state(store, sweep.id, ACTIONS[action], f"by the page: {action}"):
+        state = find_sweep(store, sweep.id).state
+        raise ConfigError(f"the sweep {sweep.name} is {state} already")
     if action == "cancel":
         for run in store.runs(sweep_id=sweep.id, status="queued"):
             store.finish_run(run.id, status="stopped", reason="the sweep was cancelled")

@@ -125,7 +125,7 @@ class SweepPage {
     const cancel = async () => { if (await ask(`Cancel ${sweep.name}?`, "Its runs end now, and it begins no others. This cannot be taken back.", "Cancel the sweep")) await act("cancel"); };
     return h("div.tools", {},
       sweep.state === "running" && h("button", { type: "button", onclick: () => act("pause"), title: "Begin no new runs" }, "Pause"),
-      (sweep.state === "paused" || sweep.state === "finished") && h("button", { type: "button", onclick: () => act("resume"), title: "Let new runs begin" }, "Resume"),
+      sweep.state === "paused" && h("button", { type: "button", onclick: () => act("resume"), title: "Let new runs begin" }, "Resume"),
       !over && h("button.danger", { type: "button", onclick: cancel }, "Cancel"));
   }
 
