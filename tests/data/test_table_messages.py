@@ -132,6 +132,28 @@ COLUMNS = {
         "missing values in 3 rows: educ 2, exper 1; give missing='drop' (--missing drop), "
         "'mean' or 'median', or leave the columns out",
     ),
+    "missing values of the target too": (
+        {},
+        {"wage": [1.0, None, 2.0], "educ": [8, None, None]},
+        "missing values in 3 rows: educ 2, wage 1; give missing='drop' (--missing drop) "
+        "('wage' cannot be imputed, nor left out)",
+    ),
+    "missing values of target and weights": (
+        {"weights": "w"},
+        {"wage": [1.0, None, 2.0], "w": [1.0, 1.0, None]},
+        "missing values in 3 rows: wage 1, w 1; give missing='drop' (--missing drop) "
+        "('wage' and 'w' cannot be imputed, nor left out)",
+    ),
+    "too large": (
+        {},
+        {"educ": [8.0, -1e300, 9.0]},
+        "column 'educ' reaches 1e+300, whose square overflows double precision; rescale it",
+    ),
+    "too large a target": (
+        {},
+        {"wage": [8.0, 1e151, 9.0]},
+        "column 'wage' reaches 1e+151, whose square overflows double precision; rescale it",
+    ),
     "missing target": (
         {"missing": "mean"},
         {"wage": [1.0, None, 2.0]},

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._guard import INTERRUPTED, say as complain
 from thetahat.cli._tables import emit, read_screen
+from thetahat.core.errors import StoreError
 
 if TYPE_CHECKING:
     from thetahat.store import RunRow, Store, SweepRow
@@ -49,11 +50,27 @@ def run_sweep(args: argparse.Namespace) -> int:
 
 
 def lay_out(folder: Path) -> Path:
-    """Copy the sweep file and its program to where a user may read and change them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (FILE, PROGRAM):
-        (folder / name).write_bytes((SOURCES / name).read_bytes())
-    file = folder / FILE
+    """Copy the sweep file and its program to where a user may read and change them.
+
+    Files of a former demo that were changed stay: the copies then go to ``demo-2``, and so on.
+
+    Raises:  StoreError: they cannot be written.
+    """
+    fresh = {name: (SOURCES / name).read_bytes() for name in (FILE, PROGRAM)}
+    place, k = folder, 1
+    try:
+        while any((place / n).exists() and (place / n).read_bytes() != fresh[n] for n in fresh):
+            k += 1
+            place = folder.with_name(f"{folder.name}-{k}")
+        place.mkdir(parents=True, exist_ok=True)
+        for name, text in fresh.items():
+            (place / name).write_bytes(text)
+    except OSError as error:
+        raise StoreError(
+            f"the files of the demo cannot be written to {place} ({error.strerror or error}); give"
+            " another place with --store or THETAHAT_STORE"
+        ) from error
+    file = place / FILE
     here = Path.cwd()
     return file.relative_to(here) if file.is_relative_to(here) else file
 

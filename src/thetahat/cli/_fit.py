@@ -59,7 +59,11 @@ def add_parser(subparsers: Any) -> None:
     _add_training(parser.add_argument_group("training"))
     _add_parts(parser.add_argument_group("parts and seeds"))
     out = parser.add_argument_group("output")
-    out.add_argument("--predict", metavar="FILE", help="write the fitted values of all rows as CSV")
+    out.add_argument(
+        "--predict",
+        metavar="FILE",
+        help="write the fitted values of all rows as CSV; replaces a file of this kind only",
+    )
     out.add_argument("--name", metavar="NAME", help="a name for the run")
     out.add_argument("--no-store", action="store_true", help="keep nothing")
     out.add_argument("--quiet", action="store_true", help="say nothing unless something is wrong")
@@ -164,7 +168,7 @@ def run(args: argparse.Namespace) -> int:
     table = fits.read(
         *(config[k] for k in ("table", "target", "features", "weights", "categorical", "missing"))
     )
-    out = None if args.predict is None else _writable(Path(args.predict))
+    out = None if args.predict is None else _writable(Path(args.predict), Path(args.table))
     setting = Setting(args.store, not args.no_store, not args.no_store, args.name, args.quiet)
     experiment = fits.fit_table if args.batch_size is None else check_batch(fits.fit_table)
     configs = [{**config, "seed": args.seed + k} for k in range(args.seeds)]
@@ -317,12 +321,19 @@ def _write(
             os.unlink(name)
 
 
-def _writable(path: Path) -> Path:
-    """Before anything runs: a folder that takes the file."""
+def _writable(path: Path, table: Path) -> Path:
+    """Before anything runs: a folder that takes the file, and no file of the user's in its place.
+
+    Raises:  ConfigError: it cannot be written, or should not be.
+    """
+    from thetahat.report import is_predictions, refuse_foreign, refuse_input
+
     if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise ConfigError(
             f"--predict {path} cannot be written; give a file in a folder that exists and is yours"
         )
+    refuse_input(path, f"--predict {path}", table, "the table")
+    refuse_foreign(path, f"--predict {path}", is_predictions)
     return path
 
 

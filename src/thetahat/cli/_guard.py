@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from thetahat.core.errors import Notice, ThetahatError
+from thetahat.core.errors import InputError, Notice, ThetahatError
 
 BROKE = 1
 INTERRUPTED = 130
@@ -21,6 +21,7 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", 
 
 def guarded(action: Callable[[], int]) -> int:
     """Do ``action`` and give the exit code; what it raises becomes a message on standard error."""
+    _open_what_is_closed()
     try:
         with notices_as_lines():
             code = action()
@@ -35,9 +36,35 @@ def guarded(action: Callable[[], int]) -> int:
         _silence()
         return 0
     except Exception as error:  # noqa: BLE001 - the last frame of a program: shown, never swallowed
+        if isinstance(error, OSError) and error.filename is None and _stdout_refuses():
+            say(f"standard output cannot be written ({error.strerror or error})")
+            _silence()
+            return InputError.exit_code
         show_traceback(error)
         return BROKE
     return code
+
+
+def _open_what_is_closed() -> None:
+    """Give a standard stream that the caller closed (``>&-``) somewhere to go.
+
+    Python has None in its place, and the next file to be opened would take its number: the words
+    of a child process would end up in a store.
+    """
+    for name, way in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, way, encoding="utf-8"))  # noqa: SIM115 - stays open
+
+
+def _stdout_refuses() -> bool:
+    """Whether it was standard output that failed: then what it still holds fails again."""
+    try:
+        if getattr(sys.stdout, "write_through", False):
+            sys.stdout.write("\n")
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
 
 
 def say(message: str) -> None:
@@ -84,7 +111,7 @@ def show_traceback(error: BaseException) -> None:
 
 def _coloured() -> bool:
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return sys.stderr.isatty() and not plain and sys.platform != "win32"
+    return sys.stderr is not None and sys.stderr.isatty() and not plain and sys.platform != "win32"
 
 
 def _silence() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from thetahat.cli._tables import can_write
+from thetahat.cli._tables import can_write, is_terminal
 
 PER_SECOND = 4
 _SPINNER, _ASCII_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
@@ -41,7 +41,7 @@ Draw = Callable[[Window], Sequence[Sequence[Piece]]]
 def is_live(*, quiet: bool = False) -> bool:
     """Whether lines can be drawn again: standard error is a terminal that moves its cursor."""
     dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
-    return not quiet and not dumb and sys.stderr.isatty()
+    return not quiet and not dumb and is_terminal(sys.stderr)
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def live(draw: Draw) -> Iterator[None]:
         transient=True,
         refresh_per_second=PER_SECOND,
         # Standard output that goes to a file must not end up here.
-        redirect_stdout=sys.stdout.isatty(),
+        redirect_stdout=is_terminal(sys.stdout),
     ):
         yield
 

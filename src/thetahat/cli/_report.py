@@ -34,7 +34,12 @@ def add_parser(subparsers: Any) -> None:
         metavar="ID",
         help="of a sweep or a run; or its name, the beginning of one, or: last",
     )
-    parser.add_argument("-o", "--output", metavar="FILE", help="where to (default: report-ID.html)")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="where to (default: report-ID.html); replaces a former report, no other file",
+    )
     parser.add_argument(
         "--format",
         choices=("html", "latex", "md", "csv"),
@@ -64,7 +69,15 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the report."""
-    from thetahat.report import format_of, make_report, render, save_figures, write_whole
+    from thetahat.report import (
+        format_of,
+        is_report,
+        make_report,
+        refuse_foreign,
+        render,
+        save_figures,
+        write_whole,
+    )
     from thetahat.store import open_store
 
     if args.top < 1:
@@ -75,9 +88,12 @@ def run(args: argparse.Namespace) -> int:
             store, args.name, metric=args.metric, min_cell=args.min_cell, top=args.top
         )
         text = render(document, format)
+        path = Path(args.output or f"report-{document.ident}.html")
+        if format == "html" or args.output:
+            said = f"-o {path}" if args.output else str(path)
+            refuse_foreign(path, said, is_report(text, format))
         drawn = save_figures(document, args.figures) if args.figures else []
     if format == "html" or args.output:
-        path = Path(args.output or f"report-{document.ident}.html")
         # CSV brings its own line ends.
         write_whole(path, text.encode("utf-8", "backslashreplace"))
         note(f"{path}: {document.kind} {document.title}, {len(text.encode()) / 1e3:,.0f} kB")

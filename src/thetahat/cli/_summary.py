@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from thetahat.cli._guard import say
 from thetahat.cli._progress import span
 from thetahat.cli._session import Setting
-from thetahat.cli._tables import read_screen
+from thetahat.cli._tables import is_terminal, read_screen
 from thetahat.core.run import Status
 from thetahat.report import STATUS_STYLES, paint, short
 
@@ -23,7 +23,7 @@ def print_run(result: Result, name: str, setting: Setting, *, tracked: bool) -> 
     """Print how a run ended: standard output, and standard error where it went wrong."""
     where = f" --store {setting.store}" if setting.store else ""
     if not setting.quiet:
-        if sys.stdout.isatty():
+        if is_terminal(sys.stdout):
             print(page(result, name, f"thetahat show {name}{where}" if tracked else ""))
         else:
             print(line(result, name))

@@ -37,7 +37,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 def read_screen() -> Screen:
     """The terminal behind standard output, with NO_COLOR and FORCE_COLOR obeyed."""
     stream: Any = sys.stdout
-    terminal = stream.isatty()
+    terminal = is_terminal(stream)
     forced = bool(os.environ.get("FORCE_COLOR"))
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     sized = terminal or "COLUMNS" in os.environ
@@ -67,6 +67,11 @@ def emit(text: str) -> None:
         os.close(devnull)
 
 
+def is_terminal(stream: Any) -> bool:
+    """Whether somebody looks at a stream; a program without a console has None for it."""
+    return stream is not None and stream.isatty()
+
+
 def note(line: str) -> None:
     """A word to the user, beside the data: on standard error."""
     print(line, file=sys.stderr)
@@ -75,7 +80,7 @@ def note(line: str) -> None:
 def can_write(stream: Any, sample: str) -> bool:
     """Whether a stream has these characters: Windows consoles and old locales may not."""
     try:
-        sample.encode(stream.encoding or "ascii")
+        sample.encode(getattr(stream, "encoding", None) or "ascii")
     except (UnicodeEncodeError, LookupError):
         return False
     return True

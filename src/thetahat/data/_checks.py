@@ -19,6 +19,9 @@ from thetahat.data._encoder import Encoder, Feature
 
 MISSING = ("refuse", "drop", "mean", "median")
 
+LARGEST = 1e150
+"""Beyond it squares overflow, and with them standard deviations and risks."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -140,6 +143,12 @@ def verdict(scan: Scan, plan: Plan) -> Encoder:
                 f"column {name!r} has {seen.infinite} infinite value{'s' * (seen.infinite > 1)}, "
                 f"first in row {seen.first_infinite}; drop or mend those rows"
             )
+        top = max(seen.high, -seen.low)
+        if top > LARGEST:
+            raise DataError(
+                f"column {name!r} reaches {top:.3g}, whose square overflows double precision;"
+                " rescale it"
+            )
     _check_weights(scan, plan)
     _check_varying(scan, plan)
     features = tuple(
@@ -174,9 +183,15 @@ def _check_missing(scan: Scan, plan: Plan) -> None:
         return
     if gone and plan.missing == "refuse":
         said = ", ".join(f"{name} {count}" for name, count in gone.items())
+        stuck = [name for name in (plan.target, plan.weights) if name in gone]
+        others = (
+            f" ({' and '.join(map(repr, stuck))} cannot be imputed, nor left out)"
+            if stuck
+            else ", 'mean' or 'median', or leave the columns out"
+        )
         raise DataError(
-            f"missing values in {scan.rows} rows: {said}; give missing='drop' (--missing drop), "
-            "'mean' or 'median', or leave the columns out"
+            f"missing values in {scan.rows} rows: {said}; give missing='drop' (--missing drop)"
+            f"{others}"
         )
     for role, name in (("target", plan.target), ("weights", plan.weights)):
         if name in gone and name is not None:

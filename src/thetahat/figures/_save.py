@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KINDS = ("pdf", "png", "svg")
-# No time and no version of the maker: the same numbers must give the same bytes.
+# No time and no version of the maker: the same numbers must give the same bytes. The maker's name
+# tells `--figures` which files are its own to replace.
 _METADATA = {
-    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
-    "png": {"Software": None},
-    "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
+    "pdf": {"CreationDate": None, "Producer": None, "Creator": "thetahat"},
+    "png": {"Software": "thetahat"},
+    "svg": {"Date": None, "Creator": "thetahat", "Format": None, "Type": None},
 }
 _NAMES = {INK: "ink", DIM: "dim", GRID: "grid", **{c: f"c{k + 1}" for k, c in enumerate(COLOURS)}}
 _TAG = re.compile(r"<[^>]*>")

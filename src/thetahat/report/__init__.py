@@ -13,6 +13,12 @@ from thetahat.report._groups import (
 from thetahat.report._importance import Effect as Effect, effects as effects, number as number
 from thetahat.report._notebook import Plots as Plots, Sweep as Sweep, open_sweep as open_sweep
 from thetahat.report._numbers import column_cells as column_cells, short as short, word as word
+from thetahat.report._replace import (
+    is_predictions as is_predictions,
+    is_report as is_report,
+    refuse_foreign as refuse_foreign,
+    refuse_input as refuse_input,
+)
 from thetahat.report._sparkline import sparkline as sparkline
 from thetahat.report._study import Setting as Setting, Study as Study, read_study as read_study
 from thetahat.report._sweepfile import (

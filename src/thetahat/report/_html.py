@@ -10,6 +10,7 @@ from thetahat import figures
 from thetahat.report._document import Document, Grid, Picture, grid_cells
 from thetahat.report._numbers import is_number, plain, word
 from thetahat.report._page_style import CSS
+from thetahat.report._replace import MADE_BY
 
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none';"
@@ -32,7 +33,7 @@ def html_report(document: Document) -> str:
         *(_section(grid.title, _grid(grid)) for grid in document.grids),
         _section("Notes", _pairs(document.notes, small=True)),
         _source(document),
-        "<footer>Made by thetahat from its store; the same store gives the same file.</footer>",
+        f"<footer>{MADE_BY} from its store; the same store gives the same file.</footer>",
     ]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

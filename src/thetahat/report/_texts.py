@@ -8,6 +8,7 @@ from typing import Any
 
 from thetahat.report._document import Document, Grid, grid_cells
 from thetahat.report._numbers import is_number, plain, word
+from thetahat.report._replace import MADE_BY
 from thetahat.report._tables import Column, latex_cell, latex_line, latex_text, table
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
@@ -28,6 +29,7 @@ def latex_report(document: Document) -> str:
     return "\n".join(
         [
             r"% \usepackage{booktabs,threeparttable}",
+            f"% {MADE_BY}.",
             r"\begin{table}",
             r"\centering",
             r"\begin{threeparttable}",
@@ -95,6 +97,7 @@ def markdown_report(document: Document) -> str:
             parts += [". ".join(below)] if below else []
     parts += ["## What was estimated", _markdown_pairs(document.facts)]
     parts += ["## Notes", _markdown_pairs(document.notes)]
+    parts += [f"{MADE_BY}."]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

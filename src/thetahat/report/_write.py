@@ -14,6 +14,7 @@ from thetahat.report._document import Document
 from thetahat.report._html import html_report
 from thetahat.report._of_run import run_document
 from thetahat.report._of_sweep import TOP, sweep_document
+from thetahat.report._replace import is_figure, refuse_foreign
 from thetahat.report._texts import WRITERS
 
 if TYPE_CHECKING:
@@ -109,18 +110,21 @@ def format_of(path: str | os.PathLike[str]) -> str:
 def save_figures(document: Document, folder: str | os.PathLike[str]) -> list[Path]:
     """Write a report's figures as PDF, PNG and SVG; the files.
 
-    Raises:  MissingExtra: matplotlib is not installed.   ConfigError: they cannot be written.
+    Raises:  MissingExtra: matplotlib is not installed.   ConfigError: they cannot be written, or
+             one would replace a file that is no figure of thetahat; then none is written.
     """
     from thetahat import figures
 
     where = Path(folder)
     written: list[Path] = []
     taken: set[str] = set()
-    for picture in document.pictures:
-        if picture.draw is None:
-            continue
-        stem = file_name(picture.name, taken)
-        figure = picture.draw()
+    drawn = [(file_name(p.name, taken), p.draw) for p in document.pictures if p.draw is not None]
+    for stem, _ in drawn:
+        for kind in figures.KINDS:
+            path = where / f"{stem}.{kind}"
+            refuse_foreign(path, f"--figures {path}", is_figure)
+    for stem, draw in drawn:
+        figure = draw()
         for kind in figures.KINDS:
             path = where / f"{stem}.{kind}"
             write_whole(path, figures.image(figure, kind, salt=stem), make_folder=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -117,13 +118,14 @@ def explained(path: Path, mode: Mode) -> Iterator[None]:
         raise StoreError(explain(error, path, mode)) from error
 
 
+_LOG_BYTES = 64 * 1024
 _ELSEWHERE = "give another place with --store or THETAHAT_STORE"
 
 
 def explain(error: sqlite3.Error, path: Path, mode: Mode) -> str:
     """What an error of SQLite means for a user, and what to do."""
     code = _code(error)
-    if code == sqlite3.SQLITE_FULL:
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
         return f"the disk is full: the store {path} cannot grow; free some space, or {_ELSEWHERE}"
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return (
@@ -140,6 +142,20 @@ def explain(error: sqlite3.Error, path: Path, mode: Mode) -> str:
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR):
         return f"the store {path} cannot be opened or written ({error}); {_ELSEWHERE}"
     return f"the store {path} failed: {error}"
+
+
+def found_no_room(refused: StoreError) -> bool:
+    """Whether a store was refused because something could not be written."""
+    origin = getattr(refused.__cause__, "orig", refused.__cause__)
+    return _code(origin) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether not even the shared memory of a log finds room."""
+    try:
+        return shutil.disk_usage(folder).free < _LOG_BYTES
+    except OSError:
+        return False
 
 
 def _code(error: Any) -> int:

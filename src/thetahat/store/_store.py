@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
@@ -51,6 +52,19 @@ def open_store(
         sqlite.make_folder(path)
     frozen = not create and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
     mode = sqlite.Mode(timeout_s=timeout_s, read_only=frozen)
+    try:
+        return _opened(path, mode)
+    except StoreError as refused:
+        if create or frozen or not sqlite.found_no_room(refused):
+            raise
+        # A full disk has no room for the log that writing needs; one can still look.
+        try:
+            return _opened(path, replace(mode, read_only=True))
+        except StoreError:
+            raise refused from refused.__cause__
+
+
+def _opened(path: Path, mode: sqlite.Mode) -> Store:
     engine = sqlite.connect(path, mode)
     try:
         with sqlite.explained(path, mode):

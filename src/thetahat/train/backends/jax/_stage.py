@@ -22,7 +22,13 @@ from thetahat import data as th_data, models, optim
 from thetahat.core import ConfigError, Notice, Task
 from thetahat.train._stopping import sort_rules
 from thetahat.train.backends.jax._member import Plan, check_batches, make_plan
-from thetahat.train.backends.jax._precision import ON_DISK, cast, cast_leaf, precision
+from thetahat.train.backends.jax._precision import (
+    ON_DISK,
+    cast,
+    cast_leaf,
+    precision,
+    refuse_overflow,
+)
 from thetahat.train.backends.jax._state import first_state
 
 Build = Callable[[Mapping[str, Any]], Task]
@@ -105,6 +111,8 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
         task = _built(build, {**own, **common})
         adapted = models.adapt(task.model, task.seed)
         data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
+        if task.dtype == dtype:
+            refuse_overflow(data, dtype)
         leaves, tree = jax.tree.flatten((cast(data, dtype), cast(adapted.frozen, dtype)))
         slots = tuple(isinstance(leaf, Tracer) for leaf in leaves)
         params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), adapted.params)
