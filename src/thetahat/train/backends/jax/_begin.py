@@ -133,7 +133,7 @@ def _consts(part: Any) -> Iterator[Sequence[Any]]:
 
 def _numbers(array: Any) -> np.ndarray:
     """An array's numbers, of random keys too."""
-    keys = jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key)
+    keys = jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
     return np.asarray(jax.random.key_data(array) if keys else array)
 
 
