@@ -5,7 +5,7 @@ from thetahat.train._checkpoint import (
     open_writer as open_writer,
     read_checkpoint as read_checkpoint,
 )
-from thetahat.train._cohort import Training as Training, try_out as try_out
+from thetahat.train._cohort import Training as Training
 from thetahat.train._driver import Interrupt as Interrupt
 from thetahat.train._facts import jax_facts as jax_facts
 from thetahat.train._fit import fit as fit, fit_many as fit_many
@@ -24,3 +24,4 @@ from thetahat.train._stopping import (
     Threshold as Threshold,
     WallTime as WallTime,
 )
+from thetahat.train._tried import try_out as try_out

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from thetahat.train._memory import check_fits, check_possible, saying_what_is_sh
 from thetahat.train._options import Cohort, Options
 from thetahat.train._result import Result
 from thetahat.train._session import Session
-from thetahat.train._static import CONCRETE
 from thetahat.train._stopping import sort_rules
 from thetahat.train.backends.jax import CohortProgram, Hyper, make_program, stage
 
@@ -40,17 +38,6 @@ def first_program(build: Any, hyper: Hyper, size: int, options: Options) -> Coho
     program = make_program(build, hyper, staged, size, "map" if size == 1 else mode)
     program.trace()
     return program
-
-
-def try_out(experiment: Callable[..., Any], config: Mapping[str, Any]) -> None:
-    """Make an experiment's Task abstractly, and see that this machine can hold it.
-
-    Nothing is compiled. Where Python has to know what is drawn, nothing is seen either.
-
-    Raises:  InputError: there is no such Task, or no memory for it.
-    """
-    with contextlib.suppress(*CONCRETE):
-        check_possible(stage(lambda _: experiment(**config), Hyper({}, {})))
 
 
 def train_cohort(cohort: Cohort, options: Options) -> dict[int, Result]:
