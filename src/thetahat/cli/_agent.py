@@ -83,20 +83,13 @@ def _say_done(store: Store, sweep: SweepRow, args: argparse.Namespace) -> None:
     """The sweep of a file is finished: nothing is done a second time unless that is asked for."""
     if args.quiet:
         return
+    from thetahat.cli._sweep_block import many_runs
+
     where = f" --store {args.store}" if args.store else ""
     n = len(store.runs(sweep_id=sweep.id))
     print(f"sweep {sweep.id} ({sweep.name}) of this file is finished: {many_runs(n)}")
     print(f"look at them: thetahat runs {sweep.id}{where}")
     print(f"to run it again: thetahat sweep {args.sweep} --run{where}")
-
-
-def many_runs(n: int) -> str:
-    """So many runs, in words.
-
-    >>> many_runs(1), many_runs(1200)
-    ('1 run', '1,200 runs')
-    """
-    return "1 run" if n == 1 else f"{n:,} runs"
 
 
 def work_of(args: argparse.Namespace) -> Work:

@@ -75,7 +75,13 @@ def _line(problem: Problem) -> int:
 def _against_program(spec: SweepSpec) -> tuple[list[Problem], list[Problem]]:
     """Mistakes and notes of the program: whether it can run, and takes these parameters."""
     from thetahat.core.signature import read_signature
-    from thetahat.sweep import Problem, check_against, experiment_of, notes_against
+    from thetahat.sweep import (
+        Problem,
+        check_against,
+        experiment_of,
+        notes_against,
+        notes_of_trials,
+    )
 
     program = experiment_of(spec)
     errors, notes = list(program.errors), list(program.notes)
@@ -85,7 +91,10 @@ def _against_program(spec: SweepSpec) -> tuple[list[Problem], list[Problem]]:
         signature = read_signature(program.experiment)
     except ConfigError as error:
         return [Problem(spec.place("program").line, "program", str(error))], notes
-    return check_against(spec, signature), [*notes, *notes_against(spec, signature)]
+    wrong = check_against(spec, signature)
+    # What the signature refuses needs no trial.
+    tried = [] if wrong else notes_of_trials(spec, signature, program.experiment)
+    return wrong, [*notes, *notes_against(spec, signature), *tried]
 
 
 def _answer(

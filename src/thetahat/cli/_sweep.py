@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from thetahat.cli._agent import add_work, exit_code, many_runs, work_of, work_with_words
+from thetahat.cli._agent import add_work, exit_code, work_of, work_with_words
+from thetahat.cli._sweep_block import many_runs
 from thetahat.cli._tables import emit, note
 from thetahat.core.errors import ConfigError
 from thetahat.report import json_text

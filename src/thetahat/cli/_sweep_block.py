@@ -94,6 +94,15 @@ def plain(now: Standing) -> str:
     return "; ".join(words)
 
 
+def many_runs(n: int) -> str:
+    """So many runs, in words.
+
+    >>> many_runs(1), many_runs(1200)
+    ('1 run', '1,200 runs')
+    """
+    return "1 run" if n == 1 else f"{n:,} runs"
+
+
 def rate_said(per_second: float | None) -> str:
     """Runs a second, a minute or an hour: whichever is a number to think with.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from thetahat.cli._guard import note, say as complain
 from thetahat.cli._live import Pace, Piece, Window, is_live, live
 from thetahat.cli._progress import span
-from thetahat.cli._sweep_block import block, plain
+from thetahat.cli._sweep_block import block, many_runs, plain
 from thetahat.cli._sweep_watch import Watch
 from thetahat.cli._tables import emit, read_screen
 
@@ -99,7 +99,6 @@ class View:
             complain(f"interrupted; go on with: thetahat agent {self.sweep.id}{self.where}")
         if as_json or self.quiet:
             return
-        from thetahat.cli._agent import many_runs
         from thetahat.cli._runs import print_runs
         from thetahat.core.run import Status
         from thetahat.store import find_sweep, value_of

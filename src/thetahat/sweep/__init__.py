@@ -16,3 +16,4 @@ from thetahat.sweep._spec import (
     parse_sweep as parse_sweep,
     read_sweep as read_sweep,
 )
+from thetahat.sweep._trial import notes_of_trials as notes_of_trials

@@ -203,9 +203,7 @@ class Crew:
         elif isinstance(message, Broken):
             self.broken = message
         elif isinstance(message, At):
-            seat.at, seat.begins = message.job, message.begins
-            if message.job in seat.tasks:
-                seat.tasks[message.job].begun = True
+            seat.come_to(message)
         elif isinstance(message, Told):
             task = seat.tasks.get(message.job)
             if task is not None:

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from thetahat.sweep._messages import Drop, Job, Over, Stop
+from thetahat.sweep._messages import At, Drop, Job, Over, Stop
 from thetahat.sweep._team import WorkerProcess
 
 
@@ -85,6 +85,12 @@ class Seat:
         task.given_s = time.monotonic()
         self.tasks[task.job.id] = task
         self.worker.send(task.job)
+
+    def come_to(self, at: At) -> None:
+        """The worker says what it does from now on."""
+        self.at, self.begins = at.job, at.begins
+        if at.job in self.tasks:
+            self.tasks[at.job].begun = True
 
     def give_next(self) -> None:
         """Have the next job done of those that go alone, if nothing else is being done."""

@@ -24,3 +24,4 @@ from thetahat.train._stopping import (
     Threshold as Threshold,
     WallTime as WallTime,
 )
+from thetahat.train._tried import try_out as try_out
