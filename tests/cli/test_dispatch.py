@@ -94,6 +94,46 @@ def test_wrong_commands_are_answered_in_one_line(words, message, thetahat, folde
     assert list(folder.iterdir()) == []
 
 
+def test_a_file_whose_name_begins_with_a_dash(thetahat, folder) -> None:
+    (folder / "-dash.csv").write_text("y,a\n", encoding="utf-8")
+    hint = "; for the file '-dash.csv' write ./-dash.csv\n"
+    for words in (["fit", "-dash.csv", "--target=y"], ["fit", "-dash.csv"]):
+        code, out, err = thetahat(*words)
+        assert (code, out) == (2, "")
+        assert err.startswith("thetahat: fit needs ")
+        assert err.endswith(f"see thetahat fit --help{hint}")
+    code, _, err = thetahat("show", "x", "-dash.csv")
+    assert code == 2
+    assert err.startswith("thetahat: show has no option -dash.csv")
+    assert err.endswith(hint)
+    assert "; for" not in thetahat("fit", "-other.csv")[2]
+
+
+def test_last_is_no_name_for_a_run(thetahat, folder) -> None:
+    (folder / "t.csv").write_text("y,a\n" + "1,2\n3,5\n" * 10, encoding="utf-8")
+    code, out, err = thetahat("fit", "t.csv", "--target=y", "--name=last")
+    assert (code, out) == (2, "")
+    assert err == (
+        "thetahat: --name=last: 'last' means the latest run, in show, resume and report; give"
+        " another name\n"
+    )
+    assert not (folder / ".thetahat").exists()
+
+
+def test_a_hostile_name_is_escaped_where_it_is_printed(thetahat, folder) -> None:
+    (folder / "t.csv").write_text("y,a\n" + "1,2\n3,5\n4,9\n" * 10, encoding="utf-8")
+    words = ["fit", "t.csv", "--target=y", "--model=linear", "--epochs=2"]
+    code, out, err = thetahat(*words, "--name=bad\nname\x1b[31m")
+    assert code == 0
+    assert "bad\\nname\\x1b[31m finished (all 2 epochs done): " in out
+    assert "\x1b" not in out + err
+    assert out.startswith("t.csv: y on 1 column, 30 rows (")
+    code, out, err = thetahat(*words, "--lr=1e30", "--name=worse\x1b[31m")
+    assert code == 1
+    assert "thetahat: worse\\x1b[31m diverged: " in err
+    assert "\x1b" not in out + err
+
+
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-c", "import time; time.sleep(0.3)\n" + COMMAND, "--help"],

@@ -81,7 +81,7 @@ def test_several_seeds_are_one_cohort_with_quantiles(table: Path, thetahat) -> N
     more = ["--width=4", "--depth=1", "--epochs=5", "--seeds=3", "--loss=absolute"]
     code, out, err = thetahat(*words, *more, "--format=json", "--predict=out.csv")
     assert code == 0
-    assert err.startswith("note: fitted values of seed ")
+    assert "note: fitted values of seed " in err  # a slow machine prints progress before it
     assert err.endswith(", the lowest val risk, of 200 rows are in out.csv\n")
     found = rows(out)
     assert list(found) == ["mlp, 10 %", "mlp, median", "mlp, 90 %", "OLS"]

@@ -13,7 +13,7 @@ import stores
 
 from thetahat.core import ConfigError, StoreError
 from thetahat.core.run import Status
-from thetahat.report import Document, flat_config, make_report, read_study, render
+from thetahat.report import Document, Effect, flat_config, make_report, read_study, render
 from thetahat.store import NewSweep, Store, create_sweep, find_sweep
 
 TUNING, SEEDS, TESTED = "wages, two layers", "twenty seeds a width", "tuned on the test set"
@@ -65,6 +65,28 @@ def test_a_goal_to_maximise_turns_the_order(empty: Store) -> None:
     document = make_report(empty, sweep.id)
     assert [row["config.lr"] for row in document.grid.rows] == [2, 1]
     assert "The highest r2 is 0.9 at lr=2." in document.summary[1]
+
+
+def test_chance_above_everything_is_said_in_words(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(study: object) -> list[Effect]:
+        return [
+            Effect("lr", 80, 0.75, 0.25, None, None, None),
+            Effect("width", 80, 0.25, 1.625, None, None, None),
+        ]
+
+    monkeypatch.setattr("thetahat.report._study.Study.effects", property(found))
+    document = make_report(store, TUNING)
+    grid = next(grid for grid in document.grids if grid.title == "Parameters")
+    told = {row["parameter"]: (row.get("importance"), row.get("chance")) for row in grid.rows}
+    assert told["lr"] == ("75%", "25%")
+    assert told["width"] == ("25%", "any")
+    assert grid.more.endswith(
+        " an importance below what chance reaches means nothing. Where that is 'any', chance"
+        " reaches more than all importances together."
+    )
+    assert "162%" not in render(document, "md")
 
 
 def test_failures_are_counted_with_their_reasons(store: Store) -> None:

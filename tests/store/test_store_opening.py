@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, event, inspect
 
-from thetahat.core import MissingExtra, StoreError
+from thetahat.core import StoreError
 from thetahat.store import VERSION, Store, locate, open_store
 from thetahat.store._schema import prepare
 from thetahat.store._sqlite import Mode, explain
@@ -45,11 +45,11 @@ def test_where_a_store_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_other_kinds_of_store() -> None:
-    with pytest.raises(MissingExtra) as caught:
+    with pytest.raises(StoreError) as caught:
         open_store("postgresql://host/db")
     assert str(caught.value) == (
-        "a store on PostgreSQL (it comes with a later version) needs an extra:"
-        " pip install 'thetahat[postgres]'"
+        "a store is a SQLite file as yet, not PostgreSQL; give a folder, a file such as runs.db,"
+        " or sqlite:///runs.db"
     )
     with pytest.raises(StoreError) as bad:
         open_store("mysql://host/db")

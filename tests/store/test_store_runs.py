@@ -213,10 +213,16 @@ def test_conditions(store: Store, condition: str, numbers: list[int]) -> None:
 def test_conditions_are_read() -> None:
     assert read_condition("config.lr>=1e-2") == Condition("config.lr", ">=", 0.01)
     assert read_condition(" note = a = b ") == Condition("note", "=", "a = b")
+    assert read_condition("name~<b>") == Condition("name", "~", "<b>")
+    assert read_condition("name=") == Condition("name", "=", "")
+
+
+@pytest.mark.parametrize("text", ["finished", "lr>>1", "lr=>1", "lr=<1", "lr<", "name=~otter"])
+def test_slips_are_no_conditions(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        read_condition("finished")
+        read_condition(text)
     assert str(caught.value) == (
-        "'finished' is no condition; write a column, one of = != < <= > >= ~ and a value,"
+        f"{text!r} is no condition; write a column, one of = != < <= > >= ~ and a value,"
         " such as 'status=finished' or 'config.lr>=0.01'"
     )
 

@@ -11,10 +11,19 @@ from thetahat.store import find_sweep, open_store
 from thetahat.web import door_for
 
 FAR = "192.0.2.7:8642"
+ODD = (
+    "127.0.0.1:9944.evil.com",
+    "127.0.0.1:8642:8642",
+    "127.0.0.1:x",
+    "evil.example@127.0.0.1",
+    "127.0.0.1/evil.example",
+    "[::1].evil.example",
+    "[::1",
+)
 
 
 def test_names_that_are_not_ours_are_refused(used, client_of) -> None:
-    for host in ("evil.example", "127.0.0.1.evil.example", "192.0.2.7", "[::2]", "", "a b"):
+    for host in ("evil.example", "127.0.0.1.evil.example", "192.0.2.7", "[::2]", "", "a b", *ODD):
         answer = client_of(used).get("/api/home", headers={"host": host})
         assert answer.status_code == 421, host
     for host in ("127.0.0.1", "localhost:9999", "LOCALHOST", "[::1]:8642"):

@@ -186,13 +186,15 @@ def report(
 ) -> None:
     """Say how the fits ended, and print the table of how well they fit."""
     from thetahat.cli._summary import print_end, print_run
+    from thetahat.report import word
 
     first = results[0]
     if format == "table" and not setting.quiet:
         sizes = {n: len(getattr(first.data, n)) for n in ("train", "val", "test") if _has(first, n)}
         parts = ", ".join(f"{size:,} {name}" for name, size in sizes.items())
         file, d = Path(str(first.config["table"])).name, first.data.train.x.shape[1]
-        print(f"{file}: {table.target} on {d} columns, {len(table):,} rows ({parts})")
+        wide = f"{d} column{'s' * (d > 1)}"
+        print(f"{word(file)}: {word(table.target)} on {wide}, {len(table):,} rows ({parts})")
     if len(results) == 1 and format == "table":
         print_run(first, names[0], setting, tracked=setting.tracked)
     else:
@@ -218,9 +220,8 @@ def report(
     )
     if format == "table" and len(results) > 1 and setting.tracked:
         where = f" --store {setting.store}" if setting.store else ""
-        print(
-            f"\n{len(results)} runs, {names[0]} to {names[-1]}; look at them: thetahat runs{where}"
-        )
+        first_to_last = f"{word(names[0])} to {word(names[-1])}"
+        print(f"\n{len(results)} runs, {first_to_last}; look at them: thetahat runs{where}")
 
 
 def goodness_rows(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -95,10 +96,18 @@ def _run_command(command: str, words: list[str]) -> int:
         args, unknown = parser.parse_known_args(words[1:])
     except SystemExit as done:  # --help
         return int(done.code or 0)
+    except ConfigError as error:
+        raise ConfigError(f"{error}{_dashed(words[1:])}") from error
     if unknown:
-        raise ConfigError(_unknown(command, unknown[0], parser))
+        raise ConfigError(_unknown(command, unknown[0], parser) + _dashed(unknown))
     args.command_name = command
     return args.run(args)
+
+
+def _dashed(words: Sequence[str]) -> str:
+    """Of a file whose name begins with a dash: how to give it."""
+    file = next((word for word in words if word.startswith("-") and os.path.isfile(word)), None)
+    return "" if file is None else f"; for the file {file!r} write ./{file}"
 
 
 def _unknown(command: str, word: str, parser: argparse.ArgumentParser) -> str:

@@ -19,13 +19,15 @@ from thetahat.cli._guard import note
 from thetahat.cli._lock import held
 from thetahat.cli._progress import progress_bar
 from thetahat.cli._under_agent import AgentKeeper, is_under_agent
-from thetahat.core import Event, InputError, Notice, Started, Status, StoreError, Task
+from thetahat.core import ConfigError, Event, InputError, Notice, Started, Status, StoreError, Task
 
 if TYPE_CHECKING:
     from thetahat.store import Store
     from thetahat.train import Result
 
 CHECKPOINTS = "checkpoints"
+LATEST = "last"
+"""What no run can be called."""
 _LONGEST_REASON = 300
 
 
@@ -86,8 +88,14 @@ def train(
 ) -> Trained:
     """Fit configs that differ in traced parameters only, as tracked runs.
 
-    Raises:  InputError: before anything ran, where the store cannot be opened or written.
+    Raises:  InputError: before anything ran, where the store cannot be opened or written, or the
+             name is no name.
     """
+    if setting.name == LATEST:
+        raise ConfigError(
+            f"--name={LATEST}: {LATEST!r} means the latest run, in show, resume and report; give"
+            " another name"
+        )
     with contextlib.ExitStack() as stack:
         own = setting.tracked and not is_under_agent()
         store = stack.enter_context(_opened(setting)) if own else None

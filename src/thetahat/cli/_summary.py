@@ -11,7 +11,7 @@ from thetahat.cli._progress import span
 from thetahat.cli._session import Setting
 from thetahat.cli._tables import is_terminal, read_screen
 from thetahat.core.run import Status
-from thetahat.report import STATUS_STYLES, paint, short
+from thetahat.report import STATUS_STYLES, paint, short, word
 
 if TYPE_CHECKING:
     from thetahat.train import Result
@@ -22,6 +22,7 @@ _BAD = (Status.DIVERGED, Status.UNMOVED, Status.FAILED)
 def print_run(result: Result, name: str, setting: Setting, *, tracked: bool) -> None:
     """Print how a run ended: standard output, and standard error where it went wrong."""
     where = f" --store {setting.store}" if setting.store else ""
+    name = word(name)
     if not setting.quiet:
         if is_terminal(sys.stdout):
             print(page(result, name, f"thetahat show {name}{where}" if tracked else ""))
@@ -33,6 +34,7 @@ def print_run(result: Result, name: str, setting: Setting, *, tracked: bool) -> 
 def print_end(result: Result, name: str, setting: Setting, *, tracked: bool) -> None:
     """Say on standard error what went wrong, or how to go on."""
     where = f" --store {setting.store}" if setting.store else ""
+    name = word(name)
     if result.status in _BAD:
         say(f"{name} {result.status}: {result.reason}")
     elif result.status is Status.INTERRUPTED:

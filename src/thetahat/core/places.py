@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from thetahat.core.errors import MissingExtra, StoreError
+from thetahat.core.errors import StoreError
 
 FOLDER = ".thetahat"
 FILE = "store.db"
@@ -16,7 +16,7 @@ _SUFFIXES = (".db", ".sqlite", ".sqlite3")
 def locate(url: str | os.PathLike[str] | None = None) -> Path:
     """The database file that ``url`` names: else THETAHAT_STORE, else ``.thetahat/`` here.
 
-    Raises:  MissingExtra, StoreError: a store of another kind than SQLite.
+    Raises:  StoreError: a store of another kind than SQLite.
     """
     given = os.fspath(url) if url is not None else os.environ.get(ENVIRONMENT, "")
     if not given:
@@ -24,7 +24,10 @@ def locate(url: str | os.PathLike[str] | None = None) -> Path:
     scheme, separator, rest = given.partition("://")
     if separator:
         if scheme.startswith("postgres"):
-            raise MissingExtra("a store on PostgreSQL (it comes with a later version)", "postgres")
+            raise StoreError(
+                "a store is a SQLite file as yet, not PostgreSQL; give a folder, a file such as"
+                " runs.db, or sqlite:///runs.db"
+            )
         if scheme != "sqlite" or not rest.startswith("/"):
             raise StoreError(
                 f"{given!r} is no store; give a folder, a file such as runs.db, or sqlite:///runs.db"

@@ -23,6 +23,8 @@ TOP = 30
 _MOST_METRICS = 3
 _MOST_REASONS = 12
 _LONGEST = 160
+_ANY = "any"
+"""In place of a share above 100 %, which chance alone may reach where nothing matters."""
 _ORDER = (
     *(Status.FINISHED, Status.STOPPED, Status.UNMOVED, Status.DIVERGED, Status.FAILED),
     *(Status.INTERRUPTED, Status.RUNNING, Status.QUEUED),
@@ -241,7 +243,8 @@ def _searched(study: Study) -> Grid:
         row: dict[str, Any] = {"parameter": word(swept.name), "searched": word(swept.says)}
         if effect is not None and effect.importance is not None and enough and len(known) > 1:
             row["importance"] = f"{effect.importance:.0%}"
-            row["chance"] = f"{effect.floor or 0:.0%}"
+            floor = effect.floor or 0.0
+            row["chance"] = f"{floor:.0%}" if floor <= 1 else _ANY
         if effect is not None and effect.correlation is not None and enough:
             low, high = effect.low or 0.0, effect.high or 0.0
             row["correlation"] = f"{effect.correlation:+.2f} [{low:+.2f}, {high:+.2f}]"
@@ -259,6 +262,8 @@ def _searched(study: Study) -> Grid:
     which = "the runs" if few else _runs(n)
     more = f"Importance and correlation with {word(study.metric)} over {which} with a number;"
     more += " an importance below what chance reaches means nothing."
+    if any(row.get("chance") == _ANY for row in rows):
+        more += f" Where that is {_ANY!r}, chance reaches more than all importances together."
     told = any("importance" in row or "correlation" in row for row in rows)
     return Grid("Parameters", columns, rows, more=more if told else "")
 

@@ -98,11 +98,16 @@ def progress(study: Study) -> Figure:
 def importance(study: Study) -> Figure:
     """How much each parameter matters, beside what chance would reach."""
     bars = [
-        figures.Bar(effect.name, effect.importance, effect.floor, effect.correlation)
+        figures.Bar(effect.name, effect.importance, _at_most_all(effect.floor), effect.correlation)
         for effect in study.effects
         if effect.importance is not None
     ]
     return figures.draw_importance(bars, metric=study.axis, over=_n(study))
+
+
+def _at_most_all(floor: float | None) -> float | None:
+    """What chance reaches, as a share: where nothing matters it may be more than everything."""
+    return None if floor is None else min(floor, 1.0)
 
 
 def slice_names(study: Study) -> list[str]:

@@ -46,13 +46,19 @@ def read_condition(text: str) -> Condition:
     Raises:  ConfigError: no comparison in it.
     """
     match = _CONDITION.fullmatch(text)
-    if match is None:
+    if match is None or _slipped(match[2], match[3]):
         raise ConfigError(
             f"{text!r} is no condition; write a column, one of = != < <= > >= ~ and a value,"
             " such as 'status=finished' or 'config.lr>=0.01'"
         )
     column, operator, value = match.groups()
     return Condition(column, "=" if operator == "==" else operator, _read_value(value))
+
+
+def _slipped(operator: str, value: str) -> bool:
+    """``lr>>1``, ``lr=>1``, ``lr>``: a slip of the hand, which would hold for no run."""
+    doubled = value.startswith(("<", ">", "=", "!", "~"))
+    return operator != "~" and (doubled or (not value and operator[0] in "<>"))
 
 
 def value_of(run: RunRow, column: str) -> Any:

@@ -10,6 +10,7 @@ import hmac
 import html
 import ipaddress
 import json
+import re
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -36,6 +37,7 @@ HEADERS = {
 }
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 COOKIE = "thetahat"
+_HOST = re.compile(r"(\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(:[0-9]{0,5})?")
 
 
 def is_loopback(host: str) -> bool:
@@ -137,10 +139,9 @@ class Guard:
 
 
 def _hostname(host: str) -> str:
-    try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
-    except ValueError:
-        return ""
+    """The name in a Host header; none where it is anything but a name and a port."""
+    match = _HOST.fullmatch(host)
+    return "" if match is None else (match["six"] or match["name"]).lower()
 
 
 def _is_page(path: str) -> bool:

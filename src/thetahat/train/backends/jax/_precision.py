@@ -53,8 +53,10 @@ def refuse_overflow(data: Any, dtype: str) -> None:
         array = np.asarray(leaf)
         if array.dtype.kind != "f" or array.dtype.itemsize <= np.dtype(dtype).itemsize:
             continue
-        size = np.where(np.isfinite(array), np.abs(array), 0)
-        if size.size and size.max() > np.finfo(dtype).max:
+        limit = np.finfo(dtype).max
+        # What is not finite was refused before. No copy is made of what may be large.
+        if array.size and (array.max() > limit or array.min() < -limit):
+            size = np.abs(array)
             wider = ", or give dtype='float64' (--dtype float64)" if size.max() < _HOPELESS else ""
             raise DataError(
                 f"{_said(data, jax.tree_util.keystr(path), size)}, which overflows single"
