@@ -11,12 +11,12 @@ from terminals import Terminal, thetahat_in
 
 from thetahat.store import find_sweep, open_store
 
-# Each run takes its seconds as a process, and one of them fails.
+# Each run takes its seconds as a process, one of them more, so that it is seen at work; one fails.
 PROGRAM = """\
 import json, sys, time
 given = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
 lr = float(given["lr"])
-time.sleep(float(given["s"]))
+time.sleep(float(given["s"]) * (4 if lr == 6 else 1))
 if lr == 3:
     sys.exit("the data are gone")
 print(json.dumps({"loss": lr}))

@@ -367,7 +367,7 @@ class Agent:
         if all_failed and not self.orders.keep_going and not self._works:
             raise InputError(
                 f"the first {self.tally.ended} runs all failed, the last because:"
-                f" {self.tally.last_failure}. Mend it and go on with: thetahat agent"
+                f" {self.tally.last_failure.rstrip('.')}. Mend it and go on with: thetahat agent"
                 f" {self.sweep.id}; or let it fail on with --keep-going"
             )
 
