@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,17 @@ _skipped: list[str] = []
 
 
 @pytest.fixture
-def thetahat(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No lines of progress in what is said, however slow the machine is."""
+    from thetahat.cli import _progress
+
+    monkeypatch.setattr(_progress, "FIRST_LINE_S", math.inf)
+
+
+@pytest.fixture
+def thetahat(
+    capsys: pytest.CaptureFixture[str], no_progress: None
+) -> Callable[..., tuple[int, str, str]]:
     """The ``thetahat`` command in this process: exit code, standard output, standard error."""
     from thetahat.cli import run
 

@@ -15,7 +15,7 @@ from programs import LINE, load
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_progress: None) -> Path:
     """The current folder, empty, with no store given."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("THETAHAT_STORE", raising=False)

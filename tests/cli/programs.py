@@ -63,7 +63,7 @@ def run_python(words: list[str], folder: Path, **more: str) -> tuple[int, str, s
 
 def said(err: str) -> str:
     """Standard error without the lines of progress, which a fit on a slow machine prints."""
-    return re.sub(r"^\w+: epoch \d+/\d+  .*\n", "", err, flags=re.MULTILINE)
+    return re.sub(r"^[\w.]+: epoch \d+/\d+  .*\n", "", err, flags=re.MULTILINE)
 
 
 COMMAND = "import sys; sys.argv[0] = 'thetahat'; from thetahat.cli import run; sys.exit(run())"
