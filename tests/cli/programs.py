@@ -33,6 +33,13 @@ if __name__ == "__main__":
     th.main(line)
 '''
 
+LOSS = """\
+import json, sys
+given = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
+print(json.dumps({"loss": float(given["lr"])}))
+"""
+"""A program that is no experiment: its loss is its lr."""
+
 
 def environment(**more: str) -> dict[str, str]:
     """The environment of a child: ours, the package's source, one thread, no colours."""

@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from programs import run_python
 
-from thetahat.core.run import Status
-from thetahat.store import open_store
 from thetahat.store._sqlite import Mode, explain
 
 # No file may grow by a byte: what SQLite says is what it says on a full disk.
@@ -19,17 +17,6 @@ FULL = (
     "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0));"
     " sys.argv[0] = 'thetahat'; from thetahat.cli import run; sys.exit(run())"
 )
-
-
-@pytest.fixture
-def kept(folder: Path) -> str:
-    """A store here with one run; its name."""
-    with open_store() as store:
-        made = store.create_run({"lr": 0.1}, experiment="line")
-        columns = {"epoch": [1, 2], "train_risk": [1.0, 0.5], "val_risk": [2.0, 1.5]}
-        store.log_block(made.id, columns)
-        store.finish_run(made.id, status=Status.FINISHED, epochs=2, metrics={"val_risk": 1.5})
-    return made.name
 
 
 @pytest.mark.parametrize(

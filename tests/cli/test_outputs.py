@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 
 from thetahat.cli import run
-from thetahat.core.run import Status
-from thetahat.store import open_store
 
 FIT = ["fit", "t.csv", "--target=y", "--model=linear", "--epochs=2", "--quiet", "--no-store"]
 NOT_OURS = (
@@ -26,17 +24,6 @@ def table(folder: Path) -> Path:
     lines = ["y,a", *(f"{y},{a}" for y, a in rows)]
     (folder / "t.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder / "t.csv"
-
-
-@pytest.fixture
-def kept(folder: Path) -> str:
-    """A store here with one run; its name."""
-    with open_store() as store:
-        made = store.create_run({"lr": 0.1}, experiment="line")
-        columns = {"epoch": [1, 2], "train_risk": [1.0, 0.5], "val_risk": [2.0, 1.5]}
-        store.log_block(made.id, columns)
-        store.finish_run(made.id, status=Status.FINISHED, epochs=2, metrics={"val_risk": 1.5})
-    return made.name
 
 
 @pytest.mark.parametrize("way", ["t.csv", "./t.csv", "soft.csv", "hard.csv"])

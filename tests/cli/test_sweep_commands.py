@@ -8,14 +8,10 @@ import sqlite3
 import sys
 
 import pytest
+from programs import LOSS
 
 from thetahat.store import find_sweep, list_sweeps, open_store
 
-PROGRAM = """\
-import json, sys
-given = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
-print(json.dumps({"loss": float(given["lr"])}))
-"""
 GRID = """\
 program: train.py
 method: grid
@@ -28,7 +24,7 @@ parameters:
 @pytest.fixture
 def sweep(folder):
     """A sweep file with its program in the current folder."""
-    (folder / "train.py").write_text(PROGRAM)
+    (folder / "train.py").write_text(LOSS)
     (folder / "sweep.yaml").write_text(GRID)
     return "sweep.yaml"
 

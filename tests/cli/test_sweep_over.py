@@ -5,14 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from programs import LOSS
 
 from thetahat.store import count_runs, find_sweep, list_sweeps, open_store, set_state
 
-PROGRAM = """\
-import json, sys
-given = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
-print(json.dumps({"loss": float(given["lr"])}))
-"""
 GRID = """\
 program: train.py
 method: grid
@@ -25,7 +21,7 @@ parameters:
 @pytest.fixture
 def done(folder, thetahat) -> str:
     """A sweep that has been worked on to its end, by its file; its id."""
-    (folder / "train.py").write_text(PROGRAM)
+    (folder / "train.py").write_text(LOSS)
     (folder / "sweep.yaml").write_text(GRID)
     assert thetahat("agent", "sweep.yaml", "--quiet") == (0, "", "")
     with open_store() as store:
@@ -93,7 +89,7 @@ def test_an_agent_of_a_finished_sweep_starts_nobody(thetahat, done, folder) -> N
 
 @pytest.mark.parametrize("state", ["cancelled", "finished"])
 def test_what_is_over_is_never_changed_by_a_word(folder, thetahat, state) -> None:
-    (folder / "train.py").write_text(PROGRAM)
+    (folder / "train.py").write_text(LOSS)
     (folder / "sweep.yaml").write_text(GRID)
     thetahat("sweep", "sweep.yaml")
     with open_store() as store:
@@ -107,7 +103,7 @@ def test_what_is_over_is_never_changed_by_a_word(folder, thetahat, state) -> Non
 
 
 def test_quiet_says_no_more_than_what_is_asked_of_it(folder, thetahat) -> None:
-    (folder / "train.py").write_text(PROGRAM)
+    (folder / "train.py").write_text(LOSS)
     (folder / "sweep.yaml").write_text(GRID)
     assert thetahat("sweep", "sweep.yaml", "--quiet") == (0, "", "")
     code, out, err = thetahat("sweep", "sweep.yaml", "--quiet", "--format", "json")
@@ -116,7 +112,7 @@ def test_quiet_says_no_more_than_what_is_asked_of_it(folder, thetahat) -> None:
 
 
 def test_an_agent_that_leaves_says_what_is_left(folder, thetahat) -> None:
-    (folder / "train.py").write_text(PROGRAM)
+    (folder / "train.py").write_text(LOSS)
     (folder / "sweep.yaml").write_text(GRID)
     _, out, _ = thetahat("agent", "sweep.yaml", "--count", "1")
     assert "running: 1 run, 2 not begun; " in out.splitlines()[0]

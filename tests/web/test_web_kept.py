@@ -139,15 +139,21 @@ def test_after_its_end_it_keeps_nothing_and_holds_no_file(made) -> None:
     assert len(calls) == 3
 
 
-def test_the_runs_of_a_sweep_are_read_once_and_anew_when_one_is_added(
-    made, client_of, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, sweep = made
-    reads: list[str] = []
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ids of the sweeps whose runs are read from the store, as they are."""
+    found: list[str] = []
     read = _views.run_columns
     monkeypatch.setattr(
-        _views, "run_columns", lambda *a, **k: reads.append(k["sweep_id"]) or read(*a, **k)
+        _views, "run_columns", lambda *a, **k: found.append(k["sweep_id"]) or read(*a, **k)
     )
+    return found
+
+
+def test_the_runs_of_a_sweep_are_read_once_and_anew_when_one_is_added(
+    made, client_of, reads: list[str]
+) -> None:
+    path, sweep = made
     client = client_of(path.parent)
     first = client.get(f"/api/sweeps/{sweep.id}").json()
     assert client.get(f"/api/sweeps/{sweep.id}").json()["runs"] == first["runs"]
@@ -170,15 +176,8 @@ def test_an_action_of_the_page_itself_is_seen_in_the_next_answer(made, client_of
     assert client.get(url).json()["sweep"]["state"] == "paused"
 
 
-def test_the_page_of_a_sweep_reads_its_runs_ahead(
-    made, client_of, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_page_of_a_sweep_reads_its_runs_ahead(made, client_of, reads: list[str]) -> None:
     path, sweep = made
-    reads: list[str] = []
-    read = _views.run_columns
-    monkeypatch.setattr(
-        _views, "run_columns", lambda *a, **k: reads.append(k["sweep_id"]) or read(*a, **k)
-    )
     client = client_of(path.parent)
     assert client.get(f"/sweep/{sweep.id}").status_code == 200
     assert reads == [sweep.id]
