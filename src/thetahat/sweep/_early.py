@@ -13,6 +13,7 @@ from pathlib import Path
 
 from thetahat.core.errors import StoreError
 from thetahat.core.places import locate
+from thetahat.sweep._nursery import CAN_FORK, Nursery, preloads, spawn
 from thetahat.sweep._plan import Plan
 from thetahat.sweep._program import find_program, handed_names
 from thetahat.sweep._spec import SweepSpec
@@ -53,12 +54,13 @@ def starter(spec: SweepSpec, folder: Path, store: Path, label: str, size: int, w
     file = find_program(spec, folder)
     assert file is not None
     file = file.absolute()
+    begin = Nursery(preloads(file)).fork if CAN_FORK and size > 1 else spawn
 
     def start(k: int) -> WorkerProcess:
         device = work.devices[k % len(work.devices)] if work.devices else None
         log = store / "logs" / f"{label}.worker-{k}.log"
         # Devices have a memory of their own.
-        return WorkerProcess(file, folder, log, device, 1.0 if work.devices else 1 / size)
+        return WorkerProcess(file, folder, log, device, 1.0 if work.devices else 1 / size, begin)
 
     return start
 

@@ -6,16 +6,15 @@ import contextlib
 import os
 import secrets
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from thetahat.core.errors import StoreError
 from thetahat.sweep._messages import Broken, Quit, Ready
+from thetahat.sweep._nursery import Birth, Process, spawn
 
 ONE_THREAD = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
@@ -34,15 +33,20 @@ GROWTH, SPARE = 2.0, 1 << 30
 class WorkerProcess:
     """One worker: its process, its socket, and what it said about itself.
 
-    Args:    share: of the memory for cohorts, what is its own.
+    Args:    share: of the memory for cohorts, what is its own.   begin: begins a process.
     """
 
     def __init__(
-        self, program: Path, folder: Path, log: Path, device: str | None, share: float = 1.0
+        self,
+        program: Path,
+        folder: Path,
+        log: Path,
+        device: str | None,
+        share: float = 1.0,
+        begin: Callable[[Birth], Process] = spawn,
     ) -> None:
         self.log, self.ready, self.broken = log, None, None
         self.first_rss = 0
-        written = _appended(log)
         self.link: Connection | None = None
         self._early: list[Any] = []
         """What was said before the process had come to the socket."""
@@ -50,28 +54,15 @@ class WorkerProcess:
         self._listener = Listener(authkey=(key := secrets.token_bytes(16)))
         address = self._listener.address
         env = {SHARE: f"{MEMORY * share:.3f}", **os.environ, **_pinned(os.environ)}
-        env |= {
+        own = {
             "THETAHAT_WORKER_ADDRESS": str(address),
             "THETAHAT_WORKER_KEY": key.hex(),
             "THETAHAT_WORKER_PROGRAM": str(program),
         }
         env.pop("THETAHAT_RUN_ID", None)
         if device is not None:
-            env["CUDA_VISIBLE_DEVICES"] = device
-        with written as file:
-            # A group of its own: Ctrl-C is the agent's, who tells its workers what to do.
-            group: dict[str, Any] = {"start_new_session": True}
-            if sys.platform == "win32":
-                group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "thetahat.sweep._worker"],
-                cwd=folder,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-                **group,
-            )
+            own["CUDA_VISIBLE_DEVICES"] = device
+        self.process = begin(Birth(folder, env, own, log))
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
 
@@ -151,17 +142,6 @@ class WorkerProcess:
         with contextlib.suppress(OSError, EOFError):
             self.link = self._listener.accept()
             self._connected = True
-
-
-def _appended(log: Path) -> IO[bytes]:
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        return open(log, "ab")
-    except OSError as error:
-        raise StoreError(
-            f"logs cannot be written to {log.parent} ({error.strerror or error}); give another"
-            " store with --store or THETAHAT_STORE"
-        ) from error
 
 
 def count_cores() -> int:

@@ -324,8 +324,12 @@ def _load() -> Any:
     return Shop(load_experiment(Path(os.environ[PROGRAM])))
 
 
-def _leave() -> NoReturn:
-    """End at once: taking JAX apart, object by object, takes half a second and changes nothing."""
+def work() -> NoReturn:
+    """Be a worker, and end at once.
+
+    Taking JAX apart, object by object, takes half a second and changes nothing.
+    """
+    main(_load)
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -333,5 +337,4 @@ def _leave() -> NoReturn:
 
 
 if __name__ == "__main__":
-    main(_load)
-    _leave()
+    work()
