@@ -27,6 +27,7 @@ CAN_FORK = sys.platform == "linux"
 """Elsewhere a fork of a process that has loaded the system's frameworks is not safe."""
 KNOWN = frozenset({"equinox", "flax", "jax", "numpy", "optax", "pandas", "scipy"})
 """Packages that a nursery loads when the program does: they begin no threads."""
+PATIENCE_S = 2.0
 WORKER = ("-m", "thetahat.sweep._worker")
 
 
@@ -88,6 +89,8 @@ class Nursery:
         self._link: Connection | None = None
         self._children: dict[int, Forked] = {}
         """Those that have not ended, by their numbers."""
+        self._orphans: list[Forked] = []
+        """Those that have not ended, and whose nursery has."""
         self._count = 0
 
     def fork(self, birth: Birth) -> Process:
@@ -106,15 +109,15 @@ class Nursery:
 
     def signal(self, child: Forked, number: int) -> None:
         """Send a child a signal: through the process that knows whether it is still a child."""
-        if self._link is not None and child.pid is None and not self._any_born:
-            # It is loading, and hears nothing.
-            assert self._process is not None
-            self._process.kill()
-        elif self._link is not None:
-            self._say((child.number, number))
-        elif child.code is None and child.pid is not None:
+        if child in self._orphans:
+            assert child.pid is not None
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child.pid, number)
+        elif any(other.pid is not None for other in self._children.values()):
+            self._say((child.number, number))
+        elif self._process is not None:
+            # It is loading, and hears nothing.
+            self._process.kill()
 
     def hear(self, timeout_s: float = 0.0) -> None:
         """Take in what has become of the children; waits for a word at most so long."""
@@ -130,13 +133,9 @@ class Nursery:
                     self._ended(child, value)
         except (EOFError, OSError):
             self._lost()
-        if self._link is None and self._children:
+        if self._orphans:
             time.sleep(min(timeout_s, 0.05))
             self._look()
-
-    @property
-    def _any_born(self) -> bool:
-        return any(child.pid is not None for child in self._children.values())
 
     def _begin(self, birth: Birth, log: IO[bytes]) -> None:
         self._link, theirs = Pipe()
@@ -163,20 +162,27 @@ class Nursery:
             self._link.close()
         self._link = None
         assert self._process is not None
-        return self._process.wait()
+        try:
+            return self._process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
 
     def _lost(self) -> None:
         """The nursery died: those who were not born never will be, the others live."""
         code = self._shut()
-        for child in [c for c in self._children.values() if c.pid is None]:
-            self._ended(child, code or 1)
+        for child in list(self._children.values()):
+            if child.pid is None:
+                child.code = code or 1
+            else:
+                self._orphans.append(child)
+        self._children.clear()
 
     def _look(self) -> None:
         """Who lives of those whose nursery died: how they ended, nobody has been told."""
-        for child in list(self._children.values()):
-            if child.pid is not None and not _lives(child.pid):
-                child.code = -signal.SIGKILL
-                del self._children[child.number]
+        for child in [c for c in self._orphans if c.pid is None or not _lives(c.pid)]:
+            child.code = -signal.SIGKILL
+            self._orphans.remove(child)
 
 
 class Forked:

@@ -1,0 +1,184 @@
+"""Workers that are forked from one process, and what becomes of them when it or they die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from at_work import LINE, until
+
+from thetahat.core.errors import StoreError
+from thetahat.sweep._nursery import CAN_FORK, Birth, Nursery, preloads, spawn
+from thetahat.sweep._team import WorkerProcess
+
+forks = pytest.mark.skipif(not CAN_FORK, reason="only Linux forks workers")
+
+TELLS = """\
+import os, sys
+import numpy as np
+print("RANDOM", np.random.random())
+print("GROUP", os.getpid() == os.getsid(0), "DEVICE", os.environ.get("CUDA_VISIBLE_DEVICES"))
+print("WORDS", sys.orig_argv[-1 if "_worker" in sys.orig_argv[-1] else 2])
+sys.stdout.flush()
+"""
+
+
+def begin(at, nursery: Nursery, k: int = 0, device: str | None = None) -> WorkerProcess:
+    log = at.folder / f"log-{k}"
+    return WorkerProcess(at.folder / "train.py", at.folder, log, device, begin=nursery.fork)
+
+
+def ready(*workers: WorkerProcess) -> None:
+    def all_ready() -> bool:
+        for worker in workers:
+            list(worker.messages())
+            assert worker.alive, worker.why_dead()
+        return all(worker.ready for worker in workers)
+
+    until(all_ready)
+
+
+def told(at, k: int) -> dict[str, str]:
+    lines = (at.folder / f"log-{k}").read_text().splitlines()
+    return dict(line.split(" ", 1) for line in lines if line[:1].isupper())
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@forks
+@pytest.mark.slow
+def test_forked_workers_have_their_own_output_numbers_and_device(at) -> None:
+    at.write("train.py", TELLS + LINE)
+    nursery = Nursery()
+    workers = [begin(at, nursery, 0, "0"), begin(at, nursery, 1, "1")]
+    try:
+        ready(*workers)
+        pids = [worker.ready.pid for worker in workers if worker.ready]
+        mother = parent(pids[0])
+        assert len(set(pids)) == 2
+        assert mother == parent(pids[1]) != os.getpid()
+        said = [told(at, 0), told(at, 1)]
+        assert said[0]["RANDOM"] != said[1]["RANDOM"]
+        assert [s["GROUP"] for s in said] == ["True DEVICE 0", "True DEVICE 1"]
+        # One is killed: the other, and the nursery, live on.
+        os.kill(pids[0], signal.SIGKILL)
+        assert workers[0].process.wait(20) == -9
+        assert "SIGKILL" in workers[0].why_dead()
+        assert workers[1].alive
+        third = begin(at, nursery, 2)
+        ready(third)
+        workers.append(third)
+        assert parent(third.ready.pid) == mother
+    finally:
+        for worker in workers:
+            worker.close()
+    # With the last of them it ends too.
+    assert [worker.process.poll() for worker in workers] == [-9, 0, 0]
+    assert not alive(mother)
+
+
+@forks
+@pytest.mark.slow
+def test_workers_outlive_their_nursery(at) -> None:
+    at.write("train.py", LINE)
+    nursery = Nursery()
+    worker = begin(at, nursery)
+    ready(worker)
+    mother = parent(worker.ready.pid)
+    os.kill(mother, signal.SIGKILL)
+    until(lambda: not alive(mother))
+    assert worker.alive
+    with pytest.raises(subprocess.TimeoutExpired):
+        worker.process.wait(0.2)
+    other = begin(at, nursery, 1)
+    ready(other)
+    assert parent(other.ready.pid) != mother
+    worker.kill()
+    worker.close()
+    assert worker.process.poll() == -9
+    other.close()
+    assert other.process.poll() == 0
+
+
+@forks
+@pytest.mark.slow
+def test_a_worker_that_is_not_born_yet_can_be_ended(at) -> None:
+    at.write("train.py", LINE)
+    nursery = Nursery()
+    workers = [begin(at, nursery, 0), begin(at, nursery, 1)]
+    for worker in workers:
+        worker.leave()
+    for worker in workers:
+        worker.close()
+    assert [worker.process.poll() for worker in workers] == [-9, -9]
+
+
+@forks
+@pytest.mark.slow
+def test_a_nursery_that_cannot_begin_says_why(at, monkeypatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(at.folder))
+    (at.folder / "thetahat").mkdir()
+    at.write("thetahat/__init__.py", "raise RuntimeError('broken on purpose')\n")
+    at.write("train.py", LINE)
+    worker = begin(at, Nursery())
+    assert worker.process.wait(60) == 1
+    assert "broken on purpose" in worker.why_dead()
+
+
+@forks
+@pytest.mark.slow
+def test_beside_threads_a_worker_loads_everything_itself(at, monkeypatch) -> None:
+    # A package that a nursery would load, which starts a thread.
+    (at.folder / "lib").mkdir()
+    at.write("lib/equinox.py", "import threading, time\n" + THREAD)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([os.environ["PYTHONPATH"], "lib"]))
+    at.write("train.py", TELLS + LINE)
+    for modules, words in ((["equinox"], "thetahat.sweep._worker"), ([], "thetahat.sweep._forks")):
+        worker = begin(at, Nursery(modules), len(modules))
+        ready(worker)
+        worker.close()
+        assert told(at, len(modules))["WORDS"] == words
+
+
+THREAD = "threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()\n"
+
+
+def test_a_log_that_cannot_be_written_is_said(tmp_path) -> None:
+    (tmp_path / "logs").write_text("a file")
+    birth = Birth(tmp_path, {}, {}, tmp_path / "logs" / "log")
+    for begin_ in (spawn, Nursery().fork):
+        with pytest.raises(StoreError, match="logs cannot be written to .*--store"):
+            begin_(birth)
+
+
+def test_what_a_nursery_loads_beside_what_every_worker_needs(tmp_path) -> None:
+    program = tmp_path / "train.py"
+    program.write_text(
+        "import os, jax.numpy as jnp\nfrom flax import nnx\nimport pandas as pd\nimport mine\n"
+        "from . import flax\nif True:\n    import scipy\n"
+    )
+    assert preloads(program) == ["jax.numpy", "flax", "flax.nnx", "pandas"]
+    # What lies beside the program is meant, whatever its name.
+    (tmp_path / "pandas.py").write_text("")
+    (tmp_path / "jax").mkdir()
+    assert preloads(program) == ["flax", "flax.nnx"]
+    program.write_text("import jax(\n")
+    assert preloads(program) == []
+    assert preloads(tmp_path / "none.py") == []
+
+
+def test_elsewhere_than_on_linux_workers_load_everything_themselves() -> None:
+    assert (sys.platform == "linux") == CAN_FORK
