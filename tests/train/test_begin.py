@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import thetahat as th
-from thetahat.train.backends.jax import Hyper, _begin, stage
+from thetahat.train.backends.jax import Hyper, _begin, _quick, stage
 from thetahat.train.backends.jax._begin import Beginning
 
 
@@ -37,7 +37,7 @@ def test_the_program_of_the_data_knows_nothing_of_the_model():
         (keep, part), (_, model) = beginning(width, shared(3), 1)._parts
         assert len(keep) == 4  # x and y of two parts
         texts.add(jax.jit(part.draw).lower(*given).as_text())
-        programs.append((part.compiled(*given), model.compiled(*given)))
+        programs.append((_begin._compile([part], *given)[0], _begin._compile([model], *given)[0]))
     assert len(texts) == 1
     assert programs[0][0] is programs[1][0]
     assert programs[0][1] is not programs[1][1]
@@ -75,7 +75,25 @@ def test_arrays_too_large_to_compare_are_compiled_anew(monkeypatch):
         Beginning(stage(lambda values: moved(**values), shared(3)), 1)._parts[0][1] for _ in "ab"
     ]
     assert parts[0]._key(*given) is None
-    assert parts[0].compiled(*given) is not parts[1].compiled(*given)
+    one, other = (_begin._compile([part], *given)[0] for part in parts)
+    assert one is not other
+
+
+def test_what_another_process_compiles_comes_last(monkeypatch):
+    monkeypatch.setattr(_begin, "_compiled", {})
+    order = []
+
+    def compile_draw(lowered, numbers, *, patient):
+        order.append((numbers, patient))
+        if numbers == 40 and not patient:
+            raise _quick.Busy
+        return numbers
+
+    monkeypatch.setattr(_begin, "compile_draw", compile_draw)
+    parts = [_begin._Part(jax.make_jaxpr(lambda a: a + 1)(0), (False,), 1, n) for n in (40, 7)]
+    given = {}, {"seed": np.int32(3)}
+    assert _begin._compile(parts, *given) == [40, 7]
+    assert order == [(40, False), (7, False), (40, True)]
 
 
 def test_a_process_keeps_the_last_programs_alone(monkeypatch):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import jax
+import pytest
 
 from thetahat.train.backends.jax import _quick
 
@@ -111,7 +112,12 @@ def test_nobody_waits_for_ever_for_another_process(tmp_path: Path, monkeypatch) 
     jax.config.update("jax_compilation_cache_dir", str(tmp_path))
     try:
         assert _quick.compile_loop(jax.jit(lambda x: x + 1).lower(1.0))(1.0) == 2.0
+        assert len(asked) > 1
+        # And who can do something else in the meantime does not wait at all.
+        asked.clear()
+        with pytest.raises(_quick.Busy):
+            _quick.compile_draw(jax.jit(lambda x: x + 1).lower(1.0), 1, patient=False)
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
-    assert len(asked) > 1
+    assert len(asked) == 1
     assert {Path(name).parent for name in asked} == {tmp_path}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -267,7 +267,12 @@ def _search_for(
 
 def spec_of(sweep: SweepRow) -> SweepSpec:
     """The file of a sweep, read again."""
-    return parse_sweep(sweep.text, sweep.file or "sweep.yaml").require()
+    return _parsed(sweep.text, sweep.file or "sweep.yaml")
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str, file: str) -> SweepSpec:
+    return parse_sweep(text, file).require()
 
 
 def early_crew(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +18,15 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
 from jax.interpreters import partial_eval
 
-from thetahat.train.backends.jax._quick import compile_draw
+from thetahat.train.backends.jax._quick import Busy, compile_draw
 from thetahat.train.backends.jax._stage import Staged
 
 _COMPARED = 1 << 16
 """Bytes of arrays in a program, up to which it is looked for among those that are compiled."""
 
 _KEPT = 32
-_compiled: dict[Any, Any] = {}
+_Program = Callable[[Any, Any], list[Any]]
+_compiled: dict[Any, _Program] = {}
 """Programs that this process has compiled, by what they do; the last of them."""
 
 
@@ -45,16 +47,22 @@ class _Part:
         """The outputs at traced parameters, own (C,) and common."""
         return _draw(jaxpr_as_fun(self.closed), self.owned, self.size, own, common)
 
-    def compiled(self, own: Any, common: Any) -> Callable[[Any, Any], list[Any]]:
-        """``draw``, compiled; or taken from another task that draws the same."""
+    def found(self, own: Any, common: Any) -> _Program | None:
+        """``draw``, compiled for another task that draws the same."""
         key = self._key(own, common)
-        run = _compiled.get(key) if key else None
-        if run is None:
-            run = compile_draw(jax.jit(self.draw).lower(own, common), self.numbers)
-            if key:
-                _compiled[key] = run
-                if len(_compiled) > _KEPT:
-                    del _compiled[next(iter(_compiled))]
+        return _compiled.get(key) if key else None
+
+    def compiled(self, own: Any, common: Any, lowered: Any, *, patient: bool) -> _Program:
+        """``draw``, compiled, for this task and others.
+
+        Raises:  Busy: another process is compiling it, and we are not patient.
+        """
+        run = compile_draw(lowered, self.numbers, patient=patient)
+        key = self._key(own, common)
+        if key:
+            _compiled[key] = run
+            if len(_compiled) > _KEPT:
+                del _compiled[next(iter(_compiled))]
         return run
 
     def _key(self, own: Any, common: Any) -> Any:
@@ -95,7 +103,7 @@ class Beginning:
     def draw(self, own: Any, common: Any) -> Any:
         """States with their leading axis C; made arrays with one where they differ."""
         if self._runs is None:
-            self._runs = [part.compiled(own, common) for _, part in self._parts]
+            self._runs = _compile([part for _, part in self._parts], own, common)
         return self._whole(jax.block_until_ready([run(own, common) for run in self._runs]))
 
     def _whole(self, parts: Sequence[Sequence[Any]]) -> Any:
@@ -104,6 +112,21 @@ class Beginning:
             for k, leaf in zip(keep, drawn, strict=True):
                 leaves[k] = leaf
         return jax.tree.unflatten(self.tree, leaves)
+
+
+def _compile(parts: Sequence[_Part], own: Any, common: Any) -> list[_Program]:
+    """The programs of parts. What another process is compiling comes last: from the cache then."""
+    runs = [part.found(own, common) for part in parts]
+    lowered = [
+        None if run else jax.jit(part.draw).lower(own, common)
+        for part, run in zip(parts, runs, strict=True)
+    ]
+    for patient in (False, True):
+        for k, part in enumerate(parts):
+            if runs[k] is None:
+                with suppress(Busy):
+                    runs[k] = part.compiled(own, common, lowered[k], patient=patient)
+    return [run for run in runs if run is not None]
 
 
 def _part(closed: ClosedJaxpr, keep: Sequence[int], owned: Sequence[bool], size: int) -> _Part:

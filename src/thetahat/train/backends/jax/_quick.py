@@ -24,6 +24,11 @@ except ImportError:  # Windows: every process compiles for itself
 PATIENCE_S = 120.0
 """Seconds until a process compiles what another seems to compile for ever."""
 
+
+class Busy(Exception):
+    """Another process compiles the same program now."""
+
+
 _LOOP = {"xla_cpu_use_fusion_emitters": False}
 # What runs once, on little, need not be fast: random draws compile in 60 % of the time. (Level 0
 # takes 30 %, and gives other last bits than drawing the same outside of a program.)
@@ -41,12 +46,14 @@ def compile_loop(lowered: Any) -> Any:
     return _compile(lowered, _LOOP)
 
 
-def compile_draw(lowered: Any, numbers: int) -> Any:
+def compile_draw(lowered: Any, numbers: int, *, patient: bool = True) -> Any:
     """A lowered program that draws once, compiled.
 
     Args:    numbers: how many it draws for one member; of many, its speed counts too.
+             patient: whether to wait for a process that is compiling it now.
+    Raises:  Busy: another process is, and we are not.
     """
-    return _compile(lowered, _DRAW if numbers <= _LITTLE else _LOOP)
+    return _compile(lowered, _DRAW if numbers <= _LITTLE else _LOOP, patient)
 
 
 def compile_read(lowered: Any, numbers: int) -> Any:
@@ -57,13 +64,13 @@ def compile_read(lowered: Any, numbers: int) -> Any:
     return _compile(lowered, _READ if numbers <= _LITTLE else _LOOP)
 
 
-def _compile(lowered: Any, options: Mapping[str, Any]) -> Any:
+def _compile(lowered: Any, options: Mapping[str, Any], patient: bool = True) -> Any:
     if jax.default_backend() != "cpu":
         options = {}
     elif "xla_cpu_multi_thread_eigen=false" in os.environ.get("XLA_FLAGS", ""):
         options = {**options, **_ONE_THREAD}
     try:
-        with _while_others_wait(lowered, options):
+        with _while_others_wait(lowered, options, patient):
             return lowered.compile(compiler_options=dict(options))
     except jax.errors.JaxRuntimeError as error:
         # A compiler of another version may not know an option; every other error is real.
@@ -73,7 +80,7 @@ def _compile(lowered: Any, options: Mapping[str, Any]) -> Any:
 
 
 @contextmanager
-def _while_others_wait(lowered: Any, options: Mapping[str, Any]) -> Iterator[None]:
+def _while_others_wait(lowered: Any, options: Mapping[str, Any], patient: bool) -> Iterator[None]:
     """Of processes that want the same program now, one compiles it; the others take it from the
     cache. Workers that begin together would else each compile all that they begin with."""
     folder = jax.config.values["jax_compilation_cache_dir"]
@@ -90,6 +97,8 @@ def _while_others_wait(lowered: Any, options: Mapping[str, Any]) -> Iterator[Non
     with file:
         until = time.monotonic() + PATIENCE_S
         while not _locked(file) and time.monotonic() < until:
+            if not patient:
+                raise Busy
             time.sleep(0.02)
         try:
             yield
