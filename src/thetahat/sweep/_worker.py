@@ -1,7 +1,8 @@
 """A worker: a process that imports and compiles once, and trains cohorts for its agent.
 
-It is started as ``python -m thetahat.sweep._worker`` with a socket's address in its environment,
-never forked, and trains what it is sent, a chunk at a time, several jobs in turn.
+It is started as ``python -m thetahat.sweep._worker`` with a socket's address in its environment, or
+begins as a fork of the nursery, before JAX has started anything (see ``_forks``); it trains what it
+is sent, a chunk at a time, several jobs in turn.
 """
 
 from __future__ import annotations
