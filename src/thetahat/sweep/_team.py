@@ -62,7 +62,11 @@ class WorkerProcess:
         env.pop("THETAHAT_RUN_ID", None)
         if device is not None:
             own["CUDA_VISIBLE_DEVICES"] = device
-        self.process = begin(Birth(folder, env, own, log))
+        try:
+            self.process = begin(Birth(folder, env, own, log))
+        except BaseException:
+            self._listener.close()
+            raise
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
 
