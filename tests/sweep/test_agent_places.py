@@ -86,7 +86,7 @@ def test_a_store_that_is_taken_away_ends_its_agent(at, how) -> None:
     if how == "replaced":
         at.store().close()
     _, err = child.communicate(timeout=30)
-    assert child.returncode == 2
+    assert child.returncode == 2, err
     what = "is no longer there" if how == "moved" else "was replaced by another"
     assert err.splitlines()[-1] == (
         f"thetahat: the store {store / 'store.db'} {what}: this agent can keep nothing any more; put"

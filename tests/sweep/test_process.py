@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -12,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from thetahat.core.errors import InputError
+from thetahat.core.errors import InputError, StoreError
 from thetahat.core.run import Status
+from thetahat.sweep import _process
 from thetahat.sweep._command import argv_of, check_command
 from thetahat.sweep._metrics import Metrics
 from thetahat.sweep._process import THREADS, Ending, Order, Process, ending, environment
@@ -450,3 +452,23 @@ def test_the_environment(tmp_path: Path) -> None:
         f"the run's folder {tmp_path / 'file'} cannot be written (File exists); give another store"
         " with --store"
     )
+
+
+@POSIX
+def test_a_folder_that_goes_away_while_its_program_begins_leaves_none_running(
+    tmp_path, monkeypatch
+) -> None:
+    begun = []
+
+    def start(order: Order):
+        begun.append(before(order))
+        shutil.rmtree(order.folder)
+        return begun[0]
+
+    before = _process._start
+    monkeypatch.setattr(_process, "_start", start)
+    folder = tmp_path / "run"
+    words = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with pytest.raises(StoreError, match=f"the run's folder {folder} cannot be written"):
+        Process(Order(words, dict(BASE), folder, PROGRAMS))
+    assert begun[0].poll() == -signal.SIGKILL

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from thetahat.core.errors import ConfigError, InputError, did_you_mean
+from thetahat.core.errors import ConfigError, InputError, StoreError, did_you_mean
 from thetahat.core.run import Status
 from thetahat.search import Hyperband, Metric, asha, stop, target_reached
 from thetahat.store import (
@@ -165,6 +165,10 @@ class Agent:
             try:
                 while self._turn():
                     pass
+            except StoreError:
+                # A folder in the store is missing when the whole was taken away.
+                self.place.check(self.sweep.id)
+                raise
             finally:
                 try:
                     self.runner.halt()

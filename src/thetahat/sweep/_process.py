@@ -152,10 +152,17 @@ class Process:
         self._killed = False
         self._notes: list[str] = []
         self._ending: Ending | None = None
-        self._streams = {
-            "stdout": _stream(self._popen.stdout, order, "stdout.log", on_stdout),
-            "stderr": _stream(self._popen.stderr, order, "stderr.log", on_stderr),
-        }
+        try:
+            self._streams = {
+                "stdout": _stream(self._popen.stdout, order, "stdout.log", on_stdout),
+                "stderr": _stream(self._popen.stderr, order, "stderr.log", on_stderr),
+            }
+        except OSError as error:  # the folder went away while it began
+            self._kill_group()
+            self._popen.wait()
+            if self._popen.stderr is not None:
+                self._popen.stderr.close()
+            raise _no_folder(order.folder, error) from error
 
     @property
     def pid(self) -> int:
@@ -258,7 +265,11 @@ class Process:
 def _stream(pipe: IO[bytes] | None, order: Order, name: str, take: Callable[[str], None]) -> Stream:
     if pipe is None:
         raise AssertionError("the process was started with pipes")
-    return Stream(pipe, order.folder / name, take=take, limit=order.keep)
+    try:
+        return Stream(pipe, order.folder / name, take=take, limit=order.keep)
+    except OSError:
+        pipe.close()
+        raise
 
 
 def _start(order: Order) -> subprocess.Popen[bytes]:
