@@ -365,4 +365,4 @@ def _scope(store: Store, given: str | None) -> dict[str, str]:
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no count; give 1 or more")
-    return int(text)
+    return min(int(text), 2**62)  # more than any store counts
