@@ -66,7 +66,7 @@ def test_the_page_of_a_finished_sweep_opens(folder, thetahat, by_file) -> None:
         lines = terminal.text()
         told = "of this file is finished: 2 runs" if by_file else ") finished: 2 runs"
         assert told in lines
-        terminal.wait_for(lambda: (folder / "opened").exists())
+        terminal.wait_for((folder / "opened").exists)
         terminal.interrupt()
         assert terminal.end() == 0
     assert (folder / "opened").read_text(encoding="utf-8").startswith("http://127.0.0.1:")

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from thetahat.cli._deaf import standard_error_may_fail
 from thetahat.core.errors import InputError, Notice, ThetahatError
 
 BROKE = 1
@@ -22,6 +23,11 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", 
 def guarded(action: Callable[[], int]) -> int:
     """Do ``action`` and give the exit code; what it raises becomes a message on standard error."""
     _open_what_is_closed()
+    with standard_error_may_fail():
+        return _guarded(action)
+
+
+def _guarded(action: Callable[[], int]) -> int:
     try:
         with notices_as_lines():
             code = action()
