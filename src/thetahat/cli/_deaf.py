@@ -31,6 +31,8 @@ def standard_error_may_fail() -> Iterator[None]:
 class _Deaf(io.RawIOBase):
     """A file that takes all, and keeps what the file below takes."""
 
+    name = "<stderr>"
+
     def __init__(self, below: io.RawIOBase) -> None:
         self._below = below
 
