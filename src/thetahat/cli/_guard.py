@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from thetahat.cli._deaf import standard_error_may_fail
+from thetahat.cli._wrap import wrapped
 from thetahat.core.errors import InputError, Notice, ThetahatError
 
 BROKE = 1
@@ -75,14 +76,17 @@ def _stdout_refuses() -> bool:
 
 def say(message: str) -> None:
     """One message to the user, on standard error."""
-    name = "\x1b[1;31mthetahat:\x1b[0m" if _coloured() else "thetahat:"
-    print(f"{name} {message.removeprefix('thetahat ')}", file=sys.stderr)
+    _print("thetahat:", "1;31", message.removeprefix("thetahat "))
 
 
 def note(message: str) -> None:
     """One line the user should read once, on standard error."""
-    name = "\x1b[33mnote:\x1b[0m" if _coloured() else "note:"
-    print(f"{name} {message}", file=sys.stderr)
+    _print("note:", "33", message)
+
+
+def _print(who: str, colour: str, message: str) -> None:
+    text = wrapped(f"{who} {message}").removeprefix(who)
+    print(f"\x1b[{colour}m{who}\x1b[0m{text}" if _coloured() else who + text, file=sys.stderr)
 
 
 @contextlib.contextmanager
