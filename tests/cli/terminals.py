@@ -97,7 +97,11 @@ class Terminal:
 
     def interrupt(self) -> None:
         """Ctrl-C."""
-        os.write(self._master, b"\x03")
+        self.press("\x03")
+
+    def press(self, keys: str) -> None:
+        """Keys of the keyboard."""
+        os.write(self._master, keys.encode())
 
     def lines(self) -> list[str]:
         """The screen, without the empty lines at its end."""

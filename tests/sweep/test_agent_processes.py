@@ -314,3 +314,25 @@ for epoch in range(3):
     for run in at.runs():
         assert list(at.history(run)["loss"]) == [run.config["lr"] / k for k in (1, 2, 3)]
         assert math.isclose(run.metrics["loss"], run.config["lr"] / 3)
+
+
+def test_a_line_that_is_too_long_is_said_once_and_kept_with_the_run(at, thetahat) -> None:
+    program = """\
+import json
+for epoch in range(3):
+    print(json.dumps({"loss": 0.5, "weights": [0.123] * 200_000}))
+print(json.dumps({"loss": 1.0}))
+"""
+    text = "program: train.py\nmethod: grid\nmetric: {name: loss}\nparameters: {lr: {value: 1}}"
+    code, _, err = thetahat("sweep", at.sweep(text, program), "--run")
+    assert code == 0
+    run = at.runs()[0]
+    assert run.metrics == {"loss": 1.0}
+    said = (
+        "a line of JSON on stdout, of 1,400,026 bytes, was not read: a line may have 1,048,576;"
+        " print the numbers alone, without lists and texts"
+    )
+    assert err.count("was not read") == 1
+    assert f"note: {run.name}: {said}\n" in err
+    with at.store() as store:
+        assert store.notices(run.id) == [f"{run.name}: {said}"]

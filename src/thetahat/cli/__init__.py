@@ -1,4 +1,3 @@
 """The command line: ``thetahat``, and ``th.main`` for scripts."""
 
-from thetahat.cli._main import main as main
-from thetahat.cli._parser import run as run
+from thetahat.cli._begin import main as main, run as run

@@ -11,9 +11,11 @@ from thetahat.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from thetahat.store import Store, SweepRow
-    from thetahat.sweep import Work
+    from thetahat.sweep import SweepSpec, Work
     from thetahat.sweep.work import Crew, Tally
 
+LATEST = "last"
+"""What no sweep can be called."""
 _EXAMPLES = """\
 examples:
   thetahat agent ID                 until the sweep is done; as many agents as you like
@@ -67,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
     by_file = Path(args.sweep).suffix in (".yaml", ".yml")
     # A file that is not there is said before a store is made for it.
     spec = read_sweep(args.sweep).require() if by_file else None
+    if spec is not None:
+        check_name(spec)
     with open_store(args.store, create=by_file) as store:
         work = work_of(args)
         if spec is None:
@@ -74,7 +78,11 @@ def run(args: argparse.Namespace) -> int:
         else:
             sweep = new_sweep(store, spec, Plan(), join=True)
         if spec is not None and sweep.state == "finished":
-            _say_done(store, sweep, args)
+            from thetahat.cli._ui import beside
+
+            with beside(args) as stay:
+                _say_done(store, sweep, args)
+                stay()
             return 0
         return exit_code(work_with_words(store, sweep, work, args))
 
@@ -90,6 +98,23 @@ def _say_done(store: Store, sweep: SweepRow, args: argparse.Namespace) -> None:
     print(f"sweep {sweep.id} ({sweep.name}) of this file is finished: {many_runs(n)}")
     print(f"look at them: thetahat runs {sweep.id}{where}")
     print(f"to run it again: thetahat sweep {args.sweep} --run{where}")
+
+
+def check_name(spec: SweepSpec, given: str | None = None) -> None:
+    """Refuse a sweep the name that means the latest one.
+
+    Args:    given: what ``--name`` says; else the file's name counts, as for the sweep itself.
+    Raises:  ConfigError: it is that name.
+    """
+    if (given or spec.name or Path(spec.file).stem) != LATEST:
+        return
+    where = f"--name={LATEST}"
+    if not given:
+        where = f"{spec.file}: name: {LATEST}" if spec.name else f"the file's name {spec.file}"
+    raise ConfigError(
+        f"{where}: {LATEST!r} means the latest sweep, in agent, runs and report; give another name,"
+        " such as --name=mine or a line 'name: mine' in the file"
+    )
 
 
 def work_of(args: argparse.Namespace) -> Work:

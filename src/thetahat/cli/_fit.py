@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from thetahat.data import Table
     from thetahat.train import Result
 
+LEAST_BYTES = 4096
+"""What the config, the result and the parameters of one fit take, at the least."""
 EXPERIMENT = "thetahat fit"
 """What the store calls the experiment of these runs."""
 _MODELS = ("mlp", "linear", "polynomial")
@@ -170,6 +172,7 @@ def run(args: argparse.Namespace) -> int:
     )
     out = None if args.predict is None else _writable(Path(args.predict), Path(args.table))
     setting = Setting(args.store, not args.no_store, not args.no_store, args.name, args.quiet)
+    _check_seeds(args.seed, args.seeds)
     experiment = fits.fit_table if args.batch_size is None else check_batch(fits.fit_table)
     configs = [{**config, "seed": args.seed + k} for k in range(args.seeds)]
     origin = Origin(EXPERIMENT, Path(args.table))
@@ -179,6 +182,23 @@ def run(args: argparse.Namespace) -> int:
     if out is not None:
         _predict(out, trained.results, table, config["split_seed"], setting)
     return exit_code(trained.results)
+
+
+def _check_seeds(first: int, seeds: int) -> None:
+    """See that there are so many seeds, and that a machine can hold so many fits at all."""
+    from thetahat.train import total_memory
+
+    if first + seeds > 2**31:
+        raise ConfigError(
+            f"--seeds={seeds}: seeds go to 2**31 - 1, and there are {2**31 - first} from"
+            f" --seed={first} on; give fewer"
+        )
+    room = total_memory()
+    if seeds * LEAST_BYTES > room:
+        raise ConfigError(
+            f"--seeds={seeds}: the results of so many fits cannot be held in memory, which is"
+            f" {room / 1e9:.3g} GB; give fewer, {int(room / LEAST_BYTES):,} at the very most"
+        )
 
 
 def report(

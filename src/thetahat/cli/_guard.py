@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from thetahat.cli._deaf import standard_error_may_fail
+from thetahat.cli._wrap import wrapped
 from thetahat.core.errors import InputError, Notice, ThetahatError
 
 BROKE = 1
@@ -22,6 +24,11 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", 
 def guarded(action: Callable[[], int]) -> int:
     """Do ``action`` and give the exit code; what it raises becomes a message on standard error."""
     _open_what_is_closed()
+    with standard_error_may_fail():
+        return _guarded(action)
+
+
+def _guarded(action: Callable[[], int]) -> int:
     try:
         with notices_as_lines():
             code = action()
@@ -69,14 +76,17 @@ def _stdout_refuses() -> bool:
 
 def say(message: str) -> None:
     """One message to the user, on standard error."""
-    name = "\x1b[1;31mthetahat:\x1b[0m" if _coloured() else "thetahat:"
-    print(f"{name} {message.removeprefix('thetahat ')}", file=sys.stderr)
+    _print("thetahat:", "1;31", message.removeprefix("thetahat "))
 
 
 def note(message: str) -> None:
     """One line the user should read once, on standard error."""
-    name = "\x1b[33mnote:\x1b[0m" if _coloured() else "note:"
-    print(f"{name} {message}", file=sys.stderr)
+    _print("note:", "33", message)
+
+
+def _print(who: str, colour: str, message: str) -> None:
+    text = wrapped(f"{who} {message}").removeprefix(who)
+    print(f"\x1b[{colour}m{who}\x1b[0m{text}" if _coloured() else who + text, file=sys.stderr)
 
 
 @contextlib.contextmanager

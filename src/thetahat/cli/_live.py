@@ -1,6 +1,7 @@
 """A few lines at the foot of a terminal that are drawn again and again, and leave no trace.
 
-What is printed meanwhile scrolls above them. The cursor comes back however the block ends.
+What is printed meanwhile scrolls above them. The cursor comes back however the block ends, and
+while the process is stopped.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from thetahat.cli._pause import shown
 from thetahat.cli._tables import can_write, is_terminal
 
 PER_SECOND = 4
@@ -64,14 +66,17 @@ def live(draw: Draw) -> Iterator[None]:
             )
         )
 
-    with Live(
-        get_renderable=lines,
-        console=console,
-        transient=True,
-        refresh_per_second=PER_SECOND,
-        # Standard output that goes to a file must not end up here.
-        redirect_stdout=is_terminal(sys.stdout),
-    ):
+    def make() -> Live:
+        return Live(
+            get_renderable=lines,
+            console=console,
+            transient=True,
+            refresh_per_second=PER_SECOND,
+            # Standard output that goes to a file must not end up here.
+            redirect_stdout=is_terminal(sys.stdout),
+        )
+
+    with shown(make):
         yield
 
 

@@ -17,16 +17,10 @@ if TYPE_CHECKING:
     from thetahat.train import Result
 
 
-def main(experiment: Callable[..., Task], args: Sequence[str] | None = None) -> Result | None:
-    """Run an experiment with the parameters of the command line, as one tracked run.
-
-    Args:    experiment: a typed function that returns a ``th.Task``; its parameters are the flags.
-             args: words in place of the command line's, such as ["--lr=0.01"]. Errors are then
-             raised, and nothing exits.
-    Returns: the Result; None after --help and --print_config. A script whose run failed exits with
-             1, with 2 where its input was wrong, with 130 after Ctrl-C.
-    Raises:  InputError: with ``args``, a flag, a file or a store that cannot be used.
-    """
+def run_experiment(
+    experiment: Callable[..., Task], args: Sequence[str] | None = None
+) -> Result | None:
+    """What ``th.main`` does."""
     if handed_over(experiment):  # the script is loaded, not run
         return None
     if args is not None:

@@ -64,8 +64,8 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"{self.prog}{said}; see {self.prog} --help")
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """The ``thetahat`` command. Returns the exit code: 0 done, 1 a run failed, 2 wrong input."""
+def run_command(argv: Sequence[str] | None = None) -> int:
+    """What ``thetahat`` does; the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     # When all is done, to look through every object once more takes a tenth of a second.
     atexit.register(gc.freeze)

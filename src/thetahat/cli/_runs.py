@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._tables import Screen, add_output, emit, note, read_screen
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _METRICS_FIRST = ("val_risk", "test_risk", "train_risk")
 _MOST_METRICS = 6
+_OF_GROUPS = ("runs", "failed", "unfinished", "trust")
 _EXAMPLES = """\
 examples:
   thetahat runs --sort val_risk --limit 10
@@ -190,7 +192,9 @@ def print_settings(groups: Sequence[Group], metric: str, screen: Screen) -> None
     columns = [
         c
         for c in group_columns(groups)
-        if "." not in c.key or c.key.rpartition(".")[0] == metric or c.key in groups[0].config
+        if "." not in c.key
+        or c.key.rpartition(".")[0] == metric
+        or c.key.removeprefix("config.") in groups[0].config
     ]
     rows = [_group_row(group) for group in groups]
     look = {"width": screen.width, "colour": screen.colour, "ascii_only": screen.ascii_only}
@@ -233,7 +237,7 @@ def group_columns(groups: Sequence[Group]) -> list[Column]:
         if _any_differs(g.config.get(n) for g in whole)
         or _any_differs(g.config[n] for g in groups if n in g.config)
     ]
-    columns = [Column(name, priority=90, digits=6) for name in varying]
+    columns = [Column(_key(name), priority=90, digits=6) for name in varying]
     columns += [Column("runs", priority=80), Column("failed", priority=79)]
     if any(group.unfinished for group in groups):
         columns.append(Column("unfinished", priority=60))
@@ -249,12 +253,17 @@ def group_columns(groups: Sequence[Group]) -> list[Column]:
 
 
 def _group_row(group: Group) -> dict[str, Any]:
-    row: dict[str, Any] = {**group.config}
+    row: dict[str, Any] = {_key(name): value for name, value in group.config.items()}
     row |= {"runs": group.runs, "failed": group.failed, "unfinished": group.unfinished}
     for name, numbers in group.metrics.items():
         row |= {f"{name}.{number}": value for number, value in numbers.items()}
     row["trust"] = "contaminated" if group.contaminated else ""
     return row
+
+
+def _key(parameter: str) -> str:
+    """A parameter's column among those of groups, which have names of their own."""
+    return f"config.{parameter}" if parameter in _OF_GROUPS else parameter
 
 
 def _order(value: Any) -> tuple[int, Any]:
@@ -293,12 +302,21 @@ def default_columns(found: Sequence[RunRow], *, everything: bool = False) -> lis
         Column(f"metrics.{key}", key, priority=(85 if _common(found, key) else 25) - 5 * i)
         for i, key in enumerate(metrics[:_MOST_METRICS])
     ]
-    columns += [Column("epochs", priority=50), Column("seconds", priority=45, digits=3)]
+    # A parameter that says of every run what the run says itself is enough.
+    if "epochs" not in varying or any(run.config.get("epochs") != run.epochs for run in found):
+        columns.append(Column("epochs", priority=50))
+    columns.append(Column("seconds", priority=45, digits=3))
     if any(run.contaminated for run in found):
         columns.append(Column("contaminated", "trust", priority=88))
     if any(run.reason for run in found):
         columns.append(Column("reason", priority=30, least=20))
-    return columns
+    return told_apart(columns)
+
+
+def told_apart(columns: Sequence[Column]) -> list[Column]:
+    """Columns of one title by their whole names: ``config.epochs`` beside the run's ``epochs``."""
+    heads = [column.head for column in columns]
+    return [replace(c, title=c.key) if heads.count(c.head) > 1 else c for c in columns]
 
 
 def _ordered(keys: Iterable[str]) -> list[str]:
@@ -347,4 +365,4 @@ def _scope(store: Store, given: str | None) -> dict[str, str]:
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no count; give 1 or more")
-    return int(text)
+    return min(int(text), 2**62)  # more than any store counts

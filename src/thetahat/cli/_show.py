@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -17,6 +18,7 @@ from thetahat.report import STATUS_STYLES, json_text, paint, short, sparkline, t
 if TYPE_CHECKING:
     from thetahat.store import Block, RunRow
 
+_HASH = re.compile(r"[0-9a-f]{16,}")
 _LABEL = 12
 _SILENT_S = 60.0
 _CURVES = ("train_risk", "val_risk")
@@ -266,12 +268,18 @@ def _origin(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     said.append(("machine", ", ".join(str(m) for m in machine if m)))
     known = ("versions", "python", "platform", "machine", "cpus", "command", "source", "git")
     rest = {k: v for k, v in provenance.items() if k not in (*known, "device", "earlier") and v}
-    said.append(("more", ", ".join(f"{k}={short(v)}" for k, v in _flat(rest).items())))
+    said.append(("more", ", ".join(f"{k}={_beginning(v)}" for k, v in _flat(rest).items())))
     earlier = provenance.get("earlier", [])
     if earlier:
         until = ", ".join(str(part.get("until_epoch")) for part in earlier)
         said.append(("resumed", f"after epoch {until}"))
     return said
+
+
+def _beginning(value: Any) -> str:
+    """A hash by its beginning, as commits are shown; JSON has all of it."""
+    text = short(value)
+    return text[:12] if _HASH.fullmatch(text) else text
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 from typing import TYPE_CHECKING
@@ -65,9 +66,13 @@ def page(result: Result, name: str, look: str) -> str:
         f"{paint(name, 'bold', screen.colour)}  {paint(str(result.status), style, screen.colour)}"
     )
     room = width - len(name) - len(str(result.status)) - 4
-    reason = result.reason if len(result.reason) <= room else result.reason[: room - 1] + "…"
+    # Of what went wrong all is said below; here stands the fact.
+    reason = result.reason.partition("; ")[0] if result.status in _BAD else result.reason
+    reason = reason if len(reason) <= room else reason[: room - 1] + "…"
     risks = "   ".join(f"{part} {short(risk) or 'nan'}" for part, risk in risks_of(result))
     at = f"   (epoch {result.best_epoch:,})" if "val" in result.risk else ""
+    if result.risk and not any(map(math.isfinite, result.risk.values())):
+        risks, at = "not finite", ""
     rows = [
         ("risk", risks + at),
         *(("", f"{key} {short(v)}") for key, v in result.diagnostics.items()),

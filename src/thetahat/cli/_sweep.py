@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from thetahat.cli._agent import add_work, exit_code, work_of, work_with_words
+from thetahat.cli._agent import add_work, check_name, exit_code, work_of, work_with_words
 from thetahat.cli._sweep_block import many_runs
 from thetahat.cli._tables import emit, note
 from thetahat.core.errors import ConfigError
@@ -100,6 +100,7 @@ def _make(args: argparse.Namespace) -> int:
 
     reading = read_sweep(args.what)
     spec, plan, work = reading.require(), plan_of(args), work_of(args)
+    check_name(spec, args.name)
     for problem in reading.notes:
         note(problem.said(args.what, "note: "))
     # The workers load the experiment: one of them checks the file, and this process need not.

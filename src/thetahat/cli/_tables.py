@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from thetahat.cli._wrap import wrapped
 from thetahat.report import FORMATS
 
 
@@ -74,7 +75,7 @@ def is_terminal(stream: Any) -> bool:
 
 def note(line: str) -> None:
     """A word to the user, beside the data: on standard error."""
-    print(line, file=sys.stderr)
+    print(wrapped(line), file=sys.stderr)
 
 
 def can_write(stream: Any, sample: str) -> bool:

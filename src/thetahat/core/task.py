@@ -58,6 +58,11 @@ class Task:
 
     def __post_init__(self) -> None:
         _count("epochs", self.epochs)
+        if self.epochs > MOST_EPOCHS:
+            raise ConfigError(
+                f"epochs={self.epochs}: every epoch is recorded, and no more than {MOST_EPOCHS}"
+                " (2**31 - 1) can be; give fewer, and end the fit by its stopping rules"
+            )
         if self.batch_size is not None:
             _count("batch_size", self.batch_size)
         if isinstance(self.sampling, str) and self.sampling not in SAMPLINGS:
@@ -93,6 +98,8 @@ class Task:
         return card("Task", "a description; nothing has run yet", facts)
 
 
+MOST_EPOCHS = 2**31 - 1
+"""What an array's index can count, and more than a memory holds."""
 _RECORDED = ("epoch", "train_risk", "val_risk", "test_risk", "learning_rate", "seconds")
 
 

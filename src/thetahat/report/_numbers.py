@@ -79,7 +79,9 @@ def _style(numbers: list[float], digits: int) -> str:
     decimals = min(decimals, max(_decimals(v) for v in numbers))
     if decimals <= _MOST_DECIMALS and largest < math.log10(_WIDEST):
         return f".{decimals}f"
-    return f".{digits - 1}e"
+    # Digits that no number of the column has are left out, but for those of every other column.
+    needed = max(len(Decimal(repr(v)).normalize().as_tuple().digits) for v in numbers) - 1
+    return f".{min(digits - 1, max(DIGITS - 1, needed))}e"
 
 
 def _decimals(value: float) -> int:

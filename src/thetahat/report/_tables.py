@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -259,6 +260,14 @@ def _csv_cell(value: Any) -> Any:
     return "" if value is None else value
 
 
+_SIGNS = (
+    "alpha:α beta:β gamma:γ delta:δ epsilon:ϵ varepsilon:ε zeta:ζ eta:η theta:θ iota:ι kappa:κ"
+    " lambda:λ mu:μ nu:ν xi:ξ pi:π rho:ρ sigma:σ tau:τ upsilon:υ phi:ϕ varphi:φ chi:χ psi:ψ omega:ω"
+    " Gamma:Γ Delta:Δ Theta:Θ Lambda:Λ Xi:Ξ Pi:Π Sigma:Σ Phi:Φ Psi:Ψ Omega:Ω"
+    " le:≤ ge:≥ ne:≠ approx:≈ infty:∞ to:→ partial:∂"
+)
+_LIGATURES = re.compile(r"(?<=-)(?=-)|(?<=`)(?=`)|(?<=')(?=')|(?<=,)(?=,)|(?<=[?!])(?=`)")
+"""Where two signs would become another one: ``--lr`` is no dash and ``lr``."""
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -268,18 +277,24 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    # By its place in the font: \textquotedbl is an error unless fontenc is T1.
+    '"': r"\char34{}",
+    # What pdflatex does not know, and names of parameters are made of.
+    **{
+        letter: rf"\ensuremath{{\{name}}}"
+        for name, letter in (word.split(":") for word in _SIGNS.split())
+    },
     **{c: "\\" + c for c in "&%$#_"},
 }
 
 
 def latex_text(text: str) -> str:
-    """Words with LaTeX's own characters escaped.
+    """Words with LaTeX's own characters escaped, and Greek letters as pdflatex wants them.
 
     >>> latex_text("50% of val_risk")
     '50\\\\% of val\\\\_risk'
     """
-    return "".join(_LATEX.get(c, c) for c in text)
+    return "".join(_LATEX.get(c, c) for c in _LIGATURES.sub("\x00", text)).replace("\x00", "{}")
 
 
 def _latex(rows: Sequence[Row], columns: Sequence[Column]) -> str:

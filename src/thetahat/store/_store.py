@@ -181,7 +181,9 @@ class Store:
 
         Raises:  StoreError: no such run (the nearest is offered), or more than one.
         """
-        for condition in (runs.c.id == name, runs.c.name == name):
+        # A program may call its run "last"; the word keeps its meaning.
+        exact = () if name == "last" else (runs.c.id == name, runs.c.name == name)
+        for condition in exact:
             row = next(iter(self.read(select(runs).where(condition))), None)
             if row is not None:
                 return read_row(row, self.folder)

@@ -11,7 +11,7 @@ from collections import deque
 from pathlib import Path
 
 from thetahat.store import Block, Store, blocks_of, rows_after
-from thetahat.sweep._stdout import read_row
+from thetahat.sweep._stdout import LONGEST_LINE, read_row
 from thetahat.sweep._wandb import WandbTail
 
 _AXES = ("step", "epoch")
@@ -32,6 +32,8 @@ class Metrics:
         self._after = 0 if store is None else rows_after(store, run_id)[1]
         self._wandb = WandbTail(folder, cwd, run_id)
         self._printed: deque[dict[str, float]] = deque()
+        self._long: int | None = None
+        """The size of the first line that was too long; 0 once it has been told."""
         self._next_step = 0
         self._owner: dict[str, str] = {}
         self._last: dict[str, float] = {}
@@ -42,6 +44,11 @@ class Metrics:
         row = read_row(line)
         if row is not None:
             self._printed.append(row)
+
+    def hear_long(self, size: int) -> None:
+        """A line of JSON on stdout was too long to be read; may be called by another thread."""
+        if self._long is None:
+            self._long = size
 
     def hear_stderr(self, line: str) -> None:
         """A line of stderr; may be called by another thread."""
@@ -77,7 +84,14 @@ class Metrics:
 
     def notes(self) -> list[str]:
         """What a user should know, each once."""
-        return self._wandb.notes()
+        long, notes = self._long, self._wandb.notes()
+        if long:
+            self._long = 0
+            notes.append(
+                f"a line of JSON on stdout, of {long:,} bytes, was not read: a line may have"
+                f" {LONGEST_LINE:,}; print the numbers alone, without lists and texts"
+            )
+        return notes
 
     def _mine(self, source: str, rows: list[dict[str, float]]) -> list[dict[str, float]]:
         kept = []

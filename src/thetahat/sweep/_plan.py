@@ -14,6 +14,9 @@ from thetahat.core.errors import ConfigError, did_you_mean
 SAMPLERS = ("tpe", "gp", "cmaes", "qmc", "random")
 MODES = ("auto", "cohort", "worker", "process")
 
+_MOST = {"replicates": 1_000_000, "count": 2**31 - 1}
+"""The replicates of a setting are made together; a store counts the runs."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -56,6 +59,10 @@ class Plan:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < low):
                 raise ConfigError(f"--{name}={value!r}: give a whole number of at least {low}")
+        for name, high in _MOST.items():
+            value = getattr(self, name)
+            if value is not None and value > high:
+                raise ConfigError(f"--{name}={value}: give a whole number of at most {high}")
         if self.sampler is not None and self.sampler not in SAMPLERS:
             hint = did_you_mean(self.sampler, SAMPLERS)
             raise ConfigError(f"--sampler={self.sampler}: there is no such sampler{hint}")

@@ -130,6 +130,7 @@ class Process:
     Args:
         order: what to run.
         on_stdout, on_stderr: called with every whole line, by other threads.
+        on_long: called with the size of a line of JSON on stdout that was too long to be read.
     Raises:  InputError: it cannot be started; nothing has run then.
              StoreError: its folder cannot be written, which is no fault of the program's.
     """
@@ -140,6 +141,7 @@ class Process:
         *,
         on_stdout: Callable[[str], None] = lambda line: None,
         on_stderr: Callable[[str], None] = lambda line: None,
+        on_long: Callable[[int], None] = lambda size: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.order = order
@@ -154,7 +156,7 @@ class Process:
         self._ending: Ending | None = None
         try:
             self._streams = {
-                "stdout": _stream(self._popen.stdout, order, "stdout.log", on_stdout),
+                "stdout": _stream(self._popen.stdout, order, "stdout.log", on_stdout, on_long),
                 "stderr": _stream(self._popen.stderr, order, "stderr.log", on_stderr),
             }
         except OSError as error:  # the folder went away while it began
@@ -262,11 +264,17 @@ class Process:
         return Status.FAILED, exit_reason(code, self._streams["stderr"].recent())
 
 
-def _stream(pipe: IO[bytes] | None, order: Order, name: str, take: Callable[[str], None]) -> Stream:
+def _stream(
+    pipe: IO[bytes] | None,
+    order: Order,
+    name: str,
+    take: Callable[[str], None],
+    drop: Callable[[int], None] = lambda size: None,
+) -> Stream:
     if pipe is None:
         raise AssertionError("the process was started with pipes")
     try:
-        return Stream(pipe, order.folder / name, take=take, limit=order.keep)
+        return Stream(pipe, order.folder / name, take=take, drop=drop, limit=order.keep)
     except OSError:
         pipe.close()
         raise

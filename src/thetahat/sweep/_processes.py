@@ -163,6 +163,7 @@ class Processes:
             Order(argv, env, folder, self.cwd, self.timeout_s),
             on_stdout=metrics.hear_stdout,
             on_stderr=metrics.hear_stderr,
+            on_long=metrics.hear_long,
         )
         began = began_at(process.pid)
         if began is not None:

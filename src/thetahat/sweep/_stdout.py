@@ -19,7 +19,10 @@ LIMIT = 10 * 2**20
 """Bytes that are kept of a stream: the first half of them and the last."""
 
 LONGEST_LINE = 2**20
-"""A longer line is never read as metrics."""
+"""Bytes; a longer line is never read as metrics."""
+
+_EDGE = 64
+"""Bytes of both ends of a longer line that tell whether it is JSON."""
 
 TAIL = 2**16
 """Bytes of the end of a stream that reasons are looked for in."""
@@ -77,12 +80,22 @@ class Kept:
 
 
 class Lines:
-    """Bytes in any pieces, whole lines out; lines that are too long are dropped."""
+    """Bytes in any pieces, whole lines out; lines that are too long are dropped.
 
-    def __init__(self, take: Callable[[str], None]) -> None:
-        self._take = take
+    Args:
+        take: called with every line.
+        drop: called with the size, in bytes, of every line of JSON that was too long.
+    """
+
+    def __init__(
+        self, take: Callable[[str], None], drop: Callable[[int], None] = lambda size: None
+    ) -> None:
+        self._take, self._drop = take, drop
         self._waiting = bytearray()
-        self._skipping = False
+        self._dropped = 0
+        """Bytes of the line that is too long."""
+        self._edges = (b"", b"")
+        """How that line begins and ends."""
 
     def feed(self, data: bytes) -> None:
         """Take in a piece of the stream."""
@@ -96,15 +109,22 @@ class Lines:
         """The line has ended; at the end of the stream it needs no newline."""
         if self._waiting:
             self._take(self._waiting.decode("utf-8", "replace"))
+        first, last = self._edges
+        if self._dropped and first.lstrip()[:1] == b"{" and last.rstrip()[-1:] == b"}":
+            self._drop(self._dropped)
         self._waiting.clear()
-        self._skipping = False
+        self._dropped, self._edges = 0, (b"", b"")
 
     def _keep(self, piece: bytes) -> None:
-        if self._skipping or len(self._waiting) + len(piece) > LONGEST_LINE:
-            self._waiting.clear()
-            self._skipping = True
-        else:
+        size = len(self._waiting) + len(piece)
+        if not self._dropped and size <= LONGEST_LINE:
             self._waiting += piece
+            return
+        if not self._dropped:
+            self._edges = ((self._waiting + piece)[:_EDGE], self._waiting[-_EDGE:])
+        self._dropped += size
+        self._edges = (self._edges[0], (self._edges[1] + piece)[-_EDGE:])
+        self._waiting.clear()
 
 
 def read_row(line: str) -> dict[str, float] | None:
@@ -149,6 +169,7 @@ class Stream:
     Args:
         pipe: the end to read.   path: the file to keep it in.
         take: called with every whole line, in that thread.
+        drop: called there with the size of a line of JSON that was too long.
     """
 
     def __init__(
@@ -157,13 +178,14 @@ class Stream:
         path: Path,
         *,
         take: Callable[[str], None] = lambda line: None,
+        drop: Callable[[int], None] = lambda size: None,
         limit: int = LIMIT,
     ) -> None:
         self.problem = ""
         """Why the file could not be written, if so."""
         self._pipe = pipe
         self._kept: Kept | None = Kept(path, limit)
-        self._lines = Lines(take)
+        self._lines = Lines(take, drop)
         self._recent: deque[bytes] = deque()
         self._recent_bytes = 0
         self._closing = threading.Lock()

@@ -14,7 +14,11 @@ from thetahat.train._group import (
     Shop as Shop,
     static_part as static_part,
 )
-from thetahat.train._memory import TooLarge as TooLarge, free_memory as free_memory
+from thetahat.train._memory import (
+    TooLarge as TooLarge,
+    free_memory as free_memory,
+    total_memory as total_memory,
+)
 from thetahat.train._options import Options as Options, Progress as Progress
 from thetahat.train._result import History as History, Result as Result
 from thetahat.train._stopping import (

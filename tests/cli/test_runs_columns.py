@@ -1,0 +1,61 @@
+"""Parameters that are called as a column of ours is: every column is told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thetahat.cli import run
+from thetahat.core.run import Status
+from thetahat.store import open_store
+
+
+def keep(configs: Sequence[dict[str, Any]], epochs: Sequence[int]) -> None:
+    """Runs that are finished, in the store of this folder."""
+    with open_store() as store:
+        for config, last in zip(configs, epochs, strict=True):
+            made = store.create_run(config, experiment="line")
+            store.log_block(made.id, {"epoch": [last], "val_risk": [1.0]})
+            store.finish_run(
+                made.id, status=Status.FINISHED, epochs=last, metrics={"val_risk": 1.0}
+            )
+
+
+def heads(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The titles of a table."""
+    assert run(["runs", *words]) == 0
+    return capsys.readouterr().out.splitlines()[0].split()
+
+
+def test_epochs_that_only_repeat_what_the_run_says_stand_once(folder: Path, capsys) -> None:
+    keep([{"lr": 0.1, "epochs": 2}, {"lr": 0.2, "epochs": 3}], [2, 3])
+    assert heads([], capsys) == ["name", "status", "lr", "epochs", "val_risk", "seconds"]
+
+
+def test_epochs_that_were_not_all_run_stand_beside_those_that_were(folder: Path, capsys) -> None:
+    keep([{"lr": 0.1, "epochs": 2}, {"lr": 0.2, "epochs": 9}], [2, 3])
+    told = ["name", "status", "lr", "config.epochs", "val_risk", "epochs", "seconds"]
+    assert heads([], capsys) == told
+    assert heads(["--sort", "-config.epochs", "--limit=1"], capsys) == told
+
+
+def test_a_parameter_with_the_name_of_a_metric(folder: Path, capsys) -> None:
+    keep([{"val_risk": 1}, {"val_risk": 2}], [1, 1])
+    assert heads([], capsys) == [
+        *("name", "status", "config.val_risk", "metrics.val_risk", "epochs", "seconds")
+    ]
+
+
+def test_groups_tell_their_own_columns_from_parameters(folder: Path, capsys) -> None:
+    keep([{"runs": r, "failed": 7, "seed": s} for r in (30, 40) for s in (1, 2)], [1] * 4)
+    words = ["--group-by=seed", "--columns=config.runs,runs,failed", "--format=csv"]
+    assert run(["runs", *words]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "config.runs,runs,failed",
+        "30,2,0",
+        "40,2,0",
+    ]
+    assert heads(["--group-by=seed"], capsys)[:3] == ["config.runs", "runs", "failed"]
