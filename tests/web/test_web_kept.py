@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import shutil
@@ -16,7 +17,7 @@ import stores
 from stores import add_run
 
 from thetahat.store import FIELDS, NewSweep, create_sweep, find_sweep, open_store
-from thetahat.web import Source, _views
+from thetahat.web import Source, _files, _views
 from thetahat.web._head import PAGES, STATIC, modules, needed, page
 from thetahat.web._kept import MOST_CHARACTERS, Kept
 
@@ -271,3 +272,35 @@ def test_all_runs_count_unless_their_cells_are_too_many() -> None:
     assert len({i % 10 for i in few}) == 10, "no cycle of a grid is followed"
     assert len(_views._drawn(2_000, 100_000)) == 1000
     assert len(_views._drawn(10_000, 100)) == 5000
+
+
+def test_a_file_is_kept_for_good_under_the_edition_that_the_page_names(made, client_of) -> None:
+    client = client_of(made[0].parent)
+    text = client.get("/").text
+    [script] = re.findall(r'src="(/static/[^"]*/js/main\.js)"', text)
+    tag = script.split("/")[2]
+    assert set(re.findall(r'"/static/([^/"]+)/', text)) == {tag}
+    answer = client.get(script)
+    assert answer.headers["cache-control"] == "max-age=31536000, immutable"
+    assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert answer.text == (STATIC / "js" / "main.js").read_text(encoding="utf-8")
+    for other in ("/static/js/main.js", "/static/v-0123456789ab/js/main.js"):
+        old = client.get(other)
+        assert (old.text, old.headers["cache-control"]) == (answer.text, "no-cache")
+        again = client.get(other, headers={"if-none-match": old.headers["etag"]})
+        assert (again.status_code, again.text) == (304, "")
+    assert client.get(f"/static/{tag}/js/none.js").status_code == 404
+    assert client.get(f"/static/{tag}/../../_app.py").status_code == 404
+    posted = client.post(script, headers={"origin": "http://127.0.0.1:8642"})
+    assert posted.status_code == 405
+
+
+def test_an_edited_file_is_another_edition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_files, "STATIC", tmp_path)
+    (tmp_path / "js").mkdir()
+    (tmp_path / "a.js").write_text("one", encoding="utf-8")
+    first = _files.edition()
+    os.utime(tmp_path / "a.js", ns=(1, 1))
+    assert _files.edition() == first, "its words count, not when they were written"
+    (tmp_path / "a.js").write_text("two", encoding="utf-8")
+    assert _files.edition() != first

@@ -4,69 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import json
-import mimetypes
-import stat
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
-from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
 from thetahat.core.errors import InputError, StoreError
 from thetahat.web._events import changes
+from thetahat.web._files import Files, edition
 from thetahat.web._guard import Asgi, Door, Guard
 from thetahat.web._head import PAGES, STATIC, page
 from thetahat.web._source import Source, facts
 
 _MOST_IDS = 60
 _MOST_BODY = 4 << 20
-
-
-class Files(StaticFiles):
-    """Files held in memory, ours read again when they change; those of libraries never do.
-
-    A page asks for a dozen at once: each read of a file would wait for threads.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory=directory)
-        self._held: dict[str, tuple[tuple[int, int], bytes, dict[str, str]]] = {}
-
-    async def get_response(self, path: str, scope: Any) -> Response:
-        """A file, with how long it may be kept; or that it is still the same."""
-        if scope["method"] not in ("GET", "HEAD"):
-            raise HTTPException(405)
-        full, found = self.lookup_path(path)
-        if found is None or not stat.S_ISREG(found.st_mode):
-            raise HTTPException(404)
-        mark = (found.st_mtime_ns, found.st_size)
-        known = self._held.get(full)
-        if known is None or known[0] != mark:
-            known = self._held[full] = (mark, *_read(Path(full), mark))
-        _, body, headers = known
-        if self.is_not_modified(Headers(headers), Headers(scope=scope)):
-            return NotModifiedResponse(Headers(headers))
-        return Response(body, headers=headers)
-
-
-def _read(path: Path, mark: tuple[int, int]) -> tuple[bytes, dict[str, str]]:
-    vendored = "vendor" in path.parts
-    kind = mimetypes.guess_type(path.name)[0] or "text/plain"
-    if path.suffix == ".js":
-        # What Windows says of scripts depends on what else was installed there.
-        kind = "text/javascript"
-    return path.read_bytes(), {
-        "content-type": f"{kind}; charset=utf-8" if kind.startswith("text/") else kind,
-        "cache-control": "max-age=31536000" if vendored else "no-cache",
-        "etag": f'"{mark[0]:x}-{mark[1]:x}"',
-    }
 
 
 def make_app(source: Source, door: Door | None = None) -> Asgi:
@@ -92,7 +48,7 @@ def make_app(source: Source, door: Door | None = None) -> Asgi:
         Route("/api/runs/{id}/records", api.records),
         Route("/api/compare", api.compare),
         Route("/api/events", api.events),
-        Mount("/static", Files(directory=STATIC)),
+        Mount("/static", Files()),
     ]
     handlers: dict[Any, Callable[..., Response]] = {
         StoreError: _store_failed,
@@ -108,7 +64,8 @@ def _page(request: Request) -> Response:
 
 
 def _html(text: str) -> Response:
-    return Response(text, media_type="text/html", headers={"cache-control": "no-cache"})
+    ours = text.replace('"/static/', f'"/static/{edition()}/')
+    return Response(ours, media_type="text/html", headers={"cache-control": "no-cache"})
 
 
 def _icon(request: Request) -> Response:
