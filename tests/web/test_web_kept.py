@@ -7,6 +7,7 @@ import os
 import random
 import re
 import shutil
+import socket
 import sqlite3
 import threading
 from pathlib import Path
@@ -17,7 +18,7 @@ import stores
 from stores import add_run
 
 from thetahat.store import FIELDS, NewSweep, create_sweep, find_sweep, open_store
-from thetahat.web import Source, _files, _views
+from thetahat.web import Source, _files, _serve, _views
 from thetahat.web._head import PAGES, STATIC, modules, needed, page
 from thetahat.web._kept import MOST_CHARACTERS, Kept
 
@@ -304,3 +305,9 @@ def test_an_edited_file_is_another_edition(tmp_path: Path, monkeypatch: pytest.M
     assert _files.edition() == first, "its words count, not when they were written"
     (tmp_path / "a.js").write_text("two", encoding="utf-8")
     assert _files.edition() != first
+
+
+def test_small_answers_do_not_wait_for_acknowledgements() -> None:
+    with _serve._listen("127.0.0.1", 0) as listening:
+        # asyncio turns Nagle's algorithm off only where a socket says that it is TCP.
+        assert listening.proto == socket.IPPROTO_TCP

@@ -14,6 +14,8 @@ from thetahat.store._listing import (
     count_point as count_point,
     metric_values as metric_values,
     pulse as pulse,
+    run_configs as run_configs,
+    run_metrics as run_metrics,
     run_values as run_values,
 )
 from thetahat.store._manual import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -22,6 +22,30 @@ def run_values(store: Store, sweep_id: str) -> Iterator[tuple[str, Any, Any]]:
         rows = connection.execute(query.where(runs.c.sweep_id == sweep_id)).all()
     for _, status, config, metrics in sorted(rows, key=itemgetter(0)):
         yield status, from_json(_config(config)), from_json(metrics)
+
+
+def run_metrics(store: Store, sweep_id: str) -> list[tuple[str, str, Any]]:
+    """(id, status, metrics) of every run of a sweep, in the order of their numbers."""
+    query = select(runs.c.number, runs.c.id, runs.c.status, runs.c.metrics)
+    with store.reading() as connection:
+        rows = connection.execute(query.where(runs.c.sweep_id == sweep_id)).all()
+    return [(run, status, from_json(text)) for _, run, status, text in sorted(rows)]
+
+
+def run_configs(
+    store: Store, sweep_id: str, ids: Collection[str] | None = None
+) -> Iterator[tuple[str, Any]]:
+    """(id, config) of runs of a sweep, in no order.
+
+    Args:    ids: only these, some thousands at most.
+    """
+    query = select(runs.c.id, runs.c.config).where(runs.c.sweep_id == sweep_id)
+    if ids is not None:
+        query = query.where(runs.c.id.in_(list(ids)))
+    with store.reading() as connection:
+        # One after the other: all of them, of hundreds of parameters, would fill the memory.
+        for run, config in connection.execute(query):
+            yield run, from_json(config)
 
 
 def count_point(store: Store, sweep_id: str, point: int) -> int:
