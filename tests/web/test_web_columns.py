@@ -72,6 +72,18 @@ def test_long_words_of_a_long_config_are_cut(odd) -> None:
     assert config["many"].startswith("[0, 1, 2")
 
 
+def test_a_long_config_of_short_words_is_left_as_it_lies(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store:
+        config = {f"parameter {k}": k / 7 for k in range(300)}
+        run = store.create_run(config)
+        [row] = rows_of(run_columns(store))
+        assert row["config"] == config
+        touch(store.path, "UPDATE runs SET config = ?", json.dumps(config | {"q": '\\"' * 3000}))
+        [row] = rows_of(run_columns(store))
+        assert row["config"] == config | {"q": ('\\"' * 3000)[:200] + "…"}
+        assert row["id"] == run.id
+
+
 def test_runs_come_by_their_numbers_however_they_lie(odd) -> None:
     store, sweep = odd
     ids = [run.id for run in store.runs(sweep_id=sweep.id)]

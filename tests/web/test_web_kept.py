@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import re
@@ -311,3 +312,50 @@ def test_small_answers_do_not_wait_for_acknowledgements() -> None:
     with _serve._listen("127.0.0.1", 0) as listening:
         # asyncio turns Nagle's algorithm off only where a socket says that it is TCP.
         assert listening.proto == socket.IPPROTO_TCP
+
+
+def test_one_text_is_kept_however_long_it_is(kept) -> None:
+    calls: list[int] = []
+
+    def make() -> str:
+        calls.append(1)
+        return "x" * (MOST_CHARACTERS + 1)
+
+    assert len(kept.get("a", make)) == len(kept.get("a", make)) == MOST_CHARACTERS + 1
+    assert len(calls) == 1
+    kept.get("b", lambda: "b")
+    kept.get("a", make)
+    assert len(calls) == 2, "beside another it is too long"
+
+
+def test_importance_tells_long_words_apart_by_their_beginning(made, client_of) -> None:
+    path, sweep = made
+    with open_store(path.parent) as store:
+        for k in range(30):
+            config = {"layers": [k % 3, 8], "note": f"{k % 2}" + "x" * 9000, "bad": math.nan}
+            add_run(store, sweep, config, {}, metrics={"val_risk": float(k % 3)})
+    answer = client_of(path.parent).get(f"/api/sweeps/{sweep.id}/importance?metric=val_risk")
+    found = {e["name"]: e for e in answer.json()["effects"]}
+    assert found["layers"]["importance"] > 0.5 > found["note"]["importance"]
+    assert found["note"]["n"] == 30
+
+
+def test_importance_is_computed_anew_when_a_run_is_tried_again(made, client_of) -> None:
+    path, sweep = made
+    with open_store(path.parent) as store:
+        for k in range(20):
+            add_run(store, sweep, {"lr": float(k)}, {}, metrics={"val_risk": float(k)})
+    url = f"/api/sweeps/{sweep.id}/importance?metric=val_risk"
+    client = client_of(path.parent)
+    before = client.get(url).json()
+    assert client.get(url).json() == before
+    assert before["effects"][0]["correlation"] > 0.9
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute(
+            "UPDATE runs SET attempt = 2, finished = '2031', metrics = json_object('val_risk',"
+            " -json_extract(metrics, '$.val_risk'))"
+        )
+    connection.close()
+    # As many runs stand each way as before.
+    assert client.get(url).json()["effects"][0]["correlation"] < -0.9

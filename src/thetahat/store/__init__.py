@@ -17,6 +17,7 @@ from thetahat.store._listing import (
     run_configs as run_configs,
     run_metrics as run_metrics,
     run_values as run_values,
+    runs_stand as runs_stand,
 )
 from thetahat.store._manual import (
     ManualRun as ManualRun,

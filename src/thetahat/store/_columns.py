@@ -101,7 +101,8 @@ def _aggregated(connection: Connection, rows: Any, *wanted: Any) -> Mapping[str,
     longest = func.max(func.length(rows.c.config)).label("longest")
     columns = [column.label(name) for name, column in made.items()]
     query = select(func.count().label("n"), longest, *columns).select_from(rows).where(*wanted)
-    return connection.execute(query).mappings().one()
+    row = connection.execute(query).one()
+    return row._asdict()
 
 
 def _listed(text: Any) -> Any:

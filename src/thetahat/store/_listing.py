@@ -48,6 +48,15 @@ def run_configs(
             yield run, from_json(config)
 
 
+def runs_stand(store: Store, sweep_id: str) -> list[Any]:
+    """What changes whenever a run of a sweep begins, ends, is tried again, or is deleted."""
+    told = (func.count(), func.sum(runs.c.number), func.sum(runs.c.attempt))
+    query = select(runs.c.status, func.max(runs.c.finished), *told)
+    mine = query.where(runs.c.sweep_id == sweep_id).group_by(runs.c.status)
+    with store.reading() as connection:
+        return sorted(map(tuple, connection.execute(mine)))
+
+
 def count_point(store: Store, sweep_id: str, point: int) -> int:
     """How many runs of a sweep have one setting."""
     query = select(func.count()).where((runs.c.sweep_id == sweep_id) & (runs.c.point == point))

@@ -31,6 +31,7 @@ from thetahat.store import (
     run_configs,
     run_metrics,
     run_values,
+    runs_stand,
 )
 from thetahat.web._curves import columns_of
 from thetahat.web._logs import tails
@@ -101,17 +102,18 @@ def sweep_page(source: Source, sweep: SweepRow, changed: Changed | None = None) 
     """A sweep with its runs, or with those that changed."""
     store = source.store()
     # The time is taken before the runs are read.
-    head = {
+    head: dict[str, Any] = {
         "sweep": about(sweep, read_file(sweep.text), with_text=changed is None),
         "counts": count_runs(store, sweep.id),
         "agents": [_agent(agent) for agent in list_agents(store, sweep.id)],
         "now": _earlier(),
     }
-    found = (
-        runs_of(source, sweep)
-        if changed is None
-        else run_columns(store, sweep_id=sweep.id, changed=changed)
-    )
+    if changed is None:
+        found = runs_of(source, sweep)
+    else:
+        found = run_columns(store, sweep_id=sweep.id, changed=changed)
+        # Whether the counts are those of the runs that come with them.
+        head["settled"] = head["counts"] == count_runs(store, sweep.id)
     return f'{json.dumps(head)[:-1]},"runs":{found}}}'
 
 
@@ -125,7 +127,7 @@ def importance(store: Store, sweep: SweepRow, metric: str, goal: str) -> dict[st
 
     Kept until another run of the sweep ends: of ten thousand runs it takes most of a second.
     """
-    stand = tuple(sorted(count_runs(store, sweep.id).items()))
+    stand = runs_stand(store, sweep.id)
     key = (str(store.path), sweep.id, metric, goal)
     known = _EFFECTS.get(key)
     if known is None or known[0] != stand:

@@ -349,31 +349,42 @@ class SweepPage {
     save(text, `${this.model.sweep.name}.${format === "csv" ? "csv" : "tex"}`, format === "csv" ? "text/csv" : "text/x-tex");
   }
 
-  reread() {
-    this.read();
-    this.ranking = [];
-    this.drawHead();
+  // Let go of what is drawn.
+  leave() {
+    this.drawn = false;
     this.table?.close();
     this.table = null;
     this.settled = false;
     this.sight?.disconnect();
     this.sight = null;
-    for (const one of [this.time, this.parallel, this.sliced, this.contour]) one.close();
+    for (const one of [this.time, this.parallel, this.sliced, this.contour]) one?.close();
+  }
+
+  reread() {
+    this.read();
+    this.ranking = [];
+    this.drawHead();
+    this.leave();
+    this.drawn = true;
     this.buildPanels();
     this.refilter(false);
     this.loadEffects();
     if (this.over.length) this.loadGroups();
   }
 
-  // What is new in the store.
-  async changed() {
-    const { sweep } = this.model;
+  // What is new in the store; all of it where another store has taken its place, or runs are amiss.
+  async changed(pulse) {
+    const path = `/api/sweeps/${encodeURIComponent(this.model.sweep.id)}`;
     const had = { metrics: this.model.metrics.length, varying: this.model.varying.length };
-    const answer = await get(`/api/sweeps/${encodeURIComponent(sweep.id)}?since=${encodeURIComponent(this.model.since)}&after=${this.model.highest}`);
     const before = said(this.model);
-    const changed = this.model.take(answer);
-    if (changed.length || said(this.model) !== before) this.drawHead();
-    if (!changed.length) return;
+    const other = pulse && this.store && String(this.store) !== String(pulse.store);
+    if (pulse) this.store = pulse.store;
+    let answer = other ? null : await get(`${path}?since=${encodeURIComponent(this.model.since)}&after=${this.model.highest}`);
+    let changed = other ? 0 : this.model.take(answer);
+    if (other || (answer.settled && !this.model.agrees)) { answer = await get(path); changed += this.model.take(answer, true); }
+    if (changed || said(this.model) !== before) this.drawHead();
+    if (!changed) return;
+    if (!this.model.runs.length) { this.leave(); this.build(); return; }
     if (!this.drawn || had.metrics !== this.model.metrics.length || had.varying !== this.model.varying.length) { this.drawn ? this.reread() : this.build(); return; }
     this.refilter(false);
     const now = performance.now();
