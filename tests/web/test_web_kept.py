@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import random
 import re
 import shutil
+import socket
 import sqlite3
 import threading
 from pathlib import Path
@@ -16,7 +19,7 @@ import stores
 from stores import add_run
 
 from thetahat.store import FIELDS, NewSweep, create_sweep, find_sweep, open_store
-from thetahat.web import Source, _views
+from thetahat.web import Source, _files, _serve, _views
 from thetahat.web._head import PAGES, STATIC, modules, needed, page
 from thetahat.web._kept import MOST_CHARACTERS, Kept
 
@@ -271,3 +274,88 @@ def test_all_runs_count_unless_their_cells_are_too_many() -> None:
     assert len({i % 10 for i in few}) == 10, "no cycle of a grid is followed"
     assert len(_views._drawn(2_000, 100_000)) == 1000
     assert len(_views._drawn(10_000, 100)) == 5000
+
+
+def test_a_file_is_kept_for_good_under_the_edition_that_the_page_names(made, client_of) -> None:
+    client = client_of(made[0].parent)
+    text = client.get("/").text
+    [script] = re.findall(r'src="(/static/[^"]*/js/main\.js)"', text)
+    tag = script.split("/")[2]
+    assert set(re.findall(r'"/static/([^/"]+)/', text)) == {tag}
+    answer = client.get(script)
+    assert answer.headers["cache-control"] == "max-age=31536000, immutable"
+    assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert answer.text == (STATIC / "js" / "main.js").read_text(encoding="utf-8")
+    for other in ("/static/js/main.js", "/static/v-0123456789ab/js/main.js"):
+        old = client.get(other)
+        assert (old.text, old.headers["cache-control"]) == (answer.text, "no-cache")
+        again = client.get(other, headers={"if-none-match": old.headers["etag"]})
+        assert (again.status_code, again.text) == (304, "")
+    assert client.get(f"/static/{tag}/js/none.js").status_code == 404
+    assert client.get(f"/static/{tag}/../../_app.py").status_code == 404
+    posted = client.post(script, headers={"origin": "http://127.0.0.1:8642"})
+    assert posted.status_code == 405
+
+
+def test_an_edited_file_is_another_edition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_files, "STATIC", tmp_path)
+    (tmp_path / "js").mkdir()
+    (tmp_path / "a.js").write_text("one", encoding="utf-8")
+    first = _files.edition()
+    os.utime(tmp_path / "a.js", ns=(1, 1))
+    assert _files.edition() == first, "its words count, not when they were written"
+    (tmp_path / "a.js").write_text("two", encoding="utf-8")
+    assert _files.edition() != first
+
+
+def test_small_answers_do_not_wait_for_acknowledgements() -> None:
+    with _serve._listen("127.0.0.1", 0) as listening:
+        # asyncio turns Nagle's algorithm off only where a socket says that it is TCP.
+        assert listening.proto == socket.IPPROTO_TCP
+
+
+def test_one_text_is_kept_however_long_it_is(kept) -> None:
+    calls: list[int] = []
+
+    def make() -> str:
+        calls.append(1)
+        return "x" * (MOST_CHARACTERS + 1)
+
+    assert len(kept.get("a", make)) == len(kept.get("a", make)) == MOST_CHARACTERS + 1
+    assert len(calls) == 1
+    kept.get("b", lambda: "b")
+    kept.get("a", make)
+    assert len(calls) == 2, "beside another it is too long"
+
+
+def test_importance_tells_long_words_apart_by_their_beginning(made, client_of) -> None:
+    path, sweep = made
+    with open_store(path.parent) as store:
+        for k in range(30):
+            config = {"layers": [k % 3, 8], "note": f"{k % 2}" + "x" * 9000, "bad": math.nan}
+            add_run(store, sweep, config, {}, metrics={"val_risk": float(k % 3)})
+    answer = client_of(path.parent).get(f"/api/sweeps/{sweep.id}/importance?metric=val_risk")
+    found = {e["name"]: e for e in answer.json()["effects"]}
+    assert found["layers"]["importance"] > 0.5 > found["note"]["importance"]
+    assert found["note"]["n"] == 30
+
+
+def test_importance_is_computed_anew_when_a_run_is_tried_again(made, client_of) -> None:
+    path, sweep = made
+    with open_store(path.parent) as store:
+        for k in range(20):
+            add_run(store, sweep, {"lr": float(k)}, {}, metrics={"val_risk": float(k)})
+    url = f"/api/sweeps/{sweep.id}/importance?metric=val_risk"
+    client = client_of(path.parent)
+    before = client.get(url).json()
+    assert client.get(url).json() == before
+    assert before["effects"][0]["correlation"] > 0.9
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute(
+            "UPDATE runs SET attempt = 2, finished = '2031', metrics = json_object('val_risk',"
+            " -json_extract(metrics, '$.val_risk'))"
+        )
+    connection.close()
+    # As many runs stand each way as before.
+    assert client.get(url).json()["effects"][0]["correlation"] < -0.9

@@ -149,3 +149,23 @@ def test_a_rate_that_never_changes_is_no_curve(look, tmp_path) -> None:
         assert page.locator(".chart").count() == 1
         page = look(url).open(f"/run/{lost}")
         assert "No finite number was logged of val_risk." in page.inner_text("main")
+
+
+def test_what_chance_reaches_is_never_said_to_be_more_than_all(look, served, paths) -> None:
+    effect = {"n": 20, "correlation": 0.1, "low": -0.3, "high": 0.5}
+    effects = [
+        {"name": "lr", "importance": 0.6, "floor": 1.7, **effect},
+        {"name": "width", "importance": 0.4, "floor": 0.2, **effect},
+    ]
+    answer = {"n": 20, "rest_on": 20, "left_out": {}, "effects": effects}
+    tab = look(served)
+    tab.page.route("**/importance?*", lambda route: route.fulfill(json=answer))
+    page = tab.open(paths["sweep"])
+    rows = page.locator("section[aria-label='What matters'] tbody tr")
+    titles = [row.locator(".meter").first.get_attribute("title") for row in rows.all()]
+    assert titles == [
+        "share 0.6; by chance any: more than all together",
+        "share 0.4; by chance up to 0.2",
+    ]
+    assert "weak" in (rows.nth(0).get_attribute("class") or "")
+    assert "weak" not in (rows.nth(1).get_attribute("class") or "")

@@ -1,18 +1,23 @@
 """Where runs live: one SQLite file, a function of events that fills it, and ``th.start``."""
 
 from thetahat.core.places import locate as locate
+from thetahat.store._columns import (
+    FIELDS as FIELDS,
+    Changed as Changed,
+    run_columns as run_columns,
+)
 from thetahat.store._follow import Followed as Followed, Follower as Follower
 from thetahat.store._json import plain_value as plain_value
 from thetahat.store._listing import (
-    FIELDS as FIELDS,
-    Changed as Changed,
     blocks_after as blocks_after,
     count_all as count_all,
     count_point as count_point,
     metric_values as metric_values,
     pulse as pulse,
-    run_columns as run_columns,
+    run_configs as run_configs,
+    run_metrics as run_metrics,
     run_values as run_values,
+    runs_stand as runs_stand,
 )
 from thetahat.store._manual import (
     ManualRun as ManualRun,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -14,27 +13,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 
 from thetahat.core.errors import InputError, StoreError
 from thetahat.web._events import changes
+from thetahat.web._files import Files, edition
 from thetahat.web._guard import Asgi, Door, Guard
 from thetahat.web._head import PAGES, STATIC, page
 from thetahat.web._source import Source, facts
 
 _MOST_IDS = 60
 _MOST_BODY = 4 << 20
-
-
-class Files(StaticFiles):
-    """Our files are looked at again each time; those of libraries never change."""
-
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        """A file, with how long it may be kept."""
-        answer = super().file_response(*args, **kwargs)
-        vendored = "vendor" in Path(str(args[0])).parts
-        answer.headers["cache-control"] = "max-age=31536000" if vendored else "no-cache"
-        return answer
 
 
 def make_app(source: Source, door: Door | None = None) -> Asgi:
@@ -60,7 +48,7 @@ def make_app(source: Source, door: Door | None = None) -> Asgi:
         Route("/api/runs/{id}/records", api.records),
         Route("/api/compare", api.compare),
         Route("/api/events", api.events),
-        Mount("/static", Files(directory=STATIC)),
+        Mount("/static", Files()),
     ]
     handlers: dict[Any, Callable[..., Response]] = {
         StoreError: _store_failed,
@@ -76,7 +64,8 @@ def _page(request: Request) -> Response:
 
 
 def _html(text: str) -> Response:
-    return Response(text, media_type="text/html", headers={"cache-control": "no-cache"})
+    ours = text.replace('"/static/', f'"/static/{edition()}/')
+    return Response(ours, media_type="text/html", headers={"cache-control": "no-cache"})
 
 
 def _icon(request: Request) -> Response:

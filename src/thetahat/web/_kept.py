@@ -72,9 +72,13 @@ class Kept:
             return known[1]
 
     def _forget(self) -> None:
-        while sum(len(text) for _, text in self._texts.values()) > MOST_CHARACTERS:
+        # The last one stays, however long it is: a page asks for it twice.
+        while len(self._texts) > 1 and self._characters() > MOST_CHARACTERS:
             # The one that was asked for longest ago.
             self._texts.pop(next(iter(self._texts)))
+
+    def _characters(self) -> int:
+        return sum(len(text) for _, text in self._texts.values())
 
     def close(self) -> None:
         """Forget all, and keep nothing more."""

@@ -111,7 +111,9 @@ def _listen(host: str, port: int | None) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     ports = [port] if port is not None else [*range(PORT, PORT + _TRIES), 0]
     for tried in ports:
-        made = socket.socket(family, socket.SOCK_STREAM)
+        # Said to be TCP, or asyncio leaves Nagle's algorithm on: the body of a small answer would
+        # wait 40 ms until the browser has acknowledged its head.
+        made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             if os.name != "nt":
                 made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

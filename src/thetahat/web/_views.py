@@ -28,7 +28,10 @@ from thetahat.store import (
     list_sweeps,
     metric_values,
     run_columns,
+    run_configs,
+    run_metrics,
     run_values,
+    runs_stand,
 )
 from thetahat.web._curves import columns_of
 from thetahat.web._logs import tails
@@ -42,6 +45,10 @@ _SEED = re.compile(r"(^|[._])seed$", re.IGNORECASE)
 _MOST_KEPT = 64
 _MOST_CELLS = 500_000
 """Runs times parameters of which importance is computed: some seconds."""
+_MOST_LOOKED_AT = 100
+"""Runs that tell how many parameters vary."""
+_LONGEST = 200
+"""Characters of a word by which it is told from others."""
 _EFFECTS: dict[tuple[str, str, str, str], tuple[Any, dict[str, Any]]] = {}
 """What was computed last of each sweep, with how its runs stood then."""
 
@@ -95,17 +102,18 @@ def sweep_page(source: Source, sweep: SweepRow, changed: Changed | None = None) 
     """A sweep with its runs, or with those that changed."""
     store = source.store()
     # The time is taken before the runs are read.
-    head = {
+    head: dict[str, Any] = {
         "sweep": about(sweep, read_file(sweep.text), with_text=changed is None),
         "counts": count_runs(store, sweep.id),
         "agents": [_agent(agent) for agent in list_agents(store, sweep.id)],
         "now": _earlier(),
     }
-    found = (
-        runs_of(source, sweep)
-        if changed is None
-        else run_columns(store, sweep_id=sweep.id, changed=changed)
-    )
+    if changed is None:
+        found = runs_of(source, sweep)
+    else:
+        found = run_columns(store, sweep_id=sweep.id, changed=changed)
+        # Whether the counts are those of the runs that come with them.
+        head["settled"] = head["counts"] == count_runs(store, sweep.id)
     return f'{json.dumps(head)[:-1]},"runs":{found}}}'
 
 
@@ -119,7 +127,7 @@ def importance(store: Store, sweep: SweepRow, metric: str, goal: str) -> dict[st
 
     Kept until another run of the sweep ends: of ten thousand runs it takes most of a second.
     """
-    stand = tuple(sorted(count_runs(store, sweep.id).items()))
+    stand = runs_stand(store, sweep.id)
     key = (str(store.path), sweep.id, metric, goal)
     known = _EFFECTS.get(key)
     if known is None or known[0] != stand:
@@ -131,9 +139,9 @@ def importance(store: Store, sweep: SweepRow, metric: str, goal: str) -> dict[st
 
 
 def _importance(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str, Any]:
-    counted: list[tuple[dict[str, Any], float]] = []
+    values: dict[str, float] = {}
     left_out: Counter[str] = Counter()
-    for word, config, metrics in run_values(store, sweep.id):
+    for run, word, metrics in run_metrics(store, sweep.id):
         status, value = Status(word), number(metrics.get(metric))
         if not status.over:
             left_out["unfinished"] += 1
@@ -142,19 +150,38 @@ def _importance(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[s
         elif value is None:
             left_out["no number"] += 1
         else:
-            counted.append((flat_config(config), value))
-    names = dict.fromkeys(name for config, _ in counted for name in config)
-    columns = {name: [_plain(config.get(name)) for config, _ in counted] for name in names}
-    varying = {k: v for k, v in columns.items() if not _SEED.search(k) and _varies(v)}
-    rest_on = _drawn(len(counted), len(varying))
-    thinned = {k: [v[i] for i in rest_on] for k, v in varying.items()}
-    found = effects(thinned, [counted[i][1] for i in rest_on], sign)
+            values[run] = value
+    ids = list(values)
+    # Of so many parameters that not all runs can count, not all configs need be read.
+    few = random.Random(1).sample(ids, min(len(ids), _MOST_LOOKED_AT))
+    rest_on = [ids[i] for i in _drawn(len(ids), len(_varying(store, sweep, few)))]
+    whole = len(rest_on) == len(ids)
+    found = effects(
+        _varying(store, sweep, rest_on, whole=whole), [values[run] for run in rest_on], sign
+    )
     return {
-        "n": len(counted),
+        "n": len(ids),
         "rest_on": len(rest_on),
         "left_out": left_out,
         "effects": [asdict(e) for e in found],
     }
+
+
+def _varying(
+    store: Store, sweep: SweepRow, ids: Sequence[str], *, whole: bool = False
+) -> dict[str, list[Any]]:
+    """The parameters that vary over runs, with their values in each; None where a run lacks one."""
+    place = {run: i for i, run in enumerate(ids)}
+    columns: dict[str, list[Any]] = {}
+    for run, config in run_configs(store, sweep.id, None if whole else ids):
+        i = place.get(run)
+        if i is None:
+            continue
+        for name, value in flat_config(config).items():
+            if name not in columns:
+                columns[name] = [None] * len(ids)
+            columns[name][i] = _plain(value)
+    return {k: v for k, v in columns.items() if not _SEED.search(k) and _varies(v)}
 
 
 def _drawn(runs: int, parameters: int) -> Sequence[int]:
@@ -267,9 +294,13 @@ def _setting(run: RunRow, over: Sequence[str]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-    return json.dumps(value, sort_keys=True)
+    kind = type(value)
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if kind is int or kind is bool or value is None:
+        return value
+    word = value if kind is str else json.dumps(value, sort_keys=True)
+    return word if len(word) <= _LONGEST else word[:_LONGEST] + "…"
 
 
 def _agent(agent: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,20 +46,33 @@ export class Model {
     this.take(answer);
   }
 
-  take(answer) {
+  // What the server tells: all runs, or those that changed. How many are new, other, or gone.
+  take(answer, whole = false) {
     this.sweep = { ...this.sweep, ...answer.sweep };
     this.counts = answer.counts;
     this.agents = answer.agents;
     this.since = answer.now;
-    const changed = [];
+    const known = this.byId;
+    if (whole) this.byId = new Map();
+    let changed = 0;
     for (const run of readRuns(answer.runs)) {
-      const before = this.byId.get(run.id);
-      if (before && JSON.stringify(before) === JSON.stringify(run)) continue;
-      changed.push(run);
-      this.byId.set(run.id, run);
+      const before = known.get(run.id);
+      const same = before && JSON.stringify(before) === JSON.stringify(run);
+      if (!same) changed += 1;
+      if (!same || whole) this.byId.set(run.id, same ? before : run);
     }
-    if (changed.length || !this.runs) this.study();
+    if (whole) for (const id of known.keys()) if (!this.byId.has(id)) changed += 1;
+    if (changed || !this.runs) this.study();
     return changed;
+  }
+
+  // Whether as many runs stand each way as the store has: one that was deleted, or that another
+  // machine's clock dates back, is not among those that changed.
+  get agrees() {
+    const here = {};
+    for (const run of this.byId.values()) here[run.status] = (here[run.status] || 0) + 1;
+    const names = new Set([...Object.keys(here), ...Object.keys(this.counts)]);
+    return [...names].every((name) => (here[name] || 0) === (this.counts[name] || 0));
   }
 
   study() {

@@ -3,6 +3,7 @@
 import { base, chart, css, cut, nothing, rampColour, tooltip } from "./charts.js";
 import { h } from "./dom.js";
 import { finite, short } from "./format.js";
+import { AxisKeys } from "./keys.js";
 import { categories, FAILED, getter } from "./model.js";
 import { none, open, runTip, shader, spread } from "./overview.js";
 
@@ -22,7 +23,7 @@ export function axesOf(state) {
 }
 
 export function parallelChart(state, onbrush) {
-  const made = chart("tall", "Parallel coordinates: one line for each run; drag along an axis to filter the table");
+  const made = chart("tall", "Parallel coordinates: one line for each run; drag along an axis, or go there with the keyboard, to filter the table");
   const lines = new Lines(made, state);
   made.on("axisareaselected", (event) => {
     const given = Array.isArray(event.batch) ? event.batch : [event];
@@ -33,14 +34,19 @@ export function parallelChart(state, onbrush) {
     onbrush();
   });
   const brush = () => {
+    let acted = false;
     for (const column of axesOf(state)) {
       const intervals = state.brushes[column] || [];
-      if (intervals.length || lines.brushedAxes?.has(column)) made.act({ type: "axisAreaSelect", parallelAxisId: column, intervals, silent: true });
+      if (intervals.length || lines.brushedAxes?.has(column)) { made.act({ type: "axisAreaSelect", parallelAxisId: column, intervals, silent: true }); acted = true; }
     }
+    // ECharts thinks that a mouse has drawn the range of an action already, and does not.
+    if (acted) made.raw?.setOption({});
     lines.brushedAxes = new Set(Object.keys(state.brushes).filter((c) => state.brushes[c].length));
   };
-  made.drawn = () => { brush(); lines.draw(); };
-  return { element: made.element, draw: () => made.set(() => parallelOption(state, lines)), again: () => lines.draw(), brush, close: () => { lines.turn += 1; made.close(); } };
+  const keys = new AxisKeys(state, { now: brush, rest: onbrush });
+  made.drawn = () => { brush(); lines.draw(); keys.place(...lines.axes()); };
+  const told = () => { brush(); keys.say(); };
+  return { element: h("div.brushed", {}, made.element, keys.group, keys.hint), draw: () => made.set(() => parallelOption(state, lines)), again: () => { lines.draw(); keys.say(); }, brush: told, close: () => { lines.turn += 1; keys.close(); made.close(); } };
 }
 
 function parallelOption(state, lines) {
@@ -105,6 +111,9 @@ class Lines {
       canvas.getContext("2d").scale(dense, dense);
     }
   }
+
+  // The axes as they stand, where each is, and how tall the chart is.
+  axes() { return this.places ? [this.made.raw.getOption().parallelAxis, this.at, this.made.element.clientHeight] : [[], [], 0]; }
 
   // Where every run crosses every axis, as ECharts has placed the axes.
   place() {

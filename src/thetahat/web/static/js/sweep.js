@@ -276,7 +276,7 @@ class SweepPage {
     if (onlyFiltered) this.parallel.again(); else this.parallel.draw();
     const without = this.model.runs.filter((run) => !finite(run.metrics[this.metric]) && !FAILED.has(run.status)).length;
     this.timePanel.say(without ? `${many(without, "run")} without a finite ${this.metric || "metric"} ${without === 1 ? "is" : "are"} not drawn.` : "Click a dot to open its run.");
-    const notes = ["Drag along an axis to filter the table; click the axis to let go."];
+    const notes = ["Drag along an axis to filter the table; click the axis to let go. With the keyboard: Tab to an axis."];
     if (axesOf(this).length - 1 < this.model.varying.length) notes.push(`The ${axesOf(this).length - 1} that matter most of ${this.model.varying.length} parameters.`);
     if (this.model.runs.some((run) => FAILED.has(run.status))) notes.push("Failed and diverged runs are left out.");
     this.parallelPanel.say(notes.join(" "));
@@ -305,7 +305,9 @@ class SweepPage {
     const top = Math.max(0.01, ...effects.map((e) => Math.max(e.importance || 0, 0)));
     const rows = effects.slice(0, 14).map((e) => {
       const weak = e.importance !== null && e.floor !== null && e.importance <= e.floor;
-      const bar = e.importance === null ? h("span.dim", {}, "too few runs") : h("div.meter", { title: `share ${short(e.importance, 3)}; by chance up to ${short(e.floor, 3)}` }, h("i", { style: { width: `${(100 * e.importance) / top}%` } }), h("b", { style: { left: `${Math.min(99, (100 * e.floor) / top)}%` } }));
+      // What chance reaches is a share too: where nothing matters it may be more than everything.
+      const floor = e.floor === null ? null : Math.min(1, e.floor);
+      const bar = e.importance === null ? h("span.dim", {}, "too few runs") : h("div.meter", { title: `share ${short(e.importance, 3)}; by chance ${e.floor > 1 ? "any: more than all together" : `up to ${short(e.floor, 3)}`}` }, h("i", { style: { width: `${(100 * e.importance) / top}%` } }), floor !== null && h("b", { style: { left: `${Math.min(99, (100 * floor) / top)}%` } }));
       return h("tr", { class: weak ? "weak" : "" }, h("td.name", { title: e.name }, e.name), h("td", {}, bar, h("span.hidden-text", {}, e.importance === null ? "" : `${short(e.importance, 2)}${weak ? ", no more than chance" : ""}`)), h("td", {}, signed(e)), h("td.num.small", { title: "runs that have it" }, e.n));
     });
     const out = Object.entries(left).map(([why, k]) => `${k} ${why}`).join(", ");
@@ -347,31 +349,42 @@ class SweepPage {
     save(text, `${this.model.sweep.name}.${format === "csv" ? "csv" : "tex"}`, format === "csv" ? "text/csv" : "text/x-tex");
   }
 
-  reread() {
-    this.read();
-    this.ranking = [];
-    this.drawHead();
+  // Let go of what is drawn.
+  leave() {
+    this.drawn = false;
     this.table?.close();
     this.table = null;
     this.settled = false;
     this.sight?.disconnect();
     this.sight = null;
-    for (const one of [this.time, this.parallel, this.sliced, this.contour]) one.close();
+    for (const one of [this.time, this.parallel, this.sliced, this.contour]) one?.close();
+  }
+
+  reread() {
+    this.read();
+    this.ranking = [];
+    this.drawHead();
+    this.leave();
+    this.drawn = true;
     this.buildPanels();
     this.refilter(false);
     this.loadEffects();
     if (this.over.length) this.loadGroups();
   }
 
-  // What is new in the store.
-  async changed() {
-    const { sweep } = this.model;
+  // What is new in the store; all of it where another store has taken its place, or runs are amiss.
+  async changed(pulse) {
+    const path = `/api/sweeps/${encodeURIComponent(this.model.sweep.id)}`;
     const had = { metrics: this.model.metrics.length, varying: this.model.varying.length };
-    const answer = await get(`/api/sweeps/${encodeURIComponent(sweep.id)}?since=${encodeURIComponent(this.model.since)}&after=${this.model.highest}`);
     const before = said(this.model);
-    const changed = this.model.take(answer);
-    if (changed.length || said(this.model) !== before) this.drawHead();
-    if (!changed.length) return;
+    const other = pulse && this.store && String(this.store) !== String(pulse.store);
+    if (pulse) this.store = pulse.store;
+    let answer = other ? null : await get(`${path}?since=${encodeURIComponent(this.model.since)}&after=${this.model.highest}`);
+    let changed = other ? 0 : this.model.take(answer);
+    if (other || (answer.settled && !this.model.agrees)) { answer = await get(path); changed += this.model.take(answer, true); }
+    if (changed || said(this.model) !== before) this.drawHead();
+    if (!changed) return;
+    if (!this.model.runs.length) { this.leave(); this.build(); return; }
     if (!this.drawn || had.metrics !== this.model.metrics.length || had.varying !== this.model.varying.length) { this.drawn ? this.reread() : this.build(); return; }
     this.refilter(false);
     const now = performance.now();
