@@ -261,7 +261,7 @@ def _spawned(
     words: Sequence[str], birth: Birth, log: IO[bytes], fds: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
     # A group of its own: Ctrl-C is the agent's, who tells its workers what to do.
-    windows = sys.platform == "win32"
+    group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
     return subprocess.Popen(
         [sys.executable, *words],
         cwd=birth.folder,
@@ -270,8 +270,8 @@ def _spawned(
         stdout=log,
         stderr=log,
         pass_fds=tuple(fds),
-        start_new_session=not windows,
-        creationflags=subprocess.CREATE_NEW_PROCESS_GROUP if windows else 0,
+        start_new_session=not group,
+        creationflags=group,
     )
 
 
