@@ -8,7 +8,7 @@ import latex_structure
 import numpy as np
 import pytest
 from hostile import HOSTILE, hostile_sweep
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from thetahat.cli import run
 from thetahat.report import latex_text, make_report, render, table
@@ -33,6 +33,7 @@ def test_a_table_of_hostile_words(word: str) -> None:
     assert found[1][0] == found[2][0] == found[-1][0]
 
 
+@example([""], " [", 0.0)
 @given(st.lists(signs, min_size=1, max_size=4, unique=True), signs, st.floats())
 def test_any_words_and_numbers(names: list[str], value: str, number: float) -> None:
     rows = [dict.fromkeys(names, value), dict.fromkeys(names, number), {}]

@@ -328,7 +328,7 @@ def latex_line(cells: Sequence[str]) -> str:
     >>> print(latex_line(["[64, 64]", "0.1"]))
     {}[64, 64] & 0.1 \\\\
     """
-    first = "{}" if cells and cells[0].startswith(("[", "*")) else ""
+    first = "{}" if cells and cells[0].lstrip().startswith(("[", "*")) else ""
     return first + " & ".join(cells) + r" \\"
 
 
