@@ -84,7 +84,7 @@ def in_turn(folder: Path, few: Sequence[str], rounds: int) -> tuple[dict[str, An
         words = (f"--seed={k}", *few)
         mine.append(ours("mlp_sweep.yaml", _new(folder / f"mlp{k}"), *words))
         share = mine[-1]["configs"][k :: max(rounds, 2)]
-        theirs.append(peers(share, folder / f"peers{k}"))
+        theirs.append(peers(share, folder / f"beside-mlp{k}"))
     return _mean(mine), _sum(theirs)
 
 
