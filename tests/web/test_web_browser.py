@@ -320,5 +320,15 @@ def test_compare_controls(look, served, paths) -> None:
     assert page.evaluate("document.querySelector('canvas').toDataURL()") != before
     assert "same=1" in page.url
     assert "bands=1" in page.url
+    # The button says how the curves are drawn, also before anybody has chosen.
+    button = page.get_by_role("button", name="log scale")
+    chosen, before = (
+        button.get_attribute("aria-pressed"),
+        page.evaluate("document.querySelector('canvas').toDataURL()"),
+    )
+    button.click()
+    page.wait_for_timeout(200)
+    assert button.get_attribute("aria-pressed") != chosen
+    assert page.evaluate("document.querySelector('canvas').toDataURL()") != before
     page.goto(page.url.split("?")[0])
     page.wait_for_selector("text=Select runs in the table")

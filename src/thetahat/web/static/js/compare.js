@@ -36,7 +36,8 @@ class ComparePage {
   tools() {
     const slider = h("input", { type: "range", min: 0, max: 0.99, step: 0.01, value: this.smooth, "aria-label": "Smoothing" });
     slider.addEventListener("input", () => { this.smooth = Number(slider.value); view.set({ smooth: this.smooth || null }); this.drawCurves(); });
-    return h("div.tools", {}, toggle("log scale", this.log === "1", (on) => { this.log = on ? "1" : "0"; view.set({ log: this.log }); this.drawCurves(); }),
+    this.logButton = toggle("log scale", this.log === "1", (on) => { this.log = on ? "1" : "0"; view.set({ log: this.log }); this.drawCurves(); });
+    return h("div.tools", {}, this.logButton,
       toggle("bands over seeds", this.bands, (on) => { this.bands = on; view.set({ bands: on }); this.drawnKey = null; this.draw(); }, "Median and 10 % to 90 % of the runs that differ by their seed only"), h("label", {}, "smoothing", slider));
   }
 
@@ -65,11 +66,15 @@ class ComparePage {
       fill(this.curveBox, h("div.panel", {}, h("div.body.legends", { tabindex: "0", role: "group", "aria-label": "legend" }, legend(told))),
         charts.length ? charts : h("section.panel", {}, h("div.body", {}, h("div.empty", {}, "None of these runs logged records."))));
     }
+    let logs = 0;
     for (const [name, one] of this.charts) {
       const [lines, bands] = this.bands ? banded(groups, name) : [this.runs.filter((run) => run.records.columns[name]).map((run) => line(run, name)), []];
       const log = this.log ? this.log === "1" : spansDecades(lines);
+      logs += log;
       one.show(lines, { log, smooth: this.bands ? 0 : this.smooth, axisName: this.runs[0].records.axis || "epoch", bands });
     }
+    // Where nobody has chosen, the button says what was chosen for them.
+    if (!this.log) this.logButton.setAttribute("aria-pressed", String(logs > 0));
   }
 
   // Runs that differ by their seed only.
