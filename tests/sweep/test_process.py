@@ -333,15 +333,21 @@ def test_numbers_that_are_not_finite() -> None:
     assert row["b"] == float("inf")
 
 
-@pytest.mark.parametrize("piece", [1, 3, 1000, 2**21])
-def test_lines_in_any_pieces(piece: int) -> None:
-    text = 'α\n{"a": 1}\n\n'.encode() + b"z" * (2**20 + 1) + b"\nshort\n" + b"end"
+def read_in_pieces(text: bytes, piece: int) -> tuple[list[str], list[int]]:
+    """The lines, and the sizes of those of JSON that were too long."""
     lines: list[str] = []
     dropped: list[int] = []
     reader = Lines(lines.append, dropped.append)
     for at in range(0, len(text), piece):
         reader.feed(text[at : at + piece])
     reader.end()
+    return lines, dropped
+
+
+@pytest.mark.parametrize("piece", [1, 3, 1000, 2**21])
+def test_lines_in_any_pieces(piece: int) -> None:
+    text = 'α\n{"a": 1}\n\n'.encode() + b"z" * (2**20 + 1) + b"\nshort\n" + b"end"
+    lines, dropped = read_in_pieces(text, piece)
     assert lines == ["α", '{"a": 1}', "short", "end"]
     assert dropped == []
 
@@ -352,12 +358,7 @@ def test_lines_of_json_that_are_too_long_are_counted(piece: int) -> None:
     assert len(fits) == 2**20
     long = b' {"a": "' + b"z" * 2**20 + b'"}\r'
     text = b"\n".join([fits, long, b"[" + b"1," * 2**20 + b"1]", b'{"b": 2}', long[:-3], long])
-    lines: list[str] = []
-    dropped: list[int] = []
-    reader = Lines(lines.append, dropped.append)
-    for at in range(0, len(text), piece):
-        reader.feed(text[at : at + piece])
-    reader.end()
+    lines, dropped = read_in_pieces(text, piece)
     assert lines == [fits.decode(), '{"b": 2}']
     assert dropped == [len(long), len(long)]
 
