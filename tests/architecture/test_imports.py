@@ -22,11 +22,12 @@ BELOW: dict[str, set[str]] = {
     "search": {"core"},
     "store": {"core"},
     "sweep": {"core", "train", "search", "store"},
-    "report": {"core", "figures", "store"},
-    "web": {"core", "search", "store", "report"},
+    "analysis": {"core", "store"},
+    "report": {"core", "figures", "store", "analysis"},
+    "web": {"core", "search", "store", "analysis", "report"},
     "cli": {
         *("core", "figures", "data", "models", "risk", "optim", "train", "search", "store"),
-        *("sweep", "report", "web"),
+        *("sweep", "analysis", "report", "web"),
     },
 }
 """What each room may import beside itself."""

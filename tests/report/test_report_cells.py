@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import stores
 
+from thetahat.analysis import CellRule
 from thetahat.core import ConfigError
 from thetahat.core.run import Status
-from thetahat.report import CellRule, Document, make_report, render, save_figures
+from thetahat.report import Document, make_report, render, save_figures
 from thetahat.store import NewSweep, Store, create_sweep
 
 FORMATS = ("html", "latex", "md", "csv")

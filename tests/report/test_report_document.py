@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import stores
 
+from thetahat.analysis import Effect, flat_config, read_study
 from thetahat.core import ConfigError, StoreError
 from thetahat.core.run import Status
-from thetahat.report import Document, Effect, flat_config, make_report, read_study, render
+from thetahat.report import Document, make_report, render
 from thetahat.store import NewSweep, Store, create_sweep, find_sweep
 
 TUNING, SEEDS, TESTED = "wages, two layers", "twenty seeds a width", "tuned on the test set"
@@ -76,7 +77,7 @@ def test_chance_above_everything_is_said_in_words(
             Effect("width", 80, 0.25, 1.625, None, None, None),
         ]
 
-    monkeypatch.setattr("thetahat.report._study.Study.effects", property(found))
+    monkeypatch.setattr("thetahat.analysis._study.Study.effects", property(found))
     document = make_report(store, TUNING)
     grid = next(grid for grid in document.grids if grid.title == "Parameters")
     told = {row["parameter"]: (row.get("importance"), row.get("chance")) for row in grid.rows}

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from thetahat.analysis import Group, group_runs
 from thetahat.cli._tables import Screen, add_output, emit, note, read_screen
 from thetahat.core.errors import ConfigError, StoreError, did_you_mean
-from thetahat.report import Column, Group, fit_width, group_runs, table
+from thetahat.report import Column, fit_width, table
 
 if TYPE_CHECKING:
     from thetahat.store import RunRow, Store
@@ -213,7 +214,7 @@ def best_first(groups: Sequence[Group], metric: str, sign: int) -> list[Group]:
 
 def _metric_of(store: Store, found: Sequence[RunRow]) -> tuple[str, int]:
     """What decides which of these runs is best: their sweep's metric, if they have one sweep."""
-    from thetahat.report import SweepFile, read_file
+    from thetahat.analysis import SweepFile, read_file
     from thetahat.store import find_sweep
 
     sweeps = {run.sweep_id for run in found}

@@ -131,8 +131,8 @@ class View:
 
     def _settings(self, runs: Sequence[RunRow], seed: str, metric: Metric) -> None:
         """The best settings over their replicates: the best of single runs is a lucky one."""
+        from thetahat.analysis import group_runs
         from thetahat.cli._runs import best_first, print_settings
-        from thetahat.report import group_runs
 
         # What failed before it began may lack the seed that it was to have.
         known = [run for run in runs if seed in run.config]

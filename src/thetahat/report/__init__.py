@@ -1,16 +1,6 @@
 """What people look at: tables that fit the window, and the same numbers for papers and programs."""
 
-from thetahat.report._cells import CellRule as CellRule
 from thetahat.report._document import Document as Document, Grid as Grid, Picture as Picture
-from thetahat.report._groups import (
-    QUANTILES as QUANTILES,
-    Group as Group,
-    flat_config as flat_config,
-    group_runs as group_runs,
-    quantile as quantile,
-    quantile_name as quantile_name,
-)
-from thetahat.report._importance import Effect as Effect, effects as effects, number as number
 from thetahat.report._notebook import Plots as Plots, Sweep as Sweep, open_sweep as open_sweep
 from thetahat.report._numbers import column_cells as column_cells, short as short, word as word
 from thetahat.report._replace import (
@@ -20,12 +10,6 @@ from thetahat.report._replace import (
     refuse_input as refuse_input,
 )
 from thetahat.report._sparkline import sparkline as sparkline
-from thetahat.report._study import Setting as Setting, Study as Study, read_study as read_study
-from thetahat.report._sweepfile import (
-    SweepFile as SweepFile,
-    Swept as Swept,
-    read_file as read_file,
-)
 from thetahat.report._tables import (
     FORMATS as FORMATS,
     STATUS_STYLES as STATUS_STYLES,

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from thetahat.analysis import MARKS, Setting, Study, flat_config, read_study
 from thetahat.core.card import card, grid
 from thetahat.core.errors import ConfigError, MissingExtra, did_you_mean
 from thetahat.report import _pictures as pictures
-from thetahat.report._groups import flat_config
 from thetahat.report._numbers import column_cells, is_number, short
-from thetahat.report._study import MARKS, Setting, Study, read_study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from thetahat import figures
+from thetahat.analysis import FAILED, MARKS, CellRule, flat_config, value_word
 from thetahat.core.errors import ConfigError
 from thetahat.core.run import Status
-from thetahat.report._cells import CellRule
 from thetahat.report._document import Document, Grid, Picture
-from thetahat.report._groups import flat_config
 from thetahat.report._numbers import short, word
 from thetahat.report._origin import count_origins
-from thetahat.report._study import FAILED, MARKS, value_word
 from thetahat.report._tables import Column
 
 if TYPE_CHECKING:

@@ -6,14 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from thetahat.analysis import FAILED, MARKS, CellRule, Setting, Study, quantile_name, read_study
 from thetahat.core.run import Status
-from thetahat.report._cells import CellRule
 from thetahat.report._document import Document, Grid
-from thetahat.report._groups import quantile_name
 from thetahat.report._numbers import short, word
 from thetahat.report._origin import Origins, count_origins
 from thetahat.report._pictures import sweep_pictures
-from thetahat.report._study import FAILED, MARKS, Setting, Study, read_study
 from thetahat.report._tables import Column
 
 if TYPE_CHECKING:

@@ -6,11 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from thetahat import figures
+from thetahat.analysis import Study, number, quantile
 from thetahat.report._document import Picture
-from thetahat.report._groups import quantile
-from thetahat.report._importance import number
 from thetahat.report._numbers import word
-from thetahat.report._study import Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from thetahat.analysis import CellRule
 from thetahat.core.errors import ConfigError, StoreError, did_you_mean
-from thetahat.report._cells import CellRule
 from thetahat.report._document import Document
 from thetahat.report._html import html_report
 from thetahat.report._of_run import run_document

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from thetahat.analysis import flat_config
 from thetahat.core.errors import ConfigError
-from thetahat.report import Column, flat_config, table
+from thetahat.report import Column, table
 from thetahat.store import RunRow, Store, SweepRow
 
 KINDS = {"csv": "text/csv; charset=utf-8", "latex": "text/x-tex; charset=utf-8"}

@@ -13,8 +13,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from thetahat.analysis import SweepFile, effects, flat_config, group_runs, number, read_file
 from thetahat.core.run import Status
-from thetahat.report import SweepFile, effects, flat_config, group_runs, number, read_file
 from thetahat.store import (
     Changed,
     RunRow,

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from thetahat.analysis._cells import CellRule
+from thetahat.analysis._groups import QUANTILES, Group, flat_config, group_runs, quantile
+from thetahat.analysis._importance import Effect, effects, number
+from thetahat.analysis._sweepfile import SweepFile, read_file
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.run import Status
-from thetahat.report._cells import CellRule
-from thetahat.report._groups import QUANTILES, Group, flat_config, group_runs, quantile
-from thetahat.report._importance import Effect, effects, number
-from thetahat.report._sweepfile import SweepFile, read_file
 
 if TYPE_CHECKING:
     from thetahat.store import RunRow, Store, SweepRow

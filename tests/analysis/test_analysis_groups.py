@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from thetahat.analysis import group_runs, quantile
 from thetahat.cli import run as command
 from thetahat.core import ConfigError
-from thetahat.report import group_runs, quantile
 from thetahat.store import NewSweep, create_sweep, open_store
 
 

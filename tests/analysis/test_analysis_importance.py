@@ -7,8 +7,8 @@ import random
 import pytest
 from scipy import stats
 
-from thetahat.report import effects, number
-from thetahat.report._importance import binned, correlation, interval, ranks
+from thetahat.analysis import effects, number
+from thetahat.analysis._importance import binned, correlation, interval, ranks
 
 
 def simulated(n: int) -> tuple[dict[str, list[object]], list[float]]:
