@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from thetahat.store._columns import LONG, OPEN, shortened
 from thetahat.store._json import from_json
 from thetahat.store._records import Block, read_block
+from thetahat.store._rows import among
 from thetahat.store._schema import agents, notices, records, runs, sweeps
 from thetahat.store._store import Store
 
@@ -37,11 +38,11 @@ def run_configs(
 ) -> Iterator[tuple[str, Any]]:
     """(id, config) of runs of a sweep, in no order.
 
-    Args:    ids: only these, some thousands at most.
+    Args:    ids: only these, however many.
     """
     query = select(runs.c.id, runs.c.config).where(runs.c.sweep_id == sweep_id)
     if ids is not None:
-        query = query.where(runs.c.id.in_(list(ids)))
+        query = query.where(among(runs.c.id, ids))
     with store.reading() as connection:
         # One after the other: all of them, of hundreds of parameters, would fill the memory.
         for run, config in connection.execute(query):
@@ -67,7 +68,7 @@ def count_point(store: Store, sweep_id: str, point: int) -> int:
 def metric_values(store: Store, sweep_ids: Sequence[str]) -> Iterator[tuple[str, str, str, Any]]:
     """(sweep, run's name, status, metrics) of the runs that are over, to find the best."""
     query = select(runs.c.sweep_id, runs.c.name, runs.c.status, runs.c.metrics)
-    over = runs.c.sweep_id.in_(list(sweep_ids)) & runs.c.status.not_in(OPEN)
+    over = among(runs.c.sweep_id, sweep_ids) & runs.c.status.not_in(OPEN)
     with store.reading() as connection:
         rows = connection.execute(query.where(over)).all()
     for sweep_id, name, status, metrics in rows:

@@ -21,7 +21,15 @@ from thetahat.store import _sqlite as sqlite
 from thetahat.store._query import Condition, check_columns, ordered
 from thetahat.store._records import Block, join, pack, read_block
 from thetahat.store._rows import LISTED, NewRun, RunRow, read_row
-from thetahat.store._schema import check_version, notices, prepare, read_version, records, runs
+from thetahat.store._schema import (
+    VERSION,
+    check_version,
+    notices,
+    prepare,
+    read_version,
+    records,
+    runs,
+)
 from thetahat.store._writer import Writer
 
 if TYPE_CHECKING:
@@ -85,6 +93,8 @@ def _check(engine: Engine, path: Path, mode: sqlite.Mode) -> None:
     if found is not None:
         check_version(found, str(path))
     sqlite.use_wal(engine, mode)
+    if found == VERSION:
+        return  # who only looks must not wait for a writer
     with _writing(engine) as connection:
         prepare(connection, str(path))
 

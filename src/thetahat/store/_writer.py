@@ -22,7 +22,7 @@ from thetahat.store._records import (
     names_json,
     read_block,
 )
-from thetahat.store._rows import NewRun, near, new_id, text, utc_now
+from thetahat.store._rows import NewRun, among, near, new_id, text, utc_now
 from thetahat.store._schema import notices, records, runs
 
 _INSERT_BLOCK = records.insert().values(
@@ -235,7 +235,7 @@ class Writer:
 
     def beat(self, run_ids: Sequence[str]) -> None:
         """Say that runs are alive."""
-        alive = update(runs).where(runs.c.id.in_(run_ids)).values(heartbeat=utc_now())
+        alive = update(runs).where(among(runs.c.id, run_ids)).values(heartbeat=utc_now())
         self._connection.execute(alive)
 
     def note(self, run_id: str | None, line: str) -> None:
