@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Integer, func, select, update
 
 from thetahat.core.run import Status
 from thetahat.store._rows import LISTED, NewRun, RunRow, among, new_id, read_row, text, utc_now
-from thetahat.store._schema import agents, runs, sweeps
+from thetahat.store._schema import agents, records, runs, sweeps
 from thetahat.store._store import Store
 from thetahat.store._sweeps import CANCELLED, FINISHED, RUNNING, SweepRow, read_sweep_row
 from thetahat.store._writer import Writer
@@ -283,7 +283,8 @@ class Queue:
         writer.connection.execute(update(runs).where(which).values(values))
         # The next attempt logs anew, also what its checkpoint holds: with this transaction nobody
         # can count a record twice.
-        for run in run_ids:
+        logged = select(records.c.run_id).distinct().where(among(records.c.run_id, run_ids))
+        for (run,) in writer.connection.execute(logged).all():
             writer.drop_records(run, 0)
         return _rows(writer, self.store.folder, run_ids)
 
@@ -321,10 +322,12 @@ def _waiting(connection: Connection, sweep_id: str, n: int, most: int | None) ->
         together = row.cohort if row.checkpoint and not row.alone else None
         groups.setdefault(together or row.id, []).append(row.id)
     taken: list[list[str]] = []
+    count = 0
     for group in groups.values():
-        if taken and sum(map(len, taken)) + len(group) > n:
+        if taken and count + len(group) > n:
             break
         taken.append(group[:most])
+        count += len(taken[-1])
     return taken
 
 
