@@ -60,5 +60,10 @@ from thetahat.store._sweeps import (
     running_now as running_now,
     set_state as set_state,
 )
-from thetahat.store._tracker import StoreTracker as StoreTracker, store_tracker as store_tracker
+from thetahat.store._tracker import (
+    EXIT_S as EXIT_S,
+    StoreTracker as StoreTracker,
+    Unkept as Unkept,
+    store_tracker as store_tracker,
+)
 from thetahat.store._writer import Writer as Writer

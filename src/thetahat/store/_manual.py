@@ -23,15 +23,20 @@ from sqlalchemy import select
 from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.places import ENVIRONMENT
 from thetahat.core.run import Status
+from thetahat.store._exit import fail
 from thetahat.store._json import to_json
 from thetahat.store._provenance import command_line, provenance, short_path
 from thetahat.store._records import Block, pack, read_block
+from thetahat.store._reserve import Reserve
 from thetahat.store._rows import NewRun
 from thetahat.store._schema import records
+from thetahat.store._sqlite import found_no_room
 from thetahat.store._store import Store, open_store
 
 FLUSH_S = 0.5
 BEAT_S = 15.0
+EXIT_S = 10.0
+"""Seconds that a program which ends waits for room on a full disk."""
 MANY_ROWS = 4096
 """Rows that are written at once, without waiting for the half second to pass."""
 
@@ -86,9 +91,11 @@ def start(
         command=command_line(),
         provenance=provenance(source),
     )
+    reserve = Reserve(opened.folder)
+    reserve.take()
     with opened.batch() as writer:
         run_id, given = writer.create_run(new)
-    return _remembered(ManualRun(opened, run_id, given, dict(config or {})))
+    return _remembered(ManualRun(opened, run_id, given, dict(config or {}), reserve=reserve))
 
 
 def log(metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -139,6 +146,7 @@ class ManualRun:
         config: dict[str, Any],
         *,
         attempt: int | None = None,
+        reserve: Reserve | None = None,
     ) -> None:
         self.store = store
         self.id = run_id
@@ -151,6 +159,7 @@ class ManualRun:
         self._over = False
         self._owner = os.getpid()
         self._next_step = 0
+        self._reserve = reserve or Reserve(store.folder)
         self._fresh()
         atexit.register(self._at_exit)
 
@@ -200,20 +209,36 @@ class ManualRun:
         try:
             self._flush()
             if self._attempt is None:
-                self.store.finish_run(
-                    self.id,
-                    status=status,
-                    reason=reason,
-                    metrics={**self.store.run(self.id).metrics, **(metrics or {})},
-                    seconds={"run": round(time.monotonic() - self._began, 6)},
-                )
+                self._end(status, reason, metrics)
             else:
                 _tell_agent(status, reason, metrics or {})
-        except StoreError:
+        except StoreError as error:
             self._over = False
+            if self._attempt is None and found_no_room(error):
+                self._end_unkept(status, reason, metrics)
             raise
         self._stop.set()
+        self._reserve.release()
         atexit.unregister(self._at_exit)
+
+    def _end(self, status: Status, reason: str, metrics: Mapping[str, float | None] | None) -> None:
+        self.store.finish_run(
+            self.id,
+            status=status,
+            reason=reason,
+            metrics={**self.store.run(self.id).metrics, **(metrics or {})},
+            seconds={"run": round(time.monotonic() - self._began, 6)},
+        )
+
+    def _end_unkept(
+        self, status: Status, reason: str, metrics: Mapping[str, float | None] | None
+    ) -> None:
+        """End the run on a full disk, where its rows find no room, as one that has failed."""
+        self._reserve.release()
+        lost = f"{len(self._rows):,} rows could not be kept: the disk is full"
+        ended = Status.FAILED if status is Status.FINISHED else status
+        with contextlib.suppress(StoreError):
+            self._end(ended, f"{reason}; {lost}" if reason else lost, metrics)
 
     def __enter__(self) -> ManualRun:
         return self
@@ -302,7 +327,23 @@ class ManualRun:
         status, reason = _verdict(error)
         if not self._quiet_end:
             reason = reason or "the program ended without run.finish()"
-        self.finish(status, reason)
+        give_up = time.monotonic() + EXIT_S
+        while True:
+            self._broken = None
+            try:
+                self.finish(status, reason)
+                return
+            except StoreError as refused:
+                if not found_no_room(refused) or time.monotonic() > give_up:
+                    fail(self._lost(refused))
+                    return
+            time.sleep(FLUSH_S)
+
+    def _lost(self, refused: StoreError) -> str:
+        """What the end of the program leaves unkept."""
+        rows = len(self._rows)
+        what = f"{rows:,} rows of the run {self.name}" if rows else f"the end of run {self.name}"
+        return f"{what} could not be kept: {refused}"
 
 
 def _tell_agent(status: Status, reason: str, metrics: Mapping[str, float | None]) -> None:
