@@ -89,6 +89,7 @@ def count_all(store: Store) -> dict[str | None, dict[str, int]]:
 
 def pulse(store: Store) -> dict[str, Any]:
     """What changes whenever something in the store does, read from indexes."""
+    store.settle_gone()
     with store.reading() as connection:
         last = connection.execute(select(func.max(records.c.id))).scalar()
         number = connection.execute(select(func.max(runs.c.number))).scalar()

@@ -25,6 +25,7 @@ from thetahat.core.places import ENVIRONMENT
 from thetahat.core.run import Status
 from thetahat.store._exit import fail
 from thetahat.store._json import to_json
+from thetahat.store._owner import Owner
 from thetahat.store._provenance import command_line, provenance, short_path
 from thetahat.store._records import Block, pack, read_block
 from thetahat.store._reserve import Reserve
@@ -91,11 +92,14 @@ def start(
         command=command_line(),
         provenance=provenance(source),
     )
-    reserve = Reserve(opened.folder)
+    reserve, owner = Reserve(opened.folder), Owner(opened.folder)
     reserve.take()
+    opened.settle_gone()
     with opened.batch() as writer:
         run_id, given = writer.create_run(new)
-    return _remembered(ManualRun(opened, run_id, given, dict(config or {}), reserve=reserve))
+        owner.hold([run_id])
+    run = ManualRun(opened, run_id, given, dict(config or {}), kept=(reserve, owner))
+    return _remembered(run)
 
 
 def log(metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -135,7 +139,7 @@ class ManualRun:
     """A run that a program logs by hand; made by ``th.start``.
 
     Rows are written at most half a second after they were logged, by a thread that also says the
-    program is alive. A program that dies leaves its run ``running``, with its last heartbeat.
+    program is alive. The run of a program that was killed is ``interrupted``.
     """
 
     def __init__(
@@ -146,7 +150,7 @@ class ManualRun:
         config: dict[str, Any],
         *,
         attempt: int | None = None,
-        reserve: Reserve | None = None,
+        kept: tuple[Reserve, Owner] | None = None,
     ) -> None:
         self.store = store
         self.id = run_id
@@ -159,7 +163,7 @@ class ManualRun:
         self._over = False
         self._owner = os.getpid()
         self._next_step = 0
-        self._reserve = reserve or Reserve(store.folder)
+        self._reserve, self._holds = kept or (Reserve(store.folder), Owner(store.folder))
         self._fresh()
         atexit.register(self._at_exit)
 
@@ -219,6 +223,7 @@ class ManualRun:
             raise
         self._stop.set()
         self._reserve.release()
+        self._holds.release()
         atexit.unregister(self._at_exit)
 
     def _end(self, status: Status, reason: str, metrics: Mapping[str, float | None] | None) -> None:

@@ -60,3 +60,6 @@ class Reserve:
                 self._file.truncate(0)
             self._file.close()
             self._file = None
+
+    def __del__(self) -> None:
+        self.release()

@@ -13,6 +13,7 @@ from typing import Any
 from thetahat.core.errors import StoreError
 from thetahat.core.run import Ended, Event, Logged, Started, Status
 from thetahat.store._exit import at_exit
+from thetahat.store._owner import Owner
 from thetahat.store._provenance import provenance
 from thetahat.store._records import Block, pack
 from thetahat.store._reserve import Reserve
@@ -125,7 +126,7 @@ class StoreTracker:
         self._told: Counter[int] = Counter()
         self._written = -FLUSH_S
         self._why = ""
-        self._reserve = Reserve(store.folder)
+        self._reserve, self._owner = Reserve(store.folder), Owner(store.folder)
         self._lock = threading.RLock()
         self._kept = threading.Event()
         self._late: threading.Thread | None = None
@@ -191,6 +192,7 @@ class StoreTracker:
         """Write all that waits, in one transaction."""
         if self._starting:
             self._reserve.take(len(self._starting) + len(self._members))
+            self.store.settle_gone()
         with self.store.batch() as writer:
             members = self._begun(writer)
             self._write(writer, members)
@@ -203,6 +205,9 @@ class StoreTracker:
         self._starting, self._waiting = [], []
         self._over |= set(self._ends)
         self._ends, self._marked = {}, set()
+        if self._over == set(members):
+            self._owner.release()
+            self._reserve.release()
         self._written = self._clock()
 
     def _flush_ends(self, error: StoreError) -> None:
@@ -242,8 +247,12 @@ class StoreTracker:
         return "\n".join(f"{where}: {said(one)}" for one in self._settle(EXIT_S))
 
     def _begun(self, writer: Writer) -> dict[int, _Member]:
+        if not self._starting:
+            return self._members
         begun = {event.member: self._begin(writer, event) for event in self._starting}
-        return {**self._members, **begun}
+        members = {**self._members, **begun}
+        self._owner.hold(member.run_id for member in members.values())
+        return members
 
     def _unkept(self, member: int) -> Unkept:
         lost = sum(block.count for of, block in self._waiting if of == member)
