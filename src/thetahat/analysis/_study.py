@@ -186,7 +186,7 @@ def read_study(
     Raises:  ConfigError: a metric that no run has.   StoreError: the store cannot be read.
     """
     rule = rule or CellRule()
-    file = read_file(sweep.text)
+    file = read_file(sweep.spec)
     runs = store.runs(sweep_id=sweep.id)
     chosen = _metric(runs, file, metric)
     kept = [run for run in runs if not rule.hides_run(run)]

@@ -54,6 +54,8 @@ class NewRun:
     alone: bool = False
     """Whether it must not share a process with others: one of them ended its process before."""
     status: Status = Status.RUNNING
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    """How the program calls it beside its name: group, job_type, tags, notes."""
 
     def values(self, folder: Path, now: str) -> dict[str, Any]:
         """The row's columns, all but id, number and name."""
@@ -82,6 +84,7 @@ class NewRun:
             "replicate": self.replicate,
             "alone": self.alone,
             "failures": 0,
+            "labels": to_json(self.labels),
         }
 
 
@@ -127,6 +130,8 @@ class RunRow:
     alone: bool
     failures: int
     """How often it failed before and was tried again."""
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    """How its program calls it beside its name: group, job_type, tags, notes."""
     detail: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
 
@@ -165,6 +170,7 @@ class RunRow:
             "agent": self.agent,
             "contaminated": self.contaminated,
             "attempt": self.attempt,
+            "labels": dict(self.labels),
         }
 
 
@@ -174,7 +180,7 @@ LISTED = tuple(f for f in RunRow.__dataclass_fields__ if f not in ("detail", "pr
 def read_row(row: Mapping[Any, Any], folder: Path) -> RunRow:
     """A RunRow from the columns of the table."""
     values = {name: row[name] for name in RunRow.__dataclass_fields__ if name in row}
-    for name in ("config", "metrics", "seconds", "detail", "provenance"):
+    for name in ("config", "metrics", "seconds", "labels", "detail", "provenance"):
         if name in values:
             values[name] = from_json(values[name])
     if not values["metrics"]:

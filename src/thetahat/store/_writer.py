@@ -46,7 +46,7 @@ _DEFAULTS = {
     "epochs": 0,
     "attempt": 1,
     "contaminated": False,
-    **dict.fromkeys(("metrics", "last", "seconds", "detail", "provenance"), "{}"),
+    **dict.fromkeys(("metrics", "last", "seconds", "detail", "provenance", "labels"), "{}"),
 }
 _FINISH = (
     update(runs)
