@@ -62,6 +62,11 @@ class SweepSpec:
         return make_space(self.parameters)
 
     @property
+    def whole(self) -> bool:
+        """Whether all of its parameters are sound, so that it has a ``space``."""
+        return all(self.parameters.values())
+
+    @property
     def points(self) -> int | None:
         """How many points a grid has; None where the search is endless."""
         return self.space.size if self.method == "grid" else None
@@ -87,7 +92,7 @@ class Reading:
     method: str | None = None
     sound: SweepSpec | None = None
     """What can be read of a file with mistakes, to look at its program too; not to be run. A
-    parameter that has a mistake is empty in it."""
+    parameter that has a mistake is empty in it, and then it is not ``whole``."""
 
     @property
     def valid(self) -> bool:
