@@ -149,3 +149,28 @@ print(json.dumps({"loss": 0.1, "long": "x" * 5000}))
     logged = at.run(at.runs()[0]).detail["logged"]
     assert logged.pop("long") == "x" * 1000 + "…"
     assert logged == {"phase": "p2", "ok": True, "by": {"a": 1}}
+
+
+def test_what_a_program_adds_to_its_config_splits_no_setting(at, thetahat) -> None:
+    program = """\
+import os
+import wandb
+run = wandb.init(config={"pid": os.getpid(), "hidden": 9})
+run.log({"loss": run.config.lr + run.config.seed})
+run.finish()
+"""
+    text = FILE.replace(
+        "  net: {parameters: {depth: {value: 3}}}\n", "  seed: {values: [1, 2, 3]}\n"
+    )
+    code, _, err = thetahat("sweep", at.sweep(text, program), "--run", "--workers", "1")
+    assert code == 0, err
+    runs = at.runs()
+    assert len({run.config["pid"] for run in runs}) == 6
+    assert [run.setting for run in runs] == [run.proposed for run in runs]
+    _, out, _ = thetahat("runs", "last", "--group-by", "seed", "--format", "json")
+    groups = json.loads(out)
+    assert [(g["config"], g["runs"]) for g in groups] == [({"lr": 0.1}, 3), ({"lr": 0.2}, 3)]
+    _, out, _ = thetahat("report", at.row().id, "--format", "csv")
+    assert len(out.splitlines()) == 3
+    _, out, _ = thetahat("show", runs[0].name)
+    assert "the sweep proposed lr, seed" in out

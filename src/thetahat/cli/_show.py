@@ -107,6 +107,8 @@ def page(
     lines.gap()
     lines.pairs("config", found.config)
     lines.gap()
+    if found.proposed is not None:
+        lines.row("of these", f"the sweep proposed {', '.join(_flat(found.proposed)) or 'none'}")
     for name, label in found.labels.items():
         lines.row(name, ", ".join(map(str, label)) if isinstance(label, list) else str(label))
     lines.gap()

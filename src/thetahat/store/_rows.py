@@ -132,8 +132,16 @@ class RunRow:
     """How often it failed before and was tried again."""
     labels: Mapping[str, Any] = field(default_factory=dict)
     """How its program calls it beside its name: group, job_type, tags, notes."""
+    proposed: Mapping[str, Any] | None = None
+    """What its sweep proposed of the config; None where its program added nothing to that."""
     detail: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
+
+    @property
+    def setting(self) -> Mapping[str, Any]:
+        """The config without what the program itself added, a folder or a time, say: runs of one
+        setting of a sweep differ in nothing else but their seeds."""
+        return self.config if self.proposed is None else self.proposed
 
     @property
     def total_seconds(self) -> float | None:
@@ -171,6 +179,7 @@ class RunRow:
             "contaminated": self.contaminated,
             "attempt": self.attempt,
             "labels": dict(self.labels),
+            "proposed": None if self.proposed is None else dict(self.proposed),
         }
 
 
@@ -183,6 +192,8 @@ def read_row(row: Mapping[Any, Any], folder: Path) -> RunRow:
     for name in ("config", "metrics", "seconds", "labels", "detail", "provenance"):
         if name in values:
             values[name] = from_json(values[name])
+    if values.get("proposed") is not None:
+        values["proposed"] = from_json(values["proposed"])
     if not values["metrics"]:
         values["metrics"] = {k: v for k, v in from_json(row["last"]).items() if k not in AXES}
     values["status"] = Status(values["status"])

@@ -83,6 +83,8 @@ runs = Table(
     Column("failures", Integer, nullable=False, default=0),
     # How the program itself calls its run: group, job_type, tags, notes.
     Column("labels", Text, nullable=False, default="{}", server_default="{}"),
+    # What the sweep proposed, where the program added to its config; None where nothing is added.
+    Column("proposed", Text),
     Index("runs_of_sweep", "sweep_id", "status"),
 )
 
@@ -191,6 +193,7 @@ def _add_specs(connection: Connection) -> None:
     if "labels" not in there:
         added = "ALTER TABLE runs ADD COLUMN labels TEXT NOT NULL DEFAULT '{}'"
         connection.exec_driver_sql(added)
+        connection.exec_driver_sql("ALTER TABLE runs ADD COLUMN proposed TEXT")
     unread = select(sweeps.c.id, sweeps.c.text).where(sweeps.c.spec.is_(None))
     for row in connection.execute(unread).all():
         spec = {"spec": file_json(read_plain(row.text))}

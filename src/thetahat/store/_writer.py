@@ -199,14 +199,17 @@ class Writer:
         """Keep what a run's own program says of it, beneath what its sweep said; its name then.
 
         Args:
-            config: values of the program's own; those that the run has stay where they differ, or
-                only the ``proposed`` ones, where these are given.
+            config: values of the program's own; what its sweep ``proposed`` stays where they differ
+                (by default, what it proposed is what the run has when it is first described).
             name: taken over; one that another run has gets the run's number behind it.
             project, labels: a project is taken over where the run has none, and a label else.
         """
-        query = select(runs.c.number, runs.c.name, runs.c.project, runs.c.config, runs.c.labels)
+        known = ("number", "name", "project", "config", "labels", "proposed")
+        query = select(*(runs.c[column] for column in known))
         row = self._connection.execute(query.where(runs.c.id == run_id)).one()
         before = from_json(row.config)
+        if proposed is None and row.proposed is not None:
+            proposed = from_json(row.proposed)
         whole = merge(merge(before, config), before if proposed is None else proposed)
         found = {**from_json(row.labels), **(labels or {})}
         project = project or found.pop("project", None)
@@ -216,6 +219,7 @@ class Writer:
         values = {
             "name": word,
             "config": to_json(whole),
+            "proposed": to_json(before if proposed is None else proposed),
             "labels": to_json(found),
             "project": row.project or text(project),
         }

@@ -290,7 +290,7 @@ def _but_seeds(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _setting(run: RunRow, over: Sequence[str]) -> str:
-    kept = {k: v for k, v in flat_config(run.config).items() if k not in over}
+    kept = {k: v for k, v in flat_config(run.setting).items() if k not in over}
     return json.dumps(kept, sort_keys=True)
 
 
