@@ -62,7 +62,7 @@ def group_runs(
             raise ConfigError(f"--group-by {name}: no run has it{did_you_mean(name, known)}")
     groups: dict[str, list[RunRow]] = {}
     for run in runs:
-        setting = {k: v for k, v in flat_config(run.config).items() if k not in over}
+        setting = {k: v for k, v in flat_config(run.setting).items() if k not in over}
         groups.setdefault(json.dumps(setting, sort_keys=True), []).append(run)
     return [_group(json.loads(setting), group, quantiles) for setting, group in groups.items()]
 

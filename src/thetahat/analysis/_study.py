@@ -186,11 +186,11 @@ def read_study(
     Raises:  ConfigError: a metric that no run has.   StoreError: the store cannot be read.
     """
     rule = rule or CellRule()
-    file = read_file(sweep.text)
+    file = read_file(sweep.spec)
     runs = store.runs(sweep_id=sweep.id)
     chosen = _metric(runs, file, metric)
     kept = [run for run in runs if not rule.hides_run(run)]
-    flat = [flat_config(run.config) for run in kept]
+    flat = [flat_config(run.setting) for run in kept]
     names = dict.fromkeys(name for config in flat for name in config)
     varying = [n for n in names if len({json.dumps(c.get(n), sort_keys=True) for c in flat}) > 1]
     seeds = [name for name in names if _SEED.search(name)]
@@ -261,7 +261,7 @@ def _settings(
 ) -> list[Setting]:
     members: dict[str, list[RunRow]] = {}
     for run in runs:
-        config = {k: v for k, v in flat_config(run.config).items() if k not in seeds}
+        config = {k: v for k, v in flat_config(run.setting).items() if k not in seeds}
         members.setdefault(json.dumps(config, sort_keys=True), []).append(run)
     made = group_runs(runs, seeds)
     settings = []

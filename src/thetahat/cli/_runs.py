@@ -219,7 +219,7 @@ def _metric_of(store: Store, found: Sequence[RunRow]) -> tuple[str, int]:
 
     sweeps = {run.sweep_id for run in found}
     one = next(iter(sweeps)) if len(sweeps) == 1 else None
-    file = SweepFile() if one is None else read_file(find_sweep(store, one).text)
+    file = SweepFile() if one is None else read_file(find_sweep(store, one).spec)
     return file.metric or "val_risk", -1 if file.goal == "maximize" else 1
 
 

@@ -107,7 +107,13 @@ def page(
     lines.gap()
     lines.pairs("config", found.config)
     lines.gap()
+    if found.proposed is not None:
+        lines.row("of these", f"the sweep proposed {', '.join(_flat(found.proposed)) or 'none'}")
+    for name, label in found.labels.items():
+        lines.row(name, ", ".join(map(str, label)) if isinstance(label, list) else str(label))
+    lines.gap()
     lines.pairs("metrics", found.metrics)
+    lines.pairs("logged", (found.detail or {}).get("logged") or {})
     if found.best_val_risk is not None:
         lines.row("best", f"val_risk {short(found.best_val_risk)} at epoch {found.best_epoch}")
     lines.curves(drawn)

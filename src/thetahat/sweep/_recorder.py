@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from thetahat.core.run import Status
@@ -15,7 +15,8 @@ class Begun:
     """A claimed run turned out to have this config, in this cohort."""
 
     run: str
-    config: Mapping[str, Any]
+    config: Mapping[str, Any] | None
+    """None where the config that it was claimed with stands."""
     max_epochs: int | None = None
     n_params: int | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -38,6 +39,18 @@ class Heard:
 
     run: str
     columns: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a run's own program says of it: more of its config, a name, labels."""
+
+    run: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    proposed: Mapping[str, Any] = field(default_factory=dict)
+    """What the sweep proposed: its values stand, whatever the program says."""
+    name: str = ""
+    labels: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,7 +84,7 @@ class Crashed:
     """Whether it died of these: of another's runs, for all that is known, with "none"."""
 
 
-Update = Begun | Rows | Heard | Closed | Noted | Crashed
+Update = Begun | Described | Rows | Heard | Closed | Noted | Crashed
 
 
 @dataclass(frozen=True)
@@ -143,6 +156,15 @@ class Recorder:
                 cohort=update.cohort,
                 member=update.member,
             )
+        elif isinstance(update, Described) and update.run in mine:
+            name = writer.describe_run(
+                update.run,
+                config=update.config,
+                proposed=update.proposed,
+                name=update.name,
+                labels=update.labels,
+            )
+            self.runs[update.run] = replace(self.runs[update.run], name=name)
         elif isinstance(update, Noted) and (update.run is None or update.run in mine):
             writer.note(update.run, update.line)
         elif isinstance(update, Crashed):

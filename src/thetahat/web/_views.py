@@ -57,7 +57,7 @@ def home(store: Store) -> str:
     """All sweeps, the latest runs of no sweep, agents that live, and what failed."""
     listed = list_sweeps(store)
     counts = count_all(store)
-    files = {sweep.id: read_file(sweep.text) for sweep in listed}
+    files = {sweep.id: read_file(sweep.spec) for sweep in listed}
     best = _best(store, files)
     live = [agent for agent in list_agents(store) if agent["ended"] is None]
     shown = [
@@ -86,7 +86,8 @@ def home(store: Store) -> str:
 
 def about(sweep: SweepRow, file: SweepFile, *, with_text: bool = True) -> dict[str, Any]:
     """A sweep itself."""
-    found = {k: v for k, v in asdict(sweep).items() if k not in ("text", "position", "folder")}
+    hidden = ("text", "spec", "position", "folder")
+    found: dict[str, Any] = {k: v for k, v in vars(sweep).items() if k not in hidden}
     found |= {"method": file.method, "metric": file.metric, "goal": file.goal}
     found["seeded"] = any(_SEED.search(p.name) and not p.constant for p in file.parameters)
     if with_text:
@@ -103,7 +104,7 @@ def sweep_page(source: Source, sweep: SweepRow, changed: Changed | None = None) 
     store = source.store()
     # The time is taken before the runs are read.
     head: dict[str, Any] = {
-        "sweep": about(sweep, read_file(sweep.text), with_text=changed is None),
+        "sweep": about(sweep, read_file(sweep.spec), with_text=changed is None),
         "counts": count_runs(store, sweep.id),
         "agents": [_agent(agent) for agent in list_agents(store, sweep.id)],
         "now": _earlier(),
@@ -226,7 +227,7 @@ def run_page(store: Store, run: RunRow) -> dict[str, Any]:
     if run.sweep_id is not None:
         row = next((s for s in list_sweeps(store) if s.id == run.sweep_id), None)
         if row is not None:
-            found["sweep"] = about(row, read_file(row.text), with_text=False)
+            found["sweep"] = about(row, read_file(row.spec), with_text=False)
             found["seeds"] = _seeds(store, run, tried=found["sweep"]["seeded"])
     return found
 
@@ -289,7 +290,7 @@ def _but_seeds(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _setting(run: RunRow, over: Sequence[str]) -> str:
-    kept = {k: v for k, v in flat_config(run.config).items() if k not in over}
+    kept = {k: v for k, v in flat_config(run.setting).items() if k not in over}
     return json.dumps(kept, sort_keys=True)
 
 

@@ -123,6 +123,8 @@ class RunPage {
     const open = [...this.rest.querySelectorAll("details[open]")].map((d) => d.dataset.name);
     const config = panel("Config", "");
     config.body.append(facts(flat(run.config), true));
+    const labels = Object.entries(run.labels || {}).map(([name, label]) => [name, Array.isArray(label) ? label.join(", ") : label]);
+    if (labels.length) config.body.append(h("h3", {}, "Labels"), facts(Object.fromEntries(labels)));
     const origin = panel("Where it comes from", "");
     origin.body.append(...run.again.flatMap((a) => [h("h3", {}, a.what), command(a.command)]), facts(origins(run)));
     const detail = Object.keys(run.detail || {}).length ? panel("Diagnostics", "") : null;
@@ -131,7 +133,7 @@ class RunPage {
     notices?.body.append(h("div.bounded", { tabindex: "0", role: "group", "aria-label": "notices" }, run.notices.map((n) => h("p.warning", {}, n))));
     const logs = Object.keys(run.logs).length ? panel("What it printed", "") : null;
     if (logs) for (const [name, text] of Object.entries(run.logs)) logs.body.append(h("h3", {}, name), h("pre.log", { tabindex: "0", "aria-label": name }, text || "(nothing)"));
-    const whole = JSON.stringify([run.config, run.provenance, run.notices, run.logs, run.detail, run.status, run.checkpoint]);
+    const whole = JSON.stringify([run.config, run.labels, run.provenance, run.notices, run.logs, run.detail, run.status, run.checkpoint]);
     if (whole === this.drawnRest) return;
     this.drawnRest = whole;
     fill(this.rest, h("div.stack.s6", {}, config.root, detail?.root, notices?.root), h("div.stack.s6", {}, origin.root), logs?.root);
