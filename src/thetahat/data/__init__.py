@@ -12,6 +12,7 @@ from thetahat.data._containers import (
 from thetahat.data._permutation import permutation as permutation
 from thetahat.data._rows import (
     Rows as Rows,
+    blocks as blocks,
     content_hash as content_hash,
     gather as gather,
     is_streamed as is_streamed,

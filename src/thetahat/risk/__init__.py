@@ -5,6 +5,7 @@ from thetahat.risk._losses import (
     Loss as Loss,
     absolute as absolute,
     cross_entropy as cross_entropy,
+    fractional_logit as fractional_logit,
     huber as huber,
     logistic as logistic,
     pinball as pinball,
@@ -17,6 +18,7 @@ from thetahat.risk._means import (
     ridge as ridge,
     weighted_mean as weighted_mean,
 )
+from thetahat.risk._needs import Need as Need, check_targets as check_targets
 from thetahat.risk._residuals import (
     inputs_and_target as inputs_and_target,
     per_observation as per_observation,

@@ -99,7 +99,7 @@ def _of_prediction(residual: Residual | None, loss: Loss) -> Residual:
                     f" got {_describe(pair)}"
                 )
             score, target = pair
-        if loss.name == "logistic":
+        if loss.name in ("logistic", "fractional_logit"):
             score, target = _aligned(score, target)
         else:
             score, target = _number("h(x)", score), jnp.asarray(target)
