@@ -31,7 +31,7 @@ class Moved:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         part = np.asarray(self.part, np.float64)
         whole = np.asarray(self.centre) + np.asarray(self.unit) * part
-        return whole.astype(dtype or np.float64)
+        return np.asarray(whole, dtype or np.float64)
 
     def __jax_array__(self) -> jax.Array:
         return jnp.asarray(np.asarray(self.centre) + np.asarray(self.unit) * self.part)

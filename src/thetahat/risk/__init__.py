@@ -2,6 +2,8 @@
 
 from thetahat.risk._losses import (
     LOSSES as LOSSES,
+    PREDICTION as PREDICTION,
+    RESIDUAL as RESIDUAL,
     Loss as Loss,
     absolute as absolute,
     cross_entropy as cross_entropy,
@@ -17,8 +19,13 @@ from thetahat.risk._means import (
     lasso as lasso,
     ridge as ridge,
     weighted_mean as weighted_mean,
+    weighted_sum as weighted_sum,
 )
-from thetahat.risk._needs import Need as Need, check_targets as check_targets
+from thetahat.risk._needs import (
+    Need as Need,
+    NotFinite as NotFinite,
+    check_targets as check_targets,
+)
 from thetahat.risk._residuals import (
     inputs_and_target as inputs_and_target,
     per_observation as per_observation,

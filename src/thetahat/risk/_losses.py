@@ -8,7 +8,7 @@ The squared loss is ``r**2``, without a half: the training risk is the mean squa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -30,7 +30,7 @@ class Loss:
     of: str
     """"residual": ``function(r)``. "prediction": ``function(score, target)``; then the target is
     the table's own column, not standardised."""
-    needs: Need = FINITE
+    needs: Need = field(default=FINITE, repr=False)
     """What it needs of its targets: the data are checked once, before training."""
 
     def __call__(self, *args: Any) -> Any:

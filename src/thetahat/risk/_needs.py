@@ -18,6 +18,10 @@ _FEW = 8
 """Distinct values that a message lists; more are given as a range."""
 
 
+class NotFinite(DataError):
+    """Targets that are NaN or infinite."""
+
+
 @dataclass(frozen=True)
 class Need:
     """What a loss needs of each target.
@@ -49,6 +53,9 @@ def _is_class(y: np.ndarray, k: int | None) -> np.ndarray:
 
 
 def _to_binary(values: list[float], k: int | None) -> str:
+    inside = bool(values) and 0 <= values[0] and values[-1] <= 1
+    if inside:
+        return "give loss=th.risk.fractional_logit for shares or probabilities"
     if len(values) == 2:
         low, high = values
         if (low, high) == (-1, 1):
@@ -58,11 +65,7 @@ def _to_binary(values: list[float], k: int | None) -> str:
         return f"give (y == {high:g})"
     if len(values) > 2 and all(value == int(value) for value in values[:99]):
         return f'give loss="cross_entropy" and a model with out={len(values)} for classes'
-    if values == [1]:
-        return "all targets are 1 in what was seen; give both labels"
-    inside = bool(values) and 0 <= values[0] and values[-1] <= 1
-    shares = "give loss=th.risk.fractional_logit for shares or probabilities"
-    return shares if inside else 'give labels, such as (y > 0), or loss="squared" for numbers'
+    return 'give labels, such as (y > 0), or loss="squared" for numbers'
 
 
 def _to_classes(values: list[float], k: int | None) -> str:
@@ -72,9 +75,9 @@ def _to_classes(values: list[float], k: int | None) -> str:
         return 'give whole numbers, or loss="squared" for a target that is a number'
     low, high = int(values[0]), int(values[-1])
     outputs = k or 0
-    if low < 0 or (high >= outputs and low > 0 and high - low < outputs):
-        if high - low < outputs and len(values) == high - low + 1:
-            return f"give y - {low}" if low > 0 else f"give y + {-low}"
+    if len(values) == high - low + 1 <= outputs:
+        return f"give y - {low}" if low > 0 else f"give y + {-low}"
+    if low < 0 or len(values) <= outputs:
         return "give np.unique(y, return_inverse=True)[1]"
     return f"give the model out={high + 1}, or other labels"
 
@@ -122,7 +125,8 @@ def check_targets(name: str, need: Need, where: str, y: Any, k: int | None, hint
         count += wrong.size
         rows += len(block)
     if count:
-        raise DataError(_message(name, need, where, y, k, count, first, hint))
+        lost = not all(np.all(np.isfinite(value)) for _, value in first)
+        raise (NotFinite if lost else DataError)(_message(name, need, where, y, k, count, first, hint))
 
 
 def _message(
@@ -145,6 +149,7 @@ def _message(
         )
     values = _distinct(y)
     few = ", ".join(f"{v:g}" for v in values) if len(values) <= _FEW else _range(y)
+    hint = hint if len(values) <= (2 if need is BINARY else _FEW) else ""
     mend = ", or ".join(part for part in (need.fix(values, k), hint) if part)
     return (
         f"{where} has the values {few} ({count} wrong, {at}); {name} needs {need.said(k)}:"

@@ -17,7 +17,7 @@ from thetahat.train._result import History, Result
 from thetahat.train._tell import Audience
 from thetahat.train._verdict import prove, verdict
 from thetahat.train.backends import base
-from thetahat.train.backends.jax import CohortProgram
+from thetahat.train.backends.jax import CohortProgram, check_made
 
 
 def _readable(columns: tuple[str, ...]) -> tuple[str, ...]:
@@ -180,10 +180,12 @@ class Session:
 
     def _provenance(self, state: Any) -> list[dict[str, Any]]:
         facts = jax_facts(self.program.dtype)
-        found = []
+        found, drawn = [], {}
         for k in range(self.program.size):
             params, _, data = self.program.member_arrays(state, k)
+            drawn[k] = data
             found.append({**facts, **hashes(data, params)})
+        check_made(self.program.staged, drawn)
         return found
 
     def _log(self, first: int, new: np.ndarray, standing: base.Standing) -> None:
@@ -212,7 +214,8 @@ class Session:
         risk = {name: float("nan") if lost else float(v[k]) for name, v in risks.items()}
         has_val = "val" in risks
         if has_val and not lost and epochs and int(standing.best_epoch[k]) > 0:
-            prove(float(standing.best_value[k]), risk["val"], int(standing.best_epoch[k]))
+            at = int(standing.best_epoch[k])
+            prove(float(standing.best_value[k]), risk["val"], at, program.dtype)
         params, frozen, data = program.member_arrays(ended.state, k)
         values = {n: v[k] for n, v in program.hyper.own.items()} | dict(program.hyper.common)
         config = self.cohort.configs[k]

@@ -96,7 +96,7 @@ class Member:
         weights = th_data.weights_of(part)
         if n <= EVAL_BLOCK:
             losses = self.losses(params, part)
-            return jnp.mean(losses) if weights is None else jnp.average(losses, weights=weights)
+            return risk.weighted_mean(losses, weights)
         index, real = eval_blocks(n)
 
         def block(carry: Any, at: Any) -> tuple[Any, None]:
@@ -117,7 +117,7 @@ class Member:
         weights = th_data.weights_of(block)
         w = (real if weights is None else real * weights).astype(self.task.dtype)
         losses = self.losses(params, block)
-        return carry[0] + jnp.sum(jnp.where(w > 0, w * losses, 0)), carry[1] + jnp.sum(w)
+        return carry[0] + risk.weighted_sum(losses, w), carry[1] + jnp.sum(w)
 
     # -- a step -------------------------------------------------------------------------------
 
