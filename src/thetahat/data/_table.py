@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -107,7 +107,9 @@ def arrays(
     encoder: Encoder, columns: dict[str, Column], keep: np.ndarray, roles: Plan
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """x, y and weight of the kept rows of a block of columns that passed the checks."""
-    x = encoder.numbers(columns)[keep]
-    y = encoder.outcome(columns)[keep]
+    # Rows that are dropped may hold levels that no kept row has.
+    kept = {name: replace(column, values=column.values[keep]) for name, column in columns.items()}
+    x = encoder.numbers(kept)
+    y = encoder.outcome(kept)
     weight = None if roles.weights is None else columns[roles.weights].values[keep]
     return x, y, weight

@@ -11,7 +11,7 @@ import thetahat
 from thetahat.core import CheckpointError, Ended, Logged, Started, Status
 from thetahat.train._checkpoint import PatientWriter, open_writer
 from thetahat.train._driver import Chunk, Clock, Drive
-from thetahat.train._facts import hashes, jax_facts
+from thetahat.train._facts import batch_order, hashes, jax_facts
 from thetahat.train._options import Cohort, Options, Progress
 from thetahat.train._result import History, Result
 from thetahat.train._tell import Audience
@@ -149,6 +149,8 @@ class Session:
             "traces": result.traces,
             "mode": result.mode,
             "test_looks": len(result.looks),
+            "together": self.program.size,
+            **self._batch_order(),
         }
         self.audience.tell(
             Ended(
@@ -157,7 +159,7 @@ class Session:
                 reason=result.reason,
                 epochs=result.epochs,
                 metrics={n: v if np.isfinite(v) else None for n, v in metrics.items()},
-                seconds=result.seconds,
+                seconds=self._seconds(result.seconds),
                 detail=detail,
             )
         )
@@ -168,12 +170,22 @@ class Session:
         status = Status.INTERRUPTED if stopped else Status.FAILED
         reason = "interrupted twice" if stopped else f"{type(error).__name__}: {error}"
         done = sum(block.shape[1] for block in self.records)
-        seconds = {"compile": self.program.compile_s, "run": self.clock.spent_s}
+        spent = {"compile": self.program.compile_s, "run": self.clock.spent_s}
+        seconds = self._seconds(spent)
         for k, member in enumerate(self.cohort.members):
             if k not in self.results:
                 self.audience.tell(Ended(member, status, reason, done, {}, seconds))
 
     # -- the parts of the above -------------------------------------------------------------------
+
+    def _seconds(self, spent: Mapping[str, float]) -> dict[str, float]:
+        """The cohort's seconds by part and, where it has several members, each one's share."""
+        size = self.program.size
+        return dict(spent) if size == 1 else {**spent, "total": sum(spent.values()) / size}
+
+    def _batch_order(self) -> dict[str, str]:
+        hyper = self.program.hyper
+        return batch_order(self.program.staged, self.cohort.seeds, {*hyper.own, *hyper.common})
 
     def _none(self) -> np.ndarray:
         return np.zeros((self.program.size, 0, len(self.names)))

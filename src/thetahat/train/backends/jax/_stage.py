@@ -148,10 +148,11 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
             seen["targets"].check(seen["data"].changed(transform=seen["transform"]))
     plan = make_plan(task, seen["data"].train)
     check_batches(task, plan)
-    if task.batch_size is not None and task.batch_size > plan.n and plan.full:
+    if task.batch_size is not None and task.batch_size > plan.n:
+        epoch = "full batch" if plan.full else f"batch of {plan.n} draws with replacement"
         warnings.warn(
             f"batch_size={task.batch_size} is larger than the {plan.n} training observations:"
-            " every epoch is one full batch",
+            f" every epoch is one {epoch}",
             Notice,
             stacklevel=2,
         )
