@@ -235,11 +235,15 @@ def _value(value: Any) -> str:
 
 
 def _seconds(found: RunRow) -> str:
-    parts = ", ".join(f"{k} {short(v, 3)}" for k, v in found.seconds.items() if v is not None)
+    spent = {k: v for k, v in found.seconds.items() if v is not None and k != "total"}
+    parts = ", ".join(f"{k} {short(v, 3)}" for k, v in spent.items())
+    together = int((found.detail or {}).get("together", 1))
+    if together > 1:
+        parts = f"its share; the {together} runs trained together took {parts}"
     total = found.total_seconds
     if total is None:
         return parts
-    return f"{short(total, 3)}" + (f"  ({parts})" if len(found.seconds) > 1 else "")
+    return f"{short(total, 3)}" + (f"  ({parts})" if len(spent) > 1 else "")
 
 
 def _when(found: RunRow) -> str:

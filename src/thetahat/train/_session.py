@@ -11,13 +11,13 @@ import thetahat
 from thetahat.core import CheckpointError, Ended, Logged, Started, Status
 from thetahat.train._checkpoint import PatientWriter, open_writer
 from thetahat.train._driver import Chunk, Clock, Drive
-from thetahat.train._facts import hashes, jax_facts
+from thetahat.train._facts import batch_order, hashes, jax_facts
 from thetahat.train._options import Cohort, Options, Progress
 from thetahat.train._result import History, Result
 from thetahat.train._tell import Audience
 from thetahat.train._verdict import prove, verdict
 from thetahat.train.backends import base
-from thetahat.train.backends.jax import CohortProgram
+from thetahat.train.backends.jax import CohortProgram, check_made
 
 
 def _readable(columns: tuple[str, ...]) -> tuple[str, ...]:
@@ -149,6 +149,8 @@ class Session:
             "traces": result.traces,
             "mode": result.mode,
             "test_looks": len(result.looks),
+            "together": self.program.size,
+            **self._batch_order(),
         }
         self.audience.tell(
             Ended(
@@ -157,7 +159,7 @@ class Session:
                 reason=result.reason,
                 epochs=result.epochs,
                 metrics={n: v if np.isfinite(v) else None for n, v in metrics.items()},
-                seconds=result.seconds,
+                seconds=self._seconds(result.seconds),
                 detail=detail,
             )
         )
@@ -168,22 +170,34 @@ class Session:
         status = Status.INTERRUPTED if stopped else Status.FAILED
         reason = "interrupted twice" if stopped else f"{type(error).__name__}: {error}"
         done = sum(block.shape[1] for block in self.records)
-        seconds = {"compile": self.program.compile_s, "run": self.clock.spent_s}
+        spent = {"compile": self.program.compile_s, "run": self.clock.spent_s}
+        seconds = self._seconds(spent)
         for k, member in enumerate(self.cohort.members):
             if k not in self.results:
                 self.audience.tell(Ended(member, status, reason, done, {}, seconds))
 
     # -- the parts of the above -------------------------------------------------------------------
 
+    def _seconds(self, spent: Mapping[str, float]) -> dict[str, float]:
+        """The cohort's seconds by part and, where it has several members, each one's share."""
+        size = self.program.size
+        return dict(spent) if size == 1 else {**spent, "total": sum(spent.values()) / size}
+
+    def _batch_order(self) -> dict[str, str]:
+        hyper = self.program.hyper
+        return batch_order(self.program.staged, self.cohort.seeds, {*hyper.own, *hyper.common})
+
     def _none(self) -> np.ndarray:
         return np.zeros((self.program.size, 0, len(self.names)))
 
     def _provenance(self, state: Any) -> list[dict[str, Any]]:
         facts = jax_facts(self.program.dtype)
-        found = []
+        found, drawn = [], {}
         for k in range(self.program.size):
             params, _, data = self.program.member_arrays(state, k)
+            drawn[k] = data
             found.append({**facts, **hashes(data, params)})
+        check_made(self.program.staged, drawn)
         return found
 
     def _log(self, first: int, new: np.ndarray, standing: base.Standing) -> None:
@@ -212,7 +226,8 @@ class Session:
         risk = {name: float("nan") if lost else float(v[k]) for name, v in risks.items()}
         has_val = "val" in risks
         if has_val and not lost and epochs and int(standing.best_epoch[k]) > 0:
-            prove(float(standing.best_value[k]), risk["val"], int(standing.best_epoch[k]))
+            at = int(standing.best_epoch[k])
+            prove(float(standing.best_value[k]), risk["val"], at, program.dtype)
         params, frozen, data = program.member_arrays(ended.state, k)
         values = {n: v[k] for n, v in program.hyper.own.items()} | dict(program.hyper.common)
         config = self.cohort.configs[k]
