@@ -64,7 +64,8 @@ def test_the_order_of_batches_varies_with_the_seed(table: Path, thetahat) -> Non
 
 
 def test_seeds_that_diverge_are_counted_and_left_out(table: Path, thetahat) -> None:
-    words = [*FIT, "--batch-size=4", "--epochs=15", "--seeds=12", "--lr=0.42"]
+    words = [w.replace("linear", "mlp") for w in FIT]
+    words = [*words, "--width=16", "--epochs=30", "--seeds=12", "--lr=1.1"]
     code, out, err = thetahat(*words)
     with open_store(create=False) as store:
         runs = store.runs()
@@ -74,7 +75,7 @@ def test_seeds_that_diverge_are_counted_and_left_out(table: Path, thetahat) -> N
     assert err.count(" diverged: ") == 12 - len(well)
     found = rows(out)
     for q, at in (("10 %", 0.1), ("median", 0.5), ("90 %", 0.9)):
-        row = found[f"linear, {q}"]
+        row = found[f"mlp, {q}"]
         assert (row["n"], row["failed"]) == (len(well), 12 - len(well))
         expected = np.quantile([run.metrics["test_risk"] for run in well], at)
         assert row["test_risk"] == pytest.approx(expected, rel=1e-6)
