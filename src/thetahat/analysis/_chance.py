@@ -30,9 +30,9 @@ _BINS = 12
 _LEVEL = 0.05
 _DRAWS = (199, 999)
 """Permutations: the least, and the most."""
-_WORK = 3e9
+_WORK = 1.2e9
 """Multiplications and additions of all permutations: some seconds."""
-_ENTRIES = 4e6
+_ENTRIES = 2e6
 _MOST_OTHERS = 5
 """Other parameters whose effect is taken out."""
 _SURE = 4.0
@@ -55,16 +55,22 @@ class Column:
     name: str
     numbers: Floats
     """NaN where it is none."""
-    known: int
-    """Settings that have it."""
+    has: npt.NDArray[np.bool_]
+    """Whether a setting has it."""
     numeric: bool
     """Whether all of those have a number."""
     codes: Ints
+    """Its bin in each setting; to lack it is a bin too."""
     bins: int
     places: Floats | None
     """Ranks from 0 to 1 where a bin holds several numbers; NaN where a setting lacks it."""
     keys: Keys
     """Equal where its values are equal."""
+
+    @property
+    def known(self) -> int:
+        """Settings that have it."""
+        return int(self.has.sum())
 
 
 @dataclass(frozen=True)
@@ -143,22 +149,29 @@ def explained(table: Table, sign: int, seed: int) -> list[Explained | None]:
     draws = int(np.clip(min(_ENTRIES / n, _WORK / whole), *_DRAWS))
     rng = np.random.default_rng(seed)
     others = _others(columns, usable, centred)
-    shared: tuple[Floats, Floats] | None = None
+    shared: dict[tuple[int, ...], tuple[Floats, Floats]] = {}
     for k in usable:
-        strata = strata_of(table.rows - columns[k].keys)
+        has = _has(columns, k)
+        if has.sum() < LEAST:
+            continue
+        strata = strata_of((table.rows - columns[k].keys)[has])
         if strata is not None:
-            left = centred - _means(strata, centred)
+            left = centred[has] - _means(strata, centred[has])
             permuted = _permuted_within(strata, left, draws, rng)
-        elif k in others:
-            rest = _others(columns, [j for j in usable if j != k], centred)
-            left = _residual(columns, rest, centred)
-            permuted = _permuted(left, draws, rng)
         else:
-            if shared is None:
-                left = _residual(columns, others, centred)
-                shared = left, _permuted(left, draws, rng)
-            left, permuted = shared
-        found[k] = _against(columns[k], left, permuted, total)
+            chosen = others
+            if k in others:
+                chosen = _others(columns, [j for j in usable if j != k], centred)
+            rest = tuple(j for j in chosen if not _same(columns[j], columns[k]))
+            if not has.all():
+                left = _residual(columns, rest, centred)[has]
+                left, permuted = left - left.mean(), _permuted(left - left.mean(), draws, rng)
+            else:
+                if rest not in shared:
+                    left = _residual(columns, rest, centred)
+                    shared[rest] = left, _permuted(left, draws, rng)
+                left, permuted = shared[rest]
+        found[k] = _against(columns[k].codes[has], left, permuted, total)
     return found
 
 
@@ -191,9 +204,11 @@ def interval(rho: float, n: int, spread: float = 1.0) -> tuple[float, float] | N
     """
     if n < LEAST:
         return None
-    z = math.atanh(max(-0.9999999, min(0.9999999, rho)))
+    # Half a step below 1: the perfect correlation of a sample is not that of its population.
+    most = 1 - 6 / (n**3 - n)
+    z = math.atanh(max(-most, min(most, rho)))
     wide = 1.959964 * spread * math.sqrt((1 + rho * rho / 2) / (n - 1 - 2 * spread**2))
-    return math.tanh(z - wide), math.tanh(z + wide)
+    return min(rho, math.tanh(z - wide)), max(rho, math.tanh(z + wide))
 
 
 def bins_of(column: Sequence[Any], numbers: Floats) -> tuple[Ints, int, Floats | None]:
@@ -202,8 +217,8 @@ def bins_of(column: Sequence[Any], numbers: Floats) -> tuple[Ints, int, Floats |
     Returns: codes, how many, and the ranks from 0 to 1 where bins hold several numbers.
     """
     n, lacks = len(column), np.isnan(numbers)
-    words = [None if value is None else str(value) for value in column]
-    if any(word is not None and lack for word, lack in zip(words, lacks, strict=True)):
+    if any(column[i] is not None for i in np.flatnonzero(lacks).tolist()):
+        words = [None if value is None else str(value) for value in column]
         code = {key: i for i, key in enumerate(dict.fromkeys(words))}
         return np.array([code[key] for key in words], np.int64), len(code), None
     distinct = np.unique(numbers[~lacks])
@@ -262,15 +277,43 @@ def _cells(name: str, column: Sequence[Any]) -> tuple[Floats, Keys]:
 
 
 def _column(name: str, column: Sequence[Any], numbers: Floats, keys: Keys) -> Column:
-    known = sum(value is not None for value in column)
-    numeric = known == int((~np.isnan(numbers)).sum())
+    has = np.array([value is not None for value in column])
+    numeric = bool((has == ~np.isnan(numbers)).all())
     codes, bins, places = bins_of(column, numbers)
-    return Column(name, numbers, known, numeric, codes, bins, places, keys)
+    return Column(name, numbers, has, numeric, codes, bins, places, keys)
 
 
-def _against(column: Column, left: Floats, permuted: Floats, total: float) -> Explained:
-    drawn = np.round(_between(column, permuted) / total, 10)
-    seen = float(np.round(_between(column, left[None]) / total, 10)[0])
+def _has(columns: Sequence[Column], k: int) -> npt.NDArray[np.bool_]:
+    """The settings among which a parameter is compared.
+
+    That is all of them, where lacking it is a choice like others. Where another parameter decides
+    who has it (beta, of one optimizer alone), it is those that have it: the rest is its doing.
+    """
+    column = columns[k]
+    every = np.full(len(column.codes), True)
+    if column.known == len(every):
+        return every
+    for j, other in enumerate(columns):
+        if j != k and other.bins <= min(_BINS, len(every) / 3):
+            share = _means(other.codes, column.has.astype(float))
+            if ((share == 0) | (share == 1)).all():
+                return column.has
+    return every
+
+
+def _same(one: Column, other: Column) -> bool:
+    """Whether two parameters move together so much that one cannot be told from the other."""
+    n = len(one.codes)
+    sizes = np.bincount(one.codes)[:, None] * np.bincount(other.codes) / n
+    both = np.bincount(one.codes * other.bins + other.codes, minlength=sizes.size)
+    chi2 = float((both.reshape(sizes.shape) ** 2 / sizes).sum()) - n
+    return chi2 > 0.5 * n * (min(one.bins, other.bins) - 1)
+
+
+def _against(codes: Ints, left: Floats, permuted: Floats, total: float) -> Explained:
+    _, codes = np.unique(codes, return_inverse=True)
+    drawn = np.round(_between(codes, permuted) / total, 10)
+    seen = float(np.round(_between(codes, left[None]) / total, 10)[0])
     mean = float(drawn.mean())
     return Explained(seen - mean, _mark(drawn) - mean)
 
@@ -285,15 +328,14 @@ def _mark(drawn: Floats) -> float:
     return float(values[int(np.argmax(clears))]) - 1e-9
 
 
-def _between(column: Column, rows: Floats) -> Floats:
+def _between(codes: Ints, rows: Floats) -> Floats:
     """The sum of squares between bins of each row; rows have mean 0."""
-    sizes = np.bincount(column.codes, minlength=column.bins)
-    if column.bins <= _FEW:
-        sums = rows @ (column.codes[:, None] == np.arange(column.bins)).astype(float)
+    sizes = np.bincount(codes)
+    if len(sizes) <= _FEW:
+        sums = rows @ (codes[:, None] == np.arange(len(sizes))).astype(float)
     else:
-        order = np.argsort(column.codes, kind="stable")
-        starts = np.cumsum(sizes) - sizes
-        sums = np.add.reduceat(rows[:, order], starts, axis=1)
+        order = np.argsort(codes, kind="stable")
+        sums = np.add.reduceat(rows[:, order], np.cumsum(sizes) - sizes, axis=1)
     return (sums * sums / sizes).sum(1)
 
 
