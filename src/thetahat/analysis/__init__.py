@@ -9,7 +9,8 @@ from thetahat.analysis._groups import (
     quantile as quantile,
     quantile_name as quantile_name,
 )
-from thetahat.analysis._importance import Effect as Effect, effects as effects, number as number
+from thetahat.analysis._importance import Effect as Effect, effects as effects
+from thetahat.analysis._number import number as number
 from thetahat.analysis._study import (
     FAILED as FAILED,
     MARKS as MARKS,

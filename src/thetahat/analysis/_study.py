@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.analysis._cells import CellRule
 from thetahat.analysis._groups import QUANTILES, Group, flat_config, group_runs, quantile
-from thetahat.analysis._importance import Effect, effects, number
+from thetahat.analysis._importance import Effect, effects
+from thetahat.analysis._number import number
 from thetahat.analysis._sweepfile import SweepFile, read_file
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.run import Status

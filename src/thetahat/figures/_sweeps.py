@@ -143,19 +143,19 @@ def draw_slice(
 
 
 def draw_importance(bars: Sequence[Bar], *, metric: str, over: str, most: int = 12) -> Figure:
-    """How much of the difference between good runs and all runs each parameter explains.
+    """How much of how good settings are each parameter explains.
 
     The grey tick is what chance alone reaches in one case of twenty: a bar that ends before it
     means nothing.
 
-    Args:    over: what they rest on, such as "80 runs".
+    Args:    over: what they rest on, such as "80 settings".
     Raises:  MissingExtra: matplotlib is not installed.
     """
     with styled():
         shown = list(reversed(bars[:most]))
         figure, ax = axes((SIZE[0], max(1.6, 0.75 + 0.3 * len(shown))))
         if not shown:
-            says(ax, f"{over} with a number are too few to say")
+            says(ax, f"{over} with a number: too few to say, or all equal")
             return figure
         for k, bar in enumerate(shown):
             sure = bar.floor is None or bar.share > bar.floor
@@ -166,7 +166,10 @@ def draw_importance(bars: Sequence[Bar], *, metric: str, over: str, most: int = 
             said = f"{bar.share:.0%}" + ("" if rho is None else f", rank corr. {rho:+.2f}")
             right = max(bar.share, bar.floor or 0)
             ax.text(right + 0.02, k, said, va="center", fontsize=7.5, color=DIM)
-        ax.plot([], [], color=INK, lw=1.4, label="what chance reaches (95 %)")
+        if any(bar.floor is not None for bar in shown):
+            ax.plot([], [], color=INK, lw=1.4, label="what chance reaches (95 %)")
+        else:
+            ax.plot([], [], " ", label="no parameter exceeds what chance reaches")
         ax.set_yticks(range(len(shown)), [label(bar.name, 18) for bar in shown])
         ax.grid(visible=False, axis="y")
         ax.tick_params(axis="y", length=0)

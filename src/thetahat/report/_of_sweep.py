@@ -241,11 +241,12 @@ def _searched(study: Study) -> Grid:
         row: dict[str, Any] = {"parameter": word(swept.name), "searched": word(swept.says)}
         if effect is not None and effect.importance is not None and enough and len(known) > 1:
             row["importance"] = f"{effect.importance:.0%}"
-            floor = effect.floor or 0.0
-            row["chance"] = f"{floor:.0%}" if floor <= 1 else _ANY
+            known_floor = effect.floor is not None and effect.floor <= 1
+            row["chance"] = f"{effect.floor:.0%}" if known_floor else _ANY
         if effect is not None and effect.correlation is not None and enough:
-            low, high = effect.low or 0.0, effect.high or 0.0
-            row["correlation"] = f"{effect.correlation:+.2f} [{low:+.2f}, {high:+.2f}]"
+            row["correlation"] = f"{effect.correlation:+.2f}"
+            if effect.low is not None and effect.high is not None:
+                row["correlation"] += f" [{effect.low:+.2f}, {effect.high:+.2f}]"
         rows.append(row)
     columns = [Column("parameter"), Column("searched", "searched in")]
     for key, title in (
@@ -255,12 +256,17 @@ def _searched(study: Study) -> Grid:
     ):
         if any(key in row for row in rows):
             columns.append(Column(key, title))
-    n = len(study.counted)
-    few = study.rule.hides_count(len(study.runs) - n)
-    which = "the runs" if few else _runs(n)
-    more = f"Importance and correlation with {word(study.metric)} over {which} with a number;"
-    more += " an importance below what chance reaches means nothing."
-    if any(row.get("chance") == _ANY for row in rows):
+    n = study.effects[0].settings if study.effects else 0
+    few = study.rule.hides_count(len(study.runs) - len(study.counted)) or study.rule.hides_count(n)
+    which = "the settings" if few else f"{n:,} setting{'s' * (n != 1)}"
+    more = f"Importance and correlation with {word(study.metric)} over {which} with a number, each"
+    more += (
+        " the median of its runs; an importance below what chance reaches means nothing, and one"
+    )
+    more += " irrelevant parameter in twenty exceeds it."
+    if any(row.get("importance") for row in rows) and all(e.floor is None for e in known.values()):
+        more += " No parameter does here."
+    elif any(row.get("chance") == _ANY for row in rows):
         more += f" Where that is {_ANY!r}, chance reaches more than all importances together."
     told = any("importance" in row or "correlation" in row for row in rows)
     return Grid("Parameters", columns, rows, more=more if told else "")

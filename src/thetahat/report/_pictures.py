@@ -44,8 +44,8 @@ def sweep_pictures(store: Store, study: Study) -> list[Picture]:
         made.append(
             Picture(
                 *("importance", "What matters"),
-                f"How far the best tenth of {_n(study)} differs from all, by parameter (PED-ANOVA)."
-                " A bar that ends before the tick could be chance.",
+                f"How much of the ranks of {_settings(study)} each parameter explains beyond"
+                " chance, the best weighing most. A bar that ends before the tick could be chance.",
                 lambda: importance(study),
             )
         )
@@ -100,7 +100,15 @@ def importance(study: Study) -> Figure:
         for effect in study.effects
         if effect.importance is not None
     ]
-    return figures.draw_importance(bars, metric=study.axis, over=_n(study))
+    return figures.draw_importance(bars, metric=study.axis, over=_settings(study))
+
+
+def _settings(study: Study) -> str:
+    """What importance rests on."""
+    if not study.effects:
+        return _n(study)
+    n = study.effects[0].settings
+    return f"{n:,} setting{'s' * (n != 1)}"
 
 
 def _at_most_all(floor: float | None) -> float | None:

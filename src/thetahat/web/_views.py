@@ -7,6 +7,7 @@ import math
 import random
 import re
 import shlex
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -48,7 +49,7 @@ _MOST_CELLS = 500_000
 _MOST_LOOKED_AT = 100
 """Runs that tell how many parameters vary."""
 _LONGEST = 200
-"""Characters of a word by which it is told from others."""
+"""Characters that are kept of a word."""
 _EFFECTS: dict[tuple[str, str, str, str], tuple[Any, dict[str, Any]]] = {}
 """What was computed last of each sweep, with how its runs stood then."""
 
@@ -124,7 +125,7 @@ def runs_of(source: Source, sweep: SweepRow) -> str:
 
 
 def importance(store: Store, sweep: SweepRow, metric: str, goal: str) -> dict[str, Any]:
-    """What each parameter does to a metric, over the runs that ended with a number.
+    """What each parameter does to a metric, over the settings of runs that ended with a number.
 
     Kept until another run of the sweep ends: of ten thousand runs it takes most of a second.
     """
@@ -163,6 +164,7 @@ def _importance(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[s
     return {
         "n": len(ids),
         "rest_on": len(rest_on),
+        "settings": found[0].settings if found else min(1, len(rest_on)),
         "left_out": left_out,
         "effects": [asdict(e) for e in found],
     }
@@ -301,7 +303,9 @@ def _plain(value: Any) -> Any:
     if kind is int or kind is bool or value is None:
         return value
     word = value if kind is str else json.dumps(value, sort_keys=True)
-    return word if len(word) <= _LONGEST else word[:_LONGEST] + "…"
+    if len(word) <= _LONGEST:
+        return word
+    return f"{word[:_LONGEST]}… {zlib.crc32(word.encode(errors='replace')):x}"
 
 
 def _agent(agent: Mapping[str, Any]) -> dict[str, Any]:

@@ -292,7 +292,7 @@ class SweepPage {
 
   async loadEffects() {
     const { sweep } = this.model;
-    if (!this.metric) { this.drawEffects({ n: 0, rest_on: 0, left_out: {}, effects: [] }); return; }
+    if (!this.metric) { this.drawEffects({ n: 0, rest_on: 0, settings: 0, left_out: {}, effects: [] }); return; }
     const found = await get(`/api/sweeps/${encodeURIComponent(sweep.id)}/importance?metric=${encodeURIComponent(this.metric)}&goal=${this.sign < 0 ? "maximize" : "minimize"}`);
     const before = this.ranking.length;
     const drawn = [this.slice, this.cx, this.cy].join();
@@ -301,19 +301,21 @@ class SweepPage {
     if (!before) { this.pickParameters(); fillSelect(this.sliceBox, this.model.varying.map((p) => p.name), this.slice); fillSelect(this.cxBox, this.model.varying.map((p) => p.name), this.cx); fillSelect(this.cyBox, this.model.varying.map((p) => p.name), this.cy); if ([this.slice, this.cx, this.cy].join() !== drawn) this.drawChosen(); if (axesOf(this).length - 1 < this.model.varying.length) { this.parallel.draw(); if (!this.columns.length && this.model.varying.length > 12) this.remakeTable(); } }
   }
 
-  drawEffects({ n, rest_on: drawn, left_out: left, effects }) {
+  drawEffects({ n, rest_on: drawn, settings, left_out: left, effects }) {
     const top = Math.max(0.01, ...effects.map((e) => Math.max(e.importance || 0, 0)));
     const rows = effects.slice(0, 14).map((e) => {
-      const weak = e.importance !== null && e.floor !== null && e.importance <= e.floor;
+      const weak = e.importance !== null && (e.floor === null || e.importance <= e.floor);
       // What chance reaches is a share too: where nothing matters it may be more than everything.
       const floor = e.floor === null ? null : Math.min(1, e.floor);
-      const bar = e.importance === null ? h("span.dim", {}, "too few runs") : h("div.meter", { title: `share ${short(e.importance, 3)}; by chance ${e.floor > 1 ? "any: more than all together" : `up to ${short(e.floor, 3)}`}` }, h("i", { style: { width: `${(100 * e.importance) / top}%` } }), floor !== null && h("b", { style: { left: `${Math.min(99, (100 * floor) / top)}%` } }));
-      return h("tr", { class: weak ? "weak" : "" }, h("td.name", { title: e.name }, e.name), h("td", {}, bar, h("span.hidden-text", {}, e.importance === null ? "" : `${short(e.importance, 2)}${weak ? ", no more than chance" : ""}`)), h("td", {}, signed(e)), h("td.num.small", { title: "runs that have it" }, e.n));
+      const bar = e.importance === null ? h("span.dim", {}, settings < 10 ? "too few settings" : "nothing to say") : h("div.meter", { title: `share ${short(e.importance, 3)}; by chance ${e.floor === null || e.floor > 1 ? "any: more than all together" : `up to ${short(e.floor, 3)}`}` }, h("i", { style: { width: `${(100 * e.importance) / top}%` } }), floor !== null && h("b", { style: { left: `${Math.min(99, (100 * floor) / top)}%` } }));
+      return h("tr", { class: weak ? "weak" : "" }, h("td.name", { title: e.name }, e.name), h("td", {}, bar, h("span.hidden-text", {}, e.importance === null ? "" : `${short(e.importance, 2)}${weak ? ", no more than chance" : ""}`)), h("td", {}, signed(e)), h("td.num.small", { title: "settings that have it" }, e.n));
     });
     const out = Object.entries(left).map(([why, k]) => `${k} ${why}`).join(", ");
-    fill(this.effectPanel.body, effects.length ? h("table.effects", {}, h("thead", {}, h("tr", {}, h("th", {}, "parameter"), h("th", { title: "PED-ANOVA: where the best tenth of the runs lie, against where all lie" }, "importance"), h("th", { title: "Spearman's rank correlation with the metric, and its 95 % interval" }, "rank correlation"), h("th.num", {}, "n"))), h("tbody", {}, rows)) : h("div.empty", {}, n < 2 ? "Two finished runs that differ are needed." : "No parameter varies."));
-    const trust = n < 10 ? "Fewer than 10 runs: nothing can be said of importance." : n < 50 ? `With ${n} runs trust only what clears its tick by far.` : "";
-    this.effectPanel.say(`${many(n, "run")}${out ? `; left out: ${out}` : ""}. `, drawn < n ? `Computed from ${drawn.toLocaleString("en")} of them, drawn by lot: of so many parameters, more would take too long. ` : "", effects.length ? "Up to the tick a bar is what chance gives; lines are 95 % intervals. " : "", effects.length > 14 ? `The first 14 of ${effects.length}. ` : "", trust);
+    fill(this.effectPanel.body, effects.length ? h("table.effects", {}, h("thead", {}, h("tr", {}, h("th", {}, "parameter"), h("th", { title: "the share of the settings' ranks that this parameter explains, the best weighing most, less what chance explains" }, "importance"), h("th", { title: "Spearman's rank correlation with the metric, and its 95 % interval" }, "rank correlation"), h("th.num", {}, "n"))), h("tbody", {}, rows)) : h("div.empty", {}, n < 2 ? "Two finished runs that differ are needed." : "No parameter varies."));
+    const told = effects.some((e) => e.importance !== null);
+    const clear = effects.some((e) => e.importance !== null && e.floor !== null && e.importance > e.floor);
+    const trust = settings < 10 ? "Fewer than 10 settings: nothing can be said of importance. " : !told && effects.length ? "The metric is the same everywhere: nothing can be said of importance. " : told && !clear ? "No parameter clears its chance mark. " : told && settings < 50 ? `With ${settings} settings trust only what clears its tick by far. ` : "";
+    this.effectPanel.say(`${many(settings, "setting")} of ${many(n, "run")}${out ? `; left out: ${out}` : ""}. `, drawn < n ? `Computed from ${drawn.toLocaleString("en")} runs, drawn by lot: of so many parameters, more would take too long. ` : "", effects.length > 14 ? `The first 14 of ${effects.length}. ` : "", trust, effects.length ? "One irrelevant parameter in twenty clears its tick; lines are 95 % intervals. " : "");
   }
 
   buildGroups() {
@@ -405,7 +407,7 @@ function signed(e) {
   if (e.correlation === null) return h("span.dim.small", {}, "categories");
   const at = (r) => 50 + 50 * r;
   const [a, b] = [Math.min(at(e.correlation), 50), Math.max(at(e.correlation), 50)];
-  return h("div.meter.signed", { title: `${short(e.correlation, 3)}, 95 % interval ${short(e.low, 2)} to ${short(e.high, 2)}` },
+  return h("div.meter.signed", { title: `${short(e.correlation, 3)}${e.low === null ? "" : `, 95 % interval ${short(e.low, 2)} to ${short(e.high, 2)}`}` },
     h("i", { class: e.correlation < 0 ? "neg" : "", style: { left: `${a}%`, width: `${b - a}%` } }), h("u", { style: { left: `${at(e.low)}%`, width: `${at(e.high) - at(e.low)}%` } }), h("span.hidden-text", {}, short(e.correlation, 2)));
 }
 
