@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import func, select
 
+from thetahat.core.run import Status
 from thetahat.store._columns import LONG, OPEN, shortened
 from thetahat.store._json import from_json
 from thetahat.store._records import Block, read_block
@@ -30,6 +32,44 @@ def run_metrics(store: Store, sweep_id: str) -> list[tuple[str, str, Any]]:
     with store.reading() as connection:
         rows = connection.execute(query.where(runs.c.sweep_id == sweep_id)).all()
     return [(run, status, from_json(text)) for _, run, status, text in sorted(rows)]
+
+
+@dataclass(frozen=True, slots=True)
+class TriedRun:
+    """A run of a sweep as far as finding the best setting needs it."""
+
+    id: str
+    name: str
+    number: int
+    status: Status
+    config: Mapping[str, Any]
+    metrics: Mapping[str, float | None]
+    finished: str | None
+    contaminated: bool
+
+
+def tried_runs(store: Store, sweep_id: str) -> list[TriedRun]:
+    """The runs of a sweep in the order of their numbers, long words of their configs cut."""
+    names = ("number", "id", "name", "status", "config", "metrics", "finished", "contaminated")
+    query = select(*(runs.c[name] for name in names)).where(runs.c.sweep_id == sweep_id)
+    with store.reading() as connection:
+        rows = [tuple(row) for row in connection.execute(query)]
+    return [
+        TriedRun(i, n, k, Status(s), from_json(_config(c)), from_json(m), at, bool(tuned))
+        for k, i, n, s, c, m, at, tuned in sorted(rows, key=itemgetter(0))
+    ]
+
+
+def shared_orders(store: Store, sweep_id: str | None = None) -> frozenset[str]:
+    """Ids of runs that share the order of their minibatches with others of their cohort."""
+    # The words are looked for first: to read the JSON of all runs would take longer.
+    told = runs.c.detail.contains('"batch_order"')
+    query = select(runs.c.id, runs.c.detail).where(told)
+    if sweep_id is not None:
+        query = query.where(runs.c.sweep_id == sweep_id)
+    with store.reading() as connection:
+        rows = connection.execute(query).all()
+    return frozenset(i for i, text in rows if from_json(text).get("batch_order") == "shared")
 
 
 def run_configs(
