@@ -146,10 +146,7 @@ def group_runs(
     Raises:  ConfigError: no run has such a parameter (the nearest is offered), a bad quantile.
     """
     check_quantiles(quantiles)
-    known = dict.fromkeys(name for run in runs for name in flat_config(run.config))
-    for name in over:
-        if runs and name not in known:
-            raise ConfigError(f"--group-by {name}: no run has it{did_you_mean(name, known)}")
+    check_over(runs, over)
     return [
         make_group(config, members, quantiles, metric=metric, shared=shared)
         for config, members in members_of(runs, over)
@@ -186,6 +183,17 @@ def members_of(runs: Sequence[R], over: Collection[str]) -> list[tuple[dict[str,
 
 def _part(setting: Mapping[str, Any], names: Iterable[str]) -> str:
     return json.dumps({name: setting[name] for name in names}, sort_keys=True)
+
+
+def check_over(runs: Sequence[RunRow], over: Sequence[str]) -> None:
+    """Refuse parameters to average out that no run has.
+
+    Raises:  ConfigError: the nearest is offered.
+    """
+    known = dict.fromkeys(name for run in runs for name in flat_config(run.config))
+    for name in over:
+        if runs and name not in known:
+            raise ConfigError(f"--group-by {name}: no run has it{did_you_mean(name, known)}")
 
 
 def check_quantiles(quantiles: Sequence[float]) -> None:

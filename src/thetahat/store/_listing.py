@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from thetahat.core.run import Status
-from thetahat.store._columns import LONG, OPEN, shortened
+from thetahat.store._columns import LONG, shortened
 from thetahat.store._json import from_json
 from thetahat.store._records import Block, read_block
 from thetahat.store._schema import agents, notices, records, runs, sweeps
@@ -105,11 +105,11 @@ def count_point(store: Store, sweep_id: str, point: int) -> int:
 
 
 def metric_values(store: Store, sweep_ids: Sequence[str]) -> Iterator[tuple[str, str, str, Any]]:
-    """(sweep, run's name, status, metrics) of the runs that are over, to find the best."""
+    """(sweep, run's name, status, metrics) of the runs that ended well, to find the best."""
     query = select(runs.c.sweep_id, runs.c.name, runs.c.status, runs.c.metrics)
-    over = runs.c.sweep_id.in_(list(sweep_ids)) & runs.c.status.not_in(OPEN)
+    well = runs.c.status.in_([str(status) for status in Status if status.well])
     with store.reading() as connection:
-        rows = connection.execute(query.where(over)).all()
+        rows = connection.execute(query.where(runs.c.sweep_id.in_(list(sweep_ids)) & well)).all()
     for sweep_id, name, status, metrics in rows:
         yield sweep_id, name, status, from_json(metrics)
 
