@@ -36,7 +36,7 @@ MARKS = {
     "s": "one seed: how much of it is luck is not known",
     "f": "some of its runs failed or diverged, and gave no number",
     "u": "some of its runs did not finish: not over, cancelled, interrupted, or nothing moved",
-    "o": "its seeds share the order of minibatches, so its band is too narrow",
+    "o": "seeds share the order of batches, so its band is too narrow",
 }
 """What stands beside a number, as a letter, and what the letter means."""
 _NO_METRICS = ("epoch", "step", "seconds", "_step", "_runtime", "_timestamp")

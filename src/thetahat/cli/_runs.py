@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _METRICS_FIRST = ("val_risk", "test_risk", "train_risk")
 _MOST_METRICS = 6
 _OF_GROUPS = ("runs", "n", "failed", "unfinished", "trust", "shared_order")
-_SHARED = "seeds share the order of minibatches: their bands show less than all of the luck"
+_SHARED = "seeds share the order of batches, so their bands are too narrow"
 _EXAMPLES = """\
 examples:
   thetahat runs --sort val_risk --limit 10

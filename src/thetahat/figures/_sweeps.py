@@ -141,12 +141,14 @@ def draw_slice(
             inside = [i for i, x in enumerate(xs) if str(x) in place]
             at = [place[str(xs[i])] + _jitter(i) for i in inside]
             _dots(ax, at, [ys[i] for i in inside])
+            counted = []
             for word, k in place.items():
                 mine = sorted(ys[i] for i in inside if str(xs[i]) == word)
+                counted.append(f"{label(word, 12)}\nn={len(mine)}")
                 middle = (mine[(len(mine) - 1) // 2] + mine[len(mine) // 2]) / 2
                 ax.plot([k - 0.3, k + 0.3], [middle, middle], color=ORANGE, lw=2, zorder=4)
             ax.plot([], [], color=ORANGE, lw=2, label="median")
-            ax.set_xticks(range(len(place)), [label(word, 12) for word in place])
+            ax.set_xticks(range(len(place)), counted)
             ax.grid(visible=False, axis="x")
             if best is not None and str(xs[best]) in place:
                 _ring(ax, place[str(xs[best])] + _jitter(best), ys[best])

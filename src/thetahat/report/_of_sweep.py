@@ -171,7 +171,7 @@ def _trust(study: Study, best: Setting) -> str:
     """What is wrong with a number, beside it."""
     said = ["contaminated"] if best.group.contaminated else []
     if best.group.shared_order and len(best.values) > 1:
-        said.append("seeds share the order of minibatches")
+        said.append("seeds share the order of batches")
     failed, unfinished = best.group.failed, best.group.unfinished
     if failed and not study.rule.hides_count(failed):
         said.append(f"{failed} of its {_runs(best.group.runs)} failed or diverged")
@@ -213,7 +213,7 @@ def _warnings(study: Study) -> list[str]:
     if cut and not study.rule.hides_count(cut):
         said.append(
             f"{cut} of {_runs(len(study.runs))} did not finish (cancelled, interrupted, or nothing"
-            " moved): their numbers do not count."
+            f" moved): {'its' if cut == 1 else 'their'} numbers do not count."
         )
     lost = study.ends["failed"]
     if lost and not study.rule.hides_count(lost):
@@ -320,11 +320,13 @@ def _notes(study: Study, known: Origins) -> list[tuple[str, str]]:
     )
     failures = [f"{_count(study, n)} {word(how)}" for how, n in lost.items()]
     said.append(("Failures", ", ".join(failures) if failures else "none"))
+    cut = Counter(str(run.status) for run in study.runs if run.status.unfinished)
+    if cut:
+        unfinished = [f"{_count(study, n)} {how}" for how, n in sorted(cut.items())]
+        said.append(("Unfinished", ", ".join(unfinished)))
     shared = [setting for setting in study.settings if setting.group.shared_order]
     if shared:
-        said.append(
-            ("Batches", "seeds share the order of minibatches, so bands hold less than all luck")
-        )
+        said.append(("Batches", "seeds share the order of batches, so their bands are too narrow"))
     return said
 
 
@@ -334,7 +336,7 @@ def _n_note(study: Study) -> str:
     numbers = "" if not study.replicated else f"; quantiles are {_percent(study)}"
     without = f", {_count(study, gone)} without a number" if gone else ""
     return (
-        f"{_runs(len(study.runs))}{without}; runs that failed count as runs and give no number"
+        f"{_runs(len(study.runs))}{without}; runs that failed or did not finish count as runs and give no number"
         f"{numbers}"
     )
 

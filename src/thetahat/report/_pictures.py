@@ -52,7 +52,7 @@ def sweep_pictures(store: Store, study: Study) -> list[Picture]:
         )
     if study.replicated:
         shown = [s for s in study.settings if len(s.values) > 1]
-        caption = f"Every seed's {metric}, by setting, from the best."
+        caption = f"Every seed's {metric}, by setting, from the best; n beside each."
         if len(shown) > MOST_STRIPS:
             caption += f" The {MOST_STRIPS} best of {len(shown)} settings."
         made.append(_single(study, "seeds", "Seeds", caption, lambda: seeds(study)))

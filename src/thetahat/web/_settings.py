@@ -78,6 +78,7 @@ def _settings(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str
     listed = [{k: v for k, v in one.listing().items() if k != "config"} for one in found]
     return {
         "metric": metric,
+        "goal": "maximize" if sign < 0 else "minimize",
         "replicated": replicated,
         "replicates": replicates_of(sweep),
         "seeds": seeds,
