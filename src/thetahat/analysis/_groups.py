@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", "RunRow", "TriedRun")
 QUANTILES = (0.1, 0.9)
+_PLAIN = (int, float, str, bool, type(None))
 FEW = 5
 """Of fewer values the least and the greatest are said, in place of quantiles between them."""
 
@@ -159,18 +160,24 @@ def members_of(runs: Sequence[R], over: Collection[str]) -> list[tuple[dict[str,
     The config of a run that failed or was cancelled before it began lacks what is not searched: it
     belongs to the setting that has all that it has, where there is one.
     """
-    found: dict[str, tuple[dict[str, Any], list[R]]] = {}
+    found: dict[Any, tuple[dict[str, Any], list[R]]] = {}
     for run in runs:
-        setting = {k: v for k, v in flat_config(run.config).items() if k not in over}
-        found.setdefault(json.dumps(setting, sort_keys=True), (setting, []))[1].append(run)
+        setting = flat_config(run.config)
+        for name in over:
+            setting.pop(name, None)
+        key = _key(setting)
+        if key in found:
+            found[key][1].append(run)
+        else:
+            found[key] = (setting, [run])
     whole = {key: one for key, one in found.items() if any(r.status.well for r in one[1])}
-    by_names: dict[frozenset[str], dict[str, list[str]]] = {}
+    by_names: dict[frozenset[str], dict[Any, list[Any]]] = {}
     for key, (setting, _) in list(found.items()):
         if key in whole:
             continue
         names = frozenset(setting)
         if names not in by_names:
-            projected: dict[str, list[str]] = {}
+            projected: dict[Any, list[Any]] = {}
             for other, (larger, _) in whole.items():
                 if names < larger.keys():
                     projected.setdefault(_part(larger, names), []).append(other)
@@ -181,8 +188,18 @@ def members_of(runs: Sequence[R], over: Collection[str]) -> list[tuple[dict[str,
     return list(found.values())
 
 
-def _part(setting: Mapping[str, Any], names: Iterable[str]) -> str:
-    return json.dumps({name: setting[name] for name in names}, sort_keys=True)
+def _part(setting: Mapping[str, Any], names: Iterable[str]) -> Any:
+    return _key({name: setting[name] for name in names})
+
+
+def _key(setting: Mapping[str, Any]) -> Any:
+    """What tells settings apart; true is not 1."""
+    try:
+        return frozenset(
+            (name, value, value is True or value is False) for name, value in setting.items()
+        )
+    except TypeError:  # lists
+        return json.dumps(setting, sort_keys=True)
 
 
 def check_over(runs: Sequence[RunRow], over: Sequence[str]) -> None:
@@ -229,10 +246,10 @@ def quantile(values: Sequence[float], q: float) -> float:
 
 
 def flat_config(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """A config with the dots of its nesting in the names."""
+    """A config with the dots of its nesting in the names; a mapping of its own."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
-        if isinstance(value, Mapping) and value:
+        if type(value) not in _PLAIN and isinstance(value, Mapping) and value:
             flat |= flat_config(value, f"{above}{name}.")
         else:
             flat[f"{above}{name}"] = value

@@ -336,7 +336,8 @@ def _n_note(study: Study) -> str:
     numbers = "" if not study.replicated else f"; quantiles are {_percent(study)}"
     without = f", {_count(study, gone)} without a number" if gone else ""
     return (
-        f"{_runs(len(study.runs))}{without}; runs that failed or did not finish count as runs and give no number"
+        f"{_runs(len(study.runs))}{without}; runs that failed or did not finish count as runs and"
+        " give no number"
         f"{numbers}"
     )
 
