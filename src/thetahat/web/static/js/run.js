@@ -3,7 +3,7 @@ import { get, view } from "./api.js";
 import { command, fill, flag, h, panel, status, sweepLink, toggle } from "./dom.js";
 import { BOOKS, curveChart, families, legend, spansDecades } from "./curves.js";
 import { ago, finite, flat, local, short, span } from "./format.js";
-import { FAILED } from "./model.js";
+import { CUT, FAILED } from "./model.js";
 
 const MOST_CHARTS = 24;
 
@@ -69,6 +69,7 @@ class RunPage {
     if (FAILED.has(run.status)) marks.push(flag(run.status, run.reason, "bad"));
     else if (["queued", "running"].includes(run.status)) marks.push(flag("so far", "the run is not over"));
     else if (run.status === "interrupted") marks.push(flag("unfinished", "it can be resumed"));
+    else if (CUT.has(run.status)) marks.push(flag(run.status, run.reason || "its number does not count"));
     if (run.sweep && run.seeds < 2) marks.push(flag("1 seed", "this setting was run with one seed only", "plain"));
     const names = Object.keys(run.metrics).sort((a, b) => rank(a) - rank(b)).slice(0, 8);
     fill(this.head, h("div.head", {}, h("h1", {}, run.name), status(run.status), run.contaminated && flag("contaminated", "tuned on the test set", "bad"), h("span.dim", {}, run.reason)),
