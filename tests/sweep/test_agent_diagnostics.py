@@ -15,7 +15,7 @@ from thetahat.sweep import load_experiment
 GAP = LINE.replace(
     "        seed=seed,\n    )",
     "        seed=seed,\n"
-    '        diagnostics={"gap": lambda h: abs(h(np.ones(1, np.float32)).sum() - 2.0)},\n    )',
+    '        metrics={"gap": lambda h: abs(h(np.ones(1, np.float32)).sum() - 2.0)},\n    )',
 )
 TEXT = """\
 program: train.py
@@ -41,7 +41,7 @@ def test_a_diagnostic_is_a_metric_in_every_mode(at, thetahat, mode) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", th.Notice)
             result = th.fit(load_experiment(at.folder / "train.py"), **run.config)
-        np.testing.assert_allclose(run.metrics["gap"], result.diagnostics["gap"], rtol=1e-4)
+        np.testing.assert_allclose(run.metrics["gap"], result.metrics["gap"], rtol=1e-4)
         np.testing.assert_allclose(at.history(run)["gap"], result.history["gap"], rtol=1e-4)
     _, out, _ = thetahat("runs", "last", "--sort", "gap", "--format", "json")
     values = [run["metrics"]["gap"] for run in json.loads(out)]

@@ -17,6 +17,7 @@ from thetahat.risk._means import (
     ridge as ridge,
     weighted_mean as weighted_mean,
 )
+from thetahat.risk._metrics import metric_of as metric_of
 from thetahat.risk._residuals import (
     inputs_and_target as inputs_and_target,
     per_observation as per_observation,

@@ -19,9 +19,16 @@ from jax.core import Tracer
 from jax.extend import core as jax_core
 
 from thetahat import data as th_data, models, optim
-from thetahat.core import ConfigError, Notice, Task
-from thetahat.train._stopping import sort_rules
-from thetahat.train.backends.jax._member import Plan, check_batches, make_plan
+from thetahat.core import ConfigError, Mode, Notice, Task
+from thetahat.core.metric import directions_of
+from thetahat.train._stopping import check_rules, sort_rules
+from thetahat.train.backends.jax._member import (
+    Plan,
+    check_batches,
+    choosing_mode,
+    make_plan,
+    parts_of,
+)
 from thetahat.train.backends.jax._precision import (
     ON_DISK,
     cast,
@@ -68,6 +75,8 @@ class Staged:
     """Of each leaf of (data, frozen): True if made, False if given."""
     tree: Any
     """The structure of (data, frozen)."""
+    best_mode: Mode | None
+    """The direction of what chooses the best state; None where the last state counts."""
 
     @property
     def streamed(self) -> bool:
@@ -117,16 +126,18 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
         slots = tuple(isinstance(leaf, Tracer) for leaf in leaves)
         params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), adapted.params)
         rules = sort_rules(task.stopping)
+        columns = directions_of(task.metrics, [p for p in parts_of(data) if p != "test"])
+        check_rules(rules, columns, task.metrics)
         state = first_state(
             params,
             optim.resolve(task.optimizer).init(params),
             tuple(rule.init() for rule in rules.inside),
             jax.random.key_data(jax.random.key(task.seed)),
-            has_val=data.val is not None,
+            best_mode=choosing_mode(task, data),
         )
         made_data = sum(slots[: len(jax.tree.leaves(data))])
         seen.update(task=task, data=data, leaves=leaves, tree=tree, slots=slots, params=params)
-        seen["made_data"] = made_data
+        seen.update(made_data=made_data, best_mode=choosing_mode(task, data))
         return cast(state, dtype), [a for a, m in zip(leaves, slots, strict=True) if m]
 
     with precision(dtype):
@@ -158,6 +169,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
         given=tuple(a for a, m in zip(seen["leaves"], seen["slots"], strict=True) if not m),
         slots=seen["slots"],
         tree=seen["tree"],
+        best_mode=seen["best_mode"],
     )
 
 
