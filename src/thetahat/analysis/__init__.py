@@ -1,6 +1,7 @@
 """Numbers about many runs: settings, quantiles, importance; for page, report and terminal alike."""
 
 from thetahat.analysis._cells import CellRule as CellRule
+from thetahat.analysis._direction import directions_in as directions_in, sign_of as sign_of
 from thetahat.analysis._groups import (
     QUANTILES as QUANTILES,
     Group as Group,

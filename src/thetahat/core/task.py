@@ -57,7 +57,7 @@ class Task:
     residual: Callable[..., Any] | None = None
     loss: str | Callable[..., Any] = "squared"
     penalty: Callable[[Any], Any] | None = None
-    metrics: Mapping[str, Metric | Callable[..., Any]] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
     optimizer: Any = "adam"
     epochs: int = 100
     batch_size: int | None = None

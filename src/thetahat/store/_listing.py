@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from thetahat.core.run import Status
 from thetahat.store._columns import LONG, OPEN, shortened
 from thetahat.store._json import from_json
 from thetahat.store._records import Block, read_block
@@ -62,6 +63,15 @@ def count_point(store: Store, sweep_id: str, point: int) -> int:
     query = select(func.count()).where((runs.c.sweep_id == sweep_id) & (runs.c.point == point))
     with store.reading() as connection:
         return connection.execute(query).scalar() or 0
+
+
+def detail_of_sweep(store: Store, sweep_id: str) -> dict[str, Any]:
+    """The detail of a sweep's first run that has ended well: what all its runs say of themselves."""
+    well = [str(s) for s in (Status.FINISHED, Status.STOPPED, Status.UNMOVED, Status.INTERRUPTED)]
+    query = select(runs.c.detail).where((runs.c.sweep_id == sweep_id) & runs.c.status.in_(well))
+    with store.reading() as connection:
+        found = connection.execute(query.order_by(runs.c.number).limit(1)).scalar()
+    return from_json(found) if found else {}
 
 
 def metric_values(store: Store, sweep_ids: Sequence[str]) -> Iterator[tuple[str, str, str, Any]]:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import jax
 import jax.numpy as jnp
 
 from thetahat.core import ConfigError, Metric
@@ -37,6 +38,18 @@ class Record(dict[str, Any]):
     def __init__(self, columns: Mapping[str, Any], metrics: Mapping[str, Metric]) -> None:
         super().__init__(columns)
         self.metrics = metrics
+
+
+def _flat(record: Record) -> tuple[list[Any], tuple[str, ...]]:
+    return [record[name] for name in sorted(record)], tuple(sorted(record))
+
+
+def _unflat(names: tuple[str, ...], values: Any) -> dict[str, Any]:
+    return dict(zip(names, values, strict=True))
+
+
+# For rules that map over a record. What comes back is a plain mapping.
+jax.tree_util.register_pytree_node(Record, _flat, _unflat)
 
 
 class Rule(Protocol):

@@ -13,7 +13,15 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from thetahat.analysis import SweepFile, effects, flat_config, group_runs, number, read_file
+from thetahat.analysis import (
+    SweepFile,
+    directions_in,
+    effects,
+    flat_config,
+    group_runs,
+    number,
+    read_file,
+)
 from thetahat.core.run import Status
 from thetahat.store import (
     Changed,
@@ -103,7 +111,8 @@ def sweep_page(source: Source, sweep: SweepRow, changed: Changed | None = None) 
     store = source.store()
     # The time is taken before the runs are read.
     head: dict[str, Any] = {
-        "sweep": about(sweep, read_file(sweep.text), with_text=changed is None),
+        "sweep": about(sweep, read_file(sweep.text), with_text=changed is None)
+        | {"directions": directions_in(store, sweep.id)},
         "counts": count_runs(store, sweep.id),
         "agents": [_agent(agent) for agent in list_agents(store, sweep.id)],
         "now": _earlier(),

@@ -307,7 +307,8 @@ class Member:
         stoppers = []
         for k, (rule, state) in enumerate(zip(self.rules.inside, before.stoppers, strict=True)):
             state, stop = rule.update(state, record)
-            stoppers.append(state)
+            # A rule may keep the record: as the plain mapping that it began with.
+            stoppers.append(jax.tree.map(lambda leaf: leaf, state))
             outcome = jnp.where((outcome == base.RUNNING) & stop, base.FIRST_RULE + k, outcome)
         # A diverged epoch leaves no trace but its record, and a frozen member none at all.
         kept = finite if alone else finite & before.active
@@ -339,7 +340,7 @@ class Member:
                 (before.best, before.best_value, before.best_epoch),
             )
             after = replace(after, best=best, best_value=value, best_epoch=at)
-        return after, record
+        return after, dict(record)
 
     def columns(self, data: Any, state: TrainState) -> list[str]:
         """Names of what ``close_epoch`` records."""
