@@ -66,7 +66,7 @@ def count_point(store: Store, sweep_id: str, point: int) -> int:
 
 
 def detail_of_sweep(store: Store, sweep_id: str) -> dict[str, Any]:
-    """The detail of a sweep's first run that has ended well: what all its runs say of themselves."""
+    """The detail of the first run of a sweep that has ended well."""
     well = [str(s) for s in (Status.FINISHED, Status.STOPPED, Status.UNMOVED, Status.INTERRUPTED)]
     query = select(runs.c.detail).where((runs.c.sweep_id == sweep_id) & runs.c.status.in_(well))
     with store.reading() as connection:
