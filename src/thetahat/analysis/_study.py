@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from thetahat.analysis._cells import CellRule
+from thetahat.analysis._direction import directions_in, sign_of
 from thetahat.analysis._groups import (
     QUANTILES,
     Group,
@@ -118,6 +119,8 @@ class Study:
     settings: Sequence[Setting]
     """From the best."""
     rule: CellRule
+    sign: int = 1
+    """1 where less of the metric is better, else -1."""
     dropped: int = 0
     """Runs left out because they say that they rest on too few observations."""
     quantiles: Sequence[float] = QUANTILES
@@ -125,12 +128,7 @@ class Study:
     @property
     def maximize(self) -> bool:
         """Whether more is better."""
-        return self.file.goal == "maximize"
-
-    @property
-    def sign(self) -> int:
-        """1 where less is better, else -1."""
-        return -1 if self.maximize else 1
+        return self.sign < 0
 
     @property
     def replicated(self) -> bool:
@@ -261,7 +259,8 @@ def read_study(
     found = _settings(kept, chosen, parameters, seeds, shared_orders(store, sweep.id))
     hides = rule.hidden([len(setting.values) for setting in found])
     settings = [replace(s, hidden=hidden) for s, hidden in zip(found, hides, strict=True)]
-    sign = -1 if file.goal == "maximize" else 1
+    own = chosen == file.metric
+    sign = sign_of(chosen, file, {} if own else directions_in(store, sweep.id))
     settings.sort(key=lambda setting: _place(setting, chosen, sign, replicates_of(sweep)))
     return Study(
         sweep=sweep,
@@ -273,6 +272,7 @@ def read_study(
         seeds=[name for name in seeds if name in varying],
         settings=settings,
         rule=rule,
+        sign=sign,
         dropped=len(runs) - len(kept),
     )
 

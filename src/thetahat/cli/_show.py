@@ -116,6 +116,9 @@ def page(
     lines.pairs("logged", (found.detail or {}).get("logged") or {})
     if found.best_val_risk is not None:
         lines.row("best", f"val_risk {short(found.best_val_risk)} at epoch {found.best_epoch}")
+    elif (value := found.metrics.get(found.best_by)) is not None and found.best_epoch is not None:
+        by = word(found.best_by)
+        lines.row("best", f"{by} {short(value)} at epoch {found.best_epoch}")
     lines.curves(drawn)
     lines.gap()
     most = (

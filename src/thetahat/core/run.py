@@ -62,6 +62,8 @@ class Started:
     """Where the cohort's checkpoint is written, if anywhere."""
     resumed: int | None = None
     """Epochs that the checkpoint holds; None where there was none."""
+    directions: Mapping[str, str] = field(default_factory=dict)
+    """Of its columns: "min" or "max", where that is known."""
 
 
 @dataclass(frozen=True)

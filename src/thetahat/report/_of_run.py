@@ -59,8 +59,14 @@ def _summary(run: RunRow) -> list[str]:
     epochs = f" after {run.epochs:,} epochs" if run.epochs else ""
     said = [f"One run of {what}. It is {run.status}{epochs}{reason}."]
     val, test = run.metrics.get("val_risk"), run.metrics.get("test_risk")
-    if val is not None:
-        at = f" at epoch {run.best_epoch}" if run.best_epoch else ""
+    at = f" at epoch {run.best_epoch}" if run.best_epoch else ""
+    best = run.metrics.get(run.best_by)
+    if run.best_by != "val_risk" and best is not None:
+        mode = ((run.detail or {}).get("directions") or {}).get(run.best_by)
+        which = {"min": "lowest", "max": "highest"}.get(str(mode), "best")
+        said.append(f"Its {which} {word(run.best_by)} is {short(best)}{at}: it chose the state.")
+        said += [f"There its validation risk is {short(val)}."] if val is not None else []
+    elif val is not None:
         said.append(f"Its lowest validation risk is {short(val)}{at}.")
     if test is not None:
         trust = ", which is contaminated" if run.contaminated else ""
@@ -138,7 +144,8 @@ def _pictures(store: Store, run: RunRow) -> list[Picture]:
     ending = f"{run.status}" + (f": {run.reason}" if run.reason else "")
 
     def draw() -> Figure:
-        return figures.draw_fit(columns, best_epoch=run.best_epoch or 0, ending=ending)
+        best_epoch = run.best_epoch or 0
+        return figures.draw_fit(columns, best_epoch=best_epoch, best_by=run.best_by, ending=ending)
 
     caption = "Training and validation risk by epoch, the best epoch marked."
     return [Picture("curves", "Training", caption, draw)]

@@ -21,6 +21,7 @@ from thetahat.risk._means import (
     weighted_mean as weighted_mean,
     weighted_sum as weighted_sum,
 )
+from thetahat.risk._metrics import metric_of as metric_of
 from thetahat.risk._needs import (
     Need as Need,
     NotFinite as NotFinite,

@@ -96,7 +96,7 @@ def _of_prediction(residual: Residual | None, loss: Loss) -> Residual:
             if not isinstance(pair, tuple) or len(pair) != 2:
                 raise ShapeError(
                     f"with loss={loss.name!r} residual must return the pair (score, target);"
-                    f" got {_describe(pair)}"
+                    f" got {describe(pair)}"
                 )
             score, target = pair
         if loss.name in ("logistic", "fractional_logit"):
@@ -169,7 +169,7 @@ def _aligned(prediction: Any, y: Any) -> tuple[jax.Array, jax.Array]:
 def _number(what: str, value: Any) -> jax.Array:
     if isinstance(value, (tuple, list, dict)) or value is None or isinstance(value, str):
         raise ShapeError(
-            f"{what} must be one array per observation; got {_describe(value)}."
+            f"{what} must be one array per observation; got {describe(value)}."
             + ("" if value is None else " Use jnp.stack or jnp.concatenate to make it one vector.")
             + (" Does the function return?" if value is None else "")
         )
@@ -182,7 +182,8 @@ def _number(what: str, value: Any) -> jax.Array:
     return array
 
 
-def _describe(value: Any) -> str:
+def describe(value: Any) -> str:
+    """What a user's function returned, in a few words."""
     if value is None:
         return "None"
     if isinstance(value, (tuple, list, dict)):

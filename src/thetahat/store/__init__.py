@@ -13,6 +13,7 @@ from thetahat.store._listing import (
     blocks_after as blocks_after,
     count_all as count_all,
     count_point as count_point,
+    detail_of_sweep as detail_of_sweep,
     metric_values as metric_values,
     pulse as pulse,
     run_configs as run_configs,

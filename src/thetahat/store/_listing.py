@@ -116,6 +116,15 @@ def count_point(store: Store, sweep_id: str, point: int) -> int:
         return connection.execute(query).scalar() or 0
 
 
+def detail_of_sweep(store: Store, sweep_id: str) -> dict[str, Any]:
+    """The detail of the first run of a sweep that trained to an end."""
+    told = [str(status) for status in Status if status.over and not status.failed]
+    query = select(runs.c.detail).where((runs.c.sweep_id == sweep_id) & runs.c.status.in_(told))
+    with store.reading() as connection:
+        found = connection.execute(query.order_by(runs.c.number).limit(1)).scalar()
+    return from_json(found) if found else {}
+
+
 def metric_values(store: Store, sweep_ids: Sequence[str]) -> Iterator[tuple[str, str, str, Any]]:
     """(sweep, run's name, status, metrics) of the runs that ended well, to find the best."""
     query = select(runs.c.sweep_id, runs.c.name, runs.c.status, runs.c.metrics)

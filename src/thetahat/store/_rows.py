@@ -147,6 +147,11 @@ class RunRow:
         return self.config if self.proposed is None else self.proposed
 
     @property
+    def best_by(self) -> str:
+        """The column that chose its best state, where ``detail`` says so; else val_risk."""
+        return str((self.detail or {}).get("best_by") or "val_risk")
+
+    @property
     def total_seconds(self) -> float | None:
         """Seconds the run took: its own total, else the sum of its parts, else by the clock."""
         if self.seconds.get("total") is not None:

@@ -156,6 +156,12 @@ class Writer:
             },
         }
         self._fast(_FINISH, row)
+        best_by = (detail or {}).get("best_by") or "val_risk"
+        if best_by != "val_risk":
+            # Another column chose the state: the epoch of the lowest val_risk is not the best one.
+            best_epoch = (detail or {}).get("best_epoch")
+            chosen = {"best_val_risk": None, "best_epoch": best_epoch}
+            self._connection.execute(update(runs).where(runs.c.id == run_id).values(chosen))
 
     def begin_run(
         self,

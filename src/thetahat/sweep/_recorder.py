@@ -24,6 +24,8 @@ class Begun:
     checkpoint: str | None = None
     cohort: str | None = None
     member: int | None = None
+    directions: Mapping[str, Any] = field(default_factory=dict)
+    """Of its columns: "min" or "max", where that is known."""
 
 
 @dataclass(frozen=True)

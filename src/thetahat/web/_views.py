@@ -14,6 +14,7 @@ from typing import Any
 
 from thetahat.analysis import (
     SweepFile,
+    directions_in,
     effects,
     flat_config,
     may_repeat,
@@ -110,7 +111,8 @@ def sweep_page(source: Source, sweep: SweepRow, changed: Changed | None = None) 
     file = read_file(sweep.spec)
     # The time is taken before the runs are read.
     head: dict[str, Any] = {
-        "sweep": about(sweep, file, with_text=changed is None),
+        "sweep": about(sweep, file, with_text=changed is None)
+        | {"directions": directions_in(store, sweep.id)},
         "counts": count_runs(store, sweep.id),
         "agents": [_agent(agent) for agent in list_agents(store, sweep.id)],
         "now": _earlier(),

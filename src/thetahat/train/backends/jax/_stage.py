@@ -19,9 +19,16 @@ from jax.core import Tracer
 from jax.extend import core as jax_core
 
 from thetahat import data as th_data, models, optim
-from thetahat.core import ConfigError, Notice, Task
-from thetahat.train._stopping import sort_rules
-from thetahat.train.backends.jax._member import Plan, check_batches, make_plan
+from thetahat.core import ConfigError, Mode, Notice, Task
+from thetahat.core.metric import directions_of
+from thetahat.train._stopping import check_rules, sort_rules
+from thetahat.train.backends.jax._member import (
+    Plan,
+    check_batches,
+    choosing_mode,
+    make_plan,
+    parts_of,
+)
 from thetahat.train.backends.jax._precision import (
     ON_DISK,
     cast,
@@ -74,6 +81,8 @@ class Staged:
     """What the loss needs of the data; None where nothing can be checked."""
     transform: Any
     """A table's transform in double precision, where it was not made by traced parameters."""
+    best_mode: Mode | None
+    """The direction of what chooses the best state; None where the last state counts."""
 
     @property
     def streamed(self) -> bool:
@@ -127,16 +136,18 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
         slots = tuple(isinstance(leaf, Tracer) for leaf in leaves)
         params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), adapted.params)
         rules = sort_rules(task.stopping)
+        columns = directions_of(task.metrics, [p for p in parts_of(data) if p != "test"])
+        check_rules(rules, columns, task.metrics)
         state = first_state(
             params,
             optim.resolve(task.optimizer).init(params),
             tuple(rule.init() for rule in rules.inside),
             jax.random.key_data(jax.random.key(task.seed)),
-            has_val=data.val is not None,
+            best_mode=choosing_mode(task, data),
         )
         made_data = sum(slots[: len(jax.tree.leaves(data))])
         seen.update(task=task, data=data, leaves=leaves, tree=tree, slots=slots, params=params)
-        seen.update(made_data=made_data, transform=transform)
+        seen.update(made_data=made_data, transform=transform, best_mode=choosing_mode(task, data))
         return cast(state, dtype), [a for a, m in zip(leaves, slots, strict=True) if m]
 
     with precision(dtype):
@@ -174,6 +185,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
         tree=seen["tree"],
         targets=seen.get("targets"),
         transform=seen["transform"],
+        best_mode=seen["best_mode"],
     )
 
 

@@ -33,7 +33,7 @@ class SweepPage {
     const { model } = this;
     const wanted = view.get("metric");
     this.metric = wanted || (model.sweep.metric && (model.metrics.includes(model.sweep.metric) || !model.metrics.length) ? model.sweep.metric : model.metrics[0]) || model.sweep.metric || "";
-    const goal = view.get("goal") || (this.metric === model.sweep.metric ? model.sweep.goal : "minimize");
+    const goal = view.get("goal") || (this.metric === model.sweep.metric ? model.sweep.goal : model.sweep.directions?.[this.metric] === "max" ? "maximize" : "minimize");
     this.sign = goal === "maximize" ? -1 : 1;
     this.where = view.get("where");
     this.x = view.get("x", "run");
