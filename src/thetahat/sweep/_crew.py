@@ -191,7 +191,7 @@ class Crew:
 
     def _static(self, config: Config) -> tuple[tuple[str, str], ...]:
         traced = self.staff.traced or frozenset()
-        return tuple(sorted((k, repr(v)) for k, v in config.items() if k not in traced))
+        return static_part(config, traced)
 
     # -- hearing --------------------------------------------------------------------------------
 

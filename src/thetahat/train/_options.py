@@ -41,6 +41,8 @@ class Options:
     mode: str = "auto"
     memory: int | None = None
     """Bytes that a cohort may take; None for a share of what is free."""
+    idle: frozenset[int] = frozenset()
+    """Places of members that only keep their place: another's config may stand for theirs."""
 
 
 @dataclass(frozen=True)
@@ -53,3 +55,5 @@ class Cohort:
     """Positions of the members among all the configs of the fit."""
     of: int | None = None
     """How many were alike, where these are the first of them that fit into memory."""
+    experiment: Callable[..., Any] | None = None
+    """What made the Tasks; None for a Task that was given as it is."""

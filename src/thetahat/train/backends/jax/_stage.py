@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -68,6 +68,8 @@ class Staged:
     """Of each leaf of (data, frozen): True if made, False if given."""
     tree: Any
     """The structure of (data, frozen)."""
+    mathematics: dict[str, str] = field(default_factory=dict, compare=False)
+    """Keys of what one member computes, once they were asked for."""
 
     @property
     def streamed(self) -> bool:
