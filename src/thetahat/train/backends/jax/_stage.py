@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -83,6 +83,8 @@ class Staged:
     """A table's transform in double precision, where it was not made by traced parameters."""
     best_mode: Mode | None
     """The direction of what chooses the best state; None where the last state counts."""
+    mathematics: dict[str, str] = field(default_factory=dict, compare=False)
+    """Keys of what one member computes, once they were asked for."""
 
     @property
     def streamed(self) -> bool:
