@@ -73,8 +73,8 @@ def test_chance_above_everything_is_said_in_words(
 ) -> None:
     def found(study: object) -> list[Effect]:
         return [
-            Effect("lr", 80, 0.75, 0.25, None, None, None),
-            Effect("width", 80, 0.25, 1.625, None, None, None),
+            Effect("lr", 80, 80, 0.75, 0.25, None, None, None),
+            Effect("width", 80, 80, 0.25, 1.625, None, None, None),
         ]
 
     monkeypatch.setattr("thetahat.analysis._study.Study.effects", property(found))
@@ -84,8 +84,9 @@ def test_chance_above_everything_is_said_in_words(
     assert told["lr"] == ("75%", "25%")
     assert told["width"] == ("25%", "any")
     assert grid.more.endswith(
-        " an importance below what chance reaches means nothing. Where that is 'any', chance"
-        " reaches more than all importances together."
+        " over 80 settings with a number, each the median of its runs; an importance below what"
+        " chance reaches means nothing, and one irrelevant parameter in twenty exceeds it."
+        " Where that is 'any', chance reaches more than all importances together."
     )
     assert "162%" not in render(document, "md")
 

@@ -157,7 +157,7 @@ def test_what_chance_reaches_is_never_said_to_be_more_than_all(look, served, pat
         {"name": "lr", "importance": 0.6, "floor": 1.7, **effect},
         {"name": "width", "importance": 0.4, "floor": 0.2, **effect},
     ]
-    answer = {"n": 20, "rest_on": 20, "left_out": {}, "effects": effects}
+    answer = {"n": 20, "rest_on": 20, "settings": 20, "left_out": {}, "effects": effects}
     tab = look(served)
     tab.page.route("**/importance?*", lambda route: route.fulfill(json=answer))
     page = tab.open(paths["sweep"])
