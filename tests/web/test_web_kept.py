@@ -11,6 +11,7 @@ import shutil
 import socket
 import sqlite3
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 import stores
 from stores import add_run
 
+from thetahat.analysis import read_study
 from thetahat.store import FIELDS, NewSweep, create_sweep, find_sweep, open_store
 from thetahat.web import Source, _files, _serve, _views
 from thetahat.web._head import PAGES, STATIC, modules, needed, page
