@@ -165,7 +165,7 @@ def test_scores_are_savages_and_equal_ranks_share_theirs() -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(2, 2.0), (True, 1.0), (float("nan"), None), ("2", None), (None, None)],
+    [(2, 2.0), (True, 1.0), (float("nan"), None), ("2", None), (None, None), (10**400, None)],
 )
 def test_only_finite_numbers_are_numbers(value: object, expected: float | None) -> None:
     assert number(value) == expected

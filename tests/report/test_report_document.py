@@ -91,6 +91,18 @@ def test_chance_above_everything_is_said_in_words(
     assert "162%" not in render(document, "md")
 
 
+def test_a_sweep_in_which_nothing_clears_chance_says_so(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [Effect(name, 80, 80, 0.0, None, 0.1, None, None) for name in ("lr", "width")]
+    monkeypatch.setattr("thetahat.analysis._study.Study.effects", found)
+    document = make_report(store, TUNING)
+    grid = next(grid for grid in document.grids if grid.title == "Parameters")
+    [lr] = [row for row in grid.rows if row["parameter"] == "lr"]
+    assert (lr["importance"], lr["chance"], lr["correlation"]) == ("0%", "any", "+0.10")
+    assert grid.more.endswith("No parameter does here.")
+
+
 def test_failures_are_counted_with_their_reasons(store: Store) -> None:
     document = make_report(store, TUNING)
     failures = next(grid for grid in document.grids if grid.title == "What failed, and why")
