@@ -222,7 +222,7 @@ def test_importance_and_seeds_show_what_they_rest_on(store: Store) -> None:
     tuning = th.open_sweep("wages, two layers", store).plot
     ax = tuning.importance().axes[0]
     assert [t.get_text() for t in ax.get_yticklabels()][-1] == "lr"
-    assert re.fullmatch(r"importance for val_risk, over 7\d runs", ax.get_xlabel())
+    assert re.fullmatch(r"importance for val_risk, over 7\d settings", ax.get_xlabel())
     seeds = th.open_sweep("twenty seeds a width", store).plot.seeds().axes[0]
     assert sorted(t.get_text() for t in seeds.get_yticklabels()) == [
         "width=16",

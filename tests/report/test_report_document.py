@@ -73,8 +73,8 @@ def test_chance_above_everything_is_said_in_words(
 ) -> None:
     def found(study: object) -> list[Effect]:
         return [
-            Effect("lr", 80, 0.75, 0.25, None, None, None),
-            Effect("width", 80, 0.25, 1.625, None, None, None),
+            Effect("lr", 80, 80, 0.75, 0.25, None, None, None),
+            Effect("width", 80, 80, 0.25, 1.625, None, None, None),
         ]
 
     monkeypatch.setattr("thetahat.analysis._study.Study.effects", property(found))
@@ -84,10 +84,23 @@ def test_chance_above_everything_is_said_in_words(
     assert told["lr"] == ("75%", "25%")
     assert told["width"] == ("25%", "any")
     assert grid.more.endswith(
-        " an importance below what chance reaches means nothing. Where that is 'any', chance"
-        " reaches more than all importances together."
+        " over 80 settings with a number, each the median of its runs; an importance below what"
+        " chance reaches means nothing, and one irrelevant parameter in twenty exceeds it."
+        " Where that is 'any', chance reaches more than all importances together."
     )
     assert "162%" not in render(document, "md")
+
+
+def test_a_sweep_in_which_nothing_clears_chance_says_so(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [Effect(name, 80, 80, 0.0, None, 0.1, None, None) for name in ("lr", "width")]
+    monkeypatch.setattr("thetahat.analysis._study.Study.effects", found)
+    document = make_report(store, TUNING)
+    grid = next(grid for grid in document.grids if grid.title == "Parameters")
+    [lr] = [row for row in grid.rows if row["parameter"] == "lr"]
+    assert (lr["importance"], lr["chance"], lr["correlation"]) == ("0%", "any", "+0.10")
+    assert grid.more.endswith("No parameter does here.")
 
 
 def test_failures_are_counted_with_their_reasons(store: Store) -> None:
