@@ -1,6 +1,10 @@
 """Where to look next: search spaces, samplers and early stopping, as pure functions of history."""
 
-from thetahat.search._distributions import Distribution as Distribution
+from thetahat.search._distributions import (
+    Categorical as Categorical,
+    Constant as Constant,
+    Distribution as Distribution,
+)
 from thetahat.search._hyperband import Hyperband as Hyperband, asha as asha, stop as stop
 from thetahat.search._read import (
     DISTRIBUTIONS as DISTRIBUTIONS,
