@@ -45,6 +45,7 @@ from thetahat.store._records import Block as Block, pack as pack, read_block as 
 from thetahat.store._rows import NewRun as NewRun, RunRow as RunRow
 from thetahat.store._schema import VERSION as VERSION
 from thetahat.store._sqlite import found_no_room as found_no_room
+from thetahat.store._standing import standing as standing
 from thetahat.store._store import Store as Store, open_store as open_store
 from thetahat.store._sweeps import (
     EndedRun as EndedRun,
