@@ -23,6 +23,7 @@ from thetahat.store import (
     Claim,
     Offer,
     Queue,
+    Reserve,
     RunRow,
     Store,
     SweepRow,
@@ -163,6 +164,9 @@ class Agent:
         """
         self.runner, self._refit = runner, refit
         self._take_over(search)
+        # So that an agent that ends on a full disk can hand its runs back.
+        reserve = Reserve(self.store.folder)
+        reserve.take()
         with proof_of_life(self.store.folder / "agents", self.id), _listening(self._interrupt):
             self.queue.join(host_name(), os.getpid())
             try:
@@ -178,6 +182,7 @@ class Agent:
                     self.runner.halt()
                 finally:
                     # Also when Ctrl-C is pressed again: nobody waits for a lease then.
+                    reserve.release()
                     self.queue.leave()
 
     def _take_over(self, search: Search) -> None:
