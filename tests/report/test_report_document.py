@@ -41,7 +41,7 @@ def test_the_best_setting_is_the_one_with_the_best_median(store: Store) -> None:
     assert "seed" not in study.best.config
     said = make_report(store, SEEDS).summary
     assert said[0] == "60 runs of a grid search over width: 59 finished and 1 diverged."
-    assert f"at width={best}, over 20 runs (80 per cent of them lie between" in said[1]
+    assert f"at width={best}, over 20 runs (10 to 90 % quantiles: " in said[1]
 
 
 def test_the_table_is_ordered_from_the_best_and_csv_has_all_of_it(store: Store) -> None:
@@ -232,6 +232,38 @@ def test_a_metric_can_be_chosen_and_a_wrong_one_is_refused(store: Store) -> None
         ConfigError, match="--metric val_rsk: no run has it; did you mean 'val_risk'"
     ):
         make_report(store, SEEDS, metric="val_rsk")
+
+
+@pytest.mark.parametrize(
+    ("metric", "goal", "asked", "best", "word"),
+    [
+        ("val_risk", "minimize", "val_accuracy", 2, "highest"),
+        ("val_accuracy", "maximize", "val_risk", 1, "lowest"),
+        ("val_accuracy", "maximize", "error", 1, "lowest"),
+    ],
+)
+def test_another_metric_is_ranked_in_its_own_direction(
+    empty: Store, metric: str, goal: str, asked: str, best: int, word: str
+) -> None:
+    text = f"method: grid\nmetric: {{name: {metric}, goal: {goal}}}\nparameters: {{lr: {{min: 1}}}}"
+    sweep = create_sweep(empty, NewSweep(text, "two"))
+    detail = {"directions": {"val_risk": "min", "val_accuracy": "max", "error": "min"}}
+    for lr, accuracy in ((1, 0.2), (2, 0.9)):
+        numbers = {"val_risk": 0.1 * lr, "val_accuracy": accuracy, "error": 0.3 * lr}
+        stores.add_run(empty, sweep, {"lr": lr}, {}, metrics=numbers, detail=detail)
+    document = make_report(empty, sweep.id, metric=asked)
+    assert document.grid.rows[0]["config.lr"] == best
+    assert document.summary[1].startswith(f"The {word} {asked} is ")
+
+
+def test_a_run_whose_state_a_metric_chose_says_so(empty: Store) -> None:
+    run = empty.create_run({"lr": 0.1})
+    detail = {"best_by": "val_acc", "best_epoch": 7, "directions": {"val_acc": "max"}}
+    metrics = {"val_risk": 0.5, "val_acc": 0.9}
+    empty.finish_run(run.id, status="finished", epochs=9, metrics=metrics, detail=detail)
+    said = make_report(empty, run.id).summary
+    assert "Its highest val_acc is 0.9 at epoch 7: it chose the state." in said
+    assert "There its validation risk is 0.5." in said
 
 
 def test_a_run_has_a_report_of_its_own(store: Store) -> None:

@@ -9,15 +9,19 @@ from thetahat.store._columns import (
 from thetahat.store._follow import Followed as Followed, Follower as Follower
 from thetahat.store._json import plain_value as plain_value
 from thetahat.store._listing import (
+    TriedRun as TriedRun,
     blocks_after as blocks_after,
     count_all as count_all,
     count_point as count_point,
+    detail_of_sweep as detail_of_sweep,
     metric_values as metric_values,
     pulse as pulse,
     run_configs as run_configs,
     run_metrics as run_metrics,
     run_values as run_values,
     runs_stand as runs_stand,
+    shared_orders as shared_orders,
+    tried_runs as tried_runs,
 )
 from thetahat.store._manual import (
     ManualRun as ManualRun,
@@ -36,6 +40,7 @@ from thetahat.store._query import (
     value_of as value_of,
 )
 from thetahat.store._queue import (
+    CANCELLED_REASON as CANCELLED_REASON,
     Claim as Claim,
     Offer as Offer,
     Queue as Queue,

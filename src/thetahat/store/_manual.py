@@ -22,6 +22,7 @@ from sqlalchemy import select
 
 from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.places import ENVIRONMENT
+from thetahat.core.plain import merge
 from thetahat.core.run import Status
 from thetahat.store._exit import fail
 from thetahat.store._json import to_json
@@ -60,8 +61,9 @@ def start(
 ) -> ManualRun:
     """Begin a tracked run of any program; log numbers to it, then finish it.
 
-    In a program that a sweep's agent started this is the run that the agent made: its own config,
-    name and store are kept, and ``run.config`` is ``config`` with the sweep's values over it.
+    In a program that a sweep's agent started this is the run that the agent made: it is kept in the
+    sweep's store, takes this name, and its config is ``config`` with the sweep's values over it. A
+    project is taken over where the sweep names none.
 
     Args:
         config: what the run depends on; shown in tables, open to filters.
@@ -79,7 +81,7 @@ def start(
     'bright-magnolia-1'
     """
     if os.environ.get(RUN_ID) and os.environ.get(ENVIRONMENT):
-        return _attach(os.environ[RUN_ID], config or {})
+        return _attach(os.environ[RUN_ID], config or {}, name, project)
     opened = store if isinstance(store, Store) else open_store(store)
     script = Path(sys.argv[0]) if sys.argv and sys.argv[0] not in ("", "-c", "-m") else None
     source = script if script is not None and script.is_file() else None
@@ -123,7 +125,9 @@ def _remembered(run: ManualRun) -> ManualRun:
     return run
 
 
-def _attach(run_id: str, config: Mapping[str, Any]) -> ManualRun:
+def _attach(
+    run_id: str, config: Mapping[str, Any], name: str | None, project: str | None
+) -> ManualRun:
     store = open_store(create=False)
     row = store.run(run_id)
     if row.id != run_id:
@@ -131,7 +135,12 @@ def _attach(run_id: str, config: Mapping[str, Any]) -> ManualRun:
             f"the store {store.path} has no run {run_id!r}, which {RUN_ID} names; take {RUN_ID} out"
             " of the environment, unless an agent has set it"
         )
-    run = ManualRun(store, run_id, row.name, {**config, **row.config}, attempt=row.attempt)
+    own = row.name
+    if config or name or project:
+        with store.batch() as writer:
+            own = writer.describe_run(run_id, config=config, name=name, project=project)
+    whole = merge(config, row.config)
+    run = ManualRun(store, run_id, own, whole, attempt=row.attempt)
     return _remembered(run)
 
 

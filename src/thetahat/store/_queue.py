@@ -132,7 +132,7 @@ class Queue:
     def end_waiting(self, reason: str) -> None:
         """End the runs that wait: nobody will take them any more."""
         waits = (runs.c.sweep_id == self.sweep_id) & (runs.c.status == str(Status.QUEUED))
-        ended = {"status": str(Status.STOPPED), "reason": text(reason), "finished": utc_now()}
+        ended = {"status": str(Status.CANCELLED), "reason": text(reason), "finished": utc_now()}
         with self.store.batch() as writer:
             writer.connection.execute(update(runs).where(waits).values(ended))
 
@@ -305,7 +305,7 @@ class Queue:
         state = _state(writer, self.sweep_id)
         if state in over:
             # Nobody would ever take them.
-            values |= {"status": str(Status.STOPPED), "reason": over[state]}
+            values |= {"status": str(Status.CANCELLED), "reason": over[state]}
             values["finished"] = utc_now()
         running = runs.c.status == str(Status.RUNNING)
         return writer.connection.execute(

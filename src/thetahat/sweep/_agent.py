@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from thetahat.core.errors import ConfigError, InputError, StoreError, did_you_mean
 from thetahat.core.run import Status
 from thetahat.search import Hyperband, Metric, asha, stop, target_reached
 from thetahat.store import (
+    CANCELLED_REASON,
     Claim,
     Offer,
     Queue,
@@ -153,6 +154,7 @@ class Agent:
         self._columns: set[str] = set()
         self._unwritten: list[Update] = []
         self._room = Room(lambda line: say("note", {"line": line}))
+        self._directions: dict[str, Any] = {}
         self._metric_seen = False
         self._works = False
         """Whether some run has begun to train, or logged anything."""
@@ -189,6 +191,7 @@ class Agent:
         self._search, self.queue.cap = search, search.cap
         self.book, self.orders = search.book, search.orders
         self.recorder.keeps = search.orders.count is not None
+        self.recorder.metric = None if search.book.metric is None else search.book.metric.name
 
     def _propose(self, sweep: SweepRow, begun: int, n: int) -> Offer:
         """What the sweep's file proposes: always the file that it has now."""
@@ -272,7 +275,7 @@ class Agent:
             if state != self.tally.state:
                 self.say("state", {"state": state})
             if state == CANCELLED:
-                self.runner.stop(dict.fromkeys(self.runner.busy, "the sweep was cancelled"))
+                self.runner.stop(dict.fromkeys(self.runner.busy, CANCELLED_REASON))
             self.tally.state = state
             self.say("alive", {"agent": self.id, "doing": _doing(self.runner)})
 
@@ -345,6 +348,7 @@ class Agent:
                 self._works = True
             elif isinstance(update, Begun):
                 self._works |= update.n_params is not None
+                self._directions |= update.directions
             elif isinstance(update, Heard):
                 self._columns |= update.columns
         for closed in written.closed:
@@ -384,14 +388,24 @@ class Agent:
         return f"{rule}: its {metric.name} is not among the best {1 / early.eta:.0%} of its band"
 
     def _check_metric(self, closed: Sequence[Closed]) -> None:
-        """A metric that is never logged: said after the first run, not after the last.
+        """A metric that is never logged, or better in the other direction: said after the first
+        run, not after the last.
 
         Raises:  ConfigError.
         """
         metric = self.book.metric
         if metric is None or self._metric_seen:
             return
-        done = [c for c in closed if c.status not in (Status.FAILED, Status.DIVERGED)]
+        mode = self._directions.get(metric.name)
+        if mode is not None and mode != ("max" if metric.goal == "maximize" else "min"):
+            right = "maximize" if mode == "max" else "minimize"
+            better = "larger" if mode == "max" else "smaller"
+            self._pause(
+                f"{metric.name} is better the {better} it is, and the sweep's goal is"
+                f" {metric.goal}",
+                f"write goal: {right} in the file",
+            )
+        done = [c for c in closed if not c.status.failed]
         seen = self._columns.union(*(one.metrics for one in done))
         # What an experiment's records lack may still be among the risks of its end.
         known = self.orders.columns if self._columns else None
@@ -403,11 +417,15 @@ class Agent:
             hint = did_you_mean(metric.name, logged)
             hint = hint if hint.startswith("; did") else ""
             reason = f"no run logs the metric {metric.name!r}: {said}{hint}"
-            set_state(self.store, self.sweep.id, PAUSED, reason)
-            raise ConfigError(
-                f"{reason}. The sweep {self.sweep.id} is paused; mend metric.name in the file, and"
-                f" give it with: thetahat sweep {self.sweep.id} --extend FILE"
-            )
+            self._pause(reason, "mend metric.name in the file")
+
+    def _pause(self, reason: str, mend: str) -> NoReturn:
+        """Raises:  ConfigError: the sweep is paused, and can go on with another file."""
+        set_state(self.store, self.sweep.id, PAUSED, reason)
+        raise ConfigError(
+            f"{reason}. The sweep {self.sweep.id} is paused; {mend}, and give it with: thetahat"
+            f" sweep {self.sweep.id} --extend FILE"
+        )
 
     def _check_flapping(self) -> None:
         """The first runs all fail: probably all will.

@@ -370,6 +370,7 @@ def _update(task: Task, event: Event, facts: Mapping[str, Any]) -> list[Update]:
                 event.checkpoint,
                 task.cohort,
                 event.member,
+                event.directions,
             )
         ]
     if isinstance(event, Logged):
