@@ -123,9 +123,7 @@ def huber_regression(x: np.ndarray, y: np.ndarray, w: np.ndarray, delta: float =
     return beta
 
 
-def _judged(
-    name: str, beta: np.ndarray, rank: int, data: Data, measure: _Measure
-) -> Baseline:
+def _judged(name: str, beta: np.ndarray, rank: int, data: Data, measure: _Measure) -> Baseline:
     risk, errors = {}, {}
     for part in PARTS:
         if getattr(data, part) is not None:

@@ -85,7 +85,6 @@ class Data:
             if getattr(self, name) is not None:
                 _check_alike(name, getattr(self, name), self.train)
 
-
     def changed(self, **fields: Any) -> Data:
         """The same with other fields, not checked again."""
         other = object.__new__(Data)

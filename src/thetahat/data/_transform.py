@@ -186,14 +186,16 @@ def _moments(source: Any, rows: np.ndarray, missing: str, weight: Any) -> tuple[
     for block in blocks(Rows(source, rows)):
         block = block.astype(np.float64, copy=False)
         there = ~np.isnan(block)
+        w: Any = None
         if mass is not None:
             w = mass[at : at + len(block)].reshape(-1, *[1] * (block.ndim - 1))
-            there = there * w
             at += len(block)
-        count = there.sum(0)
-        values = np.where(there > 0, block, 0)
-        block_mean = (values * there).sum(0) / np.where(count > 0, count, 1)
-        block_squares = np.where(there > 0, (block - block_mean) ** 2 * there, 0).sum(0)
+        count = there.sum(0) if w is None else (there * w).sum(0)
+        values = np.where(there, block, 0)
+        whole = values.sum(0) if w is None else (values * w).sum(0)
+        block_mean = whole / np.where(count > 0, count, 1)
+        away = np.where(there, (block - block_mean) ** 2, 0)
+        block_squares = away.sum(0) if w is None else (away * w).sum(0)
         total = np.where(n + count > 0, n + count, 1)
         gap = block_mean - mean
         mean = mean + gap * count / total
@@ -250,10 +252,10 @@ def _traced_moments(near: Any, rows: jax.Array, missing: str, weight: Any) -> tu
         gone = jnp.isnan(values)
         share = jnp.where(gone, 0.0, 1.0 if mass is None else mass)
         fill = jnp.sum(jnp.where(gone, 0.0, values) * share, 0) / jnp.sum(share, 0)
-    elif missing == "median" and mass is None:
-        fill = jnp.nanmedian(values, axis=0)
+    elif missing == "median" and mass is not None:
+        fill = _weighted_median(values, jnp.ravel(mass), jnp)
     elif missing == "median":
-        fill = _weighted_median(values, mass[:, 0], jnp)
+        fill = jnp.nanmedian(values, axis=0)
     if fill is not None:
         values = jnp.where(jnp.isnan(values), fill, values)
     if mass is None:

@@ -60,4 +60,3 @@ class InUnits:
             f"InUnits({encoder.target} from {', '.join(encoder.names)}, in the table's units;"
             f" the standardised module is .standardized: {self.standardized!r})"
         )
-

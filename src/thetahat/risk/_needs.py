@@ -42,7 +42,7 @@ class Need:
 
 def _rows(good: np.ndarray) -> np.ndarray:
     """Whether all components of each target are good, (n,)."""
-    return good.reshape(len(good), -1).all(1)
+    return np.asarray(good.reshape(len(good), -1).all(1))
 
 
 def _is_class(y: np.ndarray, k: int | None) -> np.ndarray:
@@ -53,7 +53,7 @@ def _is_class(y: np.ndarray, k: int | None) -> np.ndarray:
 
 
 def _to_binary(values: list[float], k: int | None) -> str:
-    inside = bool(values) and 0 <= values[0] and values[-1] <= 1
+    inside = bool(values) and values[0] >= 0 and values[-1] <= 1
     if inside:
         return "give loss=th.risk.fractional_logit for shares or probabilities"
     if len(values) == 2:
@@ -126,7 +126,9 @@ def check_targets(name: str, need: Need, where: str, y: Any, k: int | None, hint
         rows += len(block)
     if count:
         lost = not all(np.all(np.isfinite(value)) for _, value in first)
-        raise (NotFinite if lost else DataError)(_message(name, need, where, y, k, count, first, hint))
+        raise (NotFinite if lost else DataError)(
+            _message(name, need, where, y, k, count, first, hint)
+        )
 
 
 def _message(
