@@ -23,7 +23,7 @@ def fit(x: np.ndarray, y: np.ndarray, **fields: object) -> th.Result:
     [
         (X, 1e9 + Y, "data.train[1] has the mean 1e+09"),
         (X + 1e6, Y, "data.train[0][:, 0] has the mean 1e+06"),
-        (X + [0, 1e7], Y, "data.train[0][:, 1] has the mean 1e+07"),
+        (X + np.array([0, 1e7]), Y, "data.train[0][:, 1] has the mean 1e+07"),
         ((X + 1e6).astype(np.float32), Y, "data.train[0][:, 0] has the mean 1e+06"),
         (X, (1_700_000_000 + 100 * Y).astype(np.int64), "data.train[1] has the mean 1.7e+09"),
     ],

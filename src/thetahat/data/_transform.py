@@ -28,6 +28,11 @@ class Moved:
     unit: Any
     part: Any
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of the array that it stands for."""
+        return tuple(jnp.shape(self.part))
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         part = np.asarray(self.part, np.float64)
         whole = np.asarray(self.centre) + np.asarray(self.unit) * part
@@ -161,7 +166,7 @@ def _traced_scaled(
     unit = np.nanstd(source, axis=0)
     unit = np.where(unit > 0, unit, 1.0)
     near = jnp.asarray((source - centre) / unit)
-    mean, std, fill = _traced_moments(near, rows["train"], missing, weight)
+    mean, std, fill = _traced_moments(near, rows["train"], missing, weight, 1 / unit)
     moved = None if fill is None else Moved(centre.tolist(), unit.tolist(), fill)
     if scale:
         parts = {name: standardised(near[at], mean, std, fill) for name, at in rows.items()}
@@ -241,7 +246,9 @@ def _with_filled(n: Any, total: Any, mean: Any, squares: Any, fill: Any) -> tupl
     return whole, squares
 
 
-def _traced_moments(near: Any, rows: jax.Array, missing: str, weight: Any) -> tuple[Any, Any, Any]:
+def _traced_moments(
+    near: Any, rows: jax.Array, missing: str, weight: Any, one: Any
+) -> tuple[Any, Any, Any]:
     values = near[rows]
     mass = None
     if weight is not None:
@@ -259,17 +266,17 @@ def _traced_moments(near: Any, rows: jax.Array, missing: str, weight: Any) -> tu
     if fill is not None:
         values = jnp.where(jnp.isnan(values), fill, values)
     if mass is None:
-        return values.mean(0), _spread(values.mean(0), values.var(0), jnp), fill
+        return values.mean(0), _spread(values.mean(0), values.var(0), jnp, one), fill
     mean = jnp.sum(mass * values, 0) / jnp.sum(mass, 0)
     variance = jnp.sum(mass * (values - mean) ** 2, 0) / jnp.sum(mass, 0)
-    return mean, _spread(mean, variance, jnp), fill
+    return mean, _spread(mean, variance, jnp, one), fill
 
 
-def _spread(mean: Any, variance: Any, xp: Any) -> Any:
-    """Standard deviation; one where a column does not vary in the train part."""
+def _spread(mean: Any, variance: Any, xp: Any, one: Any = 1.0) -> Any:
+    """Standard deviation; ``one`` where a column does not vary in the train part."""
     std = xp.sqrt(variance)
     noise = 10 * xp.finfo(std.dtype).eps * xp.abs(mean)
-    return xp.where(std > noise, std, 1.0)
+    return xp.where(std > noise, std, one)
 
 
 def _check_filled(table: Table, x_mean: Any, x_fill: Any) -> None:
