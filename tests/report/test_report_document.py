@@ -141,7 +141,7 @@ def test_formats_carry_the_same_numbers(store: Store) -> None:
 
 def test_notes_say_where_the_numbers_come_from(store: Store) -> None:
     notes = dict(make_report(store, SEEDS).notes)
-    assert notes["n"].startswith("60 runs, 1 without a number; runs that failed count as runs")
+    assert notes["n"].startswith("60 runs, 1 without a number; runs that failed or did not finish")
     assert notes["Seeds"] == "20 seeds each"
     assert notes["Failures"] == "1 diverged"
     assert notes["Versions"] == "python 3.11.9, thetahat 0.1.0, jax 0.10.2, numpy 2.4.6"
