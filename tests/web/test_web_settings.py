@@ -121,6 +121,12 @@ def test_home_and_sweep_give_the_best_setting(lucky, sweep, client_of) -> None:
     assert other["lead"]["config"] == {"lr": 1.0}
 
 
+def test_importance_leaves_out_what_did_not_end_well(lucky, sweep, client_of) -> None:
+    path = f"/api/sweeps/{sweep}/importance?metric=val_risk&goal=minimize"
+    found = client_of(lucky).get(path).json()
+    assert (found["n"], found["left_out"]) == (25, {"diverged": 4, "cancelled": 1})
+
+
 def test_groups_come_from_the_best_with_their_failures(lucky, sweep, client_of) -> None:
     path = f"/api/sweeps/{sweep}/groups?over=seed&metric=val_risk&goal=minimize"
     found = client_of(lucky).get(path).json()
