@@ -331,7 +331,11 @@ def test_a_cohort_has_the_metrics_of_its_members_alone(mode: str) -> None:
         stopping = th.Patience(6, metric="val_accuracy")
         return classifier(lr, 20, metrics=metrics, best_by="val_accuracy", stopping=stopping)
 
-    configs = [{"lr": 0.05, "reach": 0.4}, {"lr": 0.5, "reach": 0.9}, {"lr": 2.0, "reach": 0.9}]
+    configs: list[dict[str, Any]] = [
+        {"lr": 0.05, "reach": 0.4},
+        {"lr": 0.5, "reach": 0.9},
+        {"lr": 2.0, "reach": 0.9},
+    ]
     together = th.fit_many(experiment, configs, mode=mode)
     assert len({(result.best_epoch, result.epochs) for result in together}) > 1
     for config, member in zip(configs, together, strict=True):

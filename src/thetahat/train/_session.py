@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ class Session:
                     provenance=self.provenance[k],
                     checkpoint=None if self.writer is None else str(self.writer.path),
                     resumed=self.first if self.found else None,
-                    directions=self._directions(),
+                    directions=self._directions,
                 )
             )
         if self.first and self.audience.trackers:
@@ -151,7 +152,7 @@ class Session:
         metrics = {**{f"{p}_risk": v for p, v in result.risk.items()}, **result.metrics}
         detail = {
             "best_by": result.best_by,
-            "directions": self._directions(),
+            "directions": self._directions,
             "best_epoch": result.best_epoch,
             "n_params": result.n_params,
             "traces": result.traces,
@@ -170,6 +171,7 @@ class Session:
             )
         )
 
+    @cached_property
     def _directions(self) -> dict[str, str]:
         """Of the numbers that a run may have: in which direction they are better, where known."""
         known = directions_of(self.program.staged.task.metrics)
