@@ -49,11 +49,11 @@ def test_the_best_are_settings_by_their_median(worked) -> None:
     at = said.index("the best settings by loss, its median over seed:")
     assert "finished: 12 runs, 3 failed; " in said[at - 1]
     head, *rows = table(said[at + 1 : -1])
-    assert head == ["lr", "runs", "failed", "loss", "median", "loss", "q10", "loss", "q90"]
-    assert [row[:4] for row in rows] == [
-        ["3", "3", "0", "4.5"],
-        ["1", "3", "0", "5.0"],
-        ["2", "3", "0", "7.0"],
+    assert head == ["lr", "runs", "n", "failed", "loss", "median", "loss", "q10", "loss", "q90"]
+    assert [row[:5] for row in rows] == [
+        ["3", "3", "3", "0", "4.5"],
+        ["1", "3", "3", "0", "5.0"],
+        ["2", "3", "3", "0", "7.0"],
     ]
     assert said[-1].startswith("look at all of them: thetahat runs ")
 

@@ -104,7 +104,8 @@ def test_batches_are_bit_identical_to_those_in_memory(missing: str) -> None:
 def test_moments_are_those_of_numpy() -> None:
     table = stream_table(write(frame(2000)), **ROLES)
     data = split(table, seed=0)
-    raw = np.asarray(split(read_table(frame(2000), **ROLES).obs, seed=0).train.x)
+    train = split(read_table(frame(2000), **ROLES).obs, seed=0).train
+    raw, weight = np.asarray(train.x), np.asarray(train.weight)
     np.testing.assert_allclose(data.transform.x_mean, raw.mean(0), rtol=1e-12)
     np.testing.assert_allclose(data.transform.x_std, raw.std(0), rtol=1e-12)
 

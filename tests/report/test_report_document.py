@@ -41,7 +41,7 @@ def test_the_best_setting_is_the_one_with_the_best_median(store: Store) -> None:
     assert "seed" not in study.best.config
     said = make_report(store, SEEDS).summary
     assert said[0] == "60 runs of a grid search over width: 59 finished and 1 diverged."
-    assert f"at width={best}, over 20 runs (80 per cent of them lie between" in said[1]
+    assert f"at width={best}, over 20 runs (10 to 90 % quantiles: " in said[1]
 
 
 def test_the_table_is_ordered_from_the_best_and_csv_has_all_of_it(store: Store) -> None:

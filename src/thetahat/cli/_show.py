@@ -107,7 +107,13 @@ def page(
     lines.gap()
     lines.pairs("config", found.config)
     lines.gap()
+    if found.proposed is not None:
+        lines.row("of these", f"the sweep proposed {', '.join(_flat(found.proposed)) or 'none'}")
+    for name, label in found.labels.items():
+        lines.row(name, ", ".join(map(str, label)) if isinstance(label, list) else str(label))
+    lines.gap()
     lines.pairs("metrics", found.metrics)
+    lines.pairs("logged", (found.detail or {}).get("logged") or {})
     if found.best_val_risk is not None:
         lines.row("best", f"val_risk {short(found.best_val_risk)} at epoch {found.best_epoch}")
     elif (value := found.metrics.get(found.best_by)) is not None and found.best_epoch is not None:
@@ -232,11 +238,15 @@ def _value(value: Any) -> str:
 
 
 def _seconds(found: RunRow) -> str:
-    parts = ", ".join(f"{k} {short(v, 3)}" for k, v in found.seconds.items() if v is not None)
+    spent = {k: v for k, v in found.seconds.items() if v is not None and k != "total"}
+    parts = ", ".join(f"{k} {short(v, 3)}" for k, v in spent.items())
+    together = int((found.detail or {}).get("together", 1))
+    if together > 1:
+        parts = f"its share; the {together} runs trained together took {parts}"
     total = found.total_seconds
     if total is None:
         return parts
-    return f"{short(total, 3)}" + (f"  ({parts})" if len(found.seconds) > 1 else "")
+    return f"{short(total, 3)}" + (f"  ({parts})" if len(spent) > 1 else "")
 
 
 def _when(found: RunRow) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from thetahat.core.run import Ended, Event, Logged
 
 if TYPE_CHECKING:
-    from thetahat.store import ManualRun
+    from thetahat.store import ManualRun, Unkept
 
 RUN_ID = "THETAHAT_RUN_ID"
 
@@ -42,6 +42,10 @@ class AgentKeeper:
 
     def note(self, lines: Sequence[str]) -> None:
         """Notices are in the process's log already."""
+
+    def settle(self) -> Sequence[Unkept]:
+        """A program that cannot write its records fails, which tells the agent."""
+        return ()
 
     def name(self, member: int) -> str | None:
         """The run's name."""

@@ -23,9 +23,11 @@ from thetahat.figures._style import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _DASHES = ("-", "--", "-.", ":")
+_MOST_COUNTS = 6
 
 
 @dataclass(frozen=True)
@@ -135,18 +137,20 @@ def draw_band(
     high: Sequence[float],
     *,
     says_band: str,
+    counts: Sequence[tuple[float, int]] = (),
     axis: str = "epoch",
     metric: str = "val_risk",
 ) -> Figure:
     """The median of many runs over their epochs, within a band of two quantiles.
 
+    Args:    counts: places from which on the band rests on so many runs.
     Raises:  MissingExtra: matplotlib is not installed.
     """
     with styled():
         figure, ax = axes(SIZE)
         values = [v for v in (*low, *middle, *high) if math.isfinite(v)]
         if not values:
-            says(ax, "no finite number was recorded")
+            says(ax, "too few runs have a number for a band")
             return figure
         ax.fill_between(
             list(x), list(low), list(high), color=BLUE, alpha=0.2, lw=0, label=says_band
@@ -155,5 +159,17 @@ def draw_band(
         scale(ax.yaxis, values, spans(values))
         ax.set_xlabel(axis)
         ax.set_ylabel(label(metric))
+        _count_runs(ax, counts)
         ax.legend(loc="upper right")
         return figure
+
+
+def _count_runs(ax: Axes, counts: Sequence[tuple[float, int]]) -> None:
+    """How many runs a band rests on, written where that changes; of many changes some."""
+    every = max(1, -(-(len(counts) - 1) // (_MOST_COUNTS - 1)))
+    shown = [one for i, one in enumerate(counts) if i % every == 0 or i == len(counts) - 1]
+    for i, (x, n) in enumerate(shown):
+        if i:
+            ax.axvline(x, color=DIM, lw=0.6, ls=(0, (2, 3)), zorder=1)
+        said = {"fontsize": 7, "color": DIM, "transform": ax.get_xaxis_transform()}
+        ax.text(x, 0.02, f" n={n}", va="bottom", **said)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from thetahat import figures
-from thetahat.analysis import FAILED, MARKS, CellRule, flat_config, value_word
+from thetahat.analysis import MARKS, CellRule, flat_config, value_word
 from thetahat.core.errors import ConfigError
 from thetahat.core.run import Status
 from thetahat.report._document import Document, Grid, Picture
@@ -85,7 +85,7 @@ def _warnings(run: RunRow, notices: list[str]) -> list[str]:
         said.append(
             f"Not finished: the run is {run.status}. Its numbers are those of its last record."
         )
-    if run.status in FAILED or run.status is Status.INTERRUPTED:
+    elif not run.status.well:
         said.append(
             f"The run {_ended(run.status)}" + (f": {word(run.reason)}." if run.reason else ".")
         )
@@ -96,13 +96,15 @@ def _warnings(run: RunRow, notices: list[str]) -> list[str]:
 
 
 def _ended(status: Status) -> str:
-    return "was interrupted" if status is Status.INTERRUPTED else str(status)
+    was = (Status.INTERRUPTED, Status.CANCELLED)
+    said = {Status.UNMOVED: "did not move"}.get(status, str(status))
+    return f"was {status}" if status in was else said
 
 
 def _metrics(run: RunRow) -> Grid:
     rows = [{"metric": word(name), "value": value} for name, value in run.metrics.items()]
-    letters = ("c" if run.contaminated else "") + "s" + ("" if run.status.over else "u")
-    meaning = {**MARKS, "u": "the run is not over"}
+    letters = ("c" if run.contaminated else "") + "s" + ("u" if run.status.unfinished else "")
+    meaning = {**MARKS, "u": "the run did not finish"}
     marks = {(i, "value"): letters for i, row in enumerate(rows) if row["value"] is not None}
     return Grid(
         "Results",

@@ -22,8 +22,16 @@ def weighted_mean(values: Any, weights: Any | None = None) -> jax.Array:
     """
     if weights is None:
         return jnp.mean(values)
-    counted = jnp.where(weights == 0, 0.0, values)
-    return jnp.sum(weights * counted) / jnp.sum(weights)
+    return weighted_sum(values, weights) / jnp.sum(weights)
+
+
+def weighted_sum(values: Any, weights: Any) -> jax.Array:
+    """``sum_n w_n v_n``, to which an observation of weight zero adds nothing, even a NaN.
+
+    >>> float(weighted_sum(jnp.array([1.0, jnp.inf]), jnp.array([2.0, 0.0])))
+    2.0
+    """
+    return jnp.sum(jnp.where(weights == 0, 0, weights * values))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from thetahat.store._columns import (
 from thetahat.store._follow import Followed as Followed, Follower as Follower
 from thetahat.store._json import plain_value as plain_value
 from thetahat.store._listing import (
+    TriedRun as TriedRun,
     blocks_after as blocks_after,
     count_all as count_all,
     count_point as count_point,
@@ -19,6 +20,8 @@ from thetahat.store._listing import (
     run_metrics as run_metrics,
     run_values as run_values,
     runs_stand as runs_stand,
+    shared_orders as shared_orders,
+    tried_runs as tried_runs,
 )
 from thetahat.store._manual import (
     ManualRun as ManualRun,
@@ -37,6 +40,7 @@ from thetahat.store._query import (
     value_of as value_of,
 )
 from thetahat.store._queue import (
+    CANCELLED_REASON as CANCELLED_REASON,
     Claim as Claim,
     Offer as Offer,
     Queue as Queue,
@@ -61,5 +65,10 @@ from thetahat.store._sweeps import (
     running_now as running_now,
     set_state as set_state,
 )
-from thetahat.store._tracker import StoreTracker as StoreTracker, store_tracker as store_tracker
+from thetahat.store._tracker import (
+    EXIT_S as EXIT_S,
+    StoreTracker as StoreTracker,
+    Unkept as Unkept,
+    store_tracker as store_tracker,
+)
 from thetahat.store._writer import Writer as Writer

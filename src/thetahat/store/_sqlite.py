@@ -17,6 +17,7 @@ from sqlalchemy.pool import QueuePool
 
 from thetahat.core.errors import StoreError
 from thetahat.core.places import FOLDER
+from thetahat.store._schema import views_of_older
 
 _IGNORE = "# Runs and checkpoints of thetahat: data, not source.\n*\n"
 
@@ -57,6 +58,8 @@ def connect(path: Path, mode: Mode) -> Engine:
         try:
             raw.execute("PRAGMA foreign_keys=ON")
             raw.execute("PRAGMA synchronous=NORMAL")
+            if mode.read_only:
+                _complete(raw)
         except sqlite3.Error:
             raw.close()
             raise
@@ -72,6 +75,17 @@ def connect(path: Path, mode: Mode) -> Engine:
         connection.connection.cursor().execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _complete(raw: sqlite3.Connection) -> None:
+    """Let an older store that cannot be brought up to date be read as one of this version."""
+    names = [row[0] for row in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    if "meta" not in names:
+        return
+    columns = "SELECT name FROM pragma_table_info(?)"
+    tables = {name: {row[0] for row in raw.execute(columns, (name,))} for name in names}
+    for statement in views_of_older(tables):
+        raw.execute(statement)
 
 
 def _how(path: Path, mode: Mode) -> str:

@@ -20,6 +20,7 @@ from thetahat.core.errors import ConfigError, InputError, StoreError
 from thetahat.core.run import Status
 from thetahat.search import Hyperband, Metric, asha, stop, target_reached
 from thetahat.store import (
+    CANCELLED_REASON,
     Claim,
     Offer,
     Queue,
@@ -182,6 +183,7 @@ class Agent:
         self._search, self.queue.cap = search, search.cap
         self.book, self.orders = search.book, search.orders
         self.recorder.keeps = search.orders.count is not None
+        self.recorder.metric = None if search.book.metric is None else search.book.metric.name
 
     def _propose(self, sweep: SweepRow, begun: int, n: int) -> Offer:
         """What the sweep's file proposes: always the file that it has now."""
@@ -245,7 +247,7 @@ class Agent:
             if state != self.tally.state:
                 self.say("state", {"state": state})
             if state == CANCELLED:
-                self.runner.stop(dict.fromkeys(self.runner.busy, "the sweep was cancelled"))
+                self.runner.stop(dict.fromkeys(self.runner.busy, CANCELLED_REASON))
             self.tally.state = state
             self.say("alive", {"agent": self.id, "doing": _doing(self.runner)})
 
@@ -348,7 +350,7 @@ class Agent:
         metric = self.book.metric
         if metric is None or self._metric_seen:
             return
-        done = [c for c in closed if c.status not in (Status.FAILED, Status.DIVERGED)]
+        done = [c for c in closed if not c.status.failed]
         seen = self._columns.union(*(one.metrics for one in done))
         # What an experiment's records lack may still be among the risks of its end.
         known = self.orders.columns if self._columns else None

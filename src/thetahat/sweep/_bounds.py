@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from thetahat.core.yaml_tree import At
 from thetahat.sweep._keys import BOUNDS, EXPONENTS, POSITIVE, is_finite, written
 from thetahat.sweep._problems import Findings
-from thetahat.sweep._yaml import At
 
 _LARGEST_EXPONENT = 709
 """exp of more is no finite number."""

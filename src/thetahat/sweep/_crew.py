@@ -279,7 +279,8 @@ class Crew:
             self._unborn += 1
             if self._unborn >= STILLBORN:
                 raise ConfigError(_stillborn(seat.worker))
-        reason = f"its worker ended: {seat.worker.why_dead()}"
+        reason = seat.worker.why_dead()
+        seat.worker.end_left()
         crashed, left = charge(seat, seat.worker.process.wait(), reason)
         self._spent |= {task.cohort for task in seat.tasks.values() if task.begun}
         seat.tasks = {}

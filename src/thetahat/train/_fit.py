@@ -134,7 +134,8 @@ def _fit_all(
             attempt = partial(try_tracing, experiment, mine[0])
             names -= find_static(name, attempt, hyper.one(), error)
             continue
-        cohort = Cohort(program, tuple(mine), tuple(members), len(like))
+        seeds = tuple(n for n, is_seed in traced.items() if is_seed)
+        cohort = Cohort(program, tuple(mine), tuple(members), len(like), seeds)
         try:
             results.update(train_cohort(cohort, some))
         except TooLarge as error:

@@ -65,7 +65,9 @@ class Shop:
         full = [self.signature.config(config) for config in configs]
         program = self._program(full, options)
         places = tuple(range(len(full)) if members is None else members)
-        training = Training(Cohort(program, tuple(full), places), options, interrupt, marks)
+        seeds = tuple(p.name for p in self.signature.parameters.values() if p.is_seed)
+        cohort = Cohort(program, tuple(full), places, seeds=seeds)
+        training = Training(cohort, options, interrupt, marks)
         self._made[self._key(full, program.hyper, options)] = training.program
         return training
 

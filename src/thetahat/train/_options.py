@@ -57,3 +57,5 @@ class Cohort:
     """Positions of the members among all the configs of the fit."""
     of: int | None = None
     """How many were alike, where these are the first of them that fit into memory."""
+    seeds: tuple[str, ...] = ()
+    """The experiment's seeds, traced or static."""

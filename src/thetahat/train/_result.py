@@ -13,6 +13,7 @@ from thetahat import models
 from thetahat.core import ConfigError, MissingExtra, Status, Task
 from thetahat.core.card import card, pairs
 from thetahat.core.errors import did_you_mean
+from thetahat.data import Transform
 from thetahat.figures import draw_fit, spark
 from thetahat.train._evaluate import evaluate_part, predict_rows
 from thetahat.train.backends.jax import precision
@@ -97,8 +98,16 @@ class Result:
 
     @cached_property
     def model(self) -> Any:
-        """The estimated model, of the user's own kind (an NNX module, an Equinox module, ...)."""
-        return self._adapted.export(self.params, self.frozen)
+        """The estimated model, of the user's own kind (an NNX module, an Equinox module, ...).
+
+        Fitted to a table, it takes the table's numbers and gives the target's units, as ``predict``
+        does; the module itself, of standardised numbers, is its ``.standardized``.
+        """
+        module = self._adapted.export(self.params, self.frozen)
+        transform = getattr(self.data, "transform", None)
+        if not isinstance(transform, Transform):
+            return module
+        return models.InUnits(module, transform, self.task.dtype)
 
     @cached_property
     def task(self) -> Task:

@@ -13,13 +13,13 @@ from thetahat.core import CheckpointError, Ended, Logged, Started, Status
 from thetahat.core.metric import PARTS, directions_of
 from thetahat.train._checkpoint import PatientWriter, open_writer
 from thetahat.train._driver import Chunk, Clock, Drive
-from thetahat.train._facts import hashes, jax_facts
+from thetahat.train._facts import batch_order, hashes, jax_facts
 from thetahat.train._options import Cohort, Options, Progress
 from thetahat.train._result import History, Result
 from thetahat.train._tell import Audience
 from thetahat.train._verdict import prove, verdict
 from thetahat.train.backends import base
-from thetahat.train.backends.jax import CohortProgram
+from thetahat.train.backends.jax import CohortProgram, check_made
 
 
 def _readable(columns: tuple[str, ...]) -> tuple[str, ...]:
@@ -158,6 +158,8 @@ class Session:
             "traces": result.traces,
             "mode": result.mode,
             "test_looks": len(result.looks),
+            "together": self.program.size,
+            **self._batch_order(),
         }
         self.audience.tell(
             Ended(
@@ -166,7 +168,7 @@ class Session:
                 reason=result.reason,
                 epochs=result.epochs,
                 metrics={n: v if np.isfinite(v) else None for n, v in metrics.items()},
-                seconds=result.seconds,
+                seconds=self._seconds(result.seconds),
                 detail=detail,
             )
         )
@@ -183,22 +185,34 @@ class Session:
         status = Status.INTERRUPTED if stopped else Status.FAILED
         reason = "interrupted twice" if stopped else f"{type(error).__name__}: {error}"
         done = sum(block.shape[1] for block in self.records)
-        seconds = {"compile": self.program.compile_s, "run": self.clock.spent_s}
+        spent = {"compile": self.program.compile_s, "run": self.clock.spent_s}
+        seconds = self._seconds(spent)
         for k, member in enumerate(self.cohort.members):
             if k not in self.results:
                 self.audience.tell(Ended(member, status, reason, done, {}, seconds))
 
     # -- the parts of the above -------------------------------------------------------------------
 
+    def _seconds(self, spent: Mapping[str, float]) -> dict[str, float]:
+        """The cohort's seconds by part and, where it has several members, each one's share."""
+        size = self.program.size
+        return dict(spent) if size == 1 else {**spent, "total": sum(spent.values()) / size}
+
+    def _batch_order(self) -> dict[str, str]:
+        hyper = self.program.hyper
+        return batch_order(self.program.staged, self.cohort.seeds, {*hyper.own, *hyper.common})
+
     def _none(self) -> np.ndarray:
         return np.zeros((self.program.size, 0, len(self.names)))
 
     def _provenance(self, state: Any) -> list[dict[str, Any]]:
         facts = jax_facts(self.program.dtype)
-        found = []
+        found, drawn = [], {}
         for k in range(self.program.size):
             params, _, data = self.program.member_arrays(state, k)
+            drawn[k] = data
             found.append({**facts, **hashes(data, params)})
+        check_made(self.program.staged, drawn)
         return found
 
     def _log(self, first: int, new: np.ndarray, standing: base.Standing) -> None:
@@ -226,10 +240,10 @@ class Session:
         lost = status is Status.DIVERGED
         final = {name: float("nan") if lost else float(v[k]) for name, v in numbers.items()}
         risk = {part: final.pop(f"{part}_risk") for part in PARTS if f"{part}_risk" in final}
-        chosen, best_epoch = program.staged.best_mode is not None, int(standing.best_epoch[k])
-        if chosen and not lost and best_epoch > 0:
-            again = numbers[task.best_by][k]
-            prove(task.best_by, float(standing.best_value[k]), float(again), best_epoch)
+        chosen, at = program.staged.best_mode is not None, int(standing.best_epoch[k])
+        if chosen and not lost and at > 0:
+            kept, again = float(standing.best_value[k]), float(numbers[task.best_by][k])
+            prove(task.best_by, kept, again, at, program.dtype)
         params, frozen, data = program.member_arrays(ended.state, k)
         values = {n: v[k] for n, v in program.hyper.own.items()} | dict(program.hyper.common)
         config = self.cohort.configs[k]
@@ -239,7 +253,7 @@ class Session:
             status=status,
             reason=reason,
             epochs=epochs,
-            best_epoch=best_epoch if chosen else epochs - int(lost),
+            best_epoch=at if chosen else epochs - int(lost),
             best_by=task.best_by if chosen else "",
             risk=risk,
             metrics=final,

@@ -32,6 +32,7 @@ def run_chunk(
              alone: whether the loop may end as soon as this member has (it may not under vmap).
     """
     plan = _member.make_plan(member.task, data.train)
+    data = data.changed(train=counted(data.train))
 
     def order_at(i: Any) -> Any:
         if index is not None:
@@ -56,6 +57,25 @@ def run_chunk(
 
     _, state, buffers = jax.lax.while_loop(more, body, (jnp.int32(0), state, buffers))
     return state, buffers
+
+
+def counted(train: Any) -> Any:
+    """A part whose observations of weight zero are copies of one that counts, all else as it is.
+
+    They add nothing; but where their loss is infinite, zero times its gradient would be NaN.
+    """
+    weights = th_data.weights_of(train)
+    if weights is None:
+        return train
+    empty, one = weights == 0, jnp.argmax(weights)
+
+    def filled(leaf: Any) -> Any:
+        if leaf is weights:
+            return leaf
+        shape = (-1, *[1] * (leaf.ndim - 1))
+        return jnp.where(empty.reshape(shape), leaf[one], leaf)
+
+    return jax.tree.map(filled, train)
 
 
 @partial(jax.jit, static_argnums=(3, 4, 5))

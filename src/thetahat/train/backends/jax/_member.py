@@ -50,10 +50,14 @@ class Plan:
         return self.n_batches * self.batch - self.n
 
     @property
+    def random(self) -> bool:
+        """Whether the order of the observations is drawn, and matters."""
+        return self.sampling in ("shuffle", "replacement") and not self.full
+
+    @property
     def shared_order(self) -> bool:
         """Whether all members visit the observations in one order that the host may name."""
-        named = self.sampling in ("shuffle", "replacement") and not self.full
-        return named and not isinstance(self.order_seed, Tracer)
+        return self.random and not isinstance(self.order_seed, Tracer)
 
     @property
     def full(self) -> bool:
@@ -67,9 +71,8 @@ def make_plan(task: Task, train: Any) -> Plan:
     sampling, seed = task.sampling, 0
     if isinstance(sampling, th_data.Shuffle):
         sampling, seed = "shuffle", sampling.seed if sampling.seed is not None else task.seed
+    # An epoch is n observations, drawn with replacement or not: a batch holds n of them at most.
     batch = n if sampling == "full" or task.batch_size is None else min(int(task.batch_size), n)
-    if sampling == "replacement" and task.batch_size is not None:
-        batch = int(task.batch_size)
     n_batches = -(-n // batch)
     return Plan(n, batch, n_batches, sampling, seed, th_data.weights_of(train) is not None)
 
@@ -100,7 +103,7 @@ class Member:
         weights = th_data.weights_of(part)
         if n <= EVAL_BLOCK:
             losses = self.losses(params, part)
-            return jnp.mean(losses) if weights is None else jnp.average(losses, weights=weights)
+            return risk.weighted_mean(losses, weights)
         index, real = eval_blocks(n)
 
         def block(carry: Any, at: Any) -> tuple[Any, None]:
@@ -121,7 +124,7 @@ class Member:
         weights = th_data.weights_of(block)
         w = (real if weights is None else real * weights).astype(self.task.dtype)
         losses = self.losses(params, block)
-        return carry[0] + jnp.sum(jnp.where(w > 0, w * losses, 0)), carry[1] + jnp.sum(w)
+        return carry[0] + risk.weighted_sum(losses, w), carry[1] + jnp.sum(w)
 
     # -- risk and metrics -----------------------------------------------------------------------
 
@@ -365,11 +368,17 @@ def check_batches(task: Task, plan: Plan) -> None:
 
     Raises:  ConfigError.
     """
-    if plan.n_batches > 1 and optim.wants_full_batch(optim.resolve(task.optimizer)):
+    if plan.full or not optim.wants_full_batch(optim.resolve(task.optimizer)):
+        return
+    if plan.n_batches > 1:
         raise ConfigError(
             f"this optimizer searches along the full risk, and stalls on batches of {plan.batch};"
             " give batch_size=None"
         )
+    raise ConfigError(
+        "this optimizer searches along the full risk, and sampling='replacement' draws another"
+        " one each epoch; give sampling='full'"
+    )
 
 
 def dropout_key(member: Member, state: TrainState, epoch: Any, index: Any) -> Any:

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat import models
+from thetahat.data import Transform
 from thetahat.train.backends import base
 from thetahat.train.backends.jax import _member
 from thetahat.train.backends.jax._begin import Beginning
@@ -205,6 +206,11 @@ class CohortProgram:
         params = jax.tree.map(lambda a: a[k], params)
         made = [a[k] if own else a for a, own in zip(arrays, self.staged.owned, strict=True)]
         data, frozen = self.staged.inputs(made, self.staged.given)
+        transform = self.staged.transform or data.transform
+        if isinstance(transform, Transform):
+            data = data.changed(transform=transform.settled())
+        elif transform is not None:
+            data = data.changed(transform=transform)
         return params, jax.tree.map(np.asarray, frozen), data
 
     # -- tracing --------------------------------------------------------------------------------

@@ -67,8 +67,7 @@ class Scores:
                 return risk.metric_of(name, metric, bind(key), z)
 
             values = jax.vmap(one)(block, spread).astype(self.dtype)
-            values = jnp.where(weight > 0, weight * values, 0)
-            after[name] = so_far[name] + jnp.sum(values)
+            after[name] = so_far[name] + risk.weighted_sum(values, weight)
         return total + jnp.sum(weight), after
 
     def means(self, sums: Any) -> dict[str, Any]:

@@ -35,8 +35,10 @@ from thetahat.train.backends.jax._precision import (
     cast_leaf,
     precision,
     refuse_overflow,
+    refuse_rounding,
 )
 from thetahat.train.backends.jax._state import first_state
+from thetahat.train.backends.jax._targets import Targets, own_targets, targets_of
 
 Build = Callable[[Mapping[str, Any]], Task]
 """Traced parameters in, Task out: the experiment with its static parameters bound."""
@@ -77,6 +79,10 @@ class Staged:
     """The structure of (data, frozen)."""
     best_mode: Mode | None
     """The direction of what chooses the best state; None where the last state counts."""
+    targets: Targets | None
+    """What the loss needs of the data; None where nothing can be checked."""
+    transform: Any
+    """A table's transform in double precision, where it was not made by traced parameters."""
 
     @property
     def streamed(self) -> bool:
@@ -121,7 +127,11 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
         adapted = models.adapt(task.model, task.seed)
         data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
         if task.dtype == dtype:
+            data = own_targets(task, data)
             refuse_overflow(data, dtype)
+            refuse_rounding(data, dtype, whole=task.residual is None)
+            seen["targets"] = targets_of(task, adapted, data)
+        transform, data = _apart(data)
         leaves, tree = jax.tree.flatten((cast(data, dtype), cast(adapted.frozen, dtype)))
         slots = tuple(isinstance(leaf, Tracer) for leaf in leaves)
         params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), adapted.params)
@@ -137,19 +147,24 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
         )
         made_data = sum(slots[: len(jax.tree.leaves(data))])
         seen.update(task=task, data=data, leaves=leaves, tree=tree, slots=slots, params=params)
-        seen.update(made_data=made_data, best_mode=choosing_mode(task, data))
+        seen.update(made_data=made_data, transform=transform)
+        seen["best_mode"] = choosing_mode(task, data)
         return cast(state, dtype), [a for a, m in zip(leaves, slots, strict=True) if m]
 
     with precision(dtype):
         example = ({k: v[0] for k, v in hyper.own.items()}, dict(hyper.common))
         closed, shapes = jax.make_jaxpr(init, return_shape=True)(*example)
     task = seen["task"]
+    if seen.get("targets") is not None:
+        with precision(dtype):
+            seen["targets"].check(seen["data"].changed(transform=seen["transform"]))
     plan = make_plan(task, seen["data"].train)
     check_batches(task, plan)
-    if task.batch_size is not None and task.batch_size > plan.n and plan.full:
+    if task.batch_size is not None and task.batch_size > plan.n:
+        epoch = "full batch" if plan.full else f"batch of {plan.n} draws with replacement"
         warnings.warn(
             f"batch_size={task.batch_size} is larger than the {plan.n} training observations:"
-            " every epoch is one full batch",
+            f" every epoch is one {epoch}",
             Notice,
             stacklevel=2,
         )
@@ -170,7 +185,16 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
         slots=seen["slots"],
         tree=seen["tree"],
         best_mode=seen["best_mode"],
+        targets=seen.get("targets"),
+        transform=seen["transform"],
     )
+
+
+def _apart(data: Any) -> tuple[Any, Any]:
+    """A transform that nothing traced has made, and the data without it: it is for the host."""
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(data.transform)):
+        return None, data
+    return data.transform, data.changed(transform=None)
 
 
 def _built(build: Build, values: Mapping[str, Any]) -> Task:

@@ -128,7 +128,7 @@ class StreamedProgram(CohortProgram):
 
     def _gather(self, index: np.ndarray, real: np.ndarray | None) -> tuple[Any, Any, Any]:
         """Batches (m, B, ...) from disk, their weights and which are real: (m, B) or None."""
-        flat = th_data.gather(self._disk.train, index.ravel())
+        flat = th_data.gather(self._disk.train, self._counted(index.ravel()))
         batches = jax.tree.map(
             lambda a: cast_leaf(np.asarray(a), self.dtype).reshape(*index.shape, *a.shape[1:]), flat
         )
@@ -137,6 +137,13 @@ class StreamedProgram(CohortProgram):
             real = np.ones(index.shape, bool) if real is None else real
             weight = real.astype(self.dtype) * (1 if weight is None else weight)
         return batches, weight, real
+
+    def _counted(self, rows: np.ndarray) -> np.ndarray:
+        """Rows, of which those of weight zero are one that counts, as in memory."""
+        if not self.staged.plan.weighted:
+            return rows
+        weight = self._relative()
+        return np.where(weight[rows] == 0, weight.argmax(), rows)
 
     def _relative(self) -> np.ndarray:
         """Weights with mean one, (N,): one column is small enough to keep."""
