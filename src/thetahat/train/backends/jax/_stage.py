@@ -68,8 +68,8 @@ class Staged:
     """Of each leaf of (data, frozen): True if made, False if given."""
     tree: Any
     """The structure of (data, frozen)."""
-    mathematics: dict[str, str] = field(default_factory=dict, compare=False)
-    """Keys of what one member computes, once they were asked for."""
+    facts: dict[str, Any] = field(default_factory=dict, compare=False)
+    """What was found of it since, and is the same for any values of the traced parameters."""
 
     @property
     def streamed(self) -> bool:
