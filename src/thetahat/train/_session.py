@@ -56,9 +56,9 @@ class Session:
                     f" {', '.join(kept.header['columns'])}, and this task"
                     f" {', '.join(self.names)}; give the task it was made with"
                 )
-            self.first = kept.epoch
-            self.records = [kept.records]
-            self.clock = Clock(float(kept.records[..., -1].max(initial=0.0)))
+            self.first = found.epoch
+            self.records = [found.records]
+            self.clock = Clock(float(found.records[..., -1].max(initial=0.0)))
             self.provenance = found.provenance
 
     def begin(self, state: Any) -> None:

@@ -83,8 +83,8 @@ class Staged:
     """A table's transform in double precision, where it was not made by traced parameters."""
     best_mode: Mode | None
     """The direction of what chooses the best state; None where the last state counts."""
-    mathematics: dict[str, str] = field(default_factory=dict, compare=False)
-    """Keys of what one member computes, once they were asked for."""
+    facts: dict[str, Any] = field(default_factory=dict, compare=False)
+    """What was found of it since, and is the same for any values of the traced parameters."""
 
     @property
     def streamed(self) -> bool:
