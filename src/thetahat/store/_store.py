@@ -342,26 +342,7 @@ class Store:
 
     def _resolve(self, name: str) -> str:
         rows = self.read(select(runs.c.id, runs.c.name).order_by(runs.c.number.desc()))
-        if name == "last" and rows:
-            return rows[0]["id"]
-        if not rows:
-            raise StoreError(f"no run {name!r}: the store {self.path} has no runs yet")
-        near = [
-            row
-            for row in rows
-            if name and (row["id"].startswith(name) or row["name"].startswith(name))
-        ]
-        if len(near) == 1:
-            return near[0]["id"]
-        names = [row["name"] for row in rows]
-        if near:
-            some = ", ".join(row["name"] for row in near[:5]) + (", ..." if len(near) > 5 else "")
-            raise StoreError(
-                f"{name!r} could be any of {len(near)} runs: {some}; give more of the name"
-            )
-        close = get_close_matches(name, names, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}?" if close else f"the latest are {', '.join(names[:3])}"
-        raise StoreError(f"the store {self.path} has no run {name!r}; {hint}")
+        return _resolved(rows, name, self.path)
 
 
 def _as_it_is(run: RunRow, gone: Collection[str]) -> RunRow:
@@ -370,3 +351,28 @@ def _as_it_is(run: RunRow, gone: Collection[str]) -> RunRow:
         return run
     ended = run.heartbeat or run.created
     return replace(run, status=Status.INTERRUPTED, reason=REASON, finished=ended)
+
+
+def _resolved(rows: Sequence[Mapping[Any, Any]], name: str, path: Path) -> str:
+    """The id of the run, of these, the latest first, that a name or the beginning of one means.
+
+    Raises:  StoreError: none, or several.
+    """
+    if name == "last" and rows:
+        return rows[0]["id"]
+    if not rows:
+        raise StoreError(f"no run {name!r}: the store {path} has no runs yet")
+    near = [
+        row for row in rows if name and (row["id"].startswith(name) or row["name"].startswith(name))
+    ]
+    if len(near) == 1:
+        return near[0]["id"]
+    names = [row["name"] for row in rows]
+    if near:
+        some = ", ".join(row["name"] for row in near[:5]) + (", ..." if len(near) > 5 else "")
+        raise StoreError(
+            f"{name!r} could be any of {len(near)} runs: {some}; give more of the name"
+        )
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"the latest are {', '.join(names[:3])}"
+    raise StoreError(f"the store {path} has no run {name!r}; {hint}")

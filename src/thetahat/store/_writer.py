@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,7 @@ class Writer:
             grouped.setdefault(run_id, []).append(block)
         if not grouped:
             return
-        summaries = self._read_summaries(list(grouped))
+        summaries = _read_summaries(self._fast, list(grouped))
         now = utc_now()
         updates = []
         for run_id, mine in grouped.items():
@@ -322,18 +322,6 @@ class Writer:
             _UPDATE_SUMMARY, {"run": run_id, "now": utc_now(), **summary.values()}
         )
 
-    def _read_summaries(self, run_ids: Sequence[str]) -> dict[str, _Summary]:
-        found: dict[str, _Summary] = {}
-        for run_id in run_ids:
-            row = self._fast(_READ_SUMMARY, {"run": run_id}).fetchone()
-            if row is None:
-                raise StoreError(f"records for the run {run_id!r}, which the store does not have")
-            last, epochs, best, best_epoch = row
-            found[run_id] = _Summary(
-                json.loads(last), epochs, None if best is None else (best, best_epoch)
-            )
-        return found
-
     def _fast(self, statement: Any, *rows: Mapping[str, Any]) -> Any:
         """Run a statement that is run often through the driver, at a fifth of the cost."""
         sql, names = _compiled(statement, self._connection.dialect)
@@ -370,6 +358,19 @@ class _Summary:
             "new_best_val_risk": self.best[0] if self.best else None,
             "new_best_epoch": self.best[1] if self.best else None,
         }
+
+
+def _read_summaries(fast: Callable[..., Any], run_ids: Sequence[str]) -> dict[str, _Summary]:
+    found: dict[str, _Summary] = {}
+    for run_id in run_ids:
+        row = fast(_READ_SUMMARY, {"run": run_id}).fetchone()
+        if row is None:
+            raise StoreError(f"records for the run {run_id!r}, which the store does not have")
+        last, epochs, best, best_epoch = row
+        found[run_id] = _Summary(
+            json.loads(last), epochs, None if best is None else (best, best_epoch)
+        )
+    return found
 
 
 def _block(row: Any) -> Block:

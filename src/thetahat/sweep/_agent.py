@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from thetahat.core.errors import ConfigError, InputError, StoreError
+from thetahat.core.errors import InputError, StoreError
 from thetahat.core.run import Status
 from thetahat.search import Hyperband, Metric, asha, stop, target_reached
 from thetahat.store import (
@@ -34,15 +34,15 @@ from thetahat.store import (
 from thetahat.sweep._alive import Place, Watch, host_name, proof_of_life
 from thetahat.sweep._book import Book
 from thetahat.sweep._left import end_programs
+from thetahat.sweep._logged_metric import LoggedMetric
 from thetahat.sweep._propose import Proposer
 from thetahat.sweep._recorder import Begun, Closed, Heard, Noted, Recorder, Rows, Update
 from thetahat.sweep._room import Room
-from thetahat.sweep._watched import missing, turned
 
 POLL_S, BEAT_S, FLUSH_S = 0.1, 5.0, 0.25
 FLAPPING = 3
 """Runs that fail, before any has worked, until the agent believes that all will."""
-RUNNING, PAUSED, CANCELLED, FINISHED = "running", "paused", "cancelled", "finished"
+RUNNING, CANCELLED, FINISHED = "running", "cancelled", "finished"
 
 
 class Runner(Protocol):
@@ -152,11 +152,9 @@ class Agent:
         self.outdated = False
         """Whether the sweep was given a file that this agent's runner cannot run."""
         self._beat_s = self._looked_s = -1e9
-        self._columns: set[str] = set()
         self._unwritten: list[Update] = []
         self._room = Room(lambda line: say("note", {"line": line}))
-        self._directions: dict[str, Any] = {}
-        self._metric_seen = False
+        self._logged = LoggedMetric(store, sweep.id)
         self._works = False
         """Whether some run has begun to train, or logged anything."""
 
@@ -175,7 +173,10 @@ class Agent:
             try:
                 while self._turn():
                     pass
-                self._write_last()
+                if self._unwritten:
+                    # Once more: the runs go back to the queue without it.
+                    with suppress(StoreError):
+                        self._record()
             except StoreError:
                 # A folder in the store is missing when the whole was taken away.
                 self.place.check(self.sweep.id)
@@ -197,7 +198,7 @@ class Agent:
     def _propose(self, sweep: SweepRow, begun: int, n: int) -> Offer:
         """What the sweep's file proposes: always the file that it has now."""
         if (sweep.text, sweep.plan) != (self.sweep.text, self.sweep.plan):
-            self.sweep, self._metric_seen = sweep, False
+            self.sweep, self._logged.seen = sweep, False
             search = self._refit(sweep)
             self.outdated = search is None
             if search is not None:
@@ -242,12 +243,6 @@ class Agent:
         self._judge(self._record())
         return True
 
-    def _write_last(self) -> None:
-        """Write what waits for room, once more: the runs go back to the queue without it."""
-        if self._unwritten:
-            with suppress(StoreError):
-                self._record()
-
     def _may_wait(self, updates: Sequence[Update]) -> bool:
         """Whether to gather more before writing: not once somebody waits for the judgement."""
         return len(updates) < 4096 and not (self.orders.early and updates)
@@ -262,16 +257,7 @@ class Agent:
         if now - self._looked_s > 1.0:
             self._looked_s = now
             self.place.check(self.sweep.id)
-            dead = self.watch.dead(self.queue.others())
-            if dead:
-                running = self.store.runs(sweep_id=self.sweep.id, status="running")
-                ended = end_programs(self.store, [run for run in running if run.agent in dead])
-                if ended:
-                    line = f"ended what a dead agent had left running: {ended} programs"
-                    self.say("note", {"line": line})
-                n = self.queue.recover(dead)
-                self.watch.bury(dead)
-                self.say("recovered", {"agents": len(dead), "runs": n})
+            _recover(self.store, self.queue, self.watch, self.say)
             state = self.queue.look().state
             if state != self.tally.state:
                 self.say("state", {"state": state})
@@ -345,13 +331,10 @@ class Agent:
             if isinstance(update, Noted):
                 self.say("note", {"line": update.line})
             elif isinstance(update, Rows):
-                self._columns |= set(update.block.columns)
                 self._works = True
             elif isinstance(update, Begun):
                 self._works |= update.n_params is not None
-                self._directions |= update.directions
-            elif isinstance(update, Heard):
-                self._columns |= update.columns
+            self._logged.hear(update)
         for closed in written.closed:
             self.tally.ended += 1
             if closed.status is Status.FAILED:
@@ -360,7 +343,8 @@ class Agent:
         if written.closed:
             said = {"closed": written.closed, "names": written.names, "tally": self.tally}
             self.say("ended", said)
-        self._check_metric(written.closed)
+        if self.book.metric is not None:
+            self._logged.check(self.book.metric, written.closed, self.orders.columns)
         self._check_flapping()
         return updates
 
@@ -375,7 +359,7 @@ class Agent:
             rule = asha if self.orders.asha else stop
             losers = rule(self.book.trials(), early, metric) & self.runner.busy
             # Also when nobody loses: those that wait at a band go on.
-            self.runner.stop(dict.fromkeys(losers, self._why(early, metric)))
+            self.runner.stop(dict.fromkeys(losers, _why(self.orders, metric)))
         if metric.target is not None and self.tally.state == RUNNING:
             self.book.refresh()
             if target_reached(self.book.history(0)):
@@ -383,35 +367,6 @@ class Agent:
                 set_state(self.store, self.sweep.id, FINISHED, reason)
                 self.queue.end_waiting(reason)
                 self.say("target", {"reason": reason})
-
-    def _why(self, early: Hyperband, metric: Metric) -> str:
-        rule = "asha" if self.orders.asha else "hyperband"
-        return f"{rule}: its {metric.name} is not among the best {1 / early.eta:.0%} of its band"
-
-    def _check_metric(self, closed: Sequence[Closed]) -> None:
-        """A metric that is never logged, or better in the other direction: said after the first
-        run, not after the last.
-
-        Raises:  ConfigError.
-        """
-        metric = self.book.metric
-        if metric is None or self._metric_seen:
-            return
-        done = [c for c in closed if not c.status.failed]
-        seen = self._columns.union(*(one.metrics for one in done))
-        # What an experiment's records lack may still be among the risks of its end.
-        known = self.orders.columns if self._columns else None
-        unfit = turned(metric, self._directions)
-        if unfit is None and metric.name in seen:
-            self._metric_seen = True
-        elif unfit is None and (done or (known is not None and metric.name not in known)):
-            unfit = missing(metric, seen | (known or set()))
-        if unfit is not None:
-            set_state(self.store, self.sweep.id, PAUSED, unfit.reason)
-            raise ConfigError(
-                f"{unfit.reason}. The sweep {self.sweep.id} is paused; {unfit.mend}, and give it"
-                f" with: thetahat sweep {self.sweep.id} --extend FILE"
-            )
 
     def _check_flapping(self) -> None:
         """The first runs all fail: probably all will.
@@ -432,6 +387,27 @@ class Agent:
         if self.asked > 1:
             raise KeyboardInterrupt(f"go on with: thetahat agent {self.sweep.id}")
         self.say("interrupted", {})
+
+
+def _why(orders: Orders, metric: Metric) -> str:
+    """Why runs that lose at a band are ended."""
+    rule, early = "asha" if orders.asha else "hyperband", orders.early
+    assert early is not None
+    return f"{rule}: its {metric.name} is not among the best {1 / early.eta:.0%} of its band"
+
+
+def _recover(store: Store, queue: Queue, watch: Watch, say: Say) -> None:
+    """Find agents that died, end what they left running, and hand back their runs."""
+    dead = watch.dead(queue.others())
+    if not dead:
+        return
+    running = store.runs(sweep_id=queue.sweep_id, status="running")
+    ended = end_programs(store, [run for run in running if run.agent in dead])
+    if ended:
+        say("note", {"line": f"ended what a dead agent had left running: {ended} programs"})
+    n = queue.recover(dead)
+    watch.bury(dead)
+    say("recovered", {"agents": len(dead), "runs": n})
 
 
 def _doing(runner: Runner) -> str:
