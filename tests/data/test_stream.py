@@ -325,3 +325,11 @@ class TestMessages:
         (spool / "x.bin").write_bytes(b"short")
         with refused(f"the spool {str(spool)!r} is damaged; remove it and start again"):
             stream_table(path, **ROLES)
+
+
+def test_a_spool_of_single_precision_refuses_a_column_that_it_would_round_away() -> None:
+    far = frame(100).assign(a=lambda table: 1e9 + np.arange(100.0))
+    path = write(far)
+    with pytest.raises(DataError, match="^column 'a' goes from 1e\\+09 .* give dtype='float64'"):
+        stream_table(path, **ROLES, dtype="float32")
+    assert stream_table(path, **ROLES).x.dtype == np.float64

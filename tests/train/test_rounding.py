@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import thetahat as th
-from thetahat.core.errors import DataError
+from thetahat.core.errors import DataError, Notice
+from thetahat.train._verdict import prove  # what it says depends on hardware, when fitted
 
 RNG = np.random.default_rng(1)
 X = RNG.normal(size=(400, 2))
 Y = X @ [1.0, -0.5] + 0.3 * RNG.normal(size=400)
 
 
-def fit(x: np.ndarray, y: np.ndarray, **fields: object) -> th.Result:
+def fit(x: np.ndarray, y: np.ndarray, **fields: Any) -> th.Result:
     data = th.split((x, y), seed=0)
     return th.fit(th.Task(th.models.Linear(2), data, optimizer="lbfgs", epochs=40, **fields))
 
@@ -106,3 +109,10 @@ def test_double_precision_goes_round_without_loss() -> None:
         np.column_stack([np.ones(400), data.transform.encode(read.x)]) @ beta
     )
     np.testing.assert_allclose(fitted, exact, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_notice_of_a_best_state_that_moved_names_rounding_where_it_may_be(dtype: str) -> None:
+    with pytest.warns(Notice, match="not a function of its arguments alone") as caught:
+        prove(1.0, 1.1, 3, dtype)
+    assert ("float32 rounds too coarsely" in str(caught[0].message)) == (dtype == "float32")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,13 +22,13 @@ BINARY = (X[:, 0] + RNG.normal(size=60) > 0).astype(int)
 THREE = np.tile([0, 1, 2], 20)
 
 
-def fit(y: np.ndarray, loss: object, out: object = "scalar", **fields: object) -> th.Result:
+def fit(y: Any, loss: Any, out: Any = "scalar", **fields: Any) -> th.Result:
     model = th.models.Linear(2, out=out)
     data = fields.pop("data", None) or th.Data((X, y))
     return th.fit(th.Task(model, data, loss=loss, epochs=2, **fields))
 
 
-def refusal(*args: object, **fields: object) -> str:
+def refusal(*args: Any, **fields: Any) -> str:
     with pytest.raises(DataError) as caught:
         fit(*args, **fields)
     return str(caught.value)
@@ -81,7 +82,7 @@ def test_targets_that_a_loss_cannot_use_are_refused_with_the_fix(name: str) -> N
         (X[:, 0], "pinball", "scalar"),
     ],
 )
-def test_targets_that_a_loss_can_use_are_taken(y: np.ndarray, loss: object, out: object) -> None:
+def test_targets_that_a_loss_can_use_are_taken(y: np.ndarray, loss: Any, out: Any) -> None:
     result = fit(y, loss, out)
     assert result.status == "finished"
     assert 0 <= result.risk["train"] < 20
@@ -158,7 +159,7 @@ def test_a_member_whose_own_data_are_not_finite_diverges_and_the_others_go_on() 
 # --- tables ---------------------------------------------------------------------------------------
 
 
-def table(target: np.ndarray, **options: object) -> th.Data:
+def table(target: np.ndarray, **options: Any) -> th.Data:
     columns = {"a": X[:, 0], "b": 50 + 5 * X[:, 1], "y": target}
     return th.split(th.read_table(columns, "y", **options), train=0.7, val=0, test=0.3, seed=1)
 
@@ -216,7 +217,7 @@ def test_a_split_by_a_traced_seed_keeps_the_tables_own_target_too(seeded: bool) 
         (pd.Series(pd.Categorical(np.array(["a", "b"])[BINARY])), ("a", "b")),
     ],
 )
-def test_declared_classes_are_coded_once_and_remembered(labels: object, classes: tuple) -> None:
+def test_declared_classes_are_coded_once_and_remembered(labels: Any, classes: tuple) -> None:
     data = table(labels, categorical=["y"])
     assert data.transform.classes == classes
     task = th.Task(th.models.Linear(2, seed=0), data, loss="logistic", epochs=3)

@@ -163,6 +163,21 @@ def verdict(scan: Scan, plan: Plan) -> Encoder:
     return Encoder(features, plan.target, plan.missing, classes)
 
 
+def check_single(scan: Scan) -> None:
+    """See that single precision holds the range of every column, and not its level alone.
+
+    Raises:  DataError: a column whose rounding would be more than a thousandth of its range.
+    """
+    for name, seen in scan.columns.items():
+        step = float(np.finfo(np.float32).eps) * max(abs(seen.low), abs(seen.high))
+        spread = seen.high - seen.low
+        if seen.kind == "number" and spread > 0 and step > 1e-3 * spread:
+            raise DataError(
+                f"column {name!r} goes from {seen.low:.9g} to {seen.high:.9g}, and float32 rounds"
+                f" it to steps of {step:.2g}; give dtype='float64', or subtract its level first"
+            )
+
+
 def _look_at_numbers(seen: Seen, values: np.ndarray, keep: np.ndarray, before: int) -> None:
     infinite = np.flatnonzero(np.isinf(values) & keep)
     if infinite.size and not seen.infinite:

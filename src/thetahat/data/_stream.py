@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import ConfigError, DataError, RunFailed
-from thetahat.data._checks import Plan, Scan, look, plan, verdict
+from thetahat.data._checks import Plan, Scan, check_single, look, plan, verdict
 from thetahat.data._columns import Column, columns_of
 from thetahat.data._encoder import Encoder, Feature
 from thetahat.data._readers import PARQUET, checked_path, parquet_file
@@ -114,6 +114,8 @@ def _spool(files: Sequence[Path], roles: Plan, dtype: np.dtype, spool: Path) -> 
     for columns in _blocks(files, roles.used, len(roles.used)):
         look(scan, columns, roles)
     encoder = verdict(scan, roles)
+    if dtype == np.float32:
+        check_single(scan)
     width = len(encoder.names) + 1 + (roles.weights is not None)
     try:
         spool.parent.mkdir(parents=True, exist_ok=True)

@@ -77,6 +77,7 @@ class Transform:
         """One observation (d,) of the table's numbers, standardised; it may be traced."""
         if is_concrete(x):
             return self.encode(np.asarray(x, np.float64)[None])[0]
+        x = x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(jnp.result_type(float))
         if self.x_fill is not None:
             x = jnp.where(jnp.isnan(x), jnp.asarray(self.x_fill).astype(x.dtype), x)
         mean, std = jnp.asarray(self.x_mean), jnp.asarray(self.x_std)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -44,9 +45,10 @@ class InUnits:
                     f" ({', '.join(names)}); got shape {x.shape}. Use result.predict(x) for many"
                 )
             row = self.transform.encode_row(x)
-        if isinstance(row, np.ndarray):
-            row = row.astype(self.dtype)
-        return self.transform.decode(self.standardized(jnp.asarray(row)))
+        if not isinstance(row, np.ndarray):
+            return self.transform.decode(self.standardized(row))
+        with jax.enable_x64(self.dtype == "float64"):
+            return self.transform.decode(self.standardized(jnp.asarray(row, self.dtype)))
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
