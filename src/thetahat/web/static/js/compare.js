@@ -138,13 +138,12 @@ function line(run, name) {
 
 // A band for each setting, as the server computed it; the runs themselves where they are too few.
 function banded(groups, name, single) {
-  const [lines, bands, said] = [[], [], []];
+  const [lines, bands, said, few] = [[], [], [], []];
   groups.forEach((group, i) => {
     const band = group.bands[name];
     if (!band) return;
-    const how = `${group.words}: at least ${band.least} of ${many(band.began, "run")}`;
     if (band.x.length < 2) {
-      said.push(`No band for ${how} would be needed.`);
+      few.push(group.words);
       for (const one of single(group.runs)) lines.push({ ...one, colour: i });
       return;
     }
@@ -152,5 +151,6 @@ function banded(groups, name, single) {
     bands.push({ x: band.x, low: band.low, high: band.high, colour: i });
   });
   if (bands.length) said.unshift("Median, and 10 % to 90 % of the runs, where at least 3 and half of those that began have a number; n tells how many, and where that changes.");
+  if (few.length) said.push(`No band for ${few.length === 1 ? few[0] : many(few.length, "setting")}: too few runs (at least 3, and half of those that began); they are drawn one by one.`);
   return { lines, bands, said };
 }

@@ -163,8 +163,8 @@ function sliceOption(state, drawn, runAt) {
     // How many runs each median rests on.
     const counted = x.axis.data.map(() => 0);
     for (let i = 0; i < dots.kept.flat.length; i += 2) counted[dots.kept.flat[i]] += 1;
-    said.axisLabel = { ...said.axisLabel, formatter: (v, i) => `${cut(String(v), 12)}\nn=${counted[i]}` };
-    said.nameGap = 36;
+    said.axisLabel = { ...said.axisLabel, lineHeight: 13, formatter: (v, i) => `${cut(String(v), 12)}\nn=${counted[i]}` };
+    said.nameGap = 34;
   }
   return base({
     xAxis: said, yAxis: metricAxis(state),
