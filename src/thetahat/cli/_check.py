@@ -83,8 +83,10 @@ def _against_program(spec: SweepSpec) -> tuple[list[Problem], list[Problem]]:
     from thetahat.sweep import (
         Problem,
         check_against,
+        check_metric,
         experiment_of,
         notes_against,
+        notes_of_bands,
         notes_of_trials,
     )
 
@@ -98,7 +100,11 @@ def _against_program(spec: SweepSpec) -> tuple[list[Problem], list[Problem]]:
         return [Problem(spec.place("program").line, "program", str(error))], notes
     wrong = check_against(spec, signature)
     # What the signature refuses needs no trial.
-    tried = [] if wrong else notes_of_trials(spec, signature, program.experiment)
+    tried = []
+    if not wrong:
+        wrong = check_metric(spec, signature, program.experiment)
+        tried = notes_of_trials(spec, signature, program.experiment)
+        tried += notes_of_bands(spec, signature, program.experiment)
     return wrong, [*notes, *notes_against(spec, signature), *tried]
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import func, select
 
 from thetahat.core.card import card, pairs
 from thetahat.core.run import Status
@@ -144,6 +147,11 @@ class RunRow:
         return self.config if self.proposed is None else self.proposed
 
     @property
+    def best_by(self) -> str:
+        """The column that chose its best state, where ``detail`` says so; else val_risk."""
+        return str((self.detail or {}).get("best_by") or "val_risk")
+
+    @property
     def total_seconds(self) -> float | None:
         """Seconds the run took: its own total, else the sum of its parts, else by the clock."""
         if self.seconds.get("total") is not None:
@@ -202,6 +210,15 @@ def read_row(row: Mapping[Any, Any], folder: Path) -> RunRow:
     if values["checkpoint"] is not None:
         values["checkpoint"] = str(folder / values["checkpoint"])
     return RunRow(**values)
+
+
+def among(column: Any, ids: Iterable[str]) -> Any:
+    """The condition that a column holds one of many ids: one variable, however many they are.
+
+    A database takes some thousands of variables in a statement, and no more.
+    """
+    listed = func.json_each(json.dumps(list(ids))).table_valued("value")
+    return column.in_(select(listed.c.value))
 
 
 def near(path: str | None, folder: Path) -> str | None:

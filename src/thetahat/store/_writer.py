@@ -22,7 +22,7 @@ from thetahat.store._records import (
     names_json,
     read_block,
 )
-from thetahat.store._rows import NewRun, near, new_id, text, utc_now
+from thetahat.store._rows import NewRun, among, near, new_id, text, utc_now
 from thetahat.store._schema import notices, records, runs
 
 _INSERT_BLOCK = records.insert().values(
@@ -155,6 +155,12 @@ class Writer:
             },
         }
         self._fast(_FINISH, row)
+        best_by = (detail or {}).get("best_by") or "val_risk"
+        if best_by != "val_risk":
+            # Another column chose the state: the epoch of the lowest val_risk is not the best one.
+            best_epoch = (detail or {}).get("best_epoch")
+            chosen = {"best_val_risk": None, "best_epoch": best_epoch}
+            self._connection.execute(update(runs).where(runs.c.id == run_id).values(chosen))
 
     def begin_run(
         self,
@@ -244,7 +250,7 @@ class Writer:
 
     def beat(self, run_ids: Sequence[str]) -> None:
         """Say that runs are alive."""
-        alive = update(runs).where(runs.c.id.in_(run_ids)).values(heartbeat=utc_now())
+        alive = update(runs).where(among(runs.c.id, run_ids)).values(heartbeat=utc_now())
         self._connection.execute(alive)
 
     def note(self, run_id: str | None, line: str) -> None:

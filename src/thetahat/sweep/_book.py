@@ -11,8 +11,6 @@ from thetahat.core.run import Status
 from thetahat.search import History, Metric, Trial, best_value
 from thetahat.store import Followed, Follower, RunRow
 
-_FAILED = (Status.FAILED, Status.DIVERGED)
-
 
 class Book:
     """The trials of a sweep, for its search and for early termination.
@@ -83,22 +81,11 @@ class Book:
                 return self.proposed(run.config, with_seed=False)
         return None
 
-    def best(self) -> tuple[float, str] | None:
-        """The best value of the metric among runs that have ended, and the run's name."""
-        if self.metric is None:
-            return None
-        sign, found = self.metric.sign, None
-        for run in self.follower.runs.values():
-            value = self._trial(run).value if run.status.over else None
-            if value is not None and (found is None or sign * value < sign * found[0]):
-                found = (value, run.name)
-        return found
-
     def _trial(self, run: Followed) -> Trial:
         if run.id in self._done:
             return self._done[run.id]
         state = "finished" if run.status.over else "running"
-        state = "failed" if run.status in _FAILED else state
+        state = "failed" if run.status.failed else state
         state = "waiting" if run.status is Status.QUEUED else state
         value = None if self.metric is None else run.metrics.get(self.metric.name)
         trial = Trial(run.id, self.proposed(run.config, with_seed=False), state, run.values, value)
