@@ -193,6 +193,32 @@ def test_a_threshold_on_the_learning_rate_may_have_either_side() -> None:
     assert not bool(th.Threshold("learning_rate", below=0.1).update((), rate)[1])
 
 
+@dataclasses.dataclass(frozen=True)
+class Both:
+    """A rule of a user's own: it keeps the record before, and asks another rule."""
+
+    inner: th.Patience
+
+    def init(self) -> Any:
+        zero = jnp.zeros(())
+        names = ("train_risk", "val_risk", "learning_rate", "train_accuracy", "val_accuracy")
+        return self.inner.init(), dict.fromkeys(names, zero)
+
+    def update(self, state: Any, record: Any) -> Any:
+        inner, before = state
+        inner, stop = self.inner.update(inner, record)
+        return (inner, record), stop & (record["val_risk"] <= before["val_risk"])
+
+    def reason(self, record: Any) -> str:
+        return "both"
+
+
+def test_a_rule_of_ones_own_may_keep_the_record_and_ask_another_rule() -> None:
+    result = th.fit(classifier(epochs=200, stopping=Both(th.Patience(8, metric="val_accuracy"))))
+    assert result.reason == "both"
+    assert result.epochs == 1 + result.history["val_accuracy"].argmax() + 8
+
+
 # -- the best state -------------------------------------------------------------------------------
 
 
@@ -331,7 +357,11 @@ def test_a_cohort_has_the_metrics_of_its_members_alone(mode: str) -> None:
         stopping = th.Patience(6, metric="val_accuracy")
         return classifier(lr, 20, metrics=metrics, best_by="val_accuracy", stopping=stopping)
 
-    configs = [{"lr": 0.05, "reach": 0.4}, {"lr": 0.5, "reach": 0.9}, {"lr": 2.0, "reach": 0.9}]
+    configs: list[dict[str, Any]] = [
+        {"lr": 0.05, "reach": 0.4},
+        {"lr": 0.5, "reach": 0.9},
+        {"lr": 2.0, "reach": 0.9},
+    ]
     together = th.fit_many(experiment, configs, mode=mode)
     assert len({(result.best_epoch, result.epochs) for result in together}) > 1
     for config, member in zip(configs, together, strict=True):

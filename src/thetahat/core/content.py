@@ -50,6 +50,7 @@ def content_key(value: Any, *, reach: Reach = "all", here: bool = True) -> str:
     >>> content_key(lambda x: x + 1) == content_key(lambda x: x + 2)
     False
     """
+    value = value if here else _plain(value)
     if type(value) in _SCALARS and len(said := repr(value)) < 64:
         return f"{type(value).__name__} {said}"
     return _Keys(reach, here).key(value).hex()
@@ -91,12 +92,9 @@ class _Keys:
 
     def key(self, value: Any) -> bytes:
         """The digest of a value."""
+        value = value if self._here else _plain(value)
         if type(value) in _SCALARS:
             return _digest(type(value).__name__, repr(value))
-        if not self._here and _is_array(value) and not getattr(value, "shape", None):
-            plain = value.item() if type(value).__module__ == "numpy" else value
-            if type(plain) in _SCALARS:
-                return self.key(plain)
         known = self._known.get(id(value))
         if known is None:
             self._held.append(value)
@@ -117,6 +115,8 @@ class _Keys:
             return self._array(value)
         if isinstance(value, PurePath):
             return self._all("path", str(value))
+        if type(value) is object:
+            return self._all("itself", id(value) if self._here else 0)
         if isinstance(value, types.ModuleType):
             return self._all("module", value.__name__)
         if isinstance(value, types.CodeType):
@@ -272,6 +272,12 @@ def _digest(what: str, *parts: Any) -> bytes:
         found.update(b"|%d|" % len(data))
         found.update(data)
     return found.digest()
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy scalar as the number it is."""
+    scalar = type(value).__module__ == "numpy" and getattr(value, "shape", None) == ()
+    return value.item() if scalar and type(value).__name__ != "ndarray" else value
 
 
 def _is_array(value: Any) -> bool:

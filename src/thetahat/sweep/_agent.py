@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
-from thetahat.core.errors import ConfigError, InputError, StoreError, did_you_mean
+from thetahat.core.errors import ConfigError, InputError, StoreError
 from thetahat.core.run import Status
 from thetahat.search import Hyperband, Metric, asha, stop, target_reached
 from thetahat.store import (
@@ -37,6 +37,7 @@ from thetahat.sweep._left import end_programs
 from thetahat.sweep._propose import Proposer
 from thetahat.sweep._recorder import Begun, Closed, Heard, Noted, Recorder, Rows, Update
 from thetahat.sweep._room import Room
+from thetahat.sweep._watched import missing, turned
 
 POLL_S, BEAT_S, FLUSH_S = 0.1, 5.0, 0.25
 FLAPPING = 3
@@ -396,36 +397,21 @@ class Agent:
         metric = self.book.metric
         if metric is None or self._metric_seen:
             return
-        mode = self._directions.get(metric.name)
-        if mode is not None and mode != ("max" if metric.goal == "maximize" else "min"):
-            right = "maximize" if mode == "max" else "minimize"
-            better = "larger" if mode == "max" else "smaller"
-            self._pause(
-                f"{metric.name} is better the {better} it is, and the sweep's goal is"
-                f" {metric.goal}",
-                f"write goal: {right} in the file",
-            )
         done = [c for c in closed if not c.status.failed]
         seen = self._columns.union(*(one.metrics for one in done))
         # What an experiment's records lack may still be among the risks of its end.
         known = self.orders.columns if self._columns else None
-        if metric.name in seen:
+        unfit = turned(metric, self._directions)
+        if unfit is None and metric.name in seen:
             self._metric_seen = True
-        elif done or (known is not None and metric.name not in known):
-            logged = sorted((seen | (known or set())) - {"epoch", "step", "seconds"})
-            said = f"they log {', '.join(logged)}" if logged else "they log nothing"
-            hint = did_you_mean(metric.name, logged)
-            hint = hint if hint.startswith("; did") else ""
-            reason = f"no run logs the metric {metric.name!r}: {said}{hint}"
-            self._pause(reason, "mend metric.name in the file")
-
-    def _pause(self, reason: str, mend: str) -> NoReturn:
-        """Raises:  ConfigError: the sweep is paused, and can go on with another file."""
-        set_state(self.store, self.sweep.id, PAUSED, reason)
-        raise ConfigError(
-            f"{reason}. The sweep {self.sweep.id} is paused; {mend}, and give it with: thetahat"
-            f" sweep {self.sweep.id} --extend FILE"
-        )
+        elif unfit is None and (done or (known is not None and metric.name not in known)):
+            unfit = missing(metric, seen | (known or set()))
+        if unfit is not None:
+            set_state(self.store, self.sweep.id, PAUSED, unfit.reason)
+            raise ConfigError(
+                f"{unfit.reason}. The sweep {self.sweep.id} is paused; {unfit.mend}, and give it"
+                f" with: thetahat sweep {self.sweep.id} --extend FILE"
+            )
 
     def _check_flapping(self) -> None:
         """The first runs all fail: probably all will.

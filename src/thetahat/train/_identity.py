@@ -51,13 +51,21 @@ class Comparison:
 
 def identity_of(cohort: Cohort, program: CohortProgram) -> dict[str, Any]:
     """All but the arrays, in JSON's types."""
+    facts = program.staged.facts
+    if not facts:
+        # For a worker that trains many cohorts by one program: once.
+        facts |= _facts(cohort.experiment, program)
+    configs = [{name: _short(v) for name, v in config.items()} for config in cohort.configs]
+    return {**facts, "configs": configs}
+
+
+def _facts(experiment: Callable[..., Any] | None, program: CohortProgram) -> dict[str, Any]:
+    """What is the same for any values of the traced parameters."""
     task: Task = program.staged.task
     fields = [f.name for f in dataclasses.fields(task) if f.name not in _FREE]
-    experiment = cohort.experiment
     return {
         "versions": {"python": platform.python_version(), **versions()},
         "experiment": None if experiment is None else _fact(experiment, "code"),
-        "configs": [{k: _short(v) for k, v in config.items()} for config in cohort.configs],
         "traced": sorted({*program.hyper.own, *program.hyper.common}),
         "task": {name: _part(getattr(task, name)) for name in fields},
         "mathematics": mathematics(program),

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from thetahat.core import CheckpointError
 from thetahat.train._checkpoint import Checkpoint, read_checkpoint
 from thetahat.train._facts import provenance_of
 from thetahat.train._identity import compare, compare_arrays, identity_of, refusal
 from thetahat.train._options import Cohort, Options
+from thetahat.train.backends import base
 from thetahat.train.backends.jax import CohortProgram, used
 
 
@@ -26,13 +29,20 @@ class Resumed:
     identity: dict[str, Any]
     said: tuple[str, ...]
     new_rules: bool
+    epoch: int
+    """Where training goes on: behind the last epoch that any member has lived."""
+
+    @property
+    def records(self) -> np.ndarray:
+        """The records (C, epoch, columns)."""
+        return self.checkpoint.records[:, : self.epoch]
 
     @property
     def note(self) -> str:
         """What a run's reason says of how it went on; nothing where nothing differs."""
         if not self.said:
             return ""
-        return f"; resumed at epoch {self.checkpoint.epoch}: {'; '.join(self.said)}"
+        return f"; resumed at epoch {self.epoch}: {'; '.join(self.said)}"
 
     @property
     def provenance(self) -> list[dict[str, Any]]:
@@ -66,7 +76,7 @@ def resumed(cohort: Cohort, options: Options) -> Resumed | None:
         )
     for k in options.idle:
         now["configs"][k] = before["configs"][k]
-    return Resumed(found, now, compared.said, compared.new_rules)
+    return Resumed(found, now, compared.said, compared.new_rules, found.epoch)
 
 
 def resume_state(program: CohortProgram, found: Resumed, options: Options) -> Any:
@@ -86,4 +96,22 @@ def resume_state(program: CohortProgram, found: Resumed, options: Options) -> An
     if not found.new_rules:
         return state
     names = checkpoint.header["columns"]
-    return program.replay(state, {n: checkpoint.records[..., i] for i, n in enumerate(names)})
+    state = program.replay(state, {n: checkpoint.records[..., i] for i, n in enumerate(names)})
+    found.epoch = _goes_on_at(program.standing(state), found, options)
+    return state
+
+
+def _goes_on_at(standing: base.Standing, found: Resumed, options: Options) -> int:
+    """The epoch at which members go on: those that other rules had stopped, where they stood.
+
+    Raises:  CheckpointError: they stand at several, and an epoch is the same for all.
+    """
+    at = sorted({int(n) for n in standing.epochs[standing.active]})
+    last = int(standing.epochs.max())
+    if not at or at == [last]:
+        return last if at else found.epoch
+    raise CheckpointError(
+        f"the checkpoint {options.checkpoint} holds members that stand at the epochs"
+        f" {', '.join(map(str, sorted({*at, last})))}, and under other stopping rules they would go"
+        " on from there together; keep the rules that it was made with, or fit them anew"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,9 @@ class Session:
                     f" {', '.join(kept.header['columns'])}, and this task"
                     f" {', '.join(self.names)}; give the task it was made with"
                 )
-            self.first = kept.epoch
-            self.records = [kept.records]
-            self.clock = Clock(float(kept.records[..., -1].max(initial=0.0)))
+            self.first = found.epoch
+            self.records = [found.records]
+            self.clock = Clock(float(found.records[..., -1].max(initial=0.0)))
             self.provenance = found.provenance
 
     def begin(self, state: Any) -> None:
@@ -87,7 +88,7 @@ class Session:
                     provenance=self.provenance[k],
                     checkpoint=None if self.writer is None else str(self.writer.path),
                     resumed=None if self.found is None else self.first,
-                    directions=self._directions(),
+                    directions=self._directions,
                 )
             )
         if self.first and self.audience.trackers:
@@ -156,7 +157,7 @@ class Session:
         metrics = {**{f"{p}_risk": v for p, v in result.risk.items()}, **result.metrics}
         detail = {
             "best_by": result.best_by,
-            "directions": self._directions(),
+            "directions": self._directions,
             "best_epoch": result.best_epoch,
             "n_params": result.n_params,
             "traces": result.traces,
@@ -177,6 +178,7 @@ class Session:
             )
         )
 
+    @cached_property
     def _directions(self) -> dict[str, str]:
         """Of the numbers that a run may have: in which direction they are better, where known."""
         known = directions_of(self.program.staged.task.metrics)
@@ -235,11 +237,10 @@ class Session:
         lost = status is Status.DIVERGED
         final = {name: float("nan") if lost else float(v[k]) for name, v in numbers.items()}
         risk = {part: final.pop(f"{part}_risk") for part in PARTS if f"{part}_risk" in final}
-        chosen, best_epoch = program.staged.best_mode is not None, int(standing.best_epoch[k])
-        if chosen and not lost and best_epoch > 0:
-            again = numbers[task.best_by][k]
-            kept = float(standing.best_value[k])
-            prove(task.best_by, kept, float(again), best_epoch, program.dtype)
+        chosen, at = program.staged.best_mode is not None, int(standing.best_epoch[k])
+        if chosen and not lost and at > 0:
+            kept, again = float(standing.best_value[k]), float(numbers[task.best_by][k])
+            prove(task.best_by, kept, again, at, program.dtype)
         params, frozen, data = program.member_arrays(ended.state, k)
         values = {n: v[k] for n, v in program.hyper.own.items()} | dict(program.hyper.common)
         config = self.cohort.configs[k]
@@ -249,7 +250,7 @@ class Session:
             status=status,
             reason=reason,
             epochs=epochs,
-            best_epoch=best_epoch if chosen else epochs - int(lost),
+            best_epoch=at if chosen else epochs - int(lost),
             best_by=task.best_by if chosen else "",
             risk=risk,
             metrics=final,

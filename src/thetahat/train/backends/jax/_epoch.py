@@ -111,12 +111,12 @@ def run_epoch(
     if plan.full:
         key = _member.dropout_key(member, state, epoch, 0)
         zero = jnp.zeros((), member.task.dtype)
-        carry = (state.params, state.opt_state, zero, member.score_zero())
+        carry = (state.params, state.opt_state, zero, member.scores.zero())
         carry, _ = member.step(carry, train, relative, None, scale, key)
     else:
         carry = _minibatches(member, plan, train, relative, state, epoch, order())
     *carry, summed, sums = carry
-    scores = {f"train_{name}": mean for name, mean in member.score_means(sums).items()}
+    scores = {f"train_{name}": mean for name, mean in member.scores.means(sums).items()}
     val_risk = None
     if data.val is not None:
         val_risk, means = member.averages(carry[0], data.val)
@@ -151,5 +151,5 @@ def _minibatches(
     real = None if real is None else jnp.asarray(real)
     xs = (taken, real, jnp.arange(plan.n_batches))
     zero = jnp.zeros((), member.task.dtype)
-    carry = (state.params, state.opt_state, zero, member.score_zero())
+    carry = (state.params, state.opt_state, zero, member.scores.zero())
     return jax.lax.scan(one, carry, xs)[0]

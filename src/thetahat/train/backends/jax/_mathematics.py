@@ -35,13 +35,10 @@ def mathematics(program: CohortProgram) -> dict[str, str]:
     They are traced, never compiled. The step follows from them and from the optimizer.
     """
     staged = program.staged
-    if not staged.mathematics:
-        names, closed = _pieces(program.build, program.hyper, staged, step=False)
-        pieces = {"first state": (staged.closed, _kept(staged))}
-        pieces |= {name: (closed, [n == name for n in names]) for name in dict.fromkeys(names)}
-        found = {name: _reduced(*piece) for name, piece in pieces.items()}
-        staged.mathematics.update({name: _key(*piece) for name, piece in found.items()})
-    return dict(staged.mathematics)
+    names, closed = _pieces(program.build, program.hyper, staged, step=False)
+    pieces = {"first state": (staged.closed, _kept(staged))}
+    pieces |= {name: (closed, [n == name for n in names]) for name in dict.fromkeys(names)}
+    return {name: _key(*_reduced(*piece)) for name, piece in pieces.items()}
 
 
 def used(program: CohortProgram) -> frozenset[str]:

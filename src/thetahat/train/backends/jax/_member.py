@@ -23,6 +23,7 @@ from thetahat.core.task import best_mode
 from thetahat.data import keys
 from thetahat.train._stopping import Record, Rules, sort_rules
 from thetahat.train.backends import base
+from thetahat.train.backends.jax._scores import Scores
 from thetahat.train.backends.jax._state import TrainState, changed, chosen
 
 UNMOVED_AFTER = 10
@@ -125,21 +126,23 @@ class Member:
         losses = self.losses(params, block)
         return carry[0] + risk.weighted_sum(losses, w), carry[1] + jnp.sum(w)
 
-    # -- metrics of observations ----------------------------------------------------------------
+    # -- risk and metrics -----------------------------------------------------------------------
 
     @property
-    def scored(self) -> dict[str, Metric]:
-        """The metrics of one observation, ``f(h, z)``, by name."""
-        return {name: metric for name, metric in self.metrics.items() if metric.per_observation}
+    def scores(self) -> Scores:
+        """The metrics, as functions of parameters."""
+        bind = partial(self.adapted.bind, frozen=self.frozen)
+        return Scores(self.metrics, bind, self.task.dtype)
 
     def averages(self, params: Any, part: Any) -> tuple[Any, dict[str, Any]]:
         """The risk of a part, and the mean of every metric of one observation over it."""
-        if not self.scored:
+        scores = self.scores
+        if not scores.of_observations:
             return self.risk(params, part), {}
         n = th_data.n_observations(part)
         if n <= EVAL_BLOCK:
-            sums = self.score_block(params, self.score_zero(), part, True)
-            return self.risk(params, part), self.score_means(sums)
+            sums = scores.block(params, scores.zero(), part, True)
+            return self.risk(params, part), scores.means(sums)
         index, real = eval_blocks(n)
 
         def block(carry: Any, at: Any) -> tuple[Any, None]:
@@ -147,60 +150,25 @@ class Member:
             taken = jax.tree.map(lambda a: a[rows], part)
             return self.block(params, carry, taken, there), None
 
-        ((total, weight), sums), _ = jax.lax.scan(block, self.block_zero(), (index, real))
-        return total / weight, self.score_means(sums)
-
-    def block_zero(self) -> tuple[Any, Any]:
-        """The sums of ``block`` before the first."""
-        return self.risk_zero(), self.score_zero()
+        start = (self.risk_zero(), scores.zero())
+        ((total, weight), sums), _ = jax.lax.scan(block, start, (index, real))
+        return total / weight, scores.means(sums)
 
     def block(self, params: Any, carry: Any, block: Any, real: Any) -> tuple[Any, Any]:
         """Add one block of observations to the sums of the risk and of the metrics."""
         risk_sums, sums = carry
         return (
             self.risk_block(params, risk_sums, block, real),
-            self.score_block(params, sums, block, real),
+            self.scores.block(params, sums, block, real),
         )
 
-    def score_zero(self) -> Any:
-        """(weight, sum of each metric) before the first observation; None without metrics."""
-        if not self.scored:
-            return None
-        zero = jnp.zeros((), self.task.dtype)
-        return zero, dict.fromkeys(self.scored, zero)
-
-    def score_block(self, params: Any, carry: Any, block: Any, real: Any) -> Any:
-        """Add one block of observations, those where ``real``, to the sums of the metrics."""
-        weights = th_data.weights_of(block)
-        w = jnp.broadcast_to(real, (th_data.n_observations(block),))
-        w = (w if weights is None else w * weights).astype(self.task.dtype)
-        hypothesis = self.adapted.bind(params, self.frozen)
-        return self._score(carry, lambda _: hypothesis, block, None, w)
-
-    def score_means(self, sums: Any) -> dict[str, Any]:
-        """The weighted mean of each metric over what was added."""
-        return {} if sums is None else {name: total / sums[0] for name, total in sums[1].items()}
-
-    def _score(
-        self, sums: Any, bind: Callable[[Any], Any], block: Any, spread: Any, weight: Any
-    ) -> Any:
-        """Add the metrics of a block; what weighs nothing counts for nothing, even a NaN.
-
-        Args:    bind: the hypothesis, given an observation's key.   spread: these keys, or None.
-        """
-        if sums is None:
-            return None
-        total, so_far = sums
-        after = {}
-        for name, metric in self.scored.items():
-
-            def one(z: Any, key: Any, name: str = name, metric: Metric = metric) -> Any:
-                return risk.metric_of(name, metric, bind(key), z)
-
-            values = jax.vmap(one)(block, spread).astype(self.task.dtype)
-            values = jnp.where(weight > 0, weight * values, 0)
-            after[name] = so_far[name] + jnp.sum(values)
-        return total + jnp.sum(weight), after
+    def final(self, params: Any, parts: Mapping[str, Any]) -> dict[str, Any]:
+        """Every number of these parts at ``params``, by column."""
+        found = {}
+        for part, observations in parts.items():
+            found[f"{part}_risk"], means = self.averages(params, observations)
+            found |= {f"{part}_{name}": mean for name, mean in means.items()}
+        return found | self.scores.whole(params)
 
     # -- a step -------------------------------------------------------------------------------
 
@@ -233,10 +201,8 @@ class Member:
                 value = value + share * self._penalty(p)
             return value, total
 
-        if sums is not None:  # like the loss: before the step, by the hypothesis that trains
-            bind = partial(self._training, params)
-            ones = jnp.ones((size,), self.task.dtype)
-            sums = self._score(sums, bind, batch, spread, ones if weight is None else weight)
+        # Like the loss: before the step, by the hypothesis that trains.
+        sums = self.scores.add(sums, partial(self._training, params), batch, spread, weight)
         (value, total), grads = jax.value_and_grad(objective, has_aux=True)(params)
         updates, opt_state = self.optimizer.update(
             grads,
@@ -297,7 +263,7 @@ class Member:
         rate = optim.learning_rate(self.optimizer, opt_state)
         if rate is not None:
             record["learning_rate"] = rate
-        record |= {**scores, **self.whole_metrics(params)}
+        record |= {**scores, **self.scores.whole(params)}
         record = Record(record, self.metrics)
         finite = self._in_bounds(record)
         epochs = before.epochs + 1
@@ -334,16 +300,7 @@ class Member:
             outcome=ended[1],
             active=ended[2],
         )
-        if before.best is not None:
-            chooser = record[self.task.best_by]
-            better = kept & self._better(chooser, before.best_value)
-            best, value, at = chosen(
-                better,
-                (params, chooser.astype(before.best_value.dtype), epochs),
-                (before.best, before.best_value, before.best_epoch),
-            )
-            after = replace(after, best=best, best_value=value, best_epoch=at)
-        return after, dict(record)
+        return self._with_best(after, kept, record, params, epochs), dict(record)
 
     def columns(self, data: Any, state: TrainState) -> list[str]:
         """Names of what ``close_epoch`` records."""
@@ -353,12 +310,19 @@ class Member:
         parts = ["train", *(["val"] if data.val is not None else [])]
         return [*names, *(c for n, m in self.metrics.items() for c in m.columns(n, parts))]
 
-    def _better(self, value: Any, best: Any) -> Any:
-        """Whether ``value`` of what chooses the best state is better; never where not finite."""
-        if self.task.best_by in RISKS:  # where it is not finite, the run has diverged
-            return value < best
-        better = value > best if best_mode(self.task) == "max" else value < best
-        return jnp.isfinite(value) & better
+    def _with_best(
+        self, after: TrainState, kept: Any, record: Mapping[str, Any], params: Any, epochs: Any
+    ) -> TrainState:
+        """The state with the best params so far, those of this epoch if it is ``kept``."""
+        if after.best is None:
+            return after
+        value = record[self.task.best_by]
+        best, value, at = chosen(
+            kept & _better(self.task, value, after.best_value),
+            (params, value.astype(after.best_value.dtype), epochs),
+            (after.best, after.best_value, after.best_epoch),
+        )
+        return replace(after, best=best, best_value=value, best_epoch=at)
 
     def _in_bounds(self, record: Mapping[str, Any]) -> Any:
         """Whether the risks are finite, and within the bound that the user gave."""
@@ -366,22 +330,12 @@ class Member:
         good = [jnp.isfinite(risk) & (risk <= self.rules.bound) for risk in there]
         return jnp.all(jnp.stack(good))
 
-    def whole_metrics(self, params: Any) -> dict[str, Any]:
-        """The metrics of the hypothesis, ``f(h)``, by name."""
-        hypothesis = self.adapted.bind(params, self.frozen)
-        return {
-            name: risk.metric_of(name, metric, hypothesis).astype(self.task.dtype)
-            for name, metric in self.metrics.items()
-            if not metric.per_observation
-        }
 
-    def final(self, params: Any, parts: Mapping[str, Any]) -> dict[str, Any]:
-        """Every number of these parts at ``params``, by column."""
-        found = {}
-        for part, observations in parts.items():
-            found[f"{part}_risk"], means = self.averages(params, observations)
-            found |= {f"{part}_{name}": mean for name, mean in means.items()}
-        return found | self.whole_metrics(params)
+def _better(task: Task, value: Any, best: Any) -> Any:
+    """Whether ``value`` of what chooses the best state is better; never where it is not finite."""
+    if task.best_by in RISKS:  # where it is not finite, the run has diverged
+        return value < best
+    return jnp.isfinite(value) & (value > best if best_mode(task) == "max" else value < best)
 
 
 def make_member(task: Task, frozen: Any, adapted: Any) -> Member:

@@ -37,7 +37,7 @@ from thetahat.train.backends.jax._precision import (
     refuse_overflow,
     refuse_rounding,
 )
-from thetahat.train.backends.jax._state import first_state
+from thetahat.train.backends.jax._state import TrainState, first_state
 from thetahat.train.backends.jax._targets import Targets, own_targets, targets_of
 
 Build = Callable[[Mapping[str, Any]], Task]
@@ -83,8 +83,8 @@ class Staged:
     """A table's transform in double precision, where it was not made by traced parameters."""
     best_mode: Mode | None
     """The direction of what chooses the best state; None where the last state counts."""
-    mathematics: dict[str, str] = field(default_factory=dict, compare=False)
-    """Keys of what one member computes, once they were asked for."""
+    facts: dict[str, Any] = field(default_factory=dict, compare=False)
+    """What was found of it since, and is the same for any values of the traced parameters."""
 
     @property
     def streamed(self) -> bool:
@@ -137,19 +137,10 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
         leaves, tree = jax.tree.flatten((cast(data, dtype), cast(adapted.frozen, dtype)))
         slots = tuple(isinstance(leaf, Tracer) for leaf in leaves)
         params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), adapted.params)
-        rules = sort_rules(task.stopping)
-        columns = directions_of(task.metrics, [p for p in parts_of(data) if p != "test"])
-        check_rules(rules, columns, task.metrics)
-        state = first_state(
-            params,
-            optim.resolve(task.optimizer).init(params),
-            tuple(rule.init() for rule in rules.inside),
-            jax.random.key_data(jax.random.key(task.seed)),
-            best_mode=choosing_mode(task, data),
-        )
+        state = _first(task, params, data)
         made_data = sum(slots[: len(jax.tree.leaves(data))])
         seen.update(task=task, data=data, leaves=leaves, tree=tree, slots=slots, params=params)
-        seen.update(made_data=made_data, transform=transform, best_mode=choosing_mode(task, data))
+        seen.update(made_data=made_data, transform=transform)
         return cast(state, dtype), [a for a, m in zip(leaves, slots, strict=True) if m]
 
     with precision(dtype):
@@ -185,9 +176,23 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
         given=tuple(a for a, m in zip(seen["leaves"], seen["slots"], strict=True) if not m),
         slots=seen["slots"],
         tree=seen["tree"],
+        best_mode=choosing_mode(task, seen["data"]),
         targets=seen.get("targets"),
         transform=seen["transform"],
-        best_mode=seen["best_mode"],
+    )
+
+
+def _first(task: Task, params: Any, data: Any) -> TrainState:
+    """The state before the first epoch, once what is watched is known to be there."""
+    rules = sort_rules(task.stopping)
+    recorded = [part for part in parts_of(data) if part != "test"]
+    check_rules(rules, directions_of(task.metrics, recorded), task.metrics)
+    return first_state(
+        params,
+        optim.resolve(task.optimizer).init(params),
+        tuple(rule.init() for rule in rules.inside),
+        jax.random.key_data(jax.random.key(task.seed)),
+        best_mode=choosing_mode(task, data),
     )
 
 

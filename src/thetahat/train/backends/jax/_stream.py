@@ -229,7 +229,7 @@ class StreamedProgram(CohortProgram):
         def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
             member, _ = self._member(own, common, made, given)
             before, (params, opt_state, summed, sums), val, means = first
-            scores = {f"train_{name}": mean for name, mean in member.score_means(sums).items()}
+            scores = {f"train_{name}": mean for name, mean in member.scores.means(sums).items()}
             has_val = self._disk.val is not None
             scores |= {f"val_{name}": mean for name, mean in means.items() if has_val}
             state, record = member.close_epoch(
@@ -264,7 +264,7 @@ class StreamedProgram(CohortProgram):
 
     def _whole_metrics(self, own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
         def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
-            return self._member(own, common, made, given)[0].whole_metrics(first[0])
+            return self._member(own, common, made, given)[0].scores.whole(first[0])
 
         return self._mapped(one, own, common, made, given, first)
 
