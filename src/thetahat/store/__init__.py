@@ -6,6 +6,7 @@ from thetahat.store._columns import (
     Changed as Changed,
     run_columns as run_columns,
 )
+from thetahat.store._described import describe_run as describe_run
 from thetahat.store._follow import Followed as Followed, Follower as Follower
 from thetahat.store._json import plain_value as plain_value
 from thetahat.store._listing import (

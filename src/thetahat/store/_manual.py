@@ -24,6 +24,7 @@ from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.places import ENVIRONMENT
 from thetahat.core.plain import merge
 from thetahat.core.run import Status
+from thetahat.store._described import describe_run
 from thetahat.store._exit import fail
 from thetahat.store._json import to_json
 from thetahat.store._owner import Owner
@@ -138,7 +139,7 @@ def _attach(
     own = row.name
     if config or name or project:
         with store.batch() as writer:
-            own = writer.describe_run(run_id, config=config, name=name, project=project)
+            own = describe_run(writer, run_id, config=config, name=name, project=project)
     whole = merge(config, row.config)
     run = ManualRun(store, run_id, own, whole, attempt=row.attempt)
     return _remembered(run)

@@ -186,8 +186,8 @@ class RunRow:
             "agent": self.agent,
             "contaminated": self.contaminated,
             "attempt": self.attempt,
-            "labels": dict(self.labels),
-            "proposed": None if self.proposed is None else dict(self.proposed),
+            **({"labels": dict(self.labels)} if self.labels else {}),
+            **({} if self.proposed is None else {"proposed": dict(self.proposed)}),
         }
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, bindparam, delete, func, select, update
 
 from thetahat.core.errors import StoreError
-from thetahat.core.plain import merge
 from thetahat.core.run import Status
 from thetahat.store._json import from_json, to_json
 from thetahat.store._names import run_name
@@ -191,55 +190,6 @@ class Writer:
             "new_member": member,
         }
         self._fast(_BEGIN, row)
-
-    def describe_run(
-        self,
-        run_id: str,
-        *,
-        config: Mapping[str, Any],
-        proposed: Mapping[str, Any] | None = None,
-        name: str | None = None,
-        project: str | None = None,
-        labels: Mapping[str, Any] | None = None,
-    ) -> str:
-        """Keep what a run's own program says of it, beneath what its sweep said; its name then.
-
-        Args:
-            config: values of the program's own; what its sweep ``proposed`` stays where they differ
-                (by default, what it proposed is what the run has when it is first described).
-            name: taken over; one that another run has gets the run's number behind it.
-            project, labels: a project is taken over where the run has none, and a label else.
-        """
-        known = ("number", "name", "project", "config", "labels", "proposed")
-        query = select(*(runs.c[column] for column in known))
-        row = self._connection.execute(query.where(runs.c.id == run_id)).one()
-        before = from_json(row.config)
-        if proposed is None and row.proposed is not None:
-            proposed = from_json(row.proposed)
-        whole = merge(merge(before, config), before if proposed is None else proposed)
-        found = {**from_json(row.labels), **(labels or {})}
-        project = project or found.pop("project", None)
-        if project is not None and row.project not in (None, project):
-            found["project"] = project
-        word = self._own_name(run_id, row.number, row.name, text(name))
-        values = {
-            "name": word,
-            "config": to_json(whole),
-            "proposed": to_json(before if proposed is None else proposed),
-            "labels": to_json(found),
-            "project": row.project or text(project),
-        }
-        self._connection.execute(update(runs).where(runs.c.id == run_id).values(values))
-        return word
-
-    def _own_name(self, run_id: str, number: int, before: str, wanted: str | None) -> str:
-        if not wanted or before in (wanted, f"{wanted}-{number}"):
-            return before
-        taken = select(runs.c.id).where((runs.c.name == wanted) & (runs.c.id != run_id))
-        while self._connection.execute(taken).first() is not None:
-            wanted = f"{wanted}-{number}"
-            taken = select(runs.c.id).where((runs.c.name == wanted) & (runs.c.id != run_id))
-        return wanted
 
     def find_run(self, checkpoint: str, member: int) -> tuple[str, str] | None:
         """Id and name of the latest run with this checkpoint and place in its cohort."""

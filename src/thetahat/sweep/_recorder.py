@@ -8,7 +8,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from thetahat.core.run import Status
-from thetahat.store import CANCELLED_REASON, Block, Queue, RunRow, Store, Writer
+from thetahat.store import (
+    CANCELLED_REASON,
+    Block,
+    Queue,
+    RunRow,
+    Store,
+    Writer,
+    describe_run,
+)
 
 
 @dataclass(frozen=True)
@@ -163,7 +171,8 @@ class Recorder:
                 member=update.member,
             )
         elif isinstance(update, Described) and update.run in mine:
-            name = writer.describe_run(
+            name = describe_run(
+                writer,
                 update.run,
                 config=update.config,
                 proposed=update.proposed,
