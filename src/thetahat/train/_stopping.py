@@ -44,7 +44,7 @@ def _flat(record: Record) -> tuple[list[Any], tuple[str, ...]]:
     return [record[name] for name in sorted(record)], tuple(sorted(record))
 
 
-def _unflat(names: tuple[str, ...], values: Any) -> dict[str, Any]:
+def _unflat(names: tuple[str, ...], values: Any) -> Any:
     return dict(zip(names, values, strict=True))
 
 
