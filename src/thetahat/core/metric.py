@@ -130,7 +130,9 @@ def directions_of(
         f"{part}_risk": RISKS[f"{part}_risk"] for part in PARTS if part in parts
     }
     found["learning_rate"] = None
-    return found | {c: m.mode for name, m in metrics.items() for c in m.columns(name, parts)}
+    for name, metric in metrics.items():
+        found |= dict.fromkeys(metric.columns(name, parts), metric.mode)
+    return found
 
 
 def unknown_direction(metrics: Mapping[str, Metric], column: str) -> str:
