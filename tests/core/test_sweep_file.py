@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from thetahat.core.sweep_file import file_json, read_file_json, read_plain
+from thetahat.core.yaml_tree import Unreadable, read_tree
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -79,3 +80,11 @@ parameters:
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "method: [", "a: *b", "5"])
 def test_what_is_no_sweep_file_is_empty(text: str) -> None:
     assert read_plain(text) == {}
+
+
+@pytest.mark.parametrize("digits", ["9" * 1001, "9" * 5000, "0x" + "f" * 5000, "-" + "7" * 4300])
+def test_a_whole_number_that_python_cannot_write_is_refused_with_its_line(digits: str) -> None:
+    with pytest.raises(Unreadable, match="digits, and one may have 1,000") as caught:
+        read_tree(f"method: grid\nparameters: {{x: {{value: {digits}}}}}\n")
+    assert caught.value.line == 2
+    assert read_plain(f"x: '{digits}'") == {"x": digits}

@@ -148,6 +148,25 @@ def test_a_run_logged_by_hand_on_a_full_disk_fails_with_its_program(tmp_path: Pa
     assert "the disk is full" in row.reason
 
 
+def test_rows_that_wait_are_not_all_written_again_with_each(store: Store, monkeypatch) -> None:
+    monkeypatch.setattr("thetahat.store._manual.FLUSH_S", 60.0)
+    run, limit = start({}, store=store), Limit(store)
+    limit.full = True
+    flushes: list[int] = []
+    flush = run._flush
+    monkeypatch.setattr(run, "_flush", lambda: flushes.append(1) or flush())
+    refused = 0
+    for step in range(12_000):
+        try:
+            run.log({"loss": step}, step=step)
+        except StoreError:
+            refused += 1
+    assert (refused, len(flushes)) == (1, 1)
+    limit.full = False
+    run.finish()
+    assert list(store.history(run.id)["loss"]) == list(range(12_000))
+
+
 def test_a_disk_without_room_is_said_before_anything_runs(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk, open_store(disk / "s") as store:
         store.create_run()

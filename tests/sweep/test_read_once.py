@@ -87,3 +87,50 @@ parameters:
     ran = [(run.config["width"], run.config["flag"]) for run in at.runs()]
     assert ran == [(8, False), (4, False)]
     assert at.row().plan["found"]["experiment"] == "ex"
+
+
+ODD = """\
+program: train.py
+method: grid
+parameters:
+  clip: {values: [null, .inf]}
+  cap: {value: .inf}
+  sizes: {value: [1, 2]}
+"""
+TELLS = """\
+from typing import Optional
+import thetahat as th
+
+def ex(clip: Optional[float] = 1.0, cap: th.Static[float] = 1.0, sizes: list[int] = [3],
+       seed: th.Seed = 0) -> th.Task:
+    assert clip is None or float(clip) == float("inf"), repr(clip)
+    assert (cap, sizes) == (float("inf"), [1, 2]), (cap, sizes)
+    data = th.Data(th.dgp.linear(N=20, M=1, sigma=0.1, seed=0))
+    return th.Task(th.models.Linear(1), data, epochs=2, seed=seed)
+
+if __name__ == "__main__":
+    th.main(ex)
+"""
+
+
+@pytest.mark.parametrize("mode", ["worker", "process"])
+def test_null_infinity_and_lists_reach_an_experiment_as_they_stand_in_the_file(
+    mode, at, thetahat
+) -> None:
+    code, _, err = thetahat("sweep", at.sweep(ODD, TELLS), "--run", "--mode", mode)
+    assert code == 0, err
+    assert [run.config["clip"] for run in at.runs()] == [None, "inf"]
+    assert {str(run.status) for run in at.runs()} == {"finished"}
+
+
+def test_infinity_reaches_a_wandb_program_as_a_number_and_a_word_as_a_word(at, thetahat) -> None:
+    program = """\
+import json, os
+text = open(os.environ["WANDB_SWEEP_PARAM_PATH"]).read()
+print(json.dumps({"loss": 1, "cap": ".inf" in text, "word": '"inf"' in text}))
+"""
+    text = ODD + "  word: {value: 'inf'}\n  both: {values: [.inf, 'inf']}\n"
+    code, _, err = thetahat("sweep", at.sweep(text, program), "--run")
+    assert code == 0, err
+    assert len(at.runs()) == 4
+    assert at.run(at.runs()[0]).detail["logged"] == {"cap": True, "word": True}

@@ -12,6 +12,7 @@ from thetahat.analysis._groups import (
     QUANTILES as QUANTILES,
     Group as Group,
     Spread as Spread,
+    band_words as band_words,
     best_first as best_first,
     check_over as check_over,
     ending as ending,

@@ -342,7 +342,7 @@ def _between(codes: Ints, rows: Floats) -> Floats:
 def _others(columns: Sequence[Column], usable: Sequence[int], centred: Floats) -> list[int]:
     """Parameters that matter beyond doubt, found one after the other."""
     n, chosen, left = len(centred), list[int](), centred
-    few = [k for k in usable if columns[k].bins <= n / 3]
+    few = [k for k in usable if columns[k].bins <= min(_FEW, n / 3)]
     while len(chosen) < _MOST_OTHERS:
         best, most = None, _SURE
         sum_left = float(left @ left)

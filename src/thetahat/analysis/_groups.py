@@ -292,3 +292,14 @@ def finite(value: Any) -> float | None:
     """A value as a number; None where it is no finite one."""
     plain = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if plain and math.isfinite(value) else None
+
+
+def band_words(spread: Spread, digits: int = 4) -> str:
+    """Where values lie, in words.
+
+    >>> band_words(spread_of([1.0, 2.0]))
+    'least to greatest: 1 to 2'
+    """
+    if spread.n == 1:
+        return "one run"
+    return f"{spread.says}: {spread.low:.{digits}g} to {spread.high:.{digits}g}"

@@ -11,6 +11,9 @@ LEAST = 10
 
 def number(value: Any) -> float | None:
     """A finite number, or None; truth values count as 0 and 1."""
-    if isinstance(value, (int, float)) and math.isfinite(value):
-        return float(value)
-    return None
+    if not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # A whole number beyond all floats.
+        return None

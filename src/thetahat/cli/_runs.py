@@ -76,7 +76,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List runs; 0 also where there are none."""
-    from thetahat.store import locate, open_store, read_condition, shared_orders
+    from thetahat.store import locate, open_store, read_condition, shared_orders, standing
 
     conditions = [read_condition(text) for text in args.where]
     over = [name.strip() for name in (args.group_by or "").split(",") if name.strip()]
@@ -93,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
                 limit=None if over else args.limit,
                 **_scope(store, args.id),
             )
+            found = [r for r in standing(store, found) if all(c.holds(r) for c in conditions)]
             metric = _metric_of(store, found) if over else ("val_risk", 1)
             shared = shared_orders(store) if over else frozenset[str]()
         if not found and args.format == "table":

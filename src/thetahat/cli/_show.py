@@ -44,11 +44,11 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show a run."""
-    from thetahat.store import open_store
+    from thetahat.store import open_store, standing
 
     screen = read_screen()
     with open_store(args.store, create=False) as store:
-        found = store.run(args.name)
+        [found] = standing(store, [store.run(args.name)])
         if args.history:
             history = {k: v.tolist() for k, v in store.history(found.id).items()}
             rows = [

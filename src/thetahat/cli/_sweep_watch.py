@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.analysis import (
     Standing as SettingStanding,
+    band_words,
     is_seed,
     names_of,
     replicates_of,
@@ -23,7 +24,6 @@ from thetahat.analysis import (
 )
 from thetahat.cli._sweep_block import AgentLine, Best, Standing
 from thetahat.core.run import Status
-from thetahat.report import short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -266,8 +266,8 @@ def _of_setting(
     said = [f"median of {spread.n}", *(f"{n} {how}" for n, how in lost if n)]
     known = {name: found.config.get(name) for name in (".".join(path) for path in paths)}
     setting = {k: v for k, v in known.items() if v is not None and k not in seeds}
-    band = f"{spread.says}: {short(spread.low)} to {short(spread.high)}" if spread.n > 1 else ""
-    return Best(spread.median, ", ".join(said), found.ids[0], setting, band or "one run")
+    band = band_words(spread)
+    return Best(spread.median, ", ".join(said), found.ids[0], setting, band)
 
 
 def _picked(config: Any, paths: tuple[tuple[str, ...], ...]) -> dict[str, Any]:

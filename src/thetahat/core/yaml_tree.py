@@ -301,7 +301,15 @@ def _pairs(
 def _word(node: _Node, line: int, strict: bool) -> tuple[Any, str, str]:
     short = known_tag(node.tag) if node.tag else None
     if short is None:
-        return read_word(node.text, plain=node.plain, strict=strict)
+        try:
+            return read_word(node.text, plain=node.plain, strict=strict)
+        except ValueError:
+            size = len(node.text)
+            raise Unreadable(
+                line,
+                f"a whole number of {size:,} digits, and one may have 1,000; put it in quotes to"
+                " keep it as text",
+            ) from None
     try:
         return (*tagged_word(node.text, short), "")
     except ValueError:

@@ -185,17 +185,14 @@ def _check_missing(scan: Scan, plan: Plan) -> None:
             )
         return
     if gone and plan.missing == "refuse":
-        said = ", ".join(f"{name} {count}" for name, count in gone.items())
+        said = ", ".join(f"{name!r} in {n} of {scan.rows} rows" for name, n in gone.items())
         stuck = [name for name in (plan.target, plan.weights) if name in gone]
         others = (
             f" ({' and '.join(map(repr, stuck))} cannot be imputed, nor left out)"
             if stuck
             else ", 'mean' or 'median', or leave the columns out"
         )
-        raise DataError(
-            f"missing values, by column, of {scan.rows} rows: {said}; give missing='drop' (--missing drop)"
-            f"{others}"
-        )
+        raise DataError(f"missing values: {said}; give missing='drop' (--missing drop){others}")
     for role, name in (("target", plan.target), ("weights", plan.weights)):
         if name in gone and name is not None:
             raise DataError(
@@ -224,7 +221,8 @@ def _check_varying(scan: Scan, plan: Plan) -> None:
         if len(target.levels) == 1:
             only = next(iter(target.levels))
             raise DataError(
-                f"target {plan.target!r} has the single class {only!r}; there is nothing to estimate"
+                f"target {plan.target!r} has the single class {only!r};"
+                " there is nothing to estimate"
             )
     elif target.low == target.high:
         raise DataError(

@@ -28,6 +28,11 @@ class Moved:
     unit: Any
     part: Any
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of the array that it stands for."""
+        return tuple(jnp.shape(self.part))
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         part = np.asarray(self.part, np.float64)
         whole = np.asarray(self.centre) + np.asarray(self.unit) * part
@@ -161,7 +166,7 @@ def _traced_scaled(
     unit = np.nanstd(source, axis=0)
     unit = np.where(unit > 0, unit, 1.0)
     near = jnp.asarray((source - centre) / unit)
-    mean, std, fill = _traced_moments(near, rows["train"], missing, weight)
+    mean, std, fill = _traced_moments(near, rows["train"], missing, weight, 1 / unit)
     moved = None if fill is None else Moved(centre.tolist(), unit.tolist(), fill)
     if scale:
         parts = {name: standardised(near[at], mean, std, fill) for name, at in rows.items()}
@@ -186,14 +191,16 @@ def _moments(source: Any, rows: np.ndarray, missing: str, weight: Any) -> tuple[
     for block in blocks(Rows(source, rows)):
         block = block.astype(np.float64, copy=False)
         there = ~np.isnan(block)
+        w: Any = None
         if mass is not None:
             w = mass[at : at + len(block)].reshape(-1, *[1] * (block.ndim - 1))
-            there = there * w
             at += len(block)
-        count = there.sum(0)
-        values = np.where(there > 0, block, 0)
-        block_mean = (values * there).sum(0) / np.where(count > 0, count, 1)
-        block_squares = np.where(there > 0, (block - block_mean) ** 2 * there, 0).sum(0)
+        count = there.sum(0) if w is None else (there * w).sum(0)
+        values = np.where(there, block, 0)
+        whole = values.sum(0) if w is None else (values * w).sum(0)
+        block_mean = whole / np.where(count > 0, count, 1)
+        away = np.where(there, (block - block_mean) ** 2, 0)
+        block_squares = away.sum(0) if w is None else (away * w).sum(0)
         total = np.where(n + count > 0, n + count, 1)
         gap = block_mean - mean
         mean = mean + gap * count / total
@@ -239,7 +246,9 @@ def _with_filled(n: Any, total: Any, mean: Any, squares: Any, fill: Any) -> tupl
     return whole, squares
 
 
-def _traced_moments(near: Any, rows: jax.Array, missing: str, weight: Any) -> tuple[Any, Any, Any]:
+def _traced_moments(
+    near: Any, rows: jax.Array, missing: str, weight: Any, one: Any
+) -> tuple[Any, Any, Any]:
     values = near[rows]
     mass = None
     if weight is not None:
@@ -250,24 +259,24 @@ def _traced_moments(near: Any, rows: jax.Array, missing: str, weight: Any) -> tu
         gone = jnp.isnan(values)
         share = jnp.where(gone, 0.0, 1.0 if mass is None else mass)
         fill = jnp.sum(jnp.where(gone, 0.0, values) * share, 0) / jnp.sum(share, 0)
-    elif missing == "median" and mass is None:
-        fill = jnp.nanmedian(values, axis=0)
+    elif missing == "median" and mass is not None:
+        fill = _weighted_median(values, jnp.ravel(mass), jnp)
     elif missing == "median":
-        fill = _weighted_median(values, mass[:, 0], jnp)
+        fill = jnp.nanmedian(values, axis=0)
     if fill is not None:
         values = jnp.where(jnp.isnan(values), fill, values)
     if mass is None:
-        return values.mean(0), _spread(values.mean(0), values.var(0), jnp), fill
+        return values.mean(0), _spread(values.mean(0), values.var(0), jnp, one), fill
     mean = jnp.sum(mass * values, 0) / jnp.sum(mass, 0)
     variance = jnp.sum(mass * (values - mean) ** 2, 0) / jnp.sum(mass, 0)
-    return mean, _spread(mean, variance, jnp), fill
+    return mean, _spread(mean, variance, jnp, one), fill
 
 
-def _spread(mean: Any, variance: Any, xp: Any) -> Any:
-    """Standard deviation; one where a column does not vary in the train part."""
+def _spread(mean: Any, variance: Any, xp: Any, one: Any = 1.0) -> Any:
+    """Standard deviation; ``one`` where a column does not vary in the train part."""
     std = xp.sqrt(variance)
     noise = 10 * xp.finfo(std.dtype).eps * xp.abs(mean)
-    return xp.where(std > noise, std, 1.0)
+    return xp.where(std > noise, std, one)
 
 
 def _check_filled(table: Table, x_mean: Any, x_fill: Any) -> None:

@@ -160,7 +160,7 @@ class Plots:
         return pictures.parallel(self._study)
 
     def importance(self) -> Figure:
-        """How much each parameter matters (PED-ANOVA), beside what chance would reach."""
+        """How much each parameter matters, beside what chance would reach."""
         return pictures.importance(self._study)
 
     def slice(self, parameter: str) -> Figure:

@@ -269,11 +269,11 @@ def band(store: Store, study: Study, runs: Sequence[RunRow]) -> Figure:
     least, began = max(BAND_LEAST, study.rule.least), len(runs[:_MOST_SEEDS])
     made = curve_band(drawn, began=began, least=least, quantiles=study.quantiles)
     low, high = study.quantiles[0], study.quantiles[-1]
-    hidden = study.rule.on
     return figures.draw_band(
         *(made.x, made.low, made.middle, made.high),
-        says_band=f"{100 * low:g} to {100 * high:g} %" + ("" if hidden else f" of {began} runs"),
-        counts=[] if hidden else made.changes(),
+        says_band=f"{100 * low:g} to {100 * high:g} % of {began} runs",
+        # How few are missing at an epoch is a small cell.
+        counts=[] if study.rule.on else made.changes(),
         axis=named[1],
         metric=named[0],
     )

@@ -22,7 +22,7 @@ def weighted_mean(values: Any, weights: Any | None = None) -> jax.Array:
     """
     if weights is None:
         return jnp.mean(values)
-    return weighted_sum(values, weights) / jnp.sum(weights)
+    return jnp.average(_counted(values, weights), weights=weights)
 
 
 def weighted_sum(values: Any, weights: Any) -> jax.Array:
@@ -31,7 +31,11 @@ def weighted_sum(values: Any, weights: Any) -> jax.Array:
     >>> float(weighted_sum(jnp.array([1.0, jnp.inf]), jnp.array([2.0, 0.0])))
     2.0
     """
-    return jnp.sum(jnp.where(weights == 0, 0, weights * values))
+    return jnp.sum(weights * _counted(values, weights))
+
+
+def _counted(values: Any, weights: Any) -> jax.Array:
+    return jnp.where(weights == 0, 0.0, values)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Need:
 
 def _rows(good: np.ndarray) -> np.ndarray:
     """Whether all components of each target are good, (n,)."""
-    return good.reshape(len(good), -1).all(1)
+    return np.asarray(good.reshape(len(good), -1).all(1))
 
 
 def _is_class(y: np.ndarray, k: int | None) -> np.ndarray:

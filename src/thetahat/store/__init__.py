@@ -47,8 +47,11 @@ from thetahat.store._queue import (
     new_agent_id as new_agent_id,
 )
 from thetahat.store._records import Block as Block, pack as pack, read_block as read_block
+from thetahat.store._reserve import Reserve as Reserve
 from thetahat.store._rows import NewRun as NewRun, RunRow as RunRow
 from thetahat.store._schema import VERSION as VERSION
+from thetahat.store._sqlite import found_no_room as found_no_room
+from thetahat.store._standing import standing as standing
 from thetahat.store._store import Store as Store, open_store as open_store
 from thetahat.store._sweeps import (
     EndedRun as EndedRun,

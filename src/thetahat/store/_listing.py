@@ -117,9 +117,9 @@ def count_point(store: Store, sweep_id: str, point: int) -> int:
 
 
 def detail_of_sweep(store: Store, sweep_id: str) -> dict[str, Any]:
-    """The detail of the first run of a sweep that has ended well."""
-    well = runs.c.status.in_([str(status) for status in Status if status.well])
-    query = select(runs.c.detail).where((runs.c.sweep_id == sweep_id) & well)
+    """The detail of the first run of a sweep that trained to an end."""
+    told = [str(status) for status in Status if status.over and not status.failed]
+    query = select(runs.c.detail).where((runs.c.sweep_id == sweep_id) & runs.c.status.in_(told))
     with store.reading() as connection:
         found = connection.execute(query.order_by(runs.c.number).limit(1)).scalar()
     return from_json(found) if found else {}

@@ -193,7 +193,7 @@ class ManualRun:
             at = self._next_step if step is None else _whole(step)
             self._next_step = at + 1
             self._rows.setdefault(at, {}).update(row)
-            many = len(self._rows) >= MANY_ROWS
+            many = len(self._rows) >= MANY_ROWS and time.monotonic() >= self._again_s
         if many:
             self._flush()
         self._wake()
@@ -277,6 +277,8 @@ class ManualRun:
         self._stop = threading.Event()
         self._rows: _Rows = {}
         self._broken: StoreError | None = None
+        self._again_s = 0.0
+        """When many rows are written at once again: after a while, where they could not be."""
         self._thread: threading.Thread | None = None
 
     def _check(self) -> None:
@@ -300,6 +302,8 @@ class ManualRun:
             except StoreError:
                 with self._lock:
                     self._rows = {**rows, **self._rows}
+                # Each row that is logged would else write all that wait.
+                self._again_s = time.monotonic() + BEAT_S
                 raise
 
     def _check_attempt(self) -> None:

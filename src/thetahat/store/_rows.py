@@ -141,15 +141,15 @@ class RunRow:
     provenance: Mapping[str, Any] | None = None
 
     @property
-    def best_by(self) -> str:
-        """The column that chose its best state, where ``detail`` says so; else val_risk."""
-        return str((self.detail or {}).get("best_by") or "val_risk")
-
-    @property
     def setting(self) -> Mapping[str, Any]:
         """The config without what the program itself added, a folder or a time, say: runs of one
         setting of a sweep differ in nothing else but their seeds."""
         return self.config if self.proposed is None else self.proposed
+
+    @property
+    def best_by(self) -> str:
+        """The column that chose its best state, where ``detail`` says so; else val_risk."""
+        return str((self.detail or {}).get("best_by") or "val_risk")
 
     @property
     def total_seconds(self) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import sqlite3
 import time
@@ -161,6 +162,8 @@ def explain(error: sqlite3.Error, path: Path, mode: Mode) -> str:
 def found_no_room(refused: StoreError) -> bool:
     """Whether a store was refused because something could not be written."""
     origin = getattr(refused.__cause__, "orig", refused.__cause__)
+    if isinstance(origin, OSError):  # of a folder or a file beside the store
+        return origin.errno in (errno.ENOSPC, errno.EDQUOT)
     return _code(origin) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 

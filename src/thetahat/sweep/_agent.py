@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from thetahat.store import (
     Claim,
     Offer,
     Queue,
+    Reserve,
     RunRow,
     Store,
     SweepRow,
@@ -35,6 +36,7 @@ from thetahat.sweep._book import Book
 from thetahat.sweep._left import end_programs
 from thetahat.sweep._propose import Proposer
 from thetahat.sweep._recorder import Begun, Closed, Heard, Noted, Recorder, Rows, Update
+from thetahat.sweep._room import Room
 from thetahat.sweep._watched import missing, turned
 
 POLL_S, BEAT_S, FLUSH_S = 0.1, 5.0, 0.25
@@ -151,6 +153,8 @@ class Agent:
         """Whether the sweep was given a file that this agent's runner cannot run."""
         self._beat_s = self._looked_s = -1e9
         self._columns: set[str] = set()
+        self._unwritten: list[Update] = []
+        self._room = Room(lambda line: say("note", {"line": line}))
         self._directions: dict[str, Any] = {}
         self._metric_seen = False
         self._works = False
@@ -163,11 +167,15 @@ class Agent:
         """
         self.runner, self._refit = runner, refit
         self._take_over(search)
+        # So that an agent that ends on a full disk can hand its runs back.
+        reserve = Reserve(self.store.folder)
+        reserve.take()
         with proof_of_life(self.store.folder / "agents", self.id), _listening(self._interrupt):
             self.queue.join(host_name(), os.getpid())
             try:
                 while self._turn():
                     pass
+                self._write_last()
             except StoreError:
                 # A folder in the store is missing when the whole was taken away.
                 self.place.check(self.sweep.id)
@@ -177,6 +185,7 @@ class Agent:
                     self.runner.halt()
                 finally:
                     # Also when Ctrl-C is pressed again: nobody waits for a lease then.
+                    reserve.release()
                     self.queue.leave()
 
     def _take_over(self, search: Search) -> None:
@@ -202,22 +211,42 @@ class Agent:
     # -- one turn -------------------------------------------------------------------------------
 
     def _turn(self) -> bool:
+        """One turn, or where the disk is full, a part of one; whether to go on."""
+        if self._room.waits and not self.asked:
+            self._unwritten += self.runner.poll(POLL_S)
+            return True
+        try:
+            return self._whole_turn()
+        except StoreError as error:
+            self._room.refused(error)
+            return True
+
+    def _whole_turn(self) -> bool:
+        if self.asked:
+            self.tally.interrupted = True
+            return False
         self._live()
         if self.asked or self.tally.interrupted:
             self.tally.interrupted = True
             return False
-        if self.runner.ready and not self._claim():
+        # No more is taken while there is no room for what has been done.
+        if not self._unwritten and self.runner.ready and not self._claim():
             return False
-        updates = self.runner.poll(POLL_S if self.runner.busy or not self.runner.ready else 0.02)
-        until = time.monotonic() + FLUSH_S
-        while updates and time.monotonic() < until and self._may_wait(updates):
-            more = self.runner.poll(0.01)
-            updates += more
-            if not more:
+        pause_s = POLL_S if self.runner.busy or not self.runner.ready else 0.02
+        until = 0.0
+        while more := self.runner.poll(pause_s):
+            self._unwritten += more
+            pause_s, until = 0.01, until or time.monotonic() + FLUSH_S
+            if time.monotonic() >= until or not self._may_wait(self._unwritten):
                 break
-        self._record(updates)
-        self._judge(updates)
+        self._judge(self._record())
         return True
+
+    def _write_last(self) -> None:
+        """Write what waits for room, once more: the runs go back to the queue without it."""
+        if self._unwritten:
+            with suppress(StoreError):
+                self._record()
 
     def _may_wait(self, updates: Sequence[Update]) -> bool:
         """Whether to gather more before writing: not once somebody waits for the judgement."""
@@ -267,10 +296,21 @@ class Agent:
         self.tally.claimed += len(claim.runs)
         if claim.runs:
             self.recorder.hold(claim.runs)
-            self.runner.take(claim.again, claim.fresh)
+            self._take(claim)
             self.say("claimed", {"runs": len(claim.runs), "again": len(claim.again)})
             return True
         return bool(self.runner.busy) or self._wait(claim)
+
+    def _take(self, claim: Claim) -> None:
+        """Have runs run; those that cannot be begun for want of room go back to the queue."""
+        try:
+            self.runner.take(claim.again, claim.fresh)
+        except StoreError as error:
+            left = [run.id for run in claim.runs if run.id not in self.runner.busy]
+            self.tally.claimed -= len(left)
+            with suppress(StoreError):  # leaving hands them back too
+                self.queue.hand_back(left, str(error))
+            raise
 
     def _wait(self, claim: Claim) -> bool:
         """Nothing to take and nothing to do: whether to stay."""
@@ -285,8 +325,14 @@ class Agent:
         time.sleep(POLL_S)
         return True
 
-    def _record(self, updates: Sequence[Update]) -> None:
+    def _record(self) -> Sequence[Update]:
+        """Write what has happened; what that was."""
+        updates = self._unwritten
         written = self.recorder.write(updates)
+        # Only now: what failed to be written still waits.
+        self._unwritten = []
+        if updates:
+            self._room.found()
         self.runner.kept()
         if written.lost:
             self.runner.forget(written.lost)
@@ -316,6 +362,7 @@ class Agent:
             self.say("ended", said)
         self._check_metric(written.closed)
         self._check_flapping()
+        return updates
 
     # -- judging --------------------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ class Book:
 
     Args:    paths: where the parameters that the sweep proposes stand in a config.
              seed: the parameter that counts replicates, if settings are replicated.
+             words: what stands in stored configs for numbers that JSON does not have, by path:
+             inf, say.
     """
 
     def __init__(
@@ -25,8 +27,10 @@ class Book:
         metric: Metric | None,
         paths: tuple[tuple[str, ...], ...],
         seed: str | None = None,
+        words: Mapping[tuple[str, ...], Mapping[str, float]] | None = None,
     ) -> None:
         self.follower, self.metric, self.paths, self.seed = follower, metric, paths, seed
+        self._words = words or {}
         self._done: dict[str, Trial] = {}
 
     def refresh(self) -> None:
@@ -48,7 +52,8 @@ class Book:
                 at = found
                 for name in path[:-1]:
                     at = at.setdefault(name, {})
-                at[path[-1]] = value
+                known = self._words.get(path)
+                at[path[-1]] = known.get(value, value) if known and type(value) is str else value
         return found
 
     def proposed_of(self, run: RunRow) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from thetahat.core.content import StaticPart, static_part
 from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.run import Ended, Event, Logged, Started, Status
 from thetahat.store import RunRow, Store, pack
@@ -189,9 +190,9 @@ class Crew:
             self._spent.add(run.cohort or task.job.id)
         seat.waiting.append(task)
 
-    def _static(self, config: Config) -> tuple[tuple[str, str], ...]:
+    def _static(self, config: Config) -> StaticPart:
         traced = self.staff.traced or frozenset()
-        return tuple(sorted((k, repr(v)) for k, v in config.items() if k not in traced))
+        return static_part(config, traced)
 
     # -- hearing --------------------------------------------------------------------------------
 

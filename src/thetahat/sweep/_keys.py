@@ -10,6 +10,7 @@ from thetahat.core.errors import did_you_mean
 from thetahat.core.sweep_file import TEXTS
 from thetahat.core.yaml_tree import At, as_written, is_text
 from thetahat.core.yaml_words import dotted
+from thetahat.search import is_finite as finite
 from thetahat.sweep._problems import Findings
 
 METHODS = ("grid", "random", "bayes")
@@ -53,9 +54,6 @@ DISTRIBUTIONS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "q_beta": ((), ("a", "b", "q")),
 }
 """Each distribution's keys: those it needs, and those it may have."""
-EXPONENTS = ("log_uniform", "q_log_uniform", "inv_log_uniform")
-"""Their bounds are exponents of e."""
-POSITIVE = ("log_uniform_values", "q_log_uniform_values", "inv_log_uniform_values")
 GRIDDED = ("constant", "categorical", "int_uniform", "q_uniform")
 """The distributions that a grid can count."""
 PARAMETER = (
@@ -78,7 +76,7 @@ def is_whole(at: At) -> bool:
 
 def is_finite(at: At) -> bool:
     """Whether a value is a finite number."""
-    return is_number(at) and math.isfinite(at.value)
+    return is_number(at) and finite(at.value)
 
 
 def came(at: At) -> str:

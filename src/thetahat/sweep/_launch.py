@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from typing import Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.sweep_file import file_json, read_file_json
-from thetahat.search import sampler
+from thetahat.search import Categorical, Constant, Space, sampler
 from thetahat.store import (
     Follower,
     NewSweep,
@@ -250,7 +251,8 @@ def _search_for(
         paths = (*paths, (found.seed,))
     needs_records = spec.hyperband is not None or found.experiment is None
     column = spec.metric.name if spec.metric is not None and needs_records else None
-    book = Book(Follower(store, sweep.id, column), spec.metric, paths, found.seed)
+    words = words_of(spec.space)
+    book = Book(Follower(store, sweep.id, column), spec.metric, paths, found.seed, words)
     runner.proposed = book.proposed_of
     if isinstance(runner, Crew):
         runner.widths, runner.marks = widths_of(spec, plan, found), marks_of(spec)
@@ -265,6 +267,24 @@ def _search_for(
     risks = RISKS if found.experiment is not None else None
     orders = Orders(work.count, work.keep_going, spec.hyperband, plan.asha, risks)
     return Search(propose, book, orders, cap_of(spec, plan))
+
+
+def words_of(space: Space) -> dict[tuple[str, ...], dict[str, float]]:
+    """Numbers of a space that a stored config has as words (inf, nan), by path and word."""
+    found: dict[tuple[str, ...], dict[str, float]] = {}
+    for dimension in space.dimensions:
+        kind = dimension.distribution
+        values: Sequence[Any] = ()
+        if isinstance(kind, Constant):
+            values = (kind.value,)
+        elif isinstance(kind, Categorical):
+            values = kind.values
+        odd = {str(v): v for v in values if isinstance(v, float) and not math.isfinite(v)}
+        # A word that is among the values itself stays a word.
+        odd = {word: v for word, v in odd.items() if word not in values}
+        if odd:
+            found[dimension.path] = odd
+    return found
 
 
 def spec_of(sweep: SweepRow) -> SweepSpec:

@@ -6,11 +6,11 @@ import re
 
 from thetahat.core.errors import did_you_mean
 from thetahat.core.yaml_tree import At
+from thetahat.search import EXPONENTS
 from thetahat.sweep._bounds import check_bounds, check_shape
 from thetahat.sweep._keys import (
     BOUNDS,
     DISTRIBUTIONS,
-    EXPONENTS,
     GRIDDED,
     PARAMETER,
     came,

@@ -12,6 +12,7 @@ from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.sweep_file import plain_file
 from thetahat.core.yaml_tree import At, Unreadable, decoded, read_tree
 from thetahat.search import Hyperband, Metric, make_space
+from thetahat.sweep._keys import short
 from thetahat.sweep._language import check_top
 from thetahat.sweep._macros import check_command
 from thetahat.sweep._notes import is_test_metric
@@ -276,4 +277,17 @@ def _counted(spec: SweepSpec, findings: Findings) -> SweepSpec | None:
         at = At(None, "mapping", place.line, "parameters")
         findings.ours(at, str(error))
         return None
+    if spec.method != "grid" and not spec.space.varies:
+        place = spec.place("parameters")
+        at = At(None, "mapping", place.line, "parameters")
+        findings.note(at, f"nothing varies, so all runs have the same config; {_to_vary(spec)}")
     return spec
+
+
+def _to_vary(spec: SweepSpec) -> str:
+    """How to make a parameter vary: the values are often there, as one."""
+    for dimension in spec.space.dimensions:
+        value = getattr(dimension.distribution, "value", None)
+        if isinstance(value, list) and len(value) > 1:
+            return f"did you mean {dimension.name}: {{values: {short(value)}}}?"
+    return "give a parameter values: [...] or min and max, or write method: grid to run it once"

@@ -45,6 +45,8 @@ class Options:
     mode: str = "auto"
     memory: int | None = None
     """Bytes that a cohort may take; None for a share of what is free."""
+    idle: frozenset[int] = frozenset()
+    """Places of members that only keep their place: another's config may stand for theirs."""
 
 
 @dataclass(frozen=True)
@@ -59,3 +61,5 @@ class Cohort:
     """How many were alike, where these are the first of them that fit into memory."""
     seeds: tuple[str, ...] = ()
     """The experiment's seeds, traced or static."""
+    experiment: Callable[..., Any] | None = None
+    """What made the Tasks; None for a Task that was given as it is."""

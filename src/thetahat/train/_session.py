@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,17 @@ import numpy as np
 import thetahat
 from thetahat.core import CheckpointError, Ended, Logged, Started, Status
 from thetahat.core.metric import PARTS, directions_of
-from thetahat.train._checkpoint import PatientWriter, open_writer
+from thetahat.train._checkpoint import PatientWriter
 from thetahat.train._driver import Chunk, Clock, Drive
-from thetahat.train._facts import batch_order, hashes, jax_facts
+from thetahat.train._facts import batch_order, provenance_of
+from thetahat.train._identity import identity_of
 from thetahat.train._options import Cohort, Options, Progress
 from thetahat.train._result import History, Result
+from thetahat.train._resumed import Resumed
 from thetahat.train._tell import Audience
 from thetahat.train._verdict import prove, verdict
 from thetahat.train.backends import base
-from thetahat.train.backends.jax import CohortProgram, check_made
+from thetahat.train.backends.jax import CohortProgram
 
 
 def _readable(columns: tuple[str, ...]) -> tuple[str, ...]:
@@ -32,13 +35,13 @@ class Session:
     """A cohort being trained; see the module."""
 
     def __init__(
-        self, cohort: Cohort, program: CohortProgram, options: Options, found: Any
+        self, cohort: Cohort, program: CohortProgram, options: Options, found: Resumed | None
     ) -> None:
         self.cohort, self.program, self.options = cohort, program, options
         self.audience = Audience(list(options.trackers))
         self.names = (*_readable(program.columns), "seconds")
         self.records: list[np.ndarray] = []
-        self.first, self.clock, self.found = 0, Clock(), found is not None
+        self.first, self.clock, self.found = 0, Clock(), found
         self.provenance: list[dict[str, Any]] = []
         self.writer: PatientWriter | None = None
         self.results: dict[int, Result] = {}
@@ -46,33 +49,35 @@ class Session:
         self.reasons: dict[int, str] = {}
         """Why the host stopped members, by their place in the cohort."""
         if found is not None:
-            if tuple(found.header["columns"]) != self.names:
+            kept = found.checkpoint
+            if tuple(kept.header["columns"]) != self.names:
                 raise CheckpointError(
                     f"the checkpoint {options.checkpoint} records"
-                    f" {', '.join(found.header['columns'])}, and this task"
+                    f" {', '.join(kept.header['columns'])}, and this task"
                     f" {', '.join(self.names)}; give the task it was made with"
                 )
-            self.first = found.epoch
-            self.records = [found.records]
-            self.clock = Clock(float(found.records[..., -1].max(initial=0.0)))
-            self.provenance = list(found.header["provenance"])
+            self.first = kept.epoch
+            self.records = [kept.records]
+            self.clock = Clock(float(kept.records[..., -1].max(initial=0.0)))
+            self.provenance = found.provenance
 
     def begin(self, state: Any) -> None:
         """Tell the trackers, and write the first checkpoint, before anything runs."""
         program, task = self.program, self.program.staged.task
         if not self.provenance:
-            self.provenance = self._provenance(state)
+            self.provenance = provenance_of(program, state)
         if self.options.checkpoint is not None:
+            found = self.found
             facts = {
                 "size": program.size,
                 "of": self.cohort.of or program.size,
                 "mode": program.mode,
                 "provenance": self.provenance,
+                "identity": identity_of(self.cohort, program) if found is None else found.identity,
             }
-            past = self.records[0] if self.records else None
-            writer = open_writer(self.options.checkpoint, facts, self.names, past)
-            writer.write(self.first, program.pack(state), self._none())
-            self.writer = PatientWriter(writer)
+            past = self.records[0] if self.records else self._none()
+            self.writer = PatientWriter(Path(self.options.checkpoint), facts, self.names)
+            self.writer.begin(self.first, program.pack(state), past)
         for k, config in enumerate(self.cohort.configs):
             self.audience.tell(
                 Started(
@@ -82,7 +87,7 @@ class Session:
                     n_params=program.staged.n_params,
                     provenance=self.provenance[k],
                     checkpoint=None if self.writer is None else str(self.writer.path),
-                    resumed=self.first if self.found else None,
+                    resumed=None if self.found is None else self.first,
                     directions=self._directions,
                 )
             )
@@ -205,16 +210,6 @@ class Session:
     def _none(self) -> np.ndarray:
         return np.zeros((self.program.size, 0, len(self.names)))
 
-    def _provenance(self, state: Any) -> list[dict[str, Any]]:
-        facts = jax_facts(self.program.dtype)
-        found, drawn = [], {}
-        for k in range(self.program.size):
-            params, _, data = self.program.member_arrays(state, k)
-            drawn[k] = data
-            found.append({**facts, **hashes(data, params)})
-        check_made(self.program.staged, drawn)
-        return found
-
     def _log(self, first: int, new: np.ndarray, standing: base.Standing) -> None:
         """Tell records (C, n, columns) of epochs from ``first`` on, as far as each member lived."""
         for k, member in enumerate(self.cohort.members):
@@ -237,13 +232,16 @@ class Session:
         columns = {name: records[:epochs, i] for i, name in enumerate(self.names)}
         history = History({"epoch": np.arange(1, epochs + 1), **columns})
         status, reason = verdict(task, ended, standing, history, k, self.reasons.get(k, ""))
+        if self.found is not None:
+            reason += self.found.note
         lost = status is Status.DIVERGED
         final = {name: float("nan") if lost else float(v[k]) for name, v in numbers.items()}
         risk = {part: final.pop(f"{part}_risk") for part in PARTS if f"{part}_risk" in final}
-        chosen, at = program.staged.best_mode is not None, int(standing.best_epoch[k])
-        if chosen and not lost and at > 0:
-            kept, again = float(standing.best_value[k]), float(numbers[task.best_by][k])
-            prove(task.best_by, kept, again, at, program.dtype)
+        chosen, best_epoch = program.staged.best_mode is not None, int(standing.best_epoch[k])
+        if chosen and not lost and best_epoch > 0:
+            again = numbers[task.best_by][k]
+            kept = float(standing.best_value[k])
+            prove(task.best_by, kept, float(again), best_epoch, program.dtype)
         params, frozen, data = program.member_arrays(ended.state, k)
         values = {n: v[k] for n, v in program.hyper.own.items()} | dict(program.hyper.common)
         config = self.cohort.configs[k]
@@ -253,7 +251,7 @@ class Session:
             status=status,
             reason=reason,
             epochs=epochs,
-            best_epoch=at if chosen else epochs - int(lost),
+            best_epoch=best_epoch if chosen else epochs - int(lost),
             best_by=task.best_by if chosen else "",
             risk=risk,
             metrics=final,

@@ -46,7 +46,8 @@ from thetahat.web._settings import brief, settings
 from thetahat.web._source import Source
 
 LATEST = 200
-_FAILED = tuple(str(status) for status in Status if status.failed)
+_FAILED = tuple(str(status) for status in Status if status.over and not status.well)
+"""How runs are over whose numbers do not count."""
 _SILENT_S = 60.0
 _SEED = re.compile(r"(^|[._])seed$", re.IGNORECASE)
 """Luck is nothing to tune."""
@@ -77,7 +78,7 @@ def home(store: Store) -> str:
     failed = [
         {"name": run.name, "id": run.id, "status": run.status, "reason": run.reason}
         | {"sweep_id": run.sweep_id, "at": run.finished or run.created}
-        for status in _FAILED
+        for status in map(str, (s for s in Status if s.failed))
         for run in store.runs(status=status, sort="-number", limit=LATEST)
     ]
     head = {

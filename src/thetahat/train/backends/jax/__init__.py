@@ -1,5 +1,6 @@
 """The JAX backend."""
 
+from thetahat.train.backends.jax._mathematics import mathematics as mathematics, used as used
 from thetahat.train.backends.jax._precision import cast as cast, precision as precision
 from thetahat.train.backends.jax._program import CohortProgram as CohortProgram
 from thetahat.train.backends.jax._stage import (

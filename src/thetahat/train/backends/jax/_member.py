@@ -356,6 +356,29 @@ def make_member(task: Task, frozen: Any, adapted: Any) -> Member:
     )
 
 
+def replayed(rules: Rules, state: TrainState, records: Mapping[str, Any]) -> TrainState:
+    """A member's state as ``rules`` would have it, had they seen its ``records`` (n,) from the
+    first epoch on: one that other rules had stopped may go on, and one that ran may be over."""
+
+    def seen(carry: Any, at: Any) -> tuple[Any, None]:
+        epoch, row = at
+        stoppers, outcome = [], carry[1]
+        for k, (rule, before) in enumerate(zip(rules.inside, carry[0], strict=True)):
+            after, stop = rule.update(before, row)
+            stoppers.append(after)
+            stop = (outcome == base.RUNNING) & (epoch < state.epochs) & stop
+            outcome = jnp.where(stop, base.FIRST_RULE + k, outcome)
+        after = chosen(epoch < state.epochs, tuple(stoppers), carry[0])
+        return (after, outcome.astype(jnp.int32)), None
+
+    n = len(next(iter(records.values())))
+    first = (state.stoppers, jnp.asarray(base.RUNNING, jnp.int32))
+    (stoppers, outcome), _ = jax.lax.scan(seen, first, (jnp.arange(n), dict(records)))
+    open_ = (state.outcome == base.RUNNING) | (state.outcome >= base.FIRST_RULE)
+    outcome = jnp.where(open_, outcome, state.outcome)
+    return replace(state, stoppers=stoppers, outcome=outcome, active=outcome == base.RUNNING)
+
+
 def eval_blocks(n: int) -> tuple[Any, Any]:
     """Rows of each evaluation block and which of them are real: (blocks, EVAL_BLOCK) each."""
     blocks = -(-n // EVAL_BLOCK)

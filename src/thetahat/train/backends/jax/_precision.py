@@ -70,7 +70,7 @@ COARSE = 1e-3
 """Share of a column's spread that rounding to the Task's dtype may cost."""
 _CONSTANT = 1e-12
 """Relative spread up to which a column is constant but for its own rounding."""
-_LOOKED_AT, _READ = 1 << 20, 1 << 12
+_LOOKED_AT, _READ = 1 << 17, 1 << 12
 """Numbers from which columns' means and spreads are taken; rows, of what lies on disk."""
 
 

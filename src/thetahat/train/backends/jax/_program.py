@@ -186,14 +186,32 @@ class CohortProgram:
         """The state as named arrays."""
         return pack_state(state)
 
-    def unpack(self, arrays: Mapping[str, np.ndarray]) -> TrainState:
+    def unpack(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        first: TrainState | None = None,
+        *,
+        new_rules: bool = False,
+    ) -> TrainState:
         """The state that ``pack`` gave.
 
         Raises:  CheckpointError: arrays of another task.
         """
-        template = self.init()
+        template = self.init() if first is None else first
         with precision(self.dtype):
-            return unpack_state(template, arrays)
+            return unpack_state(template, arrays, new_rules=new_rules)
+
+    def replay(self, state: TrainState, records: Mapping[str, np.ndarray]) -> TrainState:
+        """The state as its stopping rules would have it, had they seen the records (C, n)."""
+
+        def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
+            member, _ = self._member(own, common, made, given)
+            return _member.replayed(member.rules, *first)
+
+        with precision(self.dtype):
+            seen = {name: np.asarray(column, self.dtype) for name, column in records.items()}
+            args = (*self._hyper(), self._made, self._given, (state, seen))
+            return jax.jit(lambda *args: self._mapped(one, *args))(*args)
 
     # -- what a Result needs --------------------------------------------------------------------
 

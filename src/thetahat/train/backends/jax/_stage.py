@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -77,12 +77,14 @@ class Staged:
     """Of each leaf of (data, frozen): True if made, False if given."""
     tree: Any
     """The structure of (data, frozen)."""
-    best_mode: Mode | None
-    """The direction of what chooses the best state; None where the last state counts."""
     targets: Targets | None
     """What the loss needs of the data; None where nothing can be checked."""
     transform: Any
     """A table's transform in double precision, where it was not made by traced parameters."""
+    best_mode: Mode | None
+    """The direction of what chooses the best state; None where the last state counts."""
+    mathematics: dict[str, str] = field(default_factory=dict, compare=False)
+    """Keys of what one member computes, once they were asked for."""
 
     @property
     def streamed(self) -> bool:

@@ -94,15 +94,21 @@ def pack_state(state: TrainState) -> dict[str, np.ndarray]:
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
-def unpack_state(template: TrainState, arrays: Mapping[str, np.ndarray]) -> TrainState:
+def unpack_state(
+    template: TrainState, arrays: Mapping[str, np.ndarray], *, new_rules: bool = False
+) -> TrainState:
     """The state that ``pack_state`` gave, in the shapes of ``template``.
 
+    Args:    new_rules: whether the stopping rules begin as in ``template``.
     Raises:  CheckpointError: arrays of another task.
     """
     leaves, tree = jax.tree_util.tree_flatten_with_path(template)
     values = []
     for path, leaf in leaves:
         name = jax.tree_util.keystr(path)
+        if new_rules and getattr(path[0], "name", "") == "stoppers":
+            values.append(leaf)
+            continue
         got = arrays.get(name)
         if got is None or got.shape != leaf.shape or got.dtype != leaf.dtype:
             came = "nothing" if got is None else f"{got.dtype}{list(got.shape)}"

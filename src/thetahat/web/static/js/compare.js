@@ -89,15 +89,16 @@ class ComparePage {
     return this.groups.map((g) => ({ ...g, words: differ.map((n) => `${n}=${short(g.config[n], 3)}`).join(", ") || "all runs", runs: g.ids.map((id) => byId.get(id)).filter(Boolean) }));
   }
 
-  // What decides: the metric of the sweep, else the validation risk; never a test risk.
+  // What decides: the metric of the sweep, else what chose the best states, else the validation risk; never a
+  // test risk. Experiments say in which direction a number is better; where nobody says it, less is.
   judge() {
     const [sweep] = this.sweeps;
     const own = this.sweeps.length === 1 && sweep.metric && !/test/i.test(sweep.metric) ? sweep.metric : null;
     const names = [...new Set(this.runs.flatMap((run) => Object.keys(run.metrics)))];
-    const metric = own && names.includes(own) ? own : names.find((n) => n === "val_risk") || names.find((n) => /^val/i.test(n) && /risk|loss|error/i.test(n));
-    // Experiments say in which direction a number is better.
-    const mode = own && metric === own ? { maximize: "max" }[sweep.goal] : this.runs.map((r) => r.detail?.directions?.[metric]).find(Boolean);
-    const sign = mode === "max" ? -1 : 1;
+    const chose = new Set(this.runs.map((run) => run.detail?.best_by || "val_risk"));
+    const metric = own && names.includes(own) ? own : names.find((n) => chose.size === 1 && chose.has(n)) || names.find((n) => n === "val_risk") || names.find((n) => /^val/i.test(n) && /risk|loss|error/i.test(n));
+    const more = metric === own ? sweep.goal === "maximize" : this.runs.some((run) => run.detail?.directions?.[metric] === "max");
+    const sign = more ? -1 : 1;
     const have = this.runs.filter((run) => WELL.has(run.status) && finite(run.metrics[metric]));
     // Among the seeds of one setting the luckiest is not the best.
     if (have.length < 2 || this.groups.some((g) => g.ids.length > 1)) return {};

@@ -434,11 +434,11 @@ function progress(done, failed, now, total) {
 }
 
 function signed(e) {
-  if (e.correlation === null) return h("span.dim.small", {}, "categories");
+  if (e.correlation === null) return h("span.dim.small", { title: "categories, a metric that does not vary, or fewer than 4 settings" }, "none");
   const at = (r) => 50 + 50 * r;
   const [a, b] = [Math.min(at(e.correlation), 50), Math.max(at(e.correlation), 50)];
   return h("div.meter.signed", { title: `${short(e.correlation, 3)}${e.low === null ? "" : `, 95 % interval ${short(e.low, 2)} to ${short(e.high, 2)}`}` },
-    h("i", { class: e.correlation < 0 ? "neg" : "", style: { left: `${a}%`, width: `${b - a}%` } }), h("u", { style: { left: `${at(e.low)}%`, width: `${at(e.high) - at(e.low)}%` } }), h("span.hidden-text", {}, short(e.correlation, 2)));
+    h("i", { class: e.correlation < 0 ? "neg" : "", style: { left: `${a}%`, width: `${b - a}%` } }), e.low !== null && h("u", { style: { left: `${at(e.low)}%`, width: `${at(e.high) - at(e.low)}%` } }), h("span.hidden-text", {}, short(e.correlation, 2)));
 }
 
 const timeLegend = (replicated) => h("div.legend.dim", {}, [["i.dot", "--c1", "ended well"], ["i.ring", "", "not over, cut short, or failed"], ["i.up", "", "failed without a number"], ["i", "--c2", replicated ? "best setting's median, once its runs are over" : "running best"]].map(([tag, c, word]) => h("span", {}, h(tag, c ? { style: { background: `var(${c})` } } : {}), word)));
