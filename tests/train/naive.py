@@ -226,4 +226,6 @@ class NaiveProgram:
 
 
 def _mean(losses: Any, weights: Any) -> Any:
-    return jnp.mean(losses) if weights is None else jnp.average(losses, weights=weights)
+    if weights is None:
+        return jnp.mean(losses)
+    return jnp.sum(jnp.where(weights == 0, 0, weights * losses)) / jnp.sum(weights)

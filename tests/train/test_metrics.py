@@ -87,7 +87,7 @@ def test_threshold_above_stops_a_metric_to_maximize() -> None:
     assert accuracy[-1] >= 0.8 > accuracy[:-1].max()
 
 
-def best_epochs(rule: Any, values: list[float], mode: str) -> int | None:
+def best_epochs(rule: Any, values: list[float], mode: Any) -> int | None:
     """The epoch, from 1, at which a rule stops."""
     metrics = {"m": th.Metric(lambda h: 0.0, mode=mode)}
     state = rule.init()

@@ -126,9 +126,13 @@ def directions_of(
     >>> directions_of({"gap": Metric(lambda h: 0.0)}, ["train"])
     {'train_risk': 'min', 'learning_rate': None, 'gap': None}
     """
-    risks = {f"{part}_risk": RISKS[f"{part}_risk"] for part in PARTS if part in parts}
-    own = {c: m.mode for name, m in metrics.items() for c in m.columns(name, parts)}
-    return {**risks, "learning_rate": None, **own}
+    found: dict[str, Mode | None] = {
+        f"{part}_risk": RISKS[f"{part}_risk"] for part in PARTS if part in parts
+    }
+    found["learning_rate"] = None
+    for name, metric in metrics.items():
+        found |= dict.fromkeys(metric.columns(name, parts), metric.mode)
+    return found
 
 
 def unknown_direction(metrics: Mapping[str, Metric], column: str) -> str:

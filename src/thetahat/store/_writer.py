@@ -155,12 +155,7 @@ class Writer:
             },
         }
         self._fast(_FINISH, row)
-        best_by = (detail or {}).get("best_by") or "val_risk"
-        if best_by != "val_risk":
-            # Another column chose the state: the epoch of the lowest val_risk is not the best one.
-            best_epoch = (detail or {}).get("best_epoch")
-            chosen = {"best_val_risk": None, "best_epoch": best_epoch}
-            self._connection.execute(update(runs).where(runs.c.id == run_id).values(chosen))
+        _keep_best(self._connection, run_id, detail or {})
 
     def begin_run(
         self,
@@ -282,6 +277,13 @@ class Writer:
         else:
             cursor.executemany(sql, given)
         return cursor
+
+
+def _keep_best(connection: Connection, run_id: str, detail: Mapping[str, Any]) -> None:
+    """Where another column chose the state: its epoch, which is not that of the lowest val_risk."""
+    if (detail.get("best_by") or "val_risk") != "val_risk":
+        best = {"best_val_risk": None, "best_epoch": detail.get("best_epoch")}
+        connection.execute(update(runs).where(runs.c.id == run_id).values(best))
 
 
 @dataclass(frozen=True)

@@ -44,11 +44,11 @@ def _flat(record: Record) -> tuple[list[Any], tuple[str, ...]]:
     return [record[name] for name in sorted(record)], tuple(sorted(record))
 
 
-def _unflat(names: tuple[str, ...], values: Any) -> Record:
-    return Record(dict(zip(names, values, strict=True)), {})
+def _unflat(names: tuple[str, ...], values: Any) -> Any:
+    return dict(zip(names, values, strict=True))
 
 
-# For rules that map over a record. What comes back knows no metrics.
+# For rules that map over a record. What comes back is a plain mapping.
 jax.tree_util.register_pytree_node(Record, _flat, _unflat)
 
 
