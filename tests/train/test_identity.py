@@ -280,7 +280,7 @@ def program(*edit: str) -> Callable[..., th.Task]:
     text = PROGRAM
     if edit:
         assert edit[0] in text
-        text = text.replace(*edit)
+        text = text.replace(edit[0], edit[1])
     made = ModuleType("program")
     exec(compile(text, "program.py", "exec"), made.__dict__)
     return made.experiment
