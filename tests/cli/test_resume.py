@@ -21,7 +21,7 @@ SLOW = LINE.replace(
         wait = lambda v: (time.sleep(float(os.environ.get("SLOW", "0"))), v)[1]
         return jax.pure_callback(wait, jax.ShapeDtypeStruct((), np.float32), h(data.train[0][0]))
 
-    return th.Task(th.models.Linear(1), data, diagnostics={"slow": slow},""",
+    return th.Task(th.models.Linear(1), data, metrics={"slow": slow},""",
 )
 EPOCHS = 40
 

@@ -23,7 +23,7 @@ def far_from_zero(dtype: str = "float64") -> th.Task:
         th.Data((x, y)),
         optimizer=th.optim.newton(),
         epochs=2,
-        diagnostics={"slope": lambda h: h.params["slope"]},
+        metrics={"slope": lambda h: h.params["slope"]},
         dtype=dtype,
     )
 
@@ -66,7 +66,7 @@ def test_what_is_looked_at_later_is_in_double_precision_too(both):
     result = both["float64"]
     assert result.predict(np.array([[1e6 + 1e-9]]))[0] == pytest.approx(level, abs=1e-7)
     assert result.evaluate("train") == pytest.approx(result.risk["train"], rel=1e-12)
-    assert result.diagnostics["slope"] == pytest.approx(slope, abs=1e-10)
+    assert result.metrics["slope"] == pytest.approx(slope, abs=1e-10)
     assert not jax.config.jax_enable_x64
 
 

@@ -152,7 +152,7 @@ def test_runs_that_wait_are_ended_when_nobody_will_take_them(store) -> None:
     queue.hand_back([runs[0].id])
     queue.end_waiting("loss reached its target 0.1")
     ended, running = store.runs(sweep_id=sweep.id)
-    assert (ended.status, ended.reason) == (Status.STOPPED, "loss reached its target 0.1")
+    assert (ended.status, ended.reason) == (Status.CANCELLED, "loss reached its target 0.1")
     assert running.status is Status.RUNNING
 
 

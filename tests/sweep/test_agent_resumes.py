@@ -170,7 +170,7 @@ parameters:
     code, _, err = thetahat("sweep", at.sweep(text, CRASHES), "--run", "--workers", "1")
     assert code == 1
     found = [(r.config["width"], str(r.status), r.reason.partition("\n")[0]) for r in at.runs()]
-    dead = "its worker ended: killed by SIGSEGV"
+    dead = "the worker was killed by signal 11 (SIGSEGV)"
     for width, status, reason in found:
         if width == 3:
             assert (status, reason) == ("finished", "all 30 epochs done")
@@ -183,7 +183,7 @@ parameters:
             assert (status, reason) == ("failed", "SystemExit: 3")
     assert len(found) == 8
     assert at.row().state == "finished"
-    assert "runs are tried again: its worker ended: killed by SIGSEGV" in err
+    assert "runs are tried again: the worker was killed by signal 11 (SIGSEGV)" in err
 
 
 TWO = f"""\
@@ -211,7 +211,7 @@ def test_a_worker_that_is_killed_costs_no_run(at, thetahat) -> None:
     assert all(r.epochs >= 1000 for r in at.runs() if r.attempt == 2 and r.epochs > 0)
     _, err = child.communicate(timeout=100)
     assert child.returncode == 0
-    assert "2 runs are tried again: its worker ended: killed by SIGKILL" in err
+    assert "2 runs are tried again: the worker was killed by signal 9 (SIGKILL)" in err
     runs = at.runs()
     assert [(str(run.status), run.attempt, run.epochs) for run in runs] == [
         ("finished", 2, EPOCHS)

@@ -157,6 +157,7 @@ def _write(
                 weight_file.write(np.ascontiguousarray(weight, dtype).data)
     features = [{"name": f.name, "levels": f.levels} for f in encoder.features]
     said = {"rows": rows, "dtype": dtype.str, "weighted": weighted, "features": features}
+    said["classes"] = encoder.classes
     (folder / "spool.json").write_text(json.dumps(said), encoding="utf-8")
 
 
@@ -175,7 +176,8 @@ def _open(spool: Path, roles: Plan) -> Table:
         Feature(f["name"], None if f["levels"] is None else tuple(f["levels"]))
         for f in said["features"]
     )
-    encoder = Encoder(features, roles.target, roles.missing)
+    classes = None if said.get("classes") is None else tuple(said["classes"])
+    encoder = Encoder(features, roles.target, roles.missing, classes)
     rows, dtype = said["rows"], np.dtype(said["dtype"])
 
     def array(name: str, shape: tuple[int, ...]) -> np.memmap:
@@ -190,5 +192,5 @@ def _open(spool: Path, roles: Plan) -> Table:
         array("weight", (rows,)) if said["weighted"] else None,
         encoder,
         roles.standardize,
-        roles.target_scale,
+        roles.target_scale and classes is None,
     )

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, bindparam, delete, func, select, update
 
 from thetahat.core.errors import StoreError
+from thetahat.core.plain import merge
 from thetahat.core.run import Status
 from thetahat.store._json import from_json, to_json
 from thetahat.store._names import run_name
@@ -22,7 +23,7 @@ from thetahat.store._records import (
     names_json,
     read_block,
 )
-from thetahat.store._rows import NewRun, near, new_id, text, utc_now
+from thetahat.store._rows import NewRun, among, near, new_id, text, utc_now
 from thetahat.store._schema import notices, records, runs
 
 _INSERT_BLOCK = records.insert().values(
@@ -46,7 +47,7 @@ _DEFAULTS = {
     "epochs": 0,
     "attempt": 1,
     "contaminated": False,
-    **dict.fromkeys(("metrics", "last", "seconds", "detail", "provenance"), "{}"),
+    **dict.fromkeys(("metrics", "last", "seconds", "detail", "provenance", "labels"), "{}"),
 }
 _FINISH = (
     update(runs)
@@ -66,7 +67,13 @@ _BEGUN = ("config", "max_epochs", "n_params", "provenance", "checkpoint", "cohor
 _BEGIN = (
     update(runs)
     .where(runs.c.id == bindparam("run"))
-    .values({**{c: bindparam(f"new_{c}") for c in _BEGUN}, "heartbeat": bindparam("now")})
+    .values(
+        {
+            **{c: bindparam(f"new_{c}") for c in _BEGUN},
+            "config": func.coalesce(bindparam("new_config"), runs.c.config),
+            "heartbeat": bindparam("now"),
+        }
+    )
 )
 
 
@@ -149,12 +156,18 @@ class Writer:
             },
         }
         self._fast(_FINISH, row)
+        best_by = (detail or {}).get("best_by") or "val_risk"
+        if best_by != "val_risk":
+            # Another column chose the state: the epoch of the lowest val_risk is not the best one.
+            best_epoch = (detail or {}).get("best_epoch")
+            chosen = {"best_val_risk": None, "best_epoch": best_epoch}
+            self._connection.execute(update(runs).where(runs.c.id == run_id).values(chosen))
 
     def begin_run(
         self,
         run_id: str,
         *,
-        config: Mapping[str, Any],
+        config: Mapping[str, Any] | None,
         max_epochs: int | None,
         n_params: int | None,
         provenance: Mapping[str, Any],
@@ -162,11 +175,14 @@ class Writer:
         cohort: str | None,
         member: int | None,
     ) -> None:
-        """Say what a run that was claimed turned out to be: all its parameters, its cohort."""
+        """Say what a run that was claimed turned out to be: all its parameters, its cohort.
+
+        Without a config the one that it has stands.
+        """
         row = {
             "run": run_id,
             "now": utc_now(),
-            "new_config": to_json(config),
+            "new_config": None if config is None else to_json(config),
             "new_max_epochs": max_epochs,
             "new_n_params": n_params,
             "new_provenance": to_json(provenance),
@@ -175,6 +191,55 @@ class Writer:
             "new_member": member,
         }
         self._fast(_BEGIN, row)
+
+    def describe_run(
+        self,
+        run_id: str,
+        *,
+        config: Mapping[str, Any],
+        proposed: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        project: str | None = None,
+        labels: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Keep what a run's own program says of it, beneath what its sweep said; its name then.
+
+        Args:
+            config: values of the program's own; what its sweep ``proposed`` stays where they differ
+                (by default, what it proposed is what the run has when it is first described).
+            name: taken over; one that another run has gets the run's number behind it.
+            project, labels: a project is taken over where the run has none, and a label else.
+        """
+        known = ("number", "name", "project", "config", "labels", "proposed")
+        query = select(*(runs.c[column] for column in known))
+        row = self._connection.execute(query.where(runs.c.id == run_id)).one()
+        before = from_json(row.config)
+        if proposed is None and row.proposed is not None:
+            proposed = from_json(row.proposed)
+        whole = merge(merge(before, config), before if proposed is None else proposed)
+        found = {**from_json(row.labels), **(labels or {})}
+        project = project or found.pop("project", None)
+        if project is not None and row.project not in (None, project):
+            found["project"] = project
+        word = self._own_name(run_id, row.number, row.name, text(name))
+        values = {
+            "name": word,
+            "config": to_json(whole),
+            "proposed": to_json(before if proposed is None else proposed),
+            "labels": to_json(found),
+            "project": row.project or text(project),
+        }
+        self._connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+        return word
+
+    def _own_name(self, run_id: str, number: int, before: str, wanted: str | None) -> str:
+        if not wanted or before in (wanted, f"{wanted}-{number}"):
+            return before
+        taken = select(runs.c.id).where((runs.c.name == wanted) & (runs.c.id != run_id))
+        while self._connection.execute(taken).first() is not None:
+            wanted = f"{wanted}-{number}"
+            taken = select(runs.c.id).where((runs.c.name == wanted) & (runs.c.id != run_id))
+        return wanted
 
     def find_run(self, checkpoint: str, member: int) -> tuple[str, str] | None:
         """Id and name of the latest run with this checkpoint and place in its cohort."""
@@ -235,7 +300,7 @@ class Writer:
 
     def beat(self, run_ids: Sequence[str]) -> None:
         """Say that runs are alive."""
-        alive = update(runs).where(runs.c.id.in_(run_ids)).values(heartbeat=utc_now())
+        alive = update(runs).where(among(runs.c.id, run_ids)).values(heartbeat=utc_now())
         self._connection.execute(alive)
 
     def note(self, run_id: str | None, line: str) -> None:

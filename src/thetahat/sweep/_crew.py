@@ -280,7 +280,8 @@ class Crew:
             self._unborn += 1
             if self._unborn >= STILLBORN:
                 raise ConfigError(_stillborn(seat.worker))
-        reason = f"its worker ended: {seat.worker.why_dead()}"
+        reason = seat.worker.why_dead()
+        seat.worker.end_left()
         crashed, left = charge(seat, seat.worker.process.wait(), reason)
         self._spent |= {task.cohort for task in seat.tasks.values() if task.begun}
         seat.tasks = {}
@@ -370,6 +371,7 @@ def _update(task: Task, event: Event, facts: Mapping[str, Any]) -> list[Update]:
                 event.checkpoint,
                 task.cohort,
                 event.member,
+                event.directions,
             )
         ]
     if isinstance(event, Logged):

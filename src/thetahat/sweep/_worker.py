@@ -135,11 +135,9 @@ class Worker:
 
     def _examined(self, check: Check) -> Examined | Broken:
         from thetahat.sweep._examine import examine
-        from thetahat.sweep._spec import parse_sweep
 
         try:
-            spec = parse_sweep(check.text, check.file).require()
-            return examine(spec, self.shop.experiment)
+            return examine(check.spec, self.shop.experiment)
         except InputError as error:
             return Broken(str(error), True)
 

@@ -30,4 +30,8 @@ from thetahat.train._stopping import (
     Threshold as Threshold,
     WallTime as WallTime,
 )
-from thetahat.train._tried import try_out as try_out
+from thetahat.train._tried import (
+    Outline as Outline,
+    outline_of as outline_of,
+    try_out as try_out,
+)

@@ -138,8 +138,9 @@ def _fit_all(
             names -= find_static(name, attempt, hyper.one(), error)
             parts = static_parts(configs, names)
             continue
+        seeds = tuple(n for n, is_seed in traced.items() if is_seed)
         made_by = None if bare else experiment
-        cohort = Cohort(program, tuple(mine), tuple(members), len(like), made_by)
+        cohort = Cohort(program, tuple(mine), tuple(members), len(like), seeds, made_by)
         try:
             results.update(train_cohort(cohort, some))
         except TooLarge as error:

@@ -66,7 +66,8 @@ class Shop:
         full = [self.signature.config(config) for config in configs]
         program = self._program(full, options)
         places = tuple(range(len(full)) if members is None else members)
-        cohort = Cohort(program, tuple(full), places, experiment=self.experiment)
+        seeds = tuple(p.name for p in self.signature.parameters.values() if p.is_seed)
+        cohort = Cohort(program, tuple(full), places, seeds=seeds, experiment=self.experiment)
         training = Training(cohort, options, interrupt, marks)
         self._made[self._key(full, program.hyper, options)] = training.program
         return training

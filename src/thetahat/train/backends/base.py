@@ -57,7 +57,10 @@ class Program(Protocol):
         ...
 
     def evaluate(self, state: Any, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:
-        """The risk of each part at the best state (the last, without a validation part): (C,)."""
+        """The risk and the metrics of each part at the best state, by column: (C,).
+
+        The best state is the last one where nothing chooses another.
+        """
         ...
 
     def pack(self, state: Any) -> dict[str, np.ndarray]:

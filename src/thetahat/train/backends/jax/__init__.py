@@ -10,3 +10,4 @@ from thetahat.train.backends.jax._stage import (
 )
 from thetahat.train.backends.jax._state import TrainState as TrainState
 from thetahat.train.backends.jax._stream import make_program as make_program
+from thetahat.train.backends.jax._targets import check_made as check_made

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thetahat.core import CheckpointError
+from thetahat.core import CheckpointError, Mode
 from thetahat.train.backends import base
 
 
@@ -22,7 +22,7 @@ class TrainState:
     params: Any
     opt_state: Any
     best: Any
-    """The params of the best epoch so far; None without a validation part."""
+    """The params of the best epoch so far; None where nothing chooses one."""
     best_value: Any
     best_epoch: Any
     stoppers: Any
@@ -37,14 +37,17 @@ class TrainState:
 
 
 def first_state(
-    params: Any, opt_state: Any, stoppers: Any, key: Any, *, has_val: bool
+    params: Any, opt_state: Any, stoppers: Any, key: Any, *, best_mode: Mode | None
 ) -> TrainState:
-    """The state before the first epoch."""
+    """The state before the first epoch.
+
+    Args:    best_mode: the direction of what chooses the best state; None where nothing does.
+    """
     return TrainState(
         params=params,
         opt_state=opt_state,
-        best=jax.tree.map(jnp.copy, params) if has_val else None,
-        best_value=jnp.asarray(jnp.inf),
+        best=jax.tree.map(jnp.copy, params) if best_mode else None,
+        best_value=jnp.asarray(-jnp.inf if best_mode == "max" else jnp.inf),
         best_epoch=jnp.asarray(0, jnp.int32),
         stoppers=stoppers,
         key=key,
