@@ -280,7 +280,7 @@ def program(*edit: str) -> Callable[..., th.Task]:
     text = PROGRAM
     if edit:
         assert edit[0] in text
-        text = text.replace(*edit)
+        text = text.replace(edit[0], edit[1])
     made = ModuleType("program")
     exec(compile(text, "program.py", "exec"), made.__dict__)
     return made.experiment
@@ -417,6 +417,21 @@ def test_a_traced_parameter_of_a_rule_may_change(tmp_path: Path) -> None:
         path, lambda: th.fit(falling, tol=0.0, lr=0.1, patience=60, checkpoint=path, resume=True)
     )
     assert "lr was 0.3, is 0.1" in said
+
+
+def test_a_rule_of_a_metric_that_is_better_when_larger_is_replayed(tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+
+    def scored(patience: int = 3) -> th.Task:
+        score = th.Metric(lambda h, z: -((h(z.x) - z.y) ** 2), mode="max")
+        rule = th.Patience(patience, min_delta=0.01, metric="val_score")
+        return task(optimizer=th.optim.named("sgd", 0.3), epochs=60, stopping=rule, metrics={"score": score})  # fmt: skip
+
+    first = th.fit(scored, checkpoint=path)
+    more = th.fit(scored, patience=9, checkpoint=path, resume=True)
+    whole = th.fit(scored, patience=9)
+    assert first.epochs < more.epochs == whole.epochs
+    assert more.risk == whole.risk
 
 
 def test_members_that_stand_at_different_epochs_cannot_go_on_together(tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def _pieces(build: Build, hyper: Hyper, staged: Staged, *, step: bool) -> tuple[
         if task.penalty is not None:
             found["penalty"] = task.penalty(state.params)
         if step:
-            carry = (state.params, state.opt_state, jnp.zeros((), task.dtype))
+            zero = jnp.zeros((), task.dtype)
+            carry = (state.params, state.opt_state, zero, member.scores.zero())
             found["step"], _ = member.step(carry, rows, None, None, 1.0 / _ROWS, key)
             # Each member's own order may depend on any seed.
             order = make_plan(task, rows).order_seed

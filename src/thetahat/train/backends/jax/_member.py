@@ -356,16 +356,17 @@ def make_member(task: Task, frozen: Any, adapted: Any) -> Member:
     )
 
 
-def replayed(rules: Rules, state: TrainState, records: Mapping[str, Any]) -> TrainState:
-    """A member's state as ``rules`` would have it, had they seen its ``records`` (n,) from the
+def replayed(member: Member, state: TrainState, records: Mapping[str, Any]) -> TrainState:
+    """A member's state as its rules would have it, had they seen its ``records`` (n,) from the
     first epoch on: one that other rules had stopped may go on, and one that ran may be over."""
 
     def seen(carry: Any, at: Any) -> tuple[Any, None]:
         epoch, row = at
+        record = Record(row, member.metrics)
         stoppers, outcome = [], carry[1]
-        for k, (rule, before) in enumerate(zip(rules.inside, carry[0], strict=True)):
-            after, stop = rule.update(before, row)
-            stoppers.append(after)
+        for k, (rule, before) in enumerate(zip(member.rules.inside, carry[0], strict=True)):
+            after, stop = rule.update(before, record)
+            stoppers.append(jax.tree.map(lambda leaf: leaf, after))
             stop = (outcome == base.RUNNING) & (epoch < state.epochs) & stop
             outcome = jnp.where(stop, base.FIRST_RULE + k, outcome)
         after = chosen(epoch < state.epochs, tuple(stoppers), carry[0])

@@ -206,7 +206,7 @@ class CohortProgram:
 
         def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
             member, _ = self._member(own, common, made, given)
-            return _member.replayed(member.rules, *first)
+            return _member.replayed(member, *first)
 
         with precision(self.dtype):
             seen = {name: np.asarray(column, self.dtype) for name, column in records.items()}
