@@ -70,14 +70,12 @@ def fit_table(
         "polynomial": lambda: th.models.Polynomial(degree, basis),
     }[model]()
     rate = {} if optimizer in NO_RATE else {"lr": lr}
-    # One decay, never two: an optimizer's own, or else the ridge of the same descent.
-    own = th.optim.own_decay(optimizer) is not None
-    options = {"weight_decay": weight_decay} if own else {}
+    options, penalty = _decay(optimizer, weight_decay)
     return Task(
         model=hypothesis,
         data=data,
         loss=th.risk.pinball(tau) if loss == "pinball" else loss,
-        penalty=None if own or not weight_decay else th.risk.ridge(weight_decay, skip="bias"),
+        penalty=penalty,
         optimizer=th.optim.named(optimizer, **rate, **options),
         epochs=epochs,
         batch_size=batch_size,
@@ -87,6 +85,13 @@ def fit_table(
         seed=seed,
         dtype=dtype,
     )
+
+
+def _decay(optimizer: str, weight_decay: float) -> tuple[dict[str, float], Any]:
+    """Options of the optimizer and a penalty: its own decay, or else a ridge; never both."""
+    if th.optim.own_decay(optimizer) is not None:
+        return {"weight_decay": weight_decay}, None
+    return {}, th.risk.ridge(weight_decay, skip="bias") if weight_decay else None
 
 
 def read_data(
