@@ -152,14 +152,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
             seen["targets"].check(seen["data"].changed(transform=seen["transform"]))
     plan = make_plan(task, seen["data"].train)
     check_batches(task, plan)
-    if task.batch_size is not None and task.batch_size > plan.n:
-        epoch = "full batch" if plan.full else f"batch of {plan.n} draws with replacement"
-        warnings.warn(
-            f"batch_size={task.batch_size} is larger than the {plan.n} training observations:"
-            f" every epoch is one {epoch}",
-            Notice,
-            stacklevel=2,
-        )
+    _say_if_larger(task, plan)
     n_params = sum(int(np.prod(p.shape)) for p in jax.tree.leaves(seen["params"]))
     if n_params == 0:
         raise ConfigError("the model has no trainable parameters; check what th.trainable selects")
@@ -201,6 +194,18 @@ def _apart(data: Any) -> tuple[Any, Any]:
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(data.transform)):
         return None, data
     return data.transform, data.changed(transform=None)
+
+
+def _say_if_larger(task: Task, plan: Plan) -> None:
+    """Say that a batch is larger than the data."""
+    if task.batch_size is not None and task.batch_size > plan.n:
+        epoch = "full batch" if plan.full else f"batch of {plan.n} draws with replacement"
+        warnings.warn(
+            f"batch_size={task.batch_size} is larger than the {plan.n} training observations:"
+            f" every epoch is one {epoch}",
+            Notice,
+            stacklevel=2,
+        )
 
 
 def _built(build: Build, values: Mapping[str, Any]) -> Task:
