@@ -172,7 +172,9 @@ def test_messages(words: list[str], message: str, table: Path, thetahat) -> None
     assert (code, out, err) == (2, "", f"thetahat: {message}\n")
 
 
-@pytest.mark.parametrize(("column", "named"), [("c", "'c'"), ("g", "'g' in 1 of 200 rows;"), ("k", "'k'")])
+@pytest.mark.parametrize(
+    ("column", "named"), [("c", "'c'"), ("g", "'g' in 1 of 200 rows;"), ("k", "'k'")]
+)
 def test_columns_that_cannot_be_used_are_named(column, named, table: Path, thetahat) -> None:
     code, out, err = thetahat("fit", "t.csv", "--target=y", f"--features=a,{column}")
     assert (code, out) == (2, "")
