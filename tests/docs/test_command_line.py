@@ -57,6 +57,7 @@ def test_flags_elsewhere_in_the_docs_exist():
     known |= {flag for command in COMMANDS for flag in flags_of(command)}
     # Parameters of the experiments that the pages run.
     known |= {"--width", "--lr", "--batch_size", "--epochs", "--seed", "--learning_rate"}
+    known |= {"--clip"}
     # Julia's, in a command of a sweep file.
     known |= {"--project"}
     root = Path(__file__).parents[2]

@@ -269,6 +269,17 @@ def test_another_metric_is_ranked_in_its_own_direction(
     assert document.summary[1].startswith(f"The {word} {asked} is ")
 
 
+def test_settings_that_are_equally_good_are_counted(empty: Store) -> None:
+    text = "method: grid\nmetric: {name: val_risk}\nparameters: {lr: {values: [1, 2, 3]}}"
+    sweep = create_sweep(empty, NewSweep(text, "ties"))
+    for lr, value in ((1, 0.5), (2, 0.2), (3, 0.2)):
+        stores.add_run(empty, sweep, {"lr": lr}, {}, metrics={"val_risk": value})
+    said = make_report(empty, sweep.id).summary[1]
+    assert said.startswith(
+        "The lowest val_risk is 0.2 at 2 settings alike, the first of them lr=2."
+    )
+
+
 def test_a_run_whose_state_a_metric_chose_says_so(empty: Store) -> None:
     run = empty.create_run({"lr": 0.1})
     detail = {"best_by": "val_acc", "best_epoch": 7, "directions": {"val_acc": "max"}}

@@ -116,6 +116,13 @@ def test_members_in_another_order_are_refused(tmp_path: Path) -> None:
     assert [r.reason for r in again(configs)()] == ["all 7 epochs done"] * 3
 
 
+def test_members_that_are_to_be_exact_do_not_go_on_from_a_vmapped_state(tmp_path: Path) -> None:
+    path, configs = tmp_path / "a.ckpt", [{"lr": 0.1}, {"lr": 0.2}]
+    th.fit_many(net, configs, mode="vmap", checkpoint=path)
+    with pytest.raises(CheckpointError, match="was trained by vmap, whose last digits are not"):
+        th.fit_many(net, configs, exact=True, checkpoint=path, resume=True)
+
+
 def grid(points: Any = None, seed: th.Seed = 0) -> th.Task:
     """An experiment whose data are a parameter."""
     x = np.asarray(points, np.float32)[:, None]

@@ -52,7 +52,7 @@ def test_a_spread_whose_square_is_rounded_to_zero_is_refused(scale: float) -> No
     assert fit(X, Y * 1e-12).risk["val"] == pytest.approx(0.09e-24, rel=0.4)
 
 
-@pytest.mark.parametrize(("level", "said"), [(1e9, "every target that was drawn is 1e+09"),
+@pytest.mark.parametrize(("level", "said"), [(1e9, "every target that was drawn is 1e\\+09"),
                                              (1e7, "has the mean 1e\\+07")])  # fmt: skip
 def test_a_level_that_is_drawn_inside_an_experiment_is_refused(level: float, said: str) -> None:
     def drawn(mu: float = level, seed: th.Seed = 0) -> th.Task:

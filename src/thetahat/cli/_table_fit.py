@@ -108,7 +108,10 @@ def read(
     categorical: Sequence[str] | None, missing: str,
 ) -> Table:  # fmt: skip
     """A table, read once however often the experiment is called."""
-    stamp = os.stat(table).st_mtime_ns if Path(table).is_file() else 0
+    stamp: tuple[Any, ...] = ()
+    if Path(table).is_file():
+        at = os.stat(table)
+        stamp = (os.path.abspath(table), at.st_size, at.st_mtime_ns, at.st_ctime_ns)
 
     def fixed(names: Sequence[str] | None) -> tuple[str, ...] | None:
         return None if names is None else tuple(names)
@@ -118,8 +121,8 @@ def read(
 
 @functools.lru_cache(maxsize=2)
 def _read(
-    table: str, stamp: int, target: str, features: tuple[str, ...] | None, weights: str | None,
-    categorical: tuple[str, ...] | None, missing: str,
+    table: str, stamp: tuple[Any, ...], target: str, features: tuple[str, ...] | None,
+    weights: str | None, categorical: tuple[str, ...] | None, missing: str,
 ) -> Table:  # fmt: skip
     del stamp  # a file that has changed is another file
     return th.read_table(

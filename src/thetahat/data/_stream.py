@@ -86,7 +86,8 @@ def _key(files: Sequence[Path], roles: Plan, dtype: str) -> str:
     stats = [(str(path.resolve()), path.stat()) for path in files]
     said = {
         "format": _FORMAT,
-        "files": [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats],
+        # A copy may keep the time of the file's contents, but not that of its last change.
+        "files": [(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats],
         # Standardising happens in the split: it needs no other spool.
         "roles": {**asdict(roles), "standardize": None, "target_scale": None},
         "dtype": dtype,

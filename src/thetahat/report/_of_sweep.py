@@ -147,6 +147,9 @@ def _summary(study: Study) -> list[str]:
     goal = "highest " if study.maximize else "lowest "
     goal = goal if len(study.settings) > 1 else ""
     where = f" at {word(best.name)}" if best.name else ""
+    tied = sum(setting.median == best.median and not setting.hidden for setting in study.settings)
+    if tied > 1 and best.name:
+        where = f" at {tied} settings alike, the first of them {word(best.name)}"
     where += ", of the settings that are shown" if study.rule.on else ""
     numbers = best.group.metrics[study.metric]
     value = short(numbers["median"]) + _trust(study, best)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from thetahat.core import CheckpointError
 from thetahat.train._driver import Driver, Interrupt
 from thetahat.train._memory import check_fits, check_possible, saying_what_is_short
 from thetahat.train._options import Cohort, Options
@@ -158,6 +159,11 @@ def _start(
     program = cohort.program
     if found is not None:
         mode = found.checkpoint.header["mode"]
+        if options.mode == "map" and mode == "vmap" and program.size > 1:
+            raise CheckpointError(
+                f"the checkpoint {options.checkpoint} was trained by vmap, whose last digits are"
+                " not those of fits alone; leave exact=True (--exact) away, or give another checkpoint"
+            )
         if mode != program.mode:
             program = _remapped(program, mode)
         return program, resume_state(program, found, options), None
