@@ -74,7 +74,7 @@ class Script:
 
 def work(store: Store, polls: Mapping[float, list[list[Any]]]) -> tuple[Script, Any]:
     sweep = new_sweep(store, parse_sweep(GRID, "sweep.yaml").require(), Plan(retries=0))
-    runner = Script(polls)
+    runner: Any = Script(polls)
     work_on(store, sweep, Work(keep_going=True), lambda *_: None, runner)
     return runner, find_sweep(store, sweep.id)
 
