@@ -133,9 +133,8 @@ def write(path: Path, made: Predictions) -> None:
         os.chmod(name, 0o644)
         os.replace(name, path)
     except OSError as error:
-        raise ConfigError(
-            f"--predict {path} cannot be written: {error.strerror or error}"
-        ) from error
+        why = os.strerror(error.errno) if error.errno else error
+        raise ConfigError(f"--predict {path} cannot be written: {why}") from error
     finally:
         if name is not None:
             with contextlib.suppress(OSError):
