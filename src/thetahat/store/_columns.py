@@ -19,7 +19,7 @@ from thetahat.core.run import Status
 from thetahat.store._json import from_json
 from thetahat.store._records import AXES
 from thetahat.store._schema import runs
-from thetahat.store._standing import dead_agents, reason_of, status_of
+from thetahat.store._standing import dead_among, reason_of, status_of
 from thetahat.store._store import Store
 
 PLAIN = (
@@ -69,8 +69,8 @@ def run_columns(
         later = [runs.c.number > changed.after, runs.c.status.in_(OPEN)]
         later += [runs.c.heartbeat >= changed.since, runs.c.finished >= changed.since]
         wanted.append(or_(*later))
-    dead = dead_agents(store)
     with store.reading() as connection:
+        dead = dead_among(connection, store.folder)
         if limit is None:
             found = _aggregated(connection, dead, runs, *wanted)
             if found["n"] == 0 or _rise(found["number"]):

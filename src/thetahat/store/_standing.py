@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import and_, case, select
+from sqlalchemy import Connection, and_, bindparam, case, select
 
 from thetahat.core.run import Status
 from thetahat.store._rows import RunRow, among
@@ -18,14 +18,19 @@ from thetahat.store._schema import agents, runs
 from thetahat.store._store import Store
 
 DIED = "its agent died; the next agent of the sweep goes on with it"
+_HERE = select(agents.c.id).where(agents.c.ended.is_(None) & (agents.c.host == bindparam("here")))
 
 
 def dead_agents(store: Store) -> frozenset[str]:
     """Ids of the agents that have died on this machine, and whose runs nobody has taken back."""
-    query = select(agents.c.id).where(agents.c.ended.is_(None))
     with store.reading() as connection:
-        mine = connection.execute(query.where(agents.c.host == socket.gethostname())).all()
-    return frozenset(i for (i,) in mine if _is_free(store.folder / "agents" / f"{i}.lock"))
+        return dead_among(connection, store.folder)
+
+
+def dead_among(connection: Connection, folder: Path) -> frozenset[str]:
+    """As ``dead_agents``, for who reads the store in ``folder`` already."""
+    mine = connection.execute(_HERE, {"here": socket.gethostname()}).all()
+    return frozenset(i for (i,) in mine if _is_free(folder / "agents" / f"{i}.lock"))
 
 
 def standing(store: Store, found: Sequence[RunRow]) -> list[RunRow]:
