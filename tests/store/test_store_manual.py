@@ -92,8 +92,8 @@ def test_arrays_steps_and_statuses_that_are_wrong(store: Store) -> None:
         with pytest.raises(ConfigError) as caught:
             run.finish("running")
         assert str(caught.value) == (
-            "no run ends 'running'; give one of finished, stopped, diverged, unmoved, interrupted,"
-            " failed"
+            "no run ends 'running'; give one of finished, stopped, diverged, unmoved,"
+            " interrupted, cancelled, failed"
         )
 
 
