@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +146,55 @@ def test_a_target_called_like_a_column_of_the_file_is_refused(table: Path, theta
     code, _, err = thetahat(*words, "--missing=drop", "--predict=p.csv")
     assert code == 2
     assert "the table's column 'fitted' is called like one of the file's" in err
+
+
+@contextmanager
+def mounted(place: Path, options: str) -> Iterator[Path]:
+    """A disk of its own; the test is skipped where none can be mounted."""
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(words, capture_output=True).returncode:
+        pytest.skip("a disk can be mounted by root alone, on Linux")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.json", "p.parquet"])
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ("size=64k,nr_inodes=1", "No space left on device"),  # not even for an empty file
+        ("size=4k", "No space left on device"),
+        ("size=64k,ro", ""),
+    ],
+)
+def test_a_disk_that_takes_no_file_is_said_in_one_line(
+    table: Path, folder: Path, thetahat, options: str, why: str, name: str
+) -> None:
+    if name.endswith(".parquet"):
+        pytest.importorskip("pyarrow")
+    with mounted(folder / "disk", options) as disk:
+        if options == "size=4k":
+            (disk / "full").write_bytes(b"1" * 4096)
+        words = [*FIT, "--missing=drop", "--no-store", "--quiet"]
+        code, _, err = thetahat(*words, f"--predict=disk/{name}")
+        left = [file.name for file in disk.iterdir()]
+    # The disk that cannot be written to is found before anything runs.
+    said = f"cannot be written: {why}" if why else "cannot be written; give a file in a folder"
+    assert code == 2
+    assert err.startswith(f"thetahat: --predict {Path('disk') / name} {said}"), err
+    assert "Traceback" not in err
+    assert left == (["full"] if options == "size=4k" else [])
+
+
+def test_a_folder_that_is_gone_when_the_fit_ends_is_said(tmp_path: Path) -> None:
+    from thetahat.cli._predictions import Predictions, write
+    from thetahat.core import ConfigError
+
+    made = Predictions({"row": [1], "fitted": [0.5], "part": ["train"]}, 1)
+    for kind in ("csv", "json", "parquet"):
+        path = tmp_path / "gone" / f"p.{kind}"
+        with pytest.raises(ConfigError, match="cannot be written: No such file or directory"):
+            write(path, made)

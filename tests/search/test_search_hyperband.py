@@ -152,6 +152,16 @@ def test_a_target_is_reached_by_any_trial_at_any_time() -> None:
     assert not target_reached(History(trials))
 
 
+def test_a_failed_trial_does_not_reach_a_target() -> None:
+    metric = Metric("m", target=0.5)
+    failed = Trial("a", {}, "failed", (3.0, 0.001), 0.001)
+    assert not target_reached(History([failed], metric=metric))
+    assert not target_reached(History([failed, *running(b=[0.6])], metric=metric))
+    assert target_reached(History([failed, *running(b=[0.4])], metric=metric))
+    upward = Metric("m", "maximize", target=2.0)
+    assert not target_reached(History([failed], metric=upward))
+
+
 def test_the_final_value_counts_beside_the_logged_ones() -> None:
     trial = Trial("a", {}, "finished", (np.float32(2.0), np.float64(3.0), True, None), 1.5)  # type: ignore[arg-type]
     assert trial.finite == [2.0, 3.0]

@@ -133,6 +133,7 @@ def test_a_run_of_this_process_runs_while_it_looks(store: Store) -> None:
         )
         assert other.stdout == "running\n"
     assert statuses(store, [run.id]) == ["finished"]
+    store.close()
     assert not (store.folder / "running").exists()
 
 

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from thetahat.core.sweep_file import read_file_json
-from thetahat.store import VERSION, NewSweep, create_sweep, find_sweep, list_agents, open_store
+from thetahat.store import (
+    VERSION,
+    NewSweep,
+    create_sweep,
+    find_sweep,
+    list_agents,
+    metric_values,
+    open_store,
+)
 
 VERSION_2 = """
 CREATE TABLE meta ("key" VARCHAR(64) NOT NULL, value TEXT NOT NULL, PRIMARY KEY ("key"));
@@ -141,6 +149,51 @@ def test_the_first_version_is_brought_up_and_read_too(
         assert store.run("r1").point is None
         made = create_sweep(store, NewSweep(TEXT))
         assert made.spec["parameters"]["width"]["values"] == READ
+
+
+CANCELLED = [
+    ("stopped", "the sweep was cancelled", "s1", "cancelled"),
+    ("stopped", "the sweep was finished", "s1", "cancelled"),
+    ("stopped", "val_risk reached its target 0.1", "s1", "cancelled"),
+    ("stopped", "hyperband: its val_risk is not among the best 33% of its band", "s1", "stopped"),
+    ("stopped", "no improvement in 20 epochs", None, "stopped"),
+    ("stopped", "the sweep was cancelled", None, "stopped"),
+    ("failed", "the sweep was cancelled", "s1", "failed"),
+    ("interrupted", "the sweep was finished", "s1", "interrupted"),
+]
+"""How runs ended in a store of version 2: status, reason, sweep, and the status they have now."""
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_runs_of_an_older_store_whose_sweep_was_over_did_not_end_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: bool
+) -> None:
+    path = tmp_path / "runs.db"
+    write_older(path)
+    raw = sqlite3.connect(path)
+    for i, (status, reason, sweep, _) in enumerate(CANCELLED, 2):
+        raw.execute(
+            "INSERT INTO runs SELECT ?, ?, ?, project, experiment, source, command, config, ?, ?,"
+            " epochs, max_epochs, n_params, metrics, last, best_val_risk, best_epoch, seconds,"
+            " detail, provenance, created, started, finished, heartbeat, checkpoint, cohort,"
+            " member, agent, attempt, contaminated, ?, point, replicate, alone, failures"
+            " FROM runs WHERE id = 'r1'",
+            (f"r{i}", i, f"run-{i}", status, reason, sweep),
+        )
+    raw.commit()
+    raw.close()
+    if not written:
+        monkeypatch.setattr("thetahat.store._store.os.access", lambda *_: False)
+    with open_store(path, create=False) as store:
+        found = store.runs()
+        assert [str(run.status) for run in found] == [
+            "finished",
+            *(status for *_, status in CANCELLED),
+        ]
+        assert [run.reason for run in found[1:]] == [reason for _, reason, *_ in CANCELLED]
+        assert len(store.runs(status="cancelled")) == 3
+        [(_, name, *_)] = list(metric_values(store, ["s1"]))[1:]
+        assert name == "run-5", "of those that ended well, beside the first"
 
 
 def test_a_row_that_an_older_program_adds_is_read_from_its_text(tmp_path: Path) -> None:

@@ -118,9 +118,9 @@ def write(path: Path, made: Predictions) -> None:
 
     Raises:  ConfigError: the file cannot be written.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    kind = path.suffix.lower()
+    kind, name = path.suffix.lower(), None
     try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         if kind in PARQUET:
             os.close(handle)
             _write_parquet(name, made)
@@ -133,10 +133,12 @@ def write(path: Path, made: Predictions) -> None:
         os.chmod(name, 0o644)
         os.replace(name, path)
     except OSError as error:
-        raise ConfigError(f"--predict {path} cannot be written: {error.strerror}") from error
+        why = os.strerror(error.errno) if error.errno else error
+        raise ConfigError(f"--predict {path} cannot be written: {why}") from error
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+        if name is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
 
 
 def _enough(found: Mapping[str, Any], encoder: Any) -> np.ndarray:

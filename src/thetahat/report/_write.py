@@ -36,7 +36,7 @@ def find_subject(store: Store, name: str) -> SweepRow | RunRow:
 
     Raises:  StoreError: nothing of that name (the nearest is offered), or more than one.
     """
-    from thetahat.store import find_sweep, list_sweeps
+    from thetahat.store import find_sweep, list_sweeps, standing
 
     sweeps = list_sweeps(store)
     words = [word for sweep in sweeps for word in (sweep.id, sweep.name)]
@@ -56,7 +56,7 @@ def find_subject(store: Store, name: str) -> SweepRow | RunRow:
         if is_run:
             raise StoreError(f"{name!r} could be the sweep {near[0]!r} or a run; give more of it")
         return find_sweep(store, name)
-    return store.run(name)
+    return standing(store, [store.run(name)])[0]
 
 
 def make_report(

@@ -25,7 +25,7 @@ class Metric:
     """What a sweep optimises, as the ``metric`` section of its file says.
 
     Args:    name: the metric's name, as it is logged.   goal: minimize or maximize.
-             target: once any trial reaches it, no new trials are needed.
+             target: once a trial that has not failed reaches it, no new trials are needed.
              impute: what a failed trial is taken to have reached: the worst value of all trials
              that are over, its own best, or its own latest.
              impute_while_running: the same for running trials; "false" leaves them in flight.
@@ -142,7 +142,9 @@ def worst_value(trial: Trial, metric: Metric) -> float | None:
 
 
 def target_reached(history: History) -> bool:
-    """Whether some trial has reached the metric's target.
+    """Whether a trial that runs or has finished has reached the metric's target.
+
+    One that failed has not, whatever it logged; nor one that waits, to be tried again.
 
     >>> trials = [Trial("a", {}, "finished", (0.3, 0.09), 0.2)]
     >>> target_reached(History(trials, metric=Metric("loss", target=0.1)))
@@ -151,7 +153,7 @@ def target_reached(history: History) -> bool:
     metric = history.metric
     if metric is None or metric.target is None:
         return False
-    bests = (best_value(t, metric) for t in history.trials)
+    bests = (best_value(t, metric) for t in history.trials if t.state in ("running", "finished"))
     return any(b is not None and metric.sign * (b - metric.target) <= 0 for b in bests)
 
 

@@ -9,7 +9,7 @@ of every run says it once.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from thetahat.core.run import Status
 from thetahat.store._json import from_json
 from thetahat.store._records import AXES
 from thetahat.store._schema import runs
+from thetahat.store._standing import dead_among, reason_of, status_of
 from thetahat.store._store import Store
 
 PLAIN = (
@@ -69,14 +70,15 @@ def run_columns(
         later += [runs.c.heartbeat >= changed.since, runs.c.finished >= changed.since]
         wanted.append(or_(*later))
     with store.reading() as connection:
+        dead = dead_among(connection, store.folder)
         if limit is None:
-            found = _aggregated(connection, runs, *wanted)
+            found = _aggregated(connection, dead, runs, *wanted)
             if found["n"] == 0 or _rise(found["number"]):
                 return _object(connection, found, runs, *wanted)
         # As they lie runs are in the order of their numbers, mostly: a sort would carry whole rows,
         # configs and all.
         rows = _sorted(wanted, limit)
-        return _object(connection, _aggregated(connection, rows), rows)
+        return _object(connection, _aggregated(connection, dead, rows), rows)
 
 
 def _sorted(wanted: Sequence[Any], limit: int | None) -> Any:
@@ -86,9 +88,13 @@ def _sorted(wanted: Sequence[Any], limit: int | None) -> Any:
     return rows.order_by(rows.selected_columns["number"]).subquery()
 
 
-def _aggregated(connection: Connection, rows: Any, *wanted: Any) -> Mapping[str, Any]:
+def _aggregated(
+    connection: Connection, dead: Collection[str], rows: Any, *wanted: Any
+) -> Mapping[str, Any]:
     """Of rows each column as one text; how many rows; the longest config."""
     made: dict[str, Any] = {name: func.json_group_array(rows.c[name]) for name in PLAIN}
+    made["status"] = func.json_group_array(status_of(dead, rows))
+    made["reason"] = func.json_group_array(reason_of(dead, rows))
     risk = rows.c.best_val_risk
     # JSON has no infinity. SQLite writes 15 digits of a number: enough to be looked at.
     made["best_val_risk"] = func.json_group_array(case((func.abs(risk) <= _LARGEST, risk)))

@@ -15,6 +15,7 @@ from thetahat.store._json import from_json
 from thetahat.store._records import Block, read_block
 from thetahat.store._rows import among
 from thetahat.store._schema import agents, notices, records, runs, sweeps
+from thetahat.store._standing import dead_among, status_of
 from thetahat.store._store import Store
 
 
@@ -137,11 +138,10 @@ def metric_values(store: Store, sweep_ids: Sequence[str]) -> Iterator[tuple[str,
 
 def count_all(store: Store) -> dict[str | None, dict[str, int]]:
     """How many runs stand how, by sweep; None for those of no sweep."""
-    query = select(runs.c.sweep_id, runs.c.status, func.count()).group_by(
-        runs.c.sweep_id, runs.c.status
-    )
     counts: dict[str | None, dict[str, int]] = {}
     with store.reading() as connection:
+        status = status_of(dead_among(connection, store.folder))
+        query = select(runs.c.sweep_id, status, func.count()).group_by(runs.c.sweep_id, status)
         for sweep_id, status, n in connection.execute(query):
             counts.setdefault(sweep_id, {})[status] = n
     return counts
@@ -151,17 +151,19 @@ def pulse(store: Store) -> dict[str, Any]:
     """What changes whenever something in the store does, read from indexes."""
     store.settle_gone()
     with store.reading() as connection:
+        dead = dead_among(connection, store.folder)
+        status = status_of(dead)
         last = connection.execute(select(func.max(records.c.id))).scalar()
         number = connection.execute(select(func.max(runs.c.number))).scalar()
         said = connection.execute(select(func.max(notices.c.id))).scalar()
-        by_status = select(runs.c.status, func.count()).group_by(runs.c.status)
+        by_status = select(status, func.count()).group_by(status)
         counts = {row[0]: row[1] for row in connection.execute(by_status)}
         states = [
             tuple(row)
             for row in connection.execute(select(sweeps.c.id, sweeps.c.state, sweeps.c.reason))
         ]
         live = select(agents.c.id, agents.c.doing).where(agents.c.ended.is_(None))
-        alive = [tuple(row) for row in connection.execute(live)]
+        alive = [tuple(row) for row in connection.execute(live) if row.id not in dead]
     return {
         "records": last or 0,
         "runs": number or 0,

@@ -232,7 +232,7 @@ class ManualRun:
                 self._end_unkept(status, reason, metrics)
             raise
         self._stop.set()
-        self._reserve.release()
+        self._reserve.done()
         self._holds.release()
         atexit.unregister(self._at_exit)
 

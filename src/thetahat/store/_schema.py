@@ -184,8 +184,16 @@ def _number_once(connection: Connection) -> None:
     connection.exec_driver_sql("DROP TABLE records_before")
 
 
+_WAS_CANCELLED = (
+    "status = 'stopped' AND sweep_id IS NOT NULL AND (reason LIKE '% reached its target %'"
+    " OR reason IN ('the sweep was cancelled', 'the sweep was finished'))"
+)
+"""Runs that version 2 called stopped, as if they had ended well: their sweep was over."""
+
+
 def _add_specs(connection: Connection) -> None:
-    """Version 2 to 3: sweep files as they were read, and the labels of runs."""
+    """Version 2 to 3: sweep files as they were read, labels of runs, and the status cancelled."""
+    connection.exec_driver_sql(f"UPDATE runs SET status = 'cancelled' WHERE {_WAS_CANCELLED}")
     there = {column["name"] for column in inspect(connection).get_columns("sweeps")}
     if "spec" not in there:
         connection.exec_driver_sql("ALTER TABLE sweeps ADD COLUMN spec TEXT")
@@ -248,7 +256,13 @@ def views_of_older(tables: Mapping[str, Collection[str]]) -> list[str]:
         lacking = [column for column in table.c if column.name not in there]
         if lacking:
             nothing = ", ".join(f'{_default(c)} AS "{c.name}"' for c in lacking)
-            known = ", ".join(f'"{c.name}"' for c in table.c if c.name in there)
+            known = ", ".join(
+                f"CASE WHEN {_WAS_CANCELLED} THEN 'cancelled' ELSE status END AS status"
+                if c is runs.c.status
+                else f'"{c.name}"'
+                for c in table.c
+                if c.name in there
+            )
             of = f"{known}, {nothing} FROM main.{table.name}" if known else f"{nothing} WHERE 0"
             made.append(f"CREATE TEMP VIEW {table.name} AS SELECT {of}")
     return made

@@ -17,7 +17,7 @@ from thetahat.core.card import card, grid
 from thetahat.core.errors import StoreError
 from thetahat.core.places import locate
 from thetahat.core.run import Status
-from thetahat.store import _sqlite as sqlite
+from thetahat.store import _owner, _reserve, _sqlite as sqlite
 from thetahat.store._owner import REASON, gone
 from thetahat.store._query import Condition, check_columns, ordered
 from thetahat.store._records import Block, join, pack, read_block
@@ -268,6 +268,8 @@ class Store:
     def close(self) -> None:
         """Close the file; a later call opens it again."""
         self._live().dispose()
+        _owner.close_idle(self.folder)
+        _reserve.close_idle(self.folder)
 
     def __enter__(self) -> Store:
         return self

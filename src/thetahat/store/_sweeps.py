@@ -15,6 +15,7 @@ from thetahat.store._json import from_json, to_json
 from thetahat.store._names import run_name
 from thetahat.store._rows import new_id, text, utc_now
 from thetahat.store._schema import agents, runs, sweeps
+from thetahat.store._standing import dead_among, status_of
 from thetahat.store._store import Store
 
 RUNNING, PAUSED, CANCELLED, FINISHED = "running", "paused", "cancelled", "finished"
@@ -181,12 +182,10 @@ def list_agents(store: Store, sweep_id: str | None = None) -> list[dict[str, Any
 
 def count_runs(store: Store, sweep_id: str) -> dict[str, int]:
     """How many runs of a sweep stand how."""
-    query = (
-        select(runs.c.status, func.count().label("n"))
-        .where(runs.c.sweep_id == sweep_id)
-        .group_by(runs.c.status)
-    )
-    return {row["status"]: row["n"] for row in store.read(query)}
+    with store.reading() as connection:
+        status = status_of(dead_among(connection, store.folder))
+        query = select(status, func.count()).where(runs.c.sweep_id == sweep_id).group_by(status)
+        return {row[0]: row[1] for row in connection.execute(query)}
 
 
 @dataclass(frozen=True)
@@ -209,12 +208,13 @@ def running_now(store: Store, sweep_id: str) -> list[Together]:
     columns = (runs.c.agent, runs.c.cohort, func.count(), func.min(runs.c.epochs))
     query = (
         select(*columns, func.max(runs.c.epochs), func.max(runs.c.max_epochs), part)
-        .where((runs.c.sweep_id == sweep_id) & (runs.c.status == "running"))
         .group_by(runs.c.agent, runs.c.cohort)
         .order_by(func.min(runs.c.number))
     )
     with store.reading() as connection:
-        rows = connection.execute(query).all()
+        status = status_of(dead_among(connection, store.folder))
+        mine = (runs.c.sweep_id == sweep_id) & (status == "running")
+        rows = connection.execute(query.where(mine)).all()
     return [Together(a, c, n, (low, high), most, s or 0.0) for a, c, n, low, high, most, s in rows]
 
 

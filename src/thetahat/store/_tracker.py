@@ -207,7 +207,7 @@ class StoreTracker:
         self._ends, self._marked = {}, set()
         if self._over == set(members):
             self._owner.release()
-            self._reserve.release()
+            self._reserve.done()
         self._written = self._clock()
 
     def _flush_ends(self, error: StoreError) -> None:

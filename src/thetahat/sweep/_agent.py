@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from thetahat.core.errors import InputError, StoreError
@@ -157,6 +157,8 @@ class Agent:
         self._logged = LoggedMetric(store, sweep.id)
         self._works = False
         """Whether some run has begun to train, or logged anything."""
+        self._near = False
+        """Whether a run that still runs has reached the target: no new one begins until it ends."""
 
     def work(self, runner: Runner, search: Search, refit: Refit) -> None:
         """Work until the sweep is done, or somebody stops this agent, or it is ``outdated``.
@@ -223,15 +225,16 @@ class Agent:
             return True
 
     def _whole_turn(self) -> bool:
-        if self.asked:
-            self.tally.interrupted = True
-            return False
-        self._live()
+        if not self.asked:
+            self._live()
         if self.asked or self.tally.interrupted:
             self.tally.interrupted = True
             return False
         # No more is taken while there is no room for what has been done.
-        if not self._unwritten and self.runner.ready and not self._claim():
+        if self._near:
+            self._check_target()
+        may_claim = self.runner.ready and not (self._unwritten or self._near)
+        if may_claim and not self._claim():
             return False
         pause_s = POLL_S if self.runner.busy or not self.runner.ready else 0.02
         until = 0.0
@@ -345,7 +348,8 @@ class Agent:
             self.say("ended", said)
         if self.book.metric is not None:
             self._logged.check(self.book.metric, written.closed, self.orders.columns)
-        self._check_flapping()
+        if not self.orders.keep_going and not self._works:
+            _check_flapping(self.tally, self.sweep)
         return updates
 
     # -- judging --------------------------------------------------------------------------------
@@ -360,26 +364,23 @@ class Agent:
             losers = rule(self.book.trials(), early, metric) & self.runner.busy
             # Also when nobody loses: those that wait at a band go on.
             self.runner.stop(dict.fromkeys(losers, _why(self.orders, metric)))
-        if metric.target is not None and self.tally.state == RUNNING:
-            self.book.refresh()
-            if target_reached(self.book.history(0)):
-                reason = f"{metric.name} reached its target {metric.target:g}"
-                set_state(self.store, self.sweep.id, FINISHED, reason)
-                self.queue.end_waiting(reason)
-                self.say("target", {"reason": reason})
+        self._check_target()
 
-    def _check_flapping(self) -> None:
-        """The first runs all fail: probably all will.
-
-        Raises:  ConfigError.
-        """
-        all_failed = self.tally.failed == self.tally.ended >= FLAPPING
-        if all_failed and not self.orders.keep_going and not self._works:
-            raise InputError(
-                f"the first {self.tally.ended} runs all failed, the last because:"
-                f" {self.tally.last_failure.rstrip('.')}. Mend it and go on with: thetahat agent"
-                f" {self.sweep.id}; or let it fail on with --keep-going"
-            )
+    def _check_target(self) -> None:
+        """End the sweep once a run that ended well has reached the target."""
+        self._near, metric = False, self.book.metric
+        if metric is None or metric.target is None or self.tally.state != RUNNING:
+            return
+        self.book.refresh()
+        history = self.book.history(0)
+        reached = target_reached(history)
+        ended = replace(history, trials=[trial for trial in history.trials if trial.over])
+        self._near = reached and not target_reached(ended)
+        if reached and not self._near:
+            reason = f"{metric.name} reached its target {metric.target:g}"
+            set_state(self.store, self.sweep.id, FINISHED, reason)
+            self.queue.end_waiting(reason)
+            self.say("target", {"reason": reason})
 
     def _interrupt(self, *_: Any) -> None:
         """Ctrl-C once: finish the chunk and hand back. Twice: stop at once."""
@@ -394,6 +395,19 @@ def _why(orders: Orders, metric: Metric) -> str:
     rule, early = "asha" if orders.asha else "hyperband", orders.early
     assert early is not None
     return f"{rule}: its {metric.name} is not among the best {1 / early.eta:.0%} of its band"
+
+
+def _check_flapping(tally: Tally, sweep: SweepRow) -> None:
+    """The first runs all fail: probably all will.
+
+    Raises:  ConfigError.
+    """
+    if tally.failed == tally.ended >= FLAPPING:
+        raise InputError(
+            f"the first {tally.ended} runs all failed, the last because:"
+            f" {tally.last_failure.rstrip('.')}. Mend it and go on with: thetahat agent"
+            f" {sweep.id}; or let it fail on with --keep-going"
+        )
 
 
 def _recover(store: Store, queue: Queue, watch: Watch, say: Say) -> None:

@@ -84,9 +84,10 @@ class Book:
     def _trial(self, run: Followed) -> Trial:
         if run.id in self._done:
             return self._done[run.id]
-        state = "finished" if run.status.over else "running"
-        state = "failed" if run.status.failed else state
-        state = "waiting" if run.status is Status.QUEUED else state
+        state = "waiting" if run.status is Status.QUEUED else "running"
+        if run.status.over:
+            # Cut short, or never moved: its numbers count no more than those of one that failed.
+            state = "finished" if run.status.well else "failed"
         value = None if self.metric is None else run.metrics.get(self.metric.name)
         trial = Trial(run.id, self.proposed(run.config, with_seed=False), state, run.values, value)
         if self.metric is not None and trial.over:

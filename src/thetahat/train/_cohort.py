@@ -162,7 +162,8 @@ def _start(
         if options.mode == "map" and mode == "vmap" and program.size > 1:
             raise CheckpointError(
                 f"the checkpoint {options.checkpoint} was trained by vmap, whose last digits are"
-                " not those of fits alone; leave exact=True (--exact) away, or give another checkpoint"
+                " not those of fits alone; leave exact=True (--exact) away, or give another"
+                " checkpoint"
             )
         if mode != program.mode:
             program = _remapped(program, mode)

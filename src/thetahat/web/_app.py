@@ -193,9 +193,11 @@ class _Api:
             raise _not_found(error) from error
 
     def _run(self, name: str) -> Any:
+        from thetahat.store import standing
+
         store = self.source.store()
         try:
-            return store.run(name)
+            return standing(store, [store.run(name)])[0]
         except StoreError as error:
             raise _not_found(error) from error
 

@@ -7,7 +7,7 @@ import random
 import re
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +31,7 @@ from thetahat.store import (
     count_all,
     count_point,
     count_runs,
+    dead_agents,
     list_agents,
     list_sweeps,
     metric_values,
@@ -66,6 +67,7 @@ def home(store: Store) -> str:
     counts = count_all(store)
     files = {sweep.id: read_file(sweep.spec) for sweep in listed}
     best = _best(store, listed, files)
+    dead = dead_agents(store)
     live = [agent for agent in list_agents(store) if agent["ended"] is None]
     shown = [
         {
@@ -83,7 +85,7 @@ def home(store: Store) -> str:
     ]
     head = {
         "sweeps": shown,
-        "agents": [_agent(agent) for agent in live],
+        "agents": [_agent(agent, dead) for agent in live],
         "failures": failed,
         "counts": _sum(counts.values()),
         "loose_total": sum(counts.get(None, {}).values()),
@@ -109,13 +111,13 @@ def about(sweep: SweepRow, file: SweepFile, *, with_text: bool = True) -> dict[s
 def sweep_page(source: Source, sweep: SweepRow, changed: Changed | None = None) -> str:
     """A sweep with its runs, or with those that changed."""
     store = source.store()
-    file = read_file(sweep.spec)
+    file, dead = read_file(sweep.spec), dead_agents(store)
     # The time is taken before the runs are read.
     head: dict[str, Any] = {
         "sweep": about(sweep, file, with_text=changed is None)
         | {"directions": directions_in(store, sweep.id)},
         "counts": count_runs(store, sweep.id),
-        "agents": [_agent(agent) for agent in list_agents(store, sweep.id)],
+        "agents": [_agent(agent, dead) for agent in list_agents(store, sweep.id)],
         "now": _earlier(),
     }
     if file.metric is not None and may_repeat(sweep, file):
@@ -131,7 +133,9 @@ def sweep_page(source: Source, sweep: SweepRow, changed: Changed | None = None) 
 
 def runs_of(source: Source, sweep: SweepRow) -> str:
     """All runs of a sweep as columns of JSON, kept until the store changes."""
-    return source.kept(sweep.id, lambda store: run_columns(store, sweep_id=sweep.id))
+    # An agent that was killed has not changed the store.
+    key = " ".join([sweep.id, *sorted(dead_agents(source.store()))])
+    return source.kept(key, lambda store: run_columns(store, sweep_id=sweep.id))
 
 
 def importance(store: Store, sweep: SweepRow, metric: str, goal: str) -> dict[str, Any]:
@@ -301,9 +305,10 @@ def _but_seeds(config: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in flat_config(config).items() if not _SEED.search(k)}
 
 
-def _agent(agent: Mapping[str, Any]) -> dict[str, Any]:
+def _agent(agent: Mapping[str, Any], dead: Collection[str]) -> dict[str, Any]:
     silent = _since(agent["heartbeat"])
-    return {**agent, "silent_s": silent, "alive": agent["ended"] is None and silent < _SILENT_S}
+    alive = agent["ended"] is None and silent < _SILENT_S and agent["id"] not in dead
+    return {**agent, "silent_s": silent, "alive": alive}
 
 
 def _silence(run: RunRow) -> float | None:
