@@ -58,7 +58,7 @@ def asset_pricing(
         model=th.models.MLP(1, width=width, depth=1, activation="tanh"),
         data=th.Data(train=np.arange(29.0)[:, None]),
         residual=residual,
-        diagnostics={"price": price, "closed_form": closed_form},
+        metrics={"price": price, "closed_form": closed_form},
         optimizer=th.optim.levenberg_marquardt(),
         epochs=epochs,
         seed=seed,

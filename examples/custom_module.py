@@ -50,7 +50,7 @@ def custom_module(
     return th.Task(
         model=MyLinear(M, 1, rngs=nnx.Rngs(jax.random.key(seed))),
         data=th.Data(train=draw),
-        diagnostics={"distance": distance},
+        metrics={"distance": distance},
         optimizer=optax.sgd(lr),
         epochs=epochs,
         batch_size=batch_size,
@@ -60,4 +60,4 @@ def custom_module(
 
 if __name__ == "__main__":
     result = th.fit(custom_module)
-    print(f"||theta_hat - theta|| = {result.diagnostics['distance']:.2e}")
+    print(f"||theta_hat - theta|| = {result.metrics['distance']:.2e}")

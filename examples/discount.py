@@ -37,7 +37,7 @@ def discount(
         model=th.models.MLP(1, width=width, depth=1, activation="tanh"),
         data=th.Data(train=np.linspace(0, 1, 33)[:, None]),
         residual=residual,
-        diagnostics={"error": error},
+        metrics={"error": error},
         optimizer=th.optim.levenberg_marquardt(),
         epochs=epochs,
         seed=seed,
@@ -51,5 +51,5 @@ def solve(betas=BETAS, **config):
 
 
 if __name__ == "__main__":
-    worst = max(result.diagnostics["error"] for result in solve())
+    worst = max(result.metrics["error"] for result in solve())
     print(f"largest relative error over {len(BETAS)} discount factors: {worst:.1e}")

@@ -33,7 +33,7 @@ def linear_regression_equinox(
     return th.Task(
         model=eqx.nn.Linear(M, 1, use_bias=False, key=jax.random.key(seed)),
         data=th.Data(train=draw),
-        diagnostics={"distance": distance},
+        metrics={"distance": distance},
         optimizer=optax.sgd(lr),
         epochs=epochs,
         batch_size=batch_size,
@@ -43,4 +43,4 @@ def linear_regression_equinox(
 
 if __name__ == "__main__":
     result = th.fit(linear_regression_equinox)
-    print(f"||theta_hat - theta|| = {result.diagnostics['distance']:.2e}")
+    print(f"||theta_hat - theta|| = {result.metrics['distance']:.2e}")

@@ -35,7 +35,7 @@ def linear_regression_gd(
     return th.Task(
         model=th.models.Linear(M, bias=False, start="zeros"),
         data=th.Data(train=draw),
-        diagnostics={"distance": distance},
+        metrics={"distance": distance},
         optimizer=optax.sgd(lr),
         epochs=epochs,
         seed=seed,
@@ -44,4 +44,4 @@ def linear_regression_gd(
 
 if __name__ == "__main__":
     result = th.fit(linear_regression_gd)
-    print(f"||theta_hat - theta|| = {result.diagnostics['distance']:.2e}")
+    print(f"||theta_hat - theta|| = {result.metrics['distance']:.2e}")

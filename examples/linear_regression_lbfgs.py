@@ -47,7 +47,7 @@ def linear_regression_lbfgs(
     return th.Task(
         model=linear_pair(M),
         data=th.Data(train=draw),
-        diagnostics={"distance": distance},
+        metrics={"distance": distance},
         optimizer="lbfgs",
         epochs=epochs,
         seed=seed,
@@ -57,4 +57,4 @@ def linear_regression_lbfgs(
 
 if __name__ == "__main__":
     result = th.fit(linear_regression_lbfgs)
-    print(f"||theta_hat - theta|| = {result.diagnostics['distance']:.2e}")
+    print(f"||theta_hat - theta|| = {result.metrics['distance']:.2e}")

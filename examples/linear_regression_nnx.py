@@ -2,7 +2,7 @@
 
 Nothing is wrapped, inherited or registered: the Task takes the module that the experiment
 builds, trains its ``nnx.Param`` leaves and gives a module of the same class back as
-``result.model``. In residuals and diagnostics ``h`` is that module too, so its parameters
+``result.model``. In residuals and metrics ``h`` is that module too, so its parameters
 have their own names. Its output has shape (1,) and y has shape (); this one trailing axis
 is the only thing that is ever squeezed. The seed is traced, so it reaches Flax as a key.
 
@@ -35,7 +35,7 @@ def linear_regression_nnx(
     return th.Task(
         model=nnx.Linear(M, 1, use_bias=False, rngs=nnx.Rngs(jax.random.key(seed))),
         data=th.Data(train=draw),
-        diagnostics={"distance": distance},
+        metrics={"distance": distance},
         optimizer=optax.sgd(lr),
         epochs=epochs,
         batch_size=batch_size,
@@ -45,4 +45,4 @@ def linear_regression_nnx(
 
 if __name__ == "__main__":
     result = th.fit(linear_regression_nnx)
-    print(f"||theta_hat - theta|| = {result.diagnostics['distance']:.2e}")
+    print(f"||theta_hat - theta|| = {result.metrics['distance']:.2e}")

@@ -43,7 +43,7 @@ def linear_regression_residual(
         model=th.models.Linear(M, bias=False),
         data=th.Data(train=draw),
         residual=residual,
-        diagnostics={"distance": distance},
+        metrics={"distance": distance},
         optimizer=optax.sgd(optax.cosine_decay_schedule(lr, steps) if decay else lr),
         epochs=epochs,
         batch_size=batch_size,
@@ -53,4 +53,4 @@ def linear_regression_residual(
 
 if __name__ == "__main__":
     result = th.fit(linear_regression_residual)
-    print(f"||theta_hat - theta_ols|| = {result.diagnostics['distance']:.2e}")
+    print(f"||theta_hat - theta_ols|| = {result.metrics['distance']:.2e}")

@@ -35,7 +35,7 @@ def linear_regression_sgd(
     return th.Task(
         model=th.models.Linear(M, bias=False),
         data=th.Data(train=draw),
-        diagnostics={"distance": distance},
+        metrics={"distance": distance},
         optimizer=optax.sgd(lr),
         epochs=epochs,
         batch_size=batch_size,
@@ -45,4 +45,4 @@ def linear_regression_sgd(
 
 if __name__ == "__main__":
     result = th.fit(linear_regression_sgd)
-    print(f"||theta_hat - theta|| = {result.diagnostics['distance']:.2e}")
+    print(f"||theta_hat - theta|| = {result.metrics['distance']:.2e}")

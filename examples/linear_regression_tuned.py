@@ -38,7 +38,7 @@ def linear_regression(
     return th.Task(
         model=th.models.Linear(M, bias=False),
         data=th.split(draw, train=0.7, val=0.15, test=0.15, seed=seed),
-        diagnostics={"distance": distance},
+        metrics={"distance": distance},
         optimizer=optax.sgd(lr),
         epochs=epochs,
         batch_size=batch_size,

@@ -17,6 +17,7 @@ from thetahat.cli import (
 )
 from thetahat.core import (
     InputError as InputError,
+    Metric as Metric,
     Notice as Notice,
     Seed as Seed,
     Static as Static,

@@ -72,7 +72,7 @@ def test_the_command(store, ensemble, capsys, monkeypatch) -> None:
     words = ["runs", "ensemble", "--group-by", "seed", "--quantiles", "0.25,0.75"]
     assert command([*words, "--sort", "-val_risk.median"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["width", "runs", "failed", "unfinished", "val_risk", "median",
+    assert lines[0].split() == ["width", "runs", "n", "failed", "unfinished", "val_risk", "median",
                                 "val_risk", "q25", "val_risk", "q75"]  # fmt: skip
     assert [line.split()[0] for line in lines[2:]] == ["8", "16"]
     assert command([*words[:-1], "x"]) == 2

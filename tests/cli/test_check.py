@@ -122,8 +122,8 @@ def test_strict_is_w_and_bs_verdict(line, thetahat):
     assert out.endswith("sweep.yaml: valid for W&B, but cannot be run here (see the notes)\n")
 
 
-def test_the_first_configs_of_a_grid(folder, thetahat):
-    write(GRID)  # its program is not here, which a list does not need
+def test_the_first_configs_of_a_grid(line, thetahat):
+    write(GRID)
     code, out, _ = thetahat("check", "sweep.yaml", "--list", "4", "--format", "json")
     assert code == 0
     assert json.loads(out) == [
@@ -156,14 +156,77 @@ def test_the_first_configs_of_a_random_search_hang_on_the_seed(folder, thetahat)
     assert out.split()[:2] == ["lr", "net.width"]
 
 
-def test_a_list_of_a_file_with_mistakes_is_refused(folder, thetahat):
-    write("method: gird\nparameters: {x: {value: 1}}\n")
-    code, out, err = thetahat("check", "sweep.yaml", "--list", "3", "--format", "json")
-    assert (code, out) == (2, "")
-    assert err == (
-        "thetahat: sweep.yaml:1: method: method is the text 'gird', and must be grid, random or"
-        " bayes; did you mean 'grid'?\n"
-    )
+TWELVE = """\
+methd: grid
+program: line.py
+run_cap: 0
+parameters:
+  learning_rate: {value: 1}
+  epochs: {min: 9, max: 2}
+  slope: {value: steep}
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "method: gird\nparameters: {x: {value: 1}}\n",
+        TWELVE,
+        GRID.replace("line.py", "missing.py"),
+        GRID.replace("program: line.py", "command: []"),
+        GRID.replace("program: line.py", "command: [no-such-program]"),
+        GRID.replace("lr:", "rate:"),
+        "method: [\n",
+    ],
+)
+@pytest.mark.parametrize("format", ["table", "json"])
+def test_a_list_of_a_file_with_mistakes_has_the_verdict_of_a_plain_check(
+    text, format, line, thetahat
+):
+    write(text)
+    plain = thetahat("check", "sweep.yaml", "--format", format)
+    assert plain[0] == 2
+    assert thetahat("check", "sweep.yaml", "--list", "2", "--format", format) == plain
+
+
+def test_a_list_says_the_notes_and_the_verdict_beside_it(line, thetahat):
+    write(GRID)
+    _, said, _ = thetahat("check", "sweep.yaml")
+    code, out, err = thetahat("check", "sweep.yaml", "--list", "2", "--format", "json")
+    assert (code, err, len(json.loads(out))) == (0, said, 2)
+
+
+@pytest.mark.parametrize(
+    ("width", "key", "message"),
+    [
+        ("{min: 5, max: 2}", ".min", "min 5 is above max 2; swap them: min: 2, max: 5"),
+        ("{values: []}", ".values", "values is an empty list; give a list of at least one"),
+        (
+            "{distribution: log_uniform_values, min: 0, max: 9}",
+            ".min",
+            "min is 0, and the bounds of log_uniform_values are values above 0; give one, such as"
+            " min: 0.0001",
+        ),
+        ("{min: 3, max: 3}", ".min", "min and max are both 3; for one value write value: 3"),
+        ("{distribution: normal, sigma: -1}", ".sigma", "sigma is -1, and must be above 0"),
+        ("{}", "", "epochs is an empty mapping; give it a value, values, or min and max"),
+        (
+            "{parameters: {a: {min: 2, max: 1}}}",
+            ".parameters.a.min",
+            "min 2 is above max 1; swap them: min: 1, max: 2",
+        ),
+    ],
+)
+def test_a_mistake_in_a_parameter_of_an_experiment_is_said_as_for_any_program(
+    width, key, message, line, thetahat
+):
+    mistake = {"line": 4, "key": f"parameters.epochs{key}", "message": message}
+    text = f"method: random\nprogram: PROGRAM\nparameters:\n  epochs: {width}\n"
+    write("print()", "plain.py")
+    for program in ("line.py", "plain.py"):
+        write(text.replace("PROGRAM", program))
+        code, found = answer(thetahat, "sweep.yaml")
+        assert (code, found["errors"]) == (2, [mistake])
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,7 @@ def test_the_demo_of_tables(small, folder, thetahat) -> None:
     assert lines[-1].endswith(f"; look at them: {sweep.program()} runs")
     with open_store(create=False) as store:
         runs = store.runs()
+        assert {store.run(run.id).detail["batch_order"] for run in runs} == {"own"}
     assert len(runs) == 6
     assert len({run.cohort for run in runs}) == 2
     assert {run.experiment for run in runs} == {"demo wage1"}

@@ -45,11 +45,11 @@ def test_a_linear_model_by_lbfgs_is_ols(table: Path, thetahat) -> None:
     assert (code, err) == (0, "")
     found = rows(out)
     for column in ("test_risk", "test_mse", "test_r2"):
-        assert found["linear"][column] == pytest.approx(found["OLS"][column], rel=1e-4)
-    assert found["linear"]["params"] == found["OLS"]["params"] == 3
+        assert found["linear"][column] == pytest.approx(found["WLS"][column], rel=1e-4)
+    assert found["linear"]["params"] == found["WLS"]["params"] == 3
     # In units of y: the noise has standard deviation 50, and explains next to nothing.
-    assert 40**2 < found["OLS"]["test_mse"] < 60**2
-    assert found["OLS"]["test_r2"] > 0.9
+    assert 40**2 < found["WLS"]["test_mse"] < 60**2
+    assert found["WLS"]["test_r2"] > 0.9
 
 
 def test_r2_and_units_are_those_of_scikit_learn(table: Path, thetahat) -> None:
@@ -84,7 +84,7 @@ def test_several_seeds_are_one_cohort_with_quantiles(table: Path, thetahat) -> N
     assert "note: fitted values of seed " in err  # a slow machine prints progress before it
     assert err.endswith(", the lowest val risk, of 200 rows are in out.csv\n")
     found = rows(out)
-    assert list(found) == ["mlp, 10 %", "mlp, median", "mlp, 90 %", "OLS"]
+    assert list(found) == ["mlp, 10 %", "mlp, median", "mlp, 90 %", "median regression", "OLS"]
     with open_store(create=False) as store:
         runs = store.runs()
     assert len(runs) == 3
@@ -144,6 +144,25 @@ def test_quiet(table: Path, thetahat) -> None:
         (["--model=mpl"],
          "fit: --model: invalid choice: 'mpl' (choose from 'mlp', 'linear', 'polynomial'); see"
          " thetahat fit --help"),
+        (["--tau=0.3"],
+         "--tau has no effect with --loss squared; leave it out, or give --loss pinball"),
+        (["--degree=100"],
+         "--degree has no effect with --model mlp; leave it out, or give --model polynomial"),
+        (["--model=linear", "--width=4"],
+         "--width has no effect with --model linear; leave it out, or give --model mlp"),
+        (["--no-store", "--name=a"],
+         "--name has no effect with --no-store, which keeps no run; leave one of them out"),
+        (["--lr=inf"], "fit: --lr: 'inf'; give a positive, finite number, such as 0.01; see"
+         " thetahat fit --help"),
+        (["--lr=0"], "fit: --lr: '0'; give a positive, finite number, such as 0.01; see"
+         " thetahat fit --help"),
+        (["--weight-decay=-1"], "fit: --weight-decay: '-1'; give a finite number of at least 0;"
+         " see thetahat fit --help"),
+        (["--loss=pinball", "--tau=2"],
+         "pinball(tau=2.0); give a tau between 0 and 1, such as tau=0.5"),
+        (["--predict=out.xlsx"],
+         "--predict out.xlsx: fitted values are written as .csv, .tsv, .json or .parquet, and not"
+         " as .xlsx; give another ending"),
         (["--seed=x"], "fit: --seed: 'x' is no seed; give a whole number such as 42; see"
          " thetahat fit --help"),
     ],
@@ -153,7 +172,9 @@ def test_messages(words: list[str], message: str, table: Path, thetahat) -> None
     assert (code, out, err) == (2, "", f"thetahat: {message}\n")
 
 
-@pytest.mark.parametrize(("column", "named"), [("c", "'c'"), ("g", "g 1;"), ("k", "'k'")])
+@pytest.mark.parametrize(
+    ("column", "named"), [("c", "'c'"), ("g", "'g' in 1 of 200 rows;"), ("k", "'k'")]
+)
 def test_columns_that_cannot_be_used_are_named(column, named, table: Path, thetahat) -> None:
     code, out, err = thetahat("fit", "t.csv", "--target=y", f"--features=a,{column}")
     assert (code, out) == (2, "")

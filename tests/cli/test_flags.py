@@ -279,3 +279,48 @@ def test_a_parameter_of_the_experiment_wins_over_an_option_of_ours() -> None:
     assert found.config["name"] == "ols"
     assert "name" not in found.options
     assert "--name NAME" not in help_text(signature, 80)
+
+
+@dataclass(frozen=True)
+class Parts:
+    width: int = 4
+    clip: float | None = 1.0
+
+
+def many(
+    clip: float | None = 1.0,
+    n: int | None = 1,
+    word: str | None = "a",
+    plain: str = "a",
+    kind: Literal["x"] | None = "x",
+    many: list[float] | None = None,
+    facts: dict | None = None,
+    flag: bool = True,
+    parts: Parts = Parts(),
+) -> None:
+    """What ``${args}`` of a sweep may write."""
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        dict.fromkeys(("clip", "n", "word", "kind", "many")),
+        {"clip": math.inf, "n": 3, "word": "b", "plain": "None", "kind": "x", "flag": False},
+        {"many": [1.0, 2.5], "facts": {"a": None, "b": [True, "c"]}, "flag": True},
+        {"parts.clip": None, "parts.width": 8},
+        {"parts": {"width": 8, "clip": None}},
+        {"plain": "[1, 2]", "word": "{'a': 1}"},
+    ],
+)
+def test_what_the_args_of_a_sweep_write_is_read_as_what_it_was(config) -> None:
+    from thetahat.sweep._command import argv_of
+
+    argv = argv_of(["go", "${args}"], None, config, env={}, folder=Path())
+    found = dict(read_flags(read_signature(many), argv[1:]).config)
+    parts = found.pop("parts")
+    wanted = {"width": parts.width, "clip": parts.clip}
+    if any(name.startswith("parts") for name in config):
+        assert wanted == {"width": 8, "clip": None}
+    assert {k: found[k] for k in config if not k.startswith("parts")} == {
+        k: v for k, v in config.items() if not k.startswith("parts")
+    }

@@ -148,6 +148,20 @@ def test_characters_that_every_console_has(monkeypatch) -> None:
     assert "".join(lines).isascii()
 
 
+def test_the_best_follows_the_direction_of_what_chooses_it() -> None:
+    now = dataclasses.replace(
+        progress(100, size=3, running=3),
+        best_epoch=np.array([10, 90, 20]),
+        best_value=np.array([0.5, 0.96, -np.inf]),
+        best_by="val_accuracy",
+        best_mode="max",
+    )
+    now = dataclasses.replace(now, record={**now.record, "val_accuracy": np.array([0.4, 0.9, 0.1])})
+    seen = Seen("mlp")
+    seen.take(now)
+    assert "best val_accuracy 0.96 at epoch 90" in drawn(seen, 120)[1]
+
+
 def test_of_a_cohort_the_median_and_the_best() -> None:
     lines = drawn(told(100, size=8, best=(90, 0.125)), 100)
     assert "8 of 8 running" in lines[0]

@@ -6,6 +6,10 @@ import json
 
 import pytest
 
+from thetahat.cli._sweep_watch import Watch
+from thetahat.search import Metric
+from thetahat.store import list_sweeps, open_store
+
 # The second setting has the best single run, and the third the best median.
 PROGRAM = """\
 import json, sys
@@ -49,11 +53,11 @@ def test_the_best_are_settings_by_their_median(worked) -> None:
     at = said.index("the best settings by loss, its median over seed:")
     assert "finished: 12 runs, 3 failed; " in said[at - 1]
     head, *rows = table(said[at + 1 : -1])
-    assert head == ["lr", "runs", "failed", "loss", "median", "loss", "q10", "loss", "q90"]
-    assert [row[:4] for row in rows] == [
-        ["3", "3", "0", "4.5"],
-        ["1", "3", "0", "5.0"],
-        ["2", "3", "0", "7.0"],
+    assert head == ["lr", "runs", "n", "failed", "loss", "median", "loss", "q10", "loss", "q90"]
+    assert [row[:5] for row in rows] == [
+        ["3", "3", "3", "0", "4.5"],
+        ["1", "3", "3", "0", "5.0"],
+        ["2", "3", "3", "0", "7.0"],
     ]
     assert said[-1].startswith("look at all of them: thetahat runs ")
 
@@ -87,3 +91,73 @@ def test_without_replicates_the_best_are_runs(folder, thetahat) -> None:
     assert code == 0
     assert "the best by loss:" in out
     assert "the best settings" not in out
+
+
+# lr 1 fails at one seed of three after it logged the lowest number, and 5 ends without a number.
+BREAKS = """\
+import json, sys
+given = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
+lr, seed = int(given["lr"]), int(given.get("seed", 0))
+loss = {1: 0.001 if seed == 0 else 5.0, 2: 3.5 + seed, 5: float("nan")}[lr]
+print(json.dumps({"loss": loss}), flush=True)
+if lr == 1 and seed == 0:
+    raise RuntimeError("broke after logging")
+"""
+THREE = GRID.replace("[1, 2, 3, 4]", "[1, 2, 5]").replace("GOAL", "minimize")
+
+
+@pytest.fixture
+def broken(folder, thetahat):
+    """Run a sweep in which one run logs .001 and raises; what the command said."""
+
+    def work(*words: str) -> list[str]:
+        (folder / "train.py").write_text(BREAKS)
+        (folder / "sweep.yaml").write_text(THREE)
+        code, out, err = thetahat("sweep", "sweep.yaml", "--run", "--keep-going", *words)
+        assert code == 1, err
+        return out.splitlines()
+
+    return work
+
+
+def test_a_failed_run_is_never_the_best_and_one_without_a_number_has_failed(
+    broken, thetahat
+) -> None:
+    said = broken()
+    at = said.index("the best by loss:")
+    assert "finished: 3 runs, 2 failed; " in said[at - 1]
+    (row,) = table(said[at + 2 : -1])
+    assert "finished" in row and "0.001" not in " ".join(said)
+    runs = {r["config"]["lr"]: r for r in json.loads(thetahat("runs", "--format", "json")[1])}
+    assert runs[5]["status"] == "diverged"
+    assert runs[5]["reason"] == "loss = nan at the end"
+
+
+def test_every_group_has_n_and_failures_beside_it(broken, thetahat) -> None:
+    said = broken("--replicates", "3")
+    at = said.index("the best settings by loss, its median over seed:")
+    assert "finished: 9 runs, 4 failed; " in said[at - 1]
+    head, *rows = table(said[at + 1 : -1])
+    assert head[:4] == ["lr", "runs", "n", "failed"]
+    assert [row[:4] for row in rows] == [["2", "3", "3", "0"], ["1", "3", "2", "1"]]
+    words = ("runs", "last", "--group-by", "seed")
+    listed = json.loads(thetahat(*words, "--format", "json")[1])
+    counts = {g["config"]["lr"]: (g["runs"], g["failed"], g["unfinished"]) for g in listed}
+    assert counts == {1: (3, 1, 0), 2: (3, 0, 0), 5: (3, 3, 0)}
+    for format, split in (("csv", ","), ("latex", " & ")):
+        text = thetahat(*words, "--format", format)[1]
+        head = next(line for line in text.splitlines() if line.startswith("lr"))
+        assert head.split(split)[:5] == ["lr", "runs", "n", "failed", "unfinished"], format
+
+
+def test_the_live_line_names_the_best_setting(broken, folder) -> None:
+    broken("--replicates", "3")
+    with open_store(folder / ".thetahat", create=False) as store:
+        sweep = list_sweeps(store)[-1]
+        watch = Watch(store, sweep, Metric("loss"), "grid", (("lr",),))
+        watch.look(at_once=True)
+        now = watch.now()
+    assert now.best is not None
+    assert (now.best.value, now.best.setting, now.best.name) == (4.5, {"lr": 2}, "median of 3")
+    assert now.best.band == "least to greatest: 3.5 to 5.5"
+    assert (now.done, now.failed, now.cut) == (5, 4, 0)

@@ -53,7 +53,11 @@ def test_html_goes_to_a_file_of_its_own(made: str, capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize(
     ("format", "beginning"),
-    [("latex", "% \\usepackage{booktabs"), ("md", "# small\n"), ("csv", "lr,runs,val_risk median")],
+    [
+        ("latex", "% \\usepackage{booktabs"),
+        ("md", "# small\n"),
+        ("csv", "lr,runs,n,failed,unfinished,val_risk median"),
+    ],
 )
 def test_texts_go_to_standard_output(
     made: str, capsys: pytest.CaptureFixture[str], format: str, beginning: str
@@ -75,8 +79,8 @@ def test_the_ending_of_the_file_says_the_format(made: str, file: str, beginning:
 def test_the_csv_has_the_numbers_in_full(made: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["report", made, "--format", "csv"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "lr,runs,val_risk median,val_risk q10,val_risk q90,marks"
-    assert lines[1] == "1,2,0.4375,0.3875,0.4875,"
+    assert lines[0] == "lr,runs,n,failed,unfinished,val_risk median,val_risk q10,val_risk q90,marks"
+    assert lines[1] == "1,2,2,0,0,0.4375,0.3875,0.4875,"
 
 
 def test_figures_go_beside_it(made: str, capsys: pytest.CaptureFixture[str]) -> None:

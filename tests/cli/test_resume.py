@@ -21,7 +21,7 @@ SLOW = LINE.replace(
         wait = lambda v: (time.sleep(float(os.environ.get("SLOW", "0"))), v)[1]
         return jax.pure_callback(wait, jax.ShapeDtypeStruct((), np.float32), h(data.train[0][0]))
 
-    return th.Task(th.models.Linear(1), data, diagnostics={"slow": slow},""",
+    return th.Task(th.models.Linear(1), data, metrics={"slow": slow},""",
 )
 EPOCHS = 40
 
@@ -140,8 +140,35 @@ def test_a_checkpoint_that_is_gone(cut, thetahat) -> None:
 def test_a_checkpoint_that_is_corrupt(cut, thetahat) -> None:
     Path(cut.checkpoint).write_bytes(b"PK not really")
     said = refusal(thetahat, "cut")
-    assert said.startswith(f"the checkpoint {cut.checkpoint} is corrupt (")
+    assert said.startswith(f"the checkpoint {cut.checkpoint} is damaged (")
     assert said.endswith("); delete it and run again from the start")
+
+
+def test_a_checkpoint_with_one_byte_changed(cut, thetahat) -> None:
+    path = Path(cut.checkpoint)
+    good = path.read_bytes()
+    for place in (70, len(good) // 2, len(good) - 1):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 4]) + good[place + 1 :])
+        assert refusal(thetahat, "cut").startswith(f"the checkpoint {path} is damaged (")
+
+
+@pytest.mark.parametrize(
+    ("edit", "differs"),
+    [
+        (("th.models.Linear(1)", "th.models.MLP(1, width=3)"), "model was "),
+        (("return th.Task(", "len(str(N))\n    return th.Task("), "the experiment's code differs"),
+    ],
+)
+def test_a_program_that_was_edited_is_refused_by_name(
+    cut, folder: Path, thetahat, edit: tuple[str, str], differs: str
+) -> None:
+    text = (folder / "line.py").read_text(encoding="utf-8")
+    assert edit[0] in text
+    (folder / "line.py").write_text(text.replace(*edit), encoding="utf-8")
+    said = refusal(thetahat, "cut").partition("\nthetahat: ")[2]
+    assert said.startswith(f"the checkpoint {cut.checkpoint} belongs to another fit: {differs}")
+    with open_store(create=False) as store:
+        assert store.run("cut").status == "interrupted"
 
 
 def test_a_source_that_is_gone(cut, folder: Path, thetahat) -> None:

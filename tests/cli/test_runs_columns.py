@@ -58,4 +58,4 @@ def test_groups_tell_their_own_columns_from_parameters(folder: Path, capsys) -> 
         "30,2,0",
         "40,2,0",
     ]
-    assert heads(["--group-by=seed"], capsys)[:3] == ["config.runs", "runs", "failed"]
+    assert heads(["--group-by=seed"], capsys)[:4] == ["config.runs", "runs", "n", "failed"]

@@ -135,6 +135,25 @@ def test_nobody_knows_the_time_left_at_first_nor_of_an_endless_search() -> None:
     assert endless.runs_per_second() == pytest.approx(1.0)
 
 
+def test_failures_alone_tell_nothing_of_the_time_left() -> None:
+    speed = Speed()
+    for second in range(9):
+        speed.take(float(second), second, float(second), 100, lost=second)
+    assert speed.left_s(8.0) is None
+    # Ten that ended well in 20 seconds, and ten that failed at once: 80 more, of which 40 take 2 s.
+    mixed = Speed()
+    for k in range(11):
+        mixed.take(2.0 * k, 2 * k, 2.0 * k, 100, lost=k)
+    assert mixed.left_s(20.0) == pytest.approx(80.0)
+
+
+def test_runs_that_were_cut_short_are_no_done_runs() -> None:
+    now = replace(NOW, done=3, failed=2, cut=4)
+    assert now.over == 9
+    assert "4 not finished" in plain(now)
+    assert any("4 not finished" in line for line in lines(now, 100))
+
+
 def test_runs_that_go_back_to_the_queue_begin_the_count_anew() -> None:
     speed = Speed()
     for second in range(5):

@@ -83,8 +83,8 @@ def test_required_and_nameless_parameters() -> None:
         ({"sampling": "shufle"}, "sampling='shufle' is none of ours; did you mean 'shuffle'?"),
         ({"dtype": "float16"}, "dtype='float16'; give 'float32' or 'float64'"),
         (
-            {"diagnostics": {"val_risk": len}},
-            "the diagnostic 'val_risk' would hide a column of the history; rename it",
+            {"metrics": {"val_risk": lambda h: 0.0}},
+            "the metric 'val_risk' would hide the column 'val_risk' of the history; rename it",
         ),
     ],
 )

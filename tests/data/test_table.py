@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -157,7 +158,8 @@ def test_standardised_as_scikit_learn_does_on_the_train_part_only() -> None:
 def test_scaling_is_by_choice() -> None:
     data = split(read_table(FRAME, **ROLES, target_scale=False), train=4, val=1, test=1)
     assert set(np.concatenate([data.train.y, data.val.y, data.test.y])) == set(FRAME["wage"])
-    assert data.train.x.mean(0) == pytest.approx(np.zeros(6), abs=1e-12)
+    means = np.average(data.train.x, axis=0, weights=data.train.weight)
+    assert means == pytest.approx(np.zeros(6), abs=1e-12)
     data = split(read_table(FRAME, **ROLES, standardize=False), train=4, val=1, test=1)
     assert set(data.train.x[:, 0]) <= set(FRAME["educ"])
     assert set(data.train.y) <= set(FRAME["wage"])
@@ -177,7 +179,8 @@ def test_later_tables_are_encoded_alike() -> None:
     data = split(table, train=6, val=0, test=0)
     shuffled = FRAME[FRAME.columns[::-1]]
     x = data.transform.encode(shuffled)
-    np.testing.assert_allclose(x, StandardScaler().fit_transform(expected_x()), atol=1e-12)
+    peer = StandardScaler().fit(expected_x(), sample_weight=table.weight)
+    np.testing.assert_allclose(x, peer.transform(expected_x()), atol=1e-12)
     np.testing.assert_array_equal(data.transform.encode(pl.from_pandas(FRAME)), x)
     np.testing.assert_array_equal(data.transform.encode(expected_x()), x)
     row = {name: FRAME[name].iloc[0] for name in FRAME}
@@ -259,3 +262,35 @@ def test_table_is_read_without_copying_a_second_library(tmp_path: Path) -> None:
     table = read_table({"y": [1.0, 2.0, 4.0], "a": [1, 2, 3]}, "y")
     assert isinstance(table.obs, Observations)
     assert table.obs.x is table.x
+
+
+@pytest.mark.parametrize("missing", ["mean", "median"])
+@pytest.mark.parametrize("traced", [False, True])
+def test_moments_and_fills_are_weighted_as_if_rows_were_repeated(
+    missing: str, *, traced: bool
+) -> None:
+    rng = np.random.default_rng(2)
+    times = rng.integers(0, 4, 30)
+    a, b, y = (rng.lognormal(size=30) + 1e3 for _ in range(3))
+    a[[1, 8, 20]] = np.nan
+    columns = {"a": a, "b": b, "y": y}
+    weighted = read_table({**columns, "w": times}, "y", weights="w", missing=missing)
+    repeated = read_table(
+        {n: np.repeat(v, times) for n, v in columns.items()}, "y", missing=missing
+    )
+
+    def transform(table: Table, seed: Any = 0) -> Any:
+        return split(table, train=1.0, val=0, test=0, seed=seed).transform
+
+    mine, theirs = transform(weighted), transform(repeated)
+    if traced:
+        mine = jax.jit(lambda seed: transform(weighted, seed))(0)
+    for name in ("x_mean", "x_std", "x_fill", "y_mean", "y_std"):
+        got = np.asarray(getattr(mine, name), np.float64)
+        np.testing.assert_allclose(got, getattr(theirs, name), rtol=1e-5 if traced else 1e-10)
+
+
+def test_a_risk_of_one_is_that_of_the_weighted_mean() -> None:
+    data = split(read_table(FRAME, **ROLES), train=6, val=0, test=0)
+    assert np.average(data.train.y, weights=data.train.weight) == pytest.approx(0, abs=1e-12)
+    assert np.average(data.train.y**2, weights=data.train.weight) == pytest.approx(1, rel=1e-12)

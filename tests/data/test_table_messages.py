@@ -81,7 +81,8 @@ COLUMNS = {
     "text target": (
         {},
         {"wage": ["high", "low", "low"]},
-        "target 'wage' holds text, e.g. 'high'; turn it into numbers",
+        "target 'wage' holds text, e.g. 'high'; declare its classes with categorical=['wage'] "
+        "(--categorical wage), or turn it into numbers",
     ),
     "text weights": (
         {"weights": "w"},
@@ -129,19 +130,19 @@ COLUMNS = {
     "missing values": (
         {},
         {"educ": [8, None, None], "exper": [1, 2, None]},
-        "missing values in 3 rows: educ 2, exper 1; give missing='drop' (--missing drop), "
+        "missing values: 'educ' in 2 of 3 rows, 'exper' in 1 of 3 rows; give missing='drop' (--missing drop), "
         "'mean' or 'median', or leave the columns out",
     ),
     "missing values of the target too": (
         {},
         {"wage": [1.0, None, 2.0], "educ": [8, None, None]},
-        "missing values in 3 rows: educ 2, wage 1; give missing='drop' (--missing drop) "
+        "missing values: 'educ' in 2 of 3 rows, 'wage' in 1 of 3 rows; give missing='drop' (--missing drop) "
         "('wage' cannot be imputed, nor left out)",
     ),
     "missing values of target and weights": (
         {"weights": "w"},
         {"wage": [1.0, None, 2.0], "w": [1.0, 1.0, None]},
-        "missing values in 3 rows: wage 1, w 1; give missing='drop' (--missing drop) "
+        "missing values: 'wage' in 1 of 3 rows, 'w' in 1 of 3 rows; give missing='drop' (--missing drop) "
         "('wage' and 'w' cannot be imputed, nor left out)",
     ),
     "too large": (

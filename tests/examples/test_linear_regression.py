@@ -28,13 +28,13 @@ def test_gradient_descent_is_the_matrix_power(example, path, lr, epochs):
     there = path(x, y, np.zeros(2), lr, epochs)
     np.testing.assert_allclose(result.params["kernel"], there, rtol=1e-5, atol=1e-6)
     expected = np.linalg.norm(there - theta)
-    assert result.diagnostics["distance"] == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    assert result.metrics["distance"] == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 def test_gradient_descent_ends_at_the_error_of_least_squares(example):
     result = th.fit(example("linear_regression_gd").linear_regression_gd)
     # 0.9 ** 200 = 7e-10 of the start is left; single precision resolves 1e-6.
-    assert result.diagnostics["distance"] == pytest.approx(error_of_ols(result), abs=1e-6)
+    assert result.metrics["distance"] == pytest.approx(error_of_ols(result), abs=1e-6)
     assert result.epochs == 200
 
 
@@ -43,7 +43,7 @@ def test_stochastic_gradient_descent_comes_as_near(example):
     # N ||error of least squares||^2 / sigma^2 is about chi^2 with M = 2 degrees of freedom, which
     # exceeds 50 once in 10**10; what the start leaves, (1 - 2 lr)^(201 N / B) = 3e-6, is less.
     bound = 5 * result.config["sigma"] * np.sqrt(2 / 500)
-    assert result.diagnostics["distance"] < bound
+    assert result.metrics["distance"] < bound
     assert result.history["epoch"][-1] == 201
 
 
@@ -64,8 +64,8 @@ def test_a_falling_rate_reaches_least_squares_and_a_constant_one_does_not(exampl
     )
     # The stationary cloud of constant-rate SGD has radius about sigma sqrt(lr M / (2 B)) = 0.056;
     # shuffling without replacement makes it smaller, a rate of zero makes it a point.
-    assert falling.diagnostics["distance"] < 2e-3
-    assert falling.diagnostics["distance"] < 0.2 * constant.diagnostics["distance"]
+    assert falling.metrics["distance"] < 2e-3
+    assert falling.metrics["distance"] < 0.2 * constant.metrics["distance"]
     rates = falling.history["learning_rate"]
     steps = np.arange(1, 201) * 32 - 1  # the rate of an epoch is that of its last step
     np.testing.assert_allclose(
@@ -88,11 +88,11 @@ def test_modules_are_trained_as_they_are(example, path, name, kernel):
     steps = result.epochs * 500 / 64
     expected = np.linalg.norm(path(x, y, start, result.config["lr"], steps) - theta)
     # As above: equal up to the order of the batches.
-    assert result.diagnostics["distance"] == pytest.approx(expected, rel=0.02)
+    assert result.metrics["distance"] == pytest.approx(expected, rel=0.02)
     assert type(result.model) is type(result.task.model)
     np.testing.assert_allclose(
         np.linalg.norm(np.asarray(kernel(result.model)) - theta),
-        result.diagnostics["distance"],
+        result.metrics["distance"],
         rtol=1e-5,
     )
 
@@ -102,4 +102,4 @@ def test_lbfgs_is_least_squares(example):
     x, y, theta = sample(result)
     ols = np.linalg.lstsq(x, y)[0]
     np.testing.assert_allclose(result.params["kernel"][:, 0], ols, rtol=1e-7)
-    assert result.diagnostics["distance"] == pytest.approx(np.linalg.norm(ols - theta), rel=1e-3)
+    assert result.metrics["distance"] == pytest.approx(np.linalg.norm(ols - theta), rel=1e-3)

@@ -40,7 +40,7 @@ def test_gradient_descent_prints_the_distance(example, tmp_path):
     done = run("linear_regression_gd.py", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     result = th.fit(example("linear_regression_gd").linear_regression_gd)
-    assert done.stdout == f"||theta_hat - theta|| = {result.diagnostics['distance']:.2e}\n"
+    assert done.stdout == f"||theta_hat - theta|| = {result.metrics['distance']:.2e}\n"
 
 
 def test_mlp_regression_is_a_command_line(tmp_path):

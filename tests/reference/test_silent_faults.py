@@ -36,7 +36,7 @@ def overfitting(lr: float = 0.03, width: int = 60, seed: th.Seed = 0) -> th.Task
     return th.Task(
         th.models.MLP(1, width=width, depth=1, activation="tanh"),
         th.Data(draw(13, 1), draw(29, 2), draw(101, 3)),
-        diagnostics={"error_in_f": error},
+        metrics={"error_in_f": error},
         optimizer=optax.adam(optax.exponential_decay(lr, 100, 0.9)),
         epochs=300,
         batch_size=4,
@@ -117,7 +117,7 @@ def test_parameters_go_by_name():
 def test_the_error_in_f_is_taken_where_it_was_said(result):
     train = np.asarray(result.data.train[0])
     error = (result.predict(np.concatenate([GRID, train])) - truth(np.vstack([GRID, train]))) ** 2
-    assert result.diagnostics["error_in_f"] == pytest.approx(error[:50].mean(), rel=1e-4)
+    assert result.metrics["error_in_f"] == pytest.approx(error[:50].mean(), rel=1e-4)
     assert error[:50].mean() > 1.5 * error[50:].mean()
 
 

@@ -17,7 +17,7 @@ import thetahat as th
 from thetahat.core import ConfigError, MissingExtra, StoreError
 from thetahat.core.card import card, grid, said
 from thetahat.figures import draw_fit, draw_slice, image, inline_svg, spark
-from thetahat.store import NewSweep, Store, create_sweep
+from thetahat.store import NewSweep, Store, create_sweep, open_store
 
 HOSTILE = stores.HOSTILE
 
@@ -222,7 +222,7 @@ def test_importance_and_seeds_show_what_they_rest_on(store: Store) -> None:
     tuning = th.open_sweep("wages, two layers", store).plot
     ax = tuning.importance().axes[0]
     assert [t.get_text() for t in ax.get_yticklabels()][-1] == "lr"
-    assert re.fullmatch(r"importance for val_risk, over 7\d runs", ax.get_xlabel())
+    assert re.fullmatch(r"importance for val_risk, over 7\d settings", ax.get_xlabel())
     seeds = th.open_sweep("twenty seeds a width", store).plot.seeds().axes[0]
     assert sorted(t.get_text() for t in seeds.get_yticklabels()) == [
         "width=16",
@@ -280,3 +280,26 @@ def test_cards_escape_cut_and_leave_out_what_is_empty() -> None:
     harmless(text + grid([HOSTILE], [[HOSTILE]], HOSTILE))
     assert text.count("&lt;script&gt;") == 5 and "none" not in text
     assert len(said("x" * 1000)) == 160 and said(float("nan")) == "nan" and said(True) == "True"
+
+
+def test_replicated_settings_say_n_and_failures(tmp_path) -> None:
+    with open_store(tmp_path / "st") as store:
+        file = "method: grid\nmetric: {name: val_risk}\nparameters:\n  lr: {values: [0.1, 1.0]}\n"
+        sweep = create_sweep(store, NewSweep(file, "few"))
+        for seed in range(3):
+            for lr in (0.1, 1.0):
+                run = store.create_run({"lr": lr, "seed": seed}, sweep_id=sweep.id)
+                lost = lr == 0.1 and seed == 2
+                status = "cancelled" if lost else "finished"
+                value = 0.001 if lost else lr + 0.1 * seed
+                store.finish_run(run.id, status=status, metrics={"val_risk": value})
+    found = th.open_sweep("few", tmp_path / "st")
+    assert found.best is not None
+    assert repr(found.best) == "Setting(lr=0.1; median 0.15, 2 of 3 runs)"
+    assert "median of 2" in repr(found)
+    shown = found._repr_html_()
+    for word in ("unfinished", "val_risk median", "least to greatest", "did not finish"):
+        assert word in shown, word
+    frame = found.table("setting")
+    assert frame[["runs", "n", "failed", "unfinished"]].iloc[0].tolist() == [3, 2, 0, 1]
+    assert frame["val_risk n"].tolist() == [2, 3]

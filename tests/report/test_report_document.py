@@ -41,7 +41,7 @@ def test_the_best_setting_is_the_one_with_the_best_median(store: Store) -> None:
     assert "seed" not in study.best.config
     said = make_report(store, SEEDS).summary
     assert said[0] == "60 runs of a grid search over width: 59 finished and 1 diverged."
-    assert f"at width={best}, over 20 runs (80 per cent of them lie between" in said[1]
+    assert f"at width={best}, over 20 runs (10 to 90 % quantiles: " in said[1]
 
 
 def test_the_table_is_ordered_from_the_best_and_csv_has_all_of_it(store: Store) -> None:
@@ -73,8 +73,8 @@ def test_chance_above_everything_is_said_in_words(
 ) -> None:
     def found(study: object) -> list[Effect]:
         return [
-            Effect("lr", 80, 0.75, 0.25, None, None, None),
-            Effect("width", 80, 0.25, 1.625, None, None, None),
+            Effect("lr", 80, 80, 0.75, 0.25, None, None, None),
+            Effect("width", 80, 80, 0.25, 1.625, None, None, None),
         ]
 
     monkeypatch.setattr("thetahat.analysis._study.Study.effects", property(found))
@@ -84,10 +84,23 @@ def test_chance_above_everything_is_said_in_words(
     assert told["lr"] == ("75%", "25%")
     assert told["width"] == ("25%", "any")
     assert grid.more.endswith(
-        " an importance below what chance reaches means nothing. Where that is 'any', chance"
-        " reaches more than all importances together."
+        " over 80 settings with a number, each the median of its runs; an importance below what"
+        " chance reaches means nothing, and one irrelevant parameter in twenty exceeds it."
+        " Where that is 'any', chance reaches more than all importances together."
     )
     assert "162%" not in render(document, "md")
+
+
+def test_a_sweep_in_which_nothing_clears_chance_says_so(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [Effect(name, 80, 80, 0.0, None, 0.1, None, None) for name in ("lr", "width")]
+    monkeypatch.setattr("thetahat.analysis._study.Study.effects", found)
+    document = make_report(store, TUNING)
+    grid = next(grid for grid in document.grids if grid.title == "Parameters")
+    [lr] = [row for row in grid.rows if row["parameter"] == "lr"]
+    assert (lr["importance"], lr["chance"], lr["correlation"]) == ("0%", "any", "+0.10")
+    assert grid.more.endswith("No parameter does here.")
 
 
 def test_failures_are_counted_with_their_reasons(store: Store) -> None:
@@ -141,7 +154,7 @@ def test_formats_carry_the_same_numbers(store: Store) -> None:
 
 def test_notes_say_where_the_numbers_come_from(store: Store) -> None:
     notes = dict(make_report(store, SEEDS).notes)
-    assert notes["n"].startswith("60 runs, 1 without a number; runs that failed count as runs")
+    assert notes["n"].startswith("60 runs, 1 without a number; runs that failed or did not finish")
     assert notes["Seeds"] == "20 seeds each"
     assert notes["Failures"] == "1 diverged"
     assert notes["Versions"] == "python 3.11.9, thetahat 0.1.0, jax 0.10.2, numpy 2.4.6"
@@ -234,6 +247,38 @@ def test_a_metric_can_be_chosen_and_a_wrong_one_is_refused(store: Store) -> None
         make_report(store, SEEDS, metric="val_rsk")
 
 
+@pytest.mark.parametrize(
+    ("metric", "goal", "asked", "best", "word"),
+    [
+        ("val_risk", "minimize", "val_accuracy", 2, "highest"),
+        ("val_accuracy", "maximize", "val_risk", 1, "lowest"),
+        ("val_accuracy", "maximize", "error", 1, "lowest"),
+    ],
+)
+def test_another_metric_is_ranked_in_its_own_direction(
+    empty: Store, metric: str, goal: str, asked: str, best: int, word: str
+) -> None:
+    text = f"method: grid\nmetric: {{name: {metric}, goal: {goal}}}\nparameters: {{lr: {{min: 1}}}}"
+    sweep = create_sweep(empty, NewSweep(text, "two"))
+    detail = {"directions": {"val_risk": "min", "val_accuracy": "max", "error": "min"}}
+    for lr, accuracy in ((1, 0.2), (2, 0.9)):
+        numbers = {"val_risk": 0.1 * lr, "val_accuracy": accuracy, "error": 0.3 * lr}
+        stores.add_run(empty, sweep, {"lr": lr}, {}, metrics=numbers, detail=detail)
+    document = make_report(empty, sweep.id, metric=asked)
+    assert document.grid.rows[0]["config.lr"] == best
+    assert document.summary[1].startswith(f"The {word} {asked} is ")
+
+
+def test_a_run_whose_state_a_metric_chose_says_so(empty: Store) -> None:
+    run = empty.create_run({"lr": 0.1})
+    detail = {"best_by": "val_acc", "best_epoch": 7, "directions": {"val_acc": "max"}}
+    metrics = {"val_risk": 0.5, "val_acc": 0.9}
+    empty.finish_run(run.id, status="finished", epochs=9, metrics=metrics, detail=detail)
+    said = make_report(empty, run.id).summary
+    assert "Its highest val_acc is 0.9 at epoch 7: it chose the state." in said
+    assert "There its validation risk is 0.5." in said
+
+
 def test_a_run_has_a_report_of_its_own(store: Store) -> None:
     run = next(run for run in store.runs() if run.status is Status.STOPPED)
     document = make_report(store, run.id)
@@ -277,3 +322,32 @@ def test_last_is_the_latest_sweep_and_beginnings_do(store: Store) -> None:
 def test_a_format_that_is_none_is_refused(store: Store) -> None:
     with pytest.raises(ConfigError, match="no report format 'pdf'"):
         render(make_report(store, SEEDS), "pdf")
+
+
+def test_of_two_runs_no_share_is_said_to_lie_anywhere(empty: Store) -> None:
+    sweep = create_sweep(empty, NewSweep("method: grid\nmetric: {name: val_risk}\n", "two"))
+    for seed, value in enumerate((0.799, 1.974)):
+        stores.add_run(empty, sweep, {"seed": seed}, {}, metrics={"val_risk": value})
+    said = " ".join(make_report(empty, sweep.id).summary)
+    assert "over 2 runs (least to greatest: 0.799 to 1.974)" in said
+    for format in ("html", "latex", "md"):
+        text = render(make_report(empty, sweep.id), format)
+        assert "per cent of them" not in text and "lie between" not in text
+
+
+def test_cancelled_runs_are_counted_and_marked(empty: Store) -> None:
+    sweep = create_sweep(empty, NewSweep("method: grid\nmetric: {name: val_risk}\n", "cut"))
+    for seed in range(4):
+        status = Status.CANCELLED if seed == 3 else Status.FINISHED
+        value = 0.001 if seed == 3 else 1.0 + seed
+        stores.add_run(empty, sweep, {"seed": seed}, {}, status, metrics={"val_risk": value})
+    document = make_report(empty, sweep.id)
+    assert "The lowest" not in document.summary[1]
+    assert "median val_risk is 2 (1 of them did not finish), over 3 runs" in document.summary[1]
+    assert any(line.startswith("1 of 4 runs did not finish") for line in document.warnings)
+    (row,) = document.grid.rows
+    assert [row[name] for name in ("runs", "n", "failed", "unfinished")] == [4, 3, 0, 1]
+    assert document.grid.marks == {(0, "val_risk.median"): "u"}
+    assert dict(document.notes)["Unfinished"] == "1 cancelled"
+    head = render(document, "csv").splitlines()[0].split(",")
+    assert head[:4] == ["runs", "n", "failed", "unfinished"]

@@ -128,8 +128,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({}, "a parameter is not described by nothing; give value"),
     ({"min": 1}, "min alone is no range; give max too"),
     ({"max": 1}, "max alone is no range; give min too"),
-    ({"min": 3, "max": 1}, "min 3 is not less than max 1; exchange them"),
-    ({"min": 1, "max": 1}, "min 1 is not less than max 1; give value: for a constant"),
+    ({"min": 3, "max": 1}, "min 3 is above max 1; swap them: min: 1, max: 3"),
+    ({"min": 1, "max": 1}, "min and max are both 1; for one value write value: 1"),
     ({"min": "1e-4", "max": 1.0}, "min is '1e-4'; give a finite number"),
     ({"min": 0.0, "max": math.inf}, "max is inf; give a finite number"),
     ({"min": True, "max": 3}, "min is True; give a finite number"),
@@ -146,14 +146,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"distribution": "lognormal"}, "there is no distribution 'lognormal'; did you mean 'log_normal'?"),
     ({"distribution": ["normal"]}, r"there is no distribution \['normal'\]; did you mean 'normal'"),
     ({"distribution": "uniform", "min": 1}, "uniform needs max; give it min and max"),
-    ({"distribution": "int_uniform", "min": 1.0, "max": 3}, "int_uniform needs integers, and min is 1.0; write it without a point, or use distribution: uniform"),
-    ({"distribution": "log_uniform_values", "min": 0, "max": 1}, "min is 0, and a logarithm needs min above 0; the bounds are values here, not exponents"),
-    ({"distribution": "log_uniform", "min": 0, "max": 1000}, "max is 1000, an exponent of e that no float can hold; for bounds that are values use log_uniform_values"),
-    ({"distribution": "inv_log_uniform", "min": -1000, "max": 0}, "min is 1000, an exponent of e that no float can hold"),
-    ({"distribution": "q_uniform", "min": 0, "max": 1, "q": 0}, "q is 0; give a number above 0, the step to round to"),
-    ({"distribution": "normal", "sigma": 0}, "sigma is 0; give a number above 0"),
+    ({"distribution": "int_uniform", "min": 1.0, "max": 3}, "min is 1.0, and int_uniform needs whole numbers; write min: 1"),
+    ({"distribution": "log_uniform_values", "min": 0, "max": 1}, "min is 0, and the bounds of log_uniform_values are values above 0; give one, such as min: 0.0001"),
+    ({"distribution": "log_uniform", "min": 0, "max": 1000}, r"the bounds of log_uniform are exponents of e, and e\^1000 is no finite number; for values write distribution: log_uniform_values"),
+    ({"distribution": "inv_log_uniform", "min": -1000, "max": 0}, r"the bounds of inv_log_uniform are exponents of e, and e\^-1000 is no finite number; for values write distribution: inv_log_uniform_values"),
+    ({"distribution": "q_uniform", "min": 0, "max": 1, "q": 0}, "q is 0, and must be above 0"),
+    ({"distribution": "normal", "sigma": 0}, "sigma is 0, and must be above 0; a fixed value is written value: ..."),
     ({"distribution": "normal", "mu": "0"}, "mu is '0'; give a finite number"),
-    ({"distribution": "beta", "a": -1}, "a is -1; give a number above 0"),
+    ({"distribution": "beta", "a": -1}, "a is -1, and must be above 0"),
 ]  # fmt: skip
 
 
@@ -223,3 +223,36 @@ def test_the_room_loads_no_library() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"min": 5, "max": 2},
+        {"min": 3, "max": 3},
+        {"min": 1.5, "max": 1.5},
+        {"min": 0.5, "max": math.inf},
+        {"min": 10**400, "max": 10**401},
+        {"min": 1.0, "max": 3, "distribution": "int_uniform"},
+        {"min": 0, "max": 3, "distribution": "log_uniform_values"},
+        {"min": -1.0, "max": 3.0, "distribution": "q_log_uniform_values"},
+        {"min": 0, "max": 900, "distribution": "log_uniform"},
+        {"min": -900, "max": 0, "distribution": "inv_log_uniform"},
+        {"min": 0.0, "max": 1.0, "distribution": "q_uniform", "q": 0},
+        {"distribution": "normal", "sigma": -1},
+        {"distribution": "normal", "mu": math.nan},
+        {"distribution": "log_normal", "mu": 800},
+        {"distribution": "q_log_normal", "sigma": 1e6},
+        {"distribution": "beta", "b": 0.0},
+    ],
+)
+def test_a_file_and_a_space_refuse_the_same_bounds_in_the_same_words(section) -> None:
+    from thetahat.sweep import parse_sweep
+
+    with pytest.raises(ConfigError) as caught:
+        make_space({"lr": section})
+    words = {math.inf: ".inf"}
+    lines = [f"    {k}: {'.nan' if v != v else words.get(v, v)}" for k, v in section.items()]
+    text = "\n".join(["method: random", "parameters:", "  lr:", *lines, ""])
+    first = parse_sweep(text).errors[0]
+    assert str(caught.value) == f"parameters.lr: {first.message}"

@@ -230,7 +230,9 @@ def test_a_program_that_raises(tmp_path: Path) -> None:
         assert (run.status, run.reason) == ("failed", "RuntimeError: no convergence")
 
 
-def test_a_program_that_is_killed_leaves_its_run_running_with_a_heartbeat(tmp_path: Path) -> None:
+def test_a_program_that_is_killed_leaves_its_run_interrupted_at_its_heartbeat(
+    tmp_path: Path,
+) -> None:
     script(
         tmp_path,
         """
@@ -245,7 +247,12 @@ def test_a_program_that_is_killed_leaves_its_run_running_with_a_heartbeat(tmp_pa
     )
     with open_store(tmp_path / "runs") as store:
         run = store.run("killed")
-        assert (run.status, run.finished, run.metrics) == ("running", None, {"loss": 0.5})
+        assert (run.status, run.metrics) == ("interrupted", {"loss": 0.5})
+        assert (
+            run.reason
+            == "its process ended without a word: it was killed, or the machine went down"
+        )
+        assert run.finished == run.heartbeat
         assert run.heartbeat is not None
         assert run.heartbeat >= run.created
 

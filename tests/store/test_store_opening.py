@@ -66,7 +66,7 @@ def test_a_new_store_is_wal_of_this_version_and_ignored_by_git(
     monkeypatch.delenv("THETAHAT_STORE", raising=False)
     with open_store() as store:
         health = store.health()
-    assert health["version"] == VERSION == 2
+    assert health["version"] == VERSION == 3
     assert (health["integrity"], health["journal"], health["runs"]) == ("ok", "wal", 0)
     assert (tmp_path / ".thetahat" / ".gitignore").read_text().splitlines()[-1] == "*"
 
@@ -96,8 +96,8 @@ def test_a_store_of_a_newer_version(tmp_path: Path, create: bool) -> None:
     with pytest.raises(StoreError) as caught:
         open_store(path, create=create)
     assert str(caught.value) == (
-        f"the store {path} was written by a newer thetahat (store version 3; this one reads up to"
-        " 2); upgrade with: pip install --upgrade thetahat"
+        f"the store {path} was written by a newer thetahat (store version 4; this one reads up to"
+        " 3); upgrade with: pip install --upgrade thetahat"
     )
 
 

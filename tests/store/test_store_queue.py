@@ -152,7 +152,7 @@ def test_runs_that_wait_are_ended_when_nobody_will_take_them(store) -> None:
     queue.hand_back([runs[0].id])
     queue.end_waiting("loss reached its target 0.1")
     ended, running = store.runs(sweep_id=sweep.id)
-    assert (ended.status, ended.reason) == (Status.STOPPED, "loss reached its target 0.1")
+    assert (ended.status, ended.reason) == (Status.CANCELLED, "loss reached its target 0.1")
     assert running.status is Status.RUNNING
 
 
@@ -212,6 +212,6 @@ def test_a_store_of_the_first_version_is_brought_up(tmp_path) -> None:
         raw.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
     with open_store(path) as store:
         assert store.run(kept).config == {"lr": 0.1}
-        assert store.health()["version"] == 2
+        assert store.health()["version"] == 3
         sweep = create_sweep(store, NewSweep(""))
         assert xs(Queue(store, sweep.id, "a").claim(1, grid_of(3)).fresh) == [0]

@@ -98,7 +98,7 @@ def test_runs_of_a_sweep_that_is_over_never_wait_for_anyone(store, how, state) -
             keep = how == "keep"
             assert queue.give_up(writer, [run.id], reason="exit code 1", keep=keep) == []
     found = store.run(run.id)
-    assert (str(found.status), found.reason) == ("stopped", f"the sweep was {state}")
+    assert (str(found.status), found.reason) == ("cancelled", f"the sweep was {state}")
     assert found.finished is not None
 
 

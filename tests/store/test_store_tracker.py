@@ -220,3 +220,14 @@ def test_a_run_killed_in_its_first_chunk_goes_on_in_its_row(store: Store) -> Non
     assert [run.name for run in store.runs()] == ["mine"]
     store_tracker(store)(started(store))
     assert len(store.runs()) == 2
+
+
+def test_a_run_whose_state_another_column_chose_has_the_epoch_of_that_state(store: Store) -> None:
+    events = store_tracker(store)
+    events(Started(0, {}, 3, 2, {}))
+    events(Logged(0, {"epoch": [1, 2, 3], "val_risk": [0.1, 0.2, 0.3], "val_acc": [0.5, 0.9, 0.8]}))
+    detail = {"best_by": "val_acc", "best_epoch": 2, "directions": {"val_acc": "max"}}
+    metrics = {"val_risk": 0.2, "val_acc": 0.9}
+    events(Ended(0, Status.FINISHED, "all 3 epochs done", 3, metrics, {}, detail))
+    run = store.run(events.run_id())
+    assert (run.best_by, run.best_epoch, run.best_val_risk) == ("val_acc", 2, None)

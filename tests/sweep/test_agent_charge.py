@@ -115,7 +115,7 @@ def test_one_that_kills_its_worker_costs_no_neighbour(at, thetahat, program) -> 
         5: "failed",
         **dict.fromkeys((3, 4, 6, 2), "finished"),
     }
-    assert runs[5].reason.startswith("its worker ended: killed by SIGABRT")
+    assert runs[5].reason.startswith("the worker was killed by signal 6 (SIGABRT)")
     for width in (3, 4, 6, 2):
         assert list(at.history(runs[width])["epoch"]) == list(range(1, 31))
     assert at.row().state == "finished"

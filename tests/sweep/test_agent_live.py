@@ -78,7 +78,9 @@ def test_a_sweep_is_cancelled_under_its_agents(at, thetahat) -> None:
     assert child.returncode == 0
     assert "note: the sweep is cancelled" in err
     runs = at.runs()
-    assert [(str(r.status), r.reason) for r in runs] == [("stopped", "the sweep was cancelled")] * 2
+    assert [(str(r.status), r.reason) for r in runs] == [
+        ("cancelled", "the sweep was cancelled")
+    ] * 2
 
 
 def test_a_paused_sweep_holds_its_agents_until_it_is_resumed(at, thetahat) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 
 import pytest
 from at_work import LINE, LOSES, until
+
+from thetahat.store import standing
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="open files can be moved")
 
@@ -93,3 +97,37 @@ def test_a_store_that_is_taken_away_ends_its_agent(at, how) -> None:
         f" it back, and go on with: thetahat agent {sweep}"
     )
     assert "Traceback" not in err
+
+
+PROCESS = """\
+program: train.py
+method: grid
+metric: {name: val_risk}
+parameters: {lr: {values: [0.1]}, epochs: {value: 20000}}
+"""
+
+
+@pytest.mark.slow
+def test_a_program_that_finds_no_room_fails_its_run(at, thetahat, monkeypatch) -> None:
+    """An experiment as a process of its own: what it logs fills a disk of the store alone."""
+    monkeypatch.setattr("thetahat.sweep._room.ROOM_S", 5.0)
+    disk = at.folder / ".thetahat"
+    disk.mkdir()
+    mount = shutil.which("mount")
+    words = ["mount", "-t", "tmpfs", "-o", "size=1000k", "tmpfs", str(disk)]
+    if mount is None or subprocess.run(words, capture_output=True, check=False).returncode:
+        pytest.skip("a disk can be mounted by root alone, on Linux")
+    try:
+        file = at.sweep(PROCESS, LINE)
+        thetahat("sweep", file, "--mode", "process", "--retries", "0")
+        code, _, err = thetahat("agent", "last", "--workers", "1", "--keep-going")
+        with at.store() as store:
+            [run] = standing(store, at.runs())
+            kept = sum(block.count for block in store.blocks(run.id))
+        assert kept < 20_000
+        # Whatever became of the agent, no run is finished that lacks records.
+        assert code != 0, err
+        assert str(run.status) in ("failed", "queued"), run.reason
+        assert "the disk is full" in run.reason + err
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)

@@ -86,6 +86,30 @@ def test_a_cohort_goes_on_from_its_checkpoint_though_agents_die_twice(at, thetah
     assert list((at.folder / ".thetahat" / "checkpoints").iterdir()) == []
 
 
+@pytest.mark.slow
+def test_a_run_whose_program_was_edited_begins_anew(at, thetahat) -> None:
+    text = f"""\
+program: train.py
+method: grid
+metric: {{name: val_risk}}
+parameters: {{lr: {{values: [0.001]}}, epochs: {{value: {EPOCHS}}}}}
+"""
+    thetahat("sweep", at.sweep(text, LONG))
+    killed_when(at, lambda runs: max_epochs(runs) > 1000, "agent", "last", "--workers", "1")
+    (before,) = at.runs()
+    old = at.history(before)["train_risk"][0]
+    at.write("train.py", LONG.replace("2 * x[:, 0]", "50 * x[:, 0]").replace("scale * r", "2 * r"))
+    code, _, err = thetahat("agent", "last", "--workers", "1")
+    assert code == 0, err
+    assert "belongs to another fit: the loss's code differs" in err
+    assert "The run began again from its first epoch" in err
+    (run,) = at.runs()
+    history = at.history(run)
+    assert (str(run.status), run.attempt) == ("finished", 2)
+    assert list(history["epoch"]) == list(range(1, EPOCHS + 1))
+    assert history["train_risk"][0] > 100 * old
+
+
 BRANCHING = LONG.replace("seed: th.Seed = 0)", "flag: float = 1.0, seed: th.Seed = 0)").replace(
     "        epochs=epochs,", "        epochs=epochs if flag > 0.5 else epochs // 2,"
 )
@@ -146,7 +170,7 @@ parameters:
     code, _, err = thetahat("sweep", at.sweep(text, CRASHES), "--run", "--workers", "1")
     assert code == 1
     found = [(r.config["width"], str(r.status), r.reason.partition("\n")[0]) for r in at.runs()]
-    dead = "its worker ended: killed by SIGSEGV"
+    dead = "the worker was killed by signal 11 (SIGSEGV)"
     for width, status, reason in found:
         if width == 3:
             assert (status, reason) == ("finished", "all 30 epochs done")
@@ -159,7 +183,7 @@ parameters:
             assert (status, reason) == ("failed", "SystemExit: 3")
     assert len(found) == 8
     assert at.row().state == "finished"
-    assert "runs are tried again: its worker ended: killed by SIGSEGV" in err
+    assert "runs are tried again: the worker was killed by signal 11 (SIGSEGV)" in err
 
 
 TWO = f"""\
@@ -187,7 +211,7 @@ def test_a_worker_that_is_killed_costs_no_run(at, thetahat) -> None:
     assert all(r.epochs >= 1000 for r in at.runs() if r.attempt == 2 and r.epochs > 0)
     _, err = child.communicate(timeout=100)
     assert child.returncode == 0
-    assert "2 runs are tried again: its worker ended: killed by SIGKILL" in err
+    assert "2 runs are tried again: the worker was killed by signal 9 (SIGKILL)" in err
     runs = at.runs()
     assert [(str(run.status), run.attempt, run.epochs) for run in runs] == [
         ("finished", 2, EPOCHS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections import Counter
 from pathlib import Path
@@ -146,23 +147,83 @@ def test_a_run_that_another_agent_took_is_given_up(at) -> None:
         assert [str(r.status) for r in others] == ["finished"] * 2
 
 
-def test_a_disk_that_is_full_ends_the_agent_and_loses_nothing(at) -> None:
+class Disk:
+    """A store that may not grow by a page, as long as it is full."""
+
+    def __init__(self, store) -> None:
+        self.full = False
+
+        @event.listens_for(store._engine, "checkout")
+        def checkout(raw, *_) -> None:
+            pages = raw.execute("PRAGMA page_count").fetchone()[0] if self.full else 1 << 30
+            raw.execute(f"PRAGMA max_page_count={pages}")
+
+
+def every_run_is_whole(store, sweep, points: int) -> None:
+    runs = store.runs(sweep_id=sweep.id)
+    assert sorted(run.config["x"] for run in runs) == list(range(1, points + 1))
+    assert {str(run.status) for run in runs} == {"finished"}
+    assert all(len(store.history(run.id)["epoch"]) == 2 for run in runs)
+
+
+def test_a_disk_that_stays_full_ends_the_agent_and_loses_nothing(at, monkeypatch) -> None:
+    monkeypatch.setattr("thetahat.sweep._room.ROOM_S", 0.0)
+    monkeypatch.setattr("thetahat.sweep._room.AGAIN_S", 0.01)
     with at.store() as store:
-        sweep = made(store, 400)
+        sweep, disk = made(store, 400), Disk(store)
 
         def fill(runner: AtOnce) -> None:
-            with store._engine.connect() as connection:
-                pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
-                connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+            disk.full = True
 
         with pytest.raises(StoreError, match="the disk is full: the store .* cannot grow; free"):
             work_on(store, sweep, Work(), quiet, AtOnce(width=16, then=fill))
     with at.store() as store:
         work_on(store, find_sweep(store, sweep.id), Work(), quiet, AtOnce())
-        runs = store.runs(sweep_id=sweep.id)
-        assert sorted(run.config["x"] for run in runs) == list(range(1, 401))
-        assert {str(run.status) for run in runs} == {"finished"}
-        assert all(len(store.history(run.id)["epoch"]) == 2 for run in runs)
+        every_run_is_whole(store, sweep, 400)
+
+
+def test_an_agent_waits_for_room_and_writes_all_in_its_order(at, monkeypatch) -> None:
+    monkeypatch.setattr("thetahat.sweep._room.AGAIN_S", 0.01)
+    notes: list[str] = []
+
+    def say(what, facts) -> None:
+        if what == "note":
+            notes.append(facts["line"])
+            disk.full = False
+
+    with at.store() as store:
+        sweep, disk = made(store, 400), Disk(store)
+
+        def fill(runner: AtOnce) -> None:
+            disk.full = not notes
+
+        tally = work_on(store, sweep, Work(), say, AtOnce(width=16, then=fill))
+        assert (tally.claimed, tally.ended, tally.failed) == (400, 400, 0)
+        assert find_sweep(store, sweep.id).state == "finished"
+        every_run_is_whole(store, sweep, 400)
+    assert len(notes) == 2
+    assert notes[0].startswith("the disk is full: the store ")
+    assert notes[0].endswith(". What runs goes on; the rest is tried again for 600 s")
+    assert notes[1] == "there is room on the disk again: all that had waited is written"
+
+
+def test_runs_that_find_no_room_to_begin_go_back_to_the_queue(at, monkeypatch) -> None:
+    monkeypatch.setattr("thetahat.sweep._room.AGAIN_S", 0.01)
+    refusals = 3
+
+    class Refuses(AtOnce):
+        def take(self, again, fresh) -> None:
+            nonlocal refusals
+            if refusals:
+                refusals -= 1
+                raise StoreError("no room") from OSError(errno.ENOSPC, "full")
+            super().take(again, fresh)
+
+    with at.store() as store:
+        sweep = made(store, 40)
+        tally = work_on(store, sweep, Work(count=40), quiet, Refuses(width=16))
+        assert (refusals, tally.claimed, tally.ended) == (0, 40, 40)
+        every_run_is_whole(store, sweep, 40)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="paths of POSIX")

@@ -464,7 +464,7 @@ WHOLE = [
         "'a b' is no name for a parameter: letters, digits, _ . and - only, the first a letter or _; such as a_b",
     ),
     (
-        "method: random\nparameters:\n  on: {value: 1}\n",
+        "method: grid\nparameters:\n  on: {value: 1}\n",
         3,
         "parameters.on",
         "W&B's reader takes the name on for true; put it in quotes: 'on'",

@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given, settings, strategies as st
 
 from thetahat.core.errors import ConfigError
-from thetahat.search import Hyperband, Metric
-from thetahat.sweep import SweepSpec, contamination, parse_sweep, read_sweep
-from thetahat.sweep._keys import DISTRIBUTIONS, EXPONENTS
+from thetahat.search import EXPONENTS, Hyperband, Metric
+from thetahat.sweep import Problem, SweepSpec, contamination, parse_sweep, read_sweep
+from thetahat.sweep._keys import DISTRIBUTIONS
 
 ORACLE = Path(__file__).parents[1] / "oracle"
 FILES = json.loads((ORACLE / "sweep_files.json").read_text(encoding="utf-8"))
@@ -247,3 +247,24 @@ def test_a_file_is_read_from_the_disk(tmp_path: Path):
     file.write_text(LECTURES, encoding="utf-8")
     assert read_sweep(file).require().file == str(file)
     assert read_sweep(str(file), strict=True).valid
+
+
+@pytest.mark.parametrize(
+    ("parameters", "mend"),
+    [
+        ("lr: {value: 0.1}", "give a parameter values: [...] or min and max, or write method: grid to run it once"),
+        ("layers: {value: [5, 7, 10]}", "did you mean layers: {values: [5, 7, 10]}?"),
+        ("net: {parameters: {w: {value: [1, 2]}}}", "did you mean net.w: {values: [1, 2]}?"),
+        ("lr: {values: [1, 1.0]}", "give a parameter values: [...] or min and max, or write method: grid to run it once"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["random", "bayes"])
+def test_a_search_in_which_nothing_varies_is_noted(method, parameters, mend) -> None:
+    text = f"method: {method}\nprogram: a.py\nmetric: {{name: loss}}\nparameters:\n  {parameters}\n"
+    said = f"nothing varies, so all runs have the same config; {mend}"
+    reading = parse_sweep(text)
+    assert Problem(4, "parameters", said) in reading.notes
+    grid = parse_sweep(text.replace(method, "grid"))
+    assert (grid.require().points, [n for n in grid.notes if "varies" in n.message]) == (1, [])
+    varied = parse_sweep(f"{text}  other: {{min: 1, max: 2}}\n")
+    assert [n for n in varied.notes if "varies" in n.message] == []

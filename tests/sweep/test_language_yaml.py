@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given, strategies as st
 
 from thetahat.core.errors import ConfigError
+from thetahat.core.yaml_tree import MAX_BYTES, MAX_VALUES, Unreadable, read_tree
+from thetahat.core.yaml_words import dotted, read_word
 from thetahat.sweep import Problem, parse_sweep, read_sweep
-from thetahat.sweep._scalars import dotted, read_word
-from thetahat.sweep._yaml import MAX_BYTES, MAX_VALUES, Unreadable, read_tree
 
 GOOD = "method: grid\nparameters:\n  x: {values: [1, 2]}\n"
 

@@ -20,7 +20,7 @@ from thetahat.sweep._command import argv_of, check_command
 from thetahat.sweep._metrics import Metrics
 from thetahat.sweep._process import THREADS, Ending, Order, Process, ending, environment
 from thetahat.sweep._reasons import exit_reason, last_words
-from thetahat.sweep._stdout import Kept, Lines, read_row
+from thetahat.sweep._stdout import Kept, Lines, Printed, read_row
 
 PROGRAMS = Path(__file__).parent / "programs"
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -323,12 +323,19 @@ def test_a_full_disk_does_not_stop_the_program(tmp_path: Path) -> None:
     ],
 )
 def test_lines_of_json(line: str, row: dict[str, float] | None) -> None:
-    assert read_row(line) == row
+    found = read_row(line)
+    assert (None if found is None else found.values) == row
+
+
+def test_words_beside_the_numbers_of_a_line_are_kept() -> None:
+    found = read_row('{"g": -2, "a": true, "b": "0.5", "c": null, "d": [1], "e": {"f": 2}}')
+    assert found == Printed({"g": -2.0}, {"a": True, "b": "0.5", "d": [1], "e": {"f": 2}})
 
 
 def test_numbers_that_are_not_finite() -> None:
-    row = read_row('{"a": NaN, "b": Infinity}')
-    assert row is not None
+    found = read_row('{"a": NaN, "b": Infinity}')
+    assert found is not None
+    row = found.values
     assert row["a"] != row["a"]
     assert row["b"] == float("inf")
 

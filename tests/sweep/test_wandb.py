@@ -18,11 +18,11 @@ import yaml
 from thetahat.core.run import Status
 from thetahat.store import open_store
 from thetahat.sweep._command import argv_of
-from thetahat.sweep._metrics import Metrics
+from thetahat.sweep._metrics import About, Metrics
 from thetahat.sweep._process import Order, Process, environment
 from thetahat.sweep._wandb import WandbTail, mode_note, write_parameters
 from thetahat.sweep._wandb_log import BLOCK, LogTail
-from thetahat.sweep._wandb_records import Exit, Row, Summary, read_record
+from thetahat.sweep._wandb_records import Config, Exit, Named, Row, Summary, read_record
 
 PROGRAMS = Path(__file__).parent / "programs"
 BASE = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
@@ -36,7 +36,15 @@ def launch(
     cwd: Path = PROGRAMS,
 ) -> tuple[Process, Metrics]:
     run = folder / "run"
-    env = environment(config, base=BASE, folder=run, run_id="abc12345", sweep_id="s1", store=folder)
+    env = environment(
+        config,
+        base=BASE,
+        folder=run,
+        run_id="abc12345",
+        sweep_id="s1",
+        store=folder,
+        name="calm-otter-7",
+    )
     argv = argv_of(command, str(PROGRAMS / program), config, env=env, folder=run)
     metrics = Metrics(run, cwd, "abc12345")
     process = Process(
@@ -66,6 +74,9 @@ def test_an_unmodified_program(tmp_path: Path) -> None:
         "momentum": 0.5,
     }
     assert metrics.notes() == []
+    assert metrics.words() == {"words": "yes"}
+    config = {"lr": 1e-05, "momentum": 0.5, "model": {"layers": 2}}
+    assert metrics.about() == About(config, "calm-otter-7", {"project": "wages"})
     with open_store(tmp_path / "store") as store:
         run = store.create_run()
         with store.batch() as writer:
@@ -331,14 +342,17 @@ def history(step: int, **values: Any) -> bytes:
 
 
 def test_rows_of_history() -> None:
-    assert read_record(history(3, loss=0.5, on=True, word="x", none=None)) == Row(3, {"loss": 0.5})
+    row = Row(3, {"loss": 0.5}, {"on": True, "word": "x", "list": [1, "a"]})
+    assert read_record(history(3, loss=0.5, on=True, word="x", none=None, list=[1, "a"])) == row
     nested = message((2, "val"), (2, "rmse"), (16, "0.25"))
     picture = message((1, "pic"), (16, '{"_type": "image-file", "size": 3}'))
     table = message((1, "t"), (16, '{"a": {"b": 1}, "c": "d"}'))
     own = message((2, "_runtime"), (16, "1.5"))
     step = message((2, "_step"), (16, "9"))
     items = [(1, item) for item in (nested, picture, table, own, step)]
-    assert read_record(message((2, message(*items)))) == Row(9, {"val.rmse": 0.25, "t.a.b": 1.0})
+    assert read_record(message((2, message(*items)))) == Row(
+        9, {"val.rmse": 0.25, "t.a.b": 1.0}, {"t.c": "d"}, {"pic": "image-file"}
+    )
     bad = message((2, message((1, message((1, "x"), (16, "{no json"))))))
     assert read_record(bad) == Row(0, {})
 
@@ -353,7 +367,7 @@ def test_numbers_in_protobufs_own_types() -> None:
         message((2, "f"), (8, '{"g": 2}')),
     ]
     record = read_record(message((2, message(*((1, item) for item in items)))))
-    assert record == Row(0, {"a": 0.5, "b": -4.0, "c": 4.0, "f.g": 2.0})
+    assert record == Row(0, {"a": 0.5, "b": -4.0, "c": 4.0, "f.g": 2.0}, {"d": True, "e": "text"})
 
 
 def test_summaries_exits_and_the_rest() -> None:
@@ -362,8 +376,60 @@ def test_summaries_exits_and_the_rest() -> None:
     assert read_record(message((3, message(update, remove)))) == Summary({"best": 0.25}, ("loss",))
     assert read_record(message((18, message((1, 3))))) == Exit(3)
     assert read_record(message((18, b""))) == Exit(0)
-    assert read_record(message((1, 5), (17, b"run"))) is None
+    assert read_record(message((1, 5), (7, b"stats"))) is None
     assert read_record(b"") is None
+
+
+def nested(record: int, path: Sequence[str], value: Any) -> bytes:
+    names = [(2, name) for name in path]
+    return message((record, message((1, message(*names, (16, json.dumps(value)))))))
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_the_sizes_of_media_are_no_metrics_however_they_are_written(flat: bool) -> None:
+    picture = {"_type": "image-file", "width": 4, "size": 69, "sha256": "ab"}
+    values = {"img": picture, "val": {"pic": picture, "rmse": 0.5, "note": "w"}, "loss": 1}
+    items = []
+    for name, value in values.items():
+        if not isinstance(value, dict):
+            items.append(message((2, name), (16, json.dumps(value))))
+        elif not flat:
+            items.append(message((1, name), (16, json.dumps(value))))
+        else:
+            for key, inner in value.items():
+                deep = inner.items() if isinstance(inner, dict) else [("", inner)]
+                for last, leaf in deep:
+                    path = [(2, part) for part in (name, key, last) if part]
+                    items.append(message(*path, (16, json.dumps(leaf))))
+    wanted = ({"val.rmse": 0.5, "loss": 1.0}, {"val.note": "w"})
+    media = {"img": "image-file", "val.pic": "image-file"}
+    assert read_record(message((2, message(*((1, i) for i in items))))) == Row(0, *wanted, media)
+    summary = read_record(message((3, message(*((1, i) for i in items)))))
+    assert summary == Summary(wanted[0], (), wanted[1], media)
+
+
+def test_what_a_run_is_called_and_its_config() -> None:
+    update = [(1, message((1, "lr"), (16, "0.1"))), (1, message((1, "_wandb"), (16, "{}")))]
+    run = [(4, message(*update)), (6, "g"), (7, "train"), (8, "calm"), (9, "a note")]
+    record = read_record(message((17, message((1, "id"), (3, "p"), *run, (10, "a"), (10, "b")))))
+    labels = {"group": "g", "job_type": "train", "notes": "a note", "tags": ["a", "b"]}
+    assert record == Named("calm", labels, Config(((("lr",), 0.1),)))
+    assert read_record(nested(5, ["net", "depth"], 3)) == Config(((("net", "depth"), 3),))
+    removed = message((5, message((2, message((1, "lr"))))))
+    assert read_record(removed) == Config((), (("lr",),))
+
+
+def test_a_config_that_changes(tmp_path: Path) -> None:
+    tail = WandbTail(tmp_path, tmp_path, "abc12345")
+    first = [nested(5, ["net"], {"depth": 2, "act": "relu"}), nested(5, ["lr"], 0.1)]
+    later = [nested(5, ["net", "depth"], 3), nested(5, ["a", "b"], [1, None])]
+    drop = message((5, message((2, message((1, "lr"))), (2, message((2, "x"), (2, "y"))))))
+    write = write_run(tmp_path, "offline-run-1", first)
+    tail.new()
+    assert tail.config == {"net": {"depth": 2, "act": "relu"}, "lr": 0.1}
+    write([*first, *later, drop])
+    tail.new()
+    assert tail.config == {"net": {"depth": 3, "act": "relu"}, "a": {"b": [1, None]}}
 
 
 @pytest.mark.parametrize("data", [b"\x12\x05a", b"\x80", b"\x80" * 11, b"\x13", b"\x10\x01"])

@@ -16,7 +16,8 @@ import optax
 
 import thetahat as th
 from thetahat import data as th_data, models, optim, risk
-from thetahat.train._stopping import sort_rules
+from thetahat.core.task import best_mode
+from thetahat.train._stopping import Record, sort_rules
 from thetahat.train.backends.base import DIVERGED, FIRST_RULE, RUNNING, UNMOVED, Standing
 
 LOOP = {"xla_cpu_use_fusion_emitters": False}
@@ -72,14 +73,37 @@ class NaiveProgram:
         self.mean_loss, self.mean_loss_at_end = compiled(mean_loss), compiled(mean_loss, READ)
         n = th_data.n_observations(task.data.train)
         self.close = compiled(lambda total, s: (total / n, optim.learning_rate(self.optimizer, s)))
-        self.diagnose = compiled(
-            lambda p: {k: f(adapted.bind(p, adapted.frozen)) for k, f in task.diagnostics.items()}
+        plain = {k: m.function for k, m in task.metrics.items() if not m.per_observation}
+        self.scored = {k: m.function for k, m in task.metrics.items() if m.per_observation}
+
+        def measure(params: Any) -> dict[str, Any]:
+            return {k: f(adapted.bind(params, adapted.frozen)) for k, f in plain.items()}
+
+        def score(params: Any, part: Any) -> dict[str, Any]:
+            h = adapted.bind(params, adapted.frozen)
+            each = {k: jax.vmap(lambda z, f=f: f(h, z))(part) for k, f in self.scored.items()}
+            return {k: v.astype(task.dtype) for k, v in each.items()}
+
+        self.measure, self.measure_at_end = compiled(measure), compiled(measure, READ)
+
+        def mean_scores(params: Any, part: Any) -> dict[str, Any]:
+            weights = th_data.weights_of(part)
+            w = jnp.ones(th_data.n_observations(part)) if weights is None else weights
+            each = score(params, part)
+            return {k: jnp.sum(jnp.where(w > 0, w * v, 0)) / jnp.sum(w) for k, v in each.items()}
+
+        self.score = compiled(score)
+        self.mean_scores, self.mean_scores_at_end = (
+            compiled(mean_scores),
+            compiled(mean_scores, READ),
         )
 
     @property
     def columns(self) -> tuple[str, ...]:
-        val = ("val_risk",) if self.data.val is not None else ()
-        return tuple(sorted(("learning_rate", "train_risk", *val, *self.task.diagnostics)))
+        parts = ["train", *(["val"] if self.data.val is not None else [])]
+        risks = [f"{part}_risk" for part in parts]
+        own = [c for k, m in self.task.metrics.items() for c in m.columns(k, parts)]
+        return tuple(sorted(("learning_rate", *risks, *own)))
 
     def init(self) -> dict[str, Any]:
         params = jax.tree.map(jnp.asarray, self.adapted.params)
@@ -87,7 +111,7 @@ class NaiveProgram:
             "params": params,
             "opt": self.optimizer.init(params),
             "best": params,
-            "best_value": np.inf,
+            "best_value": -np.inf if self.sign < 0 else np.inf,
             "best_epoch": 0,
             "epochs": 0,
             "outcome": RUNNING,
@@ -112,6 +136,7 @@ class NaiveProgram:
         order = np.asarray(th_data.order(0, e, n, self.task.sampling)) if size < n else np.arange(n)
         weights = th_data.weights_of(train)
         params, opt_state, summed = *before, jnp.float32(0)
+        seen: list[tuple[dict[str, Any], Any]] = []
         for start in range(0, n, size):
             rows = order[start : start + size]
             short = size - len(rows)  # the last batch is filled up with observations of weight zero
@@ -121,13 +146,21 @@ class NaiveProgram:
             if n % size:
                 weight = real.astype(np.float32) * (1 if weight is None else weight)
             batch = jax.tree.map(lambda a, rows=rows: a[rows], train)
+            # As the loss, by the parameters before the step.
+            seen.append((self.score(params, batch), np.ones(size) if weight is None else weight))
             params, opt_state, summed = self.step(params, opt_state, summed, batch, weight)
         mean, rate = self.close(summed, opt_state)
         record = {"train_risk": float(mean)}
         if self.data.val is not None:
             record["val_risk"] = float(self.mean_loss(params, self.data.val))
         record["learning_rate"] = float(rate)
-        record |= {k: float(v) for k, v in self.diagnose(params).items()}
+        for k in self.scored:
+            total = sum(np.sum(np.where(w > 0, w * v[k], 0)) for v, w in seen)
+            record[f"train_{k}"] = float(total / sum(np.sum(w) for _, w in seen))
+        if self.data.val is not None:
+            means = self.mean_scores(params, self.data.val)
+            record |= {f"val_{k}": float(v) for k, v in means.items()}
+        record |= {k: float(v) for k, v in self.measure(params).items()}
         state["epochs"] += 1
         state["moved"] |= any(
             bool((a != b).any())
@@ -140,17 +173,14 @@ class NaiveProgram:
         if not state["moved"] and state["epochs"] >= 10:
             state["outcome"] = UNMOVED
         for k, rule in enumerate(self.rules.inside):
-            arrays = {name: jnp.float32(v) for name, v in record.items()}
+            arrays = Record({n: jnp.float32(v) for n, v in record.items()}, self.task.metrics)
             state["stoppers"][k], stop = rule.update(state["stoppers"][k], arrays)
             if bool(stop) and state["outcome"] == RUNNING:
                 state["outcome"] = FIRST_RULE + k
         state["params"], state["opt"] = params, opt_state
-        if record.get("val_risk", np.inf) < state["best_value"]:
-            state |= {
-                "best": params,
-                "best_value": record["val_risk"],
-                "best_epoch": state["epochs"],
-            }
+        value = record.get(self.task.best_by, np.nan)
+        if self.sign * value < self.sign * state["best_value"] and np.isfinite(value):
+            state |= {"best": params, "best_value": value, "best_epoch": state["epochs"]}
         return state, record
 
     def standing(self, state: Any) -> Standing:
@@ -164,10 +194,18 @@ class NaiveProgram:
         )
 
     def evaluate(self, state: Any, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:
-        params = state["params"] if self.data.val is None else state["best"]
+        chosen = self.data.val is not None or self.task.best_by in self.task.metrics
+        params = state["best"] if chosen else state["params"]
         there = {p: getattr(self.data, p) for p in parts if getattr(self.data, p) is not None}
-        risk = self.mean_loss_at_end
-        return {name: np.array([risk(params, part)]) for name, part in there.items()}
+        found = {f"{name}_risk": self.mean_loss_at_end(params, p) for name, p in there.items()}
+        for name, p in there.items():
+            means = self.mean_scores_at_end(params, p)
+            found |= {f"{name}_{k}": v for k, v in means.items()}
+        return {k: np.array([v]) for k, v in (found | self.measure_at_end(params)).items()}
+
+    @property
+    def sign(self) -> int:
+        return -1 if best_mode(self.task) == "max" else 1
 
     def pack(self, state: Any) -> dict[str, np.ndarray]:
         return {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
@@ -188,4 +226,6 @@ class NaiveProgram:
 
 
 def _mean(losses: Any, weights: Any) -> Any:
-    return jnp.mean(losses) if weights is None else jnp.average(losses, weights=weights)
+    if weights is None:
+        return jnp.mean(losses)
+    return jnp.sum(jnp.where(weights == 0, 0, weights * losses)) / jnp.sum(weights)

@@ -38,6 +38,6 @@ def net(
         optimizer=optax.adam(lr),
         epochs=epochs,
         batch_size=batch_size,
-        diagnostics={"norm": lambda h: jnp.sqrt(jnp.sum(h.params["layers"][0]["kernel"] ** 2))},
+        metrics={"norm": lambda h: jnp.sqrt(jnp.sum(h.params["layers"][0]["kernel"] ** 2))},
         seed=seed,
     )

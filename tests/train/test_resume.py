@@ -104,7 +104,7 @@ def test_more_epochs_can_follow_a_finished_run(tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_task_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.ckpt"
     th.fit(net, checkpoint=path)
-    with pytest.raises(CheckpointError, match="belongs to another task: .* needs float32"):
+    with pytest.raises(CheckpointError, match="belongs to another fit: width was 4, is 5"):
         th.fit(net, width=5, checkpoint=path, resume=True)
     with pytest.raises(CheckpointError, match="holds 1 members, and 2 were asked for"):
         th.fit_many(net, [{"seed": 1}, {"seed": 2}], checkpoint=path, resume=True)
@@ -122,28 +122,22 @@ def test_a_corrupt_checkpoint_is_one_clear_message(tmp_path: Path) -> None:
     ):
         path.write_bytes(bad)
         with pytest.raises(
-            CheckpointError, match="is corrupt .*delete it and run again from the start"
+            CheckpointError, match="is damaged .*delete it and run again from the start"
         ):
             th.fit(net, checkpoint=path, resume=True)
-    path.write_bytes(good)
-    history = Path(f"{path}.history")
-    history.write_bytes(history.read_bytes()[:-8])
-    with pytest.raises(CheckpointError, match="was truncated; delete the checkpoint"):
-        th.fit(net, checkpoint=path, resume=True)
 
 
-def test_a_checkpoint_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_of_a_newer_version_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "run.ckpt"
+    monkeypatch.setattr(_checkpoint, "VERSION", 99)
     th.fit(net, checkpoint=path)
-    with np.load(path) as archive:
-        arrays = dict(archive)
-    arrays["header"] = np.array(str(arrays["header"]).replace('"version": 1', '"version": 99'))
-    with open(path, "wb") as file:
-        np.savez(file, **arrays)
+    monkeypatch.undo()
     with pytest.raises(CheckpointError) as caught:
         read_checkpoint(path)
     assert str(caught.value) == (
-        f"the checkpoint {path} has version 99; this thetahat reads up to 1."
+        f"the checkpoint {path} has version 99; this thetahat reads version 2."
         " Upgrade: pip install -U thetahat"
     )
 
@@ -174,7 +168,7 @@ def test_a_disk_that_fills_up_stops_the_checkpoints_and_not_the_fit(
         result = th.fit(net, checkpoint=path)
     assert (result.status, result.epochs) == (th.Status.FINISHED, 7)
     assert read_checkpoint(path).epoch in (2, 4)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.ckpt", "run.ckpt.history"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.ckpt"]
 
 
 def test_checkpoints_go_on_when_the_disk_has_room_again(

@@ -118,14 +118,14 @@ def test_closures_over_traced_parameters_work() -> None:
             epochs=400,
             optimizer=optax.sgd(lr),
             residual=lambda h, z: h(z.x) - beta * z.y,
-            diagnostics={"gap": lambda h: jnp.abs(h(jnp.array([1.0, 0.0])) - beta)},
+            metrics={"gap": lambda h: jnp.abs(h(jnp.array([1.0, 0.0])) - beta)},
         )
 
     results = th.fit_many(shifted, [{"beta": b} for b in (0.5, 0.9)])
     assert results[0].traces == 1
     for result in results:
         np.testing.assert_allclose(result.predict([1.0, 0.0]), result.config["beta"], atol=1e-4)
-        assert result.diagnostics["gap"] < 1e-4
+        assert result.metrics["gap"] < 1e-4
 
 
 def test_a_schedule_takes_a_traced_rate_and_logs_the_rate_of_the_last_step() -> None:

@@ -166,8 +166,8 @@ def test_rules_are_checked() -> None:
     )
 
 
-def test_a_diagnostic_must_be_a_scalar() -> None:
+def test_a_metric_must_be_a_scalar() -> None:
     with pytest.raises(
-        th.InputError, match=r"the diagnostic 'k' must return a scalar; got shape \(2,\)"
+        th.InputError, match=r"the metric 'k' must return a scalar; got shape \(2,\)"
     ):
-        th.fit(linear(diagnostics={"k": lambda h: jnp.ones(2)}))
+        th.fit(linear(metrics={"k": lambda h: jnp.ones(2)}))

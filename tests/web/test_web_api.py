@@ -239,7 +239,7 @@ def test_pause_resume_cancel(tmp_path, client_of) -> None:
         assert act("resume") == (200, {"state": "running"})
         assert act("explode")[0] == 400
         assert act("cancel") == (200, {"state": "cancelled"})
-        assert store.run(waiting).status is Status.STOPPED
+        assert store.run(waiting).status is Status.CANCELLED
         late = {"error": "the sweep wages, two layers is cancelled already"}
         assert act("resume") == (400, late)
 

@@ -11,6 +11,7 @@ import shutil
 import socket
 import sqlite3
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 import stores
 from stores import add_run
 
+from thetahat.analysis import read_study
 from thetahat.store import FIELDS, NewSweep, create_sweep, find_sweep, open_store
 from thetahat.web import Source, _files, _serve, _views
 from thetahat.web._head import PAGES, STATIC, modules, needed, page
@@ -333,6 +335,7 @@ def test_importance_tells_long_words_apart_by_their_beginning(made, client_of) -
     with open_store(path.parent) as store:
         for k in range(30):
             config = {"layers": [k % 3, 8], "note": f"{k % 2}" + "x" * 9000, "bad": math.nan}
+            config["width"] = k
             add_run(store, sweep, config, {}, metrics={"val_risk": float(k % 3)})
     answer = client_of(path.parent).get(f"/api/sweeps/{sweep.id}/importance?metric=val_risk")
     found = {e["name"]: e for e in answer.json()["effects"]}
@@ -359,3 +362,28 @@ def test_importance_is_computed_anew_when_a_run_is_tried_again(made, client_of) 
     connection.close()
     # As many runs stand each way as before.
     assert client.get(url).json()["effects"][0]["correlation"] < -0.9
+
+
+@pytest.mark.parametrize(("settings", "said"), [(8, False), (24, True)])
+def test_page_and_report_say_the_same_of_settings_with_replicates(
+    tmp_path, client_of, settings: int, said: bool
+) -> None:
+    rng = random.Random(1)
+    with open_store(tmp_path) as store:
+        sweep = create_sweep(store, NewSweep(stores.SEEDS))
+        for _ in range(settings):
+            config = {"x": rng.random(), "z": rng.random()}
+            for seed in range(10):
+                value = config["x"] + 0.05 * rng.gauss(0, 1)
+                metrics = {"val_risk": value} if rng.random() < 0.8 else {}
+                add_run(store, sweep, {**config, "seed": seed}, {}, metrics=metrics)
+        study = read_study(store, sweep)
+        answer = client_of(tmp_path).get(f"/api/sweeps/{sweep.id}/importance?metric=val_risk")
+    found = answer.json()
+    assert found["effects"] == [asdict(effect) for effect in study.effects]
+    assert found["settings"] == settings and found["n"] > 6 * settings
+    x, z = sorted(found["effects"], key=lambda effect: effect["name"])
+    assert (x["importance"] is not None) == (z["low"] is not None) == said
+    if said:
+        assert x["importance"] > x["floor"] and z["importance"] <= z["floor"]
+        assert z["low"] < 0 < z["high"]

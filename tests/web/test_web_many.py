@@ -157,7 +157,7 @@ def test_what_chance_reaches_is_never_said_to_be_more_than_all(look, served, pat
         {"name": "lr", "importance": 0.6, "floor": 1.7, **effect},
         {"name": "width", "importance": 0.4, "floor": 0.2, **effect},
     ]
-    answer = {"n": 20, "rest_on": 20, "left_out": {}, "effects": effects}
+    answer = {"n": 20, "rest_on": 20, "settings": 20, "left_out": {}, "effects": effects}
     tab = look(served)
     tab.page.route("**/importance?*", lambda route: route.fulfill(json=answer))
     page = tab.open(paths["sweep"])
@@ -169,3 +169,25 @@ def test_what_chance_reaches_is_never_said_to_be_more_than_all(look, served, pat
     ]
     assert "weak" in (rows.nth(0).get_attribute("class") or "")
     assert "weak" not in (rows.nth(1).get_attribute("class") or "")
+
+
+@pytest.mark.parametrize(
+    ("settings", "share", "says"),
+    [
+        (20, 0.0, "No parameter clears its chance mark."),
+        (20, None, "The metric is the same everywhere: nothing can be said of importance."),
+        (9, None, "Fewer than 10 settings: nothing can be said of importance."),
+    ],
+)
+def test_the_page_says_why_importance_says_nothing(
+    look, served, paths, settings: int, share: float | None, says: str
+) -> None:
+    effect = {"name": "lr", "n": settings, "settings": settings, "importance": share}
+    effect |= {"floor": None, "correlation": 0.1, "low": None, "high": None}
+    answer = {"n": 200, "rest_on": 200, "settings": settings, "left_out": {}, "effects": [effect]}
+    tab = look(served)
+    tab.page.route("**/importance?*", lambda route: route.fulfill(json=answer))
+    panel = tab.open(paths["sweep"]).locator("section[aria-label='What matters']")
+    assert f"{settings} settings of 200 runs. " in panel.inner_text()
+    assert says in panel.inner_text()
+    assert "interval" not in (panel.locator(".signed").get_attribute("title") or "")

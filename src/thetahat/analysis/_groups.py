@@ -4,18 +4,80 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.run import Status
 
 if TYPE_CHECKING:
-    from thetahat.store import RunRow
+    from thetahat.store import RunRow, TriedRun
 
+R = TypeVar("R", "RunRow", "TriedRun")
 QUANTILES = (0.1, 0.9)
-_FAILED = (Status.FAILED, Status.DIVERGED)
+_PLAIN = (int, float, str, bool, type(None))
+FEW = 5
+"""Of fewer values the least and the greatest are said, in place of quantiles between them."""
+
+
+class Ran(Protocol):
+    """What is needed of a run to count it: how it stands, and its numbers."""
+
+    @property
+    def status(self) -> Status: ...
+    @property
+    def metrics(self) -> Mapping[str, float | None]: ...
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Where some values lie: their median, two quantiles, and how many they are."""
+
+    n: int
+    median: float
+    low: float
+    high: float
+    says: str
+    """What low and high are, such as "10 to 90 %"."""
+
+
+def spread_of(values: Sequence[float], quantiles: Sequence[float] = QUANTILES) -> Spread:
+    """The spread of at least one value; of fewer than FEW, from the least to the greatest.
+
+    >>> spread_of([1.0, 2.0])
+    Spread(n=2, median=1.5, low=1.0, high=2.0, says='least to greatest')
+    >>> spread_of([1.0, 2.0, 3.0, 4.0, 5.0]).says
+    '10 to 90 %'
+    """
+    low, high = min(quantiles), max(quantiles)
+    if len(values) < FEW:
+        ends, says = (min(values), max(values)), "least to greatest"
+    else:
+        ends = (quantile(values, low), quantile(values, high))
+        says = f"{100 * low:g} to {100 * high:g} %"
+    return Spread(len(values), quantile(values, 0.5), *ends, says)
+
+
+def ending(run: Ran, metric: str | None = None) -> str:
+    """How a run counts: "well", "failed" or "unfinished"; the one definition for all aggregates.
+
+    Args:    metric: a run that ended with a number of it that is not finite has failed.
+    """
+    if not run.status.well:
+        return "failed" if run.status.failed else "unfinished"
+    lost = metric is not None and metric in run.metrics and finite(run.metrics[metric]) is None
+    return "failed" if lost else "well"
+
+
+def settled(n: int, runs: int, replicates: int = 1) -> bool:
+    """Whether a setting can be judged: at least half of its runs ended well.
+
+    Failures in mind, its median is then a number; a lucky run out of ten is none.
+
+    Args:    n: runs with a number.   runs: all that began.   replicates: that it is to have.
+    """
+    return n > 0 and 2 * n >= max(runs, replicates)
 
 
 @dataclass(frozen=True)
@@ -26,13 +88,19 @@ class Group:
     runs: int
     """All of them: those that failed stay in the denominator."""
     failed: int
+    """Those that failed or diverged."""
     unfinished: int
+    """Those that are not over, were cancelled or interrupted, or did not move."""
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """By metric: n, median, and quantiles such as q10, over the runs that have a finite value."""
+    """By metric: n, median, and quantiles such as q10, over the runs that ended well with a finite
+    value."""
     contaminated: bool = False
+    shared_order: bool = False
+    """Whether its runs share the order of their minibatches: their spread is then too small."""
 
     def listing(self) -> dict[str, Any]:
         """The group as JSON gives it."""
+        shared = {"shared_order": True} if self.shared_order else {}
         return {
             "config": dict(self.config),
             "runs": self.runs,
@@ -40,31 +108,119 @@ class Group:
             "unfinished": self.unfinished,
             "metrics": {name: dict(numbers) for name, numbers in self.metrics.items()},
             "contaminated": self.contaminated,
+            **shared,
         }
 
 
+def best_first(groups: Sequence[Group], metric: str, sign: int, replicates: int = 1) -> list[Group]:
+    """Settings by their median; then those of which too few runs ended well, then the others.
+
+    Args:    sign: 1 where less is better, else -1.   replicates: runs that each is to have.
+    """
+    return sorted(groups, key=lambda group: place_of(group, metric, sign, replicates))
+
+
+def place_of(group: Group, metric: str, sign: int, replicates: int = 1) -> tuple[int, float]:
+    """A key that sorts settings from the best."""
+    numbers = group.metrics.get(metric)
+    if numbers is None:
+        return (2, 0.0)
+    enough = settled(int(numbers["n"]), group.runs, replicates)
+    return (0 if enough else 1, sign * numbers["median"])
+
+
 def group_runs(
-    runs: Sequence[RunRow], over: Sequence[str], quantiles: Sequence[float] = QUANTILES
+    runs: Sequence[RunRow],
+    over: Sequence[str],
+    quantiles: Sequence[float] = QUANTILES,
+    *,
+    metric: str | None = None,
+    shared: frozenset[str] = frozenset(),
 ) -> list[Group]:
     """Runs grouped by all of their config but the parameters ``over``, which are averaged out.
 
     Args:    over: names, such as "seed"; dots reach into mappings.
              quantiles: in [0, 1], by linear interpolation (Hyndman and Fan's type 7).
+             metric: what is tuned: a run that ends well without a finite number of it has failed.
+             shared: ids of runs that share the order of minibatches with others.
     Returns: groups in the order of their first runs.
     Raises:  ConfigError: no run has such a parameter (the nearest is offered), a bad quantile.
     """
-    for q in quantiles:
-        if not 0 <= q <= 1:
-            raise ConfigError(f"--quantiles: {q:g} is no quantile; give numbers from 0 to 1")
+    check_quantiles(quantiles)
+    check_over(runs, over)
+    return [
+        make_group(config, members, quantiles, metric=metric, shared=shared)
+        for config, members in members_of(runs, over)
+    ]
+
+
+def members_of(runs: Sequence[R], over: Collection[str]) -> list[tuple[dict[str, Any], list[R]]]:
+    """Settings and their runs, in the order of their first runs.
+
+    The config of a run that failed or was cancelled before it began lacks what is not searched: it
+    belongs to the setting that has all that it has, where there is one.
+    """
+    found: dict[Any, tuple[dict[str, Any], list[R]]] = {}
+    for run in runs:
+        setting = flat_config(run.setting)
+        for name in over:
+            setting.pop(name, None)
+        key = _key(setting)
+        if key in found:
+            found[key][1].append(run)
+        else:
+            found[key] = (setting, [run])
+    whole = {key: one for key, one in found.items() if any(r.status.well for r in one[1])}
+    by_names: dict[frozenset[str], dict[Any, list[Any]]] = {}
+    for key, (setting, _) in list(found.items()):
+        if key in whole:
+            continue
+        names = frozenset(setting)
+        if names not in by_names:
+            projected: dict[Any, list[Any]] = {}
+            for other, (larger, _) in whole.items():
+                if names < larger.keys():
+                    projected.setdefault(_part(larger, names), []).append(other)
+            by_names[names] = projected
+        homes = by_names[names].get(_part(setting, names), [])
+        if len(homes) == 1:
+            found[homes[0]][1].extend(found.pop(key)[1])
+    return list(found.values())
+
+
+def _part(setting: Mapping[str, Any], names: Iterable[str]) -> Any:
+    return _key({name: setting[name] for name in names})
+
+
+def _key(setting: Mapping[str, Any]) -> Any:
+    """What tells settings apart; true is not 1."""
+    try:
+        return frozenset(
+            (name, value, value is True or value is False) for name, value in setting.items()
+        )
+    except TypeError:  # lists
+        return json.dumps(setting, sort_keys=True)
+
+
+def check_over(runs: Sequence[RunRow], over: Sequence[str]) -> None:
+    """Refuse parameters to average out that no run has.
+
+    Raises:  ConfigError: the nearest is offered.
+    """
     known = dict.fromkeys(name for run in runs for name in flat_config(run.config))
     for name in over:
         if runs and name not in known:
             raise ConfigError(f"--group-by {name}: no run has it{did_you_mean(name, known)}")
-    groups: dict[str, list[RunRow]] = {}
-    for run in runs:
-        setting = {k: v for k, v in flat_config(run.config).items() if k not in over}
-        groups.setdefault(json.dumps(setting, sort_keys=True), []).append(run)
-    return [_group(json.loads(setting), group, quantiles) for setting, group in groups.items()]
+
+
+def check_quantiles(quantiles: Sequence[float]) -> None:
+    """Refuse numbers outside [0, 1].
+
+    Raises:  ConfigError.
+    """
+    for q in quantiles:
+        if not 0 <= q <= 1:
+            raise ConfigError(f"--quantiles: {q:g} is no quantile; give numbers from 0 to 1")
 
 
 def quantile_name(q: float) -> str:
@@ -90,22 +246,31 @@ def quantile(values: Sequence[float], q: float) -> float:
 
 
 def flat_config(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """A config with the dots of its nesting in the names."""
+    """A config with the dots of its nesting in the names; a mapping of its own."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
-        if isinstance(value, Mapping) and value:
+        if type(value) not in _PLAIN and isinstance(value, Mapping) and value:
             flat |= flat_config(value, f"{above}{name}.")
         else:
             flat[f"{above}{name}"] = value
     return flat
 
 
-def _group(setting: Mapping[str, Any], runs: Sequence[RunRow], quantiles: Sequence[float]) -> Group:
-    done = [run for run in runs if run.status.over and run.status not in _FAILED]
+def make_group(
+    setting: Mapping[str, Any],
+    runs: Sequence[RunRow],
+    quantiles: Sequence[float] = QUANTILES,
+    *,
+    metric: str | None = None,
+    shared: frozenset[str] = frozenset(),
+) -> Group:
+    """What is known of the runs of one setting."""
+    ends = [ending(run, metric) for run in runs]
+    done = [run for run, how in zip(runs, ends, strict=True) if how == "well"]
     names = dict.fromkeys(name for run in done for name in run.metrics)
     metrics: dict[str, dict[str, float]] = {}
     for name in names:
-        values = list(_finite(run.metrics.get(name) for run in done))
+        values = [v for run in done if (v := finite(run.metrics.get(name))) is not None]
         if values:
             metrics[name] = {
                 "n": len(values),
@@ -115,12 +280,26 @@ def _group(setting: Mapping[str, Any], runs: Sequence[RunRow], quantiles: Sequen
     return Group(
         config=setting,
         runs=len(runs),
-        failed=sum(run.status in _FAILED for run in runs),
-        unfinished=sum(not run.status.over for run in runs),
+        failed=ends.count("failed"),
+        unfinished=ends.count("unfinished"),
         metrics=metrics,
         contaminated=any(run.contaminated for run in runs),
+        shared_order=sum(run.id in shared for run in runs) > 1,
     )
 
 
-def _finite(values: Iterable[float | None]) -> Iterable[float]:
-    return (v for v in values if v is not None and math.isfinite(v))
+def finite(value: Any) -> float | None:
+    """A value as a number; None where it is no finite one."""
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if plain and math.isfinite(value) else None
+
+
+def band_words(spread: Spread, digits: int = 4) -> str:
+    """Where values lie, in words.
+
+    >>> band_words(spread_of([1.0, 2.0]))
+    'least to greatest: 1 to 2'
+    """
+    if spread.n == 1:
+        return "one run"
+    return f"{spread.says}: {spread.low:.{digits}g} to {spread.high:.{digits}g}"

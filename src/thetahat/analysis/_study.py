@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,24 +10,37 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from thetahat.analysis._cells import CellRule
-from thetahat.analysis._groups import QUANTILES, Group, flat_config, group_runs, quantile
-from thetahat.analysis._importance import Effect, effects, number
+from thetahat.analysis._direction import directions_in, sign_of
+from thetahat.analysis._groups import (
+    QUANTILES,
+    Group,
+    Spread,
+    ending,
+    flat_config,
+    make_group,
+    members_of,
+    place_of,
+    quantile,
+    settled,
+    spread_of,
+)
+from thetahat.analysis._importance import Effect, effects
+from thetahat.analysis._leader import replicates_of, seeds_of
+from thetahat.analysis._number import number
 from thetahat.analysis._sweepfile import SweepFile, read_file
 from thetahat.core.errors import ConfigError, did_you_mean
-from thetahat.core.run import Status
 
 if TYPE_CHECKING:
     from thetahat.store import RunRow, Store, SweepRow
 
-FAILED = (Status.FAILED, Status.DIVERGED)
 MARKS = {
     "c": "contaminated: tuned on the test set, so its test numbers estimate nothing",
     "s": "one seed: how much of it is luck is not known",
     "f": "some of its runs failed or diverged, and gave no number",
-    "u": "some of its runs are not over",
+    "u": "some of its runs did not finish: not over, cancelled, interrupted, or nothing moved",
+    "o": "seeds share the order of batches, so its band is too narrow",
 }
 """What stands beside a number, as a letter, and what the letter means."""
-_SEED = re.compile(r"(^|[._])seed$", re.IGNORECASE)
 _NO_METRICS = ("epoch", "step", "seconds", "_step", "_runtime", "_timestamp")
 """What scripts log beside their metrics."""
 _METRICS_FIRST = ("val_risk", "test_risk", "train_risk")
@@ -50,7 +62,8 @@ class Setting:
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value!r}" for name, value in self.varying.items())
         seen = "no number" if self.median is None else f"median {self.median:.6g}"
-        runs = f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}"
+        of = "" if len(self.values) == len(self.runs) else f"{len(self.values)} of "
+        runs = f"{of}{len(self.runs)} run{'s' * (len(self.runs) != 1)}"
         return f"Setting({values}; {'hidden' if self.hidden else seen}, {runs})"
 
     @property
@@ -64,12 +77,24 @@ class Setting:
         return quantile(self.values, 0.5) if self.values else None
 
     @property
+    def spread(self) -> Spread | None:
+        """Median and band of its values; None where no run has one."""
+        return spread_of(self.values) if self.values else None
+
+    def from_the_middle(self, metric: str) -> list[RunRow]:
+        """Its runs that ended well with a number, those nearest to the median first."""
+        middle = self.median
+        have = [run for run in self.runs if counts(run, metric)]
+        return sorted(have, key=lambda run: abs(float(run.metrics[metric] or 0.0) - (middle or 0)))
+
+    @property
     def marks(self) -> str:
         """Letters of MARKS."""
         said = "c" if self.group.contaminated else ""
         said += "s" if len(self.values) == 1 else ""
         said += "f" if self.group.failed else ""
-        return said + ("u" if self.group.unfinished else "")
+        said += "u" if self.group.unfinished else ""
+        return said + ("o" if self.group.shared_order else "")
 
     @property
     def name(self) -> str:
@@ -94,6 +119,8 @@ class Study:
     settings: Sequence[Setting]
     """From the best."""
     rule: CellRule
+    sign: int = 1
+    """1 where less of the metric is better, else -1."""
     dropped: int = 0
     """Runs left out because they say that they rest on too few observations."""
     quantiles: Sequence[float] = QUANTILES
@@ -101,12 +128,7 @@ class Study:
     @property
     def maximize(self) -> bool:
         """Whether more is better."""
-        return self.file.goal == "maximize"
-
-    @property
-    def sign(self) -> int:
-        """1 where less is better, else -1."""
-        return -1 if self.maximize else 1
+        return self.sign < 0
 
     @property
     def replicated(self) -> bool:
@@ -129,14 +151,49 @@ class Study:
         return Counter(str(run.status) for run in self.runs)
 
     @cached_property
+    def ends(self) -> Counter[str]:
+        """Runs that ended "well", that "failed", and that are "unfinished"."""
+        return Counter(ending(run, self.metric) for run in self.runs)
+
+    def settled(self, setting: Setting) -> bool:
+        """Whether at least half of a setting's runs ended well."""
+        return settled(len(setting.values), setting.group.runs, self.replicates)
+
+    @property
+    def replicates(self) -> int:
+        """How many runs each setting is to have."""
+        return replicates_of(self.sweep)
+
+    @cached_property
     def counted(self) -> list[RunRow]:
-        """Runs that ended with a finite number, in the order they were made."""
+        """Runs that ended well with a finite number, in the order they were made."""
         return [run for run in self.runs if counts(run, self.metric)]
 
     @cached_property
     def best_runs(self) -> list[RunRow]:
-        """The runs that ended with a number, the best first."""
+        """The runs that ended well with a number, the best first."""
         return sorted(self.counted, key=lambda run: self.sign * self.value(run))
+
+    @property
+    def leading_runs(self) -> list[RunRow]:
+        """Runs worth a look: those of the best settings, the middle ones first, where settings are
+        replicated; else the best runs."""
+        if not self.replicated:
+            return self.best_runs
+        found: list[RunRow] = []
+        for setting in self.settings:
+            if not setting.hidden:
+                found += setting.from_the_middle(self.metric)
+        return found
+
+    @property
+    def units(self) -> list[tuple[Mapping[str, Any], float]]:
+        """What is compared, with its number: settings by their median where they are replicated,
+        else runs; in the order they were made."""
+        if not self.replicated:
+            return [(c, self.value(r)) for c, r in zip(self._flat, self.counted, strict=True)]
+        made = sorted(self.settings, key=lambda setting: min(run.number for run in setting.runs))
+        return [(s.config, s.median) for s in made if s.median is not None and not s.hidden]
 
     @property
     def best(self) -> Setting | None:
@@ -185,21 +242,26 @@ def read_study(
     Args:    metric: in place of the sweep file's.
     Raises:  ConfigError: a metric that no run has.   StoreError: the store cannot be read.
     """
+    from thetahat.store import shared_orders
+
     rule = rule or CellRule()
-    file = read_file(sweep.text)
+    file = read_file(sweep.spec)
     runs = store.runs(sweep_id=sweep.id)
     chosen = _metric(runs, file, metric)
     kept = [run for run in runs if not rule.hides_run(run)]
-    flat = [flat_config(run.config) for run in kept]
+    flat = [flat_config(run.setting) for run in kept]
     names = dict.fromkeys(name for config in flat for name in config)
-    varying = [n for n in names if len({json.dumps(c.get(n), sort_keys=True) for c in flat}) > 1]
-    seeds = [name for name in names if _SEED.search(name)]
+    # What failed at its start lacks what has a default: that tells no settings apart.
+    whole = [c for c, r in zip(flat, kept, strict=True) if r.status.well] or flat
+    varying = [n for n in names if _differs(n, whole) or _differs(n, [c for c in flat if n in c])]
+    seeds = seeds_of(sweep, names)
     parameters = [name for name in varying if name not in seeds]
-    found = _settings(kept, chosen, parameters, seeds)
+    found = _settings(kept, chosen, parameters, seeds, shared_orders(store, sweep.id))
     hides = rule.hidden([len(setting.values) for setting in found])
     settings = [replace(s, hidden=hidden) for s, hidden in zip(found, hides, strict=True)]
-    sign = -1 if file.goal == "maximize" else 1
-    settings.sort(key=lambda setting: _place(setting, chosen, sign))
+    own = chosen == file.metric
+    sign = sign_of(chosen, file, {} if own else directions_in(store, sweep.id))
+    settings.sort(key=lambda setting: _place(setting, chosen, sign, replicates_of(sweep)))
     return Study(
         sweep=sweep,
         file=file,
@@ -210,14 +272,18 @@ def read_study(
         seeds=[name for name in seeds if name in varying],
         settings=settings,
         rule=rule,
+        sign=sign,
         dropped=len(runs) - len(kept),
     )
 
 
+def _differs(name: str, flat: Sequence[Mapping[str, Any]]) -> bool:
+    return len({json.dumps(config.get(name), sort_keys=True) for config in flat}) > 1
+
+
 def counts(run: RunRow, metric: str) -> bool:
-    """Whether a run is over, did not fail, and has a finite number."""
-    over = run.status.over and run.status not in FAILED
-    return over and number(run.metrics.get(metric)) is not None
+    """Whether a run ended well, with a finite number."""
+    return run.status.well and number(run.metrics.get(metric)) is not None
 
 
 def plain(value: Any) -> Any:
@@ -247,26 +313,24 @@ def _metric(runs: Sequence[RunRow], file: SweepFile, asked: str | None) -> str:
     return next((name for name in (*_METRICS_FIRST, *known) if name in known), "val_risk")
 
 
-def _place(setting: Setting, metric: str, sign: int) -> tuple[int, float, str]:
+def _place(setting: Setting, metric: str, sign: int, replicates: int) -> tuple[int, float, str]:
     """From the best; those that are hidden come last, where their order says nothing of them."""
     if setting.hidden:
-        return (2, 0.0, setting.name)
-    if not setting.values:
-        return (1, 0.0, "")
-    return (0, sign * setting.group.metrics[metric]["median"], "")
+        return (3, 0.0, setting.name)
+    return (*place_of(setting.group, metric, sign, replicates), "")
 
 
 def _settings(
-    runs: Sequence[RunRow], metric: str, parameters: Sequence[str], seeds: Sequence[str]
+    runs: Sequence[RunRow],
+    metric: str,
+    parameters: Sequence[str],
+    seeds: Sequence[str],
+    shared: frozenset[str],
 ) -> list[Setting]:
-    members: dict[str, list[RunRow]] = {}
-    for run in runs:
-        config = {k: v for k, v in flat_config(run.config).items() if k not in seeds}
-        members.setdefault(json.dumps(config, sort_keys=True), []).append(run)
-    made = group_runs(runs, seeds)
     settings = []
-    for group, mine in zip(made, members.values(), strict=True):
+    for config, mine in members_of(runs, seeds):
+        group = make_group(config, mine, metric=metric, shared=shared)
         values = [float(r.metrics[metric]) for r in mine if counts(r, metric)]  # pyright: ignore[reportArgumentType]
-        varying = {name: group.config.get(name) for name in parameters}
+        varying = {name: config.get(name) for name in parameters}
         settings.append(Setting(varying, group, mine, values))
     return settings

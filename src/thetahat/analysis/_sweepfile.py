@@ -1,9 +1,10 @@
-"""What readers need of a sweep file: its metric and its parameters. A file that cannot be read, or
-a part of it, is left out; checking files is the business of ``thetahat check``."""
+"""What readers need of a sweep file: its metric and its parameters, from the spec in the store.
+
+No text is read here: a sweep file is read once, when its sweep is made.
+"""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,38 +40,22 @@ class SweepFile:
     program: str = ""
 
 
-def read_file(text: str) -> SweepFile:
-    """A sweep file as far as it can be read; one that was read before is remembered.
+def read_file(spec: Mapping[str, Any]) -> SweepFile:
+    """What readers need of a sweep file, from the spec that the store keeps: ``sweep.spec``.
 
-    >>> read_file("method: grid\\nparameters: {lr: {values: [0.1, 0.2]}}").method
+    >>> read_file({"method": "grid", "parameters": {"lr": {"values": [0.1, 0.2]}}}).method
     'grid'
     """
-    return _read_file(text)
-
-
-@functools.lru_cache(maxsize=64)
-def _read_file(text: str) -> SweepFile:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    reader = YAML(typ="safe", pure=True)
-    reader.allow_duplicate_keys = True
-    try:
-        found = reader.load(text)
-    except (YAMLError, ValueError, TypeError, RecursionError):
-        return SweepFile()
-    if not isinstance(found, Mapping):
-        return SweepFile()
-    metric = found.get("metric")
+    metric = spec.get("metric")
     metric = metric if isinstance(metric, Mapping) else {}
     goal = str(metric.get("goal", "minimize"))
     return SweepFile(
-        method=str(found.get("method", "")),
+        method=str(spec.get("method", "")),
         metric=str(metric["name"]) if metric.get("name") is not None else None,
         goal="maximize" if goal == "maximize" else "minimize",
-        parameters=tuple(_parameters(found.get("parameters"))),
-        description=str(found.get("description") or ""),
-        program=str(found.get("program") or ""),
+        parameters=tuple(_parameters(spec.get("parameters"))),
+        description=str(spec.get("description") or ""),
+        program=str(spec.get("program") or ""),
     )
 
 
@@ -109,4 +94,6 @@ def _range(entry: Mapping[Any, Any], kind: str, values: Any) -> str:
 
 
 def _said(value: Any) -> str:
+    if value is None:
+        return "none"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

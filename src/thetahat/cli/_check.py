@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from thetahat.cli._tables import Screen, emit, note, read_screen
+from thetahat.cli._tables import Screen, emit, read_screen
 from thetahat.core.errors import ConfigError
 from thetahat.report import json_text, paint, table
 
@@ -51,8 +52,6 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.sweep import read_sweep
 
     reading = read_sweep(args.file, strict=args.strict)
-    if args.list is not None:
-        return _list(reading, args.list, args.seed, args.format)
     errors, notes = list(reading.errors), list(reading.notes)
     if reading.sound is not None:
         # W&B looks at the file alone, so under --strict the program is worth no more than a note.
@@ -61,10 +60,16 @@ def run(args: argparse.Namespace) -> int:
         notes.extend(said)
     errors.sort(key=_line)
     notes.sort(key=_line)
-    if args.format == "json":
+    screen = read_screen()
+    if args.list is not None and reading.spec is not None and not errors:
+        # What is listed alone goes to standard output; the verdict is the same.
+        print(page(reading, errors, notes, screen), end="", file=sys.stderr)
+        configs = first_configs(reading.spec, args.list, args.seed)
+        emit(json_text(configs) if args.format == "json" else _table(configs, screen))
+    elif args.format == "json":
         emit(json_text(_answer(reading, errors, notes)))
     else:
-        emit(page(reading, errors, notes, read_screen()))
+        emit(page(reading, errors, notes, screen))
     return 2 if errors else 0
 
 
@@ -78,8 +83,10 @@ def _against_program(spec: SweepSpec) -> tuple[list[Problem], list[Problem]]:
     from thetahat.sweep import (
         Problem,
         check_against,
+        check_metric,
         experiment_of,
         notes_against,
+        notes_of_bands,
         notes_of_trials,
     )
 
@@ -93,7 +100,11 @@ def _against_program(spec: SweepSpec) -> tuple[list[Problem], list[Problem]]:
         return [Problem(spec.place("program").line, "program", str(error))], notes
     wrong = check_against(spec, signature)
     # What the signature refuses needs no trial.
-    tried = [] if wrong else notes_of_trials(spec, signature, program.experiment)
+    tried = []
+    if not wrong:
+        wrong = check_metric(spec, signature, program.experiment)
+        tried = notes_of_trials(spec, signature, program.experiment)
+        tried += notes_of_bands(spec, signature, program.experiment)
     return wrong, [*notes, *notes_against(spec, signature), *tried]
 
 
@@ -152,19 +163,9 @@ def _runs(count: int) -> str:
 # -- configs --------------------------------------------------------------------------------------
 
 
-def _list(reading: Reading, count: int, seed: int, format: str) -> int:
-    """Print the first configs; the program is not looked at."""
-    spec = reading.require()
-    for problem in reading.notes:
-        note(problem.said(reading.file, "note: "))
-    configs = first_configs(spec, count, seed)
-    if format == "json":
-        emit(json_text(configs))
-    else:
-        screen = read_screen()
-        rows = [dict(_flat(config)) for config in configs]
-        emit(table(rows, width=screen.width, colour=screen.colour, ascii_only=screen.ascii_only))
-    return 0
+def _table(configs: Sequence[Mapping[str, Any]], screen: Screen) -> str:
+    rows = [dict(_flat(config)) for config in configs]
+    return table(rows, width=screen.width, colour=screen.colour, ascii_only=screen.ascii_only)
 
 
 def first_configs(spec: SweepSpec, count: int, seed: int) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._tables import add_output, emit, read_screen
-from thetahat.core.errors import ConfigError, MissingExtra
+from thetahat.core.errors import ConfigError, MissingExtra, RunFailed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -187,6 +187,7 @@ def experiment_of(sample: Sample, data: Data) -> Callable[..., Task]:
             optimizer=th.optim.named("adam", lr),
             epochs=sample.epochs,
             batch_size=sample.batch,
+            sampling=th.Shuffle(seed=seed),
             stopping=th.Patience(sample.patience),
             seed=seed,
         )
@@ -200,6 +201,7 @@ def nets_of(sample: Sample, width: int, seeds: int, data: Data, setting: Any) ->
     """Nets of one width, all seeds as one program; the median over them."""
     import numpy as np
 
+    from thetahat.cli._fit_report import ended_well
     from thetahat.cli._session import Origin, train
 
     began = time.perf_counter()
@@ -212,7 +214,10 @@ def nets_of(sample: Sample, width: int, seeds: int, data: Data, setting: Any) ->
         label=f"{sample.name}, width {width}",
     )
     seconds = time.perf_counter() - began
-    results = trained.results
+    results = ended_well(trained.results)
+    if not results:
+        first = trained.results[0]
+        raise RunFailed(f"no net of width {width} ended well; the first {first.reason}")
     scale = float(data.transform.y_std) ** 2
     test = np.array([r.risk["test"] for r in results]) * scale
     middle: Result = results[int(np.argsort(test)[len(test) // 2])]
@@ -221,7 +226,7 @@ def nets_of(sample: Sample, width: int, seeds: int, data: Data, setting: Any) ->
         return (middle.predict(_raw(data, data.test.x)) - _raw_y(data, data.test.y)) ** 2
 
     return Scored(
-        model=f"net, width {width}",
+        model=f"net, width {width}{_of(len(results), seeds)}",
         params=middle.n_params,
         epochs=int(np.median([r.epochs for r in results])),
         seconds=seconds,
@@ -231,6 +236,11 @@ def nets_of(sample: Sample, width: int, seeds: int, data: Data, setting: Any) ->
         errors=errors,
         spread=(float(np.quantile(test, 0.1)), float(np.quantile(test, 0.9))),
     )
+
+
+def _of(well: int, seeds: int) -> str:
+    """How many seeds a median is over, where it is not all of them."""
+    return "" if well == seeds else f", {well} of {seeds} seeds"
 
 
 def baselines(data: Data) -> list[Scored]:
@@ -321,7 +331,10 @@ def _print(
     others = [s for s in scored if s not in nets]
     width = min(screen.width or 100, 100)
     print("\n".join(textwrap.wrap(verdict(nets, others), width)))
-    print(f"Nets: one hidden layer; median of {seeds} seeds, all seeds of a width as one program.")
+    print(
+        f"Nets: one hidden layer; median of {seeds} seeds, all seeds of a width as one program,"
+        " whose seconds these are."
+    )
     print()
 
 

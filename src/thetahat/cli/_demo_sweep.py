@@ -105,9 +105,15 @@ def _work(store: Store, file: Path, args: argparse.Namespace) -> tuple[SweepRow,
 
 
 def _ranked(store: Store, sweep: SweepRow) -> list[RunRow]:
-    """The sweep's runs, best first; those without the metric last."""
-    runs = store.runs(sweep_id=sweep.id)
-    return sorted(runs, key=lambda run: run.metrics.get(METRIC) or float("inf"))
+    """The sweep's runs, best first; those that did not end well with the metric last."""
+    from thetahat.analysis import ending, finite
+
+    def place(run: RunRow) -> tuple[bool, float]:
+        value = finite(run.metrics.get(METRIC))
+        counts = value is not None and ending(run, METRIC) == "well"
+        return (not counts, value if counts and value is not None else 0.0)
+
+    return sorted(store.runs(sweep_id=sweep.id), key=place)
 
 
 def _emit(found: Sequence[RunRow], format: str) -> None:
@@ -149,7 +155,7 @@ def _show(
     emit(_table(store, found))
     print()
     best = found[0]
-    if best.metrics.get(METRIC) is not None:
+    if best.status.well and best.metrics.get(METRIC) is not None:
         print("\n".join(_verdict(best)))
     if args.quiet:
         return

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import json
 import math
 import re
+import types
 import typing
 from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
@@ -329,16 +332,50 @@ def _typed(
 
 
 def _readable(signature: Signature, name: str, value: str) -> str:
-    """Words that people write, as YAML has them: inf for numbers, 1 and yes for truth."""
-    parameter = signature.parameters[_root(name)]
-    kind = bare_type(parameter)
-    if kind is float and value.lower() in ("inf", "+inf", "-inf"):
+    """Words that people and Python's ``str`` write, as YAML has them: inf, None, 1 for truth.
+
+    A sweep's ``${args}`` hands values on by ``str``: what it writes is read here as what it was.
+    """
+    kind = _kind_at(signature, name)
+    arms = _arms(kind)
+    if type(None) in arms and value == "None":
+        return "null"
+    if float in arms and value.lower() in ("inf", "+inf", "-inf"):
         return value.lower().replace("inf", ".inf")
     if kind is bool:
         return {"1": "true", "yes": "true", "0": "false", "no": "false"}.get(value.lower(), value)
-    if value and typing.get_origin(kind) in (list, tuple) and value[0] not in "[({":
+    if value[:1] in ("[", "(", "{") and str not in arms:
+        return _from_python(value)
+    listed = any(typing.get_origin(arm) in (list, tuple) for arm in arms)
+    if value and listed and str not in arms and value != "null":
         return f"[{value}]"
     return value
+
+
+def _arms(kind: Any) -> tuple[Any, ...]:
+    """The alternatives of a union; the type itself where it is none."""
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return typing.get_args(kind)
+    return (kind,)
+
+
+def _kind_at(signature: Signature, name: str) -> Any:
+    """The type of a flag's value, also of a part: ``--net.width``."""
+    root, *parts = name.removesuffix("+").split(".")
+    kind = bare_type(signature.parameters[root])
+    for part in parts:
+        holders = [arm for arm in _arms(kind) if dataclasses.is_dataclass(arm)]
+        known = typing.get_type_hints(holders[0]) if holders else {}
+        kind = known.get(part, Any)
+    return kind
+
+
+def _from_python(value: str) -> str:
+    """A list or mapping as Python writes it, as JSON; anything else as it is."""
+    try:
+        return json.dumps(ast.literal_eval(value))
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return value
 
 
 def _refused(

@@ -83,7 +83,7 @@ def check_batch(experiment: Callable[..., Task]) -> Callable[..., Task]:
         from thetahat.data import n_observations
 
         task = experiment(**config)
-        if not isinstance(task, Task) or task.batch_size is None or task.sampling == "replacement":
+        if not isinstance(task, Task) or task.batch_size is None:
             return task
         n = n_observations(getattr(task.data, "train", task.data))
         if task.batch_size > n:

@@ -61,7 +61,7 @@ class Seen:
         self._last_s = time.monotonic()
         if self._first is None:
             self._first = (self._last_s, now.epoch)
-        name = next((n for n in ("val_risk", "train_risk") if n in now.record), None)
+        name = next((n for n in (now.best_by, "val_risk", "train_risk") if n in now.record), None)
         if name is not None:
             self._values.append(_median(now.record[name]))
         if len(self._values) > _MOST_VALUES:
@@ -162,15 +162,17 @@ def _risk_pieces(now: Progress) -> list[tuple[float, str, str]]:
 
 
 def _best(now: Progress) -> str:
-    """The best validation risk so far, and its epoch; of a cohort, the best of its members."""
-    if "val_risk" not in now.record or now.best_value is None or now.best_epoch is None:
+    """The best so far of what chooses the state, and its epoch; of a cohort, of its members."""
+    if now.best_by not in now.record or now.best_value is None or now.best_epoch is None:
         return ""
     import numpy as np
 
-    values = np.where(np.isfinite(now.best_value), now.best_value, np.inf)
+    sign = -1 if now.best_mode == "max" else 1
+    values = np.where(np.isfinite(now.best_value), sign * now.best_value, np.inf)
     k = int(np.argmin(values))
-    at = int(now.best_epoch[k])
-    return f"best {short(float(values[k]))} at epoch {at:,}" if values[k] < np.inf else ""
+    at, name = int(now.best_epoch[k]), "" if now.best_by == "val_risk" else f"{now.best_by} "
+    best = float(sign * values[k])
+    return f"best {name}{short(best)} at epoch {at:,}" if np.isfinite(values[k]) else ""
 
 
 def _members(now: Progress) -> str:

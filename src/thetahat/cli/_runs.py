@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from thetahat.analysis import Group, group_runs
+from thetahat.analysis import Group, best_first, group_runs
 from thetahat.cli._tables import Screen, add_output, emit, note, read_screen
 from thetahat.core.errors import ConfigError, StoreError, did_you_mean
 from thetahat.report import Column, fit_width, table
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _METRICS_FIRST = ("val_risk", "test_risk", "train_risk")
 _MOST_METRICS = 6
-_OF_GROUPS = ("runs", "failed", "unfinished", "trust")
+_OF_GROUPS = ("runs", "n", "failed", "unfinished", "trust", "shared_order")
+_SHARED = "seeds share the order of batches, so their bands are too narrow"
 _EXAMPLES = """\
 examples:
   thetahat runs --sort val_risk --limit 10
@@ -75,7 +76,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List runs; 0 also where there are none."""
-    from thetahat.store import locate, open_store, read_condition
+    from thetahat.store import locate, open_store, read_condition, shared_orders, standing
 
     conditions = [read_condition(text) for text in args.where]
     over = [name.strip() for name in (args.group_by or "").split(",") if name.strip()]
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     if nowhere and not locate().is_file():
         note(f"no store here yet ({locate()}); a run makes one, or give one with --store")
         found: list[RunRow] = []
-        metric = ("val_risk", 1)
+        metric, shared = ("val_risk", 1), frozenset[str]()
     else:
         with open_store(args.store, create=False) as store:
             found = store.runs(
@@ -92,12 +93,14 @@ def run(args: argparse.Namespace) -> int:
                 limit=None if over else args.limit,
                 **_scope(store, args.id),
             )
+            found = [r for r in standing(store, found) if all(c.holds(r) for c in conditions)]
             metric = _metric_of(store, found) if over else ("val_risk", 1)
+            shared = shared_orders(store) if over else frozenset[str]()
         if not found and args.format == "table":
             note(f"no runs to list in {store.path}")
     asked = [c.strip() for c in args.columns.split(",")] if args.columns else None
     if over:
-        print_groups(found, over, args, asked, *metric)
+        print_groups(found, over, args, asked, *metric, shared)
         return 0
     print_runs(found, args.format, asked, read_screen())
     return 0
@@ -154,16 +157,23 @@ def print_groups(
     asked: Sequence[str] | None,
     metric: str,
     sign: int,
+    shared: frozenset[str] = frozenset(),
 ) -> None:
     """Print runs setting by setting, the best first where no other order is asked for.
 
     Args:    metric, sign: what is best; 1 where less is better, else -1.
+             shared: ids of runs that share the order of their minibatches.
     Raises:  ConfigError: a parameter, column or quantile that is none.
     """
-    groups = best_first(group_runs(found, over, _quantiles(args.quantiles)), metric, sign)
-    rows = [_group_row(group) for group in groups]
+    quantiles = _quantiles(args.quantiles)
+    made = group_runs(found, over, quantiles, metric=metric, shared=shared)
+    groups = best_first(made, metric, sign)
+    names = _metrics_of(groups, metric)
+    first = names[0] if names else metric
+    rows = [_group_row(group, first) for group in groups]
     key = args.sort.removeprefix("-")
-    columns = group_columns(groups) if asked is None else [Column(name) for name in asked]
+    whole = args.format != "table"
+    columns = group_columns(groups, first, whole=whole) if asked is None else [*map(Column, asked)]
     known = dict.fromkeys(key for row in rows for key in row)
     for name in [*(asked or ()), *([key] if key != "number" else [])]:
         if rows and name not in known:
@@ -186,30 +196,29 @@ def print_groups(
     gone = fit_width(rows, columns, screen.width)[1] if args.format == "table" else []
     if gone:
         _tell_gone(gone)
+    if args.format == "table":
+        _tell_shared(groups)
 
 
 def print_settings(groups: Sequence[Group], metric: str, screen: Screen) -> None:
     """Print settings as a table, what is known of one metric in each."""
     columns = [
         c
-        for c in group_columns(groups)
+        for c in group_columns(groups, metric)
         if "." not in c.key
         or c.key.rpartition(".")[0] == metric
         or c.key.removeprefix("config.") in groups[0].config
     ]
-    rows = [_group_row(group) for group in groups]
+    rows = [_group_row(group, metric) for group in groups]
     look = {"width": screen.width, "colour": screen.colour, "ascii_only": screen.ascii_only}
     emit(table(rows, columns, "table", **look))
+    _tell_shared(groups)
 
 
-def best_first(groups: Sequence[Group], metric: str, sign: int) -> list[Group]:
-    """Settings by the median of a metric; those without it keep their order, at the end."""
-
-    def place(group: Group) -> tuple[bool, float]:
-        numbers = group.metrics.get(metric)
-        return (True, 0.0) if numbers is None else (False, sign * numbers["median"])
-
-    return sorted(groups, key=place)
+def _tell_shared(groups: Sequence[Group]) -> None:
+    """What a band does not hold, once."""
+    if any(group.shared_order for group in groups):
+        note(_SHARED)
 
 
 def _metric_of(store: Store, found: Sequence[RunRow]) -> tuple[str, int]:
@@ -219,7 +228,7 @@ def _metric_of(store: Store, found: Sequence[RunRow]) -> tuple[str, int]:
 
     sweeps = {run.sweep_id for run in found}
     one = next(iter(sweeps)) if len(sweeps) == 1 else None
-    file = SweepFile() if one is None else read_file(find_sweep(store, one).text)
+    file = SweepFile() if one is None else read_file(find_sweep(store, one).spec)
     return file.metric or "val_risk", -1 if file.goal == "maximize" else 1
 
 
@@ -227,35 +236,61 @@ def _tell_gone(gone: Sequence[Column]) -> None:
     note(f"no room for {', '.join(c.head for c in gone)}; --columns chooses")
 
 
-def group_columns(groups: Sequence[Group]) -> list[Column]:
-    """What tells the settings apart, then their metrics; the first metric is the dearest."""
+def group_columns(
+    groups: Sequence[Group], first: str | None = None, *, whole: bool = False
+) -> list[Column]:
+    """What tells the settings apart, how many runs there are, then their metrics; the first metric
+    is the dearest.
+
+    Args:    first: the metric that comes first, and whose n is told.
+             whole: also the counts that are 0 everywhere: for files, which have no footnotes.
+    """
     settings = dict.fromkeys(name for group in groups for name in group.config)
     # The config of a run is not whole before it has begun: what it lacks tells nothing apart.
-    whole = [g for g in groups if g.runs > g.unfinished]
+    begun = [g for g in groups if g.runs > g.unfinished]
     varying = [
         n
         for n in settings
-        if _any_differs(g.config.get(n) for g in whole)
+        if _any_differs(g.config.get(n) for g in begun)
         or _any_differs(g.config[n] for g in groups if n in g.config)
     ]
     columns = [Column(_key(name), priority=90, digits=6) for name in varying]
-    columns += [Column("runs", priority=80), Column("failed", priority=79)]
-    if any(group.unfinished for group in groups):
-        columns.append(Column("unfinished", priority=60))
-    metrics = _ordered(name for group in groups for name in group.metrics)
+    columns += [
+        Column("runs", priority=80),
+        Column("n", priority=79),
+        Column("failed", priority=79),
+    ]
+    if whole or any(group.unfinished for group in groups):
+        columns.append(Column("unfinished", priority=78))
+    metrics = _metrics_of(groups, first)
     for i, name in enumerate(metrics[:_MOST_METRICS]):
         numbers = next(g.metrics[name] for g in groups if name in g.metrics)
+        same = all(_n(g, name) == _n(g, metrics[0]) for g in groups)
         for number in numbers:
-            if number != "n":
+            # Where a metric rests on other runs than the first one, it says on how many.
+            if number != "n" or not same:
                 columns.append(Column(f"{name}.{number}", f"{name} {number}", priority=75 - 9 * i))
+    if whole and any(group.shared_order for group in groups):
+        columns.append(Column("shared_order", "shared order"))
     if any(group.contaminated for group in groups):
         columns.append(Column("trust", priority=88))
     return columns
 
 
-def _group_row(group: Group) -> dict[str, Any]:
+def _metrics_of(groups: Sequence[Group], first: str | None) -> list[str]:
+    names = _ordered(name for group in groups for name in group.metrics)
+    return sorted(names, key=lambda name: name != first)
+
+
+def _n(group: Group, metric: str) -> int:
+    return int(group.metrics.get(metric, {}).get("n", 0))
+
+
+def _group_row(group: Group, first: str) -> dict[str, Any]:
     row: dict[str, Any] = {_key(name): value for name, value in group.config.items()}
-    row |= {"runs": group.runs, "failed": group.failed, "unfinished": group.unfinished}
+    row |= {"runs": group.runs, "n": _n(group, first)}
+    row |= {"failed": group.failed, "unfinished": group.unfinished}
+    row["shared_order"] = "yes" if group.shared_order else ""
     for name, numbers in group.metrics.items():
         row |= {f"{name}.{number}": value for number, value in numbers.items()}
     row["trust"] = "contaminated" if group.contaminated else ""

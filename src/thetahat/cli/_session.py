@@ -22,7 +22,7 @@ from thetahat.cli._under_agent import AgentKeeper, is_under_agent
 from thetahat.core import ConfigError, Event, InputError, Notice, Started, Status, StoreError, Task
 
 if TYPE_CHECKING:
-    from thetahat.store import Store
+    from thetahat.store import Store, Unkept
     from thetahat.train import Result
 
 CHECKPOINTS = "checkpoints"
@@ -110,6 +110,7 @@ def train(
         if store is not None:
             keeper = _Keeper(store, _facts(origin, configs, setting), origin)
         said = stack.enter_context(_collected_notices())
+        unkept: Sequence[Unkept] = ()
         from thetahat.train import fit_many
 
         bar = progress_bar(label or origin.experiment, quiet=setting.quiet)
@@ -133,8 +134,9 @@ def train(
         finally:
             if keeper is not None:
                 keeper.note(said)
+                unkept = keeper.settle()
         names = [None if keeper is None else keeper.name(k) for k in range(len(configs))]
-        return Trained(results, names)
+        return Trained(_with_losses(results, unkept), names)
 
 
 def exit_code(results: Sequence[Result]) -> int:
@@ -143,6 +145,15 @@ def exit_code(results: Sequence[Result]) -> int:
     if Status.INTERRUPTED in statuses:
         return 130
     return int(bool(statuses & {Status.DIVERGED, Status.UNMOVED, Status.FAILED}))
+
+
+def _with_losses(results: Sequence[Result], unkept: Sequence[Unkept]) -> list[Result]:
+    """The results as the store has them: a run whose records are not all there has failed."""
+    found = list(results)
+    for one in unkept:
+        if found[one.member].status in (Status.FINISHED, Status.STOPPED):
+            found[one.member] = replace(found[one.member], status=Status.FAILED, reason=one.reason)
+    return found
 
 
 @contextlib.contextmanager
@@ -245,6 +256,8 @@ class _Keeper:
     origin: Origin
     _tracker: Any = field(init=False)
     _process: dict[str, Any] = field(init=False)
+    _unsaid: list[str] = field(default_factory=list)
+    """Notices that could not be kept."""
     _begun: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -281,18 +294,52 @@ class _Keeper:
         if self._begun:
             return  # the engine has told how they ended
         reason = f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0]
-        for config in configs:
-            shown = {name: stored_value(value) for name, value in config.items()}
-            run = self.store.create_run(shown, provenance=self._process, **self.facts)
-            self.store.finish_run(
-                run.id, status=Status.FAILED, reason=reason[:_LONGEST_REASON], epochs=0
-            )
+        try:
+            for config in configs:
+                shown = {name: stored_value(value) for name, value in config.items()}
+                run = self.store.create_run(shown, provenance=self._process, **self.facts)
+                self.store.finish_run(
+                    run.id, status=Status.FAILED, reason=reason[:_LONGEST_REASON], epochs=0
+                )
+        except StoreError as refused:
+            # What broke the run is what the user must see.
+            note(f"that the run failed could not be kept: {refused}")
 
     def note(self, lines: Sequence[str]) -> None:
         """Keep notices with the runs."""
         if not lines or not self._begun:
             return
-        with self.store.batch() as writer:
-            for member in self._begun:
-                for line in lines:
-                    writer.note(self._tracker.run_id(member), line)
+        try:
+            with self.store.batch() as writer:
+                for member in self._begun:
+                    for line in lines:
+                        writer.note(self._tracker.run_id(member), line)
+        except StoreError:
+            self._unsaid = list(lines)
+
+    def settle(self) -> Sequence[Unkept]:
+        """Wait for room, where a disk is full, and say what could not be kept."""
+        from thetahat.store import EXIT_S
+
+        unkept = self._tracker.settle(0.0)
+        if unkept:
+            lost, of = sum(one.lost for one in unkept), sum(one.of for one in unkept)
+            note(f"{lost:,} of {of:,} records wait for room on the disk: trying for {EXIT_S:g} s")
+            unkept = self._tracker.settle()
+        self.note(self._unsaid)
+        for one in unkept:
+            note(_repair(self.store, one))
+        return unkept
+
+
+def _repair(store: Store, one: Unkept) -> str:
+    """How the store has a run whose records are not all there, and what to do."""
+    from thetahat.store import locate
+
+    if one.name is None:
+        return f"the store {store.path} does not have this run at all; free space, and run it again"
+    has = f"the store {store.path} has the run {one.name} as failed, without them"
+    if not one.marked:
+        has = f"the store {store.path} could not be told how the run {one.name} ended"
+    where = "" if store.path == locate() else f" --store {store.path}"
+    return f"{has}; free space, and repair it with: thetahat resume {one.name}{where}"

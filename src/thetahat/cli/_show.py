@@ -44,11 +44,11 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show a run."""
-    from thetahat.store import open_store
+    from thetahat.store import open_store, standing
 
     screen = read_screen()
     with open_store(args.store, create=False) as store:
-        found = store.run(args.name)
+        [found] = standing(store, [store.run(args.name)])
         if args.history:
             history = {k: v.tolist() for k, v in store.history(found.id).items()}
             rows = [
@@ -107,9 +107,18 @@ def page(
     lines.gap()
     lines.pairs("config", found.config)
     lines.gap()
+    if found.proposed is not None:
+        lines.row("of these", f"the sweep proposed {', '.join(_flat(found.proposed)) or 'none'}")
+    for name, label in found.labels.items():
+        lines.row(name, ", ".join(map(str, label)) if isinstance(label, list) else str(label))
+    lines.gap()
     lines.pairs("metrics", found.metrics)
+    lines.pairs("logged", (found.detail or {}).get("logged") or {})
     if found.best_val_risk is not None:
         lines.row("best", f"val_risk {short(found.best_val_risk)} at epoch {found.best_epoch}")
+    elif (value := found.metrics.get(found.best_by)) is not None and found.best_epoch is not None:
+        by = word(found.best_by)
+        lines.row("best", f"{by} {short(value)} at epoch {found.best_epoch}")
     lines.curves(drawn)
     lines.gap()
     most = (
@@ -229,11 +238,15 @@ def _value(value: Any) -> str:
 
 
 def _seconds(found: RunRow) -> str:
-    parts = ", ".join(f"{k} {short(v, 3)}" for k, v in found.seconds.items() if v is not None)
+    spent = {k: v for k, v in found.seconds.items() if v is not None and k != "total"}
+    parts = ", ".join(f"{k} {short(v, 3)}" for k, v in spent.items())
+    together = int((found.detail or {}).get("together", 1))
+    if together > 1:
+        parts = f"its share; the {together} runs trained together took {parts}"
     total = found.total_seconds
     if total is None:
         return parts
-    return f"{short(total, 3)}" + (f"  ({parts})" if len(found.seconds) > 1 else "")
+    return f"{short(total, 3)}" + (f"  ({parts})" if len(spent) > 1 else "")
 
 
 def _when(found: RunRow) -> str:

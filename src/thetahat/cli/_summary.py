@@ -48,6 +48,7 @@ def print_end(result: Result, name: str, setting: Setting, *, tracked: bool) -> 
 def line(result: Result, name: str) -> str:
     """A run in one line, for logs."""
     numbers = {f"{part}_risk": short(risk) or "nan" for part, risk in risks_of(result)}
+    numbers |= {word(name): short(value) or "nan" for name, value in result.metrics.items()}
     numbers |= {
         "best_epoch": str(result.best_epoch),
         "n_params": str(result.n_params),
@@ -70,12 +71,13 @@ def page(result: Result, name: str, look: str) -> str:
     reason = result.reason.partition("; ")[0] if result.status in _BAD else result.reason
     reason = reason if len(reason) <= room else reason[: room - 1] + "…"
     risks = "   ".join(f"{part} {short(risk) or 'nan'}" for part, risk in risks_of(result))
-    at = f"   (epoch {result.best_epoch:,})" if "val" in result.risk else ""
+    by = "" if result.best_by == "val_risk" else f", the best {word(result.best_by)}"
+    at = f"   (epoch {result.best_epoch:,}{by})" if result.best_by else ""
     if result.risk and not any(map(math.isfinite, result.risk.values())):
         risks, at = "not finite", ""
     rows = [
         ("risk", risks + at),
-        *(("", f"{key} {short(v)}") for key, v in result.diagnostics.items()),
+        *(("", f"{word(key)} {short(v) or 'nan'}") for key, v in result.metrics.items()),
         ("size", f"{result.n_params:,} parameters, {result.epochs:,} epochs"),
         ("time", time_said(result)),
         ("look", look),

@@ -168,7 +168,7 @@ def _too_late(store: Store, sweep: SweepRow) -> str:
 
 def _cancel_waiting(store: Store, sweep: SweepRow) -> None:
     for run in store.runs(sweep_id=sweep.id, status="queued"):
-        store.finish_run(run.id, status="stopped", reason="the sweep was cancelled")
+        store.finish_run(run.id, status="cancelled", reason="the sweep was cancelled")
 
 
 def plan_of(args: argparse.Namespace) -> Plan:

@@ -15,12 +15,17 @@ _LEAST_BAR, _MOST_BAR = 8, 40
 
 @dataclass(frozen=True)
 class Best:
-    """The best run so far."""
+    """The best run so far, or the best setting where settings are replicated."""
 
     value: float
+    """The run's, or the setting's median."""
     name: str
+    """Of the run; of a setting what it rests on, such as "median of 6, 4 failed"."""
     run: str
+    """The run's id; of a setting that of one of its runs."""
     setting: Mapping[str, Any] = field(default_factory=dict)
+    band: str = ""
+    """Of a setting, where its runs lie."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,10 @@ class Standing:
     state: str = "running"
     metric: str | None = None
     done: int = 0
-    """Runs that are over and did not fail."""
+    """Runs that ended well."""
     failed: int = 0
+    cut: int = 0
+    """Runs that are over, and did not finish: cancelled, interrupted, or nothing moved."""
     running: int = 0
     waiting: int = 0
     """Handed back, to be gone on with."""
@@ -64,7 +71,7 @@ class Standing:
     @property
     def over(self) -> int:
         """Runs that have ended."""
-        return self.done + self.failed
+        return self.done + self.failed + self.cut
 
 
 def block(now: Standing, window: Window) -> list[list[Piece]]:
@@ -86,6 +93,8 @@ def plain(now: Standing) -> str:
     words = [f"{now.over:,}{of} runs"]
     if now.failed:
         words.append(f"{now.failed:,} failed")
+    if now.cut:
+        words.append(f"{now.cut:,} not finished")
     if now.best is not None:
         words.append(f"best {now.metric} {short(now.best.value)} ({now.best.name})")
     words += filter(None, [rate_said(now.per_second), left_said(now.left_s)])
@@ -139,7 +148,12 @@ def _head(now: Standing, window: Window) -> list[Piece]:
     if now.points is None or cells < _LEAST_BAR:
         return [*head, ("  ", ""), (count, "")]
     left = max(0, now.points - now.over - now.running)
-    parts = [("done", now.done), ("failed", now.failed), ("running", now.running), ("left", left)]
+    parts = [
+        ("done", now.done),
+        ("failed", now.failed + now.cut),
+        ("running", now.running),
+        ("left", left),
+    ]
     return [*head, ("  ", ""), *bar(parts, cells, window), ("  ", ""), (count, "")]
 
 
@@ -151,6 +165,7 @@ def _pace(now: Standing, window: Window) -> list[Piece]:
         [
             (6, f"{now.done:,} done" if now.over or not now.running else "", "green"),
             (8, f"{now.failed:,} failed" if now.failed else "", "red"),
+            (7, f"{now.cut:,} not finished" if now.cut else "", "yellow"),
             (5, f"{now.running:,} running" if now.running else "", "cyan"),
             (2, f"{waiting:,} waiting" if waiting else "", "dim"),
             (4, rate_said(now.per_second), ""),
@@ -166,7 +181,10 @@ def _best(now: Standing, best: Best, window: Window) -> list[Piece]:
     setting = ", ".join(f"{name}={short(value)}" for name, value in best.setting.items())
     value = f"best {now.metric} {short(best.value)}"
     room = window.width - 2
-    pieces = [(9, value, "bold"), (5, word(best.name), "")]
+    # Of a setting that is what the number means; of a run merely its name.
+    pieces = [(9, value, "bold"), (8 if best.band else 5, word(best.name), "")]
+    if best.band:
+        pieces.append((4, best.band, "dim"))
     if now.contaminated:
         pieces.append((7, "contaminated", "yellow"))
     words = fit(pieces, room)

@@ -100,27 +100,16 @@ class View:
         if as_json or self.quiet:
             return
         from thetahat.cli._runs import print_runs
-        from thetahat.core.run import Status
-        from thetahat.store import find_sweep, value_of
+        from thetahat.store import find_sweep
 
         sweep = find_sweep(self.store, self.sweep.id)
         every = self.store.runs(sweep_id=sweep.id)
         runs = [run for run in every if run.status.over]
         took = span(time.monotonic() - self._began_s)
-        bad = sum(run.status in (Status.FAILED, Status.DIVERGED) for run in runs)
-        failed = f", {bad} failed" if bad else ""
-        said = f"{many_runs(len(runs))}{failed}{_left(sweep, every)}; {took}"
+        said = f"{many_runs(len(runs))}{self._lost(runs)}{_left(sweep, every)}; {took}"
         print(f"sweep {sweep.id} ({sweep.name}) {sweep.state}: {said}")
-        seed = sweep.plan.get("found", {}).get("seed")
-        if self.metric is not None and seed is not None and runs:
-            self._settings(runs, seed, self.metric)
-        elif self.metric is not None:
-            name, sign = self.metric.name, self.metric.sign
-            have = [run for run in runs if isinstance(value_of(run, name), (int, float))]
-            have.sort(key=lambda run: sign * float(value_of(run, name)))
-            if have:
-                print(f"the best by {name}:")
-                print_runs(have[:BEST_RUNS], "table", None, read_screen(), tell=False)
+        if self.metric is not None:
+            self._best(sweep, every, self.metric)
         elif runs:
             print_runs(runs[:BEST_RUNS], "table", None, read_screen(), tell=False)
         if sweep.contaminated:
@@ -129,18 +118,52 @@ class View:
         if tally.interrupted and not sweep.over:
             complain(f"interrupted; go on with: thetahat agent {sweep.id}{self.where}")
 
-    def _settings(self, runs: Sequence[RunRow], seed: str, metric: Metric) -> None:
+    def _best(self, sweep: SweepRow, runs: Sequence[RunRow], metric: Metric) -> None:
         """The best settings over their replicates: the best of single runs is a lucky one."""
-        from thetahat.analysis import group_runs
-        from thetahat.cli._runs import best_first, print_settings
+        from thetahat.analysis import (
+            best_first,
+            ending,
+            finite,
+            flat_config,
+            replicates_of,
+            seeds_of,
+            settings_of,
+        )
+        from thetahat.cli._runs import print_runs, print_settings
+        from thetahat.store import shared_orders
 
-        # What failed before it began may lack the seed that it was to have.
-        known = [run for run in runs if seed in run.config]
-        groups = best_first(group_runs(known, [seed] if known else []), metric.name, metric.sign)
-        have = [group for group in groups if metric.name in group.metrics]
-        if have:
-            print(f"the best settings by {metric.name}, its median over {seed}:")
-            print_settings(have[:BEST_RUNS], metric.name, read_screen())
+        name, sign, screen = metric.name, metric.sign, read_screen()
+        shared = shared_orders(self.store, sweep.id)
+        groups = settings_of(sweep, runs, name, shared=shared)
+        if replicates_of(sweep) > 1 or any(group.runs > 1 for group in groups):
+            ranked = best_first(groups, name, sign, replicates_of(sweep))
+            have = [group for group in ranked if name in group.metrics]
+            if have:
+                seeds = seeds_of(
+                    sweep, dict.fromkeys(k for r in runs for k in flat_config(r.config))
+                )
+                over = " and ".join(seeds) or "seeds"
+                print(f"the best settings by {name}, its median over {over}:")
+                print_settings(have[:BEST_RUNS], name, screen)
+            return
+        # A run that failed, was cancelled or did not move has a number, but none that counts.
+        found = [run for run in runs if ending(run, name) == "well"]
+        found = [run for run in found if finite(run.metrics.get(name)) is not None]
+        found.sort(key=lambda run: sign * (finite(run.metrics[name]) or 0.0))
+        if found:
+            print(f"the best by {name}:")
+            print_runs(found[:BEST_RUNS], "table", None, screen, tell=False)
+
+    def _lost(self, runs: Sequence[RunRow]) -> str:
+        """How many of the runs that are over failed, and how many were cut short."""
+        from thetahat.analysis import ending
+
+        name = None if self.metric is None else self.metric.name
+        failed = sum(ending(run, name) == "failed" for run in runs)
+        short = Counter(str(run.status) for run in runs if run.status.unfinished)
+        said = [f"{failed:,} failed"] if failed else []
+        said += [f"{n:,} {status}" for status, n in sorted(short.items())]
+        return "".join(f", {one}" for one in said)
 
     def _over(self) -> bool:
         from thetahat.store import find_sweep
@@ -154,7 +177,7 @@ class View:
 
         if closed.status is Status.FAILED:
             self._once(f"{name} failed: {closed.reason}", key=closed.reason, bad=True)
-        if self.metric is not None:
+        if self.metric is not None and closed.status.well:
             value = closed.metrics.get(self.metric.name)
             if value is not None:
                 self.watch.best(value, name, closed.run)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NO_RATE = ("lbfgs", "gauss_newton", "lm", "levenberg_marquardt")
 """Optimizers that choose their own steps."""
-LOSSES = {"squared": 2, "absolute": 1, "huber": None, "pinball": 1}
+LOSSES = {"squared": 2, "absolute": 1, "huber": None, "pinball": 1, "logistic": 0}
 """Losses, and the power of y's unit that their risk is in; None: no power of it."""
 PARTS = ("train", "val", "test")
 
@@ -69,21 +69,29 @@ def fit_table(
         "linear": lambda: th.models.Linear(d),
         "polynomial": lambda: th.models.Polynomial(degree, basis),
     }[model]()
-    options = {"weight_decay": weight_decay} if optimizer == "adamw" and weight_decay else {}
     rate = {} if optimizer in NO_RATE else {"lr": lr}
-    decayed = weight_decay and optimizer != "adamw"
+    options, penalty = _decay(optimizer, weight_decay)
     return Task(
         model=hypothesis,
         data=data,
         loss=th.risk.pinball(tau) if loss == "pinball" else loss,
-        penalty=th.risk.ridge(weight_decay, skip="bias") if decayed else None,
+        penalty=penalty,
         optimizer=th.optim.named(optimizer, **rate, **options),
         epochs=epochs,
         batch_size=batch_size,
+        # Every seed has its own order of batches: a spread over seeds is that of separate fits.
+        sampling="shuffle" if batch_size is None else th.Shuffle(seed=seed),
         stopping=() if patience is None else (th.Patience(patience),),
         seed=seed,
         dtype=dtype,
     )
+
+
+def _decay(optimizer: str, weight_decay: float) -> tuple[dict[str, float], Any]:
+    """Options of the optimizer and a penalty: its own decay, or else a ridge; never both."""
+    if th.optim.own_decay(optimizer) is not None:
+        return {"weight_decay": weight_decay}, None
+    return {}, th.risk.ridge(weight_decay, skip="bias") if weight_decay else None
 
 
 def read_data(
@@ -140,7 +148,7 @@ def goodness(errors: Mapping[str, float], data: Data) -> Fitted:
     scale = float(data.transform.y_std)
     mse, r2 = {}, {}
     for name, error in errors.items():
-        y, w = _outcome(data, name)
+        y, w = outcome(data, name)
         around = float(np.average((y - np.average(y, weights=w)) ** 2, weights=w))
         mse[name] = error * scale**2
         r2[name] = 1 - error / around if around > 0 else float("nan")
@@ -151,28 +159,29 @@ def net_goodness(result: Result, table: Table, seed: int) -> Fitted:
     """How well a result fits each part, in units of y."""
     if result.task.loss == "squared":
         return goodness(result.risk, result.data)
-    y_hat = result.predict(table.x)
+    y_hat = fitted_values(result, table.x)
     residual = (y_hat - table.y) / float(result.data.transform.y_std)
     errors = {
-        name: float(np.average(residual[rows] ** 2, weights=_outcome(result.data, name)[1]))
+        name: float(np.average(residual[rows] ** 2, weights=outcome(result.data, name)[1]))
         for name, rows in rows_of(result.data, len(table), seed).items()
     }
     return goodness(errors, result.data)
 
 
-def ols_goodness(data: Data) -> Fitted:
-    """Weighted least squares with an intercept, on the same parts."""
-    (y, w), x = _outcome(data, "train"), _design(data.train.x)
-    root = np.sqrt(w)
-    beta, *_ = np.linalg.lstsq(x * root[:, None], y * root, rcond=None)
-    errors = {}
-    for name in PARTS:
-        if getattr(data, name) is not None:
-            y, w = _outcome(data, name)
-            errors[name] = float(
-                np.average((_design(getattr(data, name).x) @ beta - y) ** 2, weights=w)
-            )
-    return goodness(errors, data)
+def fitted_values(result: Result, x: Any) -> np.ndarray:
+    """Predictions in units of y; under the logistic loss, probabilities of y = 1."""
+    score = np.asarray(result.predict(x), np.float64)
+    return probability(score) if result.config["loss"] == "logistic" else score
+
+
+def probability(score: np.ndarray) -> np.ndarray:
+    """``1 / (1 + exp(-score))``, without overflow."""
+    return np.exp(-np.logaddexp(0, -score))
+
+
+def chance_of(table: Table) -> str:
+    """What the probabilities are of, in words."""
+    return f"{table.target} = {1 if table.classes is None else table.classes[1]}"
 
 
 def rows_of(data: Data, n: int, seed: int) -> dict[str, np.ndarray]:
@@ -189,13 +198,8 @@ def rows_of(data: Data, n: int, seed: int) -> dict[str, np.ndarray]:
     return rows
 
 
-def _outcome(data: Data, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """y and its weights, of a part."""
+def outcome(data: Data, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """y and its weights, of a part; weights of one where there are none."""
     part = getattr(data, name)
     y = np.asarray(part.y, np.float64)
     return y, np.ones_like(y) if part.weight is None else np.asarray(part.weight, np.float64)
-
-
-def _design(x: Any) -> np.ndarray:
-    x = np.asarray(x, np.float64)
-    return np.column_stack([np.ones(len(x)), x])

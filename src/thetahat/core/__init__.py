@@ -13,6 +13,7 @@ from thetahat.core.errors import (
     StoreError as StoreError,
     ThetahatError as ThetahatError,
 )
+from thetahat.core.metric import Metric as Metric, Mode as Mode
 from thetahat.core.run import (
     Ended as Ended,
     Event as Event,

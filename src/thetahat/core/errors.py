@@ -5,7 +5,7 @@ ThetahatError                  exit code 1
 │   ├── ConfigError            a parameter, a flag, a Task's field
 │   ├── DataError              observations, tables, splits
 │   ├── ShapeError             a residual, a loss or a model of the wrong shape
-│   ├── CheckpointError        a checkpoint that cannot be read or does not fit
+│   ├── CheckpointError        a checkpoint that is damaged, or belongs to another fit
 │   ├── StoreError             a store that cannot be opened, or is of another version
 │   └── MissingExtra           an optional dependency that is not installed
 ├── RunFailed                  the run itself broke (disk full, a residual that raised)

@@ -46,6 +46,21 @@ def plain_value(value: Any, *, numbers: bool = False) -> Any:
     return _other(value, numbers)
 
 
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two nested mappings as one; where both have a value, that of ``above`` stands.
+
+    >>> merge({"lr": 1, "net": {"depth": 2}}, {"lr": 3, "net": {"width": 8}})
+    {'lr': 3, 'net': {'depth': 2, 'width': 8}}
+    """
+    merged = dict(below)
+    for name, value in above.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(name), Mapping):
+            merged[name] = merge(merged[name], value)
+        else:
+            merged[name] = value
+    return merged
+
+
 def _other(value: Any, numbers: bool) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         named = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}

@@ -22,12 +22,29 @@ class Status(StrEnum):
     DIVERGED = "diverged"
     UNMOVED = "unmoved"
     INTERRUPTED = "interrupted"
+    CANCELLED = "cancelled"
     FAILED = "failed"
 
     @property
     def over(self) -> bool:
         """Whether the run has ended (an interrupted run can be resumed)."""
         return self not in (Status.QUEUED, Status.RUNNING)
+
+    @property
+    def well(self) -> bool:
+        """Whether the run ended as it was meant to: only such a run's numbers count."""
+        return self in (Status.FINISHED, Status.STOPPED)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run failed or diverged."""
+        return self in (Status.FAILED, Status.DIVERGED)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the run neither ended well nor failed: it is not over, was cut short, or nothing
+        moved. Every run is one of well, failed and unfinished."""
+        return not self.well and not self.failed
 
 
 @dataclass(frozen=True)
@@ -45,6 +62,8 @@ class Started:
     """Where the cohort's checkpoint is written, if anywhere."""
     resumed: int | None = None
     """Epochs that the checkpoint holds; None where there was none."""
+    directions: Mapping[str, str] = field(default_factory=dict)
+    """Of its columns: "min" or "max", where that is known."""
 
 
 @dataclass(frozen=True)

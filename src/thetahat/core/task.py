@@ -7,11 +7,19 @@ their libraries.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 from thetahat.core.card import card
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.metric import (
+    Metric,
+    Mode,
+    directions_of,
+    not_recorded,
+    read_metrics,
+    unknown_direction,
+)
 
 SAMPLINGS = ("shuffle", "replacement", "sequential", "full")
 DTYPES = ("float32", "float64")
@@ -31,12 +39,14 @@ class Task:
         loss: "squared", "absolute", "huber", "pinball", "logistic", "cross_entropy", or a
             function of one residual.
         penalty: ``penalty(params) -> scalar``, added to the training objective, not to the risk.
-        diagnostics: name to ``f(h) -> scalar``, logged every epoch.
+        metrics: name to ``f(h)`` or ``f(h, z)``, recorded every epoch; with a direction where
+            something watches it: ``th.Metric(f, mode="max")``.
         optimizer: an optax transformation, one of ``th.optim``, or a name ("adam").
         epochs: passes over the training part, at most.
         batch_size: observations a step; None is the full batch.
         sampling: "shuffle", "replacement", "sequential" or "full"; or ``th.Shuffle(seed=...)``.
         stopping: rules, such as ``th.Patience(50)``.
+        best_by: the column that chooses the best state: "val_risk", "val_NAME" or ``f(h)``'s NAME.
         seed: base of the keys for initial parameters and dropout.
         dtype: "float32" or "float64".
     Raises:  ConfigError: a field that no estimation can have.
@@ -47,16 +57,25 @@ class Task:
     residual: Callable[..., Any] | None = None
     loss: str | Callable[..., Any] = "squared"
     penalty: Callable[[Any], Any] | None = None
-    diagnostics: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
     optimizer: Any = "adam"
     epochs: int = 100
     batch_size: int | None = None
     sampling: Any = "shuffle"
     stopping: Sequence[Any] | Any = ()
+    best_by: str = "val_risk"
     seed: Any = 0
     dtype: str = "float32"
+    diagnostics: InitVar[Any] = None
+    """The old name of ``metrics``; refused."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, diagnostics: Any) -> None:
+        if diagnostics is not None:
+            raise ConfigError(
+                "Task has no diagnostics; write metrics= in place of diagnostics= (the functions"
+                ' are the same), with th.Metric(f, mode="min") or mode="max" where something'
+                " watches them"
+            )
         _count("epochs", self.epochs)
         if self.epochs > MOST_EPOCHS:
             raise ConfigError(
@@ -70,11 +89,9 @@ class Task:
             raise ConfigError(f"sampling={self.sampling!r} is none of ours{hint}")
         if self.dtype not in DTYPES:
             raise ConfigError(f"dtype={self.dtype!r}; give 'float32' or 'float64'")
-        for name in self.diagnostics:
-            if name in _RECORDED:
-                raise ConfigError(
-                    f"the diagnostic {name!r} would hide a column of the history; rename it"
-                )
+        metrics = read_metrics(self.metrics)
+        object.__setattr__(self, "metrics", metrics)
+        _check_best_by(self.best_by, metrics)
         if not isinstance(self.stopping, (list, tuple)):
             object.__setattr__(self, "stopping", (self.stopping,))
 
@@ -87,11 +104,12 @@ class Task:
             "residual": "h(x) - y" if self.residual is None else _word(self.residual),
             "loss": _word(self.loss),
             "penalty": _word(self.penalty),
-            "diagnostics": ", ".join(self.diagnostics),
+            "metrics": ", ".join(self.metrics),
             "optimizer": _word(self.optimizer),
             "epochs": self.epochs,
             "batch": batch,
             "stopping": ", ".join(map(_word, self.stopping)),
+            "best by": "" if self.best_by == "val_risk" else self.best_by,
             "seed": self.seed,
             "dtype": self.dtype,
         }
@@ -100,7 +118,28 @@ class Task:
 
 MOST_EPOCHS = 2**31 - 1
 """What an array's index can count, and more than a memory holds."""
-_RECORDED = ("epoch", "train_risk", "val_risk", "test_risk", "learning_rate", "seconds")
+
+
+def best_mode(task: Task) -> Mode:
+    """The direction of the column that chooses the best state."""
+    mode = directions_of(read_metrics(task.metrics))[task.best_by]
+    assert mode is not None  # refused when the Task was made
+    return mode
+
+
+def _check_best_by(best_by: Any, metrics: Mapping[str, Metric]) -> None:
+    known = directions_of(metrics)
+    wanted = [c for c in known if c.startswith("val_") or c in metrics]
+    if best_by not in known:
+        hint = not_recorded(metrics, str(best_by), wanted)
+        raise ConfigError(f"best_by={best_by!r}: the task does not record it{hint}")
+    if best_by not in wanted:
+        raise ConfigError(
+            f"best_by={best_by!r}: the best state is chosen on the validation part, or by a metric"
+            f" f(h); give one of {', '.join(wanted)}"
+        )
+    if known[best_by] is None:
+        raise ConfigError(f"best_by names {unknown_direction(metrics, best_by)}")
 
 
 def _count(name: str, value: Any) -> None:

@@ -10,8 +10,10 @@ from thetahat.data._containers import (
     weights_of as weights_of,
 )
 from thetahat.data._permutation import permutation as permutation
+from thetahat.data._readers import table_columns as table_columns
 from thetahat.data._rows import (
     Rows as Rows,
+    blocks as blocks,
     content_hash as content_hash,
     gather as gather,
     is_streamed as is_streamed,

@@ -95,7 +95,7 @@ def plan(
         raise DataError(f"no features: the table has no column beside {target!r}")
     categorical = _several(categorical or ())
     for name in categorical:
-        if name not in features:
+        if name not in features and name != target:
             hint = did_you_mean(name, features)
             raise DataError(f"categorical {name!r} is not among the features{hint}")
     if missing not in MISSING:
@@ -117,7 +117,8 @@ def look(scan: Scan, columns: dict[str, Column], plan: Plan) -> np.ndarray:
         as_levels = name in plan.categorical or column.kind == "category"
         if column.kind == "number":
             _look_at_numbers(seen, column.values, keep, scan.rows)
-        if as_levels and name in plan.features and column.kind != "other":
+        spread = name in plan.features or name == plan.target
+        if as_levels and spread and column.kind != "other":
             seen.kind = "category"
             kept = column.levels_or_none()
             seen.levels |= {v for v, k in zip(kept, keep, strict=True) if k and v is not None}
@@ -157,7 +158,24 @@ def verdict(scan: Scan, plan: Plan) -> Encoder:
         else Feature(name)
         for name in plan.features
     )
-    return Encoder(features, plan.target, plan.missing)
+    target = scan.columns[plan.target]
+    classes = _sorted(target.levels) if target.kind == "category" else None
+    return Encoder(features, plan.target, plan.missing, classes)
+
+
+def check_single(scan: Scan) -> None:
+    """See that single precision holds the range of every column, and not its level alone.
+
+    Raises:  DataError: a column whose rounding would be more than a thousandth of its range.
+    """
+    for name, seen in scan.columns.items():
+        step = float(np.finfo(np.float32).eps) * max(abs(seen.low), abs(seen.high))
+        spread = seen.high - seen.low
+        if seen.kind == "number" and spread > 0 and step > 1e-3 * spread:
+            raise DataError(
+                f"column {name!r} goes from {seen.low:.9g} to {seen.high:.9g}, and float32 rounds"
+                f" it to steps of {step:.2g}; give dtype='float64', or subtract its level first"
+            )
 
 
 def _look_at_numbers(seen: Seen, values: np.ndarray, keep: np.ndarray, before: int) -> None:
@@ -182,17 +200,14 @@ def _check_missing(scan: Scan, plan: Plan) -> None:
             )
         return
     if gone and plan.missing == "refuse":
-        said = ", ".join(f"{name} {count}" for name, count in gone.items())
+        said = ", ".join(f"{name!r} in {n} of {scan.rows} rows" for name, n in gone.items())
         stuck = [name for name in (plan.target, plan.weights) if name in gone]
         others = (
             f" ({' and '.join(map(repr, stuck))} cannot be imputed, nor left out)"
             if stuck
             else ", 'mean' or 'median', or leave the columns out"
         )
-        raise DataError(
-            f"missing values in {scan.rows} rows: {said}; give missing='drop' (--missing drop)"
-            f"{others}"
-        )
+        raise DataError(f"missing values: {said}; give missing='drop' (--missing drop){others}")
     for role, name in (("target", plan.target), ("weights", plan.weights)):
         if name in gone and name is not None:
             raise DataError(
@@ -216,18 +231,21 @@ def _check_weights(scan: Scan, plan: Plan) -> None:
 
 def _check_varying(scan: Scan, plan: Plan) -> None:
     target = scan.columns[plan.target]
-    if target.low == target.high:
+    if target.kind == "category":
+        _check_levels(plan.target, target)
+        if len(target.levels) == 1:
+            only = next(iter(target.levels))
+            raise DataError(
+                f"target {plan.target!r} has the single class {only!r};"
+                " there is nothing to estimate"
+            )
+    elif target.low == target.high:
         raise DataError(
             f"target {plan.target!r} is constant ({target.low:g}); there is nothing to estimate"
         )
     for name in plan.features:
         seen = scan.columns[name]
-        odd = [level for level in seen.levels if not isinstance(level, (str, int, float))]
-        if odd:
-            raise DataError(
-                f"column {name!r} has the level {odd[0]!r}, a {type(odd[0]).__name__}; "
-                "make the levels text or numbers"
-            )
+        _check_levels(name, seen)
         if seen.kind == "category" and len(seen.levels) == 1:
             level = next(iter(seen.levels))
             raise DataError(f"column {name!r} has the single level {level!r}; leave it out")
@@ -238,11 +256,25 @@ def _check_varying(scan: Scan, plan: Plan) -> None:
             )
 
 
+def _check_levels(name: str, seen: Seen) -> None:
+    odd = [level for level in seen.levels if not isinstance(level, (str, int, float))]
+    if odd:
+        raise DataError(
+            f"column {name!r} has the level {odd[0]!r}, a {type(odd[0]).__name__}; "
+            "make the levels text or numbers"
+        )
+
+
 def _not_numbers(column: Column, plan: Plan) -> str:
     role = "target" if column.name == plan.target else "column"
     if column.name not in plan.features:
         role = "weights" if column.name == plan.weights else role
         mend = "turn it into numbers"
+        if role == "target" and column.kind == "text":
+            mend = (
+                f"declare its classes with categorical=[{column.name!r}] (--categorical"
+                f" {column.name}), or turn it into numbers"
+            )
     elif column.kind == "text":
         mend = (
             f"declare it with categorical=[{column.name!r}] (--categorical {column.name}), "

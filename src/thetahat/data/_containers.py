@@ -52,6 +52,8 @@ class Data:
     Args:    train, val, test: pytrees of arrays of one structure, N observations along the first
              axis of every leaf (N may differ between parts). Frames become NumPy arrays.
              transform: how a table's columns became x and y, or None.
+             targets: a table's own y by part, where y is standardised: losses of a prediction
+             (logistic, cross-entropy) are fitted to it.
     Raises:  DataError: an empty part, leaves of different N, parts of different structure, values
              that are not finite. Values that are being traced are not looked at.
     >>> data = Data(train=(np.ones((8, 2)), np.ones(8)), val=(np.ones((2, 2)), np.ones(2)))
@@ -63,6 +65,7 @@ class Data:
     val: Any = None
     test: Any = None
     transform: Any = None
+    targets: Any = None
 
     def __post_init__(self) -> None:
         for name in PARTS:
@@ -81,6 +84,13 @@ class Data:
         for name in ("val", "test"):
             if getattr(self, name) is not None:
                 _check_alike(name, getattr(self, name), self.train)
+
+    def changed(self, **fields: Any) -> Data:
+        """The same with other fields, not checked again."""
+        other = object.__new__(Data)
+        for name in (*PARTS, "transform", "targets"):
+            object.__setattr__(other, name, fields.get(name, getattr(self, name)))
+        return other
 
 
 PARTS = ("train", "val", "test")
@@ -221,4 +231,4 @@ def register(kind: type, fields: tuple[str, ...], static: tuple[str, ...] = ()) 
 
 
 register(Observations, ("x", "y", "weight"))
-register(Data, (*PARTS, "transform"))
+register(Data, (*PARTS, "transform", "targets"))

@@ -33,6 +33,7 @@ class Encoder:
     Args:    features: columns in order.   target: the name of y.
              missing: "refuse" or "drop" take no missing value; "mean" and "median" leave NaN for
              the split to fill.
+             classes: the levels of a categorical target, in order: y is their position, 0..k-1.
     >>> Encoder((Feature("educ"), Feature("region", ("east", "west"))), "wage").names
     ('educ', 'region=east', 'region=west')
     """
@@ -40,6 +41,7 @@ class Encoder:
     features: tuple[Feature, ...]
     target: str
     missing: str = "refuse"
+    classes: tuple[Any, ...] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,6 +80,13 @@ class Encoder:
         blocks = [_encoded(feature, columns[feature.name]) for feature in self.features]
         return np.concatenate(blocks, axis=1)
 
+    def outcome(self, columns: dict[str, Column]) -> np.ndarray:
+        """y from the checked columns of the table: numbers, or the positions of its classes."""
+        column = columns[self.target]
+        if self.classes is None:
+            return column.values
+        return _codes(Feature(self.target, self.classes), column)
+
     def _array(self, x: np.ndarray) -> np.ndarray:
         d = len(self.names)
         if x.ndim != 2 or x.shape[1] != d:
@@ -108,13 +117,20 @@ def _encoded(feature: Feature, column: Column) -> np.ndarray:
                 "it was a column of numbers"
             )
         return column.values[:, None]
-    position = {level: i for i, level in enumerate(feature.levels)}
-    codes = np.empty(len(column.values), np.int64)
+    codes = _codes(feature, column)
+    onehot = (codes[:, None] == np.arange(len(feature.levels))).astype(np.float64)
+    onehot[np.isnan(codes)] = np.nan
+    return onehot
+
+
+def _codes(feature: Feature, column: Column) -> np.ndarray:
+    """The position of each value among the levels, NaN where it is missing: (n,)."""
+    levels = feature.levels or ()
+    position = {level: i for i, level in enumerate(levels)}
+    codes = np.empty(len(column.values), np.float64)
     for row, value in enumerate(column.levels_or_none()):
         if value is not None and value not in position:
-            known = ", ".join(map(repr, feature.levels))
+            known = ", ".join(map(repr, levels))
             raise DataError(f"column {column.name!r} has the level {value!r}; known: {known}")
-        codes[row] = -1 if value is None else position[value]
-    onehot = (codes[:, None] == np.arange(len(feature.levels))).astype(np.float64)
-    onehot[codes < 0] = np.nan
-    return onehot
+        codes[row] = np.nan if value is None else position[value]
+    return codes

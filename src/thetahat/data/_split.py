@@ -75,8 +75,7 @@ def split(
 def _cut(obs: Any, part: Any, order: Any, bounds: dict[str, tuple[int, int]]) -> Data:
     rows = {name: order[start:stop] for name, (start, stop) in bounds.items() if stop > start}
     if isinstance(obs, Table):
-        parts, transform = standardise(obs, rows)
-        return Data(**parts, transform=transform)
+        return standardise(obs, rows)
     return Data(**{name: _take(part, rows[name]) for name in rows})
 
 

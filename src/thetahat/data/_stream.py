@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import ConfigError, DataError, RunFailed
-from thetahat.data._checks import Plan, Scan, look, plan, verdict
+from thetahat.data._checks import Plan, Scan, check_single, look, plan, verdict
 from thetahat.data._columns import Column, columns_of
 from thetahat.data._encoder import Encoder, Feature
 from thetahat.data._readers import PARQUET, checked_path, parquet_file
@@ -114,6 +114,8 @@ def _spool(files: Sequence[Path], roles: Plan, dtype: np.dtype, spool: Path) -> 
     for columns in _blocks(files, roles.used, len(roles.used)):
         look(scan, columns, roles)
     encoder = verdict(scan, roles)
+    if dtype == np.float32:
+        check_single(scan)
     width = len(encoder.names) + 1 + (roles.weights is not None)
     try:
         spool.parent.mkdir(parents=True, exist_ok=True)
@@ -157,6 +159,7 @@ def _write(
                 weight_file.write(np.ascontiguousarray(weight, dtype).data)
     features = [{"name": f.name, "levels": f.levels} for f in encoder.features]
     said = {"rows": rows, "dtype": dtype.str, "weighted": weighted, "features": features}
+    said["classes"] = encoder.classes
     (folder / "spool.json").write_text(json.dumps(said), encoding="utf-8")
 
 
@@ -175,7 +178,8 @@ def _open(spool: Path, roles: Plan) -> Table:
         Feature(f["name"], None if f["levels"] is None else tuple(f["levels"]))
         for f in said["features"]
     )
-    encoder = Encoder(features, roles.target, roles.missing)
+    classes = None if said.get("classes") is None else tuple(said["classes"])
+    encoder = Encoder(features, roles.target, roles.missing, classes)
     rows, dtype = said["rows"], np.dtype(said["dtype"])
 
     def array(name: str, shape: tuple[int, ...]) -> np.memmap:
@@ -190,5 +194,5 @@ def _open(spool: Path, roles: Plan) -> Table:
         array("weight", (rows,)) if said["weighted"] else None,
         encoder,
         roles.standardize,
-        roles.target_scale,
+        roles.target_scale and classes is None,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,11 @@ class Table:
         return self.encoder.target
 
     @property
+    def classes(self) -> tuple[Any, ...] | None:
+        """Classes of a categorical target, in the order of y = 0..k-1; None for numbers."""
+        return self.encoder.classes
+
+    @property
     def obs(self) -> Observations:
         """x, y and weight, not standardised."""
         return Observations(self.x, self.y, self.weight)
@@ -69,8 +74,9 @@ def read_table(
              the train part (levels by their shares).
              standardize: whether the split standardises features (train mean 0, deviation 1).
              target_scale: the same for the target; as ``standardize`` by default.
-             categorical: columns to spread into one 0/1 column per level, levels sorted. Columns
-             of categorical dtype are spread by themselves; other text is an error.
+             categorical: columns to spread into one 0/1 column per level, levels sorted; the
+             target's levels become its classes, y = 0..k-1. Columns of categorical dtype are
+             taken so by themselves; other text is an error.
     Returns: a Table; ``th.split(table, ...)`` makes Data of it.
     Raises:  DataError: a file or a column that cannot be used, with the mend.
              MissingExtra: Parquet without pyarrow or polars.
@@ -93,14 +99,17 @@ def read_table(
     keep = look(scan, columns, roles)
     encoder = verdict(scan, roles)
     x, y, weight = arrays(encoder, columns, keep, roles)
-    return Table(x, y, weight, encoder, roles.standardize, roles.target_scale)
+    scaled = roles.target_scale and encoder.classes is None
+    return Table(x, y, weight, encoder, roles.standardize, scaled)
 
 
 def arrays(
     encoder: Encoder, columns: dict[str, Column], keep: np.ndarray, roles: Plan
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """x, y and weight of the kept rows of a block of columns that passed the checks."""
-    x = encoder.numbers(columns)[keep]
-    y = columns[roles.target].values[keep]
+    # Rows that are dropped may hold levels that no kept row has.
+    kept = {name: replace(column, values=column.values[keep]) for name, column in columns.items()}
+    x = encoder.numbers(kept)
+    y = encoder.outcome(kept)
     weight = None if roles.weights is None else columns[roles.weights].values[keep]
     return x, y, weight

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -11,15 +11,43 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat.core.errors import DataError
-from thetahat.data._containers import Observations, register
+from thetahat.data._containers import Data, Observations, is_concrete, register
 from thetahat.data._encoder import Encoder
 from thetahat.data._rows import Rows, blocks, standardised
 from thetahat.data._table import Table
 
 
 @dataclass(frozen=True, eq=False)
+class Moved:
+    """``centre + unit * part``: a traced mean, whose float32 part keeps the digits that vary.
+
+    Args:    centre, unit: numbers, nested as the columns are.   part: an array, perhaps traced.
+    """
+
+    centre: Any
+    unit: Any
+    part: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of the array that it stands for."""
+        return tuple(jnp.shape(self.part))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        part = np.asarray(self.part, np.float64)
+        whole = np.asarray(self.centre) + np.asarray(self.unit) * part
+        return np.asarray(whole, dtype or np.float64)
+
+    def __jax_array__(self) -> jax.Array:
+        return jnp.asarray(np.asarray(self.centre) + np.asarray(self.unit) * self.part)
+
+
+register(Moved, ("part",), static=("centre", "unit"))
+
+
+@dataclass(frozen=True, eq=False)
 class Transform:
-    """How a table's columns became x, and y its predictions.
+    """How a table's columns became x, and y its predictions; in double precision.
 
         x = (filled columns - x_mean) / x_std,   prediction = y_hat * y_std + y_mean
 
@@ -45,53 +73,113 @@ class Transform:
         mean, std = np.asarray(self.x_mean, np.float64), np.asarray(self.x_std, np.float64)
         return standardised(x, mean, std, fill)
 
+    def encode_row(self, x: Any) -> Any:
+        """One observation (d,) of the table's numbers, standardised; it may be traced."""
+        if is_concrete(x):
+            return self.encode(np.asarray(x, np.float64)[None])[0]
+        x = x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(jnp.result_type(float))
+        if self.x_fill is not None:
+            x = jnp.where(jnp.isnan(x), jnp.asarray(self.x_fill).astype(x.dtype), x)
+        mean, std = jnp.asarray(self.x_mean), jnp.asarray(self.x_std)
+        return (x - mean.astype(x.dtype)) / std.astype(x.dtype)
+
     def decode(self, y_hat: Any) -> Any:
-        """Predictions in units of the target."""
-        return y_hat * self.y_std + self.y_mean
+        """Predictions in units of the target: double precision, unless they are traced."""
+        if is_concrete(y_hat):
+            mean, std = np.asarray(self.y_mean, np.float64), np.asarray(self.y_std, np.float64)
+            return np.asarray(y_hat, np.float64) * std + mean
+        mean, std = jnp.asarray(self.y_mean), jnp.asarray(self.y_std)
+        return y_hat * std.astype(y_hat.dtype) + mean.astype(y_hat.dtype)
+
+    @property
+    def classes(self) -> tuple[Any, ...] | None:
+        """Classes of a categorical target, in the order of y = 0..k-1; None for numbers."""
+        return self.encoder.classes
+
+    def of_scores(self) -> Transform:
+        """The same for a target that is not standardised: predictions are left as they are."""
+        return replace(self, y_mean=np.float64(0), y_std=np.float64(1))
+
+    def settled(self) -> Transform:
+        """The same with NumPy numbers, once nothing is traced."""
+        names = ("x_mean", "x_std", "y_mean", "y_std", "x_fill")
+        given = {name: getattr(self, name) for name in names}
+        return replace(
+            self,
+            **{n: None if v is None else np.asarray(v, np.float64) for n, v in given.items()},
+        )
 
 
 register(Transform, ("x_mean", "x_std", "y_mean", "y_std", "x_fill"), static=("encoder",))
 
 
-def standardise(table: Table, rows: dict[str, Any]) -> tuple[dict[str, Any], Transform]:
-    """The parts of a table by their rows, standardised by the rows of "train".
+def standardise(table: Table, rows: dict[str, Any]) -> Data:
+    """The parts of a table by their rows, standardised by the rows of "train", and its own y.
 
     Rows that are NumPy give NumPy, or stay on disk where the table does. Traced rows give arrays
     of the program: the columns are centred in double precision first, since a float32 mean of
     years such as 2003 would already lose the digits that vary.
     """
     concrete = isinstance(rows["train"], np.ndarray)
-    moments = _moments if concrete else _traced_moments
-    x_mean, x_std, x_fill = moments(table.x, rows["train"], table.encoder.missing)
-    y_mean, y_std, _ = moments(table.y, rows["train"], "refuse")
+    scaled = _scaled if concrete else _traced_scaled
+    missing, weight = table.encoder.missing, table.weight
+    x, x_mean, x_std, x_fill = scaled(table.x, rows, missing, weight, table.standardize)
+    y, y_mean, y_std, _ = scaled(table.y, rows, "refuse", weight, table.target_scale)
     if concrete:
-        _check_filled(table, x_mean)
-    if not table.standardize:
-        x_mean, x_std = 0 * x_mean, 0 * x_std + 1
-    if not table.target_scale:
-        y_mean, y_std = 0 * y_mean, 0 * y_std + 1
-    transform = Transform(table.encoder, x_mean, x_std, y_mean, y_std, x_fill)
-    parts = {
-        name: Observations(
-            _applied(table.x, x_mean, x_std, x_fill, at),
-            _applied(table.y, y_mean, y_std, None, at),
-            None if table.weight is None else _applied(table.weight, None, None, None, at),
-        )
-        for name, at in rows.items()
-    }
-    return parts, transform
+        _check_filled(table, x_mean, x_fill)
+    weights = {n: None if weight is None else _taken(weight, at) for n, at in rows.items()}
+    own = {n: _taken(table.y, at) for n, at in rows.items()} if table.target_scale else None
+    parts = {name: Observations(x[name], y[name], weights[name]) for name in rows}
+    return Data(
+        **parts,
+        transform=Transform(table.encoder, x_mean, x_std, y_mean, y_std, x_fill),
+        targets=own,
+    )
 
 
-def _applied(source: Any, mean: Any, std: Any, fill: Any, rows: Any) -> Any:
+def _taken(source: Any, rows: Any) -> Any:
     if isinstance(source, np.memmap):
-        return Rows(source, rows, mean, std, fill)
-    if not isinstance(rows, np.ndarray):
-        source = jnp.asarray(source)
-    return standardised(source[rows], mean, std, fill)
+        return Rows(source, rows)
+    return (source if isinstance(rows, np.ndarray) else jnp.asarray(source))[rows]
 
 
-def _moments(source: Any, rows: np.ndarray, missing: str) -> tuple[Any, Any, Any]:
-    """Mean, standard deviation (over N) and fill of a column's rows, in one pass of blocks.
+def _scaled(
+    source: Any, rows: dict[str, np.ndarray], missing: str, weight: Any, scale: bool
+) -> tuple[dict[str, Any], Any, Any, Any]:
+    """The parts of a column (or of several), and the mean, deviation and fill that made them."""
+    mean, std, fill = _moments(source, rows["train"], missing, weight)
+    if not scale:
+        mean, std = 0 * mean, 0 * std + 1
+
+    def applied(at: np.ndarray) -> Any:
+        if isinstance(source, np.memmap):
+            return Rows(source, at, mean, std, fill)
+        return standardised(source[at], mean, std, fill)
+
+    return {name: applied(at) for name, at in rows.items()}, mean, std, fill
+
+
+def _traced_scaled(
+    source: np.ndarray, rows: dict[str, Any], missing: str, weight: Any, scale: bool
+) -> tuple[dict[str, Any], Any, Any, Any]:
+    """As ``_scaled``; the program works on the columns less their centre, over their unit."""
+    centre = np.nanmean(source, axis=0)
+    unit = np.nanstd(source, axis=0)
+    unit = np.where(unit > 0, unit, 1.0)
+    near = jnp.asarray((source - centre) / unit)
+    mean, std, fill = _traced_moments(near, rows["train"], missing, weight, 1 / unit)
+    moved = None if fill is None else Moved(centre.tolist(), unit.tolist(), fill)
+    if scale:
+        parts = {name: standardised(near[at], mean, std, fill) for name, at in rows.items()}
+        return parts, Moved(centre.tolist(), unit.tolist(), mean), unit * std, moved
+    whole, zero = jnp.asarray(source), np.zeros_like(centre)
+    fill = None if moved is None else jnp.asarray(moved)
+    parts = {name: standardised(whole[at], zero, zero + 1, fill) for name, at in rows.items()}
+    return parts, zero, zero + 1, moved
+
+
+def _moments(source: Any, rows: np.ndarray, missing: str, weight: Any) -> tuple[Any, Any, Any]:
+    """Weighted mean, standard deviation and fill of a column's rows, in one pass of blocks.
 
     In memory and on disk take the same blocks in the same (sorted) order, so the same bits come
     out. Blocks are merged as in Chan, Golub & LeVeque (1979).
@@ -99,62 +187,102 @@ def _moments(source: Any, rows: np.ndarray, missing: str) -> tuple[Any, Any, Any
     rows = np.sort(rows)
     shape = source.shape[1:]
     n, mean, squares = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    mass = None if weight is None else np.asarray(weight[rows], np.float64)
+    at = 0
     for block in blocks(Rows(source, rows)):
         block = block.astype(np.float64, copy=False)
         there = ~np.isnan(block)
-        count = there.sum(0)
-        block_mean = np.where(there, block, 0).sum(0) / np.maximum(count, 1)
-        block_squares = np.where(there, (block - block_mean) ** 2, 0).sum(0)
-        total = np.maximum(n + count, 1)
+        w: Any = None
+        if mass is not None:
+            w = mass[at : at + len(block)].reshape(-1, *[1] * (block.ndim - 1))
+            at += len(block)
+        count = there.sum(0) if w is None else (there * w).sum(0)
+        values = np.where(there, block, 0)
+        whole = values.sum(0) if w is None else (values * w).sum(0)
+        block_mean = whole / np.where(count > 0, count, 1)
+        away = np.where(there, (block - block_mean) ** 2, 0)
+        block_squares = away.sum(0) if w is None else (away * w).sum(0)
+        total = np.where(n + count > 0, n + count, 1)
         gap = block_mean - mean
         mean = mean + gap * count / total
         squares = squares + block_squares + gap**2 * n * count / total
         n = n + count
+    total = len(rows) if mass is None else float(mass.sum())
     mean = np.where(n > 0, mean, np.nan)
     fill = None
     if missing == "median":
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", RuntimeWarning
-            )  # no value at all: refused by name below
-            fill = np.nanmedian(np.asarray(source)[rows], axis=0)
+        fill = _median(np.asarray(source)[rows], mass)
     elif missing == "mean":
         fill = mean
     if fill is not None:
-        mean, squares = _with_filled(n, len(rows), mean, squares, fill)
-    return mean, _spread(mean, squares / len(rows), np), fill
+        mean, squares = _with_filled(n, total, mean, squares, fill)
+    return mean, _spread(mean, squares / (total or 1), np), fill
 
 
-def _with_filled(n: Any, total: int, mean: Any, squares: Any, fill: Any) -> tuple[Any, Any]:
+def _median(values: np.ndarray, mass: np.ndarray | None) -> np.ndarray:
+    """The median of what is there, weighted, by column."""
+    if mass is not None:
+        return np.asarray(_weighted_median(values, mass, np))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # no value at all: refused by name below
+        return np.nanmedian(values, axis=0)
+
+
+def _weighted_median(values: Any, mass: Any, xp: Any) -> Any:
+    """Half of the weight lies below, half above: where that is a gap, its middle. (n, d) to (d,)"""
+    order = xp.argsort(values, axis=0)  # NaN last
+    values = xp.take_along_axis(values, order, axis=0)
+    mass = xp.where(xp.isnan(values), 0.0, mass[order])
+    below = xp.cumsum(mass, axis=0)
+    half, slack = below[-1] / 2, 1e-6 * below[-1]
+    at = [xp.argmax(below >= half - slack, axis=0), xp.argmax(below > half + slack, axis=0)]
+    low, high = (xp.take_along_axis(values, i[None], axis=0)[0] for i in at)
+    return (low + high) / 2
+
+
+def _with_filled(n: Any, total: Any, mean: Any, squares: Any, fill: Any) -> tuple[Any, Any]:
     """Mean and sum of squares once the total - n missing values are the fill."""
-    whole = (n * mean + (total - n) * fill) / total
+    whole = (n * mean + (total - n) * fill) / (total or 1)
     squares = squares + n * (mean - whole) ** 2 + (total - n) * (fill - whole) ** 2
     return whole, squares
 
 
-def _traced_moments(source: np.ndarray, rows: jax.Array, missing: str) -> tuple[Any, Any, Any]:
-    centre = np.nanmean(source, axis=0)
-    unit = np.nanstd(source, axis=0)
-    unit = np.where(unit > 0, unit, 1.0)
-    values = jnp.asarray((source - centre) / unit)[rows]
+def _traced_moments(
+    near: Any, rows: jax.Array, missing: str, weight: Any, one: Any
+) -> tuple[Any, Any, Any]:
+    values = near[rows]
+    mass = None
+    if weight is not None:
+        mass = jnp.asarray(np.asarray(weight) / np.max(weight))[rows]
+        mass = mass.reshape(-1, *[1] * (values.ndim - 1))
     fill = None
-    if missing in ("mean", "median"):
-        fill = (jnp.nanmean if missing == "mean" else jnp.nanmedian)(values, axis=0)
+    if missing == "mean":
+        gone = jnp.isnan(values)
+        share = jnp.where(gone, 0.0, 1.0 if mass is None else mass)
+        fill = jnp.sum(jnp.where(gone, 0.0, values) * share, 0) / jnp.sum(share, 0)
+    elif missing == "median" and mass is not None:
+        fill = _weighted_median(values, jnp.ravel(mass), jnp)
+    elif missing == "median":
+        fill = jnp.nanmedian(values, axis=0)
+    if fill is not None:
         values = jnp.where(jnp.isnan(values), fill, values)
-        fill = centre + unit * fill
-    mean, variance = values.mean(0), values.var(0)
-    return centre + unit * mean, unit * _spread(mean, variance, jnp), fill
+    if mass is None:
+        return values.mean(0), _spread(values.mean(0), values.var(0), jnp, one), fill
+    mean = jnp.sum(mass * values, 0) / jnp.sum(mass, 0)
+    variance = jnp.sum(mass * (values - mean) ** 2, 0) / jnp.sum(mass, 0)
+    return mean, _spread(mean, variance, jnp, one), fill
 
 
-def _spread(mean: Any, variance: Any, xp: Any) -> Any:
-    """Standard deviation; one where a column does not vary in the train part."""
+def _spread(mean: Any, variance: Any, xp: Any, one: Any = 1.0) -> Any:
+    """Standard deviation; ``one`` where a column does not vary in the train part."""
     std = xp.sqrt(variance)
     noise = 10 * xp.finfo(std.dtype).eps * xp.abs(mean)
-    return xp.where(std > noise, std, 1.0)
+    return xp.where(std > noise, std, one)
 
 
-def _check_filled(table: Table, x_mean: np.ndarray) -> None:
-    lost = [name for name, m in zip(table.names, x_mean, strict=True) if np.isnan(m)]
+def _check_filled(table: Table, x_mean: Any, x_fill: Any) -> None:
+    means = x_mean if x_fill is None else x_fill
+    lost = [name for name, m in zip(table.names, means, strict=True) if np.isnan(m)]
     if lost:
         raise DataError(
             f"column {lost[0]!r} has no value in the train part, so it cannot be imputed; "

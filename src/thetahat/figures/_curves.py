@@ -23,9 +23,11 @@ from thetahat.figures._style import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _DASHES = ("-", "--", "-.", ":")
+_MOST_COUNTS = 6
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,14 @@ def draw_fit(
     columns: Mapping[str, Sequence[float]],
     *,
     best_epoch: int = 0,
+    best_by: str = "val_risk",
     ending: str = "",
     log: bool | None = None,
 ) -> Figure:
     """Train and validation risk of one fit, its best epoch marked, and why it ended.
 
     Args:    columns: ``epoch`` and risks, equally long.   best_epoch: 0 for none.
+             best_by: the column that chose it, drawn too where it is none of the risks.
              ending: such as "finished: all epochs done".
              log: the scale of the risks; by default where they span more than a factor of 5.
     Raises:  MissingExtra: matplotlib is not installed.
@@ -60,6 +64,8 @@ def draw_fit(
         drawn = {
             name: list(columns[name]) for name in ("train_risk", "val_risk") if name in columns
         }
+        if best_by in columns and best_by not in drawn:
+            drawn[best_by] = list(columns[best_by])
         if not drawn:
             drawn = {k: list(v) for k, v in columns.items() if k not in ("epoch", "step")}
         drawn = dict(list(drawn.items())[:4])
@@ -72,15 +78,15 @@ def draw_fit(
             dash = _DASHES[k] if len(drawn) > 1 else "-"
             marker = "o" if len(ys) == 1 else None
             ax.plot(epochs, ys, dash, color=colour, label=label(name), marker=marker, ms=4)
-        best_of = drawn.get("val_risk", drawn.get("train_risk"))
+        best_of = drawn.get(best_by, drawn.get("val_risk", drawn.get("train_risk")))
+        by = "" if best_by in ("", "val_risk") else f" {label(best_by)}"
         if best_of is not None and best_epoch in epochs:
             at = best_of[epochs.index(best_epoch)]
             if math.isfinite(at):
                 ax.axvline(best_epoch, color=DIM, lw=0.8, ls=(0, (2, 2)), zorder=1)
                 ax.plot([best_epoch], [at], "o", ms=5.5, mfc="white", mec=INK, mew=1.2, zorder=5)
-                ax.plot(
-                    [], [], "o", ms=5.5, mfc="white", mec=INK, label=f"best: epoch {best_epoch}"
-                )
+                ring = f"best{by}: epoch {best_epoch}"
+                ax.plot([], [], "o", ms=5.5, mfc="white", mec=INK, label=ring)
         scale(ax.yaxis, values, log if log is None or log else False)
         ax.set_xlabel(axis)
         ax.set_ylabel("risk" if "train_risk" in drawn or "val_risk" in drawn else "")
@@ -131,18 +137,20 @@ def draw_band(
     high: Sequence[float],
     *,
     says_band: str,
+    counts: Sequence[tuple[float, int]] = (),
     axis: str = "epoch",
     metric: str = "val_risk",
 ) -> Figure:
     """The median of many runs over their epochs, within a band of two quantiles.
 
+    Args:    counts: places from which on the band rests on so many runs.
     Raises:  MissingExtra: matplotlib is not installed.
     """
     with styled():
         figure, ax = axes(SIZE)
         values = [v for v in (*low, *middle, *high) if math.isfinite(v)]
         if not values:
-            says(ax, "no finite number was recorded")
+            says(ax, "too few runs have a number for a band")
             return figure
         ax.fill_between(
             list(x), list(low), list(high), color=BLUE, alpha=0.2, lw=0, label=says_band
@@ -151,5 +159,17 @@ def draw_band(
         scale(ax.yaxis, values, spans(values))
         ax.set_xlabel(axis)
         ax.set_ylabel(label(metric))
+        _count_runs(ax, counts)
         ax.legend(loc="upper right")
         return figure
+
+
+def _count_runs(ax: Axes, counts: Sequence[tuple[float, int]]) -> None:
+    """How many runs a band rests on, written where that changes; of many changes some."""
+    every = max(1, -(-(len(counts) - 1) // (_MOST_COUNTS - 1)))
+    shown = [one for i, one in enumerate(counts) if i % every == 0 or i == len(counts) - 1]
+    for i, (x, n) in enumerate(shown):
+        if i:
+            ax.axvline(x, color=DIM, lw=0.6, ls=(0, (2, 3)), zorder=1)
+        said = {"fontsize": 7, "color": DIM, "transform": ax.get_xaxis_transform()}
+        ax.text(x, 0.02, f" n={n}", va="bottom", **said)

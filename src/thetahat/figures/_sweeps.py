@@ -53,12 +53,22 @@ class Strip:
     low: float
     middle: float
     high: float
+    says: str = ""
+    """How many they are, such as "n=8"."""
 
 
-def draw_progress(values: Sequence[float | None], *, metric: str, maximize: bool = False) -> Figure:
+def draw_progress(
+    values: Sequence[float | None],
+    *,
+    metric: str,
+    maximize: bool = False,
+    steps: Sequence[tuple[int, float]] | None = None,
+) -> Figure:
     """The metric of each run in the order they were made, with the best so far.
 
     Args:    values: None where a run gave no number: it takes its place, and no dot.
+             steps: places, from 1, and the best median of a setting from there on; None where
+             settings are not replicated.
     Raises:  MissingExtra: matplotlib is not installed.
     """
     with styled():
@@ -68,12 +78,14 @@ def draw_progress(values: Sequence[float | None], *, metric: str, maximize: bool
             says(ax, "no run has a number yet")
             return figure
         xs, ys = zip(*dots, strict=True)
-        best, steps = -math.inf if maximize else math.inf, []
-        for y in ys:
-            best = max(best, y) if maximize else min(best, y)
-            steps.append(best)
+        said = "best setting's median so far"
+        if steps is None:
+            steps, said = _running(xs, ys, maximize=maximize), "best so far"
         _dots(ax, xs, ys, label="one run")
-        ax.step([*xs, len(values)], [*steps, best], where="post", color=ORANGE, label="best so far")
+        if steps:
+            at, bests = zip(*steps, strict=True)
+            last = max(at[-1], len(values))
+            ax.step([*at, last], [*bests, bests[-1]], where="post", color=ORANGE, label=said)
         scale(ax.yaxis, ys)
         lost = [k for k, v in enumerate(values, 1) if v is None or not math.isfinite(v)]
         if lost:
@@ -90,6 +102,15 @@ def draw_progress(values: Sequence[float | None], *, metric: str, maximize: bool
         _whole(ax)
         above(ax)
         return figure
+
+
+def _running(xs: Sequence[int], ys: Sequence[float], *, maximize: bool) -> list[tuple[int, float]]:
+    """The best so far of single runs."""
+    found: list[tuple[int, float]] = []
+    for x, y in zip(xs, ys, strict=True):
+        before = found[-1][1] if found else y
+        found.append((x, max(before, y) if maximize else min(before, y)))
+    return found
 
 
 def draw_slice(
@@ -120,12 +141,14 @@ def draw_slice(
             inside = [i for i, x in enumerate(xs) if str(x) in place]
             at = [place[str(xs[i])] + _jitter(i) for i in inside]
             _dots(ax, at, [ys[i] for i in inside])
+            counted = []
             for word, k in place.items():
                 mine = sorted(ys[i] for i in inside if str(xs[i]) == word)
+                counted.append(f"{label(word, 12)}\nn={len(mine)}")
                 middle = (mine[(len(mine) - 1) // 2] + mine[len(mine) // 2]) / 2
                 ax.plot([k - 0.3, k + 0.3], [middle, middle], color=ORANGE, lw=2, zorder=4)
             ax.plot([], [], color=ORANGE, lw=2, label="median")
-            ax.set_xticks(range(len(place)), [label(word, 12) for word in place])
+            ax.set_xticks(range(len(place)), counted)
             ax.grid(visible=False, axis="x")
             if best is not None and str(xs[best]) in place:
                 _ring(ax, place[str(xs[best])] + _jitter(best), ys[best])
@@ -143,19 +166,19 @@ def draw_slice(
 
 
 def draw_importance(bars: Sequence[Bar], *, metric: str, over: str, most: int = 12) -> Figure:
-    """How much of the difference between good runs and all runs each parameter explains.
+    """How much of how good settings are each parameter explains.
 
     The grey tick is what chance alone reaches in one case of twenty: a bar that ends before it
     means nothing.
 
-    Args:    over: what they rest on, such as "80 runs".
+    Args:    over: what they rest on, such as "80 settings".
     Raises:  MissingExtra: matplotlib is not installed.
     """
     with styled():
         shown = list(reversed(bars[:most]))
         figure, ax = axes((SIZE[0], max(1.6, 0.75 + 0.3 * len(shown))))
         if not shown:
-            says(ax, f"{over} with a number are too few to say")
+            says(ax, f"{over} with a number: too few to say, or all equal")
             return figure
         for k, bar in enumerate(shown):
             sure = bar.floor is None or bar.share > bar.floor
@@ -166,7 +189,10 @@ def draw_importance(bars: Sequence[Bar], *, metric: str, over: str, most: int = 
             said = f"{bar.share:.0%}" + ("" if rho is None else f", rank corr. {rho:+.2f}")
             right = max(bar.share, bar.floor or 0)
             ax.text(right + 0.02, k, said, va="center", fontsize=7.5, color=DIM)
-        ax.plot([], [], color=INK, lw=1.4, label="what chance reaches (95 %)")
+        if any(bar.floor is not None for bar in shown):
+            ax.plot([], [], color=INK, lw=1.4, label="what chance reaches (95 %)")
+        else:
+            ax.plot([], [], " ", label="no parameter exceeds what chance reaches")
         ax.set_yticks(range(len(shown)), [label(bar.name, 18) for bar in shown])
         ax.grid(visible=False, axis="y")
         ax.tick_params(axis="y", length=0)
@@ -196,6 +222,10 @@ def draw_strips(strips: Sequence[Strip], *, metric: str, says_bar: str) -> Figur
             _dots(ax, strip.values, at, size=9)
             ax.plot([strip.low, strip.high], [k, k], color=INK, lw=1.1, zorder=4)
             ax.plot([strip.middle], [k], "D", ms=5, mfc="white", mec=INK, mew=1.2, zorder=5)
+            if strip.says:
+                place = ax.get_yaxis_transform()
+                said = {"va": "center", "fontsize": 7, "color": DIM, "transform": place}
+                ax.text(1.01, k, strip.says, **said)
         ax.plot([], [], "D", ms=5, mfc="white", mec=INK, mew=1.2, label="median")
         ax.plot([], [], color=INK, lw=1.1, label=says_bar)
         scale(ax.xaxis, values)
@@ -214,10 +244,12 @@ def draw_parallel(
     *,
     logs: Sequence[bool | None],
     maximize: bool = False,
+    what: str = "runs",
 ) -> Figure:
     """Parallel coordinates: a line a run, the last axis its metric; the best tenth stand out.
 
     Args:    rows: by run, a value for each of ``names``; the last is the metric, finite.
+             what: what the lines are, such as "settings".
     Raises:  MissingExtra: matplotlib is not installed.
     """
     with styled():
@@ -258,7 +290,7 @@ def draw_parallel(
         ax.grid(visible=False)
         ax.spines[["left", "bottom"]].set_visible(False)
         ax.tick_params(axis="x", length=0)
-        ax.set_title(f"orange: the best {top} of {len(rows)} runs", color=DIM, fontsize=8)
+        ax.set_title(f"orange: the best {top} of {len(rows)} {what}", color=DIM, fontsize=8)
         return figure
 
 

@@ -14,3 +14,4 @@ from thetahat.models._linear import (
     Polynomial as Polynomial,
 )
 from thetahat.models._mlp import MLP as MLP
+from thetahat.models._units import InUnits as InUnits

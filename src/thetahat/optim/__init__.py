@@ -10,6 +10,7 @@ from thetahat.optim._named import (
     OPTIMIZERS as OPTIMIZERS,
     lbfgs as lbfgs,
     named as named,
+    own_decay as own_decay,
     resolve as resolve,
 )
 from thetahat.optim._rates import (

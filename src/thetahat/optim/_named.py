@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -46,22 +46,22 @@ class _Name:
     lr: float | None
     """Default learning rate; None for those that choose their steps."""
     rate: str = "learning_rate"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What it is without the user's options: written out, so that no release of optax moves it."""
 
 
-def _momentum(learning_rate: Any, momentum: Any = 0.9) -> optax.GradientTransformationExtraArgs:
-    return optax.sgd(learning_rate, momentum=momentum)
-
+_ADAM = {"b1": 0.9, "b2": 0.999, "eps": 1e-8, "eps_root": 0.0}
 
 _NAMED = {
     "sgd": _Name(optax.sgd, 1e-2),
-    "momentum": _Name(_momentum, 1e-2),
-    "nesterov": _Name(nesterov, 1e-2, rate="lr"),
-    "adam": _Name(optax.adam, 1e-3),
-    "adamw": _Name(optax.adamw, 1e-3),
-    "rmsprop": _Name(optax.rmsprop, 1e-3),
-    "adagrad": _Name(optax.adagrad, 1e-2),
-    "lion": _Name(optax.lion, 1e-4),
-    "newton": _Name(newton, 1.0, rate="lr"),
+    "momentum": _Name(optax.sgd, 1e-2, options={"momentum": 0.9, "nesterov": False}),
+    "nesterov": _Name(nesterov, 1e-2, rate="lr", options={"beta": 0.9}),
+    "adam": _Name(optax.adam, 1e-3, options=_ADAM),
+    "adamw": _Name(optax.adamw, 1e-3, options={**_ADAM, "weight_decay": 1e-4}),
+    "rmsprop": _Name(optax.rmsprop, 1e-3, options={"decay": 0.9, "eps": 1e-8}),
+    "adagrad": _Name(optax.adagrad, 1e-2, options={"initial_accumulator_value": 0.1, "eps": 1e-7}),
+    "lion": _Name(optax.lion, 1e-4, options={"b1": 0.9, "b2": 0.99, "weight_decay": 1e-3}),
+    "newton": _Name(newton, 1.0, rate="lr", options={"damping": 0.0}),
     "lbfgs": _Name(lbfgs, None),
     "gauss_newton": _Name(gauss_newton, None),
     "lm": _Name(levenberg_marquardt, None),
@@ -106,7 +106,18 @@ def named(name: str, lr: Any = None, **options: Any) -> optax.GradientTransforma
         return chosen.factory(**options)
     lr = chosen.lr if lr is None else lr
     check_rate(name, lr)
-    return optax.with_extra_args_support(chosen.factory(**{chosen.rate: lr}, **options))
+    whole = {chosen.rate: lr, **chosen.options, **options}
+    return optax.with_extra_args_support(chosen.factory(**whole))
+
+
+def own_decay(name: str) -> float | None:
+    """The weight decay that an optimizer has by default; None where it has no decay of its own.
+
+    >>> own_decay("adamw"), own_decay("adam")
+    (0.0001, None)
+    """
+    known = _NAMED.get(name)
+    return None if known is None else known.options.get("weight_decay")
 
 
 def resolve(optimizer: Any) -> optax.GradientTransformationExtraArgs:

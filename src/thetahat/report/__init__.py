@@ -4,6 +4,7 @@ from thetahat.report._document import Document as Document, Grid as Grid, Pictur
 from thetahat.report._notebook import Plots as Plots, Sweep as Sweep, open_sweep as open_sweep
 from thetahat.report._numbers import column_cells as column_cells, short as short, word as word
 from thetahat.report._replace import (
+    MADE_BY as MADE_BY,
     is_predictions as is_predictions,
     is_report as is_report,
     refuse_foreign as refuse_foreign,

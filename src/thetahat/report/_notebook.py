@@ -108,19 +108,25 @@ class Sweep:
 
     def __repr__(self) -> str:
         best = self.best
-        said = "no number yet" if best is None else f"best {short(best.median)} at {best.name}"
+        said = "no number yet"
+        if best is not None:
+            n = f" (median of {len(best.values)})" if self._study.replicated else ""
+            said = f"best {short(best.median)}{n} at {best.name}"
         return f"Sweep({self.id!r}, {self.name!r}: {len(self.runs)} runs; {self.metric}: {said})"
 
     def _repr_html_(self) -> str:
         study = self._study
         counts = dict(sorted(study.counts.items()))
-        heads = [*study.parameters, "runs", self.metric, ""]
-        rows = [
-            [*setting.varying.values(), setting.group.runs, setting.median, _words(setting.marks)]
-            for setting in study.settings[:_SHOWN]
-        ]
+        many = study.replicated
+        told = ["runs", "n", "failed", "unfinished"] if many else ["runs"]
+        numbers = [f"{self.metric} median", "from", "to"] if many else [self.metric]
+        heads = [*study.parameters, *told, *numbers, ""]
+        rows = [_card_row(setting, told, len(numbers)) for setting in study.settings[:_SHOWN]]
         n = len(study.settings)
         more = f"the {_SHOWN} best of {n:,} settings" if n > _SHOWN else ""
+        if many:
+            says = "from, to: 10 to 90 % quantiles; of fewer than 5 runs, least to greatest"
+            more = "; ".join(filter(None, [more, says]))
         about = f"{study.file.method} sweep {self.id}, {study.sweep.state}".strip()
         wrong = ["contaminated: it chose by the test set"] if study.contaminated else []
         columns = [list(column) for column in zip(*rows, strict=True)]
@@ -142,18 +148,19 @@ class Plots:
         return pictures.progress(self._study)
 
     def curves(self, n: int = pictures.MOST_CURVES) -> Figure:
-        """The training curves of the ``n`` best runs."""
+        """The training curves of the ``n`` best runs; with replicates, those of the best settings,
+        nearest to the median first."""
         from thetahat.store import open_store
 
         with open_store(self._path, create=False) as store:
-            return pictures.curves(store, self._study.best_runs[:n])
+            return pictures.curves(store, self._study.leading_runs[:n])
 
     def parallel(self) -> Figure:
         """Every run as a line across its parameters, to its metric; the best tenth stand out."""
         return pictures.parallel(self._study)
 
     def importance(self) -> Figure:
-        """How much each parameter matters (PED-ANOVA), beside what chance would reach."""
+        """How much each parameter matters, beside what chance would reach."""
         return pictures.importance(self._study)
 
     def slice(self, parameter: str) -> Figure:
@@ -188,10 +195,22 @@ class Plots:
 
 def _setting_row(setting: Setting) -> dict[str, Any]:
     group = setting.group
-    row = {**setting.varying, "runs": group.runs, "failed": group.failed}
+    row = {**setting.varying, "runs": group.runs, "n": len(setting.values)}
+    row |= {"failed": group.failed, "unfinished": group.unfinished}
     for name, numbers in group.metrics.items():
-        row |= {f"{name} {key}": value for key, value in numbers.items() if key != "n"}
+        row |= {f"{name} {key}": value for key, value in numbers.items()}
     return {**row, "marks": _words(setting.marks)}
+
+
+def _card_row(setting: Setting, counts: Sequence[str], numbers: int) -> list[Any]:
+    group, spread = setting.group, setting.spread
+    told = {"runs": group.runs, "n": len(setting.values)}
+    told |= {"failed": group.failed, "unfinished": group.unfinished}
+    found: list[Any] = [None] * 3
+    if spread is not None:
+        found = [spread.median, spread.low, spread.high]
+    shown = [*setting.varying.values(), *(told[name] for name in counts), *found[:numbers]]
+    return [*shown, _words(setting.marks)]
 
 
 def _words(letters: str) -> str:

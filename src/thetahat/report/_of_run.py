@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from thetahat import figures
-from thetahat.analysis import FAILED, MARKS, CellRule, flat_config, value_word
+from thetahat.analysis import MARKS, CellRule, flat_config, value_word
 from thetahat.core.errors import ConfigError
 from thetahat.core.run import Status
 from thetahat.report._document import Document, Grid, Picture
@@ -59,8 +59,14 @@ def _summary(run: RunRow) -> list[str]:
     epochs = f" after {run.epochs:,} epochs" if run.epochs else ""
     said = [f"One run of {what}. It is {run.status}{epochs}{reason}."]
     val, test = run.metrics.get("val_risk"), run.metrics.get("test_risk")
-    if val is not None:
-        at = f" at epoch {run.best_epoch}" if run.best_epoch else ""
+    at = f" at epoch {run.best_epoch}" if run.best_epoch else ""
+    best = run.metrics.get(run.best_by)
+    if run.best_by != "val_risk" and best is not None:
+        mode = ((run.detail or {}).get("directions") or {}).get(run.best_by)
+        which = {"min": "lowest", "max": "highest"}.get(str(mode), "best")
+        said.append(f"Its {which} {word(run.best_by)} is {short(best)}{at}: it chose the state.")
+        said += [f"There its validation risk is {short(val)}."] if val is not None else []
+    elif val is not None:
         said.append(f"Its lowest validation risk is {short(val)}{at}.")
     if test is not None:
         trust = ", which is contaminated" if run.contaminated else ""
@@ -79,7 +85,7 @@ def _warnings(run: RunRow, notices: list[str]) -> list[str]:
         said.append(
             f"Not finished: the run is {run.status}. Its numbers are those of its last record."
         )
-    if run.status in FAILED or run.status is Status.INTERRUPTED:
+    elif not run.status.well:
         said.append(
             f"The run {_ended(run.status)}" + (f": {word(run.reason)}." if run.reason else ".")
         )
@@ -90,13 +96,15 @@ def _warnings(run: RunRow, notices: list[str]) -> list[str]:
 
 
 def _ended(status: Status) -> str:
-    return "was interrupted" if status is Status.INTERRUPTED else str(status)
+    was = (Status.INTERRUPTED, Status.CANCELLED)
+    said = {Status.UNMOVED: "did not move"}.get(status, str(status))
+    return f"was {status}" if status in was else said
 
 
 def _metrics(run: RunRow) -> Grid:
     rows = [{"metric": word(name), "value": value} for name, value in run.metrics.items()]
-    letters = ("c" if run.contaminated else "") + "s" + ("" if run.status.over else "u")
-    meaning = {**MARKS, "u": "the run is not over"}
+    letters = ("c" if run.contaminated else "") + "s" + ("u" if run.status.unfinished else "")
+    meaning = {**MARKS, "u": "the run did not finish"}
     marks = {(i, "value"): letters for i, row in enumerate(rows) if row["value"] is not None}
     return Grid(
         "Results",
@@ -136,7 +144,8 @@ def _pictures(store: Store, run: RunRow) -> list[Picture]:
     ending = f"{run.status}" + (f": {run.reason}" if run.reason else "")
 
     def draw() -> Figure:
-        return figures.draw_fit(columns, best_epoch=run.best_epoch or 0, ending=ending)
+        best_epoch = run.best_epoch or 0
+        return figures.draw_fit(columns, best_epoch=best_epoch, best_by=run.best_by, ending=ending)
 
     caption = "Training and validation risk by epoch, the best epoch marked."
     return [Picture("curves", "Training", caption, draw)]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from thetahat.analysis import FAILED, MARKS, CellRule, Setting, Study, quantile_name, read_study
+from thetahat.analysis import MARKS, CellRule, Setting, Study, ending, quantile_name, read_study
 from thetahat.core.run import Status
 from thetahat.report._document import Document, Grid
 from thetahat.report._numbers import short, word
@@ -25,7 +25,7 @@ _ANY = "any"
 """In place of a share above 100 %, which chance alone may reach where nothing matters."""
 _ORDER = (
     *(Status.FINISHED, Status.STOPPED, Status.UNMOVED, Status.DIVERGED, Status.FAILED),
-    *(Status.INTERRUPTED, Status.RUNNING, Status.QUEUED),
+    *(Status.INTERRUPTED, Status.CANCELLED, Status.RUNNING, Status.QUEUED),
 )
 
 
@@ -89,13 +89,16 @@ def settings_grid(study: Study, top: int = TOP) -> Grid:
         more=f"The {top} best of {n:,} settings." if n > top else "",
         best=study.settings.index(study.best) if study.best else None,
         full=rows,
-        full_columns=[*_columns(study, every), Column("marks")],
+        full_columns=[*_columns(study, every, whole=True), Column("marks")],
     )
 
 
-def _columns(study: Study, metrics: Mapping[str, Sequence[str]]) -> list[Column]:
+def _columns(
+    study: Study, metrics: Mapping[str, Sequence[str]], *, whole: bool = False
+) -> list[Column]:
     columns = [Column(f"config.{name}", word(name)) for name in study.parameters]
-    columns.append(Column("runs"))
+    counts = ("runs", "n", "failed", "unfinished") if study.replicated or whole else ("runs",)
+    columns += [Column(name) for name in counts]
     for name, numbers in metrics.items():
         for key in numbers:
             plain_name = key == "median" and not study.replicated
@@ -107,7 +110,13 @@ def _columns(study: Study, metrics: Mapping[str, Sequence[str]]) -> list[Column]
 def _row(study: Study, setting: Setting) -> dict[str, Any]:
     row: dict[str, Any] = {f"config.{k}": v for k, v in setting.varying.items()}
     rule = study.rule
-    row["runs"] = rule.word if setting.hidden else setting.group.runs
+    group, n = setting.group, len(setting.values)
+    row["runs"] = rule.word if setting.hidden else group.runs
+    # How few failed is a small cell too, and what the other counts leave of the runs.
+    small = setting.hidden or rule.hides_count(group.runs - n)
+    small = small or rule.hides_count(group.failed) or rule.hides_count(group.unfinished)
+    told = {"n": n, "failed": group.failed, "unfinished": group.unfinished}
+    row |= {name: rule.word if small else value for name, value in told.items()}
     for name, known in setting.group.metrics.items():
         hidden = setting.hidden or rule.hides(int(known["n"]))
         for key, value in known.items():
@@ -142,11 +151,12 @@ def _summary(study: Study) -> list[str]:
     numbers = best.group.metrics[study.metric]
     value = short(numbers["median"]) + _trust(study, best)
     n = len(study.counted)
-    if len(best.values) > 1:
-        low, high = (short(numbers[quantile_name(q)]) for q in study.quantiles)
+    spread = best.spread
+    if spread is not None and spread.n > 1:
+        quantiles = " quantiles" if spread.says.endswith("%") else ""
         said.append(
-            f"The {goal}median {word(study.metric)} is {value}{where}, over"
-            f" {_runs(len(best.values))} ({_percent(study)} of them lie between {low} and {high})."
+            f"The {goal}median {word(study.metric)} is {value}{where}, over {_runs(spread.n)}"
+            f" ({spread.says}{quantiles}: {short(spread.low)} to {short(spread.high)})."
         )
     else:
         said.append(
@@ -160,11 +170,13 @@ def _summary(study: Study) -> list[str]:
 def _trust(study: Study, best: Setting) -> str:
     """What is wrong with a number, beside it."""
     said = ["contaminated"] if best.group.contaminated else []
+    if best.group.shared_order and len(best.values) > 1:
+        said.append("seeds share the order of batches")
     failed, unfinished = best.group.failed, best.group.unfinished
     if failed and not study.rule.hides_count(failed):
         said.append(f"{failed} of its {_runs(best.group.runs)} failed or diverged")
     if unfinished and not study.rule.hides_count(unfinished):
-        said.append(f"{_runs_word(study, unfinished)} not over")
+        said.append(f"{_count(study, unfinished)} of them did not finish")
     return f" ({'; '.join(said)})" if said else ""
 
 
@@ -197,7 +209,13 @@ def _warnings(study: Study) -> list[str]:
             "One seed a setting: differences between settings may be luck. Run the best ones with"
             " more seeds before believing them."
         )
-    lost = sum(run.status in FAILED for run in study.runs)
+    cut = study.ends["unfinished"] - open_runs
+    if cut and not study.rule.hides_count(cut):
+        said.append(
+            f"{cut} of {_runs(len(study.runs))} did not finish (cancelled, interrupted, or nothing"
+            f" moved): {'its' if cut == 1 else 'their'} numbers do not count."
+        )
+    lost = study.ends["failed"]
     if lost and not study.rule.hides_count(lost):
         share = lost / len(study.runs)
         if share >= 0.05:
@@ -241,11 +259,12 @@ def _searched(study: Study) -> Grid:
         row: dict[str, Any] = {"parameter": word(swept.name), "searched": word(swept.says)}
         if effect is not None and effect.importance is not None and enough and len(known) > 1:
             row["importance"] = f"{effect.importance:.0%}"
-            floor = effect.floor or 0.0
-            row["chance"] = f"{floor:.0%}" if floor <= 1 else _ANY
+            known_floor = effect.floor is not None and effect.floor <= 1
+            row["chance"] = f"{effect.floor:.0%}" if known_floor else _ANY
         if effect is not None and effect.correlation is not None and enough:
-            low, high = effect.low or 0.0, effect.high or 0.0
-            row["correlation"] = f"{effect.correlation:+.2f} [{low:+.2f}, {high:+.2f}]"
+            row["correlation"] = f"{effect.correlation:+.2f}"
+            if effect.low is not None and effect.high is not None:
+                row["correlation"] += f" [{effect.low:+.2f}, {effect.high:+.2f}]"
         rows.append(row)
     columns = [Column("parameter"), Column("searched", "searched in")]
     for key, title in (
@@ -255,12 +274,17 @@ def _searched(study: Study) -> Grid:
     ):
         if any(key in row for row in rows):
             columns.append(Column(key, title))
-    n = len(study.counted)
-    few = study.rule.hides_count(len(study.runs) - n)
-    which = "the runs" if few else _runs(n)
-    more = f"Importance and correlation with {word(study.metric)} over {which} with a number;"
-    more += " an importance below what chance reaches means nothing."
-    if any(row.get("chance") == _ANY for row in rows):
+    n = study.effects[0].settings if study.effects else 0
+    few = study.rule.hides_count(len(study.runs) - len(study.counted)) or study.rule.hides_count(n)
+    which = "the settings" if few else f"{n:,} setting{'s' * (n != 1)}"
+    more = f"Importance and correlation with {word(study.metric)} over {which} with a number, each"
+    more += (
+        " the median of its runs; an importance below what chance reaches means nothing, and one"
+    )
+    more += " irrelevant parameter in twenty exceeds it."
+    if any(row.get("importance") for row in rows) and all(e.floor is None for e in known.values()):
+        more += " No parameter does here."
+    elif any(row.get("chance") == _ANY for row in rows):
         more += f" Where that is {_ANY!r}, chance reaches more than all importances together."
     told = any("importance" in row or "correlation" in row for row in rows)
     return Grid("Parameters", columns, rows, more=more if told else "")
@@ -268,8 +292,12 @@ def _searched(study: Study) -> Grid:
 
 def _failures(study: Study) -> Grid:
     """What failed, and why."""
-    bad = [r for r in study.runs if r.status in (*FAILED, Status.UNMOVED, Status.INTERRUPTED)]
-    why = Counter((str(r.status), _cut(r.reason) or "no reason recorded") for r in bad)
+    bad = [r for r in study.runs if r.status.over and ending(r, study.metric) != "well"]
+    no_number = f"ended without a finite {study.metric}"
+    why = Counter(
+        (str(r.status), _cut(no_number if r.status.well else r.reason) or "no reason recorded")
+        for r in bad
+    )
     rows: list[dict[str, Any]] = []
     rest = 0
     for (status, reason), n in why.most_common():
@@ -291,20 +319,31 @@ def _notes(study: Study, known: Origins) -> list[tuple[str, str]]:
         )
         said.append(("Choice", choice))
     said += known.notes(looks=not study.rule.hides_count(known.looked))
-    lost = [
-        f"{_count(study, n)} {status}" for status, n in study.counts.items() if status in FAILED
-    ]
-    said.append(("Failures", ", ".join(lost) if lost else "none"))
+    lost = Counter(
+        str(run.status) if not run.status.well else f"without a finite {study.metric}"
+        for run in study.runs
+        if ending(run, study.metric) == "failed"
+    )
+    failures = [f"{_count(study, n)} {word(how)}" for how, n in lost.items()]
+    said.append(("Failures", ", ".join(failures) if failures else "none"))
+    cut = Counter(str(run.status) for run in study.runs if run.status.unfinished)
+    if cut:
+        unfinished = [f"{_count(study, n)} {how}" for how, n in sorted(cut.items())]
+        said.append(("Unfinished", ", ".join(unfinished)))
+    shared = [setting for setting in study.settings if setting.group.shared_order]
+    if shared:
+        said.append(("Batches", "seeds share the order of batches, so their bands are too narrow"))
     return said
 
 
 def _n_note(study: Study) -> str:
     n = len(study.counted)
     gone = len(study.runs) - n
-    numbers = "" if not study.replicated else f"; quantiles are {_percent(study, names=True)}"
+    numbers = "" if not study.replicated else f"; quantiles are {_percent(study)}"
     without = f", {_count(study, gone)} without a number" if gone else ""
     return (
-        f"{_runs(len(study.runs))}{without}; runs that failed count as runs and give no number"
+        f"{_runs(len(study.runs))}{without}; runs that failed or did not finish count as runs and"
+        " give no number"
         f"{numbers}"
     )
 
@@ -331,11 +370,9 @@ def _ends(study: Study) -> str:
     return _listed([f"{counts[s]:,} {s}" for s in _ORDER if counts[s]]) or "none yet"
 
 
-def _percent(study: Study, *, names: bool = False) -> str:
+def _percent(study: Study) -> str:
     low, high = study.quantiles[0], study.quantiles[-1]
-    if names:
-        return f"{100 * low:g} and {100 * high:g} per cent"
-    return f"{100 * (high - low):g} per cent"
+    return f"{100 * low:g} and {100 * high:g} per cent"
 
 
 def _runs(n: int) -> str:

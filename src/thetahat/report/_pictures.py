@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from thetahat import figures
-from thetahat.analysis import Study, number, quantile
+from thetahat.analysis import BAND_LEAST, Study, curve_band, flat_config, number, plain
 from thetahat.report._document import Picture
 from thetahat.report._numbers import word
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 MOST_SLICES = 6
 MOST_STRIPS = 12
 MOST_CURVES = 6
-_BAND, _BAND_LEAST = 5, 2
-"""Runs of a setting from which on they are a band, and runs that a point of it needs."""
+_BAND = 5
+"""Runs of a setting from which on they are a band."""
 _MOST_SEEDS = 60
 """Runs whose records are read for a band."""
 
@@ -33,7 +33,8 @@ def sweep_pictures(store: Store, study: Study) -> list[Picture]:
         _single(
             study,
             *("progress", "Progress"),
-            f"{metric} of every run in the order they were made, and the best so far.",
+            f"{metric} of every run in the order they were made, and the best"
+            + (" setting by its median so far." if study.replicated else " so far."),
             lambda: progress(study),
         )
     ]
@@ -44,14 +45,14 @@ def sweep_pictures(store: Store, study: Study) -> list[Picture]:
         made.append(
             Picture(
                 *("importance", "What matters"),
-                f"How far the best tenth of {_n(study)} differs from all, by parameter (PED-ANOVA)."
-                " A bar that ends before the tick could be chance.",
+                f"How much of the ranks of {_settings(study)} each parameter explains beyond"
+                " chance, the best weighing most. A bar that ends before the tick could be chance.",
                 lambda: importance(study),
             )
         )
     if study.replicated:
         shown = [s for s in study.settings if len(s.values) > 1]
-        caption = f"Every seed's {metric}, by setting, from the best."
+        caption = f"Every seed's {metric}, by setting, from the best; n beside each."
         if len(shown) > MOST_STRIPS:
             caption += f" The {MOST_STRIPS} best of {len(shown)} settings."
         made.append(_single(study, "seeds", "Seeds", caption, lambda: seeds(study)))
@@ -90,7 +91,26 @@ def progress(study: Study) -> Figure:
     counted = {run.id for run in study.counted}
     over = [run for run in study.runs if run.status.over]
     values = [study.value(run) if run.id in counted else None for run in over]
-    return figures.draw_progress(values, metric=study.axis, maximize=study.maximize)
+    return figures.draw_progress(
+        values, metric=study.axis, maximize=study.maximize, steps=_steps(study, over)
+    )
+
+
+def _steps(study: Study, over: Sequence[RunRow]) -> list[tuple[int, float]] | None:
+    """The best median so far, by places among the runs that are over; None without replicates."""
+    if not study.replicated:
+        return None
+    place = {run.id: k for k, run in enumerate(over, 1)}
+    ends = sorted(
+        (max(place.get(run.id, 0) for run in setting.runs), setting.median)
+        for setting in study.settings
+        if setting.median is not None and study.settled(setting)
+    )
+    steps: list[tuple[int, float]] = []
+    for at, value in ends:
+        if not steps or study.sign * value < study.sign * steps[-1][1]:
+            steps.append((at, value))
+    return steps
 
 
 def importance(study: Study) -> Figure:
@@ -100,7 +120,15 @@ def importance(study: Study) -> Figure:
         for effect in study.effects
         if effect.importance is not None
     ]
-    return figures.draw_importance(bars, metric=study.axis, over=_n(study))
+    return figures.draw_importance(bars, metric=study.axis, over=_settings(study))
+
+
+def _settings(study: Study) -> str:
+    """What importance rests on."""
+    if not study.effects:
+        return _n(study)
+    n = study.effects[0].settings
+    return f"{n:,} setting{'s' * (n != 1)}"
 
 
 def _at_most_all(floor: float | None) -> float | None:
@@ -119,6 +147,8 @@ def slice_of(study: Study, name: str) -> Figure:
     have = [i for i, value in enumerate(column) if value is not None]
     ys = [study.value(study.counted[i]) for i in have]
     best = min(range(len(ys)), key=lambda i: study.sign * ys[i]) if ys else None
+    # The luckiest run is not the best setting: it gets no ring.
+    best = None if study.replicated else best
     return figures.draw_slice(
         *(name, [column[i] for i in have], ys),
         metric=study.axis,
@@ -133,48 +163,53 @@ def _slicer(study: Study, name: str) -> Callable[[], Figure]:
 
 def seeds(study: Study) -> Figure:
     """Every seed's number, setting by setting."""
-    low, high = study.quantiles[0], study.quantiles[-1]
-    strips = [
-        figures.Strip(
-            setting.name or "all runs",
-            setting.values,
-            quantile(setting.values, low),
-            quantile(setting.values, 0.5),
-            quantile(setting.values, high),
+    shown = [s for s in study.settings if s.values and not s.hidden][:MOST_STRIPS]
+    strips = []
+    for setting in shown:
+        spread = setting.spread
+        assert spread is not None
+        lost = len(setting.runs) - spread.n
+        n = f"n={spread.n}" + (f", {lost} without" if lost else "")
+        name = setting.name or "all runs"
+        strips.append(
+            figures.Strip(name, setting.values, spread.low, spread.median, spread.high, n)
         )
-        for setting in study.settings
-        if setting.values and not setting.hidden
-    ]
-    bar = f"{100 * low:g} to {100 * high:g} %"
-    return figures.draw_strips(strips[:MOST_STRIPS], metric=study.axis, says_bar=bar)
+    said = dict.fromkeys(setting.spread.says for setting in shown if setting.spread is not None)
+    bar = " or, of few, ".join(said)
+    return figures.draw_strips(strips, metric=study.axis, says_bar=bar)
 
 
 def parallel(study: Study) -> Figure:
-    """Every run as a line across its parameters, to its metric."""
+    """Every run, or every setting where they are replicated, as a line to its metric."""
     names = [effect.name for effect in study.effects]
-    columns = [study.column(name) for name in names]
-    values = [study.value(run) for run in study.counted]
     rows = [
-        [*(column[i] for column in columns), value]
-        for i, value in enumerate(values)
-        if all(column[i] is not None for column in columns)
+        [*(plain(config.get(name)) for name in names), value]
+        for config, value in study.units
+        if all(config.get(name) is not None for name in names)
     ]
     logs = [*(study.log(name) for name in names), None]
-    return figures.draw_parallel([*names, study.axis], rows, logs=logs, maximize=study.maximize)
+    axis = f"{study.axis} median" if study.replicated else study.axis
+    what = "settings" if study.replicated else "runs"
+    return figures.draw_parallel(
+        [*names, axis], rows, logs=logs, maximize=study.maximize, what=what
+    )
 
 
 def contour(study: Study, x: str, y: str) -> Figure:
     """The metric over two numeric parameters."""
-    xs, ys = study.column(x), study.column(y)
-    values = [study.value(run) for run in study.counted]
+    units = study.units
+    if x in study.seeds or y in study.seeds:
+        units = [(flat_config(run.config), study.value(run)) for run in study.counted]
     have = [
-        i for i in range(len(values)) if number(xs[i]) is not None and number(ys[i]) is not None
+        (float(config[x]), float(config[y]), value)
+        for config, value in units
+        if number(config.get(x)) is not None and number(config.get(y)) is not None
     ]
     return figures.draw_contour(
         (x, y),
-        [float(xs[i]) for i in have],
-        [float(ys[i]) for i in have],
-        [values[i] for i in have],
+        [at for at, _, _ in have],
+        [at for _, at, _ in have],
+        [value for _, _, value in have],
         metric=study.axis,
         logs=(study.log(x), study.log(y)),
     )
@@ -189,14 +224,19 @@ def _curves(store: Store, study: Study) -> Picture:
         title = "Training, over the seeds of the best setting"
         if study.rule.on and values < study.rule.least:
             return _single(study, "curves", title, "", lambda: band(store, study, []))
-        least = max(_BAND_LEAST, study.rule.least)
+        least = max(BAND_LEAST, study.rule.least)
         return Picture(
             *("curves", title),
-            f"Median and quantiles by epoch, where at least {least} runs have a number.",
+            f"Median and quantiles by epoch, where at least {least} runs, and half of those that"
+            " began, have a number; n says of how many, and where that changes.",
             lambda: band(store, study, runs),
         )
-    few = study.best_runs[:MOST_CURVES]
-    which = f"the {len(few)} best runs" if len(few) > 1 else "the best run"
+    few = study.leading_runs[:MOST_CURVES]
+    if study.replicated:
+        few = best.from_the_middle(study.metric)[:MOST_CURVES] if best is not None else few
+        which = "the best setting's runs" if len(few) > 1 else "the best setting's run"
+    else:
+        which = f"the {len(few)} best runs" if len(few) > 1 else "the best run"
     return Picture(
         *("curves", "Training of " + which),
         f"The validation risk (or the first number recorded) of {which} by epoch; rings mark best"
@@ -218,20 +258,25 @@ def curves(store: Store, runs: Sequence[RunRow]) -> Figure:
 
 
 def band(store: Store, study: Study, runs: Sequence[RunRow]) -> Figure:
-    """The median and two quantiles over runs, epoch by epoch."""
-    at: dict[float, list[float]] = {}
-    named = ("val_risk", "epoch")
+    """The median and two quantiles over runs that ended well, epoch by epoch."""
+    drawn, named = [], ("val_risk", "epoch")
     for run in runs[:_MOST_SEEDS]:
+        if not run.status.well:
+            continue
         metric, axis, xs, ys = curve_of(store, run)
         named = (metric, axis) if xs else named
-        for x, y in zip(xs, ys, strict=True):
-            if number(y) is not None:
-                at.setdefault(x, []).append(y)
-    enough = {x: at[x] for x in sorted(at) if len(at[x]) >= max(_BAND_LEAST, study.rule.least)}
+        drawn.append(dict(zip(xs, ys, strict=True)))
+    least, began = max(BAND_LEAST, study.rule.least), len(runs[:_MOST_SEEDS])
+    made = curve_band(drawn, began=began, least=least, quantiles=study.quantiles)
     low, high = study.quantiles[0], study.quantiles[-1]
-    lines = [[quantile(ys, q) for ys in enough.values()] for q in (low, 0.5, high)]
-    said = f"{100 * low:g} to {100 * high:g} % of {len(runs[:_MOST_SEEDS])} runs"
-    return figures.draw_band(list(enough), *lines, says_band=said, metric=named[0], axis=named[1])
+    return figures.draw_band(
+        *(made.x, made.low, made.middle, made.high),
+        says_band=f"{100 * low:g} to {100 * high:g} % of {began} runs",
+        # How few are missing at an epoch is a small cell.
+        counts=[] if study.rule.on else made.changes(),
+        axis=named[1],
+        metric=named[0],
+    )
 
 
 def curve_of(store: Store, run: RunRow) -> tuple[str, str, list[float], list[float]]:

@@ -59,9 +59,14 @@ def is_report(text: str, format: str) -> Callable[[bytes], bool]:
 
 
 def is_predictions(ends: bytes) -> bool:
-    """Whether a file's header line is that of fitted values: [row,] target, fitted, part."""
-    header = next(csv.reader([_first_line(ends)]), [])
-    numbered = len(header) == 4 and header[0] == "row"
+    """Whether a file holds fitted values: row, target, [weight,] fitted, part, in any format."""
+    if ends.startswith(b"PAR1"):
+        return f"{MADE_BY}: fitted".encode() in ends
+    first = _first_line(ends)
+    if first.startswith('[{"row": 1, '):
+        return '"fitted": ' in first and '"part": ' in first
+    header = next(csv.reader([first], delimiter="\t" if "\t" in first else ","), [])
+    numbered = len(header) in (4, 5) and header[0] == "row"
     return header[-2:] == ["fitted", "part"] and (numbered or len(header) == 3)
 
 

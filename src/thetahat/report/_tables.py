@@ -22,6 +22,7 @@ STATUS_STYLES = {
     "queued": "dim",
     "interrupted": "yellow",
     "unmoved": "yellow",
+    "cancelled": "yellow",
     "diverged": "red",
     "failed": "red",
 }

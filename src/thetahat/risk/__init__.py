@@ -2,9 +2,12 @@
 
 from thetahat.risk._losses import (
     LOSSES as LOSSES,
+    PREDICTION as PREDICTION,
+    RESIDUAL as RESIDUAL,
     Loss as Loss,
     absolute as absolute,
     cross_entropy as cross_entropy,
+    fractional_logit as fractional_logit,
     huber as huber,
     logistic as logistic,
     pinball as pinball,
@@ -16,6 +19,13 @@ from thetahat.risk._means import (
     lasso as lasso,
     ridge as ridge,
     weighted_mean as weighted_mean,
+    weighted_sum as weighted_sum,
+)
+from thetahat.risk._metrics import metric_of as metric_of
+from thetahat.risk._needs import (
+    Need as Need,
+    NotFinite as NotFinite,
+    check_targets as check_targets,
 )
 from thetahat.risk._residuals import (
     inputs_and_target as inputs_and_target,

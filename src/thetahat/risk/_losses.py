@@ -8,7 +8,7 @@ The squared loss is ``r**2``, without a half: the training risk is the mean squa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -16,18 +16,22 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from thetahat.core.errors import ConfigError, ShapeError, did_you_mean
+from thetahat.risk._needs import BINARY, CLASSES, FINITE, SHARES, Need
 
 RESIDUAL, PREDICTION = "residual", "prediction"
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss: what it is called, how it is computed, and what it is a function of."""
+    """A loss: its name, how it is computed, what it is a function of and what targets it needs."""
 
     name: str
     function: Callable[..., Any]
     of: str
-    """"residual": ``function(r)``. "prediction": ``function(score, target)``."""
+    """"residual": ``function(r)``. "prediction": ``function(score, target)``; then the target is
+    the table's own column, not standardised."""
+    needs: Need = field(default=FINITE, repr=False)
+    """What it needs of its targets: the data are checked once, before training."""
 
     def __call__(self, *args: Any) -> Any:
         """The loss itself."""
@@ -102,7 +106,8 @@ def logistic(score: Any, y: Any) -> jax.Array:
     >>> round(float(logistic(jnp.array(0.0), jnp.array(1))), 6)
     0.693147
     """
-    return jax.nn.softplus(score) - y * score
+    score = jnp.asarray(score)
+    return jax.nn.softplus(score) - jnp.asarray(y).astype(score.dtype) * score
 
 
 def cross_entropy(logits: Any, label: Any) -> jax.Array:
@@ -122,6 +127,8 @@ def cross_entropy(logits: Any, label: Any) -> jax.Array:
             f' {logits.shape}. Use MLP(..., out=k), or loss="logistic" for two classes.'
         )
     logs = jax.nn.log_softmax(logits)
+    if label.dtype == bool:
+        label = label.astype(jnp.int32)
     if label.shape == logits.shape:
         return -jnp.sum(label * logs)
     if label.shape != () or jnp.issubdtype(label.dtype, jnp.inexact):
@@ -132,13 +139,16 @@ def cross_entropy(logits: Any, label: Any) -> jax.Array:
     return -jnp.take(logs, label, mode="clip")
 
 
+fractional_logit = Loss("fractional_logit", logistic, PREDICTION, SHARES)
+"""The logistic loss of a share or probability y in [0, 1]; Source: Papke & Wooldridge (1996)."""
+
 _NAMED: dict[str, Callable[[], Loss]] = {
     "squared": lambda: Loss("squared", squared, RESIDUAL),
     "absolute": lambda: Loss("absolute", absolute, RESIDUAL),
     "huber": huber,
     "pinball": pinball,
-    "logistic": lambda: Loss("logistic", logistic, PREDICTION),
-    "cross_entropy": lambda: Loss("cross_entropy", cross_entropy, PREDICTION),
+    "logistic": lambda: Loss("logistic", logistic, PREDICTION, BINARY),
+    "cross_entropy": lambda: Loss("cross_entropy", cross_entropy, PREDICTION, CLASSES),
 }
 LOSSES = tuple(_NAMED)
 

@@ -22,8 +22,20 @@ def weighted_mean(values: Any, weights: Any | None = None) -> jax.Array:
     """
     if weights is None:
         return jnp.mean(values)
-    counted = jnp.where(weights == 0, 0.0, values)
-    return jnp.sum(weights * counted) / jnp.sum(weights)
+    return jnp.average(_counted(values, weights), weights=weights)
+
+
+def weighted_sum(values: Any, weights: Any) -> jax.Array:
+    """``sum_n w_n v_n``, to which an observation of weight zero adds nothing, even a NaN.
+
+    >>> float(weighted_sum(jnp.array([1.0, jnp.inf]), jnp.array([2.0, 0.0])))
+    2.0
+    """
+    return jnp.sum(weights * _counted(values, weights))
+
+
+def _counted(values: Any, weights: Any) -> jax.Array:
+    return jnp.where(weights == 0, 0.0, values)
 
 
 @dataclass(frozen=True)

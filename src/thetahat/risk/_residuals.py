@@ -96,19 +96,33 @@ def _of_prediction(residual: Residual | None, loss: Loss) -> Residual:
             if not isinstance(pair, tuple) or len(pair) != 2:
                 raise ShapeError(
                     f"with loss={loss.name!r} residual must return the pair (score, target);"
-                    f" got {_describe(pair)}"
+                    f" got {describe(pair)}"
                 )
             score, target = pair
-        if loss.name == "logistic":
+        if loss.name in ("logistic", "fractional_logit"):
             score, target = _aligned(score, target)
         else:
             score, target = _number("h(x)", score), jnp.asarray(target)
-        value = jnp.asarray(loss.function(score, target))
+        if loss.name == "cross_entropy" and target.ndim == 0 and _is_float(target):
+            value = _of_whole(loss, score, target)
+        else:
+            value = jnp.asarray(loss.function(score, target))
         if value.ndim > 1:
             raise ShapeError(f"the loss {loss.name} has shape {value.shape}; return one number")
         return jnp.mean(value)
 
     return f
+
+
+def _of_whole(loss: Loss, score: jax.Array, target: jax.Array) -> jax.Array:
+    """The loss of a class that came as a float, as a table's do; NaN where it is not whole."""
+    label = target.astype(jnp.int32)
+    value = jnp.asarray(loss.function(score, label))
+    return jnp.where(label.astype(target.dtype) == target, value, jnp.nan)
+
+
+def _is_float(array: jax.Array) -> bool:
+    return jnp.issubdtype(array.dtype, jnp.floating)
 
 
 def inputs_and_target(z: Any) -> tuple[Any, Any]:
@@ -155,7 +169,7 @@ def _aligned(prediction: Any, y: Any) -> tuple[jax.Array, jax.Array]:
 def _number(what: str, value: Any) -> jax.Array:
     if isinstance(value, (tuple, list, dict)) or value is None or isinstance(value, str):
         raise ShapeError(
-            f"{what} must be one array per observation; got {_describe(value)}."
+            f"{what} must be one array per observation; got {describe(value)}."
             + ("" if value is None else " Use jnp.stack or jnp.concatenate to make it one vector.")
             + (" Does the function return?" if value is None else "")
         )
@@ -168,7 +182,8 @@ def _number(what: str, value: Any) -> jax.Array:
     return array
 
 
-def _describe(value: Any) -> str:
+def describe(value: Any) -> str:
+    """What a user's function returned, in a few words."""
     if value is None:
         return "None"
     if isinstance(value, (tuple, list, dict)):

@@ -1,6 +1,17 @@
 """Where to look next: search spaces, samplers and early stopping, as pure functions of history."""
 
-from thetahat.search._distributions import Distribution as Distribution
+from thetahat.search._bounds import (
+    EXPONENTS as EXPONENTS,
+    BoundFault as BoundFault,
+    bound_faults as bound_faults,
+    is_finite as is_finite,
+    shape_faults as shape_faults,
+)
+from thetahat.search._distributions import (
+    Categorical as Categorical,
+    Constant as Constant,
+    Distribution as Distribution,
+)
 from thetahat.search._hyperband import Hyperband as Hyperband, asha as asha, stop as stop
 from thetahat.search._read import (
     DISTRIBUTIONS as DISTRIBUTIONS,

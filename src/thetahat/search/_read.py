@@ -7,10 +7,11 @@ list, two integers as min and max are integers, any other two numbers are real.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.search._bounds import BoundFault, bound_faults, is_finite, shape_faults
 from thetahat.search._distributions import (
     Beta,
     Categorical,
@@ -48,6 +49,10 @@ def read_distribution(given: Given) -> Distribution:
     for key in required:
         if key not in given:
             raise ConfigError(f"{kind} needs {key}; give it {' and '.join(required)}")
+    _check_numbers(given)
+    if "min" in required:
+        _refuse(bound_faults(kind, given))
+    _refuse(shape_faults(kind, given))
     return make(given)
 
 
@@ -116,104 +121,63 @@ def _values(given: Given) -> tuple[Any, ...]:
 
 
 def _int_uniform(given: Given) -> Distribution:
-    for key in ("min", "max"):
-        if not _whole(given[key]):
-            raise ConfigError(
-                f"int_uniform needs integers, and {key} is {given[key]!r};"
-                " write it without a point, or use distribution: uniform"
-            )
-    low, high = _bounds(given)
-    return IntUniform(int(low), int(high))
+    return IntUniform(int(given["min"]), int(given["max"]))
 
 
 def _uniform(given: Given) -> Uniform:
-    return Uniform(*_bounds(given))
+    return Uniform(given["min"], given["max"])
 
 
 def _log_exponents(given: Given) -> LogUniform:
-    low, high = _bounds(given)
-    return LogUniform(low, high, (_exp(low, "min"), _exp(high, "max")), "log_uniform")
+    low, high = given["min"], given["max"]
+    return LogUniform(low, high, (math.exp(low), math.exp(high)), "log_uniform")
 
 
 def _log_values(given: Given) -> LogUniform:
-    low, high = _positive_bounds(given)
+    low, high = given["min"], given["max"]
     return LogUniform(math.log(low), math.log(high), (float(low), float(high)))
 
 
 def _inv_exponents(given: Given) -> Distribution:
-    low, high = _bounds(given)
-    return InvLogUniform(low, high, (_exp(-high, "max"), _exp(-low, "min")), "inv_log_uniform")
+    low, high = given["min"], given["max"]
+    return InvLogUniform(low, high, (math.exp(-high), math.exp(-low)), "inv_log_uniform")
 
 
 def _inv_values(given: Given) -> Distribution:
-    low, high = _positive_bounds(given)
+    low, high = given["min"], given["max"]
     return InvLogUniform(-math.log(high), -math.log(low), (float(low), float(high)))
 
 
 def _normal(given: Given) -> Normal:
-    return Normal(_scale(given, "mu", 0.0), _scale(given, "sigma", 1.0, positive=True))
+    return Normal(float(given.get("mu", 0.0)), float(given.get("sigma", 1.0)))
 
 
 def _log_normal(given: Given) -> LogNormal:
-    return LogNormal(_scale(given, "mu", 0.0), _scale(given, "sigma", 1.0, positive=True))
+    return LogNormal(float(given.get("mu", 0.0)), float(given.get("sigma", 1.0)))
 
 
 def _beta(given: Given) -> Beta:
-    return Beta(*(_scale(given, key, 1.0, positive=True) for key in ("a", "b")))
+    return Beta(float(given.get("a", 1.0)), float(given.get("b", 1.0)))
 
 
 def _quantised(make: Callable[[Given], Any]) -> Callable[[Given], Distribution]:
-    def read(given: Given) -> Distribution:
-        q = given.get("q", 1.0)
-        if not _number(q) or q <= 0:
-            raise ConfigError(f"q is {q!r}; give a number above 0, the step to round to")
-        return Quantised(make(given), q)
-
-    return read
+    return lambda given: Quantised(make(given), given.get("q", 1.0))
 
 
-def _bounds(given: Given) -> tuple[float, float]:
-    for key in ("min", "max"):
-        if not _number(given[key]):
-            raise ConfigError(f"{key} is {given[key]!r}; give a finite number")
-    low, high = given["min"], given["max"]
-    if low >= high:
-        mend = "give value: for a constant" if low == high else "exchange them"
-        raise ConfigError(f"min {low} is not less than max {high}; {mend}")
-    return low, high
+def _check_numbers(given: Given) -> None:
+    for key in ("min", "max", "q", "mu", "sigma", "a", "b"):
+        value = given.get(key, 0)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ConfigError(f"{key} is {value!r}; give a finite number")
 
 
-def _positive_bounds(given: Given) -> tuple[float, float]:
-    low, high = _bounds(given)
-    if low <= 0:
-        raise ConfigError(
-            f"min is {low}, and a logarithm needs min above 0; the bounds are values here, not"
-            " exponents"
-        )
-    return low, high
-
-
-def _scale(given: Given, key: str, default: float, *, positive: bool = False) -> float:
-    value = given.get(key, default)
-    if not _number(value):
-        raise ConfigError(f"{key} is {value!r}; give a finite number")
-    if positive and value <= 0:
-        raise ConfigError(f"{key} is {value}; give a number above 0")
-    return float(value)
-
-
-def _exp(exponent: float, key: str) -> float:
-    try:
-        return math.exp(exponent)
-    except OverflowError as error:
-        raise ConfigError(
-            f"{key} is {abs(exponent):g}, an exponent of e that no float can hold; for bounds that"
-            " are values use log_uniform_values"
-        ) from error
+def _refuse(faults: Iterable[BoundFault]) -> None:
+    for fault in faults:
+        raise ConfigError(fault.message)
 
 
 def _number(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value)
+    return not isinstance(value, bool) and isinstance(value, (int, float)) and is_finite(value)
 
 
 def _whole(value: Any) -> bool:

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from thetahat.core.errors import ConfigError
-from thetahat.search._distributions import Constant, Distribution, Steps, holds, same
+from thetahat.search._distributions import Categorical, Constant, Distribution, Steps, holds, same
 from thetahat.search._read import read_distribution
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -56,6 +56,14 @@ class Space:
     def searched(self) -> tuple[Dimension, ...]:
         """The dimensions that vary: all but the constants."""
         return tuple(d for d in self.dimensions if not isinstance(d.distribution, Constant))
+
+    @cached_property
+    def varies(self) -> bool:
+        """Whether it holds more than one config."""
+        drawn = (d.distribution for d in self.searched)
+        return any(
+            not isinstance(one, Categorical) or len(set(map(same, one.values))) > 1 for one in drawn
+        )
 
     @cached_property
     def discrete(self) -> bool:

@@ -6,18 +6,23 @@ from thetahat.store._columns import (
     Changed as Changed,
     run_columns as run_columns,
 )
+from thetahat.store._described import describe_run as describe_run
 from thetahat.store._follow import Followed as Followed, Follower as Follower
 from thetahat.store._json import plain_value as plain_value
 from thetahat.store._listing import (
+    TriedRun as TriedRun,
     blocks_after as blocks_after,
     count_all as count_all,
     count_point as count_point,
+    detail_of_sweep as detail_of_sweep,
     metric_values as metric_values,
     pulse as pulse,
     run_configs as run_configs,
     run_metrics as run_metrics,
     run_values as run_values,
     runs_stand as runs_stand,
+    shared_orders as shared_orders,
+    tried_runs as tried_runs,
 )
 from thetahat.store._manual import (
     ManualRun as ManualRun,
@@ -36,14 +41,18 @@ from thetahat.store._query import (
     value_of as value_of,
 )
 from thetahat.store._queue import (
+    CANCELLED_REASON as CANCELLED_REASON,
     Claim as Claim,
     Offer as Offer,
     Queue as Queue,
     new_agent_id as new_agent_id,
 )
 from thetahat.store._records import Block as Block, pack as pack, read_block as read_block
+from thetahat.store._reserve import Reserve as Reserve
 from thetahat.store._rows import NewRun as NewRun, RunRow as RunRow
 from thetahat.store._schema import VERSION as VERSION
+from thetahat.store._sqlite import found_no_room as found_no_room
+from thetahat.store._standing import standing as standing
 from thetahat.store._store import Store as Store, open_store as open_store
 from thetahat.store._sweeps import (
     EndedRun as EndedRun,
@@ -60,5 +69,10 @@ from thetahat.store._sweeps import (
     running_now as running_now,
     set_state as set_state,
 )
-from thetahat.store._tracker import StoreTracker as StoreTracker, store_tracker as store_tracker
+from thetahat.store._tracker import (
+    EXIT_S as EXIT_S,
+    StoreTracker as StoreTracker,
+    Unkept as Unkept,
+    store_tracker as store_tracker,
+)
 from thetahat.store._writer import Writer as Writer

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from thetahat.core.run import Status
 from thetahat.store._json import from_json
 from thetahat.store._records import read_block
+from thetahat.store._rows import among
 from thetahat.store._schema import records, runs
 from thetahat.store._store import Store
 
@@ -56,7 +57,7 @@ class Follower:
             new = query.where(mine & (runs.c.number > self._last_number))
             rows = list(connection.execute(new).mappings())
             if self._open:
-                known = query.where(runs.c.id.in_(sorted(self._open)))
+                known = query.where(among(runs.c.id, self._open))
                 rows += connection.execute(known).mappings()
             for row in rows:
                 self._take(row)

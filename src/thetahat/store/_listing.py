@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import func, select
 
-from thetahat.store._columns import LONG, OPEN, shortened
+from thetahat.core.run import Status
+from thetahat.store._columns import LONG, shortened
 from thetahat.store._json import from_json
 from thetahat.store._records import Block, read_block
+from thetahat.store._rows import among
 from thetahat.store._schema import agents, notices, records, runs, sweeps
 from thetahat.store._store import Store
 
@@ -32,16 +35,65 @@ def run_metrics(store: Store, sweep_id: str) -> list[tuple[str, str, Any]]:
     return [(run, status, from_json(text)) for _, run, status, text in sorted(rows)]
 
 
+@dataclass(frozen=True, slots=True)
+class TriedRun:
+    """A run of a sweep as far as finding the best setting needs it."""
+
+    id: str
+    name: str
+    number: int
+    status: Status
+    setting: Mapping[str, Any]
+    """The config without what the program itself added."""
+    metrics: Mapping[str, float | None]
+    finished: str | None
+    contaminated: bool
+
+
+def tried_runs(store: Store, sweep_id: str) -> list[TriedRun]:
+    """The runs of a sweep in the order of their numbers, long words of their configs cut."""
+    c = runs.c
+    setting = func.coalesce(c.proposed, c.config)
+    query = select(
+        c.number, c.id, c.name, c.status, setting, c.metrics, c.finished, c.contaminated
+    ).where(c.sweep_id == sweep_id)
+    with store.reading() as connection:
+        rows = [tuple(row) for row in connection.execute(query)]
+    rows.sort(key=itemgetter(0))
+    known = {str(status): status for status in Status}
+    # One text of all is read several times as fast as ten thousand texts.
+    settings = from_json(f"[{','.join(_config(row[4]) for row in rows)}]")
+    metrics = from_json(f"[{','.join(row[5] or '{}' for row in rows)}]")
+    return [
+        TriedRun(i, name, number, known[status], setting, found, at, bool(tuned))
+        for (number, i, name, status, _, _, at, tuned), setting, found in zip(
+            rows, settings, metrics, strict=True
+        )
+    ]
+
+
+def shared_orders(store: Store, sweep_id: str | None = None) -> frozenset[str]:
+    """Ids of runs that share the order of their minibatches with others of their cohort."""
+    # The words are looked for first: to read the JSON of all runs would take longer.
+    told = runs.c.detail.contains('"batch_order"')
+    query = select(runs.c.id, runs.c.detail).where(told)
+    if sweep_id is not None:
+        query = query.where(runs.c.sweep_id == sweep_id)
+    with store.reading() as connection:
+        rows = connection.execute(query).all()
+    return frozenset(i for i, text in rows if from_json(text).get("batch_order") == "shared")
+
+
 def run_configs(
     store: Store, sweep_id: str, ids: Collection[str] | None = None
 ) -> Iterator[tuple[str, Any]]:
     """(id, config) of runs of a sweep, in no order.
 
-    Args:    ids: only these, some thousands at most.
+    Args:    ids: only these, however many.
     """
     query = select(runs.c.id, runs.c.config).where(runs.c.sweep_id == sweep_id)
     if ids is not None:
-        query = query.where(runs.c.id.in_(list(ids)))
+        query = query.where(among(runs.c.id, ids))
     with store.reading() as connection:
         # One after the other: all of them, of hundreds of parameters, would fill the memory.
         for run, config in connection.execute(query):
@@ -64,12 +116,21 @@ def count_point(store: Store, sweep_id: str, point: int) -> int:
         return connection.execute(query).scalar() or 0
 
 
-def metric_values(store: Store, sweep_ids: Sequence[str]) -> Iterator[tuple[str, str, str, Any]]:
-    """(sweep, run's name, status, metrics) of the runs that are over, to find the best."""
-    query = select(runs.c.sweep_id, runs.c.name, runs.c.status, runs.c.metrics)
-    over = runs.c.sweep_id.in_(list(sweep_ids)) & runs.c.status.not_in(OPEN)
+def detail_of_sweep(store: Store, sweep_id: str) -> dict[str, Any]:
+    """The detail of the first run of a sweep that trained to an end."""
+    told = [str(status) for status in Status if status.over and not status.failed]
+    query = select(runs.c.detail).where((runs.c.sweep_id == sweep_id) & runs.c.status.in_(told))
     with store.reading() as connection:
-        rows = connection.execute(query.where(over)).all()
+        found = connection.execute(query.order_by(runs.c.number).limit(1)).scalar()
+    return from_json(found) if found else {}
+
+
+def metric_values(store: Store, sweep_ids: Sequence[str]) -> Iterator[tuple[str, str, str, Any]]:
+    """(sweep, run's name, status, metrics) of the runs that ended well, to find the best."""
+    query = select(runs.c.sweep_id, runs.c.name, runs.c.status, runs.c.metrics)
+    well = runs.c.status.in_([str(status) for status in Status if status.well])
+    with store.reading() as connection:
+        rows = connection.execute(query.where(among(runs.c.sweep_id, sweep_ids) & well)).all()
     for sweep_id, name, status, metrics in rows:
         yield sweep_id, name, status, from_json(metrics)
 
@@ -88,6 +149,7 @@ def count_all(store: Store) -> dict[str | None, dict[str, int]]:
 
 def pulse(store: Store) -> dict[str, Any]:
     """What changes whenever something in the store does, read from indexes."""
+    store.settle_gone()
     with store.reading() as connection:
         last = connection.execute(select(func.max(records.c.id))).scalar()
         number = connection.execute(select(func.max(runs.c.number))).scalar()

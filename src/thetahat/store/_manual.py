@@ -22,16 +22,24 @@ from sqlalchemy import select
 
 from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.places import ENVIRONMENT
+from thetahat.core.plain import merge
 from thetahat.core.run import Status
+from thetahat.store._described import describe_run
+from thetahat.store._exit import fail
 from thetahat.store._json import to_json
+from thetahat.store._owner import Owner
 from thetahat.store._provenance import command_line, provenance, short_path
 from thetahat.store._records import Block, pack, read_block
+from thetahat.store._reserve import Reserve
 from thetahat.store._rows import NewRun
 from thetahat.store._schema import records
+from thetahat.store._sqlite import found_no_room
 from thetahat.store._store import Store, open_store
 
 FLUSH_S = 0.5
 BEAT_S = 15.0
+EXIT_S = 10.0
+"""Seconds that a program which ends waits for room on a full disk."""
 MANY_ROWS = 4096
 """Rows that are written at once, without waiting for the half second to pass."""
 
@@ -54,8 +62,9 @@ def start(
 ) -> ManualRun:
     """Begin a tracked run of any program; log numbers to it, then finish it.
 
-    In a program that a sweep's agent started this is the run that the agent made: its own config,
-    name and store are kept, and ``run.config`` is ``config`` with the sweep's values over it.
+    In a program that a sweep's agent started this is the run that the agent made: it is kept in the
+    sweep's store, takes this name, and its config is ``config`` with the sweep's values over it. A
+    project is taken over where the sweep names none.
 
     Args:
         config: what the run depends on; shown in tables, open to filters.
@@ -73,7 +82,7 @@ def start(
     'bright-magnolia-1'
     """
     if os.environ.get(RUN_ID) and os.environ.get(ENVIRONMENT):
-        return _attach(os.environ[RUN_ID], config or {})
+        return _attach(os.environ[RUN_ID], config or {}, name, project)
     opened = store if isinstance(store, Store) else open_store(store)
     script = Path(sys.argv[0]) if sys.argv and sys.argv[0] not in ("", "-c", "-m") else None
     source = script if script is not None and script.is_file() else None
@@ -86,9 +95,14 @@ def start(
         command=command_line(),
         provenance=provenance(source),
     )
+    reserve, owner = Reserve(opened.folder), Owner(opened.folder)
+    reserve.take()
+    opened.settle_gone()
     with opened.batch() as writer:
         run_id, given = writer.create_run(new)
-    return _remembered(ManualRun(opened, run_id, given, dict(config or {})))
+        owner.hold([run_id])
+    run = ManualRun(opened, run_id, given, dict(config or {}), kept=(reserve, owner))
+    return _remembered(run)
 
 
 def log(metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -112,7 +126,9 @@ def _remembered(run: ManualRun) -> ManualRun:
     return run
 
 
-def _attach(run_id: str, config: Mapping[str, Any]) -> ManualRun:
+def _attach(
+    run_id: str, config: Mapping[str, Any], name: str | None, project: str | None
+) -> ManualRun:
     store = open_store(create=False)
     row = store.run(run_id)
     if row.id != run_id:
@@ -120,7 +136,12 @@ def _attach(run_id: str, config: Mapping[str, Any]) -> ManualRun:
             f"the store {store.path} has no run {run_id!r}, which {RUN_ID} names; take {RUN_ID} out"
             " of the environment, unless an agent has set it"
         )
-    run = ManualRun(store, run_id, row.name, {**config, **row.config}, attempt=row.attempt)
+    own = row.name
+    if config or name or project:
+        with store.batch() as writer:
+            own = describe_run(writer, run_id, config=config, name=name, project=project)
+    whole = merge(config, row.config)
+    run = ManualRun(store, run_id, own, whole, attempt=row.attempt)
     return _remembered(run)
 
 
@@ -128,7 +149,7 @@ class ManualRun:
     """A run that a program logs by hand; made by ``th.start``.
 
     Rows are written at most half a second after they were logged, by a thread that also says the
-    program is alive. A program that dies leaves its run ``running``, with its last heartbeat.
+    program is alive. The run of a program that was killed is ``interrupted``.
     """
 
     def __init__(
@@ -139,6 +160,7 @@ class ManualRun:
         config: dict[str, Any],
         *,
         attempt: int | None = None,
+        kept: tuple[Reserve, Owner] | None = None,
     ) -> None:
         self.store = store
         self.id = run_id
@@ -151,6 +173,7 @@ class ManualRun:
         self._over = False
         self._owner = os.getpid()
         self._next_step = 0
+        self._reserve, self._holds = kept or (Reserve(store.folder), Owner(store.folder))
         self._fresh()
         atexit.register(self._at_exit)
 
@@ -171,7 +194,7 @@ class ManualRun:
             at = self._next_step if step is None else _whole(step)
             self._next_step = at + 1
             self._rows.setdefault(at, {}).update(row)
-            many = len(self._rows) >= MANY_ROWS
+            many = len(self._rows) >= MANY_ROWS and time.monotonic() >= self._again_s
         if many:
             self._flush()
         self._wake()
@@ -200,20 +223,37 @@ class ManualRun:
         try:
             self._flush()
             if self._attempt is None:
-                self.store.finish_run(
-                    self.id,
-                    status=status,
-                    reason=reason,
-                    metrics={**self.store.run(self.id).metrics, **(metrics or {})},
-                    seconds={"run": round(time.monotonic() - self._began, 6)},
-                )
+                self._end(status, reason, metrics)
             else:
                 _tell_agent(status, reason, metrics or {})
-        except StoreError:
+        except StoreError as error:
             self._over = False
+            if self._attempt is None and found_no_room(error):
+                self._end_unkept(status, reason, metrics)
             raise
         self._stop.set()
+        self._reserve.release()
+        self._holds.release()
         atexit.unregister(self._at_exit)
+
+    def _end(self, status: Status, reason: str, metrics: Mapping[str, float | None] | None) -> None:
+        self.store.finish_run(
+            self.id,
+            status=status,
+            reason=reason,
+            metrics={**self.store.run(self.id).metrics, **(metrics or {})},
+            seconds={"run": round(time.monotonic() - self._began, 6)},
+        )
+
+    def _end_unkept(
+        self, status: Status, reason: str, metrics: Mapping[str, float | None] | None
+    ) -> None:
+        """End the run on a full disk, where its rows find no room, as one that has failed."""
+        self._reserve.release()
+        lost = f"{len(self._rows):,} rows could not be kept: the disk is full"
+        ended = Status.FAILED if status is Status.FINISHED else status
+        with contextlib.suppress(StoreError):
+            self._end(ended, f"{reason}; {lost}" if reason else lost, metrics)
 
     def __enter__(self) -> ManualRun:
         return self
@@ -238,6 +278,8 @@ class ManualRun:
         self._stop = threading.Event()
         self._rows: _Rows = {}
         self._broken: StoreError | None = None
+        self._again_s = 0.0
+        """When many rows are written at once again: after a while, where they could not be."""
         self._thread: threading.Thread | None = None
 
     def _check(self) -> None:
@@ -261,6 +303,8 @@ class ManualRun:
             except StoreError:
                 with self._lock:
                     self._rows = {**rows, **self._rows}
+                # Each row that is logged would else write all that wait.
+                self._again_s = time.monotonic() + BEAT_S
                 raise
 
     def _check_attempt(self) -> None:
@@ -302,7 +346,23 @@ class ManualRun:
         status, reason = _verdict(error)
         if not self._quiet_end:
             reason = reason or "the program ended without run.finish()"
-        self.finish(status, reason)
+        give_up = time.monotonic() + EXIT_S
+        while True:
+            self._broken = None
+            try:
+                self.finish(status, reason)
+                return
+            except StoreError as refused:
+                if not found_no_room(refused) or time.monotonic() > give_up:
+                    fail(self._lost(refused))
+                    return
+            time.sleep(FLUSH_S)
+
+    def _lost(self, refused: StoreError) -> str:
+        """What the end of the program leaves unkept."""
+        rows = len(self._rows)
+        what = f"{rows:,} rows of the run {self.name}" if rows else f"the end of run {self.name}"
+        return f"{what} could not be kept: {refused}"
 
 
 def _tell_agent(status: Status, reason: str, metrics: Mapping[str, float | None]) -> None:

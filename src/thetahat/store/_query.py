@@ -13,7 +13,7 @@ from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.store._rows import LISTED, RunRow
 
 _CONDITION = re.compile(r"\s*([^\s<>=!~]+)\s*(<=|>=|!=|==|=|<|>|~)\s*(.*?)\s*", re.DOTALL)
-_SECTIONS = ("metrics", "config")
+_SECTIONS = ("metrics", "config", "labels")
 _OWN = tuple(name for name in LISTED if name not in (*_SECTIONS, "seconds"))
 
 
@@ -147,6 +147,9 @@ def _read_value(text: str) -> Any:
 
 
 def _equal(found: Any, value: Any) -> bool:
+    if isinstance(found, list) and not isinstance(value, list):
+        # One of several tags.
+        return any(_equal(item, value) for item in found)
     if isinstance(found, bool) or isinstance(value, bool):
         return found is value or str(found) == value
     return found == value or (found is not None and str(found) == str(value))

@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, Integer, func, select, update
 
 from thetahat.core.run import Status
-from thetahat.store._rows import LISTED, NewRun, RunRow, new_id, read_row, text, utc_now
-from thetahat.store._schema import agents, runs, sweeps
+from thetahat.store._rows import LISTED, NewRun, RunRow, among, new_id, read_row, text, utc_now
+from thetahat.store._schema import agents, records, runs, sweeps
 from thetahat.store._store import Store
 from thetahat.store._sweeps import CANCELLED, FINISHED, RUNNING, SweepRow, read_sweep_row
 from thetahat.store._writer import Writer
@@ -96,7 +96,7 @@ class Queue:
     def hand_back(self, run_ids: Sequence[str], reason: str = "") -> None:
         """Give runs of this agent back to the queue, to go on from their checkpoints."""
         with self.store.batch() as writer:
-            mine = (runs.c.agent == self.agent) & runs.c.id.in_(list(run_ids))
+            mine = (runs.c.agent == self.agent) & among(runs.c.id, run_ids)
             self._hand_back(writer, mine, reason=reason)
 
     def give_up(
@@ -117,7 +117,7 @@ class Queue:
             afresh: from their beginning, and not from their checkpoints.
             keep: others may not have them, unless the sweep is over.
         """
-        mine = (runs.c.agent == self.agent) & runs.c.id.in_(list(run_ids))
+        mine = (runs.c.agent == self.agent) & among(runs.c.id, run_ids)
         values: dict[str, Any] = {"failures": runs.c.failures + int(failed)}
         if afresh:
             values |= {**dict.fromkeys(("cohort", "member", "checkpoint")), "epochs": 0}
@@ -132,7 +132,7 @@ class Queue:
     def end_waiting(self, reason: str) -> None:
         """End the runs that wait: nobody will take them any more."""
         waits = (runs.c.sweep_id == self.sweep_id) & (runs.c.status == str(Status.QUEUED))
-        ended = {"status": str(Status.STOPPED), "reason": text(reason), "finished": utc_now()}
+        ended = {"status": str(Status.CANCELLED), "reason": text(reason), "finished": utc_now()}
         with self.store.batch() as writer:
             writer.connection.execute(update(runs).where(waits).values(ended))
 
@@ -140,9 +140,9 @@ class Queue:
         """Hand back the runs of agents that are dead; how many runs that were."""
         with self.store.batch() as writer:
             now = utc_now()
-            gone = agents.c.id.in_(list(dead))
+            gone = among(agents.c.id, dead)
             writer.connection.execute(update(agents).where(gone).values(ended=now))
-            mine = (runs.c.sweep_id == self.sweep_id) & runs.c.agent.in_(list(dead))
+            mine = (runs.c.sweep_id == self.sweep_id) & among(runs.c.agent, dead)
             return self._hand_back(writer, mine, reason="its agent died")
 
     def still_mine(self, writer: Writer, run_ids: Sequence[str]) -> set[str]:
@@ -150,7 +150,7 @@ class Queue:
         if not run_ids:
             return set()
         held = (runs.c.agent == self.agent) & (runs.c.status == str(Status.RUNNING))
-        query = select(runs.c.id).where(held & runs.c.id.in_(list(run_ids)))
+        query = select(runs.c.id).where(held & among(runs.c.id, run_ids))
         return {row.id for row in writer.connection.execute(query)}
 
     def look(self) -> SweepRow:
@@ -259,7 +259,7 @@ class Queue:
         found = self._begun_again(writer, [run for group in again for run in group])
         if fresh:
             values = {"status": str(Status.RUNNING), "agent": self.agent, "heartbeat": now}
-            which = runs.c.id.in_(list(fresh))
+            which = among(runs.c.id, fresh)
             connection.execute(update(runs).where(which).values({**values, "started": now}))
             found |= _rows(writer, self.store.folder, fresh)
         open_ = (runs.c.sweep_id == self.sweep_id) & runs.c.status.in_(
@@ -279,11 +279,12 @@ class Queue:
             return {}
         values = {"status": str(Status.RUNNING), "agent": self.agent, "heartbeat": utc_now()}
         values |= {"attempt": runs.c.attempt + 1, "reason": "", "finished": None}
-        which = runs.c.id.in_(list(run_ids))
+        which = among(runs.c.id, run_ids)
         writer.connection.execute(update(runs).where(which).values(values))
         # The next attempt logs anew, also what its checkpoint holds: with this transaction nobody
         # can count a record twice.
-        for run in run_ids:
+        logged = select(records.c.run_id).distinct().where(among(records.c.run_id, run_ids))
+        for (run,) in writer.connection.execute(logged).all():
             writer.drop_records(run, 0)
         return _rows(writer, self.store.folder, run_ids)
 
@@ -304,7 +305,7 @@ class Queue:
         state = _state(writer, self.sweep_id)
         if state in over:
             # Nobody would ever take them.
-            values |= {"status": str(Status.STOPPED), "reason": over[state]}
+            values |= {"status": str(Status.CANCELLED), "reason": over[state]}
             values["finished"] = utc_now()
         running = runs.c.status == str(Status.RUNNING)
         return writer.connection.execute(
@@ -321,16 +322,18 @@ def _waiting(connection: Connection, sweep_id: str, n: int, most: int | None) ->
         together = row.cohort if row.checkpoint and not row.alone else None
         groups.setdefault(together or row.id, []).append(row.id)
     taken: list[list[str]] = []
+    count = 0
     for group in groups.values():
-        if taken and sum(map(len, taken)) + len(group) > n:
+        if taken and count + len(group) > n:
             break
         taken.append(group[:most])
+        count += len(taken[-1])
     return taken
 
 
 def _rows(writer: Writer, folder: Path, run_ids: Sequence[str]) -> dict[str, RunRow]:
     columns = (*(runs.c[name] for name in LISTED), runs.c.last)
-    query = select(*columns).where(runs.c.id.in_(list(run_ids))).order_by(runs.c.number)
+    query = select(*columns).where(among(runs.c.id, run_ids)).order_by(runs.c.number)
     rows = writer.connection.execute(query).mappings()
     return {row["id"]: read_row(row, folder) for row in rows}
 

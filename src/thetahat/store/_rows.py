@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import func, select
 
 from thetahat.core.card import card, pairs
 from thetahat.core.run import Status
@@ -54,6 +57,8 @@ class NewRun:
     alone: bool = False
     """Whether it must not share a process with others: one of them ended its process before."""
     status: Status = Status.RUNNING
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    """How the program calls it beside its name: group, job_type, tags, notes."""
 
     def values(self, folder: Path, now: str) -> dict[str, Any]:
         """The row's columns, all but id, number and name."""
@@ -82,6 +87,7 @@ class NewRun:
             "replicate": self.replicate,
             "alone": self.alone,
             "failures": 0,
+            "labels": to_json(self.labels),
         }
 
 
@@ -127,8 +133,23 @@ class RunRow:
     alone: bool
     failures: int
     """How often it failed before and was tried again."""
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    """How its program calls it beside its name: group, job_type, tags, notes."""
+    proposed: Mapping[str, Any] | None = None
+    """What its sweep proposed of the config; None where its program added nothing to that."""
     detail: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
+
+    @property
+    def setting(self) -> Mapping[str, Any]:
+        """The config without what the program itself added, a folder or a time, say: runs of one
+        setting of a sweep differ in nothing else but their seeds."""
+        return self.config if self.proposed is None else self.proposed
+
+    @property
+    def best_by(self) -> str:
+        """The column that chose its best state, where ``detail`` says so; else val_risk."""
+        return str((self.detail or {}).get("best_by") or "val_risk")
 
     @property
     def total_seconds(self) -> float | None:
@@ -165,6 +186,8 @@ class RunRow:
             "agent": self.agent,
             "contaminated": self.contaminated,
             "attempt": self.attempt,
+            **({"labels": dict(self.labels)} if self.labels else {}),
+            **({} if self.proposed is None else {"proposed": dict(self.proposed)}),
         }
 
 
@@ -174,9 +197,11 @@ LISTED = tuple(f for f in RunRow.__dataclass_fields__ if f not in ("detail", "pr
 def read_row(row: Mapping[Any, Any], folder: Path) -> RunRow:
     """A RunRow from the columns of the table."""
     values = {name: row[name] for name in RunRow.__dataclass_fields__ if name in row}
-    for name in ("config", "metrics", "seconds", "detail", "provenance"):
+    for name in ("config", "metrics", "seconds", "labels", "detail", "provenance"):
         if name in values:
             values[name] = from_json(values[name])
+    if values.get("proposed") is not None:
+        values["proposed"] = from_json(values["proposed"])
     if not values["metrics"]:
         values["metrics"] = {k: v for k, v in from_json(row["last"]).items() if k not in AXES}
     values["status"] = Status(values["status"])
@@ -185,6 +210,15 @@ def read_row(row: Mapping[Any, Any], folder: Path) -> RunRow:
     if values["checkpoint"] is not None:
         values["checkpoint"] = str(folder / values["checkpoint"])
     return RunRow(**values)
+
+
+def among(column: Any, ids: Iterable[str]) -> Any:
+    """The condition that a column holds one of many ids: one variable, however many they are.
+
+    A database takes some thousands of variables in a statement, and no more.
+    """
+    listed = func.json_each(json.dumps(list(ids))).table_valued("value")
+    return column.in_(select(listed.c.value))
 
 
 def near(path: str | None, folder: Path) -> str | None:

@@ -7,7 +7,8 @@ bytes: columns of little-endian float64, one after the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 from sqlalchemy import (
     Boolean,
@@ -28,8 +29,9 @@ from sqlalchemy import (
 )
 
 from thetahat.core.errors import StoreError
+from thetahat.core.sweep_file import file_json, read_plain
 
-VERSION = 2
+VERSION = 3
 """The version of the tables below. Raise it with a step in ``MIGRATIONS``."""
 
 metadata = MetaData()
@@ -79,6 +81,10 @@ runs = Table(
     Column("replicate", Integer),
     Column("alone", Boolean, nullable=False, default=False),
     Column("failures", Integer, nullable=False, default=0),
+    # How the program itself calls its run: group, job_type, tags, notes.
+    Column("labels", Text, nullable=False, default="{}", server_default="{}"),
+    # What the sweep proposed, where the program added to its config; None where nothing is added.
+    Column("proposed", Text),
     Index("runs_of_sweep", "sweep_id", "status"),
 )
 
@@ -92,6 +98,8 @@ sweeps = Table(
     Column("file", Text),
     Column("folder", Text),
     Column("text", Text, nullable=False),
+    # The text, read: None only where a program of an older version wrote the row.
+    Column("spec", Text),
     Column("plan", Text, nullable=False, default="{}"),
     Column("state", String(16), nullable=False),
     Column("reason", Text, nullable=False, default=""),
@@ -176,7 +184,23 @@ def _number_once(connection: Connection) -> None:
     connection.exec_driver_sql("DROP TABLE records_before")
 
 
-MIGRATIONS: Mapping[int, Migration] = {1: _add_sweeps}
+def _add_specs(connection: Connection) -> None:
+    """Version 2 to 3: sweep files as they were read, and the labels of runs."""
+    there = {column["name"] for column in inspect(connection).get_columns("sweeps")}
+    if "spec" not in there:
+        connection.exec_driver_sql("ALTER TABLE sweeps ADD COLUMN spec TEXT")
+    there = {column["name"] for column in inspect(connection).get_columns("runs")}
+    if "labels" not in there:
+        added = "ALTER TABLE runs ADD COLUMN labels TEXT NOT NULL DEFAULT '{}'"
+        connection.exec_driver_sql(added)
+        connection.exec_driver_sql("ALTER TABLE runs ADD COLUMN proposed TEXT")
+    unread = select(sweeps.c.id, sweeps.c.text).where(sweeps.c.spec.is_(None))
+    for row in connection.execute(unread).all():
+        spec = {"spec": file_json(read_plain(row.text))}
+        connection.execute(update(sweeps).where(sweeps.c.id == row.id).values(spec))
+
+
+MIGRATIONS: Mapping[int, Migration] = {1: _add_sweeps, 2: _add_specs}
 """From a version to the step that makes the next one of it."""
 
 
@@ -209,6 +233,32 @@ def prepare(
     if found < version:
         new = {"value": str(version)}
         connection.execute(update(meta).where(meta.c.key == "schema_version").values(new))
+
+
+def views_of_older(tables: Mapping[str, Collection[str]]) -> list[str]:
+    """Statements that let a store be read that is older, and cannot be written.
+
+    Each stands for a table of this version, in the place of one that lacks columns.
+
+    Args:    tables: the tables of the store, each with its columns.
+    """
+    made = []
+    for table in metadata.sorted_tables:
+        there = tables.get(table.name, ())
+        lacking = [column for column in table.c if column.name not in there]
+        if lacking:
+            nothing = ", ".join(f'{_default(c)} AS "{c.name}"' for c in lacking)
+            known = ", ".join(f'"{c.name}"' for c in table.c if c.name in there)
+            of = f"{known}, {nothing} FROM main.{table.name}" if known else f"{nothing} WHERE 0"
+            made.append(f"CREATE TEMP VIEW {table.name} AS SELECT {of}")
+    return made
+
+
+def _default(column: Column[Any]) -> str:
+    if column.nullable or column.default is None:
+        return "NULL"
+    value = getattr(column.default, "arg", None)
+    return f"'{value}'" if isinstance(value, str) else str(int(bool(value)))
 
 
 def check_version(found: int, where: str, version: int = VERSION) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import sqlite3
 import time
@@ -17,6 +18,7 @@ from sqlalchemy.pool import QueuePool
 
 from thetahat.core.errors import StoreError
 from thetahat.core.places import FOLDER
+from thetahat.store._schema import views_of_older
 
 _IGNORE = "# Runs and checkpoints of thetahat: data, not source.\n*\n"
 
@@ -57,6 +59,8 @@ def connect(path: Path, mode: Mode) -> Engine:
         try:
             raw.execute("PRAGMA foreign_keys=ON")
             raw.execute("PRAGMA synchronous=NORMAL")
+            if mode.read_only:
+                _complete(raw)
         except sqlite3.Error:
             raw.close()
             raise
@@ -72,6 +76,17 @@ def connect(path: Path, mode: Mode) -> Engine:
         connection.connection.cursor().execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _complete(raw: sqlite3.Connection) -> None:
+    """Let an older store that cannot be brought up to date be read as one of this version."""
+    names = [row[0] for row in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    if "meta" not in names:
+        return
+    columns = "SELECT name FROM pragma_table_info(?)"
+    tables = {name: {row[0] for row in raw.execute(columns, (name,))} for name in names}
+    for statement in views_of_older(tables):
+        raw.execute(statement)
 
 
 def _how(path: Path, mode: Mode) -> str:
@@ -147,6 +162,8 @@ def explain(error: sqlite3.Error, path: Path, mode: Mode) -> str:
 def found_no_room(refused: StoreError) -> bool:
     """Whether a store was refused because something could not be written."""
     origin = getattr(refused.__cause__, "orig", refused.__cause__)
+    if isinstance(origin, OSError):  # of a folder or a file beside the store
+        return origin.errno in (errno.ENOSPC, errno.EDQUOT)
     return _code(origin) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, select, update
 
 from thetahat.core.card import card, grid
 from thetahat.core.errors import StoreError
 from thetahat.core.places import locate
 from thetahat.core.run import Status
 from thetahat.store import _sqlite as sqlite
+from thetahat.store._owner import REASON, gone
 from thetahat.store._query import Condition, check_columns, ordered
 from thetahat.store._records import Block, join, pack, read_block
-from thetahat.store._rows import LISTED, NewRun, RunRow, read_row
-from thetahat.store._schema import check_version, notices, prepare, read_version, records, runs
+from thetahat.store._rows import LISTED, NewRun, RunRow, among, read_row
+from thetahat.store._schema import (
+    VERSION,
+    check_version,
+    notices,
+    prepare,
+    read_version,
+    records,
+    runs,
+)
 from thetahat.store._writer import Writer
 
 if TYPE_CHECKING:
@@ -85,6 +94,8 @@ def _check(engine: Engine, path: Path, mode: sqlite.Mode) -> None:
     if found is not None:
         check_version(found, str(path))
     sqlite.use_wal(engine, mode)
+    if found == VERSION:
+        return  # who only looks must not wait for a writer
     with _writing(engine) as connection:
         prepare(connection, str(path))
 
@@ -160,16 +171,21 @@ class Store:
             "sweep_id": sweep_id,
             "cohort": cohort,
         }
+        dead = self._gone()
+        if dead:
+            del equal["status"]
         wanted = [runs.c[name] == value for name, value in equal.items() if value is not None]
         query = select(*(runs.c[name] for name in (*LISTED, "last"))).where(*wanted)
         column = sort.removeprefix("-")
-        simple = not where and column in ("number", "created", "name")
+        simple = not where and not dead and column in ("number", "created", "name")
         if simple:
             by = runs.c[column]
             query = query.order_by(by.desc() if sort.startswith("-") else by).limit(limit)
         else:
             query = query.order_by(runs.c.number)
-        found = [read_row(row, self.folder) for row in self.read(query)]
+        found = [_as_it_is(read_row(row, self.folder), dead) for row in self.read(query)]
+        if dead and status is not None:
+            found = [run for run in found if run.status == status]
         if simple:
             return found
         check_columns([column, *(condition.column for condition in where)], found)
@@ -184,9 +200,10 @@ class Store:
         # A program may call its run "last"; the word keeps its meaning.
         exact = () if name == "last" else (runs.c.id == name, runs.c.name == name)
         for condition in exact:
+            dead = self._gone()
             row = next(iter(self.read(select(runs).where(condition))), None)
             if row is not None:
-                return read_row(row, self.folder)
+                return _as_it_is(read_row(row, self.folder), dead)
         return self.run(self._resolve(name))
 
     def blocks(self, run_id: str) -> list[Block]:
@@ -210,6 +227,28 @@ class Store:
         """The notices kept with a run."""
         query = select(notices.c.text).where(notices.c.run_id == run_id).order_by(notices.c.id)
         return [row["text"] for row in self.read(query)]
+
+    def settle_gone(self) -> int:
+        """Write that runs whose process was killed are interrupted; how many these were.
+
+        Nothing is waited for: where another writes just now, or nothing can be written, the next
+        one does it.
+        """
+        found = gone(self.folder)
+        if not found or self._mode.read_only:
+            return 0
+        try:
+            with self._writing_at_once() as connection:
+                which = among(runs.c.id, found) & (runs.c.status == str(Status.RUNNING))
+                values = {"status": str(Status.INTERRUPTED), "reason": REASON}
+                mine = update(runs).where(which & runs.c.agent.is_(None))
+                done = connection.execute(mine.values(finished=runs.c.heartbeat, **values))
+        except StoreError:
+            return 0
+        for path in {path for paths in found.values() for path in paths}:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        return done.rowcount
 
     def health(self) -> dict[str, Any]:
         """Version, SQLite's own integrity check, journal and counts, for ``thetahat doctor``."""
@@ -277,25 +316,63 @@ class Store:
         with self.reading() as connection:
             return list(connection.execute(query).mappings())
 
+    def _gone(self) -> Collection[str]:
+        """Runs whose process was killed, and whose rows could not be told so yet."""
+        found = gone(self.folder)
+        if found:
+            self.settle_gone()
+            found = gone(self.folder)
+        return found
+
+    @contextlib.contextmanager
+    def _writing_at_once(self) -> Iterator[Connection]:
+        """A transaction that writes, if nobody else does just now.
+
+        Raises:  StoreError: somebody does.
+        """
+        with sqlite.explained(self.path, self._mode), self._live().connect() as connection:
+            patience = f"PRAGMA busy_timeout={int(1000 * self._mode.timeout_s)}"
+            cursor = connection.connection.cursor()
+            cursor.execute("PRAGMA busy_timeout=0")
+            try:
+                with connection.execution_options(writes=True).begin():
+                    yield connection
+            finally:
+                cursor.execute(patience)
+
     def _resolve(self, name: str) -> str:
         rows = self.read(select(runs.c.id, runs.c.name).order_by(runs.c.number.desc()))
-        if name == "last" and rows:
-            return rows[0]["id"]
-        if not rows:
-            raise StoreError(f"no run {name!r}: the store {self.path} has no runs yet")
-        near = [
-            row
-            for row in rows
-            if name and (row["id"].startswith(name) or row["name"].startswith(name))
-        ]
-        if len(near) == 1:
-            return near[0]["id"]
-        names = [row["name"] for row in rows]
-        if near:
-            some = ", ".join(row["name"] for row in near[:5]) + (", ..." if len(near) > 5 else "")
-            raise StoreError(
-                f"{name!r} could be any of {len(near)} runs: {some}; give more of the name"
-            )
-        close = get_close_matches(name, names, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}?" if close else f"the latest are {', '.join(names[:3])}"
-        raise StoreError(f"the store {self.path} has no run {name!r}; {hint}")
+        return _resolved(rows, name, self.path)
+
+
+def _as_it_is(run: RunRow, gone: Collection[str]) -> RunRow:
+    """A row, but one whose process was killed does not say that it runs."""
+    if run.id not in gone or run.status is not Status.RUNNING or run.agent is not None:
+        return run
+    ended = run.heartbeat or run.created
+    return replace(run, status=Status.INTERRUPTED, reason=REASON, finished=ended)
+
+
+def _resolved(rows: Sequence[Mapping[Any, Any]], name: str, path: Path) -> str:
+    """The id of the run, of these, the latest first, that a name or the beginning of one means.
+
+    Raises:  StoreError: none, or several.
+    """
+    if name == "last" and rows:
+        return rows[0]["id"]
+    if not rows:
+        raise StoreError(f"no run {name!r}: the store {path} has no runs yet")
+    near = [
+        row for row in rows if name and (row["id"].startswith(name) or row["name"].startswith(name))
+    ]
+    if len(near) == 1:
+        return near[0]["id"]
+    names = [row["name"] for row in rows]
+    if near:
+        some = ", ".join(row["name"] for row in near[:5]) + (", ..." if len(near) > 5 else "")
+        raise StoreError(
+            f"{name!r} could be any of {len(near)} runs: {some}; give more of the name"
+        )
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"the latest are {', '.join(names[:3])}"
+    raise StoreError(f"the store {path} has no run {name!r}; {hint}")

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 
 from thetahat.core.errors import StoreError
+from thetahat.core.sweep_file import file_json, read_file_json, read_plain
 from thetahat.store._json import from_json, to_json
 from thetahat.store._names import run_name
 from thetahat.store._rows import new_id, text, utc_now
@@ -35,11 +36,16 @@ class NewSweep:
     """What the flags said beside the file."""
     points: int | None = None
     contaminated: bool = False
+    spec: Mapping[str, Any] | None = None
+    """The file as it was read, by ``core.sweep_file``; None where the store is to read it."""
 
 
 @dataclass(frozen=True)
 class SweepRow:
-    """A sweep as the store knows it. ``position`` is where its search stands."""
+    """A sweep as the store knows it. ``position`` is where its search stands.
+
+    ``spec`` is the file as it was read when the sweep was made: nobody reads ``text`` again.
+    """
 
     id: str
     number: int
@@ -56,6 +62,7 @@ class SweepRow:
     contaminated: bool
     created: str
     finished: str | None
+    spec: Mapping[str, Any]
 
     @property
     def over(self) -> bool:
@@ -89,6 +96,7 @@ def create_sweep(store: Store, new: NewSweep, *, join: bool = False) -> SweepRow
             "file": text(new.file),
             "folder": text(new.folder),
             "text": new.text,
+            "spec": _spec_json(new.text, new.spec),
             "plan": to_json(new.plan),
             "state": RUNNING,
             "points": new.points,
@@ -147,11 +155,18 @@ def set_state(store: Store, sweep_id: str, state: str, reason: str = "") -> bool
 
 
 def change_plan(
-    store: Store, sweep_id: str, *, text_: str, plan: Mapping[str, Any], points: int | None
+    store: Store,
+    sweep_id: str,
+    *,
+    text_: str,
+    plan: Mapping[str, Any],
+    points: int | None,
+    spec: Mapping[str, Any] | None = None,
 ) -> None:
     """Give a sweep another file or plan: it goes on, from the first point not yet run."""
     with store.batch() as writer:
         values = {"text": text_, "plan": to_json(plan), "points": points, "position": 0}
+        values["spec"] = _spec_json(text_, spec)
         values |= {"state": RUNNING, "reason": "", "finished": None}
         writer.connection.execute(update(sweeps).where(sweeps.c.id == sweep_id).values(values))
 
@@ -229,5 +244,11 @@ def read_sweep_row(row: Mapping[Any, Any]) -> SweepRow:
     """A SweepRow from the columns of the table."""
     values = dict(row)
     values["plan"] = from_json(values["plan"])
+    spec = values["spec"]
+    values["spec"] = read_plain(values["text"]) if spec is None else read_file_json(spec)
     values["contaminated"] = bool(values["contaminated"])
     return SweepRow(**values)
+
+
+def _spec_json(text_: str, spec: Mapping[str, Any] | None) -> str:
+    return file_json(read_plain(text_) if spec is None else spec)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from thetahat.store._records import (
     names_json,
     read_block,
 )
-from thetahat.store._rows import NewRun, near, new_id, text, utc_now
+from thetahat.store._rows import NewRun, among, near, new_id, text, utc_now
 from thetahat.store._schema import notices, records, runs
 
 _INSERT_BLOCK = records.insert().values(
@@ -46,7 +46,7 @@ _DEFAULTS = {
     "epochs": 0,
     "attempt": 1,
     "contaminated": False,
-    **dict.fromkeys(("metrics", "last", "seconds", "detail", "provenance"), "{}"),
+    **dict.fromkeys(("metrics", "last", "seconds", "detail", "provenance", "labels"), "{}"),
 }
 _FINISH = (
     update(runs)
@@ -66,7 +66,13 @@ _BEGUN = ("config", "max_epochs", "n_params", "provenance", "checkpoint", "cohor
 _BEGIN = (
     update(runs)
     .where(runs.c.id == bindparam("run"))
-    .values({**{c: bindparam(f"new_{c}") for c in _BEGUN}, "heartbeat": bindparam("now")})
+    .values(
+        {
+            **{c: bindparam(f"new_{c}") for c in _BEGUN},
+            "config": func.coalesce(bindparam("new_config"), runs.c.config),
+            "heartbeat": bindparam("now"),
+        }
+    )
 )
 
 
@@ -112,7 +118,7 @@ class Writer:
             grouped.setdefault(run_id, []).append(block)
         if not grouped:
             return
-        summaries = self._read_summaries(list(grouped))
+        summaries = _read_summaries(self._fast, list(grouped))
         now = utc_now()
         updates = []
         for run_id, mine in grouped.items():
@@ -149,12 +155,13 @@ class Writer:
             },
         }
         self._fast(_FINISH, row)
+        _keep_best(self._connection, run_id, detail or {})
 
     def begin_run(
         self,
         run_id: str,
         *,
-        config: Mapping[str, Any],
+        config: Mapping[str, Any] | None,
         max_epochs: int | None,
         n_params: int | None,
         provenance: Mapping[str, Any],
@@ -162,11 +169,14 @@ class Writer:
         cohort: str | None,
         member: int | None,
     ) -> None:
-        """Say what a run that was claimed turned out to be: all its parameters, its cohort."""
+        """Say what a run that was claimed turned out to be: all its parameters, its cohort.
+
+        Without a config the one that it has stands.
+        """
         row = {
             "run": run_id,
             "now": utc_now(),
-            "new_config": to_json(config),
+            "new_config": None if config is None else to_json(config),
             "new_max_epochs": max_epochs,
             "new_n_params": n_params,
             "new_provenance": to_json(provenance),
@@ -235,7 +245,7 @@ class Writer:
 
     def beat(self, run_ids: Sequence[str]) -> None:
         """Say that runs are alive."""
-        alive = update(runs).where(runs.c.id.in_(run_ids)).values(heartbeat=utc_now())
+        alive = update(runs).where(among(runs.c.id, run_ids)).values(heartbeat=utc_now())
         self._connection.execute(alive)
 
     def note(self, run_id: str | None, line: str) -> None:
@@ -257,18 +267,6 @@ class Writer:
             _UPDATE_SUMMARY, {"run": run_id, "now": utc_now(), **summary.values()}
         )
 
-    def _read_summaries(self, run_ids: Sequence[str]) -> dict[str, _Summary]:
-        found: dict[str, _Summary] = {}
-        for run_id in run_ids:
-            row = self._fast(_READ_SUMMARY, {"run": run_id}).fetchone()
-            if row is None:
-                raise StoreError(f"records for the run {run_id!r}, which the store does not have")
-            last, epochs, best, best_epoch = row
-            found[run_id] = _Summary(
-                json.loads(last), epochs, None if best is None else (best, best_epoch)
-            )
-        return found
-
     def _fast(self, statement: Any, *rows: Mapping[str, Any]) -> Any:
         """Run a statement that is run often through the driver, at a fifth of the cost."""
         sql, names = _compiled(statement, self._connection.dialect)
@@ -279,6 +277,13 @@ class Writer:
         else:
             cursor.executemany(sql, given)
         return cursor
+
+
+def _keep_best(connection: Connection, run_id: str, detail: Mapping[str, Any]) -> None:
+    """Where another column chose the state: its epoch, which is not that of the lowest val_risk."""
+    if (detail.get("best_by") or "val_risk") != "val_risk":
+        best = {"best_val_risk": None, "best_epoch": detail.get("best_epoch")}
+        connection.execute(update(runs).where(runs.c.id == run_id).values(best))
 
 
 @dataclass(frozen=True)
@@ -305,6 +310,19 @@ class _Summary:
             "new_best_val_risk": self.best[0] if self.best else None,
             "new_best_epoch": self.best[1] if self.best else None,
         }
+
+
+def _read_summaries(fast: Callable[..., Any], run_ids: Sequence[str]) -> dict[str, _Summary]:
+    found: dict[str, _Summary] = {}
+    for run_id in run_ids:
+        row = fast(_READ_SUMMARY, {"run": run_id}).fetchone()
+        if row is None:
+            raise StoreError(f"records for the run {run_id!r}, which the store does not have")
+        last, epochs, best, best_epoch = row
+        found[run_id] = _Summary(
+            json.loads(last), epochs, None if best is None else (best, best_epoch)
+        )
+    return found
 
 
 def _block(row: Any) -> Block:

@@ -2,6 +2,10 @@
 
 from thetahat.sweep._against import check_against as check_against, notes_against as notes_against
 from thetahat.sweep._early import Work as Work, start_early as start_early
+from thetahat.sweep._goal import (
+    check_metric as check_metric,
+    notes_of_bands as notes_of_bands,
+)
 from thetahat.sweep._plan import Plan as Plan, read_points as read_points
 from thetahat.sweep._problems import Problem as Problem
 from thetahat.sweep._program import (

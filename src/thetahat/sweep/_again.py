@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from thetahat.store import RunRow, Store
 
 CHECKPOINTS = "checkpoints"
-_PARTS = ("", ".history")
 _REASONS = ".reasons"
 
 
@@ -52,10 +51,9 @@ def copy_checkpoint(old: str | Path, new: str | Path) -> bool:
 
     Raises:  StoreError: the copy cannot be written.
     """
-    # The state first: the records beside it may then be longer than it counts, never shorter.
+    # A worker that still appends to it changes nothing that was committed before the copy began.
     try:
-        for part in _PARTS:
-            shutil.copyfile(f"{old}{part}", f"{new}{part}")
+        shutil.copyfile(old, new)
     except FileNotFoundError:
         return False
     except OSError as error:
@@ -70,7 +68,7 @@ def take_member(old: str, place: int, new: str) -> None:
 
     Raises:  CheckpointError: there is none, or it is corrupt; the new one is as bad, to be told.
     """
-    from thetahat.train import open_writer, read_checkpoint
+    from thetahat.train import Checkpoint, member_identity, read_checkpoint, write_checkpoint
 
     try:
         found = read_checkpoint(old)
@@ -80,10 +78,10 @@ def take_member(old: str, place: int, new: str) -> None:
     own = slice(place, place + 1)
     facts = dict(found.header)
     # A fit alone knows one mapping only.
-    facts |= {"size": 1, "mode": "map", "provenance": [facts["provenance"][place]]}
-    writer = open_writer(new, facts, facts["columns"], found.records[own])
-    none = found.records[own, :0]
-    writer.write(found.epoch, {name: array[own] for name, array in found.arrays.items()}, none)
+    facts |= {"size": 1, "mode": "map", "provenance": facts["provenance"][own]}
+    facts["identity"] = member_identity(facts["identity"], place)
+    arrays = {name: array[own] for name, array in found.arrays.items()}
+    write_checkpoint(new, Checkpoint(facts, arrays, found.records[own]))
     reasons = read_reasons(old)
     if place in reasons:
         keep_reasons(new, {0: reasons[place]})

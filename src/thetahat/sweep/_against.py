@@ -12,7 +12,8 @@ from typing import Any, Literal, Union
 
 from thetahat.core.errors import did_you_mean
 from thetahat.core.signature import MAX_SEED, Parameter, Signature
-from thetahat.sweep._keys import short, written
+from thetahat.search import read_distribution
+from thetahat.sweep._keys import written
 from thetahat.sweep._problems import Problem, by_line
 from thetahat.sweep._spec import SweepSpec
 
@@ -23,6 +24,8 @@ _WANTED = {
     bool: "true or false (bool)",
     str: "a word (str)",
 }
+_SOMEWHERE = 0.37
+"""Where in its range a number is drawn, to see of which kind those are."""
 _OPEN = (list, tuple, dict, set, frozenset, Mapping)
 
 
@@ -291,19 +294,16 @@ def _number(text: str) -> int | float | None:
     return None
 
 
-_WHOLE = ("int_uniform",)
-
-
 def _check_range(spec: SweepSpec, asked: _Asked, annotation: Any, *, seed: bool) -> list[Problem]:
     section = asked.section
-    kind = _drawn(section)
+    drawn = read_distribution(section)
+    kind, sample = drawn.kind, drawn.ppf(_SOMEWHERE)
     line = spec.place(asked.key).line
-    sample = _sample(section, kind)
     if not fits(annotation, sample):
         if fits(annotation, 1):
             message = (
                 f"{asked.name} is {_called(annotation)}, but {kind} draws numbers such as"
-                f" {short(sample)}; {_whole_mend(section, kind)}"
+                f" {_such(section, kind, sample)}; {_whole_mend(section, kind)}"
             )
         else:
             message = (
@@ -320,23 +320,9 @@ def _check_range(spec: SweepSpec, asked: _Asked, annotation: Any, *, seed: bool)
     ]
 
 
-def _drawn(section: Mapping[str, Any]) -> str:
-    said = section.get("distribution")
-    if said is not None:
-        return said
-    whole = all(type(section[bound]) is int for bound in ("min", "max"))
-    return "int_uniform" if whole else "uniform"
-
-
-def _sample(section: Mapping[str, Any], kind: str) -> int | float:
-    """A number as this distribution draws them; what counts is whether it is an int."""
-    if kind == "int_uniform":
-        return int(section["min"])
-    if kind.startswith("q_"):
-        return section.get("q", 1.0)
-    if kind == "uniform":
-        return section["min"] + 0.37 * (section["max"] - section["min"])
-    return 0.37
+def _such(section: Mapping[str, Any], kind: str, sample: Any) -> float:
+    """A number as a distribution draws them: the step itself where they are rounded to one."""
+    return section.get("q", 1.0) if kind.startswith("q_") else float(f"{sample:.4g}")
 
 
 def _whole_mend(section: Mapping[str, Any], kind: str) -> str:

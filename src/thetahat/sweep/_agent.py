@@ -12,17 +12,19 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from thetahat.core.errors import ConfigError, InputError, StoreError, did_you_mean
+from thetahat.core.errors import InputError, StoreError
 from thetahat.core.run import Status
 from thetahat.search import Hyperband, Metric, asha, stop, target_reached
 from thetahat.store import (
+    CANCELLED_REASON,
     Claim,
     Offer,
     Queue,
+    Reserve,
     RunRow,
     Store,
     SweepRow,
@@ -32,13 +34,15 @@ from thetahat.store import (
 from thetahat.sweep._alive import Place, Watch, host_name, proof_of_life
 from thetahat.sweep._book import Book
 from thetahat.sweep._left import end_programs
+from thetahat.sweep._logged_metric import LoggedMetric
 from thetahat.sweep._propose import Proposer
 from thetahat.sweep._recorder import Begun, Closed, Heard, Noted, Recorder, Rows, Update
+from thetahat.sweep._room import Room
 
 POLL_S, BEAT_S, FLUSH_S = 0.1, 5.0, 0.25
 FLAPPING = 3
 """Runs that fail, before any has worked, until the agent believes that all will."""
-RUNNING, PAUSED, CANCELLED, FINISHED = "running", "paused", "cancelled", "finished"
+RUNNING, CANCELLED, FINISHED = "running", "cancelled", "finished"
 
 
 class Runner(Protocol):
@@ -148,8 +152,9 @@ class Agent:
         self.outdated = False
         """Whether the sweep was given a file that this agent's runner cannot run."""
         self._beat_s = self._looked_s = -1e9
-        self._columns: set[str] = set()
-        self._metric_seen = False
+        self._unwritten: list[Update] = []
+        self._room = Room(lambda line: say("note", {"line": line}))
+        self._logged = LoggedMetric(store, sweep.id)
         self._works = False
         """Whether some run has begun to train, or logged anything."""
 
@@ -160,11 +165,18 @@ class Agent:
         """
         self.runner, self._refit = runner, refit
         self._take_over(search)
+        # So that an agent that ends on a full disk can hand its runs back.
+        reserve = Reserve(self.store.folder)
+        reserve.take()
         with proof_of_life(self.store.folder / "agents", self.id), _listening(self._interrupt):
             self.queue.join(host_name(), os.getpid())
             try:
                 while self._turn():
                     pass
+                if self._unwritten:
+                    # Once more: the runs go back to the queue without it.
+                    with suppress(StoreError):
+                        self._record()
             except StoreError:
                 # A folder in the store is missing when the whole was taken away.
                 self.place.check(self.sweep.id)
@@ -174,17 +186,19 @@ class Agent:
                     self.runner.halt()
                 finally:
                     # Also when Ctrl-C is pressed again: nobody waits for a lease then.
+                    reserve.release()
                     self.queue.leave()
 
     def _take_over(self, search: Search) -> None:
         self._search, self.queue.cap = search, search.cap
         self.book, self.orders = search.book, search.orders
         self.recorder.keeps = search.orders.count is not None
+        self.recorder.metric = None if search.book.metric is None else search.book.metric.name
 
     def _propose(self, sweep: SweepRow, begun: int, n: int) -> Offer:
         """What the sweep's file proposes: always the file that it has now."""
         if (sweep.text, sweep.plan) != (self.sweep.text, self.sweep.plan):
-            self.sweep, self._metric_seen = sweep, False
+            self.sweep, self._logged.seen = sweep, False
             search = self._refit(sweep)
             self.outdated = search is None
             if search is not None:
@@ -198,21 +212,35 @@ class Agent:
     # -- one turn -------------------------------------------------------------------------------
 
     def _turn(self) -> bool:
+        """One turn, or where the disk is full, a part of one; whether to go on."""
+        if self._room.waits and not self.asked:
+            self._unwritten += self.runner.poll(POLL_S)
+            return True
+        try:
+            return self._whole_turn()
+        except StoreError as error:
+            self._room.refused(error)
+            return True
+
+    def _whole_turn(self) -> bool:
+        if self.asked:
+            self.tally.interrupted = True
+            return False
         self._live()
         if self.asked or self.tally.interrupted:
             self.tally.interrupted = True
             return False
-        if self.runner.ready and not self._claim():
+        # No more is taken while there is no room for what has been done.
+        if not self._unwritten and self.runner.ready and not self._claim():
             return False
-        updates = self.runner.poll(POLL_S if self.runner.busy or not self.runner.ready else 0.02)
-        until = time.monotonic() + FLUSH_S
-        while updates and time.monotonic() < until and self._may_wait(updates):
-            more = self.runner.poll(0.01)
-            updates += more
-            if not more:
+        pause_s = POLL_S if self.runner.busy or not self.runner.ready else 0.02
+        until = 0.0
+        while more := self.runner.poll(pause_s):
+            self._unwritten += more
+            pause_s, until = 0.01, until or time.monotonic() + FLUSH_S
+            if time.monotonic() >= until or not self._may_wait(self._unwritten):
                 break
-        self._record(updates)
-        self._judge(updates)
+        self._judge(self._record())
         return True
 
     def _may_wait(self, updates: Sequence[Update]) -> bool:
@@ -229,21 +257,12 @@ class Agent:
         if now - self._looked_s > 1.0:
             self._looked_s = now
             self.place.check(self.sweep.id)
-            dead = self.watch.dead(self.queue.others())
-            if dead:
-                running = self.store.runs(sweep_id=self.sweep.id, status="running")
-                ended = end_programs(self.store, [run for run in running if run.agent in dead])
-                if ended:
-                    line = f"ended what a dead agent had left running: {ended} programs"
-                    self.say("note", {"line": line})
-                n = self.queue.recover(dead)
-                self.watch.bury(dead)
-                self.say("recovered", {"agents": len(dead), "runs": n})
+            _recover(self.store, self.queue, self.watch, self.say)
             state = self.queue.look().state
             if state != self.tally.state:
                 self.say("state", {"state": state})
             if state == CANCELLED:
-                self.runner.stop(dict.fromkeys(self.runner.busy, "the sweep was cancelled"))
+                self.runner.stop(dict.fromkeys(self.runner.busy, CANCELLED_REASON))
             self.tally.state = state
             self.say("alive", {"agent": self.id, "doing": _doing(self.runner)})
 
@@ -263,10 +282,21 @@ class Agent:
         self.tally.claimed += len(claim.runs)
         if claim.runs:
             self.recorder.hold(claim.runs)
-            self.runner.take(claim.again, claim.fresh)
+            self._take(claim)
             self.say("claimed", {"runs": len(claim.runs), "again": len(claim.again)})
             return True
         return bool(self.runner.busy) or self._wait(claim)
+
+    def _take(self, claim: Claim) -> None:
+        """Have runs run; those that cannot be begun for want of room go back to the queue."""
+        try:
+            self.runner.take(claim.again, claim.fresh)
+        except StoreError as error:
+            left = [run.id for run in claim.runs if run.id not in self.runner.busy]
+            self.tally.claimed -= len(left)
+            with suppress(StoreError):  # leaving hands them back too
+                self.queue.hand_back(left, str(error))
+            raise
 
     def _wait(self, claim: Claim) -> bool:
         """Nothing to take and nothing to do: whether to stay."""
@@ -281,8 +311,14 @@ class Agent:
         time.sleep(POLL_S)
         return True
 
-    def _record(self, updates: Sequence[Update]) -> None:
+    def _record(self) -> Sequence[Update]:
+        """Write what has happened; what that was."""
+        updates = self._unwritten
         written = self.recorder.write(updates)
+        # Only now: what failed to be written still waits.
+        self._unwritten = []
+        if updates:
+            self._room.found()
         self.runner.kept()
         if written.lost:
             self.runner.forget(written.lost)
@@ -295,12 +331,10 @@ class Agent:
             if isinstance(update, Noted):
                 self.say("note", {"line": update.line})
             elif isinstance(update, Rows):
-                self._columns |= set(update.block.columns)
                 self._works = True
             elif isinstance(update, Begun):
                 self._works |= update.n_params is not None
-            elif isinstance(update, Heard):
-                self._columns |= update.columns
+            self._logged.hear(update)
         for closed in written.closed:
             self.tally.ended += 1
             if closed.status is Status.FAILED:
@@ -309,8 +343,10 @@ class Agent:
         if written.closed:
             said = {"closed": written.closed, "names": written.names, "tally": self.tally}
             self.say("ended", said)
-        self._check_metric(written.closed)
+        if self.book.metric is not None:
+            self._logged.check(self.book.metric, written.closed, self.orders.columns)
         self._check_flapping()
+        return updates
 
     # -- judging --------------------------------------------------------------------------------
 
@@ -323,7 +359,7 @@ class Agent:
             rule = asha if self.orders.asha else stop
             losers = rule(self.book.trials(), early, metric) & self.runner.busy
             # Also when nobody loses: those that wait at a band go on.
-            self.runner.stop(dict.fromkeys(losers, self._why(early, metric)))
+            self.runner.stop(dict.fromkeys(losers, _why(self.orders, metric)))
         if metric.target is not None and self.tally.state == RUNNING:
             self.book.refresh()
             if target_reached(self.book.history(0)):
@@ -331,36 +367,6 @@ class Agent:
                 set_state(self.store, self.sweep.id, FINISHED, reason)
                 self.queue.end_waiting(reason)
                 self.say("target", {"reason": reason})
-
-    def _why(self, early: Hyperband, metric: Metric) -> str:
-        rule = "asha" if self.orders.asha else "hyperband"
-        return f"{rule}: its {metric.name} is not among the best {1 / early.eta:.0%} of its band"
-
-    def _check_metric(self, closed: Sequence[Closed]) -> None:
-        """A metric that is never logged: said after the first run, not after the last.
-
-        Raises:  ConfigError.
-        """
-        metric = self.book.metric
-        if metric is None or self._metric_seen:
-            return
-        done = [c for c in closed if c.status not in (Status.FAILED, Status.DIVERGED)]
-        seen = self._columns.union(*(one.metrics for one in done))
-        # What an experiment's records lack may still be among the risks of its end.
-        known = self.orders.columns if self._columns else None
-        if metric.name in seen:
-            self._metric_seen = True
-        elif done or (known is not None and metric.name not in known):
-            logged = sorted((seen | (known or set())) - {"epoch", "step", "seconds"})
-            said = f"they log {', '.join(logged)}" if logged else "they log nothing"
-            hint = did_you_mean(metric.name, logged)
-            hint = hint if hint.startswith("; did") else ""
-            reason = f"no run logs the metric {metric.name!r}: {said}{hint}"
-            set_state(self.store, self.sweep.id, PAUSED, reason)
-            raise ConfigError(
-                f"{reason}. The sweep {self.sweep.id} is paused; mend metric.name in the file, and"
-                f" give it with: thetahat sweep {self.sweep.id} --extend FILE"
-            )
 
     def _check_flapping(self) -> None:
         """The first runs all fail: probably all will.
@@ -381,6 +387,27 @@ class Agent:
         if self.asked > 1:
             raise KeyboardInterrupt(f"go on with: thetahat agent {self.sweep.id}")
         self.say("interrupted", {})
+
+
+def _why(orders: Orders, metric: Metric) -> str:
+    """Why runs that lose at a band are ended."""
+    rule, early = "asha" if orders.asha else "hyperband", orders.early
+    assert early is not None
+    return f"{rule}: its {metric.name} is not among the best {1 / early.eta:.0%} of its band"
+
+
+def _recover(store: Store, queue: Queue, watch: Watch, say: Say) -> None:
+    """Find agents that died, end what they left running, and hand back their runs."""
+    dead = watch.dead(queue.others())
+    if not dead:
+        return
+    running = store.runs(sweep_id=queue.sweep_id, status="running")
+    ended = end_programs(store, [run for run in running if run.agent in dead])
+    if ended:
+        say("note", {"line": f"ended what a dead agent had left running: {ended} programs"})
+    n = queue.recover(dead)
+    watch.bury(dead)
+    say("recovered", {"agents": len(dead), "runs": n})
 
 
 def _doing(runner: Runner) -> str:

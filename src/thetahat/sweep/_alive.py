@@ -42,7 +42,8 @@ def proof_of_life(folder: Path, agent: str) -> Iterator[None]:
             " with --store or THETAHAT_STORE"
         ) from error
     try:
-        _lock(handle)
+        while _lock(handle) is False:
+            time.sleep(0.01)  # somebody looks just now whether it is held
         yield
     finally:
         os.close(handle)

@@ -11,14 +11,14 @@ from thetahat.core.run import Status
 from thetahat.search import History, Metric, Trial, best_value
 from thetahat.store import Followed, Follower, RunRow
 
-_FAILED = (Status.FAILED, Status.DIVERGED)
-
 
 class Book:
     """The trials of a sweep, for its search and for early termination.
 
     Args:    paths: where the parameters that the sweep proposes stand in a config.
              seed: the parameter that counts replicates, if settings are replicated.
+             words: what stands in stored configs for numbers that JSON does not have, by path:
+             inf, say.
     """
 
     def __init__(
@@ -27,8 +27,10 @@ class Book:
         metric: Metric | None,
         paths: tuple[tuple[str, ...], ...],
         seed: str | None = None,
+        words: Mapping[tuple[str, ...], Mapping[str, float]] | None = None,
     ) -> None:
         self.follower, self.metric, self.paths, self.seed = follower, metric, paths, seed
+        self._words = words or {}
         self._done: dict[str, Trial] = {}
 
     def refresh(self) -> None:
@@ -50,7 +52,8 @@ class Book:
                 at = found
                 for name in path[:-1]:
                     at = at.setdefault(name, {})
-                at[path[-1]] = value
+                known = self._words.get(path)
+                at[path[-1]] = known.get(value, value) if known and type(value) is str else value
         return found
 
     def proposed_of(self, run: RunRow) -> dict[str, Any]:
@@ -78,22 +81,11 @@ class Book:
                 return self.proposed(run.config, with_seed=False)
         return None
 
-    def best(self) -> tuple[float, str] | None:
-        """The best value of the metric among runs that have ended, and the run's name."""
-        if self.metric is None:
-            return None
-        sign, found = self.metric.sign, None
-        for run in self.follower.runs.values():
-            value = self._trial(run).value if run.status.over else None
-            if value is not None and (found is None or sign * value < sign * found[0]):
-                found = (value, run.name)
-        return found
-
     def _trial(self, run: Followed) -> Trial:
         if run.id in self._done:
             return self._done[run.id]
         state = "finished" if run.status.over else "running"
-        state = "failed" if run.status in _FAILED else state
+        state = "failed" if run.status.failed else state
         state = "waiting" if run.status is Status.QUEUED else state
         value = None if self.metric is None else run.metrics.get(self.metric.name)
         trial = Trial(run.id, self.proposed(run.config, with_seed=False), state, run.values, value)

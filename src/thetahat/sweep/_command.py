@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from thetahat.core.errors import InputError
+from thetahat.core.errors import InputError, StoreError
 
 DEFAULT = ("${env}", "${interpreter}", "${program}", "${args}")
 WINDOWS = sys.platform == "win32"
@@ -139,7 +139,7 @@ def _write(path: Path, config: Mapping[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(_json(config), encoding="utf-8")
     except OSError as error:
-        raise InputError(
+        raise StoreError(
             f"{path}, the file of ${{args_json_file}}, cannot be written"
             f" ({error.strerror or error}); give another store with --store"
         ) from error

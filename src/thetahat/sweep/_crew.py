@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from thetahat.core.content import StaticPart, static_part
 from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.run import Ended, Event, Logged, Started, Status
 from thetahat.store import RunRow, Store, pack
@@ -189,9 +190,9 @@ class Crew:
             self._spent.add(run.cohort or task.job.id)
         seat.waiting.append(task)
 
-    def _static(self, config: Config) -> tuple[tuple[str, str], ...]:
+    def _static(self, config: Config) -> StaticPart:
         traced = self.staff.traced or frozenset()
-        return tuple(sorted((k, repr(v)) for k, v in config.items() if k not in traced))
+        return static_part(config, traced)
 
     # -- hearing --------------------------------------------------------------------------------
 
@@ -279,7 +280,8 @@ class Crew:
             self._unborn += 1
             if self._unborn >= STILLBORN:
                 raise ConfigError(_stillborn(seat.worker))
-        reason = f"its worker ended: {seat.worker.why_dead()}"
+        reason = seat.worker.why_dead()
+        seat.worker.end_left()
         crashed, left = charge(seat, seat.worker.process.wait(), reason)
         self._spent |= {task.cohort for task in seat.tasks.values() if task.begun}
         seat.tasks = {}
@@ -369,6 +371,7 @@ def _update(task: Task, event: Event, facts: Mapping[str, Any]) -> list[Update]:
                 event.checkpoint,
                 task.cohort,
                 event.member,
+                event.directions,
             )
         ]
     if isinstance(event, Logged):

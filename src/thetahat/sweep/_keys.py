@@ -7,16 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from thetahat.core.errors import did_you_mean
+from thetahat.core.sweep_file import TEXTS
+from thetahat.core.yaml_tree import At, as_written, is_text
+from thetahat.core.yaml_words import dotted
+from thetahat.search import is_finite as finite
 from thetahat.sweep._problems import Findings
-from thetahat.sweep._scalars import dotted, read_word
-from thetahat.sweep._yaml import At
 
 METHODS = ("grid", "random", "bayes")
-TEXTS = (
-    *("program", "name", "description", "project", "entity"),
-    *("kind", "apiVersion", "job", "image_uri"),
-)
-"""Top-level keys that hold text."""
 TOP = (
     *("method", "parameters", "metric", "early_terminate", "run_cap", "command", *TEXTS),
     *("metrics", "scheduler", "controller"),
@@ -57,9 +54,6 @@ DISTRIBUTIONS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "q_beta": ((), ("a", "b", "q")),
 }
 """Each distribution's keys: those it needs, and those it may have."""
-EXPONENTS = ("log_uniform", "q_log_uniform", "inv_log_uniform")
-"""Their bounds are exponents of e."""
-POSITIVE = ("log_uniform_values", "q_log_uniform_values", "inv_log_uniform_values")
 GRIDDED = ("constant", "categorical", "int_uniform", "q_uniform")
 """The distributions that a grid can count."""
 PARAMETER = (
@@ -82,7 +76,7 @@ def is_whole(at: At) -> bool:
 
 def is_finite(at: At) -> bool:
     """Whether a value is a finite number."""
-    return is_number(at) and math.isfinite(at.value)
+    return is_number(at) and finite(at.value)
 
 
 def came(at: At) -> str:
@@ -133,7 +127,7 @@ def text_needed(at: At, findings: Findings) -> str | None:
     """A value that must be text."""
     name = at.key.rpartition(".")[2]
     if is_text(at):
-        return at.text or at.value
+        return as_written(at)
     if at.kind in ("mapping", "list", "null"):
         findings.both(at, f"{name} is {came(at)}; give it a text, or remove the line")
     else:
@@ -141,12 +135,6 @@ def text_needed(at: At, findings: Findings) -> str | None:
             at, f"{name} is {came(at)}, and must be text; put it in quotes: {name}: '{at.text}'"
         )
     return None
-
-
-def is_text(at: At) -> bool:
-    """Whether a value is text, be it 1e-4, which only we would read as a number."""
-    mended = at.kind == "float" and read_word(at.text, plain=True, strict=True)[1] == "text"
-    return at.kind == "text" or mended
 
 
 def number_needed(at: At, findings: Findings, such_as: str) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from thetahat.core.errors import did_you_mean
+from thetahat.core.sweep_file import TEXTS
+from thetahat.core.yaml_tree import At
 from thetahat.sweep._keys import (
     GOALS,
     HYPERBAND,
     IMPUTES,
     METHODS,
     METRIC,
-    TEXTS,
     TOP,
     came,
     is_finite,
@@ -23,7 +24,6 @@ from thetahat.sweep._keys import (
 from thetahat.sweep._notes import is_test_metric, note_account, note_contamination, note_traps
 from thetahat.sweep._parameters import check_parameters
 from thetahat.sweep._problems import Findings
-from thetahat.sweep._yaml import At
 
 _SCHEDULERS = (
     "runs a searcher of your own on W&B's side (Optuna, Ax), which is not here; write method:"

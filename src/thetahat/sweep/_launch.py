@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
-from thetahat.search import sampler
+from thetahat.core.sweep_file import file_json, read_file_json
+from thetahat.search import Categorical, Constant, Space, sampler
 from thetahat.store import (
     Follower,
     NewSweep,
@@ -35,7 +37,7 @@ from thetahat.sweep._problems import Problem
 from thetahat.sweep._processes import Processes
 from thetahat.sweep._program import experiment_of, find_program, runs_program
 from thetahat.sweep._propose import Proposer, sampler_of
-from thetahat.sweep._spec import SweepSpec, contamination, parse_sweep
+from thetahat.sweep._spec import SweepSpec, contamination, made_spec
 from thetahat.sweep._team import WorkerProcess
 from thetahat.sweep._width import Widths
 
@@ -79,6 +81,7 @@ def new_sweep(
         store,
         NewSweep(
             text=spec.text,
+            spec=spec.plain,
             name=name or spec.name or Path(spec.file).stem,
             project=spec.project,
             file=_from_here(spec.file),
@@ -96,7 +99,7 @@ def extend_sweep(store: Store, sweep: SweepRow, spec: SweepSpec) -> SweepRow:
 
     Raises:  ConfigError: another method, or a program that does not fit.
     """
-    before = parse_sweep(sweep.text, sweep.file or "the sweep's file").require()
+    before = spec_of(sweep)
     if before.method != spec.method:
         raise ConfigError(
             f"the sweep {sweep.id} is a {before.method} search, and {spec.file} asks for"
@@ -106,7 +109,7 @@ def extend_sweep(store: Store, sweep: SweepRow, spec: SweepSpec) -> SweepRow:
     found = find_out(spec, plan)
     stored = {**plan.as_json(), "found": vars(found)}
     points = points_of(spec, plan)
-    change_plan(store, sweep.id, text_=spec.text, plan=stored, points=points)
+    change_plan(store, sweep.id, text_=spec.text, spec=spec.plain, plan=stored, points=points)
     return find_sweep(store, sweep.id)
 
 
@@ -122,7 +125,7 @@ def find_out(spec: SweepSpec, plan: Plan, crew: Crew | None = None) -> Found:
         )
     _check_flags(spec, plan)
     if crew is not None:
-        seen: Examined | None = ask(crew, Check(spec.text, spec.file))
+        seen: Examined | None = ask(crew, Check(spec))
     else:
         program = experiment_of(spec)
         _refuse(spec, program.errors)
@@ -248,7 +251,8 @@ def _search_for(
         paths = (*paths, (found.seed,))
     needs_records = spec.hyperband is not None or found.experiment is None
     column = spec.metric.name if spec.metric is not None and needs_records else None
-    book = Book(Follower(store, sweep.id, column), spec.metric, paths, found.seed)
+    words = words_of(spec.space)
+    book = Book(Follower(store, sweep.id, column), spec.metric, paths, found.seed, words)
     runner.proposed = book.proposed_of
     if isinstance(runner, Crew):
         runner.widths, runner.marks = widths_of(spec, plan, found), marks_of(spec)
@@ -265,14 +269,32 @@ def _search_for(
     return Search(propose, book, orders, cap_of(spec, plan))
 
 
+def words_of(space: Space) -> dict[tuple[str, ...], dict[str, float]]:
+    """Numbers of a space that a stored config has as words (inf, nan), by path and word."""
+    found: dict[tuple[str, ...], dict[str, float]] = {}
+    for dimension in space.dimensions:
+        kind = dimension.distribution
+        values: Sequence[Any] = ()
+        if isinstance(kind, Constant):
+            values = (kind.value,)
+        elif isinstance(kind, Categorical):
+            values = kind.values
+        odd = {str(v): v for v in values if isinstance(v, float) and not math.isfinite(v)}
+        # A word that is among the values itself stays a word.
+        odd = {word: v for word, v in odd.items() if word not in values}
+        if odd:
+            found[dimension.path] = odd
+    return found
+
+
 def spec_of(sweep: SweepRow) -> SweepSpec:
-    """The file of a sweep, read again."""
-    return _parsed(sweep.text, sweep.file or "sweep.yaml")
+    """The file of a sweep, as it was read when the sweep was made."""
+    return _made(file_json(sweep.spec), sweep.text, sweep.file or "sweep.yaml")
 
 
 @lru_cache(maxsize=4)
-def _parsed(text: str, file: str) -> SweepSpec:
-    return parse_sweep(text, file).require()
+def _made(spec: str, text: str, file: str) -> SweepSpec:
+    return made_spec(read_file_json(spec), text=text, file=file)
 
 
 def early_crew(

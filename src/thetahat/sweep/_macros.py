@@ -6,10 +6,10 @@ import os
 import re
 
 from thetahat.core.errors import did_you_mean
+from thetahat.core.yaml_tree import At, as_written, is_text
 from thetahat.sweep._command import DEFAULT
-from thetahat.sweep._keys import came, is_text, short
+from thetahat.sweep._keys import came, short
 from thetahat.sweep._problems import Findings
-from thetahat.sweep._yaml import At
 
 ARGUMENTS = (
     *("args", "args_no_hyphens", "args_no_boolean_flags", "args_no_equals"),
@@ -61,7 +61,7 @@ def _item(at: At, findings: Findings) -> str:
         findings.ours(at, f"a word of command is {came(at)}; put it in quotes")
         return ""
     if is_text(at):
-        return at.text or at.value
+        return as_written(at)
     if str(at.value) != at.text:
         findings.note(
             at, f"{at.text} reaches the program as {at.value}; put it in quotes: '{at.text}'"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thetahat.core.run import Event
 from thetahat.sweep._problems import Problem
+
+if TYPE_CHECKING:
+    from thetahat.sweep._spec import SweepSpec
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,7 @@ class Drop:
 class Check:
     """Look at the experiment with the eyes of this sweep file."""
 
-    text: str
-    file: str
+    spec: SweepSpec
 
 
 @dataclass(frozen=True)

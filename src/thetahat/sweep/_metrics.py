@@ -6,15 +6,32 @@ of JSON. A metric that comes in two ways is taken from the one in which it came 
 
 from __future__ import annotations
 
+import copy
+import json
 import math
 from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from thetahat.store import Block, Store, blocks_of, rows_after
 from thetahat.sweep._stdout import LONGEST_LINE, read_row
 from thetahat.sweep._wandb import WandbTail
 
 _AXES = ("step", "epoch")
+LONGEST_WORD = 1000
+"""Characters that are kept of what is no number."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a program says of its run beside numbers, as it stands."""
+
+    config: Mapping[str, Any]
+    name: str = ""
+    """The name that the program gave; that of the agent where it gave none."""
+    labels: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Metrics:
@@ -32,6 +49,7 @@ class Metrics:
         self._after = 0 if store is None else rows_after(store, run_id)[1]
         self._wandb = WandbTail(folder, cwd, run_id)
         self._printed: deque[dict[str, float]] = deque()
+        self._words: dict[str, Any] = {}
         self._long: int | None = None
         """The size of the first line that was too long; 0 once it has been told."""
         self._next_step = 0
@@ -43,7 +61,8 @@ class Metrics:
         """A line of stdout; may be called by another thread."""
         row = read_row(line)
         if row is not None:
-            self._printed.append(row)
+            self._printed.append(row.values)
+            self._words.update(row.words)
 
     def hear_long(self, size: int) -> None:
         """A line of JSON on stdout was too long to be read; may be called by another thread."""
@@ -82,6 +101,20 @@ class Metrics:
         owned = self._wandb.summary.items()
         return self._last | {k: v for k, v in owned if self._owner.get(k, "wandb") == "wandb"}
 
+    def words(self) -> dict[str, Any]:
+        """The last of all that was logged and is no number; very long ones are cut."""
+        return {name: _cut(value) for name, value in {**self._words, **self._wandb.words}.items()}
+
+    @property
+    def media(self) -> Mapping[str, str]:
+        """Kinds of the pictures, tables and the like that a wandb program logged, by name."""
+        return self._wandb.media
+
+    def about(self) -> About:
+        """What a wandb program says of its run: its config, a name, labels."""
+        wandb = self._wandb
+        return About(copy.deepcopy(wandb.config), wandb.name, dict(wandb.labels))
+
     def notes(self) -> list[str]:
         """What a user should know, each once."""
         long, notes = self._long, self._wandb.notes()
@@ -119,3 +152,8 @@ class Metrics:
 
 def _whole(value: float | None) -> bool:
     return value is not None and math.isfinite(value) and value == int(value) and 0 <= value < 2**53
+
+
+def _cut(value: Any) -> Any:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return value if len(text) <= LONGEST_WORD else f"{text[:LONGEST_WORD]}…"

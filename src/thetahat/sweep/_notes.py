@@ -6,9 +6,9 @@ import math
 import re
 from typing import Any
 
+from thetahat.core.yaml_tree import At
 from thetahat.sweep._keys import short, written
 from thetahat.sweep._problems import Findings
-from thetahat.sweep._yaml import At
 
 _SILENT = {
     "entity": "names an account of W&B; there is none here",

@@ -48,6 +48,11 @@ class Birth:
 class Process(Protocol):
     """What the agent does with a worker's process; as in ``subprocess``."""
 
+    @property
+    def pid(self) -> int | None:
+        """Its id, and that of its group; None until it is known."""
+        ...
+
     def poll(self) -> int | None:
         """Its exit code, negative for a signal; None while it runs."""
         ...
@@ -180,7 +185,7 @@ class Nursery:
 
     def _look(self) -> None:
         """Who lives of those whose nursery died: how they ended, nobody has been told."""
-        for child in [c for c in self._orphans if c.pid is None or not _lives(c.pid)]:
+        for child in [c for c in self._orphans if c.pid is None or not lives(c.pid)]:
             child.code = -signal.SIGKILL
             self._orphans.remove(child)
 
@@ -285,7 +290,8 @@ def _uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits to be taken in does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

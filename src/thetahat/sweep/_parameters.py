@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from thetahat.core.errors import did_you_mean
+from thetahat.core.yaml_tree import At
+from thetahat.search import EXPONENTS
 from thetahat.sweep._bounds import check_bounds, check_shape
 from thetahat.sweep._keys import (
     BOUNDS,
     DISTRIBUTIONS,
-    EXPONENTS,
     GRIDDED,
     PARAMETER,
     came,
@@ -21,7 +22,6 @@ from thetahat.sweep._keys import (
 )
 from thetahat.sweep._notes import note_duplicates, note_exponents, note_inference
 from thetahat.sweep._problems import Findings
-from thetahat.sweep._yaml import At
 
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_.-]*$")
 

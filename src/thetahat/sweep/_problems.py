@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from thetahat.sweep._yaml import At
+    from thetahat.core.yaml_tree import At
 
 
 @dataclass(frozen=True, order=True)

@@ -83,6 +83,7 @@ def environment(
     run_id: str,
     sweep_id: str,
     store: str | os.PathLike[str],
+    name: str = "",
     threads: int = 1,
     base: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
@@ -90,7 +91,8 @@ def environment(
 
     Threads are pinned and output is not held back, unless the user has set otherwise.
 
-    Args:    base: the agent's own environment.   threads: for each of the usual libraries.
+    Args:    name: the run's.   base: the agent's own environment.
+             threads: for each of the usual libraries.
     Raises:  StoreError: the folder cannot be written.
     """
     try:
@@ -103,7 +105,7 @@ def environment(
         **dict.fromkeys(THREADS, str(threads)),
         # Metrics printed to a pipe would else arrive when a buffer is full.
         "PYTHONUNBUFFERED": "1",
-        **wandb_preferences(),
+        **wandb_preferences(name),
     }
     if threads == 1:
         preferences["XLA_FLAGS"] = (

@@ -16,9 +16,9 @@ from thetahat.sweep._code import Code
 from thetahat.sweep._command import argv_of
 from thetahat.sweep._groups import Keeper, began_at
 from thetahat.sweep._left import folder_of_run, remember_program
-from thetahat.sweep._metrics import Metrics
+from thetahat.sweep._metrics import About, Metrics
 from thetahat.sweep._process import Ending, Order, Process, environment
-from thetahat.sweep._recorder import Begun, Closed, Heard, Noted, Rows, Update
+from thetahat.sweep._recorder import Begun, Closed, Described, Heard, Noted, Rows, Update
 
 READ_S = 0.25
 """How often a program's metrics are read."""
@@ -32,6 +32,9 @@ class _Child:
     process: Process
     metrics: Metrics
     folder: Path
+    proposed: Mapping[str, Any]
+    about: About
+    """What its program has said of it, as far as that was told."""
     read_s: float = 0.0
     told: set[str] = field(default_factory=set)
 
@@ -68,6 +71,7 @@ class Processes:
         self.code = code
         self._facts = provenance(None) if code is None else code.facts()
         self._keeper = Keeper()
+        self._told_media: set[str] = set()
 
     # -- what an agent asks of those who run its runs ---------------------------------------------
 
@@ -151,6 +155,7 @@ class Processes:
             run_id=run.id,
             sweep_id=self.sweep.id,
             store=self.store.path,
+            name=run.name,
         )
         if self.devices:
             taken = [c.told for c in self.children.values()]
@@ -169,12 +174,14 @@ class Processes:
         if began is not None:
             self._keeper.watch(process.pid, began)
             remember_program(folder, process.pid, began)
-        child = _Child(run, process, metrics, folder)
+        child = _Child(run, process, metrics, folder, config, About({}, run.name))
         if self.devices:
             child.told.add(f"device {env['CUDA_VISIBLE_DEVICES']}")
         self.children[run.id] = child
         facts = {**self._facts, "argv": argv, "logs": os.path.relpath(folder, self.store.folder)}
-        self._waiting.append(Begun(run.id, config, provenance=facts))
+        # A program of ``th.start`` adds to its config itself, maybe before this is written. What an
+        # earlier attempt added is not this one's.
+        self._waiting.append(Begun(run.id, config if run.attempt > 1 else None, provenance=facts))
 
     def _look_at_code(self) -> None:
         """Every process reads the program anew: what is kept of it is what it reads."""
@@ -197,22 +204,41 @@ class Processes:
         if rows:
             updates += [Rows(child.run.id, block) for block in child.metrics.blocks()]
             updates.append(Heard(child.run.id, frozenset(name for row in rows for name in row)))
+        about = child.metrics.about()
+        if about != child.about:
+            name = "" if about.name == child.about.name else about.name
+            updates.append(
+                Described(child.run.id, about.config, child.proposed, name, about.labels)
+            )
+            child.about = about
         for line in child.metrics.notes():
             updates.append(Noted(child.run.id, f"{child.run.name}: {line}"))
+        updates += self._media(child)
         if ending is not None:
             updates += self._close(child, ending)
         return updates
+
+    def _media(self, child: _Child) -> list[Update]:
+        """What is no metric, said once for all runs."""
+        new = sorted(set(child.metrics.media) - self._told_media)
+        if not new:
+            return []
+        self._told_media |= set(new)
+        kinds = ", ".join(f"{name} ({child.metrics.media[name]})" for name in new)
+        line = f"logged as media, and so no metrics: {kinds}; the files stay in the runs' folders"
+        return [Noted(None, line)]
 
     def _close(self, child: _Child, ending: Ending) -> list[Update]:
         self.children.pop(child.run.id, None)
         self._keeper.release(child.process.pid)
         notes = [Noted(child.run.id, f"{child.run.name}: {line}") for line in ending.notes]
+        words = child.metrics.words()
         closed = Closed(
             child.run.id,
             ending.status,
             ending.reason,
             ending.metrics or child.metrics.summary(),
             seconds={"total": ending.seconds},
-            detail={"exit_code": ending.code},
+            detail={"exit_code": ending.code, **({"logged": words} if words else {})},
         )
         return [*notes, closed]

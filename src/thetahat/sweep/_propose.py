@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from thetahat.core.plain import merge
 from thetahat.core.run import Status
 from thetahat.search import Sampler, Space, sampler
 from thetahat.store import NewRun, Offer, SweepRow
@@ -72,7 +73,7 @@ class Proposer:
         fixed = self.space.config([None] * len(self.space.searched))
         given = []
         for row in self.plan.enqueue[point : point + n]:
-            given.append(_over(fixed, nested(row, paths)))
+            given.append(merge(copy.deepcopy(fixed), nested(row, paths)))
         left = n - len(given)
         if left <= 0:
             return given, sweep.position, False
@@ -101,13 +102,3 @@ class Proposer:
                 )
             )
         return runs
-
-
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = copy.deepcopy(dict(below))
-    for name, value in above.items():
-        if isinstance(value, Mapping) and isinstance(merged.get(name), Mapping):
-            merged[name] = _over(merged[name], value)
-        else:
-            merged[name] = value
-    return merged

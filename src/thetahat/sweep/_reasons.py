@@ -8,6 +8,8 @@ import signal
 LONGEST = 300
 _TRACEBACK = "Traceback (most recent call last):"
 _FATAL = ("Fatal Python error:", "terminate called", "panic:")
+_ABORTS = re.compile(r"Fatal Python error:|terminate called|F\d{4} \d\d:")
+"""How lines begin that Python, C++ and XLA write when they abort a process."""
 _CHATTER = re.compile(r"wandb:|Set the environment variable HYDRA_FULL_ERROR")
 _WINDOWS_CODES = {
     0xC0000005: "access violation",
@@ -36,6 +38,28 @@ def exit_reason(code: int, stderr: str = "") -> str:
         what += f" ({inner})" if inner and not inner.startswith("signal") else ""
     last = last_words(stderr)
     return f"{what}: {last}" if last else what
+
+
+def worker_reason(code: int, log: str = "") -> str:
+    """Why a worker ended, in one line: from its process, not from what happens to stand in its log.
+
+    Args:    log: what it wrote. All its runs write there, so only the last words of a process
+             that aborts are taken from it.
+
+    >>> worker_reason(-9)
+    'the worker was killed by signal 9 (SIGKILL): by a person, or by a system short of memory'
+    >>> worker_reason(3, "epoch 4: 0.25")
+    'the worker ended with exit code 3'
+    """
+    if code >= 0:
+        inner = _WINDOWS_CODES.get(code)
+        return f"the worker ended with exit code {code}" + (f" ({inner})" if inner else "")
+    name = signal_name(-code)
+    what = f"the worker was killed by signal {-code}" + ("" if " " in name else f" ({name})")
+    if name == "SIGKILL":
+        return f"{what}: by a person, or by a system short of memory"
+    fatal = [line.strip() for line in log.splitlines() if _ABORTS.match(line)]
+    return f"{what}: {_short(fatal[-1])}" if fatal else what
 
 
 def signal_name(number: int) -> str:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from thetahat.core.run import Status
-from thetahat.store import Block, Queue, RunRow, Store, Writer
+from thetahat.store import (
+    CANCELLED_REASON,
+    Block,
+    Queue,
+    RunRow,
+    Store,
+    Writer,
+    describe_run,
+)
 
 
 @dataclass(frozen=True)
@@ -15,13 +24,16 @@ class Begun:
     """A claimed run turned out to have this config, in this cohort."""
 
     run: str
-    config: Mapping[str, Any]
+    config: Mapping[str, Any] | None
+    """None where the config that it was claimed with stands."""
     max_epochs: int | None = None
     n_params: int | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: str | None = None
     cohort: str | None = None
     member: int | None = None
+    directions: Mapping[str, Any] = field(default_factory=dict)
+    """Of its columns: "min" or "max", where that is known."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,18 @@ class Heard:
 
     run: str
     columns: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a run's own program says of it: more of its config, a name, labels."""
+
+    run: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    proposed: Mapping[str, Any] = field(default_factory=dict)
+    """What the sweep proposed: its values stand, whatever the program says."""
+    name: str = ""
+    labels: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,7 +95,7 @@ class Crashed:
     """Whether it died of these: of another's runs, for all that is known, with "none"."""
 
 
-Update = Begun | Rows | Heard | Closed | Noted | Crashed
+Update = Begun | Described | Rows | Heard | Closed | Noted | Crashed
 
 
 @dataclass(frozen=True)
@@ -97,6 +121,9 @@ class Recorder:
 
     keeps = False
     """Whether runs that are tried again stay with this agent: where it is to end so many."""
+
+    metric: str | None = None
+    """What the sweep tunes: a run that ends with a number of it that is not finite has diverged."""
 
     def __init__(self, store: Store, queue: Queue, retries: int) -> None:
         self.store, self.queue, self.retries = store, queue, retries
@@ -143,6 +170,16 @@ class Recorder:
                 cohort=update.cohort,
                 member=update.member,
             )
+        elif isinstance(update, Described) and update.run in mine:
+            name = describe_run(
+                writer,
+                update.run,
+                config=update.config,
+                proposed=update.proposed,
+                name=update.name,
+                labels=update.labels,
+            )
+            self.runs[update.run] = replace(self.runs[update.run], name=name)
         elif isinstance(update, Noted) and (update.run is None or update.run in mine):
             writer.note(update.run, update.line)
         elif isinstance(update, Crashed):
@@ -151,6 +188,7 @@ class Recorder:
     def _close(
         self, writer: Writer, closed: Closed, written: Written, *, crash: bool = False
     ) -> None:
+        closed = judged(closed, self.metric)
         failed = closed.status == Status.FAILED
         # An agent that died is no fault of the run's: only failures use up its retries.
         if failed and self.runs[closed.run].failures < self.retries:
@@ -182,3 +220,24 @@ class Recorder:
         kept = self.queue.give_up(writer, held, reason=reason, keep=self.keeps, **how)
         written.again.extend(kept)
         written.retried.update(dict.fromkeys(held, reason))
+
+
+def judged(closed: Closed, metric: str | None) -> Closed:
+    """How a run ended, seen by its sweep: cut short by a cancelled one, or without a finite metric.
+
+    A program that exits with 0 knows nothing of the metric that it is tuned for.
+
+    >>> judged(Closed("r", Status.FINISHED, "", {"loss": float("nan")}), "loss").reason
+    'loss = nan at the end'
+    """
+    if closed.status is Status.STOPPED and closed.reason == CANCELLED_REASON:
+        return replace(closed, status=Status.CANCELLED)
+    if metric is None or not closed.status.well or metric not in closed.metrics:
+        return closed
+    value = closed.metrics[metric]
+    value = math.nan if value is None else float(value)
+    if math.isfinite(value):
+        return closed
+    said = f"{metric} = {value:g} at the end"
+    reason = f"{said}; {closed.reason}" if closed.reason else said
+    return replace(closed, status=Status.DIVERGED, reason=reason)

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.sweep_file import plain_file
+from thetahat.core.yaml_tree import At, Unreadable, decoded, read_tree
 from thetahat.search import Hyperband, Metric, make_space
+from thetahat.sweep._keys import short
 from thetahat.sweep._language import check_top
 from thetahat.sweep._macros import check_command
 from thetahat.sweep._notes import is_test_metric
 from thetahat.sweep._problems import Findings, Problem, by_line
-from thetahat.sweep._yaml import At, Unreadable, decoded, read_tree
 
 if TYPE_CHECKING:
     from thetahat.search import Space
@@ -50,6 +52,8 @@ class SweepSpec:
     project: str | None = None
     text: str = ""
     file: str = "sweep.yaml"
+    plain: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """The whole file as plain data: what a store keeps, and what ``made_spec`` makes this of."""
     places: Mapping[str, Place] = field(default_factory=dict, repr=False, compare=False)
     """Lines and words by key, such as ``parameters.lr.min``."""
 
@@ -57,6 +61,11 @@ class SweepSpec:
     def space(self) -> Space:
         """The search space."""
         return make_space(self.parameters)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of its parameters are sound, so that it has a ``space``."""
+        return all(self.parameters.values())
 
     @property
     def points(self) -> int | None:
@@ -84,7 +93,7 @@ class Reading:
     method: str | None = None
     sound: SweepSpec | None = None
     """What can be read of a file with mistakes, to look at its program too; not to be run. A
-    parameter that has a mistake is empty in it."""
+    parameter that has a mistake is empty in it, and then it is not ``whole``."""
 
     @property
     def valid(self) -> bool:
@@ -152,7 +161,8 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
         )
     spec = None
     if not findings.wrong and not findings.errors:
-        spec = _counted(replace(_spec(root, words), text=text, file=file), findings)
+        spec = made_spec(plain_file(root), text=text, file=file)
+        spec = _counted(replace(spec, places=_places(root)), findings)
     method = root.inside.get("method")
     return Reading(
         file,
@@ -187,28 +197,30 @@ def _not_there(path: Path, error: OSError) -> str:
     return f"{path} cannot be read: {error.strerror or error}"
 
 
-def _spec(root: At, words: tuple[str, ...] | None) -> SweepSpec:
-    """The spec of a file that has no mistakes."""
-    values = root.value
-    cap = values.get("run_cap")
+def made_spec(plain: Mapping[str, Any], *, text: str = "", file: str = "sweep.yaml") -> SweepSpec:
+    """The spec of a file without mistakes, from its plain data.
+
+    Raises:  ConfigError: the data are of no such file.
+    """
+    method, parameters = plain.get("method"), plain.get("parameters")
+    if not isinstance(method, str) or not isinstance(parameters, Mapping):
+        raise ConfigError(f"{file} names no method or no parameters; make the sweep again")
+    cap, command = plain.get("run_cap"), plain.get("command")
     return SweepSpec(
-        method=values["method"],
-        parameters=values["parameters"],
-        metric=_metric(root.inside.get("metric")),
-        hyperband=_hyperband(values.get("early_terminate")),
+        method=method,
+        parameters=parameters,
+        metric=_metric(plain.get("metric")),
+        hyperband=_hyperband(plain.get("early_terminate")),
         run_cap=None if cap is None else int(cap),
-        program=_text(root, "program"),
-        command=words,
-        name=_text(root, "name"),
-        description=_text(root, "description"),
-        project=_text(root, "project"),
-        places=_places(root),
+        program=plain.get("program"),
+        command=None if command is None else tuple(command),
+        name=plain.get("name"),
+        description=plain.get("description"),
+        project=plain.get("project"),
+        plain=plain,
+        text=text,
+        file=file,
     )
-
-
-def _text(section: At, name: str) -> str | None:
-    at = section.inside.get(name)
-    return None if at is None else at.text or at.value
 
 
 def _sound(
@@ -240,13 +252,8 @@ def _places(root: At) -> dict[str, Place]:
     return {at.key: Place(at.line, at.text) for at in root.walk()}
 
 
-def _metric(at: At | None) -> Metric | None:
-    if at is None:
-        return None
-    section = {**at.value, "name": _text(at, "name")}
-    if section.get("impute_while_running") is False:
-        section["impute_while_running"] = "false"
-    return Metric(**section)
+def _metric(section: Mapping[str, Any] | None) -> Metric | None:
+    return None if section is None else Metric(**section)
 
 
 def _hyperband(section: Mapping[str, Any] | None) -> Hyperband | None:
@@ -270,4 +277,17 @@ def _counted(spec: SweepSpec, findings: Findings) -> SweepSpec | None:
         at = At(None, "mapping", place.line, "parameters")
         findings.ours(at, str(error))
         return None
+    if spec.method != "grid" and not spec.space.varies:
+        place = spec.place("parameters")
+        at = At(None, "mapping", place.line, "parameters")
+        findings.note(at, f"nothing varies, so all runs have the same config; {_to_vary(spec)}")
     return spec
+
+
+def _to_vary(spec: SweepSpec) -> str:
+    """How to make a parameter vary: the values are often there, as one."""
+    for dimension in spec.space.dimensions:
+        value = getattr(dimension.distribution, "value", None)
+        if isinstance(value, list) and len(value) > 1:
+            return f"did you mean {dimension.name}: {{values: {short(value)}}}?"
+    return "give a parameter values: [...] or min and max, or write method: grid to run it once"

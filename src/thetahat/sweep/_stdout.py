@@ -1,7 +1,7 @@
 """What a program writes to stdout and stderr: kept in files of bounded size, searched for metrics.
 
 A line that is one JSON object with a number in it, such as ``{"val_loss": 0.1, "epoch": 3}``, is a
-row of metrics; ``step``, else ``epoch``, is its axis. Words, lists and true/false are passed over.
+row of metrics; ``step``, else ``epoch``, is its axis. What else stands in it is kept as words.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -127,11 +128,19 @@ class Lines:
         self._waiting.clear()
 
 
-def read_row(line: str) -> dict[str, float] | None:
-    """The numbers of a line that is one JSON object; None for any other line.
+@dataclass(frozen=True)
+class Printed:
+    """What one line of JSON says: its numbers, and what is no number: texts, true, lists."""
 
-    >>> read_row('{"val_loss": 0.5, "epoch": 3, "note": "ok", "done": false}')
-    {'val_loss': 0.5, 'epoch': 3.0}
+    values: dict[str, float]
+    words: dict[str, Any]
+
+
+def read_row(line: str) -> Printed | None:
+    """A line that is one JSON object with a number in it; None for any other line.
+
+    >>> read_row('{"val_loss": 0.5, "epoch": 3, "note": "ok", "done": false, "best": null}')
+    Printed(values={'val_loss': 0.5, 'epoch': 3.0}, words={'note': 'ok', 'done': False})
     >>> read_row("epoch 3: 0.5") is None
     True
     """
@@ -145,7 +154,10 @@ def read_row(line: str) -> dict[str, float] | None:
         return None
     row = {str(key): number_of(value) for key, value in found.items()}
     numbers = {key: value for key, value in row.items() if value is not None}
-    return numbers if set(numbers) - {"step", "epoch"} else None
+    if not set(numbers) - {"step", "epoch"}:
+        return None
+    rest = {key: found[key] for key in row if key not in numbers and found[key] is not None}
+    return Printed(numbers, rest)
 
 
 def without_colours(text: str) -> str:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import select
+import signal
+import socket
+import struct
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,8 +18,11 @@ from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
 
+from thetahat.sweep._groups import WINDOWS, signal_group
 from thetahat.sweep._messages import Broken, Quit, Ready
-from thetahat.sweep._nursery import Birth, Process, spawn
+from thetahat.sweep._nursery import Birth, Process, lives, spawn
+from thetahat.sweep._reasons import worker_reason
+from thetahat.sweep._stdout import TAIL
 
 ONE_THREAD = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
@@ -25,6 +33,8 @@ ONE_THREAD = {
 MEMORY = 0.6
 """Of the free memory, what the cohorts of all workers may take."""
 SHARE = "THETAHAT_WORKER_SHARE"
+DRAIN_S = 1.0
+"""Seconds in which what a dead worker had said is read, before its link is cut."""
 
 GROWTH, SPARE = 2.0, 1 << 30
 """A worker is replaced when it holds both twice and a gigabyte more than after its first job."""
@@ -51,6 +61,9 @@ class WorkerProcess:
         self._early: list[Any] = []
         """What was said before the process had come to the socket."""
         self._connected = False
+        self._drained = threading.Event()
+        """Whether all has been read that the process said before it ended."""
+        self._log_from = _size(log)
         self._listener = Listener(authkey=(key := secrets.token_bytes(16)))
         address = self._listener.address
         env = {SHARE: f"{MEMORY * share:.3f}", **os.environ, **_pinned(os.environ)}
@@ -67,8 +80,7 @@ class WorkerProcess:
         except BaseException:
             self._listener.close()
             raise
-        self._accepting = threading.Thread(target=self._accept, daemon=True)
-        self._accepting.start()
+        threading.Thread(target=self._attend, daemon=True).start()
 
     @property
     def alive(self) -> bool:
@@ -76,16 +88,18 @@ class WorkerProcess:
         return self.process.poll() is None
 
     def messages(self) -> Iterator[Any]:
-        """What it has said, without waiting."""
+        """What it has said, without waiting; its link is None when it has died and said no more."""
         self._flush()
-        link = self.link
+        link, alive = self.link, self.alive
         while link is not None:
             try:
                 if not link.poll(0):
+                    if not alive:
+                        self._hang_up()
                     return
                 message = link.recv()
             except (EOFError, OSError):
-                self.link = None
+                self._hang_up()
                 return
             if isinstance(message, Ready):
                 self.ready = message
@@ -112,10 +126,19 @@ class WorkerProcess:
         return rss > GROWTH * self.first_rss and rss > self.first_rss + SPARE
 
     def why_dead(self) -> str:
-        """What ended the process, with the last line that it wrote."""
+        """What ended the process; of one that could not begin, with the last line that it wrote."""
         from thetahat.sweep._process import ending
 
-        return ending(self.process.wait(), self.log)
+        code = self.process.wait()
+        if self.ready is None:
+            return ending(code, self.log)
+        return worker_reason(code, _text_from(self.log, self._log_from))
+
+    def end_left(self) -> None:
+        """End what a process that died has started, and left behind."""
+        pid = self.process.pid
+        if pid is not None and not WINDOWS:
+            signal_group(pid, signal.SIGKILL)
 
     def leave(self) -> None:
         """Ask the process to end, without waiting for it."""
@@ -141,11 +164,79 @@ class WorkerProcess:
         self.process.kill()
         self.process.wait()
 
-    def _accept(self) -> None:
+    def _hang_up(self) -> None:
+        self.link = None
+        self._drained.set()
+
+    def _attend(self) -> None:
+        """Let the process connect, and cut its link when it has died, in a thread of its own.
+
+        The link alone does not tell of a death. What the program has forked, as data loaders are,
+        holds the other end too: no end of file comes, and who waits for the rest of a message, or
+        for room to send one, would wait as long as they live.
+        """
         # Closed by close(), when the process died before it could connect.
         with contextlib.suppress(OSError, EOFError):
-            self.link = self._listener.accept()
+            link = self._listener.accept()
+            cut = None if WINDOWS else socket.socket(fileno=os.dup(link.fileno()))
+            self.link = link
             self._connected = True
+            if cut is not None:
+                with cut:
+                    wait_for_end(self.process.pid or _peer(cut))
+                    self._drained.wait(DRAIN_S)
+                    cut.shutdown(socket.SHUT_RDWR)
+
+
+def wait_for_end(pid: int) -> None:
+    """Wait until a process has ended, and leave it to others to take in its exit code."""
+    try:
+        _wait_for_pid(pid)
+    except OSError:
+        # It has ended, or this system cannot tell of it by an event.
+        while lives(pid):
+            time.sleep(0.05)
+
+
+def _peer(link: socket.socket) -> int:
+    """The process at the other end: a fork, on Linux, whose birth has not been read of yet."""
+    return struct.unpack("3i", link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+
+
+def _wait_for_pid(pid: int) -> None:
+    if sys.platform == "linux":
+        fd = os.pidfd_open(pid)
+        try:
+            # Not select(): that takes no file of a number above 1,023.
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            poll.poll()
+        finally:
+            os.close(fd)
+    elif sys.platform != "win32":
+        queue = select.kqueue()
+        try:
+            ends = select.kevent(pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)
+            queue.control([ends], 1, None)
+        finally:
+            queue.close()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _text_from(path: Path, start: int) -> str:
+    """The end of what was written to a file since it was of this size."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(start, _size(path) - TAIL))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def count_cores() -> int:

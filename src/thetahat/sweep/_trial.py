@@ -26,8 +26,11 @@ def notes_of_trials(
 ) -> list[Problem]:
     """Values at which an experiment makes no Task, or one that this machine cannot hold.
 
-    Each is tried with all other parameters at what is usual for them; nothing is compiled.
+    Each is tried with all other parameters at what is usual for them; nothing is compiled. Where a
+    parameter has a mistake in the file, nothing is tried: what is usual for it is not known.
     """
+    if not spec.whole:
+        return []
     odd = {name: _odd(values) for name, values in _whole_numbers(spec, signature).items()}
     odd = {name: values for name, values in odd.items() if values}
     usual = {d.path[0]: d.distribution.ppf(0.5) for d in spec.space.dimensions if not d.path[1:]}

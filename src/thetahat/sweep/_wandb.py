@@ -1,4 +1,4 @@
-"""An unmodified ``import wandb`` program, offline: what it is told, and its metrics read back.
+"""An unmodified ``import wandb`` program, offline: what it is told, and what it says read back.
 
 wandb is not needed here. The program writes ``offline-run-*/run-*.wandb`` into the run's folder;
 that file is read while it grows.
@@ -9,12 +9,20 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from thetahat.sweep._wandb_log import LogTail
-from thetahat.sweep._wandb_records import Exit, Row, Summary, read_record
+from thetahat.sweep._wandb_records import (
+    Config,
+    Exit,
+    Named,
+    Record,
+    Row,
+    Summary,
+    read_record,
+)
 
 FLUSH_S = 0.5
 """How often wandb is asked to write its file; its own default is 15 s."""
@@ -23,6 +31,8 @@ PARAMETERS = "sweep_params.yaml"
 """The file in the run's folder that gives wandb the sweep's values."""
 
 _SAVED = re.compile(r"Run data is saved locally in (\S.*)")
+_PROJECT = re.compile(r"Ignoring project '(.*)' when running a sweep")
+"""In a sweep W&B leaves a program's own project out of its file, and says so."""
 _MODE = re.compile(
     r"""(?:\bmode\s*=\s*|WANDB_MODE["']\s*(?:\]\s*=|,)\s*)["'](disabled|online|shared)["']"""
 )
@@ -40,9 +50,13 @@ def wandb_settings(folder: Path, *, sweep_id: str, run_id: str) -> dict[str, str
     }
 
 
-def wandb_preferences() -> dict[str, str]:
-    """Settings that a user may have chosen otherwise."""
+def wandb_preferences(name: str) -> dict[str, str]:
+    """Settings that a user may have chosen otherwise.
+
+    Args:    name: the run's; a program may build the names of its files with it.
+    """
     return {
+        **({"WANDB_NAME": name} if name else {}),
         "WANDB__TRANSACTION_LOG_FLUSH_INTERVAL": str(FLUSH_S),
         # Reports of crashes go to the internet, which secure places have not.
         "WANDB_ERROR_REPORTING": "false",
@@ -95,6 +109,15 @@ class WandbTail:
 
     def __init__(self, folder: Path, cwd: Path, run_id: str) -> None:
         self.summary: dict[str, float] = {}
+        self.words: dict[str, Any] = {}
+        """The last of all that it logged, or wrote into its summary, and that is no number."""
+        self.media: dict[str, str] = {}
+        """Kinds of the pictures, tables and the like that it logged, by name."""
+        self.config: dict[str, Any] = {}
+        self.name = ""
+        """What the program calls the run: the name that it was given, or one of its own."""
+        self.labels: dict[str, Any] = {}
+        """group, job_type, tags, notes and project, as far as the program gave them."""
         self.exit_code: int | None = None
         self._cwd = cwd
         self._places = ((folder / "wandb", "*"), (cwd / "wandb", f"*-{run_id}"))
@@ -109,6 +132,9 @@ class WandbTail:
         found = _SAVED.search(line)
         if found is not None:
             self._said.append(self._cwd / found[1].strip())
+        found = _PROJECT.search(line)
+        if found is not None:
+            self.labels["project"] = found[1]
 
     def new(self) -> list[dict[str, float]]:
         """The rows of history since the last call; ``step`` is their axis."""
@@ -144,18 +170,40 @@ class WandbTail:
 
     def _rows(self, tail: _Tail) -> Iterable[dict[str, float]]:
         for record in tail.new():
-            if isinstance(record, Row):
-                if record.values:
-                    yield {**record.values, "step": tail.place(record.step)}
-            elif isinstance(record, Exit):
-                self.exit_code = record.code
-            else:
-                self.summary.update(record.values)
-                for name in record.removed:
-                    self.summary.pop(name, None)
+            if isinstance(record, Row) and record.values:
+                yield {**record.values, "step": tail.place(record.step)}
+            self._take(record)
         if tail.log.problem and not tail.complained:
             tail.complained = True
             self._notes.append(tail.log.problem)
+
+    def _take(self, record: Record) -> None:
+        if isinstance(record, Row | Summary):
+            self.words.update(record.words)
+            self.media.update(record.media)
+        if isinstance(record, Exit):
+            self.exit_code = record.code
+        elif isinstance(record, Summary):
+            self.summary.update(record.values)
+            for name in record.removed:
+                self.summary.pop(name, None)
+                self.words.pop(name, None)
+        elif isinstance(record, Named):
+            self.name = record.name or self.name
+            self.labels.update(record.labels)
+            self._change(record.config)
+        elif isinstance(record, Config):
+            self._change(record)
+
+    def _change(self, config: Config) -> None:
+        for path, value in config.values:
+            _put(self.config, path, value)
+        for path in config.removed:
+            at: Any = self.config
+            for name in path[:-1]:
+                at = at.get(name) if isinstance(at, dict) else None
+            if isinstance(at, dict):
+                at.pop(path[-1], None)
 
 
 class _Tail:
@@ -171,7 +219,7 @@ class _Tail:
         self.last = max(self.last, self._start + step)
         return self._start + step
 
-    def new(self) -> Iterable[Row | Summary | Exit]:
+    def new(self) -> Iterable[Record]:
         for data in self.log.new():
             try:
                 record = read_record(data)
@@ -183,6 +231,14 @@ class _Tail:
                 continue
             if record is not None:
                 yield record
+
+
+def _put(config: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    at = config
+    for name in path[:-1]:
+        inner = at.get(name)
+        at[name] = at = inner if isinstance(inner, dict) else {}
+    at[path[-1]] = value
 
 
 def _yaml(value: Any) -> str:

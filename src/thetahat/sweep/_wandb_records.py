@@ -1,7 +1,8 @@
-"""What a record of a ``.wandb`` file says: just enough of protobuf to read metrics.
+"""What a record of a ``.wandb`` file says: just enough of protobuf to read it.
 
-A record is a protobuf message, of which three kinds matter here: a row of history (field 2), an
-update of the summary (field 3), and the exit code (field 18).
+A record is a protobuf message, of which five kinds matter here: a row of history (field 2), an
+update of the summary (field 3), one of the config (field 5), what the run is called (field 17), and
+the exit code (field 18).
 
 Source:  the field numbers of wandb_internal.proto, wandb 0.31 (MIT).
 """
@@ -10,23 +11,34 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from thetahat.sweep._stdout import number_of
 
-_HISTORY, _SUMMARY, _EXIT = 2, 3, 18
-_KEY, _NESTED, _BOOLEAN, _INTEGER, _NUMBER, _JSON, _VALUE_JSON = 1, 2, 4, 5, 6, 8, 16
+_HISTORY, _SUMMARY, _CONFIG, _RUN, _EXIT = 2, 3, 5, 17, 18
+_KEY, _NESTED, _BOOLEAN, _INTEGER, _NUMBER, _TEXT, _JSON, _VALUE_JSON = 1, 2, 4, 5, 6, 7, 8, 16
 _OWN = ("_step", "_runtime", "_timestamp", "_wandb")
+_MEDIA = "_type"
+"""The key that W&B gives to pictures, tables and the like, beside their sizes and hashes."""
+_LABELS = {6: "group", 7: "job_type", 9: "notes"}
+_RUN_CONFIG, _RUN_NAME, _RUN_TAGS = 4, 8, 10
+
+Path = tuple[str, ...]
+"""A name of W&B's, with those of the mappings it stands in before it."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of history: a step and its numbers."""
+    """One row of history: a step, its numbers, and what is no number."""
 
     step: int
     values: Mapping[str, float]
+    words: Mapping[str, Any] = field(default_factory=dict)
+    """Texts, true and false, lists."""
+    media: Mapping[str, str] = field(default_factory=dict)
+    """Kinds of pictures, tables and the like, by name."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,26 @@ class Summary:
 
     values: Mapping[str, float]
     removed: tuple[str, ...] = field(default=())
+    words: Mapping[str, Any] = field(default_factory=dict)
+    media: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Changes of the config: new values, each with its path, and paths that were removed."""
+
+    values: tuple[tuple[Path, Any], ...] = ()
+    removed: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Named:
+    """What the program calls its run, and all of its config at that moment."""
+
+    name: str
+    labels: Mapping[str, Any]
+    """group, job_type, notes and tags, as far as they were given."""
+    config: Config
 
 
 @dataclass(frozen=True)
@@ -44,7 +76,10 @@ class Exit:
     code: int
 
 
-def read_record(data: bytes) -> Row | Summary | Exit | None:
+Record = Row | Summary | Config | Named | Exit
+
+
+def read_record(data: bytes) -> Record | None:
     """What a record says; None for a record of another kind.
 
     Raises:  ValueError: these bytes are no message.
@@ -54,6 +89,10 @@ def read_record(data: bytes) -> Row | Summary | Exit | None:
             return _row(_message(value))
         if number == _SUMMARY:
             return _summary(_message(value))
+        if number == _CONFIG:
+            return _config(_message(value))
+        if number == _RUN:
+            return _named(_message(value))
         if number == _EXIT:
             code = dict(fields(_message(value))).get(1, 0)
             return Exit(code if isinstance(code, int) else 0)
@@ -103,33 +142,65 @@ def _message(value: int | bytes) -> bytes:
 
 
 def _row(data: bytes) -> Row:
-    step, values = 0, {}
+    step, items = 0, []
     for number, value in fields(data):
         if number == 1:
-            name, item = _item(_message(value))
-            if name == "_step" and isinstance(item, int):
+            path, item = _item(_message(value))
+            if path == ("_step",) and isinstance(item, int):
                 step = item
-            values.update(_numbers(name, item))
+            items.append((path, item))
         elif number == 2:
             found = dict(fields(_message(value))).get(1, step)
             step = found if isinstance(found, int) else step
-    return Row(step, values)
+    return Row(step, *_parts(items))
 
 
 def _summary(data: bytes) -> Summary:
-    values: dict[str, float] = {}
-    removed = []
+    items, removed = [], []
     for number, value in fields(data):
         if number in (1, 2):
-            name, item = _item(_message(value))
+            path, item = _item(_message(value))
             if number == 1:
-                values.update(_numbers(name, item))
+                items.append((path, item))
             else:
-                removed.append(name)
-    return Summary(values, tuple(removed))
+                removed.append(".".join(path))
+    values, words, media = _parts(items)
+    return Summary(values, tuple(removed), words, media)
 
 
-def _item(data: bytes) -> tuple[str, Any]:
+def _config(data: bytes) -> Config:
+    values, removed = [], []
+    for number, value in fields(data):
+        if number in (1, 2):
+            path, item = _item(_message(value))
+            if path and path[0] not in _OWN:
+                values.append((path, item)) if number == 1 else removed.append(path)
+    return Config(tuple(values), tuple(removed))
+
+
+def _named(data: bytes) -> Named:
+    name, config = "", Config()
+    labels: dict[str, Any] = {}
+    tags: list[str] = []
+    for number, value in fields(data):
+        if isinstance(value, int):
+            continue
+        if number == _RUN_CONFIG:
+            config = _config(value)
+        elif number == _RUN_NAME:
+            name = _text(value)
+        elif number == _RUN_TAGS:
+            tags.append(_text(value))
+        elif number in _LABELS and value:
+            labels[_LABELS[number]] = _text(value)
+    return Named(name, {**labels, "tags": tags} if tags else labels, config)
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
+
+
+def _item(data: bytes) -> tuple[Path, Any]:
     name, nested = "", []
     item: Any = None
     for number, value in fields(data):
@@ -139,14 +210,16 @@ def _item(data: bytes) -> tuple[str, Any]:
             elif number == _INTEGER:
                 item = (value >> 1) ^ -(value & 1)
         elif number == _KEY:
-            name = value.decode("utf-8", "replace")
+            name = _text(value)
         elif number == _NESTED:
-            nested.append(value.decode("utf-8", "replace"))
+            nested.append(_text(value))
         elif number == _NUMBER and len(value) == 8:
             item = struct.unpack("<d", value)[0]
+        elif number == _TEXT:
+            item = _text(value)
         elif number in (_JSON, _VALUE_JSON):
             item = _from_json(value)
-    return name or ".".join(nested), item
+    return (name,) if name else tuple(nested), item
 
 
 def _from_json(value: bytes) -> Any:
@@ -156,14 +229,33 @@ def _from_json(value: bytes) -> Any:
         return None
 
 
-def _numbers(name: str, item: Any) -> dict[str, float]:
-    """The numbers of a value, nested ones under dotted names; pictures and tables have none."""
-    if name.partition(".")[0] in _OWN:
-        return {}
+def _parts(
+    items: Iterable[tuple[Path, Any]],
+) -> tuple[dict[str, float], dict[str, Any], dict[str, str]]:
+    """Numbers, words and kinds of media, nested ones under dotted names.
+
+    A medium's own numbers, such as the width of a picture, are no metrics.
+    """
+    leaves = [leaf for path, item in items for leaf in _leaves(path, item)]
+    media = {path[:-1]: kind for path, kind in leaves if path[-1] == _MEDIA and path[1:]}
+    numbers: dict[str, float] = {}
+    words: dict[str, Any] = {}
+    for path, value in leaves:
+        if media and any(path[:n] in media for n in range(1, len(path) + 1)):
+            continue
+        number = number_of(value)
+        if number is not None:
+            numbers[".".join(path)] = number
+        elif value is not None:
+            words[".".join(path)] = value
+    return numbers, words, {".".join(path): str(kind) for path, kind in media.items()}
+
+
+def _leaves(path: Path, item: Any) -> Iterator[tuple[Path, Any]]:
+    if not path or path[0].partition(".")[0] in _OWN:
+        return
     if isinstance(item, dict):
-        if "_type" in item:
-            return {}
-        inner = (_numbers(f"{name}.{key}", value) for key, value in item.items())
-        return {key: value for numbers in inner for key, value in numbers.items()}
-    number = number_of(item)
-    return {} if number is None else {name: number}
+        for key, value in item.items():
+            yield from _leaves((*path, str(key)), value)
+    else:
+        yield path, item

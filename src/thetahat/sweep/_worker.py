@@ -135,11 +135,9 @@ class Worker:
 
     def _examined(self, check: Check) -> Examined | Broken:
         from thetahat.sweep._examine import examine
-        from thetahat.sweep._spec import parse_sweep
 
         try:
-            spec = parse_sweep(check.text, check.file).require()
-            return examine(spec, self.shop.experiment)
+            return examine(check.spec, self.shop.experiment)
         except InputError as error:
             return Broken(str(error), True)
 
@@ -168,7 +166,8 @@ class Worker:
             events.append(event)
 
         def open_(resume: bool) -> Any:
-            options = Options((tracker,), job.checkpoint, resume, None, job.mode, self._memory())
+            memory, idle = self._memory(), frozenset((*job.ended, *range(real, len(job.configs))))
+            options = Options((tracker,), job.checkpoint, resume, None, job.mode, memory, idle)
             configs = [typed(signature, config) for config in job.configs]
             return self.shop.open(configs, options, Interrupt(), marks=job.marks)
 
@@ -237,12 +236,12 @@ class Worker:
 
 def _padded(job: Job) -> Job:
     """A job that goes on, with the ghosts that its checkpoint holds."""
-    from thetahat.train import read_checkpoint
+    from thetahat.train import read_header
 
     try:
         if job.part is not None and job.checkpoint is not None:
             take_member(*job.part, job.checkpoint)
-        size = int(read_checkpoint(str(job.checkpoint)).header["size"])
+        size = int(read_header(str(job.checkpoint))["size"])
     except CheckpointError:
         return job  # opening it says what is wrong
     ghosts = max(0, size - len(job.configs))

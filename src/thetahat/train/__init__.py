@@ -2,8 +2,10 @@
 
 from thetahat.data import cache_folder as cache_folder
 from thetahat.train._checkpoint import (
-    open_writer as open_writer,
+    Checkpoint as Checkpoint,
     read_checkpoint as read_checkpoint,
+    read_header as read_header,
+    write_checkpoint as write_checkpoint,
 )
 from thetahat.train._cohort import Training as Training
 from thetahat.train._driver import Interrupt as Interrupt
@@ -12,8 +14,8 @@ from thetahat.train._fit import fit as fit, fit_many as fit_many
 from thetahat.train._group import (
     NeedsStatic as NeedsStatic,
     Shop as Shop,
-    static_part as static_part,
 )
+from thetahat.train._identity import member_identity as member_identity
 from thetahat.train._memory import (
     TooLarge as TooLarge,
     free_memory as free_memory,
@@ -28,4 +30,8 @@ from thetahat.train._stopping import (
     Threshold as Threshold,
     WallTime as WallTime,
 )
-from thetahat.train._tried import try_out as try_out
+from thetahat.train._tried import (
+    Outline as Outline,
+    outline_of as outline_of,
+    try_out as try_out,
+)

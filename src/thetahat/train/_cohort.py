@@ -5,17 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from thetahat.core import CheckpointError
-from thetahat.train._checkpoint import read_checkpoint
 from thetahat.train._driver import Driver, Interrupt
 from thetahat.train._memory import check_fits, check_possible, saying_what_is_short
 from thetahat.train._options import Cohort, Options
 from thetahat.train._result import Result
+from thetahat.train._resumed import Resumed, resume_state, resumed
 from thetahat.train._session import Session
 from thetahat.train._stopping import sort_rules
 from thetahat.train.backends.jax import CohortProgram, Hyper, make_program, stage
@@ -91,7 +89,7 @@ class Training:
         interrupt: Interrupt,
         marks: tuple[int, ...] = (),
     ) -> None:
-        found = _found(cohort, options)
+        found = resumed(cohort, options)
         with saying_what_is_short():
             program, state, self._alone = _start(cohort, options, found)
         self.session = Session(cohort, program, options, found)
@@ -153,26 +151,16 @@ class Training:
         self.session.fail(error)
 
 
-def _found(cohort: Cohort, options: Options) -> Any:
-    """The checkpoint to resume from, if there is one and it is wanted."""
-    if not options.resume or options.checkpoint is None or not Path(options.checkpoint).exists():
-        return None
-    found = read_checkpoint(options.checkpoint)
-    if found.header["size"] != cohort.program.size:
-        raise CheckpointError(
-            f"the checkpoint {options.checkpoint} holds {found.header['size']} members, and"
-            f" {cohort.program.size} were asked for; give the configs it was made with"
-        )
-    return found
-
-
-def _start(cohort: Cohort, options: Options, found: Any) -> tuple[CohortProgram, Any, Alone | None]:
+def _start(
+    cohort: Cohort, options: Options, found: Resumed | None
+) -> tuple[CohortProgram, Any, Alone | None]:
     """The program in the mode that pays, its first (or resumed) state, and the other mode."""
     program = cohort.program
     if found is not None:
-        if found.header["mode"] != program.mode:
-            program = _remapped(program, found.header["mode"])
-        return program, program.unpack(found.arrays), None
+        mode = found.checkpoint.header["mode"]
+        if mode != program.mode:
+            program = _remapped(program, mode)
+        return program, resume_state(program, found, options), None
     check_fits(program, options.memory)
     state = program.init()
     if options.mode != "auto" or program.size == 1:

@@ -33,6 +33,8 @@ def predict_rows(
 ) -> np.ndarray:
     """h(x) over the rows of ``x``, undoing a table's standardisation."""
     transform = getattr(data, "transform", None)
+    if transform is not None and np.ndim(x) == 1 and not hasattr(x, "columns"):
+        return predict_rows(adapted, params, frozen, data, np.asarray(x)[None], dtype)[0]
     rows = np.asarray(x if transform is None else transform.encode(x))
     d = _inputs(data)
     single = rows.ndim == (0 if d is None else len(d))

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core import ConfigError, Interrupted, Status, Task, Tracker, read_signature
+from thetahat.core.content import static_parts
 from thetahat.data import use_cache
-from thetahat.train._checkpoint import read_checkpoint
+from thetahat.train._checkpoint import read_header
 from thetahat.train._cohort import first_program, train_cohort
 from thetahat.train._group import alike, builder, hyper_of, try_tracing
 from thetahat.train._memory import TooLarge
@@ -54,7 +55,7 @@ def fit(
                 f"fit(task) takes no parameters; got {', '.join(config)}."
                 " Give the function that builds the task instead: fit(experiment, ...)"
             )
-        return _fit_all(lambda **_: what, {}, "task", [{}], options)[0]
+        return _fit_all(lambda **_: what, {}, "task", [{}], options, bare=True)[0]
     return fit_many(what, [config], **_as_keywords(options))[0]
 
 
@@ -118,13 +119,15 @@ def _fit_all(
     name: str,
     configs: list[dict[str, Any]],
     options: Options,
+    *,
+    bare: bool = False,
 ) -> list[Result]:
     use_cache()
     results: dict[int, Result] = {}
     names, waiting, n_cohorts = frozenset(traced), list(range(len(configs))), 0
-    most = len(configs)
+    most, parts = len(configs), static_parts(configs, names)
     while waiting:
-        some, like = _apart(options, n_cohorts), alike(waiting, configs, names)
+        some, like = _apart(options, n_cohorts), alike(waiting, parts)
         members = like[: _together(len(like), most, some)]
         mine = [configs[i] for i in members]
         hyper = hyper_of(mine, {n: traced[n] for n in traced if n in names})
@@ -133,8 +136,11 @@ def _fit_all(
         except CONCRETE as error:
             attempt = partial(try_tracing, experiment, mine[0])
             names -= find_static(name, attempt, hyper.one(), error)
+            parts = static_parts(configs, names)
             continue
-        cohort = Cohort(program, tuple(mine), tuple(members), len(like))
+        seeds = tuple(n for n, is_seed in traced.items() if is_seed)
+        made_by = None if bare else experiment
+        cohort = Cohort(program, tuple(mine), tuple(members), len(like), seeds, made_by)
         try:
             results.update(train_cohort(cohort, some))
         except TooLarge as error:
@@ -154,7 +160,7 @@ def _fit_all(
 def _together(alike: int, most: int, options: Options) -> int:
     """How many of those that are alike train now: as many as fit, or as began together before."""
     if options.resume and options.checkpoint is not None and Path(options.checkpoint).exists():
-        header = read_checkpoint(options.checkpoint).header
+        header = read_header(options.checkpoint)
         return int(header["size"]) if header.get("of") == alike else alike
     return min(alike, most)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core import Signature, Task, read_signature
+from thetahat.core.content import static_part
 from thetahat.data import use_cache
 from thetahat.train._cohort import Training, first_program
 from thetahat.train._driver import Interrupt
@@ -65,7 +66,9 @@ class Shop:
         full = [self.signature.config(config) for config in configs]
         program = self._program(full, options)
         places = tuple(range(len(full)) if members is None else members)
-        training = Training(Cohort(program, tuple(full), places), options, interrupt, marks)
+        seeds = tuple(p.name for p in self.signature.parameters.values() if p.is_seed)
+        cohort = Cohort(program, tuple(full), places, seeds=seeds, experiment=self.experiment)
+        training = Training(cohort, options, interrupt, marks)
         self._made[self._key(full, program.hyper, options)] = training.program
         return training
 
@@ -86,21 +89,13 @@ class Shop:
             raise NeedsStatic(found) from error
 
     def _key(self, full: Sequence[Mapping[str, Any]], hyper: Hyper, options: Options) -> Any:
-        static = tuple(static_part(full[0], self.traced))
+        static = static_part(full[0], self.traced)
         return static, tuple(hyper.own), tuple(hyper.common), len(full), options.mode
 
 
-def alike(
-    waiting: Sequence[int], configs: Sequence[Mapping[str, Any]], traced: frozenset[str]
-) -> list[int]:
+def alike(waiting: Sequence[int], parts: Sequence[Any]) -> list[int]:
     """The first of those that wait, and all whose static part is the same."""
-    first = static_part(configs[waiting[0]], traced)
-    return [i for i in waiting if static_part(configs[i], traced) == first]
-
-
-def static_part(config: Mapping[str, Any], traced: frozenset[str]) -> list[tuple[str, str]]:
-    """What decides which program a config needs."""
-    return sorted((k, repr(v)) for k, v in config.items() if k not in traced)
+    return [i for i in waiting if parts[i] == parts[waiting[0]]]
 
 
 def hyper_of(configs: Sequence[Mapping[str, Any]], traced: Mapping[str, bool]) -> Hyper:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from thetahat.core import Tracker
+from thetahat.core import Mode, Tracker
 from thetahat.train.backends.jax import CohortProgram
 
 
@@ -27,7 +27,11 @@ class Progress:
     best_epoch: np.ndarray | None = None
     """Where each member's best state so far was, (C,)."""
     best_value: np.ndarray | None = None
-    """What it is the best by: the risk that chooses, (C,)."""
+    """What chooses it, at its best so far, (C,)."""
+    best_by: str = "val_risk"
+    """The column that chooses."""
+    best_mode: Mode | None = "min"
+    """Its direction; None where nothing chooses."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Options:
     mode: str = "auto"
     memory: int | None = None
     """Bytes that a cohort may take; None for a share of what is free."""
+    idle: frozenset[int] = frozenset()
+    """Places of members that only keep their place: another's config may stand for theirs."""
 
 
 @dataclass(frozen=True)
@@ -53,3 +59,7 @@ class Cohort:
     """Positions of the members among all the configs of the fit."""
     of: int | None = None
     """How many were alike, where these are the first of them that fit into memory."""
+    seeds: tuple[str, ...] = ()
+    """The experiment's seeds, traced or static."""
+    experiment: Callable[..., Any] | None = None
+    """What made the Tasks; None for a Task that was given as it is."""

@@ -13,6 +13,7 @@ from thetahat import models
 from thetahat.core import ConfigError, MissingExtra, Status, Task
 from thetahat.core.card import card, pairs
 from thetahat.core.errors import did_you_mean
+from thetahat.data import Transform
 from thetahat.figures import draw_fit, spark
 from thetahat.train._evaluate import evaluate_part, predict_rows
 from thetahat.train.backends.jax import precision
@@ -26,11 +27,11 @@ class UnknownColumn(ConfigError, KeyError):
 
 @dataclass(frozen=True)
 class History(Mapping[str, np.ndarray]):
-    """One row per epoch: epoch (from 1), train_risk, val_risk, learning_rate, diagnostics, seconds.
+    """One row per epoch: epoch (from 1), train_risk, val_risk, learning_rate, metrics, seconds.
 
     ``train_risk`` is the mean loss over the epoch's observations, each taken before the step that
-    used it; ``val_risk`` is taken after the epoch; ``learning_rate`` is that of its last step;
-    ``seconds`` counts training alone.
+    used it, and so is the train column of a metric; the others are taken after the epoch;
+    ``learning_rate`` is that of its last step; ``seconds`` counts training alone.
     """
 
     columns: Mapping[str, np.ndarray]
@@ -61,8 +62,9 @@ class History(Mapping[str, np.ndarray]):
 class Result:
     """A finished (or interrupted) run: the estimated function and how it came about.
 
-    ``risk["train"|"val"|"test"]`` are re-evaluated at the best state, chosen on the validation risk
-    (the last state, where there is no validation part). A diverged run has no risk: all are NaN.
+    ``risk["train"|"val"|"test"]`` and ``metrics`` are re-evaluated at the best state: chosen by the
+    column ``best_by``, as a rule the validation risk (the last state, where there is no validation
+    part). A diverged run has no risk: all are NaN.
     """
 
     config: Mapping[str, Any]
@@ -72,7 +74,11 @@ class Result:
     """Epochs completed."""
     best_epoch: int
     """The epoch whose state this is, counted from 1; 0 is the state before training."""
+    best_by: str
+    """The column that chose it; empty where nothing did, and this is the last state."""
     risk: Mapping[str, float]
+    metrics: Mapping[str, float]
+    """The Task's metrics at this state, by column, such as val_accuracy."""
     history: History
     params: Any
     n_params: int
@@ -85,7 +91,6 @@ class Result:
     """How its cohort was mapped: "alone", "vmap" or "map"."""
     build: Callable[[], Task] = field(repr=False)
     """Builds the Task of this config anew, concretely."""
-    diagnostic_names: tuple[str, ...] = field(repr=False)
     frozen: Any = field(repr=False)
     data: Any = field(repr=False)
     looks: list[str] = field(default_factory=list, repr=False)
@@ -93,8 +98,16 @@ class Result:
 
     @cached_property
     def model(self) -> Any:
-        """The estimated model, of the user's own kind (an NNX module, an Equinox module, ...)."""
-        return self._adapted.export(self.params, self.frozen)
+        """The estimated model, of the user's own kind (an NNX module, an Equinox module, ...).
+
+        Fitted to a table, it takes the table's numbers and gives the target's units, as ``predict``
+        does; the module itself, of standardised numbers, is its ``.standardized``.
+        """
+        module = self._adapted.export(self.params, self.frozen)
+        transform = getattr(self.data, "transform", None)
+        if not isinstance(transform, Transform):
+            return module
+        return models.InUnits(module, transform, self.task.dtype)
 
     @cached_property
     def task(self) -> Task:
@@ -105,12 +118,6 @@ class Result:
     @cached_property
     def _adapted(self) -> Any:
         return models.adapt(self.task.model, self.task.seed)
-
-    @property
-    def diagnostics(self) -> dict[str, float]:
-        """The diagnostics at the best epoch."""
-        row = self.best_epoch - 1
-        return {k: float(self.history[k][row]) for k in self.diagnostic_names if row >= 0}
 
     def predict(self, x: Any) -> np.ndarray:
         """h(x) for one input (d,) or many (N, d), or for the rows of a frame with named columns.
@@ -137,7 +144,13 @@ class Result:
         Raises:  MissingExtra: matplotlib is not installed.
         """
         columns = {name: column.tolist() for name, column in self.history.items()}
-        return draw_fit(columns, best_epoch=self.best_epoch, ending=self._ending, log=log)
+        return draw_fit(
+            columns,
+            best_epoch=self.best_epoch,
+            best_by=self.best_by,
+            ending=self._ending,
+            log=log,
+        )
 
     @property
     def _ending(self) -> str:
@@ -145,9 +158,10 @@ class Result:
 
     def _repr_html_(self) -> str:
         """The Result as a notebook shows it."""
+        by = "" if self.best_by in ("", "val_risk") else f" by {self.best_by}"
         risks = {f"{part}_risk": float(value) for part, value in self.risk.items()}
         counts = {
-            "best epoch": f"{self.best_epoch} of {self.epochs}",
+            f"best epoch{by}": f"{self.best_epoch} of {self.epochs}",
             "params": f"{self.n_params:,}",
             "training, s": float(self.seconds["run"]),
             "compiling, s": float(self.seconds["compile"]),
@@ -158,11 +172,13 @@ class Result:
             if name in self.history
         }
         parts = [spark(curves, self.best_epoch - 1), pairs(self.config)]
-        return card("Result", self._ending, {**risks, **self.diagnostics, **counts}, parts)
+        return card("Result", self._ending, {**risks, **self.metrics, **counts}, parts)
 
     def __repr__(self) -> str:
         risks = ", ".join(f"{k} {v:.4g}" for k, v in self.risk.items())
+        metrics = "".join(f"; {k} {v:.4g}" for k, v in self.metrics.items())
+        by = "" if self.best_by in ("", "val_risk") else f" by {self.best_by}"
         return (
             f"Result({self.status}: {self.reason or 'all epochs done'}; epochs {self.epochs},"
-            f" best {self.best_epoch}; risk {risks}; {self.n_params} params)"
+            f" best {self.best_epoch}{by}; risk {risks}{metrics}; {self.n_params} params)"
         )

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import thetahat
 from thetahat.core import CheckpointError, Ended, Logged, Started, Status
-from thetahat.train._checkpoint import PatientWriter, open_writer
+from thetahat.core.metric import PARTS, directions_of
+from thetahat.train._checkpoint import PatientWriter
 from thetahat.train._driver import Chunk, Clock, Drive
-from thetahat.train._facts import hashes, jax_facts
+from thetahat.train._facts import batch_order, provenance_of
+from thetahat.train._identity import identity_of
 from thetahat.train._options import Cohort, Options, Progress
 from thetahat.train._result import History, Result
+from thetahat.train._resumed import Resumed
 from thetahat.train._tell import Audience
 from thetahat.train._verdict import prove, verdict
 from thetahat.train.backends import base
@@ -21,7 +26,7 @@ from thetahat.train.backends.jax import CohortProgram
 
 
 def _readable(columns: tuple[str, ...]) -> tuple[str, ...]:
-    """Risks first, then the rate, then diagnostics: the order in which people read."""
+    """Risks first, then the rate, then metrics: the order in which people read."""
     first = [c for c in ("train_risk", "val_risk", "learning_rate") if c in columns]
     return (*first, *(c for c in columns if c not in first))
 
@@ -30,13 +35,13 @@ class Session:
     """A cohort being trained; see the module."""
 
     def __init__(
-        self, cohort: Cohort, program: CohortProgram, options: Options, found: Any
+        self, cohort: Cohort, program: CohortProgram, options: Options, found: Resumed | None
     ) -> None:
         self.cohort, self.program, self.options = cohort, program, options
         self.audience = Audience(list(options.trackers))
         self.names = (*_readable(program.columns), "seconds")
         self.records: list[np.ndarray] = []
-        self.first, self.clock, self.found = 0, Clock(), found is not None
+        self.first, self.clock, self.found = 0, Clock(), found
         self.provenance: list[dict[str, Any]] = []
         self.writer: PatientWriter | None = None
         self.results: dict[int, Result] = {}
@@ -44,33 +49,35 @@ class Session:
         self.reasons: dict[int, str] = {}
         """Why the host stopped members, by their place in the cohort."""
         if found is not None:
-            if tuple(found.header["columns"]) != self.names:
+            kept = found.checkpoint
+            if tuple(kept.header["columns"]) != self.names:
                 raise CheckpointError(
                     f"the checkpoint {options.checkpoint} records"
-                    f" {', '.join(found.header['columns'])}, and this task"
+                    f" {', '.join(kept.header['columns'])}, and this task"
                     f" {', '.join(self.names)}; give the task it was made with"
                 )
             self.first = found.epoch
             self.records = [found.records]
             self.clock = Clock(float(found.records[..., -1].max(initial=0.0)))
-            self.provenance = list(found.header["provenance"])
+            self.provenance = found.provenance
 
     def begin(self, state: Any) -> None:
         """Tell the trackers, and write the first checkpoint, before anything runs."""
         program, task = self.program, self.program.staged.task
         if not self.provenance:
-            self.provenance = self._provenance(state)
+            self.provenance = provenance_of(program, state)
         if self.options.checkpoint is not None:
+            found = self.found
             facts = {
                 "size": program.size,
                 "of": self.cohort.of or program.size,
                 "mode": program.mode,
                 "provenance": self.provenance,
+                "identity": identity_of(self.cohort, program) if found is None else found.identity,
             }
-            past = self.records[0] if self.records else None
-            writer = open_writer(self.options.checkpoint, facts, self.names, past)
-            writer.write(self.first, program.pack(state), self._none())
-            self.writer = PatientWriter(writer)
+            past = self.records[0] if self.records else self._none()
+            self.writer = PatientWriter(Path(self.options.checkpoint), facts, self.names)
+            self.writer.begin(self.first, program.pack(state), past)
         for k, config in enumerate(self.cohort.configs):
             self.audience.tell(
                 Started(
@@ -80,7 +87,8 @@ class Session:
                     n_params=program.staged.n_params,
                     provenance=self.provenance[k],
                     checkpoint=None if self.writer is None else str(self.writer.path),
-                    resumed=self.first if self.found else None,
+                    resumed=None if self.found is None else self.first,
+                    directions=self._directions,
                 )
             )
         if self.first and self.audience.trackers:
@@ -118,6 +126,8 @@ class Session:
                     self.clock.spent_s,
                     standing.best_epoch,
                     standing.best_value,
+                    task.best_by,
+                    self.program.staged.best_mode,
                 )
             )
 
@@ -133,22 +143,28 @@ class Session:
             return
         standing = self.program.standing(ended.state)
         parts = ("train", "val") if ended.cut == "interrupted" else ("train", "val", "test")
-        risks = self.program.evaluate(ended.state, parts)
-        risks = {part: risks[part] for part in parts if part in risks}  # JAX sorts its keys
+        numbers = self.program.evaluate(ended.state, parts)
+        # JAX sorts its keys.
+        known = directions_of(self.program.staged.task.metrics, parts)
+        numbers = {name: numbers[name] for name in known if name in numbers}
         records = np.concatenate(self.records, axis=1) if self.records else self._none()
         for k in which:
-            result = self._result(ended, standing, risks, records[k], k)
+            result = self._result(ended, standing, numbers, records[k], k)
             self.results[k] = result
             self._tell_end(self.cohort.members[k], result)
 
     def _tell_end(self, member: int, result: Result) -> None:
-        metrics = {**{f"{p}_risk": v for p, v in result.risk.items()}, **result.diagnostics}
+        metrics = {**{f"{p}_risk": v for p, v in result.risk.items()}, **result.metrics}
         detail = {
+            "best_by": result.best_by,
+            "directions": self._directions,
             "best_epoch": result.best_epoch,
             "n_params": result.n_params,
             "traces": result.traces,
             "mode": result.mode,
             "test_looks": len(result.looks),
+            "together": self.program.size,
+            **self._batch_order(),
         }
         self.audience.tell(
             Ended(
@@ -157,10 +173,16 @@ class Session:
                 reason=result.reason,
                 epochs=result.epochs,
                 metrics={n: v if np.isfinite(v) else None for n, v in metrics.items()},
-                seconds=result.seconds,
+                seconds=self._seconds(result.seconds),
                 detail=detail,
             )
         )
+
+    @cached_property
+    def _directions(self) -> dict[str, str]:
+        """Of the numbers that a run may have: in which direction they are better, where known."""
+        known = directions_of(self.program.staged.task.metrics)
+        return {name: mode for name, mode in known.items() if mode}
 
     def fail(self, error: BaseException) -> None:
         """Tell that every member broke, and why."""
@@ -168,23 +190,25 @@ class Session:
         status = Status.INTERRUPTED if stopped else Status.FAILED
         reason = "interrupted twice" if stopped else f"{type(error).__name__}: {error}"
         done = sum(block.shape[1] for block in self.records)
-        seconds = {"compile": self.program.compile_s, "run": self.clock.spent_s}
+        spent = {"compile": self.program.compile_s, "run": self.clock.spent_s}
+        seconds = self._seconds(spent)
         for k, member in enumerate(self.cohort.members):
             if k not in self.results:
                 self.audience.tell(Ended(member, status, reason, done, {}, seconds))
 
     # -- the parts of the above -------------------------------------------------------------------
 
+    def _seconds(self, spent: Mapping[str, float]) -> dict[str, float]:
+        """The cohort's seconds by part and, where it has several members, each one's share."""
+        size = self.program.size
+        return dict(spent) if size == 1 else {**spent, "total": sum(spent.values()) / size}
+
+    def _batch_order(self) -> dict[str, str]:
+        hyper = self.program.hyper
+        return batch_order(self.program.staged, self.cohort.seeds, {*hyper.own, *hyper.common})
+
     def _none(self) -> np.ndarray:
         return np.zeros((self.program.size, 0, len(self.names)))
-
-    def _provenance(self, state: Any) -> list[dict[str, Any]]:
-        facts = jax_facts(self.program.dtype)
-        found = []
-        for k in range(self.program.size):
-            params, _, data = self.program.member_arrays(state, k)
-            found.append({**facts, **hashes(data, params)})
-        return found
 
     def _log(self, first: int, new: np.ndarray, standing: base.Standing) -> None:
         """Tell records (C, n, columns) of epochs from ``first`` on, as far as each member lived."""
@@ -199,7 +223,7 @@ class Session:
         self,
         ended: Drive,
         standing: base.Standing,
-        risks: Mapping[str, np.ndarray],
+        numbers: Mapping[str, np.ndarray],
         records: np.ndarray,
         k: int,
     ) -> Result:
@@ -208,11 +232,15 @@ class Session:
         columns = {name: records[:epochs, i] for i, name in enumerate(self.names)}
         history = History({"epoch": np.arange(1, epochs + 1), **columns})
         status, reason = verdict(task, ended, standing, history, k, self.reasons.get(k, ""))
+        if self.found is not None:
+            reason += self.found.note
         lost = status is Status.DIVERGED
-        risk = {name: float("nan") if lost else float(v[k]) for name, v in risks.items()}
-        has_val = "val" in risks
-        if has_val and not lost and epochs and int(standing.best_epoch[k]) > 0:
-            prove(float(standing.best_value[k]), risk["val"], int(standing.best_epoch[k]))
+        final = {name: float("nan") if lost else float(v[k]) for name, v in numbers.items()}
+        risk = {part: final.pop(f"{part}_risk") for part in PARTS if f"{part}_risk" in final}
+        chosen, at = program.staged.best_mode is not None, int(standing.best_epoch[k])
+        if chosen and not lost and at > 0:
+            kept, again = float(standing.best_value[k]), float(numbers[task.best_by][k])
+            prove(task.best_by, kept, again, at, program.dtype)
         params, frozen, data = program.member_arrays(ended.state, k)
         values = {n: v[k] for n, v in program.hyper.own.items()} | dict(program.hyper.common)
         config = self.cohort.configs[k]
@@ -222,8 +250,10 @@ class Session:
             status=status,
             reason=reason,
             epochs=epochs,
-            best_epoch=int(standing.best_epoch[k]) if has_val else epochs - int(lost),
+            best_epoch=at if chosen else epochs - int(lost),
+            best_by=task.best_by if chosen else "",
             risk=risk,
+            metrics=final,
             history=history,
             params=params,
             n_params=program.staged.n_params,
@@ -236,8 +266,7 @@ class Session:
             provenance=self.provenance[k],
             mode="alone" if program.size == 1 else program.mode,
             build=lambda: program.build(native),
-            diagnostic_names=tuple(task.diagnostics),
             frozen=frozen,
             data=data,
-            looks=["fit"] if "test" in risks and not lost else [],
+            looks=["fit"] if "test" in risk and not lost else [],
         )

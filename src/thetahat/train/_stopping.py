@@ -3,6 +3,9 @@
 A rule has ``init() -> state`` (a pytree of arrays) and ``update(state, record) -> (state, stop)``;
 ``record`` maps the history's columns to scalars. Anything with these two methods and a
 ``reason(record) -> str`` is a rule. ``WallTime`` alone is checked by the host, between chunks.
+
+A rule that watches a column has to know in which direction it is better: the engine gives a
+``Record``, which knows the Task's metrics.
 """
 
 from __future__ import annotations
@@ -12,12 +15,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import jax
 import jax.numpy as jnp
 
-from thetahat.core import ConfigError
-from thetahat.core.errors import did_you_mean
+from thetahat.core import ConfigError, Metric
+from thetahat.core.metric import (
+    NEUTRAL,
+    RISKS,
+    Mode,
+    directions_of,
+    not_recorded,
+    unknown_direction,
+)
 
-Record = Mapping[str, Any]
+
+class Record(dict[str, Any]):
+    """One epoch's columns; it knows the metrics behind them.
+
+    Args:    columns: name to scalar.   metrics: the Task's.
+    """
+
+    def __init__(self, columns: Mapping[str, Any], metrics: Mapping[str, Metric]) -> None:
+        super().__init__(columns)
+        self.metrics = metrics
+
+
+def _flat(record: Record) -> tuple[list[Any], tuple[str, ...]]:
+    return [record[name] for name in sorted(record)], tuple(sorted(record))
+
+
+def _unflat(names: tuple[str, ...], values: Any) -> Any:
+    return dict(zip(names, values, strict=True))
+
+
+# For rules that map over a record. What comes back is a plain mapping.
+jax.tree_util.register_pytree_node(Record, _flat, _unflat)
 
 
 class Rule(Protocol):
@@ -27,7 +59,7 @@ class Rule(Protocol):
         """The rule's state before the first epoch."""
         ...
 
-    def update(self, state: Any, record: Record) -> tuple[Any, Any]:
+    def update(self, state: Any, record: Mapping[str, Any]) -> tuple[Any, Any]:
         """The state after an epoch, and whether to stop."""
         ...
 
@@ -38,10 +70,12 @@ class Rule(Protocol):
 
 @dataclass(frozen=True)
 class Patience:
-    """Stop when ``metric`` has not fallen by more than ``min_delta`` for ``epochs`` epochs.
+    """Stop when ``metric`` has not improved by more than ``min_delta`` for ``epochs`` epochs.
+
+    A risk improves by falling; a metric improves in the direction of its ``mode``.
 
     Args:    epochs: at least 1.   min_delta: in units of the metric.
-             metric: a column of the history.
+             metric: a column of the history: a risk, or a metric with a direction.
     Source:  Prechelt (1998), "Early stopping - but when?".
     """
 
@@ -54,16 +88,28 @@ class Patience:
             raise ConfigError(f"Patience(epochs={self.epochs!r}); give an integer of at least 1")
 
     def init(self) -> Any:
-        """(best so far, epochs since)."""
+        """(best so far, epochs since); of a metric to maximize, the best of its negative."""
         return jnp.asarray(jnp.inf), jnp.asarray(0, jnp.int32)
 
-    def update(self, state: Any, record: Record) -> tuple[Any, Any]:
+    def update(self, state: Any, record: Mapping[str, Any]) -> tuple[Any, Any]:
         """One more epoch."""
         best, since = state
-        value = _column(record, self.metric, "Patience")
+        value = watched(record, self.metric, "Patience")
+        value = value if self.check(record) == "min" else -value
         better = value < best - self.min_delta
         since = jnp.where(better, 0, since + 1)
         return (jnp.where(better, value, best).astype(best.dtype), since), since >= self.epochs
+
+    def check(self, record: Mapping[str, Any]) -> Mode:
+        """The direction of what it watches.
+
+        Raises:  ConfigError: it is not recorded, or its direction is unknown.
+        """
+        mode = _direction(record, self.metric, "Patience")
+        if mode is None:
+            said = unknown_direction(_metrics(record), self.metric)
+            raise ConfigError(f"Patience watches {said}")
+        return mode
 
     def reason(self, record: Mapping[str, float]) -> str:
         """Why."""
@@ -72,18 +118,52 @@ class Patience:
 
 @dataclass(frozen=True)
 class Threshold:
-    """Stop as soon as ``metric`` is at or below ``below``."""
+    """Stop as soon as ``metric`` is good enough: at or ``below`` a value, or at or ``above`` one.
+
+    Args:    metric: a column of the history: a risk, a metric with a direction, or learning_rate.
+             below: where smaller is better.   above: where larger is. Give one of them.
+    """
 
     metric: str
-    below: Any
+    below: Any = None
+    above: Any = None
+
+    def __post_init__(self) -> None:
+        if (self.below is None) == (self.above is None):
+            came = "neither" if self.below is None else "both"
+            raise ConfigError(
+                f"Threshold({self.metric!r}) got {came} of below= and above=; give below= where"
+                " smaller is better, above= where larger is"
+            )
 
     def init(self) -> Any:
         """No state."""
         return ()
 
-    def update(self, state: Any, record: Record) -> tuple[Any, Any]:
+    def update(self, state: Any, record: Mapping[str, Any]) -> tuple[Any, Any]:
         """One more epoch."""
-        return state, _column(record, self.metric, "Threshold") <= self.below
+        value = watched(record, self.metric, "Threshold")
+        self.check(record)
+        return state, value <= self.below if self.above is None else value >= self.above
+
+    def check(self, record: Mapping[str, Any]) -> None:
+        """See that the side is right.
+
+        Raises:  ConfigError: the metric is not recorded, or is better in the other direction, or
+                 nobody knows in which.
+        """
+        mode = _direction(record, self.metric, "Threshold")
+        if mode is None and self.metric not in NEUTRAL:
+            said = unknown_direction(_metrics(record), self.metric)
+            raise ConfigError(f"Threshold watches {said}")
+        given, right = ("below", "above") if self.above is None else ("above", "below")
+        if mode == ("max" if given == "below" else "min"):
+            value = self.below if given == "below" else self.above
+            larger = "larger" if mode == "max" else "smaller"
+            raise ConfigError(
+                f"Threshold({self.metric!r}, {given}={value}): {self.metric} is better the {larger}"
+                f" it is; write {right}={value}"
+            )
 
     def reason(self, record: Mapping[str, float]) -> str:
         """Why."""
@@ -138,9 +218,34 @@ def sort_rules(stopping: Any) -> Rules:
     return Rules(tuple(inside), bound, wall_s)
 
 
-def _column(record: Record, name: str, rule: str) -> Any:
+def check_rules(rules: Rules, columns: Mapping[str, Any], metrics: Mapping[str, Metric]) -> None:
+    """See that what the rules watch is recorded, and better in a known direction.
+
+    Args:    columns: those of a record; their values do not matter.
+    Raises:  ConfigError: it is not.
+    """
+    record = Record(columns, metrics)
+    for rule in rules.inside:
+        if isinstance(rule, (Patience, Threshold)):
+            rule.check(record)
+
+
+def watched(record: Mapping[str, Any], name: str, rule: str) -> Any:
+    """The value of a watched column; NaN, which is better than nothing, where it is not finite."""
+    _direction(record, name, rule)
+    value = record[name]
+    # A risk that is not finite ends the run in any case.
+    return value if name in RISKS else jnp.where(jnp.isfinite(value), value, jnp.nan)
+
+
+def _direction(record: Mapping[str, Any], name: str, rule: str) -> Mode | None:
+    metrics = _metrics(record)
     if name not in record:
-        hint = did_you_mean(name, record)
-        mend = "; give the data a validation part" if name == "val_risk" else hint
+        mend = not_recorded(metrics, name, record.keys())
         raise ConfigError(f"{rule} watches {name!r}, which this task does not record{mend}")
-    return record[name]
+    return directions_of(metrics).get(name)
+
+
+def _metrics(record: Mapping[str, Any]) -> Mapping[str, Metric]:
+    """The metrics behind a record; none where a rule was called with a plain mapping."""
+    return getattr(record, "metrics", {})

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core import Notice, Status
+from thetahat.core.metric import RISKS
 from thetahat.train._driver import Drive
 from thetahat.train._stopping import sort_rules
 from thetahat.train.backends import base
@@ -43,12 +44,18 @@ def verdict(
     return Status.FINISHED, f"all {task.epochs} epochs done"
 
 
-def prove(kept: float, again: float, epoch: int) -> None:
-    """The best state, re-evaluated, must give the risk that it was chosen for."""
+def prove(name: str, kept: float, again: float, epoch: int, dtype: str = "float64") -> None:
+    """The best state, re-evaluated, must give the number that it was chosen for."""
     if not np.isclose(kept, again, rtol=1e-3, atol=1e-6):
+        what = "the residual" if name in RISKS else "the metric"
+        coarse = (
+            ", or float32 rounds too coarsely for its numbers: standardise the data, or give"
+            " dtype='float64' (--dtype float64)"
+        )
         warnings.warn(
-            f"the best state (epoch {epoch}) was chosen at val_risk {kept:.6g} and re-evaluates to"
-            f" {again:.6g}; the residual or the model is not a function of its arguments alone",
+            f"the best state (epoch {epoch}) was chosen at {name} {kept:.6g} and re-evaluates to"
+            f" {again:.6g}; {what} or the model is not a function of its arguments alone"
+            + (coarse if dtype == "float32" else ""),
             Notice,
             stacklevel=2,
         )

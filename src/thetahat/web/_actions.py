@@ -20,5 +20,5 @@ def act(store: Store, sweep: SweepRow, action: str) -> str:
         raise ConfigError(f"the sweep {sweep.name} is {state} already")
     if action == "cancel":
         for run in store.runs(sweep_id=sweep.id, status="queued"):
-            store.finish_run(run.id, status="stopped", reason="the sweep was cancelled")
+            store.finish_run(run.id, status="cancelled", reason="the sweep was cancelled")
     return ACTIONS[action]

@@ -42,6 +42,7 @@ def make_app(source: Source, door: Door | None = None) -> Asgi:
         Route("/api/sweeps/{id}", api.sweep),
         Route("/api/sweeps/{id}/importance", api.importance),
         Route("/api/sweeps/{id}/groups", api.groups),
+        Route("/api/sweeps/{id}/settings", api.settings),
         Route("/api/sweeps/{id}/export", api.export, methods=["POST"]),
         Route("/api/sweeps/{id}/{action}", api.act, methods=["POST"]),
         Route("/api/runs/{id}", api.run),
@@ -119,11 +120,19 @@ class _Api:
         return _json(importance(self.source.store(), self._sweep(request), metric, goal))
 
     def groups(self, request: Request) -> Response:
-        from thetahat.web._views import groups
+        from thetahat.web._settings import groups
 
-        over = [name for name in request.query_params.getlist("over") if name]
-        found = groups(self.source.store(), self._sweep(request), over, (0.1, 0.25, 0.75, 0.9))
-        return _json({"groups": found})
+        asked = request.query_params
+        over = [name for name in asked.getlist("over") if name]
+        metric, goal = asked.get("metric", ""), asked.get("goal", "minimize")
+        return _json(groups(self.source.store(), self._sweep(request), over, metric, goal))
+
+    def settings(self, request: Request) -> Response:
+        from thetahat.web._settings import settings
+
+        asked = request.query_params
+        metric, goal = asked.get("metric", ""), asked.get("goal", "minimize")
+        return _json(settings(self.source.store(), self._sweep(request), metric, goal))
 
     async def export(self, request: Request) -> Response:
         from starlette.concurrency import run_in_threadpool
@@ -156,16 +165,20 @@ class _Api:
         return _json(curves(self.source.store(), run.id, _whole(request, "after"), 4000))
 
     def compare(self, request: Request) -> Response:
+        from thetahat.web._settings import comparison
         from thetahat.web._views import curves, run_page
 
         ids = [i for i in request.query_params.get("runs", "").split(",") if i]
         store, found = self.source.store(), []
-        for name in ids[:_MOST_IDS]:
-            page = run_page(store, self._run(name))
+        runs = [self._run(name) for name in ids[:_MOST_IDS]]
+        for run in runs:
+            page = run_page(store, run)
             page.pop("logs")
             page["records"] = curves(store, page["id"], 0, 1000)
             found.append(page)
-        return _json({"runs": found, "left_out": max(0, len(ids) - _MOST_IDS)})
+        settings = comparison(store, runs, bands=request.query_params.get("bands") == "1")
+        left_out = max(0, len(ids) - _MOST_IDS)
+        return _json({"runs": found, "settings": settings, "left_out": left_out})
 
     def events(self, request: Request) -> Response:
         return StreamingResponse(changes(self.source), media_type="text/event-stream")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import random
 import re
 import shlex
@@ -13,7 +12,15 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from thetahat.analysis import SweepFile, effects, flat_config, group_runs, number, read_file
+from thetahat.analysis import (
+    SweepFile,
+    directions_in,
+    effects,
+    flat_config,
+    may_repeat,
+    number,
+    read_file,
+)
 from thetahat.core.run import Status
 from thetahat.store import (
     Changed,
@@ -35,10 +42,12 @@ from thetahat.store import (
 )
 from thetahat.web._curves import columns_of
 from thetahat.web._logs import tails
+from thetahat.web._settings import brief, settings
 from thetahat.web._source import Source
 
 LATEST = 200
-_FAILED = (str(Status.FAILED), str(Status.DIVERGED))
+_FAILED = tuple(str(status) for status in Status if status.over and not status.well)
+"""How runs are over whose numbers do not count."""
 _SILENT_S = 60.0
 _SEED = re.compile(r"(^|[._])seed$", re.IGNORECASE)
 """Luck is nothing to tune."""
@@ -47,8 +56,6 @@ _MOST_CELLS = 500_000
 """Runs times parameters of which importance is computed: some seconds."""
 _MOST_LOOKED_AT = 100
 """Runs that tell how many parameters vary."""
-_LONGEST = 200
-"""Characters of a word by which it is told from others."""
 _EFFECTS: dict[tuple[str, str, str, str], tuple[Any, dict[str, Any]]] = {}
 """What was computed last of each sweep, with how its runs stood then."""
 
@@ -57,8 +64,8 @@ def home(store: Store) -> str:
     """All sweeps, the latest runs of no sweep, agents that live, and what failed."""
     listed = list_sweeps(store)
     counts = count_all(store)
-    files = {sweep.id: read_file(sweep.text) for sweep in listed}
-    best = _best(store, files)
+    files = {sweep.id: read_file(sweep.spec) for sweep in listed}
+    best = _best(store, listed, files)
     live = [agent for agent in list_agents(store) if agent["ended"] is None]
     shown = [
         {
@@ -71,7 +78,7 @@ def home(store: Store) -> str:
     failed = [
         {"name": run.name, "id": run.id, "status": run.status, "reason": run.reason}
         | {"sweep_id": run.sweep_id, "at": run.finished or run.created}
-        for status in _FAILED
+        for status in map(str, (s for s in Status if s.failed))
         for run in store.runs(status=status, sort="-number", limit=LATEST)
     ]
     head = {
@@ -86,7 +93,8 @@ def home(store: Store) -> str:
 
 def about(sweep: SweepRow, file: SweepFile, *, with_text: bool = True) -> dict[str, Any]:
     """A sweep itself."""
-    found = {k: v for k, v in asdict(sweep).items() if k not in ("text", "position", "folder")}
+    hidden = ("text", "spec", "position", "folder")
+    found: dict[str, Any] = {k: v for k, v in vars(sweep).items() if k not in hidden}
     found |= {"method": file.method, "metric": file.metric, "goal": file.goal}
     found["seeded"] = any(_SEED.search(p.name) and not p.constant for p in file.parameters)
     if with_text:
@@ -101,13 +109,17 @@ def about(sweep: SweepRow, file: SweepFile, *, with_text: bool = True) -> dict[s
 def sweep_page(source: Source, sweep: SweepRow, changed: Changed | None = None) -> str:
     """A sweep with its runs, or with those that changed."""
     store = source.store()
+    file = read_file(sweep.spec)
     # The time is taken before the runs are read.
     head: dict[str, Any] = {
-        "sweep": about(sweep, read_file(sweep.text), with_text=changed is None),
+        "sweep": about(sweep, file, with_text=changed is None)
+        | {"directions": directions_in(store, sweep.id)},
         "counts": count_runs(store, sweep.id),
         "agents": [_agent(agent) for agent in list_agents(store, sweep.id)],
         "now": _earlier(),
     }
+    if file.metric is not None and may_repeat(sweep, file):
+        head["settings"] = settings(store, sweep, file.metric, file.goal)
     if changed is None:
         found = runs_of(source, sweep)
     else:
@@ -123,7 +135,7 @@ def runs_of(source: Source, sweep: SweepRow) -> str:
 
 
 def importance(store: Store, sweep: SweepRow, metric: str, goal: str) -> dict[str, Any]:
-    """What each parameter does to a metric, over the runs that ended with a number.
+    """What each parameter does to a metric, over the settings of runs that ended with a number.
 
     Kept until another run of the sweep ends: of ten thousand runs it takes most of a second.
     """
@@ -162,6 +174,7 @@ def _importance(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[s
     return {
         "n": len(ids),
         "rest_on": len(rest_on),
+        "settings": found[0].settings if found else min(1, len(rest_on)),
         "left_out": left_out,
         "effects": [asdict(e) for e in found],
     }
@@ -180,7 +193,7 @@ def _varying(
         for name, value in flat_config(config).items():
             if name not in columns:
                 columns[name] = [None] * len(ids)
-            columns[name][i] = _plain(value)
+            columns[name][i] = brief(value)
     return {k: v for k, v in columns.items() if not _SEED.search(k) and _varies(v)}
 
 
@@ -194,21 +207,6 @@ def _drawn(runs: int, parameters: int) -> Sequence[int]:
 def _varies(values: Sequence[Any]) -> bool:
     first = str(values[0])
     return any(str(value) != first for value in values)
-
-
-def groups(store: Store, sweep: SweepRow, over: Sequence[str], qs: Sequence[float]) -> list[Any]:
-    """Settings with medians and quantiles over what is averaged out.
-
-    Raises:  ConfigError: an unknown parameter, a bad quantile.
-    """
-    listed = store.runs(sweep_id=sweep.id)
-    ids: dict[str, list[str]] = {}
-    for run in listed:
-        ids.setdefault(_setting(run, over), []).append(run.id)
-    made = group_runs(listed, over, qs)
-    return [
-        {**group.listing(), "ids": mine} for group, mine in zip(made, ids.values(), strict=True)
-    ]
 
 
 def run_page(store: Store, run: RunRow) -> dict[str, Any]:
@@ -226,7 +224,7 @@ def run_page(store: Store, run: RunRow) -> dict[str, Any]:
     if run.sweep_id is not None:
         row = next((s for s in list_sweeps(store) if s.id == run.sweep_id), None)
         if row is not None:
-            found["sweep"] = about(row, read_file(row.text), with_text=False)
+            found["sweep"] = about(row, read_file(row.spec), with_text=False)
             found["seeds"] = _seeds(store, run, tried=found["sweep"]["seeded"])
     return found
 
@@ -261,13 +259,28 @@ def _flag(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _best(store: Store, files: Mapping[str, SweepFile]) -> dict[str, dict[str, Any]]:
-    wanted = [sweep_id for sweep_id, file in files.items() if file.metric is not None]
+def _best(
+    store: Store, listed: Sequence[SweepRow], files: Mapping[str, SweepFile]
+) -> dict[str, dict[str, Any]]:
+    """What leads each sweep: a setting where they are replicated, else a run."""
     best: dict[str, dict[str, Any]] = {}
-    for sweep_id, name, status, metrics in metric_values(store, wanted) if wanted else ():
+    single = []
+    for sweep in listed:
+        file = files[sweep.id]
+        if file.metric is None:
+            continue
+        if not may_repeat(sweep, file):
+            single.append(sweep.id)
+            continue
+        found = settings(store, sweep, file.metric, file.goal)
+        if found["lead"] is not None:
+            replicated = found["replicated"]
+            lead = {k: v for k, v in found["lead"].items() if k != "ids"}
+            best[sweep.id] = {**lead, "value": lead["median"], "replicated": replicated}
+    for sweep_id, name, _, metrics in metric_values(store, single) if single else ():
         file = files[sweep_id]
         value = number(metrics.get(file.metric))
-        if value is None or status in _FAILED:
+        if value is None:
             continue
         sign = -1 if file.goal == "maximize" else 1
         if sweep_id not in best or sign * value < sign * best[sweep_id]["value"]:
@@ -286,21 +299,6 @@ def _seeds(store: Store, run: RunRow, *, tried: bool) -> int:
 
 def _but_seeds(config: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in flat_config(config).items() if not _SEED.search(k)}
-
-
-def _setting(run: RunRow, over: Sequence[str]) -> str:
-    kept = {k: v for k, v in flat_config(run.config).items() if k not in over}
-    return json.dumps(kept, sort_keys=True)
-
-
-def _plain(value: Any) -> Any:
-    kind = type(value)
-    if kind is float:
-        return value if math.isfinite(value) else None
-    if kind is int or kind is bool or value is None:
-        return value
-    word = value if kind is str else json.dumps(value, sort_keys=True)
-    return word if len(word) <= _LONGEST else word[:_LONGEST] + "…"
 
 
 def _agent(agent: Mapping[str, Any]) -> dict[str, Any]:

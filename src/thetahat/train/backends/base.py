@@ -57,13 +57,26 @@ class Program(Protocol):
         ...
 
     def evaluate(self, state: Any, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:
-        """The risk of each part at the best state (the last, without a validation part): (C,)."""
+        """The risk and the metrics of each part at the best state, by column: (C,).
+
+        The best state is the last one where nothing chooses another.
+        """
         ...
 
     def pack(self, state: Any) -> dict[str, np.ndarray]:
         """The state as named arrays, for a checkpoint."""
         ...
 
-    def unpack(self, arrays: Mapping[str, np.ndarray]) -> Any:
-        """The state that ``pack`` gave."""
+    def unpack(
+        self, arrays: Mapping[str, np.ndarray], first: Any = None, *, new_rules: bool = False
+    ) -> Any:
+        """The state that ``pack`` gave.
+
+        Args:    first: the state before the first epoch, where it is at hand.
+                 new_rules: whether the stopping rules' own states are taken from that one.
+        """
+        ...
+
+    def replay(self, state: Any, records: Mapping[str, np.ndarray]) -> Any:
+        """The state as its stopping rules would have it, had they seen the records (C, n)."""
         ...

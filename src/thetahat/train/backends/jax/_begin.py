@@ -152,6 +152,8 @@ def _consts(part: Any) -> Iterator[Sequence[Any]]:
     elif isinstance(part, tuple | list):
         for one in part:
             yield from _consts(one)
+    elif isinstance(part, np.ndarray):
+        yield (part,)
 
 
 def _numbers(array: Any) -> np.ndarray:

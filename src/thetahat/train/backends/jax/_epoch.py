@@ -32,6 +32,7 @@ def run_chunk(
              alone: whether the loop may end as soon as this member has (it may not under vmap).
     """
     plan = _member.make_plan(member.task, data.train)
+    data = data.changed(train=counted(data.train))
 
     def order_at(i: Any) -> Any:
         if index is not None:
@@ -56,6 +57,25 @@ def run_chunk(
 
     _, state, buffers = jax.lax.while_loop(more, body, (jnp.int32(0), state, buffers))
     return state, buffers
+
+
+def counted(train: Any) -> Any:
+    """A part whose observations of weight zero are copies of one that counts, all else as it is.
+
+    They add nothing; but where their loss is infinite, zero times its gradient would be NaN.
+    """
+    weights = th_data.weights_of(train)
+    if weights is None:
+        return train
+    empty, one = weights == 0, jnp.argmax(weights)
+
+    def filled(leaf: Any) -> Any:
+        if leaf is weights:
+            return leaf
+        shape = (-1, *[1] * (leaf.ndim - 1))
+        return jnp.where(empty.reshape(shape), leaf[one], leaf)
+
+    return jax.tree.map(filled, train)
 
 
 @partial(jax.jit, static_argnums=(3, 4, 5))
@@ -87,21 +107,26 @@ def run_epoch(
     weights = th_data.weights_of(train)
     total = plan.n if weights is None else jnp.sum(weights)
     relative = None if weights is None else weights * (plan.n / total)
-    carry = (state.params, state.opt_state)
     scale = 1.0 / plan.batch
     if plan.full:
         key = _member.dropout_key(member, state, epoch, 0)
         zero = jnp.zeros((), member.task.dtype)
-        (*carry, summed), _ = member.step((*carry, zero), train, relative, None, scale, key)
+        carry = (state.params, state.opt_state, zero, member.scores.zero())
+        carry, _ = member.step(carry, train, relative, None, scale, key)
     else:
-        carry, summed = _minibatches(member, plan, train, relative, state, epoch, order())
-    val_risk = None if data.val is None else member.risk(carry[0], data.val)
-    return member.close_epoch(state, carry, summed / plan.n, val_risk, alone=alone)
+        carry = _minibatches(member, plan, train, relative, state, epoch, order())
+    *carry, summed, sums = carry
+    scores = {f"train_{name}": mean for name, mean in member.scores.means(sums).items()}
+    val_risk = None
+    if data.val is not None:
+        val_risk, means = member.averages(carry[0], data.val)
+        scores |= {f"val_{name}": mean for name, mean in means.items()}
+    return member.close_epoch(state, carry, summed / plan.n, val_risk, scores, alone=alone)
 
 
 def _minibatches(
     member: Member, plan: Any, train: Any, relative: Any, state: TrainState, epoch: Any, index: Any
-) -> tuple[Any, Any]:
+) -> Any:
     """Scan the epoch's batches; the last is padded with observations of weight zero."""
     shape = (plan.n_batches, plan.batch)
     index = jnp.concatenate([index, jnp.zeros((plan.pad,), index.dtype)]).reshape(shape)
@@ -126,5 +151,5 @@ def _minibatches(
     real = None if real is None else jnp.asarray(real)
     xs = (taken, real, jnp.arange(plan.n_batches))
     zero = jnp.zeros((), member.task.dtype)
-    (params, opt_state, summed), _ = jax.lax.scan(one, (state.params, state.opt_state, zero), xs)
-    return (params, opt_state), summed
+    carry = (state.params, state.opt_state, zero, member.scores.zero())
+    return jax.lax.scan(one, carry, xs)[0]

@@ -17,10 +17,13 @@ import numpy as np
 from jax.core import Tracer
 
 from thetahat import data as th_data, optim, risk
-from thetahat.core import ConfigError, ShapeError, Task
+from thetahat.core import ConfigError, Metric, Mode, ShapeError, Task
+from thetahat.core.metric import RISKS, read_metrics
+from thetahat.core.task import best_mode
 from thetahat.data import keys
-from thetahat.train._stopping import Rules, sort_rules
+from thetahat.train._stopping import Record, Rules, sort_rules
 from thetahat.train.backends import base
+from thetahat.train.backends.jax._scores import Scores
 from thetahat.train.backends.jax._state import TrainState, changed, chosen
 
 UNMOVED_AFTER = 10
@@ -47,10 +50,14 @@ class Plan:
         return self.n_batches * self.batch - self.n
 
     @property
+    def random(self) -> bool:
+        """Whether the order of the observations is drawn, and matters."""
+        return self.sampling in ("shuffle", "replacement") and not self.full
+
+    @property
     def shared_order(self) -> bool:
         """Whether all members visit the observations in one order that the host may name."""
-        named = self.sampling in ("shuffle", "replacement") and not self.full
-        return named and not isinstance(self.order_seed, Tracer)
+        return self.random and not isinstance(self.order_seed, Tracer)
 
     @property
     def full(self) -> bool:
@@ -64,9 +71,8 @@ def make_plan(task: Task, train: Any) -> Plan:
     sampling, seed = task.sampling, 0
     if isinstance(sampling, th_data.Shuffle):
         sampling, seed = "shuffle", sampling.seed if sampling.seed is not None else task.seed
+    # An epoch is n observations, drawn with replacement or not: a batch holds n of them at most.
     batch = n if sampling == "full" or task.batch_size is None else min(int(task.batch_size), n)
-    if sampling == "replacement" and task.batch_size is not None:
-        batch = int(task.batch_size)
     n_batches = -(-n // batch)
     return Plan(n, batch, n_batches, sampling, seed, th_data.weights_of(train) is not None)
 
@@ -82,6 +88,7 @@ class Member:
     rules: Rules
     loss_at: Callable[[Any, Any], Any]
     residual_at: Callable[[Any, Any], Any] | None
+    metrics: Mapping[str, Metric]
 
     # -- risk ---------------------------------------------------------------------------------
 
@@ -96,7 +103,7 @@ class Member:
         weights = th_data.weights_of(part)
         if n <= EVAL_BLOCK:
             losses = self.losses(params, part)
-            return jnp.mean(losses) if weights is None else jnp.average(losses, weights=weights)
+            return risk.weighted_mean(losses, weights)
         index, real = eval_blocks(n)
 
         def block(carry: Any, at: Any) -> tuple[Any, None]:
@@ -117,19 +124,63 @@ class Member:
         weights = th_data.weights_of(block)
         w = (real if weights is None else real * weights).astype(self.task.dtype)
         losses = self.losses(params, block)
-        return carry[0] + jnp.sum(jnp.where(w > 0, w * losses, 0)), carry[1] + jnp.sum(w)
+        return carry[0] + risk.weighted_sum(losses, w), carry[1] + jnp.sum(w)
+
+    # -- risk and metrics -----------------------------------------------------------------------
+
+    @property
+    def scores(self) -> Scores:
+        """The metrics, as functions of parameters."""
+        bind = partial(self.adapted.bind, frozen=self.frozen)
+        return Scores(self.metrics, bind, self.task.dtype)
+
+    def averages(self, params: Any, part: Any) -> tuple[Any, dict[str, Any]]:
+        """The risk of a part, and the mean of every metric of one observation over it."""
+        scores = self.scores
+        if not scores.of_observations:
+            return self.risk(params, part), {}
+        n = th_data.n_observations(part)
+        if n <= EVAL_BLOCK:
+            sums = scores.block(params, scores.zero(), part, True)
+            return self.risk(params, part), scores.means(sums)
+        index, real = eval_blocks(n)
+
+        def block(carry: Any, at: Any) -> tuple[Any, None]:
+            rows, there = at
+            taken = jax.tree.map(lambda a: a[rows], part)
+            return self.block(params, carry, taken, there), None
+
+        start = (self.risk_zero(), scores.zero())
+        ((total, weight), sums), _ = jax.lax.scan(block, start, (index, real))
+        return total / weight, scores.means(sums)
+
+    def block(self, params: Any, carry: Any, block: Any, real: Any) -> tuple[Any, Any]:
+        """Add one block of observations to the sums of the risk and of the metrics."""
+        risk_sums, sums = carry
+        return (
+            self.risk_block(params, risk_sums, block, real),
+            self.scores.block(params, sums, block, real),
+        )
+
+    def final(self, params: Any, parts: Mapping[str, Any]) -> dict[str, Any]:
+        """Every number of these parts at ``params``, by column."""
+        found = {}
+        for part, observations in parts.items():
+            found[f"{part}_risk"], means = self.averages(params, observations)
+            found |= {f"{part}_{name}": mean for name, mean in means.items()}
+        return found | self.scores.whole(params)
 
     # -- a step -------------------------------------------------------------------------------
 
     def step(
         self, carry: Any, batch: Any, weight: Any, real: Any, scale: Any, key: Any
     ) -> tuple[Any, None]:
-        """One update of (params, optimizer state, the epoch's summed loss so far).
+        """One update of (params, optimizer state, the epoch's summed loss and metrics so far).
 
         ``weight`` (B,) or None, zero where not ``real`` (B,) or None; ``scale`` is 1/B, so that
         each observation of an epoch weighs the same, in a short last batch too.
         """
-        params, opt_state, so_far = carry
+        params, opt_state, so_far, sums = carry
         size = th_data.n_observations(batch)
         spread = None
         if self.adapted.stochastic:
@@ -150,6 +201,8 @@ class Member:
                 value = value + share * self._penalty(p)
             return value, total
 
+        # Like the loss: before the step, by the hypothesis that trains.
+        sums = self.scores.add(sums, partial(self._training, params), batch, spread, weight)
         (value, total), grads = jax.value_and_grad(objective, has_aux=True)(params)
         updates, opt_state = self.optimizer.update(
             grads,
@@ -161,7 +214,10 @@ class Member:
             residual_fn=self._residual_fn(batch, weight, scale),
         )
         params = jax.tree.map(lambda p, u: (p + u).astype(p.dtype), params, updates)
-        return (params, opt_state, so_far + total), None
+        return (params, opt_state, so_far + total, sums), None
+
+    def _training(self, params: Any, key: Any) -> Any:
+        return self.adapted.bind(params, self.frozen, key=key, train=True)
 
     def _penalty(self, params: Any) -> Any:
         penalty = self.task.penalty
@@ -193,19 +249,22 @@ class Member:
         carry: Any,
         train_risk: Any,
         val_risk: Any | None,
+        scores: Mapping[str, Any],
         *,
         alone: bool = False,
     ) -> tuple[TrainState, dict[str, Any]]:
         """Record an epoch: the best state, the stopping rules, divergence, the alarm.
 
-        Args:    alone: an epoch is only run while the member is active, so nothing is frozen.
+        Args:    scores: means of metrics of observations, by column.
+                 alone: an epoch is only run while the member is active, so nothing is frozen.
         """
         params, opt_state = carry
         record = {"train_risk": train_risk} | ({} if val_risk is None else {"val_risk": val_risk})
         rate = optim.learning_rate(self.optimizer, opt_state)
         if rate is not None:
             record["learning_rate"] = rate
-        record |= self._diagnostics(params)
+        record |= {**scores, **self.scores.whole(params)}
+        record = Record(record, self.metrics)
         finite = self._in_bounds(record)
         epochs = before.epochs + 1
         # One whose parameters have moved need not be compared again.
@@ -217,7 +276,8 @@ class Member:
         stoppers = []
         for k, (rule, state) in enumerate(zip(self.rules.inside, before.stoppers, strict=True)):
             state, stop = rule.update(state, record)
-            stoppers.append(state)
+            # A rule may keep the record: as the plain mapping that it began with.
+            stoppers.append(jax.tree.map(lambda leaf: leaf, state))
             outcome = jnp.where((outcome == base.RUNNING) & stop, base.FIRST_RULE + k, outcome)
         # A diverged epoch leaves no trace but its record, and a frozen member none at all.
         kept = finite if alone else finite & before.active
@@ -240,22 +300,29 @@ class Member:
             outcome=ended[1],
             active=ended[2],
         )
-        if val_risk is not None:
-            better = kept & (val_risk < before.best_value)
-            best, value, at = chosen(
-                better,
-                (params, val_risk.astype(before.best_value.dtype), epochs),
-                (before.best, before.best_value, before.best_epoch),
-            )
-            after = replace(after, best=best, best_value=value, best_epoch=at)
-        return after, record
+        return self._with_best(after, kept, record, params, epochs), dict(record)
 
     def columns(self, data: Any, state: TrainState) -> list[str]:
         """Names of what ``close_epoch`` records."""
         names = ["train_risk", *(["val_risk"] if data.val is not None else [])]
         if optim.learning_rate(self.optimizer, state.opt_state) is not None:
             names.append("learning_rate")
-        return [*names, *self.task.diagnostics]
+        parts = ["train", *(["val"] if data.val is not None else [])]
+        return [*names, *(c for n, m in self.metrics.items() for c in m.columns(n, parts))]
+
+    def _with_best(
+        self, after: TrainState, kept: Any, record: Mapping[str, Any], params: Any, epochs: Any
+    ) -> TrainState:
+        """The state with the best params so far, those of this epoch if it is ``kept``."""
+        if after.best is None:
+            return after
+        value = record[self.task.best_by]
+        best, value, at = chosen(
+            kept & _better(self.task, value, after.best_value),
+            (params, value.astype(after.best_value.dtype), epochs),
+            (after.best, after.best_value, after.best_epoch),
+        )
+        return replace(after, best=best, best_value=value, best_epoch=at)
 
     def _in_bounds(self, record: Mapping[str, Any]) -> Any:
         """Whether the risks are finite, and within the bound that the user gave."""
@@ -263,18 +330,12 @@ class Member:
         good = [jnp.isfinite(risk) & (risk <= self.rules.bound) for risk in there]
         return jnp.all(jnp.stack(good))
 
-    def _diagnostics(self, params: Any) -> dict[str, Any]:
-        hypothesis = self.adapted.bind(params, self.frozen)
-        values = {}
-        for name, f in self.task.diagnostics.items():
-            value = jnp.asarray(f(hypothesis))
-            if value.shape != ():
-                raise ShapeError(
-                    f"the diagnostic {name!r} must return a scalar; got shape {value.shape}."
-                    " Take a norm or a mean."
-                )
-            values[name] = value.astype(self.task.dtype)
-        return values
+
+def _better(task: Task, value: Any, best: Any) -> Any:
+    """Whether ``value`` of what chooses the best state is better; never where it is not finite."""
+    if task.best_by in RISKS:  # where it is not finite, the run has diverged
+        return value < best
+    return jnp.isfinite(value) & (value > best if best_mode(task) == "max" else value < best)
 
 
 def make_member(task: Task, frozen: Any, adapted: Any) -> Member:
@@ -291,7 +352,32 @@ def make_member(task: Task, frozen: Any, adapted: Any) -> Member:
         rules=sort_rules(task.stopping),
         loss_at=risk.per_observation(task.residual, loss),
         residual_at=risk.residual_vector(task.residual) if loss.name == "squared" else None,
+        metrics=read_metrics(task.metrics),
     )
+
+
+def replayed(member: Member, state: TrainState, records: Mapping[str, Any]) -> TrainState:
+    """A member's state as its rules would have it, had they seen its ``records`` (n,) from the
+    first epoch on: one that other rules had stopped may go on, and one that ran may be over."""
+
+    def seen(carry: Any, at: Any) -> tuple[Any, None]:
+        epoch, row = at
+        record = Record(row, member.metrics)
+        stoppers, outcome = [], carry[1]
+        for k, (rule, before) in enumerate(zip(member.rules.inside, carry[0], strict=True)):
+            after, stop = rule.update(before, record)
+            stoppers.append(jax.tree.map(lambda leaf: leaf, after))
+            stop = (outcome == base.RUNNING) & (epoch < state.epochs) & stop
+            outcome = jnp.where(stop, base.FIRST_RULE + k, outcome)
+        after = chosen(epoch < state.epochs, tuple(stoppers), carry[0])
+        return (after, outcome.astype(jnp.int32)), None
+
+    n = len(next(iter(records.values())))
+    first = (state.stoppers, jnp.asarray(base.RUNNING, jnp.int32))
+    (stoppers, outcome), _ = jax.lax.scan(seen, first, (jnp.arange(n), dict(records)))
+    open_ = (state.outcome == base.RUNNING) | (state.outcome >= base.FIRST_RULE)
+    outcome = jnp.where(open_, outcome, state.outcome)
+    return replace(state, stoppers=stoppers, outcome=outcome, active=outcome == base.RUNNING)
 
 
 def eval_blocks(n: int) -> tuple[Any, Any]:
@@ -306,11 +392,17 @@ def check_batches(task: Task, plan: Plan) -> None:
 
     Raises:  ConfigError.
     """
-    if plan.n_batches > 1 and optim.wants_full_batch(optim.resolve(task.optimizer)):
+    if plan.full or not optim.wants_full_batch(optim.resolve(task.optimizer)):
+        return
+    if plan.n_batches > 1:
         raise ConfigError(
             f"this optimizer searches along the full risk, and stalls on batches of {plan.batch};"
             " give batch_size=None"
         )
+    raise ConfigError(
+        "this optimizer searches along the full risk, and sampling='replacement' draws another"
+        " one each epoch; give sampling='full'"
+    )
 
 
 def dropout_key(member: Member, state: TrainState, epoch: Any, index: Any) -> Any:
@@ -326,3 +418,18 @@ def parts_of(data: Any) -> Mapping[str, Any]:
     """The parts that are there, by name."""
     parts = {"train": data.train, "val": data.val, "test": data.test}
     return {name: part for name, part in parts.items() if part is not None}
+
+
+def choosing_mode(task: Task, data: Any) -> Mode | None:
+    """The direction of the column that chooses the best state; None where the last state counts.
+
+    Raises:  ConfigError: it is a column of the validation part, and there is none.
+    """
+    if task.best_by in read_metrics(task.metrics) or data.val is not None:
+        return best_mode(task)
+    if task.best_by != "val_risk":
+        raise ConfigError(
+            f"best_by={task.best_by!r}: the task does not record it; give the data a validation"
+            " part"
+        )
+    return None

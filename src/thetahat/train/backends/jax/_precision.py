@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from thetahat.core.errors import DataError
-from thetahat.data import Rows
+from thetahat.data import Rows, Transform, weights_of as th_weights
 
 ON_DISK = (Rows, np.memmap)
 """Leaves that are read batch by batch."""
@@ -62,6 +64,71 @@ def refuse_overflow(data: Any, dtype: str) -> None:
                 f"{_said(data, jax.tree_util.keystr(path), size)}, which overflows single"
                 f" precision; rescale it{wider}"
             )
+
+
+COARSE = 1e-3
+"""Share of a column's spread that rounding to the Task's dtype may cost."""
+_CONSTANT = 1e-12
+"""Relative spread up to which a column is constant but for its own rounding."""
+_LOOKED_AT, _READ = 1 << 17, 1 << 12
+"""Numbers from which columns' means and spreads are taken; rows, of what lies on disk."""
+
+
+def refuse_rounding(data: Any, dtype: str, *, whole: bool) -> None:
+    """See that the Task's dtype holds the spread of the training observations, not their level
+    alone, and that it holds integers.
+
+    Rounding at a level m costs about 0.3 eps |m|. Weights may be of any level.
+
+    Args:    whole: integers are used as numbers too.
+    Raises:  DataError: it does not; it says which array, or which column of a table.
+    """
+    step, kinds = float(np.finfo(dtype).eps), (jnp.floating, jnp.integer)[: 1 + whole]
+    weight = th_weights(data.train)
+    for path, leaf in jax.tree_util.tree_flatten_with_path(data.train)[0]:
+        if leaf is weight or not isinstance(leaf, (np.ndarray, jax.Array, *ON_DISK)):
+            continue
+        if isinstance(leaf, Tracer) or not len(leaf):
+            continue
+        where = "data.train" + jax.tree_util.keystr(path)
+        if dtype == "float32":
+            _refuse_long(where, leaf)
+        if not any(jnp.issubdtype(leaf.dtype, kind) for kind in kinds):
+            continue
+        rows = _READ if isinstance(leaf, ON_DISK) else _LOOKED_AT // math.prod(leaf.shape[1:])
+        some = np.asarray(leaf[:: -(-len(leaf) // max(rows, 2))], np.float64)
+        mean, std = some.mean(0), some.std(0)
+        lost = (0.3 * step * np.abs(mean) > COARSE * std) & (std > _CONSTANT * np.abs(mean))
+        if np.any(lost):
+            at = np.unravel_index(int(np.argmax(lost)), np.shape(lost)) if np.ndim(lost) else ()
+            wider = " or give dtype='float64' (--dtype float64)" if dtype == "float32" else ""
+            raise DataError(
+                f"{_column(data, where, at)} has the mean {mean[at]:.6g} and the standard"
+                f" deviation {std[at]:.3g}, which {dtype} rounds to steps of"
+                f" {step * abs(float(mean[at])):.2g}; subtract its mean"
+                f"{',' * bool(wider)}{wider}"
+            )
+
+
+def _refuse_long(where: str, leaf: Any) -> None:
+    """Integers beyond 32 bits, which JAX would wrap around."""
+    if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "iu" and leaf.dtype.itemsize == 8:
+        info = np.iinfo(np.int32 if leaf.dtype.kind == "i" else np.uint32)
+        low, high = int(leaf.min()), int(leaf.max())
+        if low < info.min or high > info.max:
+            raise DataError(
+                f"{where} holds integers from {low} to {high}, and 32 bits hold {info.min} to"
+                f" {info.max}; subtract an offset, or give dtype='float64' (--dtype float64)"
+            )
+
+
+def _column(data: Any, where: str, at: tuple[Any, ...]) -> str:
+    if isinstance(data.transform, Transform):
+        encoder = data.transform.encoder
+        if where.endswith(".y"):
+            return f"target {encoder.target!r}"
+        return f"column {encoder.names[int(at[-1])]!r}"
+    return where + (f"[:, {', '.join(map(str, at))}]" if at else "")
 
 
 def _said(data: Any, where: str, size: np.ndarray) -> str:

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat import models
+from thetahat.data import Transform
 from thetahat.train.backends import base
 from thetahat.train.backends.jax import _member
 from thetahat.train.backends.jax._begin import Beginning
@@ -50,7 +51,7 @@ class CohortProgram:
         self._host: Any = None
         self._chunk: Any = None
         self._beginning = Beginning(staged, size)
-        self._risks: dict[tuple[str, ...], Any] = {}
+        self._finals: dict[tuple[str, ...], Any] = {}
         self._lowered: Any = None
         self._columns: list[str] = []
         self._given = staged.given
@@ -165,34 +166,52 @@ class CohortProgram:
         return other
 
     def evaluate(self, state: TrainState, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:
-        """The risk of each part at the best state."""
+        """The risk and the metrics of each part at the best state."""
 
-        def risks(own: Any, common: Any, made: Any, given: Any, params: Any) -> Any:
+        def numbers(own: Any, common: Any, made: Any, given: Any, params: Any) -> Any:
             member, data = self._member(own, common, made, given)
             there = _member.parts_of(data)
-            return {name: member.risk(params, there[name]) for name in parts if name in there}
+            return member.final(params, {name: there[name] for name in parts if name in there})
 
         with precision(self.dtype):
             params = state.params if state.best is None else state.best
             args = (*self._hyper(), self._made, self._given, params)
-            if parts not in self._risks:
-                whole = jax.jit(lambda *args: self._mapped(risks, *args)).lower(*args)
-                self._risks[parts] = self._timed(lambda: compile_read(whole, self.staged.numbers))
-            out = self._timed(lambda: jax.device_get(self._risks[parts](*args)))
+            if parts not in self._finals:
+                whole = jax.jit(lambda *args: self._mapped(numbers, *args)).lower(*args)
+                self._finals[parts] = self._timed(lambda: compile_read(whole, self.staged.numbers))
+            out = self._timed(lambda: jax.device_get(self._finals[parts](*args)))
         return {name: np.atleast_1d(value) for name, value in out.items()}
 
     def pack(self, state: TrainState) -> dict[str, np.ndarray]:
         """The state as named arrays."""
         return pack_state(state)
 
-    def unpack(self, arrays: Mapping[str, np.ndarray]) -> TrainState:
+    def unpack(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        first: TrainState | None = None,
+        *,
+        new_rules: bool = False,
+    ) -> TrainState:
         """The state that ``pack`` gave.
 
         Raises:  CheckpointError: arrays of another task.
         """
-        template = self.init()
+        template = self.init() if first is None else first
         with precision(self.dtype):
-            return unpack_state(template, arrays)
+            return unpack_state(template, arrays, new_rules=new_rules)
+
+    def replay(self, state: TrainState, records: Mapping[str, np.ndarray]) -> TrainState:
+        """The state as its stopping rules would have it, had they seen the records (C, n)."""
+
+        def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
+            member, _ = self._member(own, common, made, given)
+            return _member.replayed(member, *first)
+
+        with precision(self.dtype):
+            seen = {name: np.asarray(column, self.dtype) for name, column in records.items()}
+            args = (*self._hyper(), self._made, self._given, (state, seen))
+            return jax.jit(lambda *args: self._mapped(one, *args))(*args)
 
     # -- what a Result needs --------------------------------------------------------------------
 
@@ -205,6 +224,11 @@ class CohortProgram:
         params = jax.tree.map(lambda a: a[k], params)
         made = [a[k] if own else a for a, own in zip(arrays, self.staged.owned, strict=True)]
         data, frozen = self.staged.inputs(made, self.staged.given)
+        transform = self.staged.transform or data.transform
+        if isinstance(transform, Transform):
+            data = data.changed(transform=transform.settled())
+        elif transform is not None:
+            data = data.changed(transform=transform)
         return params, jax.tree.map(np.asarray, frozen), data
 
     # -- tracing --------------------------------------------------------------------------------

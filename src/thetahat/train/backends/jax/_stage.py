@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -19,17 +19,26 @@ from jax.core import Tracer
 from jax.extend import core as jax_core
 
 from thetahat import data as th_data, models, optim
-from thetahat.core import ConfigError, Notice, Task
-from thetahat.train._stopping import sort_rules
-from thetahat.train.backends.jax._member import Plan, check_batches, make_plan
+from thetahat.core import ConfigError, Mode, Notice, Task
+from thetahat.core.metric import directions_of
+from thetahat.train._stopping import check_rules, sort_rules
+from thetahat.train.backends.jax._member import (
+    Plan,
+    check_batches,
+    choosing_mode,
+    make_plan,
+    parts_of,
+)
 from thetahat.train.backends.jax._precision import (
     ON_DISK,
     cast,
     cast_leaf,
     precision,
     refuse_overflow,
+    refuse_rounding,
 )
-from thetahat.train.backends.jax._state import first_state
+from thetahat.train.backends.jax._state import TrainState, first_state
+from thetahat.train.backends.jax._targets import Targets, own_targets, targets_of
 
 Build = Callable[[Mapping[str, Any]], Task]
 """Traced parameters in, Task out: the experiment with its static parameters bound."""
@@ -68,6 +77,14 @@ class Staged:
     """Of each leaf of (data, frozen): True if made, False if given."""
     tree: Any
     """The structure of (data, frozen)."""
+    targets: Targets | None
+    """What the loss needs of the data; None where nothing can be checked."""
+    transform: Any
+    """A table's transform in double precision, where it was not made by traced parameters."""
+    best_mode: Mode | None
+    """The direction of what chooses the best state; None where the last state counts."""
+    facts: dict[str, Any] = field(default_factory=dict, compare=False)
+    """What was found of it since, and is the same for any values of the traced parameters."""
 
     @property
     def streamed(self) -> bool:
@@ -112,36 +129,30 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
         adapted = models.adapt(task.model, task.seed)
         data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
         if task.dtype == dtype:
+            data = own_targets(task, data)
             refuse_overflow(data, dtype)
+            refuse_rounding(data, dtype, whole=task.residual is None)
+            seen["targets"] = targets_of(task, adapted, data)
+        transform, data = _apart(data)
         leaves, tree = jax.tree.flatten((cast(data, dtype), cast(adapted.frozen, dtype)))
         slots = tuple(isinstance(leaf, Tracer) for leaf in leaves)
         params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), adapted.params)
-        rules = sort_rules(task.stopping)
-        state = first_state(
-            params,
-            optim.resolve(task.optimizer).init(params),
-            tuple(rule.init() for rule in rules.inside),
-            jax.random.key_data(jax.random.key(task.seed)),
-            has_val=data.val is not None,
-        )
+        state = _first(task, params, data)
         made_data = sum(slots[: len(jax.tree.leaves(data))])
         seen.update(task=task, data=data, leaves=leaves, tree=tree, slots=slots, params=params)
-        seen["made_data"] = made_data
+        seen.update(made_data=made_data, transform=transform)
         return cast(state, dtype), [a for a, m in zip(leaves, slots, strict=True) if m]
 
     with precision(dtype):
         example = ({k: v[0] for k, v in hyper.own.items()}, dict(hyper.common))
         closed, shapes = jax.make_jaxpr(init, return_shape=True)(*example)
     task = seen["task"]
+    if seen.get("targets") is not None:
+        with precision(dtype):
+            seen["targets"].check(seen["data"].changed(transform=seen["transform"]))
     plan = make_plan(task, seen["data"].train)
     check_batches(task, plan)
-    if task.batch_size is not None and task.batch_size > plan.n and plan.full:
-        warnings.warn(
-            f"batch_size={task.batch_size} is larger than the {plan.n} training observations:"
-            " every epoch is one full batch",
-            Notice,
-            stacklevel=2,
-        )
+    _say_if_larger(task, plan)
     n_params = sum(int(np.prod(p.shape)) for p in jax.tree.leaves(seen["params"]))
     if n_params == 0:
         raise ConfigError("the model has no trainable parameters; check what th.trainable selects")
@@ -158,7 +169,43 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
         given=tuple(a for a, m in zip(seen["leaves"], seen["slots"], strict=True) if not m),
         slots=seen["slots"],
         tree=seen["tree"],
+        best_mode=choosing_mode(task, seen["data"]),
+        targets=seen.get("targets"),
+        transform=seen["transform"],
     )
+
+
+def _first(task: Task, params: Any, data: Any) -> TrainState:
+    """The state before the first epoch, once what is watched is known to be there."""
+    rules = sort_rules(task.stopping)
+    recorded = [part for part in parts_of(data) if part != "test"]
+    check_rules(rules, directions_of(task.metrics, recorded), task.metrics)
+    return first_state(
+        params,
+        optim.resolve(task.optimizer).init(params),
+        tuple(rule.init() for rule in rules.inside),
+        jax.random.key_data(jax.random.key(task.seed)),
+        best_mode=choosing_mode(task, data),
+    )
+
+
+def _apart(data: Any) -> tuple[Any, Any]:
+    """A transform that nothing traced has made, and the data without it: it is for the host."""
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(data.transform)):
+        return None, data
+    return data.transform, data.changed(transform=None)
+
+
+def _say_if_larger(task: Task, plan: Plan) -> None:
+    """Say that a batch is larger than the data."""
+    if task.batch_size is not None and task.batch_size > plan.n:
+        epoch = "full batch" if plan.full else f"batch of {plan.n} draws with replacement"
+        warnings.warn(
+            f"batch_size={task.batch_size} is larger than the {plan.n} training observations:"
+            f" every epoch is one {epoch}",
+            Notice,
+            stacklevel=2,
+        )
 
 
 def _built(build: Build, values: Mapping[str, Any]) -> Task:

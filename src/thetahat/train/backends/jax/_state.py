@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thetahat.core import CheckpointError
+from thetahat.core import CheckpointError, Mode
 from thetahat.train.backends import base
 
 
@@ -22,7 +22,7 @@ class TrainState:
     params: Any
     opt_state: Any
     best: Any
-    """The params of the best epoch so far; None without a validation part."""
+    """The params of the best epoch so far; None where nothing chooses one."""
     best_value: Any
     best_epoch: Any
     stoppers: Any
@@ -37,14 +37,17 @@ class TrainState:
 
 
 def first_state(
-    params: Any, opt_state: Any, stoppers: Any, key: Any, *, has_val: bool
+    params: Any, opt_state: Any, stoppers: Any, key: Any, *, best_mode: Mode | None
 ) -> TrainState:
-    """The state before the first epoch."""
+    """The state before the first epoch.
+
+    Args:    best_mode: the direction of what chooses the best state; None where nothing does.
+    """
     return TrainState(
         params=params,
         opt_state=opt_state,
-        best=jax.tree.map(jnp.copy, params) if has_val else None,
-        best_value=jnp.asarray(jnp.inf),
+        best=jax.tree.map(jnp.copy, params) if best_mode else None,
+        best_value=jnp.asarray(-jnp.inf if best_mode == "max" else jnp.inf),
         best_epoch=jnp.asarray(0, jnp.int32),
         stoppers=stoppers,
         key=key,
@@ -91,15 +94,21 @@ def pack_state(state: TrainState) -> dict[str, np.ndarray]:
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
-def unpack_state(template: TrainState, arrays: Mapping[str, np.ndarray]) -> TrainState:
+def unpack_state(
+    template: TrainState, arrays: Mapping[str, np.ndarray], *, new_rules: bool = False
+) -> TrainState:
     """The state that ``pack_state`` gave, in the shapes of ``template``.
 
+    Args:    new_rules: whether the stopping rules begin as in ``template``.
     Raises:  CheckpointError: arrays of another task.
     """
     leaves, tree = jax.tree_util.tree_flatten_with_path(template)
     values = []
     for path, leaf in leaves:
         name = jax.tree_util.keystr(path)
+        if new_rules and getattr(path[0], "name", "") == "stoppers":
+            values.append(leaf)
+            continue
         got = arrays.get(name)
         if got is None or got.shape != leaf.shape or got.dtype != leaf.dtype:
             came = "nothing" if got is None else f"{got.dtype}{list(got.shape)}"

@@ -15,7 +15,8 @@ import numpy as np
 from jax.core import Tracer
 
 from thetahat import data as th_data
-from thetahat.core import ConfigError
+from thetahat.core import ConfigError, Metric
+from thetahat.core.metric import read_metrics
 from thetahat.train.backends.jax import _member
 from thetahat.train.backends.jax._precision import ON_DISK, cast_leaf, precision
 from thetahat.train.backends.jax._program import CohortProgram
@@ -58,14 +59,16 @@ class StreamedProgram(CohortProgram):
             index = np.zeros((self._together, plan.batch), np.int32)
             taken = self._gather(index, None)
             first, zero = np.int32(0), np.zeros((self.size,), self.dtype)
-            carry = (state.params, state.opt_state, zero)
+            carry = (state.params, state.opt_state, zero, self._score_zero())
             self._lowered = (
                 self._timed(
                     lambda: jax.jit(self._segment).lower(
                         *fixed, (state, carry), taken, first, first
                     )
                 ),
-                self._timed(lambda: jax.jit(self._close).lower(*fixed, (state, carry, zero))),
+                self._timed(
+                    lambda: jax.jit(self._close).lower(*fixed, (state, carry, *self._averages()))
+                ),
             )
 
     def advance(
@@ -80,15 +83,20 @@ class StreamedProgram(CohortProgram):
         return state, {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
 
     def evaluate(self, state: TrainState, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:
-        """The risk of each part at the best state."""
+        """The risk and the metrics of each part at the best state."""
         params = state.params if state.best is None else state.best
         there = _member.parts_of(self._disk)
+        found: dict[str, Any] = {}
         with precision(self.dtype):
-            return {
-                name: np.asarray(self._timed(lambda name=name: self._risk(params, there[name])))
-                for name in parts
-                if name in there
-            }
+            for part in parts:
+                if part in there:
+                    risk, means = self._timed(lambda part=part: self._means(params, there[part]))
+                    found[f"{part}_risk"] = risk
+                    found |= {f"{part}_{name}": mean for name, mean in means.items()}
+            if not all(m.per_observation for m in self._metrics.values()):
+                fixed = (*self._hyper(), self._made, self._given)
+                found |= self._timed(lambda: jax.jit(self._whole_metrics)(*fixed, (params,)))
+        return {name: np.asarray(value) for name, value in found.items()}
 
     def _compiled(self) -> Any:
         segment, close = self._lowered
@@ -104,7 +112,8 @@ class StreamedProgram(CohortProgram):
         padded = np.concatenate([index, np.zeros(plan.pad, index.dtype)])
         padded = padded.reshape(plan.n_batches, plan.batch)
         real = np.arange(padded.size).reshape(padded.shape) < plan.n if plan.pad else None
-        carry = (state.params, state.opt_state, np.zeros((self.size,), self.dtype))
+        zero = np.zeros((self.size,), self.dtype)
+        carry = (state.params, state.opt_state, zero, self._score_zero())
         for start in range(0, plan.n_batches, self._together):
             some = slice(start, start + self._together)
             taken = self._gather(padded[some], None if real is None else real[some])
@@ -112,14 +121,14 @@ class StreamedProgram(CohortProgram):
             args = (*fixed, first, taken, np.int32(epoch), np.int32(start))
             fits = len(padded[some]) == self._together
             carry = (segment if fits else self._rest())(*args)
-        val = np.zeros((self.size,), self.dtype)
+        val = self._averages()
         if self._disk.val is not None:
-            val = self._risk(carry[0], self._disk.val)
-        return close(*fixed, (state, carry, val))
+            val = self._means(carry[0], self._disk.val)
+        return close(*fixed, (state, carry, *val))
 
     def _gather(self, index: np.ndarray, real: np.ndarray | None) -> tuple[Any, Any, Any]:
         """Batches (m, B, ...) from disk, their weights and which are real: (m, B) or None."""
-        flat = th_data.gather(self._disk.train, index.ravel())
+        flat = th_data.gather(self._disk.train, self._counted(index.ravel()))
         batches = jax.tree.map(
             lambda a: cast_leaf(np.asarray(a), self.dtype).reshape(*index.shape, *a.shape[1:]), flat
         )
@@ -128,6 +137,13 @@ class StreamedProgram(CohortProgram):
             real = np.ones(index.shape, bool) if real is None else real
             weight = real.astype(self.dtype) * (1 if weight is None else weight)
         return batches, weight, real
+
+    def _counted(self, rows: np.ndarray) -> np.ndarray:
+        """Rows, of which those of weight zero are one that counts, as in memory."""
+        if not self.staged.plan.weighted:
+            return rows
+        weight = self._relative()
+        return np.where(weight[rows] == 0, weight.argmax(), rows)
 
     def _relative(self) -> np.ndarray:
         """Weights with mean one, (N,): one column is small enough to keep."""
@@ -143,12 +159,12 @@ class StreamedProgram(CohortProgram):
             self._shorter = jax.jit(self._segment)
         return self._shorter
 
-    def _risk(self, params: Any, part: Any) -> Any:
-        """The members' risk over a part on disk, in the blocks of the in-memory risk: (C,)."""
+    def _means(self, params: Any, part: Any) -> tuple[Any, dict[str, Any]]:
+        """The members' risk and metrics over a part on disk, in the blocks of those in memory."""
         n = th_data.n_observations(part)
         if not hasattr(self, "_block"):
-            self._block = jax.jit(self._risk_block)
-            self._whole = jax.jit(self._risk_whole)
+            self._block = jax.jit(self._part_block)
+            self._whole = jax.jit(self._part_whole)
         fixed = (*self._hyper(), self._made, self._given)
 
         def read(rows: np.ndarray) -> Any:
@@ -158,10 +174,27 @@ class StreamedProgram(CohortProgram):
         if n <= _member.EVAL_BLOCK:
             return self._whole(*fixed, (params,), read(np.arange(n)))
         zero = np.zeros((self.size,), self.dtype)
-        carry = (zero, zero)
+        carry = ((zero, zero), self._score_zero())
         for rows, real in zip(*_member.eval_blocks(n), strict=True):
             carry = self._block(*fixed, (params, carry), read(rows), real)
-        return carry[0] / carry[1]
+        (total, weight), sums = carry
+        means = {} if sums is None else {k: v / sums[0] for k, v in sums[1].items()}
+        return total / weight, means
+
+    @property
+    def _metrics(self) -> Mapping[str, Metric]:
+        return read_metrics(self.staged.task.metrics)
+
+    def _score_zero(self) -> Any:
+        """The members' sums of metrics before the first observation."""
+        names = [name for name, metric in self._metrics.items() if metric.per_observation]
+        zero = np.zeros((self.size,), self.dtype)
+        return (zero, dict.fromkeys(names, zero)) if names else None
+
+    def _averages(self) -> tuple[Any, dict[str, Any]]:
+        """What ``_means`` gives, in shape: all zero."""
+        sums = self._score_zero()
+        return np.zeros((self.size,), self.dtype), {} if sums is None else sums[1]
 
     # -- the compiled parts ------------------------------------------------------------------------
 
@@ -195,33 +228,43 @@ class StreamedProgram(CohortProgram):
     def _close(self, own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
         def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
             member, _ = self._member(own, common, made, given)
-            before, (params, opt_state, summed), val = first
+            before, (params, opt_state, summed, sums), val, means = first
+            scores = {f"train_{name}": mean for name, mean in member.scores.means(sums).items()}
+            has_val = self._disk.val is not None
+            scores |= {f"val_{name}": mean for name, mean in means.items() if has_val}
             state, record = member.close_epoch(
                 before,
                 (params, opt_state),
                 summed / self.staged.plan.n,
-                val if self._disk.val is not None else None,
+                val if has_val else None,
+                scores,
             )
             self._columns = sorted(record)
             return state, record
 
         return self._mapped(one, own, common, made, given, first)
 
-    def _risk_whole(
+    def _part_whole(
         self, own: Any, common: Any, made: Any, given: Any, first: Any, part: Any
     ) -> Any:
         def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
-            return self._member(own, common, made, given)[0].risk(first[0], part)
+            return self._member(own, common, made, given)[0].averages(first[0], part)
 
         return self._mapped(one, own, common, made, given, first)
 
-    def _risk_block(
+    def _part_block(
         self, own: Any, common: Any, made: Any, given: Any, first: Any, block: Any, real: Any
     ) -> Any:
         def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
             params, carry = first
             member, _ = self._member(own, common, made, given)
-            return member.risk_block(params, carry, block, real)
+            return member.block(params, carry, block, real)
+
+        return self._mapped(one, own, common, made, given, first)
+
+    def _whole_metrics(self, own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
+        def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
+            return self._member(own, common, made, given)[0].scores.whole(first[0])
 
         return self._mapped(one, own, common, made, given, first)
 

@@ -3,7 +3,7 @@ import { get, view } from "./api.js";
 import { fill, flag, h, panel, runLink, status, sweepLink, toggle } from "./dom.js";
 import { BOOKS, curveChart, legend, spansDecades } from "./curves.js";
 import { columnStyle, finite, flat, many, short } from "./format.js";
-import { FAILED, OPEN, SEED } from "./model.js";
+import { CUT, FAILED, OPEN, SEED, WELL } from "./model.js";
 
 // A rate that never changes is no curve; it stands among the configs.
 const still = (run, name) => { const values = run.records.columns[name]; return !values || values.every((v) => v === values[0]); };
@@ -24,8 +24,9 @@ class ComparePage {
 
   async load() {
     const ids = view.get("runs");
-    const answer = ids ? await get(`/api/compare?runs=${encodeURIComponent(ids)}`) : { runs: [], left_out: 0 };
+    const answer = ids ? await get(`/api/compare?runs=${encodeURIComponent(ids)}${this.bands ? "&bands=1" : ""}`) : { runs: [], settings: [], left_out: 0 };
     this.runs = answer.runs.map((run, i) => ({ ...run, config: flat(run.config), colour: i }));
+    this.groups = answer.settings;
     this.leftOut = answer.left_out;
     this.sweeps = [...new Map(this.runs.filter((r) => r.sweep).map((r) => [r.sweep.id, r.sweep])).values()];
     if (!this.runs.length) { fill(this.main, h("div.empty", {}, h("h1", {}, "Compare runs"), h("p", {}, "Select runs in the table of a sweep, then press Compare; or write their names into the address: ", h("code", {}, "/compare?runs=a,b")))); return; }
@@ -38,7 +39,7 @@ class ComparePage {
     slider.addEventListener("input", () => { this.smooth = Number(slider.value); view.set({ smooth: this.smooth || null }); this.drawCurves(); });
     this.logButton = toggle("log scale", this.log === "1", (on) => { this.log = on ? "1" : "0"; view.set({ log: this.log }); this.drawCurves(); });
     return h("div.tools", {}, this.logButton,
-      toggle("bands over seeds", this.bands, (on) => { this.bands = on; view.set({ bands: on }); this.drawnKey = null; this.draw(); }, "Median and 10 % to 90 % of the runs that differ by their seed only"), h("label", {}, "smoothing", slider));
+      toggle("bands over seeds", this.bands, (on) => { this.bands = on; view.set({ bands: on }); this.drawnKey = null; this.load(); }, "Median and 10 % to 90 % of the runs that differ by their seed only, where at least 3 and half of them are left"), h("label", {}, "smoothing", slider));
   }
 
   draw() {
@@ -59,17 +60,21 @@ class ComparePage {
       this.drawnKey = key;
       for (const one of this.charts.values()) one.close();
       this.charts.clear();
-      const told = this.bands ? groups.map((g, i) => ({ name: `${g.words} (${many(g.runs.length, "run")})`, colour: i }))
-        : this.runs.map((run) => ({ colour: run.colour, link: h("span", {}, runLink(run), FAILED.has(run.status) && flag(run.status, run.reason, "bad")) }));
-      const charts = shown.map((name) => { const made = panel(name, shown.length === 1 ? "" : "s6"); const one = curveChart(`${name} of each run`); made.body.append(one.element); this.charts.set(name, one); return made.root; });
+      const told = this.bands ? groups.map((g, i) => ({ name: `${g.words} (${many(g.runs.length, "run")}${g.failed ? `, ${g.failed} failed` : ""}${g.unfinished ? `, ${g.unfinished} not finished` : ""})`, colour: i }))
+        : this.runs.map((run) => ({ colour: run.colour, link: h("span", {}, runLink(run), (FAILED.has(run.status) || CUT.has(run.status)) && flag(run.status, run.reason, FAILED.has(run.status) ? "bad" : "")) }));
+      const charts = shown.map((name) => { const made = panel(name, shown.length === 1 ? "" : "s6"); const one = curveChart(`${name} of each run`); one.say = made.say; made.body.append(one.element); this.charts.set(name, one); return made.root; });
       // The legend first: it belongs to all charts below.
       fill(this.curveBox, h("div.panel", {}, h("div.body.legends", { tabindex: "0", role: "group", "aria-label": "legend" }, legend(told))),
         charts.length ? charts : h("section.panel", {}, h("div.body", {}, h("div.empty", {}, "None of these runs logged records."))));
     }
     let logs = 0;
     for (const [name, one] of this.charts) {
-      const [lines, bands] = this.bands ? banded(groups, name) : [this.runs.filter((run) => run.records.columns[name]).map((run) => line(run, name)), []];
-      const log = this.log ? this.log === "1" : spansDecades(lines);
+      const single = (runs) => runs.filter((run) => run.records.columns[name]).map((run) => line(run, name));
+      const { lines, bands, said } = this.bands ? banded(groups, name, single) : { lines: single(this.runs), bands: [], said: [] };
+      const log = this.log ? this.log === "1" : spansDecades(lines.filter((one) => !one.lost));
+      const beyond = lines.filter((one) => one.lost).length;
+      if (beyond && beyond < lines.length) said.push(`The axis fits the runs that ended well or still train; arrows show where ${beyond === 1 ? "another" : `${beyond} others`} leave${beyond === 1 ? "s" : ""} it.`);
+      one.say(...(said.length ? [said.join(" ")] : []));
       logs += log;
       one.show(lines, { log, smooth: this.bands ? 0 : this.smooth, axisName: this.runs[0].records.axis || "epoch", bands });
     }
@@ -77,16 +82,27 @@ class ComparePage {
     if (!this.log) this.logButton.setAttribute("aria-pressed", String(logs > 0));
   }
 
-  // Runs that differ by their seed only.
+  // Runs that differ by their seed only, as the server has put them together.
   settings() {
-    const found = new Map();
-    const differ = this.differing().filter((n) => !SEED.test(n));
-    for (const run of this.runs) {
-      const words = differ.map((n) => `${n}=${short(run.config[n], 3)}`).join(", ") || "all runs";
-      if (!found.has(words)) found.set(words, { words, runs: [] });
-      found.get(words).runs.push(run);
-    }
-    return [...found.values()];
+    const byId = new Map(this.runs.map((run) => [run.id, run]));
+    const differ = this.differing().filter((n) => !SEED.test(n) && new Set(this.groups.map((g) => JSON.stringify(g.config[n]))).size > 1);
+    return this.groups.map((g) => ({ ...g, words: differ.map((n) => `${n}=${short(g.config[n], 3)}`).join(", ") || "all runs", runs: g.ids.map((id) => byId.get(id)).filter(Boolean) }));
+  }
+
+  // What decides: the metric of the sweep, else what chose the best states, else the validation risk; never a
+  // test risk. Experiments say in which direction a number is better; where nobody says it, less is.
+  judge() {
+    const [sweep] = this.sweeps;
+    const own = this.sweeps.length === 1 && sweep.metric && !/test/i.test(sweep.metric) ? sweep.metric : null;
+    const names = [...new Set(this.runs.flatMap((run) => Object.keys(run.metrics)))];
+    const chose = new Set(this.runs.map((run) => run.detail?.best_by || "val_risk"));
+    const metric = own && names.includes(own) ? own : names.find((n) => chose.size === 1 && chose.has(n)) || names.find((n) => n === "val_risk") || names.find((n) => /^val/i.test(n) && /risk|loss|error/i.test(n));
+    const more = metric === own ? sweep.goal === "maximize" : this.runs.some((run) => run.detail?.directions?.[metric] === "max");
+    const sign = more ? -1 : 1;
+    const have = this.runs.filter((run) => WELL.has(run.status) && finite(run.metrics[metric]));
+    // Among the seeds of one setting the luckiest is not the best.
+    if (have.length < 2 || this.groups.some((g) => g.ids.length > 1)) return {};
+    return { metric, run: have.reduce((a, b) => (sign * b.metrics[metric] < sign * a.metrics[metric] ? b : a)) };
   }
 
   differing() {
@@ -100,13 +116,14 @@ class ComparePage {
     const metrics = [...new Set(this.runs.flatMap((run) => Object.keys(run.metrics)))].slice(0, 40);
     const made = panel("Where they differ", "", [toggle("also what is the same", this.same, (on) => { this.same = on; view.set({ same: on }); this.drawTable(); })]);
     const row = (name, cells, kind = "") => h("tr", { class: kind }, h("th", { scope: "row" }, name), cells);
-    const best = (m) => { const v = this.runs.map((r) => r.metrics[m]).filter(finite); return v.length > 1 ? Math.min(...v) : null; };
-    const number = (m) => { const style = columnStyle(this.runs.map((r) => r.metrics[m])); return this.runs.map((r) => h("td.num", {}, finite(r.metrics[m]) ? (/risk|loss/.test(m) && r.metrics[m] === best(m) ? h("b", {}, style(r.metrics[m])) : style(r.metrics[m])) : m in r.metrics ? "not finite" : "", r.contaminated && /test/.test(m) && flag("contaminated", "tuned on the test set", "bad"), m === metrics[0] && OPEN.has(r.status) && flag("so far", "not over"))); };
+    const best = this.judge();
+    const number = (m) => { const style = columnStyle(this.runs.map((r) => r.metrics[m])); return this.runs.map((r) => h("td.num", {}, finite(r.metrics[m]) ? (m === best.metric && r === best.run ? h("b", { title: "the best of the runs that ended well" }, style(r.metrics[m])) : style(r.metrics[m])) : m in r.metrics ? "not finite" : "", r.contaminated && /test/.test(m) && flag("contaminated", "tuned on the test set", "bad"), m === metrics[0] && (OPEN.has(r.status) ? flag("so far", "not over") : !WELL.has(r.status) && flag(r.status, r.reason || "its numbers do not count", FAILED.has(r.status) ? "bad" : "")))); };
     made.body.append(h("div.bounded.scroll", { tabindex: "0", role: "group", "aria-label": "differences", style: { maxHeight: "560px" } }, h("table.plain", {}, h("thead", {}, h("tr", {}, h("th", {}, h("span.hidden-text", {}, "of")), this.runs.map((run) => h("th.num", {}, runLink(run))))),
       h("tbody", {}, row("state", this.runs.map((run) => h("td.num", {}, status(run.status, run.reason)))), metrics.map((m) => row(m, number(m))), row("epochs", this.runs.map((run) => h("td.num", {}, run.epochs))),
         names.map((n) => row(n, this.runs.map((run) => h("td.num", { class: differ.has(n) && run.config[n] !== this.runs[0].config[n] ? "changed" : "", title: String(run.config[n] ?? "").slice(0, 500) }, short(run.config[n]).slice(0, 60)))))))));
-    if (!differ.size) made.say("Their configs are the same.");
-    else made.say(`${many(differ.size, "parameter")} differ; tinted: unlike the first run.`);
+    const bold = best.run ? ` Bold: the best by ${best.metric}.` : "";
+    if (!differ.size) made.say(`Their configs are the same.${bold}`);
+    else made.say(`${many(differ.size, "parameter")} differ; tinted: unlike the first run.${bold}`);
     fill(this.tableBox, made.root);
   }
 
@@ -116,19 +133,24 @@ class ComparePage {
 function line(run, name) {
   const x = run.records.columns[run.records.axis];
   const at = x.map((_, i) => i).filter((i) => run.records.columns[name][i] !== null);
-  return { name: run.name, x: at.map((i) => x[i]), y: at.map((i) => run.records.columns[name][i]), colour: run.colour, wide: 1.5 };
+  return { name: run.name, x: at.map((i) => x[i]), y: at.map((i) => run.records.columns[name][i]), colour: run.colour, wide: 1.5, lost: FAILED.has(run.status) };
 }
 
-function banded(groups, name) {
-  const quantile = (s, q) => { const at = q * (s.length - 1); const low = Math.floor(at); return s[low] + (at - low) * (s[Math.min(low + 1, s.length - 1)] - s[low]); };
-  const [lines, bands] = [[], []];
+// A band for each setting, as the server computed it; the runs themselves where they are too few.
+function banded(groups, name, single) {
+  const [lines, bands, said, few] = [[], [], [], []];
   groups.forEach((group, i) => {
-    const by = new Map();
-    for (const run of group.runs) { if (!run.records.columns[name]) continue; const one = line(run, name); one.x.forEach((x, k) => { if (!by.has(x)) by.set(x, []); by.get(x).push(one.y[k]); }); }
-    const xs = [...by.keys()].sort((a, b) => a - b);
-    const sorted = xs.map((x) => by.get(x).sort((a, b) => a - b));
-    lines.push({ name: group.words, x: xs, y: sorted.map((s) => quantile(s, 0.5)), colour: i, wide: 2.2 });
-    bands.push({ x: xs, low: sorted.map((s) => quantile(s, 0.1)), high: sorted.map((s) => quantile(s, 0.9)), colour: i });
+    const band = group.bands[name];
+    if (!band) return;
+    if (band.x.length < 2) {
+      few.push(group.words);
+      for (const one of single(group.runs)) lines.push({ ...one, colour: i });
+      return;
+    }
+    lines.push({ name: group.words, x: band.x, y: band.middle, colour: i, wide: 2.2, band });
+    bands.push({ x: band.x, low: band.low, high: band.high, colour: i });
   });
-  return [lines, bands];
+  if (bands.length) said.unshift("Median, and 10 % to 90 % of the runs, where at least 3 and half of those that began have a number; n tells how many, and where that changes.");
+  if (few.length) said.push(`No band for ${few.length === 1 ? few[0] : many(few.length, "setting")}: too few runs (at least 3, and half of those that began); they are drawn one by one.`);
+  return { lines, bands, said };
 }

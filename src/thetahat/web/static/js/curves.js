@@ -43,10 +43,14 @@ export function curveChart(label, size = "") {
       const raw = smooth && lines.length < 8 ? [{ ...common, data: line.x.map((x, k) => [x, point(line.y[k])]), lineStyle: { ...common.lineStyle, width: 1, opacity: 0.25 }, silent: true, tooltip: { show: false }, name: `${line.name} ` }] : [];
       return [main, ...raw];
     });
+    const frame = framed(lines, bands, log);
+    if (frame) series.push(...arrows(lines, frame, log, colour));
+    const told = lines.filter((line) => line.band);
+    for (const line of told) series.push(counted(line, colour(line, 0), told.length));
     if (mark && series.length && finite(mark.x)) series[0].markLine = { symbol: "none", silent: true, animation: false, lineStyle: { color: css("--c3"), type: "dashed", width: 1.5 }, label: { formatter: mark.words, color: css("--c3"), fontSize: 11, position: "insideEndTop" }, data: [{ xAxis: mark.x }] };
     return base({
-      xAxis: axis(axisName || "", { splitLine: { show: false }, scale: true, max: "dataMax" }), yAxis: log ? logAxis("", ...extent([...lines, ...bands])) : axis(""), series: [...bands.map((b, i) => bandSeries(b, typeof b.colour === "number" ? lineColour(b.colour) : lineColour(i), log)), ...series],
-      tooltip: tooltip({ trigger: "axis", axisPointer: { type: "line", lineStyle: { color: css("--dim") } }, formatter: (ps) => tip(`${axisName} ${short(ps[0]?.axisValue)}`, ps.filter((p) => p.seriesType === "line" && !p.seriesName.endsWith(" ")).slice(0, 16).map((p) => [p.seriesName, short(p.value[1])])) }),
+      xAxis: axis(axisName || "", { splitLine: { show: false }, scale: true, max: "dataMax" }), yAxis: log ? logAxis("", ...extent([...lines.filter((line) => !frame || !line.lost), ...bands])) : axis("", frame || {}), series: [...bands.map((b, i) => bandSeries(b, typeof b.colour === "number" ? lineColour(b.colour) : lineColour(i), log)), ...series],
+      tooltip: tooltip({ trigger: "axis", axisPointer: { type: "line", lineStyle: { color: css("--dim") } }, formatter: (ps) => tip(`${axisName} ${short(ps[0]?.axisValue)}`, ps.filter((p) => p.seriesType === "line" && !p.seriesName.endsWith(" ")).slice(0, 16).flatMap((p) => [[p.seriesName, short(p.value[1])], ...spreadAt(lines, p)])) }),
     });
   });
   return made;
@@ -56,6 +60,56 @@ function extent(lines) {
   let [low, high] = [Infinity, 0];
   for (const line of lines) for (const list of [line.y, line.low, line.high]) for (const v of list || []) if (finite(v) && v > 0) { if (v < low) low = v; if (v > high) high = v; }
   return [low, high];
+}
+
+// Where runs that failed would take the axis, it fits the others; nothing where all or none failed.
+function framed(lines, bands, log) {
+  const well = lines.filter((line) => !line.lost);
+  if (!well.length || well.length === lines.length) return null;
+  let [low, high] = [Infinity, -Infinity];
+  for (const line of [...well, ...bands]) for (const list of [line.y, line.low, line.high]) for (const v of list || []) if (finite(v) && !(log && v <= 0)) { if (v < low) low = v; if (v > high) high = v; }
+  if (low > high) return null;
+  if (log) { const drawn = logAxis("", low, high); return { min: drawn.min ?? low, max: drawn.max ?? high }; }
+  const unit = 10 ** Math.floor(Math.log10((high - low || Math.abs(high) || 1) / 5));
+  const step = unit * [1, 2, 5, 10].find((k) => k * unit * 5 >= high - low);
+  const round = (v) => Number(v.toPrecision(6));
+  return { min: round(Math.floor(low / step) * step), max: round(Math.ceil(high / step) * step), interval: round(step) };
+}
+
+// Arrows at the edge, where the line of a run that failed leaves the axis.
+function arrows(lines, { min, max }, log, colour) {
+  return lines.flatMap((line, i) => {
+    if (!line.lost) return [];
+    const outside = (y) => finite(y) && (y > max || (y < min && !(log && y <= 0)));
+    // Where it leaves for good: at its beginning a run may be above all others and come down.
+    let at = line.y.length - 1;
+    while (at >= 0 && !finite(line.y[at])) at -= 1;
+    if (at < 0 || !outside(line.y[at])) return [];
+    while (at > 0 && outside(line.y[at - 1])) at -= 1;
+    const up = line.y[at] > max;
+    const edge = up ? max : min;
+    const [from, to] = [line.y[at - 1], line.y[at]];
+    // On the line, where it crosses the edge.
+    const x = at > 0 && finite(from) ? line.x[at - 1] + ((edge - from) / (to - from)) * (line.x[at] - line.x[at - 1]) : line.x[at];
+    return [{ type: "scatter", name: `${line.name} leaves `, silent: true, symbol: "triangle", symbolRotate: up ? 0 : 180, symbolSize: 11, symbolOffset: [0, up ? 6 : -6], z: 8, tooltip: { show: false }, itemStyle: { color: colour(line, i) }, data: [[x, edge]] }];
+  });
+}
+
+// How many runs a band rests on, where that changes; of many changes some.
+function counted(line, colour, groups) {
+  const most = groups > 3 ? 1 : 6;
+  const all = line.band.changes;
+  const every = Math.max(1, Math.ceil((all.length - 1) / Math.max(1, most - 1)));
+  const shown = all.filter((_, k) => k % every === 0 || (k === all.length - 1 && groups <= 3)).slice(0, most + 1);
+  const y = new Map(line.band.x.map((x, k) => [x, line.band.middle[k]]));
+  return { type: "scatter", name: `${line.name} n `, silent: true, symbolSize: 5, z: 7, tooltip: { show: false }, itemStyle: { color: colour }, label: { show: true, position: "top", fontSize: 10, color: css("--text"), backgroundColor: css("--panel"), padding: [1, 3], borderRadius: 2, formatter: (p) => `n=${p.data[2]}` }, labelLayout: { hideOverlap: true }, data: shown.map(([x, n]) => [x, y.get(x), n]) };
+}
+
+// Of a band also where it lies at a place, and of how many runs.
+function spreadAt(lines, point) {
+  const band = lines.find((line) => line.name === point.seriesName)?.band;
+  const k = band ? band.x.indexOf(point.value[0]) : -1;
+  return k < 0 ? [] : [["10 % to 90 %", `${short(band.low[k])} to ${short(band.high[k])}`], ["runs", `${band.n[k]} of ${band.began}`]];
 }
 
 function bandSeries(band, colour, log) {

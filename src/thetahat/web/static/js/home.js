@@ -2,7 +2,7 @@
 import { get, view } from "./api.js";
 import { command, fill, flag, h, panel, runLink, status, sweepLink } from "./dom.js";
 import { ago, finite, local, many, short, span } from "./format.js";
-import { FAILED, kindOf, OPEN, readRuns } from "./model.js";
+import { CUT, FAILED, kindOf, OPEN, readRuns, sum } from "./model.js";
 
 const MOST = 100;
 
@@ -29,12 +29,12 @@ function page(answer, find, project) {
   if (!answer.sweeps.length && !all.length) return welcome();
   const n = answer.counts;
   const total = Object.values(n).reduce((a, b) => a + b, 0);
-  const bad = (n.failed || 0) + (n.diverged || 0);
+  const [bad, cut] = [sum(n, FAILED), sum(n, CUT)];
   const alive = answer.agents.filter((a) => a.alive);
   const tile = (name, ...words) => h("div.tile", {}, h("dt", {}, name), h("dd", {}, words));
   return [
     h("dl.tiles", {}, tile("sweeps", answer.sweeps.length, h("small", {}, ` ${answer.sweeps.filter((s) => s.state === "running").length} open`)), tile("runs", total.toLocaleString("en")), tile("running now", n.running || 0), tile("agents at work", alive.length),
-      tile("failed", bad || "none", bad ? h("small", {}, ` of ${total.toLocaleString("en")}`) : "")),
+      tile("failed", bad || "none", bad ? h("small", {}, ` of ${total.toLocaleString("en")}`) : "", cut ? h("small", { title: "interrupted, cancelled, or nothing moved" }, `${bad ? "; " : " "}${cut} not finished`) : "")),
     projects(answer, all, project),
     h("div.grid", {}, sweepsPanel(sweeps), runsPanel(runs, answer), agentsPanel(answer), failuresPanel(answer.failures.filter((f) => !project || answer.sweeps.some((s) => s.id === f.sweep_id && (s.project || "no project") === project))))];
 }
@@ -52,13 +52,13 @@ function projects(answer, runs, chosen) {
 
 function bar(s) {
   const c = s.counts;
-  const bad = (c.failed || 0) + (c.diverged || 0);
+  const [bad, cut] = [sum(c, FAILED), sum(c, CUT)];
   const begun = Object.values(c).reduce((a, b) => a + b, 0);
   const over = begun - (c.queued || 0) - (c.running || 0);
   const total = s.points ?? s.plan?.count ?? begun;
   const part = (n) => ({ width: `${total ? Math.min(100, (100 * n) / total) : 0}%` });
-  return [h("div.progress", { role: "img", "aria-label": `${over} of ${total}` }, h("span.done", { style: part(over - bad) }), h("span.fail", { style: part(bad) }), h("span.now", { style: part(c.running || 0) })),
-    h("span.dim.small", {}, `${over.toLocaleString("en")}${s.points || s.plan?.count ? ` of ${total.toLocaleString("en")}` : ""}${c.running ? `, ${c.running} running` : ""}${bad ? `, ${bad} failed` : ""}`)];
+  return [h("div.progress", { role: "img", "aria-label": `${over} of ${total}` }, h("span.done", { style: part(over - bad - cut) }), h("span.fail", { style: part(bad + cut) }), h("span.now", { style: part(c.running || 0) })),
+    h("span.dim.small", {}, `${over.toLocaleString("en")}${s.points || s.plan?.count ? ` of ${total.toLocaleString("en")}` : ""}${c.running ? `, ${c.running} running` : ""}${bad ? `, ${bad} failed` : ""}${cut ? `, ${cut} not finished` : ""}`)];
 }
 
 const table = (heads, rows, label) => h("div.scroll", { tabindex: "0", role: "group", "aria-label": label }, h("table.plain", {}, h("thead", {}, h("tr", {}, heads.map(([w, c]) => h("th", { class: c || "" }, w)))), h("tbody", {}, rows)));
@@ -66,7 +66,7 @@ const table = (heads, rows, label) => h("div.scroll", { tabindex: "0", role: "gr
 function sweepsPanel(sweeps) {
   const made = panel("Sweeps", "");
   const rows = sweeps.slice(0, MOST).map((s) => h("tr", {}, h("td.word", {}, sweepLink(s.id, s.name)), h("td.wide", {}, s.project || ""), h("td", {}, status(s.state, s.reason)), h("td", {}, bar(s)),
-    h("td.wide", {}, s.metric || h("span.dim", {}, "none")), h("td.num", {}, s.best ? short(s.best.value, 5) : "", s.best && s.contaminated && flag("contaminated", "it tunes on the test set: no estimate of the risk", "bad"), s.best && !s.seeded && (s.plan?.replicates || 1) < 2 && flag("1 seed", "each setting was run with one seed", "plain")),
+    h("td.wide", {}, s.metric || h("span.dim", {}, "none")), h("td.num", { title: s.best?.replicated ? `the best setting: ${s.best.says} ${short(s.best.low)} to ${short(s.best.high)}, n = ${s.best.n} of ${s.best.runs}` : "" }, s.best ? short(s.best.value, 5) : "", s.best?.replicated && h("span.dim.small", {}, ` median of ${s.best.n}`), s.best?.failed > 0 && flag(`${s.best.failed} failed`, "of the runs of the best setting", "bad"), s.best?.unfinished > 0 && flag(`${s.best.unfinished} unfinished`, "of the runs of the best setting"), s.best && s.contaminated && flag("contaminated", "it tunes on the test set: no estimate of the risk", "bad"), s.best && !s.seeded && (s.plan?.replicates || 1) < 2 && flag("1 seed", "each setting was run with one seed", "plain")),
     h("td.wide", {}, s.method), h("td", { title: local(s.created) }, ago(s.created))));
   made.body.append(sweeps.length ? table([["sweep"], ["project", "wide"], ["state"], ["runs over"], ["metric", "wide"], ["best", "num"], ["method", "wide"], ["begun"]], rows, "sweeps") : h("div.empty", {}, "No sweep."));
   if (sweeps.length > MOST) made.say(`The latest ${MOST} of ${sweeps.length}; find others by name.`);
@@ -78,7 +78,7 @@ function runsPanel(runs, answer) {
   const made = panel("Runs of no sweep", "");
   const names = [...new Set(runs.flatMap((r) => Object.keys(r.metrics).filter((m) => finite(r.metrics[m]))))];
   const metrics = ["val_risk", "test_risk", "train_risk", ...names].filter((m, i, list) => names.includes(m) && list.indexOf(m) === i).slice(0, 3);
-  const rows = runs.slice(0, MOST).map((r) => h("tr", {}, h("td.word", {}, runLink(r)), h("td", {}, status(r.status, r.reason)), h("td.wide", {}, r.experiment), metrics.map((m) => h("td.num", {}, finite(r.metrics[m]) ? short(r.metrics[m]) : m in r.metrics ? "not finite" : "", m === metrics[0] && (FAILED.has(r.status) ? flag(r.status, r.reason, "bad") : OPEN.has(r.status) && flag("so far", "not over")), r.contaminated && /test/.test(m) && flag("contaminated", "tuned on the test set", "bad"))),
+  const rows = runs.slice(0, MOST).map((r) => h("tr", {}, h("td.word", {}, runLink(r)), h("td", {}, status(r.status, r.reason)), h("td.wide", {}, r.experiment), metrics.map((m) => h("td.num", {}, finite(r.metrics[m]) ? short(r.metrics[m]) : m in r.metrics ? "not finite" : "", m === metrics[0] && (FAILED.has(r.status) ? flag(r.status, r.reason, "bad") : OPEN.has(r.status) ? flag("so far", "not over") : CUT.has(r.status) && flag(r.status, r.reason || "it did not finish")), r.contaminated && /test/.test(m) && flag("contaminated", "tuned on the test set", "bad"))),
     h("td.num", {}, r.epochs), h("td.num", {}, span(r.time)), h("td", { title: local(r.created) }, ago(r.created))));
   made.body.append(runs.length ? table([["run"], ["state"], ["experiment", "wide"], ...metrics.map((m) => [m, "num"]), ["epochs", "num"], ["time", "num"], ["begun"]], rows, "runs of no sweep") : h("div.empty", {}, "No run."));
   if (answer.loose_total > runs.length) made.say(`The latest ${Math.min(runs.length, MOST)} of ${many(answer.loose_total, "run")}; thetahat runs lists all.`);

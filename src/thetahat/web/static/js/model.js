@@ -1,8 +1,16 @@
 // A sweep's runs as the page needs them: flat configs, which parameters vary, filters, the best.
 import { finite, flat } from "./format.js";
 
+// How a run counts, as core/run.py has it (a test compares them): it ended well, it failed, or it
+// did not finish, which is not over or cut short.
+export const WELL = new Set(["finished", "stopped"]);
 export const FAILED = new Set(["failed", "diverged"]);
 export const OPEN = new Set(["queued", "running"]);
+export const CUT = new Set(["interrupted", "cancelled", "unmoved"]);
+export const sum = (counts, names) => [...names].reduce((all, name) => all + (counts[name] || 0), 0);
+// The setting of a run among those that the server has judged.
+const settingOf = new WeakMap();
+export const settingFor = (run) => settingOf.get(run);
 
 // A run as the server tells of it. All fields stand here: an object that gets them one by one takes several times as long to make.
 const runOf = (of, i) => ({
@@ -63,6 +71,7 @@ export class Model {
     }
     if (whole) for (const id of known.keys()) if (!this.byId.has(id)) changed += 1;
     if (changed || !this.runs) this.study();
+    if (answer.settings) this.told = answer.settings;
     return changed;
   }
 
@@ -110,9 +119,18 @@ export class Model {
     this.metrics = [...metrics.keys()].sort((a, b) => rank(a) - rank(b));
   }
 
+  // Settings as the server judges them by the metric that is shown.
+  settle(found) {
+    this.standing = found;
+    for (const run of this.runs) {
+      const place = found?.place[run.id];
+      if (place === undefined) settingOf.delete(run); else settingOf.set(run, { place, ...found.settings[place] });
+    }
+  }
+
   seeds(run) { return this.settings.get(this.settingOf(run)) || 1; }
 
-  get replicated() { return (this.sweep.plan?.replicates || 1) > 1 || this.repeated; }
+  get replicated() { return this.standing?.replicated ?? ((this.sweep.plan?.replicates || 1) > 1 || this.repeated); }
 
   get highest() { return this.runs.length ? this.runs[this.runs.length - 1].number : 0; }
 }
@@ -126,6 +144,7 @@ export function value(run, column) {
   if (column.startsWith("c.")) return run.config[column.slice(2)];
   if (column.startsWith("m.")) return run.metrics[column.slice(2)];
   if (column === "seconds") return run.time;
+  if (column === "setting") return settingOf.get(run)?.place ?? null;
   return run[column];
 }
 
@@ -138,7 +157,7 @@ export function getter(column) {
 }
 
 // Whether a run's number counts: it has ended, and ended well.
-export const counts = (run) => !OPEN.has(run.status) && !FAILED.has(run.status);
+export const counts = (run) => WELL.has(run.status);
 
 export function best(runs, metric, sign) {
   let found = null;

@@ -1,7 +1,7 @@
 // The sweep's charts: metric over time, parallel coordinates, slice, contour.
 import { axis, base, chart, css, cut, logAxis, nothing, ramp, rampColour, tip, tooltip } from "./charts.js";
 import { finite, short } from "./format.js";
-import { categories, counts, FAILED, OPEN } from "./model.js";
+import { categories, counts, FAILED, OPEN, settingFor } from "./model.js";
 
 const MANY = 2000;
 
@@ -39,7 +39,7 @@ function dotsOf(state) {
     rest: new Dots("filtered out", { itemStyle: { color: css("--dim"), opacity: 0.16 }, silent: true }),
     kept: new Dots("ended", { itemStyle: { color: css("--c1") } }),
     lost: new Dots("no number", { large: false, symbol: "triangle", itemStyle: { color: css("--bad") } }),
-    open: new Dots("not over, or failed", { large: false, itemStyle: { color: "transparent", borderColor: css("--c2"), borderWidth: 1.5 } }),
+    open: new Dots("did not end well", { large: false, itemStyle: { color: "transparent", borderColor: css("--c2"), borderWidth: 1.5 } }),
     add(run, x, y) { (!state.kept.has(run.id) ? this.rest : counts(run) ? this.kept : this.open).add(run, x, y); },
     get list() { return [this.rest, this.kept, this.open, this.lost]; },
     series() { const n = this.kept.runs.length; this.kept.more.itemStyle.opacity = opacityOf(n); return this.list.map((one) => one.series(sizeOf(this.rest.runs.length + n))); },
@@ -78,6 +78,9 @@ function timeOption(state, drawn, runAt) {
   // A run that broke has no height: it stands at the upper edge.
   for (const run of lost) if (state.kept.has(run.id)) dots.lost.add(run, at(run), high);
   drawn.lists = dots.list;
+  const told = state.model.standing?.replicated ? state.model.standing.running[byTime ? "time" : "run"] : null;
+  // Of settings with replicates the best is a median, and never the luckiest run.
+  if (told) ended.splice(0, Infinity, ...told.map(([at, y]) => [byTime ? Date.parse(at) : at - state.first + 1, y]));
   const line = [];
   if (byTime) ended.sort((a, b) => a[0] - b[0]);
   // Steps as points of their own: ECharts' steps lose a small one beside a large one.
@@ -96,10 +99,13 @@ function timeOption(state, drawn, runAt) {
 
 // Colours by rank of the metric: outliers do not take the whole ramp.
 export function shader(runs, state) {
-  const sorted = Float64Array.from(runs, (run) => state.sign * run.metrics[state.metric]).sort();
+  // A run of a setting with replicates is worth what its setting is.
+  const judged = state.model.standing?.replicated;
+  const worth = (run) => (judged && finite(settingFor(run)?.median) ? settingFor(run).median : run.metrics[state.metric]);
+  const sorted = Float64Array.from(runs, (run) => state.sign * worth(run)).sort();
   const colours = ramp();
   const rankOf = (run) => {
-    const v = state.sign * run.metrics[state.metric];
+    const v = state.sign * worth(run);
     let low = 0;
     let high = sorted.length;
     while (low < high) { const mid = (low + high) >> 1; if (sorted[mid] < v) low = mid + 1; else high = mid; }
@@ -152,8 +158,16 @@ function sliceOption(state, drawn, runAt) {
   }
   if (!dots.list.some((one) => one.runs.length)) return nothing(none(state));
   drawn.lists = dots.list;
+  const said = axis(parameter.name, { ...x.axis });
+  if (parameter.discrete && x.axis.data.length <= 12) {
+    // How many runs each median rests on.
+    const counted = x.axis.data.map(() => 0);
+    for (let i = 0; i < dots.kept.flat.length; i += 2) counted[dots.kept.flat[i]] += 1;
+    said.axisLabel = { ...said.axisLabel, lineHeight: 13, formatter: (v, i) => `${cut(String(v), 12)}\nn=${counted[i]}` };
+    said.nameGap = 34;
+  }
   return base({
-    xAxis: axis(parameter.name, { ...x.axis }), yAxis: metricAxis(state),
+    xAxis: said, yAxis: metricAxis(state),
     tooltip: tooltip({ formatter: (p) => { const run = runAt(p); return run ? runTip(run, state) : ""; } }),
     series: [...dots.series(), ...(parameter.discrete ? [medians(dots.kept.flat)] : [])],
   });
@@ -164,7 +178,7 @@ function medians(flat) {
   for (let i = 0; i < flat.length; i += 2) { if (!by.has(flat[i])) by.set(flat[i], []); by.get(flat[i]).push(flat[i + 1]); }
   const middle = (list) => { list.sort((a, b) => a - b); const m = list.length >> 1; return list.length % 2 ? list[m] : (list[m - 1] + list[m]) / 2; };
   const data = [...by].map(([x, ys]) => [x, middle(ys)]).sort((a, b) => a[0] - b[0]);
-  return { type: "line", name: "median", data, symbol: "diamond", symbolSize: 9, z: 6, silent: true, lineStyle: { color: css("--c2"), width: 2 }, itemStyle: { color: css("--c2") } };
+  return { type: "line", name: "median", data,  symbol: "diamond", symbolSize: 9, z: 6, silent: true, lineStyle: { color: css("--c2"), width: 2 }, itemStyle: { color: css("--c2") } };
 }
 
 export const contourChart = (state) => dotChart("The metric over two parameters", "", (drawn, runAt) => contourOption(state, drawn, runAt));

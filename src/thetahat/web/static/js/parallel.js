@@ -4,7 +4,7 @@ import { base, chart, css, cut, nothing, rampColour, tooltip } from "./charts.js
 import { h } from "./dom.js";
 import { finite, short } from "./format.js";
 import { AxisKeys } from "./keys.js";
-import { categories, FAILED, getter } from "./model.js";
+import { categories, counts, getter } from "./model.js";
 import { none, open, runTip, shader, spread } from "./overview.js";
 
 const MOST_AXES = 10;
@@ -50,7 +50,7 @@ export function parallelChart(state, onbrush) {
 }
 
 function parallelOption(state, lines) {
-  const have = state.model.runs.filter((run) => finite(run.metrics[state.metric]) && !FAILED.has(run.status));
+  const have = state.model.runs.filter((run) => finite(run.metrics[state.metric]) && counts(run));
   lines.take(have);
   if (!have.length) return nothing(none(state));
   const small = narrow();

@@ -3,7 +3,7 @@ import { get, view } from "./api.js";
 import { command, fill, flag, h, panel, status, sweepLink, toggle } from "./dom.js";
 import { BOOKS, curveChart, families, legend, spansDecades } from "./curves.js";
 import { ago, finite, flat, local, short, span } from "./format.js";
-import { FAILED } from "./model.js";
+import { CUT, FAILED } from "./model.js";
 
 const MOST_CHARTS = 24;
 
@@ -69,11 +69,15 @@ class RunPage {
     if (FAILED.has(run.status)) marks.push(flag(run.status, run.reason, "bad"));
     else if (["queued", "running"].includes(run.status)) marks.push(flag("so far", "the run is not over"));
     else if (run.status === "interrupted") marks.push(flag("unfinished", "it can be resumed"));
+    else if (CUT.has(run.status)) marks.push(flag(run.status, run.reason || "its number does not count"));
     if (run.sweep && run.seeds < 2) marks.push(flag("1 seed", "this setting was run with one seed only", "plain"));
+    // Where another column than val_risk chose the state.
+    const by = [run.detail?.best_by].find((name) => name && name !== "val_risk" && finite(run.metrics[name]) && finite(run.best_epoch));
     const names = Object.keys(run.metrics).sort((a, b) => rank(a) - rank(b)).slice(0, 8);
     fill(this.head, h("div.head", {}, h("h1", {}, run.name), status(run.status), run.contaminated && flag("contaminated", "tuned on the test set", "bad"), h("span.dim", {}, run.reason)),
       warnings(run).map(([kind, words]) => h("p.warning", { class: kind }, words)),
       h("dl.tiles", {}, names.map((name) => tile(name, finite(run.metrics[name]) ? h("span", { title: run.metrics[name] }, short(run.metrics[name], 5)) : h("small", {}, "not finite"), marks.map((m) => m.cloneNode(true)), run.contaminated && /test/.test(name) && flag("contaminated", "", "bad"))),
+        by && tile(`best ${by}`, short(run.metrics[by], 5), h("small", {}, ` at epoch ${run.best_epoch}`)),
         finite(run.best_val_risk) && tile("best val_risk", short(run.best_val_risk, 5), h("small", {}, ` at epoch ${run.best_epoch}`)),
         tile("epochs", run.epochs.toLocaleString("en"), run.max_epochs && run.max_epochs !== run.epochs ? h("small", {}, ` of ${run.max_epochs.toLocaleString("en")}`) : ""),
         finite(run.total_seconds) && tile("time", span(run.total_seconds), h("small", {}, seconds(run.seconds))),
@@ -123,6 +127,8 @@ class RunPage {
     const open = [...this.rest.querySelectorAll("details[open]")].map((d) => d.dataset.name);
     const config = panel("Config", "");
     config.body.append(facts(flat(run.config), true));
+    const labels = Object.entries(run.labels || {}).map(([name, label]) => [name, Array.isArray(label) ? label.join(", ") : label]);
+    if (labels.length) config.body.append(h("h3", {}, "Labels"), facts(Object.fromEntries(labels)));
     const origin = panel("Where it comes from", "");
     origin.body.append(...run.again.flatMap((a) => [h("h3", {}, a.what), command(a.command)]), facts(origins(run)));
     const detail = Object.keys(run.detail || {}).length ? panel("Diagnostics", "") : null;
@@ -131,7 +137,7 @@ class RunPage {
     notices?.body.append(h("div.bounded", { tabindex: "0", role: "group", "aria-label": "notices" }, run.notices.map((n) => h("p.warning", {}, n))));
     const logs = Object.keys(run.logs).length ? panel("What it printed", "") : null;
     if (logs) for (const [name, text] of Object.entries(run.logs)) logs.body.append(h("h3", {}, name), h("pre.log", { tabindex: "0", "aria-label": name }, text || "(nothing)"));
-    const whole = JSON.stringify([run.config, run.provenance, run.notices, run.logs, run.detail, run.status, run.checkpoint]);
+    const whole = JSON.stringify([run.config, run.labels, run.provenance, run.notices, run.logs, run.detail, run.status, run.checkpoint]);
     if (whole === this.drawnRest) return;
     this.drawnRest = whole;
     fill(this.rest, h("div.stack.s6", {}, config.root, detail?.root, notices?.root), h("div.stack.s6", {}, origin.root), logs?.root);

@@ -3,16 +3,17 @@ import { download, get, post, view } from "./api.js";
 import { axis, base, chart, css, drawWhenIdle, ramp, tip, tooltip } from "./charts.js";
 import { ask, command, fill, fillSelect, flag, h, panel, save, select, status, toggle } from "./dom.js";
 import { finite, many, short, span } from "./format.js";
-import { best, brushed, categories, condition, counts, FAILED, kindOf, Model, OPEN } from "./model.js";
+import { best, brushed, categories, condition, counts, CUT, FAILED, kindOf, Model, OPEN, sum } from "./model.js";
 import { contourChart, sliceChart, spread, timeChart } from "./overview.js";
 import { axesOf, parallelChart } from "./parallel.js";
-import { columnsOf, flagsOf, makeTable, settingsTable, tableHeight, tableLibrary, title } from "./table.js";
+import { columnsOf, FEW, flagsOf, makeTable, settingsTable, tableHeight, tableLibrary, title } from "./table.js";
 
 export async function show(main, id, { crumbs }) {
   const answer = await get(`/api/sweeps/${encodeURIComponent(id)}`);
   const page = new SweepPage(new Model(answer), main);
   crumbs(page.model.sweep.project ? h("span", {}, page.model.sweep.project) : null, h("span", {}, page.model.sweep.name));
   document.title = `${page.model.sweep.name} · thetahat`;
+  await page.settle();
   if (page.model.runs.length <= LARGE) await tableLibrary();
   page.build();
   return page;
@@ -32,19 +33,31 @@ class SweepPage {
     const { model } = this;
     const wanted = view.get("metric");
     this.metric = wanted || (model.sweep.metric && (model.metrics.includes(model.sweep.metric) || !model.metrics.length) ? model.sweep.metric : model.metrics[0]) || model.sweep.metric || "";
-    const goal = view.get("goal") || (this.metric === model.sweep.metric ? model.sweep.goal : "minimize");
+    const goal = view.get("goal") || (this.metric === model.sweep.metric ? model.sweep.goal : model.sweep.directions?.[this.metric] === "max" ? "maximize" : "minimize");
     this.sign = goal === "maximize" ? -1 : 1;
     this.where = view.get("where");
     this.x = view.get("x", "run");
     this.axes = list(view.get("axes"));
     this.columns = list(view.get("cols"));
-    this.sort = view.get("sort", this.metric ? `${this.sign < 0 ? "-" : ""}m.${this.metric}` : "");
+    this.sort = view.get("sort", this.model.standing?.replicated ? "setting" : this.metric ? `${this.sign < 0 ? "-" : ""}m.${this.metric}` : "");
     this.group = view.get("group");
     this.over = list(view.get("over"));
     const log = view.get("log");
     this.logY = log ? log === "1" : this.autoLog();
     this.brushes = readBrushes(view.get("brush"));
     this.pickParameters();
+  }
+
+  // How the settings stand by the metric that is shown; nothing where none has replicates.
+  async settle() {
+    const { model } = this;
+    const goal = this.sign < 0 ? "maximize" : "minimize";
+    const before = model.standing;
+    const fits = (one) => one && one.metric === this.metric && one.goal === goal;
+    if (fits(model.told)) model.settle(model.told);
+    else if (this.metric && model.runs.length && ((model.sweep.plan?.replicates || 1) > 1 || model.repeated)) model.settle(await get(`/api/sweeps/${encodeURIComponent(model.sweep.id)}/settings?metric=${encodeURIComponent(this.metric)}&goal=${goal}`));
+    else model.settle(null);
+    if (model.standing?.replicated && !before?.replicated && !view.get("sort")) this.sort = "setting";
   }
 
   autoLog() { const s = spread(this.model.runs.map((run) => run.metrics[this.metric])); return s.log; }
@@ -88,18 +101,17 @@ class SweepPage {
       sweep.contaminated && flag("contaminated", "it tunes on the test set, so its best value is no estimate of the risk", "bad"),
       h("span.dim", {}, [sweep.method, sweep.metric && `${sweep.goal} ${sweep.metric}`].filter(Boolean).join(" · ")), h("span.spacer"), this.buttons());
     const over = runs.filter((run) => !OPEN.has(run.status)).length;
-    const bad = (n.failed || 0) + (n.diverged || 0);
-    const lead = best(runs, this.metric, this.sign);
+    const [bad, cut] = [sum(n, FAILED), sum(n, CUT)];
     const total = sweep.points ?? sweep.plan?.count ?? null;
     const tile = (name, ...words) => h("div.tile", {}, h("dt", {}, name), h("dd", {}, words));
-    const times = runs.map((run) => run.time).filter(finite);
+    const times = runs.filter(counts).map((run) => run.time).filter(finite);
     fill(this.tiles,
-      tile(`best ${this.metric || "metric"}`, lead ? [h("a", { href: `/run/${lead.id}`, title: lead.name }, short(lead.metrics[this.metric], 5)), flagsOf(lead, this), !this.model.replicated && flag("1 seed", "no setting was run with more than one seed: part of this is luck", "plain")] : h("small", {}, "none yet")),
-      tile("runs over", `${over.toLocaleString("en")}`, h("small", {}, total ? ` of ${total.toLocaleString("en")}` : ""), total ? progress(over - bad, bad, n.running || 0, total) : ""),
+      this.leadTile(),
+      tile("runs over", `${over.toLocaleString("en")}`, h("small", {}, total ? ` of ${total.toLocaleString("en")}` : ""), total ? progress(over - bad - cut, bad + cut, n.running || 0, total) : ""),
       tile("running", n.running || 0, n.queued ? h("small", {}, ` + ${n.queued} queued`) : ""),
-      tile("failed", bad || "none", bad ? h("small", {}, ` of ${runs.length}${n.diverged ? `, ${n.diverged} diverged` : ""}`) : ""),
+      tile("failed", bad || "none", bad ? h("small", {}, ` of ${runs.length}${n.diverged ? `, ${n.diverged} diverged` : ""}`) : "", cut ? h("small", { title: "interrupted, cancelled, or nothing moved: their numbers do not count" }, `${bad ? "; " : " "}${cut} not finished`) : ""),
       tile("agents", busy.length, h("small", {}, busy.length ? ` ${busy.map((a) => a.host).filter((v, i, all) => all.indexOf(v) === i).slice(0, 2).join(", ")}` : " none at work")),
-      times.length ? tile("time of a run", span(median(times)), h("small", {}, " median")) : null);
+      times.length ? tile("time of a run", span(median(times)), h("small", {}, ` median of ${times.length.toLocaleString("en")}`)) : null);
     const reasons = new Map();
     for (const run of runs) {
       if (!FAILED.has(run.status)) continue;
@@ -113,6 +125,22 @@ class SweepPage {
     fill(this.warnings,
       sweep.contaminated && h("p.warning.bad", {}, h("b", {}, "Contaminated. "), `This sweep tunes on the test set (${sweep.metric}), so its best value is no estimate of the risk. Tune on val_risk to keep the test set clean.`),
       worst.map(({ status: how, why, n: k, differ }) => h("p.warning", {}, h("b", {}, `${many(k, "run")} ${how}${differ ? ", such as" : ""}: `), why.slice(0, 300))));
+  }
+
+  // What is best: a setting by its median where they have replicates, else a run.
+  leadTile() {
+    const { runs, standing } = this.model;
+    const tile = (name, ...words) => h("div.tile", {}, h("dt", {}, name), h("dd", {}, words));
+    if (standing?.replicated) {
+      const { lead } = standing;
+      if (!lead) return tile(`best median ${this.metric}`, h("small", {}, "none yet"));
+      const words = Object.entries(lead.config).filter(([k]) => this.model.byName.get(k)?.varies).map(([k, v]) => `${k}=${short(v, 3)}`).join(", ");
+      const marks = [lead.contaminated && flag("contaminated", "tuned on the test set: its test numbers estimate nothing", "bad"), lead.n < 2 && flag("1 seed", "one run only: no spread is known", "plain"), lead.failed > 0 && flag(`${lead.failed} failed`, "of its runs", "bad"), lead.unfinished > 0 && flag(`${lead.unfinished} unfinished`, "of its runs"), !lead.settled && flag("few ended", "fewer than half of the runs of any setting have ended well", "bad")];
+      return h("div.tile.lead", {}, h("dt", {}, `best median ${this.metric}`), h("dd", {}, h("a", { href: `/compare?runs=${lead.ids.slice(0, 60).map(encodeURIComponent).join(",")}&bands=1`, title: `the setting ${words}` }, short(lead.median, 5)), marks),
+        h("dd.more", {}, `${lead.says}: ${short(lead.low, 4)} to ${short(lead.high, 4)}; n=${lead.n} of ${lead.runs}`), words && h("dd.more", { title: words }, words));
+    }
+    const lead = best(runs, this.metric, this.sign);
+    return tile(`best ${this.metric || "metric"}`, lead ? [h("a", { href: `/run/${lead.id}`, title: lead.name }, short(lead.metrics[this.metric], 5)), flagsOf(lead, this), !this.model.replicated && flag("1 seed", "no setting was run with more than one seed: part of this is luck", "plain")] : h("small", {}, "none yet"));
   }
 
   buttons() {
@@ -141,7 +169,7 @@ class SweepPage {
     const logY = toggle("log", this.logY, (on) => { view.set({ log: on ? "1" : "0" }); this.logY = on; this.time.draw(); this.sliced.draw(); }, "Logarithmic axis");
     const xBox = select("along", [["run", "by run"], ["time", "by time"]], this.x, (x) => { view.set({ x: x === "run" ? null : x }); this.x = x; this.time.draw(); });
     this.timePanel = panel("Metric over time", "s8", [metricBox, goalBox, xBox, logY]);
-    this.timePanel.body.append(this.time.element, timeLegend());
+    this.timePanel.body.append(this.time.element, timeLegend(model.standing?.replicated));
     this.effectPanel = panel("What matters", "s4");
     this.effectPanel.body.append(h("div.empty", {}, "Being computed…"));
     this.parallelPanel = panel("Parallel coordinates", "", [rampLegend(), h("button", { type: "button", onclick: () => this.clearBrushes(), title: "Remove what was drawn on the axes" }, "Clear")]);
@@ -154,7 +182,7 @@ class SweepPage {
     this.cyBox = select("up", varying, this.cy, (p) => { this.cy = p; view.set({ cy: p }); this.contour.draw(); });
     this.contourPanel = panel("Contour", "s6", [this.cxBox, this.cyBox, rampLegend()]);
     this.contourPanel.body.append(this.contour.element);
-    this.contourPanel.say("Each dot is a run, coloured by its rank. The ground is a local mean of ranks, blank where no run is near.");
+    this.contourPanel.say(`Each dot is a run, coloured by ${model.standing?.replicated ? "its setting's rank" : "its rank"}. The ground is a local mean of ranks, blank where no run is near.`);
     this.tablePanel = this.buildTable();
     this.groupPanel = this.buildGroups();
     fill(this.body, h("div.grid", {}, this.timePanel.root, this.effectPanel.root, model.varying.length > 0 && this.parallelPanel.root,
@@ -278,7 +306,7 @@ class SweepPage {
     this.timePanel.say(without ? `${many(without, "run")} without a finite ${this.metric || "metric"} ${without === 1 ? "is" : "are"} not drawn.` : "Click a dot to open its run.");
     const notes = ["Drag along an axis to filter the table; click the axis to let go. With the keyboard: Tab to an axis."];
     if (axesOf(this).length - 1 < this.model.varying.length) notes.push(`The ${axesOf(this).length - 1} that matter most of ${this.model.varying.length} parameters.`);
-    if (this.model.runs.some((run) => FAILED.has(run.status))) notes.push("Failed and diverged runs are left out.");
+    if (!this.model.runs.every(counts)) notes.push("Runs that failed or did not finish are left out.");
     this.parallelPanel.say(notes.join(" "));
   }
 
@@ -292,7 +320,7 @@ class SweepPage {
 
   async loadEffects() {
     const { sweep } = this.model;
-    if (!this.metric) { this.drawEffects({ n: 0, rest_on: 0, left_out: {}, effects: [] }); return; }
+    if (!this.metric) { this.drawEffects({ n: 0, rest_on: 0, settings: 0, left_out: {}, effects: [] }); return; }
     const found = await get(`/api/sweeps/${encodeURIComponent(sweep.id)}/importance?metric=${encodeURIComponent(this.metric)}&goal=${this.sign < 0 ? "maximize" : "minimize"}`);
     const before = this.ranking.length;
     const drawn = [this.slice, this.cx, this.cy].join();
@@ -301,19 +329,21 @@ class SweepPage {
     if (!before) { this.pickParameters(); fillSelect(this.sliceBox, this.model.varying.map((p) => p.name), this.slice); fillSelect(this.cxBox, this.model.varying.map((p) => p.name), this.cx); fillSelect(this.cyBox, this.model.varying.map((p) => p.name), this.cy); if ([this.slice, this.cx, this.cy].join() !== drawn) this.drawChosen(); if (axesOf(this).length - 1 < this.model.varying.length) { this.parallel.draw(); if (!this.columns.length && this.model.varying.length > 12) this.remakeTable(); } }
   }
 
-  drawEffects({ n, rest_on: drawn, left_out: left, effects }) {
+  drawEffects({ n, rest_on: drawn, settings, left_out: left, effects }) {
     const top = Math.max(0.01, ...effects.map((e) => Math.max(e.importance || 0, 0)));
     const rows = effects.slice(0, 14).map((e) => {
-      const weak = e.importance !== null && e.floor !== null && e.importance <= e.floor;
+      const weak = e.importance !== null && (e.floor === null || e.importance <= e.floor);
       // What chance reaches is a share too: where nothing matters it may be more than everything.
       const floor = e.floor === null ? null : Math.min(1, e.floor);
-      const bar = e.importance === null ? h("span.dim", {}, "too few runs") : h("div.meter", { title: `share ${short(e.importance, 3)}; by chance ${e.floor > 1 ? "any: more than all together" : `up to ${short(e.floor, 3)}`}` }, h("i", { style: { width: `${(100 * e.importance) / top}%` } }), floor !== null && h("b", { style: { left: `${Math.min(99, (100 * floor) / top)}%` } }));
-      return h("tr", { class: weak ? "weak" : "" }, h("td.name", { title: e.name }, e.name), h("td", {}, bar, h("span.hidden-text", {}, e.importance === null ? "" : `${short(e.importance, 2)}${weak ? ", no more than chance" : ""}`)), h("td", {}, signed(e)), h("td.num.small", { title: "runs that have it" }, e.n));
+      const bar = e.importance === null ? h("span.dim", {}, settings < 10 ? "too few settings" : "nothing to say") : h("div.meter", { title: `share ${short(e.importance, 3)}; by chance ${e.floor === null || e.floor > 1 ? "any: more than all together" : `up to ${short(e.floor, 3)}`}` }, h("i", { style: { width: `${(100 * e.importance) / top}%` } }), floor !== null && h("b", { style: { left: `${Math.min(99, (100 * floor) / top)}%` } }));
+      return h("tr", { class: weak ? "weak" : "" }, h("td.name", { title: e.name }, e.name), h("td", {}, bar, h("span.hidden-text", {}, e.importance === null ? "" : `${short(e.importance, 2)}${weak ? ", no more than chance" : ""}`)), h("td", {}, signed(e)), h("td.num.small", { title: "settings that have it" }, e.n));
     });
     const out = Object.entries(left).map(([why, k]) => `${k} ${why}`).join(", ");
-    fill(this.effectPanel.body, effects.length ? h("table.effects", {}, h("thead", {}, h("tr", {}, h("th", {}, "parameter"), h("th", { title: "PED-ANOVA: where the best tenth of the runs lie, against where all lie" }, "importance"), h("th", { title: "Spearman's rank correlation with the metric, and its 95 % interval" }, "rank correlation"), h("th.num", {}, "n"))), h("tbody", {}, rows)) : h("div.empty", {}, n < 2 ? "Two finished runs that differ are needed." : "No parameter varies."));
-    const trust = n < 10 ? "Fewer than 10 runs: nothing can be said of importance." : n < 50 ? `With ${n} runs trust only what clears its tick by far.` : "";
-    this.effectPanel.say(`${many(n, "run")}${out ? `; left out: ${out}` : ""}. `, drawn < n ? `Computed from ${drawn.toLocaleString("en")} of them, drawn by lot: of so many parameters, more would take too long. ` : "", effects.length ? "Up to the tick a bar is what chance gives; lines are 95 % intervals. " : "", effects.length > 14 ? `The first 14 of ${effects.length}. ` : "", trust);
+    fill(this.effectPanel.body, effects.length ? h("table.effects", {}, h("thead", {}, h("tr", {}, h("th", {}, "parameter"), h("th", { title: "the share of the settings' ranks that this parameter explains, the best weighing most, less what chance explains" }, "importance"), h("th", { title: "Spearman's rank correlation with the metric, and its 95 % interval" }, "rank correlation"), h("th.num", {}, "n"))), h("tbody", {}, rows)) : h("div.empty", {}, n < 2 ? "Two finished runs that differ are needed." : "No parameter varies."));
+    const told = effects.some((e) => e.importance !== null);
+    const clear = effects.some((e) => e.importance !== null && e.floor !== null && e.importance > e.floor);
+    const trust = settings < 10 ? "Fewer than 10 settings: nothing can be said of importance. " : !told && effects.length ? "The metric is the same everywhere: nothing can be said of importance. " : told && !clear ? "No parameter clears its chance mark. " : told && settings < 50 ? `With ${settings} settings trust only what clears its tick by far. ` : "";
+    this.effectPanel.say(`${many(settings, "setting")} of ${many(n, "run")}${out ? `; left out: ${out}` : ""}. `, drawn < n ? `Computed from ${drawn.toLocaleString("en")} runs, drawn by lot: of so many parameters, more would take too long. ` : "", effects.length > 14 ? `The first 14 of ${effects.length}. ` : "", trust, effects.length ? "One irrelevant parameter in twenty clears its tick; lines are 95 % intervals. " : "");
   }
 
   buildGroups() {
@@ -330,21 +360,21 @@ class SweepPage {
   async loadGroups() {
     if (!this.over.length) { fill(this.groupBody, h("div.empty", {}, "Nothing is averaged out.")); return; }
     const words = this.over.map((o) => `over=${encodeURIComponent(o)}`).join("&");
-    const { groups } = await get(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/groups?${words}`);
+    const { groups, shared_order: shared } = await get(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/groups?${words}&metric=${encodeURIComponent(this.metric)}&goal=${this.sign < 0 ? "maximize" : "minimize"}`);
     this.bands ||= chart("short", "Settings by their median, with quantile bands");
     this.bands.set(() => bandsOption(groups, this));
     const box = h("div");
     settingsTable(box, groups, this);
     fill(this.groupBody, this.bands.element, box);
     this.bands.draw();
-    this.groupSay(`${many(groups.length, "setting")}, ordered by median. Thin lines: 10 % to 90 %, thick: 25 % to 75 %, over runs that ended with a number; failures are counted beside them.`);
+    this.groupSay(`${many(groups.length, "setting")}, ordered by median. Thin lines: 10 % to 90 %, thick: 25 % to 75 %, of fewer than ${FEW} runs from the least to the greatest; over runs that ended well. Those that failed or did not finish are counted beside them.${shared ? " Seeds share the order of batches, so the bands are too narrow." : ""}`);
   }
 
   async export(format) {
     if (!this.table) { this.seen = true; await this.fillTable(); }
     await this.table.ready;
     const rows = this.selected.length ? this.selected : this.table.table.getRows("active").map((row) => row.getData().id);
-    const columns = (this.columns.length ? this.columns : columnsOf(this).shown).filter((c) => !["created", "number"].includes(c));
+    const columns = (this.columns.length ? this.columns : columnsOf(this).shown).filter((c) => !["created", "number", "setting"].includes(c));
     const text = await download(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/export`, { format, columns, ids: rows });
     save(text, `${this.model.sweep.name}.${format === "csv" ? "csv" : "tex"}`, format === "csv" ? "text/csv" : "text/x-tex");
   }
@@ -360,8 +390,9 @@ class SweepPage {
     for (const one of [this.time, this.parallel, this.sliced, this.contour]) one?.close();
   }
 
-  reread() {
+  async reread() {
     this.read();
+    await this.settle();
     this.ranking = [];
     this.drawHead();
     this.leave();
@@ -382,10 +413,11 @@ class SweepPage {
     let answer = other ? null : await get(`${path}?since=${encodeURIComponent(this.model.since)}&after=${this.model.highest}`);
     let changed = other ? 0 : this.model.take(answer);
     if (other || (answer.settled && !this.model.agrees)) { answer = await get(path); changed += this.model.take(answer, true); }
+    if (changed) await this.settle();
     if (changed || said(this.model) !== before) this.drawHead();
     if (!changed) return;
     if (!this.model.runs.length) { this.leave(); this.build(); return; }
-    if (!this.drawn || had.metrics !== this.model.metrics.length || had.varying !== this.model.varying.length) { this.drawn ? this.reread() : this.build(); return; }
+    if (!this.drawn || had.metrics !== this.model.metrics.length || had.varying !== this.model.varying.length) { if (this.drawn) await this.reread(); else this.build(); return; }
     this.refilter(false);
     const now = performance.now();
     if (!this.effectsAt || now - this.effectsAt > 5000) { this.effectsAt = now; this.loadEffects(); if (this.over.length) this.loadGroups(); }
@@ -402,19 +434,20 @@ function progress(done, failed, now, total) {
 }
 
 function signed(e) {
-  if (e.correlation === null) return h("span.dim.small", {}, "categories");
+  if (e.correlation === null) return h("span.dim.small", { title: "categories, a metric that does not vary, or fewer than 4 settings" }, "none");
   const at = (r) => 50 + 50 * r;
   const [a, b] = [Math.min(at(e.correlation), 50), Math.max(at(e.correlation), 50)];
-  return h("div.meter.signed", { title: `${short(e.correlation, 3)}, 95 % interval ${short(e.low, 2)} to ${short(e.high, 2)}` },
-    h("i", { class: e.correlation < 0 ? "neg" : "", style: { left: `${a}%`, width: `${b - a}%` } }), h("u", { style: { left: `${at(e.low)}%`, width: `${at(e.high) - at(e.low)}%` } }), h("span.hidden-text", {}, short(e.correlation, 2)));
+  return h("div.meter.signed", { title: `${short(e.correlation, 3)}${e.low === null ? "" : `, 95 % interval ${short(e.low, 2)} to ${short(e.high, 2)}`}` },
+    h("i", { class: e.correlation < 0 ? "neg" : "", style: { left: `${a}%`, width: `${b - a}%` } }), e.low !== null && h("u", { style: { left: `${at(e.low)}%`, width: `${at(e.high) - at(e.low)}%` } }), h("span.hidden-text", {}, short(e.correlation, 2)));
 }
 
-const timeLegend = () => h("div.legend.dim", {}, [["i.dot", "--c1", "ended"], ["i.ring", "", "not over, or failed"], ["i.up", "", "failed without a number"], ["i", "--c2", "running best"]].map(([tag, c, word]) => h("span", {}, h(tag, c ? { style: { background: `var(${c})` } } : {}), word)));
+const timeLegend = (replicated) => h("div.legend.dim", {}, [["i.dot", "--c1", "ended well"], ["i.ring", "", "not over, cut short, or failed"], ["i.up", "", "failed without a number"], ["i", "--c2", replicated ? "best setting's median, once its runs are over" : "running best"]].map(([tag, c, word]) => h("span", {}, h(tag, c ? { style: { background: `var(${c})` } } : {}), word)));
 const rampLegend = () => h("span.ramp", {}, "worst", h("i", {}, [...ramp()].reverse().map((c) => h("b", { style: { background: c } }))), "best");
 
 function bandsOption(groups, state) {
-  const sorted = groups.filter((g) => g.metrics[state.metric]).sort((a, b) => state.sign * (a.metrics[state.metric].median - b.metrics[state.metric].median)).slice(0, 60);
-  const data = sorted.map((g, i) => { const m = g.metrics[state.metric]; return [i, m.q10, m.q25, m.median, m.q75, m.q90, m.n]; });
+  const sorted = groups.filter((g) => g.metrics[state.metric]).slice(0, 60);
+  // Of few runs no quantile is drawn, but the least and the greatest.
+  const data = sorted.map((g, i) => { const m = g.metrics[state.metric]; return m.n < FEW ? [i, m.q0, m.median, m.median, m.median, m.q100, m.n] : [i, m.q10, m.q25, m.median, m.q75, m.q90, m.n]; });
   const log = data.every((d) => d[1] > 0) && Math.max(...data.map((d) => d[5])) / Math.min(...data.map((d) => d[1])) > 100;
   // Where it is short enough, a setting is named; else it has its place in the table below.
   const names = Object.keys(sorted[0]?.config || {}).filter((n) => state.model.byName.get(n)?.varies && !state.over.includes(n));
@@ -425,7 +458,7 @@ function bandsOption(groups, state) {
     renderItem: (_p, api) => { const [a, b] = [api.coord([api.value(0), api.value(from)]), api.coord([api.value(0), api.value(to)])]; return { type: "rect", shape: { x: a[0] - width / 2, y: Math.min(a[1], b[1]), width, height: Math.max(1, Math.abs(b[1] - a[1])) }, style: { fill: css("--c1"), opacity } }; } });
   return base({
     xAxis: axis(`${named ? names.join(", ") : "settings"}, the best first`, { type: "category", data: data.map((d) => said(d[0])) }), yAxis: axis("", { type: log ? "log" : "value" }),
-    tooltip: tooltip({ trigger: "axis", formatter: (ps) => { const i = ps[0]?.dataIndex ?? 0; const g = sorted[i]; if (!g) return ""; const m = g.metrics[state.metric]; return tip(`median ${short(m.median)}`, [["10 % to 90 %", `${short(m.q10)} to ${short(m.q90)}`], ["runs", `${m.n} of ${g.runs}${g.failed ? `, ${g.failed} failed` : ""}`], ...Object.entries(g.config).filter(([n]) => state.model.byName.get(n)?.varies).slice(0, 10).map(([n, v]) => [n, short(v)])]); } }),
+    tooltip: tooltip({ trigger: "axis", formatter: (ps) => { const i = ps[0]?.dataIndex ?? 0; const g = sorted[i]; if (!g) return ""; const m = g.metrics[state.metric]; return tip(`median ${short(m.median)}`, [m.n < FEW ? ["least to greatest", `${short(m.q0)} to ${short(m.q100)}`] : ["10 % to 90 %", `${short(m.q10)} to ${short(m.q90)}`], ["runs", `${m.n} of ${g.runs}${g.failed ? `, ${g.failed} failed` : ""}${g.unfinished ? `, ${g.unfinished} unfinished` : ""}`], ...Object.entries(g.config).filter(([n]) => state.model.byName.get(n)?.varies).slice(0, 10).map(([n, v]) => [n, short(v)])]); } }),
     series: [bar(1, 5, thin, 0.4), bar(2, 4, 3 * thin, 0.5), { type: "scatter", data: data.map((d) => [d[0], d[3]]), symbol: "diamond", symbolSize: 9, itemStyle: { color: css("--c2") }, z: 5 }],
   });
 }

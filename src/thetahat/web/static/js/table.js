@@ -1,11 +1,11 @@
 // The table of runs: Tabulator, with cells and titles that are elements of text nodes.
 import { flag, fill, h, runLink, status } from "./dom.js";
 import { ago, columnStyle, finite, local, short, span } from "./format.js";
-import { FAILED, getter, OPEN, value } from "./model.js";
+import { counts, CUT, FAILED, getter, OPEN, settingFor, value } from "./model.js";
 
 const OWN = {
   name: "name", status: "state", epochs: "epochs", seconds: "time", n_params: "n_params", agent: "agent",
-  reason: "reason", attempt: "attempt", created: "begun", number: "#", best_val_risk: "best val_risk", best_epoch: "best epoch", replicate: "replicate",
+  setting: "setting's median", reason: "reason", attempt: "attempt", created: "begun", number: "#", best_val_risk: "best val_risk", best_epoch: "best epoch", replicate: "replicate",
 };
 const MOST_PARAMETERS = 12;
 let library = null;
@@ -24,8 +24,9 @@ export function columnsOf(state) {
   const ranked = model.varying.length > MOST_PARAMETERS && state.ranking.length ? state.ranking.filter((n) => model.byName.get(n)?.varies) : model.varying.map((p) => p.name);
   const narrow = document.documentElement.clientWidth < 640;
   const told = metrics.slice(0, 3).map((m) => `m.${m}`);
-  const shown = ["name", ...(narrow ? [...told, "status"] : ["status", ...told]), ...ranked.slice(0, MOST_PARAMETERS).map((n) => `c.${n}`), "epochs", "seconds", "n_params", "agent", "reason"];
-  const all = [...new Set(["name", "status", ...metrics.map((m) => `m.${m}`), ...ranked.map((n) => `c.${n}`), ...parameters.map((p) => `c.${p.name}`), "epochs", "seconds", "n_params", "agent", "reason", "attempt", "number", "created", "best_val_risk", "best_epoch", "replicate"])];
+  const judged = model.standing?.replicated ? ["setting"] : [];
+  const shown = ["name", ...(narrow ? [...judged, ...told, "status"] : ["status", ...judged, ...told]), ...ranked.slice(0, MOST_PARAMETERS).map((n) => `c.${n}`), "epochs", "seconds", "n_params", "agent", "reason"];
+  const all = [...new Set(["name", "status", ...judged, ...metrics.map((m) => `m.${m}`), ...ranked.map((n) => `c.${n}`), ...parameters.map((p) => `c.${p.name}`), "epochs", "seconds", "n_params", "agent", "reason", "attempt", "number", "created", "best_val_risk", "best_epoch", "replicate"])];
   return { all, shown };
 }
 
@@ -35,6 +36,7 @@ export function flagsOf(run, state) {
   if (FAILED.has(run.status)) marks.push(flag(run.status, run.reason || "", "bad"));
   else if (OPEN.has(run.status)) marks.push(flag("so far", "the run is not over: this is its last record"));
   else if (run.status === "interrupted") marks.push(flag("unfinished", run.reason || "it can be resumed"));
+  else if (run.status === "cancelled") marks.push(flag("cancelled", run.reason || "it was cut short: its number does not count"));
   else if (run.status === "unmoved") marks.push(flag("unmoved", run.reason || "its parameters did not change"));
   if (state.model.replicated && state.model.seeds(run) < 2) marks.push(flag("1 seed", "this setting was run with one seed only", "plain"));
   return marks;
@@ -54,6 +56,7 @@ function cell(run, column, state) {
   if (column === "name") return h("span", {}, runLink(run));
   if (column === "status") return status(run.status, run.reason);
   if (column === "seconds") return span(v);
+  if (column === "setting") return settingCell(settingFor(run));
   if (column === "created") return h("span", { title: local(v) }, ago(v));
   if (column.startsWith("m.")) {
     const shown = finite(v) ? style(state, column)(v) : column.slice(2) in run.metrics ? "not finite" : "";
@@ -64,8 +67,15 @@ function cell(run, column, state) {
   return h("span", { title: String(v ?? "").slice(0, 2000) }, text.length > 80 ? `${text.slice(0, 79)}…` : text);
 }
 
+// A setting's median, and how many of its runs it rests on.
+function settingCell(one) {
+  if (!one || one.median === null) return h("span.dim", {}, one ? `none of ${one.runs}` : "");
+  const lost = [one.failed && `${one.failed} failed`, one.unfinished && `${one.unfinished} unfinished`].filter(Boolean).join(", ");
+  return h("span", { title: `${one.says}: ${short(one.low)} to ${short(one.high)}, n = ${one.n} of ${one.runs}${lost ? `; ${lost}` : ""}` }, lost && flag(lost, "these runs gave no number", one.failed ? "bad" : ""), " ", short(one.median), h("span.dim", {}, ` n=${one.n}`));
+}
+
 function numeric(column, state) {
-  if (column.startsWith("m.")) return true;
+  if (column.startsWith("m.") || column === "setting") return true;
   if (column.startsWith("c.")) return state.model.byName.get(column.slice(2))?.numeric ?? false;
   return ["epochs", "seconds", "n_params", "attempt", "number", "best_val_risk", "best_epoch", "replicate"].includes(column);
 }
@@ -86,6 +96,7 @@ function widthOf(column, state) {
   if (column === "reason") return 260;
   if (column === "name") return document.documentElement.clientWidth < 640 ? 130 : 190;
   if (column === "status") return 100;
+  if (column === "setting") return 200;
   // Room for the marks that stand before the number.
   if (column === `m.${state.metric}`) return Math.max(fitted(column, state), state.model.sweep.contaminated || state.model.replicated || state.model.runs.some((run) => FAILED.has(run.status) || OPEN.has(run.status)) ? 190 : 0);
   return fitted(column, state);
@@ -153,26 +164,35 @@ function headerArrow(_column, direction) {
 }
 
 function groupHead(word, n, data, state) {
-  const values = data.map((run) => run.metrics[state.metric]).filter(finite).sort((a, b) => a - b);
-  const middle = values.length ? values[values.length >> 1] : null;
-  return h("span", {}, `${title(`c.${state.group}`)} = ${word} `, h("span.dim", {}, ` ${n} runs`, middle !== null ? `, median ${state.metric} ${short(middle)}` : ""));
+  const values = data.filter(counts).map((run) => run.metrics[state.metric]).filter(finite).sort((a, b) => a - b);
+  const [low, high] = [values[(values.length - 1) >> 1], values[values.length >> 1]];
+  const lost = [[data.filter((run) => FAILED.has(run.status)).length, "failed"], [data.filter((run) => CUT.has(run.status) || OPEN.has(run.status)).length, "unfinished"]];
+  return h("span", {}, `${title(`c.${state.group}`)} = ${word} `, h("span.dim", {}, ` ${n} runs${lost.map(([k, how]) => (k ? `, ${k} ${how}` : "")).join("")}`, values.length ? `, median ${state.metric} of ${values.length}: ${short((low + high) / 2)}` : ""));
 }
 
-// Settings over their seeds: median, quantiles, failures.
+// Of fewer than five runs no quantile is told, but the least and the greatest.
+export const FEW = 5;
+function quantileCell(m, q, said) {
+  if (m.n >= FEW || q === "median") return said(m[q]);
+  if (m.n < 2) return "";
+  return q === "q10" ? [h("span.dim", {}, "least "), said(m.q0)] : q === "q90" ? [h("span.dim", {}, "greatest "), said(m.q100)] : "";
+}
+
+// Settings over their seeds, as the server has ordered them: median, quantiles, failures.
 export function settingsTable(box, groups, state) {
-  const sorted = [...groups].sort((a, b) => state.sign * ((a.metrics[state.metric]?.median ?? state.sign * Infinity) - (b.metrics[state.metric]?.median ?? state.sign * Infinity)));
+  const sorted = groups;
   const names = [...new Set(sorted.flatMap((g) => Object.keys(g.config)))].filter((n) => new Set(sorted.map((g) => String(g.config[n]))).size > 1).slice(0, 10);
   const quantiles = ["median", "q10", "q25", "q75", "q90"];
   const said = columnStyle(sorted.flatMap((g) => quantiles.map((q) => g.metrics[state.metric]?.[q])));
   fill(box, h("div.bounded", { tabindex: "0", role: "group", "aria-label": "settings" }, h("table.plain", {},
-    h("thead", {}, h("tr", {}, names.map((n) => h("th", { class: "num" }, n)), ["runs", "failed", "unfinished", "n", ...quantiles].map((n) => h("th.num", {}, n)), h("th", {}, h("span.hidden-text", {}, "more")))),
+    h("thead", {}, h("tr", {}, names.map((n) => h("th", { class: "num" }, n)), ["runs", "n", "failed", "unfinished", ...quantiles].map((n) => h("th.num", {}, n)), h("th", {}, h("span.hidden-text", {}, "more")))),
     h("tbody", {}, sorted.slice(0, 300).map((g) => {
       const m = g.metrics[state.metric];
       const marks = [];
       if (g.contaminated) marks.push(flag("contaminated", "tuned on the test set", "bad"));
       if (m && m.n === 1) marks.push(flag("1 seed", "one run only: no spread is known", "plain"));
-      if (g.unfinished) marks.push(flag("so far", "runs of it are not over"));
-      return h("tr", {}, names.map((n) => h("td.num", {}, short(g.config[n]))), h("td.num", {}, g.runs), h("td.num", {}, g.failed || ""), h("td.num", {}, g.unfinished || ""), h("td.num", {}, m?.n ?? 0),
-        quantiles.map((q) => h("td.num", {}, m ? said(m[q]) : "")), h("td", {}, marks, " ", h("a", { href: `/compare?runs=${g.ids.slice(0, 60).map(encodeURIComponent).join(",")}&bands=1` }, "curves")));
+      if (m && 2 * m.n < g.runs) marks.push(flag("few ended", "fewer than half of its runs ended well: it is judged last", "bad"));
+      return h("tr", {}, names.map((n) => h("td.num", {}, short(g.config[n]))), h("td.num", {}, g.runs), h("td.num", {}, m?.n ?? 0), h("td.num", {}, g.failed), h("td.num", {}, g.unfinished),
+        quantiles.map((q) => h("td.num", {}, m ? quantileCell(m, q, said) : "")), h("td", {}, marks, " ", h("a", { href: `/compare?runs=${g.ids.slice(0, 60).map(encodeURIComponent).join(",")}&bands=1` }, "curves")));
     })))), sorted.length > 300 && h("p.note", {}, `The best 300 of ${sorted.length} settings.`));
 }

@@ -30,6 +30,8 @@ _DATE = re.compile(
 _MENDED = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+]?[0-9]+")
 """Numbers to everyone but YAML 1.1: 1e-4, 1E5, 1.5e3, -.5e2."""
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
+_MOST_DIGITS = 1000
+"""Of a whole number: Python itself writes no more than some thousands."""
 _BARE_NUMBERS = ("inf", "Inf", "INF", "nan", "NaN", "NAN")
 _TAGS = {
     f"tag:yaml.org,2002:{name}": name
@@ -47,6 +49,7 @@ def read_word(text: str, *, plain: bool, strict: bool = False) -> tuple[Any, str
 
     Args:    text: as written.   plain: without quotes.   strict: read 1e-4 as text, as W&B does.
     Returns: the value; "text", "int", "float", "bool", "null" or "date"; a word about the trap.
+    Raises:  ValueError: a whole number of more than a thousand digits.
 
     >>> read_word("0x10", plain=True)
     (16, 'int', '')
@@ -111,6 +114,13 @@ def dotted(value: float) -> str:
 
 
 def _int(text: str) -> int:
+    value = _whole(text) if len(text) <= _MOST_DIGITS else None
+    if value is None or value.bit_length() > 4 * _MOST_DIGITS:
+        raise ValueError(text)
+    return value
+
+
+def _whole(text: str) -> int:
     digits = text.replace("_", "")
     sign = -1 if digits[0] == "-" else 1
     digits = digits.lstrip("+-")

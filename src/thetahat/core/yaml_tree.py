@@ -1,7 +1,7 @@
 """From bytes to a tree that knows its lines; what cannot be read is refused with one clear message.
 
 Only the words and their places are taken from the YAML library: what a word means is decided in
-``_scalars``, so that a file means here what W&B's reader makes of it.
+``yaml_words``, so that a file means here what W&B's reader makes of it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from thetahat.sweep._scalars import known_tag, read_word, tagged_word
+from thetahat.core.yaml_words import known_tag, read_word, tagged_word
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 50_000
@@ -49,6 +49,17 @@ class At:
         yield self
         for child in self.inside.values():
             yield from child.walk()
+
+
+def is_text(at: At) -> bool:
+    """Whether a value is text, be it 1e-4, which only we would read as a number."""
+    numbered = at.kind == "float" and read_word(at.text, plain=True, strict=True)[1] == "text"
+    return at.kind == "text" or numbered
+
+
+def as_written(at: At) -> str:
+    """A value that is text, with the letters that stand in the file."""
+    return at.text or at.value
 
 
 @dataclass
@@ -290,7 +301,15 @@ def _pairs(
 def _word(node: _Node, line: int, strict: bool) -> tuple[Any, str, str]:
     short = known_tag(node.tag) if node.tag else None
     if short is None:
-        return read_word(node.text, plain=node.plain, strict=strict)
+        try:
+            return read_word(node.text, plain=node.plain, strict=strict)
+        except ValueError:
+            size = len(node.text)
+            raise Unreadable(
+                line,
+                f"a whole number of {size:,} digits, and one may have 1,000; put it in quotes to"
+                " keep it as text",
+            ) from None
     try:
         return (*tagged_word(node.text, short), "")
     except ValueError:

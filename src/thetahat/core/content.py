@@ -1,0 +1,318 @@
+"""Keys made from what a value holds: equal keys mean that nothing can tell the values apart.
+
+A ``repr`` is no key: it cuts long arrays, hides fields, and says nothing of a closure. Here
+
+arrays                  dtype, shape and every byte
+functions               bytecode, constants, defaults, closures; of a library's: name and closure
+dataclasses, objects    their type and every attribute
+mappings, sequences     their items in order; a list is not a tuple
+anything else           what ``__reduce_ex__`` gives, else the object itself (no other is equal)
+
+Line numbers, docstrings and module names enter no key, so that code that moved is the same code.
+A key of a value that holds no "anything else" is the same in every process of one Python version.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import sys
+import sysconfig
+import types
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+_SCALARS = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), range, slice)
+_PATHS = sysconfig.get_paths()
+_LIBRARIES = tuple({_PATHS[name] for name in ("purelib", "platlib", "stdlib")})
+_OURS = str(Path(__file__).parents[1])
+_FUNCTION = 0x1
+"""CO_OPTIMIZED: the code of a function, whose first constant may be a docstring."""
+_NO_VALUE = object()
+
+
+Reach = Literal["all", "fixed", "code"]
+"""Which globals of a function belong to it: all that it names; functions, classes, numbers, texts
+and arrays; or functions and classes alone."""
+
+
+def content_key(value: Any, *, reach: Reach = "all", here: bool = True) -> str:
+    """What ``value`` holds, as a short text that can be compared.
+
+    Args:    reach: which globals of functions count.
+             here: whether it is compared within this process. If not, what cannot be compared
+             counts by its type, and a tuple is as good as a list, a NumPy scalar as a number.
+    >>> content_key(0.5)
+    'float 0.5'
+    >>> content_key(lambda x: x + 1) == content_key(lambda x: x + 2)
+    False
+    """
+    value = value if here else _plain(value)
+    if type(value) in _SCALARS and len(said := repr(value)) < 64:
+        return f"{type(value).__name__} {said}"
+    return _Keys(reach, here).key(value).hex()
+
+
+StaticPart = tuple[tuple[str, str], ...]
+
+
+def static_part(config: Mapping[str, Any], traced: frozenset[str]) -> StaticPart:
+    """What decides which compiled program a config needs."""
+    return static_parts([config], traced)[0]
+
+
+def static_parts(configs: Sequence[Mapping[str, Any]], traced: frozenset[str]) -> list[StaticPart]:
+    """``static_part`` of each config; a value that many of them hold is read once."""
+    known: dict[int, str] = {}
+
+    def key(value: Any) -> str:
+        if type(value) in _SCALARS:
+            return content_key(value)
+        if id(value) not in known:
+            known[id(value)] = content_key(value)
+        return known[id(value)]
+
+    return [
+        tuple(sorted((k, key(v)) for k, v in config.items() if k not in traced))
+        for config in configs
+    ]
+
+
+class _Keys:
+    """One walk over a value."""
+
+    def __init__(self, reach: Reach, here: bool) -> None:
+        self._reach, self._here = reach, here
+        self._known: dict[int, bytes] = {}
+        self._held: list[Any] = []
+        """What has a key by its ``id``: it must not be freed while that stands for it."""
+
+    def key(self, value: Any) -> bytes:
+        """The digest of a value."""
+        value = value if self._here else _plain(value)
+        if type(value) in _SCALARS:
+            return _digest(type(value).__name__, repr(value))
+        known = self._known.get(id(value))
+        if known is None:
+            self._held.append(value)
+            # What leads back here, inside, is known by how deep it lies.
+            self._known[id(value)] = _digest("above", str(len(self._known)))
+            known = self._known[id(value)] = self._of(value)
+        return known
+
+    def _all(self, what: str, *parts: Any) -> bytes:
+        return _digest(what, *(self.key(part) for part in parts))
+
+    def _of(self, value: Any) -> bytes:
+        if isinstance(value, Enum):
+            return self._all("enum", type(value).__qualname__, value.name)
+        if isinstance(value, type):
+            return self._class(value)
+        if _is_array(value):
+            return self._array(value)
+        if isinstance(value, PurePath):
+            return self._all("path", str(value))
+        if type(value) is object:
+            return self._all("itself", id(value) if self._here else 0)
+        if isinstance(value, types.ModuleType):
+            return self._all("module", value.__name__)
+        if isinstance(value, types.CodeType):
+            return self._code_of(value)
+        if isinstance(value, types.CellType):
+            return self._all("cell", getattr(value, "cell_contents", "empty"))
+        found = self._callable(value)
+        if found is not None:
+            return found
+        return self._container(value) or self._object(value)
+
+    def _container(self, value: Any) -> bytes | None:
+        if isinstance(value, Mapping):
+            pairs = [part for pair in value.items() for part in pair]
+            return _digest(self._name(type(value), dict), *map(self.key, pairs))
+        if isinstance(value, (set, frozenset)):
+            return _digest("set", *sorted(map(self.key, value)))
+        if isinstance(value, (list, tuple)):
+            plain = (list, tuple) if self._here else (type(value),)
+            name = type(value).__name__ if self._here else "list"
+            if type(value) not in (list, tuple):
+                name, plain = self._name(type(value)), ()
+            return _digest(name if plain else f"of {name}", *map(self.key, value))
+        return None
+
+    def _callable(self, value: Any) -> bytes | None:
+        """The key of a function, however it is wrapped; None for what is none."""
+        if isinstance(value, types.FunctionType):
+            return self._function(value)
+        if isinstance(value, types.MethodType):
+            return self._all("method", value.__self__, value.__func__)
+        if isinstance(value, functools.partial):
+            return self._all("partial", value.func, value.args, value.keywords)
+        if isinstance(value, (staticmethod, classmethod)):
+            return self._all(type(value).__name__, value.__func__)
+        if isinstance(value, property):
+            return self._all("property", value.fget, value.fset)
+        inner = getattr(value, "__wrapped__", None)
+        if callable(inner) and _of_library(type(value)):
+            rules = [getattr(value, name, None) for name in ("jvp", "fwd", "bwd")]
+            return self._all("wrapped", type(value).__qualname__, inner, rules)
+        bound = getattr(value, "__self__", None)
+        named = callable(value) and isinstance(getattr(value, "__name__", None), str)
+        if named and (bound is None or isinstance(bound, types.ModuleType)):
+            whole = getattr(value, "__qualname__", value.__name__)
+            if _of_library(type(value)) and not dataclasses.is_dataclass(value):
+                module = getattr(value, "__module__", None) or type(value).__module__
+                return self._all("named", module, whole)
+        return None
+
+    def _function(self, f: types.FunctionType) -> bytes:
+        cells = dict(zip(f.__code__.co_freevars, f.__closure__ or (), strict=True))
+        held = [f.__defaults__, f.__kwdefaults__, cells]
+        if _is_library_file(f.__code__.co_filename):
+            return self._all("library", f.__module__ or "", f.__qualname__, *held)
+        found = {}
+        for name in _names_of(f.__code__):
+            value = f.__globals__.get(name, _NO_VALUE)
+            if self._counts(value):
+                found[name] = value
+        return self._all("function", f.__code__, found, *held)
+
+    def _counts(self, value: Any) -> bool:
+        """Whether a global belongs to the code that names it."""
+        if value is _NO_VALUE or isinstance(value, types.ModuleType):
+            return False
+        if isinstance(value, type):
+            return not _of_library(value)
+        fixed = (*_SCALARS, tuple, frozenset)
+        return (
+            callable(value)
+            or self._reach == "all"
+            or (self._reach == "fixed" and (type(value) in fixed or _is_array(value)))
+        )
+
+    def _code_of(self, code: types.CodeType) -> bytes:
+        consts = list(code.co_consts)
+        if code.co_flags & _FUNCTION and consts and _has_doc(code):
+            consts[0] = None
+        return self._all(
+            "code",
+            code.co_code,
+            code.co_names,
+            code.co_varnames,
+            code.co_freevars,
+            (code.co_argcount, code.co_kwonlyargcount, code.co_posonlyargcount),
+            consts,
+        )
+
+    def _class(self, cls: type) -> bytes:
+        if _of_library(cls):
+            return self._all("class", cls.__module__, cls.__qualname__)
+        kept = {
+            name: value
+            for name, value in vars(cls).items()
+            if name not in _OF_A_CLASS and not isinstance(value, _SLOTS)
+        }
+        return self._all("class of a user", cls.__qualname__, cls.__bases__, kept)
+
+    def _name(self, cls: type, plain: type | None = None) -> str:
+        return cls.__name__ if cls is plain else self._class(cls).hex()
+
+    def _array(self, value: Any) -> bytes:
+        if type(value).__name__.endswith("Tracer"):
+            return self._all("traced", str(value.dtype), tuple(value.shape))
+        if str(value.dtype).startswith("key<"):
+            data = sys.modules["jax"].random.key_data(value)
+            return self._all("keys", str(value.dtype), data)
+        array = value.__array__()
+        if array.dtype.hasobject:
+            return self._all("objects", array.shape, array.ravel().tolist())
+        plain = type(value).__module__ == "numpy" and type(value).__name__ != "ndarray"
+        kind = "scalar" if plain else "array"
+        facts = f"{kind} {array.dtype.str} {array.dtype} {array.shape}"
+        return _digest(facts, array.tobytes())
+
+    def _object(self, value: Any) -> bytes:
+        cls = type(value)
+        held = {
+            name: getattr(value, name, None)
+            for base in cls.__mro__
+            for name in _slots(base)
+            if hasattr(value, name)
+        }
+        held |= getattr(value, "__dict__", {})
+        if dataclasses.is_dataclass(value):
+            names = [field.name for field in dataclasses.fields(value)]
+            held = {name: getattr(value, name, None) for name in names} | held
+        made = [n for n in held if isinstance(getattr(cls, n, None), functools.cached_property)]
+        held = {name: part for name, part in held.items() if name not in made}
+        if held or made:
+            return self._all("object", cls, held)
+        try:
+            return self._all("reduced", cls, value.__reduce_ex__(4))  # pyright: ignore[reportCallIssue]
+        except Exception:  # noqa: BLE001 - any object may refuse in any way; then it equals none but itself
+            return self._all("itself", cls, id(value) if self._here else 0)
+
+
+_OF_A_CLASS = {
+    *("__module__", "__dict__", "__weakref__", "__doc__", "__firstlineno__", "__abstractmethods__"),
+    *("_abc_impl", "__static_attributes__", "__annotations__", "__parameters__"),
+    *("__dataclass_fields__", "__dataclass_params__", "__match_args__", "__orig_bases__"),
+}
+_SLOTS = (types.MemberDescriptorType, types.GetSetDescriptorType)
+
+
+def _digest(what: str, *parts: Any) -> bytes:
+    """A digest of parts whose lengths count, so that no two lists of parts run together."""
+    found = hashlib.blake2b(digest_size=16)
+    found.update(what.encode("utf-8", "surrogatepass"))
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        found.update(b"|%d|" % len(data))
+        found.update(data)
+    return found.digest()
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy scalar as the number it is."""
+    scalar = type(value).__module__ == "numpy" and getattr(value, "shape", None) == ()
+    return value.item() if scalar and type(value).__name__ != "ndarray" else value
+
+
+def _is_array(value: Any) -> bool:
+    kind = type(value)
+    return hasattr(kind, "dtype") and hasattr(kind, "shape") and hasattr(kind, "__array__")
+
+
+def _is_library_file(name: str) -> bool:
+    return name.startswith((*_LIBRARIES, _OURS))
+
+
+def _of_library(cls: type) -> bool:
+    """Whether a class came with Python or from an installed package."""
+    module = cls.__module__ or ""
+    if module in sys.builtin_module_names:
+        return True
+    return _is_library_file(getattr(sys.modules.get(module), "__file__", None) or "")
+
+
+def _names_of(code: types.CodeType) -> Sequence[str]:
+    """Global names that code may read, at any depth."""
+    found = list(code.co_names)
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            found += _names_of(const)
+    return sorted(set(found))
+
+
+def _has_doc(code: types.CodeType) -> bool:
+    if sys.version_info >= (3, 13):
+        return bool(code.co_flags & 0x4000000)
+    return isinstance(code.co_consts[0], str)
+
+
+def _slots(cls: type) -> Sequence[str]:
+    found = vars(cls).get("__slots__", ())
+    names = (found,) if isinstance(found, str) else tuple(found)
+    return [name for name in names if name not in ("__dict__", "__weakref__")]

