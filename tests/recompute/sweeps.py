@@ -148,3 +148,42 @@ def by_setting(
             | {"last": members.index.max(), "key": sign * middle if n else 0.0}
         )
     return pd.DataFrame(rows).sort_values(["place", "key"], kind="stable", ignore_index=True)
+
+
+GRID = {"lr": [0.001, 0.01, 0.1, 1.0], "width": [8, 16, 32], "depth": [1, 2]}
+
+
+def tuned(where: Path, *, grid: bool, n: int = 80, seeds: int = 3) -> str:
+    """A sweep whose metric follows its learning rate, less its width, and nothing else; its id.
+
+    Args:    grid: all of GRID; else ``n`` draws of a search in which the others do nothing.
+    """
+    rng = np.random.default_rng(8)
+    if grid:
+        frame = pd.MultiIndex.from_product(GRID.values(), names=[*GRID]).to_frame(index=False)
+    else:
+        draws = {name: rng.choice(values, n) for name, values in GRID.items() if name != "depth"}
+        frame = pd.DataFrame(draws)
+        frame["l2"], frame["dropout"] = rng.uniform(0, 0.01, n), rng.uniform(0, 0.5, n)
+        frame["kind"] = rng.choice(["relu", "tanh", "gelu"], n)
+    searched = list(frame)
+    listed = "".join(f"  {name}: {{values: {[*set(frame[name])]}}}\n" for name in searched)
+    spec = (
+        f"program: simulated.py\nmethod: {'grid' if grid else 'random'}\n"
+        f"metric: {{name: val_risk, goal: minimize}}\nparameters:\n{listed}  seed: {{min: 1, max: 3}}\n"
+    )
+    with open_store(where) as store:
+        plan = {"replicates": seeds}
+        sweep = create_sweep(store, NewSweep(spec, "tuned", plan=plan))
+        for replicate in range(1, seeds + 1):
+            for point, config in enumerate(frame.to_dict("records")):
+                level = (
+                    1.5 * abs(np.log10(config["lr"]) + 2)
+                    + 7 / config["width"]
+                    + rng.exponential(0.6)
+                )
+                said = "diverged" if rng.random() < 0.1 else "finished"
+                plain = {k: v.item() if hasattr(v, "item") else v for k, v in config.items()}
+                _run(store, sweep.id, point, replicate, {**plain, "seed": replicate}, said,
+                     "val_risk", float(level), rng)  # fmt: skip
+        return sweep.id
