@@ -101,6 +101,12 @@ def _run(store: Any, sweep: str, point: int, replicate: int, config: dict[str, A
                               metrics=metrics, seconds={"run": 1.0})  # fmt: skip
 
 
+def flat(config: dict[str, Any]) -> dict[str, Any]:
+    """A config with dots in the names of what is nested."""
+    (row,) = pd.json_normalize(config).to_dict("records")
+    return {str(name): value for name, value in row.items()}
+
+
 def raw_runs(
     thetahat: Callable[..., tuple[int, str, str]], where: Path, sweep: str
 ) -> pd.DataFrame:
@@ -108,7 +114,7 @@ def raw_runs(
     code, out, _ = thetahat("runs", sweep, "--format=json", f"--store={where}")
     assert code == 0
     rows = [
-        {"id": run["id"], "status": run["status"], **run["config"]}
+        {"id": run["id"], "status": run["status"], **flat(run["config"])}
         | {f"metric {name}": value for name, value in run["metrics"].items()}
         for run in json.loads(out)
     ]
@@ -186,4 +192,25 @@ def tuned(where: Path, *, grid: bool, n: int = 80, seeds: int = 3) -> str:
                 plain = {k: v.item() if hasattr(v, "item") else v for k, v in config.items()}
                 _run(store, sweep.id, point, replicate, {**plain, "seed": replicate}, said,
                      "val_risk", float(level), rng)  # fmt: skip
+        return sweep.id
+
+
+def single(where: Path, goal: str, n: int = 30) -> str:
+    """A sweep without seeds, its parameters nested, of runs that end in all ways; its id."""
+    rng = np.random.default_rng(4)
+    sign = 1 if goal == "minimize" else -1
+    spec = (
+        f"program: simulated.py\nmethod: random\nmetric: {{name: score, goal: {goal}}}\n"
+        "parameters:\n  optim:\n    parameters:\n      lr: {min: 0.0, max: 1.0}\n"
+        "  width: {values: [8, 16]}\n"
+    )
+    odd = ["failed", "diverged", "cancelled", "interrupted", "unmoved", "running", "no number"]
+    with open_store(where) as store:
+        sweep = create_sweep(store, NewSweep(spec, "single"))
+        for point in range(n):
+            said = odd[point // 4] if point % 4 == 1 and point // 4 < len(odd) else "finished"
+            said = "stopped" if point % 4 == 2 else said
+            config = {"optim": {"lr": float(rng.random())}, "width": int(rng.choice([8, 16]))}
+            level = sign * float(10 + rng.normal(0, 3) - 0.2 * point)
+            _run(store, sweep.id, point, 1, config, said, "score", level, rng)
         return sweep.id

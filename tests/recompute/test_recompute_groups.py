@@ -302,3 +302,70 @@ def records_of(
     out = thetahat("show", run, "--history", "--format=json", f"--store={made.where}")[1]
     table = pd.DataFrame(json.loads(out))
     return table.set_index("epoch")[made.metric].astype(float)
+
+
+@pytest.mark.parametrize("goal", ["minimize", "maximize"])
+def test_the_best_of_single_runs_is_that_of_pandas_everywhere(
+    goal: str,
+    tmp_path: Path,
+    thetahat: Callable[..., tuple[int, str, str]],
+    page: Callable[..., Any],
+) -> None:
+    sweep, sign = sweeps.single(tmp_path, goal), 1 if goal == "minimize" else -1
+    store = f"--store={tmp_path}"
+    runs = sweeps.raw_runs(thetahat, tmp_path, sweep)
+    assert runs["status"].nunique() >= 8
+    table = runs.assign(end=sweeps.ends(runs, "score"))
+    assert table["end"].value_counts().to_dict().keys() == {"well", "failed", "unfinished"}
+    key = sign * table["metric score"].astype(float)
+    well = table[table["end"] == "well"].assign(key=key).sort_values("key", kind="stable")
+    best = well.iloc[0]
+    assert key.min() < best["key"], "a better number that does not count"
+
+    found = page(tmp_path, f"/api/sweeps/{sweep}/settings", metric="score", goal=goal)
+    assert found["lead"]["ids"] == [best["id"]]
+    assert found["lead"]["median"] == pytest.approx(best["metric score"], rel=1e-12)
+    order = well.sort_index()
+    running = np.minimum.accumulate(order["key"].to_numpy())
+    falls = np.r_[True, np.diff(running) < 0]
+    steps = [*zip(order.index[falls] + 1, sign * running[falls], strict=True)]
+    assert [tuple(step) for step in found["running"]["run"]] == steps
+
+    with th.open_store(tmp_path) as opened:
+        mine = th.open_sweep(sweep, opened)
+        assert [run.id for run in mine.best.runs] == [best["id"]]
+        assert mine.best.config["optim.lr"] == best["optim.lr"]
+        (axes,) = mine.plot.history().axes
+    drawn = [np.asarray(line.get_ydata(), float) for line in axes.lines]
+    assert any(
+        values.size and values[-1] == pytest.approx(best["metric score"]) for values in drawn
+    )
+
+    listed = pd.read_csv(io.StringIO(thetahat("report", sweep, "--format=csv", store)[1]))
+    np.testing.assert_allclose(listed["score"].dropna(), well["metric score"], rtol=1e-12)
+    assert [*listed["optim.lr"][: len(well)]] == [*well["optim.lr"]]
+    counts = listed[["runs", "n", "failed", "unfinished"]].sum().to_dict()
+    ended = table["end"].value_counts()
+    assert counts == {"runs": len(runs), "n": ended["well"]} | {
+        name: ended[name] for name in ("failed", "unfinished")
+    }
+    said = thetahat("report", sweep, "--format=md", store)[1]
+    which = "lowest" if goal == "minimize" else "highest"
+    number = re.search(rf"The {which} score is (-?[\d.]+)", said)
+    assert number and float(number[1]) == pytest.approx(best["metric score"], rel=1e-3)
+    assert f"the best of {len(well)}" in said
+
+
+@pytest.mark.parametrize("quantiles", [(0.25, 0.75), (0.025, 0.5, 0.975), (0.0, 1.0)])
+def test_other_quantiles_are_numpys(
+    made: Made, quantiles: tuple[float, ...], thetahat: Callable[..., tuple[int, str, str]]
+) -> None:
+    words = [f"--quantiles={','.join(map(str, quantiles))}", f"--store={made.where}"]
+    out = thetahat("runs", made.id, "--group-by=seed", "--format=json", *words)[1]
+    end = sweeps.ends(made.runs, made.metric)
+    for group, row in zip(json.loads(out), made.settings.to_dict("records"), strict=True):
+        kept = made.runs[made.runs["id"].isin(row["ids"]) & (end == "well")]
+        for q in quantiles if len(kept) else ():
+            right = np.quantile(kept[f"metric {made.metric}"].astype(float), q)
+            found = group["metrics"][made.metric][f"q{100 * q:g}"]
+            assert found == pytest.approx(right, rel=1e-12)
