@@ -369,3 +369,55 @@ def test_other_quantiles_are_numpys(
             right = np.quantile(kept[f"metric {made.metric}"].astype(float), q)
             found = group["metrics"][made.metric][f"q{100 * q:g}"]
             assert found == pytest.approx(right, rel=1e-12)
+
+
+def test_figures_of_the_notebook_draw_the_numbers_of_pandas(
+    made: Made, page: Callable[..., Any], thetahat: Callable[..., tuple[int, str, str]]
+) -> None:
+    with th.open_store(made.where) as store:
+        plot = th.open_sweep(made.id, store).plot
+        (history,), (seeds,), (curves,) = (
+            figure.axes for figure in (plot.history(), plot.seeds(), plot.curves())
+        )
+        names = {run.name: run.id for run in th.open_sweep(made.id, store).runs}
+    end = sweeps.ends(made.runs, made.metric)
+    well = made.runs[end == "well"]
+    values = well[f"metric {made.metric}"].to_numpy(float)
+    # The metric over runs: a dot each, and the best median of settings whose runs are all there.
+    dots = np.asarray(history.collections[0].get_offsets())
+    over = made.runs.index[~made.runs["status"].isin(["queued", "running"])]
+    place = over.get_indexer(well.index) + 1  # Runs that are not over have no place.
+    assert dots == pytest.approx(np.column_stack([place, values]))
+    asked = {"metric": made.metric, "goal": made.goal}
+    steps = page(made.where, f"/api/sweeps/{made.id}/settings", **asked)["running"]["run"]
+    line = next(li for li in history.lines if "best" in str(li.get_label()))
+    drawn = np.asarray(line.get_ydata(), float)
+    assert [*drawn[np.r_[True, np.diff(drawn) != 0]]] == pytest.approx([v for _, v in steps])
+    # Seeds: a setting a row, its runs as dots, its median and its band.
+    there = made.settings[made.settings["n"] > 0].to_dict("records")
+    rows = {round(float(np.mean(d.get_offsets()[:, 1]))): d for d in seeds.collections}
+    labels = [text.get_text() for text in seeds.get_yticklabels()]
+    for k, row in enumerate(reversed(there)):
+        assert labels[k] == f"lr={row['lr']:g}, width={row['width']}"
+        members = well[well["id"].isin(row["ids"])][f"metric {made.metric}"]
+        assert sorted(rows[k].get_offsets()[:, 0]) == pytest.approx(sorted(members))
+        lines = [
+            li.get_xdata() for li in seeds.lines if len(li.get_ydata()) and li.get_ydata()[0] == k
+        ]
+        few = row["n"] < 5
+        ends = [row["least" if few else "q10"], row["greatest" if few else "q90"]]
+        assert [*lines[0]] == pytest.approx(ends) and [*lines[1]] == pytest.approx([row["median"]])
+    # Curves: a run of each of the best settings, the one nearest to the median, ringed at its best.
+    first = next(li for li in curves.lines if len(li.get_xdata()) > 1)
+    best = made.settings.iloc[0]
+    members = well[well["id"].isin(best["ids"])]
+    far = (members[f"metric {made.metric}"].astype(float) - best["median"]).abs()
+    run = names[str(first.get_label())]
+    assert run in [*members["id"][far == far.min()]]
+    records = records_of(thetahat, made, run)
+    assert [*first.get_ydata()] == pytest.approx([*records])
+    if made.metric != "val_risk":
+        return  # Only a validation risk has a best epoch.
+    ring = next(li for li in curves.lines if len(li.get_xdata()) == 1)
+    at = (made.sign * records).idxmin()
+    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (at, pytest.approx(records[at]))
