@@ -125,7 +125,7 @@ def test_a_run_that_failed_at_its_start_counts_in_its_setting(store) -> None:
 
 
 def test_the_best_setting_leads_and_never_its_luckiest_run(store, lucky) -> None:
-    assert may_repeat(lucky, read_file(GRID))
+    assert may_repeat(lucky, read_file(lucky.spec))
     runs = tried_runs(store, lucky.id)
     assert seeds_of(lucky, ["lr", "draw", "data.seed"]) == ["draw", "data.seed"]
     first, second = standings(runs, ["draw"], "val_risk", 1, replicates=10)

@@ -102,11 +102,12 @@ def test_start_is_the_agents_run(store: Store, agents_run: str, tmp_path: Path) 
     with start({"lr": 9.0, "width": 8}, name="mine", store=tmp_path / "other") as run:
         run.log({"loss": 1.0})
         log({"loss": 0.5})
-    assert (run.id, run.name) == (agents_run, "swept")
+    assert (run.id, run.name) == (agents_run, "mine")
     assert run.config == {"lr": 0.1, "width": 8}
     assert not (tmp_path / "other").exists()
     seen = store.run(agents_run)
-    assert (seen.config, seen.metrics) == ({"lr": 0.1}, {"loss": 0.5})
+    assert (seen.name, seen.config) == ("mine", {"lr": 0.1, "width": 8})
+    assert (seen.proposed, seen.metrics) == ({"lr": 0.1}, {"loss": 0.5})
     assert (seen.status, seen.reason, seen.finished) == ("running", "", None)
     assert len(store.runs()) == 1
     assert json.loads((tmp_path / "ending.json").read_text()) == ["finished", "", {}]

@@ -93,7 +93,7 @@ def test_arrays_steps_and_statuses_that_are_wrong(store: Store) -> None:
             run.finish("running")
         assert str(caught.value) == (
             "no run ends 'running'; give one of finished, stopped, diverged, unmoved, interrupted,"
-            " failed"
+            " cancelled, failed"
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from at_work import LINE, LOSES, until
 
+from thetahat.sweep import read_sweep
 from thetahat.sweep._code import Code
 from thetahat.sweep._messages import Check, Examined
 from thetahat.sweep._team import WorkerProcess
@@ -152,11 +153,12 @@ def test_a_program_that_is_gone_is_said_once(tmp_path) -> None:
 
 
 def test_what_a_worker_is_told_before_it_listens_is_not_lost(at) -> None:
-    file = at.sweep(TEXT, LINE)
+    spec = read_sweep(at.sweep(TEXT, LINE)).spec
+    assert spec is not None
     program = at.folder / "train.py"
     worker = WorkerProcess(program, at.folder, at.folder / "log", None)
     try:
-        worker.send(Check(TEXT, file))
+        worker.send(Check(spec))
         give_up = time.monotonic() + 60
         heard: list = []
         while not any(isinstance(message, Examined) for message in heard):

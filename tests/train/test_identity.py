@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -223,6 +224,49 @@ def test_the_same_task_goes_on(of_task: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         result.history["val_risk"], th.fit(task(epochs=6)).history["val_risk"]
     )
+
+
+HELD = {"rate": 0.05, "factor": 1.0}
+"""What no name, closure or default of the functions below holds: they look it up when they are traced."""
+
+
+def _held_rate(step: Any) -> Any:
+    return HELD["rate"] * 0.99**step
+
+
+def _environment_rate(step: Any) -> Any:
+    return float(os.environ["RATE"]) * 0.99**step
+
+
+def _held_metric(h: Any, z: Any) -> Any:
+    return HELD["factor"] * h(jax.tree.leaves(z)[0]) ** 2
+
+
+def _held_metric_alone(h: Any) -> Any:
+    return HELD["factor"] * h(jnp.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"optimizer": optax.sgd(_held_rate)}, "optimizer"),
+        ({"optimizer": optax.adam(_environment_rate)}, "optimizer"),
+        ({"optimizer": optax.sgd(0.1), "metrics": {"m": _held_metric}}, "metrics"),
+        ({"optimizer": optax.sgd(0.1), "metrics": {"m": _held_metric_alone}}, "metrics"),
+    ],
+)
+def test_a_number_that_is_looked_up_is_mathematics(
+    fields: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "c"
+    monkeypatch.setenv("RATE", "0.05")
+    th.fit(task(**fields), checkpoint=path)
+    assert th.fit(task(**fields, epochs=5), checkpoint=path, resume=True).epochs == 5
+    monkeypatch.setenv("RATE", "0.2")
+    monkeypatch.setitem(HELD, "rate", 0.2)
+    monkeypatch.setitem(HELD, "factor", 2.0)
+    went_on = refused(path, lambda: th.fit(task(**fields, epochs=6), checkpoint=path, resume=True))
+    assert went_on == f"the mathematics of the {said} differs"
 
 
 def test_weights_are_data(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -39,6 +40,28 @@ def test_a_spread_that_single_precision_loses_is_refused(
     said = str(caught.value)
     assert said.startswith(which)
     assert "subtract its mean, or give dtype='float64' (--dtype float64)" in said
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-50])
+def test_a_spread_whose_square_is_rounded_to_zero_is_refused(scale: float) -> None:
+    with pytest.raises(
+        DataError, match=r"data.train\[1\] has the standard deviation .*; rescale it"
+    ):
+        fit(X, Y * scale)
+    assert fit(X, Y * scale, dtype="float64").risk["val"] == pytest.approx(0.09 * scale**2, rel=0.4)
+    assert fit(X, Y * 1e-12).risk["val"] == pytest.approx(0.09e-24, rel=0.4)
+
+
+@pytest.mark.parametrize(("level", "said"), [(1e9, "every target that was drawn is 1e+09"),
+                                             (1e7, "has the mean 1e\\+07")])  # fmt: skip
+def test_a_level_that_is_drawn_inside_an_experiment_is_refused(level: float, said: str) -> None:
+    def drawn(mu: float = level, seed: th.Seed = 0) -> th.Task:
+        x = jax.random.normal(jax.random.key(seed), (60, 2))
+        return th.Task(th.models.Linear(2), th.split((x, mu + x[:, 0]), seed=0), epochs=2)
+
+    with pytest.raises(DataError, match=said):
+        th.fit(drawn)
+    assert th.fit(drawn, mu=10.0).status == "finished"
 
 
 def test_what_the_message_advises_works() -> None:
@@ -114,5 +137,5 @@ def test_double_precision_goes_round_without_loss() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_notice_of_a_best_state_that_moved_names_rounding_where_it_may_be(dtype: str) -> None:
     with pytest.warns(Notice, match="not a function of its arguments alone") as caught:
-        prove(1.0, 1.1, 3, dtype)
+        prove("val_risk", 1.0, 1.1, 3, dtype)
     assert ("float32 rounds too coarsely" in str(caught[0].message)) == (dtype == "float32")

@@ -58,6 +58,8 @@ def test_streamed_and_in_memory_agree(
     for a, b in zip(jax.tree.leaves(left.params), jax.tree.leaves(right.params), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
     assert left.risk == pytest.approx(right.risk, rel=1e-6)
+    for part in ("train", "val", "test"):
+        assert left.evaluate(part) == pytest.approx(left.risk[part], rel=1e-6)
     assert left.provenance["data_train"] != ""
     frame = pd.read_parquet(parquet).head(5)
     np.testing.assert_allclose(left.predict(frame), right.predict(frame), rtol=1e-6)

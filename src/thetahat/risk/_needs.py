@@ -22,6 +22,12 @@ class NotFinite(DataError):
     """Targets that are NaN or infinite."""
 
 
+def _nothing(values: list[float], k: int | None) -> str:
+    """No fix is known."""
+    del values, k
+    return ""
+
+
 @dataclass(frozen=True)
 class Need:
     """What a loss needs of each target.
@@ -37,7 +43,7 @@ class Need:
 
     said: Callable[[int | None], str]
     holds: Callable[[np.ndarray, int | None], np.ndarray]
-    fix: Callable[[list[float], int | None], str] = lambda values, k: ""
+    fix: Callable[[list[float], int | None], str] = _nothing
 
 
 def _rows(good: np.ndarray) -> np.ndarray:

@@ -70,12 +70,15 @@ class Constant:
     support = None
 
     def ppf(self, u: float) -> Any:
+        """The value at a share u of the probability, in [0, 1)."""
         return self.value
 
     def cdf(self, x: Any) -> float:
+        """The share of the probability up to a value."""
         return 0.0
 
     def grid(self) -> Sequence[Any]:
+        """The values of a grid, in their order."""
         return (self.value,)
 
 
@@ -90,6 +93,7 @@ class Categorical:
 
     @property
     def kind(self) -> str:
+        """Its name in a sweep file."""
         return "categorical" if self.probabilities is None else "categorical_w_probabilities"
 
     @cached_property
@@ -111,6 +115,7 @@ class Categorical:
         return tuple(steps)
 
     def ppf(self, u: float) -> Any:
+        """The value at a share u of the probability, in [0, 1)."""
         if self.probabilities is None:
             return self.values[_place(u, len(self.values))]
         for value, step in zip(self.values, self._steps, strict=True):
@@ -119,10 +124,12 @@ class Categorical:
         return [v for v, p in zip(self.values, self.probabilities, strict=True) if p > 0][-1]
 
     def cdf(self, x: Any) -> float:
+        """The share of the probability up to a value."""
         place = next(i for i, v in enumerate(self.values) if same(v) == same(x))
         return (place + 1) / len(self.values) if self.probabilities is None else self._steps[place]
 
     def grid(self) -> Sequence[Any]:
+        """The values of a grid, in their order."""
         if self.probabilities is not None:
             raise ConfigError(
                 "a grid runs every value once, so probabilities mean nothing in it; leave them"

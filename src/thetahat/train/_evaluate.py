@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat.core import ConfigError, ShapeError, Task
+from thetahat.data import gather, is_streamed, n_observations
 from thetahat.train.backends.jax import cast, precision
-from thetahat.train.backends.jax._member import make_member, parts_of
+from thetahat.train.backends.jax._member import eval_blocks, make_member, parts_of
 
 
 def evaluate_part(
@@ -23,9 +24,15 @@ def evaluate_part(
     there = parts_of(data)
     if part not in there:
         raise ConfigError(f"there is no part {part!r}; this task has {', '.join(there)}")
+    rows = there[part]
     with precision(task.dtype):
         member = make_member(task, frozen, adapted)
-        return float(jax.jit(member.risk)(params, cast(there[part], task.dtype)))
+        if not is_streamed(rows):
+            return float(jax.jit(member.risk)(params, cast(rows, task.dtype)))
+        block, sums = jax.jit(member.risk_block), member.risk_zero()
+        for at, real in zip(*eval_blocks(n_observations(rows)), strict=True):
+            sums = block(params, sums, cast(gather(rows, at), task.dtype), real)
+        return float(sums[0] / sums[1])
 
 
 def predict_rows(

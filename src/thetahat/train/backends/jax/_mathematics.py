@@ -19,7 +19,7 @@ from jax.interpreters import partial_eval
 
 from thetahat import models
 from thetahat.core.content import content_key
-from thetahat.train.backends.jax._member import make_member, make_plan
+from thetahat.train.backends.jax._member import Member, make_member, make_plan
 from thetahat.train.backends.jax._precision import ON_DISK, precision
 from thetahat.train.backends.jax._program import CohortProgram
 from thetahat.train.backends.jax._stage import Build, Hyper, Staged
@@ -30,9 +30,9 @@ _ROWS = 2
 
 
 def mathematics(program: CohortProgram) -> dict[str, str]:
-    """A key of the mathematics of the first state, of the loss, and of a penalty.
+    """A key of the mathematics of the first state, loss, penalty, optimizer and metrics.
 
-    They are traced, never compiled. The step follows from them and from the optimizer.
+    They are traced, never compiled. The step follows from them, and costs more to trace.
     """
     staged = program.staged
     names, closed = _pieces(program.build, program.hyper, staged, step=False)
@@ -75,7 +75,10 @@ def _pieces(build: Build, hyper: Hyper, staged: Staged, *, step: bool) -> tuple[
         found = {"loss": member.loss_at(h, jax.tree.map(lambda a: a[0], rows))}
         if task.penalty is not None:
             found["penalty"] = task.penalty(state.params)
-        if step:
+        found["metrics"] = _metrics(member, state.params, rows)
+        if not step:
+            found["optimizer"] = _update(member, state, rows)
+        else:
             zero = jnp.zeros((), task.dtype)
             carry = (state.params, state.opt_state, zero, member.scores.zero())
             found["step"], _ = member.step(carry, rows, None, None, 1.0 / _ROWS, key)
@@ -88,6 +91,29 @@ def _pieces(build: Build, hyper: Hyper, staged: Staged, *, step: bool) -> tuple[
 
     with precision(staged.task.dtype):
         return names, jax.make_jaxpr(pieces)(values, made, given, state, rows)
+
+
+def _metrics(member: Member, params: Any, rows: Any) -> Any:
+    """What the metrics give: of the hypothesis alone, and summed over observations."""
+    scores, hypothesis = member.scores, member.adapted.bind(params, member.frozen)
+    return scores.whole(params), scores.add(scores.zero(), lambda _: hypothesis, rows, None, None)
+
+
+def _update(member: Member, state: Any, rows: Any) -> Any:
+    """What the optimizer makes of a gradient; of a linear objective, where it evaluates one."""
+
+    def linear(params: Any) -> Any:
+        return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(params))
+
+    return member.optimizer.update(
+        state.params,
+        state.opt_state,
+        state.params,
+        value=linear(state.params),
+        grad=state.params,
+        value_fn=linear,
+        residual_fn=member.residual_fn(rows, None, 1.0 / _ROWS),
+    )
 
 
 def _kept(staged: Staged) -> list[bool]:

@@ -211,7 +211,7 @@ class Member:
             value=value,
             grad=grads,
             value_fn=lambda p: objective(p)[0],
-            residual_fn=self._residual_fn(batch, weight, scale),
+            residual_fn=self.residual_fn(batch, weight, scale),
         )
         params = jax.tree.map(lambda p, u: (p + u).astype(p.dtype), params, updates)
         return (params, opt_state, so_far + total, sums), None
@@ -230,7 +230,8 @@ class Member:
             )
         return value
 
-    def _residual_fn(self, batch: Any, weight: Any, scale: Any) -> Callable[[Any], Any] | None:
+    def residual_fn(self, batch: Any, weight: Any, scale: Any) -> Callable[[Any], Any] | None:
+        """The residuals of a batch as a function of parameters; None where a loss has none."""
         if self.residual_at is None:
             return None
         residual_at, penalty = self.residual_at, self.task.penalty

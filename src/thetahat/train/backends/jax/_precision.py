@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -76,14 +77,14 @@ _LOOKED_AT, _READ = 1 << 17, 1 << 12
 
 def refuse_rounding(data: Any, dtype: str, *, whole: bool) -> None:
     """See that the Task's dtype holds the spread of the training observations, not their level
-    alone, and that it holds integers.
+    alone, that it holds the square of that spread, and that it holds integers.
 
     Rounding at a level m costs about 0.3 eps |m|. Weights may be of any level.
 
     Args:    whole: integers are used as numbers too.
     Raises:  DataError: it does not; it says which array, or which column of a table.
     """
-    step, kinds = float(np.finfo(dtype).eps), (jnp.floating, jnp.integer)[: 1 + whole]
+    kinds = (jnp.floating, jnp.integer)[: 1 + whole]
     weight = th_weights(data.train)
     for path, leaf in jax.tree_util.tree_flatten_with_path(data.train)[0]:
         if leaf is weight or not isinstance(leaf, (np.ndarray, jax.Array, *ON_DISK)):
@@ -97,17 +98,49 @@ def refuse_rounding(data: Any, dtype: str, *, whole: bool) -> None:
             continue
         rows = _READ if isinstance(leaf, ON_DISK) else _LOOKED_AT // math.prod(leaf.shape[1:])
         some = np.asarray(leaf[:: -(-len(leaf) // max(rows, 2))], np.float64)
-        mean, std = some.mean(0), some.std(0)
-        lost = (0.3 * step * np.abs(mean) > COARSE * std) & (std > _CONSTANT * np.abs(mean))
-        if np.any(lost):
-            at = np.unravel_index(int(np.argmax(lost)), np.shape(lost)) if np.ndim(lost) else ()
-            wider = " or give dtype='float64' (--dtype float64)" if dtype == "float32" else ""
-            raise DataError(
-                f"{_column(data, where, at)} has the mean {mean[at]:.6g} and the standard"
-                f" deviation {std[at]:.3g}, which {dtype} rounds to steps of"
-                f" {step * abs(float(mean[at])):.2g}; subtract its mean"
-                f"{',' * bool(wider)}{wider}"
-            )
+        _refuse_spread(lambda at, where=where: _column(data, where, at), some, dtype)
+
+
+def _refuse_spread(name: Callable[[Any], str], some: np.ndarray, dtype: str) -> None:
+    """Refuse columns whose spread is lost beside their level, or too small to be squared."""
+    info, mean, std = np.finfo(dtype), some.mean(0), some.std(0)
+    wider = " or give dtype='float64' (--dtype float64)" if dtype == "float32" else ""
+    varies = std > _CONSTANT * np.abs(mean)
+    tiny = varies & (std < math.sqrt(float(info.tiny)))
+    if np.any(tiny):
+        at = _first(tiny)
+        raise DataError(
+            f"{name(at)} has the standard deviation {std[at]:.3g}, whose square {dtype} rounds to"
+            f" zero; rescale it{',' * bool(wider)}{wider}"
+        )
+    lost = varies & (0.3 * float(info.eps) * np.abs(mean) > COARSE * std)
+    if np.any(lost):
+        at = _first(lost)
+        raise DataError(
+            f"{name(at)} has the mean {mean[at]:.6g} and the standard deviation {std[at]:.3g},"
+            f" which {dtype} rounds to steps of {float(info.eps) * abs(float(mean[at])):.2g};"
+            f" subtract its mean{',' * bool(wider)}{wider}"
+        )
+
+
+def _first(found: Any) -> tuple[Any, ...]:
+    """Where the first true stands."""
+    return np.unravel_index(int(np.argmax(found)), np.shape(found)) if np.ndim(found) else ()
+
+
+def refuse_level(y: Any, dtype: str) -> None:
+    """See that targets (N,) or (N, k) which were drawn in the Task's dtype still vary.
+
+    Raises:  DataError: all are one number, and a large one: their spread was rounded away.
+    """
+    low, high = np.asarray(y, np.float64).min(0), np.asarray(y, np.float64).max(0)
+    one = (low == high) & (np.abs(low) * np.finfo(dtype).eps > COARSE)
+    if np.any(one):
+        raise DataError(
+            f"every target that was drawn is {float(np.ravel(low)[int(np.argmax(one))]):.6g}:"
+            f" {dtype} has no room for what varies at that level; leave the level out, or give"
+            " dtype='float64' (--dtype float64)"
+        )
 
 
 def _refuse_long(where: str, leaf: Any) -> None:

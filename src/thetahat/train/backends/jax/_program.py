@@ -55,9 +55,9 @@ class CohortProgram:
         self._lowered: Any = None
         self._columns: list[str] = []
         self._given = staged.given
-        n = staged.plan.n
         self._ordered = staged.plan.shared_order
-        self.max_chunk = min(MAX_CHUNK, max(1, ORDERS // n)) if self._ordered else MAX_CHUNK
+        most = max(1, ORDERS // staged.plan.n) if self._ordered else MAX_CHUNK
+        self.max_chunk = min(MAX_CHUNK, most)
 
     def trace(self) -> None:
         """Trace and lower the chunk, abstractly: nothing runs, nothing is compiled.
@@ -95,11 +95,8 @@ class CohortProgram:
             self._chunk = self._timed(self._compiled)
             if self._ordered:
                 plan, none = self.staged.plan, np.int32(0)
-                self._timed(
-                    lambda: orders(
-                        plan.order_seed, none, none, plan.n, self.max_chunk, plan.sampling
-                    )
-                )
+                rest = (none, none, plan.n, self.max_chunk, plan.sampling)
+                self._timed(lambda: orders(plan.order_seed, *rest))
 
     def needs(self) -> int:
         """Bytes of memory that training takes, as the compiler tells; 0 where it does not."""

@@ -21,6 +21,7 @@ from thetahat import data as th_data, risk
 from thetahat.core import ConfigError, DataError, Task
 from thetahat.data import Observations, Rows, Transform
 from thetahat.risk import Loss
+from thetahat.train.backends.jax._precision import refuse_level, refuse_rounding
 
 _PARTS = ("train", "val", "test")
 
@@ -198,8 +199,17 @@ def _computed(closed: ClosedJaxpr, tree: Any, dtype: str) -> Callable[[Any], Any
     return of
 
 
+def _check_level(staged: Any, data: Any) -> None:
+    """See that the Task's dtype holds what varies in the data that were drawn."""
+    dtype = staged.task.dtype
+    refuse_rounding(data, dtype, whole=False)
+    y = staged.targets.of(data.train)
+    if y is not None and len(y) and jnp.issubdtype(y.dtype, jnp.floating):
+        refuse_level(y, dtype)
+
+
 def check_made(staged: Any, drawn: Mapping[int, Any]) -> None:
-    """See that the targets which a data-generating process drew are what the loss needs.
+    """See that what a data-generating process drew is what the loss needs, and keeps its digits.
 
     Args:    staged: of the cohort.   drawn: the data of each member.
     Raises:  DataError: they are not. A member whose targets are not finite, among others that are,
@@ -213,6 +223,7 @@ def check_made(staged: Any, drawn: Mapping[int, Any]) -> None:
     for data in members:
         try:
             staged.targets.check(data)
+            _check_level(staged, data)
         except DataError as error:
             errors.append(error)
     lasting = [error for error in errors if not isinstance(error, risk.NotFinite)]
