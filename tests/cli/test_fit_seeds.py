@@ -83,6 +83,7 @@ def test_seeds_that_diverge_are_counted_and_left_out(table: Path, thetahat) -> N
     head = shown.splitlines()[2].split()
     assert head[:3] == ["model", "n", "failed"]
     assert f"quantiles over the {len(well)} of 12 seeds that ended well" in shown
+    assert "each R² is that of the MSE beside it" in " ".join(shown.split())
 
 
 def test_no_aggregate_where_every_seed_fails(table: Path, thetahat) -> None:

@@ -35,6 +35,7 @@ from thetahat.analysis._leader import (
     names_of as names_of,
     replicates_of as replicates_of,
     running_best as running_best,
+    runs_planned as runs_planned,
     seeds_of as seeds_of,
     settings_of as settings_of,
     standings as standings,

@@ -257,7 +257,9 @@ def spread(strata: Ints, x: Floats, y: Floats) -> float:
     sizes, middle = np.bincount(strata), np.bincount(strata, y)
     a, b = x - _means(strata, x), y - _means(strata, y)
     within = np.bincount(strata, a * a) * np.bincount(strata, b * b) / np.maximum(sizes - 1, 1)
-    chosen = middle**2 * np.maximum(1 / sizes - 1 / levels, 0) * levels / (levels - 1) * (x @ x) / n
+    # Divided by n - 1: the ranks of all strata are drawn together, so that their sum is known.
+    chosen = middle**2 * np.maximum(1 / sizes - 1 / levels, 0) * levels / (levels - 1)
+    chosen = chosen * (x @ x) / (n - 1)
     return min(1.0, math.sqrt((n - 1) * float((within + chosen).sum() / ((x @ x) * (y @ y)))))
 
 

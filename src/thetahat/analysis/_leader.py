@@ -49,6 +49,15 @@ def replicates_of(sweep: SweepRow) -> int:
     return found if isinstance(found, int) and found > 1 else 1
 
 
+def runs_planned(sweep: SweepRow, names: Iterable[str], over: Iterable[str]) -> int:
+    """How many runs each group is to have where ``over`` is averaged out: the replicates of a
+    setting, if all seeds are; else nothing is planned, and it is 1.
+
+    Args:    names: of all parameters.
+    """
+    return replicates_of(sweep) if {*seeds_of(sweep, names)} <= {*over} else 1
+
+
 def may_repeat(sweep: SweepRow, file: SweepFile) -> bool:
     """Whether a sweep may run a setting more than once, with different seeds."""
     searched = (swept.name for swept in file.parameters if not swept.constant)

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     if nowhere and not locate().is_file():
         note(f"no store here yet ({locate()}); a run makes one, or give one with --store")
         found: list[RunRow] = []
-        metric, shared = ("val_risk", 1), frozenset[str]()
+        judged, shared = ("val_risk", 1, 1), frozenset[str]()
     else:
         with open_store(args.store, create=False) as store:
             found = store.runs(
@@ -94,13 +94,13 @@ def run(args: argparse.Namespace) -> int:
                 **_scope(store, args.id),
             )
             found = [r for r in standing(store, found) if all(c.holds(r) for c in conditions)]
-            metric = _metric_of(store, found) if over else ("val_risk", 1)
+            judged = _judged_by(store, found, over) if over else ("val_risk", 1, 1)
             shared = shared_orders(store) if over else frozenset[str]()
         if not found and args.format == "table":
             note(f"no runs to list in {store.path}")
     asked = [c.strip() for c in args.columns.split(",")] if args.columns else None
     if over:
-        print_groups(found, over, args, asked, *metric, shared)
+        print_groups(found, over, args, asked, *judged, shared)
         return 0
     print_runs(found, args.format, asked, read_screen())
     return 0
@@ -157,17 +157,19 @@ def print_groups(
     asked: Sequence[str] | None,
     metric: str,
     sign: int,
+    replicates: int,
     shared: frozenset[str] = frozenset(),
 ) -> None:
     """Print runs setting by setting, the best first where no other order is asked for.
 
     Args:    metric, sign: what is best; 1 where less is better, else -1.
+             replicates: runs that each setting is to have.
              shared: ids of runs that share the order of their minibatches.
     Raises:  ConfigError: a parameter, column or quantile that is none.
     """
     quantiles = _quantiles(args.quantiles)
     made = group_runs(found, over, quantiles, metric=metric, shared=shared)
-    groups = best_first(made, metric, sign)
+    groups = best_first(made, metric, sign, replicates)
     names = _metrics_of(groups, metric)
     first = names[0] if names else metric
     rows = [_group_row(group, first) for group in groups]
@@ -221,15 +223,21 @@ def _tell_shared(groups: Sequence[Group]) -> None:
         note(_SHARED)
 
 
-def _metric_of(store: Store, found: Sequence[RunRow]) -> tuple[str, int]:
-    """What decides which of these runs is best: their sweep's metric, if they have one sweep."""
-    from thetahat.analysis import SweepFile, read_file
+def _judged_by(store: Store, found: Sequence[RunRow], over: Sequence[str]) -> tuple[str, int, int]:
+    """What decides which setting of these runs is best: their sweep's metric, its sign and its
+    replicates, if they have one sweep. Replicates count where all seeds are averaged out."""
+    from thetahat.analysis import SweepFile, flat_config, read_file, runs_planned
     from thetahat.store import find_sweep
 
     sweeps = {run.sweep_id for run in found}
     one = next(iter(sweeps)) if len(sweeps) == 1 else None
-    file = SweepFile() if one is None else read_file(find_sweep(store, one).spec)
-    return file.metric or "val_risk", -1 if file.goal == "maximize" else 1
+    file, replicates = SweepFile(), 1
+    if one is not None:
+        sweep = find_sweep(store, one)
+        file = read_file(sweep.spec)
+        names = dict.fromkeys(name for run in found for name in flat_config(run.setting))
+        replicates = runs_planned(sweep, names, over)
+    return file.metric or "val_risk", -1 if file.goal == "maximize" else 1, replicates
 
 
 def _tell_gone(gone: Sequence[Column]) -> None:

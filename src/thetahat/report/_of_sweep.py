@@ -150,7 +150,11 @@ def _summary(study: Study) -> list[str]:
     tied = sum(setting.median == best.median and not setting.hidden for setting in study.settings)
     if tied > 1 and best.name:
         where = f" at {tied} settings alike, the first of them {word(best.name)}"
-    where += ", of the settings that are shown" if study.rule.on else ""
+    among = ["that are shown"] if study.rule.on else []
+    # A setting with a better number, of which too few runs ended well, stands below this one.
+    if _passed_over(study, best):
+        among.append("of which at least half of the runs ended well")
+    where += f", of the settings {' and '.join(among)}" if among else ""
     numbers = best.group.metrics[study.metric]
     value = short(numbers["median"]) + _trust(study, best)
     n = len(study.counted)
@@ -168,6 +172,14 @@ def _summary(study: Study) -> list[str]:
         )
     said += _other_risks(study, best)
     return said
+
+
+def _passed_over(study: Study, best: Setting) -> bool:
+    """Whether a shown setting has a better median, but too few runs that ended well."""
+    shown = [s.median for s in study.settings if s.median is not None and not s.hidden]
+    return best.median is not None and any(
+        study.sign * median < study.sign * best.median for median in shown
+    )
 
 
 def _trust(study: Study, best: Setting) -> str:

@@ -23,6 +23,7 @@ from thetahat.analysis import (
     names_of,
     replicates_of,
     running_best,
+    runs_planned,
     seeds_of,
     standings,
 )
@@ -117,7 +118,8 @@ def groups(
     for config, runs in members_of(listed, over):
         made.append(make_group(config, runs, _BOX, metric=metric, shared=shared))
         ids[id(made[-1])] = [run.id for run in runs]
-    ranked = best_first(made, metric, -1 if goal == "maximize" else 1, replicates_of(sweep))
+    planned = runs_planned(sweep, {k for run in listed for k in flat_config(run.setting)}, over)
+    ranked = best_first(made, metric, -1 if goal == "maximize" else 1, planned)
     return {
         "groups": [{**group.listing(), "ids": ids[id(group)]} for group in ranked],
         "shared_order": any(group.shared_order for group in made),
