@@ -15,7 +15,11 @@ from typing import Any
 
 from thetahat._names import HOMES, ROOMS
 
-ASSIGNED = {"Seed": "thetahat.core.signature", "Static": "thetahat.core.signature"}
+ASSIGNED = {
+    "Seed": "thetahat.core.signature",
+    "Static": "thetahat.core.signature",
+    "risk.fractional_logit": "thetahat.risk._losses",
+}
 """Where the names that are neither classes nor functions are assigned."""
 
 
@@ -70,6 +74,7 @@ def entry(name: str, value: Any) -> str:
 def said_beside(name: str) -> str:
     """The string below an assignment: what documents a name that is no class and no function."""
     home = importlib.import_module(ASSIGNED[name])
+    name = name.rpartition(".")[2]
     body = ast.parse(inspect.getsource(home)).body
     for one, after in pairwise(body):
         targets = one.targets if isinstance(one, ast.Assign) else []

@@ -228,4 +228,4 @@ class NaiveProgram:
 def _mean(losses: Any, weights: Any) -> Any:
     if weights is None:
         return jnp.mean(losses)
-    return jnp.sum(jnp.where(weights == 0, 0, weights * losses)) / jnp.sum(weights)
+    return jnp.average(jnp.where(weights == 0, 0, losses), weights=weights)

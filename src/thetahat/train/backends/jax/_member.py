@@ -102,8 +102,7 @@ class Member:
         n = th_data.n_observations(part)
         weights = th_data.weights_of(part)
         if n <= EVAL_BLOCK:
-            losses = self.losses(params, part)
-            return risk.weighted_mean(losses, weights)
+            return risk.weighted_mean(self.losses(params, part), weights)
         index, real = eval_blocks(n)
 
         def block(carry: Any, at: Any) -> tuple[Any, None]:
