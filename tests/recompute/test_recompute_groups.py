@@ -354,6 +354,7 @@ def test_the_best_of_single_runs_is_that_of_pandas_everywhere(
     number = re.search(rf"The {which} score is (-?[\d.]+)", said)
     assert number and float(number[1]) == pytest.approx(best["metric score"], rel=1e-3)
     assert f"the best of {len(well)}" in said
+    assert "of which at least half" not in said, "no setting is passed over"
 
 
 @pytest.mark.parametrize("quantiles", [(0.25, 0.75), (0.025, 0.5, 0.975), (0.0, 1.0)])
