@@ -321,13 +321,17 @@ def _against(codes: Ints, left: Floats, permuted: Floats, total: float) -> Expla
 
 
 def _mark(drawn: Floats) -> float:
-    """What must be exceeded at the 5 per cent level, equal draws counted half (mid-p)."""
+    """What must be exceeded at the 5 per cent level, equal draws counted half (mid-p).
+
+    Halfway between two values that were drawn: what clears it is seen to clear it.
+    """
     values, counts = np.unique(drawn, return_counts=True)
     above = np.cumsum(counts[::-1])[::-1] - counts
     clears = (above + 0.5 * (counts + 1)) / (len(drawn) + 1) <= _LEVEL
     if not clears.any():
         return float(values[-1]) + 1e-9
-    return float(values[int(np.argmax(clears))]) - 1e-9
+    at = int(np.argmax(clears))
+    return float(values[max(at - 1, 0)] + values[at]) / 2 - 1e-9 * (at == 0)
 
 
 def _between(codes: Ints, rows: Floats) -> Floats:
