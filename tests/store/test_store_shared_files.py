@@ -149,6 +149,7 @@ def test_a_forked_child_has_a_file_of_its_own_and_leaves_its_parents(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # JAX, where another test loaded it
 def test_a_forked_child_ends_no_hold_of_its_parent(store: Store) -> None:
     track = begun(store)
     child = os.fork()
@@ -236,6 +237,7 @@ def test_the_space_that_an_idle_process_keeps_serves_its_next_run(tmp_path: Path
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # JAX, where another test loaded it
 def test_a_forked_child_holds_no_space(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         empty = shutil.disk_usage(disk).free

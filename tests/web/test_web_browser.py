@@ -141,7 +141,7 @@ def test_brushing_filters_the_table(look, served, paths) -> None:
     assert page.locator(".chip").nth(1).inner_text().startswith("width = ")
     page.locator(".chip").first.click()
     until(page, f"Number(document.querySelector('main').dataset.rows) !== {kept}")
-    page.click("text=Clear")
+    page.click("button:text-is('Clear')")
     until(page, "document.querySelector('main').dataset.rows === '220'")
     assert "brush" not in page.url
 

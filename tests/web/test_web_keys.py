@@ -111,6 +111,6 @@ def test_the_keys_go_on_from_what_a_mouse_or_an_address_brushed(look, served, pa
     low, high = (float(word) for word in focused(page)["valuetext"].split(" to "))
     assert low == 0.001, "the other end stays where it was"
     assert high > 0.01
-    page.click("text=Clear")
+    page.click("button:text-is('Clear')")
     until(page, f"{ROWS} === 220")
     assert page.locator(AXES).first.get_attribute("aria-valuetext") == "all"
