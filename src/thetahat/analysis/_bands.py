@@ -51,7 +51,7 @@ def curve_band(
 ) -> Band:
     """The band of some curves.
 
-    Args:    curves: by run, its values by place; what is not finite is no value.
+    Args:    curves: by run, its values by place; values that are not finite are left out.
              began: runs that there are; by default those of the curves.
              least: values that a point needs, beside half of the runs that began.
     """

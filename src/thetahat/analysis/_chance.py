@@ -3,9 +3,9 @@
 Settings are scored by their rank, the best most: a_i = 1/i + 1/(i+1) + ... + 1/n (Savage's scores),
 averaged where the metric is equal. A parameter explains the sum of squares between its bins.
 
-What other parameters explain is taken out first, so that it is no noise. In a grid, scores are
-centred within the settings that differ in this parameter alone, and permuted within them: that is
-exact whatever the metric depends on. Elsewhere the residuals of an additive fit on those other
+The effects of other parameters are taken out first, so that they do not count as noise. In a
+grid, scores are centred within the settings that differ in this parameter alone, and permuted
+within them: that is exact whatever the metric depends on. Elsewhere the residuals of an additive fit on those other
 parameters that matter are permuted; the fit never sees the parameter itself, so that this is
 exact too where the parameter was drawn independently of all others.
 

@@ -112,7 +112,7 @@ def check_targets(name: str, need: Need, where: str, y: Any, k: int | None, hint
     Args:    name: of the loss.   where: what the targets are called.
              y: (n,) or (n, k), in memory or on disk: it is read a block at a time.
              k: outputs of the model, if the loss depends on them.
-             hint: another way to mend it, for the end of the message.
+             hint: another fix, for the end of the message.
     Raises:  DataError: they are not; it names the first rows, what was found and the fix.
     """
     if not y.shape[0]:
