@@ -5,9 +5,9 @@ averaged where the metric is equal. A parameter explains the sum of squares betw
 
 The effects of other parameters are taken out first, so that they do not count as noise. In a
 grid, scores are centred within the settings that differ in this parameter alone, and permuted
-within them: that is exact whatever the metric depends on. Elsewhere the residuals of an additive fit on those other
-parameters that matter are permuted; the fit never sees the parameter itself, so that this is
-exact too where the parameter was drawn independently of all others.
+within them: that is exact whatever the metric depends on. Elsewhere the residuals of an additive
+fit on those other parameters that matter are permuted; the fit never sees the parameter itself, so
+that this is exact too where the parameter was drawn independently of all others.
 
 This module loads NumPy: import it where it is used.
 """
