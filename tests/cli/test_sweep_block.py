@@ -8,9 +8,9 @@ import pytest
 from rich.cells import cell_len
 
 from thetahat.cli._help_format import wrap
-from thetahat.cli._live import Window, bar
-from thetahat.cli._sweep_block import AgentLine, Best, Standing, block, plain
-from thetahat.cli._sweep_watch import Speed
+from thetahat.cli.terminal._live import Window, bar
+from thetahat.cli.terminal._sweep_screen import AgentLine, Best, Standing, block, plain
+from thetahat.cli.terminal._sweep_status import Speed
 
 MINE = AgentLine("this agent", 8, "2 workers", (120, 240), 300, (4, 4))
 OTHER = AgentLine("box:4711", 1, "1 worker")

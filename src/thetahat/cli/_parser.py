@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import thetahat
-from thetahat.cli._guard import guarded
+from thetahat.cli._errors import guarded
 from thetahat.cli._help_format import HelpFormat
 from thetahat.core.errors import ConfigError, did_you_mean
 
