@@ -13,7 +13,7 @@ from thetahat.sweep import read_sweep
 from thetahat.sweep.spec._examine import Examined
 from thetahat.sweep.spec._source_files import Code
 from thetahat.sweep.workers._connection import WorkerProcess
-from thetahat.sweep.workers._messages import Check
+from thetahat.sweep.workers._messages import Examine
 
 USES = "from helper import SLOPE\n" + LINE.replace("2 * x[:, 0]", "SLOPE * x[:, 0]")
 TEXT = """\
@@ -159,7 +159,7 @@ def test_what_a_worker_is_told_before_it_listens_is_not_lost(at) -> None:
     program = at.folder / "train.py"
     worker = WorkerProcess(program, at.folder, at.folder / "log", None)
     try:
-        worker.send(Check(spec))
+        worker.send(Examine(spec))
         give_up = time.monotonic() + 60
         heard: list = []
         while not any(isinstance(message, Examined) for message in heard):

@@ -15,7 +15,7 @@ from thetahat.core.run import Status
 from thetahat.sweep.processes._exit_reason import worker_reason
 from thetahat.sweep.processes._process import Order, Process, environment
 from thetahat.sweep.workers._connection import WorkerProcess
-from thetahat.sweep.workers._fork_server import CAN_FORK, Nursery, lives, spawn
+from thetahat.sweep.workers._fork_server import CAN_FORK, ForkServer, lives, spawn
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -123,8 +123,8 @@ def send(self, message):
 c.Connection.send = send
 """
     at.write("train.py", FORKS + half + LINE)
-    how = Nursery().fork if begin == "fork" else begin
-    worker = WorkerProcess(at.folder / "train.py", at.folder, at.folder / "log", None, begin=how)
+    how = ForkServer().fork if begin == "fork" else begin
+    worker = WorkerProcess(at.folder / "train.py", at.folder, at.folder / "log", None, start=how)
     said: list[object] = []
 
     def gone() -> bool:

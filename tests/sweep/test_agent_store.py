@@ -12,22 +12,24 @@ from at_work import LINE, LOSES
 from sqlalchemy import event
 
 from thetahat.core.errors import StoreError
-from thetahat.core.run import Status
-from thetahat.store import find_sweep, pack
+from thetahat.core.run import Ended, Logged, Started, Status
+from thetahat.store import find_sweep
 from thetahat.sweep import Plan, Work, parse_sweep
-from thetahat.sweep._updates import Begun, Closed, Rows
-from thetahat.sweep.agent import new_sweep, work_on
+from thetahat.sweep.agent import Remarked, new_sweep, work_on
 
 
 class AtOnce:
     """Runs that end as soon as they are begun."""
 
-    ready, proposed = True, None
+    ready = True
 
     def __init__(self, width: int = 128, then=None) -> None:
         self.width, self.then = width, then
-        self.updates: list = []
+        self.events: list = []
         self.forgotten: set[str] = set()
+
+    def follow(self, proposed) -> None:
+        pass
 
     @property
     def busy(self) -> set[str]:
@@ -39,17 +41,17 @@ class AtOnce:
     def take(self, again, fresh) -> None:
         for run in [*(r for group in again for r in group), *fresh]:
             x = float(run.config["x"])
-            self.updates += [
-                Begun(run.id, run.config),
-                Rows(run.id, pack({"epoch": [1, 2], "loss": [x + 1, x]})),
-                Closed(run.id, Status.FINISHED, "", {"loss": x}, 2),
+            self.events += [
+                Started(0, run.config, None, None, {}, run=run.id),
+                Logged(0, {"epoch": [1, 2], "loss": [x + 1, x]}, run.id),
+                Ended(0, Status.FINISHED, "", 2, {"loss": x}, run=run.id),
             ]
 
     def poll(self, timeout_s: float) -> list:
         if self.then is not None:
             self.then(self)
-        updates, self.updates = self.updates, []
-        return updates
+        events, self.events = self.events, []
+        return events
 
     def stop(self, reasons) -> None:
         pass
@@ -77,8 +79,8 @@ def made(store, points: int, more: str = ""):
     return new_sweep(store, parse_sweep(text, "sweep.yaml").require(), Plan())
 
 
-def quiet(what, facts) -> None:
-    """Nobody listens."""
+def quiet(event) -> None:
+    """Show nothing."""
 
 
 def test_many_runs_cost_each_what_few_cost(at) -> None:
@@ -129,7 +131,7 @@ def test_a_run_that_another_agent_took_is_given_up(at) -> None:
 
         def steal(runner: AtOnce) -> None:
             runner.then = None
-            held = [u.run for u in runner.updates if isinstance(u, Begun)]
+            held = [u.run for u in runner.events if isinstance(u, Started)]
             with store.batch() as writer:
                 writer.connection.exec_driver_sql(
                     "UPDATE runs SET agent = 'other', attempt = 2 WHERE id = ?", (held[1],)
@@ -186,9 +188,9 @@ def test_an_agent_waits_for_room_and_writes_all_in_its_order(at, monkeypatch) ->
     monkeypatch.setattr("thetahat.sweep.agent._full_disk.AGAIN_S", 0.01)
     notes: list[str] = []
 
-    def say(what, facts) -> None:
-        if what == "note":
-            notes.append(facts["line"])
+    def say(event) -> None:
+        if isinstance(event, Remarked):
+            notes.append(event.line)
             disk.full = False
 
     with at.store() as store:

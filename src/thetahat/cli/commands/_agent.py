@@ -12,7 +12,7 @@ from thetahat.core.errors import ConfigError
 if TYPE_CHECKING:
     from thetahat.store import Store, SweepRow
     from thetahat.sweep import SweepSpec, Work
-    from thetahat.sweep.agent import Crew, Tally
+    from thetahat.sweep.agent import Pool, Tally
 
 LATEST = "last"
 """What no sweep can be called."""
@@ -131,7 +131,7 @@ def work_of(args: argparse.Namespace) -> Work:
 
 
 def work_with_words(
-    store: Store, sweep: SweepRow, work: Work, args: argparse.Namespace, crew: Crew | None = None
+    store: Store, sweep: SweepRow, work: Work, args: argparse.Namespace, pool: Pool | None = None
 ) -> Tally:
     """Work, and say on standard error how it goes."""
     from thetahat.cli.commands._ui import beside
@@ -145,7 +145,7 @@ def work_with_words(
             if _is_done(store, sweep):
                 tally = Tally(state=sweep.state)
             else:
-                tally = work_on(store, sweep, work, view.say, crew)
+                tally = work_on(store, sweep, work, view.say, pool)
         view.summary(tally, as_json=getattr(args, "format", "table") == "json")
         if not tally.interrupted:
             stay()

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from thetahat.cli._errors import INTERRUPTED, say as complain
 from thetahat.cli.terminal._output import emit, read_screen
@@ -81,23 +81,23 @@ def _work(store: Store, file: Path, args: argparse.Namespace) -> tuple[SweepRow,
     from thetahat.cli.terminal._sweep_progress import View
     from thetahat.core.errors import Notice
     from thetahat.sweep import Plan, Work, read_sweep, start_early
-    from thetahat.sweep.agent import early_crew, find_out, new_sweep, work_on
+    from thetahat.sweep.agent import AgentEvent, Noted, early_pool, find_out, new_sweep, work_on
 
     spec, plan, work = read_sweep(str(file)).require(), Plan(), Work()
 
-    def say(what: str, facts: Any) -> None:
-        # The lectures' batch of 512 is larger than their data; here nobody chose it.
-        if what != "note":
-            view.say(what, facts)
+    def say(event: AgentEvent) -> None:
+        # The lectures' batch of 512 is larger than their data; here the user did not choose it.
+        if not isinstance(event, Noted):
+            view.say(event)
 
     begun = start_early(spec, plan, work, str(store.path))
     try:
-        crew = early_crew(store, spec, plan, work, begun)
+        pool = early_pool(store, spec, plan, work, begun)
         sweep = new_sweep(store, spec, plan, found=find_out(spec, plan))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Notice)
             with View(store, sweep, spec.metric, quiet=args.quiet, where="") as view:
-                tally = work_on(store, sweep, work, say, crew)
+                tally = work_on(store, sweep, work, say, pool)
     finally:
         for worker in begun:
             worker.close()

@@ -120,15 +120,15 @@ def _made(
     begun: Sequence[WorkerProcess],
 ) -> int:
     from thetahat.store import open_store
-    from thetahat.sweep.agent import early_crew, find_out, new_sweep
+    from thetahat.sweep.agent import early_pool, find_out, new_sweep
 
     with open_store(args.store) as store:
-        crew = early_crew(store, spec, plan, work, begun)
-        sweep = new_sweep(store, spec, plan, args.name, found=find_out(spec, plan, crew))
+        pool = early_pool(store, spec, plan, work, begun)
+        sweep = new_sweep(store, spec, plan, args.name, found=find_out(spec, plan, pool))
         _print(sweep, spec, plan, args)
         if not args.at_once:
             return 0
-        return exit_code(work_with_words(store, sweep, work, args, crew))
+        return exit_code(work_with_words(store, sweep, work, args, pool))
 
 
 def _change(args: argparse.Namespace, how: str) -> int:

@@ -1,4 +1,4 @@
-"""What a sweep has tried so far, as its search sees it: one trial per run, or per setting."""
+"""The trials of a sweep, for its search: one per run, or one per setting."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from thetahat.search import History, Metric, Trial, best_value
 from thetahat.store import Followed, Follower, RunRow
 
 
-class Book:
+class SweepTrials:
     """The trials of a sweep, for its search and for early termination.
 
-    Args:    paths: where the parameters that the sweep proposes stand in a config.
+    Args:    paths: of the parameters that the sweep proposes, in a config.
              seed: the parameter that counts replicates, if settings are replicated.
-             words: what stands in stored configs for numbers that JSON does not have, by path:
-             inf, say.
+             words: by path, the words in stored configs for numbers that JSON lacks, such as inf.
     """
 
     def __init__(
@@ -34,7 +33,7 @@ class Book:
         self._done: dict[str, Trial] = {}
 
     def refresh(self) -> None:
-        """Read what is new."""
+        """Read the new runs and records."""
         self.follower.refresh()
 
     def proposed(self, config: Mapping[str, Any], *, with_seed: bool = True) -> dict[str, Any]:
@@ -60,14 +59,14 @@ class Book:
         """The part of a claimed run's config that the sweep proposed."""
         return self.proposed(run.config)
 
-    def trials(self) -> list[Trial]:
+    def all(self) -> list[Trial]:
         """One trial per run, in their order."""
         return [self._trial(run) for run in self.follower.runs.values()]
 
     def history(self, position: int) -> History:
         """The history of the search: replicates of a setting are one trial, their median."""
         if self.seed is None:
-            return History(self.trials(), position, self.metric)
+            return History(self.all(), position, self.metric)
         points: dict[int, list[Followed]] = {}
         for run in self.follower.runs.values():
             points.setdefault(run.point or 0, []).append(run)
@@ -86,7 +85,7 @@ class Book:
             return self._done[run.id]
         state = "waiting" if run.status is Status.QUEUED else "running"
         if run.status.over:
-            # Cut short, or never moved: its numbers count no more than those of one that failed.
+            # The numbers of runs that were cut short, or never moved, count as failures.
             state = "finished" if run.status.well else "failed"
         value = None if self.metric is None else run.metrics.get(self.metric.name)
         trial = Trial(run.id, self.proposed(run.config, with_seed=False), state, run.values, value)

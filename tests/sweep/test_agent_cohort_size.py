@@ -11,7 +11,7 @@ from test_agent_cohorts import check_alone
 
 from thetahat.sweep.agent import _launch
 from thetahat.sweep.agent._launch import left_of
-from thetahat.sweep.workers._cohort_size import Widths
+from thetahat.sweep.workers._cohort_size import CohortSizes
 
 RATES = """\
 program: train.py
@@ -28,13 +28,13 @@ EACH_S = {2: 0.004, 4: 0.001, 8: 0.002}
 @pytest.fixture
 def paced(monkeypatch):
     """Workers whose epochs take what ``EACH_S`` says, on whatever machine; starts with two."""
-    learn = Widths.learn
+    learn = CohortSizes.learn
 
-    def as_if(widths, key, width, new):
-        given = replace(new, epoch_s=EACH_S[width] * new.size, epochs=1000, compile_s=1.0)
-        return learn(widths, key, width, given)
+    def as_if(sizes, key, size, new):
+        given = replace(new, epoch_s=EACH_S[size] * new.size, epochs=1000, compile_s=1.0)
+        return learn(sizes, key, size, given)
 
-    monkeypatch.setattr(Widths, "learn", as_if)
+    monkeypatch.setattr(CohortSizes, "learn", as_if)
     monkeypatch.setattr(_launch, "TOGETHER", 2)
 
 

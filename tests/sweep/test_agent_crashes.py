@@ -1,4 +1,4 @@
-"""A worker dies: it is charged to the runs that it died of, and to no others."""
+"""A worker crashes: the runs that caused it fail or are retried alone, and no others."""
 
 from __future__ import annotations
 
@@ -9,67 +9,63 @@ import pytest
 from at_work import LINE
 
 from thetahat.sweep.agent._agent import _groups
-from thetahat.sweep.workers._charge import charge
-from thetahat.sweep.workers._messages import Job
-from thetahat.sweep.workers._slot import Seat, Task
+from thetahat.sweep.workers._messages import Job, JobPhase
+from thetahat.sweep.workers._slot import ClaimedJob, Slot, crashes
 
 ABORT, KILL = -6, -9
 
 
-class Deaf:
-    """A worker that hears nothing."""
+class Unread:
+    """A worker that reads no message."""
 
     def send(self, message) -> None:
         pass
 
 
-def seat(at: str | None, *, begins: bool = False, begun: tuple[str, ...] = ()) -> Seat:
-    """A worker with jobs "one", "two" and "three", of which it has come to those ``begun``."""
-    held = Seat(Deaf(), at=at, begins=begins)
+def slot(at: str | None, *, opens: bool = False, begun: tuple[str, ...] = ()) -> Slot:
+    """A worker with jobs "one", "two" and "three", of which it has begun those of ``begun``."""
+    held = Slot(Unread(), phase=JobPhase(at, opens) if at else None)
     for name, runs in (("one", ["a"]), ("two", ["b"]), ("three", ["c", "d"])):
-        task = Task(Job(name, [{}] * len(runs)), list(runs), set(range(len(runs))), name)
-        task.begun = name in begun
-        held.give(task)
+        claimed = ClaimedJob(Job(name, [{}] * len(runs), runs, name))
+        claimed.begun = name in begun
+        held.send(claimed)
     return held
 
 
-def guilt(held: Seat, code: int) -> tuple[dict[str, str], list[str]]:
-    crashed, left = charge(held, code, "why")
+def causes(held: Slot, code: int) -> tuple[dict[str, str], list[str]]:
+    crashed, left = crashes(held, code, "why")
     assert all(one.reason == "why" for one in crashed)
-    return {"".join(one.runs): one.guilt for one in crashed}, [task.job.id for task in left]
+    return {"".join(one.runs): one.cause for one in crashed}, [claimed.job.id for claimed in left]
 
 
 @pytest.mark.parametrize(
-    ("code", "at", "begins", "begun", "expected", "left"),
+    ("code", "at", "opens", "begun", "expected", "left"),
     [
-        # It had come to none: all have lost nothing.
+        # It had begun none: all have lost nothing.
         (ABORT, None, False, "", {}, "one two three"),
-        # One that was alone in it.
-        (ABORT, "one", False, "one", {"a": "sure"}, "two three"),
-        (KILL, "one", False, "one", {"a": "sure"}, "two three"),
-        # The one that it was beginning, beside one that trains.
-        (ABORT, "two", True, "one two", {"a": "none", "b": "sure"}, "three"),
-        (ABORT, "three", True, "one two three", {"a": "none", "b": "none", "cd": "sure"}, ""),
-        # The one that it trained, beside others: they may have had its memory.
-        (ABORT, "one", False, "one two", {"a": "maybe", "b": "none"}, "three"),
-        # Killed from outside: whoever it held.
-        (KILL, "two", True, "one two", {"a": "maybe", "b": "maybe"}, "three"),
+        # One that had no other beside it.
+        (ABORT, "one", False, "one", {"a": "certain"}, "two three"),
+        (KILL, "one", False, "one", {"a": "certain"}, "two three"),
+        # The one that it opened, beside one that trains.
+        (ABORT, "two", True, "one two", {"a": "other", "b": "certain"}, "three"),
+        (ABORT, "three", True, "one two three", {"a": "other", "b": "other", "cd": "certain"}, ""),
+        # The one that it trained, beside others, whose memory may be the cause.
+        (ABORT, "one", False, "one two", {"a": "possible", "b": "other"}, "three"),
+        # Killed from outside: any that it had begun.
+        (KILL, "two", True, "one two", {"a": "possible", "b": "possible"}, "three"),
     ],
 )
-def test_a_death_is_charged_to_what_the_worker_was_at(
-    code, at, begins, begun, expected, left
-) -> None:
-    held = seat(at, begins=begins, begun=tuple(begun.split()))
-    assert guilt(held, code) == (expected, left.split())
+def test_crashes_finds_the_job_that_caused_them(code, at, opens, begun, expected, left) -> None:
+    held = slot(at, opens=opens, begun=tuple(begun.split()))
+    assert causes(held, code) == (expected, left.split())
 
 
-def test_nothing_is_done_beside_a_run_that_is_tried_by_itself() -> None:
-    held = Seat(Deaf())
-    solo = Task(Job("solo", [{}]), ["a"], {0}, "solo", solo=True)
-    held.give(solo)
-    held.give(Task(Job("next", [{}]), ["b"], {0}, "next"))
-    assert list(held.tasks) == ["solo"]
-    assert [task.job.id for task in held.waiting] == ["next"]
+def test_slot_sends_no_job_beside_one_that_is_retried_alone() -> None:
+    held = Slot(Unread())
+    held.send(ClaimedJob(Job("alone", [{}], ["a"], "alone"), alone=True))
+    held.send(ClaimedJob(Job("next", [{}], ["b"], "next")))
+    assert list(held.jobs) == ["alone"]
+    assert [claimed.job.id for claimed in held.waiting] == ["next"]
 
 
 SWEEP = """\
@@ -106,7 +102,7 @@ def line""",
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("program", [DIES, LATER], ids=["opening", "training"])
-def test_one_that_kills_its_worker_costs_no_neighbour(at, thetahat, program) -> None:
+def test_a_run_that_crashes_its_worker_does_not_affect_other_runs(at, thetahat, program) -> None:
     code, _, err = thetahat("sweep", at.sweep(SWEEP, program), "--run", "--workers", "1")
     assert code == 1
     assert "all failed" not in err
