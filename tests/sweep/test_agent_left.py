@@ -43,7 +43,7 @@ def keeper_of(pid: int) -> int:
     """The one child of an agent that is none of its runs."""
     words = ["ps", "-A", "-ww", "-o", "ppid=,pid=,command="]
     rows = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
-    found = [row.split(None, 2) for row in rows if "_groups.py" in row]
+    found = [row.split(None, 2) for row in rows if "_process_group.py" in row]
     (keeper,) = [int(child) for parent, child, _ in found if int(parent) == pid]
     return keeper
 

@@ -271,7 +271,7 @@ def children(pid: int) -> list[int]:
     """Processes that a process has started, but for its keeper."""
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
     found = [int(word) for word in text.split()]
-    return [k for k in found if "_groups.py" not in Path(f"/proc/{k}/cmdline").read_text()]
+    return [k for k in found if "_process_group.py" not in Path(f"/proc/{k}/cmdline").read_text()]
 
 
 @pytest.mark.slow
