@@ -164,6 +164,30 @@ def test_the_best_so_far_takes_settings_once_all_their_runs_are_there(store, luc
     assert [at for at, _ in steps] == [10, 20]
 
 
+@pytest.mark.parametrize(
+    ("name", "plan"),
+    [
+        ("seed", {}),
+        ("random_state", {}),
+        ("net.random-seed", {}),
+        ("draw", {"found": {"seeds": ["draw"]}}),
+        ("draw", COUNTED),
+    ],
+)
+def test_whatever_a_seed_is_called_its_luckiest_run_does_not_lead(store, name, plan) -> None:
+    file = GRID + f"  {name}: {{values: [0, 1, 2, 3, 4]}}\n"
+    sweep = create_sweep(store, NewSweep(file, "s", plan=plan))
+    for k in range(5):
+        luck = {"net": {"random-seed": k}} if "." in name else {name: k}
+        add(store, sweep, {"lr": 0.1, **luck}, "finished", 0.5 + 0.01 * k)
+        add(store, sweep, {"lr": 1.0, **luck}, "finished", 0.3 if k == 3 else 0.8 + 0.01 * k)
+    assert may_repeat(sweep, read_file(sweep.spec))
+    study = read_study(store, sweep)
+    assert (study.seeds, study.parameters) == ([name], ["lr"])
+    assert [s.config for s in study.settings] == [{"lr": 0.1}, {"lr": 1.0}]
+    assert [s.median for s in study.settings] == pytest.approx([0.52, 0.81])
+
+
 # -- few values -----------------------------------------------------------------------------------
 
 

@@ -93,6 +93,33 @@ def test_without_replicates_the_best_are_runs(folder, thetahat) -> None:
     assert "the best settings" not in out
 
 
+EXPERIMENT = """\
+import thetahat as th
+
+def ex(width: int = 2, draw: th.Seed = 0) -> th.Task:
+    data = th.Data(th.dgp.linear(N=20, M=1, sigma=1.0, seed=0))
+    model = th.models.MLP(1, width=width, depth=1, seed=draw)
+    return th.Task(model, data, epochs=2, seed=draw)
+
+if __name__ == "__main__":
+    th.main(ex)
+"""
+
+
+def test_a_seed_that_is_searched_under_another_name_is_averaged_out(folder, thetahat) -> None:
+    (folder / "train.py").write_text(EXPERIMENT)
+    text = GRID.replace("lr: {values: [1, 2, 3, 4]}", "width: {values: [2, 4]}")
+    text = text.replace("loss", "train_risk").replace("GOAL", "minimize")
+    (folder / "sweep.yaml").write_text(text + "  draw: {values: [0, 1, 2]}\n")
+    code, out, err = thetahat("sweep", "sweep.yaml", "--run", "--workers", "1")
+    assert code == 0, err
+    said = out.splitlines()
+    at = said.index("the best settings by train_risk, its median over draw:")
+    assert [row[1:3] for row in table(said[at + 2 : -1])] == [["3", "3"], ["3", "3"]]
+    _, out, _ = thetahat("report", "last", "--format", "md")
+    assert "6 runs of a grid search over width: 6 finished" in out and "over 3 runs" in out
+
+
 # lr 1 fails at one seed of three after it logged the lowest number, and 5 ends without a number.
 BREAKS = """\
 import json, sys

@@ -13,7 +13,7 @@ import stores
 from chromium import serving, until
 
 from thetahat.core.run import Status
-from thetahat.store import NewSweep, create_sweep, open_store, set_state
+from thetahat.store import NewSweep, create_sweep, describe_run, open_store, set_state
 from thetahat.web._head import STATIC
 
 FILE = """\
@@ -153,6 +153,35 @@ def test_a_band_says_of_how_many_runs_and_ends_in_time(lucky, ids, client_of) ->
     assert (group["runs"], group["failed"]) == (10, 4)
     assert set(group["bands"]["val_risk"]["n"]) == {6}
     assert client.get(f"/api/compare?runs={lost}").json()["settings"][0]["bands"] == {}
+
+
+@pytest.mark.parametrize("found", [{"seeds": ["draw"]}, {"seed": "draw"}])
+def test_a_seed_of_another_name_and_what_a_program_adds_are_no_parameters(
+    tmp_path, client_of, found
+) -> None:
+    file = FILE.replace("1.0]}", "1.0]}\n  z: {values: [0, 1, 2, 3]}\n  draw: {values: [0, 1]}")
+    plan = {"found": found, **({"replicates": 2} if "seed" in found else {})}
+    rng = random.Random(0)
+    with open_store(tmp_path) as store:
+        sweep = create_sweep(store, NewSweep(file, "draws", plan=plan))
+        ids = []
+        for lr in MEDIANS:
+            for z, draw in [(z, draw) for z in range(4) for draw in range(2)]:
+                value = MEDIANS[lr] + 0.05 * rng.random()
+                config = {"lr": lr, "z": z, "draw": draw}
+                run = store.create_run(config, sweep_id=sweep.id)
+                with store.batch() as writer:
+                    describe_run(writer, run.id, config={"pid": len(ids)})
+                store.finish_run(run.id, status="finished", metrics={"val_risk": value})
+                ids.append(run.id)
+    client = client_of(tmp_path)
+    path = f"/api/sweeps/{sweep.id}/importance?metric=val_risk&goal=minimize"
+    told = client.get(path).json()
+    assert [effect["name"] for effect in told["effects"]] == ["lr", "z"]
+    assert (told["n"], told["settings"]) == (24, 12)
+    page = client.get(f"/api/sweeps/{sweep.id}").json()
+    assert (page["sweep"]["seeds"], page["settings"]["replicated"]) == (["draw"], True)
+    assert client.get(f"/api/runs/{ids[0]}").json()["seeds"] == 2
 
 
 # -- what the page draws --------------------------------------------------------------------------

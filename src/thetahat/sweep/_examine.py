@@ -31,4 +31,5 @@ def examine(spec: SweepSpec, experiment: Callable[..., Any]) -> Examined:
         seed,
         first if isinstance(first, int) else 0,
         tuple(signature.traced),
+        tuple(seeds),
     )

@@ -56,6 +56,8 @@ class Found:
     seed: str | None = None
     first_seed: int = 0
     traced: tuple[str, ...] = ()
+    seeds: tuple[str, ...] = ()
+    """The parameters that the experiment calls seeds: its settings are told apart by the others."""
 
 
 # -- making ---------------------------------------------------------------------------------------
@@ -140,7 +142,7 @@ def find_out(spec: SweepSpec, plan: Plan, crew: Crew | None = None) -> Found:
                 " it a parameter such as seed: th.Seed = 0"
             )
         seed = seen.seed if plan.replicates > 1 else None
-        found = Found(seen.experiment, seed, seen.first_seed, seen.traced)
+        found = Found(seen.experiment, seed, seen.first_seed, seen.traced, seen.seeds)
     searched = {d.path[0] for d in spec.space.searched}
     if found.seed is not None and found.seed in searched:
         raise ConfigError(

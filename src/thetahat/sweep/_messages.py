@@ -64,6 +64,8 @@ class Examined:
     """The parameter that replicates count up."""
     first_seed: int
     traced: tuple[str, ...]
+    seeds: tuple[str, ...]
+    """All parameters that are seeds by their type."""
 
 
 @dataclass(frozen=True)
