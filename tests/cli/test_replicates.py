@@ -120,6 +120,23 @@ def test_a_seed_that_is_searched_under_another_name_is_averaged_out(folder, thet
     assert "6 runs of a grid search over width: 6 finished" in out and "over 3 runs" in out
 
 
+def test_runs_of_several_experiments_are_of_no_common_setting(folder, thetahat) -> None:
+    with open_store(folder / ".thetahat") as store:
+        for number, name in enumerate(("first", "second", "second")):
+            run = store.create_run({"lr": 0.1, "seed": number}, experiment=name)
+            store.finish_run(run.id, status="finished", metrics={"val_risk": 10.0 ** (2 * number)})
+    words = ("runs", "--group-by", "seed")
+    listed = json.loads(thetahat(*words, "--format", "json")[1])
+    told = [(g["experiment"], g["runs"], g["metrics"]["val_risk"]["median"]) for g in listed]
+    assert told == [("first", 1, 1.0), ("second", 2, 5050.0)]
+    head, *rows = thetahat(*words, "--format", "csv")[1].splitlines()
+    assert head.startswith("experiment,runs,n,") and rows[1].startswith("second,2,2,")
+    head, *rows = table(thetahat(*words)[1].splitlines())
+    assert (head[0], [row[0] for row in rows]) == ("experiment", ["first", "second"])
+    listed = json.loads(thetahat("runs", "second", *words[1:], "--format", "json")[1])
+    assert [(g["runs"], "experiment" in g) for g in listed] == [(2, False)]
+
+
 # lr 1 fails at one seed of three after it logged the lowest number, and 5 ends without a number.
 BREAKS = """\
 import json, sys

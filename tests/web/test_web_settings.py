@@ -184,6 +184,18 @@ def test_a_seed_of_another_name_and_what_a_program_adds_are_no_parameters(
     assert client.get(f"/api/runs/{ids[0]}").json()["seeds"] == 2
 
 
+def test_runs_of_several_experiments_are_of_no_common_band(tmp_path, client_of) -> None:
+    with open_store(tmp_path) as store:
+        ids = [
+            store.create_run({"lr": 0.1, "seed": seed}, experiment=name).id
+            for name in ("first", "second")
+            for seed in range(3)
+        ]
+    found = client_of(tmp_path).get(f"/api/compare?runs={','.join(ids)}&bands=1").json()
+    told = [(one["experiment"], one["config"], one["runs"]) for one in found["settings"]]
+    assert told == [("first", {"lr": 0.1}, 3), ("second", {"lr": 0.1}, 3)]
+
+
 # -- what the page draws --------------------------------------------------------------------------
 
 

@@ -86,7 +86,7 @@ class ComparePage {
   settings() {
     const byId = new Map(this.runs.map((run) => [run.id, run]));
     const differ = this.differing().filter((n) => new Set(this.groups.map((g) => JSON.stringify(g.config[n]))).size > 1);
-    return this.groups.map((g) => ({ ...g, words: differ.map((n) => `${n}=${short(g.config[n], 3)}`).join(", ") || "all runs", runs: g.ids.map((id) => byId.get(id)).filter(Boolean) }));
+    return this.groups.map((g) => ({ ...g, words: [...(g.experiment ? [g.experiment] : []), ...differ.map((n) => `${n}=${short(g.config[n], 3)}`)].join(", ") || "all runs", runs: g.ids.map((id) => byId.get(id)).filter(Boolean) }));
   }
 
   // What decides: the metric of the sweep, else what chose the best states, else the validation risk; never a
