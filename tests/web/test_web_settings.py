@@ -31,6 +31,14 @@ AXES = """async () => {
   });
 }"""
 """Where the axes of all charts begin and end."""
+AXES_THAT_ARE = """async () => {
+  const url = performance.getEntriesByType('resource').map((e) => e.name).find((n) => n.includes('echarts.esm'));
+  const echarts = await import(url);
+  const models = [...document.querySelectorAll('.chart')].map((box) => echarts.getInstanceByDom(box)?.getModel());
+  const axes = models.map((model) => model?.getComponent('yAxis')).filter((one) => one && one.axis.type !== 'category');
+  return axes.map((one) => one.axis.scale.getExtent());
+}"""
+"""Those of the charts that have one."""
 MEDIANS = {0.01: 0.55, 0.1: 0.5, 1.0: 0.78}
 
 
@@ -255,3 +263,22 @@ def test_among_seeds_of_one_setting_none_is_the_best(look, served_lucky, ids) ->
     assert page.locator("table b").count() == 0
     page.click("text=bands over seeds")
     until(page, "document.body.innerText.includes('at least 3')")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("log", [False, True])
+def test_a_run_that_did_not_end_well_takes_no_axis_of_its_sweep(look, tmp_path, log) -> None:
+    with open_store(tmp_path) as store:
+        sweep = create_sweep(store, NewSweep(FILE, "rates", points=9))
+        ends = [("finished", 1.0 + 0.1 * k) for k in range(6)]
+        ends += [("failed", 1e30), ("diverged", 1e34), ("cancelled", 1e-9), ("interrupted", 1.7)]
+        for number, (status, value) in enumerate(ends):
+            run = store.create_run({"lr": 0.01 * (number + 1)}, sweep_id=sweep.id, point=number)
+            store.finish_run(run.id, status=status, metrics={"val_risk": value})
+    with serving(tmp_path) as url:
+        page = look(url).open(f"/sweep/{sweep.id}?x=run&log={int(log)}")
+        until(page, "document.querySelectorAll('.chart').length > 2")
+        extents = page.evaluate(AXES_THAT_ARE)
+        assert len(extents) >= 2
+        assert all(low >= 0 and high < 4 for low, high in extents), extents
+        assert "beyond the axis" in page.locator("main").inner_text()
