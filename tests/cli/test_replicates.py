@@ -8,7 +8,7 @@ import pytest
 
 from thetahat.cli._sweep_watch import Watch
 from thetahat.search import Metric
-from thetahat.store import list_sweeps, open_store
+from thetahat.store import NewSweep, create_sweep, list_sweeps, open_store
 
 # The second setting has the best single run, and the third the best median.
 PROGRAM = """\
@@ -118,6 +118,31 @@ def test_a_seed_that_is_searched_under_another_name_is_averaged_out(folder, thet
     assert [row[1:3] for row in table(said[at + 2 : -1])] == [["3", "3"], ["3", "3"]]
     _, out, _ = thetahat("report", "last", "--format", "md")
     assert "6 runs of a grid search over width: 6 finished" in out and "over 3 runs" in out
+
+
+@pytest.mark.parametrize(
+    "orders", [("shared", "shared"), ("shared", "shared", "own"), ("own",) * 3]
+)
+def test_a_shared_order_of_batches_is_said_in_tables_files_and_reports(
+    folder, thetahat, orders
+) -> None:
+    text = "method: grid\nmetric: {name: val_risk}\nparameters: {lr: {values: [1, 2]}}\n"
+    with open_store(folder / ".thetahat") as store:
+        sweep = create_sweep(store, NewSweep(text, "orders"))
+        for seed, order in enumerate(orders):
+            run = store.create_run({"lr": 1, "seed": seed}, sweep_id=sweep.id)
+            more = {"metrics": {"val_risk": 1.0 + seed}, "detail": {"batch_order": order}}
+            store.finish_run(run.id, status="finished", **more)
+    shared = "shared" in orders
+    words = ("runs", "last", "--group-by", "seed")
+    assert ("seeds share the order of batches" in thetahat(*words)[2]) == shared
+    (group,) = json.loads(thetahat(*words, "--format", "json")[1])
+    assert group.get("shared_order", False) == shared
+    head = thetahat(*words, "--format", "csv")[1].splitlines()[0]
+    assert ("shared order" in head) == shared
+    assert (
+        "share the order of batches" in thetahat("report", "last", "--format", "md")[1]
+    ) == shared
 
 
 def test_runs_of_several_experiments_are_of_no_common_setting(folder, thetahat) -> None:
