@@ -202,6 +202,40 @@ def test_a_failed_run_is_never_the_best_and_one_without_a_number_has_failed(
     assert runs[5]["reason"] == "loss = nan at the end"
 
 
+# What a program prints as its last line, whether it has failed then, and whether it logged a loss.
+LAST_LINES = [
+    ('{"loss": -Infinity}', True, True),
+    ('{"loss": NaN}', True, True),
+    ('{"loss": 1e999}', True, True),
+    ('{"loss": null}', False, False),
+    ('{"loss": "0.1"}', False, False),
+    ('{"los": 0.1}', False, False),
+    ("", False, False),
+    ('{"loss": 1}', False, True),
+]
+
+
+def test_runs_without_the_metric_are_counted_and_said(folder, thetahat) -> None:
+    lines = [line for line, _, _ in LAST_LINES]
+    (folder / "train.py").write_text(
+        f"import sys\nprint({lines!r}[int(sys.argv[1].split('=')[1])])\n"
+    )
+    places = list(range(len(lines)))
+    text = GRID.replace("GOAL", "minimize").replace("[1, 2, 3, 4]", str(places))
+    (folder / "sweep.yaml").write_text(text)
+    code, out, err = thetahat("sweep", "sweep.yaml", "--run", "--keep-going")
+    assert code == 0, err
+    failed = sum(lost for _, lost, _ in LAST_LINES)
+    silent = sum(not logged for _, _, logged in LAST_LINES)
+    assert f"finished: 8 runs, {failed} failed, {silent} without loss; " in out
+    runs = {r["config"]["lr"]: r for r in json.loads(thetahat("runs", "--format", "json")[1])}
+    for place, (line, lost, _) in enumerate(LAST_LINES):
+        assert runs[place]["status"] == ("diverged" if lost else "finished"), line
+    _, out, _ = thetahat("report", "last", "--format", "md")
+    assert f"{silent} of 8 runs ended well but logged no loss" in out
+    assert "The lowest loss is 1 at lr=7" in out
+
+
 def test_every_group_has_n_and_failures_beside_it(broken, thetahat) -> None:
     said = broken("--replicates", "3")
     at = said.index("the best settings by loss, its median over seed:")

@@ -230,6 +230,12 @@ def _warnings(study: Study) -> list[str]:
             f"{cut} of {_runs(len(study.runs))} did not finish (cancelled, interrupted, or nothing"
             f" moved): {'its' if cut == 1 else 'their'} numbers do not count."
         )
+    silent = study.ends["well"] - len(study.counted)
+    if silent and study.declared and not study.rule.hides_count(silent):
+        said.append(
+            f"{silent} of {_runs(len(study.runs))} ended well but logged no {word(study.metric)}:"
+            " they count as runs and give no number."
+        )
     lost = study.ends["failed"]
     if lost and not study.rule.hides_count(lost):
         share = lost / len(study.runs)
