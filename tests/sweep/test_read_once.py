@@ -146,6 +146,42 @@ def test_null_infinity_and_lists_reach_an_experiment_as_they_stand_in_the_file(
     assert {str(run.status) for run in at.runs()} == {"finished"}
 
 
+NESTED = """\
+program: train.py
+method: grid
+metric: {name: loss}
+parameters:
+  pair: {values: [[.inf, 1], ['inf', 2], [.nan, -.inf], [[.inf]]]}
+  deep: {value: {cap: -.inf, word: '-inf', far: {low: [.nan, 'nan']}}}
+"""
+
+
+def test_infinity_inside_lists_and_mappings_reaches_programs_as_a_number(at, thetahat) -> None:
+    program = """\
+import json, os
+text = open(os.environ["WANDB_SWEEP_PARAM_PATH"]).read()
+print(json.dumps({"loss": 1, "said": text.split()[2:]}))
+"""
+    code, _, err = thetahat("sweep", at.sweep(NESTED, program), "--run")
+    assert code == 0, err
+    said = [" ".join(at.run(run).detail["logged"]["said"]) for run in at.runs()]
+    deep = '"deep": value: {"cap": -.inf, "word": "-inf", "far": {"low": [.nan, "nan"]}}'
+    pairs = ["[.inf, 1]", '["inf", 2]', "[.nan, -.inf]", "[[.inf]]"]
+    assert said == [f'{deep} "pair": value: {pair}' for pair in pairs]
+
+
+def test_infinity_inside_lists_reaches_an_experiment_as_a_number(at, thetahat) -> None:
+    program = TELLS.replace("list[int] = [3]", "list[float] = [3.0]").replace(
+        "[1, 2])", "[1, 2.5])"
+    )
+    program = program.replace('(float("inf"), [1, 2.5])', '(float("inf"), [float("inf"), 2.5])')
+    text = ODD.replace("[1, 2]", "[.inf, 2.5]").replace("null, ", "")
+    for mode in ("worker", "process"):
+        code, _, err = thetahat("sweep", at.sweep(text, program), "--run", "--mode", mode)
+        assert code == 0, err
+    assert {str(run.status) for run in at.runs()} == {"finished"}
+
+
 def test_infinity_reaches_a_wandb_program_as_a_number_and_a_word_as_a_word(at, thetahat) -> None:
     program = """\
 import json, os

@@ -6,8 +6,10 @@ text to that reader, and is a number here. The other surprises are said.
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 _BOOL = {
@@ -111,6 +113,25 @@ def dotted(value: float) -> str:
     if not e:
         return text
     return f"{mantissa if '.' in mantissa else mantissa + '.0'}e{exponent}"
+
+
+def flow(value: Any) -> str:
+    """A value in YAML's flow style, as every reader of YAML 1.1 takes it.
+
+    >>> flow({"cap": [float("inf"), 1e-5, None], "word": "inf"})
+    '{"cap": [.inf, 0.00001, null], "word": "inf"}'
+    """
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{flow(str(k))}: {flow(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(flow(v) for v in value) + "]"
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+        return dotted(value)
+    if value is None or isinstance(value, (bool, int)):
+        return json.dumps(value)
+    return json.dumps(str(value), ensure_ascii=False)
 
 
 def _int(text: str) -> int:

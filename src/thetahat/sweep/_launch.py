@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.plain import plain_value
 from thetahat.core.sweep_file import file_json, read_file_json
 from thetahat.search import Categorical, Constant, Space, sampler
 from thetahat.store import (
@@ -26,7 +27,7 @@ from thetahat.store import (
     list_agents,
 )
 from thetahat.sweep._agent import Agent, Orders, Say, Search, Tally
-from thetahat.sweep._book import Book
+from thetahat.sweep._book import Book, stored_word
 from thetahat.sweep._code import Code
 from thetahat.sweep._crew import Crew, ask
 from thetahat.sweep._early import Work, cap_of, is_experiment, points_of, size_of, starter
@@ -271,9 +272,10 @@ def _search_for(
     return Search(propose, book, orders, cap_of(spec, plan))
 
 
-def words_of(space: Space) -> dict[tuple[str, ...], dict[str, float]]:
-    """Numbers of a space that a stored config has as words (inf, nan), by path and word."""
-    found: dict[tuple[str, ...], dict[str, float]] = {}
+def words_of(space: Space) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Values of a space that a stored config has otherwise, such as inf and lists that hold it: by
+    path, and by the text of what is stored."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
     for dimension in space.dimensions:
         kind = dimension.distribution
         values: Sequence[Any] = ()
@@ -281,12 +283,27 @@ def words_of(space: Space) -> dict[tuple[str, ...], dict[str, float]]:
             values = (kind.value,)
         elif isinstance(kind, Categorical):
             values = kind.values
-        odd = {str(v): v for v in values if isinstance(v, float) and not math.isfinite(v)}
+        odd: dict[str, Any] = {}
+        own: set[str] = set()
+        for value in values:
+            word = stored_word(plain_value(value))
+            if _finite(value):
+                own.add(word)
+            else:
+                odd[word] = value
         # A word that is among the values itself stays a word.
-        odd = {word: v for word, v in odd.items() if word not in values}
+        odd = {word: v for word, v in odd.items() if word not in own}
         if odd:
             found[dimension.path] = odd
     return found
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_finite, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def spec_of(sweep: SweepRow) -> SweepSpec:
