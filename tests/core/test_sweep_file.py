@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from thetahat.core.sweep_file import file_json, read_file_json, read_plain
 from thetahat.core.yaml_tree import Unreadable, read_tree
@@ -33,6 +33,7 @@ def alike(one: Any, two: Any) -> bool:
     return repr(one) == repr(two)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the first draw, on a busy machine
 @given(st.dictionaries(WORDS, VALUES, max_size=4))
 def test_every_value_survives_the_json_of_a_store(plain: dict[str, Any]) -> None:
     text = file_json(plain)
