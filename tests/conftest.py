@@ -18,9 +18,9 @@ _skipped: list[str] = []
 @pytest.fixture
 def no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """No lines of progress in what is said, however slow the machine is."""
-    from thetahat.cli import _progress
+    from thetahat.cli.terminal import _fit_progress
 
-    monkeypatch.setattr(_progress, "FIRST_LINE_S", math.inf)
+    monkeypatch.setattr(_fit_progress, "FIRST_LINE_S", math.inf)
 
 
 @pytest.fixture

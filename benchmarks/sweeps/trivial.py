@@ -19,9 +19,9 @@ from typing import Any
 from thetahat.core.run import Status
 from thetahat.store import RunRow, open_store, pack
 from thetahat.sweep import Plan, Work, parse_sweep
-from thetahat.sweep._agent import Runner
-from thetahat.sweep._recorder import Begun, Rows, Update
-from thetahat.sweep.work import Closed, new_sweep, work_on
+from thetahat.sweep.agent import Closed, new_sweep, work_on
+from thetahat.sweep.agent._agent import Runner
+from thetahat.sweep.agent._recorder import Begun, Rows, Update
 
 SWEEP = """\
 program: nothing.py

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import thetahat as th
-from thetahat.cli._baselines import baselines
+from thetahat.cli.commands._fit_baselines import baselines
 
 N = 150
 

@@ -24,8 +24,8 @@ sys.meta_path.insert(0, Early())
 @pytest.mark.parametrize(
     "module",
     [
-        *("thetahat.cli._parser", "argparse", "thetahat.cli._guard", "thetahat.core.errors"),
-        *("thetahat.cli._runs", "thetahat.store"),
+        *("thetahat.cli._parser", "argparse", "thetahat.cli._errors", "thetahat.core.errors"),
+        *("thetahat.cli.commands._runs", "thetahat.store"),
     ],
 )
 def test_the_command(folder: Path, module: str) -> None:
@@ -37,7 +37,7 @@ def test_the_command(folder: Path, module: str) -> None:
     assert run_python(["-c", script], folder) == (130, "", "thetahat: interrupted\n")
 
 
-@pytest.mark.parametrize("module", ["thetahat.cli._main", "thetahat.cli._flags", "jsonargparse"])
+@pytest.mark.parametrize("module", ["thetahat.cli._script", "thetahat.cli._flags", "jsonargparse"])
 def test_a_script(folder: Path, module: str) -> None:
     (folder / "line.py").write_text(EARLY.format(module=module) + LINE, encoding="utf-8")
     assert run_python(["line.py"], folder) == (130, "", "thetahat: interrupted\n")
@@ -47,6 +47,6 @@ def test_a_program_that_gave_the_words_decides_for_itself(folder: Path) -> None:
     asks = "    try:\n        th.main(line, [])\n    except KeyboardInterrupt:\n        print('mine')\n"
     text = LINE.replace("    th.main(line)\n", asks)
     (folder / "line.py").write_text(
-        EARLY.format(module="thetahat.cli._main") + text, encoding="utf-8"
+        EARLY.format(module="thetahat.cli._script") + text, encoding="utf-8"
     )
     assert run_python(["line.py"], folder) == (0, "mine\n", "")

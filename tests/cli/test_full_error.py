@@ -15,7 +15,7 @@ from programs import COMMAND, LINE, LOSS, environment
 from thetahat.core.run import Status
 from thetahat.store import open_store
 
-SOON = "import thetahat.cli._progress as p; p.FIRST_LINE_S = 0.0\n"
+SOON = "import thetahat.cli.terminal._fit_progress as p; p.FIRST_LINE_S = 0.0\n"
 """Progress is said at once, not after seconds."""
 
 

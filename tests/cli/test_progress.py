@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
-from thetahat.cli._live import Pace, Window
-from thetahat.cli._progress import Seen, line, progress_bar, span
+from thetahat.cli.terminal._fit_progress import Seen, line, progress_bar, span
+from thetahat.cli.terminal._live import Pace, Window
 from thetahat.train import Progress
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from thetahat.cli._sweep_watch import Watch
+from thetahat.cli.terminal._sweep_status import Watch
 from thetahat.search import Metric
 from thetahat.store import NewSweep, create_sweep, list_sweeps, open_store
 

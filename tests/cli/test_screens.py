@@ -6,8 +6,8 @@ import pytest
 from programs import LINE
 from terminals import Terminal, thetahat_in
 
-from thetahat.cli._wrap import wrap
-from thetahat.report import table
+from thetahat.cli.terminal._wrap import wrap
+from thetahat.format import table
 from thetahat.store import open_store
 
 
@@ -75,7 +75,7 @@ def test_show_has_the_beginnings_of_hashes(folder, thetahat) -> None:
 
 
 def test_powers_of_ten_have_no_zeros_that_say_nothing() -> None:
-    from thetahat.report import Column
+    from thetahat.format import Column
 
     rows = [{"lr": 1e9}, {"lr": 0.1}]
     assert table(rows, [Column("lr", digits=6)]).split() == [

@@ -9,9 +9,9 @@ import pytest
 from rich.cells import cell_len
 
 from thetahat.cli._help_format import wrap
-from thetahat.cli._live import Window, bar
-from thetahat.cli._sweep_block import AgentLine, Best, Standing, block, plain
-from thetahat.cli._sweep_watch import Speed, Watch
+from thetahat.cli.terminal._live import Window, bar
+from thetahat.cli.terminal._sweep_screen import AgentLine, Best, Standing, block, plain
+from thetahat.cli.terminal._sweep_status import Speed, Watch
 from thetahat.store import NewSweep, create_sweep, open_store
 
 MINE = AgentLine("this agent", 8, "2 workers", (120, 240), 300, (4, 4))
@@ -166,7 +166,7 @@ def test_no_time_left_is_told_from_runs_of_a_store_that_did_not_end_well(
     tmp_path, status, monkeypatch
 ) -> None:
     clock = itertools.count(1000.0)
-    monkeypatch.setattr("thetahat.cli._sweep_watch.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("thetahat.cli.terminal._sweep_status.time.monotonic", lambda: next(clock))
     with open_store(tmp_path) as store:
         sweep = create_sweep(store, NewSweep("method: grid", "s", points=40))
         watch = Watch(store, sweep, None, "grid", ())

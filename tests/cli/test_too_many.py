@@ -6,7 +6,7 @@ import pytest
 
 import thetahat as th
 from thetahat.cli import run
-from thetahat.cli._fit import LEAST_BYTES
+from thetahat.cli.commands._fit import LEAST_BYTES
 from thetahat.core.task import MOST_EPOCHS
 from thetahat.store import open_store
 

@@ -14,7 +14,7 @@ import optax
 import pytest
 
 import thetahat as th
-from thetahat.cli._table_fit import fit_table, read_data
+from thetahat.cli.commands._fit_table import fit_table, read_data
 from thetahat.optim import OPTIMIZERS, named, own_decay
 
 LR = 0.02

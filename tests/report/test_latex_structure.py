@@ -11,7 +11,8 @@ from hostile import HOSTILE, hostile_sweep
 from hypothesis import example, given, strategies as st
 
 from thetahat.cli import run
-from thetahat.report import latex_text, make_report, render, table
+from thetahat.format import latex_text, table
+from thetahat.report import make_report, render
 from thetahat.store import Store, open_store
 
 WORDS = [

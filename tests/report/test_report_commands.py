@@ -16,14 +16,16 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from thetahat.cli import _doctor, _runs, _show
+from thetahat.cli.commands import _doctor, _runs, _show
 from thetahat.core import Ended, Logged, Started, Status, ThetahatError
 from thetahat.store import open_store, start, store_tracker
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import argparse, sys
-from thetahat.cli import _doctor, _runs, _show
+from thetahat.cli.commands import _doctor
+from thetahat.cli.commands import _runs
+from thetahat.cli.commands import _show
 parser = argparse.ArgumentParser()
 subparsers = parser.add_subparsers()
 for command in (_doctor, _runs, _show):

@@ -15,7 +15,7 @@ from hypothesis import given, strategies as st
 from rich.cells import cell_len
 
 from thetahat.core import ConfigError
-from thetahat.report import (
+from thetahat.format import (
     Column,
     column_cells,
     fit_width,

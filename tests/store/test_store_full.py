@@ -149,7 +149,7 @@ def test_a_run_logged_by_hand_on_a_full_disk_fails_with_its_program(tmp_path: Pa
 
 
 def test_rows_that_wait_are_not_all_written_again_with_each(store: Store, monkeypatch) -> None:
-    monkeypatch.setattr("thetahat.store._manual.FLUSH_S", 60.0)
+    monkeypatch.setattr("thetahat.store._live_run.FLUSH_S", 60.0)
     run, limit = start({}, store=store), Limit(store)
     limit.full = True
     flushes: list[int] = []

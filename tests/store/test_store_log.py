@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from thetahat.core import ConfigError, Status, StoreError
-from thetahat.store import Store, _manual, open_store
-from thetahat.store._manual import log, rows_after, start
+from thetahat.store import Store, _live_run, open_store
+from thetahat.store._live_run import log, rows_after, start
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,12 +23,12 @@ ROOT = Path(__file__).parents[2]
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("THETAHAT_RUN_ID", "THETAHAT_STORE", "THETAHAT_RUN_ENDING"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(_manual, "_latest", [])
+    monkeypatch.setattr(_live_run, "_latest", [])
 
 
 def script(folder: Path, code: str, **env: str) -> subprocess.CompletedProcess[str]:
     file = folder / "script.py"
-    file.write_text("from thetahat.store._manual import log, start\n" + textwrap.dedent(code))
+    file.write_text("from thetahat.store._live_run import log, start\n" + textwrap.dedent(code))
     whole = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "THETAHAT_STORE": str(folder / "runs")}
     return subprocess.run(
         [sys.executable, str(file)],
@@ -192,5 +192,5 @@ def test_rows_after(store: Store) -> None:
 
 def test_every_ending_is_a_status() -> None:
     with pytest.raises(ConfigError, match="no run ends 'running'"):
-        _manual._ending("running")
-    assert _manual._ending("failed") == Status.FAILED
+        _live_run._ending("running")
+    assert _live_run._ending("failed") == Status.FAILED

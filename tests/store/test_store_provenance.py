@@ -13,9 +13,7 @@ import numpy as np
 import pytest
 
 import thetahat
-from thetahat.core.versions import versions
-from thetahat.store import provenance
-from thetahat.store._provenance import command_line, git_state, short_path
+from thetahat.core.provenance import command_line, git_state, provenance, short_path, versions
 
 
 def git(folder: Path, *words: str) -> None:
@@ -70,7 +68,7 @@ def test_no_repository_no_commit_no_git(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_git_that_hangs_is_left_alone(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("thetahat.store._provenance.GIT_TIMEOUT_S", 1e-6)
+    monkeypatch.setattr("thetahat.core.provenance.GIT_TIMEOUT_S", 1e-6)
     assert git_state(repository / "code" / "wages.py") is None
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 
 from thetahat.core import ConfigError
 from thetahat.store import Store
-from thetahat.store._records import best_of, join, last_values, pack
+from thetahat.store._blocks import best_of, join, last_values, pack
 
 numbers = st.floats(allow_nan=True, allow_infinity=False)
 

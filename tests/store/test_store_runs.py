@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, strategies as st
 
 from thetahat.core import ConfigError, Status, StoreError
+from thetahat.core.json import from_json, to_json
 from thetahat.store import Condition, Store, open_store, read_condition, value_of
-from thetahat.store._json import from_json, to_json
-from thetahat.store._names import ADJECTIVES, NOUNS, run_name
 from thetahat.store._rows import new_id
+from thetahat.store._run_names import ADJECTIVES, NOUNS, run_name
 
 
 class Colour(Enum):

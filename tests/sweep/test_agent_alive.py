@@ -9,12 +9,12 @@ import sys
 import pytest
 from at_work import environment
 
-from thetahat.sweep._alive import Watch, host_name, proof_of_life
+from thetahat.sweep.agent._liveness import Watch, host_name, proof_of_life
 
 LIVES = """
 import sys, time
 from pathlib import Path
-from thetahat.sweep._alive import proof_of_life
+from thetahat.sweep.agent._liveness import proof_of_life
 with proof_of_life(Path(sys.argv[1]), "other"):
     print("ready", flush=True)
     time.sleep(60)

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 from at_work import LINE
 
-from thetahat.sweep._agent import _groups
-from thetahat.sweep._charge import charge
-from thetahat.sweep._messages import Job
-from thetahat.sweep._seats import Seat, Task
+from thetahat.sweep.agent._agent import _groups
+from thetahat.sweep.workers._charge import charge
+from thetahat.sweep.workers._messages import Job
+from thetahat.sweep.workers._slot import Seat, Task
 
 ABORT, KILL = -6, -9
 

@@ -10,9 +10,10 @@ import pytest
 from at_work import LINE, LOSES, until
 
 from thetahat.sweep import read_sweep
-from thetahat.sweep._code import Code
-from thetahat.sweep._messages import Check, Examined
-from thetahat.sweep._team import WorkerProcess
+from thetahat.sweep.spec._examine import Examined
+from thetahat.sweep.spec._source_files import Code
+from thetahat.sweep.workers._connection import WorkerProcess
+from thetahat.sweep.workers._messages import Check
 
 USES = "from helper import SLOPE\n" + LINE.replace("2 * x[:, 0]", "SLOPE * x[:, 0]")
 TEXT = """\

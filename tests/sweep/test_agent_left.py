@@ -12,8 +12,8 @@ import time
 import pytest
 from at_work import until
 
-from thetahat.sweep._groups import began_at, end_groups
-from thetahat.sweep._left import end_programs, folder_of_run, remember_program
+from thetahat.sweep.processes._orphans import end_programs, folder_of_run, remember_program
+from thetahat.sweep.processes._process_group import began_at, end_groups
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -101,7 +101,7 @@ def test_a_process_that_has_anothers_id_is_left_alone(at) -> None:
 
 
 def test_one_that_will_not_end_is_made_to(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("thetahat.sweep._groups.KIND_S", 0.3)
+    monkeypatch.setattr("thetahat.sweep.processes._process_group.KIND_S", 0.3)
     stubborn = "import signal; signal.signal(15, signal.SIG_IGN); print(); input()"
     child = subprocess.Popen(
         [sys.executable, "-c", stubborn],

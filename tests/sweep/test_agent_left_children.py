@@ -12,10 +12,10 @@ import pytest
 from at_work import LINE, until
 
 from thetahat.core.run import Status
-from thetahat.sweep._nursery import CAN_FORK, Nursery, lives, spawn
-from thetahat.sweep._process import Order, Process, environment
-from thetahat.sweep._reasons import worker_reason
-from thetahat.sweep._team import WorkerProcess
+from thetahat.sweep.processes._exit_reason import worker_reason
+from thetahat.sweep.processes._process import Order, Process, environment
+from thetahat.sweep.workers._connection import WorkerProcess
+from thetahat.sweep.workers._fork_server import CAN_FORK, Nursery, lives, spawn
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from thetahat.sweep._messages import Job, Ready, Stop
-from thetahat.sweep._seats import Seat, Task
-from thetahat.sweep._staff import Staff
+from thetahat.sweep.workers._messages import Job, Ready, Stop
+from thetahat.sweep.workers._slot import Seat, Task
+from thetahat.sweep.workers._staff import Staff
 
 
 class Nobody:

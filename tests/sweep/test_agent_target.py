@@ -10,8 +10,8 @@ import pytest
 from thetahat.core.run import Status
 from thetahat.store import Store, find_sweep, list_agents, pack
 from thetahat.sweep import Plan, Work, parse_sweep
-from thetahat.sweep._recorder import Begun, Closed, Rows
-from thetahat.sweep.work import new_sweep, work_on
+from thetahat.sweep._updates import Begun, Closed, Rows
+from thetahat.sweep.agent import new_sweep, work_on
 
 GRID = """\
 program: train.py
@@ -135,7 +135,7 @@ def test_a_program_that_logs_a_low_loss_and_raises_does_not_end_its_sweep(at, th
 def test_runs_that_were_cut_short_count_as_failed_for_the_search(at) -> None:
     from thetahat.search import Metric
     from thetahat.store import Follower
-    from thetahat.sweep._book import Book
+    from thetahat.sweep.agent._history import Book
 
     at.write("train.py", "")
     with at.store() as store:

@@ -9,9 +9,9 @@ import pytest
 from at_work import LINE
 from test_agent_cohorts import check_alone
 
-from thetahat.sweep import _launch
-from thetahat.sweep._launch import left_of
-from thetahat.sweep._width import Widths
+from thetahat.sweep.agent import _launch
+from thetahat.sweep.agent._launch import left_of
+from thetahat.sweep.workers._cohort_size import Widths
 
 RATES = """\
 program: train.py

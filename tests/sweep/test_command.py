@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from thetahat.core.errors import InputError
-from thetahat.sweep import _command
-from thetahat.sweep._command import argv_of, check_command
+from thetahat.sweep.spec import _command_line
+from thetahat.sweep.spec._command_line import argv_of, check_command
 
 CONFIG: dict[str, Any] = {
     "lr": 0.01,
@@ -78,7 +78,7 @@ def test_the_default_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     # Another environment's python is not the one that has the agent's packages.
     monkeypatch.setattr(sys, "prefix", "/mine")
     assert words(interpreter="/mine/python", env=env)[:2] == ["/usr/bin/env", "/mine/python"]
-    monkeypatch.setattr(_command, "WINDOWS", True)
+    monkeypatch.setattr(_command_line, "WINDOWS", True)
     assert words("${env}", "${program}") == ["train.py"]
     assert argv_of([], "p.py", {}, env={}, folder=tmp_path)[1:] == ["p.py"]
 

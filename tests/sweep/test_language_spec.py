@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from thetahat.core.errors import ConfigError
 from thetahat.search import EXPONENTS, Hyperband, Metric
 from thetahat.sweep import Problem, SweepSpec, contamination, parse_sweep, read_sweep
-from thetahat.sweep._keys import DISTRIBUTIONS
+from thetahat.sweep.spec._keys import DISTRIBUTIONS
 
 ORACLE = Path(__file__).parents[1] / "oracle"
 FILES = json.loads((ORACLE / "sweep_files.json").read_text(encoding="utf-8"))

@@ -12,9 +12,9 @@ import pytest
 import thetahat
 from thetahat.core.run import Status
 from thetahat.store import Store, open_store
-from thetahat.sweep._command import argv_of
-from thetahat.sweep._metrics import Metrics
-from thetahat.sweep._process import Ending, Order, Process, environment
+from thetahat.sweep.processes._metrics import Metrics
+from thetahat.sweep.processes._process import Ending, Order, Process, environment
+from thetahat.sweep.spec._command_line import argv_of
 
 PROGRAMS = Path(__file__).parent / "programs"
 SOURCE = str(Path(thetahat.__file__).parents[1])
@@ -66,7 +66,7 @@ def test_the_agent_takes_over_what_the_program_said(
     tmp_path: Path, code: str, status: str, reason: str
 ) -> None:
     program = tmp_path / "program.py"
-    program.write_text(f"from thetahat.store._manual import start\n{textwrap.dedent(code)}\n")
+    program.write_text(f"from thetahat.store._live_run import start\n{textwrap.dedent(code)}\n")
     with open_store(tmp_path / "runs") as store:
         run = store.create_run({"lr": 0.5})
         ended, _ = run_program(store, run.id, program)

@@ -12,8 +12,8 @@ import pytest
 from at_work import LINE, until
 
 from thetahat.core.errors import StoreError
-from thetahat.sweep._nursery import CAN_FORK, Birth, Nursery, preloads, spawn
-from thetahat.sweep._team import WorkerProcess
+from thetahat.sweep.workers._connection import WorkerProcess
+from thetahat.sweep.workers._fork_server import CAN_FORK, Birth, Nursery, preloads, spawn
 
 forks = pytest.mark.skipif(not CAN_FORK, reason="only Linux forks workers")
 
@@ -146,7 +146,10 @@ def test_beside_threads_a_worker_loads_everything_itself(at, monkeypatch) -> Non
     at.write("lib/equinox.py", "import threading, time\n" + THREAD)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([os.environ["PYTHONPATH"], "lib"]))
     at.write("train.py", TELLS + LINE)
-    for modules, words in ((["equinox"], "thetahat.sweep._worker"), ([], "thetahat.sweep._forks")):
+    for modules, words in (
+        (["equinox"], "thetahat.sweep.workers._worker"),
+        ([], "thetahat.sweep.workers._fork_server_main"),
+    ):
         worker = begin(at, Nursery(modules), len(modules))
         ready(worker)
         worker.close()

@@ -15,12 +15,12 @@ import pytest
 
 from thetahat.core.errors import InputError, StoreError
 from thetahat.core.run import Status
-from thetahat.sweep import _process
-from thetahat.sweep._command import argv_of, check_command
-from thetahat.sweep._metrics import Metrics
-from thetahat.sweep._process import THREADS, Ending, Order, Process, ending, environment
-from thetahat.sweep._reasons import exit_reason, last_words
-from thetahat.sweep._stdout import Kept, Lines, Printed, read_row
+from thetahat.sweep.processes import _process
+from thetahat.sweep.processes._capture import Kept, Lines, Printed, read_row
+from thetahat.sweep.processes._exit_reason import exit_reason, last_words
+from thetahat.sweep.processes._metrics import Metrics
+from thetahat.sweep.processes._process import THREADS, Ending, Order, Process, ending, environment
+from thetahat.sweep.spec._command_line import argv_of, check_command
 
 PROGRAMS = Path(__file__).parent / "programs"
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

@@ -7,9 +7,17 @@ import json
 import pytest
 
 from thetahat.sweep import Plan, parse_sweep
-from thetahat.sweep._launch import MOST, TOGETHER, Found, widths_of
-from thetahat.sweep._messages import Timed
-from thetahat.sweep._width import Widths, better, cut, fair, pays, settled, worth_trying
+from thetahat.sweep.agent._launch import MOST, TOGETHER, Found, widths_of
+from thetahat.sweep.workers._cohort_size import (
+    Widths,
+    better,
+    cut,
+    fair,
+    pays,
+    settled,
+    worth_trying,
+)
+from thetahat.sweep.workers._messages import Timed
 
 NET = (("batch", "32"), ("width", "16"))
 WIDE = (("batch", "32"), ("width", "64"))

@@ -17,8 +17,8 @@ import optax
 import thetahat as th
 from thetahat import data as th_data, models, optim, risk
 from thetahat.core.task import best_mode
+from thetahat.train._program import DIVERGED, FIRST_RULE, RUNNING, UNMOVED, Standing
 from thetahat.train._stopping import Record, sort_rules
-from thetahat.train.backends.base import DIVERGED, FIRST_RULE, RUNNING, UNMOVED, Standing
 
 LOOP = {"xla_cpu_use_fusion_emitters": False}
 READ = LOOP | {"xla_backend_optimization_level": 0}

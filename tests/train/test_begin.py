@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import thetahat as th
-from thetahat.train.backends.jax import Hyper, _begin, _quick, stage
-from thetahat.train.backends.jax._begin import Beginning
+from thetahat.train.jax import Hyper, _compile, _init, stage
+from thetahat.train.jax._init import Beginning
 
 
 def net(width: int, seed: th.Seed = 0, lr: float = 0.1) -> th.Task:
@@ -37,7 +37,7 @@ def test_the_program_of_the_data_knows_nothing_of_the_model():
         (keep, part), (_, model) = beginning(width, shared(3), 1)._parts
         assert len(keep) == 4  # x and y of two parts
         texts.add(jax.jit(part.draw).lower(*given).as_text())
-        programs.append((_begin._compile([part], *given)[0], _begin._compile([model], *given)[0]))
+        programs.append((_init._compile([part], *given)[0], _init._compile([model], *given)[0]))
     assert len(texts) == 1
     assert programs[0][0] is programs[1][0]
     assert programs[0][1] is not programs[1][1]
@@ -63,7 +63,7 @@ def test_what_draws_from_other_arrays_is_another_program():
 
 
 def test_arrays_too_large_to_compare_are_compiled_anew(monkeypatch):
-    monkeypatch.setattr(_begin, "_COMPARED", 8)
+    monkeypatch.setattr(_init, "_COMPARED", 8)
     table = np.arange(40.0, dtype=np.float32)
 
     def moved(seed: th.Seed = 0) -> th.Task:
@@ -75,33 +75,33 @@ def test_arrays_too_large_to_compare_are_compiled_anew(monkeypatch):
         Beginning(stage(lambda values: moved(**values), shared(3)), 1)._parts[0][1] for _ in "ab"
     ]
     assert parts[0]._key(*given) is None
-    one, other = (_begin._compile([part], *given)[0] for part in parts)
+    one, other = (_init._compile([part], *given)[0] for part in parts)
     assert one is not other
 
 
 def test_what_another_process_compiles_comes_last(monkeypatch):
-    monkeypatch.setattr(_begin, "_compiled", {})
+    monkeypatch.setattr(_init, "_compiled", {})
     order = []
 
     def compile_draw(lowered, numbers, *, patient):
         order.append((numbers, patient))
         if numbers == 40 and not patient:
-            raise _quick.Busy
+            raise _compile.Busy
         return numbers
 
-    monkeypatch.setattr(_begin, "compile_draw", compile_draw)
-    parts = [_begin._Part(jax.make_jaxpr(lambda a: a + 1)(0), (False,), 1, n) for n in (40, 7)]
+    monkeypatch.setattr(_init, "compile_draw", compile_draw)
+    parts = [_init._Part(jax.make_jaxpr(lambda a: a + 1)(0), (False,), 1, n) for n in (40, 7)]
     given = {}, {"seed": np.int32(3)}
-    assert _begin._compile(parts, *given) == [40, 7]
+    assert _init._compile(parts, *given) == [40, 7]
     assert order == [(40, False), (7, False), (40, True)]
 
 
 def test_a_process_keeps_the_last_programs_alone(monkeypatch):
-    monkeypatch.setattr(_begin, "_compiled", {})
-    monkeypatch.setattr(_begin, "_KEPT", 2)
+    monkeypatch.setattr(_init, "_compiled", {})
+    monkeypatch.setattr(_init, "_KEPT", 2)
     for width in (3, 4, 5):
         beginning(width, shared(3), 1).draw({}, {"seed": np.int32(3)})
-    assert len(_begin._compiled) == 2
+    assert len(_init._compiled) == 2
 
 
 def test_a_drawn_beginning_has_the_shapes_that_were_promised():

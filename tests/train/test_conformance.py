@@ -15,8 +15,8 @@ from small import draw, parts
 
 import thetahat as th
 from thetahat.train._driver import Clock, Interrupt, drive
-from thetahat.train.backends.base import Program
-from thetahat.train.backends.jax import Hyper, make_program, stage
+from thetahat.train._program import Program
+from thetahat.train.jax import Hyper, make_program, stage
 
 
 def engine(task: th.Task) -> Program:

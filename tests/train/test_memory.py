@@ -10,7 +10,7 @@ from small import net
 import thetahat as th
 from thetahat.core import ConfigError
 from thetahat.train import Interrupt, Options, Shop, TooLarge, _memory, free_memory
-from thetahat.train.backends.jax import Hyper, make_program, stage
+from thetahat.train.jax import Hyper, make_program, stage
 
 CONFIGS = [{"lr": 0.01 * (k + 1), "epochs": 4} for k in range(5)]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from thetahat.train.backends.jax import _quick
+from thetahat.train.jax import _compile
 
 CHILD = """
 import sys
@@ -64,7 +64,7 @@ monitoring.register_event_listener(
 )
 import jax, jax.numpy as jnp
 from thetahat.data import use_cache
-from thetahat.train.backends.jax._quick import compile_loop
+from thetahat.train.jax._compile import compile_loop
 use_cache()
 def slow(x):
     for k in range(60):
@@ -106,17 +106,17 @@ def test_nobody_waits_for_ever_for_another_process(tmp_path: Path, monkeypatch) 
         asked.append(file.name)
         return False
 
-    monkeypatch.setattr(_quick, "PATIENCE_S", 0.1)
-    monkeypatch.setattr(_quick, "_locked", never)
+    monkeypatch.setattr(_compile, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(_compile, "_locked", never)
     before = jax.config.values["jax_compilation_cache_dir"]
     jax.config.update("jax_compilation_cache_dir", str(tmp_path))
     try:
-        assert _quick.compile_loop(jax.jit(lambda x: x + 1).lower(1.0))(1.0) == 2.0
+        assert _compile.compile_loop(jax.jit(lambda x: x + 1).lower(1.0))(1.0) == 2.0
         assert len(asked) > 1
         # And who can do something else in the meantime does not wait at all.
         asked.clear()
-        with pytest.raises(_quick.Busy):
-            _quick.compile_draw(jax.jit(lambda x: x + 1).lower(1.0), 1, patient=False)
+        with pytest.raises(_compile.Busy):
+            _compile.compile_draw(jax.jit(lambda x: x + 1).lower(1.0), 1, patient=False)
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
     assert len(asked) == 1

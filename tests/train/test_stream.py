@@ -14,7 +14,7 @@ import pytest
 
 import thetahat as th
 from thetahat.core import ConfigError
-from thetahat.train.backends.jax import _member, _stream
+from thetahat.train.jax import _member, _stream
 
 
 @pytest.fixture

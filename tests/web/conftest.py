@@ -20,7 +20,7 @@ from chromium import ARGS, Watched, chromium, serving
 from thetahat.store import find_sweep, open_store
 from thetahat.web import Source
 from thetahat.web._app import make_app
-from thetahat.web._guard import Door
+from thetahat.web._auth import Door
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ parameters: {x: {values: [1, 2, 3]}}
 AGENT = """
     import sys
     from thetahat.store import NewRun, Offer, Queue, open_store
-    from thetahat.sweep._alive import host_name, proof_of_life
+    from thetahat.sweep.agent._liveness import host_name, proof_of_life
 
     store, sweep = open_store(sys.argv[1]), sys.argv[2]
     queue = Queue(store, sweep, "agent-1")

@@ -21,7 +21,7 @@ from stores import add_run
 
 from thetahat.analysis import read_study
 from thetahat.store import FIELDS, NewSweep, create_sweep, find_sweep, open_store
-from thetahat.web import Source, _files, _serve, _views
+from thetahat.web import Source, _assets, _server, _views
 from thetahat.web._head import PAGES, STATIC, modules, needed, page
 from thetahat.web._kept import MOST_CHARACTERS, Kept
 
@@ -300,18 +300,18 @@ def test_a_file_is_kept_for_good_under_the_edition_that_the_page_names(made, cli
 
 
 def test_an_edited_file_is_another_edition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_files, "STATIC", tmp_path)
+    monkeypatch.setattr(_assets, "STATIC", tmp_path)
     (tmp_path / "js").mkdir()
     (tmp_path / "a.js").write_text("one", encoding="utf-8")
-    first = _files.edition()
+    first = _assets.edition()
     os.utime(tmp_path / "a.js", ns=(1, 1))
-    assert _files.edition() == first, "its words count, not when they were written"
+    assert _assets.edition() == first, "its words count, not when they were written"
     (tmp_path / "a.js").write_text("two", encoding="utf-8")
-    assert _files.edition() != first
+    assert _assets.edition() != first
 
 
 def test_small_answers_do_not_wait_for_acknowledgements() -> None:
-    with _serve._listen("127.0.0.1", 0) as listening:
+    with _server._listen("127.0.0.1", 0) as listening:
         # asyncio turns Nagle's algorithm off only where a socket says that it is TCP.
         assert listening.proto == socket.IPPROTO_TCP
 

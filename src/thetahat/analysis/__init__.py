@@ -5,6 +5,19 @@ from thetahat.analysis._bands import (
     Band as Band,
     curve_band as curve_band,
 )
+from thetahat.analysis._best import (
+    Standing as Standing,
+    best_run as best_run,
+    is_seed as is_seed,
+    may_repeat as may_repeat,
+    names_of as names_of,
+    replicates_of as replicates_of,
+    running_best as running_best,
+    runs_planned as runs_planned,
+    seeds_of as seeds_of,
+    settings_of as settings_of,
+    standings as standings,
+)
 from thetahat.analysis._cells import CellRule as CellRule
 from thetahat.analysis._direction import directions_in as directions_in, sign_of as sign_of
 from thetahat.analysis._groups import (
@@ -28,20 +41,12 @@ from thetahat.analysis._groups import (
     spread_of as spread_of,
 )
 from thetahat.analysis._importance import Effect as Effect, effects as effects
-from thetahat.analysis._leader import (
-    Standing as Standing,
-    best_run as best_run,
-    is_seed as is_seed,
-    may_repeat as may_repeat,
-    names_of as names_of,
-    replicates_of as replicates_of,
-    running_best as running_best,
-    runs_planned as runs_planned,
-    seeds_of as seeds_of,
-    settings_of as settings_of,
-    standings as standings,
-)
 from thetahat.analysis._number import number as number
+from thetahat.analysis._search_file import (
+    SweepFile as SweepFile,
+    Swept as Swept,
+    read_file as read_file,
+)
 from thetahat.analysis._study import (
     MARKS as MARKS,
     Setting as Setting,
@@ -49,9 +54,4 @@ from thetahat.analysis._study import (
     plain as plain,
     read_study as read_study,
     value_word as value_word,
-)
-from thetahat.analysis._sweepfile import (
-    SweepFile as SweepFile,
-    Swept as Swept,
-    read_file as read_file,
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from thetahat.core.metric import RISKS
 
 if TYPE_CHECKING:
-    from thetahat.analysis._sweepfile import SweepFile
+    from thetahat.analysis._search_file import SweepFile
     from thetahat.store import Store
 
 

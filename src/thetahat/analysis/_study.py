@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from thetahat.analysis._best import replicates_of, seeds_of
 from thetahat.analysis._cells import CellRule
 from thetahat.analysis._direction import directions_in, sign_of
 from thetahat.analysis._groups import (
@@ -25,9 +26,8 @@ from thetahat.analysis._groups import (
     spread_of,
 )
 from thetahat.analysis._importance import Effect, effects
-from thetahat.analysis._leader import replicates_of, seeds_of
 from thetahat.analysis._number import number
-from thetahat.analysis._sweepfile import SweepFile, read_file
+from thetahat.analysis._search_file import SweepFile, read_file
 from thetahat.core.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:

@@ -1,3 +1,3 @@
 """The command line: ``thetahat``, and ``th.main`` for scripts."""
 
-from thetahat.cli._begin import main as main, run as run
+from thetahat.cli._entry import main as main, run as run

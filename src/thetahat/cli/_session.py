@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thetahat.cli._agent_run import AgentKeeper, is_under_agent
+from thetahat.cli._errors import note
 from thetahat.cli._flags import stored_value
-from thetahat.cli._guard import note
-from thetahat.cli._lock import held
-from thetahat.cli._progress import progress_bar
-from thetahat.cli._under_agent import AgentKeeper, is_under_agent
+from thetahat.cli.terminal._fit_progress import progress_bar
 from thetahat.core import ConfigError, Event, InputError, Notice, Started, Status, StoreError, Task
+from thetahat.core.filelock import held
 
 if TYPE_CHECKING:
     from thetahat.store import Store, Unkept
@@ -261,7 +261,8 @@ class _Keeper:
     _begun: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        from thetahat.store import StoreTracker, provenance
+        from thetahat.core.provenance import provenance
+        from thetahat.store import StoreTracker
 
         process = provenance(self.origin.file)
         command, source = process.pop("command"), process.pop("source")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from thetahat.report._numbers import column_cells, plain
-from thetahat.report._tables import Column
+from thetahat.format._numbers import column_cells, plain
+from thetahat.format._table import Column
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from thetahat import figures
+from thetahat.format._numbers import is_number, plain, word
 from thetahat.report._document import Document, Grid, Picture, grid_cells
-from thetahat.report._numbers import is_number, plain, word
 from thetahat.report._page_style import CSS
 from thetahat.report._replace import MADE_BY
 

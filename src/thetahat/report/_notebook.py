@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from thetahat.analysis import MARKS, Setting, Study, flat_config, read_study
 from thetahat.core.card import card, grid
 from thetahat.core.errors import ConfigError, MissingExtra, did_you_mean
-from thetahat.report import _pictures as pictures
-from thetahat.report._numbers import column_cells, is_number, short
+from thetahat.format._numbers import column_cells, is_number, short
+from thetahat.report import _figures as pictures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,10 +12,10 @@ from thetahat.analysis import CellRule
 from thetahat.core.errors import ConfigError, StoreError, did_you_mean
 from thetahat.report._document import Document
 from thetahat.report._html import html_report
-from thetahat.report._of_run import run_document
-from thetahat.report._of_sweep import TOP, sweep_document
 from thetahat.report._replace import is_figure, refuse_foreign
-from thetahat.report._texts import WRITERS
+from thetahat.report._run import run_document
+from thetahat.report._sweep import TOP, sweep_document
+from thetahat.report._text import WRITERS
 
 if TYPE_CHECKING:
     from thetahat.store import RunRow, Store, SweepRow

@@ -1,15 +1,30 @@
 """Where runs live: one SQLite file, a function of events that fills it, and ``th.start``."""
 
 from thetahat.core.places import locate as locate
-from thetahat.store._columns import (
+from thetahat.store._blocks import Block as Block, pack as pack, read_block as read_block
+from thetahat.store._dead_agents import dead_agents as dead_agents, standing as standing
+from thetahat.store._describe import describe_run as describe_run
+from thetahat.store._filters import (
+    Condition as Condition,
+    check_columns as check_columns,
+    known_columns as known_columns,
+    read_condition as read_condition,
+    value_of as value_of,
+)
+from thetahat.store._incremental import Followed as Followed, Follower as Follower
+from thetahat.store._live_run import (
+    ManualRun as ManualRun,
+    blocks_of as blocks_of,
+    log as log,
+    rows_after as rows_after,
+    start as start,
+)
+from thetahat.store._page_columns import (
     FIELDS as FIELDS,
     Changed as Changed,
     run_columns as run_columns,
 )
-from thetahat.store._described import describe_run as describe_run
-from thetahat.store._follow import Followed as Followed, Follower as Follower
-from thetahat.store._json import plain_value as plain_value
-from thetahat.store._listing import (
+from thetahat.store._page_queries import (
     TriedRun as TriedRun,
     blocks_after as blocks_after,
     count_all as count_all,
@@ -23,22 +38,6 @@ from thetahat.store._listing import (
     shared_orders as shared_orders,
     tried_runs as tried_runs,
 )
-from thetahat.store._manual import (
-    ManualRun as ManualRun,
-    blocks_of as blocks_of,
-    log as log,
-    rows_after as rows_after,
-    start as start,
-)
-from thetahat.store._origins import Origin as Origin, origins as origins
-from thetahat.store._provenance import provenance as provenance
-from thetahat.store._query import (
-    Condition as Condition,
-    check_columns as check_columns,
-    known_columns as known_columns,
-    read_condition as read_condition,
-    value_of as value_of,
-)
 from thetahat.store._queue import (
     CANCELLED_REASON as CANCELLED_REASON,
     Claim as Claim,
@@ -46,12 +45,11 @@ from thetahat.store._queue import (
     Queue as Queue,
     new_agent_id as new_agent_id,
 )
-from thetahat.store._records import Block as Block, pack as pack, read_block as read_block
-from thetahat.store._reserve import Reserve as Reserve
+from thetahat.store._reserved_space import Reserve as Reserve
 from thetahat.store._rows import NewRun as NewRun, RunRow as RunRow
+from thetahat.store._run_origins import Origin as Origin, origins as origins
 from thetahat.store._schema import VERSION as VERSION
 from thetahat.store._sqlite import found_no_room as found_no_room
-from thetahat.store._standing import dead_agents as dead_agents, standing as standing
 from thetahat.store._store import Store as Store, open_store as open_store
 from thetahat.store._sweeps import (
     EndedRun as EndedRun,

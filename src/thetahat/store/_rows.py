@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import func, select
 
 from thetahat.core.card import card, pairs
+from thetahat.core.json import from_json, to_json
 from thetahat.core.run import Status
-from thetahat.store._json import from_json, to_json
-from thetahat.store._records import AXES
+from thetahat.store._blocks import AXES
 
 _LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 

@@ -17,10 +17,10 @@ from thetahat.core.card import card, grid
 from thetahat.core.errors import StoreError
 from thetahat.core.places import locate
 from thetahat.core.run import Status
-from thetahat.store import _owner, _reserve, _sqlite as sqlite
-from thetahat.store._owner import REASON, gone
-from thetahat.store._query import Condition, check_columns, ordered
-from thetahat.store._records import Block, join, pack, read_block
+from thetahat.store import _owner_lock, _reserved_space, _sqlite as sqlite
+from thetahat.store._blocks import Block, join, pack, read_block
+from thetahat.store._filters import Condition, check_columns, ordered
+from thetahat.store._owner_lock import REASON, gone
 from thetahat.store._rows import LISTED, NewRun, RunRow, among, read_row
 from thetahat.store._schema import (
     VERSION,
@@ -268,8 +268,8 @@ class Store:
     def close(self) -> None:
         """Close the file; a later call opens it again."""
         self._live().dispose()
-        _owner.close_idle(self.folder)
-        _reserve.close_idle(self.folder)
+        _owner_lock.close_idle(self.folder)
+        _reserved_space.close_idle(self.folder)
 
     def __enter__(self) -> Store:
         return self

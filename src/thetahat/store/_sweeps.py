@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import func, select, update
 
 from thetahat.core.errors import StoreError
+from thetahat.core.json import from_json, to_json
 from thetahat.core.sweep_file import file_json, read_file_json, read_plain
-from thetahat.store._json import from_json, to_json
-from thetahat.store._names import run_name
+from thetahat.store._dead_agents import dead_among, status_of
 from thetahat.store._rows import new_id, text, utc_now
+from thetahat.store._run_names import run_name
 from thetahat.store._schema import agents, runs, sweeps
-from thetahat.store._standing import dead_among, status_of
 from thetahat.store._store import Store
 
 RUNNING, PAUSED, CANCELLED, FINISHED = "running", "paused", "cancelled", "finished"

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from thetahat.core.errors import StoreError
+from thetahat.core.provenance import provenance
 from thetahat.core.run import Ended, Event, Logged, Started, Status
-from thetahat.store._exit import at_exit
-from thetahat.store._owner import Owner
-from thetahat.store._provenance import provenance
-from thetahat.store._records import Block, pack
-from thetahat.store._reserve import Reserve
+from thetahat.store._blocks import Block, pack
+from thetahat.store._exit_code import at_exit
+from thetahat.store._owner_lock import Owner
+from thetahat.store._reserved_space import Reserve
 from thetahat.store._rows import NewRun
 from thetahat.store._sqlite import found_no_room
 from thetahat.store._store import Store

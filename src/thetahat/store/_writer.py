@@ -12,10 +12,9 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, bindparam, delete, func, select, update
 
 from thetahat.core.errors import StoreError
+from thetahat.core.json import from_json, to_json
 from thetahat.core.run import Status
-from thetahat.store._json import from_json, to_json
-from thetahat.store._names import run_name
-from thetahat.store._records import (
+from thetahat.store._blocks import (
     Block,
     best_of,
     last_values,
@@ -23,6 +22,7 @@ from thetahat.store._records import (
     read_block,
 )
 from thetahat.store._rows import NewRun, among, near, new_id, text, utc_now
+from thetahat.store._run_names import run_name
 from thetahat.store._schema import notices, records, runs
 
 _INSERT_BLOCK = records.insert().values(

@@ -1,23 +1,26 @@
-"""A sweep file, read and checked. How its runs are run is ``thetahat.sweep.work``."""
+"""A sweep file, read and checked. How its runs are run is ``thetahat.sweep.agent``."""
 
-from thetahat.sweep._against import check_against as check_against, notes_against as notes_against
-from thetahat.sweep._early import Work as Work, start_early as start_early
-from thetahat.sweep._goal import (
+from thetahat.sweep.agent._early_start import Work as Work, start_early as start_early
+from thetahat.sweep.spec._diagnostics import Problem as Problem
+from thetahat.sweep.spec._metric_check import (
     check_metric as check_metric,
     notes_of_bands as notes_of_bands,
 )
-from thetahat.sweep._plan import Plan as Plan, read_points as read_points
-from thetahat.sweep._problems import Problem as Problem
-from thetahat.sweep._program import (
+from thetahat.sweep.spec._options import Plan as Plan, read_points as read_points
+from thetahat.sweep.spec._program import (
     Program as Program,
     experiment_of as experiment_of,
     load_experiment as load_experiment,
 )
-from thetahat.sweep._spec import (
+from thetahat.sweep.spec._signature_check import (
+    check_against as check_against,
+    notes_against as notes_against,
+)
+from thetahat.sweep.spec._spec import (
     Reading as Reading,
     SweepSpec as SweepSpec,
     contamination as contamination,
     parse_sweep as parse_sweep,
     read_sweep as read_sweep,
 )
-from thetahat.sweep._trial import notes_of_trials as notes_of_trials
+from thetahat.sweep.spec._value_check import notes_of_trials as notes_of_trials

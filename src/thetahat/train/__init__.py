@@ -9,9 +9,8 @@ from thetahat.train._checkpoint import (
 )
 from thetahat.train._cohort import Training as Training
 from thetahat.train._driver import Interrupt as Interrupt
-from thetahat.train._facts import jax_facts as jax_facts
 from thetahat.train._fit import fit as fit, fit_many as fit_many
-from thetahat.train._group import (
+from thetahat.train._grouping import (
     NeedsStatic as NeedsStatic,
     Shop as Shop,
 )
@@ -22,6 +21,12 @@ from thetahat.train._memory import (
     total_memory as total_memory,
 )
 from thetahat.train._options import Options as Options, Progress as Progress
+from thetahat.train._outline import (
+    Outline as Outline,
+    outline_of as outline_of,
+    try_out as try_out,
+)
+from thetahat.train._provenance import jax_facts as jax_facts
 from thetahat.train._result import History as History, Result as Result
 from thetahat.train._stopping import (
     Divergence as Divergence,
@@ -29,9 +34,4 @@ from thetahat.train._stopping import (
     Rule as Rule,
     Threshold as Threshold,
     WallTime as WallTime,
-)
-from thetahat.train._tried import (
-    Outline as Outline,
-    outline_of as outline_of,
-    try_out as try_out,
 )

@@ -14,10 +14,10 @@ from thetahat.train._driver import Driver, Interrupt
 from thetahat.train._memory import check_fits, check_possible, saying_what_is_short
 from thetahat.train._options import Cohort, Options
 from thetahat.train._result import Result
-from thetahat.train._resumed import Resumed, resume_state, resumed
+from thetahat.train._resume import Resumed, resume_state, resumed
 from thetahat.train._session import Session
 from thetahat.train._stopping import sort_rules
-from thetahat.train.backends.jax import CohortProgram, Hyper, make_program, stage
+from thetahat.train.jax import CohortProgram, Hyper, make_program, stage
 
 PROBE_EPOCHS, PROBE_LONG_S = 8, 0.1
 """A probe takes that many epochs, unless one takes so long that calling it costs nothing."""

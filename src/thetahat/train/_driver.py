@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from thetahat.train.backends.base import Program
+from thetahat.train._program import Program
 
 CHUNK_S = 0.25
 """Seconds that a chunk should take: rare enough to cost little, often enough to look live."""

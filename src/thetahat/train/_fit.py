@@ -13,7 +13,7 @@ from thetahat.core.content import static_parts
 from thetahat.data import use_cache
 from thetahat.train._checkpoint import read_header
 from thetahat.train._cohort import first_program, train_cohort
-from thetahat.train._group import alike, builder, hyper_of, try_tracing
+from thetahat.train._grouping import alike, builder, hyper_of, try_tracing
 from thetahat.train._memory import TooLarge
 from thetahat.train._options import Cohort, Options
 from thetahat.train._result import Result

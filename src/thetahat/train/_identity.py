@@ -21,9 +21,9 @@ from typing import Any
 
 from thetahat.core import Task
 from thetahat.core.content import content_key
-from thetahat.core.versions import versions
+from thetahat.core.provenance import versions
 from thetahat.train._options import Cohort
-from thetahat.train.backends.jax import CohortProgram, mathematics
+from thetahat.train.jax import CohortProgram, mathematics
 
 _FREE = ("data", "epochs", "stopping")
 """Fields of a Task that are compared otherwise, or not at all."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 
 from thetahat.core import ConfigError
-from thetahat.train.backends.jax import CohortProgram, Staged
+from thetahat.train.jax import CohortProgram, Staged
 
 SHARE = 0.6
 """Of the memory that is free, what a cohort may take: the user's own arrays need some, too."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core import Mode, Tracker
-from thetahat.train.backends.jax import CohortProgram
+from thetahat.train.jax import CohortProgram
 
 
 @dataclass(frozen=True)

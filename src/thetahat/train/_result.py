@@ -15,8 +15,8 @@ from thetahat.core.card import card, pairs
 from thetahat.core.errors import did_you_mean
 from thetahat.data import Transform
 from thetahat.figures import draw_fit, spark
-from thetahat.train._evaluate import evaluate_part, predict_rows
-from thetahat.train.backends.jax import precision
+from thetahat.train._predict import evaluate_part, predict_rows
+from thetahat.train.jax import precision
 
 
 class UnknownColumn(ConfigError, KeyError):

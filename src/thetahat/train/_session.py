@@ -12,17 +12,17 @@ import numpy as np
 import thetahat
 from thetahat.core import CheckpointError, Ended, Logged, Started, Status
 from thetahat.core.metric import PARTS, directions_of
+from thetahat.train import _program as program
 from thetahat.train._checkpoint import PatientWriter
 from thetahat.train._driver import Chunk, Clock, Drive
-from thetahat.train._facts import batch_order, provenance_of
+from thetahat.train._ending import prove, verdict
 from thetahat.train._identity import identity_of
+from thetahat.train._notify import Audience
 from thetahat.train._options import Cohort, Options, Progress
+from thetahat.train._provenance import batch_order, provenance_of
 from thetahat.train._result import History, Result
-from thetahat.train._resumed import Resumed
-from thetahat.train._tell import Audience
-from thetahat.train._verdict import prove, verdict
-from thetahat.train.backends import base
-from thetahat.train.backends.jax import CohortProgram
+from thetahat.train._resume import Resumed
+from thetahat.train.jax import CohortProgram
 
 
 def _readable(columns: tuple[str, ...]) -> tuple[str, ...]:
@@ -210,7 +210,7 @@ class Session:
     def _none(self) -> np.ndarray:
         return np.zeros((self.program.size, 0, len(self.names)))
 
-    def _log(self, first: int, new: np.ndarray, standing: base.Standing) -> None:
+    def _log(self, first: int, new: np.ndarray, standing: program.Standing) -> None:
         """Tell records (C, n, columns) of epochs from ``first`` on, as far as each member lived."""
         for k, member in enumerate(self.cohort.members):
             n = int(np.clip(standing.epochs[k] - first, 0, new.shape[1]))
@@ -222,7 +222,7 @@ class Session:
     def _result(
         self,
         ended: Drive,
-        standing: base.Standing,
+        standing: program.Standing,
         numbers: Mapping[str, np.ndarray],
         records: np.ndarray,
         k: int,

@@ -15,9 +15,9 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 from thetahat.core.errors import InputError, StoreError
+from thetahat.web._assets import Files, edition
+from thetahat.web._auth import Asgi, Door, Guard
 from thetahat.web._events import changes
-from thetahat.web._files import Files, edition
-from thetahat.web._guard import Asgi, Door, Guard
 from thetahat.web._head import PAGES, STATIC, page
 from thetahat.web._source import Source, facts
 

@@ -70,7 +70,7 @@ def page_beside(
 
 def main(words: list[str]) -> int:
     """Serve until standard input ends: it does when the command does, even when that is killed."""
-    from thetahat.web._serve import serve
+    from thetahat.web._server import serve
 
     def follow() -> None:
         sys.stdin.read()

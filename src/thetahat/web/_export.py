@@ -7,7 +7,7 @@ from typing import Any
 
 from thetahat.analysis import flat_config
 from thetahat.core.errors import ConfigError
-from thetahat.report import Column, table
+from thetahat.format import Column, table
 from thetahat.store import RunRow, Store, SweepRow, standing
 
 KINDS = {"csv": "text/csv; charset=utf-8", "latex": "text/x-tex; charset=utf-8"}

@@ -38,7 +38,7 @@ from thetahat.store import (
     shared_orders,
     tried_runs,
 )
-from thetahat.web._curves import columns_of
+from thetahat.web._series import columns_of
 
 _BOX = (0.0, 0.1, 0.25, 0.75, 0.9, 1.0)
 """Quantiles of the page's bands; of few runs it shows the first and the last."""

@@ -43,8 +43,8 @@ from thetahat.store import (
     runs_stand,
     tried_runs,
 )
-from thetahat.web._curves import columns_of
 from thetahat.web._logs import tails
+from thetahat.web._series import columns_of
 from thetahat.web._settings import brief, settings
 from thetahat.web._source import Source
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from thetahat.core.run import Status
 from thetahat.store import find_sweep, open_store, pack
 from thetahat.sweep import Work
-from thetahat.sweep._recorder import Begun, Closed, Rows
-from thetahat.sweep.work import work_on
+from thetahat.sweep._updates import Begun, Closed, Rows
+from thetahat.sweep.agent import work_on
 
 
 class Naps:

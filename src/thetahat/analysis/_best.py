@@ -1,0 +1,197 @@
+"""What leads a sweep: the best setting by its median where settings are replicated, else the best
+run. The page, the terminal and the live line say the same, for they ask here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from thetahat.analysis._groups import (
+    QUANTILES,
+    Group,
+    Spread,
+    ending,
+    finite,
+    flat_config,
+    make_group,
+    members_of,
+    settled,
+    spread_of,
+)
+
+if TYPE_CHECKING:
+    from thetahat.analysis._search_file import SweepFile
+    from thetahat.store import RunRow, SweepRow, TriedRun
+
+_SEED = re.compile(r"(^|[._-])(seed|random_state)$", re.IGNORECASE)
+
+
+def is_seed(name: str) -> bool:
+    """Whether a parameter is a seed by its name: luck, and nothing to tune.
+
+    >>> is_seed("seed"), is_seed("data.seed"), is_seed("random_state"), is_seed("seedling")
+    (True, True, True, False)
+    """
+    return _SEED.search(name) is not None
+
+
+def seeds_of(sweep: SweepRow, names: Iterable[str]) -> list[str]:
+    """Which parameters are averaged out: seeds by name, those that an experiment calls ``th.Seed``,
+    and what ``--replicates`` counts up."""
+    found = sweep.plan.get("found") or {}
+    told = {found.get("seed"), *(found.get("seeds") or ())}
+    return [name for name in names if name in told or is_seed(name)]
+
+
+def replicates_of(sweep: SweepRow) -> int:
+    """How many runs each setting is to have."""
+    found = sweep.plan.get("replicates")
+    return found if isinstance(found, int) and found > 1 else 1
+
+
+def runs_planned(sweep: SweepRow, names: Iterable[str], over: Iterable[str]) -> int:
+    """How many runs each group is to have where ``over`` is averaged out: the replicates of a
+    setting, if all seeds are; else nothing is planned, and it is 1.
+
+    Args:    names: of all parameters.
+    """
+    return replicates_of(sweep) if {*seeds_of(sweep, names)} <= {*over} else 1
+
+
+def may_repeat(sweep: SweepRow, file: SweepFile) -> bool:
+    """Whether a sweep may run a setting more than once, with different seeds."""
+    searched = (swept.name for swept in file.parameters if not swept.constant)
+    return replicates_of(sweep) > 1 or bool(seeds_of(sweep, searched))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one setting stands: its spread over the runs that ended well, and the others counted."""
+
+    config: Mapping[str, Any]
+    """Without the seeds."""
+    ids: Sequence[str]
+    failed: int
+    unfinished: int
+    spread: Spread | None
+    """None where no run ended well with a number."""
+    settled: bool
+    """Whether at least half of its runs did."""
+    number: int
+    """The highest of its runs' numbers."""
+    finished: str
+    """When the last of them ended."""
+    contaminated: bool = False
+
+    @property
+    def runs(self) -> int:
+        """How many have begun."""
+        return len(self.ids)
+
+    def listing(self) -> dict[str, Any]:
+        """As JSON gives it."""
+        known = self.spread
+        return {
+            "config": dict(self.config),
+            "runs": self.runs,
+            "failed": self.failed,
+            "unfinished": self.unfinished,
+            "n": 0 if known is None else known.n,
+            "median": None if known is None else known.median,
+            "low": None if known is None else known.low,
+            "high": None if known is None else known.high,
+            "says": "" if known is None else known.says,
+            "settled": self.settled,
+            "contaminated": self.contaminated,
+        }
+
+
+def standings(
+    runs: Sequence[TriedRun],
+    seeds: Iterable[str],
+    metric: str,
+    sign: int,
+    *,
+    replicates: int = 1,
+    quantiles: Sequence[float] = QUANTILES,
+) -> list[Standing]:
+    """Every setting of a sweep, the best first.
+
+    Args:    sign: 1 where less is better, else -1.   replicates: runs that each is to have.
+    """
+    found = []
+    for config, members in members_of(runs, set(seeds)):
+        ends = [ending(run, metric) for run in members]
+        values = [
+            value
+            for run, how in zip(members, ends, strict=True)
+            if how == "well" and (value := finite(run.metrics.get(metric))) is not None
+        ]
+        found.append(
+            Standing(
+                config=config,
+                ids=[run.id for run in members],
+                failed=ends.count("failed"),
+                unfinished=ends.count("unfinished"),
+                spread=spread_of(values, quantiles) if values else None,
+                settled=settled(len(values), len(members), replicates),
+                number=max(run.number for run in members),
+                finished=max(run.finished or "" for run in members),
+                contaminated=any(run.contaminated for run in members),
+            )
+        )
+    return sorted(found, key=lambda one: _place(one, sign))
+
+
+def settings_of(
+    sweep: SweepRow,
+    runs: Sequence[RunRow],
+    metric: str | None = None,
+    quantiles: Sequence[float] = QUANTILES,
+    shared: frozenset[str] = frozenset(),
+) -> list[Group]:
+    """The settings of a sweep as groups, in the order of their first runs."""
+    seeds = seeds_of(sweep, dict.fromkeys(n for run in runs for n in flat_config(run.setting)))
+    return [
+        make_group(config, members, quantiles, metric=metric, shared=shared)
+        for config, members in members_of(runs, seeds)
+    ]
+
+
+def _place(one: Standing, sign: int) -> tuple[int, float]:
+    if one.spread is None:
+        return (2, 0.0)
+    return (0 if one.settled else 1, sign * one.spread.median)
+
+
+def running_best(
+    found: Sequence[Standing], sign: int, at: Callable[[Standing], Any]
+) -> list[tuple[Any, float]]:
+    """Steps of the best median so far; a setting counts once the last of its runs has begun or
+    ended, and only if it is settled.
+
+    Args:    at: where a setting stands, such as its number.
+    """
+    steps: list[tuple[Any, float]] = []
+    for one in sorted((s for s in found if s.settled and s.spread), key=at):
+        assert one.spread is not None
+        if not steps or sign * one.spread.median < sign * steps[-1][1]:
+            steps.append((at(one), one.spread.median))
+    return steps
+
+
+def best_run(runs: Iterable[TriedRun], metric: str, sign: int) -> TriedRun | None:
+    """The run that ended well with the best number; None where none did."""
+    have = [
+        (sign * value, run)
+        for run in runs
+        if ending(run, metric) == "well" and (value := finite(run.metrics.get(metric))) is not None
+    ]
+    return min(have, key=lambda one: one[0])[1] if have else None
+
+
+def names_of(runs: Iterable[TriedRun]) -> list[str]:
+    """All parameters that runs have, with the dots of their nesting."""
+    return list(dict.fromkeys(name for run in runs for name in flat_config(run.setting)))

@@ -1,0 +1,1 @@
+"""The commands of ``thetahat``: one module for each, ``add_parser`` and ``run``."""

@@ -1,0 +1,206 @@
+"""``thetahat check``: every mistake of a sweep file, with its line and the mend, before a run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from thetahat.cli.terminal._output import Screen, emit, read_screen
+from thetahat.core.errors import ConfigError
+from thetahat.format import json_text, paint, table
+
+if TYPE_CHECKING:
+    from thetahat.sweep import Problem, Reading, SweepSpec
+
+_EXAMPLES = """\
+examples:
+  thetahat check sweep.yaml
+  thetahat check sweep.yaml --list 5          the first five configs, in order
+  thetahat check sweep.yaml --strict          what W&B itself would say
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add ``check`` to the command line."""
+    parser = subparsers.add_parser(
+        "check",
+        help="check a sweep file",
+        description="Say every mistake of a sweep file, with its line and how to mend it, and count"
+        " its points. Nothing runs. Exit code 2 where there is a mistake.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", metavar="FILE", help="the sweep file (YAML)")
+    parser.add_argument(
+        "--strict", action="store_true", help="give W&B's own verdict in place of ours"
+    )
+    parser.add_argument("--list", type=_count, metavar="N", help="print the first N configs")
+    parser.add_argument(
+        "--seed", type=_seed, default=0, metavar="S", help="of a random search (default: 0)"
+    )
+    parser.add_argument(
+        "--format", choices=("table", "json"), default="table", help="how to print it"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check a sweep file; 2 where it has a mistake."""
+    from thetahat.sweep import read_sweep
+
+    reading = read_sweep(args.file, strict=args.strict)
+    errors, notes = list(reading.errors), list(reading.notes)
+    if reading.sound is not None:
+        # W&B looks at the file alone, so under --strict the program is worth no more than a note.
+        wrong, said = _against_program(reading.sound)
+        (notes if args.strict else errors).extend(wrong)
+        notes.extend(said)
+    errors.sort(key=_line)
+    notes.sort(key=_line)
+    screen = read_screen()
+    if args.list is not None and reading.spec is not None and not errors:
+        # What is listed alone goes to standard output; the verdict is the same.
+        print(page(reading, errors, notes, screen), end="", file=sys.stderr)
+        configs = first_configs(reading.spec, args.list, args.seed)
+        emit(json_text(configs) if args.format == "json" else _table(configs, screen))
+    elif args.format == "json":
+        emit(json_text(_answer(reading, errors, notes)))
+    else:
+        emit(page(reading, errors, notes, screen))
+    return 2 if errors else 0
+
+
+def _line(problem: Problem) -> int:
+    return problem.line
+
+
+def _against_program(spec: SweepSpec) -> tuple[list[Problem], list[Problem]]:
+    """Mistakes and notes of the program: whether it can run, and takes these parameters."""
+    from thetahat.core.signature import read_signature
+    from thetahat.sweep import (
+        Problem,
+        check_against,
+        check_metric,
+        experiment_of,
+        notes_against,
+        notes_of_bands,
+        notes_of_trials,
+    )
+
+    program = experiment_of(spec)
+    errors, notes = list(program.errors), list(program.notes)
+    if program.experiment is None:
+        return errors, notes
+    try:
+        signature = read_signature(program.experiment)
+    except ConfigError as error:
+        return [Problem(spec.place("program").line, "program", str(error))], notes
+    wrong = check_against(spec, signature)
+    # What the signature refuses needs no trial.
+    tried = []
+    if not wrong:
+        wrong = check_metric(spec, signature, program.experiment)
+        tried = notes_of_trials(spec, signature, program.experiment)
+        tried += notes_of_bands(spec, signature, program.experiment)
+    return wrong, [*notes, *notes_against(spec, signature), *tried]
+
+
+def _answer(
+    reading: Reading, errors: Sequence[Problem], notes: Sequence[Problem]
+) -> dict[str, Any]:
+    return {
+        "valid": not errors,
+        "method": reading.method,
+        "points": None if reading.spec is None else reading.spec.points,
+        "errors": [asdict(problem) for problem in errors],
+        "notes": [asdict(problem) for problem in notes],
+    }
+
+
+def page(
+    reading: Reading, errors: Sequence[Problem], notes: Sequence[Problem], screen: Screen
+) -> str:
+    """What a terminal shows: a line for each mistake and note, and the verdict."""
+    lines = [(p.line, 0, _said(p, reading.file, "", screen)) for p in errors]
+    lines += [(p.line, 1, _said(p, reading.file, "note: ", screen)) for p in notes]
+    verdict = paint(_verdict(reading, len(errors)), "bold", screen.colour)
+    return "\n".join([*(text for *_, text in sorted(lines)), f"{reading.file}: {verdict}", ""])
+
+
+def _said(problem: Problem, file: str, word: str, screen: Screen) -> str:
+    where = paint(f"{file}:{problem.line}:", "bold", screen.colour)
+    head = paint(word.strip(), "yellow", screen.colour) + " " if word else ""
+    key = paint(f"{problem.key}:", "yellow" if word else "red", screen.colour) + " "
+    message = problem.message
+    if screen.ascii_only:
+        message = message.replace("«", '"').replace("»", '"').encode("ascii", "replace").decode()
+    return f"{where} {head}{key if problem.key else ''}{message}"
+
+
+def _verdict(reading: Reading, mistakes: int) -> str:
+    if mistakes:
+        return f"{mistakes} mistake{'' if mistakes == 1 else 's'}; nothing has run"
+    spec = reading.spec
+    if spec is None:
+        return "valid for W&B, but cannot be run here (see the notes)"
+    points = spec.points
+    if points is None:
+        cap = "endless" if spec.run_cap is None else f"run_cap ends it after {_runs(spec.run_cap)}"
+        return f"valid; {spec.method}, {cap}"
+    counted = f"{points:,} point{'' if points == 1 else 's'}"
+    if spec.run_cap is not None and spec.run_cap < points:
+        counted += f", of which run_cap runs {spec.run_cap:,}"
+    return f"valid; a grid of {counted}"
+
+
+def _runs(count: int) -> str:
+    return f"{count:,} run{'' if count == 1 else 's'}"
+
+
+# -- configs --------------------------------------------------------------------------------------
+
+
+def _table(configs: Sequence[Mapping[str, Any]], screen: Screen) -> str:
+    rows = [dict(_flat(config)) for config in configs]
+    return table(rows, width=screen.width, colour=screen.colour, ascii_only=screen.ascii_only)
+
+
+def first_configs(spec: SweepSpec, count: int, seed: int) -> list[dict[str, Any]]:
+    """The first configs of a sweep in which nothing has run yet."""
+    from thetahat.search import History, sampler
+
+    draw = sampler({"bayes": "tpe"}.get(spec.method, spec.method))
+    configs: list[dict[str, Any]] = []
+    position = 0
+    while len(configs) < count:
+        more = draw(spec.space, History((), position, spec.metric), seed, count - len(configs))
+        configs += more.configs
+        if more.exhausted or not more.configs:
+            break
+        position = more.position
+    return configs[:count]
+
+
+def _flat(config: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count; give 1 or more")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    from thetahat.core.signature import MAX_SEED
+
+    if not text.isdecimal() or int(text) > MAX_SEED:
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed; give a whole number from 0")
+    return int(text)

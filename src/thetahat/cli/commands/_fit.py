@@ -1,0 +1,326 @@
+"""``thetahat fit``: fit a table with no code."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thetahat.cli.terminal._output import add_output
+from thetahat.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from thetahat.cli._session import Setting
+    from thetahat.data import Table
+    from thetahat.train import Result
+
+LEAST_BYTES = 4096
+"""What the config, the result and the parameters of one fit take, at the least."""
+EXPERIMENT = "thetahat fit"
+"""What the store calls the experiment of these runs."""
+_MODELS = ("mlp", "linear", "polynomial")
+_LOSSES = ("squared", "absolute", "huber", "pinball", "logistic")
+_MISSING = ("refuse", "drop", "mean", "median")
+_RATE, _RATES = 0.01, {"lion": 0.001, "newton": 1.0}
+"""Learning rates where none is given."""
+_ONLY = {
+    "width": ("model", "mlp"),
+    "depth": ("model", "mlp"),
+    "activation": ("model", "mlp"),
+    "degree": ("model", "polynomial"),
+    "basis": ("model", "polynomial"),
+    "tau": ("loss", "pinball"),
+}
+"""Flags that act with one choice of another flag only."""
+_EXAMPLES = """\
+examples:
+  thetahat fit wages.csv --target wage --features educ,exper,tenure
+  thetahat fit wages.csv --target wage --categorical region --missing drop --patience 50
+  thetahat fit wages.csv --target wage --width 32 --seeds 20 --predict fitted.csv
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add ``fit`` to the command line."""
+    parser = subparsers.add_parser(
+        "fit",
+        help="fit a table, no code needed",
+        description="Fit a column of a CSV or Parquet table from the others, and keep the run.",
+        usage="thetahat fit TABLE --target COLUMN [options]",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("table", metavar="TABLE", help="a CSV, TSV or Parquet file")
+    _add_columns(parser.add_argument_group("columns"))
+    _add_model(parser.add_argument_group("model"))
+    _add_training(parser.add_argument_group("training"))
+    _add_parts(parser.add_argument_group("parts and seeds"))
+    out = parser.add_argument_group("output")
+    out.add_argument(
+        "--predict",
+        metavar="FILE",
+        help="write every row's number, target, fitted value and part, as .csv, .tsv, .json or"
+        " .parquet; replaces a file of this kind only",
+    )
+    out.add_argument("--name", metavar="NAME", help="a name for the run")
+    out.add_argument("--no-store", action="store_true", help="keep nothing")
+    out.add_argument("--quiet", action="store_true", help="say nothing unless something is wrong")
+    add_output(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_columns(group: Any) -> None:
+    group.add_argument("--target", required=True, metavar="COLUMN", help="the column to estimate")
+    group.add_argument(
+        "--features",
+        type=_names,
+        metavar="A,B,...",
+        help="from these columns (default: all others)",
+    )
+    group.add_argument("--weights", metavar="COLUMN", help="weights of the observations")
+    group.add_argument(
+        "--categorical", type=_names, metavar="A,B,...", help="one 0/1 column a level"
+    )
+    group.add_argument(
+        "--missing",
+        choices=_MISSING,
+        default="refuse",
+        help="missing values: refuse them, drop their rows, or impute the mean or median of the"
+        " training part (default: refuse)",
+    )
+
+
+def _add_model(group: Any) -> None:
+    group.add_argument("--model", choices=_MODELS, default="mlp", help="default: mlp")
+    group.add_argument(
+        "--width", type=_count, metavar="N", help="units of a layer of the mlp (default: 64)"
+    )
+    group.add_argument(
+        "--depth", type=_count, metavar="N", help="hidden layers of the mlp (default: 2)"
+    )
+    group.add_argument("--activation", metavar="NAME", help="of the mlp (default: relu)")
+    group.add_argument("--degree", type=_count, metavar="N", help="of the polynomial (default: 3)")
+    group.add_argument(
+        "--basis",
+        metavar="NAME",
+        help="of the polynomial: monomial, chebyshev or legendre (default: monomial)",
+    )
+
+
+def _add_training(group: Any) -> None:
+    group.add_argument("--optimizer", default="adam", metavar="NAME", help="default: adam")
+    group.add_argument(
+        "--lr",
+        type=_positive,
+        metavar="X",
+        help="learning rate (default: 0.01; lion 0.001, newton 1)",
+    )
+    group.add_argument(
+        "--weight-decay",
+        type=_not_negative,
+        metavar="X",
+        help="adamw, lion: their decoupled decay (default: 0.0001, 0.001); others: a ridge penalty"
+        " on all but biases (default: 0, none)",
+    )
+    group.add_argument("--loss", choices=_LOSSES, default="squared", help="default: squared")
+    group.add_argument(
+        "--tau", type=_number, metavar="X", help="quantile of --loss pinball (default: 0.5)"
+    )
+    group.add_argument(
+        "--epochs", type=_count, default=500, metavar="N", help="at most (default: 500)"
+    )
+    group.add_argument(
+        "--batch-size", type=_count, metavar="N", help="observations a step (default: all)"
+    )
+    group.add_argument(
+        "--patience",
+        type=_count,
+        metavar="N",
+        help="stop when the validation risk has not improved for N epochs",
+    )
+    group.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+
+
+def _add_parts(group: Any) -> None:
+    for part, share in (("train", 0.7), ("val", 0.15), ("test", 0.15)):
+        group.add_argument(
+            f"--{part}",
+            type=_share,
+            default=share,
+            metavar="X",
+            help=f"share, or count (default: {share})",
+        )
+    group.add_argument(
+        "--split-seed", type=_seed, default=0, metavar="N", help="which rows go where (default: 0)"
+    )
+    group.add_argument(
+        "--seed",
+        type=_seed,
+        default=0,
+        metavar="N",
+        help="first parameters, order of the batches (default: 0)",
+    )
+    group.add_argument(
+        "--seeds",
+        type=_count,
+        default=1,
+        metavar="K",
+        help="K seeds from --seed on, as one program; median and quantiles of those that end well",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fit a table."""
+    from thetahat.cli._script import check_batch
+    from thetahat.cli._session import Origin, Setting, exit_code, train
+    from thetahat.cli.commands import _fit_table as fits
+    from thetahat.cli.commands._fit_predictions import writable
+    from thetahat.cli.commands._fit_report import report
+
+    config = _config(args)
+    table = fits.read(
+        *(config[k] for k in ("table", "target", "features", "weights", "categorical", "missing"))
+    )
+    out = None
+    if args.predict is not None:
+        shown = (table.target, config["weights"])
+        out = writable(Path(args.predict), Path(args.table), shown)
+    setting = Setting(args.store, not args.no_store, not args.no_store, args.name, args.quiet)
+    _check_seeds(args.seed, args.seeds)
+    experiment = fits.fit_table if args.batch_size is None else check_batch(fits.fit_table)
+    configs = [{**config, "seed": args.seed + k} for k in range(args.seeds)]
+    origin = Origin(EXPERIMENT, Path(args.table))
+    trained = train(experiment, configs, setting, origin, label=Path(args.table).name)
+    names = [name or f"seed {args.seed + k}" for k, name in enumerate(trained.names)]
+    report(trained.results, names, table, setting, args.format)
+    if out is not None:
+        _predict(out, trained.results, table, setting)
+    return exit_code(trained.results)
+
+
+def _check_seeds(first: int, seeds: int) -> None:
+    """See that there are so many seeds, and that a machine can hold so many fits at all."""
+    from thetahat.train import total_memory
+
+    if first + seeds > 2**31:
+        raise ConfigError(
+            f"--seeds={seeds}: seeds go to 2**31 - 1, and there are {2**31 - first} from"
+            f" --seed={first} on; give fewer"
+        )
+    room = total_memory()
+    if seeds * LEAST_BYTES > room:
+        raise ConfigError(
+            f"--seeds={seeds}: the results of so many fits cannot be held in memory, which is"
+            f" {room / 1e9:.3g} GB; give fewer, {int(room / LEAST_BYTES):,} at the very most"
+        )
+
+
+def _predict(path: Path, results: Sequence[Result], table: Table, setting: Setting) -> None:
+    """Write the fitted values of the best of the fits that ended well."""
+    from thetahat.cli._errors import note
+    from thetahat.cli.commands._fit_predictions import predictions, write
+    from thetahat.cli.commands._fit_report import ended_well, has
+    from thetahat.cli.commands._fit_table import chance_of
+
+    key = "val" if has(results[0], "val") else "train"
+    kept = ended_well(results) if len(results) > 1 else results
+    kept = [r for r in kept if r.risk[key] == r.risk[key]]
+    if not kept:
+        note(f"{path} was not written: no fit has a finite risk")
+        return
+    best = min(kept, key=lambda r: r.risk[key])
+    made = predictions(str(best.config["table"]), table, best)
+    write(path, made)
+    if setting.quiet:
+        return
+    of = "" if best.config["loss"] != "logistic" else f", probabilities of {chance_of(table)},"
+    several = f" of seed {best.config['seed']}, the lowest {key} risk," if len(results) > 1 else ""
+    lacking = made.rows - made.fitted
+    but = f"; {lacking:,} of them lack a feature and have none" if lacking else ""
+    note(f"fitted values{of}{several} of {made.rows:,} rows are in {path}{but}")
+
+
+def _config(args: argparse.Namespace) -> dict[str, Any]:
+    """The experiment's parameters, and what no experiment can see: a flag that has no effect.
+
+    Raises:  ConfigError: such a flag, or an optimizer that there is not.
+    """
+    from thetahat.cli.commands._fit_table import fit_table
+    from thetahat.core.signature import read_signature
+    from thetahat.optim import named, own_decay
+
+    _check_effect(args)
+    named(args.optimizer, args.lr)
+    signature = read_signature(fit_table)
+    given = {name: getattr(args, name) for name in signature.parameters}
+    resolved = {
+        "lr": _RATES.get(args.optimizer, _RATE),
+        "weight_decay": own_decay(args.optimizer) or 0.0,
+    }
+    config = {name: resolved.get(name) if value is None else value for name, value in given.items()}
+    # What is None still has the experiment's own default.
+    return signature.config({name: v for name, v in config.items() if v is not None})
+
+
+def _check_effect(args: argparse.Namespace) -> None:
+    for flag, (chooser, choice) in _ONLY.items():
+        chosen = getattr(args, chooser)
+        if getattr(args, flag) is not None and chosen != choice:
+            raise ConfigError(
+                f"--{flag} has no effect with --{chooser} {chosen}; leave it out, or give"
+                f" --{chooser} {choice}"
+            )
+    for flag in ("name", "store"):
+        if args.no_store and getattr(args, flag) is not None:
+            raise ConfigError(
+                f"--{flag} has no effect with --no-store, which keeps no run; leave one of them out"
+            )
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _count(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return value
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed; give a whole number such as 42")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if value != value:
+        raise argparse.ArgumentTypeError("NaN is no number; give one, such as 0.01")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = _number(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}; give a positive, finite number, such as 0.01")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}; give a finite number of at least 0")
+    return value
+
+
+def _share(text: str) -> float | int:
+    return int(text) if text.isdecimal() and text != "1" else _number(text)

@@ -1,0 +1,164 @@
+"""Linear models beside a fit: least squares, and the linear model of the fit's own loss.
+
+Every row says what it minimises, and its risk is the risk of the fit's loss: least squares has a
+pinball risk too, and that is computed where the fit's loss is pinball.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import thetahat as th
+from thetahat.cli.commands._fit_table import PARTS, Fitted, goodness, outcome, probability
+
+if TYPE_CHECKING:
+    from thetahat.data import Data
+
+LARGEST = 20_000
+"""Training rows up to which a quantile regression is solved: a linear program beyond is slow."""
+_STEPS, _SCORED, _TOLERANCE = 1000, 100, 1e-12
+_Measure = Callable[[np.ndarray, np.ndarray, str], np.ndarray | None]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A linear model fitted to the training part.
+
+    Args:    name: what it minimises, in the words of the field.   coefficients: intercept first.
+             rank: of the design: how many coefficients the data tell apart.
+             risk: by part, of the fit's own loss in its units.   fitted: MSE and R^2 in units of y.
+    """
+
+    name: str
+    coefficients: np.ndarray
+    rank: int
+    risk: Mapping[str, float]
+    fitted: Fitted
+
+
+def baselines(data: Data, loss: str, tau: float) -> list[Baseline]:
+    """The linear model of the loss, where it is another than least squares, and least squares."""
+    y, w = outcome(data, "train")
+    x = _design(data.train.x)
+    weighted = data.train.weight is not None
+    found: list[tuple[str, np.ndarray]] = []
+    if loss == "logistic":
+        found.append((_weighted("logit", weighted), logit(x, y, w)))
+    if loss == "huber":
+        found.append((_weighted("Huber regression", weighted), huber_regression(x, y, w)))
+    if loss in ("absolute", "pinball") and len(y) <= LARGEST:
+        name, level = ("median", 0.5) if loss == "absolute" else ("quantile", tau)
+        name = _weighted(f"{name} regression", weighted)
+        found.append((name, quantile_regression(x, y, w, level)))
+    found.append(("WLS" if weighted else "OLS", least_squares(x, y, w)))
+    measure = _measure(loss, tau)
+    rank = int(np.linalg.matrix_rank(x * (w > 0)[:, None], rtol=_tolerance(x)))
+    return [_judged(name, beta, rank, data, measure) for name, beta in found]
+
+
+def least_squares(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Coefficients of least norm that minimise sum w (x b - y)^2, shape (d,)."""
+    root = np.sqrt(w)[:, None]
+    wide = np.linalg.lstsq(x * root, y * root[:, 0], rcond=_tolerance(x))
+    return wide[0]
+
+
+def _tolerance(x: np.ndarray) -> float:
+    """Singular values below that share of the largest are rounding: that of float32 data, too."""
+    single = np.array_equal(x, x.astype(np.float32))
+    return 10 * float(np.finfo(np.float32 if single else np.float64).eps)
+
+
+def logit(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Coefficients that minimise the weighted logistic loss, by Fisher scoring.
+
+    Source:  McCullagh & Nelder (1989), section 2.5.
+    """
+    beta, before = np.zeros(x.shape[1]), np.inf
+    for _ in range(_SCORED):
+        score = np.clip(x @ beta, -30, 30)
+        p = probability(score)
+        spread = p * (1 - p)
+        beta = least_squares(x, score + (y - p) / spread, w * spread)
+        risk = float(np.average(np.logaddexp(0, score) - y * score, weights=w))
+        if before - risk <= _TOLERANCE:
+            break
+        before = risk
+    return beta
+
+
+def quantile_regression(x: np.ndarray, y: np.ndarray, w: np.ndarray, tau: float) -> np.ndarray:
+    """Coefficients that minimise the weighted pinball loss at ``tau``, by its dual program.
+
+        max y'a   subject to   x'a = (1 - tau) x'w,   0 <= a <= w
+
+    The coefficients are the multipliers of the equations.
+
+    Source:  Koenker & Bassett (1978); Koenker (2005), section 6.2.
+    """
+    from scipy.optimize import linprog
+
+    bounds = np.column_stack([np.zeros_like(w), w])
+    solved = linprog(-y, A_eq=x.T, b_eq=(1 - tau) * x.T @ w, bounds=bounds, method="highs")
+    return -np.asarray(solved.eqlin.marginals, np.float64)
+
+
+def huber_regression(x: np.ndarray, y: np.ndarray, w: np.ndarray, delta: float = 1.0) -> np.ndarray:
+    """Coefficients that minimise the weighted Huber loss, by reweighted least squares.
+
+    Source:  Huber (1964); Holland & Welsch (1977).
+    """
+    beta = least_squares(x, y, w)
+    for _ in range(_STEPS):
+        size = np.abs(x @ beta - y)
+        after = least_squares(x, y, w * np.minimum(1, delta / np.maximum(size, delta)))
+        moved = np.abs(after - beta).max()
+        beta = after
+        if moved <= _TOLERANCE * max(1.0, np.abs(beta).max()):
+            break
+    return beta
+
+
+def _judged(name: str, beta: np.ndarray, rank: int, data: Data, measure: _Measure) -> Baseline:
+    risk, errors = {}, {}
+    for part in PARTS:
+        if getattr(data, part) is not None:
+            y, w = outcome(data, part)
+            score = _design(getattr(data, part).x) @ beta
+            losses = measure(score, y, name)
+            if losses is not None:
+                risk[part] = float(np.average(losses, weights=w))
+            y_hat = probability(score) if name.endswith("logit") else score
+            errors[part] = float(np.average((y_hat - y) ** 2, weights=w))
+    return Baseline(name, beta, rank, risk, goodness(errors, data))
+
+
+def _measure(loss: str, tau: float) -> _Measure:
+    """The loss of each prediction, in double precision; None where a line is of another scale."""
+    from thetahat.train.jax import precision
+
+    if loss == "logistic":
+        # Least squares predicts a probability, which may lie outside [0, 1]: it has no log loss.
+        return lambda score, y, name: (
+            np.logaddexp(0, score) - y * score if name.endswith("logit") else None
+        )
+    function = (th.risk.pinball(tau) if loss == "pinball" else th.risk.resolve_loss(loss)).function
+
+    def measure(score: np.ndarray, y: np.ndarray, name: str) -> np.ndarray:
+        with precision("float64"):
+            return np.asarray(function(score - y))
+
+    return measure
+
+
+def _weighted(name: str, weighted: bool) -> str:
+    return f"weighted {name}" if weighted else name
+
+
+def _design(x: Any) -> np.ndarray:
+    x = np.asarray(x, np.float64)
+    return np.column_stack([np.ones(len(x)), x])

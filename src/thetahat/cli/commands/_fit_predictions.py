@@ -1,0 +1,193 @@
+"""The file of ``thetahat fit --predict``: every row of the table, in order, with its fitted value.
+
+A row's number is its key: the file can be merged back into the table whatever was left out of the
+fit. Numbers are written with all their digits, so that what is recomputed from the file is what was
+printed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+
+from thetahat.core.errors import ConfigError, DataError, MissingExtra
+
+if TYPE_CHECKING:
+    from thetahat.data import Table
+    from thetahat.train import Result
+
+DELIMITED = {".csv": ",", ".tsv": "\t", ".txt": ",", "": ","}
+PARQUET = (".parquet", ".pq")
+_OWN = ("row", "fitted", "part")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Columns of equal length, one value for every row of the table; None where there is none."""
+
+    columns: Mapping[str, Sequence[Any]]
+    fitted: int
+    """Rows that have a fitted value."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of the table."""
+        return len(self.columns["row"])
+
+
+def writable(path: Path, table: Path, names: Sequence[str | None]) -> Path:
+    """Before anything runs: a folder that takes the file, and no file of the user's in its place.
+
+    Args:    names: columns of the table that will stand in it.
+    Raises:  ConfigError: it cannot be written, or should not be.   MissingExtra: no pyarrow.
+    """
+    from thetahat.report import is_predictions, refuse_foreign, refuse_input
+
+    option = f"--predict {path}"
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ConfigError(
+            f"{option} cannot be written; give a file in a folder that exists and is yours"
+        )
+    kind = path.suffix.lower()
+    if kind not in (*DELIMITED, *PARQUET, ".json"):
+        raise ConfigError(
+            f"{option}: fitted values are written as .csv, .tsv, .json or .parquet, and not as"
+            f" {path.suffix}; give another ending"
+        )
+    if kind in PARQUET:
+        _pyarrow()
+    for name in names:
+        if name in _OWN:
+            raise ConfigError(
+                f"{option}: the table's column {name!r} is called like one of the file's"
+                f" ({', '.join(_OWN)}); rename it in the table"
+            )
+    refuse_input(path, option, table, "the table")
+    refuse_foreign(path, option, is_predictions)
+    return path
+
+
+def predictions(file: str, table: Table, result: Result) -> Predictions:
+    """Every row of a file, in order: its number from 1, target, weight, fitted value and part.
+
+    A row has a fitted value wherever its features allow one, whether or not the fit used it.
+
+    Args:    table: as it was read from the file for the fit.
+    Raises:  DataError: the file has changed since.
+    """
+    from thetahat.cli.commands._fit_table import fitted_values, rows_of
+    from thetahat.data import table_columns
+
+    config, encoder = result.config, table.encoder
+    features = [feature.name for feature in encoder.features]
+    told = [name for name in (table.target, config["weights"]) if name is not None]
+    found = table_columns(file, [*features, *told])
+    n = len(found[table.target].values)
+    used = np.ones(n, bool)
+    if config["missing"] == "drop":
+        used = ~np.any([column.gone() for column in found.values()], axis=0)
+    if used.sum() != len(table):
+        raise DataError(f"{file!r} has changed since it was read; fit it again")
+    enough = _enough(found, encoder)
+    x = encoder.encode({name: found[name].values[enough] for name in features})
+    fitted = np.full(n, None, object)
+    fitted[enough] = fitted_values(result, x).tolist()
+    part = np.full(n, None, object)
+    for name, rows in rows_of(result.data, len(table), int(config["split_seed"])).items():
+        part[np.flatnonzero(used)[rows]] = name
+    columns = {
+        "row": list(range(1, n + 1)),
+        **{name: _values(found[name]) for name in told},
+        "fitted": [None if value != value else value for value in fitted.tolist()],
+        "part": part.tolist(),
+    }
+    return Predictions(columns, int(enough.sum()))
+
+
+def write(path: Path, made: Predictions) -> None:
+    """Write fitted values by the ending of the file, whole or not at all.
+
+    Raises:  ConfigError: the file cannot be written.
+    """
+    kind, name = path.suffix.lower(), None
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        if kind in PARQUET:
+            os.close(handle)
+            _write_parquet(name, made)
+        else:
+            with os.fdopen(handle, "w", newline="", encoding="utf-8") as file:
+                if kind == ".json":
+                    _write_json(file, made)
+                else:
+                    _write_delimited(file, made, DELIMITED[kind])
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else error
+        raise ConfigError(f"--predict {path} cannot be written: {why}") from error
+    finally:
+        if name is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+
+
+def _enough(found: Mapping[str, Any], encoder: Any) -> np.ndarray:
+    """Which rows have the features that a fitted value needs, (n,)."""
+    enough = np.ones(len(next(iter(found.values())).values), bool)
+    for feature in encoder.features:
+        column = found[feature.name]
+        if encoder.missing not in ("mean", "median"):
+            enough &= ~column.gone()
+        if feature.levels is not None:
+            known = {None, *feature.levels}
+            enough &= np.array([level in known for level in column.levels_or_none()], bool)
+        elif column.kind == "number":
+            enough &= ~np.isinf(column.values)
+    return enough
+
+
+def _values(column: Any) -> list[Any]:
+    """A column's values, None where missing."""
+    return [None if v is None or v != v else v for v in column.values.tolist()]
+
+
+def _write_delimited(file: TextIO, made: Predictions, delimiter: str) -> None:
+    writer = csv.writer(file, delimiter=delimiter)
+    writer.writerow(made.columns)
+    writer.writerows(zip(*made.columns.values(), strict=True))
+
+
+def _write_json(file: TextIO, made: Predictions) -> None:
+    lines = (
+        json.dumps(dict(zip(made.columns, row, strict=True)), ensure_ascii=False)
+        for row in zip(*made.columns.values(), strict=True)
+    )
+    file.write("[" + ",\n ".join(lines) + "]\n")
+
+
+def _write_parquet(name: str, made: Predictions) -> None:
+    from thetahat.report import MADE_BY
+
+    pyarrow = _pyarrow()
+    from pyarrow import parquet
+
+    table = pyarrow.table({key: pyarrow.array(list(v)) for key, v in made.columns.items()})
+    parquet.write_table(table.replace_schema_metadata({"maker": f"{MADE_BY}: fitted"}), name)
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+    except ModuleNotFoundError:
+        raise MissingExtra("writing Parquet", "tables") from None
+    return pyarrow

@@ -1,0 +1,154 @@
+"""What ``thetahat fit`` prints: how the fits ended, and how well they fit beside linear models."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thetahat.cli.terminal._output import emit, read_screen
+from thetahat.core.run import Status
+
+if TYPE_CHECKING:
+    from thetahat.cli._session import Setting
+    from thetahat.data import Table
+    from thetahat.format import Column
+    from thetahat.train import Result
+
+_QUANTILES = (("10 %", 0.1), ("median", 0.5), ("90 %", 0.9))
+_WELL = (Status.FINISHED, Status.STOPPED)
+_FAILED = (Status.FAILED, Status.DIVERGED, Status.UNMOVED)
+
+
+def report(
+    results: Sequence[Result], names: Sequence[str], table: Table, setting: Setting, format: str
+) -> None:
+    """Say how the fits ended, and print the table of how well they fit."""
+    from thetahat.cli.terminal._run_summary import print_end, print_run
+    from thetahat.format import table as as_table, word
+
+    first = results[0]
+    if format == "table" and not setting.quiet:
+        sizes = {n: len(getattr(first.data, n)) for n in ("train", "val", "test") if has(first, n)}
+        parts = ", ".join(f"{size:,} {name}" for name, size in sizes.items())
+        file, d = Path(str(first.config["table"])).name, first.data.train.x.shape[1]
+        wide = f"{d} column{'s' * (d > 1)}"
+        print(f"{word(file)}: {word(table.target)} on {wide}, {len(table):,} rows ({parts})")
+    if len(results) == 1 and format == "table":
+        print_run(first, names[0], setting, tracked=setting.tracked)
+    else:
+        for result, name in zip(results, names, strict=True):
+            print_end(result, name, setting, tracked=setting.tracked)
+    if setting.quiet:
+        return
+    rows, columns = goodness_rows(results, table)
+    screen = read_screen()
+    if format == "table":
+        print()
+    shown = {"width": screen.width, "colour": screen.colour, "ascii_only": screen.ascii_only}
+    emit(as_table(rows, columns, format, **shown))
+    if format == "table" and len(results) > 1:
+        print(f"\n{_seeds_said(results)}")
+        if setting.tracked:
+            where = f" --store {setting.store}" if setting.store else ""
+            first_to_last = f"{word(names[0])} to {word(names[-1])}"
+            print(f"{len(results)} runs, {first_to_last}; look at them: thetahat runs{where}")
+
+
+def goodness_rows(
+    results: Sequence[Result], table: Table
+) -> tuple[list[dict[str, Any]], list[Column]]:
+    """A row for the fit (quantiles over seeds, where there are several), and the linear models."""
+    from thetahat.cli.commands import _fit_table as fits
+    from thetahat.cli.commands._fit_baselines import baselines
+
+    first = results[0]
+    seed, several = int(first.config["split_seed"]), len(results) > 1
+    label = str(first.config["model"])
+    kept = ended_well(results) if several else [r for r in results if _finite(r)]
+    found = [_row(r, fits.net_goodness(r, table, seed)) for r in kept]
+    rows = [{"model": label, **row} for row in found]
+    if several:
+        rows = _aggregates(label, results, found)
+    for line in baselines(first.data, str(first.config["loss"]), float(first.config["tau"])):
+        risks = {f"{part}_risk": risk for part, risk in line.risk.items()}
+        rows.append({"model": line.name, "params": line.rank, **risks, **_fit_columns(line.fitted)})
+    return rows, _columns(first, table, several, any("unfinished" in row for row in rows))
+
+
+def ended_well(results: Sequence[Result]) -> list[Result]:
+    """Those whose numbers count: finished or stopped by a rule, with a finite risk."""
+    return [r for r in results if r.status in _WELL and _finite(r)]
+
+
+def has(result: Result, part: str) -> bool:
+    """Whether the data of a result have a part."""
+    return getattr(result.data, part) is not None
+
+
+def _finite(result: Result) -> bool:
+    return math.isfinite(result.risk.get("train", math.nan))
+
+
+def _aggregates(
+    label: str, results: Sequence[Result], found: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Quantiles over the seeds that ended well, each beside how many did and how many did not."""
+    counts: dict[str, Any] = {"n": len(found), "failed": sum(r.status in _FAILED for r in results)}
+    if unfinished := len(results) - len(found) - counts["failed"]:
+        counts["unfinished"] = unfinished
+    if not found:
+        return [{"model": label, **counts}]
+    return [{"model": f"{label}, {q}", **counts, **_quantile(found, at)} for q, at in _QUANTILES]
+
+
+def _columns(first: Result, table: Table, several: bool, unfinished: bool) -> list[Column]:
+    from thetahat.format import Column
+
+    unit, parts = table.target, [n for n in ("val", "test") if has(first, n)] or ["train"]
+    columns = [Column("model", priority=9)]
+    if several:
+        columns += [Column("n", priority=8), Column("failed", priority=8)]
+    if unfinished:
+        columns.append(Column("unfinished", priority=8))
+    columns += [Column("params"), Column("epochs")]
+    columns += [Column(f"{p}_risk", priority=1) for p in parts]
+    columns += [Column(f"{p}_mse", f"{p} MSE ({unit}²)", priority=2) for p in parts]
+    columns += [Column(f"{p}_r2", f"{p} R²", priority=3) for p in parts]
+    return columns
+
+
+def _seeds_said(results: Sequence[Result]) -> str:
+    """What the quantiles are over, in a line."""
+    n, every = len(ended_well(results)), len(results)
+    bad = [(word, sum(r.status == word for r in results)) for word in (*_FAILED, "interrupted")]
+    lost = ", ".join(f"{count} {word}" for word, count in bad if count)
+    batches = "" if results[0].config["batch_size"] is None else " and orders of batches"
+    varies = f"first parameters{batches}; the split is one"
+    if not n:
+        return f"no quantiles: none of {every} seeds ended well ({lost})"
+    over = f"{every} seeds" if n == every else f"the {n} of {every} seeds that ended well ({lost})"
+    return f"quantiles over {over}: {varies}; each R² is that of the MSE beside it"
+
+
+def _row(result: Result, fitted: Any) -> dict[str, Any]:
+    risks = {f"{part}_risk": risk for part, risk in result.risk.items()}
+    return {"params": result.n_params, "epochs": result.epochs, **risks, **_fit_columns(fitted)}
+
+
+def _fit_columns(fitted: Any) -> dict[str, float]:
+    mse = {f"{part}_mse": value for part, value in fitted.mse.items()}
+    return {**mse, **{f"{part}_r2": value for part, value in fitted.r2.items()}}
+
+
+def _quantile(rows: Sequence[dict[str, Any]], at: float) -> dict[str, Any]:
+    """A quantile over the seeds, column by column (R^2 falls where risk rises)."""
+    from thetahat.analysis import quantile
+
+    found: dict[str, Any] = {}
+    for key in rows[0]:
+        level = 1 - at if key.endswith("_r2") else at
+        value = quantile([row[key] for row in rows], level)
+        found[key] = round(value) if key in ("params", "epochs") else value
+    return found

@@ -1,0 +1,161 @@
+"""``thetahat resume``: go on with an interrupted run, from its last checkpoint, in its own row."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thetahat.core.errors import CheckpointError, ConfigError, Notice
+from thetahat.core.run import Status
+
+if TYPE_CHECKING:
+    from thetahat.cli._session import Setting, Trained
+    from thetahat.store import RunRow, Store
+
+_GOES_ON = (Status.INTERRUPTED, Status.RUNNING, Status.FAILED)
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add ``resume`` to the command line."""
+    parser = subparsers.add_parser(
+        "resume",
+        help="go on with an interrupted run",
+        description="Go on with an interrupted run from its last checkpoint: the same numbers, to"
+        " the last bit on a CPU, as if it had never stopped.",
+    )
+    parser.add_argument(
+        "run_name", metavar="RUN", help="its id or name, the beginning of either, or: last"
+    )
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="folder or file of the store (default: THETAHAT_STORE, else .thetahat here)",
+    )
+    parser.add_argument(
+        "--source", metavar="FILE", help="the experiment's file, where it has been moved"
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="say nothing unless something is wrong"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Resume a run."""
+    from thetahat.store import open_store
+
+    with open_store(args.store, create=False) as store:
+        asked = store.run(args.run_name)
+        cohort = _cohort(store, asked)
+        _check(asked, cohort)
+        experiment, file = _experiment(store, asked, args.source)
+    from thetahat.cli._session import Setting, exit_code
+
+    setting = Setting(store=args.store, quiet=args.quiet)
+    trained = _go_on(experiment, file, cohort, setting)
+    _print(trained, cohort, setting)
+    return exit_code(trained.results)
+
+
+def _go_on(
+    experiment: Callable[..., Any], file: Path | None, cohort: list[RunRow], setting: Setting
+) -> Trained:
+    from thetahat.cli._flags import retyped
+    from thetahat.cli._session import Going, Origin, train
+    from thetahat.core.signature import read_signature
+
+    signature = read_signature(experiment)
+    configs = [retyped(signature, run.config) for run in cohort]
+    going = Going(Path(cohort[0].checkpoint or ""), tuple(run.name for run in cohort))
+    origin = Origin(cohort[0].experiment or signature.name, file)
+    return train(experiment, configs, setting, origin, going=going)
+
+
+def _print(trained: Trained, cohort: list[RunRow], setting: Setting) -> None:
+    from thetahat.cli.terminal._run_summary import print_run
+
+    for result, run in zip(trained.results, cohort, strict=True):
+        print_run(result, run.name, setting, tracked=True)
+
+
+def _cohort(store: Store, asked: RunRow) -> list[RunRow]:
+    """The runs that share the checkpoint, in their order: they can only go on together."""
+    if asked.cohort is None:
+        return [asked]
+    members = store.runs(cohort=asked.cohort)
+    return sorted(members, key=lambda run: run.member or 0)
+
+
+def _check(asked: RunRow, cohort: list[RunRow]) -> None:
+    """Whether there is anything to go on with.
+
+    Raises:  ConfigError, CheckpointError.
+    """
+    if asked.sweep_id is not None:
+        raise ConfigError(
+            f"the run {asked.name} belongs to the sweep {asked.sweep_id}, whose agents go on with"
+            f" its runs; start one with: thetahat agent {asked.sweep_id}"
+        )
+    if all(run.status not in _GOES_ON for run in cohort):
+        raise ConfigError(
+            f"the run {asked.name} has ended: {asked.status} ({asked.reason}); only interrupted"
+            " runs can be resumed. To go further, run it again with more epochs"
+        )
+    again = asked.command or "from the start"
+    if asked.checkpoint is None:
+        raise CheckpointError(f"the run {asked.name} kept no checkpoint; run it again: {again}")
+    if not Path(asked.checkpoint).is_file():
+        raise CheckpointError(
+            f"the checkpoint of the run {asked.name} is gone ({asked.checkpoint}); run it again:"
+            f" {again}"
+        )
+
+
+def _experiment(
+    store: Store, asked: RunRow, given: str | None
+) -> tuple[Callable[..., Any], Path | None]:
+    """The experiment of a run, and its file."""
+    from thetahat.cli.commands._fit import EXPERIMENT
+
+    if asked.experiment == EXPERIMENT:
+        from thetahat.cli.commands._fit_table import fit_table
+
+        return fit_table, _source(store, asked, given)
+    if asked.source is None or asked.experiment is None:
+        raise ConfigError(
+            f"the run {asked.name} came from no file, so there is nothing to resume it with; go on"
+            " in Python with th.fit(..., checkpoint=..., resume=True)"
+        )
+    from thetahat.sweep import load_experiment
+
+    file = _source(store, asked, given)
+    return load_experiment(file, asked.experiment), file
+
+
+def _source(store: Store, asked: RunRow, given: str | None) -> Path:
+    """The file of a run's experiment.
+
+    Raises:  ConfigError: it is no longer there.
+    """
+    source = given or str(asked.source)
+    places = [Path(source)] if given else [Path(source), store.folder.parent / source]
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise ConfigError(
+            f"the run {asked.name} came from {source}, which is not here; go to its folder, or say"
+            " where it is with --source"
+        )
+    from thetahat.cli._session import file_hash
+
+    before = (asked.provenance or {}).get("source_hash")
+    if before is not None and before != file_hash(file):
+        warnings.warn(
+            f"{file.name} has changed since the run began; what follows is trained by the file as"
+            " it is now",
+            Notice,
+            stacklevel=2,
+        )
+    return file.absolute()

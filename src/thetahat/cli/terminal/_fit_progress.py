@@ -1,0 +1,196 @@
+"""Progress of a fit on standard error: epochs, risks, members, time left. Drawing costs next to
+nothing: a terminal is drawn four times a second; anything else gets a line now and then."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from thetahat.cli.terminal._live import (
+    Pace,
+    Piece,
+    Window,
+    bar,
+    cells_of,
+    cut,
+    fit,
+    is_live,
+    live,
+    spinner,
+)
+from thetahat.format import short, sparkline
+
+if TYPE_CHECKING:
+    from thetahat.train import Progress
+
+FIRST_LINE_S = 10.0
+"""Seconds until the first line where nothing can be drawn; the next ones come ever more seldom."""
+_MOST_VALUES = 512
+_LEAST_BAR = 6
+
+
+@contextmanager
+def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[Progress], None] | None]:
+    """Lines that live while the fit does; gives what ``fit`` wants as ``progress``.
+
+    Where standard error is no terminal there is a plain line now and then; with ``quiet``, none.
+    """
+    if quiet:
+        yield None
+        return
+    seen = Seen(label)
+    if is_live():
+        with live(seen.lines):
+            yield seen.take
+        return
+    pace = Pace(FIRST_LINE_S)
+
+    def say(now: Progress) -> None:
+        seen.take(now)
+        if pace.due() and now.epoch < now.epochs:
+            print(f"{label}: {line(now, seen.left_s(), 200)}", file=sys.stderr, flush=True)
+
+    yield say
+
+
+class Seen:
+    """What a fit has told of itself so far, and how it looks."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.now: Progress | None = None
+        self._began_s = time.monotonic()
+        self._first: tuple[float, int] | None = None
+        self._last_s = 0.0
+        self._values: list[float] = []
+
+    def take(self, now: Progress) -> None:
+        """Take in where the fit stands."""
+        self._last_s = time.monotonic()
+        if self._first is None:
+            self._first = (self._last_s, now.epoch)
+        name = next((n for n in (now.best_by, "val_risk", "train_risk") if n in now.record), None)
+        if name is not None:
+            self._values.append(_median(now.record[name]))
+        if len(self._values) > _MOST_VALUES:
+            self._values = self._values[::2]
+        self.now = now
+
+    def per_second(self) -> float | None:
+        """Epochs a second, since the first chunk (which also compiled); None until known."""
+        if self.now is None or self._first is None or self._last_s <= self._first[0]:
+            return None
+        rate = (self.now.epoch - self._first[1]) / (self._last_s - self._first[0])
+        return rate or None
+
+    def left_s(self) -> float | None:
+        """Seconds left, if nothing stops the fit early; None until known."""
+        rate = self.per_second()
+        if rate is None or self.now is None:
+            return None
+        since = time.monotonic() - self._last_s
+        return max(0.0, (self.now.epochs - self.now.epoch) / rate - since)
+
+    def lines(self, window: Window) -> list[list[Piece]]:
+        """How it looks."""
+        label = cut(self.label, max(8, window.width // 3))
+        head: list[Piece] = [(spinner(window), "cyan"), (" ", ""), (label, "bold"), ("  ", "")]
+        if self.now is None:
+            took = time.monotonic() - self._began_s
+            return [[*head, (f"compiling  {span(took)}", "dim")]]
+        now, left_s, rate = self.now, self.left_s(), self.per_second()
+        room = window.width - cells_of(head)
+        pieces = [
+            (9, f"epoch {now.epoch:,}/{now.epochs:,}", ""),
+            (7, _members(now), ""),
+            (5, "" if rate is None else f"{short(rate, 3)} epochs/s", "dim"),
+            (8, "" if left_s is None else f"{span(left_s)} left", ""),
+        ]
+        # The bar is dearer than the rate, and the time left is dearer than the bar.
+        words = fit(pieces, room - _LEAST_BAR - 2, gap=2)
+        if left_s is not None and not any(text.endswith(" left") for text, _ in words):
+            words = fit(pieces, room, gap=2)
+        drawn = min(32, room - cells_of(words) - 2)
+        if drawn >= _LEAST_BAR:
+            parts = [("done", now.epoch), ("left", now.epochs - now.epoch)]
+            words = [*bar(parts, drawn, window), ("  ", ""), *words]
+        return [[*head, *words], self._risks(now, window)]
+
+    def _risks(self, now: Progress, window: Window) -> list[Piece]:
+        room = window.width - 2
+        words = fit([*_risk_pieces(now), (6, _best(now), "")], room)
+        cells = min(40, room - cells_of(words) - 3)
+        if cells < 8 or len(self._values) < 2:
+            return [("  ", ""), *words]
+        drawn = sparkline(self._values[:], cells, ascii_only=window.ascii_only)
+        return [("  ", ""), *words, ("   ", ""), (drawn, "cyan")]
+
+
+def line(now: Progress, left_s: float | None, room: int = 100) -> str:
+    """A fit in one plain line.
+
+    >>> import numpy as np
+    >>> from thetahat.train import Progress
+    >>> line(Progress(50, 200, 3, 4, {"train_risk": np.array([0.5, 0.7])}, 1.0), 12.0)
+    'epoch 50/200  median train 0.6  3 of 4 running  12 s left'
+    """
+    pieces = [
+        (9, f"epoch {now.epoch:,}/{now.epochs:,}", ""),
+        *_risk_pieces(now),
+        (4, _best(now), ""),
+        (5, _members(now), ""),
+        (8, "" if left_s is None else f"{span(left_s)} left", ""),
+    ]
+    return "".join(text for text, _ in fit(pieces, room, gap=2))
+
+
+def span(seconds: float) -> str:
+    """A duration as people say it.
+
+    >>> span(0.4), span(75), span(4000)
+    ('0.4 s', '1 min 15 s', '1 h 6 min')
+    """
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _risk_pieces(now: Progress) -> list[tuple[float, str, str]]:
+    median = "median " if now.size > 1 else ""
+    return [
+        (dear, f"{median}{part} {short(_median(now.record[f'{part}_risk'])) or 'nan'}", "")
+        for part, dear in (("train", 4), ("val", 7))
+        if f"{part}_risk" in now.record
+    ]
+
+
+def _best(now: Progress) -> str:
+    """The best so far of what chooses the state, and its epoch; of a cohort, of its members."""
+    if now.best_by not in now.record or now.best_value is None or now.best_epoch is None:
+        return ""
+    import numpy as np
+
+    sign = -1 if now.best_mode == "max" else 1
+    values = np.where(np.isfinite(now.best_value), sign * now.best_value, np.inf)
+    k = int(np.argmin(values))
+    at, name = int(now.best_epoch[k]), "" if now.best_by == "val_risk" else f"{now.best_by} "
+    best = float(sign * values[k])
+    return f"best {name}{short(best)} at epoch {at:,}" if np.isfinite(values[k]) else ""
+
+
+def _members(now: Progress) -> str:
+    return f"{now.running} of {now.size} running" if now.size > 1 else ""
+
+
+def _median(values: Any) -> float:
+    import numpy as np
+
+    return float(np.median(np.asarray(values)))

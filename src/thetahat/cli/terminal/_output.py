@@ -1,0 +1,95 @@
+"""What the commands that print tables share: their flags, the screen, and careful writing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from thetahat.cli.terminal._wrap import wrapped
+from thetahat.format import FORMATS
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What standard output can show."""
+
+    width: int | None
+    """Cells; None where nobody looks (a pipe, a file): nothing is cut there."""
+    colour: bool
+    ascii_only: bool
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """The flags of every command that prints a table."""
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="folder or file of the store (default: THETAHAT_STORE, else .thetahat here)",
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, default="table", help="how to print it (default: table)"
+    )
+
+
+def read_screen() -> Screen:
+    """The terminal behind standard output, with NO_COLOR and FORCE_COLOR obeyed."""
+    stream: Any = sys.stdout
+    terminal = is_terminal(stream)
+    forced = bool(os.environ.get("FORCE_COLOR"))
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    sized = terminal or "COLUMNS" in os.environ
+    return Screen(
+        width=shutil.get_terminal_size((80, 24)).columns if sized else None,
+        colour=forced or (terminal and not plain and not _old_windows()),
+        ascii_only=not can_write(stream, "─–…█"),
+    )
+
+
+def emit(text: str) -> None:
+    """Write data to standard output, bytes as they are; a reader that left early is no error."""
+    try:
+        sys.stdout.flush()
+        binary = getattr(sys.stdout, "buffer", None)
+        if binary is None:
+            sys.stdout.write(text)
+        else:
+            encoding = sys.stdout.encoding or "utf-8"
+            # CSV brings its own line ends; the text layer of Windows would double them.
+            binary.write(text.encode(encoding, "backslashreplace"))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whatever the interpreter still flushes at its end must have somewhere to go.
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+        os.close(devnull)
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether somebody looks at a stream; a program without a console has None for it."""
+    return stream is not None and stream.isatty()
+
+
+def note(line: str) -> None:
+    """A word to the user, beside the data: on standard error."""
+    print(wrapped(line), file=sys.stderr)
+
+
+def can_write(stream: Any, sample: str) -> bool:
+    """Whether a stream has these characters: Windows consoles and old locales may not."""
+    try:
+        sample.encode(getattr(stream, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _old_windows() -> bool:
+    if sys.platform != "win32":
+        return False
+    from rich.console import Console
+
+    return Console().legacy_windows

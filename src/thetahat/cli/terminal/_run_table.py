@@ -1,0 +1,211 @@
+"""Runs and settings as tables on a terminal: their columns, the order, and what found no room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from thetahat.analysis import Group
+from thetahat.cli.terminal._output import Screen, emit, note
+from thetahat.format import Column, fit_width, table
+
+if TYPE_CHECKING:
+    from thetahat.store import RunRow
+
+_METRICS_FIRST = ("val_risk", "test_risk", "train_risk")
+_MOST_METRICS = 6
+_OF_GROUPS = ("experiment", "runs", "n", "failed", "unfinished", "trust", "shared_order")
+_SHARED = "seeds share the order of batches, so their bands are too narrow"
+
+
+def print_runs(
+    found: Sequence[RunRow],
+    format: str,
+    asked: Sequence[str] | None,
+    screen: Screen,
+    *,
+    tell: bool = True,
+) -> None:
+    """Print runs in a format; without columns asked for, JSON is the full listing.
+
+    Args:    tell: say which columns found no room, and how to choose others.
+    """
+    from thetahat.store import check_columns, value_of
+
+    if asked is not None:
+        check_columns(asked, found)
+        columns = [Column(name) for name in asked]
+    else:
+        columns = default_columns(found, everything=format == "csv")
+    if format == "json" and asked is None:
+        emit(table([run.listing() for run in found], format="json"))
+        return
+    if not found and format == "table":
+        return
+    rows = [{c.key: value_of(run, c.key) for c in columns} for run in found]
+    if format == "table":
+        for row in rows:
+            if "contaminated" in row:
+                row["contaminated"] = "contaminated" if row["contaminated"] else ""
+    gone = fit_width(rows, columns, screen.width)[1] if tell and format == "table" else []
+    emit(
+        table(
+            rows,
+            columns,
+            format,
+            width=screen.width,
+            colour=screen.colour,
+            ascii_only=screen.ascii_only,
+        )
+    )
+    if gone:
+        tell_gone(gone)
+
+
+def print_settings(groups: Sequence[Group], metric: str, screen: Screen) -> None:
+    """Print settings as a table, what is known of one metric in each."""
+    columns = [
+        c
+        for c in group_columns(groups, metric)
+        if "." not in c.key
+        or c.key.rpartition(".")[0] == metric
+        or c.key.removeprefix("config.") in groups[0].config
+    ]
+    rows = [group_row(group, metric) for group in groups]
+    look = {"width": screen.width, "colour": screen.colour, "ascii_only": screen.ascii_only}
+    emit(table(rows, columns, "table", **look))
+    tell_shared(groups)
+
+
+def tell_shared(groups: Sequence[Group]) -> None:
+    """What a band does not hold, once."""
+    if any(group.shared_order for group in groups):
+        note(_SHARED)
+
+
+def tell_gone(gone: Sequence[Column]) -> None:
+    note(f"no room for {', '.join(c.head for c in gone)}; --columns chooses")
+
+
+def group_columns(
+    groups: Sequence[Group], first: str | None = None, *, whole: bool = False
+) -> list[Column]:
+    """What tells the settings apart, how many runs there are, then their metrics; the first metric
+    is the dearest.
+
+    Args:    first: the metric that comes first, and whose n is told.
+             whole: also the counts that are 0 everywhere: for files, which have no footnotes.
+    """
+    settings = dict.fromkeys(name for group in groups for name in group.config)
+    # The config of a run is not whole before it has begun: what it lacks tells nothing apart.
+    begun = [g for g in groups if g.runs > g.unfinished]
+    varying = [
+        n
+        for n in settings
+        if _any_differs(g.config.get(n) for g in begun)
+        or _any_differs(g.config[n] for g in groups if n in g.config)
+    ]
+    columns = [Column("experiment", priority=95)] if any(g.experiment for g in groups) else []
+    columns += [Column(_key(name), priority=90, digits=6) for name in varying]
+    columns += [
+        Column("runs", priority=80),
+        Column("n", priority=79),
+        Column("failed", priority=79),
+    ]
+    if whole or any(group.unfinished for group in groups):
+        columns.append(Column("unfinished", priority=78))
+    metrics = metrics_of(groups, first)
+    for i, name in enumerate(metrics[:_MOST_METRICS]):
+        numbers = next(g.metrics[name] for g in groups if name in g.metrics)
+        same = all(_n(g, name) == _n(g, metrics[0]) for g in groups)
+        for number in numbers:
+            # Where a metric rests on other runs than the first one, it says on how many.
+            if number != "n" or not same:
+                columns.append(Column(f"{name}.{number}", f"{name} {number}", priority=75 - 9 * i))
+    if whole and any(group.shared_order for group in groups):
+        columns.append(Column("shared_order", "shared order"))
+    if any(group.contaminated for group in groups):
+        columns.append(Column("trust", priority=88))
+    return columns
+
+
+def metrics_of(groups: Sequence[Group], first: str | None) -> list[str]:
+    names = _ordered(name for group in groups for name in group.metrics)
+    return sorted(names, key=lambda name: name != first)
+
+
+def _n(group: Group, metric: str) -> int:
+    return int(group.metrics.get(metric, {}).get("n", 0))
+
+
+def group_row(group: Group, first: str) -> dict[str, Any]:
+    row: dict[str, Any] = {_key(name): value for name, value in group.config.items()}
+    row |= {"experiment": group.experiment, "runs": group.runs, "n": _n(group, first)}
+    row |= {"failed": group.failed, "unfinished": group.unfinished}
+    row["shared_order"] = "yes" if group.shared_order else ""
+    for name, numbers in group.metrics.items():
+        row |= {f"{name}.{number}": value for number, value in numbers.items()}
+    row["trust"] = "contaminated" if group.contaminated else ""
+    return row
+
+
+def _key(parameter: str) -> str:
+    """A parameter's column among those of groups, which have names of their own."""
+    return f"config.{parameter}" if parameter in _OF_GROUPS else parameter
+
+
+def default_columns(found: Sequence[RunRow], *, everything: bool = False) -> list[Column]:
+    """The columns that tell the listed runs apart, and how dear each is on a narrow screen."""
+    metrics = _ordered(key for run in found for key in run.metrics)
+    config = list(dict.fromkeys(key for run in found for key in run.config))
+    if everything:
+        own = ("id", "name", "experiment", "project", "status", "reason", "epochs", "seconds")
+        last = ("n_params", "best_val_risk", "best_epoch", "attempt", "contaminated", "created")
+        inner = [f"config.{k}" for k in config] + [f"metrics.{k}" for k in metrics]
+        return [Column(key) for key in (*own, *inner, *last)]
+    varying = [key for key in config if _differs(found, key)]
+    columns = [
+        Column("name", priority=100, least=40),
+        Column("status", priority=90),
+    ]
+    if _any_differs(run.experiment for run in found):
+        columns.append(Column("experiment", priority=40))
+    columns += [Column(f"config.{k}", k, priority=78, digits=6) for k in varying]
+    columns += [
+        Column(f"metrics.{key}", key, priority=(85 if _common(found, key) else 25) - 5 * i)
+        for i, key in enumerate(metrics[:_MOST_METRICS])
+    ]
+    # A parameter that says of every run what the run says itself is enough.
+    if "epochs" not in varying or any(run.config.get("epochs") != run.epochs for run in found):
+        columns.append(Column("epochs", priority=50))
+    columns.append(Column("seconds", priority=45, digits=3))
+    if any(run.contaminated for run in found):
+        columns.append(Column("contaminated", "trust", priority=88))
+    if any(run.reason for run in found):
+        columns.append(Column("reason", priority=30, least=20))
+    return told_apart(columns)
+
+
+def told_apart(columns: Sequence[Column]) -> list[Column]:
+    """Columns of one title by their whole names: ``config.epochs`` beside the run's ``epochs``."""
+    heads = [column.head for column in columns]
+    return [replace(c, title=c.key) if heads.count(c.head) > 1 else c for c in columns]
+
+
+def _ordered(keys: Iterable[str]) -> list[str]:
+    seen = dict.fromkeys(keys)
+    first = [key for key in _METRICS_FIRST if key in seen]
+    return first + [key for key in seen if key not in first]
+
+
+def _common(found: Sequence[RunRow], key: str) -> bool:
+    return 2 * sum(key in run.metrics for run in found) >= len(found)
+
+
+def _differs(found: Sequence[RunRow], key: str) -> bool:
+    return len(found) == 1 or _any_differs(run.config[key] for run in found if key in run.config)
+
+
+def _any_differs(values: Iterable[Any]) -> bool:
+    return len({str(value) for value in values}) > 1

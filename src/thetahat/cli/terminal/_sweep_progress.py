@@ -1,0 +1,224 @@
+"""What an agent says while it works: lines that live on a terminal, else one now and then."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from thetahat.cli._errors import note, say as complain
+from thetahat.cli.terminal._fit_progress import span
+from thetahat.cli.terminal._live import Pace, Piece, Window, is_live, live
+from thetahat.cli.terminal._output import emit, read_screen
+from thetahat.cli.terminal._sweep_screen import block, many_runs, plain
+from thetahat.cli.terminal._sweep_status import Watch
+
+if TYPE_CHECKING:
+    from thetahat.search import Metric
+    from thetahat.store import RunRow, Store, SweepRow
+    from thetahat.sweep.agent import Closed, Tally
+
+EVERY_S = 2.0
+"""Seconds between two lines at first, where standard error is no terminal."""
+BEST_RUNS = 10
+
+
+class View:
+    """What an agent says, for people. Use it as a context."""
+
+    def __init__(
+        self, store: Store, sweep: SweepRow, metric: Metric | None, *, quiet: bool, where: str
+    ) -> None:
+        from thetahat.sweep.agent import spec_of
+
+        self.store, self.sweep, self.metric = store, sweep, metric
+        self.quiet, self.where = quiet, where
+        self.watch = Watch(store, sweep, metric, spec_of(sweep).method, _searched(sweep))
+        self._said: set[str] = set()
+        self._began_s = time.monotonic()
+        self._pace = Pace(EVERY_S, share=0.05)
+        self._live = is_live(quiet=quiet)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> View:
+        if self._live:
+            self._stack.enter_context(live(self._lines))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def _lines(self, window: Window) -> Sequence[Sequence[Piece]]:
+        return block(self.watch.now(), window)
+
+    def say(self, what: str, facts: Mapping[str, Any]) -> None:
+        """Take in a word of the agent."""
+        if what == "ended":
+            for closed in facts["closed"]:
+                self._take(closed, facts["names"][closed.run])
+            self._print()
+        elif what == "alive":
+            self.watch.agent = facts["agent"]
+            if self._live:
+                self.watch.look()
+        elif what == "note":
+            self._once(facts["line"])
+        elif what == "recovered":
+            agents = "an agent" if facts["agents"] == 1 else f"{facts['agents']} agents"
+            self._once(f"{agents} died; {facts['runs']} runs went back to the queue", again=True)
+        elif what == "retried":
+            self._once(f"{facts['runs']} runs are tried again: {facts['reason']}", again=True)
+        elif what == "state":
+            self.watch.standing = replace(self.watch.standing, state=facts["state"])
+            said = {"paused": "the sweep is paused: no new runs begin", "running": "it goes on"}
+            self._once(said.get(facts["state"], f"the sweep is {facts['state']}"), again=True)
+        elif what == "extended":
+            self.sweep = facts["sweep"]
+            self.watch.change(self.sweep, _searched(self.sweep))
+            self._once("the sweep was given another file: it goes on with that", again=True)
+        elif what == "target":
+            self._once(f"{facts['reason']}: no new runs begin")
+        elif what == "interrupted":
+            self._once("stopping; runs go back to the queue. Ctrl-C again stops at once")
+        elif what == "waiting" and facts["open"] and facts["state"] == "running":
+            self._once("all runs have begun; waiting for those of other agents")
+
+    def summary(self, tally: Tally, *, as_json: bool) -> None:
+        """The end: the best runs, and how to look at the others."""
+        if self.quiet and tally.interrupted and not self._over():
+            complain(f"interrupted; go on with: thetahat agent {self.sweep.id}{self.where}")
+        if as_json or self.quiet:
+            return
+        from thetahat.cli.terminal._run_table import print_runs
+        from thetahat.store import find_sweep
+
+        sweep = find_sweep(self.store, self.sweep.id)
+        every = self.store.runs(sweep_id=sweep.id)
+        runs = [run for run in every if run.status.over]
+        took = span(time.monotonic() - self._began_s)
+        said = f"{many_runs(len(runs))}{self._lost(runs)}{_left(sweep, every)}; {took}"
+        print(f"sweep {sweep.id} ({sweep.name}) {sweep.state}: {said}")
+        if self.metric is not None:
+            self._best(sweep, every, self.metric)
+        elif runs:
+            print_runs(runs[:BEST_RUNS], "table", None, read_screen(), tell=False)
+        if sweep.contaminated:
+            note("contaminated: tuned on the test set; its best value is no estimate of the risk")
+        emit(f"look at all of them: thetahat runs {sweep.id}{self.where}\n")
+        if tally.interrupted and not sweep.over:
+            complain(f"interrupted; go on with: thetahat agent {sweep.id}{self.where}")
+
+    def _best(self, sweep: SweepRow, runs: Sequence[RunRow], metric: Metric) -> None:
+        """The best settings over their replicates: the best of single runs is a lucky one."""
+        from thetahat.analysis import (
+            best_first,
+            ending,
+            finite,
+            flat_config,
+            replicates_of,
+            seeds_of,
+            settings_of,
+        )
+        from thetahat.cli.terminal._run_table import print_runs, print_settings
+        from thetahat.store import shared_orders
+
+        name, sign, screen = metric.name, metric.sign, read_screen()
+        shared = shared_orders(self.store, sweep.id)
+        groups = settings_of(sweep, runs, name, shared=shared)
+        if replicates_of(sweep) > 1 or any(group.runs > 1 for group in groups):
+            ranked = best_first(groups, name, sign, replicates_of(sweep))
+            have = [group for group in ranked if name in group.metrics]
+            if have:
+                seeds = seeds_of(
+                    sweep, dict.fromkeys(k for r in runs for k in flat_config(r.config))
+                )
+                over = " and ".join(seeds) or "seeds"
+                print(f"the best settings by {name}, its median over {over}:")
+                print_settings(have[:BEST_RUNS], name, screen)
+            return
+        # A run that failed, was cancelled or did not move has a number, but none that counts.
+        found = [run for run in runs if ending(run, name) == "well"]
+        found = [run for run in found if finite(run.metrics.get(name)) is not None]
+        found.sort(key=lambda run: sign * (finite(run.metrics[name]) or 0.0))
+        if found:
+            print(f"the best by {name}:")
+            print_runs(found[:BEST_RUNS], "table", None, screen, tell=False)
+
+    def _lost(self, runs: Sequence[RunRow]) -> str:
+        """How many of the runs that are over failed, were cut short, or never logged the metric."""
+        from thetahat.analysis import ending, finite
+
+        name = None if self.metric is None else self.metric.name
+        well = [run for run in runs if name is not None and ending(run, name) == "well"]
+        silent = sum(finite(run.metrics.get(name or "")) is None for run in well)
+        failed = sum(ending(run, name) == "failed" for run in runs)
+        short = Counter(str(run.status) for run in runs if run.status.unfinished)
+        said = [f"{failed:,} failed"] if failed else []
+        said += [f"{n:,} {status}" for status, n in sorted(short.items())]
+        said += [f"{silent:,} without {name}"] if silent else []
+        return "".join(f", {one}" for one in said)
+
+    def _over(self) -> bool:
+        from thetahat.store import find_sweep
+
+        return find_sweep(self.store, self.sweep.id).over
+
+    # -- parts ----------------------------------------------------------------------------------
+
+    def _take(self, closed: Closed, name: str) -> None:
+        from thetahat.core.run import Status
+
+        if closed.status is Status.FAILED:
+            self._once(f"{name} failed: {closed.reason}", key=closed.reason, bad=True)
+        if self.metric is not None and closed.status.well:
+            value = closed.metrics.get(self.metric.name)
+            if value is not None:
+                self.watch.best(value, name, closed.run)
+
+    def _print(self) -> None:
+        if self._live:
+            self.watch.look()
+        if self.quiet or self._live or not self._pace.due():
+            return
+        self.watch.look(at_once=True)
+        print(plain(self.watch.now()), file=sys.stderr, flush=True)
+
+    def _once(
+        self, line: str, *, key: str | None = None, again: bool = False, bad: bool = False
+    ) -> None:
+        if (key or line) in self._said and not again:
+            return
+        self._said.add(key or line)
+        if bad or not self.quiet:
+            note(line)
+
+
+def _left(sweep: SweepRow, runs: Sequence[RunRow]) -> str:
+    """What is left of a sweep that is not over: runs at work, those that wait, and the rest."""
+    if sweep.over:
+        return ""
+    standing = Counter(str(run.status) for run in runs)
+    rest = 0 if sweep.points is None else max(0, sweep.points - len(runs))
+    parts = [
+        (standing["running"], "running"),
+        (standing["queued"], "waiting to go on"),
+        (rest, "not begun"),
+    ]
+    return "".join(f", {n:,} {what}" for n, what in parts if n)
+
+
+def _searched(sweep: SweepRow) -> tuple[tuple[str, ...], ...]:
+    """Where the parameters that a sweep searches stand in a config."""
+    from thetahat.sweep.agent import spec_of
+
+    return tuple(dimension.path for dimension in spec_of(sweep).space.searched)

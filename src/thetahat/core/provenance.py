@@ -1,0 +1,131 @@
+"""Where a run comes from: versions, machine, command and git state of this process.
+
+No host name, no user name, no absolute path is kept: results leave secure places. What JAX knows
+(PRNG mode, precision, device) is added where JAX is loaded.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import thetahat
+
+SETTINGS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "XLA_FLAGS",
+    "JAX_PLATFORMS",
+    "JAX_ENABLE_X64",
+    "CUDA_VISIBLE_DEVICES",
+)
+GIT_TIMEOUT_S = 3.0
+
+
+def provenance(source: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+    """What is needed to know how a run came about; imports nothing and asks no network.
+
+    Args:    source: the experiment's file; git is asked about the repository it lies in.
+    """
+    return {
+        "versions": versions(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "settings": {name: os.environ[name] for name in SETTINGS if name in os.environ},
+        "command": command_line(),
+        "source": None if source is None else short_path(source),
+        "git": git_state(source),
+    }
+
+
+def command_line() -> str:
+    """The command that began this process, with paths as seen from the current folder."""
+    words = list(getattr(sys, "orig_argv", None) or [sys.executable, *sys.argv])
+    if len(words) > 1 and Path(words[1]).parent == Path(sys.executable).parent:
+        del words[0]  # an installed command, such as thetahat itself
+    words[0] = Path(words[0]).name or "python"
+    return shlex.join([words[0], *(_shorter(word) for word in words[1:])])
+
+
+def short_path(path: str | os.PathLike[str]) -> str:
+    """A path as seen from the current folder; outside it, its name alone."""
+    whole = Path(path).absolute()
+    here = Path.cwd()
+    return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else whole.name
+
+
+def git_state(source: str | os.PathLike[str] | None = None) -> dict[str, Any] | None:
+    """Commit, dirt and place of the repository that ``source`` (else this folder) lies in.
+
+    None where there is no repository, no commit or no git. ``dirty`` also says when the source
+    itself was never committed: a commit that lacks the experiment proves nothing.
+    """
+    file = None if source is None else Path(source).absolute()
+    folder = file.parent if file is not None else Path.cwd()
+    answer = _git(folder, "rev-parse", "--show-toplevel", "HEAD")
+    if answer is None or len(answer.splitlines()) != 2:
+        return None
+    top, commit = answer.splitlines()
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    known = file is None or _git(folder, "ls-files", "--error-unmatch", file.name) is not None
+    inside = Path.cwd().resolve()
+    return {
+        "commit": commit,
+        "dirty": None if changed is None else bool(changed.strip()) or not known,
+        "folder": inside.relative_to(top).as_posix() if inside.is_relative_to(top) else None,
+    }
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    quiet = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=GIT_TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+            env=quiet,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _shorter(word: str) -> str:
+    return short_path(word) if os.path.isabs(word) else word
+
+
+PACKAGES = (
+    *("jax", "jaxlib", "flax", "optax", "numpy", "equinox", "torch"),
+    *("pandas", "polars", "pyarrow", "scikit-learn", "scipy"),
+)
+_MODULE = {"scikit-learn": "sklearn"}
+
+
+def versions() -> dict[str, str]:
+    """Versions of thetahat and of the packages that are loaded: what a result depends on."""
+    loaded = [name for name in PACKAGES if _MODULE.get(name, name) in sys.modules]
+    found = {name: _version(name) for name in ("thetahat", *loaded)}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+@functools.cache
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return thetahat.__version__ if name == "thetahat" else None

@@ -1,0 +1,15 @@
+"""Numbers and words as cells, tables, LaTeX, and sparklines: one style for every face."""
+
+from thetahat.format._numbers import column_cells as column_cells, short as short, word as word
+from thetahat.format._sparkline import sparkline as sparkline
+from thetahat.format._table import (
+    FORMATS as FORMATS,
+    STATUS_STYLES as STATUS_STYLES,
+    Column as Column,
+    fit_width as fit_width,
+    json_text as json_text,
+    latex_text as latex_text,
+    paint as paint,
+    strict as strict,
+    table as table,
+)

@@ -1,0 +1,299 @@
+"""The figures of a report: which there are, what they say, and what small cells leave of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from thetahat import figures
+from thetahat.analysis import BAND_LEAST, Study, curve_band, flat_config, number, plain
+from thetahat.format._numbers import word
+from thetahat.report._document import Picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from thetahat.store import RunRow, Store
+
+MOST_SLICES = 6
+MOST_STRIPS = 12
+MOST_CURVES = 6
+_BAND = 5
+"""Runs of a setting from which on they are a band."""
+_MOST_SEEDS = 60
+"""Runs whose records are read for a band."""
+
+
+def sweep_pictures(store: Store, study: Study) -> list[Picture]:
+    """The figures of a sweep, most telling first; none where no run has a number."""
+    if not study.counted:
+        return []
+    metric = word(study.axis)
+    made = [
+        _single(
+            study,
+            *("progress", "Progress"),
+            f"{metric} of every run in the order they were made, and the best"
+            + (" setting by its median so far." if study.replicated else " so far."),
+            lambda: progress(study),
+        )
+    ]
+    made.append(_curves(store, study))
+    told = [e for e in study.effects if e.importance is not None]
+    # The shares of one parameter alone are all of it, whatever it does.
+    if len(told) > 1 and not study.rule.hides(len(study.counted)):
+        made.append(
+            Picture(
+                *("importance", "What matters"),
+                f"How much of the ranks of {_settings(study)} each parameter explains beyond"
+                " chance, the best weighing most. A bar that ends before the tick could be chance.",
+                lambda: importance(study),
+            )
+        )
+    if study.replicated:
+        shown = [s for s in study.settings if len(s.values) > 1]
+        caption = f"Every seed's {metric}, by setting, from the best; n beside each."
+        if len(shown) > MOST_STRIPS:
+            caption += f" The {MOST_STRIPS} best of {len(shown)} settings."
+        made.append(_single(study, "seeds", "Seeds", caption, lambda: seeds(study)))
+    for name in slice_names(study)[:MOST_SLICES]:
+        made.append(
+            _single(
+                study,
+                *(f"slice-{name}", f"{metric} by {word(name)}"),
+                f"{metric} of every run against {word(name)}.",
+                _slicer(study, name),
+            )
+        )
+    return made
+
+
+def _n(study: Study) -> str:
+    """How many runs count, where saying so does not give away how many do not."""
+    n = len(study.counted)
+    few = study.rule.hides_count(len(study.runs) - n)
+    return "the runs" if few else f"{n:,} runs"
+
+
+def _single(
+    study: Study, name: str, title: str, caption: str, draw: Callable[[], Figure]
+) -> Picture:
+    """A figure with a dot or a line for a single run: small cells leave nothing of it."""
+    if study.rule.on:
+        return Picture(
+            name, title, f"it would show single runs (--min-cell {study.rule.least})", None
+        )
+    return Picture(name, title, caption, draw)
+
+
+def progress(study: Study) -> Figure:
+    """The metric by run order, with the best so far."""
+    counted = {run.id for run in study.counted}
+    over = [run for run in study.runs if run.status.over]
+    values = [study.value(run) if run.id in counted else None for run in over]
+    return figures.draw_progress(
+        values, metric=study.axis, maximize=study.maximize, steps=_steps(study, over)
+    )
+
+
+def _steps(study: Study, over: Sequence[RunRow]) -> list[tuple[int, float]] | None:
+    """The best median so far, by places among the runs that are over; None without replicates."""
+    if not study.replicated:
+        return None
+    place = {run.id: k for k, run in enumerate(over, 1)}
+    ends = sorted(
+        (max(place.get(run.id, 0) for run in setting.runs), setting.median)
+        for setting in study.settings
+        if setting.median is not None and study.settled(setting)
+    )
+    steps: list[tuple[int, float]] = []
+    for at, value in ends:
+        if not steps or study.sign * value < study.sign * steps[-1][1]:
+            steps.append((at, value))
+    return steps
+
+
+def importance(study: Study) -> Figure:
+    """How much each parameter matters, beside what chance would reach."""
+    bars = [
+        figures.Bar(effect.name, effect.importance, _at_most_all(effect.floor), effect.correlation)
+        for effect in study.effects
+        if effect.importance is not None
+    ]
+    return figures.draw_importance(bars, metric=study.axis, over=_settings(study))
+
+
+def _settings(study: Study) -> str:
+    """What importance rests on."""
+    if not study.effects:
+        return _n(study)
+    n = study.effects[0].settings
+    return f"{n:,} setting{'s' * (n != 1)}"
+
+
+def _at_most_all(floor: float | None) -> float | None:
+    """What chance reaches, as a share: where nothing matters it may be more than everything."""
+    return None if floor is None else min(floor, 1.0)
+
+
+def slice_names(study: Study) -> list[str]:
+    """Parameters worth a slice, the most important first."""
+    return [effect.name for effect in study.effects]
+
+
+def slice_of(study: Study, name: str) -> Figure:
+    """The metric against one parameter."""
+    column = study.column(name)
+    have = [i for i, value in enumerate(column) if value is not None]
+    ys = [study.value(study.counted[i]) for i in have]
+    best = min(range(len(ys)), key=lambda i: study.sign * ys[i]) if ys else None
+    # The luckiest run is not the best setting: it gets no ring.
+    best = None if study.replicated else best
+    return figures.draw_slice(
+        *(name, [column[i] for i in have], ys),
+        metric=study.axis,
+        log=study.log(name),
+        best=best,
+    )
+
+
+def _slicer(study: Study, name: str) -> Callable[[], Figure]:
+    return lambda: slice_of(study, name)
+
+
+def seeds(study: Study) -> Figure:
+    """Every seed's number, setting by setting."""
+    shown = [s for s in study.settings if s.values and not s.hidden][:MOST_STRIPS]
+    strips = []
+    for setting in shown:
+        spread = setting.spread
+        assert spread is not None
+        lost = len(setting.runs) - spread.n
+        n = f"n={spread.n}" + (f", {lost} without" if lost else "")
+        name = setting.name or "all runs"
+        strips.append(
+            figures.Strip(name, setting.values, spread.low, spread.median, spread.high, n)
+        )
+    said = dict.fromkeys(setting.spread.says for setting in shown if setting.spread is not None)
+    bar = " or, of few, ".join(said)
+    return figures.draw_strips(strips, metric=study.axis, says_bar=bar)
+
+
+def parallel(study: Study) -> Figure:
+    """Every run, or every setting where they are replicated, as a line to its metric."""
+    names = [effect.name for effect in study.effects]
+    rows = [
+        [*(plain(config.get(name)) for name in names), value]
+        for config, value in study.units
+        if all(config.get(name) is not None for name in names)
+    ]
+    logs = [*(study.log(name) for name in names), None]
+    axis = f"{study.axis} median" if study.replicated else study.axis
+    what = "settings" if study.replicated else "runs"
+    return figures.draw_parallel(
+        [*names, axis], rows, logs=logs, maximize=study.maximize, what=what
+    )
+
+
+def contour(study: Study, x: str, y: str) -> Figure:
+    """The metric over two numeric parameters."""
+    units = study.units
+    if x in study.seeds or y in study.seeds:
+        units = [(flat_config(run.config), study.value(run)) for run in study.counted]
+    have = [
+        (float(config[x]), float(config[y]), value)
+        for config, value in units
+        if number(config.get(x)) is not None and number(config.get(y)) is not None
+    ]
+    return figures.draw_contour(
+        (x, y),
+        [at for at, _, _ in have],
+        [at for _, at, _ in have],
+        [value for _, _, value in have],
+        metric=study.axis,
+        logs=(study.log(x), study.log(y)),
+    )
+
+
+def _curves(store: Store, study: Study) -> Picture:
+    """The best setting's seeds as a band where they are many, else the best runs one by one."""
+    best = study.best
+    runs = best.runs if best is not None else []
+    values = len(best.values) if best is not None else 0
+    if study.rule.on or values >= _BAND:
+        title = "Training, over the seeds of the best setting"
+        if study.rule.on and values < study.rule.least:
+            return _single(study, "curves", title, "", lambda: band(store, study, []))
+        least = max(BAND_LEAST, study.rule.least)
+        return Picture(
+            *("curves", title),
+            f"Median and quantiles by epoch, where at least {least} runs, and half of those that"
+            " began, have a number; n says of how many, and where that changes.",
+            lambda: band(store, study, runs),
+        )
+    few = study.leading_runs[:MOST_CURVES]
+    if study.replicated:
+        few = best.from_the_middle(study.metric)[:MOST_CURVES] if best is not None else few
+        which = "the best setting's runs" if len(few) > 1 else "the best setting's run"
+    else:
+        which = f"the {len(few)} best runs" if len(few) > 1 else "the best run"
+    return Picture(
+        *("curves", "Training of " + which),
+        f"The validation risk (or the first number recorded) of {which} by epoch; rings mark best"
+        " epochs.",
+        lambda: curves(store, few),
+    )
+
+
+def curves(store: Store, runs: Sequence[RunRow]) -> Figure:
+    """The recorded curves of a few runs."""
+    read = [(run, *curve_of(store, run)) for run in runs]
+    drawn = [
+        figures.Curve(word(run.name), xs, ys, _mark(run, metric, xs, ys))
+        for run, metric, _, xs, ys in read
+        if xs
+    ]
+    named = next(((metric, axis) for _, metric, axis, xs, _ in read if xs), ("val_risk", "epoch"))
+    return figures.draw_curves(drawn, metric=named[0], axis=named[1])
+
+
+def band(store: Store, study: Study, runs: Sequence[RunRow]) -> Figure:
+    """The median and two quantiles over runs that ended well, epoch by epoch."""
+    drawn, named = [], ("val_risk", "epoch")
+    for run in runs[:_MOST_SEEDS]:
+        if not run.status.well:
+            continue
+        metric, axis, xs, ys = curve_of(store, run)
+        named = (metric, axis) if xs else named
+        drawn.append(dict(zip(xs, ys, strict=True)))
+    least, began = max(BAND_LEAST, study.rule.least), len(runs[:_MOST_SEEDS])
+    made = curve_band(drawn, began=began, least=least, quantiles=study.quantiles)
+    low, high = study.quantiles[0], study.quantiles[-1]
+    return figures.draw_band(
+        *(made.x, made.low, made.middle, made.high),
+        says_band=f"{100 * low:g} to {100 * high:g} % of {began} runs",
+        # How few are missing at an epoch is a small cell.
+        counts=[] if study.rule.on else made.changes(),
+        axis=named[1],
+        metric=named[0],
+    )
+
+
+def curve_of(store: Store, run: RunRow) -> tuple[str, str, list[float], list[float]]:
+    """(metric, axis, places, values) of the curve that tells most of a run."""
+    columns: dict[str, Any] = store.history(run.id)
+    axis = next((name for name in ("epoch", "step") if name in columns), None)
+    names = [name for name in columns if name not in ("epoch", "step", "learning_rate", "seconds")]
+    first = [name for name in ("val_risk", "train_risk") if name in names]
+    metric = next(iter([*first, *names]), None)
+    if axis is None or metric is None:
+        return ("", "epoch", [], [])
+    return (metric, axis, columns[axis].tolist(), columns[metric].tolist())
+
+
+def _mark(
+    run: RunRow, metric: str, xs: Sequence[float], ys: Sequence[float]
+) -> tuple[float, float] | None:
+    if metric != "val_risk" or run.best_epoch is None or run.best_epoch not in xs:
+        return None
+    return (float(run.best_epoch), float(ys[list(xs).index(run.best_epoch)]))

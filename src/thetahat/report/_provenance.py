@@ -1,0 +1,121 @@
+"""Notes on where numbers come from: data, splits, looks at the test part, versions, machine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from thetahat.format._numbers import word
+
+if TYPE_CHECKING:
+    from thetahat.store import Origin
+
+_PARTS = ("train", "val", "test")
+_PART_WORDS = {"train": "training", "val": "validation", "test": "test"}
+_SHOWN = 3
+
+
+@dataclass
+class Origins:
+    """What many provenances say, counted."""
+
+    n: int = 0
+    looks: int = 0
+    looked: int = 0
+    told: int = 0
+    """Runs that say how often they looked at the test part."""
+    versions: dict[str, Counter[str]] = field(default_factory=dict)
+    machine: dict[str, Counter[str]] = field(default_factory=dict)
+    commits: Counter[str] = field(default_factory=Counter)
+    dirty: int = 0
+    data: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def add(self, origin: Origin) -> None:
+        """Count one run."""
+        known, detail = _section(origin.provenance), _section(origin.detail)
+        if not known and not detail:
+            return
+        self.n += 1
+        looks = detail.get("test_looks")
+        if isinstance(looks, int):
+            self.told += 1
+            self.looks += looks
+            self.looked += looks > 0
+        for name, version in {
+            **({"python": known["python"]} if known.get("python") else {}),
+            **_section(known.get("versions")),
+        }.items():
+            self.versions.setdefault(str(name), Counter())[str(version)] += 1
+        for name in ("platform", "device", "dtype", "prng_impl"):
+            if known.get(name):
+                self.machine.setdefault(name, Counter())[str(known[name])] += 1
+        git = _section(known.get("git"))
+        if git.get("commit"):
+            self.commits[str(git["commit"])[:12]] += 1
+            self.dirty += bool(git.get("dirty"))
+        for part in _PARTS:
+            if known.get(f"data_{part}"):
+                self.data.setdefault(part, Counter())[str(known[f"data_{part}"])] += 1
+
+    def notes(self, *, looks: bool = True) -> list[tuple[str, str]]:
+        """As labels and sentences; only what the store knows."""
+        said: list[tuple[str, str]] = []
+        if self.data:
+            said.append(("Splits", self._splits()))
+        if looks and self.n:
+            said.append(("Looks at the test part", self._looks()))
+        if self.versions:
+            said.append(("Versions", ", ".join(_one(k, v) for k, v in self.versions.items())))
+        if self.machine:
+            said.append(("Computed", "; ".join(_one(k, v) for k, v in self.machine.items())))
+        if self.commits:
+            commits = _some(self.commits)
+            changed = f"; {self.dirty} of {self.n} with changes in no commit" if self.dirty else ""
+            said.append(("Code", f"git commit {commits}{changed}"))
+        return said
+
+    def _splits(self) -> str:
+        parts = [_PART_WORDS[p] for p in _PARTS if p in self.data]
+        words = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+        kinds = len(self.data.get("train", ()))
+        noun = "parts" if len(parts) > 1 else "part"
+        if self.n == 1:
+            return f"{words} {noun}"
+        if kinds <= 1:
+            return f"{words} {noun}; the same data in every run"
+        return f"{words} {noun}; {kinds} different data sets (data or splits differ between runs)"
+
+    def _looks(self) -> str:
+        if not self.looks:
+            some = f" by {self.n - self.told} of {self.n} runs" if self.told else ""
+            return "none" if self.told == self.n else f"not recorded{some}"
+        if self.n == 1:
+            return f"{self.looks}, after training, at the best epoch"
+        who = f"{self.looked} of {self.n} runs" if self.looked < self.n else f"{self.n} runs"
+        many = "once in each of" if self.looks == self.looked else f"{self.looks} in all, by"
+        return f"{many} {who}, after training, at the best epoch"
+
+
+def count_origins(found: Iterable[Origin]) -> Origins:
+    """Count the provenances of many runs."""
+    counted = Origins()
+    for origin in found:
+        counted.add(origin)
+    return counted
+
+
+def _one(name: str, seen: Counter[str]) -> str:
+    return f"{word(name)} {_some(seen)}"
+
+
+def _some(seen: Counter[str]) -> str:
+    if len(seen) == 1:
+        return word(next(iter(seen)))
+    shown = ", ".join(f"{word(value)} ({n} runs)" for value, n in seen.most_common(_SHOWN))
+    return shown + (f", and {len(seen) - _SHOWN} others" if len(seen) > _SHOWN else "")
+
+
+def _section(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,151 @@
+"""A run's report: its numbers, its curve, and what they rest on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from thetahat import figures
+from thetahat.analysis import MARKS, CellRule, flat_config, value_word
+from thetahat.core.errors import ConfigError
+from thetahat.core.run import Status
+from thetahat.format._numbers import short, word
+from thetahat.format._table import Column
+from thetahat.report._document import Document, Grid, Picture
+from thetahat.report._provenance import count_origins
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from thetahat.store import RunRow, Store
+
+
+def run_document(store: Store, run: RunRow, rule: CellRule | None = None) -> Document:
+    """Read a run and say what a reader of its numbers must know.
+
+    Raises:  ConfigError: small cells are suppressed, and a run is one.
+    """
+    from thetahat.store import Origin
+
+    rule = rule or CellRule()
+    if rule.on:
+        raise ConfigError(
+            f"--min-cell={rule.least}: a report of one run shows one run; give the id of its sweep"
+            + (f", {run.sweep_id}" if run.sweep_id else "")
+        )
+    known = count_origins([Origin(run.id, run.provenance or {}, run.detail or {})])
+    return Document(
+        kind="run",
+        ident=run.id,
+        title=word(run.name),
+        subtitle=_subtitle(run),
+        summary=_summary(run),
+        warnings=_warnings(run, store.notices(run.id)),
+        facts=_facts(run),
+        grid=_metrics(run),
+        grids=[grid for grid in (_config(run),) if grid.rows],
+        pictures=_pictures(store, run),
+        notes=[("n", "1 run, 1 seed"), *known.notes()],
+    )
+
+
+def _subtitle(run: RunRow) -> str:
+    inside = f", of sweep {run.sweep_id}" if run.sweep_id else ""
+    return f"Run {run.id}{inside}, begun {(run.started or run.created)[:10]}"
+
+
+def _summary(run: RunRow) -> list[str]:
+    what = word(run.experiment or run.source or "a program")
+    reason = f": {word(run.reason)}" if run.reason else ""
+    epochs = f" after {run.epochs:,} epochs" if run.epochs else ""
+    said = [f"One run of {what}. It is {run.status}{epochs}{reason}."]
+    val, test = run.metrics.get("val_risk"), run.metrics.get("test_risk")
+    at = f" at epoch {run.best_epoch}" if run.best_epoch else ""
+    best = run.metrics.get(run.best_by)
+    if run.best_by != "val_risk" and best is not None:
+        mode = ((run.detail or {}).get("directions") or {}).get(run.best_by)
+        which = {"min": "lowest", "max": "highest"}.get(str(mode), "best")
+        said.append(f"Its {which} {word(run.best_by)} is {short(best)}{at}: it chose the state.")
+        said += [f"There its validation risk is {short(val)}."] if val is not None else []
+    elif val is not None:
+        said.append(f"Its lowest validation risk is {short(val)}{at}.")
+    if test is not None:
+        trust = ", which is contaminated" if run.contaminated else ""
+        said.append(
+            f"On observations that played no part, its test_risk is {short(test)}{trust}. One seed"
+            " says nothing of how much of that is luck."
+        )
+    return said
+
+
+def _warnings(run: RunRow, notices: list[str]) -> list[str]:
+    said = []
+    if run.contaminated:
+        said.append("Contaminated: tuned on the test set; its test numbers estimate nothing.")
+    if not run.status.over:
+        said.append(
+            f"Not finished: the run is {run.status}. Its numbers are those of its last record."
+        )
+    elif not run.status.well:
+        said.append(
+            f"The run {_ended(run.status)}" + (f": {word(run.reason)}." if run.reason else ".")
+        )
+    missing = [word(name) for name, value in run.metrics.items() if value is None]
+    if missing:
+        said.append(f"Not finite: {', '.join(missing)}.")
+    return said + [word(line) for line in notices]
+
+
+def _ended(status: Status) -> str:
+    was = (Status.INTERRUPTED, Status.CANCELLED)
+    said = {Status.UNMOVED: "did not move"}.get(status, str(status))
+    return f"was {status}" if status in was else said
+
+
+def _metrics(run: RunRow) -> Grid:
+    rows = [{"metric": word(name), "value": value} for name, value in run.metrics.items()]
+    letters = ("c" if run.contaminated else "") + "s" + ("u" if run.status.unfinished else "")
+    meaning = {**MARKS, "u": "the run did not finish"}
+    marks = {(i, "value"): letters for i, row in enumerate(rows) if row["value"] is not None}
+    return Grid(
+        "Results",
+        [Column("metric"), Column("value", digits=5)],
+        rows,
+        marks=marks,
+        legend={letter: meaning[letter] for letter in letters} if marks else {},
+    )
+
+
+def _config(run: RunRow) -> Grid:
+    rows: list[dict[str, Any]] = [
+        {"parameter": word(name), "value": word(value_word(value))}
+        for name, value in flat_config(run.config).items()
+    ]
+    return Grid("Parameters", [Column("parameter"), Column("value")], rows)
+
+
+def _facts(run: RunRow) -> list[tuple[str, str]]:
+    seconds = run.total_seconds
+    said = [
+        ("Program", word(run.source)),
+        ("Experiment", word(run.experiment)),
+        ("Project", word(run.project)),
+        ("Command", word(run.command)),
+        ("Epochs", f"{run.epochs:,}" + (f" of {run.max_epochs:,}" if run.max_epochs else "")),
+        ("Parameters", f"{run.n_params:,} estimated" if run.n_params is not None else ""),
+        ("Seconds", short(seconds, 3) if seconds is not None else ""),
+    ]
+    return [(label, value) for label, value in said if value]
+
+
+def _pictures(store: Store, run: RunRow) -> list[Picture]:
+    columns = {name: column.tolist() for name, column in store.history(run.id).items()}
+    if not columns:
+        return []
+    ending = f"{run.status}" + (f": {run.reason}" if run.reason else "")
+
+    def draw() -> Figure:
+        best_epoch = run.best_epoch or 0
+        return figures.draw_fit(columns, best_epoch=best_epoch, best_by=run.best_by, ending=ending)
+
+    caption = "Training and validation risk by epoch, the best epoch marked."
+    return [Picture("curves", "Training", caption, draw)]

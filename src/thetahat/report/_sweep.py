@@ -1,0 +1,430 @@
+"""A sweep's report: what was tried, what came out best, and how far to trust it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from thetahat.analysis import MARKS, CellRule, Setting, Study, ending, quantile_name, read_study
+from thetahat.core.run import Status
+from thetahat.format._numbers import short, word
+from thetahat.format._table import Column
+from thetahat.report._document import Document, Grid
+from thetahat.report._figures import sweep_pictures
+from thetahat.report._provenance import Origins, count_origins
+
+if TYPE_CHECKING:
+    from thetahat.store import Store, SweepRow
+
+TOP = 30
+_MOST_METRICS = 3
+_MOST_REASONS = 12
+_LONGEST = 160
+_ANY = "any"
+"""In place of a share above 100 %, which chance alone may reach where nothing matters."""
+_ORDER = (
+    *(Status.FINISHED, Status.STOPPED, Status.UNMOVED, Status.DIVERGED, Status.FAILED),
+    *(Status.INTERRUPTED, Status.CANCELLED, Status.RUNNING, Status.QUEUED),
+)
+
+
+def sweep_document(
+    store: Store,
+    sweep: SweepRow,
+    *,
+    metric: str | None = None,
+    rule: CellRule | None = None,
+    top: int = TOP,
+) -> Document:
+    """Read a sweep and say what a reader of its numbers must know.
+
+    Args:    top: how many settings the table shows, from the best.
+    Raises:  ConfigError: a metric that no run has.   StoreError: the store cannot be read.
+    """
+    from thetahat.store import origins
+
+    study = read_study(store, sweep, metric=metric, rule=rule)
+    kept = {run.id for run in study.runs}
+    known = count_origins(o for o in origins(store, sweep.id) if o.run_id in kept)
+    return Document(
+        kind="sweep",
+        ident=sweep.id,
+        title=word(sweep.name),
+        subtitle=_subtitle(study),
+        summary=_summary(study),
+        warnings=_warnings(study),
+        facts=_facts(study),
+        grid=settings_grid(study, top),
+        grids=[grid for grid in (_searched(study), _failures(study)) if grid.rows],
+        pictures=sweep_pictures(store, study),
+        notes=_notes(study, known),
+        source=(word(sweep.file), sweep.text),
+    )
+
+
+def settings_grid(study: Study, top: int = TOP) -> Grid:
+    """The table by setting, from the best; quantiles of the sweep's own metric alone."""
+    numbers = ["median", *map(quantile_name, study.quantiles)] if study.replicated else ["median"]
+    shown = {name: numbers if name == study.metric else numbers[:1] for name in study.metrics}
+    short_list = dict(list(shown.items())[:_MOST_METRICS])
+    rows = [_row(study, setting) for setting in study.settings]
+    main = f"{study.metric}.median"
+    marks = {
+        (i, main): setting.marks
+        for i, setting in enumerate(study.settings[:top])
+        if setting.marks and main in rows[i] and not setting.hidden
+    }
+    seen = "".join(marks.values())
+    for row, setting in zip(rows, study.settings, strict=True):
+        row["marks"] = "" if setting.hidden else _marks_in_words(setting.marks)
+    every = dict.fromkeys(study.metrics, numbers)
+    n = len(rows)
+    return Grid(
+        title="Results by setting",
+        columns=_columns(study, short_list),
+        rows=rows[:top],
+        marks=marks,
+        legend={letter: text for letter, text in MARKS.items() if letter in seen},
+        more=f"The {top} best of {n:,} settings." if n > top else "",
+        best=study.settings.index(study.best) if study.best else None,
+        full=rows,
+        full_columns=[*_columns(study, every, whole=True), Column("marks")],
+    )
+
+
+def _columns(
+    study: Study, metrics: Mapping[str, Sequence[str]], *, whole: bool = False
+) -> list[Column]:
+    columns = [Column(f"config.{name}", word(name)) for name in study.parameters]
+    counts = ("runs", "n", "failed", "unfinished") if study.replicated or whole else ("runs",)
+    columns += [Column(name) for name in counts]
+    for name, numbers in metrics.items():
+        for key in numbers:
+            plain_name = key == "median" and not study.replicated
+            title = word(name) if plain_name else word(f"{name} {key}")
+            columns.append(Column(f"{name}.{key}", title))
+    return columns
+
+
+def _row(study: Study, setting: Setting) -> dict[str, Any]:
+    row: dict[str, Any] = {f"config.{k}": v for k, v in setting.varying.items()}
+    rule = study.rule
+    group, n = setting.group, len(setting.values)
+    row["runs"] = rule.word if setting.hidden else group.runs
+    # How few failed is a small cell too, and what the other counts leave of the runs.
+    small = setting.hidden or rule.hides_count(group.runs - n)
+    small = small or rule.hides_count(group.failed) or rule.hides_count(group.unfinished)
+    told = {"n": n, "failed": group.failed, "unfinished": group.unfinished}
+    row |= {name: rule.word if small else value for name, value in told.items()}
+    for name, known in setting.group.metrics.items():
+        hidden = setting.hidden or rule.hides(int(known["n"]))
+        for key, value in known.items():
+            row[f"{name}.{key}"] = rule.word if hidden else value
+    return row
+
+
+def _marks_in_words(letters: str) -> str:
+    return "; ".join(MARKS[letter].partition(":")[0] for letter in letters)
+
+
+def _subtitle(study: Study) -> str:
+    made = study.sweep.created[:10]
+    project = f"project {word(study.sweep.project)}, " if study.sweep.project else ""
+    return f"Sweep {study.sweep.id}, {project}begun {made}"
+
+
+def _summary(study: Study) -> list[str]:
+    method = f"{study.file.method} search" if study.file.method else "search"
+    asked = [swept.name for swept in study.file.parameters if not swept.constant]
+    over = _listed([word(name) for name in study.parameters or study.seeds or asked])
+    over = f" over {over}" if over else ""
+    said = [f"{_runs(len(study.runs))} of a {word(method)}{over}: {_ends(study)}."]
+    best = study.best
+    if best is None:
+        left = "no run may be shown" if study.rule.on and study.counted else "no run has a number"
+        return [*said, f"There is no best setting: {left} for {word(study.metric)}."]
+    goal = "highest " if study.maximize else "lowest "
+    goal = goal if len(study.settings) > 1 else ""
+    where = f" at {word(best.name)}" if best.name else ""
+    tied = sum(setting.median == best.median and not setting.hidden for setting in study.settings)
+    if tied > 1 and best.name:
+        where = f" at {tied} settings alike, the first of them {word(best.name)}"
+    among = ["that are shown"] if study.rule.on else []
+    # A setting with a better number, of which too few runs ended well, stands below this one.
+    if _passed_over(study, best):
+        among.append("of which at least half of the runs ended well")
+    where += f", of the settings {' and '.join(among)}" if among else ""
+    numbers = best.group.metrics[study.metric]
+    value = short(numbers["median"]) + _trust(study, best)
+    n = len(study.counted)
+    spread = best.spread
+    if spread is not None and spread.n > 1:
+        quantiles = " quantiles" if spread.says.endswith("%") else ""
+        said.append(
+            f"The {goal}median {word(study.metric)} is {value}{where}, over {_runs(spread.n)}"
+            f" ({spread.says}{quantiles}: {short(spread.low)} to {short(spread.high)})."
+        )
+    else:
+        said.append(
+            f"The {goal}{word(study.metric)} is {value}{where}. It is one run with one seed"
+            + (f", the best of {n}: on fresh seeds, expect worse." if n > 1 else ".")
+        )
+    said += _other_risks(study, best)
+    return said
+
+
+def _passed_over(study: Study, best: Setting) -> bool:
+    """Whether a shown setting has a better median, but too few runs that ended well."""
+    shown = [s.median for s in study.settings if s.median is not None and not s.hidden]
+    return best.median is not None and any(
+        study.sign * median < study.sign * best.median for median in shown
+    )
+
+
+def _trust(study: Study, best: Setting) -> str:
+    """What is wrong with a number, beside it."""
+    said = ["contaminated"] if best.group.contaminated else []
+    if best.group.shared_order and len(best.values) > 1:
+        said.append("seeds share the order of batches")
+    failed, unfinished = best.group.failed, best.group.unfinished
+    if failed and not study.rule.hides_count(failed):
+        said.append(f"{failed} of its {_runs(best.group.runs)} failed or diverged")
+    if unfinished and not study.rule.hides_count(unfinished):
+        said.append(f"{_count(study, unfinished)} of them did not finish")
+    return f" ({'; '.join(said)})" if said else ""
+
+
+def _other_risks(study: Study, best: Setting) -> list[str]:
+    other = best.group.metrics.get("test_risk")
+    if study.metric == "test_risk" or other is None or study.rule.hides(int(other["n"])):
+        return []
+    which = "median test_risk" if other["n"] > 1 else "test_risk"
+    trust = ", which is contaminated" if best.group.contaminated else ""
+    return [
+        f"Its {which}, on observations that played no part, is {short(other['median'])}{trust}."
+    ]
+
+
+def _warnings(study: Study) -> list[str]:
+    said = []
+    if study.contaminated:
+        said.append(
+            f"Contaminated: this sweep chose its settings by {word(study.metric)}, on the test set."
+            " Its test numbers are too good, and estimate nothing."
+        )
+    open_runs = sum(not run.status.over for run in study.runs)
+    if not study.sweep.over or open_runs:
+        still = f"; {_runs_word(study, open_runs)} not over" if open_runs else ""
+        said.append(
+            f"Not finished: the sweep is {word(study.sweep.state)}{still}. Numbers may move."
+        )
+    if study.settings and study.counted and not study.replicated:
+        said.append(
+            "One seed a setting: differences between settings may be luck. Run the best ones with"
+            " more seeds before believing them."
+        )
+    cut = study.ends["unfinished"] - open_runs
+    if cut and not study.rule.hides_count(cut):
+        said.append(
+            f"{cut} of {_runs(len(study.runs))} did not finish (cancelled, interrupted, or nothing"
+            f" moved): {'its' if cut == 1 else 'their'} numbers do not count."
+        )
+    silent = study.ends["well"] - len(study.counted)
+    if silent and study.declared and not study.rule.hides_count(silent):
+        said.append(
+            f"{silent} of {_runs(len(study.runs))} ended well but logged no {word(study.metric)}:"
+            " they count as runs and give no number."
+        )
+    lost = study.ends["failed"]
+    if lost and not study.rule.hides_count(lost):
+        share = lost / len(study.runs)
+        if share >= 0.05:
+            said.append(f"{lost} of {_runs(len(study.runs))} failed or diverged ({share:.0%}).")
+    if study.rule.on:
+        hidden = sum(setting.hidden for setting in study.settings)
+        said.append(
+            f"Small cells are suppressed: nothing is shown that rests on fewer than"
+            f" {study.rule.least} runs ({hidden} of {len(study.settings)} settings are hidden"
+            + (f", {study.dropped} runs left out)." if study.dropped else ").")
+        )
+    return said
+
+
+def _facts(study: Study) -> list[tuple[str, str]]:
+    first = study.runs[0] if study.runs else None
+    program = study.file.program or (first.source if first else None) or study.sweep.file or ""
+    experiment = first.experiment if first else None
+    goal = "more is better" if study.maximize else "less is better"
+    chosen = "" if study.declared else "; the sweep file names none"
+    said = [
+        ("Program", word(program)),
+        ("Experiment", word(experiment)),
+        ("About", word(study.file.description)),
+        ("Method", word(study.file.method)),
+        ("Metric", f"{word(study.metric)} ({goal}{chosen})"),
+        ("Runs", f"{len(study.runs):,}: {_ends(study)}"),
+        ("Settings", f"{len(study.settings):,}, {_seeds(study)}"),
+        ("State", word(study.sweep.state) + _reason(study.sweep.reason)),
+    ]
+    return [(label, value) for label, value in said if value]
+
+
+def _searched(study: Study) -> Grid:
+    """What was searched where, and what mattered."""
+    known = {effect.name: effect for effect in study.effects}
+    enough = not study.rule.hides(len(study.counted))
+    rows: list[dict[str, Any]] = []
+    for swept in study.file.parameters:
+        effect = known.get(swept.name)
+        row: dict[str, Any] = {"parameter": word(swept.name), "searched": word(swept.says)}
+        if effect is not None and effect.importance is not None and enough and len(known) > 1:
+            row["importance"] = f"{effect.importance:.0%}"
+            known_floor = effect.floor is not None and effect.floor <= 1
+            row["chance"] = f"{effect.floor:.0%}" if known_floor else _ANY
+        if effect is not None and effect.correlation is not None and enough:
+            row["correlation"] = f"{effect.correlation:+.2f}"
+            if effect.low is not None and effect.high is not None:
+                row["correlation"] += f" [{effect.low:+.2f}, {effect.high:+.2f}]"
+        rows.append(row)
+    columns = [Column("parameter"), Column("searched", "searched in")]
+    for key, title in (
+        ("importance", "importance"),
+        ("chance", "by chance"),
+        ("correlation", "rank correlation [95 %]"),
+    ):
+        if any(key in row for row in rows):
+            columns.append(Column(key, title))
+    n = study.effects[0].settings if study.effects else 0
+    few = study.rule.hides_count(len(study.runs) - len(study.counted)) or study.rule.hides_count(n)
+    which = "the settings" if few else f"{n:,} setting{'s' * (n != 1)}"
+    more = f"Importance and correlation with {word(study.metric)} over {which} with a number, each"
+    more += (
+        " the median of its runs; an importance below what chance reaches means nothing, and one"
+    )
+    more += " irrelevant parameter in twenty exceeds it."
+    if any(row.get("importance") for row in rows) and all(e.floor is None for e in known.values()):
+        more += " No parameter does here."
+    elif any(row.get("chance") == _ANY for row in rows):
+        more += f" Where that is {_ANY!r}, chance reaches more than all importances together."
+    told = any("importance" in row or "correlation" in row for row in rows)
+    return Grid("Parameters", columns, rows, more=more if told else "")
+
+
+def _failures(study: Study) -> Grid:
+    """What failed, and why."""
+    bad = [r for r in study.runs if r.status.over and ending(r, study.metric) != "well"]
+    no_number = f"ended without a finite {study.metric}"
+    why = Counter(
+        (str(r.status), _cut(no_number if r.status.well else r.reason) or "no reason recorded")
+        for r in bad
+    )
+    rows: list[dict[str, Any]] = []
+    rest = 0
+    for (status, reason), n in why.most_common():
+        if study.rule.hides_count(n) or len(rows) == _MOST_REASONS:
+            rest += n
+        else:
+            rows.append({"status": status, "runs": n, "reason": reason})
+    if rest:
+        rows.append({"status": "other", "runs": _count(study, rest), "reason": "other reasons"})
+    return Grid("What failed, and why", [Column("status"), Column("runs"), Column("reason")], rows)
+
+
+def _notes(study: Study, known: Origins) -> list[tuple[str, str]]:
+    said = [("n", _n_note(study)), ("Seeds", _seeds(study))]
+    if len(study.settings) > 1:
+        choice = (
+            f"settings are ordered by their median {word(study.metric)}, which also chose them: the"
+            " best number of many is too good, the more so the more were tried"
+        )
+        said.append(("Choice", choice))
+    said += known.notes(looks=not study.rule.hides_count(known.looked))
+    lost = Counter(
+        str(run.status) if not run.status.well else f"without a finite {study.metric}"
+        for run in study.runs
+        if ending(run, study.metric) == "failed"
+    )
+    failures = [f"{_count(study, n)} {word(how)}" for how, n in lost.items()]
+    said.append(("Failures", ", ".join(failures) if failures else "none"))
+    cut = Counter(str(run.status) for run in study.runs if run.status.unfinished)
+    if cut:
+        unfinished = [f"{_count(study, n)} {how}" for how, n in sorted(cut.items())]
+        said.append(("Unfinished", ", ".join(unfinished)))
+    shared = [setting for setting in study.settings if setting.group.shared_order]
+    if shared:
+        said.append(("Batches", "seeds share the order of batches, so their bands are too narrow"))
+    return said
+
+
+def _n_note(study: Study) -> str:
+    n = len(study.counted)
+    gone = len(study.runs) - n
+    numbers = "" if not study.replicated else f"; quantiles are {_percent(study)}"
+    without = f", {_count(study, gone)} without a number" if gone else ""
+    return (
+        f"{_runs(len(study.runs))}{without}; runs that failed or did not finish count as runs and"
+        " give no number"
+        f"{numbers}"
+    )
+
+
+def _seeds(study: Study) -> str:
+    sizes = [len(setting.runs) for setting in study.settings]
+    if not sizes:
+        return "none yet"
+    if study.rule.hides_count(max(sizes)):
+        return f"fewer than {study.rule.least} seeds each"
+    if max(sizes) == 1:
+        return "one seed each"
+    if min(sizes) == max(sizes):
+        return f"{sizes[0]} seeds each"
+    if study.rule.on:
+        return "with different numbers of seeds"
+    return f"{min(sizes)} to {max(sizes)} seeds each"
+
+
+def _ends(study: Study) -> str:
+    counts = study.counts
+    if any(study.rule.hides_count(n) for n in counts.values()):
+        return "how many ended how is suppressed"
+    return _listed([f"{counts[s]:,} {s}" for s in _ORDER if counts[s]]) or "none yet"
+
+
+def _percent(study: Study) -> str:
+    low, high = study.quantiles[0], study.quantiles[-1]
+    return f"{100 * low:g} and {100 * high:g} per cent"
+
+
+def _runs(n: int) -> str:
+    return f"{n:,} run" + ("" if n == 1 else "s")
+
+
+def _runs_word(study: Study, n: int) -> str:
+    return (
+        f"{_count(study, n)} run is"
+        if n == 1 and not study.rule.on
+        else f"{_count(study, n)} runs are"
+    )
+
+
+def _count(study: Study, n: int) -> str:
+    return f"<{study.rule.least}" if study.rule.hides_count(n) else f"{n:,}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Words as a list in a sentence.
+
+    >>> _listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def _cut(text: str) -> str:
+    said = word(text)
+    return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
+
+
+def _reason(text: str) -> str:
+    return f" ({word(text)})" if text else ""

@@ -1,0 +1,87 @@
+"""Following a sweep: its runs and what they log, read from the store a little at a time."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+
+from thetahat.core.json import from_json
+from thetahat.core.run import Status
+from thetahat.store._blocks import read_block
+from thetahat.store._rows import among
+from thetahat.store._schema import records, runs
+from thetahat.store._store import Store
+
+_READ = ("id", "number", "name", "config", "status", "metrics", "attempt", "point", "replicate")
+
+
+@dataclass
+class Followed:
+    """A run of the sweep, as far as a search must know it."""
+
+    id: str
+    number: int
+    name: str
+    config: Mapping[str, Any]
+    status: Status
+    metrics: Mapping[str, float | None]
+    attempt: int
+    point: int | None
+    replicate: int | None
+    values: array[float] = field(default_factory=lambda: array("d"))
+    """What it logged of the column that is followed, NaN where that was not finite."""
+
+
+class Follower:
+    """The runs of one sweep; ``refresh`` reads what is new and what was not over.
+
+    Args:    column: of the records, to be followed too; None for none.
+    """
+
+    def __init__(self, store: Store, sweep_id: str, column: str | None = None) -> None:
+        self.store, self.sweep_id, self.column = store, sweep_id, column
+        self.runs: dict[str, Followed] = {}
+        """By id, in the order in which they were begun."""
+        self._open: set[str] = set()
+        self._last_number, self._last_record = 0, 0
+
+    def refresh(self) -> None:
+        """Read on."""
+        with self.store.reading() as connection:
+            mine = runs.c.sweep_id == self.sweep_id
+            query = select(*(runs.c[name] for name in _READ)).order_by(runs.c.number)
+            new = query.where(mine & (runs.c.number > self._last_number))
+            rows = list(connection.execute(new).mappings())
+            if self._open:
+                known = query.where(among(runs.c.id, self._open))
+                rows += connection.execute(known).mappings()
+            for row in rows:
+                self._take(row)
+            if self.column is not None:
+                of_mine = records.c.run_id.in_(select(runs.c.id).where(mine))
+                later = of_mine & (records.c.id > self._last_record)
+                for row in connection.execute(select(records).where(later).order_by(records.c.id)):
+                    self._append(row)
+
+    def _take(self, row: Mapping[Any, Any]) -> None:
+        values = dict(row)
+        for name in ("config", "metrics"):
+            values[name] = from_json(values[name])
+        run = Followed(**{**values, "status": Status(row["status"])})
+        before = self.runs.get(run.id)
+        if before is not None and before.attempt == run.attempt:
+            run.values = before.values
+        self.runs[run.id] = run
+        self._last_number = max(self._last_number, run.number)
+        (self._open.discard if run.status.over else self._open.add)(run.id)
+
+    def _append(self, row: Any) -> None:
+        self._last_record = row.id
+        run = self.runs.get(row.run_id)
+        block = read_block(row.first, row.last, row.count, row.columns, row.data)
+        if run is not None and self.column in block.columns:
+            run.values.extend(block.column(str(self.column)))

@@ -1,0 +1,159 @@
+"""The metrics of a program that runs as a process, whichever of three ways it logs them.
+
+``th.log`` writes to the store itself; a wandb program writes its file; any program may print a line
+of JSON. A metric that comes in two ways is taken from the one in which it came first.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from thetahat.store import Block, Store, blocks_of, rows_after
+from thetahat.sweep.processes._capture import LONGEST_LINE, read_row
+from thetahat.sweep.processes._wandb import WandbTail
+
+_AXES = ("step", "epoch")
+LONGEST_WORD = 1000
+"""Characters that are kept of what is no number."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a program says of its run beside numbers, as it stands."""
+
+    config: Mapping[str, Any]
+    name: str = ""
+    """The name that the program gave; that of the agent where it gave none."""
+    labels: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Metrics:
+    """What one program has logged. Make it before the program starts.
+
+    Args:
+        folder: the run's folder (WANDB_DIR); ``cwd``: where the program runs.
+        run_id: the run, also WANDB_RUN_ID.
+        store: where ``th.log`` writes; None to leave that way out.
+    """
+
+    def __init__(self, folder: Path, cwd: Path, run_id: str, store: Store | None = None) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._after = 0 if store is None else rows_after(store, run_id)[1]
+        self._wandb = WandbTail(folder, cwd, run_id)
+        self._printed: deque[dict[str, float]] = deque()
+        self._words: dict[str, Any] = {}
+        self._long: int | None = None
+        """The size of the first line that was too long; 0 once it has been told."""
+        self._next_step = 0
+        self._owner: dict[str, str] = {}
+        self._last: dict[str, float] = {}
+        self._unstored: list[dict[str, float]] = []
+
+    def hear_stdout(self, line: str) -> None:
+        """A line of stdout; may be called by another thread."""
+        row = read_row(line)
+        if row is not None:
+            self._printed.append(row.values)
+            self._words.update(row.words)
+
+    def hear_long(self, size: int) -> None:
+        """A line of JSON on stdout was too long to be read; may be called by another thread."""
+        if self._long is None:
+            self._long = size
+
+    def hear_stderr(self, line: str) -> None:
+        """A line of stderr; may be called by another thread."""
+        self._wandb.hear(line)
+
+    def new(self) -> list[dict[str, float]]:
+        """The rows since the last call, each with a whole ``step``, in the order they were logged.
+
+        Raises:  StoreError: the store cannot be read.
+        """
+        logged: list[dict[str, float]] = []
+        if self._store is not None:
+            logged, self._after = rows_after(self._store, self._run_id, self._after)
+        rows = self._mine("th.log", logged)
+        others = self._mine("wandb", self._wandb.new())
+        others += self._mine("stdout", self._take_printed())
+        self._unstored += others
+        return rows + others
+
+    def blocks(self) -> list[Block]:
+        """What the store does not have yet, of the rows that ``new`` has given: log it there."""
+        rows, self._unstored = self._unstored, []
+        merged: dict[int, dict[str, float]] = {}
+        for row in rows:
+            values = {name: value for name, value in row.items() if name != "step"}
+            merged.setdefault(int(row["step"]), {}).update(values)
+        return blocks_of(merged)
+
+    def summary(self) -> dict[str, float]:
+        """The last value of every metric, or what a wandb program wrote into its summary."""
+        owned = self._wandb.summary.items()
+        return self._last | {k: v for k, v in owned if self._owner.get(k, "wandb") == "wandb"}
+
+    def words(self) -> dict[str, Any]:
+        """The last of all that was logged and is no number; very long ones are cut."""
+        return {name: _cut(value) for name, value in {**self._words, **self._wandb.words}.items()}
+
+    @property
+    def media(self) -> Mapping[str, str]:
+        """Kinds of the pictures, tables and the like that a wandb program logged, by name."""
+        return self._wandb.media
+
+    def about(self) -> About:
+        """What a wandb program says of its run: its config, a name, labels."""
+        wandb = self._wandb
+        return About(copy.deepcopy(wandb.config), wandb.name, dict(wandb.labels))
+
+    def notes(self) -> list[str]:
+        """What a user should know, each once."""
+        long, notes = self._long, self._wandb.notes()
+        if long:
+            self._long = 0
+            notes.append(
+                f"a line of JSON on stdout, of {long:,} bytes, was not read: a line may have"
+                f" {LONGEST_LINE:,}; print the numbers alone, without lists and texts"
+            )
+        return notes
+
+    def _mine(self, source: str, rows: list[dict[str, float]]) -> list[dict[str, float]]:
+        kept = []
+        for row in rows:
+            mine = {
+                name: value
+                for name, value in row.items()
+                if name in _AXES or self._owner.setdefault(name, source) == source
+            }
+            if set(mine) - set(_AXES):
+                kept.append(mine)
+                self._last.update((k, v) for k, v in mine.items() if k != "step")
+        return kept
+
+    def _take_printed(self) -> list[dict[str, float]]:
+        rows = []
+        while self._printed:
+            row = self._printed.popleft()
+            given = next((int(row[axis]) for axis in _AXES if _whole(row.get(axis))), None)
+            step = self._next_step if given is None else given
+            self._next_step = step + 1
+            rows.append({**row, "step": step})
+        return rows
+
+
+def _whole(value: float | None) -> bool:
+    return value is not None and math.isfinite(value) and value == int(value) and 0 <= value < 2**53
+
+
+def _cut(value: Any) -> Any:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return value if len(text) <= LONGEST_WORD else f"{text[:LONGEST_WORD]}…"

@@ -1,0 +1,245 @@
+"""Running claimed runs as processes of their own: any program, in any language."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from thetahat.core.errors import InputError, StoreError
+from thetahat.core.provenance import provenance
+from thetahat.core.run import Status
+from thetahat.store import RunRow, Store, SweepRow
+from thetahat.sweep._updates import Begun, Closed, Described, Heard, Noted, Rows, Update
+from thetahat.sweep.processes._metrics import About, Metrics
+from thetahat.sweep.processes._orphans import folder_of_run, remember_program
+from thetahat.sweep.processes._process import Ending, Order, Process, environment
+from thetahat.sweep.processes._process_group import Keeper, began_at
+from thetahat.sweep.spec._command_line import argv_of
+from thetahat.sweep.spec._source_files import Code
+
+READ_S = 0.25
+"""How often a program's metrics are read."""
+
+
+@dataclass
+class _Child:
+    """One process, and what it logs."""
+
+    run: RunRow
+    process: Process
+    metrics: Metrics
+    folder: Path
+    proposed: Mapping[str, Any]
+    about: About
+    """What its program has said of it, as far as that was told."""
+    read_s: float = 0.0
+    told: set[str] = field(default_factory=set)
+
+
+class Processes:
+    """Runs as processes, several at once.
+
+    Args:    size: processes at a time.   command, program: of the sweep file.
+             cwd: where programs run.   devices: handed out in turn as CUDA_VISIBLE_DEVICES.
+             code: the program's source.
+    """
+
+    ready = True
+
+    def __init__(
+        self,
+        store: Store,
+        sweep: SweepRow,
+        size: int,
+        *,
+        command: Sequence[str] | None,
+        program: str | None,
+        proposed: Callable[[RunRow], Mapping[str, Any]],
+        cwd: Path,
+        timeout_s: float | None = None,
+        devices: Sequence[str] = (),
+        code: Code | None = None,
+    ) -> None:
+        self.store, self.sweep, self.size = store, sweep, size
+        self.command, self.program, self.proposed = command, program, proposed
+        self.cwd, self.timeout_s, self.devices = cwd, timeout_s, devices
+        self.children: dict[str, _Child] = {}
+        self._waiting: list[Update] = []
+        self.code = code
+        self._facts = provenance(None) if code is None else code.facts()
+        self._keeper = Keeper()
+        self._told_media: set[str] = set()
+
+    # -- what an agent asks of those who run its runs ---------------------------------------------
+
+    @property
+    def busy(self) -> set[str]:
+        """Runs that are being run."""
+        return set(self.children)
+
+    def room(self) -> int:
+        """How many processes more there may be."""
+        return self.size - len(self.children)
+
+    def take(self, again: Sequence[Sequence[RunRow]], fresh: Sequence[RunRow]) -> None:
+        """Start a process for each run. One that cannot be started has failed.
+
+        Raises:  StoreError: the store's folder cannot be written: the runs go back to the queue.
+        """
+        for run in [*(r for group in again for r in group), *fresh]:
+            try:
+                self._start(run)
+            except StoreError:
+                raise
+            except InputError as error:
+                self._waiting.append(Closed(run.id, Status.FAILED, str(error)))
+
+    def poll(self, timeout_s: float) -> list[Update]:
+        """What has happened; waits for it at most so long."""
+        until = time.monotonic() + timeout_s
+        while True:
+            updates, self._waiting = self._waiting, []
+            for child in list(self.children.values()):
+                updates += self._look(child)
+            if updates or time.monotonic() >= until or not self.children:
+                return updates
+            time.sleep(0.01)
+
+    def stop(self, reasons: Mapping[str, str]) -> None:
+        """End processes, each for its reason: kindly, then not."""
+        for run, reason in reasons.items():
+            if run in self.children:
+                self.children[run].process.stop(Status.STOPPED, reason)
+
+    def forget(self, runs: set[str]) -> None:
+        """End what another agent runs now."""
+        for run in runs & set(self.children):
+            process = self.children.pop(run).process
+            process.kill(Status.INTERRUPTED, "another agent took it")
+            self._keeper.release(process.pid)
+
+    def kept(self) -> None:
+        """All that was told is in the store; logs stay."""
+
+    def halt(self) -> None:
+        """End all, kindly, then not; nothing is told of them any more."""
+        try:
+            for child in self.children.values():
+                child.process.stop(Status.INTERRUPTED, "its agent left")
+            for child in self.children.values():
+                child.process.wait()
+        finally:
+            # Also when Ctrl-C is pressed again: their runs are another's in a moment.
+            self.close()
+
+    def close(self) -> None:
+        """End every process now."""
+        for child in self.children.values():
+            child.process.kill()
+            child.process.wait()
+        self.children = {}
+        self._keeper.close()
+
+    # -- one process ----------------------------------------------------------------------------
+
+    def _start(self, run: RunRow) -> None:
+        config = self.proposed(run)
+        self._look_at_code()
+        folder = folder_of_run(self.store, run)
+        env = environment(
+            config,
+            folder=folder,
+            run_id=run.id,
+            sweep_id=self.sweep.id,
+            store=self.store.path,
+            name=run.name,
+        )
+        if self.devices:
+            taken = [c.told for c in self.children.values()]
+            free = [d for d in self.devices if not any(f"device {d}" in t for t in taken)]
+            device = (free or list(self.devices))[0]
+            env["CUDA_VISIBLE_DEVICES"] = device
+        argv = argv_of(self.command, self.program, config, env=env, folder=folder)
+        metrics = Metrics(folder, self.cwd, run.id, self.store)
+        process = Process(
+            Order(argv, env, folder, self.cwd, self.timeout_s),
+            on_stdout=metrics.hear_stdout,
+            on_stderr=metrics.hear_stderr,
+            on_long=metrics.hear_long,
+        )
+        began = began_at(process.pid)
+        if began is not None:
+            self._keeper.watch(process.pid, began)
+            remember_program(folder, process.pid, began)
+        child = _Child(run, process, metrics, folder, config, About({}, run.name))
+        if self.devices:
+            child.told.add(f"device {env['CUDA_VISIBLE_DEVICES']}")
+        self.children[run.id] = child
+        facts = {**self._facts, "argv": argv, "logs": os.path.relpath(folder, self.store.folder)}
+        # A program of ``th.start`` adds to its config itself, maybe before this is written. What an
+        # earlier attempt added is not this one's.
+        self._waiting.append(Begun(run.id, config if run.attempt > 1 else None, provenance=facts))
+
+    def _look_at_code(self) -> None:
+        """Every process reads the program anew: what is kept of it is what it reads."""
+        if self.code is None:
+            return
+        change = self.code.look(settled_s=0.0, warm=False)
+        if change.say:
+            self._waiting.append(Noted(None, change.say))
+        if change.anew:
+            self._facts = self.code.facts()
+
+    def _look(self, child: _Child) -> list[Update]:
+        ending = child.process.poll()
+        now = time.monotonic()
+        if ending is None and now - child.read_s < READ_S:
+            return []
+        child.read_s = now
+        updates: list[Update] = []
+        rows = child.metrics.new()
+        if rows:
+            updates += [Rows(child.run.id, block) for block in child.metrics.blocks()]
+            updates.append(Heard(child.run.id, frozenset(name for row in rows for name in row)))
+        about = child.metrics.about()
+        if about != child.about:
+            name = "" if about.name == child.about.name else about.name
+            updates.append(
+                Described(child.run.id, about.config, child.proposed, name, about.labels)
+            )
+            child.about = about
+        for line in child.metrics.notes():
+            updates.append(Noted(child.run.id, f"{child.run.name}: {line}"))
+        updates += self._media(child)
+        if ending is not None:
+            updates += self._close(child, ending)
+        return updates
+
+    def _media(self, child: _Child) -> list[Update]:
+        """What is no metric, said once for all runs."""
+        new = sorted(set(child.metrics.media) - self._told_media)
+        if not new:
+            return []
+        self._told_media |= set(new)
+        kinds = ", ".join(f"{name} ({child.metrics.media[name]})" for name in new)
+        line = f"logged as media, and so no metrics: {kinds}; the files stay in the runs' folders"
+        return [Noted(None, line)]
+
+    def _close(self, child: _Child, ending: Ending) -> list[Update]:
+        self.children.pop(child.run.id, None)
+        self._keeper.release(child.process.pid)
+        notes = [Noted(child.run.id, f"{child.run.name}: {line}") for line in ending.notes]
+        words = child.metrics.words()
+        closed = Closed(
+            child.run.id,
+            ending.status,
+            ending.reason,
+            ending.metrics or child.metrics.summary(),
+            seconds={"total": ending.seconds},
+            detail={"exit_code": ending.code, **({"logged": words} if words else {})},
+        )
+        return [*notes, closed]

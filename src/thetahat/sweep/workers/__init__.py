@@ -1,0 +1,1 @@
+"""Workers: processes that import and compile once, and train cohorts for an agent."""

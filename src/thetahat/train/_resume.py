@@ -1,0 +1,117 @@
+"""Going on from a checkpoint: only with the fit that it is of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thetahat.core import CheckpointError
+from thetahat.train import _program as program
+from thetahat.train._checkpoint import Checkpoint, read_checkpoint
+from thetahat.train._identity import compare, compare_arrays, identity_of, refusal
+from thetahat.train._options import Cohort, Options
+from thetahat.train._provenance import provenance_of
+from thetahat.train.jax import CohortProgram, used
+
+
+@dataclass
+class Resumed:
+    """A checkpoint that a cohort goes on from.
+
+    Args:    identity: of the cohort now, places that only keep their place as they were.
+             said: what differs and may.   new_rules: whether the stopping rules do.
+    """
+
+    checkpoint: Checkpoint
+    identity: dict[str, Any]
+    said: tuple[str, ...]
+    new_rules: bool
+    epoch: int
+    """Where training goes on: behind the last epoch that any member has lived."""
+
+    @property
+    def records(self) -> np.ndarray:
+        """The records (C, epoch, columns)."""
+        return self.checkpoint.records[:, : self.epoch]
+
+    @property
+    def note(self) -> str:
+        """What a run's reason says of how it went on; nothing where nothing differs."""
+        if not self.said:
+            return ""
+        return f"; resumed at epoch {self.epoch}: {'; '.join(self.said)}"
+
+    @property
+    def provenance(self) -> list[dict[str, Any]]:
+        """Of every member, as it began."""
+        return list(self.checkpoint.header["provenance"])
+
+
+def resumed(cohort: Cohort, options: Options) -> Resumed | None:
+    """The checkpoint to resume from, if there is one and it is wanted.
+
+    Raises:  CheckpointError: it is damaged, or of another fit: every difference is named.
+    """
+    if not options.resume or options.checkpoint is None or not Path(options.checkpoint).exists():
+        return None
+    found, program = read_checkpoint(options.checkpoint), cohort.program
+    header = found.header
+    if header["size"] != program.size:
+        raise CheckpointError(
+            f"the checkpoint {options.checkpoint} holds {header['size']} members, and"
+            f" {program.size} were asked for; give the configs it was made with"
+        )
+    now, before = identity_of(cohort, program), header["identity"]
+    compared = compare(before, now, options.idle, lambda: used(program))
+    if compared.refused:
+        raise CheckpointError(refusal(options.checkpoint, compared.refused))
+    epochs = program.staged.task.epochs
+    if epochs < found.epoch:
+        raise CheckpointError(
+            f"the checkpoint {options.checkpoint} holds {found.epoch} epochs, and {epochs} were"
+            f" asked for; give at least {found.epoch}, or another checkpoint"
+        )
+    for k in options.idle:
+        now["configs"][k] = before["configs"][k]
+    return Resumed(found, now, compared.said, compared.new_rules, found.epoch)
+
+
+def resume_state(program: CohortProgram, found: Resumed, options: Options) -> Any:
+    """The state that a checkpoint holds; under new stopping rules, as they would have it.
+
+    Raises:  CheckpointError: the data or the first parameters are others.
+    """
+    checkpoint = found.checkpoint
+    first = program.init()
+    before, now = found.provenance, provenance_of(program, first)
+    differ = compare_arrays(before, now, options.idle)
+    if differ:
+        raise CheckpointError(refusal(options.checkpoint, differ))
+    moved = [(a.get("device"), b["device"]) for a, b in zip(before, now, strict=True)]
+    found.said += tuple(f"device was {a}, is {b}" for a, b in dict.fromkeys(moved) if a != b)
+    state = program.unpack(checkpoint.arrays, first, new_rules=found.new_rules)
+    if not found.new_rules:
+        return state
+    names = checkpoint.header["columns"]
+    state = program.replay(state, {n: checkpoint.records[..., i] for i, n in enumerate(names)})
+    found.epoch = _goes_on_at(program.standing(state), found, options)
+    return state
+
+
+def _goes_on_at(standing: program.Standing, found: Resumed, options: Options) -> int:
+    """The epoch at which members go on: those that other rules had stopped, where they stood.
+
+    Raises:  CheckpointError: they stand at several, and an epoch is the same for all.
+    """
+    at = sorted({int(n) for n in standing.epochs[standing.active]})
+    last = int(standing.epochs.max())
+    if not at or at == [last]:
+        return last if at else found.epoch
+    raise CheckpointError(
+        f"the checkpoint {options.checkpoint} holds members that stand at the epochs"
+        f" {', '.join(map(str, sorted({*at, last})))}, and under other stopping rules they would go"
+        " on from there together; keep the rules that it was made with, or fit them anew"
+    )

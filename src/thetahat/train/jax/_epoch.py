@@ -1,0 +1,155 @@
+"""Epochs as pure functions of one member: the order, the batches, the chunk's loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thetahat import data as th_data
+from thetahat.train.jax import _member
+from thetahat.train.jax._member import Member
+from thetahat.train.jax._state import TrainState
+
+MAX_CHUNK = 512
+ORDERS = 2**22
+"""Indices of a chunk's orders, at most: longer parts get shorter chunks."""
+
+GATHER_AT_ONCE = 64 * 2**20
+"""Bytes of a training part up to which an epoch's shuffled copy is made in one go."""
+
+
+def run_chunk(
+    member: Member, data: Any, state: Any, index: Any, epoch: Any, n: Any, *, alone: bool
+) -> Any:
+    """``n`` epochs from ``epoch`` on: a loop that fills buffers of MAX_CHUNK records.
+
+    Args:    index: the orders (max_chunk, N) that the host made, or None to make them here.
+             alone: whether the loop may end as soon as this member has (it may not under vmap).
+    """
+    plan = _member.make_plan(member.task, data.train)
+    data = data.changed(train=counted(data.train))
+
+    def order_at(i: Any) -> Any:
+        if index is not None:
+            return index[i]
+        return th_data.order(plan.order_seed, epoch + i, plan.n, plan.sampling)
+
+    def one_epoch(state: Any, i: Any) -> Any:
+        order = partial(order_at, i)
+        return run_epoch(member, plan, data, state, epoch + i, order, alone=alone)
+
+    empty = jnp.full((MAX_CHUNK,), jnp.nan, member.task.dtype)
+    buffers = dict.fromkeys(member.columns(data, state), empty)
+
+    def more(loop: Any) -> Any:
+        i, state, _ = loop
+        return (i < n) & state.active if alone else i < n
+
+    def body(loop: Any) -> Any:
+        i, state, buffers = loop
+        state, record = one_epoch(state, i)
+        return i + 1, state, {k: b.at[i].set(record[k]) for k, b in buffers.items()}
+
+    _, state, buffers = jax.lax.while_loop(more, body, (jnp.int32(0), state, buffers))
+    return state, buffers
+
+
+def counted(train: Any) -> Any:
+    """A part whose observations of weight zero are copies of one that counts, all else as it is.
+
+    They add nothing; but where their loss is infinite, zero times its gradient would be NaN.
+    """
+    weights = th_data.weights_of(train)
+    if weights is None:
+        return train
+    empty, one = weights == 0, jnp.argmax(weights)
+
+    def filled(leaf: Any) -> Any:
+        if leaf is weights:
+            return leaf
+        shape = (-1, *[1] * (leaf.ndim - 1))
+        return jnp.where(empty.reshape(shape), leaf[one], leaf)
+
+    return jax.tree.map(filled, train)
+
+
+@partial(jax.jit, static_argnums=(3, 4, 5))
+def orders(seed: Any, epoch: Any, n: Any, size: int, most: int, sampling: str) -> Any:
+    """The orders of ``n`` epochs from ``epoch`` on: int32 (most, size), of which n are filled.
+
+    A program of its own, since it is the same for every task of this size: compiled once.
+    """
+    return jax.lax.fori_loop(
+        0,
+        n,
+        lambda i, rows: rows.at[i].set(th_data.order(seed, epoch + i, size, sampling)),
+        jnp.zeros((most, size), jnp.int32),
+    )
+
+
+def run_epoch(
+    member: Member,
+    plan: Any,
+    data: Any,
+    state: TrainState,
+    epoch: Any,
+    order: Callable[[], Any],
+    *,
+    alone: bool,
+) -> tuple[Any, Any]:
+    """One pass over the training part, in ``order()``, and the validation risk after it."""
+    train = data.train
+    weights = th_data.weights_of(train)
+    total = plan.n if weights is None else jnp.sum(weights)
+    relative = None if weights is None else weights * (plan.n / total)
+    scale = 1.0 / plan.batch
+    if plan.full:
+        key = _member.dropout_key(member, state, epoch, 0)
+        zero = jnp.zeros((), member.task.dtype)
+        carry = (state.params, state.opt_state, zero, member.scores.zero())
+        carry, _ = member.step(carry, train, relative, None, scale, key)
+    else:
+        carry = _minibatches(member, plan, train, relative, state, epoch, order())
+    *carry, summed, sums = carry
+    scores = {f"train_{name}": mean for name, mean in member.scores.means(sums).items()}
+    val_risk = None
+    if data.val is not None:
+        val_risk, means = member.averages(carry[0], data.val)
+        scores |= {f"val_{name}": mean for name, mean in means.items()}
+    return member.close_epoch(state, carry, summed / plan.n, val_risk, scores, alone=alone)
+
+
+def _minibatches(
+    member: Member, plan: Any, train: Any, relative: Any, state: TrainState, epoch: Any, index: Any
+) -> Any:
+    """Scan the epoch's batches; the last is padded with observations of weight zero."""
+    shape = (plan.n_batches, plan.batch)
+    index = jnp.concatenate([index, jnp.zeros((plan.pad,), index.dtype)]).reshape(shape)
+    real = None
+    if plan.pad:
+        real = np.arange(plan.n_batches * plan.batch).reshape(shape) < plan.n
+    n_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(train))
+    at_once = n_bytes <= GATHER_AT_ONCE
+
+    def rows(index: Any) -> Any:
+        return jax.tree.map(lambda a: a[index], (train, relative))
+
+    def one(carry: Any, at: Any) -> Any:
+        taken, real, i = at
+        batch, weight = taken if at_once else rows(taken)
+        if real is not None:
+            weight = real.astype(member.task.dtype) * (1 if weight is None else weight)
+        key = _member.dropout_key(member, state, epoch, i)
+        return member.step(carry, batch, weight, real, 1.0 / plan.batch, key)
+
+    taken = rows(index) if at_once else index
+    real = None if real is None else jnp.asarray(real)
+    xs = (taken, real, jnp.arange(plan.n_batches))
+    zero = jnp.zeros((), member.task.dtype)
+    carry = (state.params, state.opt_state, zero, member.scores.zero())
+    return jax.lax.scan(one, carry, xs)[0]

@@ -1,0 +1,189 @@
+"""What a cohort begins with: its data, then its states, drawn by two small programs.
+
+The data have a program of their own, so that nothing of the model can reach a bit of them, and so
+that hypothesis classes of other sizes find it compiled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
+from jax.interpreters import partial_eval
+
+from thetahat.train.jax._compile import Busy, compile_draw
+from thetahat.train.jax._staging import Staged
+
+_COMPARED = 1 << 16
+"""Bytes of arrays in a program, up to which it is looked for among those that are compiled."""
+
+_KEPT = 32
+_Program = Callable[[Any, Any], list[Any]]
+_compiled: dict[Any, _Program] = {}
+"""Programs that this process has compiled, by what they do; the last of them."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some of what a jaxpr of one member gives, of C members.
+
+    Args:    owned: of each output, whether it differs between members.
+             numbers: of all outputs of one member.
+    """
+
+    closed: ClosedJaxpr
+    owned: tuple[bool, ...]
+    size: int
+    numbers: int
+
+    def draw(self, own: Any, common: Any) -> list[Any]:
+        """The outputs at traced parameters, own (C,) and common."""
+        return _draw(jaxpr_as_fun(self.closed), self.owned, self.size, own, common)
+
+    def found(self, own: Any, common: Any) -> _Program | None:
+        """``draw``, compiled for another task that draws the same."""
+        key = self._key(own, common)
+        return _compiled.get(key) if key else None
+
+    def compiled(self, own: Any, common: Any, lowered: Any, *, patient: bool) -> _Program:
+        """``draw``, compiled, for this task and others.
+
+        Raises:  Busy: another process is compiling it, and we are not patient.
+        """
+        run = compile_draw(lowered, self.numbers, patient=patient)
+        key = self._key(own, common)
+        if key:
+            _compiled[key] = run
+            if len(_compiled) > _KEPT:
+                del _compiled[next(iter(_compiled))]
+        return run
+
+    def _key(self, own: Any, common: Any) -> Any:
+        """What makes two programs one; None where they hold too much to be compared."""
+        held = [_numbers(array) for arrays in _consts(self.closed) for array in arrays]
+        if sum(array.nbytes for array in held) > _COMPARED:
+            return None
+        consts = tuple((array.shape, str(array.dtype), array.tobytes()) for array in held)
+        given = tuple((a.shape, str(a.dtype)) for a in jax.tree.leaves((own, common)))
+        tree = jax.tree.structure((own, common))
+        around = jax.config.values["jax_enable_x64"], jax.default_backend()
+        return str(self.closed), consts, given, tree, self.owned, self.size, *around
+
+
+class Beginning:
+    """Draws the states and made arrays of C members; compiles once."""
+
+    def __init__(self, staged: Staged, size: int) -> None:
+        self._sizes = [math.prod(aval.shape) for aval in staged.closed.out_avals]
+        leaves = len(self._sizes)
+        n_state = leaves - len(staged.owned)
+        # A state is every member's own; of the made arrays it is known.
+        self.owned = (*(True,) * n_state, *staged.owned)
+        self.tree, self.size = staged.out_tree, size
+        first = n_state + staged.made_data
+        model = [k for k in range(leaves) if not n_state <= k < first]
+        self._parts = [
+            (keep, _part(staged.closed, keep, [self.owned[k] for k in keep], size))
+            for keep in (list(range(n_state, first)), model)
+            if keep
+        ]
+        self._runs: list[Any] | None = None
+
+    def shapes(self, own: Any, common: Any) -> Any:
+        """(states, made arrays) as shapes: nothing is compiled."""
+        return self._whole([jax.eval_shape(part.draw, own, common) for _, part in self._parts])
+
+    def draw(self, own: Any, common: Any) -> Any:
+        """States with their leading axis C; made arrays with one where they differ."""
+        if self._runs is None:
+            self._runs = _compile([part for _, part in self._parts], own, common)
+        return self._whole(jax.block_until_ready([run(own, common) for run in self._runs]))
+
+    def _whole(self, parts: Sequence[Sequence[Any]]) -> Any:
+        leaves: list[Any] = [None] * len(self.owned)
+        for (keep, _), drawn in zip(self._parts, parts, strict=True):
+            for k, leaf in zip(keep, drawn, strict=True):
+                leaves[k] = leaf
+        return jax.tree.unflatten(self.tree, leaves)
+
+
+def _compile(parts: Sequence[_Part], own: Any, common: Any) -> list[_Program]:
+    """The programs of parts. What another process is compiling comes last: from the cache then."""
+    runs = [part.found(own, common) for part in parts]
+    lowered = [
+        None if run else jax.jit(part.draw).lower(own, common)
+        for part, run in zip(parts, runs, strict=True)
+    ]
+    for patient in (False, True):
+        for k, part in enumerate(parts):
+            if runs[k] is None:
+                with suppress(Busy):
+                    runs[k] = part.compiled(own, common, lowered[k], patient=patient)
+    return [run for run in runs if run is not None]
+
+
+def _part(closed: ClosedJaxpr, keep: Sequence[int], owned: Sequence[bool], size: int) -> _Part:
+    """The outputs ``keep`` of a jaxpr of one member."""
+    wanted = [k in set(keep) for k in range(len(closed.jaxpr.outvars))]
+    jaxpr, _ = partial_eval.dce_jaxpr(closed.jaxpr, wanted, instantiate=True)
+    numbers = sum(math.prod(closed.out_avals[k].shape) for k in keep)
+    read = {v for e in jaxpr.eqns for v in e.invars if not isinstance(v, Literal)}
+    read |= {v for v in jaxpr.outvars if not isinstance(v, Literal)}
+    held = [(v, c) for v, c in zip(jaxpr.constvars, closed.consts, strict=True) if v in read]
+    jaxpr = jaxpr.replace(constvars=[v for v, _ in held])
+    return _Part(ClosedJaxpr(jaxpr, [c for _, c in held]), tuple(owned), size, numbers)
+
+
+def _consts(part: Any) -> Iterator[Sequence[Any]]:
+    """Arrays that a jaxpr holds, at any depth: its text does not show them."""
+    if isinstance(part, ClosedJaxpr):
+        yield part.consts
+        part = part.jaxpr
+    if isinstance(part, Jaxpr):
+        for equation in part.eqns:
+            yield from _consts(tuple(equation.params.values()))
+    elif isinstance(part, tuple | list):
+        for one in part:
+            yield from _consts(one)
+    elif isinstance(part, np.ndarray):
+        yield (part,)
+
+
+def _numbers(array: Any) -> np.ndarray:
+    """An array's numbers, of random keys too."""
+    keys = jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(array) if keys else array)
+
+
+def _draw(
+    one: Callable[..., list[Any]], owned: Sequence[bool], size: int, own: Any, common: Any
+) -> list[Any]:
+    """The outputs of ``one`` member's function, for all members."""
+
+    def run(own: Any, common: Any) -> list[Any]:
+        return one(*jax.tree.leaves((own, common)))
+
+    first = jax.tree.map(lambda a: a[0], own)
+    if size == 1:
+        drawn = run(first, common)
+        return [jnp.asarray(a)[None] if o else a for a, o in zip(drawn, owned, strict=True)]
+    # One by one, also where members are mapped by vmap: it happens once, and random draws compile
+    # three times faster unbatched; so members start from the bits they have alone.
+    mine = jax.lax.map(
+        lambda i: _those(run(jax.tree.map(lambda a: a[i], own), common), owned, True),
+        jnp.arange(size),
+    )
+    shared = [] if all(owned) else _those(run(first, common), owned, False)
+    mine, shared = iter(mine), iter(shared)
+    return [next(mine) if o else next(shared) for o in owned]
+
+
+def _those(leaves: Sequence[Any], owned: Sequence[bool], mine: bool) -> list[Any]:
+    return [leaf for leaf, o in zip(leaves, owned, strict=True) if o is mine]

@@ -1,0 +1,235 @@
+"""Staging: what a Task is made of, found by one abstract trace of the experiment.
+
+The trace tells which arrays depend on traced parameters (they are made on the device, per member or
+shared) and which are the user's own (they are passed in, never compiled in).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.extend import core as jax_core
+
+from thetahat import data as th_data, models, optim
+from thetahat.core import ConfigError, Mode, Notice, Task
+from thetahat.core.metric import directions_of
+from thetahat.train._stopping import check_rules, sort_rules
+from thetahat.train.jax._member import (
+    Plan,
+    check_batches,
+    choosing_mode,
+    make_plan,
+    parts_of,
+)
+from thetahat.train.jax._precision import (
+    ON_DISK,
+    cast,
+    cast_leaf,
+    precision,
+    refuse_overflow,
+    refuse_rounding,
+)
+from thetahat.train.jax._state import TrainState, first_state
+from thetahat.train.jax._targets import Targets, own_targets, targets_of
+
+Build = Callable[[Mapping[str, Any]], Task]
+"""Traced parameters in, Task out: the experiment with its static parameters bound."""
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """Traced parameters of a cohort: ``own`` (C,) differ between members, ``common`` () do not."""
+
+    own: Mapping[str, np.ndarray]
+    common: Mapping[str, np.ndarray]
+
+    def one(self) -> dict[str, Any]:
+        """The first member's values."""
+        return {**{k: v[0] for k, v in self.own.items()}, **self.common}
+
+
+@dataclass(frozen=True)
+class Staged:
+    """An experiment, traced once and not yet compiled."""
+
+    task: Task
+    """The Task as the trace saw it: its arrays may be tracers; use its static fields only."""
+    plan: Plan
+    n_params: int
+    closed: Any
+    """The jaxpr of ``init``: traced parameters to (state, made arrays)."""
+    out_tree: Any
+    owned: tuple[bool, ...]
+    """Of each made array: whether it differs between members."""
+    made_data: int
+    """How many of the made arrays are data: they come first, the frozen ones after them."""
+    given: tuple[Any, ...]
+    """The user's own arrays."""
+    slots: tuple[bool, ...]
+    """Of each leaf of (data, frozen): True if made, False if given."""
+    tree: Any
+    """The structure of (data, frozen)."""
+    targets: Targets | None
+    """What the loss needs of the data; None where nothing can be checked."""
+    transform: Any
+    """A table's transform in double precision, where it was not made by traced parameters."""
+    best_mode: Mode | None
+    """The direction of what chooses the best state; None where the last state counts."""
+    facts: dict[str, Any] = field(default_factory=dict, compare=False)
+    """What was found of it since, and is the same for any values of the traced parameters."""
+
+    @property
+    def streamed(self) -> bool:
+        """Whether any of the user's arrays stays on disk."""
+        return any(isinstance(leaf, ON_DISK) for leaf in self.given)
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers the data and frozen arrays of one member are."""
+        made = self.closed.out_avals[len(self.closed.out_avals) - len(self.owned) :]
+        return sum(math.prod(array.shape) for array in (*made, *self.given))
+
+    @property
+    def member_bytes(self) -> int:
+        """Bytes of one member's own arrays: its state, and of the made arrays those it owns."""
+        avals = self.closed.out_avals
+        own = [True] * (len(avals) - len(self.owned)) + list(self.owned)
+        return sum(
+            math.prod(a.shape) * a.dtype.itemsize for a, o in zip(avals, own, strict=True) if o
+        )
+
+    def inputs(self, made: Any, given: Any) -> Any:
+        """(data, frozen) from their made and given leaves."""
+        made, given = iter(made), iter(given)
+        return jax.tree.unflatten(self.tree, [next(made) if m else next(given) for m in self.slots])
+
+
+def stage(build: Build, hyper: Hyper) -> Staged:
+    """Trace ``build`` abstractly, in the precision that its Task asks for.
+
+    Raises:  JAX's concretization errors, where Python had to know a traced value.
+    """
+    staged = _stage(build, hyper, "float32")
+    return staged if staged.task.dtype == "float32" else _stage(build, hyper, "float64")
+
+
+def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
+    seen: dict[str, Any] = {}
+
+    def init(own: Any, common: Any) -> Any:
+        task = _built(build, {**own, **common})
+        adapted = models.adapt(task.model, task.seed)
+        data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
+        if task.dtype == dtype:
+            data = own_targets(task, data)
+            refuse_overflow(data, dtype)
+            refuse_rounding(data, dtype, whole=task.residual is None)
+            seen["targets"] = targets_of(task, adapted, data)
+        transform, data = _apart(data)
+        leaves, tree = jax.tree.flatten((cast(data, dtype), cast(adapted.frozen, dtype)))
+        slots = tuple(isinstance(leaf, Tracer) for leaf in leaves)
+        params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), adapted.params)
+        state = _first(task, params, data)
+        made_data = sum(slots[: len(jax.tree.leaves(data))])
+        seen.update(task=task, data=data, leaves=leaves, tree=tree, slots=slots, params=params)
+        seen.update(made_data=made_data, transform=transform)
+        return cast(state, dtype), [a for a, m in zip(leaves, slots, strict=True) if m]
+
+    with precision(dtype):
+        example = ({k: v[0] for k, v in hyper.own.items()}, dict(hyper.common))
+        closed, shapes = jax.make_jaxpr(init, return_shape=True)(*example)
+    task = seen["task"]
+    if seen.get("targets") is not None:
+        with precision(dtype):
+            seen["targets"].check(seen["data"].changed(transform=seen["transform"]))
+    plan = make_plan(task, seen["data"].train)
+    check_batches(task, plan)
+    _say_if_larger(task, plan)
+    n_params = sum(int(np.prod(p.shape)) for p in jax.tree.leaves(seen["params"]))
+    if n_params == 0:
+        raise ConfigError("the model has no trainable parameters; check what th.trainable selects")
+    n_state = len(jax.tree.leaves(shapes[0]))
+    reach = _reached(closed.jaxpr, len(hyper.own))
+    return Staged(
+        task=task,
+        plan=plan,
+        n_params=n_params,
+        closed=closed,
+        out_tree=jax.tree.structure(shapes),
+        owned=tuple(reach[n_state:]),
+        made_data=seen["made_data"],
+        given=tuple(a for a, m in zip(seen["leaves"], seen["slots"], strict=True) if not m),
+        slots=seen["slots"],
+        tree=seen["tree"],
+        best_mode=choosing_mode(task, seen["data"]),
+        targets=seen.get("targets"),
+        transform=seen["transform"],
+    )
+
+
+def _first(task: Task, params: Any, data: Any) -> TrainState:
+    """The state before the first epoch, once what is watched is known to be there."""
+    rules = sort_rules(task.stopping)
+    recorded = [part for part in parts_of(data) if part != "test"]
+    check_rules(rules, directions_of(task.metrics, recorded), task.metrics)
+    return first_state(
+        params,
+        optim.resolve(task.optimizer).init(params),
+        tuple(rule.init() for rule in rules.inside),
+        jax.random.key_data(jax.random.key(task.seed)),
+        best_mode=choosing_mode(task, data),
+    )
+
+
+def _apart(data: Any) -> tuple[Any, Any]:
+    """A transform that nothing traced has made, and the data without it: it is for the host."""
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(data.transform)):
+        return None, data
+    return data.transform, data.changed(transform=None)
+
+
+def _say_if_larger(task: Task, plan: Plan) -> None:
+    """Say that a batch is larger than the data."""
+    if task.batch_size is not None and task.batch_size > plan.n:
+        epoch = "full batch" if plan.full else f"batch of {plan.n} draws with replacement"
+        warnings.warn(
+            f"batch_size={task.batch_size} is larger than the {plan.n} training observations:"
+            f" every epoch is one {epoch}",
+            Notice,
+            stacklevel=2,
+        )
+
+
+def _built(build: Build, values: Mapping[str, Any]) -> Task:
+    try:
+        task = build(values)
+    except ValueError as error:
+        if "Invalid rng value" not in str(error):
+            raise
+        raise ConfigError(
+            "nnx.Rngs takes an int or a key, and a th.Seed is traced; write"
+            " nnx.Rngs(jax.random.key(seed)), so that many seeds train as one program"
+        ) from error
+    if not isinstance(task, Task):
+        raise ConfigError(
+            f"an experiment must return a th.Task; got {type(task).__name__}."
+            " End it with: return th.Task(model=..., data=...)"
+        )
+    return task
+
+
+def _reached(jaxpr: Any, n_own: int) -> list[bool]:
+    """Of each output: whether it depends on the first ``n_own`` inputs (equation by equation)."""
+    touched = set(jaxpr.invars[:n_own])
+    for eqn in jaxpr.eqns:
+        if any(not isinstance(v, jax_core.Literal) and v in touched for v in eqn.invars):
+            touched.update(eqn.outvars)
+    return [not isinstance(v, jax_core.Literal) and v in touched for v in jaxpr.outvars]
