@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
-from thetahat.core.plain import plain_value
+from thetahat.core.json import plain_value
 from thetahat.core.sweep_file import file_json, read_file_json
 from thetahat.search import Categorical, Constant, Space, sampler
 from thetahat.store import (
