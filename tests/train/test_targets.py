@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Any
 
 import jax
@@ -194,6 +195,60 @@ def test_the_squared_loss_of_a_tables_binary_target_is_the_linear_probability_mo
     beta = np.linalg.lstsq(design, raw.y, rcond=None)[0]
     mine = np.column_stack([np.ones(60), *_rows().values()]) @ beta
     np.testing.assert_allclose(result.predict(_rows()), mine, atol=1e-4)
+
+
+def _likelihood(h: Any, z: Any) -> Any:
+    return jnp.log1p(jnp.exp(h(z.x))) - z.y * h(z.x)
+
+
+def _half(h: Any, z: Any) -> Any:
+    return (h(z.x) > 0) == (z.y > 0.5)
+
+
+@pytest.mark.parametrize(
+    ("labels", "fields", "said"),
+    [
+        (BINARY, {"residual": _likelihood, "loss": lambda r: r}, "0 and 1, .*: the residual get -"),
+        (2 * BINARY - 1, {"residual": _likelihood, "loss": lambda r: r}, "-1 and 1, .*: the resid"),
+        (BINARY, {"metrics": {"near": _half}}, "0 and 1, .*: the metric 'near' get -"),
+        (BINARY + 1.0, {"residual": _likelihood, "metrics": {"near": _half}, "loss": lambda r: r},
+         "1 and 2, .*: the residual and the metric 'near' get -"),
+    ],
+)  # fmt: skip
+def test_labels_that_a_function_of_the_users_gets_standardised_are_said(
+    labels: np.ndarray, fields: dict[str, Any], said: str
+) -> None:
+    model = th.models.Linear(2, seed=0)
+    with pytest.warns(th.Notice, match=f"target 'y' has two values, {said}.*target_scale=False"):
+        th.fit(th.Task(model, table(labels), epochs=2, **fields))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        th.fit(th.Task(model, table(labels, target_scale=False), epochs=2, **fields))
+
+
+def test_the_likelihood_of_ones_own_is_the_logistic_loss() -> None:
+    model = th.models.Linear(2, seed=0)
+    own = {"residual": _likelihood, "loss": lambda r: r}
+    mine = th.fit(th.Task(model, table(BINARY, target_scale=False), epochs=3, **own))
+    ours = th.fit(th.Task(model, table(BINARY), loss="logistic", epochs=3))
+    assert mine.risk == pytest.approx(ours.risk, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("target", "fields"),
+    [
+        (BINARY, {}),
+        (BINARY, {"loss": "logistic", "metrics": {"near": _half}}),
+        (THREE, {"metrics": {"near": _half}}),
+        (X[:, 1], {"residual": lambda h, z: h(z.x) - z.y}),
+    ],
+)
+def test_nothing_is_said_of_targets_that_are_no_labels_or_are_kept(
+    target: np.ndarray, fields: dict[str, Any]
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        th.fit(th.Task(th.models.Linear(2, seed=0), table(target), epochs=2, **fields))
 
 
 @pytest.mark.parametrize("seeded", [False, True])
