@@ -151,3 +151,29 @@ def test_bands_below_the_epochs_of_some_run_are_fine() -> None:
     assert notes("name: val_risk", said, values) == []
     assert notes("name: val_risk", said.replace("100", "3")) == []
     assert notes("name: val_risk") == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("name: accuracy", True),
+        ("name: eval/F1", True),
+        ("name: meanReward", True),
+        ("name: val_r2", True),
+        ("name: accuracy\n  goal: maximize", False),
+        ("name: reward\n  goal: minimize", False),
+        ("name: val_loss", False),
+        ("name: accuracy_loss", False),
+        ("name: map_error", False),
+        ("name: accelerated", False),
+    ],
+)
+def test_a_metric_that_reads_as_larger_is_noted_where_no_goal_is_written(metric, said) -> None:
+    notes = parse_sweep(f"method: grid\nmetric:\n  {metric}\nparameters: {{a: {{value: 1}}}}").notes
+    name = metric.split()[1]
+    message = (
+        f"the file has no goal, so the sweep minimizes {name}; write goal: maximize, or goal:"
+        " minimize if less is better"
+    )
+    assert (Problem(3, "metric.name", message) in notes) == said
+    assert any("has no goal" in problem.message for problem in notes) == said
