@@ -145,6 +145,23 @@ def test_bands_that_no_run_reaches_are_said() -> None:
     assert [p.message for p in notes("name: val_risk", some)] == [message]
 
 
+@pytest.mark.parametrize(
+    ("bands", "parameters", "said"),
+    [
+        ("min_iter: 30", "lr: {value: 0.1}", "epoch 30, and runs end after 30 epochs"),
+        ("min_iter: 60", "epochs: {values: [10, 50]}", "epoch 60, and runs end after 50 epochs"),
+        ("min_iter: 9", "epochs: {value: 8}", "epoch 9, and runs end after 8 epochs"),
+        ("min_iter: 29", "lr: {value: 0.1}", None),
+    ],
+)
+def test_bands_are_held_against_the_epochs_of_every_run(bands, parameters, said) -> None:
+    found = notes(
+        "name: val_risk", f"early_terminate: {{type: hyperband, {bands}}}\n", f"  {parameters}"
+    )
+    assert [problem.key for problem in found] == ["early_terminate"] * (said is not None)
+    assert all(said in problem.message for problem in found)
+
+
 def test_bands_below_the_epochs_of_some_run_are_fine() -> None:
     said = "early_terminate: {type: hyperband, min_iter: 100}\n"
     values = "  epochs: {values: [10, 20, 1000]}"

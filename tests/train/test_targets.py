@@ -344,11 +344,20 @@ def test_a_streamed_tables_classes_are_coded_in_its_spool(tmp_path) -> None:
 # --- weights --------------------------------------------------------------------------------------
 
 
+LOST = {
+    "an infinite loss": lambda x, h: jnp.log(x) * (1 + h) - h,
+    "a loss that is no number": lambda x, h: h * x / x - x,
+    "an infinite gradient of a finite loss": lambda x, h: jnp.sqrt(x * jnp.abs(1 + h)) - x,
+    "an overflow": lambda x, h: jnp.exp(1e3 * jnp.maximum(0.1 - x, 0)) * h - x,
+}
+
+
 @pytest.mark.parametrize("batch_size", [None, 16])
-def test_a_zero_weight_times_an_infinite_loss_is_nothing(batch_size: int | None) -> None:
+@pytest.mark.parametrize("kind", LOST)
+def test_a_zero_weight_times_an_infinite_loss_is_nothing(kind: str, batch_size: int | None) -> None:
     x = np.abs(X[:, :1]) + 0.1
     weight = np.ones(60)
-    weight[:7], x[:7] = 0, 0  # log 0
+    weight[:7], x[:7] = 0, 0  # where log, division, root and exp are lost
     kept = {"x": x[7:], "y": x[7:, 0], "weight": weight[7:]}
     every = {"x": x, "y": x[:, 0], "weight": weight}
 
@@ -357,8 +366,8 @@ def test_a_zero_weight_times_an_infinite_loss_is_nothing(batch_size: int | None)
             th.Task(
                 th.models.Linear(1, seed=0),
                 th.Data(part, val=part),
-                residual=lambda h, z: jnp.log(z["x"][0]) * (1 + h(z["x"])) - h(z["x"]),
-                optimizer=th.optim.named("sgd", 0.01),
+                residual=lambda h, z: LOST[kind](z["x"][0], h(z["x"])),
+                optimizer=th.optim.named("sgd", 1e-3),
                 sampling="sequential",
                 batch_size=batch_size,
                 epochs=5,
@@ -367,5 +376,22 @@ def test_a_zero_weight_times_an_infinite_loss_is_nothing(batch_size: int | None)
 
     result = estimate(every)
     assert result.status == "finished"
+    assert np.isfinite(list(result.risk.values())).all()
     if batch_size is None:
-        assert result.risk["val"] == pytest.approx(estimate(kept).risk["val"], rel=1e-5)
+        assert result.risk == pytest.approx(estimate(kept).risk, rel=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "newton", "gauss_newton", "lm"])
+def test_a_zero_weight_counts_for_nothing_in_second_order_steps(optimizer: str) -> None:
+    x = np.abs(X[:, :1]) + 0.1
+    weight = np.ones(60)
+    weight[:7], x[:7] = 0, 0
+
+    def estimate(rows: slice) -> th.Result:
+        part = {"x": x[rows], "y": x[rows, 0], "weight": weight[rows]}
+        residual = lambda h, z: jnp.log(z["x"][0]) * (1 + h(z["x"])) - h(z["x"])  # noqa: E731
+        model = th.models.Linear(1, seed=0)
+        task = th.Task(model, th.Data(part), residual=residual, optimizer=optimizer, epochs=4)
+        return th.fit(task)
+
+    assert estimate(slice(None)).risk == pytest.approx(estimate(slice(7, None)).risk, rel=1e-5)
