@@ -271,6 +271,36 @@ def test_another_metric_is_ranked_in_its_own_direction(
 
 
 @pytest.mark.parametrize(
+    ("file", "asked", "directions", "unsaid"),
+    [
+        ("{name: loss, goal: minimize}", "accuracy", {}, True),
+        ("{name: loss, goal: minimize}", "score", {"accuracy": "max"}, True),
+        ("{name: loss}", "reward", {}, True),
+        ("{name: loss, goal: minimize}", "loss", {}, False),
+        ("{name: loss, goal: minimize}", None, {}, False),
+        ("{name: loss, goal: minimize}", "val_risk", {}, False),
+        ("{name: loss, goal: minimize}", "accuracy", {"accuracy": "max"}, False),
+    ],
+)
+def test_a_metric_whose_direction_nothing_says_is_not_called_the_best(
+    empty: Store, file: str, asked: str | None, directions: dict[str, str], unsaid: bool
+) -> None:
+    text = f"method: grid\nmetric: {file}\nparameters: {{lr: {{values: [1, 2]}}}}"
+    sweep = create_sweep(empty, NewSweep(text, "program"))
+    for lr in (1, 2):
+        names = ("loss", "accuracy", "score", "reward", "val_risk")
+        metrics = dict.fromkeys(names, 0.1 * lr)
+        detail = {"directions": directions}
+        stores.add_run(empty, sweep, {"lr": lr}, {}, metrics=metrics, detail=detail)
+    document = make_report(empty, sweep.id, metric=asked)
+    warned = f"Nothing says in which direction {asked} is better"
+    assert any(said.startswith(warned) for said in document.warnings) == unsaid
+    fact = dict(document.facts)["Metric"]
+    assert ("nothing says whether less or more is better" in fact) == unsaid
+    assert ("; the sweep file names loss" in fact) == (asked not in (None, "loss"))
+
+
+@pytest.mark.parametrize(
     ("goal", "values", "said"),
     [
         ("minimize", [[0.5], [0.2], [0.2]], "lowest val_risk is 0.2 at 2 settings alike"),
