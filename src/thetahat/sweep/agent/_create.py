@@ -33,6 +33,8 @@ class Found:
     """The parameter that replicates count up, if there are replicates."""
     first_seed: int = 0
     traced: tuple[str, ...] = ()
+    seeds: tuple[str, ...] = ()
+    """The experiment's parameters of type Seed: settings differ in the others."""
 
 
 def new_sweep(
@@ -126,7 +128,9 @@ def find_out(spec: SweepSpec, plan: Plan, pool: Pool | None = None) -> Found:
                 " give it a parameter such as seed: th.Seed = 0"
             )
         seed = examined.seed if plan.replicates > 1 else None
-        found = Found(examined.experiment, seed, examined.first_seed, examined.traced)
+        found = Found(
+            examined.experiment, seed, examined.first_seed, examined.traced, examined.seeds
+        )
     if found.seed is not None and found.seed in {d.path[0] for d in spec.space.searched}:
         raise ConfigError(
             f"--replicates={plan.replicates}: the sweep searches over {found.seed!r} itself; take"

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from thetahat.core.json import plain_value
 from thetahat.core.run import Status
-from thetahat.search import History, Metric, Trial, best_value
+from thetahat.search import (
+    Categorical,
+    Constant,
+    History,
+    Metric,
+    Space,
+    Trial,
+    best_value,
+)
 from thetahat.store import Followed, Follower, RunRow
 
 
@@ -17,7 +28,7 @@ class SweepTrials:
 
     Args:    paths: of the parameters that the sweep proposes, in a config.
              seed: the parameter that counts replicates, if settings are replicated.
-             words: by path, the words in stored configs for numbers that JSON lacks, such as inf.
+             words: the answer of ``words_of``.
     """
 
     def __init__(
@@ -26,7 +37,7 @@ class SweepTrials:
         metric: Metric | None,
         paths: tuple[tuple[str, ...], ...],
         seed: str | None = None,
-        words: Mapping[tuple[str, ...], Mapping[str, float]] | None = None,
+        words: Mapping[tuple[str, ...], Mapping[str, Any]] | None = None,
     ) -> None:
         self.follower, self.metric, self.paths, self.seed = follower, metric, paths, seed
         self._words = words or {}
@@ -52,12 +63,12 @@ class SweepTrials:
                 for name in path[:-1]:
                     at = at.setdefault(name, {})
                 known = self._words.get(path)
-                at[path[-1]] = known.get(value, value) if known and type(value) is str else value
+                at[path[-1]] = known.get(_stored(value), value) if known else value
         return found
 
     def proposed_of(self, run: RunRow) -> dict[str, Any]:
         """The part of a claimed run's config that the sweep proposed."""
-        return self.proposed(run.config)
+        return self.proposed(run.setting)
 
     def all(self) -> list[Trial]:
         """One trial per run, in their order."""
@@ -104,3 +115,34 @@ class SweepTrials:
         if not values:
             return Trial(point, config, "failed")
         return Trial(point, config, "finished", (), statistics.median(values))
+
+
+def words_of(space: Space) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Map stored texts back to values that JSON lacks, such as inf and lists with it, by path."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for dimension in space.dimensions:
+        kind = dimension.distribution
+        values: Sequence[Any] = ()
+        if isinstance(kind, Constant):
+            values = (kind.value,)
+        elif isinstance(kind, Categorical):
+            values = kind.values
+        finite = {_stored(plain_value(value)) for value in values if _is_finite(value)}
+        odd = {_stored(plain_value(value)): value for value in values if not _is_finite(value)}
+        # A word that is among the values itself stays a word.
+        odd = {word: value for word, value in odd.items() if word not in finite}
+        if odd:
+            found[dimension.path] = odd
+    return found
+
+
+def _stored(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from functools import partial
@@ -10,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import ConfigError
-from thetahat.search import Categorical, Constant, Space
 from thetahat.store import Follower, Store, SweepRow, count_runs, find_sweep, list_agents
 from thetahat.sweep.agent._agent import Agent, Say, Search, Tally
 from thetahat.sweep.agent._create import Found, spec_of
 from thetahat.sweep.agent._early_start import Work, cap_of, is_experiment, size_of, starter
-from thetahat.sweep.agent._history import SweepTrials
+from thetahat.sweep.agent._history import SweepTrials, words_of
 from thetahat.sweep.agent._proposer import Proposer, sampler_of
 from thetahat.sweep.processes._runner import Processes
 from thetahat.sweep.spec._options import Plan, plan_of
@@ -108,24 +106,6 @@ def _program_of(sweep: SweepRow) -> tuple[Any, ...]:
     """What a runner is made for: another file of the sweep needs another runner if it differs."""
     spec = spec_of(sweep)
     return spec.program, spec.command, sweep.plan.get("found", {}).get("experiment")
-
-
-def words_of(space: Space) -> dict[tuple[str, ...], dict[str, float]]:
-    """Numbers of a space that a stored config has as words (inf, nan), by path and word."""
-    found: dict[tuple[str, ...], dict[str, float]] = {}
-    for dimension in space.dimensions:
-        kind = dimension.distribution
-        values: Sequence[Any] = ()
-        if isinstance(kind, Constant):
-            values = (kind.value,)
-        elif isinstance(kind, Categorical):
-            values = kind.values
-        odd = {str(v): v for v in values if isinstance(v, float) and not math.isfinite(v)}
-        # A word that is among the values itself stays a word.
-        odd = {word: v for word, v in odd.items() if word not in values}
-        if odd:
-            found[dimension.path] = odd
-    return found
 
 
 def cohort_sizes(spec: SweepSpec, plan: Plan, found: Found, left: Any = None) -> CohortSizes:

@@ -22,7 +22,13 @@ from thetahat.sweep.spec._keys import (
     unknown_keys,
     written,
 )
-from thetahat.sweep.spec._notes import is_test_metric, note_account, note_contamination, note_traps
+from thetahat.sweep.spec._notes import (
+    is_test_metric,
+    note_account,
+    note_contamination,
+    note_direction,
+    note_traps,
+)
 from thetahat.sweep.spec._parameters import check_parameters
 
 _SCHEDULERS = (
@@ -113,6 +119,8 @@ def _check_metric(at: At, findings: Findings) -> None:
             findings.ours(name, "name is empty; say what the program logs, such as val_risk")
         if is_test_metric(said):
             note_contamination(name, findings)
+        if "goal" not in at.inside:
+            note_direction(name, findings)
     for key, known in (("goal", GOALS), ("impute", IMPUTES)):
         if key in at.inside:
             one_of(at.inside[key], known, findings)
