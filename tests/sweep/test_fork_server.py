@@ -185,3 +185,13 @@ def test_preloads_returns_the_known_packages_that_a_program_imports(tmp_path) ->
 
 def test_workers_are_forked_on_linux_only() -> None:
     assert (sys.platform == "linux") == CAN_FORK
+
+
+def test_workers_and_the_front_door_load_neither_a_database_nor_jax() -> None:
+    modules = "thetahat.sweep, thetahat.sweep.workers._worker, thetahat.sweep.workers._fork_server"
+    code = (
+        f"import sys, {modules}\n"
+        "heavy = {'jax', 'numpy', 'sqlalchemy', 'thetahat.store', 'thetahat.train'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

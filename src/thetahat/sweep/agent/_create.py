@@ -13,12 +13,12 @@ from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.sweep_file import file_json, read_file_json
 from thetahat.search import sampler
 from thetahat.store import NewSweep, Store, SweepRow, change_plan, create_sweep, find_sweep
-from thetahat.sweep.agent._early_start import is_experiment, points_of
 from thetahat.sweep.spec._diagnostics import Problem
 from thetahat.sweep.spec._examine import Examined, examine
 from thetahat.sweep.spec._options import Plan, nested, plan_of
 from thetahat.sweep.spec._program import experiment_of
 from thetahat.sweep.spec._spec import SweepSpec, contamination, made_spec
+from thetahat.sweep.workers._early_start import is_experiment, points_of
 
 if TYPE_CHECKING:
     from thetahat.sweep.workers._pool import Pool

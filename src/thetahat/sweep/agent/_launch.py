@@ -12,7 +12,6 @@ from thetahat.core.errors import ConfigError
 from thetahat.store import Follower, Store, SweepRow, count_runs, find_sweep, list_agents
 from thetahat.sweep.agent._agent import Agent, Say, Search, Tally
 from thetahat.sweep.agent._create import Found, spec_of
-from thetahat.sweep.agent._early_start import Work, cap_of, is_experiment, size_of, starter
 from thetahat.sweep.agent._history import SweepTrials, words_of
 from thetahat.sweep.agent._proposer import Proposer, sampler_of
 from thetahat.sweep.processes._runner import Processes
@@ -22,6 +21,7 @@ from thetahat.sweep.spec._source_files import Code
 from thetahat.sweep.spec._spec import SweepSpec
 from thetahat.sweep.workers._cohort_size import CohortSizes
 from thetahat.sweep.workers._connection import WorkerProcess
+from thetahat.sweep.workers._early_start import Work, cap_of, is_experiment, size_of, starter
 from thetahat.sweep.workers._pool import Pool
 
 TOGETHER, MOST, ADAPTIVE = 64, 4096, 4
