@@ -176,7 +176,7 @@ COLUMNS = {
     "infinite": (
         {},
         {"exper": [1.0, np.inf, -np.inf]},
-        "column 'exper' has 2 infinite values, first in row 1; drop or mend those rows",
+        "column 'exper' has 2 infinite values, first in row 2 of the table, counted from 1; drop or fix those rows",
     ),
     "negative weights": (
         {"weights": "w"},

@@ -16,6 +16,7 @@ import numpy as np
 from thetahat.core.errors import DataError, did_you_mean
 from thetahat.data._columns import Column
 from thetahat.data._encoder import Encoder, Feature
+from thetahat.data._named_rows import NamedRows
 
 MISSING = ("refuse", "drop", "mean", "median")
 
@@ -142,7 +143,8 @@ def verdict(scan: Scan, plan: Plan) -> Encoder:
         if seen.infinite:
             raise DataError(
                 f"column {name!r} has {seen.infinite} infinite value{'s' * (seen.infinite > 1)}, "
-                f"first in row {seen.first_infinite}; drop or mend those rows"
+                f"first in {NamedRows('table').said([seen.first_infinite], 1)};"
+                " drop or fix those rows"
             )
         top = max(seen.high, -seen.low)
         if top > LARGEST:

@@ -22,6 +22,7 @@ class Table:
     Args:    x: (N, d), one-hot columns spread out; NaN where "mean" or "median" will impute by the
              train part.   y: (N,).   weight: (N,) or None.   encoder: makes x of later tables.
              standardize, target_scale: what the split does with x and with y.
+             rows: (N,), which rows of the source these are, from 0; None: all of them.
     """
 
     x: Any
@@ -30,6 +31,7 @@ class Table:
     encoder: Encoder
     standardize: bool = True
     target_scale: bool = True
+    rows: Any = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -100,7 +102,8 @@ def read_table(
     encoder = verdict(scan, roles)
     x, y, weight = arrays(encoder, columns, keep, roles)
     scaled = roles.target_scale and encoder.classes is None
-    return Table(x, y, weight, encoder, roles.standardize, scaled)
+    rows = None if keep.all() else np.flatnonzero(keep)
+    return Table(x, y, weight, encoder, roles.standardize, scaled, rows)
 
 
 def arrays(
