@@ -53,7 +53,7 @@ def sweep_document(
         title=word(sweep.name),
         subtitle=_subtitle(study),
         summary=_summary(study),
-        warnings=_warnings(study),
+        warnings=_warnings(study, known.changed_files()),
         facts=_facts(study),
         grid=settings_grid(study, top),
         grids=[grid for grid in (_searched(study), _failures(study)) if grid.rows],
@@ -206,8 +206,18 @@ def _other_risks(study: Study, best: Setting) -> list[str]:
     ]
 
 
-def _warnings(study: Study) -> list[str]:
+def _warnings(study: Study, changed: Sequence[str]) -> list[str]:
+    """What a reader must know first.
+
+    Args:    changed: data files that held different data for different runs.
+    """
     said = []
+    if changed:
+        names = _listed([word(name) for name in changed])
+        said.append(
+            f"Different data: {names} changed while the sweep ran, so that its runs did not all"
+            " read the same data. Their numbers do not compare."
+        )
     if study.contaminated:
         said.append(
             f"Contaminated: this sweep chose its settings by {word(study.metric)}, on the test set."

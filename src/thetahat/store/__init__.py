@@ -31,7 +31,11 @@ from thetahat.store._manual import (
     rows_after as rows_after,
     start as start,
 )
-from thetahat.store._origins import Origin as Origin, origins as origins
+from thetahat.store._origins import (
+    Origin as Origin,
+    first_data_files as first_data_files,
+    origins as origins,
+)
 from thetahat.store._provenance import provenance as provenance
 from thetahat.store._query import (
     Condition as Condition,

@@ -33,6 +33,7 @@ from thetahat.store import (
 )
 from thetahat.sweep._alive import Place, Watch, host_name, proof_of_life
 from thetahat.sweep._book import Book
+from thetahat.sweep._data_files import DataFiles
 from thetahat.sweep._left import end_programs
 from thetahat.sweep._logged_metric import LoggedMetric
 from thetahat.sweep._propose import Proposer
@@ -154,7 +155,7 @@ class Agent:
         self._beat_s = self._looked_s = -1e9
         self._unwritten: list[Update] = []
         self._room = Room(lambda line: say("note", {"line": line}))
-        self._logged = LoggedMetric(store, sweep.id)
+        self._logged, self._data = LoggedMetric(store, sweep.id), DataFiles(store, sweep.id)
         self._works = False
         """Whether some run has begun to train, or logged anything."""
         self._near = False
@@ -316,8 +317,8 @@ class Agent:
 
     def _record(self) -> Sequence[Update]:
         """Write what has happened; what that was."""
-        updates = self._unwritten
-        written = self.recorder.write(updates)
+        self._unwritten += self._data.notes(self._unwritten, self.recorder.runs)
+        written = self.recorder.write(updates := self._unwritten)
         # Only now: what failed to be written still waits.
         self._unwritten = []
         if updates:

@@ -21,6 +21,7 @@ from thetahat.sweep._messages import (
     Check,
     Examined,
     Fewer,
+    Files,
     Job,
     Over,
     Ready,
@@ -216,6 +217,8 @@ class Crew:
                     updates += [Noted(None, line)] if line else []
                 for event in message.events:
                     updates += _update(task, event, seat.facts)
+        elif isinstance(message, Files):
+            self.staff.watch(message.read)
         elif isinstance(message, Regroup):
             updates += [Noted(None, line) for line in message.notices]
             self._regroup(seat, message)

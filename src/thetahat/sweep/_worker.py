@@ -14,12 +14,13 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
+from thetahat.core.data_files import DataFile, data_files, listen
 from thetahat.core.errors import CheckpointError, InputError, Notice, ThetahatError
 from thetahat.core.plain import plain_value
 from thetahat.core.run import Event, Started
@@ -32,6 +33,7 @@ from thetahat.sweep._messages import (
     Drop,
     Examined,
     Fewer,
+    Files,
     Job,
     Over,
     Quit,
@@ -104,6 +106,7 @@ class Worker:
         self.live: dict[str, _Live] = {}
         self.notices: list[str] = []
         self._at: At | None = None
+        self._files: list[DataFile] = []
 
     def serve(self) -> None:
         """Do what the agent asks, until it asks no more."""
@@ -116,6 +119,14 @@ class Worker:
             for live in list(self.live.values()):
                 if not live.waits:
                     self._advance(live)
+
+    def files(self) -> list[DataFile]:
+        """The data files that were read so far: the agent hears of new ones."""
+        found = data_files()
+        if found != self._files:
+            self._files = found
+            self.link.send(Files(found))
+        return found
 
     def _obey(self, message: Any) -> None:
         if isinstance(message, Job):
@@ -161,7 +172,7 @@ class Worker:
                 return
             if isinstance(event, Started):
                 # The agent knows nothing of the experiment's own types.
-                facts = {"versions": versions(), **event.provenance}
+                facts = {"versions": versions(), **_read(self.files()), **event.provenance}
                 event = replace(event, config=plain_value(event.config), provenance=facts)
             events.append(event)
 
@@ -232,6 +243,11 @@ class Worker:
                     mode=program.mode if program.size > 1 else "alone",
                 )
             )
+
+
+def _read(files: Sequence[DataFile]) -> dict[str, Any]:
+    """As provenance: what this worker has read, whichever of its runs did."""
+    return {"data_files": {file.name: file.digest for file in files}} if files else {}
 
 
 def _padded(job: Job) -> Job:
@@ -321,6 +337,7 @@ def _load() -> Any:
     from thetahat.sweep._program import load_experiment
     from thetahat.train import Shop
 
+    listen()
     return Shop(load_experiment(Path(os.environ[PROGRAM])))
 
 
