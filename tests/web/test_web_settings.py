@@ -109,7 +109,7 @@ def test_home_and_sweep_give_the_best_setting(lucky, sweep, client_of) -> None:
     )
     assert best["low"] < best["median"] < best["high"]
     found = client.get(f"/api/sweeps/{sweep}").json()["settings"]
-    assert found["lead"]["config"] == {"lr": 0.1}
+    assert (found["lead"]["config"], found["lead"]["tied"]) == ({"lr": 0.1}, 1)
     assert found["shared_order"] is True
     counts = [(s["n"], s["failed"], s["unfinished"]) for s in found["settings"]]
     assert counts == [(10, 0, 0), (9, 0, 1), (6, 4, 0)]
@@ -180,6 +180,25 @@ def test_tile_top_row_and_home_show_the_best_setting(look, served_lucky, sweep) 
     assert "4 of 30, 4 diverged; 1 not finished" in page.locator(".tiles").inner_text()
     until(page, "document.body.innerText.includes('Seeds share the order of batches')")
     assert tab.axe() == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_tile_says_how_many_share_the_first_place(look, tmp_path, seeds) -> None:
+    with open_store(tmp_path / "s") as store:
+        plan = {"replicates": seeds, "found": {"seed": "seed"}} if seeds > 1 else {}
+        sweep = create_sweep(store, NewSweep(FILE, "rates", plan=plan, points=3 * seeds)).id
+        for lr, value in {0.01: 0.5, 0.1: 0.25, 1.0: 0.25}.items():
+            for seed in range(seeds):
+                run = store.create_run({"lr": lr, "seed": seed}, sweep_id=sweep, point=1)
+                store.finish_run(run.id, status="finished", metrics={"val_risk": value})
+    with serving(tmp_path / "s") as url:
+        tab = look(url)
+        page = tab.open(f"/sweep/{sweep}")
+        until(page, "document.querySelector('.tiles').innerText.includes('2 alike')")
+        page = tab.open(f"/sweep/{sweep}?metric=val_risk&goal=maximize")
+        until(page, "document.querySelector('.tiles').innerText.includes('0.5')")
+        assert "alike" not in page.locator(".tiles").inner_text()
 
 
 @pytest.mark.browser

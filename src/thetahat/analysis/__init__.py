@@ -21,6 +21,7 @@ from thetahat.analysis._groups import (
     group_runs as group_runs,
     make_group as make_group,
     members_of as members_of,
+    place_of as place_of,
     quantile as quantile,
     quantile_name as quantile_name,
     settled as settled,
@@ -39,6 +40,7 @@ from thetahat.analysis._leader import (
     seeds_of as seeds_of,
     settings_of as settings_of,
     standings as standings,
+    tied as tied,
 )
 from thetahat.analysis._number import number as number
 from thetahat.analysis._study import (

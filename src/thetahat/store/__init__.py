@@ -56,7 +56,11 @@ from thetahat.store._reserve import Reserve as Reserve
 from thetahat.store._rows import NewRun as NewRun, RunRow as RunRow
 from thetahat.store._schema import VERSION as VERSION
 from thetahat.store._sqlite import found_no_room as found_no_room
-from thetahat.store._standing import dead_agents as dead_agents, standing as standing
+from thetahat.store._standing import (
+    dead_agents as dead_agents,
+    standing as standing,
+    standing_runs as standing_runs,
+)
 from thetahat.store._store import Store as Store, open_store as open_store
 from thetahat.store._sweeps import (
     EndedRun as EndedRun,
