@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import os
 import signal
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
@@ -43,6 +45,7 @@ from thetahat.sweep._messages import (
     Timed,
     Told,
 )
+from thetahat.sweep._room import AGAIN_S, ROOM_S
 from thetahat.sweep._typed import typed
 
 ADDRESS, KEY = "THETAHAT_WORKER_ADDRESS", "THETAHAT_WORKER_KEY"
@@ -184,13 +187,13 @@ class Worker:
 
         try:
             try:
-                training = open_(job.resume)
+                training = self._opened(job, lambda: open_(job.resume))
             except CheckpointError as error:
                 if not job.resume:
                     raise
                 self.notices.append(f"{error}. The run began again from its first epoch")
                 events.clear()
-                training = open_(False)
+                training = self._opened(job, lambda: open_(False))
         except NeedsStatic:
             said, self.notices[:] = tuple(self.notices), []
             self.link.send(Regroup(job.id, self.shop.traced, said))
@@ -211,6 +214,22 @@ class Worker:
             live = _Live(job, training, events, training.driver.epoch in job.marks)
             self.live[job.id] = live
             self.link.send(live.told(self.notices))
+
+    def _opened(self, job: Job, open_: Callable[[], Any]) -> Any:
+        """A job opened; while the disk has no room for its first checkpoint, it waits."""
+        until, said = time.monotonic() + ROOM_S, False
+        while True:
+            try:
+                return open_()
+            except CheckpointError as error:
+                if not _no_room(error) or time.monotonic() > until:
+                    raise
+                if not said:
+                    self.notices.append(f"{error}. The runs wait for room, for {ROOM_S:g} s")
+                    lines, self.notices[:] = list(self.notices), []
+                    self.link.send(Told(job.id, [], range(len(job.configs)), False, lines))
+                said = True
+            time.sleep(AGAIN_S)
 
     def _memory(self) -> int:
         """Bytes that a cohort may take: of what is free, this worker's share."""
@@ -243,6 +262,12 @@ class Worker:
                     mode=program.mode if program.size > 1 else "alone",
                 )
             )
+
+
+def _no_room(error: CheckpointError) -> bool:
+    """Whether a checkpoint could not be written for want of room on the disk."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _read(files: Sequence[DataFile]) -> dict[str, Any]:
