@@ -357,7 +357,7 @@ class TestEncoding:
             ),
             (
                 {"educ": [np.inf], "exper": [2], "region": ["west"]},
-                "column 'educ' has infinite values; drop or mend those rows",
+                "column 'educ' has infinite values; drop or fix those rows",
             ),
             (
                 np.ones((5, 3)),

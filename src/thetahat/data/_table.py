@@ -80,7 +80,7 @@ def read_table(
              target's levels become its classes, y = 0..k-1. Columns of categorical dtype are
              taken so by themselves; other text is an error.
     Returns: a Table; ``th.split(table, ...)`` makes Data of it.
-    Raises:  DataError: a file or a column that cannot be used, with the mend.
+    Raises:  DataError: a file or a column that cannot be used, with the fix.
              MissingExtra: Parquet without pyarrow or polars.
     >>> table = read_table({"wage": [3.1, 3.2, 8.0], "educ": [11, 12, 16]}, target="wage")
     >>> table.names, table.x.shape

@@ -406,7 +406,7 @@ def _check_flapping(tally: Tally, sweep: SweepRow) -> None:
     if tally.failed == tally.ended >= FLAPPING:
         raise InputError(
             f"the first {tally.ended} runs all failed, the last because:"
-            f" {tally.last_failure.rstrip('.')}. Mend it and go on with: thetahat agent"
+            f" {tally.last_failure.rstrip('.')}. Fix it and go on with: thetahat agent"
             f" {sweep.id}; or let it fail on with --keep-going"
         )
 
