@@ -201,6 +201,36 @@ def test_the_tile_says_how_many_share_the_first_place(look, tmp_path, seeds) -> 
         assert "alike" not in page.locator(".tiles").inner_text()
 
 
+LABELS = """async () => {
+  const url = performance.getEntriesByType('resource').map((e) => e.name).find((n) => n.includes('echarts.esm'));
+  const echarts = await import(url);
+  const found = [];
+  for (const box of document.querySelectorAll('.chart')) {
+    const chart = echarts.getInstanceByDom(box);
+    const grid = chart.getModel().getComponent('grid').coordinateSystem.getRect();
+    for (const one of chart.getZr().storage.getDisplayList()) {
+      if (one.ignore || one.invisible || !/^n=/.test(one.style.text || '')) continue;
+      const rect = one.getBoundingRect().clone();
+      if (one.transform) rect.applyTransform(one.transform);
+      found.push([one.style.text, rect.x - grid.x, grid.x + grid.width - rect.x - rect.width]);
+    }
+  }
+  return found;
+}"""
+"""Labels of counts, and how far they lie inside the axes, left and right."""
+
+
+@pytest.mark.browser
+def test_the_counts_of_a_band_lie_inside_the_axes(look, served_lucky, ids) -> None:
+    many = ",".join(ids[lr, seed] for lr in MEDIANS for seed in range(10))
+    page = look(served_lucky).open(f"/compare?runs={many}&bands=1")
+    until(page, "document.querySelector('.chart canvas') !== null")
+    page.wait_for_timeout(1500)
+    found = page.evaluate(LABELS)
+    assert len({text for text, _, _ in found}) >= 2
+    assert [one for one in found if min(one[1:]) < 0] == []
+
+
 @pytest.mark.browser
 def test_another_metric_has_another_best_setting(look, served_lucky, sweep) -> None:
     page = look(served_lucky).open(f"/sweep/{sweep}?metric=test_risk&goal=maximize")
