@@ -210,8 +210,7 @@ class Crew:
             task = seat.tasks.get(message.job)
             if task is not None:
                 updates += [Noted(None, line) for line in message.notices]
-                task.running &= set(message.running)
-                task.waits = message.waits
+                task.running, task.waits = task.running & set(message.running), message.waits
                 if message.timed is not None:
                     line = self.widths.learn(task.key, task.width, message.timed)
                     updates += [Noted(None, line)] if line else []
