@@ -158,7 +158,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("given", "message"), WRONG)
-def test_a_wrong_parameter_says_how_to_mend_it(given: dict[str, Any], message: str) -> None:
+def test_a_wrong_parameter_says_how_to_fix_it(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=r"^parameters\.lr: " + message):
         make_space({"lr": given})
 
@@ -179,7 +179,7 @@ SECTIONS: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("section", "message"), SECTIONS)
-def test_a_wrong_section_says_how_to_mend_it(section: Any, message: str) -> None:
+def test_a_wrong_section_says_how_to_fix_it(section: Any, message: str) -> None:
     with pytest.raises(ConfigError, match="^" + re.escape(message)):
         make_space(section)
     assert str(space_faults(section)[0]).startswith(message)

@@ -129,8 +129,8 @@ def _broken(bound: Any) -> bool:
 
 def _not_whole(key: str, value: Any) -> BoundFault:
     if is_finite(value) and float(value).is_integer():
-        mend = f"write {key}: {int(value)}"
+        fix = f"write {key}: {int(value)}"
     else:
-        mend = "round it, or write distribution: uniform"
-    message = f"{key} is {value}, and int_uniform needs whole numbers; {mend}"
+        fix = "round it, or write distribution: uniform"
+    message = f"{key} is {value}, and int_uniform needs whole numbers; {fix}"
     return BoundFault(key, message, "all")

@@ -33,7 +33,8 @@ from thetahat.store import (
     set_state,
 )
 from thetahat.sweep._events import AgentEvent, Alive, Noted, Remarked, RunEvent
-from thetahat.sweep.agent._full_disk import FullDisk
+from thetahat.sweep._full_disk import FullDisk
+from thetahat.sweep.agent._data_files import DataFiles
 from thetahat.sweep.agent._history import SweepTrials
 from thetahat.sweep.agent._liveness import AgentWatch, StorePlace, proof_of_life
 from thetahat.sweep.agent._logged_metric import LoggedMetric
@@ -166,7 +167,7 @@ class Agent:
         self._watch = AgentWatch(store.folder / "agents")
         self._place = StorePlace(store.path)
         self._disk = FullDisk(lambda line: say(Remarked(line)))
-        self._logged = LoggedMetric(store, sweep.id)
+        self._logged, self._data = LoggedMetric(store, sweep.id), DataFiles(store, sweep.id)
         self._beat_s = self._looked_s = -1e9
         self._unwritten: list[RunEvent] = []
         self._asked = 0
@@ -340,6 +341,7 @@ class Agent:
 
     def _record(self) -> Sequence[RunEvent]:
         """Write what has happened, show it, and check the metric; return the events."""
+        self._unwritten += self._data.notes(self._unwritten, self._recorder.runs)
         events = self._unwritten
         metric = self._search.trials.metric
         written = self._recorder.write(events, None if metric is None else metric.name)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from thetahat.core.data_files import DataFile
 from thetahat.core.run import Event
 
 if TYPE_CHECKING:
@@ -152,6 +153,13 @@ class Fewer:
     job: str
     fits: int
     notices: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Files:
+    """The data files that the worker has read so far."""
+
+    read: Sequence[DataFile]
 
 
 @dataclass(frozen=True)

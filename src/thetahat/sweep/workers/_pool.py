@@ -26,6 +26,7 @@ from thetahat.sweep.workers._messages import (
     Broken,
     Examine,
     Fewer,
+    Files,
     Job,
     JobPhase,
     JobReport,
@@ -361,6 +362,10 @@ class Pool:
                 slot.enter(message)
             case JobReport():
                 events += self._reported(slot, message)
+            case Files(read=files):
+                # Runs that begin after one of them has changed read it anew.
+                if self._code is not None:
+                    self._code.watch(files)
             case Regroup():
                 self._regroup(slot, message)
             case Fewer():

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import os
 import signal
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -20,10 +22,12 @@ from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
+from thetahat.core.data_files import DataFile, data_files, listen
 from thetahat.core.errors import CheckpointError, InputError, Notice, ThetahatError
 from thetahat.core.json import plain_value
 from thetahat.core.provenance import versions
 from thetahat.core.run import Event, Started
+from thetahat.sweep._full_disk import AGAIN_S, ROOM_S
 from thetahat.sweep.spec._coerce import typed
 from thetahat.sweep.workers._messages import (
     ADDRESS,
@@ -34,6 +38,7 @@ from thetahat.sweep.workers._messages import (
     Drop,
     Examine,
     Fewer,
+    Files,
     Job,
     JobPhase,
     JobReport,
@@ -53,21 +58,20 @@ SURE_S = 0.5
 class LiveJob:
     """A job that is being trained.
 
-    Args:    shop: the experiment and its compiled programs.
-             notices: lines for users are added to it.
+    Raises:  CheckpointError: the first checkpoint cannot be written.
     """
 
-    def __init__(self, job: Job, shop: Any, notices: list[str]) -> None:
-        self.job, self._shop = _padded(job) if job.resume else job, shop
+    def __init__(self, job: Job, worker: Worker) -> None:
+        self.job, self._worker = _padded(job) if job.resume else job, worker
         self._idle = frozenset(k for k, run in enumerate(self.job.runs) if run is None)
         self._events: list[Event] = []
         self._trained_s, self._epoch_s = 0.0, float("inf")
         try:
             self.training = self._open(job.resume)
         except CheckpointError as error:
-            if not job.resume:
+            if not job.resume or _is_disk_full(error):
                 raise
-            notices.append(f"{error}. The run began again from its first epoch")
+            worker.notices.append(f"{error}. The run began again from its first epoch")
             self._events.clear()
             self.training = self._open(False)
         if self._idle:
@@ -88,8 +92,8 @@ class LiveJob:
             idle=self._idle,
             reasons=read_reasons(job.checkpoint) if resume else {},
         )
-        configs = [typed(self._shop.signature, config) for config in job.configs]
-        return self._shop.open(configs, options, Interrupt(), marks=job.marks)
+        configs = [typed(self._worker.shop.signature, config) for config in job.configs]
+        return self._worker.shop.open(configs, options, Interrupt(), marks=job.marks)
 
     def _track(self, event: Event) -> None:
         """Keep an event of training for the agent, with the id of its run."""
@@ -98,7 +102,10 @@ class LiveJob:
             return
         event = replace(event, run=run)
         if isinstance(event, Started):
+            files = {file.name: file.digest for file in self._worker.read_files()}
             given = {**self.job.provenance, "versions": versions(), **event.provenance}
+            # Whichever of the worker's runs has read them.
+            given = {"data_files": files, **given} if files else given
             # The agent cannot import the experiment's own types.
             config = plain_value(event.config)
             event = replace(event, config=config, provenance=given, cohort=self.job.cohort)
@@ -130,16 +137,16 @@ class LiveJob:
             keep_reasons(self.job.checkpoint, reasons)
             self.training.stop(reasons)
 
-    def report(self, notices: list[str]) -> JobReport:
-        """Report what happened since the last report; this empties the notices."""
+    def report(self) -> JobReport:
+        """Report what happened since the last report."""
         events, self._events[:] = list(self._events), []
-        lines, notices[:] = list(notices), []
         running = [k for k, on in enumerate(self.training.running) if on]
         # The speed comes with the report that the places are free, or before.
         timed = None
         if self._trained_s and (not running or self._trained_s > SURE_S):
             program, epochs = self.training.program, self.training.driver.epoch
             timed = Timed(program.size, program.mode, self._epoch_s, epochs, program.compile_s)
+        lines = self._worker.taken_notices()
         return JobReport(self.job.id, events, running, self.waits, lines, timed)
 
 
@@ -153,6 +160,7 @@ class Worker:
         self.link, self.shop, self.notices = link, shop, notices
         self.live: dict[str, LiveJob] = {}
         self._phase: JobPhase | None = None
+        self._files: list[DataFile] = []
 
     def serve(self) -> None:
         """Do what the agent asks, until it asks to quit."""
@@ -165,6 +173,14 @@ class Worker:
             for live in list(self.live.values()):
                 if not live.waits:
                     self._advance(live)
+
+    def read_files(self) -> list[DataFile]:
+        """Return the data files that were read so far, and send new ones to the agent."""
+        found = data_files()
+        if found != self._files:
+            self._files = found
+            self.link.send(Files(found))
+        return found
 
     def _obey(self, message: Any) -> None:
         match message:
@@ -180,7 +196,7 @@ class Worker:
             case Stop(job=name, reasons=reasons) if name in self.live:
                 self.live[name].stop(dict(reasons))
                 if reasons:
-                    self.link.send(self.live[name].report(self.notices))
+                    self.link.send(self.live[name].report())
             case Drop(job=None):
                 self.live.clear()
             case Drop(job=str(name)):
@@ -197,20 +213,37 @@ class Worker:
 
         self._enter(JobPhase(job.id, opens=True))
         try:
-            live = LiveJob(job, self.shop, self.notices)
+            live = self._open(job)
         except NeedsStatic:
-            self.link.send(Regroup(job.id, self.shop.traced, self._taken_notices()))
+            self.link.send(Regroup(job.id, self.shop.traced, self.taken_notices()))
         except TooLarge as error:
-            self.link.send(Fewer(job.id, error.fits, self._taken_notices()))
+            self.link.send(Fewer(job.id, error.fits, self.taken_notices()))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's program may raise anything
             _log()
             blocked = isinstance(error, CheckpointError)
             self.link.send(Over(job.id, resident(), error=explain(error), blocked=blocked))
         else:
             self.live[job.id] = live
-            self.link.send(live.report(self.notices))
+            self.link.send(live.report())
 
-    def _taken_notices(self) -> list[str]:
+    def _open(self, job: Job) -> LiveJob:
+        """Open a job; while the disk is too full for its first checkpoint, wait."""
+        until, noted = time.monotonic() + ROOM_S, False
+        while True:
+            try:
+                return LiveJob(job, self)
+            except CheckpointError as error:
+                if not _is_disk_full(error) or time.monotonic() > until:
+                    raise
+                if not noted:
+                    self.notices.append(f"{error}. The runs wait for room, for {ROOM_S:g} s")
+                    running = range(len(job.runs))
+                    self.link.send(JobReport(job.id, [], running, notices=self.taken_notices()))
+                noted = True
+            time.sleep(AGAIN_S)
+
+    def taken_notices(self) -> list[str]:
+        """Return the notices since the last call."""
         taken, self.notices[:] = list(self.notices), []
         return taken
 
@@ -222,11 +255,16 @@ class Worker:
             _log()
             live.training.fail(error)
             more = live.waits = False
-        self.link.send(live.report(self.notices))
+        self.link.send(live.report())
         if not more:
             self.live.pop(live.job.id, None)
             program = live.training.program
             self.link.send(Over(live.job.id, resident(), program.traces, program.compile_s))
+
+
+def _is_disk_full(error: CheckpointError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _padded(job: Job) -> Job:
@@ -307,6 +345,7 @@ def _load() -> Any:
     from thetahat.sweep.spec._program import load_experiment
     from thetahat.train import Shop
 
+    listen()
     return Shop(load_experiment(Path(os.environ[PROGRAM])))
 
 

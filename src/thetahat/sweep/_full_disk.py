@@ -1,6 +1,7 @@
 """An agent on a full disk: it keeps what it could not write, and tries again for a while.
 
-Its workers train on. As soon as there is room, their events are written in their order.
+Its workers train on; those that begin a job wait for room for its first checkpoint. As soon as
+there is room, their events are written in their order.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import time
 from collections.abc import Callable
 
 from thetahat.core.errors import StoreError
-from thetahat.store import found_no_room
 
 AGAIN_S = 2.0
 """Seconds until the next try."""
@@ -38,6 +38,8 @@ class FullDisk:
 
         Raises:  StoreError: this one, if the disk is not full, or has been for too long.
         """
+        from thetahat.store import found_no_room  # workers load this module, and no database
+
         if not found_no_room(error):
             raise error
         now = time.monotonic()
