@@ -117,7 +117,7 @@ def test_a_run_that_crashes_its_worker_does_not_affect_other_runs(at, thetahat, 
     assert at.row().state == "finished"
 
 
-def test_a_cohort_that_this_agent_keeps_goes_on_together() -> None:
+def test_retried_runs_of_a_cohort_are_grouped() -> None:
     def row(name, cohort, checkpoint, alone):
         return SimpleNamespace(id=name, cohort=cohort, checkpoint=checkpoint, alone=alone)
 

@@ -83,7 +83,7 @@ def quiet(event) -> None:
     """Show nothing."""
 
 
-def test_many_runs_cost_each_what_few_cost(at) -> None:
+def test_agent_needs_as_many_statements_for_each_of_many_runs_as_of_few(at) -> None:
     """The statements and the rows that a run needs do not grow with those that are there."""
     counts = []
     with at.store() as store:
@@ -104,7 +104,7 @@ def test_many_runs_cost_each_what_few_cost(at) -> None:
     assert counts[1] < 1.2 * counts[0]
 
 
-def test_following_reads_each_run_and_record_once(at, monkeypatch) -> None:
+def test_follower_reads_each_run_and_record_once(at, monkeypatch) -> None:
     from thetahat.store import Follower
 
     taken, appended = Counter(), Counter()
@@ -125,7 +125,7 @@ def test_following_reads_each_run_and_record_once(at, monkeypatch) -> None:
     assert max(appended.values()) == 1
 
 
-def test_a_run_that_another_agent_took_is_given_up(at) -> None:
+def test_agent_forgets_a_run_that_another_agent_took(at) -> None:
     with at.store() as store:
         sweep = made(store, 3)
 
@@ -168,7 +168,7 @@ def every_run_is_whole(store, sweep, points: int) -> None:
     assert all(len(store.history(run.id)["epoch"]) == 2 for run in runs)
 
 
-def test_a_disk_that_stays_full_ends_the_agent_and_loses_nothing(at, monkeypatch) -> None:
+def test_agent_ends_without_a_loss_if_the_disk_stays_full(at, monkeypatch) -> None:
     monkeypatch.setattr("thetahat.sweep._full_disk.ROOM_S", 0.0)
     monkeypatch.setattr("thetahat.sweep._full_disk.AGAIN_S", 0.01)
     with at.store() as store:
@@ -184,7 +184,7 @@ def test_a_disk_that_stays_full_ends_the_agent_and_loses_nothing(at, monkeypatch
         every_run_is_whole(store, sweep, 400)
 
 
-def test_an_agent_waits_for_room_and_writes_all_in_its_order(at, monkeypatch) -> None:
+def test_agent_waits_for_room_and_writes_all_in_order(at, monkeypatch) -> None:
     monkeypatch.setattr("thetahat.sweep._full_disk.AGAIN_S", 0.01)
     notes: list[str] = []
 
@@ -209,7 +209,7 @@ def test_an_agent_waits_for_room_and_writes_all_in_its_order(at, monkeypatch) ->
     assert notes[1] == "there is room on the disk again: all that had waited is written"
 
 
-def test_runs_that_find_no_room_to_begin_go_back_to_the_queue(at, monkeypatch) -> None:
+def test_runs_go_back_to_the_queue_if_they_find_no_room_to_begin(at, monkeypatch) -> None:
     monkeypatch.setattr("thetahat.sweep._full_disk.AGAIN_S", 0.01)
     refusals = 3
 
@@ -229,7 +229,7 @@ def test_runs_that_find_no_room_to_begin_go_back_to_the_queue(at, monkeypatch) -
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="paths of POSIX")
-def test_a_checkpoint_folder_that_cannot_be_made_is_said(at, thetahat) -> None:
+def test_agent_reports_a_checkpoint_folder_that_cannot_be_made(at, thetahat) -> None:
     text = "program: train.py\nmethod: grid\nparameters: {lr: {values: [0.1, 0.2]}}"
     thetahat("sweep", at.sweep(text, LINE))
     (at.folder / ".thetahat" / "checkpoints").write_text("a file in its place")

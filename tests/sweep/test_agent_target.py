@@ -96,7 +96,7 @@ def test_a_run_that_does_not_end_well_reaches_no_target(at, status: Status, toge
         assert all(agent["ended"] for agent in list_agents(store))
 
 
-def test_no_run_begins_while_one_that_runs_has_reached_the_target(at) -> None:
+def test_no_run_begins_while_a_running_one_has_reached_the_target(at) -> None:
     at.write("train.py", "")
     slow = [[(1, 0.001)], [], [], [(2, 0.002)], [], [], [Status.FINISHED]]
     with at.store() as store:

@@ -159,7 +159,7 @@ def test_beside_threads_a_worker_loads_everything_itself(at, monkeypatch) -> Non
 THREAD = "threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()\n"
 
 
-def test_a_log_that_cannot_be_written_is_said(tmp_path) -> None:
+def test_spawn_and_fork_report_a_log_that_cannot_be_written(tmp_path) -> None:
     (tmp_path / "logs").write_text("a file")
     setup = WorkerSetup(tmp_path, {}, {}, tmp_path / "logs" / "log")
     for begin_ in (spawn, ForkServer().fork):

@@ -60,7 +60,7 @@ def begun(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_a_job_waits_for_room_for_its_first_checkpoint_and_says_so_once(begun, code) -> None:
+def test_a_job_waits_for_room_for_its_first_checkpoint_and_notes_it_once(begun, code) -> None:
     sent = begun([refused(code)] * 3)
     told = [message for message in sent if isinstance(message, JobReport)]
     assert [len(message.notices) for message in told] == [1, 0]
@@ -69,13 +69,13 @@ def test_a_job_waits_for_room_for_its_first_checkpoint_and_says_so_once(begun, c
     assert not any(isinstance(message, Over) for message in sent)
 
 
-def test_a_disk_that_stays_full_is_told_as_the_places_fault(begun, monkeypatch) -> None:
+def test_a_job_is_blocked_if_the_disk_stays_full(begun, monkeypatch) -> None:
     monkeypatch.setattr(_worker, "ROOM_S", 0.05)
     (over,) = [m for m in begun([refused(errno.ENOSPC)] * 99) if isinstance(m, Over)]
     assert (over.blocked, over.error) == (True, "cannot write the checkpoint c.ckpt: why")
 
 
-def test_a_folder_that_cannot_be_written_is_not_waited_for(begun) -> None:
+def test_a_job_does_not_wait_for_a_folder_that_cannot_be_written(begun) -> None:
     sent = begun([refused(errno.EACCES)])
     assert [m.blocked for m in sent if isinstance(m, Over)] == [True]
     assert not any(isinstance(m, JobReport) for m in sent)

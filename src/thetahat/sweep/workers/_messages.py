@@ -156,7 +156,7 @@ class Fewer:
 
 
 @dataclass(frozen=True)
-class Files:
+class FilesRead:
     """The data files that the worker has read so far."""
 
     read: Sequence[DataFile]

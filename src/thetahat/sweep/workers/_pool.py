@@ -26,7 +26,7 @@ from thetahat.sweep.workers._messages import (
     Broken,
     Examine,
     Fewer,
-    Files,
+    FilesRead,
     Job,
     JobPhase,
     JobReport,
@@ -362,7 +362,7 @@ class Pool:
                 slot.enter(message)
             case JobReport():
                 events += self._reported(slot, message)
-            case Files(read=files):
+            case FilesRead(read=files):
                 # Runs that begin after one of them has changed read it anew.
                 if self._code is not None:
                     self._code.watch(files)

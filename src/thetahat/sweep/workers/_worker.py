@@ -38,7 +38,7 @@ from thetahat.sweep.workers._messages import (
     Drop,
     Examine,
     Fewer,
-    Files,
+    FilesRead,
     Job,
     JobPhase,
     JobReport,
@@ -179,7 +179,7 @@ class Worker:
         found = data_files()
         if found != self._files:
             self._files = found
-            self.link.send(Files(found))
+            self.link.send(FilesRead(found))
         return found
 
     def _obey(self, message: Any) -> None:
