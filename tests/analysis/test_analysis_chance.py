@@ -94,8 +94,8 @@ SWEEPS_OF = {
 def test_an_irrelevant_parameter_looks_relevant_in_one_sweep_of_twenty(kind: str) -> None:
     sweep, rng = SWEEPS_OF[kind], np.random.default_rng(7)
     cleared, excluded = [], []
-    for seed in range(SWEEPS):
-        [z] = [e for e in effects(*sweep.draw(rng), 1, seed) if e.name == "z"]
+    for _ in range(SWEEPS):
+        [z] = [e for e in effects(*sweep.draw(rng), 1) if e.name == "z"]
         cleared.append(z.floor is not None and (z.importance or 0.0) > z.floor)
         if z.low is not None and z.high is not None:
             excluded.append(not z.low <= 0 <= z.high)

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from thetahat.analysis import _chance
 from thetahat.analysis._number import LEAST
 
 
@@ -42,12 +43,7 @@ class Effect:
 
 
 def effects(
-    columns: Mapping[str, Sequence[Any]],
-    values: Sequence[float],
-    sign: int,
-    seed: int = 0,
-    *,
-    blind: bool = True,
+    columns: Mapping[str, Sequence[Any]], values: Sequence[float], sign: int, *, blind: bool = True
 ) -> list[Effect]:
     """The effect of each parameter, the most important first.
 
@@ -61,11 +57,9 @@ def effects(
     """
     if not columns or not values:
         return []
-    from thetahat.analysis import _chance  # It loads NumPy.
-
     table = _chance.settings_of({name: columns[name] for name in sorted(columns)}, values)
     n = len(table.values)
-    found = _chance.explained(table, sign, seed) if n >= LEAST else [None] * len(columns)
+    found = _chance.explained(table, sign) if n >= LEAST else [None] * len(columns)
     told = [one for one in found if one is not None]
     clear = any(one.excess > one.mark for one in told)
     total = sum(max(0.0, one.excess) for one in told) if clear else 1.0
