@@ -80,12 +80,11 @@ class _Basis:
         else:
             segments = min(_SEGMENTS, max(2, n // 10))
             self.width = segments + 1
-            at = [(segments * p, p == p) for p in factor.places]
-            # Those that lack it have a place of their own, the last one.
-            self.first = [min(segments - 1, int(p)) if has else segments + 1 for p, has in at]
-            self.second = [
-                p - k if has else 0.0 for (p, has), k in zip(at, self.first, strict=True)
-            ]
+            at = [segments * place for place in factor.places]
+            # Those that lack it (NaN) have a place of their own, the last one.
+            self.first = [int(x) if x == x else segments + 1 for x in at]
+            parts = map(sub, at, self.first)
+            self.second = [part if part == part else 0.0 for part in parts]
         self.sums = self._summed([1.0] * n)
         self.with_scores = self._summed(scores)
 

@@ -17,8 +17,8 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
-from operator import mul
+from itertools import accumulate
+from operator import add, eq, mul, sub
 from typing import Any, TypeVar
 
 from thetahat.analysis._additive import Additive
@@ -37,6 +37,8 @@ _WITHIN = 0.3
 """A grid: so large a share of the degrees of freedom lies within strata."""
 _FEW = 64
 """Bins of a parameter whose effect can be taken out."""
+_WHOLE = 1 << 1000
+"""Whole numbers below are floats."""
 _DIGITS = 10
 """Of shares: what lies beyond is rounding."""
 
@@ -59,8 +61,9 @@ class Column:
     """Settings in each bin."""
     places: Sequence[float] | None
     """Ranks from 0 to 1 where a bin holds several numbers; NaN where a setting lacks it."""
-    rest: Sequence[int]
-    """In each setting a key of all other parameters: equal where all their values are."""
+    rest: Sequence[int] | None
+    """In each setting a key of all other parameters: equal where all their values are. None where
+    no two settings have equal ones."""
 
     @property
     def bins(self) -> int:
@@ -75,6 +78,8 @@ class Table:
     columns: Sequence[Column]
     values: array[float]
     """The median of the metric over its runs."""
+    ranks: Sequence[float]
+    """Of the values."""
 
 
 @dataclass(frozen=True)
@@ -89,45 +94,41 @@ class Explained:
 
 def settings_of(columns: Mapping[str, Sequence[Any]], values: Sequence[float]) -> Table:
     """One row for the runs that are equal in all columns."""
-    numbers = {name: _numbers(column) for name, column in columns.items()}
-    levels, scales, rows, scale = [], [], [0] * len(values), 1
-    for name, column in columns.items():
-        level, many = _levels(column, numbers[name])
-        rows = [row + scale * at for row, at in zip(rows, level, strict=True)]
+    numbers = [_numbers(column) for column in columns.values()]
+    levels, scales, many, rows = [], [1], [], [0] * len(values)
+    for column, known in zip(columns.values(), numbers, strict=True):
+        level, n = _levels(column, known)
+        rows = list(map(add, rows, map(scales[-1].__mul__, level)))
         levels.append(level)
-        scales.append(scale)
-        scale *= many
-    # The first run of each setting stands for it.
-    first = dict(zip(reversed(rows), range(len(rows) - 1, -1, -1), strict=True))
-    if len(first) == len(rows):
-        middle = dict(zip(rows, map(float, values), strict=True))
-    else:
-        every: defaultdict[int, list[float]] = defaultdict(list)
-        for row, value in zip(rows, values, strict=True):
-            every[row].append(float(value))
-        middle = {row: _median(mine) for row, mine in every.items()}
+        many.append(n)
+        scales.append(scales[-1] * n)
+    runs, middle = _medians(rows, values)
     # An order that rests on what settings are: no sum depends on that of the runs.
-    order = sorted((value, row) for row, value in middle.items())
-    kept = [first[row] for _, row in order]
+    order = sorted(zip(middle, map(rows.__getitem__, runs), runs, strict=True))
+    keys, kept = [row for _, row, _ in order], [run for _, _, run in order]
+    # Where a parameter has a value of its own in each setting, so have all that it is among.
+    own = [n == len(kept) for n in many]
     made = []
-    for (name, column), level, scale in zip(columns.items(), levels, scales, strict=True):
-        rest = [row - scale * level[i] for (_, row), i in zip(order, kept, strict=True)]
-        made.append(
-            _column(name, [column[i] for i in kept], [numbers[name][i] for i in kept], rest)
-        )
-    return Table(made, array("d", [value for value, _ in order]))
+    for k, (name, column) in enumerate(columns.items()):
+        rest = None
+        if sum(own) == own[k]:
+            level = map(levels[k].__getitem__, kept)
+            rest = list(map(sub, keys, map(scales[k].__mul__, level)))
+        of_each = list(map(column.__getitem__, kept))
+        made.append(_column(name, of_each, list(map(numbers[k].__getitem__, kept)), rest))
+    medians = array("d", [value for value, _, _ in order])
+    return Table(made, medians, ranks(medians))
 
 
 def ranks(values: Sequence[float]) -> list[float]:
     """Ranks from 1, the mean of them where values are equal."""
     order = sorted(range(len(values)), key=values.__getitem__)
     found = [0.0] * len(values)
+    for place, i in enumerate(order, 1):
+        found[i] = float(place)
     for start, end in _ties(list(map(values.__getitem__, order))):
-        if end == start + 1:
-            found[order[start]] = end
-        else:
-            for i in order[start:end]:
-                found[i] = (start + 1 + end) / 2
+        for i in order[start:end]:
+            found[i] = (start + 1 + end) / 2
     return found
 
 
@@ -137,8 +138,10 @@ def savage(places: Sequence[float]) -> array[float]:
     each = list(accumulate(1 / i for i in range(n, 0, -1)))[::-1]
     order = sorted(range(n), key=places.__getitem__)
     scores = array("d", bytes(8 * n))
+    for i, score in zip(order, each, strict=True):
+        scores[i] = score
     for start, end in _ties(list(map(places.__getitem__, order))):
-        score = each[start] if end == start + 1 else sum(each[start:end]) / (end - start)
+        score = sum(each[start:end]) / (end - start)
         for i in order[start:end]:
             scores[i] = score
     return scores
@@ -147,7 +150,8 @@ def savage(places: Sequence[float]) -> array[float]:
 def explained(table: Table, sign: int) -> list[Explained | None]:
     """What each parameter explains; None where the metric, or the parameter, does not vary."""
     columns = table.columns
-    scores = savage(ranks([sign * value for value in table.values]))
+    last = len(table.ranks) + 1
+    scores = savage(table.ranks if sign > 0 else [last - rank for rank in table.ranks])
     mean = math.fsum(scores) / len(scores)
     centred = [score - mean for score in scores]
     total = math.fsum(map(mul, centred, centred))
@@ -157,23 +161,25 @@ def explained(table: Table, sign: int) -> list[Explained | None]:
         return found
     fits = Additive(columns, centred)
     others: list[int] | None = None
+    known: dict[int, float] = {}
     shared: dict[tuple[int, ...], list[float]] = {}
     for k in usable:
         column, has = columns[k], _has(columns, k)
         rows = None if has is None else [i for i, whether in enumerate(has) if whether]
-        codes, rest = _at(column.codes, rows), _at(column.rest, rows)
+        codes = _at(column.codes, rows)
+        rest = None if column.rest is None else _at(column.rest, rows)
         if len(codes) < LEAST:
             continue
-        strata = strata_of(rest)
+        strata = None if rest is None else strata_of(rest)
         if strata is not None:
             left = _at(centred, rows)
             left = [value - m for value, m in zip(left, _means(strata, left), strict=True)]
         else:
             if others is None:
-                others = _others(columns, usable, centred, fits)
+                others = _others(columns, usable, centred, fits, known)
             chosen = others
             if k in others:
-                chosen = _others(columns, [j for j in usable if j != k], centred, fits)
+                chosen = _others(columns, [j for j in usable if j != k], centred, fits, known)
             taken = tuple(j for j in chosen if not _same(columns[j], column))
             if taken not in shared:
                 shared[taken] = fits.left(taken)
@@ -189,14 +195,24 @@ def correlated(table: Table, column: Column) -> tuple[float | None, float | None
     """Spearman's correlation with the metric and its interval; None for words, or too few."""
     if not column.numeric or column.known < _LEAST_CORRELATED:
         return None, None, None
-    rows = None if all(column.has) else [i for i, has in enumerate(column.has) if has]
-    x = _centred_ranks(_at(column.numbers, rows))
-    y = _centred_ranks(_at(table.values, rows))
+    rows = None
+    if column.known < len(column.has):
+        rows = [i for i, has in enumerate(column.has) if has]
+    # What is linear in ranks serves as well as they do.
+    middle = (column.known + 1) / 2
+    y = [
+        rank - middle for rank in (table.ranks if rows is None else ranks(_at(table.values, rows)))
+    ]
+    if column.places is None:
+        x = [rank - middle for rank in ranks(_at(column.numbers, rows))]
+    else:
+        x = [place - 0.5 for place in _at(column.places, rows)]
     both = math.sqrt(math.fsum(map(mul, x, x)) * math.fsum(map(mul, y, y)))
     if both <= 0:
         return None, None, None
     rho = max(-1.0, min(1.0, math.fsum(map(mul, x, y)) / both))
-    low, high = interval(rho, len(x), spread(_at(column.rest, rows), x, y)) or (None, None)
+    wide = 1.0 if column.rest is None else spread(_at(column.rest, rows), x, y)
+    low, high = interval(rho, len(x), wide) or (None, None)
     return rho, low, high
 
 
@@ -229,20 +245,25 @@ def bins_of(
     """
     n = len(column)
     known = [value for value in numbers if value == value]
-    if any(x != x and value is not None for x, value in zip(numbers, column, strict=True)):
+    have = len(known)
+    lack = have < n
+    if lack and any(x != x and value is not None for x, value in zip(numbers, column, strict=True)):
         words = [None if value is None else str(value) for value in column]
         code: dict[Any, int] = {key: i for i, key in enumerate(dict.fromkeys(words))}
         return array("q", map(code.__getitem__, words)), len(code), None
-    distinct = sorted({*known})
-    missing = int(len(known) < n)
+    distinct = {*known}
     if len(distinct) <= min(_BINS, n / 2):
-        code = {value: i for i, value in enumerate(distinct)}
-        return array("q", [code.get(x, len(code)) for x in numbers]), len(code) + missing, None
-    have = len(known)
+        code = {value: i for i, value in enumerate(sorted(distinct))}
+        if lack:
+            return array("q", [code.get(x, len(code)) for x in numbers]), len(code) + 1, None
+        return array("q", map(code.__getitem__, numbers)), len(code), None
     bins = min(_BINS, max(4, have // 10))
-    shares = ((rank - 0.5) / have for rank in ranks(known))
-    places = array("d", [next(shares) if x == x else math.nan for x in numbers])
-    wanted = [min(bins - 1, int(x * bins)) if x == x else bins for x in places]
+    places = array("d", [(rank - 0.5) / have for rank in ranks(known)])
+    if lack:
+        each = iter(places)
+        places = array("d", [next(each) if x == x else math.nan for x in numbers])
+    # Half a place below 1, the last is in the last bin.
+    wanted = [int(x * bins) if x == x else bins for x in places]
     # Where many are equal, a bin may be empty.
     code = {bin: i for i, bin in enumerate(sorted({*wanted}))}
     return array("q", map(code.__getitem__, wanted)), len(code), places
@@ -264,11 +285,12 @@ def spread(strata: Sequence[int], x: Sequence[float], y: Sequence[float]) -> flo
 
         var(x'y) = sum_s SSx_s SSy_s / (m_s - 1) + m_s^2 mean(y_s)^2 S^2 (1 / m_s - 1 / L)
     """
-    n, parts = len(x), defaultdict[int, list[tuple[float, float]]](list)
+    n = len(x)
+    if len({*strata}) == n:
+        return 1.0
+    parts = defaultdict[int, list[tuple[float, float]]](list)
     for stratum, pair in zip(strata, zip(x, y, strict=True), strict=True):
         parts[stratum].append(pair)
-    if len(parts) == n:
-        return 1.0
     levels, xx = len({*x}), math.fsum(map(mul, x, x))
     summed = 0.0
     for pairs in parts.values():
@@ -284,10 +306,25 @@ def spread(strata: Sequence[int], x: Sequence[float], y: Sequence[float]) -> flo
     return min(1.0, math.sqrt((n - 1) * summed / (xx * math.fsum(map(mul, y, y)))))
 
 
-def _numbers(column: Sequence[Any]) -> list[float]:
+def _medians(rows: Sequence[int], values: Sequence[float]) -> tuple[Sequence[int], list[float]]:
+    """The first run of each setting, and the median of its runs."""
+    if len({*rows}) == len(rows):
+        return range(len(rows)), list(map(float, values))
+    every: dict[int, tuple[int, list[float]]] = {}
+    for run, (row, value) in enumerate(zip(rows, values, strict=True)):
+        if row not in every:
+            every[row] = run, []
+        every[row][1].append(float(value))
+    return [run for run, _ in every.values()], [_median(mine) for _, mine in every.values()]
+
+
+def _numbers(column: Sequence[Any]) -> Sequence[float]:
     """The numbers of a column; NaN where there is none."""
-    if {*map(type, column)} == {float} and all(map(math.isfinite, column)):
-        return list(column)
+    kinds = {*map(type, column)}
+    if kinds == {float} and all(map(math.isfinite, column)):
+        return column
+    if kinds == {int} and max(map(abs, column)) < _WHOLE:
+        return list(map(float, column))
     told = map(number, column)
     return [math.nan if value is None else value for value in told]
 
@@ -296,25 +333,35 @@ def _levels(column: Sequence[Any], numbers: Sequence[float]) -> tuple[list[int],
     """Each value's place among all values of a column, and how many there are."""
     keys: Sequence[Any] = numbers
     distinct: list[Any] = sorted({x for x in numbers if x == x})
-    if any(x != x for x in numbers):
+    if any(map(math.isnan, numbers)):
         pairs = zip(column, numbers, strict=True)
         keys = [x if x == x else None if value is None else str(value) for value, x in pairs]
         distinct += sorted({key for key in keys if isinstance(key, str)})
         distinct.append(None)
     place = {key: i for i, key in enumerate(distinct)}
-    return list(map(place.__getitem__, keys)), len(place)
+    # What no run lacks may be None in no run: it counts no value of its own.
+    return list(map(place.__getitem__, keys)), len({*keys})
 
 
 def _column(
-    name: str, column: Sequence[Any], numbers: Sequence[float], rest: Sequence[int]
+    name: str, column: Sequence[Any], numbers: Sequence[float], rest: Sequence[int] | None
 ) -> Column:
     has = [value is not None for value in column]
-    numeric = all(x == x or not there for x, there in zip(numbers, has, strict=True))
+    known = sum(has)
     codes, bins, places = bins_of(column, numbers)
-    counts = Counter(codes)
-    sizes = [counts[code] for code in range(bins)]
-    where = None if places is None else places.tolist()
-    return Column(name, numbers, sum(has), has, numeric, codes.tolist(), sizes, where, rest)
+    of_each = codes.tolist()
+    counts = Counter(of_each)
+    return Column(
+        name=name,
+        numbers=numbers,
+        known=known,
+        has=has,
+        numeric=known == len(numbers) - sum(map(math.isnan, numbers)),
+        codes=of_each,
+        sizes=[counts[code] for code in range(bins)],
+        places=None if places is None else places.tolist(),
+        rest=rest,
+    )
 
 
 def _has(columns: Sequence[Column], k: int) -> Sequence[bool] | None:
@@ -337,42 +384,47 @@ def _has(columns: Sequence[Column], k: int) -> Sequence[bool] | None:
 
 def _same(one: Column, other: Column) -> bool:
     """Whether two parameters move together so much that one cannot be told from the other."""
-    n, bins = len(one.codes), other.bins
-    pairs = Counter(bins * a + b for a, b in zip(one.codes, other.codes, strict=True))
-    squares = (
-        both * both / (one.sizes[pair // bins] * other.sizes[pair % bins])
-        for pair, both in pairs.items()
-    )
-    return n * math.fsum(squares) - n > 0.5 * n * (min(one.bins, bins) - 1)
+    n = len(one.codes)
+    pairs = Counter(zip(one.codes, other.codes, strict=True))
+    squares = (both * both / (one.sizes[a] * other.sizes[b]) for (a, b), both in pairs.items())
+    return n * math.fsum(squares) - n > 0.5 * n * (min(one.bins, other.bins) - 1)
 
 
 def _against(
     codes: Sequence[int], left: Sequence[float], strata: Sequence[int] | None, total: float
 ) -> Explained:
-    sums, sizes = _sums(codes, left, max(codes) + 1), Counter(codes)
+    sizes = Counter(codes)
+    sums = _sums(codes, left, max(sizes) + 1)
     seen = math.fsum(sums[code] ** 2 / size for code, size in sizes.items())
-    law = law_of(codes, left, strata)
+    law = law_of(codes, left, sizes, strata)
     seen, mean, mark = (round(x / total, _DIGITS) for x in (seen, law.mean, law.reached()))
     return Explained(seen - mean, mark - mean)
 
 
 def _others(
-    columns: Sequence[Column], usable: Sequence[int], centred: Sequence[float], fits: Additive
+    columns: Sequence[Column],
+    usable: Sequence[int],
+    centred: Sequence[float],
+    fits: Additive,
+    known: dict[int, float],
 ) -> list[int]:
-    """Parameters that matter beyond doubt, found one after the other."""
+    """Parameters that matter beyond doubt, found one after the other.
+
+    Args:    known: how much each is above chance while none is taken out, kept between calls.
+    """
     n, chosen, left = len(centred), list[int](), centred
     few = [k for k in usable if columns[k].bins <= min(_FEW, n / 3)]
     least = 1e-9 * math.fsum(map(mul, centred, centred))
     while len(chosen) < _MOST_OTHERS:
-        best, most = None, _SURE
         sum_left = math.fsum(map(mul, left, left))
         if sum_left < least:
             break
+        above = known if not chosen else {}
         for k in few:
-            if k not in chosen:
-                above = _above_chance(columns[k], left, sum_left)
-                best, most = (k, above) if above > most else (best, most)
-        if best is None:
+            if k not in above and k not in chosen:
+                above[k] = _above_chance(columns[k], left, sum_left)
+        best = max((k for k in few if k not in chosen), key=above.__getitem__, default=None)
+        if best is None or above[best] <= _SURE:
             break
         chosen.append(best)
         left = fits.left(chosen)
@@ -407,19 +459,20 @@ def _means(codes: Sequence[int], values: Sequence[float]) -> list[float]:
     return [means[code] for code in codes]
 
 
-def _centred_ranks(values: Sequence[float]) -> list[float]:
-    middle = (len(values) + 1) / 2
-    return [rank - middle for rank in ranks(values)]
-
-
 def _at(values: Sequence[_T], rows: Sequence[int] | None) -> Sequence[_T]:
     return values if rows is None else [values[i] for i in rows]
 
 
 def _ties(ordered: Sequence[float]) -> list[tuple[int, int]]:
-    """Where runs of equal values begin and end."""
-    starts = [i for i, (a, b) in enumerate(pairwise(ordered), 1) if a != b]
-    return list(pairwise([0, *starts, len(ordered)])) if ordered else []
+    """Where equal values begin and end."""
+    starts = [i for i, same in enumerate(map(eq, ordered, ordered[1:])) if same]
+    found: list[tuple[int, int]] = []
+    for i in starts:
+        if found and found[-1][1] == i + 1:
+            found[-1] = found[-1][0], i + 2
+        else:
+            found.append((i, i + 2))
+    return found
 
 
 def _median(values: list[float]) -> float:

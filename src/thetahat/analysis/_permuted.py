@@ -15,9 +15,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import mul
+
+_Counts = tuple[tuple[int, int], ...]
+"""Bins, and how many numbers of a stratum are in each."""
 
 _LEVEL = 0.95
 _Z = 1.6448536
@@ -44,15 +47,20 @@ class Law:
         return self.most * _beta_quantile(share * both, (1 - share) * both) if both > 0 else 1.0
 
 
-def law_of(codes: Sequence[int], x: Sequence[float], strata: Sequence[int] | None = None) -> Law:
+def law_of(
+    codes: Sequence[int],
+    x: Sequence[float],
+    sizes: Mapping[int, int],
+    strata: Sequence[int] | None = None,
+) -> Law:
     """The law of what bins explain.
 
-    Args:    codes: the bin of each number.   strata: the stratum of each number; None for one.
+    Args:    codes: the bin of each number.   sizes: the numbers in each bin.
+             strata: the stratum of each number; None for one.
     """
-    sizes = Counter(codes)
     parts = [(codes, x)] if strata is None else _parts(codes, x, strata)
     mean = variance = most = 0.0
-    alike: defaultdict[tuple[tuple[int, int], ...], float] = defaultdict(float)
+    alike: defaultdict[_Counts, float] = defaultdict(float)
     for inside, numbers in parts:
         squares = list(map(mul, numbers, numbers))
         p2, m = sum(squares), len(squares)
@@ -114,7 +122,7 @@ def _trace(m: int, has: Iterable[tuple[int, int]]) -> float:
     return diagonal + outer * outer - both
 
 
-def _trace_of_sum(alike: dict[tuple[tuple[int, int], ...], float], sizes: dict[int, int]) -> float:
+def _trace_of_sum(alike: Mapping[_Counts, float], sizes: Mapping[int, int]) -> float:
     """tr(D C D C) of the sum of all strata's covariances; strata with the same counts are one."""
     covariance: defaultdict[tuple[int, int], float] = defaultdict(float)
     for counts, own in alike.items():
