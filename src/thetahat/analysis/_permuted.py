@@ -5,10 +5,11 @@ what the bins explain is
 
     T = sum_b S_b^2 / n_b,    S_b the sum of the n_b numbers in bin b
 
-Its mean and its variance are exact. Its law is taken to be a beta law on [0, x'x] that has both,
-as it is of normal numbers in one stratum.
+Its mean and its variance are exact. Its law is taken to be the beta law on [0, x'x] that has both,
+as it is for normal numbers in one stratum, moved by the third cumulant of the products x_i x_j.
 
-Source:  Pitman (1938), Significance Tests which may be Applied to Samples from any Populations III.
+Sources: Pitman (1938), Significance Tests which may be Applied to Samples from any Populations III;
+         Cornish & Fisher (1938), Moments and Cumulants in the Specification of Distributions.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Law:
     variance: float
     most: float
     """The sum of squares of the numbers."""
+    lopsided: float = 0.0
+    """What skewed numbers add to the third cumulant, beyond that of a beta law."""
 
     def reached(self) -> float:
         """What is exceeded in one case of twenty."""
@@ -44,7 +47,11 @@ class Law:
             return self.mean
         share = self.mean / self.most
         both = share * (1 - share) * self.most**2 / self.variance - 1
-        return self.most * _beta_quantile(share * both, (1 - share) * both) if both > 0 else 1.0
+        if both <= 0:
+            return self.most
+        found = self.most * _beta_quantile(share * both, (1 - share) * both)
+        # The first step of Cornish and Fisher's expansion.
+        return min(self.most, found + (_Z * _Z - 1) / 6 * self.lopsided / self.variance)
 
 
 def law_of(
@@ -61,6 +68,7 @@ def law_of(
     parts = [(codes, x)] if strata is None else _parts(codes, x, strata)
     mean = variance = most = 0.0
     alike: defaultdict[_Counts, float] = defaultdict(float)
+    thirds, pairs = dict.fromkeys(sizes, 0.0), dict.fromkeys(sizes, 0.0)
     for inside, numbers in parts:
         squares = list(map(mul, numbers, numbers))
         p2, m = sum(squares), len(squares)
@@ -72,10 +80,16 @@ def law_of(
         here = own * sum(n * (m - n) / size for n, size in has)
         mean, most = mean + here, most + p2
         variance += _second(p2, sum(map(mul, squares, squares)), m, has) - here**2
+        third, both = _thirds(numbers, squares)
+        for code, n in counts.items():
+            thirds[code] += third * n
+            pairs[code] += n * ((n - 1) * both - n * third**2)
         if strata is not None:
             alike[tuple(sorted(counts.items()))] += own
             variance -= 2 * own**2 * _trace(m, has)
-    return Law(mean, variance + 2 * _trace_of_sum(alike, sizes), most)
+    cubes = sum((thirds[code] ** 2 + pairs[code]) / size**3 for code, size in sizes.items())
+    variance += 2 * _trace_of_sum(alike, sizes)
+    return Law(mean, variance, most, 4 * _centred(sizes) * cubes)
 
 
 def _parts(
@@ -90,6 +104,25 @@ def _parts(
         part[0].append(code)
         part[1].append(number)
     return found.values()
+
+
+def _thirds(numbers: Sequence[float], squares: Sequence[float]) -> tuple[float, float]:
+    """The third cumulant of a stratum's numbers; the mean product of cubes of two of them."""
+    m = len(numbers)
+    if m < 3:
+        return 0.0, 0.0
+    cubes = list(map(mul, squares, numbers))
+    p3, p6 = sum(cubes), sum(map(mul, cubes, cubes))
+    return m * p3 / ((m - 1) * (m - 2)), (p3 * p3 - p6) / (m * (m - 1))
+
+
+def _centred(sizes: Mapping[int, int]) -> float:
+    """How much of the sum of 1 / size^3 over pairs in a bin is left once 1 / n is taken off."""
+    n = sum(sizes.values())
+    shares = [size / n for size in sizes.values()]
+    whole = sum(1 / share for share in shares)
+    left = sum((1 - share) ** 3 / share + share**2 for share in shares) - 1
+    return max(0.0, left / whole)
 
 
 def _second(p2: float, p4: float, m: int, has: Iterable[tuple[int, int]]) -> float:
