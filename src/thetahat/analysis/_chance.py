@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from thetahat.analysis._additive import Additive
 from thetahat.analysis._number import LEAST, number
-from thetahat.analysis._permuted import law_of
+from thetahat.analysis._permuted import by_stratum, law_of
 
 _T = TypeVar("_T")
 
@@ -161,7 +161,7 @@ def explained(table: Table, sign: int) -> list[Explained | None]:
         return found
     fits = Additive(columns, centred)
     others: list[int] | None = None
-    known: dict[int, float] = {}
+    known: dict[tuple[int, ...], dict[int, float]] = {}
     shared: dict[tuple[int, ...], list[float]] = {}
     for k in usable:
         column, has = columns[k], _has(columns, k)
@@ -288,21 +288,16 @@ def spread(strata: Sequence[int], x: Sequence[float], y: Sequence[float]) -> flo
     n = len(x)
     if len({*strata}) == n:
         return 1.0
-    parts = defaultdict[int, list[tuple[float, float]]](list)
-    for stratum, pair in zip(strata, zip(x, y, strict=True), strict=True):
-        parts[stratum].append(pair)
     levels, xx = len({*x}), math.fsum(map(mul, x, x))
     summed = 0.0
-    for pairs in parts.values():
-        m = len(pairs)
-        mine, metric = [a for a, _ in pairs], [b for _, b in pairs]
-        of_x, of_y = sum(mine) / m, sum(metric) / m
+    for mine, metric in by_stratum(strata, x, y):
+        m, of_x, of_y = len(mine), sum(mine), sum(metric)
         if m > 1:
-            squares = sum((a - of_x) ** 2 for a in mine), sum((b - of_y) ** 2 for b in metric)
-            summed += squares[0] * squares[1] / (m - 1)
+            squares = sum(map(mul, mine, mine)) - of_x**2 / m
+            summed += squares * (sum(map(mul, metric, metric)) - of_y**2 / m) / (m - 1)
         # Divided by n - 1: the ranks of all strata are drawn together, so that their sum is known.
         by_lot = max(1 / m - 1 / levels, 0.0) * levels / (levels - 1)
-        summed += (m * of_y) ** 2 * by_lot * xx / (n - 1)
+        summed += of_y**2 * by_lot * xx / (n - 1)
     return min(1.0, math.sqrt((n - 1) * summed / (xx * math.fsum(map(mul, y, y)))))
 
 
@@ -406,11 +401,11 @@ def _others(
     usable: Sequence[int],
     centred: Sequence[float],
     fits: Additive,
-    known: dict[int, float],
+    known: dict[tuple[int, ...], dict[int, float]],
 ) -> list[int]:
     """Parameters that matter beyond doubt, found one after the other.
 
-    Args:    known: how much each is above chance while none is taken out, kept between calls.
+    Args:    known: how much each is above chance once those are taken out, kept between calls.
     """
     n, chosen, left = len(centred), list[int](), centred
     few = [k for k in usable if columns[k].bins <= min(_FEW, n / 3)]
@@ -419,7 +414,7 @@ def _others(
         sum_left = math.fsum(map(mul, left, left))
         if sum_left < least:
             break
-        above = known if not chosen else {}
+        above = known.setdefault(tuple(chosen), {})
         for k in few:
             if k not in above and k not in chosen:
                 above[k] = _above_chance(columns[k], left, sum_left)

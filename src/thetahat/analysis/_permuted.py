@@ -18,10 +18,14 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import mul
+from operator import add, mul
+from typing import TypeVar
 
 _Counts = tuple[tuple[int, int], ...]
 """Bins, and how many numbers of a stratum are in each."""
+_Powers = list[float]
+_T = TypeVar("_T")
+_S = TypeVar("_S")
 
 _LEVEL = 0.95
 _Z = 1.6448536
@@ -65,55 +69,61 @@ def law_of(
     Args:    codes: the bin of each number.   sizes: the numbers in each bin.
              strata: the stratum of each number; None for one.
     """
-    parts = [(codes, x)] if strata is None else _parts(codes, x, strata)
+    # Strata with the same numbers of values in the same bins are one, with sums of powers.
+    alike: dict[tuple[int, ...], _Powers] = {}
+    for inside, numbers in [(codes, x)] if strata is None else by_stratum(strata, codes, x):
+        powers = _powers(numbers)
+        key = () if strata is None else tuple(sorted(inside))
+        alike[key] = list(map(add, alike[key], powers)) if key in alike else powers
     mean = variance = most = 0.0
-    alike: defaultdict[_Counts, float] = defaultdict(float)
+    covariances: dict[_Counts, float] = {}
     thirds, pairs = dict.fromkeys(sizes, 0.0), dict.fromkeys(sizes, 0.0)
-    for inside, numbers in parts:
-        squares = list(map(mul, numbers, numbers))
-        p2, m = sum(squares), len(squares)
-        if m < 2 or p2 <= 0:
+    for key, (p2, p22, p4, third, third2, both) in alike.items():
+        counts = Counter(key) if key else sizes
+        m = len(key) or len(x)
+        if m < 2:
             continue
-        counts = sizes if strata is None else Counter(inside)
         has = [(n, sizes[code]) for code, n in counts.items()]
-        own = p2 / (m * (m - 1))
-        here = own * sum(n * (m - n) / size for n, size in has)
-        mean, most = mean + here, most + p2
-        variance += _second(p2, sum(map(mul, squares, squares)), m, has) - here**2
-        third, both = _thirds(numbers, squares)
+        ways = m * (m - 1)
+        here = sum(n * (m - n) / size for n, size in has) / ways
+        mean, most = mean + here * p2, most + p2
+        variance += _second(p22, p4, m, has) - here * here * p22
         for code, n in counts.items():
             thirds[code] += third * n
-            pairs[code] += n * ((n - 1) * both - n * third**2)
-        if strata is not None:
-            alike[tuple(sorted(counts.items()))] += own
-            variance -= 2 * own**2 * _trace(m, has)
+            pairs[code] += n * ((n - 1) * both - n * third2)
+        if key:
+            covariances[tuple(sorted(counts.items()))] = p2 / ways
+            variance -= 2 * p22 * _trace(m, has) / ways**2
+    variance += 2 * _trace_of_sum(covariances, sizes)
     cubes = sum((thirds[code] ** 2 + pairs[code]) / size**3 for code, size in sizes.items())
-    variance += 2 * _trace_of_sum(alike, sizes)
     return Law(mean, variance, most, 4 * _centred(sizes) * cubes)
 
 
-def _parts(
-    codes: Sequence[int], x: Sequence[float], strata: Sequence[int]
-) -> Collection[tuple[list[int], list[float]]]:
-    """Bins and numbers of each stratum."""
-    found: dict[int, tuple[list[int], list[float]]] = {}
-    for stratum, code, number in zip(strata, codes, x, strict=True):
+def by_stratum(
+    strata: Sequence[int], first: Sequence[_T], second: Sequence[_S]
+) -> Collection[tuple[list[_T], list[_S]]]:
+    """The values of two columns in each stratum."""
+    found: dict[int, tuple[list[_T], list[_S]]] = {}
+    for stratum, one, other in zip(strata, first, second, strict=True):
         part = found.get(stratum)
         if part is None:
             part = found[stratum] = [], []
-        part[0].append(code)
-        part[1].append(number)
+        part[0].append(one)
+        part[1].append(other)
     return found.values()
 
 
-def _thirds(numbers: Sequence[float], squares: Sequence[float]) -> tuple[float, float]:
-    """The third cumulant of a stratum's numbers; the mean product of cubes of two of them."""
-    m = len(numbers)
+def _powers(x: Sequence[float]) -> _Powers:
+    """The sum of squares, its square, and the sum of fourth powers of a stratum's numbers; their
+    third cumulant and its square; the mean product of the cubes of two of them."""
+    m, squares = len(x), list(map(mul, x, x))
+    p2, p4 = sum(squares), sum(map(mul, squares, squares))
     if m < 3:
-        return 0.0, 0.0
-    cubes = list(map(mul, squares, numbers))
+        return [p2, p2 * p2, p4, 0.0, 0.0, 0.0]
+    cubes = list(map(mul, squares, x))
     p3, p6 = sum(cubes), sum(map(mul, cubes, cubes))
-    return m * p3 / ((m - 1) * (m - 2)), (p3 * p3 - p6) / (m * (m - 1))
+    third = m * p3 / ((m - 1) * (m - 2))
+    return [p2, p2 * p2, p4, third, third * third, (p3 * p3 - p6) / (m * (m - 1))]
 
 
 def _centred(sizes: Mapping[int, int]) -> float:
@@ -125,16 +135,17 @@ def _centred(sizes: Mapping[int, int]) -> float:
     return max(0.0, left / whole)
 
 
-def _second(p2: float, p4: float, m: int, has: Iterable[tuple[int, int]]) -> float:
+def _second(p22: float, p4: float, m: int, has: Iterable[tuple[int, int]]) -> float:
     """The mean of the square of what a stratum's own sums explain.
 
-    Args:    p2, p4: sums of powers of its m numbers.
+    Args:    p22, p4: of its m numbers, the square of the sum of squares, and the sum of fourth
+             powers; or sums of both over strata that are alike.
              has: how many of them are in a bin, and the size of that bin over all strata.
     """
     pairs = m * (m - 1)
-    e22, e31 = (p2 * p2 - p4) / pairs, -p4 / pairs
-    e211 = (2 * p4 - p2 * p2) / (pairs * (m - 2)) if m > 2 else 0.0
-    e1111 = (3 * p2 * p2 - 6 * p4) / (pairs * (m - 2) * (m - 3)) if m > 3 else 0.0
+    e22, e31 = (p22 - p4) / pairs, -p4 / pairs
+    e211 = (2 * p4 - p22) / (pairs * (m - 2)) if m > 2 else 0.0
+    e1111 = (3 * p22 - 6 * p4) / (pairs * (m - 2) * (m - 3)) if m > 3 else 0.0
     own = u = w = uu = uw = ww = 0.0
     for n, size in has:
         twos = n * (n - 1)
