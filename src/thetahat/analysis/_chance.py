@@ -161,7 +161,6 @@ def explained(table: Table, sign: int) -> list[Explained | None]:
         return found
     fits = Additive(columns, centred)
     others: list[int] | None = None
-    known: dict[tuple[int, ...], dict[int, float]] = {}
     shared: dict[tuple[int, ...], list[float]] = {}
     for k in usable:
         column, has = columns[k], _has(columns, k)
@@ -176,11 +175,8 @@ def explained(table: Table, sign: int) -> list[Explained | None]:
             left = [value - m for value, m in zip(left, _means(strata, left), strict=True)]
         else:
             if others is None:
-                others = _others(columns, usable, centred, fits, known)
-            chosen = others
-            if k in others:
-                chosen = _others(columns, [j for j in usable if j != k], centred, fits, known)
-            taken = tuple(j for j in chosen if not _same(columns[j], column))
+                others = _others(columns, usable, centred, fits)
+            taken = tuple(j for j in others if j != k and not _same(columns[j], column))
             if taken not in shared:
                 shared[taken] = fits.left(taken)
             left = _at(shared[taken], rows)
@@ -397,16 +393,9 @@ def _against(
 
 
 def _others(
-    columns: Sequence[Column],
-    usable: Sequence[int],
-    centred: Sequence[float],
-    fits: Additive,
-    known: dict[tuple[int, ...], dict[int, float]],
+    columns: Sequence[Column], usable: Sequence[int], centred: Sequence[float], fits: Additive
 ) -> list[int]:
-    """Parameters that matter beyond doubt, found one after the other.
-
-    Args:    known: how much each is above chance once those are taken out, kept between calls.
-    """
+    """Parameters that matter beyond doubt, found one after the other."""
     n, chosen, left = len(centred), list[int](), centred
     few = [k for k in usable if columns[k].bins <= min(_FEW, n / 3)]
     least = 1e-9 * math.fsum(map(mul, centred, centred))
@@ -414,11 +403,8 @@ def _others(
         sum_left = math.fsum(map(mul, left, left))
         if sum_left < least:
             break
-        above = known.setdefault(tuple(chosen), {})
-        for k in few:
-            if k not in above and k not in chosen:
-                above[k] = _above_chance(columns[k], left, sum_left)
-        best = max((k for k in few if k not in chosen), key=above.__getitem__, default=None)
+        above = {k: _above_chance(columns[k], left, sum_left) for k in few if k not in chosen}
+        best = max(above, key=above.__getitem__, default=None)
         if best is None or above[best] <= _SURE:
             break
         chosen.append(best)
