@@ -218,7 +218,7 @@ def test_the_room_loads_no_library() -> None:
     code = (
         "import sys, thetahat.search as s;"
         "space = s.make_space({'a': {'min': 1, 'max': 3}, 'z': {'distribution': 'normal'}});"
-        "s.sampler('random')(space, s.History(), 0, 2);"
+        "s.sampler('random')(space, s.SearchHistory(), 0, 2);"
         "print(*(m for m in ('numpy', 'scipy', 'optuna', 'jax', 'torch') if m in sys.modules))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

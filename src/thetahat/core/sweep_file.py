@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from thetahat.core.yaml_tree import At, Unreadable, as_written, is_text, read_tree
+from thetahat.core.yaml_tree import Unreadable, YamlNode, as_written, is_text, read_tree
 
 TEXTS = (
     *("program", "name", "description", "project", "entity"),
@@ -23,7 +23,7 @@ _FLOAT = "$float"
 """The key of a number that JSON does not have."""
 
 
-def plain_file(root: At) -> dict[str, Any]:
+def plain_file(root: YamlNode) -> dict[str, Any]:
     """A file that has been read as plain data; empty where it holds no keys at all."""
     if root.kind != "mapping":
         return {}
@@ -68,7 +68,7 @@ def read_file_json(text: str) -> Mapping[str, Any]:
     return _restored(json.loads(text))
 
 
-def _metric(at: At) -> dict[str, Any]:
+def _metric(at: YamlNode) -> dict[str, Any]:
     section = dict(at.value)
     name = at.inside.get("name")
     if name is not None and is_text(name):

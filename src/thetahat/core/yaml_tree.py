@@ -28,7 +28,7 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True)
-class At:
+class YamlNode:
     """A value of the file, and where it stands."""
 
     value: Any
@@ -42,22 +42,22 @@ class At:
     trap: str = ""
     name_kind: str = "text"
     """The kind of its own key: W&B's reader takes the key ``on`` for true."""
-    inside: dict[Any, At] = field(default_factory=dict)
+    inside: dict[Any, YamlNode] = field(default_factory=dict)
 
-    def walk(self) -> Iterator[At]:
+    def walk(self) -> Iterator[YamlNode]:
         """This value and all inside it."""
         yield self
         for child in self.inside.values():
             yield from child.walk()
 
 
-def is_text(at: At) -> bool:
+def is_text(at: YamlNode) -> bool:
     """Whether a value is text, be it 1e-4, which only we would read as a number."""
     numbered = at.kind == "float" and read_word(at.text, plain=True, strict=True)[1] == "text"
     return at.kind == "text" or numbered
 
 
-def as_written(at: At) -> str:
+def as_written(at: YamlNode) -> str:
     """A value that is text, with the letters that stand in the file."""
     return at.text or at.value
 
@@ -103,7 +103,7 @@ def decoded(content: bytes) -> str:
 _SAVE = "save the file as UTF-8 (every editor has that under «save with encoding»)"
 
 
-def read_tree(text: str, *, strict: bool = False) -> tuple[At, list[tuple[At, int]]]:
+def read_tree(text: str, *, strict: bool = False) -> tuple[YamlNode, list[tuple[YamlNode, int]]]:
     """The file as a tree, and each key that stands twice with the line of its first place.
 
     Raises:  Unreadable: a mistake of YAML's grammar, or far too many values.
@@ -111,7 +111,7 @@ def read_tree(text: str, *, strict: bool = False) -> tuple[At, list[tuple[At, in
     root = _composed(text)
     if root is None:
         raise Unreadable(1, "the file is empty; it needs at least method and parameters")
-    twice: list[tuple[At, int]] = []
+    twice: list[tuple[YamlNode, int]] = []
     return _placed(root, root.line, "", twice, strict), twice
 
 
@@ -251,27 +251,32 @@ def _checked_tag(node: _Node) -> None:
 
 
 def _placed(
-    node: _Node, line: int, key: str, twice: list[tuple[At, int]], strict: bool, kind: str = "text"
-) -> At:
+    node: _Node,
+    line: int,
+    key: str,
+    twice: list[tuple[YamlNode, int]],
+    strict: bool,
+    kind: str = "text",
+) -> YamlNode:
     if node.shape == "word":
         value, what, trap = _word(node, line, strict)
         text = node.text if node.plain else ""
-        return At(value, what, line, key, text, trap, kind)
+        return YamlNode(value, what, line, key, text, trap, kind)
     if node.shape == "list":
         items = {
             i: _placed(child, child.line, f"{key}[{i}]", twice, strict)
             for i, child in enumerate(node.children)
         }
-        return At([at.value for at in items.values()], "list", line, key, inside=items)
-    inside: dict[Any, At] = {}
+        return YamlNode([at.value for at in items.values()], "list", line, key, inside=items)
+    inside: dict[Any, YamlNode] = {}
     for name, what, key_line, value in _pairs(node, key, twice, strict):
         inside[name] = _placed(value, key_line, _joined(key, name), twice, strict, what)
     values = {name: at.value for name, at in inside.items()}
-    return At(values, "mapping", line, key, name_kind=kind, inside=inside)
+    return YamlNode(values, "mapping", line, key, name_kind=kind, inside=inside)
 
 
 def _pairs(
-    node: _Node, key: str, twice: list[tuple[At, int]], strict: bool
+    node: _Node, key: str, twice: list[tuple[YamlNode, int]], strict: bool
 ) -> list[tuple[str, str, int, _Node]]:
     """(name, kind of the name, line, value) of a mapping, merges (<<) put in behind."""
     own: dict[str, tuple[str, str, int, _Node]] = {}
@@ -286,7 +291,7 @@ def _pairs(
         if not name and name_node.plain:
             raise Unreadable(name_node.line, "a colon with no key before it; write key: value")
         if name in own:
-            at = At(None, "null", name_node.line, _joined(key, name))
+            at = YamlNode(None, "null", name_node.line, _joined(key, name))
             twice.append((at, own[name][2]))
         what = _word(name_node, name_node.line, strict)[1]
         own[name] = (name, what, name_node.line, value)

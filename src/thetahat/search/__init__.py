@@ -26,10 +26,10 @@ from thetahat.search._space import (
     space_faults as space_faults,
 )
 from thetahat.search._trials import (
-    History as History,
-    Metric as Metric,
+    Objective as Objective,
     Proposals as Proposals,
     Sampler as Sampler,
+    SearchHistory as SearchHistory,
     Trial as Trial,
     best_value as best_value,
     target_reached as target_reached,

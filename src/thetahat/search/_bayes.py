@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import MissingExtra
 from thetahat.search._random import draw
-from thetahat.search._seen import Seen, unseen_left
+from thetahat.search._seen import KnownPoints, unseen_left
 from thetahat.search._space import Space
-from thetahat.search._told import Told, told
-from thetahat.search._trials import History, Proposals
+from thetahat.search._told import TrialValue, trial_values
+from thetahat.search._trials import Proposals, SearchHistory
 
 if TYPE_CHECKING:
-    from thetahat.search._optuna import Study
+    from thetahat.search._optuna import HistoryStudy
 
 STARTUP = 10
 """Trials with a value that an optimiser wants before it proposes; until then draws are random."""
@@ -26,7 +26,7 @@ _ASKS = 3
 """How often an optimiser may propose a point that has run before a random one replaces it."""
 
 
-def tpe(space: Space, history: History, seed: int, n: int) -> Proposals:
+def tpe(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
     """Tree-structured Parzen estimator. The position counts proposals.
 
     Raises:  ConfigError: the history has no metric.   MissingExtra: Optuna is not installed.
@@ -34,7 +34,7 @@ def tpe(space: Space, history: History, seed: int, n: int) -> Proposals:
     """
     _need_optuna("bayes")
 
-    def ask(study: Study, seed: int) -> list[Any]:
+    def ask(study: HistoryStudy, seed: int) -> list[Any]:
         from thetahat.search import _optuna
 
         return study.ask(_optuna.tpe, seed)
@@ -42,7 +42,7 @@ def tpe(space: Space, history: History, seed: int, n: int) -> Proposals:
     return _propose(space, history, seed, n, ask)
 
 
-def gp(space: Space, history: History, seed: int, n: int) -> Proposals:
+def gp(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
     """Gaussian process with expected improvement, on one thread. The position counts proposals.
 
     Raises:  ConfigError: the history has no metric.
@@ -52,7 +52,7 @@ def gp(space: Space, history: History, seed: int, n: int) -> Proposals:
     if find_spec("torch") is None:
         raise MissingExtra("the sampler gp", "sweep,torch")
 
-    def ask(study: Study, seed: int) -> list[Any]:
+    def ask(study: HistoryStudy, seed: int) -> list[Any]:
         from thetahat.search import _optuna
 
         with _one_thread():
@@ -63,12 +63,12 @@ def gp(space: Space, history: History, seed: int, n: int) -> Proposals:
 
 def _propose(
     space: Space,
-    history: History,
+    history: SearchHistory,
     seed: int,
     n: int,
-    ask: Callable[[Study, int], list[Any]],
+    ask: Callable[[HistoryStudy, int], list[Any]],
 ) -> Proposals:
-    study = _study(space, told(history))
+    study = _study(space, trial_values(history))
     seen = unseen_left(space, history)
     configs = []
     for k in range(history.position, history.position + n):
@@ -82,18 +82,18 @@ def _propose(
     return Proposals(configs, history.position + n)
 
 
-def _study(space: Space, known: Sequence[Told]) -> Study | None:
+def _study(space: Space, known: Sequence[TrialValue]) -> HistoryStudy | None:
     """What an optimiser is asked with; None while draws are random, and Optuna is not loaded."""
     if not space.searched or sum(each.loss is not None for each in known) < STARTUP:
         return None
-    from thetahat.search._optuna import Study
+    from thetahat.search._optuna import HistoryStudy
 
-    study = Study(space, known)
+    study = HistoryStudy(space, known)
     return study if study.finished >= STARTUP else None
 
 
 def _fresh(
-    space: Space, seen: Seen | None, seed: int, k: int, ask: Callable[[int], list[Any]]
+    space: Space, seen: KnownPoints | None, seed: int, k: int, ask: Callable[[int], list[Any]]
 ) -> list[Any] | None:
     """The optimiser's proposal; None where all it proposes has run."""
     for again in range(_ASKS):

@@ -9,10 +9,10 @@ from typing import Any
 from thetahat.core.errors import MissingExtra
 from thetahat.search._coding import Axis, coding
 from thetahat.search._random import draw
-from thetahat.search._seen import Seen, unseen_left
+from thetahat.search._seen import KnownPoints, unseen_left
 from thetahat.search._space import Space
-from thetahat.search._told import told
-from thetahat.search._trials import History, Proposals
+from thetahat.search._told import trial_values
+from thetahat.search._trials import Proposals, SearchHistory
 
 _WIDTH = 1 / 6
 """The first generation's standard deviation in [0, 1]: three of them reach the bounds."""
@@ -20,7 +20,7 @@ _WIDTH = 1 / 6
 _TRIES = 5
 
 
-def cmaes(space: Space, history: History, seed: int, n: int) -> Proposals:
+def cmaes(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
     """Points from the normal distribution that CMA-ES has adapted to the trials so far.
 
     Numbers are searched through their CDF; ``values`` without an order are drawn at random. Trials
@@ -44,12 +44,12 @@ def cmaes(space: Space, history: History, seed: int, n: int) -> Proposals:
     return Proposals(configs, history.position + n)
 
 
-def _replay(space: Space, history: History, ranked: list[int]) -> Any:
+def _replay(space: Space, history: SearchHistory, ranked: list[int]) -> Any:
     """The strategy after every full generation of trials that have a value, in their order."""
     import numpy as np
     from cmaes import CMA
 
-    known = told(history)
+    known = trial_values(history)
     if not ranked:
         return None
     axes = coding(space).axes
@@ -71,7 +71,7 @@ def _replay(space: Space, history: History, ranked: list[int]) -> Any:
 
 
 def _ask(
-    space: Space, strategy: Any, ranked: list[int], config: dict[str, Any], seen: Seen | None
+    space: Space, strategy: Any, ranked: list[int], config: dict[str, Any], seen: KnownPoints | None
 ) -> dict[str, Any] | None:
     """The strategy's proposal; None where all it proposes has run."""
     axes: tuple[Axis, ...] = coding(space).axes

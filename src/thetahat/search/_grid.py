@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from thetahat.search._seen import Seen
+from thetahat.search._seen import KnownPoints
 from thetahat.search._space import Space
-from thetahat.search._trials import History, Proposals
+from thetahat.search._trials import Proposals, SearchHistory
 
 _MASK = 2**64 - 1
 _ROUNDS = 4
 
 
-def grid(space: Space, history: History, seed: int, n: int) -> Proposals:
+def grid(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
     """The next points of the grid, from the history's position on, that no trial has run.
 
     Names are sorted, and the last varies fastest. The position is a place in the grid.
@@ -22,7 +22,7 @@ def grid(space: Space, history: History, seed: int, n: int) -> Proposals:
     return _scan(space, history, n, lambda i: i)
 
 
-def shuffled_grid(space: Space, history: History, seed: int, n: int) -> Proposals:
+def shuffled_grid(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
     """As ``grid``, in an order that is a function of the seed alone; nothing is stored for it.
 
     Raises:  ConfigError: a parameter without a finite list of values.
@@ -31,9 +31,9 @@ def shuffled_grid(space: Space, history: History, seed: int, n: int) -> Proposal
     return _scan(space, history, n, lambda i: shuffled(i, size, seed))
 
 
-def _scan(space: Space, history: History, n: int, place: Callable[[int], int]) -> Proposals:
+def _scan(space: Space, history: SearchHistory, n: int, place: Callable[[int], int]) -> Proposals:
     size, position = len_of_grid(space), history.position
-    seen = Seen(space, history.trials)
+    seen = KnownPoints(space, history.trials)
     configs = []
     while position < size and len(configs) < n:
         values = space.point_values(place(position))

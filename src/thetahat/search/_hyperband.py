@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from thetahat.core.errors import ConfigError
-from thetahat.search._trials import Metric, Trial
+from thetahat.search._trials import Objective, Trial
 
 _MOST_BANDS = 100
 
@@ -71,14 +71,14 @@ class Hyperband:
         return tuple(b for b in found if upto is None or b <= upto)
 
 
-def stop(trials: Sequence[Trial], hyperband: Hyperband, metric: Metric) -> set[str]:
+def stop(trials: Sequence[Trial], hyperband: Hyperband, metric: Objective) -> set[str]:
     """Ids of the running trials that should stop now.
 
     A trial stands where its count of finite logged values stands. At a band, the threshold is
     ``sorted(values there)[int(n / eta)]`` over all n trials that reached it, ended ones too; a
     running trial stops if it is worse than the threshold of the last band it reached.
 
-    >>> metric, hyperband = Metric("loss"), Hyperband(min_iter=1, eta=2)
+    >>> metric, hyperband = Objective("loss"), Hyperband(min_iter=1, eta=2)
     >>> trials = [Trial(i, {}, "running", [v]) for i, v in (("a", 1.0), ("b", 2.0), ("c", 3.0))]
     >>> stop(trials, hyperband, metric)
     {'c'}
@@ -91,7 +91,7 @@ def stop(trials: Sequence[Trial], hyperband: Hyperband, metric: Metric) -> set[s
     return _worse(trials, hyperband, metric, threshold)
 
 
-def asha(trials: Sequence[Trial], hyperband: Hyperband, metric: Metric) -> set[str]:
+def asha(trials: Sequence[Trial], hyperband: Hyperband, metric: Objective) -> set[str]:
     """As ``stop``, by the rule of asynchronous successive halving: exactly n // eta go on.
 
     While fewer than eta trials have reached a band, none is stopped there.
@@ -109,7 +109,7 @@ def asha(trials: Sequence[Trial], hyperband: Hyperband, metric: Metric) -> set[s
 def _worse(
     trials: Sequence[Trial],
     hyperband: Hyperband,
-    metric: Metric,
+    metric: Objective,
     threshold: Callable[[list[float]], float],
 ) -> set[str]:
     sign = metric.sign

@@ -27,9 +27,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from thetahat.search._coding import Axis, coding
 from thetahat.search._space import Space
-from thetahat.search._told import Told
+from thetahat.search._told import TrialValue
 
-_FROZEN: WeakKeyDictionary[Space, dict[int, tuple[Told, FrozenTrial | None]]] = WeakKeyDictionary()
+_FROZEN: WeakKeyDictionary[Space, dict[int, tuple[TrialValue, FrozenTrial | None]]] = (
+    WeakKeyDictionary()
+)
 
 
 class _Given(InMemoryStorage):
@@ -51,10 +53,10 @@ class _Given(InMemoryStorage):
         pass
 
 
-class Study:
+class HistoryStudy:
     """A history as Optuna sees it, to be asked for points."""
 
-    def __init__(self, space: Space, history: Sequence[Told]) -> None:
+    def __init__(self, space: Space, history: Sequence[TrialValue]) -> None:
         self._axes = coding(space).axes
         self._space = space
         self._distributions: dict[str, BaseDistribution] = {
@@ -88,7 +90,7 @@ class Study:
         self._trials.append(self._trial(self._next, codes, None))
         self._next += 1
 
-    def _frozen(self, history: Sequence[Told]) -> Iterator[FrozenTrial | None]:
+    def _frozen(self, history: Sequence[TrialValue]) -> Iterator[FrozenTrial | None]:
         """Trials for Optuna; one that has not changed since the last call is the same object."""
         kept, new = _FROZEN.get(self._space, {}), {}
         for place, told in enumerate(history):

@@ -6,12 +6,12 @@ from typing import Any
 
 from thetahat.search._coding import coding
 from thetahat.search._random import REDRAWS
-from thetahat.search._seen import Seen
+from thetahat.search._seen import KnownPoints
 from thetahat.search._space import Space
-from thetahat.search._trials import History, Proposals
+from thetahat.search._trials import Proposals, SearchHistory
 
 
-def qmc(space: Space, history: History, seed: int, n: int) -> Proposals:
+def qmc(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
     """The next points of the sequence; they fill the space more evenly than random draws.
 
     The position is a place in the sequence. Where two points can be equal, one that has run is
@@ -29,7 +29,7 @@ def qmc(space: Space, history: History, seed: int, n: int) -> Proposals:
     if history.position:
         sobol.fast_forward(history.position)
     position, configs = history.position, []
-    seen = Seen(space, history.trials) if space.discrete else None
+    seen = KnownPoints(space, history.trials) if space.discrete else None
     for _ in range(n):
         values: list[Any] = []
         for _ in range(1 + REDRAWS):

@@ -9,7 +9,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from thetahat.search._space import Space
-from thetahat.search._trials import History, Trial
+from thetahat.search._trials import SearchHistory, Trial
 
 
 @dataclass
@@ -25,7 +25,7 @@ _CACHE: WeakKeyDictionary[Space, _Known] = WeakKeyDictionary()
 _LOCK = threading.Lock()
 
 
-class Seen:
+class KnownPoints:
     """The points that have been proposed: those of a history, and those added since.
 
     A history grows at its end, so the keys of its configs are kept from call to call, and found
@@ -49,11 +49,11 @@ class Seen:
         self._added.add(key)
 
 
-def unseen_left(space: Space, history: History) -> Seen | None:
+def unseen_left(space: Space, history: SearchHistory) -> KnownPoints | None:
     """What has run, where that can matter: in a space of which not everything has run yet."""
     if not space.discrete:
         return None
-    seen = Seen(space, history.trials)
+    seen = KnownPoints(space, history.trials)
     return None if space.size is not None and len(seen) >= space.size else seen
 
 

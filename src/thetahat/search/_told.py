@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from thetahat.core.errors import ConfigError
-from thetahat.search._trials import History, Metric, Trial, best_value, worst_value
+from thetahat.search._trials import Objective, SearchHistory, Trial, best_value, worst_value
 
 
 @dataclass(frozen=True)
-class Told:
+class TrialValue:
     """A trial's value, to be minimised whatever the goal; None while it is in flight."""
 
     trial: Trial
     loss: float | None
 
 
-def told(history: History) -> list[Told]:
+def trial_values(history: SearchHistory) -> list[TrialValue]:
     """Every trial an optimiser can learn from, in their order.
 
     A finished trial counts as the best value it reached. One that failed, or finished without any
@@ -34,14 +34,14 @@ def told(history: History) -> list[Told]:
         )
     worst = _worst_of_all(history.trials, metric)
     return [
-        Told(trial, None if value is None else metric.sign * value)
+        TrialValue(trial, None if value is None else metric.sign * value)
         for trial in history.trials
         for flying, value in (_value(trial, metric, worst),)
         if flying or value is not None
     ]
 
 
-def _value(trial: Trial, metric: Metric, worst: float | None) -> tuple[bool, float | None]:
+def _value(trial: Trial, metric: Objective, worst: float | None) -> tuple[bool, float | None]:
     """Whether the trial is in flight, and the value it counts as."""
     if trial.state == "failed":
         return False, _imputed(trial, metric, metric.impute, worst)
@@ -53,7 +53,7 @@ def _value(trial: Trial, metric: Metric, worst: float | None) -> tuple[bool, flo
     return trial.state == "running" and value is None, value
 
 
-def _imputed(trial: Trial, metric: Metric, how: str, worst: float | None) -> float | None:
+def _imputed(trial: Trial, metric: Objective, how: str, worst: float | None) -> float | None:
     own = None
     if how == "best":
         own = best_value(trial, metric)
@@ -62,7 +62,7 @@ def _imputed(trial: Trial, metric: Metric, how: str, worst: float | None) -> flo
     return worst if own is None else own
 
 
-def _worst_of_all(trials: Sequence[Trial], metric: Metric) -> float | None:
+def _worst_of_all(trials: Sequence[Trial], metric: Objective) -> float | None:
     values = [worst_value(t, metric) for t in trials if t.over]
     known = [v for v in values if v is not None]
     return (max if metric.sign > 0 else min)(known) if known else None

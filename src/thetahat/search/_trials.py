@@ -21,7 +21,7 @@ ImputeWhileRunning = Literal["latest", "best", "worst", "false"]
 
 
 @dataclass(frozen=True)
-class Metric:
+class Objective:
     """What a sweep optimises, as the ``metric`` section of its file says.
 
     Args:    name: the metric's name, as it is logged.   goal: minimize or maximize.
@@ -98,7 +98,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class History:
+class SearchHistory:
     """All that a sampler may know beside the space.
 
     Args:    trials: every trial of the sweep, in the order in which they were proposed.
@@ -108,7 +108,7 @@ class History:
 
     trials: Sequence[Trial] = ()
     position: int = 0
-    metric: Metric | None = None
+    metric: Objective | None = None
 
 
 @dataclass(frozen=True)
@@ -127,27 +127,27 @@ class Proposals:
         return iter(self.configs)
 
 
-Sampler = Callable[["Space", History, int, int], Proposals]
+Sampler = Callable[["Space", SearchHistory, int, int], Proposals]
 """``sampler(space, history, seed, n)``: a pure function of its arguments."""
 
 
-def best_value(trial: Trial, metric: Metric) -> float | None:
+def best_value(trial: Trial, metric: Objective) -> float | None:
     """The best finite value a trial logged or ended with; None where there is none."""
     return None if trial.extremes is None else trial.extremes[0 if metric.sign > 0 else 1]
 
 
-def worst_value(trial: Trial, metric: Metric) -> float | None:
+def worst_value(trial: Trial, metric: Objective) -> float | None:
     """The worst finite value a trial logged or ended with; None where there is none."""
     return None if trial.extremes is None else trial.extremes[1 if metric.sign > 0 else 0]
 
 
-def target_reached(history: History) -> bool:
+def target_reached(history: SearchHistory) -> bool:
     """Whether a trial that runs or has finished has reached the metric's target.
 
     One that failed has not, whatever it logged; nor one that waits, to be tried again.
 
     >>> trials = [Trial("a", {}, "finished", (0.3, 0.09), 0.2)]
-    >>> target_reached(History(trials, metric=Metric("loss", target=0.1)))
+    >>> target_reached(SearchHistory(trials, metric=Objective("loss", target=0.1)))
     True
     """
     metric = history.metric

@@ -6,7 +6,7 @@ import os
 import re
 
 from thetahat.core.errors import did_you_mean
-from thetahat.core.yaml_tree import At, as_written, is_text
+from thetahat.core.yaml_tree import YamlNode, as_written, is_text
 from thetahat.sweep.spec._command_line import DEFAULT
 from thetahat.sweep.spec._diagnostics import Findings
 from thetahat.sweep.spec._keys import came, short
@@ -21,7 +21,7 @@ _MACRO = re.compile(r"\$\{([^{}]*)\}")
 _ENVVAR = re.compile(r"envvar:([A-Z0-9_]+)")
 
 
-def check_command(at: At, findings: Findings, *, program: bool) -> tuple[str, ...] | None:
+def check_command(at: YamlNode, findings: Findings, *, program: bool) -> tuple[str, ...] | None:
     """The items of a command, as text; None where it is none."""
     if at.kind != "list":
         findings.both(at, f"command is {came(at)}, and must be a list{_as_list(at)}")
@@ -44,7 +44,7 @@ def check_command(at: At, findings: Findings, *, program: bool) -> tuple[str, ..
     return tuple(items)
 
 
-def _as_list(at: At) -> str:
+def _as_list(at: YamlNode) -> str:
     if at.kind == "text" and at.value.split():
         return f"; write command: [{', '.join(_quoted(word) for word in at.value.split())}]"
     return ": one word of the command a line, each after a dash"
@@ -55,7 +55,7 @@ def _quoted(word: str) -> str:
     return f'"{word}"' if re.search(r"[][{},:#&*!|>'\"%@`]", word) else word
 
 
-def _item(at: At, findings: Findings) -> str:
+def _item(at: YamlNode, findings: Findings) -> str:
     """One word of a command: as W&B's agent hands it on, by Python's ``str``."""
     if at.kind in ("mapping", "list"):
         findings.ours(at, f"a word of command is {came(at)}; put it in quotes")
@@ -69,7 +69,7 @@ def _item(at: At, findings: Findings) -> str:
     return str(at.value)
 
 
-def _check_macros(at: At, text: str, findings: Findings, *, program: bool) -> None:
+def _check_macros(at: YamlNode, text: str, findings: Findings, *, program: bool) -> None:
     for match in _MACRO.finditer(text):
         name, macro = match[1], match[0]
         variable = _ENVVAR.fullmatch(name)
@@ -102,7 +102,7 @@ def _near(name: str) -> str:
     return hint
 
 
-def _check_variable(at: At, name: str, findings: Findings) -> None:
+def _check_variable(at: YamlNode, name: str, findings: Findings) -> None:
     if name not in os.environ:
         findings.note(
             at,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from thetahat.core.yaml_tree import At
+    from thetahat.core.yaml_tree import YamlNode
 
 
 @dataclass(frozen=True, order=True)
@@ -42,12 +42,12 @@ class Findings:
     wrong: list[str] = field(default_factory=list)
     """Keys with a mistake by our own rules: a file with any cannot be run."""
 
-    def both(self, at: At, message: str, key: str | None = None) -> None:
+    def both(self, at: YamlNode, message: str, key: str | None = None) -> None:
         """A mistake by W&B's rules and ours."""
         self._refuse(at, key)
         self.errors.append(_problem(at, message, key))
 
-    def ours(self, at: At, message: str, key: str | None = None) -> None:
+    def ours(self, at: YamlNode, message: str, key: str | None = None) -> None:
         """A mistake here that W&B does not find in the file."""
         self._refuse(at, key)
         if self.strict:
@@ -55,14 +55,14 @@ class Findings:
         else:
             self.errors.append(_problem(at, message, key))
 
-    def theirs(self, at: At, message: str, key: str | None = None) -> None:
+    def theirs(self, at: YamlNode, message: str, key: str | None = None) -> None:
         """What W&B refuses and we read; ``message`` says it for both."""
         (self.errors if self.strict else self.notes).append(_problem(at, message, key))
 
-    def _refuse(self, at: At, key: str | None) -> None:
+    def _refuse(self, at: YamlNode, key: str | None) -> None:
         self.wrong.append(at.key if key is None else key)
 
-    def note(self, at: At, message: str, key: str | None = None) -> None:
+    def note(self, at: YamlNode, message: str, key: str | None = None) -> None:
         """Nothing wrong, but worth a word."""
         self.notes.append(_problem(at, message, key))
 
@@ -72,5 +72,5 @@ def by_line(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(dict.fromkeys(problems), key=lambda problem: problem.line))
 
 
-def _problem(at: At, message: str, key: str | None) -> Problem:
+def _problem(at: YamlNode, message: str, key: str | None) -> Problem:
     return Problem(at.line, at.key if key is None else key, message)

@@ -8,7 +8,7 @@ from typing import Any
 
 from thetahat.core.errors import did_you_mean
 from thetahat.core.sweep_file import TEXTS
-from thetahat.core.yaml_tree import At, as_written, is_text
+from thetahat.core.yaml_tree import YamlNode, as_written, is_text
 from thetahat.core.yaml_words import dotted
 from thetahat.search import is_finite as finite
 from thetahat.sweep.spec._diagnostics import Findings
@@ -64,25 +64,25 @@ PARAMETER = (
 _LONGEST = 60
 
 
-def is_number(at: At) -> bool:
+def is_number(at: YamlNode) -> bool:
     """Whether a value is a number (true is none)."""
     return at.kind in ("int", "float")
 
 
-def is_whole(at: At) -> bool:
+def is_whole(at: YamlNode) -> bool:
     """Whether a value is a whole number: 3, and 3.0, as JSON has it."""
     return at.kind == "int" or (at.kind == "float" and float(at.value).is_integer())
 
 
-def is_finite(at: At) -> bool:
+def is_finite(at: YamlNode) -> bool:
     """Whether a value is a finite number."""
     return is_number(at) and finite(at.value)
 
 
-def came(at: At) -> str:
+def came(at: YamlNode) -> str:
     """How a message calls a value.
 
-    >>> came(At("0.1", "text", 3, "min"))
+    >>> came(YamlNode("0.1", "text", 3, "min"))
     "the text '0.1'"
     """
     if at.kind == "mapping":
@@ -111,7 +111,7 @@ def short(value: Any) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
-def unknown_keys(at: At, known: tuple[str, ...], findings: Findings, what: str) -> None:
+def unknown_keys(at: YamlNode, known: tuple[str, ...], findings: Findings, what: str) -> None:
     """Refuse keys that are not ``known``; the nearest is offered."""
     for name, child in at.inside.items():
         if name in known:
@@ -123,7 +123,7 @@ def unknown_keys(at: At, known: tuple[str, ...], findings: Findings, what: str) 
         findings.both(child, f"{what} has no key {name!r}{mend}")
 
 
-def text_needed(at: At, findings: Findings) -> str | None:
+def text_needed(at: YamlNode, findings: Findings) -> str | None:
     """A value that must be text."""
     name = at.key.rpartition(".")[2]
     if is_text(at):
@@ -137,7 +137,7 @@ def text_needed(at: At, findings: Findings) -> str | None:
     return None
 
 
-def number_needed(at: At, findings: Findings, such_as: str) -> bool:
+def number_needed(at: YamlNode, findings: Findings, such_as: str) -> bool:
     """Whether a value is a number; a mistake is said where it is none."""
     if is_number(at):
         return True
@@ -152,7 +152,7 @@ def number_needed(at: At, findings: Findings, such_as: str) -> bool:
     return False
 
 
-def one_of(at: At, known: tuple[str, ...], findings: Findings) -> str | None:
+def one_of(at: YamlNode, known: tuple[str, ...], findings: Findings) -> str | None:
     """A value that must be one of some words."""
     name = at.key.rpartition(".")[2]
     if at.kind == "text" and at.value in known:

@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any
 
-from thetahat.core.yaml_tree import At
+from thetahat.core.yaml_tree import YamlNode
 from thetahat.sweep.spec._diagnostics import Findings
 from thetahat.sweep.spec._keys import short, written
 
@@ -18,7 +18,7 @@ _SILENT = {
 _TEST_WORDS = {"test", "tests", "testing", "testset"}
 
 
-def note_account(root: At, findings: Findings) -> None:
+def note_account(root: YamlNode, findings: Findings) -> None:
     """Keys that mean nothing without an account."""
     for name, meaning in _SILENT.items():
         if name in root.inside:
@@ -30,7 +30,7 @@ def note_account(root: At, findings: Findings) -> None:
             findings.note(kind, "here every sweep is local, with no account; it is ignored")
 
 
-def note_traps(at: At, findings: Findings) -> None:
+def note_traps(at: YamlNode, findings: Findings) -> None:
     """Words that YAML takes for something else, and what they are taken for."""
     wrong = {(problem.line, problem.key) for problem in findings.errors}
     for child in at.walk():
@@ -38,7 +38,7 @@ def note_traps(at: At, findings: Findings) -> None:
             findings.note(child, child.trap)
 
 
-def note_exponents(at: At, kind: str, findings: Findings, top: bool, sound: bool) -> None:
+def note_exponents(at: YamlNode, kind: str, findings: Findings, top: bool, sound: bool) -> None:
     """The values that exponents of e stand for; W&B refuses these distributions by now."""
     said = at.inside["distribution"]
     if not sound:
@@ -64,7 +64,7 @@ def note_exponents(at: At, kind: str, findings: Findings, top: bool, sound: bool
         findings.note(said, message)
 
 
-def note_inference(at: At, kind: str, findings: Findings) -> None:
+def note_inference(at: YamlNode, kind: str, findings: Findings) -> None:
     """What follows from the bounds where no distribution is said."""
     if "distribution" in at.inside or "min" not in at.inside:
         return
@@ -85,7 +85,7 @@ def note_inference(at: At, kind: str, findings: Findings) -> None:
         )
 
 
-def note_duplicates(at: At, findings: Findings) -> None:
+def note_duplicates(at: YamlNode, findings: Findings) -> None:
     """Values that stand twice in a grid, where 3.0 equals 3."""
     values = at.inside.get("values")
     if values is None:
@@ -115,7 +115,7 @@ def is_test_metric(name: str) -> bool:
     return any(part.lower() in _TEST_WORDS for part in parts)
 
 
-def note_contamination(at: At, findings: Findings) -> None:
+def note_contamination(at: YamlNode, findings: Findings) -> None:
     """A metric of the test set chooses on what should judge the choice."""
     findings.note(
         at,

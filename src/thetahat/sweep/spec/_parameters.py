@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from thetahat.core.errors import did_you_mean
-from thetahat.core.yaml_tree import At
+from thetahat.core.yaml_tree import YamlNode
 from thetahat.search import EXPONENTS
 from thetahat.sweep.spec._bounds import check_bounds, check_shape
 from thetahat.sweep.spec._diagnostics import Findings
@@ -26,7 +26,9 @@ from thetahat.sweep.spec._notes import note_duplicates, note_exponents, note_inf
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_.-]*$")
 
 
-def check_parameters(at: At, method: str | None, findings: Findings, *, top: bool = True) -> None:
+def check_parameters(
+    at: YamlNode, method: str | None, findings: Findings, *, top: bool = True
+) -> None:
     """Check a ``parameters`` section, and those inside it."""
     if at.kind != "mapping" or not at.inside:
         findings.both(
@@ -39,7 +41,7 @@ def check_parameters(at: At, method: str | None, findings: Findings, *, top: boo
         _check_parameter(name, child, method, findings, top)
 
 
-def _check_name(name: str, at: At, findings: Findings) -> None:
+def _check_name(name: str, at: YamlNode, findings: Findings) -> None:
     named = _NAME.search(name) is not None
     if at.name_kind != "text" and named:
         findings.note(
@@ -64,7 +66,9 @@ def _misread(kind: str, name: str) -> str:
     return "null" if kind == "null" else f"a {kind}"
 
 
-def _check_parameter(name: str, at: At, method: str | None, findings: Findings, top: bool) -> None:
+def _check_parameter(
+    name: str, at: YamlNode, method: str | None, findings: Findings, top: bool
+) -> None:
     if at.kind != "mapping" or not at.inside:
         findings.both(at, f"{name} is {came(at)}{_as_mapping(name, at)}")
         return
@@ -115,7 +119,7 @@ _SUCH = {
 }
 
 
-def _as_mapping(name: str, at: At) -> str:
+def _as_mapping(name: str, at: YamlNode) -> str:
     if at.kind == "list" and at.inside:
         return f", and must be a mapping; write {name}: {{values: {short(at.value)}}}"
     if at.kind in ("null", "mapping", "list"):
@@ -125,7 +129,7 @@ def _as_mapping(name: str, at: At) -> str:
     )
 
 
-def _check_nested(name: str, at: At, method: str | None, findings: Findings) -> None:
+def _check_nested(name: str, at: YamlNode, method: str | None, findings: Findings) -> None:
     for key, child in at.inside.items():
         if key != "parameters":
             findings.both(
@@ -135,7 +139,7 @@ def _check_nested(name: str, at: At, method: str | None, findings: Findings) -> 
     check_parameters(at.inside["parameters"], method, findings, top=False)
 
 
-def _distribution(name: str, at: At, findings: Findings) -> str | None:
+def _distribution(name: str, at: YamlNode, findings: Findings) -> str | None:
     """The distribution that is said, or follows from the keys."""
     said = at.inside.get("distribution")
     if said is not None:
@@ -157,7 +161,7 @@ def _distribution(name: str, at: At, findings: Findings) -> str | None:
     return None
 
 
-def _say_no_distribution(name: str, at: At, findings: Findings) -> None:
+def _say_no_distribution(name: str, at: YamlNode, findings: Findings) -> None:
     for key, child in at.inside.items():
         if key not in PARAMETER:
             findings.both(child, f"a parameter has no key {key!r}{did_you_mean(key, PARAMETER)}")
@@ -201,7 +205,7 @@ def _no_grid(kind: str) -> str:
     )
 
 
-def _check_values(at: At, kind: str, findings: Findings, top: bool) -> bool:
+def _check_values(at: YamlNode, kind: str, findings: Findings, top: bool) -> bool:
     """``values`` and ``probabilities``; True for the other kinds."""
     if not kind.startswith("categorical"):
         return True
@@ -215,7 +219,7 @@ def _check_values(at: At, kind: str, findings: Findings, top: bool) -> bool:
     return _check_probabilities(values, at.inside["probabilities"], findings, top)
 
 
-def _check_probabilities(values: At, at: At, findings: Findings, top: bool) -> bool:
+def _check_probabilities(values: YamlNode, at: YamlNode, findings: Findings, top: bool) -> bool:
     if at.kind != "list" or not at.inside:
         findings.both(at, f"probabilities is {came(at)}; give a list of numbers that sum to 1")
         return False

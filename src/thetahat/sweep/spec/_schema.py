@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from thetahat.core.errors import did_you_mean
 from thetahat.core.sweep_file import TEXTS
-from thetahat.core.yaml_tree import At
+from thetahat.core.yaml_tree import YamlNode
 from thetahat.sweep.spec._diagnostics import Findings
 from thetahat.sweep.spec._keys import (
     GOALS,
@@ -31,7 +31,7 @@ _SCHEDULERS = (
 )
 
 
-def check_top(root: At, findings: Findings) -> None:
+def check_top(root: YamlNode, findings: Findings) -> None:
     """Check a whole file except its ``command``."""
     if root.kind != "mapping":
         findings.both(root, f"the file is {came(root)}; it must hold lines such as method: grid")
@@ -59,7 +59,7 @@ def check_top(root: At, findings: Findings) -> None:
     note_account(root, findings)
 
 
-def _check_method(root: At, findings: Findings) -> str | None:
+def _check_method(root: YamlNode, findings: Findings) -> str | None:
     at = root.inside.get("method")
     if at is None:
         findings.both(root, "the file names no method; add method: grid, random or bayes", "method")
@@ -75,19 +75,19 @@ def _check_method(root: At, findings: Findings) -> str | None:
     return None
 
 
-def _check_text(at: At, findings: Findings) -> None:
+def _check_text(at: YamlNode, findings: Findings) -> None:
     if at.key == "kind" and at.value != "sweep":
         findings.both(at, f"kind is {at.value!r}, and can only be sweep; remove it")
     elif at.key == "program" and at.value == "":
         findings.ours(at, "program is empty; name the script, such as program: train.py")
 
 
-def _check_run_cap(at: At, findings: Findings) -> None:
+def _check_run_cap(at: YamlNode, findings: Findings) -> None:
     if not is_whole(at) or at.value <= 0:
         findings.both(at, f"run_cap is {came(at)}; give a whole number of at least 1")
 
 
-def _check_controller(at: At, findings: Findings) -> None:
+def _check_controller(at: YamlNode, findings: Findings) -> None:
     if at.kind != "mapping":
         findings.both(at, f"controller is {came(at)}; remove it, since every sweep is local here")
     elif "type" not in at.inside:
@@ -99,7 +99,7 @@ def _check_controller(at: At, findings: Findings) -> None:
 # -- metric ---------------------------------------------------------------------------------------
 
 
-def _check_metric(at: At, findings: Findings) -> None:
+def _check_metric(at: YamlNode, findings: Findings) -> None:
     if at.kind != "mapping":
         mend = f"; write metric: {{name: {at.value}}}" if at.kind == "text" else ""
         findings.both(at, f"metric is {came(at)}, and must be a mapping with a name{mend}")
@@ -125,14 +125,14 @@ def _check_metric(at: At, findings: Findings) -> None:
         findings.ours(target, f"target is {target.value}; give a finite number, or remove it")
 
 
-def _check_while_running(at: At, findings: Findings) -> None:
+def _check_while_running(at: YamlNode, findings: Findings) -> None:
     if at.value is False:
         findings.theirs(at, "W&B refuses false without quotes; write impute_while_running: 'false'")
     else:
         one_of(at, (*IMPUTES, "false"), findings)
 
 
-def _check_metrics(at: At, findings: Findings) -> None:
+def _check_metrics(at: YamlNode, findings: Findings) -> None:
     if at.kind != "list" or len(at.inside) < 2:
         findings.both(at, "metrics lists two objectives or more; name one with metric")
     if at.kind == "list":
@@ -143,7 +143,7 @@ def _check_metrics(at: At, findings: Findings) -> None:
 # -- early termination ----------------------------------------------------------------------------
 
 
-def _check_early(at: At, findings: Findings) -> None:
+def _check_early(at: YamlNode, findings: Findings) -> None:
     if at.kind != "mapping":
         findings.both(
             at,
@@ -171,7 +171,7 @@ def _check_early(at: At, findings: Findings) -> None:
         _check_bands(at, findings)
 
 
-def _check_numbers(at: At, findings: Findings) -> bool:
+def _check_numbers(at: YamlNode, findings: Findings) -> bool:
     sound = True
     for key, least in (("min_iter", 1), ("max_iter", None)):
         child = at.inside.get(key)
@@ -194,7 +194,7 @@ def _check_numbers(at: At, findings: Findings) -> bool:
     return sound
 
 
-def _check_bands(at: At, findings: Findings) -> None:
+def _check_bands(at: YamlNode, findings: Findings) -> None:
     """What W&B's schema lets through, and fails on when the sweep runs."""
     max_iter = at.inside["max_iter"]
     s, eta = at.inside.get("s"), at.inside.get("eta")
@@ -219,7 +219,7 @@ def _check_bands(at: At, findings: Findings) -> None:
 # -- what needs what ------------------------------------------------------------------------------
 
 
-def _check_together(root: At, method: str | None, findings: Findings) -> None:
+def _check_together(root: YamlNode, method: str | None, findings: Findings) -> None:
     metrics, metric = root.inside.get("metrics"), root.inside.get("metric")
     if metrics is not None and metric is not None:
         findings.both(metrics, "metric and metrics cannot stand together; keep metric")
@@ -244,7 +244,7 @@ _ENGINES = {"wandb": METHODS, "optuna": ("custom",), "ax": ("custom",)}
 _SCHEDULER = ("engine", "source", "optimizer", "search_space")
 
 
-def _check_scheduler(root: At, method: str | None, findings: Findings) -> None:
+def _check_scheduler(root: YamlNode, method: str | None, findings: Findings) -> None:
     """W&B's rules of ``scheduler``; here it is refused in any case."""
     at = root.inside.get("scheduler")
     if at is None:
@@ -273,7 +273,7 @@ def _check_scheduler(root: At, method: str | None, findings: Findings) -> None:
         findings.both(at, "scheduler and controller: {type: local} cannot stand together")
 
 
-def _searches_itself(root: At) -> bool:
+def _searches_itself(root: YamlNode) -> bool:
     scheduler = root.inside.get("scheduler")
     return (
         scheduler is not None

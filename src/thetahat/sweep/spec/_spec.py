@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.sweep_file import plain_file
-from thetahat.core.yaml_tree import At, Unreadable, decoded, read_tree
-from thetahat.search import Hyperband, Metric, make_space
+from thetahat.core.yaml_tree import Unreadable, YamlNode, decoded, read_tree
+from thetahat.search import Hyperband, Objective, make_space
 from thetahat.sweep.spec._command import check_command
 from thetahat.sweep.spec._diagnostics import Findings, Problem, by_line
 from thetahat.sweep.spec._keys import short
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
+class FilePosition:
     """Where a key stands in the file, and its word as it is written ("" for lists and mappings)."""
 
     line: int
@@ -40,8 +40,8 @@ class SweepSpec:
 
     method: str
     parameters: Mapping[str, Any]
-    metric: Metric | None = None
-    metrics: tuple[Metric, ...] = ()
+    metric: Objective | None = None
+    metrics: tuple[Objective, ...] = ()
     """Always empty: several objectives are refused."""
     hyperband: Hyperband | None = None
     run_cap: int | None = None
@@ -54,7 +54,7 @@ class SweepSpec:
     file: str = "sweep.yaml"
     plain: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """The whole file as plain data: what a store keeps, and what ``made_spec`` makes this of."""
-    places: Mapping[str, Place] = field(default_factory=dict, repr=False, compare=False)
+    places: Mapping[str, FilePosition] = field(default_factory=dict, repr=False, compare=False)
     """Lines and words by key, such as ``parameters.lr.min``."""
 
     @cached_property
@@ -72,11 +72,11 @@ class SweepSpec:
         """How many points a grid has; None where the search is endless."""
         return self.space.size if self.method == "grid" else None
 
-    def place(self, key: str) -> Place:
+    def place(self, key: str) -> FilePosition:
         """Where a key stands; that of the nearest key above it where it stands nowhere."""
         while key and key not in self.places:
             key = key[: max(key.rfind("."), key.rfind("["), 0)]
-        return self.places.get(key, Place(1))
+        return self.places.get(key, FilePosition(1))
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def made_spec(plain: Mapping[str, Any], *, text: str = "", file: str = "sweep.ya
 
 
 def _sound(
-    root: At, words: tuple[str, ...] | None, findings: Findings, file: str
+    root: YamlNode, words: tuple[str, ...] | None, findings: Findings, file: str
 ) -> SweepSpec | None:
     """What is sound of a file with mistakes."""
     section = root.inside.get("parameters")
@@ -248,12 +248,12 @@ def _sound(
     )
 
 
-def _places(root: At) -> dict[str, Place]:
-    return {at.key: Place(at.line, at.text) for at in root.walk()}
+def _places(root: YamlNode) -> dict[str, FilePosition]:
+    return {at.key: FilePosition(at.line, at.text) for at in root.walk()}
 
 
-def _metric(section: Mapping[str, Any] | None) -> Metric | None:
-    return None if section is None else Metric(**section)
+def _metric(section: Mapping[str, Any] | None) -> Objective | None:
+    return None if section is None else Objective(**section)
 
 
 def _hyperband(section: Mapping[str, Any] | None) -> Hyperband | None:
@@ -274,12 +274,12 @@ def _counted(spec: SweepSpec, findings: Findings) -> SweepSpec | None:
         _ = spec.points if spec.method == "grid" else spec.space
     except ConfigError as error:
         place = spec.place("parameters")
-        at = At(None, "mapping", place.line, "parameters")
+        at = YamlNode(None, "mapping", place.line, "parameters")
         findings.ours(at, str(error))
         return None
     if spec.method != "grid" and not spec.space.varies:
         place = spec.place("parameters")
-        at = At(None, "mapping", place.line, "parameters")
+        at = YamlNode(None, "mapping", place.line, "parameters")
         findings.note(at, f"nothing varies, so all runs have the same config; {_to_vary(spec)}")
     return spec
 
