@@ -17,9 +17,9 @@ from thetahat.core import ConfigError, MissingExtra
 from thetahat.search import Objective, SearchHistory, Space, Trial, make_space, sampler
 from thetahat.search._bayes import _fresh
 from thetahat.search._coding import coding
+from thetahat.search._known_points import KnownPoints
 from thetahat.search._optuna import HistoryStudy
-from thetahat.search._seen import KnownPoints
-from thetahat.search._told import trial_values
+from thetahat.search._trials import trial_values
 
 PLANE = make_space(
     {

@@ -108,10 +108,13 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"min_iter": 1, "eta": 1}, "early_terminate.eta is 1; give a number above 1"),
     (
         {"max_iter": 2, "s": 2},
-        "early_terminate has no band: max_iter 2, s 2 and eta 3 give none of at least 1; raise"
+        "early_terminate has no band of at least 1: max_iter is 2, s 2 and eta 3; raise"
         " max_iter or s, or lower eta",
     ),
-    ({"max_iter": 9, "s": 0}, "early_terminate has no band: max_iter 9, s 0 and eta 3 give none"),
+    (
+        {"max_iter": 9, "s": 0},
+        "early_terminate has no band of at least 1: max_iter is 9, s 0 and eta 3;",
+    ),
 ]
 
 

@@ -10,9 +10,8 @@ import yaml
 from hypothesis import given, settings, strategies as st
 
 from thetahat.core.errors import ConfigError
-from thetahat.search import EXPONENTS, Hyperband, Objective
+from thetahat.search import DISTRIBUTIONS, EXPONENTS, Hyperband, Objective
 from thetahat.sweep import Problem, SweepSpec, contamination, parse_sweep, read_sweep
-from thetahat.sweep.spec._keys import DISTRIBUTIONS
 
 ORACLE = Path(__file__).parents[1] / "oracle"
 FILES = json.loads((ORACLE / "sweep_files.json").read_text(encoding="utf-8"))

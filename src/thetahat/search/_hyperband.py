@@ -14,9 +14,9 @@ _MOST_BANDS = 100
 
 @dataclass(frozen=True)
 class Hyperband:
-    """When running trials are compared, and how hard.
+    """The bands at which running trials are compared, and how many stop there.
 
-    Args:    min_iter: the first band; the next ones are each ``eta`` times further.
+    Args:    min_iter: the first band; the next ones are each ``eta`` times farther.
              max_iter, s: or the last iteration, and how many bands are counted back from it:
              ``int(max_iter / eta**k)``, k = 1 .. s, while at least 1.
              eta: at every band about one in eta goes on, above 1.
@@ -45,12 +45,12 @@ class Hyperband:
             raise ConfigError("early_terminate needs min_iter, or max_iter together with s")
         if not self.bands(upto=self.max_iter or self.min_iter):
             raise ConfigError(
-                f"early_terminate has no band: max_iter {self.max_iter}, s {self.s:g} and eta"
-                f" {self.eta:g} give none of at least 1; raise max_iter or s, or lower eta"
+                f"early_terminate has no band of at least 1: max_iter is {self.max_iter}, s"
+                f" {self.s:g} and eta {self.eta:g}; raise max_iter or s, or lower eta"
             )
 
     def bands(self, upto: int | None = None) -> tuple[int, ...]:
-        """The positions at which trials are compared, in rising order, none beyond ``upto``."""
+        """List the positions at which trials are compared, in rising order, up to ``upto``."""
         band: float
         found: list[int] = []
         if self.max_iter is not None and self.s is not None:
@@ -72,9 +72,9 @@ class Hyperband:
 
 
 def stop(trials: Sequence[Trial], hyperband: Hyperband, metric: Objective) -> set[str]:
-    """Ids of the running trials that should stop now.
+    """Return the ids of the running trials that should stop now.
 
-    A trial stands where its count of finite logged values stands. At a band, the threshold is
+    A trial's position is its count of finite logged values. At a band, the threshold is
     ``sorted(values there)[int(n / eta)]`` over all n trials that reached it, ended ones too; a
     running trial stops if it is worse than the threshold of the last band it reached.
 
@@ -92,7 +92,7 @@ def stop(trials: Sequence[Trial], hyperband: Hyperband, metric: Objective) -> se
 
 
 def asha(trials: Sequence[Trial], hyperband: Hyperband, metric: Objective) -> set[str]:
-    """As ``stop``, by the rule of asynchronous successive halving: exactly n // eta go on.
+    """Do as ``stop``, by the rule of asynchronous successive halving: exactly n // eta go on.
 
     While fewer than eta trials have reached a band, none is stopped there.
 

@@ -42,7 +42,7 @@ from thetahat.sweep.spec._examine import Examined, examine
 from thetahat.sweep.spec._options import SweepOptions, nested, options_from_json
 from thetahat.sweep.spec._program import experiment_of, find_program, runs_program
 from thetahat.sweep.spec._source_files import Code
-from thetahat.sweep.spec._spec import SweepSpec, contamination, made_spec
+from thetahat.sweep.spec._spec import SweepSpec, contamination, spec_from_plain
 from thetahat.sweep.workers._cohort_size import Widths
 from thetahat.sweep.workers._connection import WorkerProcess
 from thetahat.sweep.workers._messages import Check
@@ -301,7 +301,7 @@ def spec_of(sweep: SweepRow) -> SweepSpec:
 
 @lru_cache(maxsize=4)
 def _made(spec: str, text: str, file: str) -> SweepSpec:
-    return made_spec(read_file_json(spec), text=text, file=file)
+    return spec_from_plain(read_file_json(spec), text=text, file=file)
 
 
 def early_crew(

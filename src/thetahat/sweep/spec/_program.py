@@ -21,7 +21,7 @@ from typing import Any
 
 from thetahat.core.collect import collecting
 from thetahat.core.errors import ConfigError, InputError, did_you_mean
-from thetahat.sweep.spec._command_line import argv_of, check_command
+from thetahat.sweep.spec._command import argv_of, check_runnable
 from thetahat.sweep.spec._diagnostics import Problem
 from thetahat.sweep.spec._spec import SweepSpec
 
@@ -219,7 +219,7 @@ def _cannot_run(spec: SweepSpec, file: Path | None) -> Problem | None:
     with tempfile.TemporaryDirectory() as folder:
         try:
             argv = argv_of(spec.command, program, {}, env=os.environ, folder=Path(folder))
-            check_command(argv, program, env=os.environ, cwd=Path.cwd())
+            check_runnable(argv, program, env=os.environ, cwd=Path.cwd())
         except InputError as error:
             # Beside the line of the file its key is said once.
             said = str(error).removeprefix("command: ").removeprefix("program: ")
