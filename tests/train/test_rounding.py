@@ -77,6 +77,81 @@ def test_integers_beyond_32_bits_are_refused_in_single_precision() -> None:
         fit(X, y)
 
 
+WHOLE = np.arange(400) % 7
+WIDE = np.where(np.arange(400) == 3, 2**40, WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (th.Data((X, WHOLE), val=(X, WIDE)), r"data.val\[1\] .*; subtract an offset"),
+        (th.Data((X, WHOLE), test=(X, WIDE)), r"data.test\[1\] .*; subtract an offset"),
+        (
+            th.Data((WHOLE[:, None], Y), val=(WIDE[:, None], Y)),
+            r"data.val\[0\] .*; subtract an offset",
+        ),
+        (th.Data(th.Observations(X, Y, WIDE)), "data.train.weight .*; give them as floats"),
+    ],
+)
+def test_integers_beyond_32_bits_are_refused_in_every_part(data: th.Data, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        th.fit(
+            th.Task(
+                th.models.Linear((data.train[0] if isinstance(data.train, tuple) else X).shape[1]),
+                data,
+                epochs=1,
+            )
+        )
+
+
+def weighted(weight: np.ndarray, batch_size: int | None = None) -> th.Result:
+    sgd = th.optim.named("sgd", 0.1)
+    data = th.Data(th.Observations(X, Y, weight), val=th.Observations(X, Y, weight))
+    model = th.models.Linear(2, start="zeros")
+    return th.fit(th.Task(model, data, optimizer=sgd, epochs=2, batch_size=batch_size))
+
+
+@pytest.mark.parametrize("batch_size", [None, 64])
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8, bool])
+def test_whole_weights_are_real_ones_though_their_sum_is_beyond_32_bits(
+    kind: Any, batch_size: int | None
+) -> None:
+    # In 32 bits the sum of these wraps around to a positive number.
+    most = {np.uint8: 200, bool: 1}.get(kind, 10**8)
+    weight = np.where(WHOLE > 2, most, most // 2)
+    found, right = (weighted(weight.astype(k), batch_size) for k in (kind, float))
+    np.testing.assert_allclose(found.params["kernel"], right.params["kernel"], rtol=1e-6)
+    assert found.risk == pytest.approx(right.risk, rel=1e-6)
+
+
+def test_whole_weights_on_disk_are_real_ones(tmp_path: Any) -> None:
+    weight = np.where(WHOLE > 2, 10**8, 5 * 10**7)
+
+    def on_disk(name: str, array: np.ndarray) -> np.ndarray:
+        np.save(tmp_path / name, array)
+        return np.load(tmp_path / f"{name}.npy", mmap_mode="r")
+
+    def fitted(obs: th.Observations) -> np.ndarray:
+        sgd = th.optim.named("sgd", 0.1)
+        model = th.models.Linear(2, start="zeros")
+        task = th.Task(model, th.Data(obs), optimizer=sgd, epochs=2, batch_size=64)
+        return th.fit(task).params["kernel"]
+
+    disk = th.Observations(on_disk("x", X), on_disk("y", Y), on_disk("w", weight))
+    np.testing.assert_allclose(
+        fitted(disk), fitted(th.Observations(X, Y, weight.astype(float))), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("level", [1e37, 1e-39, 1e-60])
+def test_weights_whose_sums_overflow_or_vanish_are_refused(level: float) -> None:
+    weight = level * (1.0 + WHOLE)
+    with pytest.raises(DataError, match=r"data.train.weight are weights of mean .*; divide them"):
+        weighted(weight)
+    assert weighted(weight / weight.mean()).risk == pytest.approx(weighted(1.0 + WHOLE).risk)
+    assert weighted(1e12 * (1.0 + WHOLE)).risk == pytest.approx(weighted(1.0 + WHOLE).risk)
+
+
 @pytest.mark.parametrize(
     "x",
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Any
 
 import jax
@@ -196,6 +197,60 @@ def test_the_squared_loss_of_a_tables_binary_target_is_the_linear_probability_mo
     np.testing.assert_allclose(result.predict(_rows()), mine, atol=1e-4)
 
 
+def _likelihood(h: Any, z: Any) -> Any:
+    return jnp.log1p(jnp.exp(h(z.x))) - z.y * h(z.x)
+
+
+def _half(h: Any, z: Any) -> Any:
+    return (h(z.x) > 0) == (z.y > 0.5)
+
+
+@pytest.mark.parametrize(
+    ("labels", "fields", "said"),
+    [
+        (BINARY, {"residual": _likelihood, "loss": lambda r: r}, "0 and 1, .*: the residual get -"),
+        (2 * BINARY - 1, {"residual": _likelihood, "loss": lambda r: r}, "-1 and 1, .*: the resid"),
+        (BINARY, {"metrics": {"near": _half}}, "0 and 1, .*: the metric 'near' get -"),
+        (BINARY + 1.0, {"residual": _likelihood, "metrics": {"near": _half}, "loss": lambda r: r},
+         "1 and 2, .*: the residual and the metric 'near' get -"),
+    ],
+)  # fmt: skip
+def test_labels_that_a_function_of_the_users_gets_standardised_are_said(
+    labels: np.ndarray, fields: dict[str, Any], said: str
+) -> None:
+    model = th.models.Linear(2, seed=0)
+    with pytest.warns(th.Notice, match=f"target 'y' has two values, {said}.*target_scale=False"):
+        th.fit(th.Task(model, table(labels), epochs=2, **fields))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        th.fit(th.Task(model, table(labels, target_scale=False), epochs=2, **fields))
+
+
+def test_the_likelihood_of_ones_own_is_the_logistic_loss() -> None:
+    model = th.models.Linear(2, seed=0)
+    own = {"residual": _likelihood, "loss": lambda r: r}
+    mine = th.fit(th.Task(model, table(BINARY, target_scale=False), epochs=3, **own))
+    ours = th.fit(th.Task(model, table(BINARY), loss="logistic", epochs=3))
+    assert mine.risk == pytest.approx(ours.risk, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("target", "fields"),
+    [
+        (BINARY, {}),
+        (BINARY, {"loss": "logistic", "metrics": {"near": _half}}),
+        (THREE, {"metrics": {"near": _half}}),
+        (X[:, 1], {"residual": lambda h, z: h(z.x) - z.y}),
+    ],
+)
+def test_nothing_is_said_of_targets_that_are_no_labels_or_are_kept(
+    target: np.ndarray, fields: dict[str, Any]
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        th.fit(th.Task(th.models.Linear(2, seed=0), table(target), epochs=2, **fields))
+
+
 @pytest.mark.parametrize("seeded", [False, True])
 def test_a_split_by_a_traced_seed_keeps_the_tables_own_target_too(seeded: bool) -> None:
     def estimate(seed: th.Seed = 1) -> th.Task:
@@ -289,11 +344,20 @@ def test_a_streamed_tables_classes_are_coded_in_its_spool(tmp_path) -> None:
 # --- weights --------------------------------------------------------------------------------------
 
 
+LOST = {
+    "an infinite loss": lambda x, h: jnp.log(x) * (1 + h) - h,
+    "a loss that is no number": lambda x, h: h * x / x - x,
+    "an infinite gradient of a finite loss": lambda x, h: jnp.sqrt(x * jnp.abs(1 + h)) - x,
+    "an overflow": lambda x, h: jnp.exp(1e3 * jnp.maximum(0.1 - x, 0)) * h - x,
+}
+
+
 @pytest.mark.parametrize("batch_size", [None, 16])
-def test_a_zero_weight_times_an_infinite_loss_is_nothing(batch_size: int | None) -> None:
+@pytest.mark.parametrize("kind", LOST)
+def test_a_zero_weight_times_an_infinite_loss_is_nothing(kind: str, batch_size: int | None) -> None:
     x = np.abs(X[:, :1]) + 0.1
     weight = np.ones(60)
-    weight[:7], x[:7] = 0, 0  # log 0
+    weight[:7], x[:7] = 0, 0  # where log, division, root and exp are lost
     kept = {"x": x[7:], "y": x[7:, 0], "weight": weight[7:]}
     every = {"x": x, "y": x[:, 0], "weight": weight}
 
@@ -302,8 +366,8 @@ def test_a_zero_weight_times_an_infinite_loss_is_nothing(batch_size: int | None)
             th.Task(
                 th.models.Linear(1, seed=0),
                 th.Data(part, val=part),
-                residual=lambda h, z: jnp.log(z["x"][0]) * (1 + h(z["x"])) - h(z["x"]),
-                optimizer=th.optim.named("sgd", 0.01),
+                residual=lambda h, z: LOST[kind](z["x"][0], h(z["x"])),
+                optimizer=th.optim.named("sgd", 1e-3),
                 sampling="sequential",
                 batch_size=batch_size,
                 epochs=5,
@@ -312,5 +376,22 @@ def test_a_zero_weight_times_an_infinite_loss_is_nothing(batch_size: int | None)
 
     result = estimate(every)
     assert result.status == "finished"
+    assert np.isfinite(list(result.risk.values())).all()
     if batch_size is None:
-        assert result.risk["val"] == pytest.approx(estimate(kept).risk["val"], rel=1e-5)
+        assert result.risk == pytest.approx(estimate(kept).risk, rel=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "newton", "gauss_newton", "lm"])
+def test_a_zero_weight_counts_for_nothing_in_second_order_steps(optimizer: str) -> None:
+    x = np.abs(X[:, :1]) + 0.1
+    weight = np.ones(60)
+    weight[:7], x[:7] = 0, 0
+
+    def estimate(rows: slice) -> th.Result:
+        part = {"x": x[rows], "y": x[rows, 0], "weight": weight[rows]}
+        residual = lambda h, z: jnp.log(z["x"][0]) * (1 + h(z["x"])) - h(z["x"])  # noqa: E731
+        model = th.models.Linear(1, seed=0)
+        task = th.Task(model, th.Data(part), residual=residual, optimizer=optimizer, epochs=4)
+        return th.fit(task)
+
+    assert estimate(slice(None)).risk == pytest.approx(estimate(slice(7, None)).risk, rel=1e-5)

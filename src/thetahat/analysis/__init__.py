@@ -27,6 +27,7 @@ from thetahat.analysis._groups import (
     Spread as Spread,
     band_words as band_words,
     best_first as best_first,
+    by_experiment as by_experiment,
     check_over as check_over,
     ending as ending,
     finite as finite,

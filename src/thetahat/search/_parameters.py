@@ -325,7 +325,8 @@ def _shape_faults(kind: str, node: YamlNode) -> Iterator[Fault]:
     if endless is not None:
         message = f"{endless.name} is {short(endless.value)}; give a finite number"
         yield Fault(endless, message, shared=False)
-    elif kind.endswith("log_normal"):
+        return
+    if kind.endswith("log_normal"):
         mu, sigma = (node.value.get(key, float(key == "sigma")) for key in ("mu", "sigma"))
         if mu + _FARTHEST * sigma > _LARGEST_EXPONENT:
             yield Fault(
@@ -334,6 +335,20 @@ def _shape_faults(kind: str, node: YamlNode) -> Iterator[Fault]:
                 " finite; both are on the scale of logarithms, so give smaller ones",
                 shared=False,
             )
+    q = given.get("q")
+    if q is not None and not math.isfinite(_largest(kind, node) / float(q.value)):
+        message = f"q is {short(q.value)}, so small that values divided by it are not finite"
+        yield Fault(q, f"{message}; give a larger one", shared=False)
+
+
+def _largest(kind: str, node: YamlNode) -> float:
+    """Return a number that samples may reach, as far as it is given."""
+    if kind == "q_normal":
+        mu, sigma = (float(node.value.get(key, key == "sigma")) for key in ("mu", "sigma"))
+        return abs(mu) + _FARTHEST * sigma
+    bounds = () if kind.endswith("log_uniform") else _BOUNDS
+    given = [node.inside[key] for key in bounds if key in node.inside]
+    return max([1.0, *(abs(float(bound.value)) for bound in given if bound.is_finite)])
 
 
 def _number_in(text: str) -> str:

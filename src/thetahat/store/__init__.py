@@ -34,7 +34,6 @@ from thetahat.store._page_queries import (
     pulse as pulse,
     run_configs as run_configs,
     run_metrics as run_metrics,
-    run_values as run_values,
     runs_stand as runs_stand,
     shared_orders as shared_orders,
     tried_runs as tried_runs,

@@ -19,15 +19,6 @@ from thetahat.store._schema import agents, notices, records, runs, sweeps
 from thetahat.store._store import Store
 
 
-def run_values(store: Store, sweep_id: str) -> Iterator[tuple[str, Any, Any]]:
-    """(status, config, metrics) of every run of a sweep, in the order of their numbers."""
-    query = select(runs.c.number, runs.c.status, runs.c.config, runs.c.metrics)
-    with store.reading() as connection:
-        rows = connection.execute(query.where(runs.c.sweep_id == sweep_id)).all()
-    for _, status, config, metrics in sorted(rows, key=itemgetter(0)):
-        yield status, from_json(_config(config)), from_json(metrics)
-
-
 def run_metrics(store: Store, sweep_id: str) -> list[tuple[str, str, Any]]:
     """(id, status, metrics) of every run of a sweep, in the order of their numbers."""
     query = select(runs.c.number, runs.c.id, runs.c.status, runs.c.metrics)
@@ -88,11 +79,12 @@ def shared_orders(store: Store, sweep_id: str | None = None) -> frozenset[str]:
 def run_configs(
     store: Store, sweep_id: str, ids: Collection[str] | None = None
 ) -> Iterator[tuple[str, Any]]:
-    """(id, config) of runs of a sweep, in no order.
+    """(id, config without what the program itself added) of runs of a sweep, in no order.
 
     Args:    ids: only these, however many.
     """
-    query = select(runs.c.id, runs.c.config).where(runs.c.sweep_id == sweep_id)
+    setting = func.coalesce(runs.c.proposed, runs.c.config)
+    query = select(runs.c.id, setting).where(runs.c.sweep_id == sweep_id)
     if ids is not None:
         query = query.where(among(runs.c.id, ids))
     with store.reading() as connection:

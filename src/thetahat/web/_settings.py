@@ -13,6 +13,7 @@ from typing import Any
 from thetahat.analysis import (
     Standing,
     best_first,
+    by_experiment,
     check_over,
     curve_band,
     ending,
@@ -129,6 +130,8 @@ def groups(
 def comparison(store: Store, runs: Sequence[RunRow], *, bands: bool) -> list[dict[str, Any]]:
     """Runs that differ by their seeds alone, together: how they ended, and their bands.
 
+    Runs of different experiments never are.
+
     A band is of the runs that ended well or still train, and of no epoch that fewer than half of
     the runs have reached.
     """
@@ -141,11 +144,13 @@ def comparison(store: Store, runs: Sequence[RunRow], *, bands: bool) -> list[dic
     }
     seeds = counted | {name for run in runs for name in flat_config(run.config) if is_seed(name)}
     made = []
-    for config, members in members_of(runs, seeds):
+    together = [(of, members_of(mine, seeds)) for of, mine in by_experiment(runs)]
+    for of, config, members in [(of, *one) for of, found in together for one in found]:
         ends = Counter(ending(run) for run in members)
         kept = [run for run in members if run.status.well or not run.status.over]
         made.append(
             {
+                "experiment": of,
                 "config": {k: brief(v) for k, v in config.items()},
                 "ids": [run.id for run in members],
                 "runs": len(members),

@@ -58,6 +58,9 @@ def run(args: argparse.Namespace) -> int:
         wrong, said = _against_program(reading.sound)
         (notes if args.strict else errors).extend(wrong)
         notes.extend(said)
+    # An experiment knows the direction of its metric: what it refuses needs no note.
+    refused = {(p.line, p.key) for p in errors}
+    notes = [p for p in notes if not (p.key == "metric.name" and (p.line, p.key) in refused)]
     errors.sort(key=_line)
     notes.sort(key=_line)
     screen = read_screen()

@@ -155,14 +155,17 @@ class View:
             print_runs(found[:BEST_RUNS], "table", None, screen, tell=False)
 
     def _lost(self, runs: Sequence[RunRow]) -> str:
-        """How many of the runs that are over failed, and how many were cut short."""
-        from thetahat.analysis import ending
+        """How many of the runs that are over failed, were cut short, or never logged the metric."""
+        from thetahat.analysis import ending, finite
 
         name = None if self.metric is None else self.metric.name
+        well = [run for run in runs if name is not None and ending(run, name) == "well"]
+        silent = sum(finite(run.metrics.get(name or "")) is None for run in well)
         failed = sum(ending(run, name) == "failed" for run in runs)
         short = Counter(str(run.status) for run in runs if run.status.unfinished)
         said = [f"{failed:,} failed"] if failed else []
         said += [f"{n:,} {status}" for status, n in sorted(short.items())]
+        said += [f"{silent:,} without {name}"] if silent else []
         return "".join(f", {one}" for one in said)
 
     def _over(self) -> bool:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from thetahat.analysis import (
     Standing as SettingStanding,
     band_words,
-    is_seed,
     names_of,
     replicates_of,
     seeds_of,
@@ -254,7 +253,7 @@ class Speed:
 
 def _repeats(sweep: SweepRow, paths: tuple[tuple[str, ...], ...]) -> bool:
     """Whether settings of a sweep may have several runs: the best of them is then a setting."""
-    return replicates_of(sweep) > 1 or any(is_seed(".".join(path)) for path in paths)
+    return replicates_of(sweep) > 1 or bool(seeds_of(sweep, map(".".join, paths)))
 
 
 def _of_setting(

@@ -38,6 +38,12 @@ _ACCOUNT = {
 }
 """Keys that mean nothing without an account."""
 
+_LARGER_WORDS = {
+    *("acc", "accuracy", "auc", "auroc", "auprc", "ap", "map", "f1", "r2", "precision", "recall"),
+    *("score", "reward", "rewards", "return", "returns", "bleu", "rouge", "iou", "dice", "sharpe"),
+}
+_SMALLER_WORDS = {"loss", "risk", "error", "err", "brier", "regret"}
+
 
 def check_top(root: YamlNode, findings: Findings) -> None:
     """Check a whole file except its ``command``."""
@@ -74,6 +80,16 @@ def is_test_metric(name: str) -> bool:
     """
     parts = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)
     return any(part.lower() in ("test", "tests", "testing", "testset") for part in parts)
+
+
+def reads_as_larger(name: str) -> bool:
+    """Check by its name whether a metric is better the larger it is.
+
+    >>> [reads_as_larger(name) for name in ("val_accuracy", "eval/F1", "meanReward", "val_loss")]
+    [True, True, True, False]
+    """
+    parts = {part.lower() for part in re.findall(r"[A-Z]?[a-z]+\d*|[A-Z]+\d*", name)}
+    return bool(parts & _LARGER_WORDS) and not parts & _SMALLER_WORDS
 
 
 # -- one value ------------------------------------------------------------------------------------
@@ -168,6 +184,12 @@ def _check_metric(node: YamlNode, findings: Findings) -> None:
                 f"contaminated: {name.value} tunes on the test set, so it no longer measures"
                 " anything unseen; the sweep runs and is marked everywhere; for an honest choice"
                 " name a validation metric, such as val_risk",
+            )
+        if "goal" not in node.inside and reads_as_larger(letters):
+            findings.note(
+                name,
+                f"the file has no goal, so the sweep minimizes {name.value}; write goal: maximize,"
+                " or goal: minimize if less is better",
             )
     for key, known in (("goal", ("minimize", "maximize")), ("impute", IMPUTES)):
         if key in node.inside:

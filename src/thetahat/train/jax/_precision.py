@@ -15,6 +15,7 @@ from jax.core import Tracer
 from thetahat.core.errors import DataError
 from thetahat.data import Rows, Transform, weights_of as th_weights
 
+_PARTS = ("train", "val", "test")
 ON_DISK = (Rows, np.memmap)
 """Leaves that are read batch by batch."""
 _HOPELESS = 1e150
@@ -79,11 +80,14 @@ def refuse_rounding(data: Any, dtype: str, *, whole: bool) -> None:
     """See that the Task's dtype holds the spread of the training observations, not their level
     alone, that it holds the square of that spread, and that it holds integers.
 
-    Rounding at a level m costs about 0.3 eps |m|. Weights may be of any level.
+    Rounding at a level m costs about 0.3 eps |m|. Weights may be of any level whose sums the dtype
+    holds. Integers and weights are looked at in every part.
 
     Args:    whole: integers are used as numbers too.
     Raises:  DataError: it does not; it says which array, or which column of a table.
     """
+    for name in _PARTS:
+        _refuse_part(f"data.{name}", getattr(data, name), dtype)
     kinds = (jnp.floating, jnp.integer)[: 1 + whole]
     weight = th_weights(data.train)
     for path, leaf in jax.tree_util.tree_flatten_with_path(data.train)[0]:
@@ -92,8 +96,6 @@ def refuse_rounding(data: Any, dtype: str, *, whole: bool) -> None:
         if isinstance(leaf, Tracer) or not len(leaf):
             continue
         where = "data.train" + jax.tree_util.keystr(path)
-        if dtype == "float32":
-            _refuse_long(where, leaf)
         if not any(jnp.issubdtype(leaf.dtype, kind) for kind in kinds):
             continue
         rows = _READ if isinstance(leaf, ON_DISK) else _LOOKED_AT // math.prod(leaf.shape[1:])
@@ -143,15 +145,39 @@ def refuse_level(y: Any, dtype: str) -> None:
         )
 
 
-def _refuse_long(where: str, leaf: Any) -> None:
+def _refuse_part(name: str, part: Any, dtype: str) -> None:
+    """Refuse what a part loses in the dtype whatever is computed from it."""
+    weight = None if part is None else th_weights(part)
+    for path, leaf in jax.tree_util.tree_flatten_with_path(part)[0]:
+        if not isinstance(leaf, np.ndarray) or not len(leaf):
+            continue
+        where = name + jax.tree_util.keystr(path)
+        if dtype == "float32":
+            _refuse_long(where, leaf, is_weight=leaf is weight)
+        if leaf is weight and leaf.dtype.kind == "f":
+            _refuse_weights(where, float(np.mean(leaf, dtype=np.float64)), dtype)
+
+
+def _refuse_weights(where: str, mean: float, dtype: str) -> None:
+    """Weights whose sums overflow, or are rounded to zero."""
+    info = np.finfo(dtype)
+    if not math.sqrt(float(info.tiny)) <= mean <= math.sqrt(float(info.max)):
+        raise DataError(
+            f"{where} are weights of mean {mean:.3g}, whose sums {dtype} does not hold; divide them"
+            " by their mean: only their ratios count"
+        )
+
+
+def _refuse_long(where: str, leaf: np.ndarray, *, is_weight: bool) -> None:
     """Integers beyond 32 bits, which JAX would wrap around."""
-    if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "iu" and leaf.dtype.itemsize == 8:
+    if leaf.dtype.kind in "iu" and leaf.dtype.itemsize == 8:
         info = np.iinfo(np.int32 if leaf.dtype.kind == "i" else np.uint32)
         low, high = int(leaf.min()), int(leaf.max())
         if low < info.min or high > info.max:
+            fix = "give them as floats" if is_weight else "subtract an offset"
             raise DataError(
                 f"{where} holds integers from {low} to {high}, and 32 bits hold {info.min} to"
-                f" {info.max}; subtract an offset, or give dtype='float64' (--dtype float64)"
+                f" {info.max}; {fix}, or give dtype='float64' (--dtype float64)"
             )
 
 

@@ -4,7 +4,7 @@ import { axis, base, chart, css, drawWhenIdle, ramp, tip, tooltip } from "./char
 import { ask, command, fill, fillSelect, flag, h, panel, save, select, status, toggle } from "./dom.js";
 import { finite, many, short, span } from "./format.js";
 import { best, brushed, categories, condition, counts, CUT, FAILED, kindOf, Model, OPEN, sum } from "./model.js";
-import { contourChart, sliceChart, spread, timeChart } from "./overview.js";
+import { contourChart, reach, sliceChart, timeChart } from "./overview.js";
 import { axesOf, parallelChart } from "./parallel.js";
 import { columnsOf, FEW, flagsOf, makeTable, settingsTable, tableHeight, tableLibrary, title } from "./table.js";
 
@@ -60,7 +60,7 @@ class SweepPage {
     if (model.standing?.replicated && !before?.replicated && !view.get("sort")) this.sort = "setting";
   }
 
-  autoLog() { const s = spread(this.model.runs.map((run) => run.metrics[this.metric])); return s.log; }
+  autoLog() { return reach(this, false).log; }
 
   get first() { return this.model.runs.length ? this.model.runs[0].number : 1; }
 
@@ -441,7 +441,7 @@ function signed(e) {
     h("i", { class: e.correlation < 0 ? "neg" : "", style: { left: `${a}%`, width: `${b - a}%` } }), e.low !== null && h("u", { style: { left: `${at(e.low)}%`, width: `${at(e.high) - at(e.low)}%` } }), h("span.hidden-text", {}, short(e.correlation, 2)));
 }
 
-const timeLegend = (replicated) => h("div.legend.dim", {}, [["i.dot", "--c1", "ended well"], ["i.ring", "", "not over, cut short, or failed"], ["i.up", "", "failed without a number"], ["i", "--c2", replicated ? "best setting's median, once its runs are over" : "running best"]].map(([tag, c, word]) => h("span", {}, h(tag, c ? { style: { background: `var(${c})` } } : {}), word)));
+const timeLegend = (replicated) => h("div.legend.dim", {}, [["i.dot", "--c1", "ended well"], ["i.ring", "", "not over, cut short, or failed"], ["i.up", "", "failed without a number, or beyond the axis"], ["i", "--c2", replicated ? "best setting's median, once its runs are over" : "running best"]].map(([tag, c, word]) => h("span", {}, h(tag, c ? { style: { background: `var(${c})` } } : {}), word)));
 const rampLegend = () => h("span.ramp", {}, "worst", h("i", {}, [...ramp()].reverse().map((c) => h("b", { style: { background: c } }))), "best");
 
 function bandsOption(groups, state) {
