@@ -214,3 +214,57 @@ def test_the_notice_of_a_best_state_that_moved_names_rounding_where_it_may_be(dt
     with pytest.warns(Notice, match="not a function of its arguments alone") as caught:
         prove("val_risk", 1.0, 1.1, 3, dtype)
     assert ("float32 rounds too coarsely" in str(caught[0].message)) == (dtype == "float32")
+
+
+SOLVERS = ["newton", "gauss_newton", "lm", "lbfgs"]
+
+
+@pytest.mark.parametrize("optimizer", SOLVERS)
+def test_a_level_that_leaves_the_equations_no_digit_is_refused(optimizer: str) -> None:
+    z = X[:, :1]
+    y = 1 + 2 * z[:, 0]
+    fields = {"optimizer": optimizer, "epochs": 30}
+
+    def estimate(level: float, **more: Any) -> th.Result:
+        return th.fit(th.Task(th.models.Linear(1), th.Data((z + level, y)), **fields, **more))
+
+    with pytest.raises(DataError) as caught:
+        estimate(2e4)
+    said = str(caught.value)
+    assert said.startswith("data.train[0][:, 0] has the mean 19999.9")
+    assert "in float32 the equations that this optimizer solves have no right digit left" in said
+    assert said.endswith("subtract its mean, or give dtype='float64' (--dtype float64)")
+    assert estimate(0).risk["train"] < 1e-6
+    if optimizer != "lbfgs":  # which needs many more steps there
+        assert estimate(2e4, dtype="float64").risk["train"] < 1e-9
+
+
+def test_a_level_is_refused_by_the_column_of_its_table_and_for_nets_too() -> None:
+    columns = {"a": X[:, 0], "year": 2e4 + X[:, 1], "y": Y}
+    data = th.split(th.read_table(columns, "y", standardize=False))
+    with pytest.raises(DataError, match="^column 'year' has the mean 20000"):
+        th.fit(th.Task(th.models.MLP(2, width=3), data, optimizer="lbfgs", epochs=2))
+    standard = th.split(th.read_table(columns, "y"))
+    task = th.Task(th.models.Linear(2), standard, optimizer="newton", epochs=3)
+    assert th.fit(task).risk["train"] < 0.2
+
+
+def test_a_level_is_left_to_a_model_or_residual_that_may_centre_it() -> None:
+    x = 2e4 + X[:, :1]
+
+    def centred(h: Any, z: Any) -> Any:
+        return h(z[0] - 2e4) - z[1]
+
+    data = th.Data((x, 2 * X[:, 0]))
+    task = th.Task(th.models.Linear(1), data, residual=centred, optimizer="newton", epochs=5)
+    assert th.fit(task).risk["train"] < 1e-4
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_batch_beyond_the_data_is_said_once(dtype: str) -> None:
+    data = th.Data((X, Y))
+    task = th.Task(th.models.Linear(2), data, batch_size=512, epochs=1, dtype=dtype)
+    with pytest.warns(Notice) as caught:
+        th.fit(task)
+    said = [str(w.message) for w in caught]
+    assert sum("larger than the 400 training observations" in line for line in said) == 1

@@ -55,7 +55,13 @@ BAD = {
     "classes with gaps": (2 * THREE + 5, "cross_entropy", 3, "5, 7, 9", "np.unique"),
     "broken classes": (THREE + 0.5, "cross_entropy", 3, "0.5, 1.5, 2.5", "whole numbers"),
     "many classes": (np.arange(60) % 12, "cross_entropy", 5, "0 to 11", "the model out=12"),
-    "rows that sum to 2": (2 * np.eye(3)[THREE], "cross_entropy", 3, "row 0 (60", "by its sum"),
+    "rows that sum to 2": (
+        2 * np.eye(3)[THREE],
+        "cross_entropy",
+        3,
+        "at index 0 (60",
+        "by its sum",
+    ),
     "negative rows": (2 / 3 - np.eye(3)[THREE], "cross_entropy", 3, "-0.33", "at least 0"),
 }
 
@@ -105,14 +111,14 @@ def test_every_part_is_checked(part: str) -> None:
 def test_targets_that_are_not_finite_are_refused_with_their_row(loss: str, value: float) -> None:
     y = BINARY.astype(float)
     y[7] = value
-    assert "1 non-finite value, first in row 7" in refusal(y, loss)
+    assert "1 non-finite value, first at index 7" in refusal(y, loss)
 
 
 @pytest.mark.parametrize("value", [-1.0, np.nan])
 def test_weights_that_are_no_weights_are_refused(value: float) -> None:
     weight = np.ones(60)
     weight[3] = value
-    with pytest.raises(DataError, match="row 3"):
+    with pytest.raises(DataError, match="at index 3"):
         fit(None, "logistic", data=th.Data({"x": X, "y": BINARY, "weight": weight}))
 
 
@@ -131,7 +137,7 @@ def test_a_loss_of_the_users_says_what_it_needs() -> None:
     counts = th.risk.Need(lambda k: "counts, at least 0", lambda y, k: y >= 0)
     loss = th.risk.Loss("poisson", lambda s, y: jnp.exp(s) - y * s, "prediction", counts)
     said = refusal(THREE - 1.0, loss)
-    assert "poisson needs counts, at least 0: mend or drop those rows" in said
+    assert "poisson needs counts, at least 0: fix or drop those rows" in said
     assert fit(THREE.astype(float), loss).status == "finished"
 
 
@@ -147,7 +153,7 @@ def drawn(kind: str = "sign", seed: th.Seed = 0, lr: float = 0.1, base: float = 
 def test_data_that_a_process_draws_are_checked_before_training() -> None:
     with pytest.raises(DataError, match=r"has the values -1, 1 .* give \(y \+ 1\) / 2"):
         th.fit(drawn)
-    with pytest.raises(DataError, match="40 targets that squared cannot use: nan, nan, nan in row"):
+    with pytest.raises(DataError, match="40 targets that squared cannot use: nan, nan, nan at ind"):
         th.fit(drawn, kind="log", base=-1.0)
 
 
@@ -298,7 +304,7 @@ def test_a_tables_labels_are_refused_by_the_name_of_their_column() -> None:
     with pytest.raises(DataError) as caught:
         th.fit(task)
     assert re.fullmatch(
-        r"target 'y', in the train part, has the values 1, 2 \(.* wrong, rows .*\); logistic needs"
+        r"target 'y', in the train part, has the values 1, 2 \(.* wrong, in rows .* of the table, counted from 1\); logistic needs"
         r" 0 or 1: give y - 1, or declare its classes with categorical=\['y'\] \(--categorical y\)",
         str(caught.value),
     )
@@ -339,6 +345,64 @@ def test_a_streamed_tables_classes_are_coded_in_its_spool(tmp_path) -> None:
         read = th.stream_table(path, "y", categorical="y", cache=tmp_path / "spool")
         assert read.classes == ("no", "yes")
         np.testing.assert_array_equal(np.asarray(read.y), BINARY)
+
+
+# --- rows -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", ["refuse", "drop"])
+@pytest.mark.parametrize("kind", ["frame", "csv", "stream"])
+def test_a_refused_row_of_a_table_has_its_number_in_the_file(tmp_path, kind, missing) -> None:
+    bad = BINARY.astype(float)
+    bad[[17, 31, 44]] = 2
+    columns = pd.DataFrame({**_rows(), "y": bad})
+    if missing == "drop":
+        columns.loc[[2, 3, 20], "a"] = np.nan
+    source = tmp_path / "t.csv"
+    columns.to_csv(source, index=False)
+    columns.to_parquet(tmp_path / "t.parquet")
+    if kind == "stream":
+        read = th.stream_table(tmp_path / "t.parquet", "y", missing=missing, cache=tmp_path / "s")
+    else:
+        read = th.read_table(columns if kind == "frame" else source, "y", missing=missing)
+    data = th.split(read, train=1.0, val=0, test=0, seed=3)
+    said = refusal(None, "logistic", data=data, batch_size=8)
+    assert "in rows 18, 32, 45 of the table, counted from 1)" in said
+    lines = source.read_text().splitlines()[1:]
+    assert all(float(lines[row - 1].split(",")[-1]) == 2 for row in (18, 32, 45))
+
+
+def test_a_refused_row_of_a_part_is_named_in_that_part_alone() -> None:
+    bad = BINARY.astype(float)
+    order = np.asarray(th.data.permutation(th.data.keys.role_key(3, th.data.keys.SPLIT), 60))
+    inside = sorted(order[42:].tolist())[:2]
+    bad[inside] = 2
+    read = th.read_table({**_rows(), "y": bad}, "y")
+    said = refusal(None, "logistic", data=th.split(read, train=0.7, val=0, test=0.3, seed=3))
+    assert said.startswith("target 'y', in the test part, has the values 0, 1, 2 (2 wrong, in rows")
+    assert f"rows {inside[0] + 1}, {inside[1] + 1} of the table" in said
+
+
+def test_a_refused_row_of_split_arrays_has_its_index_before_the_split() -> None:
+    bad = BINARY.astype(float)
+    bad[[9, 30, 31, 50]] = 2
+    data = th.split((X, bad), train=1.0, val=0, test=0, seed=3)
+    said = refusal(None, "logistic", data=data)
+    assert "(4 wrong, at indices 9, 30, 31, ... of what was split)" in said
+    moved = th.Data(data.train)  # these arrays are what was given now
+    at = np.flatnonzero(np.asarray(data.train[1]) == 2)
+    assert f"(4 wrong, at indices {', '.join(map(str, at[:3]))}, ...)" in refusal(
+        None, "logistic", data=moved
+    )
+
+
+def test_rows_of_a_split_by_a_traced_seed_are_said_to_be_in_its_order() -> None:
+    def estimate(seed: th.Seed = 1) -> th.Task:
+        data = th.split(th.read_table({**_rows(), "y": BINARY + 1.0}, "y"), seed=seed)
+        return th.Task(th.models.Linear(2, seed=3), data, loss="logistic", epochs=3)
+
+    with pytest.raises(DataError, match=r"at indices .* of the part, in the order of the split\)"):
+        th.fit(estimate)
 
 
 # --- weights --------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ def test_home_and_sweep_give_the_best_setting(lucky, sweep, client_of) -> None:
     )
     assert best["low"] < best["median"] < best["high"]
     found = client.get(f"/api/sweeps/{sweep}").json()["settings"]
-    assert found["lead"]["config"] == {"lr": 0.1}
+    assert (found["lead"]["config"], found["lead"]["tied"]) == ({"lr": 0.1}, 1)
     assert found["shared_order"] is True
     counts = [(s["n"], s["failed"], s["unfinished"]) for s in found["settings"]]
     assert counts == [(10, 0, 0), (9, 0, 1), (6, 4, 0)]
@@ -229,6 +229,55 @@ def test_tile_top_row_and_home_show_the_best_setting(look, served_lucky, sweep) 
     assert "4 of 30, 4 diverged; 1 not finished" in page.locator(".tiles").inner_text()
     until(page, "document.body.innerText.includes('Seeds share the order of batches')")
     assert tab.axe() == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_tile_says_how_many_share_the_first_place(look, tmp_path, seeds) -> None:
+    with open_store(tmp_path / "s") as store:
+        plan = {"replicates": seeds, "found": {"seed": "seed"}} if seeds > 1 else {}
+        sweep = create_sweep(store, NewSweep(FILE, "rates", plan=plan, points=3 * seeds)).id
+        for lr, value in {0.01: 0.5, 0.1: 0.25, 1.0: 0.25}.items():
+            for seed in range(seeds):
+                run = store.create_run({"lr": lr, "seed": seed}, sweep_id=sweep, point=1)
+                store.finish_run(run.id, status="finished", metrics={"val_risk": value})
+    with serving(tmp_path / "s") as url:
+        tab = look(url)
+        page = tab.open(f"/sweep/{sweep}")
+        until(page, "document.querySelector('.tiles').innerText.includes('2 alike')")
+        page = tab.open(f"/sweep/{sweep}?metric=val_risk&goal=maximize")
+        until(page, "document.querySelector('.tiles').innerText.includes('0.5')")
+        assert "alike" not in page.locator(".tiles").inner_text()
+
+
+LABELS = """async () => {
+  const url = performance.getEntriesByType('resource').map((e) => e.name).find((n) => n.includes('echarts.esm'));
+  const echarts = await import(url);
+  const found = [];
+  for (const box of document.querySelectorAll('.chart')) {
+    const chart = echarts.getInstanceByDom(box);
+    const grid = chart.getModel().getComponent('grid').coordinateSystem.getRect();
+    for (const one of chart.getZr().storage.getDisplayList()) {
+      if (one.ignore || one.invisible || !/^n=/.test(one.style.text || '')) continue;
+      const rect = one.getBoundingRect().clone();
+      if (one.transform) rect.applyTransform(one.transform);
+      found.push([one.style.text, rect.x - grid.x, grid.x + grid.width - rect.x - rect.width]);
+    }
+  }
+  return found;
+}"""
+"""Labels of counts, and how far they lie inside the axes, left and right."""
+
+
+@pytest.mark.browser
+def test_the_counts_of_a_band_lie_inside_the_axes(look, served_lucky, ids) -> None:
+    many = ",".join(ids[lr, seed] for lr in MEDIANS for seed in range(10))
+    page = look(served_lucky).open(f"/compare?runs={many}&bands=1")
+    until(page, "document.querySelector('.chart canvas') !== null")
+    page.wait_for_timeout(1500)
+    found = page.evaluate(LABELS)
+    assert len({text for text, _, _ in found}) >= 2
+    assert [one for one in found if min(one[1:]) < 0] == []
 
 
 @pytest.mark.browser

@@ -17,6 +17,7 @@ from thetahat.analysis._best import (
     seeds_of as seeds_of,
     settings_of as settings_of,
     standings as standings,
+    tied as tied,
 )
 from thetahat.analysis._cells import CellRule as CellRule
 from thetahat.analysis._direction import directions_in as directions_in, sign_of as sign_of
@@ -35,6 +36,7 @@ from thetahat.analysis._groups import (
     group_runs as group_runs,
     make_group as make_group,
     members_of as members_of,
+    place_of as place_of,
     quantile as quantile,
     quantile_name as quantile_name,
     settled as settled,

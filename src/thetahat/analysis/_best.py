@@ -166,6 +166,20 @@ def _place(one: Standing, sign: int) -> tuple[int, float]:
     return (0 if one.settled else 1, sign * one.spread.median)
 
 
+def tied(found: Sequence[Standing]) -> int:
+    """How many settings share the first place: as many of their runs count, with one median.
+
+    Args:    found: as ``standings`` gives them.
+    """
+    if not found or found[0].spread is None:
+        return 0
+    first, median = found[0], found[0].spread.median
+    return sum(
+        one.spread is not None and one.spread.median == median and one.settled == first.settled
+        for one in found
+    )
+
+
 def running_best(
     found: Sequence[Standing], sign: int, at: Callable[[Standing], Any]
 ) -> list[tuple[Any, float]]:

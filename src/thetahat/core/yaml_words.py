@@ -1,6 +1,6 @@
 """What a word of YAML means: as W&B's reader (YAML 1.1) has it, and where that is a trap.
 
-W&B reads sweep files by YAML 1.1, so a file must mean the same here. One thing is mended: 1e-4 is
+W&B reads sweep files by YAML 1.1, so a file must mean the same here. One thing is fixed: 1e-4 is
 text to that reader, and is a number here. The other surprises are said.
 """
 
@@ -30,7 +30,7 @@ _DATE = re.compile(
     r"\d{4}-\d\d-\d\d|\d{4}-\d\d?-\d\d?(?:[Tt]|[ \t]+)\d\d?:\d\d:\d\d(?:\.\d*)?"
     r"(?:[ \t]*(?:Z|[-+]\d\d?(?::\d\d)?))?"
 )
-_MENDED = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+]?[0-9]+")
+_FIXED = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+]?[0-9]+")
 """Numbers to everyone but YAML 1.1: 1e-4, 1E5, 1.5e3, -.5e2."""
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 _MOST_DIGITS = 1000
@@ -72,13 +72,13 @@ def read_word(text: str, *, plain: bool, strict: bool = False) -> tuple[Any, str
         return _float(text), "float", _of_float(text)
     if _DATE.fullmatch(text):
         return text, "date", f"{text} is a date to YAML, and is kept as text; write '{text}'"
-    if _MENDED.fullmatch(text):
+    if _FIXED.fullmatch(text):
         value = float(text.replace("_", ""))
         far = f", {_BEYOND}" if math.isinf(value) else ""
-        mend = f"write {dotted(value)}{far}"
+        fix = f"write {dotted(value)}{far}"
         if strict:
-            return text, "text", f"{text} is text to W&B's YAML; {mend}"
-        return value, "float", f"{text} is text to W&B's YAML, and a number here; {mend}"
+            return text, "text", f"{text} is text to W&B's YAML; {fix}"
+        return value, "float", f"{text} is text to W&B's YAML, and a number here; {fix}"
     if _LEADING_ZERO.fullmatch(text):
         bare = text.replace("_", "").lstrip("+-0") or "0"
         return text, "text", f"{text} is text to YAML (a zero in front means base 8); write {bare}"

@@ -64,7 +64,7 @@ def sweep_document(
         title=word(sweep.name),
         subtitle=_subtitle(study),
         summary=_summary(study),
-        warnings=_warnings(study, directed=directed),
+        warnings=_warnings(study, known.changed_files(), directed=directed),
         facts=_facts(study, directed=directed),
         grid=settings_grid(study, top),
         grids=[grid for grid in (_searched(study), _failures(study)) if grid.rows],
@@ -217,9 +217,19 @@ def _other_risks(study: Study, best: Setting) -> list[str]:
     ]
 
 
-def _warnings(study: Study, *, directed: bool) -> list[str]:
-    """Args: directed: whether the file or a run says in which direction the metric is better."""
+def _warnings(study: Study, changed: Sequence[str], *, directed: bool) -> list[str]:
+    """What a reader must know first.
+
+    Args:    changed: data files that held different data for different runs.
+             directed: whether the file or a run says in which direction the metric is better.
+    """
     said = []
+    if changed:
+        names = _listed([word(name) for name in changed])
+        said.append(
+            f"Different data: {names} changed while the sweep ran, so that its runs did not all"
+            " read the same data. Their numbers do not compare."
+        )
     if not directed:
         name = word(study.metric)
         said.append(

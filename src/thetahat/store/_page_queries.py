@@ -21,8 +21,9 @@ from thetahat.store._store import Store
 
 def run_metrics(store: Store, sweep_id: str) -> list[tuple[str, str, Any]]:
     """(id, status, metrics) of every run of a sweep, in the order of their numbers."""
-    query = select(runs.c.number, runs.c.id, runs.c.status, runs.c.metrics)
     with store.reading() as connection:
+        status = status_of(dead_among(connection, store.folder))
+        query = select(runs.c.number, runs.c.id, status, runs.c.metrics)
         rows = connection.execute(query.where(runs.c.sweep_id == sweep_id)).all()
     return [(run, status, from_json(text)) for _, run, status, text in sorted(rows)]
 
@@ -46,10 +47,11 @@ def tried_runs(store: Store, sweep_id: str) -> list[TriedRun]:
     """The runs of a sweep in the order of their numbers, long words of their configs cut."""
     c = runs.c
     setting = func.coalesce(c.proposed, c.config)
-    query = select(
-        c.number, c.id, c.name, c.status, setting, c.metrics, c.finished, c.contaminated
-    ).where(c.sweep_id == sweep_id)
     with store.reading() as connection:
+        status = status_of(dead_among(connection, store.folder))
+        query = select(
+            c.number, c.id, c.name, status, setting, c.metrics, c.finished, c.contaminated
+        ).where(c.sweep_id == sweep_id)
         rows = [tuple(row) for row in connection.execute(query)]
     rows.sort(key=itemgetter(0))
     known = {str(status): status for status in Status}
@@ -94,11 +96,12 @@ def run_configs(
 
 
 def runs_stand(store: Store, sweep_id: str) -> list[Any]:
-    """What changes whenever a run of a sweep begins, ends, is tried again, or is deleted."""
+    """What changes when a run of a sweep begins, ends, is retried or deleted, or its agent dies."""
     told = (func.count(), func.sum(runs.c.number), func.sum(runs.c.attempt))
-    query = select(runs.c.status, func.max(runs.c.finished), *told)
-    mine = query.where(runs.c.sweep_id == sweep_id).group_by(runs.c.status)
     with store.reading() as connection:
+        status = status_of(dead_among(connection, store.folder))
+        query = select(status, func.max(runs.c.finished), *told)
+        mine = query.where(runs.c.sweep_id == sweep_id).group_by(status)
         return sorted(map(tuple, connection.execute(mine)))
 
 

@@ -1,4 +1,4 @@
-"""``thetahat check``: every mistake of a sweep file, with its line and the mend, before a run."""
+"""``thetahat check``: every mistake of a sweep file, with its line and the fix, before a run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "check",
         help="check a sweep file",
-        description="Say every mistake of a sweep file, with its line and how to mend it, and count"
+        description="Say every mistake of a sweep file, with its line and how to fix it, and count"
         " its points. Nothing runs. Exit code 2 where there is a mistake.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

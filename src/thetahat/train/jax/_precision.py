@@ -14,6 +14,7 @@ from jax.core import Tracer
 
 from thetahat.core.errors import DataError
 from thetahat.data import Rows, Transform, weights_of as th_weights
+from thetahat.risk import inputs_and_target
 
 _PARTS = ("train", "val", "test")
 ON_DISK = (Rows, np.memmap)
@@ -101,6 +102,35 @@ def refuse_rounding(data: Any, dtype: str, *, whole: bool) -> None:
         rows = _READ if isinstance(leaf, ON_DISK) else _LOOKED_AT // math.prod(leaf.shape[1:])
         some = np.asarray(leaf[:: -(-len(leaf) // max(rows, 2))], np.float64)
         _refuse_spread(lambda at, where=where: _column(data, where, at), some, dtype)
+
+
+def refuse_uncentred(data: Any, dtype: str) -> None:
+    """See that a method that solves equations in the curvature can, where inputs have a level.
+
+    At the level m and the spread s of an input, the condition of J'J is about (m / s)^2: once that
+    exceeds 1 / eps, no digit of a solution is right.
+
+    Raises:  DataError: it cannot; it says which array, or which column of a table.
+    """
+    inputs, _ = inputs_and_target(data.train)
+    eps = float(np.finfo(dtype).eps)
+    wider = " or give dtype='float64' (--dtype float64)" if dtype == "float32" else ""
+    for path, leaf in jax.tree_util.tree_flatten_with_path(data.train)[0]:
+        mine = any(leaf is one for one in jax.tree.leaves(inputs))
+        if not mine or isinstance(leaf, Tracer) or not isinstance(leaf, (np.ndarray, jax.Array)):
+            continue
+        rows = max(_LOOKED_AT // math.prod(leaf.shape[1:]), 2)
+        some = np.asarray(leaf[:: -(-len(leaf) // rows)], np.float64)
+        mean, std = some.mean(0), some.std(0)
+        lost = (std > _CONSTANT * np.abs(mean)) & (eps * mean**2 > std**2)
+        if np.any(lost):
+            at = _first(lost)
+            name = _column(data, "data.train" + jax.tree_util.keystr(path), at)
+            raise DataError(
+                f"{name} has the mean {mean[at]:.6g} and the standard deviation {std[at]:.3g}: in"
+                f" {dtype} the equations that this optimizer solves have no right digit left;"
+                f" subtract its mean{',' * bool(wider)}{wider}"
+            )
 
 
 def _refuse_spread(name: Callable[[Any], str], some: np.ndarray, dtype: str) -> None:

@@ -114,7 +114,9 @@ class Targets:
             if isinstance(y, (Rows, np.memmap, np.ndarray, jax.Array)):
                 y = np.asarray(y) if isinstance(y, jax.Array) else y
                 where, hint = _named(data, name, part, y)
-                risk.check_targets(self.loss, self.need, where, y, self.outputs, hint)
+                risk.check_targets(
+                    self.loss, self.need, where, y, self.outputs, hint, data.named_rows(name)
+                )
 
 
 def _there(leaf: Any) -> bool:

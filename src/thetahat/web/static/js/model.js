@@ -168,6 +168,11 @@ export function best(runs, metric, sign) {
   return found;
 }
 
+// How many runs share the number of the best.
+export function tied(runs, metric, lead) {
+  return runs.filter((run) => counts(run) && run.metrics[metric] === lead.metrics[metric]).length;
+}
+
 const TERM = /^([^\s<>=!~]+)(<=|>=|!=|==|=|<|>|~)(.*)$/;
 
 // "lr>0.01 status=finished otter" -> a test of runs; throws where a column is unknown.
