@@ -19,7 +19,7 @@ from thetahat.cli.terminal._sweep_screen import block, many_runs, plain
 from thetahat.cli.terminal._sweep_status import Watch
 
 if TYPE_CHECKING:
-    from thetahat.search import Metric
+    from thetahat.search import Objective
     from thetahat.store import RunRow, Store, SweepRow
     from thetahat.sweep.agent import Closed, Tally
 
@@ -32,7 +32,7 @@ class View:
     """What an agent says, for people. Use it as a context."""
 
     def __init__(
-        self, store: Store, sweep: SweepRow, metric: Metric | None, *, quiet: bool, where: str
+        self, store: Store, sweep: SweepRow, metric: Objective | None, *, quiet: bool, where: str
     ) -> None:
         from thetahat.sweep.agent import spec_of
 
@@ -118,7 +118,7 @@ class View:
         if tally.interrupted and not sweep.over:
             complain(f"interrupted; go on with: thetahat agent {sweep.id}{self.where}")
 
-    def _best(self, sweep: SweepRow, runs: Sequence[RunRow], metric: Metric) -> None:
+    def _best(self, sweep: SweepRow, runs: Sequence[RunRow], metric: Objective) -> None:
         """The best settings over their replicates: the best of single runs is a lucky one."""
         from thetahat.analysis import (
             best_first,

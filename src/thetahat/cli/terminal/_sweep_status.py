@@ -28,7 +28,7 @@ from thetahat.core.run import Status
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from thetahat.search import Metric
+    from thetahat.search import Objective
     from thetahat.store import Store, SweepRow, Together
 
 LOOK_S = 0.5
@@ -49,7 +49,7 @@ class Watch:
         self,
         store: Store,
         sweep: SweepRow,
-        metric: Metric | None,
+        metric: Objective | None,
         method: str,
         paths: tuple[tuple[str, ...], ...] = (),
     ) -> None:
@@ -151,7 +151,7 @@ class Watch:
             if isinstance(value, (int, float)) and not isinstance(value, bool):
                 self.best(float(value), run.name, run.id)
 
-    def _best_setting(self, metric: Metric) -> Best | None:
+    def _best_setting(self, metric: Objective) -> Best | None:
         """The best setting by its median; the best single run where none has more than one."""
         from thetahat.store import tried_runs
 
