@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from thetahat.cli._help_format import wrap
+from thetahat.cli._help import wrap
 from thetahat.cli.terminal._live import Window, bar
 from thetahat.cli.terminal._sweep_screen import AgentLine, Best, Standing, block, plain
 from thetahat.cli.terminal._sweep_status import Speed
