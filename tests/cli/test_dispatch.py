@@ -76,16 +76,16 @@ def test_version(thetahat) -> None:
         (["show"], "show needs RUN; see thetahat show --help"),
         (
             ["show", "a", "b"],
-            "show got 'b', and has no use for it; see thetahat show --help",
+            "show: unexpected argument 'b'; see thetahat show --help",
         ),
         (["fit", "t.csv"], "fit needs --target; see thetahat fit --help"),
         (
             ["fit", "t.csv", "--target=y", "--width=3.5"],
-            "fit: --width: '3.5' is no whole number of at least 1; see thetahat fit --help",
+            "fit --width=3.5: give a whole number of at least 1",
         ),
         (
             ["fit", "t.csv", "--target=y", "--lr=nan"],
-            "fit: --lr: NaN is no number; give one, such as 0.01; see thetahat fit --help",
+            "fit --lr=nan: give a positive, finite number, such as 0.01",
         ),
     ],
 )

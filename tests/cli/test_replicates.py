@@ -70,7 +70,7 @@ def test_the_highest_median_is_the_best_where_more_is_better(worked) -> None:
 
 def test_groups_come_best_first_unless_another_order_is_asked_for(worked, thetahat) -> None:
     def order(*words: str) -> list[int]:
-        more = ("--group-by", "seed", "--format", "json", *words)
+        more = ("--over", "seed", "--format", "json", *words)
         return [group["config"]["lr"] for group in json.loads(thetahat("runs", "last", *more)[1])]
 
     worked()
@@ -140,7 +140,7 @@ def test_every_group_has_n_and_failures_beside_it(broken, thetahat) -> None:
     head, *rows = table(said[at + 1 : -1])
     assert head[:4] == ["lr", "runs", "n", "failed"]
     assert [row[:4] for row in rows] == [["2", "3", "3", "0"], ["1", "3", "2", "1"]]
-    words = ("runs", "last", "--group-by", "seed")
+    words = ("runs", "last", "--over", "seed")
     listed = json.loads(thetahat(*words, "--format", "json")[1])
     counts = {g["config"]["lr"]: (g["runs"], g["failed"], g["unfinished"]) for g in listed}
     assert counts == {1: (3, 1, 0), 2: (3, 0, 0), 5: (3, 3, 0)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import shutil
 import sys
@@ -96,15 +95,12 @@ _EXAMPLE = re.compile(r"^(?P<command> *\S.*?\S {2,})(?P<about>\S.*)$")
 _LEAST = 20
 
 
-class HelpFormat(argparse.HelpFormatter):
-    """Fills the description; keeps the lines of the examples, as far as the window allows."""
-
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        if "\n" not in text.strip():
-            return super()._fill_text(text, width, indent)
-        return "".join(
-            f"{indent}{line}\n" for row in text.splitlines() for line in wrap(row, width)
-        )
+def layout(text: str) -> str:
+    """Fill prose; wrap each line of examples, whose columns stay under each other."""
+    width = shutil.get_terminal_size((80, 24)).columns - 2
+    if "\n" not in text:
+        return textwrap.fill(text, width)
+    return "\n".join(line for row in text.splitlines() for line in wrap(row, width))
 
 
 def wrap(line: str, width: int) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._errors import INTERRUPTED, say as complain
+from thetahat.cli._parser import add_format, add_quiet, add_store
 from thetahat.cli.terminal._output import emit, read_screen
 from thetahat.core.errors import StoreError
 
@@ -28,7 +29,21 @@ OTHERS = 58
 """Cells that the columns beside it take."""
 
 
-def run_sweep(args: argparse.Namespace) -> int:
+DESCRIPTION = (
+    "Run the lectures' sweep to its end: twelve nets, Bayesian search over the learning rate and"
+    " the width. The runs stay in the store."
+)
+EXAMPLES = ""
+
+
+def add_flags(parser: Any) -> None:
+    """Add the flags of ``demo``."""
+    add_quiet(parser)
+    add_store(parser)
+    add_format(parser)
+
+
+def run(args: argparse.Namespace) -> int:
     """Run the sweep to its end, and show what it found."""
     from thetahat.store import open_store
 
@@ -165,7 +180,6 @@ def _show(
         _command("show", best.name, args): "the best, with its curves",
         _command("ui", "", args): "all of it in the browser",
         _again(file, args): "again; or edit it first",
-        f"{program()} demo --tables": "nets on two real tables",
     }
     wide = max(map(len, ways))
     fits = screen.width is None or wide + 4 + max(map(len, ways.values())) <= screen.width
@@ -203,8 +217,7 @@ def _table(store: Store, found: Sequence[RunRow]) -> str:
         Column("curve", "by epoch", priority=3, least=cells),
         Column("test", "test_risk", priority=5),
     ]
-    look = {"width": screen.width, "colour": screen.colour, "ascii_only": screen.ascii_only}
-    return table(rows, columns, **look)
+    return table(rows, columns, **screen.look)
 
 
 def _verdict(best: RunRow) -> list[str]:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from thetahat import __version__
-from thetahat.cli.terminal._output import Screen, add_output, emit, read_screen
+from thetahat.cli._parser import add_format, add_store
+from thetahat.cli.terminal._output import Screen, emit, read_screen
 from thetahat.core.errors import StoreError
 from thetahat.format import json_text, paint, table
 
@@ -54,15 +55,14 @@ class Check:
     mend: str = ""
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add ``doctor`` to the command line."""
-    parser = subparsers.add_parser(
-        "doctor",
-        help="check the installation",
-        description="Check python, packages, JAX, the store and git; exit code 1 if one is broken.",
-    )
-    add_output(parser)
-    parser.set_defaults(run=run)
+DESCRIPTION = "Check python, packages, JAX, the store and git; exit code 1 if one is broken."
+EXAMPLES = ""
+
+
+def add_flags(parser: Any) -> None:
+    """Add the flags of ``doctor``."""
+    add_store(parser)
+    add_format(parser)
 
 
 def run(args: argparse.Namespace) -> int:

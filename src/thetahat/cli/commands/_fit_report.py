@@ -46,8 +46,7 @@ def report(
     screen = read_screen()
     if format == "table":
         print()
-    shown = {"width": screen.width, "colour": screen.colour, "ascii_only": screen.ascii_only}
-    emit(as_table(rows, columns, format, **shown))
+    emit(as_table(rows, columns, format, **screen.look))
     if format == "table" and len(results) > 1:
         print(f"\n{_seeds_said(results)}")
         if setting.tracked:

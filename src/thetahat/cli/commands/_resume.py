@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thetahat.cli._parser import add_quiet, add_store, add_value
 from thetahat.core.errors import CheckpointError, ConfigError, Notice
 from thetahat.core.run import Status
 
@@ -18,29 +19,21 @@ if TYPE_CHECKING:
 _GOES_ON = (Status.INTERRUPTED, Status.RUNNING, Status.FAILED)
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add ``resume`` to the command line."""
-    parser = subparsers.add_parser(
-        "resume",
-        help="go on with an interrupted run",
-        description="Go on with an interrupted run from its last checkpoint: the same numbers, to"
-        " the last bit on a CPU, as if it had never stopped.",
-    )
+DESCRIPTION = (
+    "Continue an interrupted run from its last checkpoint: the same numbers, to the last bit on a"
+    " CPU, as if it had never stopped."
+)
+EXAMPLES = ""
+
+
+def add_flags(parser: Any) -> None:
+    """Add the flags of ``resume``."""
     parser.add_argument(
         "run_name", metavar="RUN", help="its id or name, the beginning of either, or: last"
     )
-    parser.add_argument(
-        "--store",
-        metavar="URL",
-        help="folder or file of the store (default: THETAHAT_STORE, else .thetahat here)",
-    )
-    parser.add_argument(
-        "--source", metavar="FILE", help="the experiment's file, where it has been moved"
-    )
-    parser.add_argument(
-        "--quiet", action="store_true", help="say nothing unless something is wrong"
-    )
-    parser.set_defaults(run=run)
+    add_value(parser, "--source", "FILE", "the experiment's file, if it has been moved")
+    add_quiet(parser)
+    add_store(parser)
 
 
 def run(args: argparse.Namespace) -> int:

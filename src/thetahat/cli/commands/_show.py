@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thetahat.cli.terminal._output import Screen, add_output, emit, read_screen
+from thetahat.cli._parser import add_format, add_store, add_switch
+from thetahat.cli.terminal._output import Screen, emit, read_screen
 from thetahat.core.run import Status
 from thetahat.format import STATUS_STYLES, json_text, paint, short, sparkline, table, word
 
@@ -25,21 +26,18 @@ _CURVES = ("train_risk", "val_risk")
 _MOST_CURVES = 4
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add ``show`` to the command line."""
-    parser = subparsers.add_parser(
-        "show",
-        help="show one run",
-        description="Show one run: config, risks, curves, where it comes from.",
-    )
+DESCRIPTION = "Show one run: config, risks, curves, where it comes from."
+EXAMPLES = ""
+
+
+def add_flags(parser: Any) -> None:
+    """Add the flags of ``show``."""
     parser.add_argument(
         "name", metavar="RUN", help="its id or name, the beginning of either, or: last"
     )
-    add_output(parser)
-    parser.add_argument(
-        "--history", action="store_true", help="print the run's records instead, one row an epoch"
-    )
-    parser.set_defaults(run=run)
+    add_switch(parser, "--history", "print the run's records instead, one row an epoch")
+    add_store(parser)
+    add_format(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
             rows = [
                 dict(zip(history, row, strict=True)) for row in zip(*history.values(), strict=True)
             ]
-            emit(table(rows, list(history), args.format, width=screen.width, colour=screen.colour))
+            emit(table(rows, list(history), args.format, **screen.look))
             return 0
         notices = store.notices(found.id)
         if args.format == "table":

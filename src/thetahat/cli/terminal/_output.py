@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import shutil
 import sys
 from dataclasses import dataclass
 from typing import Any
-
-from thetahat.format import FORMATS
 
 
 @dataclass(frozen=True)
@@ -22,17 +19,10 @@ class Screen:
     colour: bool
     ascii_only: bool
 
-
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """The flags of every command that prints a table."""
-    parser.add_argument(
-        "--store",
-        metavar="URL",
-        help="folder or file of the store (default: THETAHAT_STORE, else .thetahat here)",
-    )
-    parser.add_argument(
-        "--format", choices=FORMATS, default="table", help="how to print it (default: table)"
-    )
+    @property
+    def look(self) -> dict[str, Any]:
+        """The options of ``table`` that fit a table to it."""
+        return {"width": self.width, "colour": self.colour, "ascii_only": self.ascii_only}
 
 
 def read_screen() -> Screen:
@@ -73,8 +63,8 @@ def is_terminal(stream: Any) -> bool:
     return stream is not None and stream.isatty()
 
 
-def note(line: str) -> None:
-    """A word to the user, beside the data: on standard error."""
+def print_beside(line: str) -> None:
+    """Print a line on standard error, beside the data on standard output."""
     print(wrapped(line), file=sys.stderr)
 
 
