@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from thetahat.store import RunRow, Store, SweepRow
     from thetahat.sweep.agent import Tally
 
-SOURCES = Path(__file__).parents[1] / "demo"
+SOURCES = Path(__file__).parent / "demo"
 """The sweep file and its program: those of examples/, which an installation has not."""
 FILE, PROGRAM = "mlp_sweep.yaml", "mlp_regression.py"
 METRIC = "val_risk"
