@@ -93,7 +93,7 @@ def _say_done(store: Store, sweep: SweepRow, args: argparse.Namespace) -> None:
     """The sweep of a file is finished: nothing is done a second time unless that is asked for."""
     if args.quiet:
         return
-    from thetahat.cli.terminal._sweep_screen import many_runs
+    from thetahat.cli.terminal._output import many_runs
 
     where = f" --store {args.store}" if args.store else ""
     n = len(store.runs(sweep_id=sweep.id))

@@ -15,8 +15,7 @@ from thetahat.cli._parser import (
     whole_number,
 )
 from thetahat.cli.commands._agent import add_work, check_name, exit_code, work_of, work_with_words
-from thetahat.cli.terminal._output import emit, print_beside
-from thetahat.cli.terminal._sweep_screen import many_runs
+from thetahat.cli.terminal._output import emit, many_runs, print_beside
 from thetahat.core.errors import ConfigError
 from thetahat.format import json_text
 

@@ -68,6 +68,15 @@ def print_beside(line: str) -> None:
     print(wrapped(line), file=sys.stderr)
 
 
+def many_runs(n: int) -> str:
+    """Write a number of runs.
+
+    >>> many_runs(0), many_runs(1), many_runs(1200)
+    ('no runs', '1 run', '1,200 runs')
+    """
+    return "no runs" if n == 0 else "1 run" if n == 1 else f"{n:,} runs"
+
+
 def can_write(stream: Any, sample: str) -> bool:
     """Whether a stream has these characters: Windows consoles and old locales may not."""
     try:
