@@ -69,11 +69,6 @@ def test_the_named_column_stands_also_where_it_does_not_vary(runs: pd.DataFrame,
     [
         (["--group-by=widht"], "no run has a column 'widht'; did you mean 'width'?"),
         (["--over=sed"], "no run has the parameter 'sed'; did you mean 'seed'?"),
-        (
-            ["--over=seed", "--group-by=width"],
-            "--group-by names the columns that tell groups apart, --over the parameters that do"
-            " not; give one of the two",
-        ),
     ],
 )
 def test_messages(runs: pd.DataFrame, thetahat, words: list[str], said: str) -> None:

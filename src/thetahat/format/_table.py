@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
-from thetahat.format._numbers import DIGITS, column_cells, is_number, plain, word
+from thetahat.format._numbers import DIGITS, column_cells, cut, is_number, plain, word
 
 FORMATS = ("table", "json", "csv", "latex")
 STATUS_STYLES = {
@@ -155,14 +155,14 @@ def _terminal(
         values = [plain(row.get(column.key)) for row in rows]
         texts = column_cells(values, column.digits)
         right = _numeric(values)
-        limit = None if right else column.width
         pairs = [
             (word(column.head), "bold"),
             *(_styled(v, t, dash) for v, t in zip(values, texts, strict=True)),
         ]
-        cut = [(_cut(text, limit, more), style) for text, style in pairs]
-        wide = max(cell_len(text) for text, _ in cut)
-        blocks.append([(_pad(text, wide, right), style) for text, style in cut])
+        if not right:
+            pairs = [(cut(text, column.width, more), style) for text, style in pairs]
+        wide = max(cell_len(text) for text, _ in pairs)
+        blocks.append([(_pad(text, wide, right), style) for text, style in pairs])
     lines = [[block[i] for block in blocks] for i in range(len(rows) + 1)]
     rule = ("-" if ascii_only else "─") * (cell_len((" " * _GAP).join(t for t, _ in lines[0])))
     lines.insert(1, [(rule, "dim")])
@@ -190,14 +190,6 @@ _CODES = {
     "blue": "34",
     "cyan": "36",
 }
-
-
-def _cut(text: str, limit: int | None, more: str) -> str:
-    from rich.cells import cell_len, set_cell_size
-
-    if limit is None or cell_len(text) <= limit:
-        return text
-    return set_cell_size(text, limit - len(more)).rstrip() + more
 
 
 def _pad(text: str, wide: int, right: bool) -> str:

@@ -15,6 +15,7 @@ from thetahat.cli._parser import (
     comma_list,
     whole_number,
 )
+from thetahat.cli.terminal._output import many_runs, store_flag
 from thetahat.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -93,9 +94,8 @@ def _say_done(store: Store, sweep: SweepRow, args: argparse.Namespace) -> None:
     """The sweep of a file is finished: nothing is done a second time unless that is asked for."""
     if args.quiet:
         return
-    from thetahat.cli.terminal._output import many_runs
 
-    where = f" --store {args.store}" if args.store else ""
+    where = store_flag(args.store)
     n = len(store.runs(sweep_id=sweep.id))
     print(f"sweep {sweep.id} ({sweep.name}) of this file is finished: {many_runs(n)}")
     print(f"look at them: thetahat runs {sweep.id}{where}")
@@ -134,7 +134,7 @@ def work_with_words(
     from thetahat.cli.terminal._sweep_progress import View
     from thetahat.sweep.agent import Tally, spec_of, work_on
 
-    where = f" --store {args.store}" if args.store else ""
+    where = store_flag(args.store)
     spec = spec_of(sweep)
     with beside(args) as stay:
         with View(store, sweep, spec.metric, quiet=args.quiet, where=where) as view:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._errors import INTERRUPTED, say as complain
 from thetahat.cli._parser import add_format, add_quiet, add_store
-from thetahat.cli.terminal._output import emit, read_screen
+from thetahat.cli.terminal._output import emit, read_screen, store_flag
 from thetahat.core.errors import StoreError
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def _verdict(best: RunRow) -> list[str]:
 
 
 def _command(verb: str, what: str, args: argparse.Namespace) -> str:
-    where = f" --store {args.store}" if args.store else ""
+    where = store_flag(args.store)
     return f"{program()} {verb} {what}".rstrip() + where
 
 

@@ -23,7 +23,7 @@ from thetahat.cli._parser import (
 from thetahat.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from thetahat.cli._session import Setting
+    from thetahat.cli._session import FitSettings
     from thetahat.data import Table
     from thetahat.train import Result
 
@@ -148,7 +148,7 @@ def _add_parts(group: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fit a table."""
     from thetahat.cli._script import check_batch
-    from thetahat.cli._session import Origin, Setting, exit_code, train
+    from thetahat.cli._session import FitSettings, RunSource, exit_code, train
     from thetahat.cli.commands import _fit_table as fits
     from thetahat.cli.commands._fit_predictions import writable
     from thetahat.cli.commands._fit_report import report
@@ -161,11 +161,11 @@ def run(args: argparse.Namespace) -> int:
     if args.predict is not None:
         shown = (table.target, config["weights"])
         out = writable(Path(args.predict), Path(args.table), shown)
-    setting = Setting(args.store, not args.no_store, not args.no_store, args.name, args.quiet)
+    setting = FitSettings(args.store, not args.no_store, not args.no_store, args.name, args.quiet)
     _check_seeds(args.seed, args.seeds)
     experiment = fits.fit_table if args.batch_size is None else check_batch(fits.fit_table)
     configs = [{**config, "seed": args.seed + k} for k in range(args.seeds)]
-    origin = Origin(EXPERIMENT, Path(args.table))
+    origin = RunSource(EXPERIMENT, Path(args.table))
     trained = train(experiment, configs, setting, origin, label=Path(args.table).name)
     names = [name or f"seed {args.seed + k}" for k, name in enumerate(trained.names)]
     report(trained.results, names, table, setting, args.format)
@@ -191,7 +191,7 @@ def _check_seeds(first: int, seeds: int) -> None:
         )
 
 
-def _predict(path: Path, results: Sequence[Result], table: Table, setting: Setting) -> None:
+def _predict(path: Path, results: Sequence[Result], table: Table, setting: FitSettings) -> None:
     """Write the fitted values of the best of the fits that ended well."""
     from thetahat.cli._errors import note
     from thetahat.cli.commands._fit_predictions import predictions, write

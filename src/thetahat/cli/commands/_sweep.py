@@ -15,7 +15,7 @@ from thetahat.cli._parser import (
     whole_number,
 )
 from thetahat.cli.commands._agent import add_work, check_name, exit_code, work_of, work_with_words
-from thetahat.cli.terminal._output import emit, many_runs, print_beside
+from thetahat.cli.terminal._output import emit, many_runs, print_beside, store_flag
 from thetahat.core.errors import ConfigError
 from thetahat.format import json_text
 
@@ -210,7 +210,7 @@ def _warn(sweep: SweepRow, spec: SweepSpec) -> None:
 
 
 def _agent_command(sweep: SweepRow, args: argparse.Namespace) -> str:
-    where = f" --store {args.store}" if args.store else ""
+    where = store_flag(args.store)
     return f"thetahat agent {sweep.id}{where}"
 
 

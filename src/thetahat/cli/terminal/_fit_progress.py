@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from thetahat.cli.terminal._live import RefreshRate, Window, bar, cut, fit, is_live, live, spinner
-from thetahat.format import short, sparkline
+from thetahat.cli.terminal._live import RefreshRate, Window, bar, fit, is_live, live, spinner
+from thetahat.format import cut, short, sparkline
 
 if TYPE_CHECKING:
     from rich.text import Text

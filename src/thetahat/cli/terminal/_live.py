@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from thetahat.cli.terminal._output import can_write, is_terminal
+from thetahat.format import cut
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -133,15 +134,6 @@ def fit(pieces: Sequence[tuple[float, str, str]], room: int, gap: int = 3) -> Te
     while len(kept) > 1 and sum(cell_len(p[1]) + gap for p in kept) - gap > room:
         kept.remove(min(reversed(kept), key=lambda piece: piece[0]))
     return Text(" " * gap).join(Text(cut(text, room), style) for _, text, style in kept)
-
-
-def cut(text: str, room: int) -> str:
-    """Cut text to at most so many cells."""
-    from rich.cells import cell_len, set_cell_size
-
-    if cell_len(text) <= room:
-        return text
-    return set_cell_size(text, max(0, room - 2)).rstrip() + ".."
 
 
 class RefreshRate:

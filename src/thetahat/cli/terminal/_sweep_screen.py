@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli.terminal._fit_progress import span
-from thetahat.cli.terminal._live import Window, bar, cut, fit, spinner
+from thetahat.cli.terminal._live import Window, bar, fit, spinner
 from thetahat.cli.terminal._output import many_runs
-from thetahat.format import short, word
+from thetahat.format import cut, short, word
 
 if TYPE_CHECKING:
     from rich.text import Text

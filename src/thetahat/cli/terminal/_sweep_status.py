@@ -173,7 +173,9 @@ class SweepWatch:
     def _agents(self, agents: list[dict[str, Any]], groups: list[Together]) -> list[AgentLine]:
         """Describe the agents, this one first, then from the latest."""
         now, lines = datetime.now(UTC), []
-        for agent in sorted(agents[::-1], key=lambda a: a["id"] != self.agent):
+        latest = agents[::-1]
+        latest.sort(key=lambda a: a["id"] != self.agent)
+        for agent in latest:
             mine = agent["id"] == self.agent
             silent_s = (now - datetime.fromisoformat(agent["heartbeat"])).total_seconds()
             if silent_s > GONE_S:
