@@ -104,7 +104,7 @@ CATALOGUE: list[tuple[str, int, str]] = [
     ("fit zzzz --target=y", 2, "no file 'zzzz'; check the path"),
     ("fit tt.csv --target=y", 2, "no file 'tt.csv'; did you mean 't.csv'?"),
     # -- sweeps
-    ("check zzzz", 2, "there is no file zzzz; give the path of a sweep file"),
+    ("check zzzz", 2, "there is no file zzzz; known: last.yaml, *, sweep.yaml"),
     ("check swep.yaml", 2, "there is no file swep.yaml; did you mean 'sweep.yaml'?"),
     ("sweep sweep.yaml --sampler tpee", 2, "--sampler=tpee: *; did you mean 'tpe'?"),
     ("sweep sweep.yaml --sampler tpe", 2, "--sampler=tpe chooses among the searches of method: bayes, and sweep.yaml asks for grid"),

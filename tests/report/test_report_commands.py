@@ -261,7 +261,7 @@ def test_the_history_of_a_run(run: Run, url: str) -> None:
     ]
 
 
-def test_a_run_without_a_sign_of_life(run: Run, tmp_path: Path) -> None:
+def test_show_warns_of_a_run_without_heartbeat(run: Run, tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         store.create_run(name="gone")
         store.create_run(name="here")
@@ -270,9 +270,9 @@ def test_a_run_without_a_sign_of_life(run: Run, tmp_path: Path) -> None:
                 "UPDATE runs SET heartbeat = '2020-01-01T00:00:00.000+00:00' WHERE name = 'gone'"
             )
     _, out, _ = run("show", "gone", "--store", str(tmp_path))
-    assert "! no sign of life for " in out
+    assert "! no heartbeat for " in out
     _, out, _ = run("show", "here", "--store", str(tmp_path))
-    assert "no sign of life" not in out
+    assert "no heartbeat" not in out
 
 
 def test_an_interrupted_run_says_how_to_go_on(run: Run, tmp_path: Path) -> None:
