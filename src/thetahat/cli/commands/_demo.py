@@ -20,15 +20,13 @@ if TYPE_CHECKING:
     from thetahat.sweep.agent import Tally
 
 SOURCES = Path(__file__).parent / "demo"
-"""The sweep file and its program: those of examples/, which an installation has not."""
+"""Copies of the sweep file and its program in examples/, which is not installed."""
 FILE, PROGRAM = "mlp_sweep.yaml", "mlp_regression.py"
 METRIC = "val_risk"
-CURVE = (8, 24)
-"""Cells that the curve of a run takes: at least, at most."""
-OTHERS = 58
-"""Cells that the columns beside it take."""
-
-
+_CURVE = (8, 24)
+"""Least and most cells of a run's curve."""
+_OTHERS = 58
+"""Cells of the other columns."""
 DESCRIPTION = (
     "Run the lectures' sweep to its end: twelve nets, Bayesian search over the learning rate and"
     " the width. The runs stay in the store."
@@ -54,20 +52,24 @@ def run(args: argparse.Namespace) -> int:
         began = time.perf_counter()
         sweep, tally = _work(store, file, args)
         if tally.interrupted:
-            complain(f"interrupted; go on with: {_command('agent', sweep.id, args)}")
+            complain(f"interrupted; go on with: {_command(f'agent {sweep.id}', args)}")
             return INTERRUPTED
         found = _ranked(store, sweep)
-        if args.format != "table":
-            _emit(found, args.format)
+        if args.format == "table":
+            _show(store, sweep, found, time.perf_counter() - began)
+            if not args.quiet:
+                _suggest(sweep, found[0], file, args)
         else:
-            _show(store, sweep, found, time.perf_counter() - began, file, args)
+            from thetahat.cli.terminal._run_table import print_runs
+
+            print_runs(found, args.format, None, read_screen())
     return int(tally.failed > 0)
 
 
 def lay_out(folder: Path) -> Path:
-    """Copy the sweep file and its program to where a user may read and change them.
+    """Copy the sweep file and its program into a folder, for the user to read and change.
 
-    Files of a former demo that were changed stay: the copies then go to ``demo-2``, and so on.
+    If the user has changed the files of a former demo, the copies go to ``demo-2``, and so on.
 
     Raises:  StoreError: they cannot be written.
     """
@@ -85,8 +87,7 @@ def lay_out(folder: Path) -> Path:
             f"the files of the demo cannot be written to {place} ({error.strerror or error}); give"
             " another place with --store or THETAHAT_STORE"
         ) from error
-    file = place / FILE
-    here = Path.cwd()
+    file, here = place / FILE, Path.cwd()
     return file.relative_to(here) if file.is_relative_to(here) else file
 
 
@@ -101,7 +102,7 @@ def _work(store: Store, file: Path, args: argparse.Namespace) -> tuple[SweepRow,
     spec, plan, work = read_sweep(str(file)).require(), Plan(), Work()
 
     def say(what: str, facts: Any) -> None:
-        # The lectures' batch of 512 is larger than their data; here nobody chose it.
+        # The notes are about the lectures' batch of 512, which is larger than their data.
         if what != "note":
             view.say(what, facts)
 
@@ -120,7 +121,7 @@ def _work(store: Store, file: Path, args: argparse.Namespace) -> tuple[SweepRow,
 
 
 def _ranked(store: Store, sweep: SweepRow) -> list[RunRow]:
-    """The sweep's runs, best first; those that did not end well with the metric last."""
+    """Sort the sweep's runs from the best; those that did not end well with the metric last."""
     from thetahat.analysis import ending, finite
 
     def place(run: RunRow) -> tuple[bool, float]:
@@ -129,15 +130,6 @@ def _ranked(store: Store, sweep: SweepRow) -> list[RunRow]:
         return (not counts, value if counts and value is not None else 0.0)
 
     return sorted(store.runs(sweep_id=sweep.id), key=place)
-
-
-def _emit(found: Sequence[RunRow], format: str) -> None:
-    from thetahat.cli.terminal._run_table import print_runs
-
-    print_runs(found, format, None, read_screen())
-
-
-# -- what is said ---------------------------------------------------------------------------------
 
 
 def _introduce(file: Path) -> None:
@@ -153,39 +145,44 @@ def _introduce(file: Path) -> None:
     print(flush=True)
 
 
-def _show(
-    store: Store,
-    sweep: SweepRow,
-    found: Sequence[RunRow],
-    seconds: float,
-    file: Path,
-    args: argparse.Namespace,
-) -> None:
-    from thetahat.cli.terminal._fit_progress import span
-    from thetahat.format import paint
+def _show(store: Store, sweep: SweepRow, found: Sequence[RunRow], seconds: float) -> None:
+    import textwrap
 
-    screen = read_screen()
+    from thetahat.cli.terminal._fit_progress import span
+    from thetahat.format import short
+
     epochs = max(run.epochs for run in found)
     print(f"{len(found)} runs of {epochs} epochs in {span(seconds)}, the best first:\n")
     emit(_table(store, found))
     print()
     best = found[0]
     if best.status.well and best.metrics.get(METRIC) is not None:
-        print("\n".join(_verdict(best)))
-    if args.quiet:
-        return
-    print()
+        said = (
+            f"The validation part chooses lr {short(best.config['lr'], 3)} and width"
+            f" {best.config['width']}: {best.name}. Its risk there is"
+            f" {short(best.metrics[METRIC], 3)}, the lowest of all and therefore flattered; on the"
+            f" test part, which chose nothing, it is {short(best.metrics['test_risk'], 3)}."
+        )
+        print("\n".join(textwrap.wrap(said, min(read_screen().width or 100, 100))))
+
+
+def _suggest(sweep: SweepRow, best: RunRow, file: Path, args: argparse.Namespace) -> None:
+    """Print the commands to look at the runs with, and what each does if there is room."""
+    from thetahat.format import paint
+
+    screen = read_screen()
     ways = {
-        _command("runs", sweep.id, args): "all its runs",
-        _command("show", best.name, args): "the best, with its curves",
-        _command("ui", "", args): "all of it in the browser",
-        _again(file, args): "again; or edit it first",
+        _command(f"runs {sweep.id}", args): "all its runs",
+        _command(f"show {best.name}", args): "the best, with its curves",
+        _command("ui", args): "all of it in the browser",
+        _command(f"sweep {file}", args) + " --run": "again; or edit it first",
     }
     wide = max(map(len, ways))
     fits = screen.width is None or wide + 4 + max(map(len, ways.values())) <= screen.width
+    print()
     for command, what in ways.items():
-        said = f"{command.ljust(wide)}  {paint(what, 'dim', screen.colour)}" if fits else command
-        print(f"  {said}")
+        about = f"  {paint(what, 'dim', screen.colour)}" if fits else ""
+        print(f"  {command.ljust(wide)}{about}".rstrip())
 
 
 def _table(store: Store, found: Sequence[RunRow]) -> str:
@@ -195,7 +192,7 @@ def _table(store: Store, found: Sequence[RunRow]) -> str:
     curves = {run.id: [float(v) for v in store.history(run.id).get(METRIC, [])] for run in found}
     seen = [v for curve in curves.values() for v in curve if v == v and v > 0]
     scale = (min(seen), max(seen)) if seen else None
-    cells = min(CURVE[1], max(CURVE[0], (screen.width or 100) - OTHERS))
+    cells = min(_CURVE[1], max(_CURVE[0], (screen.width or 100) - _OTHERS))
     rows = [
         {
             "name": run.name,
@@ -220,28 +217,12 @@ def _table(store: Store, found: Sequence[RunRow]) -> str:
     return table(rows, columns, **screen.look)
 
 
-def _verdict(best: RunRow) -> list[str]:
-    """What was chosen, and what that is worth."""
-    import textwrap
-
-    from thetahat.format import short
-
-    lr, width = short(best.config["lr"], 3), best.config["width"]
-    said = (
-        f"The validation part chooses lr {lr} and width {width}: {best.name}. Its risk there is"
-        f" {short(best.metrics[METRIC], 3)}, the lowest of all and therefore flattered; on the test"
-        f" part, which chose nothing, it is {short(best.metrics['test_risk'], 3)}."
-    )
-    return textwrap.wrap(said, min(read_screen().width or 100, 100))
-
-
-def _command(verb: str, what: str, args: argparse.Namespace) -> str:
-    where = store_flag(args.store)
-    return f"{program()} {verb} {what}".rstrip() + where
+def _command(words: str, args: argparse.Namespace) -> str:
+    return f"{program()} {words}{store_flag(args.store)}"
 
 
 def program() -> str:
-    """How ``thetahat`` is called here: by its path, where the environment is not activated."""
+    """Give the command ``thetahat``, with its path if the environment is not activated."""
     beside = Path(sys.executable).with_name("thetahat")
     if shutil.which("thetahat") or not beside.exists():
         return "thetahat"
@@ -249,7 +230,3 @@ def program() -> str:
     if not beside.is_relative_to(folder):
         return str(beside)
     return str(beside.relative_to(folder)) if beside.parent != folder else f"./{beside.name}"
-
-
-def _again(file: Path, args: argparse.Namespace) -> str:
-    return f"{_command('sweep', str(file), args)} --run"
