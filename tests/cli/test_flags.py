@@ -307,6 +307,7 @@ def many(
         dict.fromkeys(("clip", "n", "word", "kind", "many")),
         {"clip": math.inf, "n": 3, "word": "b", "plain": "None", "kind": "x", "flag": False},
         {"many": [1.0, 2.5], "facts": {"a": None, "b": [True, "c"]}, "flag": True},
+        {"many": [math.inf, 1.0], "facts": {"a": -math.inf, "b": [math.inf, "inf", "nan"]}},
         {"parts.clip": None, "parts.width": 8},
         {"parts": {"width": 8, "clip": None}},
         {"plain": "[1, 2]", "word": "{'a': 1}"},

@@ -48,10 +48,31 @@ def test_groups_are_those_of_pandas(runs: pd.DataFrame, thetahat, by: str) -> No
         assert group["metrics"]["val_risk"]["median"] == pytest.approx(done.median())
 
 
+def test_groups_that_mix_experiments_say_so(runs: pd.DataFrame, thetahat) -> None:
+    code, out, err = thetahat("runs", "--group-by", "width")
+    said = "the groups mix runs of 2 experiments; --group-by experiment,width separates them\n"
+    assert (code, err) == (0, said)
+    code, out, err = thetahat("runs", "--group-by", "experiment,width")
+    assert (code, err) == (0, "")
+    assert out.split()[:2] == ["experiment", "width"]
+
+
 def test_over_groups_by_every_other_parameter(runs: pd.DataFrame, thetahat) -> None:
     over = json.loads(thetahat("runs", "--over", "seed", "--format=json")[1])
-    found = {(g["config"].get("width"), g["config"]["lr"]): g["runs"] for g in over}
-    assert found == {(8, 0.1): 3, (8, 0.01): 3, (16, 0.1): 2, (None, 0.1): 1, (16, 0.01): 3}
+    names = {
+        (g["experiment"], g["config"].get("width"), g["config"]["lr"]): g["runs"] for g in over
+    }
+    # Runs of different experiments are never of one setting.
+    assert names == {
+        ("even", 8, 0.1): 2,
+        ("odd", 8, 0.1): 1,
+        ("even", 8, 0.01): 1,
+        ("odd", 8, 0.01): 2,
+        ("even", 16, 0.1): 2,
+        ("odd", None, 0.1): 1,
+        ("even", 16, 0.01): 1,
+        ("odd", 16, 0.01): 2,
+    }
 
 
 def test_the_named_column_stands_also_where_it_does_not_vary(runs: pd.DataFrame, thetahat) -> None:

@@ -116,7 +116,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("given", "message"), WRONG)
-def test_a_wrong_hyperband_says_how_to_mend_it(given: dict[str, Any], message: str) -> None:
+def test_a_wrong_hyperband_says_how_to_fix_it(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match="^" + re.escape(message)):
         Hyperband(**given)
 
@@ -137,7 +137,7 @@ METRICS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("given", "message"), METRICS)
-def test_a_wrong_metric_says_how_to_mend_it(given: dict[str, Any], message: str) -> None:
+def test_a_wrong_metric_says_how_to_fix_it(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match="^" + re.escape(message)):
         Metric("loss", **given)
 

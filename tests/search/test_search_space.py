@@ -158,7 +158,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("given", "message"), WRONG)
-def test_a_wrong_parameter_says_how_to_mend_it(given: dict[str, Any], message: str) -> None:
+def test_a_wrong_parameter_says_how_to_fix_it(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=r"^parameters\.lr: " + message):
         make_space({"lr": given})
 
@@ -179,7 +179,7 @@ SECTIONS: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("section", "message"), SECTIONS)
-def test_a_wrong_section_says_how_to_mend_it(section: Any, message: str) -> None:
+def test_a_wrong_section_says_how_to_fix_it(section: Any, message: str) -> None:
     with pytest.raises(ConfigError, match="^" + re.escape(message)):
         make_space(section)
     assert str(space_faults(section)[0]).startswith(message)
@@ -239,6 +239,9 @@ def test_the_room_loads_no_library() -> None:
         {"min": 0, "max": 900, "distribution": "log_uniform"},
         {"min": -900, "max": 0, "distribution": "inv_log_uniform"},
         {"min": 0.0, "max": 1.0, "distribution": "q_uniform", "q": 0},
+        {"min": 0.0, "max": 1.0, "distribution": "q_uniform", "q": 1e-320},
+        {"min": 0.0, "max": 1e308, "distribution": "q_uniform", "q": 0.5},
+        {"distribution": "q_normal", "q": 1e-310},
         {"distribution": "normal", "sigma": -1},
         {"distribution": "normal", "mu": math.nan},
         {"distribution": "log_normal", "mu": 800},

@@ -1,4 +1,4 @@
-"""Every message of the language by its text: what came, what is needed, how to mend it."""
+"""Every message of the language by its text: what came, what is needed, how to fix it."""
 
 from __future__ import annotations
 

@@ -250,7 +250,7 @@ def test_a_file_is_read_from_the_disk(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("parameters", "mend"),
+    ("parameters", "fix"),
     [
         ("lr: {value: 0.1}", "give a parameter values: [...] or min and max, or write method: grid to run it once"),
         ("layers: {value: [5, 7, 10]}", "did you mean layers: {values: [5, 7, 10]}?"),
@@ -259,9 +259,9 @@ def test_a_file_is_read_from_the_disk(tmp_path: Path):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["random", "bayes"])
-def test_a_search_in_which_nothing_varies_is_noted(method, parameters, mend) -> None:
+def test_a_search_in_which_nothing_varies_is_noted(method, parameters, fix) -> None:
     text = f"method: {method}\nprogram: a.py\nmetric: {{name: loss}}\nparameters:\n  {parameters}\n"
-    said = f"nothing varies, so all runs have the same config; {mend}"
+    said = f"nothing varies, so all runs have the same config; {fix}"
     reading = parse_sweep(text)
     assert Problem(4, "parameters", said) in reading.notes
     grid = parse_sweep(text.replace(method, "grid"))

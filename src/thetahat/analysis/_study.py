@@ -242,11 +242,11 @@ def read_study(
     Args:    metric: in place of the sweep file's.
     Raises:  ConfigError: a metric that no run has.   StoreError: the store cannot be read.
     """
-    from thetahat.store import shared_orders, standing
+    from thetahat.store import shared_orders, standing_runs
 
     rule = rule or CellRule()
     file = read_file(sweep.spec)
-    runs = standing(store, store.runs(sweep_id=sweep.id))
+    runs = standing_runs(store, sweep_id=sweep.id)
     chosen = _metric(runs, file, metric)
     kept = [run for run in runs if not rule.hides_run(run)]
     flat = [flat_config(run.setting) for run in kept]

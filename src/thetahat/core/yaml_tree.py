@@ -140,7 +140,7 @@ def _code(error: Any) -> int:
 
 
 def _grammar(lines: list[str], error: Any) -> tuple[int, str]:
-    """The line of a mistake in YAML's grammar, what it is, and the usual mend."""
+    """The line of a mistake in YAML's grammar, what it is, and the usual fix."""
     mark = error.problem_mark or error.context_mark
     line = 1 if mark is None else max(1, min(mark.line + 1, len(lines)))
     begun = error.context_mark.line + 1 if error.context_mark else line

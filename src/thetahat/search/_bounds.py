@@ -95,6 +95,18 @@ def shape_faults(kind: str, given: Mapping[str, Any]) -> Iterator[BoundFault]:
             f"{kind} with mu {said(mu)} and sigma {said(sigma)} draws numbers that are not finite;"
             " both are on the scale of logarithms, so give smaller ones",
         )
+    if sound and "q" in given and not math.isfinite(_largest(kind, given) / float(given["q"])):
+        small = f"q is {said(given['q'])}, so small that values divided by it are not finite"
+        yield BoundFault("q", f"{small}; give a larger one", "us")
+
+
+def _largest(kind: str, given: Mapping[str, Any]) -> float:
+    """A number that samples may reach, as far as it is given."""
+    if kind.endswith("normal") and "log" not in kind:
+        return abs(float(given.get("mu", 0.0))) + _FARTHEST * float(given.get("sigma", 1.0))
+    bounds = () if kind.endswith("log_uniform") else ("min", "max")
+    ends = [abs(float(given[key])) for key in bounds if key in given and is_finite(given[key])]
+    return max(1.0, *ends) if ends else 1.0
 
 
 def is_finite(value: Any) -> bool:
@@ -117,8 +129,8 @@ def _broken(bound: Any) -> bool:
 
 def _not_whole(key: str, value: Any) -> BoundFault:
     if is_finite(value) and float(value).is_integer():
-        mend = f"write {key}: {int(value)}"
+        fix = f"write {key}: {int(value)}"
     else:
-        mend = "round it, or write distribution: uniform"
-    message = f"{key} is {value}, and int_uniform needs whole numbers; {mend}"
+        fix = "round it, or write distribution: uniform"
+    message = f"{key} is {value}, and int_uniform needs whole numbers; {fix}"
     return BoundFault(key, message, "all")

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from thetahat.analysis import best_first, group_by, group_runs
+from thetahat.analysis import best_first, by_experiment, group_by, group_runs
 from thetahat.cli._parser import add_format, add_store, add_value, comma_list, whole_number
 from thetahat.cli.terminal._output import emit, print_beside, read_screen
 from thetahat.cli.terminal._run_table import (
@@ -89,7 +89,7 @@ def add_flags(parser: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List runs or groups; 0 also if there are none."""
-    from thetahat.store import locate, open_store, read_condition, standing
+    from thetahat.store import locate, open_store, read_condition, standing_runs
 
     if args.group_by and args.over:
         raise ConfigError(
@@ -105,13 +105,13 @@ def run(args: argparse.Namespace) -> int:
         print_beside(f"no store here yet ({locate()}); a run makes one, or give one with --store")
     else:
         with open_store(args.store, create=False) as store:
-            found = store.runs(
+            found = standing_runs(
+                store,
                 where=conditions,
                 sort="number" if grouped else args.sort,
                 limit=None if grouped or args.limit is None else min(args.limit, _MOST),
                 **_scope(store, args.id),
             )
-            found = [r for r in standing(store, found) if all(c.holds(r) for c in conditions)]
             if grouped:
                 groups, metric = _grouped(store, found, args)
         if not found and args.format == "table":
@@ -143,6 +143,12 @@ def _grouped(
         made = group_runs(found, args.over, args.quantiles, metric=metric, shared=shared)
     else:
         made = group_by(found, args.group_by, args.quantiles, metric=metric, shared=shared)
+        several = len(by_experiment(found))
+        if several > 1 and "experiment" not in args.group_by:
+            print_beside(
+                f"the groups mix runs of {several} experiments; --group-by"
+                f" {','.join(['experiment', *args.group_by])} separates them"
+            )
     sign = -1 if file.goal == "maximize" else 1
     return best_first(made, metric, sign, replicates), metric
 

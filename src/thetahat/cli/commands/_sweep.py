@@ -161,7 +161,9 @@ def _too_late(store: Store, sweep: SweepRow) -> str:
 
 
 def _cancel_waiting(store: Store, sweep: SweepRow) -> None:
-    for run in store.runs(sweep_id=sweep.id, status="queued"):
+    from thetahat.store import standing_runs
+
+    for run in standing_runs(store, sweep_id=sweep.id, status="queued"):
         store.finish_run(run.id, status="cancelled", reason="the sweep was cancelled")
 
 

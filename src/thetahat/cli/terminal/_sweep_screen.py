@@ -30,6 +30,13 @@ class Best:
     setting: Mapping[str, Any] = field(default_factory=dict)
     band: str = ""
     """The range of a setting's runs, in words."""
+    tied: int = 1
+    """How many runs, or settings, have this number."""
+
+    @property
+    def says(self) -> str:
+        """Its name, and how many others have the same number."""
+        return self.name + (f"; {self.tied - 1:,} more alike" if self.tied > 1 else "")
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,7 @@ def plain(now: SweepCounts) -> str:
     if now.cut:
         words.append(f"{now.cut:,} not finished")
     if now.best is not None:
-        words.append(f"best {now.metric} {short(now.best.value)} ({now.best.name})")
+        words.append(f"best {now.metric} {short(now.best.value)} ({now.best.says})")
     words += filter(None, [rate_words(now.per_second), left_words(now.left_s)])
     if len(now.agents) > 1:
         words.append(f"{len(now.agents)} agents")
@@ -174,7 +181,7 @@ def _best(now: SweepCounts, best: Best, window: Window) -> Text:
     # The sample of a setting has priority over its band; the name of a run is less important.
     pieces = [
         (9, f"best {now.metric} {short(best.value)}", "bold"),
-        (8 if best.band else 5, word(best.name), ""),
+        (8 if best.band else 5, word(best.says), ""),
         (4, best.band, "dim"),
         (7, "contaminated" if now.contaminated else "", "yellow"),
     ]

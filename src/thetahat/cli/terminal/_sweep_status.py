@@ -18,11 +18,11 @@ from thetahat.analysis import (
     band_words,
     finite,
     flat_config,
-    is_seed,
     names_of,
     replicates_of,
     seeds_of,
     standings,
+    tied,
 )
 from thetahat.cli.terminal._sweep_screen import AgentLine, Best, SweepCounts
 from thetahat.core.run import Status
@@ -65,6 +65,8 @@ class SweepWatch:
         )
         self.agent: str | None = None
         self._best: Best | None = None
+        self._tied: set[str] = set()
+        """Runs with the best number."""
         self._began_s = time.monotonic()
         self._next_s = 0.0
         self._cost_s = 0.0
@@ -80,15 +82,18 @@ class SweepWatch:
         self.sweep, self.paths = sweep, paths
         self.counts = replace(self.counts, points=sweep.points)
         self._speed = Speed()
-        seeds = any(is_seed(".".join(path)) for path in paths)
-        self._repeats = replicates_of(sweep) > 1 or seeds
+        seeds = seeds_of(sweep, map(".".join, paths))
+        self._repeats = replicates_of(sweep) > 1 or bool(seeds)
         """Whether settings may have several runs: then the best is a setting."""
 
     def best(self, value: float, name: str, run: str) -> None:
         """Record a run that ended well; the next read shows it."""
         best, sign = self._best, 1 if self.metric is None else self.metric.sign
         if best is None or sign * value < sign * best.value:
-            self._best = Best(value, name, run)
+            self._best, self._tied = Best(value, name, run), {run}
+        elif value == best.value and run not in self._tied:
+            self._tied.add(run)
+            self._best = replace(best, tied=len(self._tied))
 
     def now(self) -> SweepCounts:
         """Give the counts of the last read, with the time taken and left."""
@@ -160,8 +165,9 @@ class SweepWatch:
         if replicates == 1 and all(one.runs == 1 for one in found):
             named = {run.id: run.name for run in runs}
             (run,) = found[0].ids
-            return self._with_setting(Best(found[0].spread.median, named[run], run))
-        return _of_setting(found[0], self.paths, seeds)
+            best = Best(found[0].spread.median, named[run], run, tied=tied(found))
+            return self._with_setting(best)
+        return replace(_of_setting(found[0], self.paths, seeds), tied=tied(found))
 
     def _with_setting(self, best: Best | None) -> Best | None:
         if best is None or best.setting or not self.paths:

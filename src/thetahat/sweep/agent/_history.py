@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,13 +13,18 @@ from thetahat.search import History, Metric, Trial, best_value
 from thetahat.store import Followed, Follower, RunRow
 
 
+def stored_word(value: Any) -> str:
+    """A stored value as one text."""
+    return json.dumps(value, sort_keys=True)
+
+
 class Book:
     """The trials of a sweep, for its search and for early termination.
 
     Args:    paths: where the parameters that the sweep proposes stand in a config.
              seed: the parameter that counts replicates, if settings are replicated.
-             words: what stands in stored configs for numbers that JSON does not have, by path:
-             inf, say.
+             words: what stands in stored configs for values that JSON does not have, such as inf
+             and lists that hold it: by path, and by ``stored_word`` of what stands there.
     """
 
     def __init__(
@@ -27,7 +33,7 @@ class Book:
         metric: Metric | None,
         paths: tuple[tuple[str, ...], ...],
         seed: str | None = None,
-        words: Mapping[tuple[str, ...], Mapping[str, float]] | None = None,
+        words: Mapping[tuple[str, ...], Mapping[str, Any]] | None = None,
     ) -> None:
         self.follower, self.metric, self.paths, self.seed = follower, metric, paths, seed
         self._words = words or {}
@@ -53,12 +59,12 @@ class Book:
                 for name in path[:-1]:
                     at = at.setdefault(name, {})
                 known = self._words.get(path)
-                at[path[-1]] = known.get(value, value) if known and type(value) is str else value
+                at[path[-1]] = known.get(stored_word(value), value) if known else value
         return found
 
     def proposed_of(self, run: RunRow) -> dict[str, Any]:
         """The part of a claimed run's config that the sweep proposed."""
-        return self.proposed(run.config)
+        return self.proposed(run.setting)
 
     def trials(self) -> list[Trial]:
         """One trial per run, in their order."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.json import plain_value
 from thetahat.core.sweep_file import file_json, read_file_json
 from thetahat.search import Categorical, Constant, Space, sampler
 from thetahat.store import (
@@ -34,7 +35,7 @@ from thetahat.sweep.agent._early_start import (
     size_of,
     starter,
 )
-from thetahat.sweep.agent._history import Book
+from thetahat.sweep.agent._history import Book, stored_word
 from thetahat.sweep.agent._proposer import Proposer, sampler_of
 from thetahat.sweep.processes._runner import Processes
 from thetahat.sweep.spec._diagnostics import Problem
@@ -63,6 +64,8 @@ class Found:
     seed: str | None = None
     first_seed: int = 0
     traced: tuple[str, ...] = ()
+    seeds: tuple[str, ...] = ()
+    """The parameters that the experiment calls seeds: its settings are told apart by the others."""
 
 
 # -- making ---------------------------------------------------------------------------------------
@@ -147,7 +150,7 @@ def find_out(spec: SweepSpec, plan: Plan, crew: Crew | None = None) -> Found:
                 " it a parameter such as seed: th.Seed = 0"
             )
         seed = seen.seed if plan.replicates > 1 else None
-        found = Found(seen.experiment, seed, seen.first_seed, seen.traced)
+        found = Found(seen.experiment, seed, seen.first_seed, seen.traced, seen.seeds)
     searched = {d.path[0] for d in spec.space.searched}
     if found.seed is not None and found.seed in searched:
         raise ConfigError(
@@ -276,9 +279,10 @@ def _search_for(
     return Search(propose, book, orders, cap_of(spec, plan))
 
 
-def words_of(space: Space) -> dict[tuple[str, ...], dict[str, float]]:
-    """Numbers of a space that a stored config has as words (inf, nan), by path and word."""
-    found: dict[tuple[str, ...], dict[str, float]] = {}
+def words_of(space: Space) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Values of a space that a stored config has otherwise, such as inf and lists that hold it: by
+    path, and by the text of what is stored."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
     for dimension in space.dimensions:
         kind = dimension.distribution
         values: Sequence[Any] = ()
@@ -286,12 +290,27 @@ def words_of(space: Space) -> dict[tuple[str, ...], dict[str, float]]:
             values = (kind.value,)
         elif isinstance(kind, Categorical):
             values = kind.values
-        odd = {str(v): v for v in values if isinstance(v, float) and not math.isfinite(v)}
+        odd: dict[str, Any] = {}
+        own: set[str] = set()
+        for value in values:
+            word = stored_word(plain_value(value))
+            if _finite(value):
+                own.add(word)
+            else:
+                odd[word] = value
         # A word that is among the values itself stays a word.
-        odd = {word: v for word, v in odd.items() if word not in values}
+        odd = {word: v for word, v in odd.items() if word not in own}
         if odd:
             found[dimension.path] = odd
     return found
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_finite, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def spec_of(sweep: SweepRow) -> SweepSpec:

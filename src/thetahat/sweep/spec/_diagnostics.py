@@ -1,4 +1,4 @@
-"""What is wrong in a sweep file, or worth a word: where it stands and how to mend it."""
+"""What is wrong in a sweep file, or worth a word: where it stands and how to fix it."""
 
 from __future__ import annotations
 

@@ -117,10 +117,10 @@ def unknown_keys(at: At, known: tuple[str, ...], findings: Findings, what: str) 
         if name in known:
             continue
         if not at.key and name in FLAGS:
-            mend = f"; it is a flag: {FLAGS[name]}"
+            fix = f"; it is a flag: {FLAGS[name]}"
         else:
-            mend = did_you_mean(name, known)
-        findings.both(child, f"{what} has no key {name!r}{mend}")
+            fix = did_you_mean(name, known)
+        findings.both(child, f"{what} has no key {name!r}{fix}")
 
 
 def text_needed(at: At, findings: Findings) -> str | None:
@@ -143,12 +143,12 @@ def number_needed(at: At, findings: Findings, such_as: str) -> bool:
         return True
     name = at.key.rpartition(".")[2]
     if at.trap and at.kind == "text":
-        mend = at.trap
+        fix = at.trap
     elif at.kind == "text" and _as_number(at.value):
-        mend = f"write {name}: {_as_number(at.value)}, without quotes"
+        fix = f"write {name}: {_as_number(at.value)}, without quotes"
     else:
-        mend = f"give a number, such as {name}: {such_as}"
-    findings.both(at, f"{name} is {came(at)}, and must be a number; {mend}")
+        fix = f"give a number, such as {name}: {such_as}"
+    findings.both(at, f"{name} is {came(at)}, and must be a number; {fix}")
     return False
 
 

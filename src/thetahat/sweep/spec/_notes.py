@@ -15,6 +15,11 @@ _SILENT = {
     "job": "names a job of W&B Launch; runs are started by program or command here",
     "image_uri": "names a container for W&B Launch; runs are started by program or command here",
 }
+_LARGER_WORDS = {
+    *("acc", "accuracy", "auc", "auroc", "auprc", "ap", "map", "f1", "r2", "precision", "recall"),
+    *("score", "reward", "rewards", "return", "returns", "bleu", "rouge", "iou", "dice", "sharpe"),
+}
+_SMALLER_WORDS = {"loss", "risk", "error", "err", "brier", "regret"}
 _TEST_WORDS = {"test", "tests", "testing", "testset"}
 
 
@@ -123,3 +128,23 @@ def note_contamination(at: At, findings: Findings) -> None:
         " the sweep runs and is marked everywhere; for an honest choice name a validation metric,"
         " such as val_risk",
     )
+
+
+def reads_as_larger(name: str) -> bool:
+    """Whether a metric is better the larger it is, as far as its name says.
+
+    >>> [reads_as_larger(name) for name in ("val_accuracy", "eval/F1", "meanReward", "val_loss")]
+    [True, True, True, False]
+    """
+    parts = {part.lower() for part in re.findall(r"[A-Z]?[a-z]+\d*|[A-Z]+\d*", name)}
+    return bool(parts & _LARGER_WORDS) and not parts & _SMALLER_WORDS
+
+
+def note_direction(at: At, findings: Findings) -> None:
+    """A metric that reads as better when larger, in a file without goal: the sweep minimizes it."""
+    if reads_as_larger(str(at.value)):
+        findings.note(
+            at,
+            f"the file has no goal, so the sweep minimizes {at.value}; write goal: maximize, or"
+            " goal: minimize if less is better",
+        )

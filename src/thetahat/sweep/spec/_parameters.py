@@ -49,11 +49,11 @@ def _check_name(name: str, at: At, findings: Findings) -> None:
         )
     if named:
         return
-    mended = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
-    mended = mended if _NAME.search(mended) else f"p{mended}"
+    fixed = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+    fixed = fixed if _NAME.search(fixed) else f"p{fixed}"
     message = (
         f"{name!r} is no name for a parameter: letters, digits, _ . and - only, the first a letter"
-        f" or _; such as {mended}"
+        f" or _; such as {fixed}"
     )
     (findings.both if at.name_kind == "text" else findings.ours)(at, message)
 
@@ -166,12 +166,12 @@ def _say_no_distribution(name: str, at: At, findings: Findings) -> None:
         return
     fitting = tuple(d for d, (_, may) in DISTRIBUTIONS.items() if may and set(keys) <= set(may))
     if fitting:
-        mend = f"say which distribution: {listed(fitting)}"
+        fix = f"say which distribution: {listed(fitting)}"
     elif keys == ["probabilities"]:
-        mend = "add their values: [...]"
+        fix = "add their values: [...]"
     else:
-        mend = "add a value, values, or min and max"
-    findings.both(at, f"{name} has only {', '.join(keys)}; {mend}")
+        fix = "add a value, values, or min and max"
+    findings.both(at, f"{name} has only {', '.join(keys)}; {fix}")
 
 
 def _extra(kind: str, key: str, allowed: tuple[str, ...]) -> str:
@@ -187,9 +187,9 @@ def _extra(kind: str, key: str, allowed: tuple[str, ...]) -> str:
         ),
         "",
     )
-    mend = f"for that, write distribution: {owner}" if owner else "remove it"
+    fix = f"for that, write distribution: {owner}" if owner else "remove it"
     has = " and ".join(word for word in allowed if word != "distribution")
-    return f"{kind} takes no {key}, only {has}; {mend}"
+    return f"{kind} takes no {key}, only {has}; {fix}"
 
 
 def _no_grid(kind: str) -> str:

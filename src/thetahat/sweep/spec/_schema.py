@@ -22,7 +22,13 @@ from thetahat.sweep.spec._keys import (
     unknown_keys,
     written,
 )
-from thetahat.sweep.spec._notes import is_test_metric, note_account, note_contamination, note_traps
+from thetahat.sweep.spec._notes import (
+    is_test_metric,
+    note_account,
+    note_contamination,
+    note_direction,
+    note_traps,
+)
 from thetahat.sweep.spec._parameters import check_parameters
 
 _SCHEDULERS = (
@@ -101,8 +107,8 @@ def _check_controller(at: At, findings: Findings) -> None:
 
 def _check_metric(at: At, findings: Findings) -> None:
     if at.kind != "mapping":
-        mend = f"; write metric: {{name: {at.value}}}" if at.kind == "text" else ""
-        findings.both(at, f"metric is {came(at)}, and must be a mapping with a name{mend}")
+        fix = f"; write metric: {{name: {at.value}}}" if at.kind == "text" else ""
+        findings.both(at, f"metric is {came(at)}, and must be a mapping with a name{fix}")
         return
     unknown_keys(at, METRIC, findings, "metric")
     name = at.inside.get("name")
@@ -113,6 +119,8 @@ def _check_metric(at: At, findings: Findings) -> None:
             findings.ours(name, "name is empty; say what the program logs, such as val_risk")
         if is_test_metric(said):
             note_contamination(name, findings)
+        if "goal" not in at.inside:
+            note_direction(name, findings)
     for key, known in (("goal", GOALS), ("impute", IMPUTES)):
         if key in at.inside:
             one_of(at.inside[key], known, findings)
@@ -161,8 +169,8 @@ def _check_early(at: At, findings: Findings) -> None:
     if not both and "min_iter" not in at.inside:
         lacking = "s: 2" if "max_iter" in at.inside else ""
         lacking = "max_iter: 27" if "s" in at.inside else lacking
-        mend = f"add {lacking}" if lacking else "add min_iter: 3, or max_iter: 27 with s: 2"
-        findings.both(at, f"hyperband needs min_iter, or max_iter with s; {mend}")
+        fix = f"add {lacking}" if lacking else "add min_iter: 3, or max_iter: 27 with s: 2"
+        findings.both(at, f"hyperband needs min_iter, or max_iter with s; {fix}")
     sound = _check_numbers(at, findings)
     strict = at.inside.get("strict")
     if strict is not None and strict.kind != "bool":

@@ -6,6 +6,7 @@ standardised one. What a loss needs of its targets is checked on the host, once,
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +19,14 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 from jax.interpreters import partial_eval
 
 from thetahat import data as th_data, risk
-from thetahat.core import ConfigError, DataError, Task
+from thetahat.core import ConfigError, DataError, Notice, Task
 from thetahat.data import Observations, Rows, Transform
 from thetahat.risk import Loss
 from thetahat.train.jax._precision import refuse_level, refuse_rounding
 
 _PARTS = ("train", "val", "test")
+_LOOKED_AT = 1 << 12
+"""Targets that are looked at to see whether they are labels."""
 
 
 def own_targets(task: Task, data: Any) -> Any:
@@ -37,6 +40,7 @@ def own_targets(task: Task, data: Any) -> Any:
     if loss.of == risk.RESIDUAL:
         if transform.classes is not None and task.residual is None:
             raise DataError(_classes_are_no_numbers(loss, transform))
+        _say_if_two_labels(task, data)
         return data.changed(targets=None)
     if data.targets is None:
         return data
@@ -46,6 +50,26 @@ def own_targets(task: Task, data: Any) -> Any:
         if (part := getattr(data, name)) is not None
     }
     return data.changed(**parts, transform=transform.of_scores(), targets=None)
+
+
+def _say_if_two_labels(task: Task, data: Any) -> None:
+    """Say that functions of the user's get two labels standardised: the loss takes numbers."""
+    own = ["the residual"] * (task.residual is not None)
+    own += [f"the metric {n!r}" for n, m in task.metrics.items() if m.per_observation]
+    if not own or data.targets is None or isinstance(data.targets["train"], Tracer):
+        return
+    labels = np.unique(np.asarray(data.targets["train"][:_LOOKED_AT]))
+    if len(labels) != 2:
+        return
+    seen = ", ".join(f"{v:.4g}" for v in np.unique(np.asarray(data.train.y[:_LOOKED_AT])))
+    column = data.transform.encoder.target
+    warnings.warn(
+        f"target {column!r} has two values, {labels[0]:g} and {labels[1]:g}, and is standardised:"
+        f" {' and '.join(own)} get {seen}. For labels give read_table(..., target_scale=False), or"
+        " a loss of labels such as loss='logistic'",
+        Notice,
+        stacklevel=2,
+    )
 
 
 def _classes_are_no_numbers(loss: Loss, transform: Transform) -> str:
@@ -90,7 +114,9 @@ class Targets:
             if isinstance(y, (Rows, np.memmap, np.ndarray, jax.Array)):
                 y = np.asarray(y) if isinstance(y, jax.Array) else y
                 where, hint = _named(data, name, part, y)
-                risk.check_targets(self.loss, self.need, where, y, self.outputs, hint)
+                risk.check_targets(
+                    self.loss, self.need, where, y, self.outputs, hint, data.named_rows(name)
+                )
 
 
 def _there(leaf: Any) -> bool:
