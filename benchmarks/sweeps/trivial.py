@@ -18,7 +18,7 @@ from typing import Any
 
 from thetahat.core.run import Status
 from thetahat.store import RunRow, open_store
-from thetahat.sweep import Plan, Work, parse_sweep
+from thetahat.sweep import SweepOptions, Work, parse_sweep
 from thetahat.sweep.agent import (
     AgentEvent,
     Ended,
@@ -99,7 +99,7 @@ def measure(n: int, together: int, method: str, folder: Path) -> dict[str, Any]:
     spec = parse_sweep(SWEEP.format(method=method, n=n, x=x), "sweep.yaml").require()
     memory = [resident_mb()]
     with open_store(folder / "store") as store:
-        sweep = new_sweep(store, spec, Plan())
+        sweep = new_sweep(store, spec, SweepOptions())
 
         ended = 0
 

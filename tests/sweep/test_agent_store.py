@@ -14,7 +14,7 @@ from sqlalchemy import event
 from thetahat.core.errors import StoreError
 from thetahat.core.run import Ended, Logged, Started, Status
 from thetahat.store import find_sweep
-from thetahat.sweep import Plan, Work, parse_sweep
+from thetahat.sweep import SweepOptions, Work, parse_sweep
 from thetahat.sweep.agent import Remarked, new_sweep, work_on
 
 
@@ -76,7 +76,7 @@ def made(store, points: int, more: str = ""):
     text = (
         f"program: train.py\nmethod: grid\n{metric}\nparameters: {{x: {{min: 1, max: {points}}}}}"
     )
-    return new_sweep(store, parse_sweep(text, "sweep.yaml").require(), Plan())
+    return new_sweep(store, parse_sweep(text, "sweep.yaml").require(), SweepOptions())
 
 
 def quiet(event) -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from thetahat.sweep import Plan, parse_sweep
+from thetahat.sweep import SweepOptions, parse_sweep
 from thetahat.sweep.agent import Found
 from thetahat.sweep.agent._launch import MOST, TOGETHER, cohort_sizes
 from thetahat.sweep.workers._cohort_size import (
@@ -231,5 +231,5 @@ def test_cohort_sizes_of_each_search_and_mode(method, flags, bounds) -> None:
     spec = {"program": "train.py", "method": method, "parameters": parameters}
     text = json.dumps({**spec, "metric": {"name": "val_risk"}})
     found = parse_sweep(text, "sweep.yaml").require()
-    sizes = cohort_sizes(found, Plan(**flags), Found(traced=("lr",)))
+    sizes = cohort_sizes(found, SweepOptions(**flags), Found(traced=("lr",)))
     assert (sizes.start, sizes.most) == bounds

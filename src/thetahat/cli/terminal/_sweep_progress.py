@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 
 from thetahat.cli._errors import note, say as complain
 from thetahat.cli.terminal._fit_progress import span
-from thetahat.cli.terminal._live import Pace, Piece, Window, is_live, live
-from thetahat.cli.terminal._output import emit, read_screen
-from thetahat.cli.terminal._sweep_screen import block, many_runs, plain
-from thetahat.cli.terminal._sweep_status import Watch
+from thetahat.cli.terminal._live import RefreshRate, Window, is_live, live
+from thetahat.cli.terminal._output import emit, many_runs, read_screen
+from thetahat.cli.terminal._sweep_screen import block, plain
+from thetahat.cli.terminal._sweep_status import SweepWatch
 from thetahat.core.run import Status
 
 if TYPE_CHECKING:
-    from thetahat.search import Metric
+    from rich.text import Text
+
+    from thetahat.search import Objective
     from thetahat.store import RunRow, Store, SweepRow
     from thetahat.sweep.agent import AgentEvent, Ended, Tally
 
@@ -33,16 +35,16 @@ class View:
     """What an agent says, for people. Use it as a context."""
 
     def __init__(
-        self, store: Store, sweep: SweepRow, metric: Metric | None, *, quiet: bool, where: str
+        self, store: Store, sweep: SweepRow, metric: Objective | None, *, quiet: bool, where: str
     ) -> None:
         from thetahat.sweep.agent import spec_of
 
         self.store, self.sweep, self.metric = store, sweep, metric
         self.quiet, self.where = quiet, where
-        self.watch = Watch(store, sweep, metric, spec_of(sweep).method, _searched(sweep))
+        self.watch = SweepWatch(store, sweep, metric, spec_of(sweep).method, _searched(sweep))
         self._said: set[str] = set()
         self._began_s = time.monotonic()
-        self._pace = Pace(EVERY_S, share=0.05)
+        self._pace = RefreshRate(EVERY_S, share=0.05)
         self._live = is_live(quiet=quiet)
         self._stack = ExitStack()
 
@@ -59,7 +61,7 @@ class View:
     ) -> None:
         self._stack.close()
 
-    def _lines(self, window: Window) -> Sequence[Sequence[Piece]]:
+    def _lines(self, window: Window) -> Sequence[Text]:
         return block(self.watch.now(), window)
 
     def say(self, event: AgentEvent) -> None:
@@ -105,7 +107,7 @@ class View:
         if tally.interrupted and not sweep.over:
             complain(f"interrupted; go on with: thetahat agent {sweep.id}{self.where}")
 
-    def _best(self, sweep: SweepRow, runs: Sequence[RunRow], metric: Metric) -> None:
+    def _best(self, sweep: SweepRow, runs: Sequence[RunRow], metric: Objective) -> None:
         """The best settings over their replicates: the best of single runs is a lucky one."""
         from thetahat.analysis import (
             best_first,
@@ -179,8 +181,8 @@ class View:
         if (sweep.text, sweep.plan) != (self.sweep.text, self.sweep.plan):
             self.watch.change(sweep, _searched(sweep))
         self.sweep = sweep
-        if self.watch.standing.state != sweep.state:
-            self.watch.standing = replace(self.watch.standing, state=sweep.state)
+        if self.watch.counts.state != sweep.state:
+            self.watch.counts = replace(self.watch.counts, state=sweep.state)
 
     def _print(self) -> None:
         if self._live:

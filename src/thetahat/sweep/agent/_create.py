@@ -15,9 +15,9 @@ from thetahat.search import sampler
 from thetahat.store import NewSweep, Store, SweepRow, change_plan, create_sweep, find_sweep
 from thetahat.sweep.spec._diagnostics import Problem
 from thetahat.sweep.spec._examine import Examined, examine
-from thetahat.sweep.spec._options import Plan, nested, plan_of
+from thetahat.sweep.spec._options import SweepOptions, nested, options_from_json
 from thetahat.sweep.spec._program import experiment_of
-from thetahat.sweep.spec._spec import SweepSpec, contamination, made_spec
+from thetahat.sweep.spec._spec import SweepSpec, contamination, spec_from_plain
 from thetahat.sweep.workers._early_start import is_experiment, points_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Found:
 def new_sweep(
     store: Store,
     spec: SweepSpec,
-    plan: Plan,
+    plan: SweepOptions,
     name: str | None = None,
     *,
     join: bool = False,
@@ -81,7 +81,7 @@ def extend_sweep(store: Store, sweep: SweepRow, spec: SweepSpec) -> SweepRow:
             f"the sweep {sweep.id} is a {before.method} search, and {spec.file} asks for"
             f" {spec.method}; keep the method, or make a new sweep of it"
         )
-    plan = replace(plan_of(sweep.plan), extended=True)
+    plan = replace(options_from_json(sweep.plan), extended=True)
     found = find_out(spec, plan)
     stored = {**plan.as_json(), "found": vars(found)}
     points = points_of(spec, plan)
@@ -96,10 +96,10 @@ def spec_of(sweep: SweepRow) -> SweepSpec:
 
 @lru_cache(maxsize=4)
 def _made(spec: str, text: str, file: str) -> SweepSpec:
-    return made_spec(read_file_json(spec), text=text, file=file)
+    return spec_from_plain(read_file_json(spec), text=text, file=file)
 
 
-def find_out(spec: SweepSpec, plan: Plan, pool: Pool | None = None) -> Found:
+def find_out(spec: SweepSpec, plan: SweepOptions, pool: Pool | None = None) -> Found:
     """Check a file and its flags against the program, and return the facts about it.
 
     Args:    pool: workers that load the experiment anyway: one of them checks it, not this process.
@@ -144,7 +144,7 @@ def _refuse(spec: SweepSpec, problems: Sequence[Problem]) -> None:
         raise ConfigError("\n".join(problem.said(spec.file) for problem in problems))
 
 
-def _check_flags(spec: SweepSpec, plan: Plan) -> None:
+def _check_flags(spec: SweepSpec, plan: SweepOptions) -> None:
     if plan.shuffle and spec.method != "grid":
         raise ConfigError(
             f"--shuffle: only a grid has an order to shuffle, and {spec.file} asks for"

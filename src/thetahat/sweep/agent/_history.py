@@ -14,8 +14,8 @@ from thetahat.core.run import Status
 from thetahat.search import (
     Categorical,
     Constant,
-    History,
-    Metric,
+    Objective,
+    SearchHistory,
     Space,
     Trial,
     best_value,
@@ -34,7 +34,7 @@ class SweepTrials:
     def __init__(
         self,
         follower: Follower,
-        metric: Metric | None,
+        metric: Objective | None,
         paths: tuple[tuple[str, ...], ...],
         seed: str | None = None,
         words: Mapping[tuple[str, ...], Mapping[str, Any]] | None = None,
@@ -74,15 +74,15 @@ class SweepTrials:
         """One trial per run, in their order."""
         return [self._trial(run) for run in self.follower.runs.values()]
 
-    def history(self, position: int) -> History:
+    def history(self, position: int) -> SearchHistory:
         """The history of the search: replicates of a setting are one trial, their median."""
         if self.seed is None:
-            return History(self.all(), position, self.metric)
+            return SearchHistory(self.all(), position, self.metric)
         points: dict[int, list[Followed]] = {}
         for run in self.follower.runs.values():
             points.setdefault(run.point or 0, []).append(run)
         trials = [self._setting(str(point), group) for point, group in points.items()]
-        return History(trials, position, self.metric)
+        return SearchHistory(trials, position, self.metric)
 
     def config_of(self, point: int) -> dict[str, Any] | None:
         """The config of a setting that has begun, without its seed."""

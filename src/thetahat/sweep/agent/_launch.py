@@ -15,7 +15,7 @@ from thetahat.sweep.agent._create import Found, spec_of
 from thetahat.sweep.agent._history import SweepTrials, words_of
 from thetahat.sweep.agent._proposer import Proposer, sampler_of
 from thetahat.sweep.processes._runner import Processes
-from thetahat.sweep.spec._options import Plan, plan_of
+from thetahat.sweep.spec._options import SweepOptions, options_from_json
 from thetahat.sweep.spec._program import find_program, runs_program
 from thetahat.sweep.spec._source_files import Code
 from thetahat.sweep.spec._spec import SweepSpec
@@ -44,7 +44,7 @@ def work_on(
         runner = runner or start_runner(store, sweep, work)
         try:
             refit = partial(_search_of, store, work, runner, _program_of(sweep))
-            retries = plan_of(sweep.plan).retries
+            retries = options_from_json(sweep.plan).retries
             agent = Agent(store, sweep, runner, refit, tally, say, retries=retries)
             agent.work()
         finally:
@@ -64,7 +64,7 @@ def _search_of(
     """Return the search of a sweep's file, which the runner then follows; None if it cannot."""
     if _program_of(sweep) != program:
         return None
-    spec, plan = spec_of(sweep), plan_of(sweep.plan)
+    spec, plan = spec_of(sweep), options_from_json(sweep.plan)
     found = Found(**sweep.plan.get("found", {}))
     paths = tuple(d.path for d in spec.space.dimensions)
     if found.seed is not None:
@@ -108,7 +108,9 @@ def _program_of(sweep: SweepRow) -> tuple[Any, ...]:
     return spec.program, spec.command, sweep.plan.get("found", {}).get("experiment")
 
 
-def cohort_sizes(spec: SweepSpec, plan: Plan, found: Found, left: Any = None) -> CohortSizes:
+def cohort_sizes(
+    spec: SweepSpec, plan: SweepOptions, found: Found, left: Any = None
+) -> CohortSizes:
     """Choose how many runs a worker trains together.
 
     A search that learns proposes better the more runs it has seen, and proposes blindly what it is
@@ -146,7 +148,7 @@ def left_of(store: Store, sweep: SweepRow, size: int, count: int | None, taken: 
 
 
 def early_pool(
-    store: Store, spec: SweepSpec, plan: Plan, work: Work, begun: Sequence[WorkerProcess]
+    store: Store, spec: SweepSpec, plan: SweepOptions, work: Work, begun: Sequence[WorkerProcess]
 ) -> Pool | None:
     """Return a pool of workers that have begun; None without any, for processes."""
     if not begun:
@@ -159,7 +161,7 @@ def start_runner(store: Store, sweep: SweepRow, work: Work) -> Pool | Processes:
 
     Raises:  ConfigError: the program is not here.
     """
-    spec, plan = spec_of(sweep), plan_of(sweep.plan)
+    spec, plan = spec_of(sweep), options_from_json(sweep.plan)
     folder = folder_of(sweep)
     size = size_of(work, sweep.points)
     file = None if spec.program is None else find_program(spec, folder)
@@ -190,7 +192,7 @@ def _pool(
     store: Store,
     label: str,
     spec: SweepSpec,
-    plan: Plan,
+    plan: SweepOptions,
     folder: Path,
     size: int,
     work: Work,

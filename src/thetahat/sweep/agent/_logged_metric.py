@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.run import Ended, Logged, Started
-from thetahat.search import Metric
+from thetahat.search import Objective
 from thetahat.store import Store, set_state
 from thetahat.sweep._events import RunEvent
 
@@ -35,7 +35,9 @@ class LoggedMetric:
             case Started(directions=directions):
                 self._directions |= directions
 
-    def check(self, metric: Metric, ended: Sequence[Ended], columns: frozenset[str] | None) -> None:
+    def check(
+        self, metric: Objective, ended: Sequence[Ended], columns: frozenset[str] | None
+    ) -> None:
         """Check that runs log the metric, and that it is better in the sweep's direction.
 
         Args:    ended: runs that have just ended.
