@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def run_experiment(
     experiment: Callable[..., Task], args: Sequence[str] | None = None
 ) -> Result | None:
-    """What ``th.main`` does."""
+    """Run an experiment as ``th.main`` does."""
     if handed_over(experiment):  # the script is loaded, not run
         return None
     if args is not None:
@@ -74,7 +74,7 @@ def _run(experiment: Callable[..., Task], words: Sequence[str]) -> Trained | Non
 
 
 def check_batch(experiment: Callable[..., Task]) -> Callable[..., Task]:
-    """The experiment, refusing a batch size above N: for one that the user gave by hand."""
+    """Wrap an experiment to refuse a batch size above N, if the user gave one."""
 
     @functools.wraps(experiment)
     def checked(**config: Any) -> Task:

@@ -1,4 +1,4 @@
-"""Numbers and words as cells, tables, LaTeX, and sparklines: one style for every face."""
+"""Numbers and text as cells, tables, LaTeX, and sparklines: one style for all output."""
 
 from thetahat.format._numbers import (
     column_cells as column_cells,

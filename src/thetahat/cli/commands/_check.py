@@ -1,4 +1,4 @@
-"""``thetahat check``: every mistake of a sweep file, with its line and the mend, before a run."""
+"""``thetahat check``: every mistake of a sweep file, with its line and the fix, before a run."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def add_flags(parser: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check a sweep file; 2 where it has a mistake."""
+    """Check a sweep file; 2 if it has a mistake."""
     from thetahat.sweep import read_sweep
 
     reading = read_sweep(args.file, strict=args.strict)
     errors, notes = list(reading.errors), list(reading.notes)
     if reading.sound is not None:
-        # W&B looks at the file alone, so under --strict the program is worth no more than a note.
+        # W&B reads the file only, so with --strict a mistake of the program is a note.
         wrong, said = _against_program(reading.sound)
         (notes if args.strict else errors).extend(wrong)
         notes.extend(said)
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     notes.sort(key=_line)
     screen = read_screen()
     if args.list is not None and reading.spec is not None and not errors:
-        # What is listed alone goes to standard output; the verdict is the same.
+        # Standard output has the listed configs only; the verdict is the same.
         print(page(reading, errors, notes, screen), end="", file=sys.stderr)
         configs = first_configs(reading.spec, args.list, args.seed)
         emit(json_text(configs) if args.format == "json" else _table(configs, screen))
@@ -68,7 +68,7 @@ def _line(problem: Problem) -> int:
 
 
 def _against_program(spec: SweepSpec) -> tuple[list[Problem], list[Problem]]:
-    """Mistakes and notes of the program: whether it can run, and takes these parameters."""
+    """Check that the program can run and takes these parameters: its mistakes and notes."""
     from thetahat.core.signature import read_signature
     from thetahat.sweep import (
         Problem,
@@ -89,7 +89,7 @@ def _against_program(spec: SweepSpec) -> tuple[list[Problem], list[Problem]]:
     except ConfigError as error:
         return [Problem(spec.place("program").line, "program", str(error))], notes
     wrong = check_against(spec, signature)
-    # What the signature refuses needs no trial.
+    # Parameters that the signature refuses are not tried.
     tried = []
     if not wrong:
         wrong = check_metric(spec, signature, program.experiment)
@@ -113,7 +113,7 @@ def _answer(
 def page(
     reading: Reading, errors: Sequence[Problem], notes: Sequence[Problem], screen: Screen
 ) -> str:
-    """What a terminal shows: a line for each mistake and note, and the verdict."""
+    """Write a line for each mistake and note, and the verdict."""
     lines = [(p.line, 0, _said(p, reading.file, "", screen)) for p in errors]
     lines += [(p.line, 1, _said(p, reading.file, "note: ", screen)) for p in notes]
     verdict = paint(_verdict(reading, len(errors)), "bold", screen.colour)
@@ -159,7 +159,7 @@ def _table(configs: Sequence[Mapping[str, Any]], screen: Screen) -> str:
 
 
 def first_configs(spec: SweepSpec, count: int, seed: int) -> list[dict[str, Any]]:
-    """The first configs of a sweep in which nothing has run yet."""
+    """Draw the first configs of a sweep in which nothing has run yet."""
     from thetahat.search import History, sampler
 
     draw = sampler({"bayes": "tpe"}.get(spec.method, spec.method))

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from thetahat.train import Result
 
 LEAST_BYTES = 4096
-"""What the config, the result and the parameters of one fit take, at the least."""
+"""Least bytes of the config, the result and the parameters of one fit."""
 EXPERIMENT = "thetahat fit"
-"""What the store calls the experiment of these runs."""
+"""The experiment of these runs in the store."""
 _MODELS = ("mlp", "linear", "polynomial")
 _LOSSES = ("squared", "absolute", "huber", "pinball", "logistic")
 _MISSING = ("refuse", "drop", "mean", "median")
 _RATE, _RATES = 0.01, {"lion": 0.001, "newton": 1.0}
-"""Learning rates where none is given."""
+"""Default learning rates."""
 _ONLY = {
     "width": ("model", "mlp"),
     "depth": ("model", "mlp"),
@@ -44,7 +44,7 @@ _ONLY = {
     "basis": ("model", "polynomial"),
     "tau": ("loss", "pinball"),
 }
-"""Flags that act with one choice of another flag only."""
+"""Flags that need one choice of another flag."""
 DESCRIPTION = "Fit a column of a CSV or Parquet table from the others, and keep the run."
 EXAMPLES = """\
 examples:
@@ -175,7 +175,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_seeds(first: int, seeds: int) -> None:
-    """See that there are so many seeds, and that a machine can hold so many fits at all."""
+    """Check that so many seeds exist, and that the memory can hold so many fits."""
     from thetahat.train import total_memory
 
     if first + seeds > 2**31:
@@ -193,7 +193,7 @@ def _check_seeds(first: int, seeds: int) -> None:
 
 def _predict(path: Path, results: Sequence[Result], table: Table, setting: FitSettings) -> None:
     """Write the fitted values of the best of the fits that ended well."""
-    from thetahat.cli._errors import note
+    from thetahat.cli._errors import print_note
     from thetahat.cli.commands._fit_predictions import predictions, write
     from thetahat.cli.commands._fit_report import ended_well, has
     from thetahat.cli.commands._fit_table import chance_of
@@ -202,7 +202,7 @@ def _predict(path: Path, results: Sequence[Result], table: Table, setting: FitSe
     kept = ended_well(results) if len(results) > 1 else results
     kept = [r for r in kept if r.risk[key] == r.risk[key]]
     if not kept:
-        note(f"{path} was not written: no fit has a finite risk")
+        print_note(f"{path} was not written: no fit has a finite risk")
         return
     best = min(kept, key=lambda r: r.risk[key])
     made = predictions(str(best.config["table"]), table, best)
@@ -213,13 +213,13 @@ def _predict(path: Path, results: Sequence[Result], table: Table, setting: FitSe
     several = f" of seed {best.config['seed']}, the lowest {key} risk," if len(results) > 1 else ""
     lacking = made.rows - made.fitted
     but = f"; {lacking:,} of them lack a feature and have none" if lacking else ""
-    note(f"fitted values{of}{several} of {made.rows:,} rows are in {path}{but}")
+    print_note(f"fitted values{of}{several} of {made.rows:,} rows are in {path}{but}")
 
 
 def _config(args: argparse.Namespace) -> dict[str, Any]:
-    """The experiment's parameters, and what no experiment can see: a flag that has no effect.
+    """Read the experiment's parameters; refuse flags without effect.
 
-    Raises:  ConfigError: such a flag, or an optimizer that there is not.
+    Raises:  ConfigError: such a flag, or an unknown optimizer.
     """
     from thetahat.cli.commands._fit_table import fit_table
     from thetahat.core.signature import read_signature
@@ -234,7 +234,7 @@ def _config(args: argparse.Namespace) -> dict[str, Any]:
         "weight_decay": own_decay(args.optimizer) or 0.0,
     }
     config = {name: resolved.get(name) if value is None else value for name, value in given.items()}
-    # What is None still has the experiment's own default.
+    # None stands for the experiment's own default.
     return signature.config({name: v for name, v in config.items() if v is not None})
 
 

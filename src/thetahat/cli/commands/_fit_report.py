@@ -1,4 +1,4 @@
-"""What ``thetahat fit`` prints: how the fits ended, and how well they fit beside linear models."""
+"""The output of ``thetahat fit``: how the fits ended, and how well they fit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FAILED = (Status.FAILED, Status.DIVERGED, Status.UNMOVED)
 def report(
     results: Sequence[Result], names: Sequence[str], table: Table, setting: FitSettings, format: str
 ) -> None:
-    """Say how the fits ended, and print the table of how well they fit."""
+    """Print how the fits ended, and the table of how well they fit."""
     from thetahat.cli.terminal._run_summary import print_end, print_run
     from thetahat.format import table as as_table, word
 
@@ -48,7 +48,7 @@ def report(
         print()
     emit(as_table(rows, columns, format, **screen.look))
     if format == "table" and len(results) > 1:
-        print(f"\n{_seeds_said(results)}")
+        print(f"\n{_describe_seeds(results)}")
         if setting.tracked:
             where = store_flag(setting.store)
             first_to_last = f"{word(names[0])} to {word(names[-1])}"
@@ -58,7 +58,7 @@ def report(
 def goodness_rows(
     results: Sequence[Result], table: Table
 ) -> tuple[list[dict[str, Any]], list[Column]]:
-    """A row for the fit (quantiles over seeds, where there are several), and the linear models."""
+    """Make a row for the fit, or three quantiles over seeds, and one for each linear model."""
     from thetahat.cli.commands import _fit_table as fits
     from thetahat.cli.commands._fit_baselines import baselines
 
@@ -77,12 +77,12 @@ def goodness_rows(
 
 
 def ended_well(results: Sequence[Result]) -> list[Result]:
-    """Those whose numbers count: finished or stopped by a rule, with a finite risk."""
+    """Select results that finished or were stopped by a rule, with a finite risk."""
     return [r for r in results if r.status in _WELL and _finite(r)]
 
 
 def has(result: Result, part: str) -> bool:
-    """Whether the data of a result have a part."""
+    """Tell whether the data of a result have a part."""
     return getattr(result.data, part) is not None
 
 
@@ -93,7 +93,7 @@ def _finite(result: Result) -> bool:
 def _aggregates(
     label: str, results: Sequence[Result], found: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Quantiles over the seeds that ended well, each beside how many did and how many did not."""
+    """Make rows of quantiles over the seeds that ended well, with the counts of all seeds."""
     counts: dict[str, Any] = {"n": len(found), "failed": sum(r.status in _FAILED for r in results)}
     if unfinished := len(results) - len(found) - counts["failed"]:
         counts["unfinished"] = unfinished
@@ -118,8 +118,8 @@ def _columns(first: Result, table: Table, several: bool, unfinished: bool) -> li
     return columns
 
 
-def _seeds_said(results: Sequence[Result]) -> str:
-    """What the quantiles are over, in a line."""
+def _describe_seeds(results: Sequence[Result]) -> str:
+    """Say in a line what the quantiles are over."""
     n, every = len(ended_well(results)), len(results)
     bad = [(word, sum(r.status == word for r in results)) for word in (*_FAILED, "interrupted")]
     lost = ", ".join(f"{count} {word}" for word, count in bad if count)
@@ -142,7 +142,7 @@ def _fit_columns(fitted: Any) -> dict[str, float]:
 
 
 def _quantile(rows: Sequence[dict[str, Any]], at: float) -> dict[str, Any]:
-    """A quantile over the seeds, column by column (R^2 falls where risk rises)."""
+    """Compute a quantile over the seeds, column by column; R^2 falls when risk rises."""
     from thetahat.analysis import quantile
 
     found: dict[str, Any] = {}

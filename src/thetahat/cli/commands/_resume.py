@@ -1,4 +1,4 @@
-"""``thetahat resume``: go on with an interrupted run, from its last checkpoint, in its own row."""
+"""``thetahat resume``: continue an interrupted run from its last checkpoint, in its own row."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.cli._session import FitSettings, exit_code
 
     setting = FitSettings(store=args.store, quiet=args.quiet)
-    trained = _go_on(experiment, file, cohort, setting)
+    trained = _continue(experiment, file, cohort, setting)
     _print(trained, cohort, setting)
     return exit_code(trained.results)
 
 
-def _go_on(
+def _continue(
     experiment: Callable[..., Any], file: Path | None, cohort: list[RunRow], setting: FitSettings
 ) -> Trained:
     from thetahat.cli._flags import retyped
@@ -75,7 +75,7 @@ def _print(trained: Trained, cohort: list[RunRow], setting: FitSettings) -> None
 
 
 def _cohort(store: Store, asked: RunRow) -> list[RunRow]:
-    """The runs that share the checkpoint, in their order: they can only go on together."""
+    """List the runs that share the checkpoint, in order: they can only continue together."""
     if asked.cohort is None:
         return [asked]
     members = store.runs(cohort=asked.cohort)
@@ -83,7 +83,7 @@ def _cohort(store: Store, asked: RunRow) -> list[RunRow]:
 
 
 def _check(asked: RunRow, cohort: list[RunRow]) -> None:
-    """Whether there is anything to go on with.
+    """Check that the run can be continued.
 
     Raises:  ConfigError, CheckpointError.
     """
@@ -110,7 +110,7 @@ def _check(asked: RunRow, cohort: list[RunRow]) -> None:
 def _experiment(
     store: Store, asked: RunRow, given: str | None
 ) -> tuple[Callable[..., Any], Path | None]:
-    """The experiment of a run, and its file."""
+    """Load the experiment of a run from its file."""
     from thetahat.cli.commands._fit import EXPERIMENT
 
     if asked.experiment == EXPERIMENT:
@@ -129,7 +129,7 @@ def _experiment(
 
 
 def _source(store: Store, asked: RunRow, given: str | None) -> Path:
-    """The file of a run's experiment.
+    """Find the file of a run's experiment.
 
     Raises:  ConfigError: it is no longer there.
     """

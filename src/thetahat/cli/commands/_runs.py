@@ -14,9 +14,9 @@ from thetahat.cli.terminal._run_table import (
     group_columns,
     group_row,
     metrics_of,
+    note_hidden,
+    note_shared_order,
     print_runs,
-    tell_gone,
-    tell_shared,
 )
 from thetahat.core.errors import ConfigError, StoreError, did_you_mean
 from thetahat.format import Column, fit_width, table
@@ -181,9 +181,9 @@ def _print_groups(groups: list[Group], metric: str, args: argparse.Namespace) ->
         screen = read_screen()
         emit(table(rows, columns, args.format, **screen.look))
         if as_table and (gone := fit_width(rows, columns, screen.width)[1]):
-            tell_gone(gone)
+            note_hidden(gone)
         if as_table:
-            tell_shared(groups)
+            note_shared_order(groups)
 
 
 def _order(value: Any) -> tuple[int, Any]:
@@ -201,7 +201,7 @@ def _quantiles(text: str) -> list[float]:
 
 
 def _scope(store: Store, given: str | None) -> dict[str, str]:
-    """What ``runs ID`` means: a sweep, a cohort, an experiment or a project."""
+    """Find what an ID names: a sweep, a cohort, an experiment or a project."""
     if given is None:
         return {}
     from thetahat.store import find_sweep, list_sweeps

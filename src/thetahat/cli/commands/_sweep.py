@@ -1,4 +1,4 @@
-"""``thetahat sweep``: make a sweep of a file, and pause, resume, cancel or extend one."""
+"""``thetahat sweep``: create a sweep from a file, and pause, resume, cancel or extend one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from thetahat.cli._parser import (
     positive,
     whole_number,
 )
-from thetahat.cli.commands._agent import add_work, check_name, exit_code, work_of, work_with_words
+from thetahat.cli.commands._agent import add_work, check_name, exit_code, work_and_report, work_of
 from thetahat.cli.terminal._output import emit, many_runs, print_beside, store_flag
 from thetahat.core.errors import ConfigError
 from thetahat.format import json_text
@@ -69,7 +69,7 @@ def add_flags(parser: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make a sweep, or change one."""
+    """Create a sweep, or change one."""
     asked = [name for name in _CHANGES if getattr(args, name)]
     if len(asked) > 1:
         both = " and ".join(f"--{name}" for name in asked[:2])
@@ -97,7 +97,7 @@ def _make(args: argparse.Namespace) -> int:
     check_name(spec, args.name)
     for problem in reading.notes:
         print_beside(problem.said(args.what, "note: "))
-    # The workers load the experiment: one of them checks the file, and this process need not.
+    # The workers load the experiment: one of them checks the file for this process.
     begun = start_early(spec, plan, work, args.store) if args.run else []
     try:
         return _made(args, spec, plan, work, begun)
@@ -122,7 +122,7 @@ def _made(
         _print(sweep, spec, plan, args)
         if not args.run:
             return 0
-        return exit_code(work_with_words(store, sweep, work, args, crew))
+        return exit_code(work_and_report(store, sweep, work, args, crew))
 
 
 def _change(args: argparse.Namespace, how: str) -> int:
@@ -168,7 +168,7 @@ def _cancel_waiting(store: Store, sweep: SweepRow) -> None:
 
 
 def plan_of(args: argparse.Namespace) -> Plan:
-    """What the flags say beside the file."""
+    """Read the options that the flags give beside the file."""
     from thetahat.sweep import Plan, read_points
 
     given = {
