@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from thetahat.core.run import Status
 
 if TYPE_CHECKING:
     from thetahat.cli._session import FitSettings
+    from thetahat.cli.commands._fit_table import Fitted
     from thetahat.data import Table
     from thetahat.format import Column
     from thetahat.train import Result
@@ -66,13 +67,20 @@ def goodness_rows(
     seed, several = int(first.config["split_seed"]), len(results) > 1
     label = str(first.config["model"])
     kept = ended_well(results) if several else [r for r in results if _finite(r)]
-    found = [_row(r, fits.net_goodness(r, table, seed)) for r in kept]
+    found = [
+        {
+            "params": r.n_params,
+            "epochs": r.epochs,
+            **_fit_columns(r.risk, fits.net_goodness(r, table, seed)),
+        }
+        for r in kept
+    ]
     rows = [{"model": label, **row} for row in found]
     if several:
         rows = _aggregates(label, results, found)
     for line in baselines(first.data, str(first.config["loss"]), float(first.config["tau"])):
-        risks = {f"{part}_risk": risk for part, risk in line.risk.items()}
-        rows.append({"model": line.name, "params": line.rank, **risks, **_fit_columns(line.fitted)})
+        columns = _fit_columns(line.risk, line.fitted)
+        rows.append({"model": line.name, "params": line.rank, **columns})
     return rows, _columns(first, table, several, any("unfinished" in row for row in rows))
 
 
@@ -131,14 +139,12 @@ def _describe_seeds(results: Sequence[Result]) -> str:
     return f"quantiles over {over}: {varies}; each R² is that of the MSE beside it"
 
 
-def _row(result: Result, fitted: Any) -> dict[str, Any]:
-    risks = {f"{part}_risk": risk for part, risk in result.risk.items()}
-    return {"params": result.n_params, "epochs": result.epochs, **risks, **_fit_columns(fitted)}
-
-
-def _fit_columns(fitted: Any) -> dict[str, float]:
-    mse = {f"{part}_mse": value for part, value in fitted.mse.items()}
-    return {**mse, **{f"{part}_r2": value for part, value in fitted.r2.items()}}
+def _fit_columns(risk: Mapping[str, float], fitted: Fitted) -> dict[str, float]:
+    return {
+        **{f"{part}_risk": value for part, value in risk.items()},
+        **{f"{part}_mse": value for part, value in fitted.mse.items()},
+        **{f"{part}_r2": value for part, value in fitted.r2.items()},
+    }
 
 
 def _quantile(rows: Sequence[dict[str, Any]], at: float) -> dict[str, Any]:

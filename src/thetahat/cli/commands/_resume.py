@@ -13,10 +13,9 @@ from thetahat.core.errors import CheckpointError, ConfigError, Notice
 from thetahat.core.run import Status
 
 if TYPE_CHECKING:
-    from thetahat.cli._session import FitSettings, Trained
     from thetahat.store import RunRow, Store
 
-_GOES_ON = (Status.INTERRUPTED, Status.RUNNING, Status.FAILED)
+_RESUMABLE = (Status.INTERRUPTED, Status.RUNNING, Status.FAILED)
 
 
 DESCRIPTION = (
@@ -45,33 +44,23 @@ def run(args: argparse.Namespace) -> int:
         cohort = _cohort(store, asked)
         _check(asked, cohort)
         experiment, file = _experiment(store, asked, args.source)
-    from thetahat.cli._session import FitSettings, exit_code
-
-    setting = FitSettings(store=args.store, quiet=args.quiet)
-    trained = _continue(experiment, file, cohort, setting)
-    _print(trained, cohort, setting)
-    return exit_code(trained.results)
-
-
-def _continue(
-    experiment: Callable[..., Any], file: Path | None, cohort: list[RunRow], setting: FitSettings
-) -> Trained:
     from thetahat.cli._flags import retyped
-    from thetahat.cli._session import Resumed, RunSource, train
+    from thetahat.cli._session import FitSettings, Resumed, RunSource, exit_code, train
+    from thetahat.cli.terminal._run_summary import print_run
     from thetahat.core.signature import read_signature
 
     signature = read_signature(experiment)
-    configs = [retyped(signature, run.config) for run in cohort]
-    resumed = Resumed(Path(cohort[0].checkpoint or ""), tuple(run.name for run in cohort))
-    source = RunSource(cohort[0].experiment or signature.name, file)
-    return train(experiment, configs, setting, source, resumed=resumed)
-
-
-def _print(trained: Trained, cohort: list[RunRow], setting: FitSettings) -> None:
-    from thetahat.cli.terminal._run_summary import print_run
-
+    setting = FitSettings(store=args.store, quiet=args.quiet)
+    trained = train(
+        experiment,
+        [retyped(signature, run.config) for run in cohort],
+        setting,
+        RunSource(asked.experiment or signature.name, file),
+        resumed=Resumed(Path(asked.checkpoint or ""), tuple(run.name for run in cohort)),
+    )
     for result, run in zip(trained.results, cohort, strict=True):
         print_run(result, run.name, setting)
+    return exit_code(trained.results)
 
 
 def _cohort(store: Store, asked: RunRow) -> list[RunRow]:
@@ -89,10 +78,10 @@ def _check(asked: RunRow, cohort: list[RunRow]) -> None:
     """
     if asked.sweep_id is not None:
         raise ConfigError(
-            f"the run {asked.name} belongs to the sweep {asked.sweep_id}, whose agents go on with"
+            f"the run {asked.name} belongs to the sweep {asked.sweep_id}, whose agents continue"
             f" its runs; start one with: thetahat agent {asked.sweep_id}"
         )
-    if all(run.status not in _GOES_ON for run in cohort):
+    if all(run.status not in _RESUMABLE for run in cohort):
         raise ConfigError(
             f"the run {asked.name} has ended: {asked.status} ({asked.reason}); only interrupted"
             " runs can be resumed. To go further, run it again with more epochs"

@@ -192,28 +192,21 @@ def _print(sweep: SweepRow, spec: SweepSpec, plan: Plan, args: argparse.Namespac
     if args.format == "json":
         emit(json_text(_answer(sweep)))
         return
-    if args.quiet:
-        _warn(sweep, spec)
-        return
     points = "endless" if sweep.points is None else many_runs(sweep.points)
     seeds = f", {plan.replicates} seeds each" if plan.replicates > 1 else ""
-    print(f"sweep {sweep.id} ({sweep.name}): {spec.method}, {points}{seeds}")
-    _warn(sweep, spec)
-    if not args.run:
-        print(f"work on it with: {_agent_command(sweep, args)}")
-
-
-def _warn(sweep: SweepRow, spec: SweepSpec) -> None:
+    if not args.quiet:
+        print(f"sweep {sweep.id} ({sweep.name}): {spec.method}, {points}{seeds}")
     if sweep.contaminated and spec.metric is not None:
         print_beside(
             f"contaminated: it tunes on the test set ({spec.metric.name}), so its best value is no"
             " estimate of the risk; tune on val_risk to keep the test set clean"
         )
+    if not args.quiet and not args.run:
+        print(f"work on it with: {_agent_command(sweep, args)}")
 
 
 def _agent_command(sweep: SweepRow, args: argparse.Namespace) -> str:
-    where = store_flag(args.store)
-    return f"thetahat agent {sweep.id}{where}"
+    return f"thetahat agent {sweep.id}{store_flag(args.store)}"
 
 
 def _answer(sweep: SweepRow) -> dict[str, Any]:
