@@ -18,3 +18,20 @@ from thetahat.format._table import (
     strict as strict,
     table as table,
 )
+
+__all__ = [
+    "FORMATS",
+    "STATUS_STYLES",
+    "Column",
+    "column_cells",
+    "cut",
+    "fit_width",
+    "json_text",
+    "latex_text",
+    "paint",
+    "short",
+    "sparkline",
+    "strict",
+    "table",
+    "word",
+]
