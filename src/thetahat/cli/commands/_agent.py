@@ -40,7 +40,7 @@ examples:
 def add_flags(parser: Any) -> None:
     """Add the flags of ``agent``."""
     parser.add_argument("sweep", metavar="ID", help="a sweep's id or name, last, or a sweep file")
-    add_value(parser, "--count", "N", "runs of this agent, at most", whole_number())
+    add_value(parser, "--count N", "runs of this agent, at most", whole_number())
     add_work(parser)
     add_store(parser)
 
@@ -48,16 +48,9 @@ def add_flags(parser: Any) -> None:
 def add_work(parser: Any) -> None:
     """Add the flags that say how an agent works."""
     add_value(
-        parser, "--workers", "N", "processes at a time (default: one for each core)", whole_number()
+        parser, "--workers N", "processes at a time (default: one for each core)", whole_number()
     )
-    add_value(
-        parser,
-        "--devices",
-        "0,1",
-        "GPUs, one for each worker",
-        comma_list,
-        [],
-    )
+    add_value(parser, "--devices 0,1", "GPUs, one for each worker", comma_list, [])
     add_switch(parser, "--keep-going", "continue although the first runs all fail")
     add_quiet(parser)
     add_switch(parser, "--ui", "show the page in a browser meanwhile")

@@ -32,8 +32,8 @@ def add_flags(parser: Any) -> None:
     """Add the flags of ``check``."""
     parser.add_argument("file", metavar="FILE", help="the sweep file (YAML)")
     add_switch(parser, "--strict", "give W&B's own verdict in place of ours")
-    add_value(parser, "--list", "N", "print the first N configs", whole_number())
-    add_value(parser, "--seed", "S", "of a random search (default: 0)", seed_number, 0)
+    add_value(parser, "--list N", "print the first N configs", whole_number())
+    add_value(parser, "--seed S", "of a random search (default: 0)", seed_number, 0)
     add_format(parser, ("table", "json"))
 
 

@@ -65,12 +65,11 @@ def add_flags(parser: Any) -> None:
     out = parser.add_argument_group("output")
     add_value(
         out,
-        "--predict",
-        "FILE",
+        "--predict FILE",
         "write every row's number, target, fitted value and part, as .csv, .tsv, .json or"
         " .parquet; replaces a file of this kind only",
     )
-    add_value(out, "--name", "NAME", "a name for the run")
+    add_value(out, "--name NAME", "a name for the run")
     add_switch(out, "--no-store", "keep nothing")
     add_quiet(out)
     add_store(parser)
@@ -79,9 +78,9 @@ def add_flags(parser: Any) -> None:
 
 def _add_columns(group: Any) -> None:
     group.add_argument("--target", required=True, metavar="COLUMN", help="the column to estimate")
-    add_value(group, "--features", "A,B,...", "from these (default: all other columns)", comma_list)
-    add_value(group, "--weights", "COLUMN", "weights of the observations")
-    add_value(group, "--categorical", "A,B,...", "one 0/1 column a level", comma_list)
+    add_value(group, "--features A,B,...", "from these (default: all other columns)", comma_list)
+    add_value(group, "--weights COLUMN", "weights of the observations")
+    add_value(group, "--categorical A,B,...", "one 0/1 column a level", comma_list)
     group.add_argument(
         "--missing",
         choices=_MISSING,
@@ -93,37 +92,34 @@ def _add_columns(group: Any) -> None:
 
 def _add_model(group: Any) -> None:
     group.add_argument("--model", choices=_MODELS, default="mlp", help="default: mlp")
-    add_value(group, "--width", "N", "units of a layer of the mlp (default: 64)", whole_number())
-    add_value(group, "--depth", "N", "hidden layers of the mlp (default: 2)", whole_number())
-    add_value(group, "--activation", "NAME", "of the mlp (default: relu)")
-    add_value(group, "--degree", "N", "of the polynomial (default: 3)", whole_number())
+    add_value(group, "--width N", "units of a layer of the mlp (default: 64)", whole_number())
+    add_value(group, "--depth N", "hidden layers of the mlp (default: 2)", whole_number())
+    add_value(group, "--activation NAME", "of the mlp (default: relu)")
+    add_value(group, "--degree N", "of the polynomial (default: 3)", whole_number())
     add_value(
         group,
-        "--basis",
-        "NAME",
+        "--basis NAME",
         "of the polynomial: monomial, chebyshev or legendre (default: monomial)",
     )
 
 
 def _add_training(group: Any) -> None:
-    add_value(group, "--optimizer", "NAME", "default: adam", default="adam")
-    add_value(group, "--lr", "X", "learning rate (default: 0.01; lion 0.001, newton 1)", positive)
+    add_value(group, "--optimizer NAME", "default: adam", default="adam")
+    add_value(group, "--lr X", "learning rate (default: 0.01; lion 0.001, newton 1)", positive)
     add_value(
         group,
-        "--weight-decay",
-        "X",
+        "--weight-decay X",
         "adamw, lion: their decoupled decay (default: 0.0001, 0.001); others: a ridge penalty"
         " on all but biases (default: 0, none)",
         not_negative,
     )
     group.add_argument("--loss", choices=_LOSSES, default="squared", help="default: squared")
-    add_value(group, "--tau", "X", "quantile of --loss pinball (default: 0.5)", number)
-    add_value(group, "--epochs", "N", "at most (default: 500)", whole_number(), 500)
-    add_value(group, "--batch-size", "N", "observations a step (default: all)", whole_number())
+    add_value(group, "--tau X", "quantile of --loss pinball (default: 0.5)", number)
+    add_value(group, "--epochs N", "at most (default: 500)", whole_number(), 500)
+    add_value(group, "--batch-size N", "observations a step (default: all)", whole_number())
     add_value(
         group,
-        "--patience",
-        "N",
+        "--patience N",
         "stop when the validation risk has not improved for N epochs",
         whole_number(),
     )
@@ -132,13 +128,12 @@ def _add_training(group: Any) -> None:
 
 def _add_parts(group: Any) -> None:
     for part, share in (("train", 0.7), ("val", 0.15), ("test", 0.15)):
-        add_value(group, f"--{part}", "X", f"share, or count (default: {share})", _share, share)
-    add_value(group, "--split-seed", "N", "which rows go where (default: 0)", seed_number, 0)
-    add_value(group, "--seed", "N", "initial parameters, batch order (default: 0)", seed_number, 0)
+        add_value(group, f"--{part} X", f"share, or count (default: {share})", _share, share)
+    add_value(group, "--split-seed N", "which rows go where (default: 0)", seed_number, 0)
+    add_value(group, "--seed N", "initial parameters, batch order (default: 0)", seed_number, 0)
     add_value(
         group,
-        "--seeds",
-        "K",
+        "--seeds K",
         "K seeds from --seed on, as one program: median and quantiles over those that end well",
         whole_number(),
         1,

@@ -30,7 +30,7 @@ def add_flags(parser: Any) -> None:
     parser.add_argument(
         "run_name", metavar="RUN", help="its id or name, the beginning of either, or: last"
     )
-    add_value(parser, "--source", "FILE", "the experiment's file, if it has been moved")
+    add_value(parser, "--source FILE", "the experiment's file, if it has been moved")
     add_quiet(parser)
     add_store(parser)
 

@@ -53,35 +53,26 @@ def add_flags(parser: Any) -> None:
     )
     add_value(
         parser,
-        "--sort",
-        "COLUMN",
+        "--sort COLUMN",
         "sort by a column; -COLUMN: highest first (default: runs as created, groups by the metric)",
         default="number",
     )
-    add_value(parser, "--limit", "N", "at most N runs or groups", whole_number())
+    add_value(parser, "--limit N", "at most N runs or groups", whole_number())
+    add_value(parser, "--columns A,B,...", "such as name,config.lr,val_risk,seconds", comma_list)
     add_value(
         parser,
-        "--columns",
-        "A,B,...",
-        "such as name,config.lr,val_risk,seconds",
-        comma_list,
-    )
-    add_value(
-        parser,
-        "--group-by",
-        "A,B,...",
+        "--group-by A,B,...",
         "one line for each value of these columns: median, quantiles, failures",
         comma_list,
     )
     add_value(
         parser,
-        "--over",
-        "A,B,...",
+        "--over A,B,...",
         "group by all parameters but these: --over seed gives medians over seeds",
         comma_list,
     )
     add_value(
-        parser, "--quantiles", "Q,...", "of the groups (default: 0.1,0.9)", _quantiles, (0.1, 0.9)
+        parser, "--quantiles Q,...", "of the groups (default: 0.1,0.9)", _quantiles, (0.1, 0.9)
     )
     add_store(parser)
     add_format(parser)

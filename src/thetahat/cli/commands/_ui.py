@@ -27,15 +27,13 @@ def add_flags(parser: Any) -> None:
     """Add the flags of ``ui``."""
     add_value(
         parser,
-        "--port",
-        "P",
+        "--port P",
         "(default: 8642, or the next that is free; 0: any free one)",
         whole_number(0, 65535),
     )
     add_value(
         parser,
-        "--host",
-        "H",
+        "--host H",
         "another address than 127.0.0.1; the page then asks for the token it prints",
         default="127.0.0.1",
     )

@@ -49,14 +49,7 @@ def print_runs(
             if "contaminated" in row:
                 row["contaminated"] = "contaminated" if row["contaminated"] else ""
     gone = fit_width(rows, columns, screen.width)[1] if tell and format == "table" else []
-    emit(
-        table(
-            rows,
-            columns,
-            format,
-            **screen.look,
-        )
-    )
+    emit(table(rows, columns, format, **screen.look))
     if gone:
         note_hidden(gone)
 
@@ -169,10 +162,7 @@ def default_columns(found: Sequence[RunRow], *, everything: bool = False) -> lis
         inner = [f"config.{k}" for k in config] + [f"metrics.{k}" for k in metrics]
         return [Column(key) for key in (*own, *inner, *last)]
     varying = [key for key in config if _differs(found, key)]
-    columns = [
-        Column("name", priority=100, least=40),
-        Column("status", priority=90),
-    ]
+    columns = [Column("name", priority=100, least=40), Column("status", priority=90)]
     if _any_differs(run.experiment for run in found):
         columns.append(Column("experiment", priority=40))
     columns += [Column(f"config.{k}", k, priority=78, digits=6) for k in varying]
