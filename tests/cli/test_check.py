@@ -233,7 +233,7 @@ def test_a_file_that_is_no_yaml_is_one_mistake(folder, thetahat):
     Path("sweep.yaml").write_bytes(b"method: grid\nname: \xff\n")
     code, out, err = thetahat("check", "sweep.yaml")
     assert (code, err) == (2, "")
-    assert out.startswith("sweep.yaml:2: byte 20 of the file (0xff) is no UTF-8; save the file")
+    assert out.startswith("sweep.yaml:2: byte 20 of the file (0xff) is not UTF-8; save the file")
     assert out.endswith("\nsweep.yaml: 1 mistake; nothing has run\n")
     code, found = answer(thetahat, "sweep.yaml")
     assert (code, found["errors"][0]["line"], found["errors"][0]["key"]) == (2, 2, "")

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from thetahat.cli.terminal._sweep_status import SweepWatch
-from thetahat.search import Metric
+from thetahat.search import Objective
 from thetahat.store import NewSweep, create_sweep, list_sweeps, open_store
 
 # The second setting has the best single run, and the third the best median.
@@ -257,7 +257,7 @@ def test_the_live_line_names_the_best_setting(broken, folder) -> None:
     broken("--replicates", "3")
     with open_store(folder / ".thetahat", create=False) as store:
         sweep = list_sweeps(store)[-1]
-        watch = SweepWatch(store, sweep, Metric("loss"), "grid", (("lr",),))
+        watch = SweepWatch(store, sweep, Objective("loss"), "grid", (("lr",),))
         watch.look(at_once=True)
         now = watch.now()
     assert now.best is not None

@@ -148,13 +148,15 @@ def _verdict(reading: Reading, mistakes: int) -> str:
 
 def first_configs(spec: SweepSpec, count: int, seed: int) -> list[dict[str, Any]]:
     """Draw the first configs of a sweep in which nothing has run yet."""
-    from thetahat.search import History, sampler
+    from thetahat.search import SearchHistory, sampler
 
     draw = sampler({"bayes": "tpe"}.get(spec.method, spec.method))
     configs: list[dict[str, Any]] = []
     position = 0
     while len(configs) < count:
-        more = draw(spec.space, History((), position, spec.metric), seed, count - len(configs))
+        more = draw(
+            spec.space, SearchHistory((), position, spec.metric), seed, count - len(configs)
+        )
         configs += more.configs
         if more.exhausted or not more.configs:
             break

@@ -96,10 +96,10 @@ def _work(store: Store, file: Path, args: argparse.Namespace) -> tuple[SweepRow,
 
     from thetahat.cli.terminal._sweep_progress import View
     from thetahat.core.errors import Notice
-    from thetahat.sweep import Plan, Work, read_sweep, start_early
+    from thetahat.sweep import SweepOptions, Work, read_sweep, start_early
     from thetahat.sweep.agent import early_crew, find_out, new_sweep, work_on
 
-    spec, plan, work = read_sweep(str(file)).require(), Plan(), Work()
+    spec, plan, work = read_sweep(str(file)).require(), SweepOptions(), Work()
 
     def say(what: str, facts: Any) -> None:
         # The notes are about the lectures' batch of 512, which is larger than their data.

@@ -21,7 +21,7 @@ from thetahat.cli.terminal._sweep_status import SweepWatch
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from thetahat.search import Metric
+    from thetahat.search import Objective
     from thetahat.store import RunRow, Store, SweepRow
     from thetahat.sweep.agent import Closed, Tally
 
@@ -34,7 +34,7 @@ class View:
     """The messages of an agent, for people. Use it as a context."""
 
     def __init__(
-        self, store: Store, sweep: SweepRow, metric: Metric | None, *, quiet: bool, where: str
+        self, store: Store, sweep: SweepRow, metric: Objective | None, *, quiet: bool, where: str
     ) -> None:
         from thetahat.sweep.agent import spec_of
 
@@ -122,7 +122,7 @@ class View:
         if tally.interrupted and not sweep.over:
             print_error(f"interrupted; go on with: thetahat agent {sweep.id}{self.where}")
 
-    def _best(self, sweep: SweepRow, runs: Sequence[RunRow], metric: Metric) -> None:
+    def _best(self, sweep: SweepRow, runs: Sequence[RunRow], metric: Objective) -> None:
         """Print the best settings by their median; the best run is often a lucky one."""
         from thetahat.analysis import (
             best_first,

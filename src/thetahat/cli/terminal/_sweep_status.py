@@ -30,7 +30,7 @@ from thetahat.core.run import Status
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from thetahat.search import Metric
+    from thetahat.search import Objective
     from thetahat.store import Store, SweepRow, Together
 
 LOOK_S = 0.5
@@ -51,7 +51,7 @@ class SweepWatch:
         self,
         store: Store,
         sweep: SweepRow,
-        metric: Metric | None,
+        metric: Objective | None,
         method: str,
         paths: tuple[tuple[str, ...], ...] = (),
     ) -> None:
@@ -152,7 +152,7 @@ class SweepWatch:
             if (value := finite(run.metrics.get(self.metric.name))) is not None:
                 self.best(value, run.name, run.id)
 
-    def _best_setting(self, metric: Metric) -> Best | None:
+    def _best_setting(self, metric: Objective) -> Best | None:
         """Find the best setting by its median; if no setting has two runs, the best run."""
         from thetahat.store import tried_runs
 
