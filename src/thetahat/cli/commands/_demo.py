@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thetahat.cli._errors import INTERRUPTED, say as complain
+from thetahat.cli._errors import INTERRUPTED, print_error
 from thetahat.cli._parser import add_format, add_quiet, add_store
 from thetahat.cli.terminal._output import emit, read_screen, store_flag
 from thetahat.core.errors import StoreError
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         began = time.perf_counter()
         sweep, tally = _work(store, file, args)
         if tally.interrupted:
-            complain(f"interrupted; go on with: {_command(f'agent {sweep.id}', args)}")
+            print_error(f"interrupted; go on with: {_command(f'agent {sweep.id}', args)}")
             return INTERRUPTED
         found = _ranked(store, sweep)
         if args.format == "table":
