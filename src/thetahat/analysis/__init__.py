@@ -19,9 +19,6 @@ from thetahat.analysis._best import (
     standings as standings,
     tied as tied,
 )
-from thetahat.analysis._cells import CellRule as CellRule
-from thetahat.analysis._design import caution as caution
-from thetahat.analysis._direction import directions_in as directions_in, sign_of as sign_of
 from thetahat.analysis._groups import (
     FEW as FEW,
     QUANTILES as QUANTILES,
@@ -31,20 +28,22 @@ from thetahat.analysis._groups import (
     best_first as best_first,
     by_experiment as by_experiment,
     check_over as check_over,
+    directions_in as directions_in,
     ending as ending,
     finite as finite,
     flat_config as flat_config,
     group_runs as group_runs,
     make_group as make_group,
     members_of as members_of,
+    number as number,
     place_of as place_of,
     quantile as quantile,
     quantile_name as quantile_name,
     settled as settled,
+    sign_of as sign_of,
     spread_of as spread_of,
 )
-from thetahat.analysis._importance import Effect as Effect, effects as effects
-from thetahat.analysis._number import number as number
+from thetahat.analysis._importance import Effect as Effect, caution as caution, effects as effects
 from thetahat.analysis._search_file import (
     SweepFile as SweepFile,
     Swept as Swept,
@@ -52,6 +51,7 @@ from thetahat.analysis._search_file import (
 )
 from thetahat.analysis._study import (
     MARKS as MARKS,
+    CellRule as CellRule,
     Setting as Setting,
     Study as Study,
     plain as plain,

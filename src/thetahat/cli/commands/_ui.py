@@ -88,7 +88,7 @@ def beside(args: argparse.Namespace) -> Iterator[Callable[[], None]]:
                 return
             note(f"the page stays at {page.url} until Ctrl-C")
             try:
-                page.stay()
+                page.wait()
             except KeyboardInterrupt:
                 # What is left is the page only, and this is how it ends.
                 print(file=sys.stderr)
