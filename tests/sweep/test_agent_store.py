@@ -14,7 +14,7 @@ from sqlalchemy import event
 from thetahat.core.errors import StoreError
 from thetahat.core.run import Status
 from thetahat.store import find_sweep, pack
-from thetahat.sweep import Plan, Work, parse_sweep
+from thetahat.sweep import SweepOptions, Work, parse_sweep
 from thetahat.sweep._updates import Begun, Closed, Rows
 from thetahat.sweep.agent import new_sweep, work_on
 
@@ -74,7 +74,7 @@ def made(store, points: int, more: str = ""):
     text = (
         f"program: train.py\nmethod: grid\n{metric}\nparameters: {{x: {{min: 1, max: {points}}}}}"
     )
-    return new_sweep(store, parse_sweep(text, "sweep.yaml").require(), Plan())
+    return new_sweep(store, parse_sweep(text, "sweep.yaml").require(), SweepOptions())
 
 
 def quiet(what, facts) -> None:

@@ -22,7 +22,7 @@ from thetahat.sweep.processes._process import Order, Process, environment
 from thetahat.sweep.processes._wandb import WandbTail, mode_note, write_parameters
 from thetahat.sweep.processes._wandb_file import Config, Exit, Named, Row, Summary, read_record
 from thetahat.sweep.processes._wandb_log import BLOCK, LogTail
-from thetahat.sweep.spec._command_line import argv_of
+from thetahat.sweep.spec._command import argv_of
 
 PROGRAMS = Path(__file__).parent / "programs"
 BASE = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

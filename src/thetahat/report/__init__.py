@@ -16,3 +16,25 @@ from thetahat.report._write import (
     save_figures as save_figures,
     write_whole as write_whole,
 )
+
+__all__ = [
+    "Document",
+    "Grid",
+    "MADE_BY",
+    "Picture",
+    "Plots",
+    "REPORT_FORMATS",
+    "Sweep",
+    "files",
+    "find_subject",
+    "format_of",
+    "is_predictions",
+    "is_report",
+    "make_report",
+    "open_sweep",
+    "refuse_foreign",
+    "refuse_input",
+    "render",
+    "save_figures",
+    "write_whole",
+]

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from thetahat.core.errors import InputError, StoreError
 from thetahat.core.run import Status
-from thetahat.search import Hyperband, Metric, asha, stop, target_reached
+from thetahat.search import Hyperband, Objective, asha, stop, target_reached
 from thetahat.store import (
     CANCELLED_REASON,
     Claim,
@@ -393,7 +393,7 @@ class Agent:
         self.say("interrupted", {})
 
 
-def _why(orders: Orders, metric: Metric) -> str:
+def _why(orders: Orders, metric: Objective) -> str:
     """Why runs that lose at a band are ended."""
     rule, early = "asha" if orders.asha else "hyperband", orders.early
     assert early is not None

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from thetahat.core.run import Status
-from thetahat.search import History, Metric, Trial, best_value
+from thetahat.search import Objective, SearchHistory, Trial, best_value
 from thetahat.store import Followed, Follower, RunRow
 
 
@@ -30,7 +30,7 @@ class Book:
     def __init__(
         self,
         follower: Follower,
-        metric: Metric | None,
+        metric: Objective | None,
         paths: tuple[tuple[str, ...], ...],
         seed: str | None = None,
         words: Mapping[tuple[str, ...], Mapping[str, Any]] | None = None,
@@ -70,15 +70,15 @@ class Book:
         """One trial per run, in their order."""
         return [self._trial(run) for run in self.follower.runs.values()]
 
-    def history(self, position: int) -> History:
+    def history(self, position: int) -> SearchHistory:
         """The history of the search: replicates of a setting are one trial, their median."""
         if self.seed is None:
-            return History(self.trials(), position, self.metric)
+            return SearchHistory(self.trials(), position, self.metric)
         points: dict[int, list[Followed]] = {}
         for run in self.follower.runs.values():
             points.setdefault(run.point or 0, []).append(run)
         trials = [self._setting(str(point), group) for point, group in points.items()]
-        return History(trials, position, self.metric)
+        return SearchHistory(trials, position, self.metric)
 
     def config_of(self, point: int) -> dict[str, Any] | None:
         """The config of a setting that has begun, without its seed."""

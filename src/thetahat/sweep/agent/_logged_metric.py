@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from thetahat.core.errors import ConfigError, did_you_mean
-from thetahat.search import Metric
+from thetahat.search import Objective
 from thetahat.store import Store, set_state
 from thetahat.sweep._updates import Begun, Closed, Heard, Rows, Update
 
@@ -36,7 +36,7 @@ class LoggedMetric:
             self._columns |= update.columns
 
     def check(
-        self, metric: Metric, closed: Sequence[Closed], columns: frozenset[str] | None
+        self, metric: Objective, closed: Sequence[Closed], columns: frozenset[str] | None
     ) -> None:
         """See that runs log the metric, and that it is better in the sweep's direction.
 

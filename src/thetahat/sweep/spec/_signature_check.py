@@ -12,9 +12,9 @@ from typing import Any, Literal, Union
 
 from thetahat.core.errors import did_you_mean
 from thetahat.core.signature import MAX_SEED, Parameter, Signature
+from thetahat.core.yaml_tree import written
 from thetahat.search import read_distribution
 from thetahat.sweep.spec._diagnostics import Problem, by_line
-from thetahat.sweep.spec._keys import written
 from thetahat.sweep.spec._spec import SweepSpec
 
 _SUCH = {float: "0.01", int: "10", bool: "true", str: "a word"}
