@@ -10,7 +10,7 @@ import pytest
 from at_work import LINE, LOSES, until
 
 from thetahat.sweep import read_sweep
-from thetahat.sweep.spec._examine import Examined
+from thetahat.sweep.spec._signature_check import Examined
 from thetahat.sweep.spec._source_files import Code
 from thetahat.sweep.workers._connection import WorkerProcess
 from thetahat.sweep.workers._messages import Check

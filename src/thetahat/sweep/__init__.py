@@ -2,10 +2,6 @@
 
 from thetahat.sweep.agent._early_start import Work as Work, start_early as start_early
 from thetahat.sweep.spec._diagnostics import Problem as Problem
-from thetahat.sweep.spec._metric_check import (
-    check_metric as check_metric,
-    notes_of_bands as notes_of_bands,
-)
 from thetahat.sweep.spec._options import SweepOptions as SweepOptions, read_points as read_points
 from thetahat.sweep.spec._program import (
     SweepProgram as SweepProgram,
@@ -23,4 +19,8 @@ from thetahat.sweep.spec._spec import (
     parse_sweep as parse_sweep,
     read_sweep as read_sweep,
 )
-from thetahat.sweep.spec._value_check import notes_of_trials as notes_of_trials
+from thetahat.sweep.spec._task_check import (
+    check_metric as check_metric,
+    notes_of_bands as notes_of_bands,
+    notes_of_trials as notes_of_trials,
+)

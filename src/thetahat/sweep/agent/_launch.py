@@ -39,9 +39,9 @@ from thetahat.sweep.agent._history import Book, stored_word
 from thetahat.sweep.agent._proposer import Proposer, sampler_of
 from thetahat.sweep.processes._runner import Processes
 from thetahat.sweep.spec._diagnostics import Problem
-from thetahat.sweep.spec._examine import Examined, examine
 from thetahat.sweep.spec._options import SweepOptions, nested, options_from_json
 from thetahat.sweep.spec._program import experiment_of, find_program, runs_program
+from thetahat.sweep.spec._signature_check import Examined, examine
 from thetahat.sweep.spec._source_files import Code
 from thetahat.sweep.spec._spec import SweepSpec, contamination, spec_from_plain
 from thetahat.sweep.workers._cohort_size import Widths

@@ -13,7 +13,7 @@ from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.run import Ended, Event, Logged, Started, Status
 from thetahat.store import RunRow, Store, pack
 from thetahat.sweep._updates import Begun, Closed, Noted, Rows, Update
-from thetahat.sweep.spec._examine import Examined
+from thetahat.sweep.spec._signature_check import Examined
 from thetahat.sweep.spec._source_files import Code
 from thetahat.sweep.workers._charge import charge
 from thetahat.sweep.workers._cohort_size import Widths

@@ -29,7 +29,7 @@ from thetahat.core.provenance import versions
 from thetahat.core.run import Event, Started
 from thetahat.sweep._full_disk import AGAIN_S, ROOM_S
 from thetahat.sweep.spec._coerce import typed
-from thetahat.sweep.spec._examine import Examined
+from thetahat.sweep.spec._signature_check import Examined
 from thetahat.sweep.workers._messages import (
     At,
     Broken,
@@ -148,7 +148,7 @@ class Worker:
                 self.live.pop(name, None)
 
     def _examined(self, check: Check) -> Examined | Broken:
-        from thetahat.sweep.spec._examine import examine
+        from thetahat.sweep.spec._signature_check import examine
 
         try:
             return examine(check.spec, self.shop.experiment)
