@@ -230,8 +230,8 @@ FLAGS = {
     ("--seed", "-1"): "--seed=-1: give a whole number of at least 0",
     ("--retries", "-1"): "--retries=-1: give a whole number of at least 0",
     ("--workers", "0"): "--workers=0: give a whole number of at least 1",
-    ("--sampler", "tpee"): "--sampler=tpee: there is no such sampler; did you mean 'tpe'?",
-    ("--mode", "cohrt"): "--mode=cohrt: no such mode; did you mean 'cohort'?",
+    ("--sampler", "tpee"): "--sampler=tpee: unknown sampler; did you mean 'tpe'?",
+    ("--mode", "cohrt"): "--mode=cohrt: unknown mode; did you mean 'cohort'?",
     ("--timeout", "0"): "--timeout=0: give seconds above zero",
     ("--timeout", "nan"): "--timeout=nan: give seconds above zero",
     ("--sampler", "tpe"): (
@@ -308,7 +308,7 @@ def test_a_point_needs_every_parameter(thetahat, sweep, folder) -> None:
 def test_points_that_are_no_text(thetahat, sweep, folder) -> None:
     (folder / "p.csv").write_bytes(b"lr\n\xff\n")
     said = refused(thetahat, "sweep", sweep, "--enqueue", "p.csv")
-    assert said.startswith("--enqueue=p.csv is no CSV file in UTF-8: ")
+    assert said.startswith("--enqueue=p.csv is not a CSV file in UTF-8: ")
 
 
 def test_a_store_that_another_program_has_locked(thetahat, sweep, folder, monkeypatch) -> None:

@@ -66,7 +66,7 @@ def test_a_program_that_is_half_written_stops_nothing(at) -> None:
     _, err = child.communicate(timeout=120)
     assert child.returncode == 0, err
     line = LINE.count("\n") + 1
-    said = f"note: train.py is no Python now (line {line}): new runs use the program as it was"
+    said = f"note: train.py is not Python now (line {line}): new runs use the program as it was"
     assert err.count(said) == 1
     assert [str(run.status) for run in at.runs()] == ["finished"] * 3
 
@@ -136,7 +136,7 @@ def test_only_what_is_different_has_changed(tmp_path) -> None:
     assert code.look(settled_s=0.0).say == f"unused.py has changed: {SAID}"
     assert code.look().settled is True
     later(tmp_path / "one.py", "import (")
-    assert code.look(settled_s=0.0).say.startswith("one.py is no Python now (line 1): new runs")
+    assert code.look(settled_s=0.0).say.startswith("one.py is not Python now (line 1): new runs")
     later(tmp_path / "unused.py", "x = 4\n")
     assert code.look(settled_s=0.0).anew is False
     later(tmp_path / "one.py", "import train, unused\n")

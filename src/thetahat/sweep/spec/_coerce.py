@@ -15,6 +15,7 @@ from typing import Any, Literal, Union
 
 from thetahat.core.errors import ConfigError
 from thetahat.core.signature import Parameter, Signature
+from thetahat.sweep.spec._options import nested
 
 _PLAIN = (bool, int, float, str, Any, type(None))
 _REFUSALS = (ArgumentError, TypeError, ValueError, KeyError)
@@ -28,7 +29,9 @@ def typed(signature: Signature, config: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:  ConfigError: a value that the parameter's type cannot take.
     """
-    found = _gathered(signature, config)
+    known = signature.parameters
+    dotted = {name: path for name in config if (path := name.split("."))[0] in known}
+    found = nested(config, {name: dotted[name] for name in dotted if name not in known})
     for name, value in found.items():
         parameter = signature.parameters.get(name)
         if parameter is None or parameter.bare_type in _PLAIN:
@@ -40,21 +43,6 @@ def typed(signature: Signature, config: Mapping[str, Any]) -> dict[str, Any]:
                 f"{name}={value!r} of the sweep does not fit {signature.name}(), where it is"
                 f" annotated as {parameter.annotation}"
             ) from error
-    return found
-
-
-def _gathered(signature: Signature, config: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in config.items():
-        root, *above = name.split(".")
-        if name in signature.parameters or root not in signature.parameters:
-            above = []
-        inner, last = found, name
-        if above:
-            last = above.pop()
-            for part in (root, *above):
-                inner = inner.setdefault(part, {})
-        inner[last] = value
     return found
 
 
