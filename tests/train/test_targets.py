@@ -232,6 +232,29 @@ def test_labels_that_a_function_of_the_users_gets_standardised_are_said(
         th.fit(th.Task(model, table(labels, target_scale=False), epochs=2, **fields))
 
 
+@pytest.mark.parametrize("kind", ["split by a traced seed", "streamed"])
+def test_labels_that_get_standardised_elsewhere_are_said_too(kind: str, tmp_path: Any) -> None:
+    columns = {**_rows(), "y": BINARY}
+
+    def estimate(seed: th.Seed = 0, scale: bool = True) -> th.Task:
+        if kind == "streamed":
+            path = tmp_path / "t.parquet"
+            pd.DataFrame(columns).to_parquet(path)
+            spool = tmp_path / f"spool {scale}"
+            read = th.stream_table(path, "y", cache=spool, target_scale=scale)
+            data, batch = th.split(read, seed=0), 16
+        else:
+            data, batch = th.split(th.read_table(columns, "y", target_scale=scale), seed=seed), None
+        fields: dict[str, Any] = {"residual": _likelihood, "loss": lambda r: r}
+        return th.Task(th.models.Linear(2), data, epochs=2, batch_size=batch, **fields)
+
+    with pytest.warns(th.Notice, match="target 'y' has two values, 0 and 1, and is standardised"):
+        th.fit(estimate)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        th.fit(estimate, scale=False)
+
+
 def test_the_likelihood_of_ones_own_is_the_logistic_loss() -> None:
     model = th.models.Linear(2, seed=0)
     own = {"residual": _likelihood, "loss": lambda r: r}

@@ -20,6 +20,7 @@ from thetahat.analysis._best import (
     tied as tied,
 )
 from thetahat.analysis._cells import CellRule as CellRule
+from thetahat.analysis._design import caution as caution
 from thetahat.analysis._direction import directions_in as directions_in, sign_of as sign_of
 from thetahat.analysis._groups import (
     FEW as FEW,
@@ -33,6 +34,7 @@ from thetahat.analysis._groups import (
     ending as ending,
     finite as finite,
     flat_config as flat_config,
+    group_by as group_by,
     group_runs as group_runs,
     make_group as make_group,
     members_of as members_of,

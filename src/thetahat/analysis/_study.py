@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.analysis._best import replicates_of, seeds_of
 from thetahat.analysis._cells import CellRule
+from thetahat.analysis._design import caution
 from thetahat.analysis._direction import directions_in, sign_of
 from thetahat.analysis._groups import (
     QUANTILES,
@@ -231,7 +232,13 @@ class Study:
         """What each parameter does to the metric."""
         columns = {name: self.column(name) for name in self.parameters}
         varying = {k: v for k, v in columns.items() if len({str(value) for value in v}) > 1}
-        return effects(varying, [self.value(run) for run in self.counted], self.sign)
+        values = [self.value(run) for run in self.counted]
+        return effects(varying, values, self.sign, blind=not self.caution)
+
+    @property
+    def caution(self) -> str:
+        """Why no interval holds, in a sentence; empty where the points were drawn blind."""
+        return caution(self.sweep, self.file)
 
 
 def read_study(

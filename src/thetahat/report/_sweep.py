@@ -323,7 +323,7 @@ def _searched(study: Study) -> Grid:
     for key, title in (
         ("importance", "importance"),
         ("chance", "by chance"),
-        ("correlation", "rank correlation [95 %]"),
+        ("correlation", f"rank correlation{'' if study.caution else ' [95 %]'}"),
     ):
         if any(key in row for row in rows):
             columns.append(Column(key, title))
@@ -331,14 +331,14 @@ def _searched(study: Study) -> Grid:
     few = study.rule.hides_count(len(study.runs) - len(study.counted)) or study.rule.hides_count(n)
     which = "the settings" if few else f"{n:,} setting{'s' * (n != 1)}"
     more = f"Importance and correlation with {word(study.metric)} over {which} with a number, each"
-    more += (
-        " the median of its runs; an importance below what chance reaches means nothing, and one"
-    )
-    more += " irrelevant parameter in twenty exceeds it."
+    more += " the median of its runs; an importance below what chance reaches means nothing"
+    more += "." if study.caution else ", and one irrelevant parameter in twenty exceeds it."
     if any(row.get("importance") for row in rows) and all(e.floor is None for e in known.values()):
         more += " No parameter does here."
     elif any(row.get("chance") == _ANY for row in rows):
         more += f" Where that is {_ANY!r}, chance reaches more than all importances together."
+    if study.caution:
+        more += f" {study.caution}"
     told = any("importance" in row or "correlation" in row for row in rows)
     return Grid("Parameters", columns, rows, more=more if told else "")
 

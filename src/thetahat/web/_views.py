@@ -13,6 +13,7 @@ from typing import Any
 
 from thetahat.analysis import (
     SweepFile,
+    caution,
     directions_in,
     effects,
     flat_config,
@@ -177,14 +178,15 @@ def _importance(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[s
     few = random.Random(1).sample(ids, min(len(ids), _MOST_LOOKED_AT))
     rest_on = [ids[i] for i in _drawn(len(ids), len(_varying(store, sweep, few)))]
     whole = len(rest_on) == len(ids)
-    found = effects(
-        _varying(store, sweep, rest_on, whole=whole), [values[run] for run in rest_on], sign
-    )
+    columns = _varying(store, sweep, rest_on, whole=whole)
+    doubt = caution(sweep, read_file(sweep.spec))
+    found = effects(columns, [values[run] for run in rest_on], sign, blind=not doubt)
     return {
         "n": len(ids),
         "rest_on": len(rest_on),
         "settings": found[0].settings if found else min(1, len(rest_on)),
         "left_out": left_out,
+        "caution": doubt,
         "effects": [asdict(e) for e in found],
     }
 

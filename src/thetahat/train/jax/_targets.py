@@ -56,17 +56,19 @@ def _say_if_two_labels(task: Task, data: Any) -> None:
     """Say that functions of the user's get two labels standardised: the loss takes numbers."""
     own = ["the residual"] * (task.residual is not None)
     own += [f"the metric {n!r}" for n, m in task.metrics.items() if m.per_observation]
-    if not own or data.targets is None or isinstance(data.targets["train"], Tracer):
+    transform, y = data.transform, getattr(data.train, "y", None)
+    if not own or y is None or not isinstance(transform, Transform) or isinstance(y, Tracer):
         return
-    labels = np.unique(np.asarray(data.targets["train"][:_LOOKED_AT]))
-    if len(labels) != 2:
+    seen = np.unique(np.asarray(y[:_LOOKED_AT], np.float64))
+    y_mean, y_std = (float(np.asarray(v)) for v in (transform.y_mean, transform.y_std))
+    if len(seen) != 2 or (y_mean, y_std) == (0, 1):
         return
-    seen = ", ".join(f"{v:.4g}" for v in np.unique(np.asarray(data.train.y[:_LOOKED_AT])))
-    column = data.transform.encoder.target
+    low, high = np.round(y_mean + y_std * seen, 5) + 0.0  # no -0
     warnings.warn(
-        f"target {column!r} has two values, {labels[0]:g} and {labels[1]:g}, and is standardised:"
-        f" {' and '.join(own)} get {seen}. For labels give read_table(..., target_scale=False), or"
-        " a loss of labels such as loss='logistic'",
+        f"target {transform.encoder.target!r} has two values, {low:g} and {high:g}, and is"
+        f" standardised: {' and '.join(own)} get {seen[0]:.4g}, {seen[1]:.4g}. For"
+        " labels give read_table(..., target_scale=False), or a loss of labels such as"
+        " loss='logistic'",
         Notice,
         stacklevel=2,
     )
@@ -242,6 +244,8 @@ def check_made(staged: Any, drawn: Mapping[int, Any]) -> None:
              is left to diverge.
     """
     made = staged.owned[: staged.made_data]
+    if made and drawn and risk.resolve_loss(staged.task.loss).of == risk.RESIDUAL:
+        _say_if_two_labels(staged.task, next(iter(drawn.values())))
     if staged.targets is None or not made:
         return
     errors: list[DataError] = []

@@ -332,7 +332,7 @@ class SweepPage {
     if (!before) { this.pickParameters(); fillSelect(this.sliceBox, this.model.varying.map((p) => p.name), this.slice); fillSelect(this.cxBox, this.model.varying.map((p) => p.name), this.cx); fillSelect(this.cyBox, this.model.varying.map((p) => p.name), this.cy); if ([this.slice, this.cx, this.cy].join() !== drawn) this.drawChosen(); if (axesOf(this).length - 1 < this.model.varying.length) { this.parallel.draw(); if (!this.columns.length && this.model.varying.length > 12) this.remakeTable(); } }
   }
 
-  drawEffects({ n, rest_on: drawn, settings, left_out: left, effects }) {
+  drawEffects({ n, rest_on: drawn, settings, left_out: left, caution, effects }) {
     const top = Math.max(0.01, ...effects.map((e) => Math.max(e.importance || 0, 0)));
     const rows = effects.slice(0, 14).map((e) => {
       const weak = e.importance !== null && (e.floor === null || e.importance <= e.floor);
@@ -342,11 +342,11 @@ class SweepPage {
       return h("tr", { class: weak ? "weak" : "" }, h("td.name", { title: e.name }, e.name), h("td", {}, bar, h("span.hidden-text", {}, e.importance === null ? "" : `${short(e.importance, 2)}${weak ? ", no more than chance" : ""}`)), h("td", {}, signed(e)), h("td.num.small", { title: "settings that have it" }, e.n));
     });
     const out = Object.entries(left).map(([why, k]) => `${k} ${why}`).join(", ");
-    fill(this.effectPanel.body, effects.length ? h("table.effects", {}, h("thead", {}, h("tr", {}, h("th", {}, "parameter"), h("th", { title: "the share of the settings' ranks that this parameter explains, the best weighing most, less what chance explains" }, "importance"), h("th", { title: "Spearman's rank correlation with the metric, and its 95 % interval" }, "rank correlation"), h("th.num", {}, "n"))), h("tbody", {}, rows)) : h("div.empty", {}, n < 2 ? "Two finished runs that differ are needed." : "No parameter varies."));
+    fill(this.effectPanel.body, effects.length ? h("table.effects", {}, h("thead", {}, h("tr", {}, h("th", {}, "parameter"), h("th", { title: "the share of the settings' ranks that this parameter explains, the best weighing most, less what chance explains" }, "importance"), h("th", { title: `Spearman's rank correlation with the metric${caution ? "" : ", and its 95 % interval"}` }, "rank correlation"), h("th.num", {}, "n"))), h("tbody", {}, rows)) : h("div.empty", {}, n < 2 ? "Two finished runs that differ are needed." : "No parameter varies."));
     const told = effects.some((e) => e.importance !== null);
     const clear = effects.some((e) => e.importance !== null && e.floor !== null && e.importance > e.floor);
     const trust = settings < 10 ? "Fewer than 10 settings: nothing can be said of importance. " : !told && effects.length ? "The metric is the same everywhere: nothing can be said of importance. " : told && !clear ? "No parameter clears its chance mark. " : told && settings < 50 ? `With ${settings} settings trust only what clears its tick by far. ` : "";
-    this.effectPanel.say(`${many(settings, "setting")} of ${many(n, "run")}${out ? `; left out: ${out}` : ""}. `, drawn < n ? `Computed from ${drawn.toLocaleString("en")} runs, drawn by lot: of so many parameters, more would take too long. ` : "", effects.length > 14 ? `The first 14 of ${effects.length}. ` : "", trust, effects.length ? "One irrelevant parameter in twenty clears its tick; lines are 95 % intervals. " : "");
+    this.effectPanel.say(`${many(settings, "setting")} of ${many(n, "run")}${out ? `; left out: ${out}` : ""}. `, drawn < n ? `Computed from ${drawn.toLocaleString("en")} runs, drawn by lot: of so many parameters, more would take too long. ` : "", effects.length > 14 ? `The first 14 of ${effects.length}. ` : "", trust, !effects.length ? "" : caution ? caution : "One irrelevant parameter in twenty clears its tick; lines are 95 % intervals. ");
   }
 
   buildGroups() {
