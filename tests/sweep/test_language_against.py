@@ -11,7 +11,7 @@ import pytest
 import thetahat as th
 from thetahat.core import read_signature
 from thetahat.sweep import Problem, check_against, notes_against, parse_sweep
-from thetahat.sweep.spec._coerce import ValueReader
+from thetahat.sweep.spec import ValueReader
 
 
 class Loss(Enum):

@@ -11,7 +11,7 @@ import pytest
 from thetahat.core import ConfigError, read_signature
 from thetahat.core.collect import collecting, handed_over
 from thetahat.sweep import Problem, SweepProgram, experiment_of, load_experiment, parse_sweep
-from thetahat.sweep.spec._program import experiment_names
+from thetahat.sweep.spec import experiment_names
 
 EXPERIMENT = """\
 import thetahat as th
