@@ -162,7 +162,7 @@ def find_out(spec: SweepSpec, plan: SweepOptions, crew: Crew | None = None) -> F
 
 def _refuse(spec: SweepSpec, problems: Sequence[Problem]) -> None:
     if problems:
-        raise ConfigError("\n".join(problem.said(spec.file) for problem in problems))
+        raise ConfigError("\n".join(problem.in_file(spec.file) for problem in problems))
 
 
 def _check_flags(spec: SweepSpec, plan: SweepOptions) -> None:
