@@ -30,3 +30,31 @@ from thetahat.core.signature import (
     read_signature as read_signature,
 )
 from thetahat.core.task import Task as Task
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "Ended",
+    "Event",
+    "InputError",
+    "Interrupted",
+    "Logged",
+    "Metric",
+    "MissingExtra",
+    "Mode",
+    "Notice",
+    "Parameter",
+    "RunFailed",
+    "Seed",
+    "ShapeError",
+    "Signature",
+    "Started",
+    "Static",
+    "Status",
+    "StoreError",
+    "Task",
+    "ThetahatError",
+    "Tracker",
+    "read_signature",
+]

@@ -15,3 +15,17 @@ from thetahat.models._linear import (
 )
 from thetahat.models._mlp import MLP as MLP
 from thetahat.models._units import InUnits as InUnits
+
+__all__ = [
+    "ACTIVATIONS",
+    "MLP",
+    "Adapted",
+    "Hypothesis",
+    "InUnits",
+    "Linear",
+    "Polynomial",
+    "adapt",
+    "freeze",
+    "n_params",
+    "trainable",
+]

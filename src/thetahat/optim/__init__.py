@@ -26,3 +26,24 @@ from thetahat.optim._second_order import (
     levenberg_marquardt as levenberg_marquardt,
     newton as newton,
 )
+
+__all__ = [
+    "OPTIMIZERS",
+    "GaussNewtonState",
+    "LevenbergMarquardtState",
+    "NesterovState",
+    "NewtonState",
+    "PreconditionedState",
+    "StackedResiduals",
+    "gauss_newton",
+    "lbfgs",
+    "learning_rate",
+    "levenberg_marquardt",
+    "named",
+    "nesterov",
+    "newton",
+    "own_decay",
+    "preconditioned",
+    "resolve",
+    "wants_full_batch",
+]
