@@ -34,6 +34,7 @@ from thetahat.analysis._groups import (
     ending as ending,
     finite as finite,
     flat_config as flat_config,
+    group_by as group_by,
     group_runs as group_runs,
     make_group as make_group,
     members_of as members_of,

@@ -161,6 +161,36 @@ def group_runs(
     ]
 
 
+def group_by(
+    runs: Sequence[RunRow],
+    columns: Sequence[str],
+    quantiles: Sequence[float] = QUANTILES,
+    *,
+    metric: str | None = None,
+    shared: frozenset[str] = frozenset(),
+) -> list[Group]:
+    """Group runs by the values of columns, as SQL and pandas do.
+
+    Args:    columns: parameters, or columns of runs, such as "status"; runs without a value form a
+             group of their own.
+             quantiles, metric, shared: as for ``group_runs``.
+    Returns: groups in the order of their first runs.
+    Raises:  ConfigError: no run has such a column (the nearest is offered), a bad quantile.
+    """
+    from thetahat.store import check_columns, value_of
+
+    check_quantiles(quantiles)
+    check_columns(columns, runs)
+    found: dict[Any, tuple[dict[str, Any], list[RunRow]]] = {}
+    for run in runs:
+        values = {name: value_of(run, name) for name in columns}
+        found.setdefault(_key(values), (values, []))[1].append(run)
+    return [
+        make_group(values, members, quantiles, metric=metric, shared=shared)
+        for values, members in found.values()
+    ]
+
+
 def by_experiment(runs: Sequence[RunRow]) -> list[tuple[str, list[RunRow]]]:
     """The runs of each experiment, with its name; all of them, and "", where they have one."""
     names = dict.fromkeys(run.experiment for run in runs)
@@ -233,7 +263,7 @@ def check_over(runs: Sequence[RunRow], over: Sequence[str]) -> None:
     known = dict.fromkeys(name for run in runs for name in flat_config(run.config))
     for name in over:
         if runs and name not in known:
-            raise ConfigError(f"--group-by {name}: no run has it{did_you_mean(name, known)}")
+            raise ConfigError(f"no run has the parameter {name!r}{did_you_mean(name, known)}")
 
 
 def check_quantiles(quantiles: Sequence[float]) -> None:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._errors import note, say as complain
 from thetahat.cli.terminal._fit_progress import span
-from thetahat.cli.terminal._live import Pace, Piece, Window, is_live, live
-from thetahat.cli.terminal._output import emit, read_screen
-from thetahat.cli.terminal._sweep_screen import block, many_runs, plain
-from thetahat.cli.terminal._sweep_status import Watch
+from thetahat.cli.terminal._live import RefreshRate, Window, is_live, live
+from thetahat.cli.terminal._output import emit, many_runs, read_screen
+from thetahat.cli.terminal._sweep_screen import block, plain
+from thetahat.cli.terminal._sweep_status import SweepWatch
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from thetahat.search import Objective
     from thetahat.store import RunRow, Store, SweepRow
     from thetahat.sweep.agent import Closed, Tally
@@ -38,10 +40,10 @@ class View:
 
         self.store, self.sweep, self.metric = store, sweep, metric
         self.quiet, self.where = quiet, where
-        self.watch = Watch(store, sweep, metric, spec_of(sweep).method, _searched(sweep))
+        self.watch = SweepWatch(store, sweep, metric, spec_of(sweep).method, _searched(sweep))
         self._said: set[str] = set()
         self._began_s = time.monotonic()
-        self._pace = Pace(EVERY_S, share=0.05)
+        self._pace = RefreshRate(EVERY_S, share=0.05)
         self._live = is_live(quiet=quiet)
         self._stack = ExitStack()
 
@@ -58,7 +60,7 @@ class View:
     ) -> None:
         self._stack.close()
 
-    def _lines(self, window: Window) -> Sequence[Sequence[Piece]]:
+    def _lines(self, window: Window) -> Sequence[Text]:
         return block(self.watch.now(), window)
 
     def say(self, what: str, facts: Mapping[str, Any]) -> None:
@@ -79,7 +81,7 @@ class View:
         elif what == "retried":
             self._once(f"{facts['runs']} runs are tried again: {facts['reason']}", again=True)
         elif what == "state":
-            self.watch.standing = replace(self.watch.standing, state=facts["state"])
+            self.watch.counts = replace(self.watch.counts, state=facts["state"])
             said = {"paused": "the sweep is paused: no new runs begin", "running": "it goes on"}
             self._once(said.get(facts["state"], f"the sweep is {facts['state']}"), again=True)
         elif what == "extended":
