@@ -10,6 +10,8 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from thetahat.core.numbers import is_number
+
 _LONGEST = 160
 _EDGE = "border:1px solid rgba(128,128,128,.35)"
 _FONT = "font:13px/1.5 system-ui,-apple-system,'Segoe UI',sans-serif"
@@ -105,4 +107,4 @@ def escaped(value: Any) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+    return value is None or (is_number(value))

@@ -25,6 +25,8 @@ from enum import Enum
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
+from thetahat.core.numbers import is_traced
+
 _SCALARS = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), range, slice)
 _PATHS = sysconfig.get_paths()
 _LIBRARIES = tuple({_PATHS[name] for name in ("purelib", "platlib", "stdlib")})
@@ -220,7 +222,7 @@ class _Keys:
         return cls.__name__ if cls is plain else self._class(cls).hex()
 
     def _array(self, value: Any) -> bytes:
-        if type(value).__name__.endswith("Tracer"):
+        if is_traced(value):
             return self._all("traced", str(value.dtype), tuple(value.shape))
         if str(value.dtype).startswith("key<"):
             data = sys.modules["jax"].random.key_data(value)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.numbers import is_number
 
 
 @dataclass(frozen=True)
@@ -122,17 +123,16 @@ def read_signature(experiment: Callable[..., Any]) -> Signature:
 
 
 def _as_float(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise ConfigError(f"{name}={value!r} is no number; give one, such as {name}=0.01")
-    if value != value:
-        raise ConfigError(f"{name}=nan is no number; give one, such as {name}=0.01")
+    if not is_number(value):
+        raise ConfigError(f"{name}={value!r} is not a number; give one, such as {name}=0.01")
     return float(value)
 
 
 def _as_seed(name: str, value: Any) -> int:
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    whole = isinstance(value, numbers.Integral) and is_number(value)
     if not whole or not 0 <= int(value) <= MAX_SEED:
         raise ConfigError(
-            f"{name}={value!r} is no seed; give an integer from 0 to 2**31 - 1, such as {name}=42"
+            f"{name}={value!r} is not a seed; give an integer from 0 to 2**31 - 1, such as"
+            f" {name}=42"
         )
     return int(value)

@@ -20,6 +20,7 @@ from thetahat.core.metric import (
     read_metrics,
     unknown_direction,
 )
+from thetahat.core.numbers import whole
 
 SAMPLINGS = ("shuffle", "replacement", "sequential", "full")
 DTYPES = ("float32", "float64")
@@ -76,14 +77,14 @@ class Task:
                 ' are the same), with th.Metric(f, mode="min") or mode="max" where something'
                 " watches them"
             )
-        _count("epochs", self.epochs)
+        whole("epochs", self.epochs)
         if self.epochs > MOST_EPOCHS:
             raise ConfigError(
                 f"epochs={self.epochs}: every epoch is recorded, and no more than {MOST_EPOCHS}"
                 " (2**31 - 1) can be; give fewer, and end the fit by its stopping rules"
             )
         if self.batch_size is not None:
-            _count("batch_size", self.batch_size)
+            whole("batch_size", self.batch_size)
         if isinstance(self.sampling, str) and self.sampling not in SAMPLINGS:
             hint = did_you_mean(self.sampling, SAMPLINGS)
             raise ConfigError(f"sampling={self.sampling!r} is none of ours{hint}")
@@ -140,11 +141,6 @@ def _check_best_by(best_by: Any, metrics: Mapping[str, Metric]) -> None:
         )
     if known[best_by] is None:
         raise ConfigError(f"best_by names {unknown_direction(metrics, best_by)}")
-
-
-def _count(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
-        raise ConfigError(f"{name}={value!r}; give an integer of at least 1")
 
 
 def _word(value: Any) -> str:

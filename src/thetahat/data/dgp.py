@@ -7,7 +7,6 @@ keys for parameters, inputs and noise: neither N nor sigma changes theta.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from thetahat.core.errors import DataError
+from thetahat.core.numbers import whole
 from thetahat.data._containers import Observations, register
 from thetahat.data.keys import DATA, role_key
 
@@ -175,9 +175,4 @@ def _float() -> Any:
 
 
 def _count(name: str, value: Any, least: int = 1) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise DataError(f"{name}={value!r}; give an integer of at least {least}")
-    count = operator.index(value)
-    if count < least:
-        raise DataError(f"{name}={count}; give an integer of at least {least}")
-    return count
+    return whole(name, value, least, error=DataError)

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 
 from thetahat.core.errors import ConfigError, ShapeError
+from thetahat.core.numbers import whole
 
 lecun_normal = jax.nn.initializers.lecun_normal()
-
-
-def at_least(model: str, field: str, value: Any, least: int) -> int:
-    """An integer of a model's shape.
-
-    Raises:  ConfigError: no integer, or too small. A traced value raises JAX's own error, which
-             tells the engine that Python must know it.
-    """
-    whole = None
-    if not isinstance(value, bool):
-        try:
-            whole = operator.index(value)
-        except TypeError:
-            if isinstance(value, Tracer):
-                raise
-    if whole is None or whole < least:
-        raise ConfigError(f"{model}({field}={value!r}); give an integer of at least {least}")
-    return whole
 
 
 def outputs(model: str, out: Any) -> int | None:
@@ -41,7 +22,7 @@ def outputs(model: str, out: Any) -> int | None:
         if out != "scalar":
             raise ConfigError(f'{model}(out={out!r}); give out="scalar", or the number of outputs')
         return None
-    return at_least(model, "out", out, 1)
+    return whole("out", out, of=model)
 
 
 def one_observation(model: str, d: int, x: Any, like: jax.Array) -> jax.Array:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from thetahat.core.errors import ConfigError, did_you_mean
-from thetahat.models._checks import at_least, lecun_normal, one_observation, outputs
+from thetahat.core.numbers import whole
+from thetahat.models._checks import lecun_normal, one_observation, outputs
 
 BASES = ("monomial", "chebyshev", "legendre")
 STARTS = ("lecun_normal", "zeros")
@@ -38,7 +39,7 @@ class Linear:
     start: str = "lecun_normal"
 
     def __post_init__(self) -> None:
-        at_least("Linear", "d", self.d, 1)
+        whole("d", self.d, of="Linear")
         outputs("Linear", self.out)
         check_start("Linear", self.start)
 
@@ -92,7 +93,7 @@ class Polynomial:
     start: str = "lecun_normal"
 
     def __post_init__(self) -> None:
-        at_least("Polynomial", "degree", self.degree, 0)
+        whole("degree", self.degree, least=0, of="Polynomial")
         check_start("Polynomial", self.start)
         if self.basis not in BASES:
             raise ConfigError(

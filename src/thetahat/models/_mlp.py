@@ -9,8 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from thetahat.core.numbers import whole
 from thetahat.models._activations import activation
-from thetahat.models._checks import at_least, one_observation, outputs
+from thetahat.models._checks import one_observation, outputs
 
 Params = dict[str, list[dict[str, jax.Array]]]
 
@@ -52,11 +53,11 @@ class MLP:
     seed: Any = None
 
     def __post_init__(self) -> None:
-        at_least("MLP", "d", self.d, 1)
-        at_least("MLP", "width", self.width, 1)
-        at_least("MLP", "depth", self.depth, 0)
+        whole("d", self.d, of="MLP")
+        whole("width", self.width, of="MLP")
+        whole("depth", self.depth, least=0, of="MLP")
         for width in self.widths or ():
-            at_least("MLP", "widths", width, 1)
+            whole("widths", width, of="MLP")
         outputs("MLP", self.out)
         activation(self.activation)
         activation(self.out_activation)

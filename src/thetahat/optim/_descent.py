@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 
 from thetahat.core.errors import ConfigError, ShapeError
+from thetahat.core.numbers import number
 
 Rate = float | jax.Array | Callable[[jax.Array], Any]
 
@@ -20,14 +21,14 @@ class NesterovState(NamedTuple):
     """``velocity`` is theta_t - theta_{t-1}; the rate is that of the last step."""
 
     velocity: Any
-    count: jax.Array
+    count: jax.Array  # pyright: ignore[reportIncompatibleMethodOverride]
     learning_rate: jax.Array
 
 
 class PreconditionedState(NamedTuple):
     """Steps taken, and the rate of the last one."""
 
-    count: jax.Array
+    count: jax.Array  # pyright: ignore[reportIncompatibleMethodOverride]
     learning_rate: jax.Array
 
 
@@ -108,8 +109,6 @@ def check_rate(name: str, lr: Any) -> None:
 
     Raises:  ConfigError: not a number, not finite, or not positive.
     """
-    if callable(lr) or isinstance(lr, Tracer):
-        return
-    number = isinstance(lr, (int, float)) or jnp.shape(lr) == ()
-    if isinstance(lr, (bool, str)) or lr is None or not number or not 0 < float(lr) < float("inf"):
-        raise ConfigError(f"{name}: lr={lr!r}; give a positive, finite number, such as lr=0.01")
+    if not callable(lr):
+        fix = "a positive, finite number, such as lr=0.01"
+        number(f"{name}: lr", lr, lambda v: 0 < v < math.inf, fix)

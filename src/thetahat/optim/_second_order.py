@@ -6,17 +6,18 @@ many at once, and resume from checkpoints. Why no library is wrapped: docs/decis
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import cho_factor, cho_solve
 
 from thetahat.core.errors import ConfigError
+from thetahat.core.numbers import number
 from thetahat.optim._descent import Rate, check_rate, rate_at
 from thetahat.optim._rates import full_batch_state
 from thetahat.optim._residuals import residuals_and_jacobian
@@ -30,7 +31,7 @@ TRIES = 10
 class NewtonState(NamedTuple):
     """Steps taken, and the rate of the last one."""
 
-    count: jax.Array
+    count: jax.Array  # pyright: ignore[reportIncompatibleMethodOverride]
     learning_rate: jax.Array
 
 
@@ -38,14 +39,14 @@ class NewtonState(NamedTuple):
 class GaussNewtonState(NamedTuple):
     """Steps taken."""
 
-    count: jax.Array
+    count: jax.Array  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
 @full_batch_state
 class LevenbergMarquardtState(NamedTuple):
     """The damping that the next step tries first, relative to the scale of J'J."""
 
-    count: jax.Array
+    count: jax.Array  # pyright: ignore[reportIncompatibleMethodOverride]
     damping: jax.Array
 
 
@@ -160,8 +161,9 @@ def levenberg_marquardt(
              beyond 5,000: min(n, p).
     Source:  Levenberg (1944); Marquardt (1963); Nocedal & Wright (2006), ch. 10.
     """
-    _check_above("damping", damping, 0.0)
-    _check_above("factor", factor, 1.0)
+    name = "levenberg_marquardt"
+    number("damping", damping, lambda v: 0 < v < math.inf, "a number above 0", of=name)
+    number("factor", factor, lambda v: 1 < v < math.inf, "a number above 1", of=name)
 
     def init(params: Any) -> LevenbergMarquardtState:
         dtype = ravel_pytree(params)[0].dtype
@@ -177,7 +179,7 @@ def levenberg_marquardt(
         residual_fn: Any = None,
         **_: Any,
     ) -> tuple[Any, LevenbergMarquardtState]:
-        system = _system("levenberg_marquardt", updates, params, value_fn, residual_fn)
+        system = _system(name, updates, params, value_fn, residual_fn)
         value = value_fn(params) if value is None else value
         dtype = system.theta.dtype
         grow = jnp.asarray(factor, dtype)
@@ -269,8 +271,3 @@ def _check_size(name: str, size: int, what: str) -> None:
             f"{name} solves a dense system of {size:,} {what} and is meant for {LARGEST_SYSTEM:,}"
             ' at most; use optimizer="lbfgs"'
         )
-
-
-def _check_above(field: str, value: Any, bound: float) -> None:
-    if not isinstance(value, Tracer) and not bound < float(value) < float("inf"):
-        raise ConfigError(f"levenberg_marquardt({field}={value!r}); give a number above {bound:g}")

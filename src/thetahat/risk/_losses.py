@@ -13,9 +13,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 
 from thetahat.core.errors import ConfigError, ShapeError, did_you_mean
+from thetahat.core.numbers import number
 from thetahat.risk._needs import BINARY, CLASSES, FINITE, SHARES, Need
 
 RESIDUAL, PREDICTION = "residual", "prediction"
@@ -69,8 +69,8 @@ def huber(delta: Any = 1.0) -> Loss:
     >>> float(huber(1.0)(jnp.array(-3.0)))
     2.5
     """
-    if not _traced(delta) and not float(delta) > 0:
-        raise ConfigError(f"huber(delta={delta!r}); give a delta above 0, such as delta=1.0")
+    fix = "a delta above 0, such as delta=1.0"
+    number("delta", delta, lambda v: v > 0, fix, of="huber")
 
     def loss(r: Any) -> jax.Array:
         inside = jnp.clip(r, -delta, delta)
@@ -91,8 +91,8 @@ def pinball(tau: Any = 0.5) -> Loss:
     >>> float(pinball(tau=0.25)(jnp.array(-2.0)))
     0.5
     """
-    if not _traced(tau) and not 0 < float(tau) < 1:
-        raise ConfigError(f"pinball(tau={tau!r}); give a tau between 0 and 1, such as tau=0.5")
+    fix = "a tau between 0 and 1, such as tau=0.5"
+    number("tau", tau, lambda v: 0 < v < 1, fix, of="pinball")
     return Loss("pinball", lambda r: jnp.maximum((1 - tau) * r, -tau * r), RESIDUAL)
 
 
@@ -180,7 +180,3 @@ def resolve_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
     if loss in (huber, pinball):
         return loss()
     return Loss(getattr(loss, "__name__", "loss"), loss, RESIDUAL)
-
-
-def _traced(value: Any) -> bool:
-    return isinstance(value, Tracer)

@@ -8,9 +8,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 
-from thetahat.core.errors import ConfigError
+from thetahat.core.numbers import number
 
 
 def weighted_mean(values: Any, weights: Any | None = None) -> jax.Array:
@@ -76,10 +75,8 @@ def ridge(alpha: Any, skip: str | Sequence[str] = ()) -> Ridge:
     >>> float(ridge(0.5)({"kernel": jnp.array([3.0, 4.0])}))
     6.25
     """
-    if not isinstance(alpha, Tracer) and not float(alpha) >= 0:
-        raise ConfigError(
-            f"ridge(alpha={alpha!r}); give an alpha of at least 0, such as alpha=1e-3"
-        )
+    fix = "an alpha of at least 0, such as alpha=1e-3"
+    number("alpha", alpha, lambda v: v >= 0, fix, of="ridge")
     return Ridge(alpha, (skip,) if isinstance(skip, str) else tuple(skip))
 
 
