@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import DataError, did_you_mean
-from thetahat.data._columns import Column
+from thetahat.data._columns import TableColumn
 from thetahat.data._encoder import Encoder, Feature
 from thetahat.data._named_rows import NamedRows
 
@@ -25,7 +25,7 @@ LARGEST = 1e150
 
 
 @dataclass(frozen=True)
-class Plan:
+class TablePlan:
     """Which columns play which part, and what is done with missing values."""
 
     target: str
@@ -44,7 +44,7 @@ class Plan:
 
 
 @dataclass
-class Seen:
+class ColumnFacts:
     """What has been seen of one column so far, over the rows that are kept."""
 
     kind: str = "number"
@@ -60,7 +60,7 @@ class Seen:
 class Scan:
     """What has been seen of a table so far."""
 
-    columns: dict[str, Seen] = field(default_factory=dict)
+    columns: dict[str, ColumnFacts] = field(default_factory=dict)
     rows: int = 0
     kept: int = 0
 
@@ -74,7 +74,7 @@ def plan(
     standardize: bool,
     target_scale: bool | None,
     categorical: Sequence[str] | str | None,
-) -> Plan:
+) -> TablePlan:
     """The parts the columns play, or a DataError that says which name is wrong."""
     for name in _repeated(names):
         raise DataError(f"the table has two columns {name!r}; rename one")
@@ -102,10 +102,10 @@ def plan(
     if missing not in MISSING:
         raise DataError(f"missing={missing!r} is none of ours{did_you_mean(missing, MISSING)}")
     scale = standardize if target_scale is None else target_scale
-    return Plan(target, features, weights, missing, standardize, scale, categorical)
+    return TablePlan(target, features, weights, missing, standardize, scale, categorical)
 
 
-def look(scan: Scan, columns: dict[str, Column], plan: Plan) -> np.ndarray:
+def look(scan: Scan, columns: dict[str, TableColumn], plan: TablePlan) -> np.ndarray:
     """Take one block of rows into account; says which of them are kept, (n,)."""
     gone = {name: columns[name].gone() for name in plan.used}
     n = len(next(iter(gone.values())))
@@ -113,7 +113,7 @@ def look(scan: Scan, columns: dict[str, Column], plan: Plan) -> np.ndarray:
     if plan.missing == "drop":
         keep = ~np.any(list(gone.values()), axis=0)
     for name in plan.used:
-        column, seen = columns[name], scan.columns.setdefault(name, Seen())
+        column, seen = columns[name], scan.columns.setdefault(name, ColumnFacts())
         seen.missing += int(gone[name].sum())
         as_levels = name in plan.categorical or column.kind == "category"
         if column.kind == "number":
@@ -130,7 +130,7 @@ def look(scan: Scan, columns: dict[str, Column], plan: Plan) -> np.ndarray:
     return keep
 
 
-def verdict(scan: Scan, plan: Plan) -> Encoder:
+def verdict(scan: Scan, plan: TablePlan) -> Encoder:
     """The encoder of a table that has been looked at whole, or the first thing wrong with it."""
     if scan.rows == 0:
         raise DataError("the table has no rows; give at least one observation")
@@ -180,7 +180,7 @@ def check_single(scan: Scan) -> None:
             )
 
 
-def _look_at_numbers(seen: Seen, values: np.ndarray, keep: np.ndarray, before: int) -> None:
+def _look_at_numbers(seen: ColumnFacts, values: np.ndarray, keep: np.ndarray, before: int) -> None:
     infinite = np.flatnonzero(np.isinf(values) & keep)
     if infinite.size and not seen.infinite:
         seen.first_infinite = before + int(infinite[0])
@@ -191,7 +191,7 @@ def _look_at_numbers(seen: Seen, values: np.ndarray, keep: np.ndarray, before: i
         seen.high = max(seen.high, float(there.max()))
 
 
-def _check_missing(scan: Scan, plan: Plan) -> None:
+def _check_missing(scan: Scan, plan: TablePlan) -> None:
     gone = {name: scan.columns[name].missing for name in plan.used if scan.columns[name].missing}
     if plan.missing == "drop":
         if scan.kept == 0:
@@ -218,7 +218,7 @@ def _check_missing(scan: Scan, plan: Plan) -> None:
             )
 
 
-def _check_weights(scan: Scan, plan: Plan) -> None:
+def _check_weights(scan: Scan, plan: TablePlan) -> None:
     if plan.weights is None:
         return
     seen = scan.columns[plan.weights]
@@ -231,7 +231,7 @@ def _check_weights(scan: Scan, plan: Plan) -> None:
         raise DataError(f"weights {plan.weights!r} are all zero; give some row a positive weight")
 
 
-def _check_varying(scan: Scan, plan: Plan) -> None:
+def _check_varying(scan: Scan, plan: TablePlan) -> None:
     target = scan.columns[plan.target]
     if target.kind == "category":
         _check_levels(plan.target, target)
@@ -258,7 +258,7 @@ def _check_varying(scan: Scan, plan: Plan) -> None:
             )
 
 
-def _check_levels(name: str, seen: Seen) -> None:
+def _check_levels(name: str, seen: ColumnFacts) -> None:
     odd = [level for level in seen.levels if not isinstance(level, (str, int, float))]
     if odd:
         raise DataError(
@@ -267,7 +267,7 @@ def _check_levels(name: str, seen: Seen) -> None:
         )
 
 
-def _not_numbers(column: Column, plan: Plan) -> str:
+def _not_numbers(column: TableColumn, plan: TablePlan) -> str:
     role = "target" if column.name == plan.target else "column"
     if column.name not in plan.features:
         role = "weights" if column.name == plan.weights else role

@@ -17,7 +17,7 @@ from thetahat.core.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class TableColumn:
     """One column: float64 with NaN where missing, or objects with None where missing.
 
     Args:    name: as in the table.   kind: "number", "category" (declared by its dtype), "text" or
@@ -80,7 +80,7 @@ def names_of(table: Any) -> list[str]:
     return [str(name) for name in table.columns]
 
 
-def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, Column]:
+def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, TableColumn]:
     """The wanted columns of a table (all of them by default), those that exist.
 
     Raises:  DataError: no table, columns of different lengths.
@@ -106,7 +106,7 @@ def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, Col
     return columns
 
 
-def _from_any(name: str, values: Any) -> Column:
+def _from_any(name: str, values: Any) -> TableColumn:
     home = type(values).__module__.split(".")[0]
     if home == "pandas":
         return _from_pandas(name, values)
@@ -114,73 +114,75 @@ def _from_any(name: str, values: Any) -> Column:
         return _from_polars(name, values)
     values = np.atleast_1d(np.asarray(values))
     if values.dtype.kind in "fiub":
-        return Column(name, "number", values.astype(np.float64))
+        return TableColumn(name, "number", values.astype(np.float64))
     if values.dtype.kind in "mMc":
         return _other(name, values.tolist(), str(values.dtype))
     return from_objects(name, values.tolist())
 
 
-def _from_pandas(name: str, series: Any) -> Column:
+def _from_pandas(name: str, series: Any) -> TableColumn:
     dtype, words = series.dtype, str(series.dtype)
     missing = series.isna().to_numpy(bool)
     if hasattr(dtype, "categories"):
-        return Column(name, "category", _objects(series.tolist(), missing), "categories")
+        return TableColumn(name, "category", _objects(series.tolist(), missing), "categories")
     kind = getattr(dtype, "kind", "O")
     if kind in "fiub" and words not in ("str", "string"):
         values = series.to_numpy(dtype=np.float64, na_value=np.nan)
-        return Column(name, "number", np.where(missing, np.nan, values))
+        return TableColumn(name, "number", np.where(missing, np.nan, values))
     if kind in "mMc" or words.startswith(("datetime", "timedelta", "period", "interval")):
         return _other(name, _objects(series.tolist(), missing).tolist(), words)
     return from_objects(name, _objects(series.tolist(), missing).tolist())
 
 
-def _from_polars(name: str, series: Any) -> Column:
+def _from_polars(name: str, series: Any) -> TableColumn:
     import polars
 
     dtype = series.dtype
     if dtype == polars.Categorical or dtype == polars.Enum:
-        return Column(name, "category", _objects(series.to_list()), "categories")
+        return TableColumn(name, "category", _objects(series.to_list()), "categories")
     if dtype == polars.Boolean or dtype.is_numeric() or dtype == polars.Null:
-        return Column(name, "number", np.array(series.cast(polars.Float64).to_numpy(), np.float64))
+        return TableColumn(
+            name, "number", np.array(series.cast(polars.Float64).to_numpy(), np.float64)
+        )
     if dtype == polars.String or dtype == polars.Object:
         return from_objects(name, series.to_list())
     return _other(name, series.to_list(), str(dtype))
 
 
-def _from_arrow(name: str, column: Any) -> Column:
+def _from_arrow(name: str, column: Any) -> TableColumn:
     import pyarrow
     from pyarrow import types
 
     kind = column.type
     if types.is_dictionary(kind):
-        return Column(name, "category", _objects(column.to_pylist()), "categories")
+        return TableColumn(name, "category", _objects(column.to_pylist()), "categories")
     if types.is_boolean(kind):
         column, kind = column.cast(pyarrow.int8()), pyarrow.int8()
     if types.is_null(kind):
-        return Column(name, "number", np.full(len(column), np.nan))
+        return TableColumn(name, "number", np.full(len(column), np.nan))
     if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
         values = column.cast(pyarrow.float64(), safe=False).to_numpy()
-        return Column(name, "number", np.array(values, np.float64))
+        return TableColumn(name, "number", np.array(values, np.float64))
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return from_objects(name, column.to_pylist())
     return _other(name, column.to_pylist(), str(kind))
 
 
-def from_objects(name: str, values: Iterable[Any]) -> Column:
+def from_objects(name: str, values: Iterable[Any]) -> TableColumn:
     """A column of Python objects: numbers and booleans if all of it is, else text or other."""
     values = [None if v is None or v != v else v for v in values]
     there = [v for v in values if v is not None]
     if all(isinstance(v, (bool, np.bool_, numbers.Real, decimal.Decimal)) for v in there):
         floats = [np.nan if v is None else float(v) for v in values]
-        return Column(name, "number", np.array(floats, np.float64))
+        return TableColumn(name, "number", np.array(floats, np.float64))
     if all(isinstance(v, str) for v in there):
-        return Column(name, "text", _objects(values), "text")
+        return TableColumn(name, "text", _objects(values), "text")
     kinds = sorted({type(v).__name__ for v in there})
     return _other(name, values, " and ".join(kinds))
 
 
-def _other(name: str, values: list[Any], what: str) -> Column:
-    return Column(name, "other", _objects(values), what)
+def _other(name: str, values: list[Any], what: str) -> TableColumn:
+    return TableColumn(name, "other", _objects(values), what)
 
 
 def _objects(values: Sequence[Any], missing: np.ndarray | None = None) -> np.ndarray:

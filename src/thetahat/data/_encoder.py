@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import DataError, did_you_mean
-from thetahat.data._columns import Column, columns_of
+from thetahat.data._columns import TableColumn, columns_of
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,12 @@ class Encoder:
         self._check(x)
         return x
 
-    def numbers(self, columns: dict[str, Column]) -> np.ndarray:
+    def numbers(self, columns: dict[str, TableColumn]) -> np.ndarray:
         """The columns of x from checked columns of the table."""
         blocks = [_encoded(feature, columns[feature.name]) for feature in self.features]
         return np.concatenate(blocks, axis=1)
 
-    def outcome(self, columns: dict[str, Column]) -> np.ndarray:
+    def outcome(self, columns: dict[str, TableColumn]) -> np.ndarray:
         """y from the checked columns of the table: numbers, or the positions of its classes."""
         column = columns[self.target]
         if self.classes is None:
@@ -109,7 +109,7 @@ class Encoder:
                 raise DataError(f"column {name!r} has infinite values; drop or fix those rows")
 
 
-def _encoded(feature: Feature, column: Column) -> np.ndarray:
+def _encoded(feature: Feature, column: TableColumn) -> np.ndarray:
     if feature.levels is None:
         if column.kind != "number":
             raise DataError(
@@ -123,7 +123,7 @@ def _encoded(feature: Feature, column: Column) -> np.ndarray:
     return onehot
 
 
-def _codes(feature: Feature, column: Column) -> np.ndarray:
+def _codes(feature: Feature, column: TableColumn) -> np.ndarray:
     """The position of each value among the levels, NaN where it is missing: (n,)."""
     levels = feature.levels or ()
     position = {level: i for i, level in enumerate(levels)}

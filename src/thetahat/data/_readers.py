@@ -11,7 +11,7 @@ from typing import Any
 
 from thetahat.core.data_files import saw
 from thetahat.core.errors import DataError, MissingExtra
-from thetahat.data._columns import Column, columns_of, from_objects, names_of
+from thetahat.data._columns import TableColumn, columns_of, from_objects, names_of
 
 CSV = {".csv": ",", ".tsv": "\t"}
 PARQUET = (".parquet", ".pq")
@@ -30,7 +30,7 @@ def table_names(source: Any) -> list[str]:
     return names_of(_polars_parquet(path))
 
 
-def table_columns(source: Any, wanted: Sequence[str]) -> dict[str, Column]:
+def table_columns(source: Any, wanted: Sequence[str]) -> dict[str, TableColumn]:
     """The wanted columns of a file or a frame."""
     if not isinstance(source, (str, Path)):
         return columns_of(source, wanted)
@@ -103,7 +103,7 @@ def _csv_header(path: Path) -> list[str]:
     return header
 
 
-def _read_csv(path: Path, wanted: Sequence[str]) -> dict[str, Column]:
+def _read_csv(path: Path, wanted: Sequence[str]) -> dict[str, TableColumn]:
     try:
         if _has("pyarrow"):
             return _csv_by_pyarrow(path, wanted)
@@ -112,7 +112,7 @@ def _read_csv(path: Path, wanted: Sequence[str]) -> dict[str, Column]:
         raise DataError(_not_utf8(path)) from error
 
 
-def _csv_by_pyarrow(path: Path, wanted: Sequence[str]) -> dict[str, Column]:
+def _csv_by_pyarrow(path: Path, wanted: Sequence[str]) -> dict[str, TableColumn]:
     import pyarrow
     from pyarrow import csv as arrow_csv
 
@@ -138,7 +138,7 @@ def _csv_by_pyarrow(path: Path, wanted: Sequence[str]) -> dict[str, Column]:
     return columns_of(table, wanted)
 
 
-def _csv_by_python(path: Path, wanted: Sequence[str]) -> dict[str, Column]:
+def _csv_by_python(path: Path, wanted: Sequence[str]) -> dict[str, TableColumn]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file, delimiter=CSV[path.suffix.lower()])
         header = next(lines)
@@ -153,7 +153,7 @@ def _csv_by_python(path: Path, wanted: Sequence[str]) -> dict[str, Column]:
     return {name: _from_strings(name, [row[i] for row in rows]) for i, name in at}
 
 
-def _from_strings(name: str, values: list[str]) -> Column:
+def _from_strings(name: str, values: list[str]) -> TableColumn:
     there = [value for value in values if value not in _NO_VALUE]
     if there and all(value.lower() in ("true", "false") for value in there):
         truth = [None if v in _NO_VALUE else v.lower() == "true" for v in values]

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import ConfigError, DataError, RunFailed
-from thetahat.data._checks import Plan, Scan, check_single, look, plan, verdict
-from thetahat.data._columns import Column, columns_of
+from thetahat.data._checks import Scan, TablePlan, check_single, look, plan, verdict
+from thetahat.data._columns import TableColumn, columns_of
 from thetahat.data._encoder import Encoder, Feature
 from thetahat.data._readers import PARQUET, checked_path, parquet_file
 from thetahat.data._table import Table, arrays
@@ -81,7 +81,7 @@ def _common_names(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def _key(files: Sequence[Path], roles: Plan, dtype: str) -> str:
+def _key(files: Sequence[Path], roles: TablePlan, dtype: str) -> str:
     """A name for the spool: it changes with the files and with what is read from them."""
     stats = [(str(path.resolve()), path.stat()) for path in files]
     said = {
@@ -95,7 +95,9 @@ def _key(files: Sequence[Path], roles: Plan, dtype: str) -> str:
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:20]
 
 
-def _blocks(files: Sequence[Path], wanted: list[str], width: int) -> Iterator[dict[str, Column]]:
+def _blocks(
+    files: Sequence[Path], wanted: list[str], width: int
+) -> Iterator[dict[str, TableColumn]]:
     """Blocks of rows of bounded size, whatever the row groups are."""
     import pyarrow
 
@@ -110,7 +112,7 @@ def _blocks(files: Sequence[Path], wanted: list[str], width: int) -> Iterator[di
             raise DataError(f"{path.name!r} cannot be read to its end ({said})") from error
 
 
-def _spool(files: Sequence[Path], roles: Plan, dtype: np.dtype, spool: Path) -> None:
+def _spool(files: Sequence[Path], roles: TablePlan, dtype: np.dtype, spool: Path) -> None:
     scan = Scan()
     for columns in _blocks(files, roles.used, len(roles.used)):
         look(scan, columns, roles)
@@ -143,7 +145,12 @@ def _spool(files: Sequence[Path], roles: Plan, dtype: np.dtype, spool: Path) -> 
 
 
 def _write(
-    files: Sequence[Path], roles: Plan, encoder: Encoder, dtype: np.dtype, folder: Path, scan: Scan
+    files: Sequence[Path],
+    roles: TablePlan,
+    encoder: Encoder,
+    dtype: np.dtype,
+    folder: Path,
+    scan: Scan,
 ) -> None:
     weighted, before = roles.weights is not None, 0
     with (
@@ -177,7 +184,7 @@ def _publish(building: Path, spool: Path) -> None:
             raise
 
 
-def _open(spool: Path, roles: Plan) -> Table:
+def _open(spool: Path, roles: TablePlan) -> Table:
     said: dict[str, Any] = json.loads((spool / "spool.json").read_text(encoding="utf-8"))
     features = tuple(
         Feature(f["name"], None if f["levels"] is None else tuple(f["levels"]))

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from thetahat.data._checks import Plan, Scan, look, plan, verdict
-from thetahat.data._columns import Column
+from thetahat.data._checks import Scan, TablePlan, look, plan, verdict
+from thetahat.data._columns import TableColumn
 from thetahat.data._containers import Observations
 from thetahat.data._encoder import Encoder
 from thetahat.data._readers import table_columns, table_names
@@ -107,7 +107,7 @@ def read_table(
 
 
 def arrays(
-    encoder: Encoder, columns: dict[str, Column], keep: np.ndarray, roles: Plan
+    encoder: Encoder, columns: dict[str, TableColumn], keep: np.ndarray, roles: TablePlan
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """x, y and weight of the kept rows of a block of columns that passed the checks."""
     # Rows that are dropped may hold levels that no kept row has.

@@ -1,6 +1,5 @@
 """Models: hypothesis classes of our own, and those of others taken as they are."""
 
-from thetahat.models._activations import ACTIVATIONS as ACTIVATIONS
 from thetahat.models._adapt import (
     Adapted as Adapted,
     Hypothesis as Hypothesis,
@@ -13,7 +12,7 @@ from thetahat.models._linear import (
     Linear as Linear,
     Polynomial as Polynomial,
 )
-from thetahat.models._mlp import MLP as MLP
+from thetahat.models._mlp import ACTIVATIONS as ACTIVATIONS, MLP as MLP
 from thetahat.models._units import InUnits as InUnits
 
 __all__ = [

@@ -13,7 +13,7 @@ import numpy as np
 
 from thetahat.core.errors import ConfigError
 
-Path = tuple[Any, ...]
+LeafPath = tuple[Any, ...]
 Where = str | Sequence[str] | Callable[[str, Any], bool]
 
 
@@ -27,12 +27,12 @@ class Selected:
     """Whether ``where`` names the part that is held, rather than the part that is trained."""
 
 
-def name(path: Path) -> str:
+def name(path: LeafPath) -> str:
     """``("layers", 0, "kernel")`` as the user writes it: ``layers/0/kernel``."""
     return "/".join(str(step) for step in path)
 
 
-def steps(keypath: Sequence[Any]) -> Path:
+def steps(keypath: Sequence[Any]) -> LeafPath:
     """A JAX key path as plain steps: ints for positions, strings for the rest."""
     found = []
     for entry in keypath:
@@ -62,7 +62,7 @@ def matches(where: Where, path: str, leaf: Any) -> bool:
 
 
 def select(
-    candidates: Sequence[tuple[Path, Any]], selections: Sequence[Selected]
+    candidates: Sequence[tuple[LeafPath, Any]], selections: Sequence[Selected]
 ) -> tuple[bool, ...]:
     """Which of the candidate leaves are trained, after every ``trainable`` and ``freeze``.
 
@@ -90,7 +90,7 @@ def select(
     return tuple(keep)
 
 
-def nest(items: Sequence[tuple[Path, Any]]) -> dict[Any, Any]:
+def nest(items: Sequence[tuple[LeafPath, Any]]) -> dict[Any, Any]:
     """Leaves by path as nested dicts: ``{"layers": {0: {"kernel": ...}}}``."""
     tree: dict[Any, Any] = {}
     for path, leaf in items:
@@ -101,7 +101,7 @@ def nest(items: Sequence[tuple[Path, Any]]) -> dict[Any, Any]:
     return tree
 
 
-def pick(tree: Any, path: Path) -> Any:
+def pick(tree: Any, path: LeafPath) -> Any:
     """The leaf of nested dicts at ``path``."""
     for step in path:
         tree = tree[step]

@@ -11,7 +11,7 @@ from jax.core import Tracer
 
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.numbers import whole
-from thetahat.models._checks import lecun_normal, one_observation, outputs
+from thetahat.models._shapes import lecun_normal, one_observation, outputs
 
 BASES = ("monomial", "chebyshev", "legendre")
 STARTS = ("lecun_normal", "zeros")

@@ -1,17 +1,17 @@
-"""The multilayer perceptron."""
+"""The multilayer perceptron and its activations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 
+from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.numbers import whole
-from thetahat.models._activations import activation
-from thetahat.models._checks import one_observation, outputs
+from thetahat.models._shapes import one_observation, outputs
 
 Params = dict[str, list[dict[str, jax.Array]]]
 
@@ -102,3 +102,39 @@ class MLP:
                 a = a + layer["bias"]
             a = between(a) if n < len(layers) - 1 else last(a)
         return a[0] if outputs("MLP", self.out) is None else a
+
+
+Activation = Callable[[jax.Array], jax.Array]
+
+_NAMED: dict[str, Activation] = {
+    "relu": jax.nn.relu,
+    "tanh": jnp.tanh,
+    "sigmoid": jax.nn.sigmoid,
+    "softplus": jax.nn.softplus,
+    "gelu": jax.nn.gelu,
+    "silu": jax.nn.silu,
+    "elu": jax.nn.elu,
+    "leaky_relu": jax.nn.leaky_relu,
+    "identity": lambda x: x,
+}
+ACTIVATIONS = tuple(_NAMED)
+
+
+def activation(given: Any) -> Activation:
+    """An activation by name, or any function of an array; None is the identity.
+
+    Raises:  ConfigError: an unknown name (the nearest is offered), or no function.
+    >>> float(activation("relu")(jnp.array(-1.0)))
+    0.0
+    """
+    if given is None:
+        return _NAMED["identity"]
+    if isinstance(given, str):
+        if given not in _NAMED:
+            raise ConfigError(f"activation={given!r} is none of ours{did_you_mean(given, _NAMED)}")
+        return _NAMED[given]
+    if not callable(given) or isinstance(given, type):
+        raise ConfigError(
+            f"activation={given!r} is no function; give one, or one of {', '.join(ACTIVATIONS)}"
+        )
+    return cast(Activation, given)

@@ -1,4 +1,4 @@
-"""From a residual and a loss to one number per observation. No shape is ever broadcast."""
+"""From a residual and a loss, or a metric, to one number per observation. No shape is broadcast."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from thetahat.core import Metric
 from thetahat.core.errors import ConfigError, ShapeError
 from thetahat.risk._losses import PREDICTION, Loss
 
@@ -208,3 +209,35 @@ def _check_arity(residual: Residual | None) -> None:
             f"the residual {name}{signature} cannot be called as residual(h, z); give it exactly a"
             " hypothesis h and one observation z"
         ) from None
+
+
+def metric_of(name: str, metric: Metric, h: Any, *z: Any) -> jax.Array:
+    """The metric of a hypothesis, or of a hypothesis at one observation: shape ().
+
+    Truths and counts are numbers: ``(h(x) > 0) == (y > 0)`` is an accuracy.
+
+    Raises:  ShapeError (when traced): it is not one real number.
+    """
+    value, per = metric.function(h, *z), " per observation" if z else ""
+    if isinstance(value, (tuple, list, dict, str)) or value is None:
+        raise ShapeError(
+            f"the metric {name!r} must return a scalar{per}; got {describe(value)}."
+            + (" Does the function return?" if value is None else "")
+        )
+    array = jnp.asarray(value)
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise ShapeError(
+            f"the metric {name!r} must return a real number{per}; got {array.dtype}."
+            " Take jnp.real or jnp.abs."
+        )
+    if array.shape == ():
+        return array
+    if not z:
+        fix = " Take a norm or a mean."
+    elif array.shape == (1,):
+        fix = ' Use h(x)[0], or MLP(..., out="scalar").'
+    else:
+        fix = " Take a mean, and look for a broadcast if none was meant."
+    raise ShapeError(
+        f"the metric {name!r} must return a scalar{per}; got shape {array.shape}.{fix}"
+    )
