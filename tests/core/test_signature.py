@@ -80,7 +80,7 @@ def test_required_and_nameless_parameters() -> None:
         ({"epochs": 0}, "epochs=0; give an integer of at least 1"),
         ({"epochs": 2.5}, "epochs=2.5; give an integer of at least 1"),
         ({"batch_size": -1}, "batch_size=-1; give an integer of at least 1"),
-        ({"sampling": "shufle"}, "sampling='shufle' is none of ours; did you mean 'shuffle'?"),
+        ({"sampling": "shufle"}, "sampling='shufle' is unknown; did you mean 'shuffle'?"),
         ({"dtype": "float16"}, "dtype='float16'; give 'float32' or 'float64'"),
         (
             {"metrics": {"val_risk": lambda h: 0.0}},

@@ -1,4 +1,4 @@
-"""The words everything else is written in. Imports neither JAX nor PyTorch, and does no I/O."""
+"""Types that every room shares. This room imports neither JAX nor PyTorch."""
 
 from thetahat.core.errors import (
     CheckpointError as CheckpointError,

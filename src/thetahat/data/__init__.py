@@ -1,4 +1,4 @@
-"""Observations, their splits, orders and batches, simulated draws and tables."""
+"""Observations, splits, orders, batches, simulated draws and tables."""
 
 from thetahat.data import dgp as dgp
 from thetahat.data._cache import cache_folder as cache_folder, use_cache as use_cache

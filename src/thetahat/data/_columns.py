@@ -1,6 +1,6 @@
-"""Columns of any kind of table as NumPy: numbers, levels, or something that is neither.
+"""Columns of any kind of table as NumPy: numbers, categories, text, or other values.
 
-pandas, polars and pyarrow are recognised by name and imported only where one of theirs came in.
+pandas, polars and pyarrow are recognised by name and imported only for a table of theirs.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from thetahat.core.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class TableColumn:
-    """One column: float64 with NaN where missing, or objects with None where missing.
+    """One column: float64 with NaN for missing values, or objects with None for them.
 
     Args:    name: as in the table.   kind: "number", "category" (declared by its dtype), "text" or
-             "other".   values: (n,).   what: what it holds, in words.
+             "other".   values: (n,).   what: its contents, in words.
     """
 
     name: str
@@ -31,19 +31,19 @@ class TableColumn:
 
     @property
     def example(self) -> Any:
-        """The first value that is there; among mixed ones, the first that is no number."""
+        """First value that is not missing; in a mixed column, first that is not a number."""
         there = [value for value in self.values.tolist() if value is not None]
         odd = [value for value in there if not isinstance(value, numbers.Real)]
         return next(iter(odd or there), None)
 
     def gone(self) -> np.ndarray:
-        """Which rows are missing, (n,)."""
+        """Tell which rows are missing, (n,)."""
         if self.kind == "number":
             return np.isnan(self.values)
         return np.array([value is None for value in self.values], bool)
 
     def levels_or_none(self) -> list[Any]:
-        """Values as levels; whole numbers as integers, so that 1.0 and 1 are one level."""
+        """Return values as levels; whole numbers become integers: 1.0 and 1 are one level."""
         if self.kind != "number":
             return self.values.tolist()
         values = self.values.tolist()
@@ -51,24 +51,24 @@ class TableColumn:
 
 
 def table_kind(source: Any) -> str | None:
-    """ "pandas", "polars", "arrow" or "mapping"; None for anything else."""
-    home = type(source).__module__.split(".")[0]
-    if home in ("pandas", "polars") and hasattr(type(source), "columns"):
-        return home
-    if home == "pyarrow" and hasattr(source, "column_names"):
+    """Return "pandas", "polars", "arrow" or "mapping"; None for other values."""
+    library = type(source).__module__.split(".")[0]
+    if library in ("pandas", "polars") and hasattr(type(source), "columns"):
+        return library
+    if library == "pyarrow" and hasattr(source, "column_names"):
         return "arrow"
     return "mapping" if isinstance(source, Mapping) else None
 
 
 def names_of(table: Any) -> list[str]:
-    """The names of a table's columns, in order.
+    """List the names of a table's columns, in order.
 
     Raises:  DataError: not a table.
     """
     kind = table_kind(table)
     if kind is None:
         raise DataError(
-            f"a {type(table).__name__} is no table; give a path, a pandas or polars frame, "
+            f"a {type(table).__name__} is not a table; give a path, a pandas or polars frame, "
             "or a mapping of columns"
         )
     if kind == "arrow":
@@ -81,9 +81,9 @@ def names_of(table: Any) -> list[str]:
 
 
 def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, TableColumn]:
-    """The wanted columns of a table (all of them by default), those that exist.
+    """Return the wanted columns of a table that exist (all by default).
 
-    Raises:  DataError: no table, columns of different lengths.
+    Raises:  DataError: not a table, columns of different lengths.
     >>> columns_of({"a": [1, 2], "b": [True, None]})["b"].values
     array([ 1., nan])
     """
@@ -107,10 +107,10 @@ def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, Tab
 
 
 def _from_any(name: str, values: Any) -> TableColumn:
-    home = type(values).__module__.split(".")[0]
-    if home == "pandas":
+    library = type(values).__module__.split(".")[0]
+    if library == "pandas":
         return _from_pandas(name, values)
-    if home == "polars":
+    if library == "polars":
         return _from_polars(name, values)
     values = np.atleast_1d(np.asarray(values))
     if values.dtype.kind in "fiub":
@@ -169,7 +169,7 @@ def _from_arrow(name: str, column: Any) -> TableColumn:
 
 
 def from_objects(name: str, values: Iterable[Any]) -> TableColumn:
-    """A column of Python objects: numbers and booleans if all of it is, else text or other."""
+    """Make a column of Python objects: numbers (and booleans), text, or other."""
     values = [None if v is None or v != v else v for v in values]
     there = [v for v in values if v is not None]
     if all(isinstance(v, (bool, np.bool_, numbers.Real, decimal.Decimal)) for v in there):

@@ -1,4 +1,4 @@
-"""Models: hypothesis classes of our own, and those of others taken as they are."""
+"""Models: hypothesis classes of thetahat, and adapters for those of other libraries."""
 
 from thetahat.models._adapt import (
     Adapted as Adapted,

@@ -9,7 +9,7 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 
-from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.errors import ConfigError, check_choice
 from thetahat.core.numbers import whole
 from thetahat.models._shapes import one_observation, outputs
 
@@ -26,7 +26,7 @@ class MLP:
 
         a_0 = x,   a_l = activation(a_{l-1} . kernel_l + bias_l),   h(x) = out_activation(a_L)
 
-    where the last layer, L, has no activation but ``out_activation``.
+    where the last layer, L, has ``out_activation`` only.
 
     Args:    d: inputs.
              width, depth: units of each hidden layer, and the number of hidden layers (0: linear).
@@ -35,9 +35,9 @@ class MLP:
              "identity", or any function of an array.
              out: "scalar" for an output of shape (), or k for shape (k,).
              out_activation: of the last layer; None is the identity.
-             bias: whether layers have one.
+             bias: whether layers have a bias.
              seed: initialises the kernels (LeCun normal; biases are zero). None: the Task's seed.
-    Raises:  ConfigError: a field that no model can have, or an unknown activation.
+    Raises:  ConfigError: a field outside its range, or an unknown activation.
     >>> MLP(2, width=128, depth=2).n_params
     17025
     """
@@ -75,11 +75,11 @@ class MLP:
         return sum((into + bool(self.bias)) * units for into, units in pairs)
 
     def init(self, key: jax.Array) -> Params:
-        """Parameters ``{"layers": [{"kernel": (in, units), "bias": (units,)}, ...]}``."""
+        """Draw parameters ``{"layers": [{"kernel": (in, units), "bias": (units,)}, ...]}``."""
         shapes = list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
         most = max(into * units for into, units in shapes)
-        # A key per position: the first layers do not change when the depth does. One batched draw,
-        # since each draw is a program to compile; a layer takes as many numbers as it needs.
+        # A key per position keeps the first layers when the depth changes. Each draw compiles
+        # a program, so there is one batched draw; a layer uses as many numbers as it needs.
         keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(jnp.arange(len(shapes)))
         draws = jax.vmap(lambda k: jax.random.truncated_normal(k, -2, 2, (most,)))(keys)
         layers = []
@@ -92,7 +92,7 @@ class MLP:
         return {"layers": layers}
 
     def apply(self, params: Params, x: Any) -> jax.Array:
-        """The prediction at one ``x`` of shape (d,): shape (), or (k,)."""
+        """Predict at one ``x`` of shape (d,): shape (), or (k,)."""
         layers = params["layers"]
         between, last = activation(self.activation), activation(self.out_activation)
         a = one_observation("MLP", self.d, x, layers[0]["kernel"])
@@ -121,20 +121,19 @@ ACTIVATIONS = tuple(_NAMED)
 
 
 def activation(given: Any) -> Activation:
-    """An activation by name, or any function of an array; None is the identity.
+    """Return an activation by name, or the given function of an array; None is the identity.
 
-    Raises:  ConfigError: an unknown name (the nearest is offered), or no function.
+    Raises:  ConfigError: an unknown name, or another value than a function.
     >>> float(activation("relu")(jnp.array(-1.0)))
     0.0
     """
     if given is None:
         return _NAMED["identity"]
     if isinstance(given, str):
-        if given not in _NAMED:
-            raise ConfigError(f"activation={given!r} is none of ours{did_you_mean(given, _NAMED)}")
+        check_choice("activation", given, _NAMED)
         return _NAMED[given]
     if not callable(given) or isinstance(given, type):
         raise ConfigError(
-            f"activation={given!r} is no function; give one, or one of {', '.join(ACTIVATIONS)}"
+            f"activation={given!r} is not a function; give one, or one of {', '.join(ACTIVATIONS)}"
         )
     return cast(Activation, given)

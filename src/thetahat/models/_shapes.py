@@ -1,4 +1,4 @@
-"""What our own models refuse, and what they make of one observation."""
+"""Shapes of thetahat's models: their outputs and one observation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ lecun_normal = jax.nn.initializers.lecun_normal()
 
 
 def outputs(model: str, out: Any) -> int | None:
-    """Number of outputs; None for a scalar, of shape ().
+    """Return the number of outputs; None for a scalar, of shape ().
 
     Raises:  ConfigError: neither "scalar" nor a positive integer.
     """
@@ -26,9 +26,9 @@ def outputs(model: str, out: Any) -> int | None:
 
 
 def one_observation(model: str, d: int, x: Any, like: jax.Array) -> jax.Array:
-    """``x`` as a float vector of length ``d``; a scalar where d is 1.
+    """Return ``x`` as a float vector of length ``d``; with d = 1, x may be a scalar.
 
-    Raises:  ShapeError: any other shape, naming both.
+    Raises:  ShapeError: another shape.
     """
     x = jnp.asarray(x)
     if d == 1 and x.ndim == 0:

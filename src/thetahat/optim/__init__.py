@@ -1,4 +1,4 @@
-"""Optimizers: those of optax as they are, and the few that it lacks."""
+"""Optimizers by name, and those that optax lacks."""
 
 from thetahat.optim._descent import (
     NesterovState as NesterovState,

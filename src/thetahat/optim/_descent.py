@@ -1,4 +1,4 @@
-"""Preconditioned and accelerated gradient descent, as the lectures define them."""
+"""Preconditioned gradient descent, and Nesterov's accelerated one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Rate = float | jax.Array | Callable[[jax.Array], Any]
 
 
 class NesterovState(NamedTuple):
-    """``velocity`` is theta_t - theta_{t-1}; the rate is that of the last step."""
+    """State of ``nesterov``: velocity theta_t - theta_{t-1}, steps, and the last rate."""
 
     velocity: Any
     count: jax.Array  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -26,14 +26,14 @@ class NesterovState(NamedTuple):
 
 
 class PreconditionedState(NamedTuple):
-    """Steps taken, and the rate of the last one."""
+    """State of ``preconditioned``: steps, and the last rate."""
 
     count: jax.Array  # pyright: ignore[reportIncompatibleMethodOverride]
     learning_rate: jax.Array
 
 
 def nesterov(lr: Rate = 1e-2, beta: Any = 0.9) -> optax.GradientTransformationExtraArgs:
-    """Nesterov's accelerated gradient, with the gradient at the look-ahead point.
+    """Make Nesterov's accelerated gradient descent, with the gradient at the look-ahead point.
 
         ahead     = theta_t + beta * (theta_t - theta_{t-1})
         theta_t+1 = ahead - lr * grad objective(ahead)
@@ -42,7 +42,7 @@ def nesterov(lr: Rate = 1e-2, beta: Any = 0.9) -> optax.GradientTransformationEx
 
     Args:    lr: above 0; a float, traced, or a schedule of the step.
              beta: in [0, 1); a float, traced, or a schedule.
-    Raises:  ConfigError: a rate that is not positive and finite, or an objective that is not given.
+    Raises:  ConfigError: a rate that is not positive and finite, or (in a step) no ``value_fn``.
     Source:  Nesterov (1983).
     """
     check_rate("nesterov", lr)
@@ -54,7 +54,7 @@ def nesterov(lr: Rate = 1e-2, beta: Any = 0.9) -> optax.GradientTransformationEx
     def update(
         updates: Any, state: Any, params: Any = None, *, value_fn: Any = None, **_: Any
     ) -> tuple[Any, NesterovState]:
-        # The gradient that came is at theta_t; nobody uses it, so the compiler drops it.
+        # This gradient is at theta_t and unused, so the compiler drops it.
         del updates
         if value_fn is None or params is None:
             raise ConfigError("nesterov needs params and value_fn=..., the objective of the params")
@@ -69,7 +69,7 @@ def nesterov(lr: Rate = 1e-2, beta: Any = 0.9) -> optax.GradientTransformationEx
 
 
 def preconditioned(C: Any, lr: Rate = 1e-2) -> optax.GradientTransformationExtraArgs:
-    """Gradient descent in another geometry: ``theta -= lr * C grad``.
+    """Make gradient descent in another geometry: ``theta -= lr * C grad``.
 
     Args:    C: (p, p), or the diagonal (p,), on the parameters in the order of ``ravel_pytree``.
              lr: above 0; a float, traced, or a schedule of the step.
@@ -99,13 +99,13 @@ def preconditioned(C: Any, lr: Rate = 1e-2) -> optax.GradientTransformationExtra
 
 
 def rate_at(rate: Any, count: Any) -> jax.Array:
-    """A rate, or a schedule at a count, as an array that is not weakly typed."""
+    """Return a rate, or a schedule at a count, as an array that is not weakly typed."""
     value = rate(jnp.asarray(count, jnp.int32)) if callable(rate) else rate
     return jnp.asarray(value, jnp.result_type(float))
 
 
 def check_rate(name: str, lr: Any) -> None:
-    """Refuse a concrete rate that no descent can have; traced ones and schedules pass.
+    """Refuse a rate outside (0, inf); traced rates and schedules pass.
 
     Raises:  ConfigError: not a number, not finite, or not positive.
     """

@@ -1,4 +1,4 @@
-"""Risk: losses, residuals, penalties, and their means over observations."""
+"""Losses, residuals, metrics, penalties, and means over observations."""
 
 from thetahat.risk._losses import (
     LOSSES as LOSSES,

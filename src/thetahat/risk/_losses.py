@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from thetahat.core.errors import ConfigError, ShapeError, did_you_mean
+from thetahat.core.errors import ConfigError, ShapeError, check_choice
 from thetahat.core.numbers import number
 from thetahat.risk._needs import BINARY, CLASSES, FINITE, SHARES, Need
 
@@ -23,7 +23,7 @@ RESIDUAL, PREDICTION = "residual", "prediction"
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss: its name, how it is computed, what it is a function of and what targets it needs."""
+    """A loss: its name, its function, its arguments and the targets that it needs."""
 
     name: str
     function: Callable[..., Any]
@@ -31,15 +31,15 @@ class Loss:
     """"residual": ``function(r)``. "prediction": ``function(score, target)``; then the target is
     the table's own column, not standardised."""
     needs: Need = field(default=FINITE, repr=False)
-    """What it needs of its targets: the data are checked once, before training."""
+    """Targets that the loss needs: the data are checked once, before training."""
 
     def __call__(self, *args: Any) -> Any:
-        """The loss itself."""
+        """Compute the loss."""
         return self.function(*args)
 
 
 def squared(r: Any) -> jax.Array:
-    """Squared loss ``r**2``, minimised in expectation by the mean.
+    """Compute the squared loss ``r**2``, minimised in expectation by the mean.
 
     >>> float(squared(jnp.array(-3.0)))
     9.0
@@ -48,7 +48,7 @@ def squared(r: Any) -> jax.Array:
 
 
 def absolute(r: Any) -> jax.Array:
-    """Absolute loss ``|r|``, minimised in expectation by the median.
+    """Compute the absolute loss ``|r|``, minimised in expectation by the median.
 
     >>> float(absolute(jnp.array(-3.0)))
     3.0
@@ -57,7 +57,7 @@ def absolute(r: Any) -> jax.Array:
 
 
 def huber(delta: Any = 1.0) -> Loss:
-    """Huber loss: squared near zero, linear beyond ``delta``.
+    """Make a Huber loss: squared near zero, linear beyond ``delta``.
 
         loss(r) = r**2 / 2                    where |r| <= delta
                 = delta * (|r| - delta / 2)   elsewhere
@@ -80,7 +80,7 @@ def huber(delta: Any = 1.0) -> Loss:
 
 
 def pinball(tau: Any = 0.5) -> Loss:
-    """Pinball loss, minimised in expectation by the tau-quantile of y.
+    """Make a pinball loss, minimised in expectation by the tau-quantile of y.
 
         loss(r) = max((1 - tau) * r, -tau * r)
 
@@ -97,7 +97,7 @@ def pinball(tau: Any = 0.5) -> Loss:
 
 
 def logistic(score: Any, y: Any) -> jax.Array:
-    """Negative log-likelihood of a label y in {0, 1} under P(y = 1) = sigmoid(score).
+    """Compute the negative log-likelihood of a label y in {0, 1} under P(y = 1) = sigmoid(score).
 
         loss(s, y) = log(1 + exp(s)) - y * s
 
@@ -111,7 +111,7 @@ def logistic(score: Any, y: Any) -> jax.Array:
 
 
 def cross_entropy(logits: Any, label: Any) -> jax.Array:
-    """Negative log-likelihood of a class under softmax(logits).
+    """Compute the negative log-likelihood of a class under softmax(logits).
 
     Args:    logits: h(x), shape (k,), k at least 2.
              label: an integer in 0 .. k-1, shape (), or probabilities (one-hot), shape (k,).
@@ -154,19 +154,21 @@ LOSSES = tuple(_NAMED)
 
 
 def resolve_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
-    """A loss by name ("huber": delta 1, "pinball": tau .5), a Loss, or a function of a residual.
+    """Return the Loss of a name ("huber": delta 1, "pinball": tau .5) or of a function.
 
-    Raises:  ConfigError: an unknown name (the nearest is offered), or no function.
+    Args:    loss: a name of ``LOSSES``, a Loss, or a function of a residual.
+    Raises:  ConfigError: an unknown name (the message suggests the nearest), or another value.
+    >>> resolve_loss("huber").name
+    'huber'
     """
     if isinstance(loss, Loss):
         return loss
     if isinstance(loss, str):
-        if loss not in _NAMED:
-            raise ConfigError(f"loss={loss!r} is none of ours{did_you_mean(loss, LOSSES)}")
+        check_choice("loss", loss, LOSSES)
         return _NAMED[loss]()
     if not callable(loss):
         raise ConfigError(
-            f"loss={loss!r} is no loss; give a function of a residual, or one of"
+            f"loss={loss!r} is not a loss; give a function of a residual, or one of"
             f" {', '.join(LOSSES)}"
         )
     of = {

@@ -1,4 +1,4 @@
-"""Means over observations, and penalties of parameters."""
+"""The two terms of a training objective: a mean over observations and a penalty."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from thetahat.core.numbers import number
 
 
 def weighted_mean(values: Any, weights: Any | None = None) -> jax.Array:
-    """``sum_n w_n v_n / sum_n w_n``; an observation of weight zero counts for nothing, even a NaN.
+    """Compute ``sum_n w_n v_n / sum_n w_n``; a value of weight zero is ignored, even NaN.
 
-    Args:    values, weights: shape (N,). No weights: all equal.
+    Args:    values, weights: shape (N,); None weighs all alike.
+    Returns: shape (), in units of the values.
     >>> float(weighted_mean(jnp.array([1.0, jnp.nan]), jnp.array([2.0, 0.0])))
     1.0
     """
@@ -25,8 +26,10 @@ def weighted_mean(values: Any, weights: Any | None = None) -> jax.Array:
 
 
 def weighted_sum(values: Any, weights: Any) -> jax.Array:
-    """``sum_n w_n v_n``, to which an observation of weight zero adds nothing, even a NaN.
+    """Compute ``sum_n w_n v_n``; a value of weight zero is ignored, even NaN.
 
+    Args:    values, weights: shape (N,).
+    Returns: shape (), in units of the values.
     >>> float(weighted_sum(jnp.array([1.0, jnp.inf]), jnp.array([2.0, 0.0])))
     2.0
     """
@@ -39,17 +42,17 @@ def _counted(values: Any, weights: Any) -> jax.Array:
 
 @dataclass(frozen=True)
 class Ridge:
-    """``(alpha / 2) ||params||^2``; made by ``ridge``."""
+    """Penalty ``(alpha / 2) ||params||^2``; made by ``ridge``."""
 
     alpha: Any
     skip: tuple[str, ...] = ()
 
     def __call__(self, params: Any) -> jax.Array:
-        """The penalty, shape ()."""
+        """Compute the penalty, shape ()."""
         return self.alpha / 2 * sum(jnp.sum(jnp.square(leaf)) for leaf in self._taken(params))
 
     def residuals(self, params: Any) -> jax.Array:
-        """A vector whose squared norm is the penalty, for Gauss-Newton, shape (p,)."""
+        """Return a vector of shape (p,) whose squared norm is the penalty, for Gauss-Newton."""
         flat = jnp.concatenate([jnp.ravel(leaf) for leaf in self._taken(params)])
         return jnp.sqrt(self.alpha / 2) * flat
 
@@ -59,7 +62,7 @@ class Ridge:
 
 
 def ridge(alpha: Any, skip: str | Sequence[str] = ()) -> Ridge:
-    """Ridge penalty ``(alpha / 2) ||theta||^2``, where theta is every trained parameter.
+    """Make the ridge penalty ``(alpha / 2) ||theta||^2``, theta all trained parameters.
 
     Gradient descent on risk + penalty is weight decay: theta -= lr * (grad risk + alpha * theta),
     which is also ``optax.chain(optax.add_decayed_weights(alpha), optax.sgd(lr))``. With the squared
@@ -67,10 +70,11 @@ def ridge(alpha: Any, skip: str | Sequence[str] = ()) -> Ridge:
 
         (2/N X'X + alpha I) theta = 2/N X'y        (weights: X'WX / sum(w) for X'X / N)
 
-    so it equals scikit-learn's ``Ridge(alpha * N / 2)``.
+    which is the solution of scikit-learn's ``Ridge(alpha * N / 2)``.
 
     Args:    alpha: at least 0; float or traced.
-             skip: last names of parameters that are not penalised, such as "bias".
+             skip: last names of parameters without a penalty, such as "bias".
+    Returns: a function of the parameters, with values of shape ().
     Raises:  ConfigError: alpha is negative or not a number.
     >>> float(ridge(0.5)({"kernel": jnp.array([3.0, 4.0])}))
     6.25
@@ -81,9 +85,14 @@ def ridge(alpha: Any, skip: str | Sequence[str] = ()) -> Ridge:
 
 
 def lasso(alpha: Any, skip: str | Sequence[str] = ()) -> Callable[[Any], jax.Array]:
-    """Lasso penalty ``alpha * sum |theta|``; with the squared loss scikit-learn's Lasso(alpha / 2).
+    """Make the lasso penalty ``alpha * sum |theta|``, scikit-learn's ``Lasso(alpha / 2)``.
 
-    Gradient descent comes near zero and does not reach it: no parameter is set to zero exactly.
+    Gradient descent makes small parameters, but no exact zeros.
+
+    Args:    alpha, skip: as for ``ridge``.
+    Returns: a function of the parameters, with values of shape ().
+    Raises:  ConfigError: alpha is negative or not a number.
+    Source:  Tibshirani (1996).
 
     >>> float(lasso(0.5)({"kernel": jnp.array([3.0, -4.0])}))
     3.5
