@@ -182,7 +182,7 @@ class _Keys:
         return self._all("function", f.__code__, found, *held)
 
     def _counts(self, value: Any) -> bool:
-        """Tell whether a global belongs to the code that names it."""
+        """Return whether a global belongs to the code that names it."""
         if value is _NO_VALUE or isinstance(value, types.ModuleType):
             return False
         if isinstance(value, type):
@@ -292,7 +292,7 @@ def _is_library_file(name: str) -> bool:
 
 
 def _of_library(cls: type) -> bool:
-    """Tell whether a class came with Python or from an installed package."""
+    """Return whether a class came with Python or from an installed package."""
     module = cls.__module__ or ""
     if module in sys.builtin_module_names:
         return True

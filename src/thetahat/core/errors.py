@@ -106,5 +106,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def _initials(word: str, known: str) -> bool:
-    """Tell whether ``known`` abbreviates ``word`` (learning_rate -> lr)."""
+    """Return whether ``known`` abbreviates ``word`` (learning_rate -> lr)."""
     return "".join(part[0] for part in word.replace("-", "_").split("_") if part) == known

@@ -15,7 +15,7 @@ from thetahat.core.errors import ConfigError, InputError
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a real number and not NaN.
+    """Return whether a value is a real number and not NaN.
 
     >>> [is_number(value) for value in (1, 0.5, True, "1", float("nan"))]
     [True, True, False, False, False]
@@ -24,7 +24,7 @@ def is_number(value: Any) -> bool:
 
 
 def is_traced(value: Any) -> bool:
-    """Whether JAX traces a value; JAX is not imported."""
+    """Return whether JAX traces a value; JAX is not imported."""
     return any(cls.__name__ == "Tracer" for cls in type(value).__mro__)
 
 

@@ -37,7 +37,7 @@ class TableColumn:
         return next(iter(odd or there), None)
 
     def gone(self) -> np.ndarray:
-        """Tell which rows are missing, (n,)."""
+        """Return which rows are missing, (n,)."""
         if self.kind == "number":
             return np.isnan(self.values)
         return np.array([value is None for value in self.values], bool)

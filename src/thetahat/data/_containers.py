@@ -135,7 +135,7 @@ def weights_of(part: Any) -> Any:
 
 
 def is_concrete(value: Any) -> bool:
-    """Tell whether Python can read a value: whether it is neither a tracer nor a shape."""
+    """Return whether Python can read a value: whether it is neither a tracer nor a shape."""
     return not isinstance(value, (Tracer, jax.ShapeDtypeStruct))
 
 

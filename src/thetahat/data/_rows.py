@@ -108,7 +108,7 @@ def standardised(values: Any, shift: Any, scale: Any, fill: Any = None) -> Any:
 
 
 def is_streamed(part: Any) -> bool:
-    """Tell whether a part is on disk, so that batches are gathered one by one."""
+    """Return whether a part is on disk, so that batches are gathered one by one."""
     return any(isinstance(leaf, (Rows, np.memmap)) for leaf in jax.tree.leaves(part))
 
 

@@ -50,7 +50,7 @@ class Hypothesis:
 
 
 def takes_key(function: Callable[..., Any]) -> bool:
-    """Tell whether a call accepts ``key=``."""
+    """Return whether a call accepts ``key=``."""
     return any(p.name == "key" for p in parameters(function))
 
 

@@ -42,17 +42,17 @@ def steps(keypath: Sequence[Any]) -> LeafPath:
 
 
 def is_array(leaf: Any) -> bool:
-    """Tell whether a leaf is an array, which belongs to the state."""
+    """Return whether a leaf is an array, which belongs to the state."""
     return isinstance(leaf, (jax.Array, np.ndarray, np.generic))
 
 
 def is_inexact(leaf: Any) -> bool:
-    """Tell whether a leaf can be differentiated."""
+    """Return whether a leaf can be differentiated."""
     return is_array(leaf) and jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 
 def matches(where: Where, path: str, leaf: Any) -> bool:
-    """Tell whether ``where`` names ``path``, or a node above it."""
+    """Return whether ``where`` names ``path``, or a node above it."""
     if callable(where):
         return bool(where(path, leaf))
     patterns = (where,) if isinstance(where, str) else tuple(where)
@@ -64,7 +64,7 @@ def matches(where: Where, path: str, leaf: Any) -> bool:
 def select(
     candidates: Sequence[tuple[LeafPath, Any]], selections: Sequence[Selected]
 ) -> tuple[bool, ...]:
-    """Tell which of the candidates are trained, after every ``trainable`` and ``freeze``.
+    """Return which of the candidates are trained, after every ``trainable`` and ``freeze``.
 
     Raises:  ConfigError: a selection without a match, or no parameter left to train.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,10 @@ from jax.core import Tracer
 from thetahat.core.errors import ConfigError, check_choice
 from thetahat.core.numbers import whole
 from thetahat.models._shapes import lecun_normal, one_observation, outputs
+
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
+    from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 BASES = ("monomial", "chebyshev", "legendre")
 STARTS = ("lecun_normal", "zeros")
@@ -48,7 +52,7 @@ class Linear:
         """Number of parameters."""
         return (self.d + bool(self.bias)) * (outputs("Linear", self.out) or 1)
 
-    def init(self, key: jax.Array) -> dict[str, jax.Array]:
+    def init(self, key: PRNGKeyArray) -> dict[str, Float[Array, "*shape"]]:
         """Draw parameters ``{"kernel", "bias"}``."""
         k = outputs("Linear", self.out)
         kernel = started(self.start, key, (self.d, k or 1))
@@ -57,7 +61,9 @@ class Linear:
             params["bias"] = jnp.zeros(() if k is None else (k,))
         return params
 
-    def apply(self, params: dict[str, jax.Array], x: Any) -> jax.Array:
+    def apply(
+        self, params: dict[str, Float[Array, "*shape"]], x: Shaped[ArrayLike, "*shape"]
+    ) -> Float[Array, "*shape"]:
         """Predict at one ``x`` of shape (d,): shape (), or (k,)."""
         x = one_observation("Linear", self.d, x, params["kernel"])
         product = x @ params["kernel"]
@@ -107,17 +113,19 @@ class Polynomial:
         """Number of coefficients."""
         return self.degree + 1
 
-    def init(self, key: jax.Array) -> dict[str, jax.Array]:
+    def init(self, key: PRNGKeyArray) -> dict[str, Float[Array, "*shape"]]:
         """Draw parameters ``{"coefficients": (degree + 1,)}``."""
         return {"coefficients": started(self.start, key, (self.degree + 1, 1))[:, 0]}
 
-    def apply(self, params: dict[str, jax.Array], x: Any) -> jax.Array:
+    def apply(
+        self, params: dict[str, Float[Array, "*shape"]], x: Shaped[ArrayLike, "*shape"]
+    ) -> Float[Array, "*shape"]:
         """Predict at one ``x`` of shape () or (1,): shape ()."""
         coefficients = params["coefficients"]
         x = one_observation("Polynomial", 1, x, coefficients)[0]
         return self.terms(x) @ coefficients
 
-    def terms(self, x: jax.Array) -> jax.Array:
+    def terms(self, x: Float[Array, ""]) -> Float[Array, " terms"]:
         """Evaluate the basis at a scalar ``x``, shape (degree + 1,)."""
         t = x
         if self.domain is not None:

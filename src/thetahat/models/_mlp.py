@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,10 @@ import jax.numpy as jnp
 from thetahat.core.errors import ConfigError, check_choice
 from thetahat.core.numbers import whole
 from thetahat.models._shapes import one_observation, outputs
+
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
+    from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 Params = dict[str, list[dict[str, jax.Array]]]
 
@@ -74,7 +78,7 @@ class MLP:
         pairs = zip(self.sizes[:-1], self.sizes[1:], strict=True)
         return sum((into + bool(self.bias)) * units for into, units in pairs)
 
-    def init(self, key: jax.Array) -> Params:
+    def init(self, key: PRNGKeyArray) -> Params:
         """Draw parameters ``{"layers": [{"kernel": (in, units), "bias": (units,)}, ...]}``."""
         shapes = list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
         most = max(into * units for into, units in shapes)
@@ -91,7 +95,7 @@ class MLP:
             layers.append(layer)
         return {"layers": layers}
 
-    def apply(self, params: Params, x: Any) -> jax.Array:
+    def apply(self, params: Params, x: Shaped[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
         """Predict at one ``x`` of shape (d,): shape (), or (k,)."""
         layers = params["layers"]
         between, last = activation(self.activation), activation(self.out_activation)

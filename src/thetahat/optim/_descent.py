@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,10 @@ from jax.flatten_util import ravel_pytree
 from thetahat.core.errors import ConfigError, ShapeError
 from thetahat.core.numbers import number
 
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
+    from jaxtyping import Array, Float, Int
+
 Rate = float | jax.Array | Callable[[jax.Array], Any]
 
 
@@ -21,15 +25,15 @@ class NesterovState(NamedTuple):
     """State of ``nesterov``: velocity theta_t - theta_{t-1}, steps, and the last rate."""
 
     velocity: Any
-    count: jax.Array  # pyright: ignore[reportIncompatibleMethodOverride]
-    learning_rate: jax.Array
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
+    learning_rate: Float[Array, ""]
 
 
 class PreconditionedState(NamedTuple):
     """State of ``preconditioned``: steps, and the last rate."""
 
-    count: jax.Array  # pyright: ignore[reportIncompatibleMethodOverride]
-    learning_rate: jax.Array
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
+    learning_rate: Float[Array, ""]
 
 
 def nesterov(lr: Rate = 1e-2, beta: Any = 0.9) -> optax.GradientTransformationExtraArgs:
@@ -68,7 +72,9 @@ def nesterov(lr: Rate = 1e-2, beta: Any = 0.9) -> optax.GradientTransformationEx
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def preconditioned(C: Any, lr: Rate = 1e-2) -> optax.GradientTransformationExtraArgs:
+def preconditioned(
+    C: Float[ArrayLike, "p p"] | Float[ArrayLike, " p"], lr: Rate = 1e-2
+) -> optax.GradientTransformationExtraArgs:
     """Make gradient descent in another geometry: ``theta -= lr * C grad``.
 
     Args:    C: (p, p), or the diagonal (p,), on the parameters in the order of ``ravel_pytree``.

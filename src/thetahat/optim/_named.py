@@ -153,7 +153,7 @@ def without_residuals(
 
 
 def _is_pair(optimizer: Any) -> bool:
-    """Tell whether an object has ``init`` and ``update``, as ``optax.MultiSteps`` does."""
+    """Return whether an object has ``init`` and ``update``, as ``optax.MultiSteps`` does."""
     return all(callable(getattr(optimizer, part, None)) for part in ("init", "update"))
 
 

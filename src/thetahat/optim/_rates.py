@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import jax.numpy as jnp
 import optax
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
 
 _WITHOUT_RATE = ("lbfgs", "linesearch", "polyak", "partition", "multi_transform", "freeze")
 
@@ -27,7 +30,7 @@ def full_batch_state(state: type) -> type:
     return state
 
 
-def learning_rate(optimizer: Any, opt_state: Any) -> jax.Array | None:
+def learning_rate(optimizer: Any, opt_state: Any) -> Float[Array, ""] | None:
     """Return the learning rate of the last update, or, before the first, of the next.
 
     Args:    optimizer: an optax transformation, or one of ours.
@@ -48,7 +51,7 @@ def learning_rate(optimizer: Any, opt_state: Any) -> jax.Array | None:
 
 
 def wants_full_batch(optimizer_or_state: Any) -> bool:
-    """Tell whether an optimizer, or its state, needs the whole training part at every step.
+    """Return whether an optimizer, or its state, needs the whole training part at every step.
 
     L-BFGS compares gradients of successive steps, and Newton, Gauss-Newton and Levenberg-Marquardt
     solve for the current batch: minibatches give them wrong steps.

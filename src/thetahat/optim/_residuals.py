@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
 
 
 @dataclass(frozen=True)
@@ -25,18 +28,18 @@ class StackedResiduals:
              beside: ``beside(params) -> (m,)``, such as ``ridge(alpha).residuals``; or None.
     """
 
-    one: Callable[[Any, Any], jax.Array]
+    one: Callable[[Any, Any], Float[Array, " k"]]
     batch: Any
-    scale: jax.Array
-    beside: Callable[[Any], jax.Array] | None = None
+    scale: Float[Array, "*shape"]
+    beside: Callable[[Any], Float[Array, " m"]] | None = None
 
-    def __call__(self, params: Any) -> jax.Array:
+    def __call__(self, params: Any) -> Float[Array, " n"]:
         """Compute the residuals, shape (N k + m,)."""
         rows = jax.vmap(self.one, in_axes=(None, 0))(params, self.batch)
         r = jnp.ravel(rows * self._scale_of(rows))
         return r if self.beside is None else jnp.concatenate([r, self.beside(params)])
 
-    def jacobian(self, params: Any) -> jax.Array:
+    def jacobian(self, params: Any) -> Float[Array, "n p"]:
         """Compute the Jacobian, shape (N k + m, p), parameters in the order of ``ravel_pytree``."""
         theta, unravel = ravel_pytree(params)
 
@@ -56,8 +59,8 @@ class StackedResiduals:
 
 
 def residuals_and_jacobian(
-    residual_fn: Callable[[Any], jax.Array], params: Any
-) -> tuple[jax.Array, jax.Array]:
+    residual_fn: Callable[[Any], Float[Array, " n"]], params: Any
+) -> tuple[Float[Array, " n"], Float[Array, "n p"]]:
     """Compute residuals (n,) and Jacobian (n, p), by ``residual_fn.jacobian`` if it exists."""
     if hasattr(residual_fn, "jacobian"):
         return residual_fn(params), residual_fn.jacobian(params)  # type: ignore[attr-defined]

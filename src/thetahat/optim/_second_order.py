@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,9 @@ from thetahat.optim._descent import Rate, check_rate, rate_at
 from thetahat.optim._rates import full_batch_state
 from thetahat.optim._residuals import residuals_and_jacobian
 
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float, Int
+
 LARGEST_SYSTEM = 5_000
 TRIES = 10
 """Maximal number of dampings, or lengths, tried in one step."""
@@ -31,31 +34,31 @@ TRIES = 10
 class NewtonState(NamedTuple):
     """State of ``newton``: steps, and the last rate."""
 
-    count: jax.Array  # pyright: ignore[reportIncompatibleMethodOverride]
-    learning_rate: jax.Array
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
+    learning_rate: Float[Array, ""]
 
 
 @full_batch_state
 class GaussNewtonState(NamedTuple):
     """State of ``gauss_newton``: steps."""
 
-    count: jax.Array  # pyright: ignore[reportIncompatibleMethodOverride]
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
 @full_batch_state
 class LevenbergMarquardtState(NamedTuple):
     """State of ``levenberg_marquardt``: steps, and the next damping, relative to J'J."""
 
-    count: jax.Array  # pyright: ignore[reportIncompatibleMethodOverride]
-    damping: jax.Array
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
+    damping: Float[Array, ""]
 
 
 class _System(NamedTuple):
     """The flat parameters before a step, and the damped least squares problem there."""
 
-    theta: jax.Array
+    theta: Float[Array, " p"]
     unravel: Callable[[jax.Array], Any]
-    slope: jax.Array
+    slope: Float[Array, " p"]
     """Half the gradient of the objective, J'r without a penalty."""
     solve: Callable[[jax.Array], jax.Array]
     """``solve(damping)`` returns the step."""
@@ -204,7 +207,7 @@ def levenberg_marquardt(
 
 
 def _open(carry: tuple[Any, ...]) -> jax.Array:
-    """Tell whether a loop over (tries, damping or length, lower, ...) continues."""
+    """Return whether a loop over (tries, damping or length, lower, ...) continues."""
     return ~carry[2] & (carry[0] < TRIES)
 
 

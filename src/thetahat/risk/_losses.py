@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,10 @@ import jax.numpy as jnp
 from thetahat.core.errors import ConfigError, ShapeError, check_choice
 from thetahat.core.numbers import number
 from thetahat.risk._needs import BINARY, CLASSES, FINITE, SHARES, Need
+
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
+    from jaxtyping import Array, Float, Shaped
 
 RESIDUAL, PREDICTION = "residual", "prediction"
 
@@ -38,7 +42,7 @@ class Loss:
         return self.function(*args)
 
 
-def squared(r: Any) -> jax.Array:
+def squared(r: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
     """Compute the squared loss ``r**2``, minimised in expectation by the mean.
 
     >>> float(squared(jnp.array(-3.0)))
@@ -47,7 +51,7 @@ def squared(r: Any) -> jax.Array:
     return jnp.square(r)
 
 
-def absolute(r: Any) -> jax.Array:
+def absolute(r: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
     """Compute the absolute loss ``|r|``, minimised in expectation by the median.
 
     >>> float(absolute(jnp.array(-3.0)))
@@ -56,7 +60,7 @@ def absolute(r: Any) -> jax.Array:
     return jnp.abs(r)
 
 
-def huber(delta: Any = 1.0) -> Loss:
+def huber(delta: float | Float[Array, ""] = 1.0) -> Loss:
     """Make a Huber loss: squared near zero, linear beyond ``delta``.
 
         loss(r) = r**2 / 2                    where |r| <= delta
@@ -79,7 +83,7 @@ def huber(delta: Any = 1.0) -> Loss:
     return Loss("huber", loss, RESIDUAL)
 
 
-def pinball(tau: Any = 0.5) -> Loss:
+def pinball(tau: float | Float[Array, ""] = 0.5) -> Loss:
     """Make a pinball loss, minimised in expectation by the tau-quantile of y.
 
         loss(r) = max((1 - tau) * r, -tau * r)
@@ -96,7 +100,7 @@ def pinball(tau: Any = 0.5) -> Loss:
     return Loss("pinball", lambda r: jnp.maximum((1 - tau) * r, -tau * r), RESIDUAL)
 
 
-def logistic(score: Any, y: Any) -> jax.Array:
+def logistic(score: Float[ArrayLike, ""], y: Shaped[ArrayLike, ""]) -> Float[Array, ""]:
     """Compute the negative log-likelihood of a label y in {0, 1} under P(y = 1) = sigmoid(score).
 
         loss(s, y) = log(1 + exp(s)) - y * s
@@ -110,7 +114,9 @@ def logistic(score: Any, y: Any) -> jax.Array:
     return jax.nn.softplus(score) - jnp.asarray(y).astype(score.dtype) * score
 
 
-def cross_entropy(logits: Any, label: Any) -> jax.Array:
+def cross_entropy(
+    logits: Float[ArrayLike, " k"], label: Shaped[ArrayLike, "*shape"]
+) -> Float[Array, ""]:
     """Compute the negative log-likelihood of a class under softmax(logits).
 
     Args:    logits: h(x), shape (k,), k at least 2.

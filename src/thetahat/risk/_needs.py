@@ -46,7 +46,7 @@ class Need:
 
 
 def _rows(good: np.ndarray) -> np.ndarray:
-    """Tell for each target whether all components are good, (n,)."""
+    """Return, for each target whether all components are good, (n,)."""
     return np.asarray(good.reshape(len(good), -1).all(1))
 
 

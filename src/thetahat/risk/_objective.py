@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
 from thetahat.core.numbers import number
 
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
+    from jaxtyping import Array, Float, PyTree
 
-def weighted_mean(values: Any, weights: Any | None = None) -> jax.Array:
+
+def weighted_mean(
+    values: Float[ArrayLike, " N"], weights: Float[ArrayLike, " N"] | None = None
+) -> Float[Array, ""]:
     """Compute ``sum_n w_n v_n / sum_n w_n``; a value of weight zero is ignored, even NaN.
 
     Args:    values, weights: shape (N,); None weighs all alike.
@@ -25,7 +31,9 @@ def weighted_mean(values: Any, weights: Any | None = None) -> jax.Array:
     return jnp.average(_counted(values, weights), weights=weights)
 
 
-def weighted_sum(values: Any, weights: Any) -> jax.Array:
+def weighted_sum(
+    values: Float[ArrayLike, " N"], weights: Float[ArrayLike, " N"]
+) -> Float[Array, ""]:
     """Compute ``sum_n w_n v_n``; a value of weight zero is ignored, even NaN.
 
     Args:    values, weights: shape (N,).
@@ -36,7 +44,7 @@ def weighted_sum(values: Any, weights: Any) -> jax.Array:
     return jnp.sum(weights * _counted(values, weights))
 
 
-def _counted(values: Any, weights: Any) -> jax.Array:
+def _counted(values: Any, weights: Any) -> Float[Array, " N"]:
     return jnp.where(weights == 0, 0.0, values)
 
 
@@ -47,11 +55,11 @@ class Ridge:
     alpha: Any
     skip: tuple[str, ...] = ()
 
-    def __call__(self, params: Any) -> jax.Array:
+    def __call__(self, params: PyTree[Float[Array, "*shape"]]) -> Float[Array, ""]:
         """Compute the penalty, shape ()."""
         return self.alpha / 2 * sum(jnp.sum(jnp.square(leaf)) for leaf in self._taken(params))
 
-    def residuals(self, params: Any) -> jax.Array:
+    def residuals(self, params: PyTree[Float[Array, "*shape"]]) -> Float[Array, " p"]:
         """Return a vector of shape (p,) whose squared norm is the penalty, for Gauss-Newton."""
         flat = jnp.concatenate([jnp.ravel(leaf) for leaf in self._taken(params)])
         return jnp.sqrt(self.alpha / 2) * flat
@@ -61,7 +69,7 @@ class Ridge:
         return [leaf for path, leaf in found if _last(path) not in self.skip]
 
 
-def ridge(alpha: Any, skip: str | Sequence[str] = ()) -> Ridge:
+def ridge(alpha: float | Float[Array, ""], skip: str | Sequence[str] = ()) -> Ridge:
     """Make the ridge penalty ``(alpha / 2) ||theta||^2``, theta all trained parameters.
 
     Gradient descent on risk + penalty is weight decay: theta -= lr * (grad risk + alpha * theta),
@@ -84,7 +92,9 @@ def ridge(alpha: Any, skip: str | Sequence[str] = ()) -> Ridge:
     return Ridge(alpha, (skip,) if isinstance(skip, str) else tuple(skip))
 
 
-def lasso(alpha: Any, skip: str | Sequence[str] = ()) -> Callable[[Any], jax.Array]:
+def lasso(
+    alpha: float | Float[Array, ""], skip: str | Sequence[str] = ()
+) -> Callable[[PyTree[Float[Array, "*shape"]]], Float[Array, ""]]:
     """Make the lasso penalty ``alpha * sum |theta|``, scikit-learn's ``Lasso(alpha / 2)``.
 
     Gradient descent makes small parameters, but no exact zeros.
@@ -97,8 +107,8 @@ def lasso(alpha: Any, skip: str | Sequence[str] = ()) -> Callable[[Any], jax.Arr
     >>> float(lasso(0.5)({"kernel": jnp.array([3.0, -4.0])}))
     3.5
     """
-    taken = ridge(alpha, skip)._taken
-    return lambda params: alpha * sum(jnp.sum(jnp.abs(leaf)) for leaf in taken(params))
+    like = ridge(alpha, skip)
+    return lambda params: like.alpha * sum(jnp.sum(jnp.abs(leaf)) for leaf in like._taken(params))
 
 
 def _last(path: Sequence[Any]) -> str:

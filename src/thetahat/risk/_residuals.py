@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +13,15 @@ from thetahat.core import Metric
 from thetahat.core.errors import ConfigError, ShapeError
 from thetahat.risk._losses import PREDICTION, Loss
 
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
 Residual = Callable[[Any, Any], Any]
 
 
-def per_observation(residual: Residual | None, loss: Loss) -> Callable[[Any, Any], jax.Array]:
+def per_observation(
+    residual: Residual | None, loss: Loss
+) -> Callable[[Any, Any], Float[Array, ""]]:
     """Return the loss at one observation, ``f(h, z) -> shape ()``.
 
     Args:    residual: ``residual(h, z)``, shape () or (k,); None is ``h(x) - y``. With a loss of a
@@ -45,7 +50,7 @@ def per_observation(residual: Residual | None, loss: Loss) -> Callable[[Any, Any
     return f
 
 
-def residual_vector(residual: Residual | None) -> Callable[[Any, Any], jax.Array]:
+def residual_vector(residual: Residual | None) -> Callable[[Any, Any], Float[Array, " k"]]:
     """Return the residual at one observation as a vector, for Gauss-Newton: ``f(h, z) -> (k,)``.
 
     The vector is divided by sqrt(k), so that its squared norm is the squared loss, a mean over
