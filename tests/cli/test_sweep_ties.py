@@ -11,7 +11,7 @@ from thetahat.cli.terminal._live import Window
 from thetahat.cli.terminal._sweep_progress import View
 from thetahat.cli.terminal._sweep_screen import block, plain
 from thetahat.cli.terminal._sweep_status import SweepWatch
-from thetahat.search import Metric
+from thetahat.search import Objective
 from thetahat.store import (
     NewSweep,
     Store,
@@ -49,7 +49,7 @@ def tied(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Store
 
 def test_the_live_line_and_the_log_say_how_many_are_alike(tied) -> None:
     store, sweep, seeds = tied
-    watch = SweepWatch(store, sweep, Metric("loss"), "grid", (("lr",),))
+    watch = SweepWatch(store, sweep, Objective("loss"), "grid", (("lr",),))
     for _ in range(2):
         watch.look(at_once=True)
     now = watch.now()
@@ -62,14 +62,14 @@ def test_the_live_line_and_the_log_say_how_many_are_alike(tied) -> None:
 
 def test_the_last_lines_say_how_many_are_alike(tied, capsys) -> None:
     store, sweep, _ = tied
-    view = View(store, sweep, Metric("loss"), quiet=False, where="")
+    view = View(store, sweep, Objective("loss"), quiet=False, where="")
     view.summary(Tally(), as_json=False)
     assert "(the first 3 are alike):" in capsys.readouterr().out
 
 
 def test_one_best_is_not_said_to_be_alike(tied, capsys) -> None:
     store, sweep, _ = tied
-    metric = Metric("loss", goal="maximize")
+    metric = Objective("loss", goal="maximize")
     watch = SweepWatch(store, sweep, metric, "grid", (("lr",),))
     watch.look(at_once=True)
     View(store, sweep, metric, quiet=False, where="").summary(Tally(), as_json=False)
