@@ -68,9 +68,9 @@ def test_runs_that_are_left_must_pay_for_a_trial() -> None:
 
 
 def test_members_that_train_one_by_one_try_nothing() -> None:
-    assert not worth_trying({64: timed(64, 1.0, "map")}, 64, float("inf"))
+    assert not worth_trying({64: timed(64, 1.0, "exact")}, 64, float("inf"))
     assert not worth_trying({}, 64, float("inf"))
-    both = {64: timed(64, 1.0), 128: timed(128, 0.5, "map")}
+    both = {64: timed(64, 1.0), 128: timed(128, 0.5, "exact")}
     assert settled(both, 64) == 128
     assert not worth_trying(both, 64, float("inf"))
 
@@ -199,7 +199,7 @@ def test_every_program_has_a_width_of_its_own() -> None:
     widths = Widths(64, 4096)
     widths.cut({NET: [None] * 30, WIDE: [None] * 34}, 1)
     widths.learn(NET, 64, timed(30, 1.0))
-    widths.learn(WIDE, 64, timed(34, 5.0, "map"))
+    widths.learn(WIDE, 64, timed(34, 5.0, "exact"))
     assert widths.room([0]) == 128
     cohorts = widths.cut({NET: [None] * 60, WIDE: [None] * 68}, 1)
     assert cohorts == {NET: [(60, 128)], WIDE: [(64, 64), (4, 64)]}

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import thetahat as th
-from thetahat.train.jax import Hyper, _compile, _init, stage
+from thetahat.train import Hyper
+from thetahat.train.jax import _compile, _init
 from thetahat.train.jax._init import Beginning
+from thetahat.train.jax._staging import stage
 
 
 def net(width: int, seed: th.Seed = 0, lr: float = 0.1) -> th.Task:

@@ -37,7 +37,7 @@ def test_a_cohort_equals_its_members_alone() -> None:
 
 def test_exact_members_are_bitwise_equal_to_fits_alone() -> None:
     configs = [{"lr": lr, "seed": s} for lr in (0.01, 0.1) for s in (1, 2)]
-    for config, member in zip(configs, th.fit_many(net, configs, exact=True), strict=True):
+    for config, member in zip(configs, th.fit_many(net, configs, mode="exact"), strict=True):
         same(member, th.fit(net, **config))
 
 
@@ -62,7 +62,7 @@ def test_static_parameters_start_a_program_each() -> None:
 
 def test_chunk_length_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = th.fit(net, epochs=9)
-    monkeypatch.setattr(_driver.Pace, "next", lambda self, left, most: min(left, 2))
+    monkeypatch.setattr(_driver.ChunkLength, "next", lambda self, left, most: min(left, 2))
     same(th.fit(net, epochs=9), whole)
 
 

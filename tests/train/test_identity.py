@@ -120,7 +120,7 @@ def test_members_that_are_to_be_exact_do_not_go_on_from_a_vmapped_state(tmp_path
     path, configs = tmp_path / "a.ckpt", [{"lr": 0.1}, {"lr": 0.2}]
     th.fit_many(net, configs, mode="vmap", checkpoint=path)
     with pytest.raises(CheckpointError, match="was trained by vmap, whose last digits are not"):
-        th.fit_many(net, configs, exact=True, checkpoint=path, resume=True)
+        th.fit_many(net, configs, mode="exact", checkpoint=path, resume=True)
 
 
 def grid(points: Any = None, seed: th.Seed = 0) -> th.Task:

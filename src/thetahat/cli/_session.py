@@ -83,7 +83,6 @@ def train(
     origin: Origin,
     *,
     going: Going | None = None,
-    exact: bool = False,
     label: str | None = None,
 ) -> Trained:
     """Fit configs that differ in traced parameters only, as tracked runs.
@@ -119,7 +118,6 @@ def train(
                 results = fit_many(
                     experiment,
                     configs,
-                    exact=exact,
                     trackers=(stop_if_asked,) if keeper is None else (stop_if_asked, keeper),
                     checkpoint=path,
                     resume=going is not None,

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from thetahat.core import CheckpointError
 from thetahat.train._driver import Driver, Interrupt
-from thetahat.train._memory import check_fits, check_possible, saying_what_is_short
+from thetahat.train._memory import TooLarge
 from thetahat.train._options import Cohort, Options
+from thetahat.train._program import Program
 from thetahat.train._result import Result
 from thetahat.train._resume import Resumed, resume_state, resumed
 from thetahat.train._session import Session
 from thetahat.train._stopping import sort_rules
-from thetahat.train.jax import CohortProgram, Hyper, make_program, stage
 
 PROBE_EPOCHS, PROBE_LONG_S = 8, 0.1
 """A probe takes that many epochs, unless one takes so long that calling it costs nothing."""
@@ -36,7 +36,7 @@ class Alone:
     Args:    each_s: seconds of a member's epoch.   together_s: of all of them, by ``vmap``.
     """
 
-    program: CohortProgram
+    program: Program
     each_s: float
     together_s: float
 
@@ -48,36 +48,8 @@ class Alone:
         return left * self.each_s < SPARES * self.together_s
 
 
-def first_program(build: Any, hyper: Hyper, size: int, options: Options) -> CohortProgram:
-    """The program of a cohort, traced but not compiled.
-
-    Raises:  JAX's concretization errors, where Python had to know a traced value.
-             ConfigError: no memory of this machine holds it.
-    """
-    staged = stage(build, hyper)
-    check_possible(staged)
-    mode = "vmap" if options.mode == "auto" and size > 1 else options.mode
-    program = make_program(build, hyper, staged, size, "map" if size == 1 else mode)
-    program.trace()
-    return program
-
-
-def train_cohort(cohort: Cohort, options: Options) -> dict[int, Result]:
-    """Train a cohort to its end."""
-    interrupt = Interrupt()
-    with interrupt.listening():  # also while compiling: an interrupted compiler takes Python along
-        training = Training(cohort, options, interrupt)
-        try:
-            while training.step():
-                pass
-            return training.finish()
-        except BaseException as error:
-            training.fail(error)
-            raise
-
-
 class Training:
-    """A cohort being trained, a chunk at a time: for one who decides between chunks.
+    """A cohort in training, a chunk at a time: a worker decides between chunks who goes on.
 
     Args:    marks: epochs at which a chunk must end.
     Raises:  TooLarge: not all members fit into memory.
@@ -91,11 +63,10 @@ class Training:
         marks: tuple[int, ...] = (),
     ) -> None:
         found = resumed(cohort, options)
-        with saying_what_is_short():
-            program, state, self._alone = _start(cohort, options, found)
-        self.session = Session(cohort, program, options, found)
+        program, state, self._alone = _start(cohort, options, found)
+        self.session = Session(replace(cohort, program=program), options, found)
         self.session.begin(state)
-        task = program.staged.task
+        task = program.task
         self.driver = Driver(
             program,
             state,
@@ -109,7 +80,7 @@ class Training:
         )
 
     @property
-    def program(self) -> CohortProgram:
+    def program(self) -> Program:
         """The compiled program that trains it."""
         return self.session.program
 
@@ -117,13 +88,22 @@ class Training:
     def running(self) -> np.ndarray:
         """Which members still train, by their place in the cohort: (C,)."""
         over = self.driver.epoch >= self.driver.epochs
-        active = self.program.standing(self.driver.state).active
+        active = self.program.status(self.driver.state).active
         return np.zeros_like(active) if over else active
 
     def step(self) -> bool:
         """Train one chunk more; False when it is over."""
-        with saying_what_is_short():
-            return self.driver.step()
+        return self.driver.step()
+
+    def run(self) -> dict[int, Result]:
+        """Train to the end."""
+        try:
+            while self.step():
+                pass
+            return self.finish()
+        except BaseException as error:
+            self.fail(error)
+            raise
 
     def stop(self, reasons: Mapping[int, str]) -> None:
         """End members, by their place in the cohort, each for its reason: told at once."""
@@ -154,40 +134,38 @@ class Training:
 
 def _start(
     cohort: Cohort, options: Options, found: Resumed | None
-) -> tuple[CohortProgram, Any, Alone | None]:
+) -> tuple[Program, Any, Alone | None]:
     """The program in the mode that pays, its first (or resumed) state, and the other mode."""
     program = cohort.program
     if found is not None:
-        mode = found.checkpoint.header["mode"]
-        if options.mode == "map" and mode == "vmap" and program.size > 1:
+        mode = found.mode
+        if options.mode == "exact" and mode == "vmap" and program.size > 1:
             raise CheckpointError(
                 f"the checkpoint {options.checkpoint} was trained by vmap, whose last digits are"
-                " not those of fits alone; leave exact=True (--exact) away, or give another"
+                ' not those of fits alone; leave mode="exact" (--mode exact) away, or give another'
                 " checkpoint"
             )
         if mode != program.mode:
-            program = _remapped(program, mode)
+            program = program.remapped(mode)
         return program, resume_state(program, found, options), None
-    check_fits(program, options.memory)
+    fits = program.fits(options.share)
+    if fits < program.size:
+        raise TooLarge(fits)
     state = program.init()
-    if options.mode != "auto" or program.size == 1:
+    if options.mode != "auto" or program.mode == "exact":
         return program, state, None
     return _probed(program, state)
 
 
-def _remapped(program: CohortProgram, mode: str) -> CohortProgram:
-    return make_program(program.build, program.hyper, program.staged, program.size, mode)
-
-
-def _probed(program: CohortProgram, state: Any) -> tuple[CohortProgram, Any, Alone | None]:
+def _probed(program: Program, state: Any) -> tuple[Program, Any, Alone | None]:
     """vmap, unless training is long and a timed epoch finds one by one faster.
 
     The probe's states are thrown away, so it changes no result.
     """
     together = _epoch_s(program, state)
-    if together * program.staged.task.epochs < PROBE_WORTH_S:
+    if together * program.task.epochs < PROBE_WORTH_S:
         return program, state, None
-    other = _remapped(program, "map")
+    other = program.remapped("exact")
     other_state = other.init()
     apart = _epoch_s(other, other_state)
     traces, compile_s = program.traces + other.traces, program.compile_s + other.compile_s
@@ -199,7 +177,7 @@ def _probed(program: CohortProgram, state: Any) -> tuple[CohortProgram, Any, Alo
     return program, state, alone
 
 
-def _epoch_s(program: CohortProgram, state: Any) -> float:
+def _epoch_s(program: Program, state: Any) -> float:
     """Seconds of one epoch, the cost of calling the program apart."""
 
     def seconds(n: int) -> float:
@@ -211,7 +189,7 @@ def _epoch_s(program: CohortProgram, state: Any) -> float:
         return min(times)
 
     one = seconds(1)
-    n = min(PROBE_EPOCHS, program.max_chunk, program.staged.task.epochs)
+    n = min(PROBE_EPOCHS, program.max_chunk, program.task.epochs)
     if n < 2 or one > PROBE_LONG_S:
         return one
     return max(0.0, seconds(n) - one) / (n - 1)

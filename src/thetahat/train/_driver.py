@@ -26,8 +26,8 @@ WRITE_SHARE = 0.02
 
 
 @dataclass
-class Pace:
-    """Chooses the next chunk's length from what the last ones took."""
+class ChunkLength:
+    """Chooses the next chunk's length from the time that the last ones took."""
 
     epoch_s: float = 0.0
     overhead_s: float = 0.0
@@ -114,19 +114,19 @@ class Driver:
     on_chunk: Callable[[Chunk], None]
     wall_s: float = float("inf")
     marks: tuple[int, ...] = ()
-    """Epochs at which a chunk must end, in rising order: where somebody decides."""
+    """Epochs at which a chunk must end, in rising order: the agent decides there."""
     cut: str = ""
-    pace: Pace = field(default_factory=Pace)
+    length: ChunkLength = field(default_factory=ChunkLength)
 
     def step(self) -> bool:
-        """Train one chunk more; False when every member has ended, or something cuts it short."""
-        if self.epoch >= self.epochs or not self.program.standing(self.state).active.any():
+        """Train one chunk more; False when every member has ended, or training was cut short."""
+        if self.epoch >= self.epochs or not self.program.status(self.state).active.any():
             return False
         if self.interrupt.seen or self.clock.spent_s >= self.wall_s:
             self.cut = "interrupted" if self.interrupt.seen else "wall time"
             return False
         most = next((m for m in self.marks if m > self.epoch), self.epochs) - self.epoch
-        n = self.pace.next(min(self.epochs - self.epoch, most), self.program.max_chunk)
+        n = self.length.next(min(self.epochs - self.epoch, most), self.program.max_chunk)
         began = time.perf_counter()
         self.state, records = self.program.advance(self.state, self.epoch, n)
         took = time.perf_counter() - began
@@ -134,7 +134,7 @@ class Driver:
         self.clock.spent_s += took
         self.on_chunk(Chunk(self.state, self.epoch, n, records, ended_s))
         self.epoch += n
-        self.pace.learn(n, took, time.perf_counter() - began - took)
+        self.length.learn(n, took, time.perf_counter() - began - took)
         return True
 
     @property
@@ -142,21 +142,3 @@ class Driver:
         """How it ended."""
         late = self.interrupt.seen and self.epoch < self.epochs
         return Drive(self.state, self.epoch, "interrupted" if late else self.cut)
-
-
-def drive(
-    program: Program,
-    state: Any,
-    *,
-    epochs: int,
-    first: int = 0,
-    clock: Clock,
-    wall_s: float = float("inf"),
-    interrupt: Interrupt,
-    on_chunk: Callable[[Chunk], None],
-) -> Drive:
-    """Train until every member has ended, ``epochs`` are done, or something cuts it short."""
-    driver = Driver(program, state, epochs, first, clock, interrupt, on_chunk, wall_s)
-    while driver.step():
-        pass
-    return driver.ended

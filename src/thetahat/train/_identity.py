@@ -23,7 +23,7 @@ from thetahat.core import Task
 from thetahat.core.content import content_key
 from thetahat.core.provenance import versions
 from thetahat.train._options import Cohort
-from thetahat.train.jax import CohortProgram, mathematics
+from thetahat.train._program import Program
 
 _FREE = ("data", "epochs", "stopping")
 """Fields of a Task that are compared otherwise, or not at all."""
@@ -49,26 +49,23 @@ class Comparison:
     new_rules: bool
 
 
-def identity_of(cohort: Cohort, program: CohortProgram) -> dict[str, Any]:
-    """All but the arrays, in JSON's types."""
-    facts = program.staged.facts
-    if not facts:
-        # For a worker that trains many cohorts by one program: once.
-        facts |= _facts(cohort.experiment, program)
+def identity_of(cohort: Cohort) -> dict[str, Any]:
+    """Everything but the arrays, in JSON's types."""
+    facts = _facts(cohort.experiment, cohort.program)
     configs = [{name: _short(v) for name, v in config.items()} for config in cohort.configs]
     return {**facts, "configs": configs}
 
 
-def _facts(experiment: Callable[..., Any] | None, program: CohortProgram) -> dict[str, Any]:
-    """What is the same for any values of the traced parameters."""
-    task: Task = program.staged.task
+def _facts(experiment: Callable[..., Any] | None, program: Program) -> dict[str, Any]:
+    """The facts that are the same for any values of the traced parameters."""
+    task: Task = program.task
     fields = [f.name for f in dataclasses.fields(task) if f.name not in _FREE]
     return {
         "versions": {"python": platform.python_version(), **versions()},
         "experiment": None if experiment is None else _fact(experiment, "code"),
-        "traced": sorted({*program.hyper.own, *program.hyper.common}),
+        "traced": sorted(program.hyper.names),
         "task": {name: _part(getattr(task, name)) for name in fields},
-        "mathematics": mathematics(program),
+        "mathematics": dict(program.mathematics()),
         "recorded": list(program.columns),
         "epochs": int(task.epochs),
         "stopping": [_fact(rule) for rule in task.stopping],

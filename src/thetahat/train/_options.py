@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from thetahat.core import Mode, Tracker
-from thetahat.train.jax import CohortProgram
+from thetahat.train._memory import SHARE
+from thetahat.train._program import Program
 
 
 @dataclass(frozen=True)
@@ -43,17 +44,18 @@ class Options:
     resume: bool = False
     progress: Callable[[Progress], None] | None = None
     mode: str = "auto"
-    memory: int | None = None
-    """Bytes that a cohort may take; None for a share of what is free."""
+    """One of ``_program.MODES``."""
+    share: float = SHARE
+    """Of the free memory, the share that a cohort may take."""
     idle: frozenset[int] = frozenset()
-    """Places of members that only keep their place: another's config may stand for theirs."""
+    """Positions of members that only keep their place: their configs are not compared."""
 
 
 @dataclass(frozen=True)
 class Cohort:
     """A traced program and the configs of its members."""
 
-    program: CohortProgram
+    program: Program
     configs: tuple[Mapping[str, Any], ...]
     members: tuple[int, ...]
     """Positions of the members among all the configs of the fit."""

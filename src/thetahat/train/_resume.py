@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 
 from thetahat.core import CheckpointError
-from thetahat.train import _program as program
 from thetahat.train._checkpoint import Checkpoint, read_checkpoint
 from thetahat.train._identity import compare, compare_arrays, identity_of, refusal
 from thetahat.train._options import Cohort, Options
-from thetahat.train._provenance import provenance_of
-from thetahat.train.jax import CohortProgram, used
+from thetahat.train._program import CohortStatus, Program
 
 
 @dataclass
@@ -31,6 +29,12 @@ class Resumed:
     new_rules: bool
     epoch: int
     """Where training goes on: behind the last epoch that any member has lived."""
+
+    @property
+    def mode(self) -> str:
+        """The mode that the members were trained in; "map" is its old name for "exact"."""
+        mode = str(self.checkpoint.header["mode"])
+        return "exact" if mode == "map" else mode
 
     @property
     def records(self) -> np.ndarray:
@@ -64,11 +68,11 @@ def resumed(cohort: Cohort, options: Options) -> Resumed | None:
             f"the checkpoint {options.checkpoint} holds {header['size']} members, and"
             f" {program.size} were asked for; give the configs it was made with"
         )
-    now, before = identity_of(cohort, program), header["identity"]
-    compared = compare(before, now, options.idle, lambda: used(program))
+    now, before = identity_of(cohort), header["identity"]
+    compared = compare(before, now, options.idle, program.used)
     if compared.refused:
         raise CheckpointError(refusal(options.checkpoint, compared.refused))
-    epochs = program.staged.task.epochs
+    epochs = program.task.epochs
     if epochs < found.epoch:
         raise CheckpointError(
             f"the checkpoint {options.checkpoint} holds {found.epoch} epochs, and {epochs} were"
@@ -79,14 +83,14 @@ def resumed(cohort: Cohort, options: Options) -> Resumed | None:
     return Resumed(found, now, compared.said, compared.new_rules, found.epoch)
 
 
-def resume_state(program: CohortProgram, found: Resumed, options: Options) -> Any:
+def resume_state(program: Program, found: Resumed, options: Options) -> Any:
     """The state that a checkpoint holds; under new stopping rules, as they would have it.
 
     Raises:  CheckpointError: the data or the first parameters are others.
     """
     checkpoint = found.checkpoint
     first = program.init()
-    before, now = found.provenance, provenance_of(program, first)
+    before, now = found.provenance, program.facts(first)
     differ = compare_arrays(before, now, options.idle)
     if differ:
         raise CheckpointError(refusal(options.checkpoint, differ))
@@ -97,17 +101,17 @@ def resume_state(program: CohortProgram, found: Resumed, options: Options) -> An
         return state
     names = checkpoint.header["columns"]
     state = program.replay(state, {n: checkpoint.records[..., i] for i, n in enumerate(names)})
-    found.epoch = _goes_on_at(program.standing(state), found, options)
+    found.epoch = _goes_on_at(program.status(state), found, options)
     return state
 
 
-def _goes_on_at(standing: program.Standing, found: Resumed, options: Options) -> int:
+def _goes_on_at(status: CohortStatus, found: Resumed, options: Options) -> int:
     """The epoch at which members go on: those that other rules had stopped, where they stood.
 
     Raises:  CheckpointError: they stand at several, and an epoch is the same for all.
     """
-    at = sorted({int(n) for n in standing.epochs[standing.active]})
-    last = int(standing.epochs.max())
+    at = sorted({int(n) for n in status.epochs[status.active]})
+    last = int(status.epochs.max())
     if not at or at == [last]:
         return last if at else found.epoch
     raise CheckpointError(

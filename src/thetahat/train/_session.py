@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,19 +12,29 @@ from typing import Any
 import numpy as np
 
 import thetahat
-from thetahat.core import CheckpointError, Ended, Logged, Started, Status
-from thetahat.core.metric import PARTS, directions_of
-from thetahat.train import _program as program
+from thetahat.core import (
+    CheckpointError,
+    Ended,
+    Event,
+    Logged,
+    Notice,
+    Started,
+    Status,
+    StoreError,
+    Task,
+    ThetahatError,
+    Tracker,
+)
+from thetahat.core.metric import PARTS, RISKS, directions_of
+from thetahat.data import Shuffle
 from thetahat.train._checkpoint import PatientWriter
 from thetahat.train._driver import Chunk, Clock, Drive
-from thetahat.train._ending import prove, verdict
 from thetahat.train._identity import identity_of
-from thetahat.train._notify import Audience
 from thetahat.train._options import Cohort, Options, Progress
-from thetahat.train._provenance import batch_order, provenance_of
+from thetahat.train._program import DIVERGED, FIRST_RULE, STOPPED, UNMOVED, CohortStatus
 from thetahat.train._result import History, Result
 from thetahat.train._resume import Resumed
-from thetahat.train.jax import CohortProgram
+from thetahat.train._stopping import sort_rules
 
 
 def _readable(columns: tuple[str, ...]) -> tuple[str, ...]:
@@ -34,12 +46,10 @@ def _readable(columns: tuple[str, ...]) -> tuple[str, ...]:
 class Session:
     """A cohort being trained; see the module."""
 
-    def __init__(
-        self, cohort: Cohort, program: CohortProgram, options: Options, found: Resumed | None
-    ) -> None:
-        self.cohort, self.program, self.options = cohort, program, options
+    def __init__(self, cohort: Cohort, options: Options, found: Resumed | None) -> None:
+        self.cohort, self.program, self.options = cohort, cohort.program, options
         self.audience = Audience(list(options.trackers))
-        self.names = (*_readable(program.columns), "seconds")
+        self.names = (*_readable(self.program.columns), "seconds")
         self.records: list[np.ndarray] = []
         self.first, self.clock, self.found = 0, Clock(), found
         self.provenance: list[dict[str, Any]] = []
@@ -63,9 +73,9 @@ class Session:
 
     def begin(self, state: Any) -> None:
         """Tell the trackers, and write the first checkpoint, before anything runs."""
-        program, task = self.program, self.program.staged.task
+        program, task = self.program, self.program.task
         if not self.provenance:
-            self.provenance = provenance_of(program, state)
+            self.provenance = program.facts(state)
         if self.options.checkpoint is not None:
             found = self.found
             facts = {
@@ -73,7 +83,7 @@ class Session:
                 "of": self.cohort.of or program.size,
                 "mode": program.mode,
                 "provenance": self.provenance,
-                "identity": identity_of(self.cohort, program) if found is None else found.identity,
+                "identity": identity_of(self.cohort) if found is None else found.identity,
             }
             past = self.records[0] if self.records else self._none()
             self.writer = PatientWriter(Path(self.options.checkpoint), facts, self.names)
@@ -84,7 +94,7 @@ class Session:
                     member=self.cohort.members[k],
                     config=config,
                     epochs=task.epochs,
-                    n_params=program.staged.n_params,
+                    n_params=program.n_params,
                     provenance=self.provenance[k],
                     checkpoint=None if self.writer is None else str(self.writer.path),
                     resumed=None if self.found is None else self.first,
@@ -93,7 +103,7 @@ class Session:
             )
         if self.first and self.audience.trackers:
             # A tracker may have died before the checkpoint did: tell it the past again.
-            self._log(0, self.records[0], program.standing(state))
+            self._log(0, self.records[0], program.status(state))
 
     def take(self, chunk: Chunk) -> None:
         """Keep a chunk's records, tell the trackers, write the checkpoint, draw progress."""
@@ -101,9 +111,9 @@ class Session:
         columns = {**chunk.records, "seconds": seconds}
         new = np.stack([np.asarray(columns[name], np.float64) for name in self.names], axis=-1)
         self.records.append(new)
-        standing = self.program.standing(chunk.state)
+        now = self.program.status(chunk.state)
         if self.audience.trackers:
-            self._log(chunk.first, new, standing)
+            self._log(chunk.first, new, now)
         if self.writer is not None:
             self.writer.write(
                 chunk.first + chunk.n,
@@ -112,10 +122,10 @@ class Session:
                 lambda: np.concatenate(self.records, axis=1),
             )
         if self.options.progress is not None:
-            row = np.clip(standing.epochs - chunk.first, 1, chunk.n) - 1  # the last each lived
+            row = np.clip(now.epochs - chunk.first, 1, chunk.n) - 1  # the last each lived
             members = np.arange(self.program.size)
             last = {name: new[members, row, i] for i, name in enumerate(self.names)}
-            task, running = self.program.staged.task, int(standing.active.sum())
+            task, running = self.program.task, int(now.active.sum())
             self.options.progress(
                 Progress(
                     chunk.first + chunk.n,
@@ -124,10 +134,10 @@ class Session:
                     self.program.size,
                     last,
                     self.clock.spent_s,
-                    standing.best_epoch,
-                    standing.best_value,
+                    now.best_epoch,
+                    now.best_value,
                     task.best_by,
-                    self.program.staged.best_mode,
+                    self.program.best_mode,
                 )
             )
 
@@ -141,15 +151,15 @@ class Session:
         which = [k for k in which if k not in self.results]
         if not which:
             return
-        standing = self.program.standing(ended.state)
+        now = self.program.status(ended.state)
         parts = ("train", "val") if ended.cut == "interrupted" else ("train", "val", "test")
         numbers = self.program.evaluate(ended.state, parts)
         # JAX sorts its keys.
-        known = directions_of(self.program.staged.task.metrics, parts)
+        known = directions_of(self.program.task.metrics, parts)
         numbers = {name: numbers[name] for name in known if name in numbers}
         records = np.concatenate(self.records, axis=1) if self.records else self._none()
         for k in which:
-            result = self._result(ended, standing, numbers, records[k], k)
+            result = self._result(ended, now, numbers, records[k], k)
             self.results[k] = result
             self._tell_end(self.cohort.members[k], result)
 
@@ -181,7 +191,7 @@ class Session:
     @cached_property
     def _directions(self) -> dict[str, str]:
         """Of the numbers that a run may have: in which direction they are better, where known."""
-        known = directions_of(self.program.staged.task.metrics)
+        known = directions_of(self.program.task.metrics)
         return {name: mode for name, mode in known.items() if mode}
 
     def fail(self, error: BaseException) -> None:
@@ -204,16 +214,26 @@ class Session:
         return dict(spent) if size == 1 else {**spent, "total": sum(spent.values()) / size}
 
     def _batch_order(self) -> dict[str, str]:
-        hyper = self.program.hyper
-        return batch_order(self.program.staged, self.cohort.seeds, {*hyper.own, *hyper.common})
+        """Whether runs that differ in their seed differ in the order of their batches.
+
+        Nothing if no order is drawn, if the experiment has no seed, or if it cannot be known: an
+        order of its own from a seed that is not traced may be any function of it.
+        """
+        order, seeds = self.program.batch_order, set(self.cohort.seeds)
+        unknown = isinstance(self.program.task.sampling, Shuffle) and (
+            not seeds <= self.program.hyper.names
+        )
+        if not order or not seeds or (order == "shared" and unknown):
+            return {}
+        return {"batch_order": order}
 
     def _none(self) -> np.ndarray:
         return np.zeros((self.program.size, 0, len(self.names)))
 
-    def _log(self, first: int, new: np.ndarray, standing: program.Standing) -> None:
+    def _log(self, first: int, new: np.ndarray, now: CohortStatus) -> None:
         """Tell records (C, n, columns) of epochs from ``first`` on, as far as each member lived."""
         for k, member in enumerate(self.cohort.members):
-            n = int(np.clip(standing.epochs[k] - first, 0, new.shape[1]))
+            n = int(np.clip(now.epochs[k] - first, 0, new.shape[1]))
             if n:
                 columns = {name: new[k, :n, i] for i, name in enumerate(self.names)}
                 epoch = np.arange(first + 1, first + n + 1)
@@ -222,31 +242,27 @@ class Session:
     def _result(
         self,
         ended: Drive,
-        standing: program.Standing,
+        now: CohortStatus,
         numbers: Mapping[str, np.ndarray],
         records: np.ndarray,
         k: int,
     ) -> Result:
-        program, task = self.program, self.program.staged.task
-        epochs = int(standing.epochs[k])
+        program, task = self.program, self.program.task
+        epochs = int(now.epochs[k])
         columns = {name: records[:epochs, i] for i, name in enumerate(self.names)}
         history = History({"epoch": np.arange(1, epochs + 1), **columns})
-        status, reason = verdict(task, ended, standing, history, k, self.reasons.get(k, ""))
+        status, reason = verdict(task, ended, now, history, k, self.reasons.get(k, ""))
         if self.found is not None:
             reason += self.found.note
         lost = status is Status.DIVERGED
         final = {name: float("nan") if lost else float(v[k]) for name, v in numbers.items()}
         risk = {part: final.pop(f"{part}_risk") for part in PARTS if f"{part}_risk" in final}
-        chosen, at = program.staged.best_mode is not None, int(standing.best_epoch[k])
+        chosen, at = program.best_mode is not None, int(now.best_epoch[k])
         if chosen and not lost and at > 0:
-            kept, again = float(standing.best_value[k]), float(numbers[task.best_by][k])
+            kept, again = float(now.best_value[k]), float(numbers[task.best_by][k])
             prove(task.best_by, kept, again, at, program.dtype)
-        params, frozen, data = program.member_arrays(ended.state, k)
-        values = {n: v[k] for n, v in program.hyper.own.items()} | dict(program.hyper.common)
-        config = self.cohort.configs[k]
-        native = {n: config.get(n, v) for n, v in values.items()}
         return Result(
-            config=config,
+            config=self.cohort.configs[k],
             status=status,
             reason=reason,
             epochs=epochs,
@@ -255,8 +271,7 @@ class Session:
             risk=risk,
             metrics=final,
             history=history,
-            params=params,
-            n_params=program.staged.n_params,
+            n_params=program.n_params,
             traces=program.traces,
             seconds={
                 "import": thetahat.import_seconds,
@@ -265,8 +280,105 @@ class Session:
             },
             provenance=self.provenance[k],
             mode="alone" if program.size == 1 else program.mode,
-            build=lambda: program.build(native),
-            frozen=frozen,
-            data=data,
+            fitted=program.fitted(ended.state, k, self.cohort.configs[k]),
             looks=["fit"] if "test" in risk and not lost else [],
         )
+
+
+def verdict(
+    task: Task,
+    ended: Drive,
+    now: CohortStatus,
+    history: Mapping[str, np.ndarray],
+    k: int,
+    stopped: str = "",
+) -> tuple[Status, str]:
+    """How a member ended, and why; ``stopped`` is the host's reason, if it was the host."""
+    outcome, epochs = int(now.outcome[k]), int(now.epochs[k])
+    if outcome == STOPPED:
+        return Status.STOPPED, stopped or f"stopped after epoch {epochs} of {task.epochs}"
+    if outcome == DIVERGED:
+        came = {n: history[n][-1] for n in ("train_risk", "val_risk") if n in history}
+        said = ", ".join(f"{n} = {v:.4g}" for n, v in came.items())
+        return Status.DIVERGED, f"{said} in epoch {epochs}; the state before it is kept"
+    unmoved = "no parameter changed in {} epochs: check the learning rate and what is trainable"
+    if outcome == UNMOVED or (epochs == task.epochs and not now.moved[k]):
+        return Status.UNMOVED, unmoved.format(epochs)
+    if outcome >= FIRST_RULE:
+        rule = sort_rules(task.stopping).inside[outcome - FIRST_RULE]
+        return Status.STOPPED, rule.reason({n: float(history[n][-1]) for n in history})
+    if ended.cut == "interrupted" and epochs < task.epochs:
+        return Status.INTERRUPTED, f"interrupted after epoch {epochs} of {task.epochs}"
+    if ended.cut == "wall time" and epochs < task.epochs:
+        return Status.STOPPED, f"the wall time of {sort_rules(task.stopping).wall_s:g} s is over"
+    return Status.FINISHED, f"all {task.epochs} epochs done"
+
+
+def prove(name: str, kept: float, again: float, epoch: int, dtype: str = "float64") -> None:
+    """The best state, re-evaluated, must give the number that it was chosen for."""
+    if not np.isclose(kept, again, rtol=1e-3, atol=1e-6):
+        what = "the residual" if name in RISKS else "the metric"
+        coarse = (
+            ", or float32 rounds too coarsely for its numbers: standardise the data, or give"
+            " dtype='float64' (--dtype float64)"
+        )
+        warnings.warn(
+            f"the best state (epoch {epoch}) was chosen at {name} {kept:.6g} and re-evaluates to"
+            f" {again:.6g}; {what} or the model is not a function of its arguments alone"
+            + (coarse if dtype == "float32" else ""),
+            Notice,
+            stacklevel=2,
+        )
+
+
+FAULTS = (ThetahatError, OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError)
+"""What a broken tracker raises. Before anything ran it stops the fit; later it is said once."""
+
+PASSING = (StoreError, OSError)
+"""What may pass, such as a full disk: the tracker keeps what it could not write, and is told on."""
+
+
+@dataclass
+class Audience:
+    """The trackers of a fit; one that is broken is not asked again."""
+
+    trackers: Sequence[Tracker]
+    lost: list[str] = field(default_factory=list)
+    """What each failed tracker said."""
+    _missed: list[tuple[Tracker, Ended]] = field(default_factory=list)
+    """Ends that could not be taken in: told again with the next event."""
+
+    def tell(self, event: Event) -> None:
+        """Send an event to every tracker that still works.
+
+        Raises:  whatever a tracker raises at Started: nothing has run yet, so nothing is lost.
+        """
+        missed, self._missed = self._missed, []
+        for tracker, end in missed:
+            self._tell(tracker, end)
+        for tracker in list(self.trackers):
+            self._tell(tracker, event)
+
+    def _tell(self, tracker: Tracker, event: Event) -> None:
+        try:
+            tracker(event)
+        except FAULTS as error:
+            if isinstance(event, Started):
+                raise
+            passing = isinstance(error, PASSING)
+            if not passing:
+                self.trackers = [t for t in self.trackers if t is not tracker]
+            elif isinstance(event, Ended):
+                self._missed.append((tracker, event))
+            if str(error) in self.lost:
+                return
+            self.lost.append(str(error))
+            if passing:
+                said = f"{error}. The fit goes on, and what could not be kept is tried again"
+            else:
+                name = getattr(tracker, "__name__", type(tracker).__name__)
+                said = (
+                    f"the tracker {name} failed and is left out from here on: {error}."
+                    " The fit goes on; what was tracked before stands"
+                )
+            warnings.warn(said, Notice, stacklevel=3)

@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import jax
-import jax.numpy as jnp
+import numpy as np
 
 from thetahat.core import ConfigError, Metric
 from thetahat.core.metric import (
@@ -38,18 +37,6 @@ class Record(dict[str, Any]):
     def __init__(self, columns: Mapping[str, Any], metrics: Mapping[str, Metric]) -> None:
         super().__init__(columns)
         self.metrics = metrics
-
-
-def _flat(record: Record) -> tuple[list[Any], tuple[str, ...]]:
-    return [record[name] for name in sorted(record)], tuple(sorted(record))
-
-
-def _unflat(names: tuple[str, ...], values: Any) -> Any:
-    return dict(zip(names, values, strict=True))
-
-
-# For rules that map over a record. What comes back is a plain mapping.
-jax.tree_util.register_pytree_node(Record, _flat, _unflat)
 
 
 class Rule(Protocol):
@@ -89,7 +76,7 @@ class Patience:
 
     def init(self) -> Any:
         """(best so far, epochs since); of a metric to maximize, the best of its negative."""
-        return jnp.asarray(jnp.inf), jnp.asarray(0, jnp.int32)
+        return np.asarray(np.inf), np.asarray(0, np.int32)
 
     def update(self, state: Any, record: Mapping[str, Any]) -> tuple[Any, Any]:
         """One more epoch."""
@@ -97,8 +84,8 @@ class Patience:
         value = watched(record, self.metric, "Patience")
         value = value if self.check(record) == "min" else -value
         better = value < best - self.min_delta
-        since = jnp.where(better, 0, since + 1)
-        return (jnp.where(better, value, best).astype(best.dtype), since), since >= self.epochs
+        since = _where(better, 0, since + 1)
+        return (_where(better, value, best).astype(best.dtype), since), since >= self.epochs
 
     def check(self, record: Mapping[str, Any]) -> Mode:
         """The direction of what it watches.
@@ -235,7 +222,13 @@ def watched(record: Mapping[str, Any], name: str, rule: str) -> Any:
     _direction(record, name, rule)
     value = record[name]
     # A risk that is not finite ends the run in any case.
-    return value if name in RISKS else jnp.where(jnp.isfinite(value), value, jnp.nan)
+    return value if name in RISKS else _where(abs(value) < math.inf, value, math.nan)
+
+
+def _where(condition: Any, this: Any, other: Any) -> Any:
+    """A choice in the backend's own arrays: rules run inside compiled code, too."""
+    arrays = getattr(condition, "__array_namespace__", lambda: np)()
+    return arrays.where(condition, this, other)
 
 
 def _direction(record: Mapping[str, Any], name: str, rule: str) -> Mode | None:

@@ -50,10 +50,16 @@ def add_parser(subparsers: Any) -> None:
     running = parser.add_argument_group("running")
     running.add_argument("--retries", type=int, metavar="R", help="try a failed run R times more")
     running.add_argument("--timeout", type=float, metavar="S", help="seconds a process may take")
-    running.add_argument("--mode", metavar="MODE", help="cohort, worker or process (default: auto)")
+    running.add_argument(
+        "--mode", metavar="MODE", help="cohort, exact, worker or process (default: auto)"
+    )
     running.add_argument("--cohort", type=int, metavar="K", help="train at most K runs together")
     running.add_argument(
-        "--exact", action="store_true", help="runs of a cohort bitwise equal to runs alone"
+        "--exact",
+        dest="mode",
+        action="store_const",
+        const="exact",
+        help="the same as --mode exact: runs of a cohort bitwise equal to runs alone",
     )
     running.add_argument("--name", metavar="NAME", help="of the sweep (default: the file's)")
     running.add_argument("--run", dest="at_once", action="store_true", help="work on it at once")
@@ -185,7 +191,6 @@ def plan_of(args: argparse.Namespace) -> Plan:
         "enqueue": tuple(read_points(args.enqueue)) if args.enqueue else None,
         "asha": args.asha,
         "mode": args.mode,
-        "exact": args.exact,
         "cohort": args.cohort,
         "timeout_s": args.timeout,
     }

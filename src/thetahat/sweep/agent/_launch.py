@@ -179,7 +179,7 @@ def _check_flags(spec: SweepSpec, plan: Plan) -> None:
             " early_terminate: {type: hyperband, min_iter: 3}"
         )
     sampler(plan.sampler or spec.method)  # says which extra is missing
-    if plan.mode in ("cohort", "worker") and not is_experiment(spec):
+    if plan.mode in ("cohort", "exact", "worker") and not is_experiment(spec):
         raise ConfigError(
             f"--mode={plan.mode} trains an experiment in a worker, and {spec.file} runs a program"
             " of its own; take --mode process"
@@ -370,7 +370,7 @@ def crew_of(
         widths=widths_of(spec, plan, found),
         proposed=_as_it_is,
         marks=marks_of(spec),
-        mode="map" if plan.exact else "auto",
+        mode="exact" if plan.mode == "exact" else "auto",
         code=Code(file.absolute(), folder.absolute()),
     )
 

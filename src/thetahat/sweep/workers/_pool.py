@@ -48,7 +48,7 @@ class Crew:
 
     Args:    widths: how many runs a worker trains together.
              start: starts a worker, by its number.
-             marks: epochs at which the agent decides.   mode: "auto", "map" (exact) or "vmap".
+             marks: epochs at which the agent decides.   mode: "auto", "exact" or "vmap".
              code: the program's source, to begin workers anew when it has changed.
              begun: the first workers, where they are at it already.
     """

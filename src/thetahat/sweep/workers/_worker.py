@@ -68,7 +68,7 @@ class _Live:
         driver = self.training.driver
         spent, epoch = driver.clock.spent_s, driver.epoch
         busy = size = self.training.program.size
-        if self.training.program.mode == "map":
+        if self.training.program.mode == "exact":
             # One by one, those that have ended cost nothing.
             busy = max(1, int(self.training.running.sum()))
         more = self.training.step()
@@ -154,7 +154,8 @@ class Worker:
         events: list[Event] = []
         job = _padded(job) if job.resume else job
         signature = self.shop.signature
-        real = len(job.configs) - job.ghosts
+        size = len(job.configs)
+        real = size - job.ghosts
 
         def tracker(event: Event) -> None:
             if event.member >= real:
@@ -166,8 +167,8 @@ class Worker:
             events.append(event)
 
         def open_(resume: bool) -> Any:
-            memory, idle = self._memory(), frozenset((*job.ended, *range(real, len(job.configs))))
-            options = Options((tracker,), job.checkpoint, resume, None, job.mode, memory, idle)
+            share, idle = float(os.environ[SHARE]), frozenset((*job.ended, *range(real, size)))
+            options = Options((tracker,), job.checkpoint, resume, None, job.mode, share, idle)
             configs = [typed(signature, config) for config in job.configs]
             return self.shop.open(configs, options, Interrupt(), marks=job.marks)
 
@@ -193,19 +194,13 @@ class Worker:
         else:
             if job.resume:
                 training.session.reasons.update(read_reasons(job.checkpoint))
-            idle = (*job.ended, *range(real, len(job.configs)))
+            idle = (*job.ended, *range(real, size))
             if idle:
                 training.stop(dict.fromkeys(idle, "idle"))
             # At a mark the agent before may not have decided: who goes on must wait there again.
             live = _Live(job, training, events, training.driver.epoch in job.marks)
             self.live[job.id] = live
             self.link.send(live.told(self.notices))
-
-    def _memory(self) -> int:
-        """Bytes that a cohort may take: of what is free, this worker's share."""
-        from thetahat.train import free_memory
-
-        return int(min(free_memory() * float(os.environ[SHARE]), sys.maxsize))
 
     def _advance(self, live: _Live) -> None:
         training = live.training

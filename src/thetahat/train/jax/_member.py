@@ -34,7 +34,7 @@ EVAL_BLOCK = 8192
 
 
 @dataclass(frozen=True)
-class Plan:
+class MemberPlan:
     """What is static about a member's data: counts, batches, order."""
 
     n: int
@@ -65,7 +65,7 @@ class Plan:
         return self.n_batches == 1 and self.sampling in ("full", "sequential", "shuffle")
 
 
-def make_plan(task: Task, train: Any) -> Plan:
+def make_plan(task: Task, train: Any) -> MemberPlan:
     """The plan of a Task over its training part."""
     n = th_data.n_observations(train)
     sampling, seed = task.sampling, 0
@@ -74,7 +74,7 @@ def make_plan(task: Task, train: Any) -> Plan:
     # An epoch is n observations, drawn with replacement or not: a batch holds n of them at most.
     batch = n if sampling == "full" or task.batch_size is None else min(int(task.batch_size), n)
     n_batches = -(-n // batch)
-    return Plan(n, batch, n_batches, sampling, seed, th_data.weights_of(train) is not None)
+    return MemberPlan(n, batch, n_batches, sampling, seed, th_data.weights_of(train) is not None)
 
 
 @dataclass(frozen=True)
@@ -389,7 +389,7 @@ def eval_blocks(n: int) -> tuple[Any, Any]:
     return np.minimum(index, n - 1), index < n
 
 
-def check_batches(task: Task, plan: Plan) -> None:
+def check_batches(task: Task, plan: MemberPlan) -> None:
     """Refuse minibatches for optimizers that want the whole risk.
 
     Raises:  ConfigError.

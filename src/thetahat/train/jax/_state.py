@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat.core import CheckpointError, Mode
-from thetahat.train import _program as program
+from thetahat.train._program import STOPPED
+from thetahat.train._stopping import Record
 
 
 @jax.tree_util.register_dataclass
@@ -84,7 +85,7 @@ def stop_members(state: TrainState, which: np.ndarray) -> TrainState:
     return replace(
         state,
         active=jnp.asarray(active & ~which),
-        outcome=jnp.asarray(np.where(which, program.STOPPED, outcome).astype(outcome.dtype)),
+        outcome=jnp.asarray(np.where(which, STOPPED, outcome).astype(outcome.dtype)),
     )
 
 
@@ -121,4 +122,13 @@ def unpack_state(
     return jax.tree.unflatten(tree, values)
 
 
-__all__ = ["TrainState", "changed", "chosen", "first_state", "replace"]
+def _flat(record: Record) -> tuple[list[Any], tuple[str, ...]]:
+    return [record[name] for name in sorted(record)], tuple(sorted(record))
+
+
+def _unflat(names: tuple[str, ...], values: Any) -> Any:
+    return dict(zip(names, values, strict=True))
+
+
+# For rules that map over a record; the result is a plain mapping.
+jax.tree_util.register_pytree_node(Record, _flat, _unflat)

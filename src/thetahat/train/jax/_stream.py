@@ -7,6 +7,7 @@ close(before, carry, risks) -> state      as in memory, once an epoch
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -17,9 +18,11 @@ from jax.core import Tracer
 from thetahat import data as th_data
 from thetahat.core import ConfigError, Metric
 from thetahat.core.metric import read_metrics
+from thetahat.train._program import Build, Hyper
 from thetahat.train.jax import _member
-from thetahat.train.jax._cohort_program import CohortProgram
 from thetahat.train.jax._precision import ON_DISK, cast_leaf, precision
+from thetahat.train.jax._program import CohortProgram
+from thetahat.train.jax._staging import Staged
 from thetahat.train.jax._state import TrainState
 
 SEGMENT_BYTES = 16 * 2**20
@@ -27,7 +30,7 @@ SEGMENT_BYTES = 16 * 2**20
 
 
 class StreamedProgram(CohortProgram):
-    """As ``CohortProgram``, for data larger than memory. See ``base.Program``."""
+    """As ``CohortProgram``, for data larger than memory. See ``train._program.Program``."""
 
     def trace(self) -> None:
         """Trace and lower the parts of an epoch, abstractly.
@@ -50,7 +53,6 @@ class StreamedProgram(CohortProgram):
             )
         # What is on disk reaches the compiled functions as batches, never as an argument.
         self._given = tuple(None if isinstance(g, ON_DISK) else g for g in self._given)
-        self._disk = self.staged.inputs([None] * sum(self.staged.slots), self.staged.given)[0]
         row = sum(int(np.prod(a.shape[1:])) * 4 for a in jax.tree.leaves(self._disk.train))
         self._together = int(np.clip(SEGMENT_BYTES // max(1, row * plan.batch), 1, plan.n_batches))
         with precision(self.dtype):
@@ -120,7 +122,7 @@ class StreamedProgram(CohortProgram):
             first = (state, carry)
             args = (*fixed, first, taken, np.int32(epoch), np.int32(start))
             fits = len(padded[some]) == self._together
-            carry = (segment if fits else self._rest())(*args)
+            carry = (segment if fits else self._rest)(*args)
         val = self._averages()
         if self._disk.val is not None:
             val = self._means(carry[0], self._disk.val)
@@ -132,7 +134,7 @@ class StreamedProgram(CohortProgram):
         batches = jax.tree.map(
             lambda a: cast_leaf(np.asarray(a), self.dtype).reshape(*index.shape, *a.shape[1:]), flat
         )
-        weight = self._relative()[index] if self.staged.plan.weighted else None
+        weight = self._relative[index] if self.staged.plan.weighted else None
         if self.staged.plan.pad:
             real = np.ones(index.shape, bool) if real is None else real
             weight = real.astype(self.dtype) * (1 if weight is None else weight)
@@ -142,29 +144,35 @@ class StreamedProgram(CohortProgram):
         """Rows, of which those of weight zero are one that counts, as in memory."""
         if not self.staged.plan.weighted:
             return rows
-        weight = self._relative()
+        weight = self._relative
         return np.where(weight[rows] == 0, weight.argmax(), rows)
 
+    @cached_property
     def _relative(self) -> np.ndarray:
         """Weights with mean one, (N,): one column is small enough to keep."""
-        if not hasattr(self, "_weights"):
-            weight = cast_leaf(np.asarray(th_data.weights_of(self._disk.train)), self.dtype)
-            n = self.staged.plan.n
-            self._weights = np.asarray(jax.jit(lambda w: w * (n / jnp.sum(w)))(weight))
-        return self._weights
+        weight = cast_leaf(np.asarray(th_data.weights_of(self._disk.train)), self.dtype)
+        n = self.staged.plan.n
+        return np.asarray(jax.jit(lambda w: w * (n / jnp.sum(w)))(weight))
 
+    @cached_property
     def _rest(self) -> Any:
-        """The segment function for the last, shorter segment of an epoch: compiled once."""
-        if not hasattr(self, "_shorter"):
-            self._shorter = jax.jit(self._segment)
-        return self._shorter
+        """The segment function for the last, shorter segment of an epoch."""
+        return jax.jit(self._segment)
+
+    @cached_property
+    def _blocks(self) -> tuple[Any, Any]:
+        """The risk and metrics of a block and of a whole part, compiled once for each shape."""
+        return jax.jit(self._part_block), jax.jit(self._part_whole)
+
+    @cached_property
+    def _disk(self) -> Any:
+        """The data, where those on disk are not arrays yet."""
+        return self.staged.inputs([None] * sum(self.staged.slots), self.staged.given)[0]
 
     def _means(self, params: Any, part: Any) -> tuple[Any, dict[str, Any]]:
         """The members' risk and metrics over a part on disk, in the blocks of those in memory."""
         n = th_data.n_observations(part)
-        if not hasattr(self, "_block"):
-            self._block = jax.jit(self._part_block)
-            self._whole = jax.jit(self._part_whole)
+        block, whole = self._blocks
         fixed = (*self._hyper(), self._made, self._given)
 
         def read(rows: np.ndarray) -> Any:
@@ -172,11 +180,11 @@ class StreamedProgram(CohortProgram):
             return jax.tree.map(lambda a: cast_leaf(np.asarray(a), self.dtype), taken)
 
         if n <= _member.EVAL_BLOCK:
-            return self._whole(*fixed, (params,), read(np.arange(n)))
+            return whole(*fixed, (params,), read(np.arange(n)))
         zero = np.zeros((self.size,), self.dtype)
         carry = ((zero, zero), self._score_zero())
         for rows, real in zip(*_member.eval_blocks(n), strict=True):
-            carry = self._block(*fixed, (params, carry), read(rows), real)
+            carry = block(*fixed, (params, carry), read(rows), real)
         (total, weight), sums = carry
         means = {} if sums is None else {k: v / sums[0] for k, v in sums[1].items()}
         return total / weight, means
@@ -276,7 +284,7 @@ def _order(seed: Any, epoch: int, n: int, sampling: str) -> np.ndarray:
     return np.asarray(_compiled_order(seed, np.int32(epoch), n, sampling))
 
 
-def make_program(build: Any, hyper: Any, staged: Any, size: int, mode: str) -> CohortProgram:
+def make_program(build: Build, hyper: Hyper, staged: Staged, size: int, mode: str) -> CohortProgram:
     """The program that suits the data: in memory, or streamed from disk."""
     kind = StreamedProgram if staged.streamed else CohortProgram
     return kind(build, hyper, staged, size, mode)

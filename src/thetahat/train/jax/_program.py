@@ -2,8 +2,8 @@
 
     chunk(hyper, made, given, state, epoch, n) -> state, records (n_max,)
 
-``n`` is data, not shape: one program serves every chunk length. Members are mapped by ``vmap``, or
-one by one by ``lax.map`` (bitwise equal to training alone).
+``n`` is data, not shape: one program serves every chunk length. Members are mapped by ``vmap``
+("vmap"), or one by one by ``lax.map`` ("exact": bitwise equal to training alone).
 """
 
 from __future__ import annotations
@@ -11,40 +11,40 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from thetahat import models
-from thetahat.data import Transform
-from thetahat.train import _program as program
+from thetahat.core import Mode, Task
+from thetahat.data import Transform, content_hash
+from thetahat.train._program import Build, CohortStatus, Hyper
 from thetahat.train.jax import _member
 from thetahat.train.jax._compile import compile_loop, compile_read
 from thetahat.train.jax._epoch import MAX_CHUNK, ORDERS, orders, run_chunk
+from thetahat.train.jax._fingerprint import mathematics, used
+from thetahat.train.jax._fitted import FittedMember
 from thetahat.train.jax._init import Beginning
 from thetahat.train.jax._member import Member
+from thetahat.train.jax._memory import device_memory, memory_errors
 from thetahat.train.jax._precision import ON_DISK, precision
-from thetahat.train.jax._staging import Build, Hyper, Staged
-from thetahat.train.jax._state import (
-    TrainState,
-    pack_state,
-    stop_members,
-    unpack_state,
-)
+from thetahat.train.jax._staging import Staged
+from thetahat.train.jax._state import TrainState, pack_state, stop_members, unpack_state
+from thetahat.train.jax._targets import check_made
 
 
 class CohortProgram:
-    """C members as one program. See ``program.Program``.
-
-    Args:    mode: "vmap" or "map".
-    """
+    """C members as one program. See ``train._program.Program``."""
 
     def __init__(self, build: Build, hyper: Hyper, staged: Staged, size: int, mode: str) -> None:
         self.build, self.hyper, self.staged = build, hyper, staged
-        self.size, self.mode = size, mode
-        self.dtype = staged.task.dtype
+        self.size, self.mode = size, "exact" if size == 1 else mode
+        self.task: Task = staged.task
+        self.dtype, self.n_params = staged.task.dtype, staged.n_params
+        self.best_mode: Mode | None = staged.best_mode
         self.traces = 0
         self.compile_s = 0.0
         self._made: Any = None
@@ -82,6 +82,13 @@ class CohortProgram:
     # -- the Protocol ---------------------------------------------------------------------------
 
     @property
+    def batch_order(self) -> Literal["", "own", "shared"]:
+        """Whether members share the order of their batches."""
+        if not self.staged.plan.random:
+            return ""
+        return "shared" if self.staged.plan.shared_order else "own"
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Names of the recorded columns, known once traced."""
         return tuple(self._columns)
@@ -99,18 +106,27 @@ class CohortProgram:
                 self._timed(lambda: orders(plan.order_seed, *rest))
 
     def needs(self) -> int:
-        """Bytes of memory that training takes, as the compiler tells; 0 where it does not."""
+        """Bytes of memory that training takes by the compiler's count; 0 if it has none."""
         self.compile()
         chunks = self._chunk if isinstance(self._chunk, tuple) else (self._chunk,)
-        told = [found for c in chunks if (found := c.memory_analysis()) is not None]
-        return max(
-            (
-                m.argument_size_in_bytes + m.output_size_in_bytes + m.temp_size_in_bytes
-                for m in told
-            ),
-            default=0,
-        )
+        found = [m for chunk in chunks if (m := chunk.memory_analysis()) is not None]
+        parts = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
+        return max((sum(getattr(m, part) for part in parts) for m in found), default=0)
 
+    @memory_errors()
+    def fits(self, share: float) -> int:
+        """How many members fit. One alone is always tried: its needs cannot be divided."""
+        if self.size == 1:
+            return 1
+        room = device_memory()[0] * share
+        # What the members hold is known before anything is compiled, and is held twice.
+        least = 2 * self.size * self.staged.member_bytes
+        needs = least if least > room else max(least, self.needs())
+        if needs <= room:
+            return self.size
+        return max(1, min(self.size - 1, int(self.size * room / needs)))
+
+    @memory_errors()
     def init(self) -> TrainState:
         """The state before the first epoch, and the arrays that traced parameters make."""
         self.compile()
@@ -121,6 +137,7 @@ class CohortProgram:
             state, self._made = self._timed(lambda: self._beginning.draw(*self._hyper()))
         return state
 
+    @memory_errors()
     def advance(
         self, state: TrainState, epoch: int, n: int
     ) -> tuple[TrainState, Mapping[str, np.ndarray]]:
@@ -137,31 +154,28 @@ class CohortProgram:
             records = jax.device_get(records)
         return state, {name: column[:, :n] for name, column in records.items()}
 
-    def standing(self, state: TrainState) -> program.Standing:
-        """How the members stand."""
-        host = jax.device_get(
-            (
-                state.active,
-                state.outcome,
-                state.epochs,
-                state.best_epoch,
-                state.best_value,
-                state.moved,
-            )
-        )
-        return program.Standing(*(np.atleast_1d(a) for a in host))
+    def status(self, state: TrainState) -> CohortStatus:
+        """The state of the members."""
+        names = ("active", "outcome", "epochs", "best_epoch", "best_value", "moved")
+        host = jax.device_get([getattr(state, name) for name in names])
+        return CohortStatus(*(np.atleast_1d(a) for a in host))
 
     def stop(self, state: TrainState, which: np.ndarray) -> TrainState:
-        """Members that train no more."""
+        """End members."""
         return stop_members(state, which)
 
     def again(self, hyper: Hyper) -> CohortProgram:
-        """The same program for other values of the same traced parameters: nothing is traced."""
+        """The same program for other values of the same traced parameters."""
         other = copy.copy(self)
         other.hyper, other.traces, other.compile_s = hyper, 0, 0.0
         other._made = other._host = None
         return other
 
+    def remapped(self, mode: str) -> CohortProgram:
+        """The same members in the other mode."""
+        return type(self)(self.build, self.hyper, self.staged, self.size, mode)
+
+    @memory_errors()
     def evaluate(self, state: TrainState, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:
         """The risk and the metrics of each part at the best state."""
 
@@ -212,7 +226,49 @@ class CohortProgram:
 
     # -- what a Result needs --------------------------------------------------------------------
 
-    def member_arrays(self, state: TrainState, k: int) -> tuple[Any, Any, Any]:
+    def fitted(self, state: TrainState, k: int, config: Mapping[str, Any]) -> FittedMember:
+        """The function that member ``k`` has estimated."""
+        values = {name: config.get(name, value) for name, value in self.hyper.member(k).items()}
+        build = self.build
+        return FittedMember(lambda: build(values), self.dtype, *self._arrays(state, k))
+
+    def facts(self, state: TrainState) -> list[dict[str, Any]]:
+        """The provenance of every member at the first state."""
+        device, known = jax.devices()[0], dict[tuple[int, ...], str]()
+        shared = {
+            "prng_impl": str(jax.config.values["jax_default_prng_impl"]),
+            "threefry_partitionable": bool(jax.config.values["jax_threefry_partitionable"]),
+            "dtype": self.dtype,
+            "device": f"{device.platform}: {device.device_kind}",
+            "n_devices": jax.device_count(),
+        }
+        found, drawn = [], {}
+        for k in range(self.size):
+            params, _, drawn[k] = self._arrays(state, k)
+            hashes = {}
+            for name, part in _member.parts_of(drawn[k]).items():
+                place = tuple(map(id, jax.tree.leaves(part)))  # members share arrays
+                if place not in known:
+                    known[place] = content_hash(part)
+                hashes[f"data_{name}"] = known[place]
+            init = content_hash(jax.tree.map(np.asarray, params))
+            found.append({**shared, **hashes, "init": init})
+        check_made(self.staged, drawn)
+        return found
+
+    def mathematics(self) -> Mapping[str, str]:
+        """Keys of what is computed; also for other values of the traced parameters."""
+        return self._mathematics
+
+    @cached_property
+    def _mathematics(self) -> Mapping[str, str]:
+        return mathematics(self.build, self.hyper, self.staged)
+
+    def used(self) -> frozenset[str]:
+        """The traced parameters that a number depends on."""
+        return used(self.build, self.hyper, self.staged)
+
+    def _arrays(self, state: TrainState, k: int) -> tuple[Any, Any, Any]:
         """(params at the best state, frozen arrays, data) of member ``k``, on the host."""
         if self._host is None or self._host[0] is not state:
             best = state.params if state.best is None else state.best
@@ -248,7 +304,7 @@ class CohortProgram:
         if self.size == 1:
             out = one(jax.tree.map(lambda a: a[0], mine))
             return jax.tree.map(lambda a: jnp.asarray(a)[None], out)
-        if self.mode == "map":
+        if self.mode == "exact":
             return jax.lax.map(one, mine)
         return jax.vmap(one, axis_size=self.size)(mine)
 
@@ -274,7 +330,7 @@ class CohortProgram:
         """One member's chunk: a loop over epochs that fills fixed buffers."""
         self.traces += 1
         member, data = self._member(own, common, made, given)
-        alone = self.size == 1 or self.mode == "map"
+        alone = self.mode == "exact"
         state, buffers = run_chunk(member, data, state, index, epoch, n, alone=alone)
         self._columns = sorted(buffers)
         return state, buffers
