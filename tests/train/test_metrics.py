@@ -12,7 +12,7 @@ import optax
 import pytest
 
 import thetahat as th
-from thetahat.train._stopping import Record
+from thetahat.train import Record
 
 N = 90
 

@@ -25,7 +25,12 @@ from thetahat.train._memory import (
 )
 from thetahat.train._options import Options as Options, Progress as Progress
 from thetahat.train._program import (
+    DIVERGED as DIVERGED,
+    FIRST_RULE as FIRST_RULE,
     MODES as MODES,
+    RUNNING as RUNNING,
+    STOPPED as STOPPED,
+    UNMOVED as UNMOVED,
     CohortStatus as CohortStatus,
     Fitted as Fitted,
     Hyper as Hyper,
@@ -39,11 +44,17 @@ from thetahat.train._stopping import (
     Rule as Rule,
     Threshold as Threshold,
     WallTime as WallTime,
+    sort_rules as sort_rules,
 )
 from thetahat.train.jax import precision as precision
 
 __all__ = [
+    "DIVERGED",
+    "FIRST_RULE",
     "MODES",
+    "RUNNING",
+    "STOPPED",
+    "UNMOVED",
     "Checkpoint",
     "CohortStatus",
     "Divergence",
@@ -74,6 +85,7 @@ __all__ = [
     "precision",
     "read_checkpoint",
     "read_header",
+    "sort_rules",
     "total_memory",
     "try_out",
     "write_checkpoint",

@@ -21,11 +21,11 @@ from thetahat import data as th_data
 from thetahat.core import ConfigError, Metric, Mode, Notice, Signature, Task, read_signature
 from thetahat.core.content import static_part
 from thetahat.core.metric import PARTS, directions_of, read_metrics
-from thetahat.train import jax as backend
 from thetahat.train._cohort import Training
 from thetahat.train._driver import Interrupt
 from thetahat.train._options import Cohort, Options
 from thetahat.train._program import Build, Hyper, Program, Untraceable
+from thetahat.train.jax import prepare, sketch, try_out as try_task
 
 _OURS = str(Path(__file__).parents[1])
 _LIBRARIES = tuple({sysconfig.get_paths()[name] for name in ("purelib", "platlib", "stdlib")})
@@ -94,7 +94,7 @@ class Shop:
             return made.again(hyper)
         try:
             build = builder(self.experiment, full[0], self.traced)
-            return backend.prepare(build, hyper, len(full), mapping(options, len(full)))
+            return prepare(build, hyper, len(full), mapping(options, len(full)))
         except Untraceable as error:
             found = find_static(self.signature.name, self.experiment, full[0], hyper, error)
             self.static |= found
@@ -149,7 +149,7 @@ def find_static(
     for parameter, value in hyper.member(0).items():
         build = builder(experiment, config, frozenset({parameter}))
         try:
-            backend.prepare(build, Hyper({}, {parameter: value}), 1, "exact")
+            prepare(build, Hyper({}, {parameter: value}), 1, "exact")
         except Untraceable as error:
             found[parameter] = _line(error.__cause__)
     if not found:
@@ -195,7 +195,7 @@ def try_out(experiment: Callable[..., Any], config: Mapping[str, Any]) -> None:
     Raises:  InputError: there is no such Task, or no memory for it.
     """
     with contextlib.suppress(Untraceable):
-        backend.try_out(lambda _: experiment(**config))
+        try_task(lambda _: experiment(**config))
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def outline_of(experiment: Callable[..., Any], config: Mapping[str, Any]) -> Out
     """
     task = None
     with contextlib.suppress(Untraceable):
-        task = backend.sketch(lambda _: experiment(**config))
+        task = sketch(lambda _: experiment(**config))
     if task is None:
         return None
     data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)

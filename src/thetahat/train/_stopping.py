@@ -85,7 +85,8 @@ class Patience:
         value = value if self.check(record) == "min" else -value
         better = value < best - self.min_delta
         since = _where(better, 0, since + 1)
-        return (_where(better, value, best).astype(best.dtype), since), since >= self.epochs
+        best = _where(better, value, best).astype(getattr(value, "dtype", float))
+        return (best, since), since >= self.epochs
 
     def check(self, record: Mapping[str, Any]) -> Mode:
         """The direction of what it watches.
