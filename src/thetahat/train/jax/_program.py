@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import jax
@@ -62,22 +62,18 @@ class CohortProgram:
     def trace(self) -> None:
         """Trace and lower the chunk, abstractly: nothing runs, nothing is compiled.
 
-        Raises:  JAX's concretization errors, where Python had to know a traced value.
+        Raises:  JAX's concretization errors: Python needs a traced value.
         """
         if self._lowered is not None:
             return
-
-        def chunk(own: Any, common: Any, made: Any, given: Any, state: Any, *rest: Any) -> Any:
-            return self._mapped(self._member_chunk, own, common, made, given, state, *rest)
-
+        own, common = self._hyper
         with precision(self.dtype):
-            state, made = self._beginning.shapes(*self._hyper())
+            state, made = self._beginning.shapes(own, common)
             index = None
             if self._ordered:
-                shape = (self.max_chunk, self.staged.plan.n)
-                index = jax.ShapeDtypeStruct(shape, np.int32)
-            args = (*self._hyper(), made, self._given, state, index, np.int32(0), np.int32(1))
-            self._lowered = self._timed(lambda: jax.jit(chunk).lower(*args))
+                index = jax.ShapeDtypeStruct((self.max_chunk, self.staged.plan.n), np.int32)
+            args = (own, common, made, self._given, state, index, np.int32(0), np.int32(1))
+            self._lowered = self._timed(lambda: self._each(self._member_chunk).lower(*args))
 
     # -- the Protocol ---------------------------------------------------------------------------
 
@@ -134,7 +130,7 @@ class CohortProgram:
             self._given = tuple(
                 leaf if isinstance(leaf, ON_DISK) else jax.device_put(leaf) for leaf in self._given
             )
-            state, self._made = self._timed(lambda: self._beginning.draw(*self._hyper()))
+            state, self._made = self._timed(lambda: self._beginning.draw(*self._hyper))
         return state
 
     @memory_errors()
@@ -148,9 +144,7 @@ class CohortProgram:
             if self._ordered:
                 plan = self.staged.plan
                 index = orders(plan.order_seed, epoch, n, plan.n, self.max_chunk, plan.sampling)
-            state, records = self._chunk(
-                *self._hyper(), self._made, self._given, state, index, epoch, n
-            )
+            state, records = self._chunk(*self._fixed, state, index, epoch, n)
             records = jax.device_get(records)
         return state, {name: column[:, :n] for name, column in records.items()}
 
@@ -179,16 +173,14 @@ class CohortProgram:
     def evaluate(self, state: TrainState, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:
         """The risk and the metrics of each part at the best state."""
 
-        def numbers(own: Any, common: Any, made: Any, given: Any, params: Any) -> Any:
-            member, data = self._member(own, common, made, given)
+        def numbers(member: Member, data: Any, params: Any) -> Any:
             there = _member.parts_of(data)
             return member.final(params, {name: there[name] for name in parts if name in there})
 
         with precision(self.dtype):
-            params = state.params if state.best is None else state.best
-            args = (*self._hyper(), self._made, self._given, params)
+            args = (*self._fixed, best_params(state))
             if parts not in self._finals:
-                whole = jax.jit(lambda *args: self._mapped(numbers, *args)).lower(*args)
+                whole = self._each(numbers).lower(*args)
                 self._finals[parts] = self._timed(lambda: compile_read(whole, self.staged.numbers))
             out = self._timed(lambda: jax.device_get(self._finals[parts](*args)))
         return {name: np.atleast_1d(value) for name, value in out.items()}
@@ -213,16 +205,11 @@ class CohortProgram:
             return unpack_state(template, arrays, new_rules=new_rules)
 
     def replay(self, state: TrainState, records: Mapping[str, np.ndarray]) -> TrainState:
-        """The state as its stopping rules would have it, had they seen the records (C, n)."""
-
-        def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
-            member, _ = self._member(own, common, made, given)
-            return _member.replayed(member, *first)
-
+        """The state after the stopping rules have seen the records (C, n) from the start."""
         with precision(self.dtype):
             seen = {name: np.asarray(column, self.dtype) for name, column in records.items()}
-            args = (*self._hyper(), self._made, self._given, (state, seen))
-            return jax.jit(lambda *args: self._mapped(one, *args))(*args)
+            replayed = self._each(lambda member, _, first: _member.replayed(member, *first))
+            return replayed(*self._fixed, (state, seen))
 
     # -- what a Result needs --------------------------------------------------------------------
 
@@ -271,8 +258,7 @@ class CohortProgram:
     def _arrays(self, state: TrainState, k: int) -> tuple[Any, Any, Any]:
         """(params at the best state, frozen arrays, data) of member ``k``, on the host."""
         if self._host is None or self._host[0] is not state:
-            best = state.params if state.best is None else state.best
-            self._host = (state, *jax.device_get((best, self._made)))
+            self._host = (state, *jax.device_get((best_params(state), self._made)))
         _, params, arrays = self._host
         params = jax.tree.map(lambda a: a[k], params)
         made = [a[k] if own else a for a, own in zip(arrays, self.staged.owned, strict=True)]
@@ -286,20 +272,37 @@ class CohortProgram:
 
     # -- tracing --------------------------------------------------------------------------------
 
-    def _hyper(self) -> tuple[Any, Any]:
+    @property
+    def _hyper(self) -> tuple[dict[str, Any], dict[str, Any]]:
         return dict(self.hyper.own), dict(self.hyper.common)
 
-    def _mapped(self, fn: Any, own: Any, common: Any, made: Any, given: Any, *rest: Any) -> Any:
-        """``fn`` over the members: own arrays and ``rest[0]`` have a leading axis C."""
+    @property
+    def _fixed(self) -> tuple[Any, ...]:
+        """The arguments that are the same for every call of a compiled function."""
+        return (*self._hyper, self._made, self._given)
+
+    def _each(self, fn: Callable[..., Any]) -> Any:
+        """``fn(member, data, first, *rest)`` of every member, to be compiled.
+
+        Its arguments are ``_fixed``, ``first`` with a leading axis C, and ``rest``.
+        """
+        return jax.jit(partial(self._mapped, fn))
+
+    def _mapped(
+        self, fn: Any, own: Any, common: Any, made: Any, given: Any, first: Any, *rest: Any
+    ) -> Any:
         owned = self.staged.owned
-        mine = (own, [a for a, o in zip(made, owned, strict=True) if o], rest[0])
+        mine = (own, [a for a, o in zip(made, owned, strict=True) if o], first)
         shared = [a for a, o in zip(made, owned, strict=True) if not o]
 
         def one(mine: Any) -> Any:
             own, some, first = mine
             some, others = iter(some), iter(shared)
             whole = [next(some) if o else next(others) for o in owned]
-            return fn(own, common, whole, given, first, *rest[1:])
+            task = self.build({**own, **common})
+            data, frozen = self.staged.inputs(whole, given)
+            member = _member.make_member(task, frozen, models.adapt(task.model, task.seed))
+            return fn(member, data, first, *rest)
 
         if self.size == 1:
             out = one(jax.tree.map(lambda a: a[0], mine))
@@ -311,25 +314,11 @@ class CohortProgram:
     def _compiled(self) -> Any:
         return compile_loop(self._lowered)
 
-    def _member(self, own: Any, common: Any, made: Any, given: Any) -> tuple[Member, Any]:
-        task = self.build({**own, **common})
-        data, frozen = self.staged.inputs(made, given)
-        return _member.make_member(task, frozen, models.adapt(task.model, task.seed)), data
-
     def _member_chunk(
-        self,
-        own: Any,
-        common: Any,
-        made: Any,
-        given: Any,
-        state: Any,
-        index: Any,
-        epoch: Any,
-        n: Any,
+        self, member: Member, data: Any, state: Any, index: Any, epoch: Any, n: Any
     ) -> Any:
         """One member's chunk: a loop over epochs that fills fixed buffers."""
         self.traces += 1
-        member, data = self._member(own, common, made, given)
         alone = self.mode == "exact"
         state, buffers = run_chunk(member, data, state, index, epoch, n, alone=alone)
         self._columns = sorted(buffers)
@@ -340,3 +329,8 @@ class CohortProgram:
         out = work()
         self.compile_s += time.perf_counter() - began
         return out
+
+
+def best_params(state: TrainState) -> Any:
+    """The parameters that count."""
+    return state.params if state.best is None else state.best

@@ -20,8 +20,9 @@ from thetahat.core import ConfigError, Metric
 from thetahat.core.metric import read_metrics
 from thetahat.train._program import Build, Hyper
 from thetahat.train.jax import _member
+from thetahat.train.jax._member import Member
 from thetahat.train.jax._precision import ON_DISK, cast_leaf, precision
-from thetahat.train.jax._program import CohortProgram
+from thetahat.train.jax._program import CohortProgram, best_params
 from thetahat.train.jax._staging import Staged
 from thetahat.train.jax._state import TrainState
 
@@ -56,21 +57,18 @@ class StreamedProgram(CohortProgram):
         row = sum(int(np.prod(a.shape[1:])) * 4 for a in jax.tree.leaves(self._disk.train))
         self._together = int(np.clip(SEGMENT_BYTES // max(1, row * plan.batch), 1, plan.n_batches))
         with precision(self.dtype):
-            state, made = self._beginning.shapes(*self._hyper())
-            fixed = (*self._hyper(), made, self._given)
+            state, made = self._beginning.shapes(*self._hyper)
+            fixed = (*self._hyper, made, self._given)
             index = np.zeros((self._together, plan.batch), np.int32)
             taken = self._gather(index, None)
             first, zero = np.int32(0), np.zeros((self.size,), self.dtype)
             carry = (state.params, state.opt_state, zero, self._score_zero())
+            segment = self._each(self._segment)
+            close = self._each(self._close)
+            ended = (state, carry, *self._averages())
             self._lowered = (
-                self._timed(
-                    lambda: jax.jit(self._segment).lower(
-                        *fixed, (state, carry), taken, first, first
-                    )
-                ),
-                self._timed(
-                    lambda: jax.jit(self._close).lower(*fixed, (state, carry, *self._averages()))
-                ),
+                self._timed(lambda: segment.lower(*fixed, (state, carry), taken, first, first)),
+                self._timed(lambda: close.lower(*fixed, ended)),
             )
 
     def advance(
@@ -86,8 +84,7 @@ class StreamedProgram(CohortProgram):
 
     def evaluate(self, state: TrainState, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:
         """The risk and the metrics of each part at the best state."""
-        params = state.params if state.best is None else state.best
-        there = _member.parts_of(self._disk)
+        params, there = best_params(state), _member.parts_of(self._disk)
         found: dict[str, Any] = {}
         with precision(self.dtype):
             for part in parts:
@@ -96,8 +93,8 @@ class StreamedProgram(CohortProgram):
                     found[f"{part}_risk"] = risk
                     found |= {f"{part}_{name}": mean for name, mean in means.items()}
             if not all(m.per_observation for m in self._metrics.values()):
-                fixed = (*self._hyper(), self._made, self._given)
-                found |= self._timed(lambda: jax.jit(self._whole_metrics)(*fixed, (params,)))
+                whole = self._each(lambda member, _, params: member.scores.whole(params))
+                found |= self._timed(lambda: whole(*self._fixed, params))
         return {name: np.asarray(value) for name, value in found.items()}
 
     def _compiled(self) -> Any:
@@ -109,7 +106,7 @@ class StreamedProgram(CohortProgram):
     def _epoch(self, state: TrainState, epoch: int) -> tuple[TrainState, Any]:
         plan = self.staged.plan
         segment, close = self._chunk
-        fixed = (*self._hyper(), self._made, self._given)
+        fixed = self._fixed
         index = _order(plan.order_seed, epoch, plan.n, plan.sampling)
         padded = np.concatenate([index, np.zeros(plan.pad, index.dtype)])
         padded = padded.reshape(plan.n_batches, plan.batch)
@@ -157,12 +154,14 @@ class StreamedProgram(CohortProgram):
     @cached_property
     def _rest(self) -> Any:
         """The segment function for the last, shorter segment of an epoch."""
-        return jax.jit(self._segment)
+        return self._each(self._segment)
 
     @cached_property
     def _blocks(self) -> tuple[Any, Any]:
         """The risk and metrics of a block and of a whole part, compiled once for each shape."""
-        return jax.jit(self._part_block), jax.jit(self._part_whole)
+        block = self._each(lambda member, _, first, *part: member.block(*first, *part))
+        whole = self._each(lambda member, _, params, part: member.averages(params, part))
+        return block, whole
 
     @cached_property
     def _disk(self) -> Any:
@@ -173,14 +172,14 @@ class StreamedProgram(CohortProgram):
         """The members' risk and metrics over a part on disk, in the blocks of those in memory."""
         n = th_data.n_observations(part)
         block, whole = self._blocks
-        fixed = (*self._hyper(), self._made, self._given)
+        fixed = self._fixed
 
         def read(rows: np.ndarray) -> Any:
             taken = th_data.gather(part, rows)
             return jax.tree.map(lambda a: cast_leaf(np.asarray(a), self.dtype), taken)
 
         if n <= _member.EVAL_BLOCK:
-            return whole(*fixed, (params,), read(np.arange(n)))
+            return whole(*fixed, params, read(np.arange(n)))
         zero = np.zeros((self.size,), self.dtype)
         carry = ((zero, zero), self._score_zero())
         for rows, real in zip(*_member.eval_blocks(n), strict=True):
@@ -207,74 +206,31 @@ class StreamedProgram(CohortProgram):
     # -- the compiled parts ------------------------------------------------------------------------
 
     def _segment(
-        self,
-        own: Any,
-        common: Any,
-        made: Any,
-        given: Any,
-        first: Any,
-        taken: Any,
-        epoch: Any,
-        start: Any,
+        self, member: Member, _: Any, first: Any, taken: Any, epoch: Any, start: Any
     ) -> Any:
-        def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
-            self.traces += 1
-            member, _ = self._member(own, common, made, given)
-            state, carry = first
-            scale = 1.0 / self.staged.plan.batch
+        self.traces += 1
+        state, carry = first
+        scale = 1.0 / self.staged.plan.batch
 
-            def step(carry: Any, at: Any) -> Any:
-                (batch, weight, real), i = at
-                key = _member.dropout_key(member, state, epoch, i)
-                return member.step(carry, batch, weight, real, scale, key)
+        def step(carry: Any, at: Any) -> Any:
+            (batch, weight, real), i = at
+            key = _member.dropout_key(member, state, epoch, i)
+            return member.step(carry, batch, weight, real, scale, key)
 
-            m = jax.tree.leaves(taken)[0].shape[0]
-            return jax.lax.scan(step, carry, (taken, start + jnp.arange(m)))[0]
+        m = jax.tree.leaves(taken)[0].shape[0]
+        return jax.lax.scan(step, carry, (taken, start + jnp.arange(m)))[0]
 
-        return self._mapped(one, own, common, made, given, first)
-
-    def _close(self, own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
-        def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
-            member, _ = self._member(own, common, made, given)
-            before, (params, opt_state, summed, sums), val, means = first
-            scores = {f"train_{name}": mean for name, mean in member.scores.means(sums).items()}
-            has_val = self._disk.val is not None
-            scores |= {f"val_{name}": mean for name, mean in means.items() if has_val}
-            state, record = member.close_epoch(
-                before,
-                (params, opt_state),
-                summed / self.staged.plan.n,
-                val if has_val else None,
-                scores,
-            )
-            self._columns = sorted(record)
-            return state, record
-
-        return self._mapped(one, own, common, made, given, first)
-
-    def _part_whole(
-        self, own: Any, common: Any, made: Any, given: Any, first: Any, part: Any
-    ) -> Any:
-        def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
-            return self._member(own, common, made, given)[0].averages(first[0], part)
-
-        return self._mapped(one, own, common, made, given, first)
-
-    def _part_block(
-        self, own: Any, common: Any, made: Any, given: Any, first: Any, block: Any, real: Any
-    ) -> Any:
-        def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
-            params, carry = first
-            member, _ = self._member(own, common, made, given)
-            return member.block(params, carry, block, real)
-
-        return self._mapped(one, own, common, made, given, first)
-
-    def _whole_metrics(self, own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
-        def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
-            return self._member(own, common, made, given)[0].scores.whole(first[0])
-
-        return self._mapped(one, own, common, made, given, first)
+    def _close(self, member: Member, _: Any, first: Any) -> Any:
+        before, (params, opt_state, summed, sums), val, means = first
+        scores = {f"train_{name}": mean for name, mean in member.scores.means(sums).items()}
+        has_val = self._disk.val is not None
+        scores |= {f"val_{name}": mean for name, mean in means.items() if has_val}
+        train_risk, val_risk = summed / self.staged.plan.n, val if has_val else None
+        state, record = member.close_epoch(
+            before, (params, opt_state), train_risk, val_risk, scores
+        )
+        self._columns = sorted(record)
+        return state, record
 
 
 _compiled_order = jax.jit(th_data.order, static_argnums=(2, 3))
