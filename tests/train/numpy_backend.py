@@ -251,7 +251,7 @@ class NumpyProgram:
 
 @dataclass(frozen=True)
 class NumpyFitted:
-    """See ``thetahat.train.Fitted``."""
+    """See ``thetahat.train.Estimate``."""
 
     task: th.Task
     params: np.ndarray

@@ -32,7 +32,7 @@ from thetahat.train._program import (
     STOPPED as STOPPED,
     UNMOVED as UNMOVED,
     CohortStatus as CohortStatus,
-    Fitted as Fitted,
+    Estimate as Estimate,
     Hyper as Hyper,
     Program as Program,
 )
@@ -58,7 +58,7 @@ __all__ = [
     "Checkpoint",
     "CohortStatus",
     "Divergence",
-    "Fitted",
+    "Estimate",
     "History",
     "Hyper",
     "Interrupt",

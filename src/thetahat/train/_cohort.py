@@ -1,4 +1,4 @@
-"""Training one cohort: choose how to map it, drive it, report it, and take its Results apart."""
+"""The training of one cohort: the mode that is faster, its chunks, its Results."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from thetahat.train._session import Session
 from thetahat.train._stopping import sort_rules
 
 PROBE_EPOCHS, PROBE_LONG_S = 8, 0.1
-"""A probe takes that many epochs, unless one takes so long that calling it costs nothing."""
+"""Epochs of a probe; one, if it takes so long that the cost of a call does not matter."""
 
 PROBE_WORTH_S = 4.0
 """Projected seconds of training from which it pays to compile the other mapping and time it."""
 
 SPARES = 0.8
-"""Share of an epoch's time that the few who are left may take one by one, to go on so."""
+"""The remaining members train one by one if that takes less than this share of an epoch."""
 
 
 @dataclass(frozen=True)
-class Alone:
+class OneByOne:
     """The program that trains a ``vmap`` cohort's members one by one, where it was made and timed.
 
     Args:    each_s: seconds of a member's epoch.   together_s: of all of them, by ``vmap``.
@@ -43,13 +43,13 @@ class Alone:
     def pays(self, left: int) -> bool:
         """Whether so many members train faster one by one than all places together.
 
-        Under ``vmap`` those that have ended cost what the others do, and here nothing.
+        Under ``vmap`` members that have ended cost as much as the others; here they cost nothing.
         """
         return left * self.each_s < SPARES * self.together_s
 
 
 class Training:
-    """A cohort in training, a chunk at a time: a worker decides between chunks who goes on.
+    """A cohort in training, a chunk at a time: a worker may stop members between chunks.
 
     Args:    marks: epochs at which a chunk must end.
     Raises:  TooLarge: not all members fit into memory.
@@ -87,9 +87,7 @@ class Training:
     @property
     def running(self) -> np.ndarray:
         """Which members still train, by their place in the cohort: (C,)."""
-        over = self.driver.epoch >= self.driver.epochs
-        active = self.program.status(self.driver.state).active
-        return np.zeros_like(active) if over else active
+        return self.program.status(self.driver.state).active & (not self.driver.over)
 
     def step(self) -> bool:
         """Train one chunk more; False when it is over."""
@@ -106,7 +104,7 @@ class Training:
             raise
 
     def stop(self, reasons: Mapping[int, str]) -> None:
-        """End members, by their place in the cohort, each for its reason: told at once."""
+        """End members, by their place in the cohort, each for a reason, and report them at once."""
         which = np.zeros(self.program.size, bool)
         which[list(reasons)] = True
         which &= self.running
@@ -119,22 +117,22 @@ class Training:
             self.driver.program.init()  # the arrays that its parameters make
 
     def settle(self) -> None:
-        """Tell how the members that have ended by now ended; the others go on."""
-        over = np.flatnonzero(~self.running).tolist()
-        self.session.settle(self.driver.ended, over)
+        """Report the members that have ended by now; the others go on."""
+        ended = np.flatnonzero(~self.running).tolist()
+        self.session.settle(self.driver.state, self.driver.cut, ended)
 
     def finish(self) -> dict[int, Result]:
-        """Evaluate the best states, and tell how each member ended."""
-        return self.session.finish(self.driver.ended)
+        """Evaluate the best states, and report how each member ended."""
+        return self.session.finish(self.driver.state, self.driver.cut)
 
     def fail(self, error: BaseException) -> None:
-        """Tell that every member broke, and why."""
+        """Report that every member failed, and why."""
         self.session.fail(error)
 
 
 def _start(
     cohort: Cohort, options: Options, found: Resumed | None
-) -> tuple[Program, Any, Alone | None]:
+) -> tuple[Program, Any, OneByOne | None]:
     """The program in the mode that pays, its first (or resumed) state, and the other mode."""
     program = cohort.program
     if found is not None:
@@ -157,7 +155,7 @@ def _start(
     return _probed(program, state)
 
 
-def _probed(program: Program, state: Any) -> tuple[Program, Any, Alone | None]:
+def _probed(program: Program, state: Any) -> tuple[Program, Any, OneByOne | None]:
     """vmap, unless training is long and a timed epoch finds one by one faster.
 
     The probe's states are thrown away, so it changes no result.
@@ -170,7 +168,7 @@ def _probed(program: Program, state: Any) -> tuple[Program, Any, Alone | None]:
     apart = _epoch_s(other, other_state)
     traces, compile_s = program.traces + other.traces, program.compile_s + other.compile_s
     # Without the arrays that it holds: it may never be needed.
-    alone = Alone(other.again(other.hyper), apart / program.size, together)
+    alone = OneByOne(other.again(other.hyper), apart / program.size, together)
     if apart < together:
         program, state, alone = other, other_state, None
     program.traces, program.compile_s = traces, compile_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from thetahat.train._checkpoint import read_header
 from thetahat.train._cohort import Training
 from thetahat.train._driver import Interrupt
 from thetahat.train._grouping import NeedsStatic, Shop
+from thetahat.train._identity import program_facts
 from thetahat.train._memory import TooLarge
 from thetahat.train._options import Cohort, Options
 from thetahat.train._program import MODES, Hyper
@@ -109,7 +111,9 @@ def _fit_task(task: Task, options: Options) -> Result:
     interrupt = Interrupt()
     with interrupt.listening():
         program = prepare(lambda _: task, Hyper({}, {}), 1, "exact")
-        return Training(Cohort(program, ({},), (0,)), options, interrupt).run()[0]
+        return Training(
+            Cohort(program, ({},), (0,), partial(program_facts, None, program)), options, interrupt
+        ).run()[0]
 
 
 def _fit_all(shop: Shop, configs: list[dict[str, Any]], options: Options) -> list[Result]:

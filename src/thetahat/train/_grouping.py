@@ -12,6 +12,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from thetahat.core.content import static_part
 from thetahat.core.metric import PARTS, directions_of, read_metrics
 from thetahat.train._cohort import Training
 from thetahat.train._driver import Interrupt
+from thetahat.train._identity import program_facts
 from thetahat.train._options import Cohort, Options
 from thetahat.train._program import Build, Hyper, Program, Untraceable
 from thetahat.train.jax import prepare, sketch, try_out as try_task
@@ -50,7 +52,7 @@ class Shop:
     experiment: Callable[..., Task]
     static: frozenset[str] = frozenset()
     """Parameters that are traced by their annotation, and that Python must know."""
-    _made: dict[Any, Program] = field(default_factory=dict)
+    _made: dict[Any, tuple[Program, Callable[[], Any]]] = field(default_factory=dict)
     signature: Signature = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,36 +80,34 @@ class Shop:
         Raises:  NeedsStatic: some of these parameters must be static; they are remembered.
         """
         full = [self.signature.config(config) for config in configs]
-        program = self._program(full, options)
-        places = tuple(range(len(full)) if members is None else members)
-        seeds = tuple(p.name for p in self.signature.parameters.values() if p.is_seed)
-        cohort = Cohort(program, tuple(full), places, of, seeds, self.experiment)
-        training = Training(cohort, options, interrupt, marks)
-        self._made[self._key(full, program.hyper, options)] = training.program
-        return training
-
-    def _program(self, full: Sequence[Mapping[str, Any]], options: Options) -> Program:
         seeds = {p.name: p.is_seed for p in self.signature.parameters.values()}
         hyper = hyper_of(full, {n: seeds[n] for n in self.signature.traced if n in self.traced})
-        made = self._made.get(self._key(full, hyper, options))
-        if made is not None:
-            return made.again(hyper)
+        static = static_part(full[0], self.traced)
+        key = (static, tuple(hyper.own), tuple(hyper.common), len(full), options.mode)
+        if key in self._made:
+            made, facts = self._made[key]
+            program = made.again(hyper)
+        else:
+            program = self._prepared(full, hyper, options)
+            facts = functools.cache(partial(program_facts, self.experiment, program))
+        places = tuple(range(len(full)) if members is None else members)
+        own_seeds = tuple(name for name, is_seed in seeds.items() if is_seed)
+        cohort = Cohort(program, tuple(full), places, facts, of, own_seeds)
+        training = Training(cohort, options, interrupt, marks)
+        self._made[key] = training.program, facts
+        return training
+
+    def _prepared(
+        self, full: Sequence[Mapping[str, Any]], hyper: Hyper, options: Options
+    ) -> Program:
+        build = builder(self.experiment, full[0], self.traced)
+        mode = "vmap" if options.mode == "auto" else options.mode
         try:
-            build = builder(self.experiment, full[0], self.traced)
-            return prepare(build, hyper, len(full), mapping(options, len(full)))
+            return prepare(build, hyper, len(full), mode)
         except Untraceable as error:
             found = find_static(self.signature.name, self.experiment, full[0], hyper, error)
             self.static |= found
             raise NeedsStatic(found) from error
-
-    def _key(self, full: Sequence[Mapping[str, Any]], hyper: Hyper, options: Options) -> Any:
-        static = static_part(full[0], self.traced)
-        return static, tuple(hyper.own), tuple(hyper.common), len(full), options.mode
-
-
-def mapping(options: Options, size: int) -> str:
-    """The mode of a cohort's first program."""
-    return "vmap" if options.mode == "auto" and size > 1 else options.mode
 
 
 def hyper_of(configs: Sequence[Mapping[str, Any]], traced: Mapping[str, bool]) -> Hyper:
@@ -192,7 +192,7 @@ def try_out(experiment: Callable[..., Any], config: Mapping[str, Any]) -> None:
 
     Nothing is compiled, and nothing is checked where Python must know what is drawn.
 
-    Raises:  InputError: there is no such Task, or no memory for it.
+    Raises:  InputError: the Task is wrong, or needs more memory than there is.
     """
     with contextlib.suppress(Untraceable):
         try_task(lambda _: experiment(**config))

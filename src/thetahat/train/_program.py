@@ -56,7 +56,7 @@ class CohortStatus:
     moved: np.ndarray
 
 
-class Fitted(Protocol):
+class Estimate(Protocol):
     """One member's estimated function: all that a Result needs of a backend."""
 
     @property
@@ -149,7 +149,7 @@ class Program(Protocol):
         """
         ...
 
-    def fitted(self, state: Any, k: int, config: Mapping[str, Any]) -> Fitted:
+    def fitted(self, state: Any, k: int, config: Mapping[str, Any]) -> Estimate:
         """The function that member ``k`` has estimated; its config has the user's own types."""
         ...
 

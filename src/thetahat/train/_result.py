@@ -12,7 +12,7 @@ from thetahat.core import ConfigError, MissingExtra, Status, Task
 from thetahat.core.card import card, pairs
 from thetahat.core.errors import did_you_mean
 from thetahat.figures import draw_fit, spark
-from thetahat.train._program import Fitted
+from thetahat.train._program import Estimate
 
 
 class UnknownColumn(ConfigError, KeyError):
@@ -84,7 +84,7 @@ class Result:
     provenance: Mapping[str, Any]
     mode: str
     """How it was trained: "alone", or in a cohort, by "vmap" or "exact"."""
-    fitted: Fitted = field(repr=False)
+    fitted: Estimate = field(repr=False)
     """The estimated function, by the backend that trained it."""
     looks: list[str] = field(default_factory=list, repr=False)
     """Every look at the test part, in order."""

@@ -1,4 +1,4 @@
-"""Going on from a checkpoint: only with the fit that it is of."""
+"""Resume from a checkpoint, if it belongs to the same fit."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from thetahat.train._program import CohortStatus, Program
 
 @dataclass
 class Resumed:
-    """A checkpoint that a cohort goes on from.
+    """A checkpoint from which a cohort is resumed.
 
-    Args:    identity: of the cohort now, places that only keep their place as they were.
-             said: what differs and may.   new_rules: whether the stopping rules do.
+    Args:    identity: of the cohort now; of idle members, the old one.
+             notes: differences that are allowed.   new_rules: whether the stopping rules differ.
     """
 
     checkpoint: Checkpoint
     identity: dict[str, Any]
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
     new_rules: bool
     epoch: int
-    """Where training goes on: behind the last epoch that any member has lived."""
+    """The epoch from which training goes on: the last that any member has completed."""
 
     @property
     def mode(self) -> str:
@@ -43,10 +43,10 @@ class Resumed:
 
     @property
     def note(self) -> str:
-        """What a run's reason says of how it went on; nothing where nothing differs."""
-        if not self.said:
+        """The addition to a run's reason: the epoch and the differences, if there are any."""
+        if not self.notes:
             return ""
-        return f"; resumed at epoch {self.epoch}: {'; '.join(self.said)}"
+        return f"; resumed at epoch {self.epoch}: {'; '.join(self.notes)}"
 
     @property
     def provenance(self) -> list[dict[str, Any]]:
@@ -55,7 +55,7 @@ class Resumed:
 
 
 def resumed(cohort: Cohort, options: Options) -> Resumed | None:
-    """The checkpoint to resume from, if there is one and it is wanted.
+    """The checkpoint to resume from, if there is one and the options ask for it.
 
     Raises:  CheckpointError: it is damaged, or of another fit: every difference is named.
     """
@@ -80,11 +80,11 @@ def resumed(cohort: Cohort, options: Options) -> Resumed | None:
         )
     for k in options.idle:
         now["configs"][k] = before["configs"][k]
-    return Resumed(found, now, compared.said, compared.new_rules, found.epoch)
+    return Resumed(found, now, compared.notes, compared.new_rules, found.epoch)
 
 
 def resume_state(program: Program, found: Resumed, options: Options) -> Any:
-    """The state that a checkpoint holds; under new stopping rules, as they would have it.
+    """The state that a checkpoint holds; new stopping rules have seen its records.
 
     Raises:  CheckpointError: the data or the first parameters are others.
     """
@@ -95,7 +95,7 @@ def resume_state(program: Program, found: Resumed, options: Options) -> Any:
     if differ:
         raise CheckpointError(refusal(options.checkpoint, differ))
     moved = [(a.get("device"), b["device"]) for a, b in zip(before, now, strict=True)]
-    found.said += tuple(f"device was {a}, is {b}" for a, b in dict.fromkeys(moved) if a != b)
+    found.notes += tuple(f"device was {a}, is {b}" for a, b in dict.fromkeys(moved) if a != b)
     state = program.unpack(checkpoint.arrays, first, new_rules=found.new_rules)
     if not found.new_rules:
         return state

@@ -28,7 +28,7 @@ from thetahat.core import (
 from thetahat.core.metric import PARTS, RISKS, directions_of
 from thetahat.data import Shuffle
 from thetahat.train._checkpoint import PatientWriter
-from thetahat.train._driver import Chunk, Clock, Drive
+from thetahat.train._driver import Chunk, Clock
 from thetahat.train._identity import identity_of
 from thetahat.train._options import Cohort, Options, Progress
 from thetahat.train._program import DIVERGED, FIRST_RULE, STOPPED, UNMOVED, CohortStatus
@@ -38,24 +38,24 @@ from thetahat.train._stopping import sort_rules
 
 
 def _readable(columns: tuple[str, ...]) -> tuple[str, ...]:
-    """Risks first, then the rate, then metrics: the order in which people read."""
+    """Order columns for readers: risks, the rate, metrics."""
     first = [c for c in ("train_risk", "val_risk", "learning_rate") if c in columns]
     return (*first, *(c for c in columns if c not in first))
 
 
 class Session:
-    """A cohort being trained; see the module."""
+    """The records, events, checkpoints and Results of one cohort in training."""
 
     def __init__(self, cohort: Cohort, options: Options, found: Resumed | None) -> None:
         self.cohort, self.program, self.options = cohort, cohort.program, options
-        self.audience = Audience(list(options.trackers))
+        self.trackers = TrackerGroup(list(options.trackers))
         self.names = (*_readable(self.program.columns), "seconds")
         self.records: list[np.ndarray] = []
         self.first, self.clock, self.found = 0, Clock(), found
         self.provenance: list[dict[str, Any]] = []
         self.writer: PatientWriter | None = None
         self.results: dict[int, Result] = {}
-        """Of the members that have ended and were told of, by their place in the cohort."""
+        """Of the members that have ended, by their place in the cohort."""
         self.reasons: dict[int, str] = {}
         """Why the host stopped members, by their place in the cohort."""
         if found is not None:
@@ -72,7 +72,7 @@ class Session:
             self.provenance = found.provenance
 
     def begin(self, state: Any) -> None:
-        """Tell the trackers, and write the first checkpoint, before anything runs."""
+        """Write the first checkpoint and start the trackers, before anything runs."""
         program, task = self.program, self.program.task
         if not self.provenance:
             self.provenance = program.facts(state)
@@ -89,7 +89,7 @@ class Session:
             self.writer = PatientWriter(Path(self.options.checkpoint), facts, self.names)
             self.writer.begin(self.first, program.pack(state), past)
         for k, config in enumerate(self.cohort.configs):
-            self.audience.tell(
+            self.trackers.send(
                 Started(
                     member=self.cohort.members[k],
                     config=config,
@@ -101,18 +101,18 @@ class Session:
                     directions=self._directions,
                 )
             )
-        if self.first and self.audience.trackers:
-            # A tracker may have died before the checkpoint did: tell it the past again.
+        if self.first and self.trackers.working:
+            # A tracker may lack records that the checkpoint has: send them again.
             self._log(0, self.records[0], program.status(state))
 
     def take(self, chunk: Chunk) -> None:
-        """Keep a chunk's records, tell the trackers, write the checkpoint, draw progress."""
+        """Keep a chunk's records, send them to trackers, write the checkpoint, show progress."""
         seconds = np.broadcast_to(chunk.ended_s, (self.program.size, chunk.n))
         columns = {**chunk.records, "seconds": seconds}
         new = np.stack([np.asarray(columns[name], np.float64) for name in self.names], axis=-1)
         self.records.append(new)
         now = self.program.status(chunk.state)
-        if self.audience.trackers:
+        if self.trackers.working:
             self._log(chunk.first, new, now)
         if self.writer is not None:
             self.writer.write(
@@ -122,7 +122,7 @@ class Session:
                 lambda: np.concatenate(self.records, axis=1),
             )
         if self.options.progress is not None:
-            row = np.clip(now.epochs - chunk.first, 1, chunk.n) - 1  # the last each lived
+            row = np.clip(now.epochs - chunk.first, 1, chunk.n) - 1  # each member's last
             members = np.arange(self.program.size)
             last = {name: new[members, row, i] for i, name in enumerate(self.names)}
             task, running = self.program.task, int(now.active.sum())
@@ -141,29 +141,32 @@ class Session:
                 )
             )
 
-    def finish(self, ended: Drive) -> dict[int, Result]:
-        """Tell how every member ended that has not been told of, and give all Results."""
-        self.settle(ended, range(self.program.size))
+    def finish(self, state: Any, cut: str) -> dict[int, Result]:
+        """Report the members that were not reported yet, and return all Results.
+
+        Args:    cut: the reason for which training ended early, or nothing.
+        """
+        self.settle(state, cut, range(self.program.size))
         return {member: self.results[k] for k, member in enumerate(self.cohort.members)}
 
-    def settle(self, ended: Drive, which: Iterable[int]) -> None:
-        """Evaluate the best states of members, once, and tell how they ended."""
+    def settle(self, state: Any, cut: str, which: Iterable[int]) -> None:
+        """Evaluate the best states of members, once, and report how they ended."""
         which = [k for k in which if k not in self.results]
         if not which:
             return
-        now = self.program.status(ended.state)
-        parts = ("train", "val") if ended.cut == "interrupted" else ("train", "val", "test")
-        numbers = self.program.evaluate(ended.state, parts)
+        now = self.program.status(state)
+        parts = ("train", "val") if cut == "interrupted" else ("train", "val", "test")
+        numbers = self.program.evaluate(state, parts)
         # JAX sorts its keys.
         known = directions_of(self.program.task.metrics, parts)
         numbers = {name: numbers[name] for name in known if name in numbers}
         records = np.concatenate(self.records, axis=1) if self.records else self._none()
         for k in which:
-            result = self._result(ended, now, numbers, records[k], k)
+            result = self._result(state, cut, now, numbers, records[k], k)
             self.results[k] = result
-            self._tell_end(self.cohort.members[k], result)
+            self._report(self.cohort.members[k], result)
 
-    def _tell_end(self, member: int, result: Result) -> None:
+    def _report(self, member: int, result: Result) -> None:
         metrics = {**{f"{p}_risk": v for p, v in result.risk.items()}, **result.metrics}
         detail = {
             "best_by": result.best_by,
@@ -176,7 +179,7 @@ class Session:
             "together": self.program.size,
             **self._batch_order(),
         }
-        self.audience.tell(
+        self.trackers.send(
             Ended(
                 member=member,
                 status=result.status,
@@ -190,12 +193,12 @@ class Session:
 
     @cached_property
     def _directions(self) -> dict[str, str]:
-        """Of the numbers that a run may have: in which direction they are better, where known."""
+        """The directions of the numbers that a run may have, if they are known."""
         known = directions_of(self.program.task.metrics)
         return {name: mode for name, mode in known.items() if mode}
 
     def fail(self, error: BaseException) -> None:
-        """Tell that every member broke, and why."""
+        """Report that every member failed, and why."""
         stopped = isinstance(error, KeyboardInterrupt)
         status = Status.INTERRUPTED if stopped else Status.FAILED
         reason = "interrupted twice" if stopped else f"{type(error).__name__}: {error}"
@@ -204,12 +207,12 @@ class Session:
         seconds = self._seconds(spent)
         for k, member in enumerate(self.cohort.members):
             if k not in self.results:
-                self.audience.tell(Ended(member, status, reason, done, {}, seconds))
+                self.trackers.send(Ended(member, status, reason, done, {}, seconds))
 
     # -- the parts of the above -------------------------------------------------------------------
 
     def _seconds(self, spent: Mapping[str, float]) -> dict[str, float]:
-        """The cohort's seconds by part and, where it has several members, each one's share."""
+        """The cohort's seconds by part and, of several members, each one's share."""
         size = self.program.size
         return dict(spent) if size == 1 else {**spent, "total": sum(spent.values()) / size}
 
@@ -231,17 +234,18 @@ class Session:
         return np.zeros((self.program.size, 0, len(self.names)))
 
     def _log(self, first: int, new: np.ndarray, now: CohortStatus) -> None:
-        """Tell records (C, n, columns) of epochs from ``first`` on, as far as each member lived."""
+        """Send records (C, n, columns) from epoch ``first`` on, up to each member's last epoch."""
         for k, member in enumerate(self.cohort.members):
             n = int(np.clip(now.epochs[k] - first, 0, new.shape[1]))
             if n:
                 columns = {name: new[k, :n, i] for i, name in enumerate(self.names)}
                 epoch = np.arange(first + 1, first + n + 1)
-                self.audience.tell(Logged(member, {"epoch": epoch, **columns}))
+                self.trackers.send(Logged(member, {"epoch": epoch, **columns}))
 
     def _result(
         self,
-        ended: Drive,
+        state: Any,
+        cut: str,
         now: CohortStatus,
         numbers: Mapping[str, np.ndarray],
         records: np.ndarray,
@@ -251,7 +255,7 @@ class Session:
         epochs = int(now.epochs[k])
         columns = {name: records[:epochs, i] for i, name in enumerate(self.names)}
         history = History({"epoch": np.arange(1, epochs + 1), **columns})
-        status, reason = verdict(task, ended, now, history, k, self.reasons.get(k, ""))
+        status, reason = verdict(task, cut, now, history, k, self.reasons.get(k, ""))
         if self.found is not None:
             reason += self.found.note
         lost = status is Status.DIVERGED
@@ -280,42 +284,42 @@ class Session:
             },
             provenance=self.provenance[k],
             mode="alone" if program.size == 1 else program.mode,
-            fitted=program.fitted(ended.state, k, self.cohort.configs[k]),
+            fitted=program.fitted(state, k, self.cohort.configs[k]),
             looks=["fit"] if "test" in risk and not lost else [],
         )
 
 
 def verdict(
     task: Task,
-    ended: Drive,
+    cut: str,
     now: CohortStatus,
     history: Mapping[str, np.ndarray],
     k: int,
     stopped: str = "",
 ) -> tuple[Status, str]:
-    """How a member ended, and why; ``stopped`` is the host's reason, if it was the host."""
+    """The status of a member at its end, and the reason; ``stopped`` is the host's, if any."""
     outcome, epochs = int(now.outcome[k]), int(now.epochs[k])
     if outcome == STOPPED:
         return Status.STOPPED, stopped or f"stopped after epoch {epochs} of {task.epochs}"
     if outcome == DIVERGED:
         came = {n: history[n][-1] for n in ("train_risk", "val_risk") if n in history}
-        said = ", ".join(f"{n} = {v:.4g}" for n, v in came.items())
-        return Status.DIVERGED, f"{said} in epoch {epochs}; the state before it is kept"
+        risks = ", ".join(f"{n} = {v:.4g}" for n, v in came.items())
+        return Status.DIVERGED, f"{risks} in epoch {epochs}; the state before it is kept"
     unmoved = "no parameter changed in {} epochs: check the learning rate and what is trainable"
     if outcome == UNMOVED or (epochs == task.epochs and not now.moved[k]):
         return Status.UNMOVED, unmoved.format(epochs)
     if outcome >= FIRST_RULE:
         rule = sort_rules(task.stopping).inside[outcome - FIRST_RULE]
         return Status.STOPPED, rule.reason({n: float(history[n][-1]) for n in history})
-    if ended.cut == "interrupted" and epochs < task.epochs:
+    if cut == "interrupted" and epochs < task.epochs:
         return Status.INTERRUPTED, f"interrupted after epoch {epochs} of {task.epochs}"
-    if ended.cut == "wall time" and epochs < task.epochs:
+    if cut == "wall time" and epochs < task.epochs:
         return Status.STOPPED, f"the wall time of {sort_rules(task.stopping).wall_s:g} s is over"
     return Status.FINISHED, f"all {task.epochs} epochs done"
 
 
 def prove(name: str, kept: float, again: float, epoch: int, dtype: str = "float64") -> None:
-    """The best state, re-evaluated, must give the number that it was chosen for."""
+    """Warn if the best state, re-evaluated, does not give the number that it was chosen for."""
     if not np.isclose(kept, again, rtol=1e-3, atol=1e-6):
         what = "the residual" if name in RISKS else "the metric"
         coarse = (
@@ -332,34 +336,34 @@ def prove(name: str, kept: float, again: float, epoch: int, dtype: str = "float6
 
 
 FAULTS = (ThetahatError, OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError)
-"""What a broken tracker raises. Before anything ran it stops the fit; later it is said once."""
+"""Errors of a broken tracker. Before anything ran they stop the fit; later they are one notice."""
 
 PASSING = (StoreError, OSError)
-"""What may pass, such as a full disk: the tracker keeps what it could not write, and is told on."""
+"""Errors that may pass, such as a full disk: the tracker keeps what it could not write."""
 
 
 @dataclass
-class Audience:
-    """The trackers of a fit; one that is broken is not asked again."""
+class TrackerGroup:
+    """The trackers of a fit; a broken one gets no more events."""
 
-    trackers: Sequence[Tracker]
+    working: Sequence[Tracker]
     lost: list[str] = field(default_factory=list)
-    """What each failed tracker said."""
+    """The message of each failed tracker."""
     _missed: list[tuple[Tracker, Ended]] = field(default_factory=list)
-    """Ends that could not be taken in: told again with the next event."""
+    """Ends that could not be written: sent again before the next event."""
 
-    def tell(self, event: Event) -> None:
+    def send(self, event: Event) -> None:
         """Send an event to every tracker that still works.
 
         Raises:  whatever a tracker raises at Started: nothing has run yet, so nothing is lost.
         """
         missed, self._missed = self._missed, []
         for tracker, end in missed:
-            self._tell(tracker, end)
-        for tracker in list(self.trackers):
-            self._tell(tracker, event)
+            self._send(tracker, end)
+        for tracker in list(self.working):
+            self._send(tracker, event)
 
-    def _tell(self, tracker: Tracker, event: Event) -> None:
+    def _send(self, tracker: Tracker, event: Event) -> None:
         try:
             tracker(event)
         except FAULTS as error:
@@ -367,18 +371,18 @@ class Audience:
                 raise
             passing = isinstance(error, PASSING)
             if not passing:
-                self.trackers = [t for t in self.trackers if t is not tracker]
+                self.working = [t for t in self.working if t is not tracker]
             elif isinstance(event, Ended):
                 self._missed.append((tracker, event))
             if str(error) in self.lost:
                 return
             self.lost.append(str(error))
             if passing:
-                said = f"{error}. The fit goes on, and what could not be kept is tried again"
+                text = f"{error}. The fit goes on, and what could not be kept is tried again"
             else:
                 name = getattr(tracker, "__name__", type(tracker).__name__)
-                said = (
+                text = (
                     f"the tracker {name} failed and is left out from here on: {error}."
                     " The fit goes on; what was tracked before stands"
                 )
-            warnings.warn(said, Notice, stacklevel=3)
+            warnings.warn(text, Notice, stacklevel=3)

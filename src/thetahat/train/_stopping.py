@@ -89,14 +89,15 @@ class Patience:
         return (best, since), since >= self.epochs
 
     def check(self, record: Mapping[str, Any]) -> Mode:
-        """The direction of what it watches.
+        """The direction of the watched column.
 
         Raises:  ConfigError: it is not recorded, or its direction is unknown.
         """
         mode = _direction(record, self.metric, "Patience")
         if mode is None:
-            said = unknown_direction(_metrics(record), self.metric)
-            raise ConfigError(f"Patience watches {said}")
+            raise ConfigError(
+                f"Patience watches {unknown_direction(_metrics(record), self.metric)}"
+            )
         return mode
 
     def reason(self, record: Mapping[str, float]) -> str:
@@ -135,15 +136,16 @@ class Threshold:
         return state, value <= self.below if self.above is None else value >= self.above
 
     def check(self, record: Mapping[str, Any]) -> None:
-        """See that the side is right.
+        """Check the side of the threshold.
 
-        Raises:  ConfigError: the metric is not recorded, or is better in the other direction, or
-                 nobody knows in which.
+        Raises:  ConfigError: the metric is not recorded, is better in the other direction, or has
+                 no known direction.
         """
         mode = _direction(record, self.metric, "Threshold")
         if mode is None and self.metric not in NEUTRAL:
-            said = unknown_direction(_metrics(record), self.metric)
-            raise ConfigError(f"Threshold watches {said}")
+            raise ConfigError(
+                f"Threshold watches {unknown_direction(_metrics(record), self.metric)}"
+            )
         given, right = ("below", "above") if self.above is None else ("above", "below")
         if mode == ("max" if given == "below" else "min"):
             value = self.below if given == "below" else self.above
@@ -178,7 +180,7 @@ class WallTime:
 
 @dataclass(frozen=True)
 class Rules:
-    """A Task's stopping rules, sorted by who checks them."""
+    """A Task's stopping rules: those inside the compiled epoch, and those of the host."""
 
     inside: tuple[Rule, ...]
     bound: float
@@ -188,7 +190,7 @@ class Rules:
 def sort_rules(stopping: Any) -> Rules:
     """Sort a Task's ``stopping``.
 
-    Raises:  ConfigError: something that is no rule.
+    Raises:  ConfigError: something that is not a rule.
     """
     inside, bound, wall_s = [], math.inf, math.inf
     for rule in stopping:
@@ -200,14 +202,14 @@ def sort_rules(stopping: Any) -> Rules:
             inside.append(rule)
         else:
             raise ConfigError(
-                f"stopping holds {rule!r}, which is no rule; give th.Patience(50),"
+                f"stopping holds {rule!r}, which is not a stopping rule; give th.Patience(50),"
                 " th.Threshold('val_risk', 1e-4), th.Divergence(1e6) or th.WallTime(60)"
             )
     return Rules(tuple(inside), bound, wall_s)
 
 
 def check_rules(rules: Rules, columns: Mapping[str, Any], metrics: Mapping[str, Metric]) -> None:
-    """See that what the rules watch is recorded, and better in a known direction.
+    """Check that the rules' columns are recorded, and have a known direction.
 
     Args:    columns: those of a record; their values do not matter.
     Raises:  ConfigError: it is not.
@@ -235,8 +237,8 @@ def _where(condition: Any, this: Any, other: Any) -> Any:
 def _direction(record: Mapping[str, Any], name: str, rule: str) -> Mode | None:
     metrics = _metrics(record)
     if name not in record:
-        mend = not_recorded(metrics, name, record.keys())
-        raise ConfigError(f"{rule} watches {name!r}, which this task does not record{mend}")
+        hint = not_recorded(metrics, name, record.keys())
+        raise ConfigError(f"{rule} watches {name!r}, which this task does not record{hint}")
     return directions_of(metrics).get(name)
 
 

@@ -1,4 +1,4 @@
-"""What a fit computes, as text that can be compared: the jaxprs of one member's parts.
+"""The mathematics of a fit as text that can be compared: the jaxprs of one member's parts.
 
 Code that moved, or was written otherwise, gives the same jaxprs; a constant that changed anywhere
 below it does not, wherever it stood. Epochs and stopping rules are no part of them.
@@ -115,7 +115,7 @@ def _update(member: Member, state: Any, rows: Any) -> Any:
 
 
 def _kept(staged: Staged) -> list[bool]:
-    """Of each output of the first state: whether it is no stopping rule's."""
+    """Of each output of the first state: whether it belongs to no stopping rule."""
     n = len(staged.closed.out_avals)
     paths, _ = jax.tree_util.tree_flatten_with_path(jax.tree.unflatten(staged.out_tree, range(n)))
     return [all(getattr(step, "name", "") != "stoppers" for step in path[:2]) for path, _ in paths]

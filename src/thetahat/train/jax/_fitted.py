@@ -20,7 +20,7 @@ from thetahat.train.jax._precision import cast, precision
 
 @dataclass(frozen=True)
 class FittedMember:
-    """See ``Fitted``.
+    """See ``train._program.Estimate``.
 
     Args:    build: builds the Task of this config anew, concretely.
              params, frozen, data: on the host; params at the best state.

@@ -1,4 +1,4 @@
-"""The compiled program of a cohort: init, chunks of epochs, evaluation.
+"""The compiled program of a cohort: the first state, chunks of epochs, evaluation.
 
     chunk(hyper, made, given, state, epoch, n) -> state, records (n_max,)
 

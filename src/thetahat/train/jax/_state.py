@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,9 @@ import numpy as np
 from thetahat.core import CheckpointError, Mode
 from thetahat.train._program import STOPPED
 from thetahat.train._stopping import Record
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Bool, Float, Int, UInt32
 
 
 @jax.tree_util.register_dataclass
@@ -24,16 +27,16 @@ class TrainState:
     opt_state: Any
     best: Any
     """The params of the best epoch so far; None where nothing chooses one."""
-    best_value: Any
-    best_epoch: Any
+    best_value: Float[Array, "*C"]
+    best_epoch: Int[Array, "*C"]
     stoppers: Any
-    key: Any
-    """Data of the base key, uint32."""
-    epochs: Any
+    key: UInt32[Array, "*C k"]
+    """Data of the base key."""
+    epochs: Int[Array, "*C"]
     """Epochs completed."""
-    active: Any
-    outcome: Any
-    moved: Any
+    active: Bool[Array, "*C"]
+    outcome: Int[Array, "*C"]
+    moved: Bool[Array, "*C"]
     """Whether any parameter has ever changed."""
 
 
@@ -78,7 +81,7 @@ def changed(new: Any, old: Any, *, alone: bool) -> Any:
     return jnp.vdot(ones, ones) > 0
 
 
-def stop_members(state: TrainState, which: np.ndarray) -> TrainState:
+def stop_members(state: TrainState, which: Bool[np.ndarray, " C"]) -> TrainState:
     """The state in which the members ``which`` (C,) train no more."""
     active, outcome = np.asarray(state.active), np.asarray(state.outcome)
     which = np.asarray(which, bool) & active
