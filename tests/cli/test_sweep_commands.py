@@ -191,10 +191,10 @@ def test_a_metric_that_is_never_logged_is_said_after_the_first_run(thetahat, swe
     reason = "no run logs the metric 'losss': they log loss; did you mean 'loss'?"
     assert (row.state, row.reason) == ("paused", reason)
     assert err.endswith(
-        f"thetahat: {reason}. The sweep {row.id} is paused; mend metric.name in the file, and give"
+        f"thetahat: {reason}. The sweep {row.id} is paused; fix metric.name in the file, and give"
         f" it with: thetahat sweep {row.id} --extend FILE\n"
     )
-    # The mend that it names works, and the run that is there counts.
+    # The fix that it names works, and the run that is there counts.
     (folder / "sweep.yaml").write_text(GRID)
     thetahat("sweep", row.id, "--extend", "sweep.yaml")
     code, out, _ = thetahat("agent", row.id)
@@ -217,7 +217,7 @@ def test_first_runs_that_all_fail_end_the_agent(thetahat, sweep, folder) -> None
     assert code == 2
     assert err.endswith(
         "thetahat: the first 3 runs all failed, the last because: exit code 1: KeyError: 'lr'."
-        f" Mend it and go on with: thetahat agent {row.id}; or let it fail on with --keep-going\n"
+        f" Fix it and go on with: thetahat agent {row.id}; or let it fail on with --keep-going\n"
     )
     assert states() == ("running", ["failed"] * 3)
     code, _, _ = thetahat("agent", row.id, "--keep-going")

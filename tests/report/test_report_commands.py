@@ -354,7 +354,7 @@ def test_doctor_on_a_terminal(run: Run, url: str) -> None:
     assert max(cell_len(line) for line in lines if "/" not in line) <= 80
 
 
-def test_doctor_says_what_is_broken_and_how_to_mend_it(
+def test_doctor_says_what_is_broken_and_how_to_fix_it(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "runs.db").write_text("this is no database at all")
@@ -366,13 +366,13 @@ def test_doctor_says_what_is_broken_and_how_to_mend_it(
     checks = {check["name"]: check for check in found["checks"]}
     assert found["ok"] is False
     assert checks["packages"]["state"] == "broken"
-    assert checks["packages"]["mend"] == "pip install no-such-package"
+    assert checks["packages"]["fix"] == "pip install no-such-package"
     assert checks["extra tables"]["state"] == "note"
-    assert checks["extra tables"]["mend"] == "pip install 'thetahat[tables]'"
+    assert checks["extra tables"]["fix"] == "pip install 'thetahat[tables]'"
     assert checks["store"]["state"] == "broken"
     assert "file is not a database" in checks["store"]["detail"]
     _, out, _ = run("doctor", "--store", str(tmp_path / "runs.db"))
-    assert out.endswith("2 broken; what mends it stands beside it\n")
+    assert out.endswith("2 broken; what fixes it stands beside it\n")
 
 
 def test_doctor_on_a_place_where_no_store_can_be(run: Run, tmp_path: Path) -> None:
@@ -401,7 +401,7 @@ def test_doctor_warns_of_a_cache_that_cannot_be_kept(
         off = _doctor.check_cache()
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
-    assert (check.state, check.mend) == ("warning", "set THETAHAT_CACHE to a folder of yours")
+    assert (check.state, check.fix) == ("warning", "set THETAHAT_CACHE to a folder of yours")
     assert check.detail == (
         f"{tmp_path / 'file' / 'cache'}: {tmp_path / 'file'} is a file, not a folder; every process"
         " compiles anew"

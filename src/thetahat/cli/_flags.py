@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import json
 import math
 import re
 import types
@@ -18,6 +17,7 @@ from typing import Any, Literal
 
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.signature import Parameter, Seed, Signature
+from thetahat.core.yaml_words import flow
 
 _MARK = type(typing.get_args(Seed)[1])
 _REFUSALS = (ArgumentError, TypeError, ValueError, KeyError)
@@ -371,11 +371,18 @@ def _kind_at(signature: Signature, name: str) -> Any:
 
 
 def _from_python(value: str) -> str:
-    """A list or mapping as Python writes it, as JSON; anything else as it is."""
+    """A list or mapping as Python writes it, as YAML; anything else as it is."""
     try:
-        return json.dumps(ast.literal_eval(value))
+        return flow(ast.literal_eval(_Infinite().visit(ast.parse(value, mode="eval"))))
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return value
+
+
+class _Infinite(ast.NodeTransformer):
+    """Reads the words inf and nan, which Python writes and does not read."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Constant(float(node.id)) if node.id in ("inf", "nan") else node
 
 
 def _refused(

@@ -237,8 +237,8 @@ def _where(condition: Any, this: Any, other: Any) -> Any:
 def _direction(record: Mapping[str, Any], name: str, rule: str) -> Mode | None:
     metrics = _metrics(record)
     if name not in record:
-        hint = not_recorded(metrics, name, record.keys())
-        raise ConfigError(f"{rule} watches {name!r}, which this task does not record{hint}")
+        fix = not_recorded(metrics, name, record.keys())
+        raise ConfigError(f"{rule} watches {name!r}, which this task does not record{fix}")
     return directions_of(metrics).get(name)
 
 

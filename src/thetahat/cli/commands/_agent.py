@@ -63,7 +63,7 @@ def add_work(parser: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Work on a sweep."""
     from thetahat.store import find_sweep, open_store
-    from thetahat.sweep import Plan, read_sweep
+    from thetahat.sweep import SweepOptions, read_sweep
     from thetahat.sweep.agent import new_sweep
 
     by_file = Path(args.sweep).suffix in (".yaml", ".yml")
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         if spec is None:
             sweep = find_sweep(store, args.sweep)
         else:
-            sweep = new_sweep(store, spec, Plan(), join=True)
+            sweep = new_sweep(store, spec, SweepOptions(), join=True)
         if spec is not None and sweep.state == "finished":
             from thetahat.cli.commands._ui import beside
 

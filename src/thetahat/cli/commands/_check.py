@@ -1,4 +1,4 @@
-"""``thetahat check``: every mistake of a sweep file, with its line and the mend, before a run."""
+"""``thetahat check``: every mistake of a sweep file, with its line and the fix, before a run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "check",
         help="check a sweep file",
-        description="Say every mistake of a sweep file, with its line and how to mend it, and count"
+        description="Say every mistake of a sweep file, with its line and how to fix it, and count"
         " its points. Nothing runs. Exit code 2 where there is a mistake.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -58,6 +58,9 @@ def run(args: argparse.Namespace) -> int:
         wrong, said = _against_program(reading.sound)
         (notes if args.strict else errors).extend(wrong)
         notes.extend(said)
+    # An experiment knows the direction of its metric: what it refuses needs no note.
+    refused = {(p.line, p.key) for p in errors}
+    notes = [p for p in notes if not (p.key == "metric.name" and (p.line, p.key) in refused)]
     errors.sort(key=_line)
     notes.sort(key=_line)
     screen = read_screen()
@@ -170,13 +173,15 @@ def _table(configs: Sequence[Mapping[str, Any]], screen: Screen) -> str:
 
 def first_configs(spec: SweepSpec, count: int, seed: int) -> list[dict[str, Any]]:
     """The first configs of a sweep in which nothing has run yet."""
-    from thetahat.search import History, sampler
+    from thetahat.search import SearchHistory, sampler
 
     draw = sampler({"bayes": "tpe"}.get(spec.method, spec.method))
     configs: list[dict[str, Any]] = []
     position = 0
     while len(configs) < count:
-        more = draw(spec.space, History((), position, spec.metric), seed, count - len(configs))
+        more = draw(
+            spec.space, SearchHistory((), position, spec.metric), seed, count - len(configs)
+        )
         configs += more.configs
         if more.exhausted or not more.configs:
             break

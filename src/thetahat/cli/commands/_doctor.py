@@ -51,7 +51,7 @@ class Check:
     state: str
     """"ok", "note" (nothing wrong), "warning", or "broken" (fits will fail)."""
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -99,13 +99,13 @@ def page(checks: Iterable[Check], screen: Screen) -> str:
         head = f"{paint(mark, style, screen.colour)} {check.name.ljust(label)}"
         indent = len(mark) + 1 + label
         body = textwrap.wrap(check.detail, max(20, width - indent), break_on_hyphens=False) or [""]
-        if check.mend:
-            body.append(paint(check.mend, style, screen.colour))
+        if check.fix:
+            body.append(paint(check.fix, style, screen.colour))
         lines.append(head + body[0])
         lines += [" " * indent + line for line in body[1:]]
     count = {state: sum(check.state == state for check in checks) for state in _MARKS}
     if count["broken"]:
-        verdict = f"{count['broken']} broken; what mends it stands beside it"
+        verdict = f"{count['broken']} broken; what fixes it stands beside it"
     else:
         verdict = "all that fits need is there" + (
             f"; {count['warning']} to look at" if count["warning"] else ""
@@ -157,9 +157,9 @@ def check_packages() -> list[Check]:
         parts = [f"{name} {version}" for name, version in versions.items() if version]
         if lacking:
             parts.append(f"not installed: {', '.join(lacking)}")
-        mend = f"pip install 'thetahat[{extra}]'" if lacking else ""
+        fix = f"pip install 'thetahat[{extra}]'" if lacking else ""
         state = "note" if lacking else "ok"
-        checks.append(Check(f"extra {extra}", state, ", ".join(parts), mend))
+        checks.append(Check(f"extra {extra}", state, ", ".join(parts), fix))
     return checks
 
 
@@ -173,8 +173,8 @@ def check_jax() -> list[Check]:
         config: Any = jax.config
     except (ImportError, RuntimeError, OSError, AttributeError) as error:
         first = str(error).strip().splitlines() or [type(error).__name__]
-        mend = "pip install --upgrade jax jaxlib; or, without an accelerator: JAX_PLATFORMS=cpu"
-        return [Check("jax", "broken", first[0], mend)]
+        fix = "pip install --upgrade jax jaxlib; or, without an accelerator: JAX_PLATFORMS=cpu"
+        return [Check("jax", "broken", first[0], fix)]
     kinds = ", ".join(dict.fromkeys(f"{d.platform} ({d.device_kind})" for d in devices))
     works = answer == 42.0
     prng = (
@@ -260,8 +260,8 @@ def _disk(path: Path) -> Check:
     folder = next(parent for parent in path.parents if parent.is_dir())
     free = shutil.disk_usage(folder).free
     state = "ok" if free >= _LITTLE_DISK else "warning"
-    mend = "" if state == "ok" else "free some space before long runs"
-    return Check("disk", state, f"{_size(free)} free where the store lies", mend)
+    fix = "" if state == "ok" else "free some space before long runs"
+    return Check("disk", state, f"{_size(free)} free where the store lies", fix)
 
 
 def _unwritable(folder: Path) -> str:

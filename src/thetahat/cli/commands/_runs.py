@@ -79,7 +79,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List runs; 0 also where there are none."""
-    from thetahat.store import locate, open_store, read_condition, shared_orders, standing
+    from thetahat.store import locate, open_store, read_condition, shared_orders, standing_runs
 
     conditions = [read_condition(text) for text in args.where]
     over = [name.strip() for name in (args.group_by or "").split(",") if name.strip()]
@@ -90,13 +90,13 @@ def run(args: argparse.Namespace) -> int:
         judged, shared = ("val_risk", 1, 1), frozenset[str]()
     else:
         with open_store(args.store, create=False) as store:
-            found = store.runs(
+            found = standing_runs(
+                store,
                 where=conditions,
                 sort="number" if over else args.sort,
                 limit=None if over else args.limit,
                 **_scope(store, args.id),
             )
-            found = [r for r in standing(store, found) if all(c.holds(r) for c in conditions)]
             judged = _judged_by(store, found, over) if over else ("val_risk", 1, 1)
             shared = shared_orders(store) if over else frozenset[str]()
         if not found and args.format == "table":

@@ -14,7 +14,7 @@ from thetahat.format import json_text
 
 if TYPE_CHECKING:
     from thetahat.store import Store, SweepRow
-    from thetahat.sweep import Plan, SweepSpec, Work
+    from thetahat.sweep import SweepOptions, SweepSpec, Work
     from thetahat.sweep.agent import WorkerProcess
 
 _EXAMPLES = """\
@@ -121,7 +121,7 @@ def _make(args: argparse.Namespace) -> int:
 def _made(
     args: argparse.Namespace,
     spec: SweepSpec,
-    plan: Plan,
+    plan: SweepOptions,
     work: Work,
     begun: Sequence[WorkerProcess],
 ) -> int:
@@ -173,13 +173,15 @@ def _too_late(store: Store, sweep: SweepRow) -> str:
 
 
 def _cancel_waiting(store: Store, sweep: SweepRow) -> None:
-    for run in store.runs(sweep_id=sweep.id, status="queued"):
+    from thetahat.store import standing_runs
+
+    for run in standing_runs(store, sweep_id=sweep.id, status="queued"):
         store.finish_run(run.id, status="cancelled", reason="the sweep was cancelled")
 
 
-def plan_of(args: argparse.Namespace) -> Plan:
+def plan_of(args: argparse.Namespace) -> SweepOptions:
     """What the flags say beside the file."""
-    from thetahat.sweep import Plan, read_points
+    from thetahat.sweep import SweepOptions, read_points
 
     given = {
         "seed": args.seed,
@@ -194,10 +196,10 @@ def plan_of(args: argparse.Namespace) -> Plan:
         "cohort": args.cohort,
         "timeout_s": args.timeout,
     }
-    return Plan(**{name: value for name, value in given.items() if value is not None})
+    return SweepOptions(**{name: value for name, value in given.items() if value is not None})
 
 
-def _print(sweep: SweepRow, spec: SweepSpec, plan: Plan, args: argparse.Namespace) -> None:
+def _print(sweep: SweepRow, spec: SweepSpec, plan: SweepOptions, args: argparse.Namespace) -> None:
     if args.format == "json":
         emit(json_text(_answer(sweep)))
         return

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _METRICS_FIRST = ("val_risk", "test_risk", "train_risk")
 _MOST_METRICS = 6
-_OF_GROUPS = ("runs", "n", "failed", "unfinished", "trust", "shared_order")
+_OF_GROUPS = ("experiment", "runs", "n", "failed", "unfinished", "trust", "shared_order")
 _SHARED = "seeds share the order of batches, so their bands are too narrow"
 
 
@@ -106,7 +106,8 @@ def group_columns(
         if _any_differs(g.config.get(n) for g in begun)
         or _any_differs(g.config[n] for g in groups if n in g.config)
     ]
-    columns = [Column(_key(name), priority=90, digits=6) for name in varying]
+    columns = [Column("experiment", priority=95)] if any(g.experiment for g in groups) else []
+    columns += [Column(_key(name), priority=90, digits=6) for name in varying]
     columns += [
         Column("runs", priority=80),
         Column("n", priority=79),
@@ -140,7 +141,7 @@ def _n(group: Group, metric: str) -> int:
 
 def group_row(group: Group, first: str) -> dict[str, Any]:
     row: dict[str, Any] = {_key(name): value for name, value in group.config.items()}
-    row |= {"runs": group.runs, "n": _n(group, first)}
+    row |= {"experiment": group.experiment, "runs": group.runs, "n": _n(group, first)}
     row |= {"failed": group.failed, "unfinished": group.unfinished}
     row["shared_order"] = "yes" if group.shared_order else ""
     for name, numbers in group.metrics.items():

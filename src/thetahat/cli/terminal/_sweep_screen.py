@@ -26,6 +26,13 @@ class Best:
     setting: Mapping[str, Any] = field(default_factory=dict)
     band: str = ""
     """Of a setting, where its runs lie."""
+    tied: int = 1
+    """How many runs, or settings, have this number."""
+
+    @property
+    def says(self) -> str:
+        """Its name, and how many others have the same number."""
+        return self.name + (f"; {self.tied - 1:,} more alike" if self.tied > 1 else "")
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ def plain(now: Standing) -> str:
     if now.cut:
         words.append(f"{now.cut:,} not finished")
     if now.best is not None:
-        words.append(f"best {now.metric} {short(now.best.value)} ({now.best.name})")
+        words.append(f"best {now.metric} {short(now.best.value)} ({now.best.says})")
     words += filter(None, [rate_said(now.per_second), left_said(now.left_s)])
     if len(now.agents) > 1:
         words.append(f"{len(now.agents)} agents")
@@ -182,7 +189,7 @@ def _best(now: Standing, best: Best, window: Window) -> list[Piece]:
     value = f"best {now.metric} {short(best.value)}"
     room = window.width - 2
     # Of a setting that is what the number means; of a run merely its name.
-    pieces = [(9, value, "bold"), (8 if best.band else 5, word(best.name), "")]
+    pieces = [(9, value, "bold"), (8 if best.band else 5, word(best.says), "")]
     if best.band:
         pieces.append((4, best.band, "dim"))
     if now.contaminated:

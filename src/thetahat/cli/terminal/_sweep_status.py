@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from thetahat.analysis import (
     Standing as SettingStanding,
     band_words,
-    is_seed,
     names_of,
     replicates_of,
     seeds_of,
     standings,
+    tied,
 )
 from thetahat.cli.terminal._sweep_screen import AgentLine, Best, Standing
 from thetahat.core.run import Status
@@ -28,7 +28,7 @@ from thetahat.core.run import Status
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from thetahat.search import Metric
+    from thetahat.search import Objective
     from thetahat.store import Store, SweepRow, Together
 
 LOOK_S = 0.5
@@ -49,7 +49,7 @@ class Watch:
         self,
         store: Store,
         sweep: SweepRow,
-        metric: Metric | None,
+        metric: Objective | None,
         method: str,
         paths: tuple[tuple[str, ...], ...] = (),
     ) -> None:
@@ -63,6 +63,8 @@ class Watch:
         )
         self.agent: str | None = None
         self._best: Best | None = None
+        self._tied: set[str] = set()
+        """Runs with the best number."""
         self._began_s = time.monotonic()
         self._next_s = 0.0
         self._cost_s = 0.0
@@ -85,7 +87,10 @@ class Watch:
         """Take in a run that ended well; it shows with the next look, as all of it does."""
         best, sign = self._best, 1 if self.metric is None else self.metric.sign
         if best is None or sign * value < sign * best.value:
-            self._best = Best(value, name, run)
+            self._best, self._tied = Best(value, name, run), {run}
+        elif value == best.value and run not in self._tied:
+            self._tied.add(run)
+            self._best = replace(best, tied=len(self._tied))
 
     def now(self) -> Standing:
         """The sweep as far as it is known, and how long it has taken; asks the store nothing."""
@@ -146,7 +151,7 @@ class Watch:
             if isinstance(value, (int, float)) and not isinstance(value, bool):
                 self.best(float(value), run.name, run.id)
 
-    def _best_setting(self, metric: Metric) -> Best | None:
+    def _best_setting(self, metric: Objective) -> Best | None:
         """The best setting by its median; the best single run where none has more than one."""
         from thetahat.store import tried_runs
 
@@ -159,8 +164,9 @@ class Watch:
         if replicates == 1 and all(one.runs == 1 for one in found):
             named = {run.id: run.name for run in runs}
             (run,) = found[0].ids
-            return self._with_setting(Best(found[0].spread.median, named[run], run))
-        return _of_setting(found[0], self.paths, seeds)
+            best = Best(found[0].spread.median, named[run], run, tied=tied(found))
+            return self._with_setting(best)
+        return replace(_of_setting(found[0], self.paths, seeds), tied=tied(found))
 
     def _with_setting(self, best: Best | None) -> Best | None:
         if best is None or best.setting or not self.paths:
@@ -254,7 +260,7 @@ class Speed:
 
 def _repeats(sweep: SweepRow, paths: tuple[tuple[str, ...], ...]) -> bool:
     """Whether settings of a sweep may have several runs: the best of them is then a setting."""
-    return replicates_of(sweep) > 1 or any(is_seed(".".join(path)) for path in paths)
+    return replicates_of(sweep) > 1 or bool(seeds_of(sweep, map(".".join, paths)))
 
 
 def _of_setting(

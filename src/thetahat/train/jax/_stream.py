@@ -147,7 +147,7 @@ class StreamedProgram(CohortProgram):
     @cached_property
     def _relative(self) -> np.ndarray:
         """Weights with mean one, (N,): one column is small enough to keep."""
-        weight = cast_leaf(np.asarray(th_data.weights_of(self._disk.train)), self.dtype)
+        weight = np.asarray(th_data.weights_of(self._disk.train)).astype(self.dtype)
         n = self.staged.plan.n
         return np.asarray(jax.jit(lambda w: w * (n / jnp.sum(w)))(weight))
 
