@@ -218,7 +218,7 @@ def test_seconds_are_said_as_such() -> None:
     ("method", "flags", "bounds"),
     [
         ("grid", {}, (TOGETHER, MOST)),
-        ("random", {"exact": True}, (TOGETHER, MOST)),
+        ("random", {"mode": "exact"}, (TOGETHER, MOST)),
         ("random", {"cohort": 8}, (8, 0)),
         ("grid", {"mode": "worker"}, (1, 0)),
         ("bayes", {}, (4, 0)),
