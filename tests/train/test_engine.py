@@ -10,6 +10,7 @@ import pytest
 from small import draw, net, parts  # type: ignore[import-not-found]
 
 import thetahat as th
+from thetahat.core import ConfigError
 from thetahat.train import _driver
 
 
@@ -39,6 +40,11 @@ def test_exact_members_are_bitwise_equal_to_fits_alone() -> None:
     configs = [{"lr": lr, "seed": s} for lr in (0.01, 0.1) for s in (1, 2)]
     for config, member in zip(configs, th.fit_many(net, configs, mode="exact"), strict=True):
         same(member, th.fit(net, **config))
+
+
+def test_a_mode_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(ConfigError, match=r"mode='map': no such mode.*; give auto, vmap, exact"):
+        th.fit_many(net, [{}], mode="map")
 
 
 def test_a_cohort_does_not_depend_on_its_order() -> None:
