@@ -229,23 +229,6 @@ def test_a_mistake_in_a_parameter_of_an_experiment_is_said_as_for_any_program(
         assert (code, found["errors"]) == (2, [mistake])
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["nowhere.yaml"], "there is no file nowhere.yaml; give the path of a sweep file"),
-        (["sweep.yaml", "--list", "0"], "check: --list: '0' is no count; give 1 or more; see thetahat check --help"),
-        (["sweep.yaml", "--seed", "-1"], "check: --seed: '-1' is no seed; give a whole number from 0; see thetahat check --help"),
-        (["sweep.yaml", "--seed", "2147483648"], "check: --seed: '2147483648' is no seed; give a whole number from 0; see thetahat check --help"),
-        (["sweep.yaml", "--strct"], "check has no option --strct; did you mean --strict?"),
-        ([], "check needs file; see thetahat check --help"),
-    ],
-)  # fmt: skip
-def test_flags_that_are_wrong(words, message, folder, thetahat):
-    code, out, err = thetahat("check", *words)
-    assert (code, out) == (2, "")
-    assert err.removeprefix("thetahat: ").replace("FILE", "file") == f"{message}\n"
-
-
 def test_a_file_that_is_no_yaml_is_one_mistake(folder, thetahat):
     Path("sweep.yaml").write_bytes(b"method: grid\nname: \xff\n")
     code, out, err = thetahat("check", "sweep.yaml")

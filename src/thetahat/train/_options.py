@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ class Options:
     """Of the free memory, the share that a cohort may take."""
     idle: frozenset[int] = frozenset()
     """Positions of members that only keep their place: their configs are not compared."""
+    reasons: Mapping[int, str] = field(default_factory=dict)
+    """Why members were stopped before the checkpoint to resume, by place."""
 
 
 @dataclass(frozen=True)
