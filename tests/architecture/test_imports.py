@@ -132,6 +132,17 @@ def test_imports_of_divided_rooms_point_down() -> None:
     assert wrong == []
 
 
+def test_training_knows_its_backends_by_their_entry_alone() -> None:
+    for path in (SOURCE / "train").glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        names = {n.name for n in ast.walk(ast.parse(text)) if isinstance(n, ast.alias)}
+        assert not names & {"jax", "jax.numpy", "optax", "flax"}, path
+        assert not any(name.startswith("thetahat.train.jax.") for name in imports_of(path)), path
+    others = [p for p in SOURCE.rglob("*.py") if p.parts[len(SOURCE.parts)] != "train"]
+    for path in others:
+        assert not any(name.startswith("thetahat.train.jax") for name in imports_of(path)), path
+
+
 def test_there_are_no_circles() -> None:
     arrows: dict[str, set[str]] = {}
     for path in SOURCE.rglob("*.py"):

@@ -12,12 +12,12 @@ from small import draw
 
 import thetahat as th
 from thetahat.core import ConfigError
-from thetahat.train import _static
+from thetahat.train import _grouping
 
 
 @pytest.fixture(autouse=True)
 def _forget() -> None:
-    _static._told.clear()
+    _grouping._notice.cache_clear()
 
 
 def branch(lr: float = 0.1, curve: float = 0.0, epochs: int = 3) -> th.Task:

@@ -53,9 +53,15 @@ def add_flags(parser: Any) -> None:
     running = parser.add_argument_group("running")
     add_value(running, "--retries R", "try a failed run R times more", whole_number(0))
     add_value(running, "--timeout S", "seconds a process may take", positive)
-    add_value(running, "--mode MODE", "cohort, worker or process (default: auto)")
+    add_value(running, "--mode MODE", "cohort, exact, worker or process (default: auto)")
     add_value(running, "--cohort K", "train at most K runs together", whole_number())
-    add_switch(running, "--exact", "runs of a cohort bitwise equal to runs alone")
+    running.add_argument(
+        "--exact",
+        dest="mode",
+        action="store_const",
+        const="exact",
+        help="the same as --mode exact: runs of a cohort bitwise equal to runs alone",
+    )
     add_value(running, "--name NAME", "of the sweep (default: the file's)")
     add_switch(running, "--run", "work on it at once")
     add_work(running)
@@ -181,7 +187,6 @@ def plan_of(args: argparse.Namespace) -> SweepOptions:
         "enqueue": tuple(read_points(args.enqueue)) if args.enqueue else None,
         "asha": args.asha,
         "mode": args.mode,
-        "exact": args.exact,
         "cohort": args.cohort,
         "timeout_s": args.timeout,
     }

@@ -78,7 +78,7 @@ def take_member(old: str, place: int, new: str) -> None:
     own = slice(place, place + 1)
     facts = dict(found.header)
     # A fit alone has one mapping only.
-    facts |= {"size": 1, "mode": "map", "provenance": facts["provenance"][own]}
+    facts |= {"size": 1, "mode": "exact", "provenance": facts["provenance"][own]}
     facts["identity"] = member_identity(facts["identity"], place)
     arrays = {name: array[own] for name, array in found.arrays.items()}
     write_checkpoint(new, Checkpoint(facts, arrays, found.records[own]))
