@@ -316,7 +316,7 @@ class _StoreKeeper:
             self._tracker(
                 replace(
                     event,
-                    config={name: stored_value(v) for name, v in event.config.items()},
+                    config={name: stored_value(v) for name, v in (event.config or {}).items()},
                     provenance={**self._process, **event.provenance},
                 )
             )

@@ -1,6 +1,5 @@
 """A sweep file, read and checked. How its runs are run is ``thetahat.sweep.agent``."""
 
-from thetahat.sweep.agent._early_start import Work as Work, start_early as start_early
 from thetahat.sweep.spec._diagnostics import Problem as Problem
 from thetahat.sweep.spec._metric_check import (
     check_metric as check_metric,
@@ -24,3 +23,4 @@ from thetahat.sweep.spec._spec import (
     read_sweep as read_sweep,
 )
 from thetahat.sweep.spec._value_check import notes_of_trials as notes_of_trials
+from thetahat.sweep.workers._early_start import Work as Work, start_early as start_early

@@ -21,7 +21,7 @@ from thetahat.core.errors import ConfigError
 if TYPE_CHECKING:
     from thetahat.store import Store, SweepRow
     from thetahat.sweep import SweepSpec, Work
-    from thetahat.sweep.agent import Crew, Tally
+    from thetahat.sweep.agent import Pool, Tally
 
 LATEST = "last"
 """The name of the latest sweep: no sweep can have it."""
@@ -119,7 +119,7 @@ def work_of(args: argparse.Namespace, count: int | None = None) -> Work:
 
 
 def work_and_report(
-    store: Store, sweep: SweepRow, work: Work, args: argparse.Namespace, crew: Crew | None = None
+    store: Store, sweep: SweepRow, work: Work, args: argparse.Namespace, pool: Pool | None = None
 ) -> Tally:
     """Work on a sweep, and report progress on standard error."""
     from thetahat.cli.commands._ui import beside
@@ -133,7 +133,7 @@ def work_and_report(
             if _is_done(store, sweep):
                 tally = Tally(state=sweep.state)
             else:
-                tally = work_on(store, sweep, work, view.say, crew)
+                tally = work_on(store, sweep, work, view.say, pool)
         view.summary(tally, as_json=getattr(args, "format", "table") == "json")
         if not tally.interrupted:
             stay()

@@ -97,23 +97,23 @@ def _work(store: Store, file: Path, args: argparse.Namespace) -> tuple[SweepRow,
     from thetahat.cli.terminal._sweep_progress import View
     from thetahat.core.errors import Notice
     from thetahat.sweep import SweepOptions, Work, read_sweep, start_early
-    from thetahat.sweep.agent import early_crew, find_out, new_sweep, work_on
+    from thetahat.sweep.agent import AgentEvent, Noted, early_pool, find_out, new_sweep, work_on
 
     spec, plan, work = read_sweep(str(file)).require(), SweepOptions(), Work()
 
-    def say(what: str, facts: Any) -> None:
+    def say(event: AgentEvent) -> None:
         # The notes are about the lectures' batch of 512, which is larger than their data.
-        if what != "note":
-            view.say(what, facts)
+        if not isinstance(event, Noted):
+            view.say(event)
 
     early = start_early(spec, plan, work, str(store.path))
     try:
-        crew = early_crew(store, spec, plan, work, early)
+        pool = early_pool(store, spec, plan, work, early)
         sweep = new_sweep(store, spec, plan, found=find_out(spec, plan))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Notice)
             with View(store, sweep, spec.metric, quiet=args.quiet, where="") as view:
-                tally = work_on(store, sweep, work, say, crew)
+                tally = work_on(store, sweep, work, say, pool)
     finally:
         for worker in early:
             worker.close()

@@ -114,15 +114,15 @@ def _made(
     early: Sequence[WorkerProcess],
 ) -> int:
     from thetahat.store import open_store
-    from thetahat.sweep.agent import early_crew, find_out, new_sweep
+    from thetahat.sweep.agent import early_pool, find_out, new_sweep
 
     with open_store(args.store) as store:
-        crew = early_crew(store, spec, plan, work, early)
-        sweep = new_sweep(store, spec, plan, args.name, found=find_out(spec, plan, crew))
+        pool = early_pool(store, spec, plan, work, early)
+        sweep = new_sweep(store, spec, plan, args.name, found=find_out(spec, plan, pool))
         _print(sweep, spec, plan, args)
         if not args.run:
             return 0
-        return exit_code(work_and_report(store, sweep, work, args, crew))
+        return exit_code(work_and_report(store, sweep, work, args, pool))
 
 
 def _change(args: argparse.Namespace, how: str) -> int:

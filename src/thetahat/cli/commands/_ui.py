@@ -79,7 +79,7 @@ def beside(args: argparse.Namespace) -> Iterator[Callable[[], None]]:
                 return
             print_beside(f"the page stays at {page.url} until Ctrl-C")
             try:
-                page.stay()
+                page.wait()
             except KeyboardInterrupt:
                 print(file=sys.stderr)
 

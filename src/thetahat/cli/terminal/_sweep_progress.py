@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from thetahat.cli._errors import print_error, print_note
 from thetahat.cli.terminal._fit_progress import span
@@ -17,13 +17,14 @@ from thetahat.cli.terminal._live import RefreshRate, Window, is_live, live
 from thetahat.cli.terminal._output import emit, many_runs, read_screen
 from thetahat.cli.terminal._sweep_screen import block, plain
 from thetahat.cli.terminal._sweep_status import SweepWatch
+from thetahat.core.run import Status
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from thetahat.search import Objective
     from thetahat.store import RunRow, Store, SweepRow
-    from thetahat.sweep.agent import Closed, Tally
+    from thetahat.sweep.agent import AgentEvent, Ended, Tally
 
 EVERY_S = 2.0
 """Seconds between two lines at first, if standard error is a file or a pipe."""
@@ -63,37 +64,23 @@ class View:
     def _lines(self, window: Window) -> Sequence[Text]:
         return block(self.watch.now(), window)
 
-    def say(self, what: str, facts: Mapping[str, Any]) -> None:
-        """Take in a word of the agent."""
-        if what == "ended":
-            for closed in facts["closed"]:
-                self._take(closed, facts["names"][closed.run])
-            self._print()
-        elif what == "alive":
-            self.watch.agent = facts["agent"]
-            if self._live:
-                self.watch.look()
-        elif what == "note":
-            self._once(facts["line"])
-        elif what == "recovered":
-            agents = "an agent" if facts["agents"] == 1 else f"{facts['agents']} agents"
-            self._once(f"{agents} died; {facts['runs']} runs went back to the queue", again=True)
-        elif what == "retried":
-            self._once(f"{facts['runs']} runs are tried again: {facts['reason']}", again=True)
-        elif what == "state":
-            self.watch.counts = replace(self.watch.counts, state=facts["state"])
-            said = {"paused": "the sweep is paused: no new runs begin", "running": "it goes on"}
-            self._once(said.get(facts["state"], f"the sweep is {facts['state']}"), again=True)
-        elif what == "extended":
-            self.sweep = facts["sweep"]
-            self.watch.change(self.sweep, _searched(self.sweep))
-            self._once("the sweep was given another file: it goes on with that", again=True)
-        elif what == "target":
-            self._once(f"{facts['reason']}: no new runs begin")
-        elif what == "interrupted":
-            self._once("stopping; runs go back to the queue. Ctrl-C again stops at once")
-        elif what == "waiting" and facts["open"] and facts["state"] == "running":
-            self._once("all runs have begun; waiting for those of other agents")
+    def say(self, event: AgentEvent) -> None:
+        """Show an event of the agent."""
+        from thetahat.sweep.agent import Alive, Ended, Noted, Remarked
+
+        match event:
+            case Ended():
+                self._take(event)
+                self._print()
+            case Noted(line=line):
+                self._once(line)
+            case Remarked(line=line, again=again):
+                self._once(line, again=again)
+            case Alive(agent=agent, sweep=sweep):
+                self.watch.agent = agent
+                self._follow(sweep)
+                if self._live:
+                    self.watch.look()
 
     def summary(self, tally: Tally, *, as_json: bool) -> None:
         """Print the best runs, and how to look at the others."""
@@ -183,15 +170,21 @@ class View:
 
     # -- parts ----------------------------------------------------------------------------------
 
-    def _take(self, closed: Closed, name: str) -> None:
-        from thetahat.core.run import Status
-
-        if closed.status is Status.FAILED:
-            self._once(f"{name} failed: {closed.reason}", key=closed.reason, bad=True)
-        if self.metric is not None and closed.status.well:
-            value = closed.metrics.get(self.metric.name)
+    def _take(self, ended: Ended) -> None:
+        if ended.status is Status.FAILED:
+            self._once(f"{ended.name} failed: {ended.reason}", key=ended.reason, bad=True)
+        if self.metric is not None and ended.status.well:
+            value = ended.metrics.get(self.metric.name)
             if value is not None:
-                self.watch.best(value, name, closed.run)
+                self.watch.best(value, ended.name, str(ended.run))
+
+    def _follow(self, sweep: SweepRow) -> None:
+        """Take in how the sweep stands, and its file, if it was given another one."""
+        if (sweep.text, sweep.plan) != (self.sweep.text, self.sweep.plan):
+            self.watch.change(sweep, _searched(sweep))
+        self.sweep = sweep
+        if self.watch.counts.state != sweep.state:
+            self.watch.counts = replace(self.watch.counts, state=sweep.state)
 
     def _print(self) -> None:
         if self._live:
