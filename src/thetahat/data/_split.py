@@ -39,8 +39,8 @@ def split(
 
     Args:    obs: ``Observations``, a draw of ``th.dgp``, a ``Table``, or any pytree of (N, ...).
              train, val, test: a fraction (float) or a count (int); val and test also None or 0.
-             seed: an int or a traced integer. Without tracing, NumPy arrays stay NumPy, and streamed
-             ones stay on disk.
+             seed: an int or a traced integer. Without tracing, NumPy arrays stay NumPy and
+             streamed ones stay on disk.
     Returns: Data; the columns of a Table are imputed and standardised by the train part, and its
              ``transform`` holds these numbers.
     Raises:  DataError: shares that exceed the whole, or leave a part empty.
