@@ -275,7 +275,9 @@ class TestMessages:
 
     def test_files_of_different_columns(self) -> None:
         paths = [write(frame(), "1.parquet"), write(frame().drop(columns="b"), "2.parquet")]
-        with refused("'2.parquet' has no column 'b', unlike '1.parquet'; give files with the same columns"):
+        with refused(
+            "'2.parquet' has no column 'b', unlike '1.parquet'; give files with the same columns"
+        ):
             stream_table(paths, **ROLES)
 
     def test_without_pyarrow(self, monkeypatch: pytest.MonkeyPatch) -> None:

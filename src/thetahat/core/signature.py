@@ -51,6 +51,14 @@ class Parameter:
         """Whether a config must contain it."""
         return self.default is _REQUIRED
 
+    @property
+    def bare_type(self) -> Any:
+        """The annotation without our marks: ``int`` for ``th.Seed``."""
+        marks = getattr(self.annotation, "__metadata__", ())
+        if marks and all(isinstance(mark, _Mark) for mark in marks):
+            return typing.get_args(self.annotation)[0]
+        return self.annotation
+
     def cast(self, value: Any) -> Any:
         """Convert the value of a traced parameter to a float or a seed; return others unchanged.
 
