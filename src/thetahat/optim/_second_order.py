@@ -244,7 +244,7 @@ def _by_columns(J: jax.Array, r: jax.Array, penalty: jax.Array) -> Callable[[Any
     """Solve the normal equations (p <= n); scaled columns make units of parameters irrelevant."""
     norms = jnp.linalg.norm(J, axis=0)
     scale = jnp.where(norms > 0, norms, 1.0)
-    scaled = J / scale
+    scaled = J / scale[None]
     gram = scaled.T @ scaled
     slope = scaled.T @ r + penalty / scale
 
