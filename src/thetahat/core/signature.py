@@ -100,6 +100,8 @@ class Signature:
 def read_signature(experiment: Callable[..., Any]) -> Signature:
     """Read an experiment's signature.
 
+    Args:    experiment: a typed function that returns a Task.
+    Returns: its parameters and its description.
     Raises:  ConfigError: ``*args`` or positional-only parameters, which flags cannot name.
     """
     name = getattr(experiment, "__name__", type(experiment).__name__)

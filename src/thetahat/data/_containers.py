@@ -110,6 +110,8 @@ PARTS = ("train", "val", "test")
 def n_observations(part: Any) -> int:
     """Count the observations N of a part: the length of the first axis of its leaves.
 
+    Args:    part: a pytree of (N, ...).
+    Returns: an int.
     >>> n_observations((np.ones((5, 2)), np.ones(5)))
     5
     """
@@ -124,6 +126,8 @@ def weights_of(part: Any) -> Any:
 
     Weights are the attribute ``weight``, or the entry "weight" of a dict.
 
+    Args:    part: a pytree of (N, ...).
+    Returns: an array (N,), or None.
     Raises:  DataError: weights that are negative, not finite or all zero (unless traced).
     >>> weights_of({"x": np.ones((2, 1)), "weight": np.array([1.0, 3.0])})
     array([1., 3.])

@@ -180,8 +180,8 @@ def _not_utf8(path: Path) -> str:
 def _unreadable(path: Path, kind: str, error: object) -> str:
     said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     return (
-        f"{path.name!r} cannot be read as {kind} ({said});"
-        " check that the file is complete and of that kind"
+        f"{path.name!r} cannot be read as {kind} ({said}); check that the file is complete"
+        " and of that kind"
     )
 
 

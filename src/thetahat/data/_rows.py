@@ -115,6 +115,8 @@ def is_streamed(part: Any) -> bool:
 def gather(part: Any, rows: Any) -> Any:
     """Take the rows ``rows`` of every leaf; rows from disk become NumPy arrays.
 
+    Args:    part: a pytree of (N, ...).   rows: indices, (n,), or a slice.
+    Returns: a pytree of (n, ...).
     >>> gather((np.arange(4.0), np.arange(4)), np.array([3, 1]))
     (array([3., 1.]), array([3, 1]))
     """
@@ -130,6 +132,9 @@ def content_hash(part: Any) -> str:
     """Hash the shapes, dtypes and bytes of a part's leaves by SHA-256, as hexadecimal.
 
     Equal numbers in memory, on a device and on disk have one hash.
+
+    Args:    part: a pytree of (N, ...).
+    Returns: 64 hexadecimal digits.
     """
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(part):

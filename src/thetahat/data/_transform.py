@@ -224,9 +224,8 @@ def _median(values: np.ndarray, mass: np.ndarray | None) -> np.ndarray:
     if mass is not None:
         return np.asarray(_weighted_median(values, mass, np))
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", RuntimeWarning
-        )  # missing values only: refused by name below
+        # _check_filled refuses columns with missing values only, by name.
+        warnings.simplefilter("ignore", RuntimeWarning)
         return np.nanmedian(values, axis=0)
 
 

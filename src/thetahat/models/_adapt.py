@@ -36,6 +36,7 @@ def adapt(model: Any, seed: Any) -> Adapted:
     Args:    model: a Flax NNX or Equinox module, an ``(init, apply)`` pair or an object with these,
              or one of them through ``trainable`` or ``freeze``.
              seed: int or traced integer; initialises a pair without a seed of its own.
+    Returns: the adapted model.
     Raises:  ConfigError: another value, or a model whose layers need a whole batch.
     """
     selections: list[Selected] = []
@@ -89,6 +90,7 @@ def n_params(model: Any) -> int:
     """Count the trained parameters of a model without allocating them.
 
     Args:    model: any model that a Task takes.
+    Returns: an int.
 
     >>> from thetahat.models import MLP
     >>> n_params(MLP(2, width=64, depth=2))

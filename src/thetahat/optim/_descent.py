@@ -46,6 +46,7 @@ def nesterov(lr: Rate = 1e-2, beta: Any = 0.9) -> optax.GradientTransformationEx
 
     Args:    lr: above 0; a float, traced, or a schedule of the step.
              beta: in [0, 1); a float, traced, or a schedule.
+    Returns: an optax transformation.
     Raises:  ConfigError: a rate that is not positive and finite, or (in a step) no ``value_fn``.
     Source:  Nesterov (1983).
     """
@@ -79,6 +80,7 @@ def preconditioned(
 
     Args:    C: (p, p), or the diagonal (p,), on the parameters in the order of ``ravel_pytree``.
              lr: above 0; a float, traced, or a schedule of the step.
+    Returns: an optax transformation.
     Raises:  ConfigError: a rate that is not positive and finite.
              ShapeError: a C that does not fit the p parameters.
     """

@@ -30,6 +30,7 @@ def lbfgs(
     Args:    memory: pairs of steps and gradient differences kept.
              linesearch: another optax line search; None is the zoom search.
              max_linesearch_steps: maximal evaluations of objective and gradient in one step.
+    Returns: an optax transformation.
     Source:  Nocedal & Wright (2006), algorithms 3.5, 3.6 and 7.5.
     """
     if linesearch is None:
@@ -87,6 +88,7 @@ def named(name: str, lr: Any = None, **options: Any) -> optax.GradientTransforma
     lm (levenberg_marquardt)
 
     Args:    lr: a float, traced, or a schedule of the step.   options: of the optimizer itself.
+    Returns: an optax transformation.
     Raises:  ConfigError: an unknown name or option, an lr that is not positive and finite, or an lr
              for an optimizer without one.
     >>> opt = named("adam", lr=0.01, b1=0.95)
@@ -112,6 +114,8 @@ def named(name: str, lr: Any = None, **options: Any) -> optax.GradientTransforma
 def own_decay(name: str) -> float | None:
     """Return the default weight decay of an optimizer; None for one without decay.
 
+    Args:    name: as for ``named``.
+    Returns: a float, or None.
     >>> own_decay("adamw"), own_decay("adam")
     (0.0001, None)
     """
@@ -123,6 +127,7 @@ def resolve(optimizer: Any) -> optax.GradientTransformationExtraArgs:
     """Return the optimizer of a Task as a transformation that takes the engine's extra arguments.
 
     Args:    optimizer: an optax transformation, one of ours, or a name of ``named``.
+    Returns: a transformation with extra arguments.
     Raises:  ConfigError: another value, or a learning rate that is not finite.
     """
     if isinstance(optimizer, str):

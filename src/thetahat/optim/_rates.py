@@ -56,6 +56,8 @@ def wants_full_batch(optimizer_or_state: Any) -> bool:
     L-BFGS compares gradients of successive steps, and Newton, Gauss-Newton and Levenberg-Marquardt
     solve for the current batch: minibatches give them wrong steps.
 
+    Args:    optimizer_or_state: an optax transformation, or a state of one.
+    Returns: a bool.
     >>> wants_full_batch(optax.chain(optax.clip(1.0), optax.lbfgs()))
     True
     >>> wants_full_batch(optax.adam(1e-3))

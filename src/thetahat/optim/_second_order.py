@@ -75,6 +75,7 @@ def newton(damping: Any = 0.0, lr: Rate = 1.0) -> optax.GradientTransformationEx
     damping or use ``levenberg_marquardt``.
 
     Args:    damping: at least 0, in units of H.   lr: above 0; a float, traced, or a schedule.
+    Returns: an optax transformation.
     Raises:  ConfigError: more than 5,000 parameters, since H is dense.
     """
     check_rate("newton", lr)
@@ -108,6 +109,7 @@ def gauss_newton(damping: Any = 0.0) -> optax.GradientTransformationExtraArgs:
 
     Args:    damping: at least 0, relative to J'J, whose columns are scaled to one unless there are
              more parameters than residuals; at least the rounding of J'J.
+    Returns: an optax transformation.
     Raises:  ConfigError: a loss that is not squared, or a system beyond 5,000.
     """
 
@@ -160,6 +162,7 @@ def levenberg_marquardt(
 
     Args:    damping: of the first step, above 0, relative to the scale of J'J.
              factor: above 1.
+    Returns: an optax transformation.
     Raises:  ConfigError: a damping or factor out of range, a loss that is not squared, or a system
              beyond 5,000: min(n, p).
     Source:  Levenberg (1944); Marquardt (1963); Nocedal & Wright (2006), ch. 10.
@@ -241,7 +244,7 @@ def _by_columns(J: jax.Array, r: jax.Array, penalty: jax.Array) -> Callable[[Any
     """Solve the normal equations (p <= n); scaled columns make units of parameters irrelevant."""
     norms = jnp.linalg.norm(J, axis=0)
     scale = jnp.where(norms > 0, norms, 1.0)
-    scaled = J / scale
+    scaled = J / scale[None]
     gram = scaled.T @ scaled
     slope = scaled.T @ r + penalty / scale
 

@@ -45,6 +45,8 @@ class Loss:
 def squared(r: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
     """Compute the squared loss ``r**2``, minimised in expectation by the mean.
 
+    Args:    r: residual h(x) - y, any shape.
+    Returns: the shape of r, in squared units of y.
     >>> float(squared(jnp.array(-3.0)))
     9.0
     """
@@ -54,6 +56,8 @@ def squared(r: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
 def absolute(r: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
     """Compute the absolute loss ``|r|``, minimised in expectation by the median.
 
+    Args:    r: residual h(x) - y, any shape.
+    Returns: the shape of r, in units of y.
     >>> float(absolute(jnp.array(-3.0)))
     3.0
     """
@@ -163,6 +167,7 @@ def resolve_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
     """Return the Loss of a name ("huber": delta 1, "pinball": tau .5) or of a function.
 
     Args:    loss: a name of ``LOSSES``, a Loss, or a function of a residual.
+    Returns: a Loss.
     Raises:  ConfigError: an unknown name (the message suggests the nearest), or another value.
     >>> resolve_loss("huber").name
     'huber'

@@ -136,6 +136,8 @@ def _is_float(array: jax.Array) -> bool:
 def inputs_and_target(z: Any) -> tuple[Any, Any]:
     """Return ``x`` and ``y`` of an observation: its attributes, keys, or a pair.
 
+    Args:    z: one observation.
+    Returns: ``(x, y)``.
     Raises:  ConfigError: an observation without x and y.
     """
     if isinstance(z, Mapping):
