@@ -62,13 +62,13 @@ from thetahat.analysis._study import (
 
 __all__ = [
     "BAND_LEAST",
+    "FEW",
+    "MARKS",
+    "QUANTILES",
     "Band",
     "CellRule",
     "Effect",
-    "FEW",
     "Group",
-    "MARKS",
-    "QUANTILES",
     "Setting",
     "Spread",
     "Standing",

@@ -21,9 +21,9 @@ from thetahat.figures._sweeps import (
 )
 
 __all__ = [
+    "KINDS",
     "Bar",
     "Curve",
-    "KINDS",
     "Strip",
     "draw_band",
     "draw_contour",

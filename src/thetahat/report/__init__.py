@@ -18,12 +18,12 @@ from thetahat.report._write import (
 )
 
 __all__ = [
+    "MADE_BY",
+    "REPORT_FORMATS",
     "Document",
     "Grid",
-    "MADE_BY",
     "Picture",
     "Plots",
-    "REPORT_FORMATS",
     "Sweep",
     "files",
     "find_subject",

@@ -25,7 +25,7 @@ _MOST_SEEDS = 60
 
 
 def sweep_pictures(store: Store, study: Study) -> list[Picture]:
-    """The figures of a sweep, most telling first; none where no run has a number."""
+    """List the figures of a sweep, most informative first; none if no run has a number."""
     if not study.counted:
         return []
     metric = word(study.axis)
@@ -70,7 +70,7 @@ def sweep_pictures(store: Store, study: Study) -> list[Picture]:
 
 
 def _n(study: Study) -> str:
-    """How many runs count, where saying so does not give away how many do not."""
+    """Count the runs, unless the count reveals how many do not count."""
     n = len(study.counted)
     few = study.rule.hides_count(len(study.runs) - n)
     return "the runs" if few else f"{n:,} runs"
@@ -79,7 +79,7 @@ def _n(study: Study) -> str:
 def _single(
     study: Study, name: str, title: str, caption: str, draw: Callable[[], Figure]
 ) -> Picture:
-    """A figure with a dot or a line for a single run: small cells leave nothing of it."""
+    """Make a figure that shows single runs; small-cell suppression leaves it out."""
     if study.rule.on:
         return Picture(
             name, title, f"it would show single runs (--min-cell {study.rule.least})", None
@@ -88,7 +88,7 @@ def _single(
 
 
 def progress(study: Study) -> Figure:
-    """The metric by run order, with the best so far."""
+    """Draw the metric by run order, with the best so far."""
     counted = {run.id for run in study.counted}
     over = [run for run in study.runs if run.status.over]
     values = [study.value(run) if run.id in counted else None for run in over]
@@ -98,7 +98,7 @@ def progress(study: Study) -> Figure:
 
 
 def _steps(study: Study, over: Sequence[RunRow]) -> list[tuple[int, float]] | None:
-    """The best median so far, by places among the runs that are over; None without replicates."""
+    """List the best medians so far by place among the ended runs; None without replicates."""
     if not study.replicated:
         return None
     place = {run.id: k for k, run in enumerate(over, 1)}
@@ -115,7 +115,7 @@ def _steps(study: Study, over: Sequence[RunRow]) -> list[tuple[int, float]] | No
 
 
 def importance(study: Study) -> Figure:
-    """How much each parameter matters, beside what chance would reach."""
+    """Draw how much each parameter matters, beside the share that chance would reach."""
     bars = [
         figures.Bar(effect.name, effect.importance, _at_most_all(effect.floor), effect.correlation)
         for effect in study.effects
@@ -127,7 +127,7 @@ def importance(study: Study) -> Figure:
 
 
 def _settings(study: Study) -> str:
-    """What importance rests on."""
+    """Say on how many settings importance rests."""
     if not study.effects:
         return _n(study)
     n = study.effects[0].settings
@@ -135,17 +135,17 @@ def _settings(study: Study) -> str:
 
 
 def _at_most_all(floor: float | None) -> float | None:
-    """What chance reaches, as a share: where nothing matters it may be more than everything."""
+    """Cap the share of chance at 1: if nothing matters it may exceed everything."""
     return None if floor is None else min(floor, 1.0)
 
 
 def slice_names(study: Study) -> list[str]:
-    """Parameters worth a slice, the most important first."""
+    """List parameters worth a slice, the most important first."""
     return [effect.name for effect in study.effects]
 
 
 def slice_of(study: Study, name: str) -> Figure:
-    """The metric against one parameter."""
+    """Draw the metric against one parameter."""
     column = study.column(name)
     have = [i for i, value in enumerate(column) if value is not None]
     ys = [study.value(study.counted[i]) for i in have]
@@ -165,7 +165,7 @@ def _slicer(study: Study, name: str) -> Callable[[], Figure]:
 
 
 def seeds(study: Study) -> Figure:
-    """Every seed's number, setting by setting."""
+    """Draw every seed's number, by setting."""
     shown = [s for s in study.settings if s.values and not s.hidden][:MOST_STRIPS]
     strips = []
     for setting in shown:
@@ -183,7 +183,7 @@ def seeds(study: Study) -> Figure:
 
 
 def parallel(study: Study) -> Figure:
-    """Every run, or every setting where they are replicated, as a line to its metric."""
+    """Draw every run, or every replicated setting, as a line to its metric."""
     names = [effect.name for effect in study.effects]
     rows = [
         [*(plain(config.get(name)) for name in names), value]
@@ -199,7 +199,7 @@ def parallel(study: Study) -> Figure:
 
 
 def contour(study: Study, x: str, y: str) -> Figure:
-    """The metric over two numeric parameters."""
+    """Draw the metric over two numeric parameters."""
     units = study.units
     if x in study.seeds or y in study.seeds:
         units = [(flat_config(run.config), study.value(run)) for run in study.counted]
@@ -219,7 +219,7 @@ def contour(study: Study, x: str, y: str) -> Figure:
 
 
 def _curves(store: Store, study: Study) -> Picture:
-    """The best setting's seeds as a band where they are many, else the best runs one by one."""
+    """Draw the best setting's seeds as a band if there are many, else the best runs singly."""
     best = study.best
     runs = best.runs if best is not None else []
     values = len(best.values) if best is not None else 0
@@ -249,7 +249,7 @@ def _curves(store: Store, study: Study) -> Picture:
 
 
 def curves(store: Store, runs: Sequence[RunRow]) -> Figure:
-    """The recorded curves of a few runs."""
+    """Draw the recorded curves of a few runs."""
     read = [(run, *curve_of(store, run)) for run in runs]
     drawn = [
         figures.Curve(word(run.name), xs, ys, _mark(run, metric, xs, ys))
@@ -261,7 +261,7 @@ def curves(store: Store, runs: Sequence[RunRow]) -> Figure:
 
 
 def band(store: Store, study: Study, runs: Sequence[RunRow]) -> Figure:
-    """The median and two quantiles over runs that ended well, epoch by epoch."""
+    """Draw the median and two quantiles over runs that ended well, by epoch."""
     drawn, named = [], ("val_risk", "epoch")
     for run in runs[:_MOST_SEEDS]:
         if not run.status.well:
@@ -283,7 +283,7 @@ def band(store: Store, study: Study, runs: Sequence[RunRow]) -> Figure:
 
 
 def curve_of(store: Store, run: RunRow) -> tuple[str, str, list[float], list[float]]:
-    """(metric, axis, places, values) of the curve that tells most of a run."""
+    """Read (metric, axis, places, values) of a run's most informative curve."""
     columns: dict[str, Any] = store.history(run.id)
     axis = next((name for name in ("epoch", "step") if name in columns), None)
     names = [name for name in columns if name not in ("epoch", "step", "learning_rate", "seconds")]

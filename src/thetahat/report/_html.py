@@ -19,7 +19,7 @@ _POLICY = (
 
 
 def html_report(document: Document) -> str:
-    """The whole file as text; the same document gives the same text.
+    """Write the whole file as text; the same document gives the same text.
 
     Raises:  MissingExtra: matplotlib is not installed.
     """
@@ -99,7 +99,7 @@ def _cell(value: Any, text: str, numeric: bool) -> str:
 
 
 def _marks(letters: str, widest: int) -> str:
-    """Marks to the right of a number; numbers without keep their place above those with."""
+    """Put marks to the right of a number; numbers without marks stay aligned."""
     if not widest:
         return ""
     gap = "x" * (widest - len(letters))

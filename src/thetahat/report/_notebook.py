@@ -27,7 +27,7 @@ def open_sweep(
     *,
     metric: str | None = None,
 ) -> Sweep:
-    """A sweep as it stands now, to look at; open it again to see what has happened since.
+    """Read a sweep as it stands now; open it again to see what has happened since.
 
     Args:    name: its id or name, the beginning of one, or "last".
              store: open, or where it lies; by default as for ``th.open_store``.
@@ -86,7 +86,7 @@ class Sweep:
         return Plots(self._study, self._path)
 
     def table(self, by: str = "run") -> Any:
-        """A pandas frame, a row for each "run", or for each "setting" with the best first.
+        """Return a pandas frame with a row for each "run", or for each "setting", the best first.
 
         Raises:  ConfigError: another ``by``.   MissingExtra: pandas is not installed.
         """
@@ -144,7 +144,7 @@ class Plots:
         self._path = path
 
     def history(self) -> Figure:
-        """The metric of every run in the order they were made, and the best so far."""
+        """Draw the metric of every run in the order they were made, and the best so far."""
         return pictures.progress(self._study)
 
     def curves(self, n: int = pictures.MOST_CURVES) -> Figure:
@@ -156,29 +156,29 @@ class Plots:
             return pictures.curves(store, self._study.leading_runs[:n])
 
     def parallel(self) -> Figure:
-        """Every run as a line across its parameters, to its metric; the best tenth stand out."""
+        """Draw each run as a line across its parameters to its metric; the best tenth stand out."""
         return pictures.parallel(self._study)
 
     def importance(self) -> Figure:
-        """How much each parameter matters, beside what chance would reach."""
+        """Draw how much each parameter matters, beside the share that chance would reach."""
         return pictures.importance(self._study)
 
     def slice(self, parameter: str) -> Figure:
-        """The metric of every run against one parameter.
+        """Draw the metric of every run against one parameter.
 
         Raises:  ConfigError: a parameter that does not vary; the nearest is offered.
         """
         return pictures.slice_of(self._study, self._known(parameter))
 
     def contour(self, x: str, y: str) -> Figure:
-        """The metric over two numeric parameters.
+        """Draw the metric over two numeric parameters.
 
         Raises:  ConfigError: a parameter that does not vary; the nearest is offered.
         """
         return pictures.contour(self._study, self._known(x), self._known(y))
 
     def seeds(self) -> Figure:
-        """Every seed's number by setting, with median and quantiles."""
+        """Draw every seed's number by setting, with median and quantiles."""
         return pictures.seeds(self._study)
 
     def _known(self, name: str) -> str:

@@ -64,11 +64,11 @@ class Origins:
                 self.data.setdefault(part, Counter())[str(known[f"data_{part}"])] += 1
 
     def changed_files(self) -> list[str]:
-        """Names of the data files that held different data for different runs."""
+        """Name the data files that held different data for different runs."""
         return sorted(name for name, seen in self.files.items() if len(seen) > 1)
 
     def notes(self, *, looks: bool = True) -> list[tuple[str, str]]:
-        """As labels and sentences; only what the store knows."""
+        """Return labels and sentences about what the store knows."""
         said: list[tuple[str, str]] = []
         if self.data:
             said.append(("Splits", self._splits()))

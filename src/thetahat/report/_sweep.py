@@ -46,7 +46,7 @@ def sweep_document(
     rule: CellRule | None = None,
     top: int = TOP,
 ) -> Document:
-    """Read a sweep and say what a reader of its numbers must know.
+    """Write the report of a sweep.
 
     Args:    top: how many settings the table shows, from the best.
     Raises:  ConfigError: a metric that no run has.   StoreError: the store cannot be read.
@@ -75,7 +75,7 @@ def sweep_document(
 
 
 def settings_grid(study: Study, top: int = TOP) -> Grid:
-    """The table by setting, from the best; quantiles of the sweep's own metric alone."""
+    """Table the settings from the best; quantiles only of the sweep's own metric."""
     numbers = ["median", *map(quantile_name, study.quantiles)] if study.replicated else ["median"]
     shown = {name: numbers if name == study.metric else numbers[:1] for name in study.metrics}
     short_list = dict(list(shown.items())[:_MOST_METRICS])
@@ -186,7 +186,7 @@ def _summary(study: Study) -> list[str]:
 
 
 def _passed_over(study: Study, best: Setting) -> bool:
-    """Whether a shown setting has a better median, but too few runs that ended well."""
+    """Tell whether a shown setting has a better median but too few runs that ended well."""
     shown = [s.median for s in study.settings if s.median is not None and not s.hidden]
     return best.median is not None and any(
         study.sign * median < study.sign * best.median for median in shown
@@ -194,7 +194,7 @@ def _passed_over(study: Study, best: Setting) -> bool:
 
 
 def _trust(study: Study, best: Setting) -> str:
-    """What is wrong with a number, beside it."""
+    """Say beside a number what is wrong with it."""
     said = ["contaminated"] if best.group.contaminated else []
     if best.group.shared_order and len(best.values) > 1:
         said.append("seeds share the order of batches")
@@ -218,7 +218,7 @@ def _other_risks(study: Study, best: Setting) -> list[str]:
 
 
 def _warnings(study: Study, changed: Sequence[str], *, directed: bool) -> list[str]:
-    """What a reader must know first.
+    """Warn of what a reader must know first.
 
     Args:    changed: data files that held different data for different runs.
              directed: whether the file or a run says in which direction the metric is better.
@@ -303,7 +303,7 @@ def _facts(study: Study, *, directed: bool) -> list[tuple[str, str]]:
 
 
 def _searched(study: Study) -> Grid:
-    """What was searched where, and what mattered."""
+    """Table the ranges of the search and the effects of its parameters."""
     known = {effect.name: effect for effect in study.effects}
     enough = not study.rule.hides(len(study.counted))
     rows: list[dict[str, Any]] = []
@@ -344,7 +344,7 @@ def _searched(study: Study) -> Grid:
 
 
 def _failures(study: Study) -> Grid:
-    """What failed, and why."""
+    """Table the failures by reason."""
     bad = [r for r in study.runs if r.status.over and ending(r, study.metric) != "well"]
     no_number = f"ended without a finite {study.metric}"
     why = Counter(
@@ -445,7 +445,7 @@ def _count(study: Study, n: int) -> str:
 
 
 def _listed(words: Sequence[str]) -> str:
-    """Words as a list in a sentence.
+    """Join words as a list in a sentence.
 
     >>> _listed(["a", "b", "c"])
     'a, b and c'

@@ -14,7 +14,7 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
 
 
 def csv_report(document: Document) -> str:
-    """Every row of the main table, numbers in full."""
+    """Write every row of the main table, numbers in full."""
     grid = document.grid
     rows = grid.rows if grid.full is None else grid.full
     columns = grid.columns if grid.full is None else grid.full_columns
@@ -22,7 +22,7 @@ def csv_report(document: Document) -> str:
 
 
 def latex_report(document: Document) -> str:
-    """A table for a paper, its notes below it; needs the packages booktabs and threeparttable."""
+    """Write a table for a paper with notes; needs the packages booktabs and threeparttable."""
     grid = document.grid
     label = re.sub(r"[^a-z0-9]+", "-", document.ident.lower())
     return "\n".join(
@@ -84,7 +84,7 @@ def _note(letters: str) -> str:
 
 
 def markdown_report(document: Document) -> str:
-    """The report's words and tables, without its figures."""
+    """Write the report's words and tables, without its figures."""
     parts = [f"# {_markdown(document.title)}", _markdown(document.subtitle)]
     parts += [f"> **{_markdown(line)}**" for line in document.warnings]
     parts += [_markdown(line) for line in document.summary]
@@ -123,7 +123,7 @@ def _raised(letters: str) -> str:
 
 
 def _columns(grid: Grid) -> list[tuple[Column, bool, list[str]]]:
-    """Each column, whether it holds numbers, and its cells as text."""
+    """Return each column, whether it holds numbers, and its cells as text."""
     found = []
     cells = grid_cells(grid)
     for column in grid.columns:
@@ -138,7 +138,7 @@ def _latex(text: str) -> str:
 
 
 def _markdown(text: str) -> str:
-    r"""Words with Markdown's own characters escaped.
+    r"""Escape Markdown's own characters.
 
     >>> _markdown("val_risk <b>")
     'val\\_risk \\<b\\>'
