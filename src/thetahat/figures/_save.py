@@ -1,4 +1,4 @@
-"""Figures as bytes that depend on nothing but their numbers, and as SVG that lives in a page."""
+"""Figures as bytes that depend only on their numbers, and as SVG inside a page."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def inline_svg(figure: Figure, name: str) -> str:
     """
     text = image(figure, "svg", salt=name).decode("utf-8")
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = _TAG.sub(lambda tag: _at_home(tag.group(), name), text)
+    text = _TAG.sub(lambda tag: _page_tag(tag.group(), name), text)
     text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
     text = re.sub(r"\n\s*", "\n", text)
     return re.sub(r"^<svg ", '<svg focusable="false" aria-hidden="true" ', text).strip() + "\n"
 
 
-def _at_home(tag: str, name: str) -> str:
+def _page_tag(tag: str, name: str) -> str:
     """Rewrite a tag without namespaces, with ids and colours of the page."""
     tag = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", tag)
     tag = tag.replace("xlink:href=", "href=")

@@ -26,10 +26,10 @@ BLUE, ORANGE, GREEN = COLOURS[:3]
 SIZE = (4.6, 3.0)
 """Inches: half a page, and a phone's width."""
 MANY = 1500
-"""From so many points on, they are drawn as one picture inside the figure."""
+"""Points from which on they are rasterised."""
 LONGEST = 28
 _WIDE = 5.0
-"""Values that span more than this factor stand on a log scale."""
+"""Values that span more than this factor get a log scale."""
 RC = {
     "font.family": ["DejaVu Sans"],
     "font.size": 8.5,
@@ -92,9 +92,9 @@ def styled() -> Iterator[None]:
     matplotlib = figures()
     from cycler import cycler
 
-    # The user's own style must not reach in: the same store gives the same bytes.
+    # Independent of the user's own style: the same store gives the same bytes.
     with warnings.catch_warnings(), matplotlib.rc_context():
-        # A name in letters that the font lacks is drawn as boxes, and is nothing to warn of.
+        # A name in letters that the font lacks is drawn as boxes, without a warning.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
         warnings.filterwarnings("ignore", message="constrained_layout not applied")

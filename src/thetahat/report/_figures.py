@@ -1,8 +1,9 @@
-"""The figures of a report: which there are, what they say, and what small cells leave of them."""
+"""The figures of a report, their captions, and their small-cell suppression."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from thetahat import figures
@@ -19,7 +20,7 @@ MOST_SLICES = 6
 MOST_STRIPS = 12
 MOST_CURVES = 6
 _BAND = 5
-"""Runs of a setting from which on they are a band."""
+"""Runs of a setting from which on they are drawn as a band."""
 _MOST_SEEDS = 60
 """Runs whose records are read for a band."""
 
@@ -39,9 +40,9 @@ def sweep_pictures(store: Store, study: Study) -> list[Picture]:
         )
     ]
     made.append(_curves(store, study))
-    told = [e for e in study.effects if e.importance is not None]
-    # The shares of one parameter alone are all of it, whatever it does.
-    if len(told) > 1 and not study.rule.hides(len(study.counted)):
+    measured = [e for e in study.effects if e.importance is not None]
+    # One parameter alone has the whole share, whatever it does.
+    if len(measured) > 1 and not study.rule.hides(len(study.counted)):
         made.append(
             Picture(
                 *("importance", "What matters"),
@@ -57,23 +58,16 @@ def sweep_pictures(store: Store, study: Study) -> list[Picture]:
         if len(shown) > MOST_STRIPS:
             caption += f" The {MOST_STRIPS} best of {len(shown)} settings."
         made.append(_single(study, "seeds", "Seeds", caption, lambda: seeds(study)))
-    for name in slice_names(study)[:MOST_SLICES]:
+    for effect in study.effects[:MOST_SLICES]:
         made.append(
             _single(
                 study,
-                *(f"slice-{name}", f"{metric} by {word(name)}"),
-                f"{metric} of every run against {word(name)}.",
-                _slicer(study, name),
+                *(f"slice-{effect.name}", f"{metric} by {word(effect.name)}"),
+                f"{metric} of every run against {word(effect.name)}.",
+                partial(slice_of, study, effect.name),
             )
         )
     return made
-
-
-def _n(study: Study) -> str:
-    """Count the runs, unless the count reveals how many do not count."""
-    n = len(study.counted)
-    few = study.rule.hides_count(len(study.runs) - n)
-    return "the runs" if few else f"{n:,} runs"
 
 
 def _single(
@@ -116,10 +110,13 @@ def _steps(study: Study, over: Sequence[RunRow]) -> list[tuple[int, float]] | No
 
 def importance(study: Study) -> Figure:
     """Draw how much each parameter matters, beside the share that chance would reach."""
+    # If nothing matters, chance may reach more than all importances together.
     bars = [
-        figures.Bar(effect.name, effect.importance, _at_most_all(effect.floor), effect.correlation)
-        for effect in study.effects
-        if effect.importance is not None
+        figures.Bar(
+            e.name, e.importance, None if e.floor is None else min(e.floor, 1), e.correlation
+        )
+        for e in study.effects
+        if e.importance is not None
     ]
     return figures.draw_importance(
         bars, metric=study.axis, over=_settings(study), sure=not study.caution
@@ -128,20 +125,12 @@ def importance(study: Study) -> Figure:
 
 def _settings(study: Study) -> str:
     """Say on how many settings importance rests."""
-    if not study.effects:
-        return _n(study)
-    n = study.effects[0].settings
-    return f"{n:,} setting{'s' * (n != 1)}"
-
-
-def _at_most_all(floor: float | None) -> float | None:
-    """Cap the share of chance at 1: if nothing matters it may exceed everything."""
-    return None if floor is None else min(floor, 1.0)
-
-
-def slice_names(study: Study) -> list[str]:
-    """List parameters worth a slice, the most important first."""
-    return [effect.name for effect in study.effects]
+    if study.effects:
+        n = study.effects[0].settings
+        return f"{n:,} setting{'s' * (n != 1)}"
+    n = len(study.counted)
+    # The count would reveal how few runs do not count.
+    return "the runs" if study.rule.hides_count(len(study.runs) - n) else f"{n:,} runs"
 
 
 def slice_of(study: Study, name: str) -> Figure:
@@ -150,7 +139,7 @@ def slice_of(study: Study, name: str) -> Figure:
     have = [i for i, value in enumerate(column) if value is not None]
     ys = [study.value(study.counted[i]) for i in have]
     best = min(range(len(ys)), key=lambda i: study.sign * ys[i]) if ys else None
-    # The luckiest run is not the best setting: it gets no ring.
+    # With replicates the luckiest run need not be of the best setting.
     best = None if study.replicated else best
     return figures.draw_slice(
         *(name, [column[i] for i in have], ys),
@@ -158,10 +147,6 @@ def slice_of(study: Study, name: str) -> Figure:
         log=study.log(name),
         best=best,
     )
-
-
-def _slicer(study: Study, name: str) -> Callable[[], Figure]:
-    return lambda: slice_of(study, name)
 
 
 def seeds(study: Study) -> Figure:
@@ -177,9 +162,8 @@ def seeds(study: Study) -> Figure:
         strips.append(
             figures.Strip(name, setting.values, spread.low, spread.median, spread.high, n)
         )
-    said = dict.fromkeys(setting.spread.says for setting in shown if setting.spread is not None)
-    bar = " or, of few, ".join(said)
-    return figures.draw_strips(strips, metric=study.axis, says_bar=bar)
+    kinds = dict.fromkeys(setting.spread.says for setting in shown if setting.spread is not None)
+    return figures.draw_strips(strips, metric=study.axis, says_bar=" or, of few, ".join(kinds))
 
 
 def parallel(study: Study) -> Figure:
@@ -275,7 +259,7 @@ def band(store: Store, study: Study, runs: Sequence[RunRow]) -> Figure:
     return figures.draw_band(
         *(made.x, made.low, made.middle, made.high),
         says_band=f"{100 * low:g} to {100 * high:g} % of {began} runs",
-        # How few are missing at an epoch is a small cell.
+        # The number of runs missing at an epoch may be a small cell.
         counts=[] if study.rule.on else made.changes(),
         axis=named[1],
         metric=named[0],

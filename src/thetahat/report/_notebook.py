@@ -116,12 +116,12 @@ class Sweep:
 
     def _repr_html_(self) -> str:
         study = self._study
-        counts = dict(sorted(study.counts.items()))
+        statuses = dict(sorted(study.counts.items()))
         many = study.replicated
-        told = ["runs", "n", "failed", "unfinished"] if many else ["runs"]
+        counts = ["runs", "n", "failed", "unfinished"] if many else ["runs"]
         numbers = [f"{self.metric} median", "from", "to"] if many else [self.metric]
-        heads = [*study.parameters, *told, *numbers, ""]
-        rows = [_card_row(setting, told, len(numbers)) for setting in study.settings[:_SHOWN]]
+        heads = [*study.parameters, *counts, *numbers, ""]
+        rows = [_card_row(setting, counts, len(numbers)) for setting in study.settings[:_SHOWN]]
         n = len(study.settings)
         more = f"the {_SHOWN} best of {n:,} settings" if n > _SHOWN else ""
         if many:
@@ -133,7 +133,7 @@ class Sweep:
         cells = zip(*map(column_cells, columns), strict=True)
         right = [any(map(is_number, column)) for column in columns]
         shown = [grid(heads, list(cells), more, right)] if rows else []
-        return card(self.name, about, {"runs": len(self.runs), **counts}, shown, wrong)
+        return card(self.name, about, {"runs": len(self.runs), **statuses}, shown, wrong)
 
 
 class Plots:
@@ -148,8 +148,8 @@ class Plots:
         return pictures.progress(self._study)
 
     def curves(self, n: int = pictures.MOST_CURVES) -> Figure:
-        """The training curves of the ``n`` best runs; with replicates, those of the best settings,
-        nearest to the median first."""
+        """Draw the training curves of the ``n`` best runs; with replicates, of the best settings,
+        those nearest to the median first."""
         from thetahat.store import open_store
 
         with open_store(self._path, create=False) as store:
@@ -204,12 +204,12 @@ def _setting_row(setting: Setting) -> dict[str, Any]:
 
 def _card_row(setting: Setting, counts: Sequence[str], numbers: int) -> list[Any]:
     group, spread = setting.group, setting.spread
-    told = {"runs": group.runs, "n": len(setting.values)}
-    told |= {"failed": group.failed, "unfinished": group.unfinished}
+    known = {"runs": group.runs, "n": len(setting.values)}
+    known |= {"failed": group.failed, "unfinished": group.unfinished}
     found: list[Any] = [None] * 3
     if spread is not None:
         found = [spread.median, spread.low, spread.high]
-    shown = [*setting.varying.values(), *(told[name] for name in counts), *found[:numbers]]
+    shown = [*setting.varying.values(), *(known[name] for name in counts), *found[:numbers]]
     return [*shown, _words(setting.marks)]
 
 

@@ -1,4 +1,4 @@
-"""Notes on where numbers come from: data, splits, looks at the test part, versions, machine."""
+"""Notes on the origin of numbers: data, splits, looks at the test part, versions, machine."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _SHOWN = 3
 
 @dataclass
 class Origins:
-    """What many provenances say, counted."""
+    """Counts over the provenances of many runs."""
 
     n: int = 0
     looks: int = 0
     looked: int = 0
-    told: int = 0
-    """Runs that say how often they looked at the test part."""
+    recorded: int = 0
+    """Runs that recorded how often they looked at the test part."""
     versions: dict[str, Counter[str]] = field(default_factory=dict)
     machine: dict[str, Counter[str]] = field(default_factory=dict)
     commits: Counter[str] = field(default_factory=Counter)
     dirty: int = 0
     data: dict[str, Counter[str]] = field(default_factory=dict)
     files: dict[str, Counter[str]] = field(default_factory=dict)
-    """What data files held when runs read them, by name."""
+    """Hashes of data files when runs read them, by name."""
 
     def add(self, origin: Origin) -> None:
         """Count one run."""
@@ -42,7 +42,7 @@ class Origins:
         self.n += 1
         looks = detail.get("test_looks")
         if isinstance(looks, int):
-            self.told += 1
+            self.recorded += 1
             self.looks += looks
             self.looked += looks > 0
         for name, version in {
@@ -97,8 +97,8 @@ class Origins:
 
     def _looks(self) -> str:
         if not self.looks:
-            some = f" by {self.n - self.told} of {self.n} runs" if self.told else ""
-            return "none" if self.told == self.n else f"not recorded{some}"
+            some = f" by {self.n - self.recorded} of {self.n} runs" if self.recorded else ""
+            return "none" if self.recorded == self.n else f"not recorded{some}"
         if self.n == 1:
             return f"{self.looks}, after training, at the best epoch"
         who = f"{self.looked} of {self.n} runs" if self.looked < self.n else f"{self.n} runs"

@@ -1,4 +1,4 @@
-"""A run's report: its numbers, its curve, and what they rest on."""
+"""The report of a run: its numbers, its curve, and their origin."""
 
 from __future__ import annotations
 

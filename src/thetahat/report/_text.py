@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from thetahat.format._numbers import is_number, plain, word
-from thetahat.format._table import Column, latex_cell, latex_line, latex_text, table
-from thetahat.report._document import MADE_BY, Document, Grid, grid_cells
+from thetahat.format._numbers import word
+from thetahat.format._table import latex_cell, latex_line, latex_text, table
+from thetahat.report._document import MADE_BY, Document, Grid, shown_columns
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
 
@@ -55,32 +55,29 @@ def _latex_notes(document: Document) -> list[str]:
 
 
 def _latex_grid(grid: Grid) -> str:
-    shown = _columns(grid)
-    align = "".join("r" if numeric else "l" for _, numeric, _ in shown)
-    heads = [_latex(word(column.head)) for column, _, _ in shown]
-    lines = []
-    for i, row in enumerate(grid.rows):
-        cells = [
-            latex_cell(plain(row.get(column.key)), texts[i])
-            + _note(grid.marks.get((i, column.key), ""))
-            for column, _, texts in shown
-        ]
-        lines.append(latex_line(cells))
+    columns = shown_columns(grid)
+    align = "".join("r" if column.numeric else "l" for column in columns)
+    lines = [
+        latex_line(
+            [
+                latex_cell(c.values[i], c.cells[i])
+                + (rf"\tnote{{{','.join(c.marks[i])}}}" if c.marks[i] else "")
+                for c in columns
+            ]
+        )
+        for i in range(len(grid.rows))
+    ]
     return "\n".join(
         [
             rf"\begin{{tabular}}{{{align}}}",
             r"\toprule",
-            latex_line(heads),
+            latex_line([latex_text(column.head) for column in columns]),
             r"\midrule",
             *lines,
             r"\bottomrule",
             r"\end{tabular}",
         ]
     )
-
-
-def _note(letters: str) -> str:
-    return rf"\tnote{{{','.join(letters)}}}" if letters else ""
 
 
 def markdown_report(document: Document) -> str:
@@ -105,32 +102,14 @@ def _markdown_pairs(pairs: Sequence[tuple[str, str]]) -> str:
 
 
 def _markdown_grid(grid: Grid) -> str:
-    shown = _columns(grid)
-    lines = [[_markdown(word(column.head)) for column, _, _ in shown]]
-    lines.append(["---:" if numeric else "---" for _, numeric, _ in shown])
+    columns = shown_columns(grid)
+    lines = [[_markdown(column.head) for column in columns]]
+    lines.append(["---:" if column.numeric else "---" for column in columns])
     for i in range(len(grid.rows)):
-        lines.append(
-            [
-                (_markdown(texts[i]) or "–") + _raised(grid.marks.get((i, column.key), ""))
-                for column, _, texts in shown
-            ]
-        )
+        raised = [f"<sup>{c.marks[i]}</sup>" if c.marks[i] else "" for c in columns]
+        texts = [_markdown(c.cells[i]) or "–" for c in columns]
+        lines.append([text + mark for text, mark in zip(texts, raised, strict=True)])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _raised(letters: str) -> str:
-    return f"<sup>{letters}</sup>" if letters else ""
-
-
-def _columns(grid: Grid) -> list[tuple[Column, bool, list[str]]]:
-    """Return each column, whether it holds numbers, and its cells as text."""
-    found = []
-    cells = grid_cells(grid)
-    for column in grid.columns:
-        values = [plain(row.get(column.key)) for row in grid.rows]
-        numeric = any(is_number(value) for value in values)
-        found.append((column, numeric, cells[column.key]))
-    return found
 
 
 def _latex(text: str) -> str:

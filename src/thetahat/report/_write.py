@@ -167,9 +167,9 @@ def write_whole(path: Path, data: bytes, *, make_folder: bool = False) -> None:
 
 
 _FIGURE = b"thetahat"
-"""Stands in the metadata of every figure that is written."""
+"""A mark in the metadata of every figure that thetahat writes."""
 _LOOK = 4096
-"""Bytes of a file's beginning and of its end that are looked at."""
+"""Bytes of a file's start and end that are read."""
 
 
 def refuse_foreign(path: Path, option: str, ours: Callable[[bytes], bool]) -> None:
