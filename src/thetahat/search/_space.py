@@ -56,10 +56,11 @@ class Dimension:
     @cached_property
     def choices(self) -> int | None:
         """The number of values; None for any number."""
+        if isinstance(self.distribution, Categorical):
+            return len(self.distribution.distinct)
         if isinstance(self.distribution, IntUniform):
             return self.distribution.max - self.distribution.min + 1
-        ranked = not isinstance(self.distribution, Categorical)
-        return None if ranked else len(self.distribution.distinct)
+        return None
 
     def encode(self, value: Any) -> float:
         """Return the code of a value."""
