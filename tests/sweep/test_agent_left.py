@@ -43,7 +43,7 @@ def keeper_of(pid: int) -> int:
     """The one child of an agent that is none of its runs."""
     words = ["ps", "-A", "-ww", "-o", "ppid=,pid=,command="]
     rows = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
-    found = [row.split(None, 2) for row in rows if "_groups.py" in row]
+    found = [row.split(None, 2) for row in rows if "_process_group.py" in row]
     (keeper,) = [int(child) for parent, child, _ in found if int(parent) == pid]
     return keeper
 
@@ -79,7 +79,7 @@ def test_a_program_that_outlives_its_agent_is_ended_before_its_run_is_run_again(
     assert not set(ended) & set(began)
 
 
-def test_a_process_that_has_anothers_id_is_left_alone(at) -> None:
+def test_end_programs_leaves_a_process_that_reuses_an_id(at) -> None:
     sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         with at.store() as store:
@@ -100,7 +100,7 @@ def test_a_process_that_has_anothers_id_is_left_alone(at) -> None:
         sleeper.communicate(b"\n")
 
 
-def test_one_that_will_not_end_is_made_to(tmp_path, monkeypatch) -> None:
+def test_end_programs_kills_a_process_that_does_not_end(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("thetahat.sweep.processes._process_group.KIND_S", 0.3)
     stubborn = "import signal; signal.signal(15, signal.SIG_IGN); print(); input()"
     child = subprocess.Popen(

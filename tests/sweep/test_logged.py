@@ -48,7 +48,7 @@ def test_numbers_come_from_the_store_and_are_not_written_twice(tmp_path: Path) -
             {"step": k, "val_risk": 0.5 / (k + 1), "epoch": k} for k in range(3)
         ]
         assert metrics.summary() == {"val_risk": 0.5 / 3, "epoch": 2.0}
-        assert metrics.blocks() == []
+        assert metrics.unstored() == []
         assert store.run(run.id).status == "running"
         assert [row.id for row in store.runs()] == [run.id]
 

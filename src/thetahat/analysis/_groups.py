@@ -14,6 +14,15 @@ from thetahat.core.run import Status
 if TYPE_CHECKING:
     from thetahat.store import RunRow, TriedRun
 
+
+from typing import TYPE_CHECKING
+
+from thetahat.core.metric import RISKS
+
+if TYPE_CHECKING:
+    from thetahat.analysis._search_file import SweepFile
+    from thetahat.store import Store
+
 R = TypeVar("R", "RunRow", "TriedRun")
 QUANTILES = (0.1, 0.9)
 _PLAIN = (int, float, str, bool, type(None))
@@ -356,3 +365,39 @@ def band_words(spread: Spread, digits: int = 4) -> str:
     if spread.n == 1:
         return "one run"
     return f"{spread.says}: {spread.low:.{digits}g} to {spread.high:.{digits}g}"
+
+
+LEAST = 10
+"""With fewer settings nothing is said of importance, and no interval keeps its 95 per cent."""
+
+
+def number(value: Any) -> float | None:
+    """A finite number, or None; truth values count as 0 and 1."""
+    if not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # A whole number beyond all floats.
+        return None
+
+
+def directions_in(store: Store, sweep_id: str) -> dict[str, Any]:
+    """ "min" or "max" of every column of a sweep's runs whose direction is known.
+
+    Runs of experiments say so when they end.
+    """
+    from thetahat.store import detail_of_sweep
+
+    said = detail_of_sweep(store, sweep_id).get("directions")
+    return {**RISKS, **(said if isinstance(said, Mapping) else {})}
+
+
+def sign_of(metric: str, file: SweepFile, directions: Mapping[str, Any]) -> int:
+    """1 where less of a metric is better, -1 where more is.
+
+    The sweep's own metric has the goal of its file; another one has its own direction. Where nobody
+    knows, less is better, as in a sweep file without goal.
+    """
+    if metric == file.metric:
+        return -1 if file.goal == "maximize" else 1
+    return -1 if directions.get(metric) == "max" else 1

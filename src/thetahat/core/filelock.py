@@ -20,7 +20,7 @@ def held(path: Path, what: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        if not _try(handle):
+        if try_lock(handle) is False:
             raise ConfigError(
                 f"{what} is being trained by another process; wait for it, or stop it"
             )
@@ -31,8 +31,8 @@ def held(path: Path, what: str) -> Iterator[None]:
         os.close(handle)
 
 
-def _try(handle: int) -> bool:
-    """Whether the lock was free; True also where there are no locks."""
+def try_lock(handle: int) -> bool | None:
+    """Lock a file without waiting: whether it was free; None on a file system without locks."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -42,8 +42,8 @@ def _try(handle: int) -> bool:
             import fcntl
 
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except (BlockingIOError, PermissionError):
         return False
-    except OSError as error:
-        return sys.platform != "win32" or not isinstance(error, PermissionError)
+    except OSError:
+        return None
     return True

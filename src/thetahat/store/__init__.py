@@ -18,7 +18,7 @@ from thetahat.store._filters import (
 from thetahat.store._incremental import Followed as Followed, Follower as Follower
 from thetahat.store._live_run import (
     ManualRun as ManualRun,
-    blocks_of as blocks_of,
+    columns_of as columns_of,
     log as log,
     rows_after as rows_after,
     start as start,

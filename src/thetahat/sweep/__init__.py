@@ -1,9 +1,5 @@
 """A sweep file, read and checked; ``thetahat.sweep.agent`` runs it."""
 
-from thetahat.sweep.agent._early_start import (
-    Work as Work,
-    start_early as start_early,
-)
 from thetahat.sweep.spec import (
     Problem as Problem,
     Reading as Reading,
@@ -21,6 +17,10 @@ from thetahat.sweep.spec import (
     parse_sweep as parse_sweep,
     read_points as read_points,
     read_sweep as read_sweep,
+)
+from thetahat.sweep.workers._early_start import (
+    Work as Work,
+    start_early as start_early,
 )
 
 __all__ = [

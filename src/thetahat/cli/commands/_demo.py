@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thetahat.cli._errors import INTERRUPTED, say as complain
+from thetahat.cli._errors import INTERRUPTED, print_error
 from thetahat.cli._parser import add_format, add_quiet, add_store
 from thetahat.cli.terminal._output import emit, read_screen, store_flag
 from thetahat.core.errors import StoreError
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         began = time.perf_counter()
         sweep, tally = _work(store, file, args)
         if tally.interrupted:
-            complain(f"interrupted; go on with: {_command(f'agent {sweep.id}', args)}")
+            print_error(f"interrupted; go on with: {_command(f'agent {sweep.id}', args)}")
             return INTERRUPTED
         found = _ranked(store, sweep)
         if args.format == "table":
@@ -97,23 +97,23 @@ def _work(store: Store, file: Path, args: argparse.Namespace) -> tuple[SweepRow,
     from thetahat.cli.terminal._sweep_progress import View
     from thetahat.core.errors import Notice
     from thetahat.sweep import SweepOptions, Work, read_sweep, start_early
-    from thetahat.sweep.agent import early_crew, find_out, new_sweep, work_on
+    from thetahat.sweep.agent import AgentEvent, Noted, early_pool, find_out, new_sweep, work_on
 
     spec, plan, work = read_sweep(str(file)).require(), SweepOptions(), Work()
 
-    def say(what: str, facts: Any) -> None:
+    def say(event: AgentEvent) -> None:
         # The notes are about the lectures' batch of 512, which is larger than their data.
-        if what != "note":
-            view.say(what, facts)
+        if not isinstance(event, Noted):
+            view.say(event)
 
     begun = start_early(spec, plan, work, str(store.path))
     try:
-        crew = early_crew(store, spec, plan, work, begun)
+        pool = early_pool(store, spec, plan, work, begun)
         sweep = new_sweep(store, spec, plan, found=find_out(spec, plan))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Notice)
             with View(store, sweep, spec.metric, quiet=args.quiet, where="") as view:
-                tally = work_on(store, sweep, work, say, crew)
+                tally = work_on(store, sweep, work, say, pool)
     finally:
         for worker in begun:
             worker.close()

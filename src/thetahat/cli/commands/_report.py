@@ -41,13 +41,12 @@ def add_flags(parser: Any) -> None:
         choices=("html", "latex", "md", "csv"),
         help="default: by the ending of FILE, else html; the others go to standard output",
     )
-    add_value(parser, "--figures", "DIR", "write the figures there too, as PDF, PNG and SVG")
-    add_value(parser, "--metric", "NAME", "in place of the sweep file's")
-    add_value(parser, "--top", "N", "settings in the table (default: 30)", whole_number(), 30)
+    add_value(parser, "--figures DIR", "write the figures there too, as PDF, PNG and SVG")
+    add_value(parser, "--metric NAME", "in place of the sweep file's")
+    add_value(parser, "--top N", "settings in the table (default: 30)", whole_number(), 30)
     add_value(
         parser,
-        "--min-cell",
-        "K",
+        "--min-cell K",
         "show nothing that rests on fewer than K runs or observations",
         whole_number(),
         1,

@@ -284,12 +284,11 @@ def _beginning(value: Any) -> str:
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Flatten mappings inside of mappings, with dots in their names; empty ones are left out."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{before}{key}."))
-        else:
-            flat[f"{before}{key}"] = value
+        inner = isinstance(value, Mapping)
+        flat |= _flat(value, f"{before}{key}.") if inner else {f"{before}{key}": value}
     return flat
 
 
