@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from thetahat.cli.commands import _demo as sweep, _demo_tables as demo
+from thetahat.cli.commands import _demo as demo, _demo_sweep as sweep
 from thetahat.store import open_store
 
 

@@ -28,7 +28,7 @@ def section(title: str) -> str:
 def flags_of(command: str) -> set[str]:
     """The long flags of a command's parser."""
     subparsers = argparse.ArgumentParser().add_subparsers()
-    importlib.import_module(f"thetahat.cli._{command}").add_parser(subparsers)
+    importlib.import_module(f"thetahat.cli.commands._{command}").add_parser(subparsers)
     actions = subparsers.choices[command]._actions
     return {flag for action in actions for flag in action.option_strings if flag[:2] == "--"}
 

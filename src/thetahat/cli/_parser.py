@@ -94,7 +94,7 @@ def _dispatch(words: list[str]) -> int:
 def _run_command(command: str, words: list[str]) -> int:
     top = Parser(prog="thetahat", add_help=False)
     subparsers = top.add_subparsers(dest="command")
-    importlib.import_module(f"thetahat.cli._{command}").add_parser(subparsers)
+    importlib.import_module(f"thetahat.cli.commands._{command}").add_parser(subparsers)
     parser = subparsers.choices[command]
     try:
         args, unknown = parser.parse_known_args(words[1:])
