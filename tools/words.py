@@ -31,7 +31,14 @@ INSTEAD = {
 }
 """Pattern (any case) to what to write."""
 SUFFIXES = {".py", ".md", ".js", ".html", ".css", ".toml", ".yaml", ""}
-SKIPPED = ("benchmarks/results/", "changelog.d/", "CHANGELOG.md", "NOTICE", "LICENSE", "tools/words.py")
+SKIPPED = (
+    "benchmarks/results/",
+    "changelog.d/",
+    "CHANGELOG.md",
+    "NOTICE",
+    "LICENSE",
+    "tools/words.py",
+)
 PATTERN = re.compile(
     "|".join(f"(?P<w{i}>{pattern})" for i, pattern in enumerate(INSTEAD)), re.IGNORECASE
 )
