@@ -28,9 +28,7 @@ def about(path: Path) -> str:
     """
     doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     if not doc:
-        sys.exit(
-            f"{path.relative_to(ROOT)} has no docstring; write one line that says what it does"
-        )
+        sys.exit(f"{path.relative_to(ROOT)} has no docstring; write what it does")
     return " ".join(doc.partition("\n\n")[0].split())
 
 
