@@ -25,9 +25,9 @@ import optuna
 
 from benchmarks import machine
 from thetahat.search import (
-    History,
     Hyperband,
-    Metric,
+    Objective,
+    SearchHistory,
     Space,
     Trial,
     make_space,
@@ -37,7 +37,7 @@ from thetahat.search import (
 
 SIZES = (100, 1_000, 10_000)
 ASKS = {"gp": 3, "tpe": 15, "cmaes": 15}
-METRIC = Metric("val_risk")
+METRIC = Objective("val_risk")
 
 REAL = {f"r{i}": {"min": 0.0, "max": 1.0} for i in range(4)}
 REST = {
@@ -57,7 +57,7 @@ def a_history(name: str, space: Space, size: int) -> list[Trial]:
     rng = random.Random(0)
     return [
         Trial(str(i), config, "finished", tuple(rng.random() for _ in range(50)))
-        for i, config in enumerate(sampler(proposes)(space, History(), 1, size))
+        for i, config in enumerate(sampler(proposes)(space, SearchHistory(), 1, size))
     ]
 
 
@@ -71,7 +71,7 @@ def asks(name: str, size: int, *, anew: bool = False) -> Iterator[float]:
             trials = [Trial(t.id, dict(t.config), t.state, t.values) for t in trials]
             space = make_space((LISTED if name == "grid" else REAL) | REST)
         began = time.perf_counter()
-        found = ask(space, History(trials, position, METRIC), 1, 1)
+        found = ask(space, SearchHistory(trials, position, METRIC), 1, 1)
         yield time.perf_counter() - began
         position = found.position
         trials = [*trials, Trial(str(len(trials)), found.configs[0], "finished", (0.5,))]

@@ -18,7 +18,7 @@ from typing import Any
 
 from thetahat.core.run import Status
 from thetahat.store import RunRow, open_store, pack
-from thetahat.sweep import Plan, Work, parse_sweep
+from thetahat.sweep import SweepOptions, Work, parse_sweep
 from thetahat.sweep.agent import Closed, new_sweep, work_on
 from thetahat.sweep.agent._agent import Runner
 from thetahat.sweep.agent._recorder import Begun, Rows, Update
@@ -90,7 +90,7 @@ def measure(n: int, together: int, method: str, folder: Path) -> dict[str, Any]:
     spec = parse_sweep(SWEEP.format(method=method, n=n, x=x), "sweep.yaml").require()
     memory = [resident_mb()]
     with open_store(folder / "store") as store:
-        sweep = new_sweep(store, spec, Plan())
+        sweep = new_sweep(store, spec, SweepOptions())
 
         def say(what: str, facts: Mapping[str, Any]) -> None:
             if what == "ended" and facts["tally"].ended >= len(memory) * n / LOOKS:

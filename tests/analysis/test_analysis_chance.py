@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from scipy import stats
 
 from thetahat.analysis import effects
 from thetahat.analysis._chance import interval
+from thetahat.search import Hyperband, Objective, Trial, stop
 
 SWEEPS = 500
 
@@ -86,6 +88,12 @@ SWEEPS_OF = {
     "grid of equal accuracies": Sweep("grid", ties="two", z="words"),
     "grid of five replicates, failures": Sweep("grid", replicates=5, metric="x", failures=True),
     "grid of one replicate, failures": Sweep("grid", metric="x", failures=True),
+    "ten replicates, two values, failures": Sweep(
+        n=40, replicates=10, metric="x", ties="two", failures=True, z="integer"
+    ),
+    "grid of ten replicates, two values, failures": Sweep(
+        "grid", replicates=10, ties="two", failures=True
+    ),
     "guided": Sweep("guided", metric="x"),
 }
 
@@ -94,18 +102,56 @@ SWEEPS_OF = {
 def test_an_irrelevant_parameter_looks_relevant_in_one_sweep_of_twenty(kind: str) -> None:
     sweep, rng = SWEEPS_OF[kind], np.random.default_rng(7)
     cleared, excluded = [], []
-    for seed in range(SWEEPS):
-        [z] = [e for e in effects(*sweep.draw(rng), 1, seed) if e.name == "z"]
+    for _ in range(SWEEPS):
+        blind = sweep.design != "guided"
+        [z] = [e for e in effects(*sweep.draw(rng), 1, blind=blind) if e.name == "z"]
+        assert blind or (z.correlation is not None and z.low is None and z.high is None)
         cleared.append(z.floor is not None and (z.importance or 0.0) > z.floor)
         if z.low is not None and z.high is not None:
             excluded.append(not z.low <= 0 <= z.high)
     if sweep.design == "guided":
-        # It moves parameters together: what the other does is taken out as far as a fit can, and a
-        # correlation is not the parameter's own.
+        # It moves parameters together: what the other does is taken out as far as a fit can.
         assert 0.02 <= np.mean(cleared) <= 0.09
         return
     assert 0.03 <= np.mean(cleared) <= 0.07
     if sweep.z != "words":
+        assert 0.03 <= np.mean(excluded) <= 0.07
+
+
+def stopped(points: np.ndarray, rng: np.random.Generator) -> list[float]:
+    """The last value of each run, one after the other, where Hyperband stops runs: x decides."""
+    trials: list[Trial] = []
+    for i, x in enumerate(points[:, 0]):
+        values = risk(np.array([x]), rng) + 5 * np.exp(-np.arange(1, 28) / 8)
+        values += 0.1 * rng.normal(size=27)
+        for band in (3, 9, 27):
+            trial = Trial(str(i), {}, "running", values[:band].tolist())
+            if trial.id in stop([*trials, trial], Hyperband(min_iter=3), Objective("loss")):
+                break
+        trials.append(trial)
+    return [trial.finite[-1] for trial in trials]
+
+
+@pytest.mark.parametrize("design", ["random", "shuffled grid", "grid"])
+def test_hyperband_leaves_chance_as_it_is_but_in_a_grid_in_its_order(design: str) -> None:
+    rng = np.random.default_rng(3)
+    cleared, excluded = [], []
+    for _ in range(300):
+        points = np.array(list(itertools.product(range(4), range(5), range(3)))) / 4
+        points = points[:, [1, 0, 2]]
+        if design == "random":
+            points = rng.random(points.shape)
+        elif design == "shuffled grid":
+            points = rng.permutation(points)
+        columns = dict(zip("xzo", points.T.tolist(), strict=True))
+        [z] = [e for e in effects(columns, stopped(points, rng), 1) if e.name == "z"]
+        assert z.low is not None and z.high is not None
+        cleared.append(z.floor is not None and (z.importance or 0.0) > z.floor)
+        excluded.append(not z.low <= 0 <= z.high)
+    if design == "grid":
+        assert np.mean(excluded) > 0.1, "that is why no interval is given"
+    else:
+        assert 0.03 <= np.mean(cleared) <= 0.07
         assert 0.03 <= np.mean(excluded) <= 0.07
 
 

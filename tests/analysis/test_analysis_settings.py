@@ -121,6 +121,40 @@ def test_a_run_that_failed_at_its_start_counts_in_its_setting(store) -> None:
     ]
 
 
+@pytest.mark.parametrize("status", ["failed", "cancelled", "diverged"])
+def test_a_run_that_failed_at_its_start_counts_where_no_run_of_its_setting_ended_well(
+    store, status
+) -> None:
+    sweep = create_sweep(store, NewSweep(GRID, "s"))
+    for seed in range(3):
+        add(store, sweep, {"lr": 0.1, "N": 50, "M": 2, "seed": seed}, "finished", 0.1)
+    add(store, sweep, {"lr": 1.0}, status)
+    add(store, sweep, {"lr": 1.0, "N": 50}, status)
+    add(store, sweep, {"lr": 1.0, "N": 50, "M": 2, "seed": 0}, "diverged", math.nan)
+    add(store, sweep, {"lr": 1.0, "N": 50, "M": 2, "seed": 1}, "failed")
+    study = read_study(store, sweep)
+    assert study.parameters == ["lr"]
+    counts = [(s.config, s.group.runs, s.group.failed + s.group.unfinished) for s in study.settings]
+    assert counts == [({"lr": lr, "N": 50, "M": 2}, n, k) for lr, n, k in ((0.1, 3, 0), (1, 4, 4))]
+    (_, lost) = standings(tried_runs(store, sweep.id), ["seed"], "val_risk", 1)
+    assert (lost.runs, lost.failed + lost.unfinished, lost.spread) == (4, 4, None)
+
+
+def test_a_run_that_failed_at_its_start_stays_alone_where_two_settings_may_be_its_own(
+    store,
+) -> None:
+    sweep = create_sweep(store, NewSweep(GRID, "s"))
+    for n in (50, 60):
+        add(store, sweep, {"lr": 0.1, "N": n, "seed": 0}, "finished", n)
+    add(store, sweep, {"lr": 0.1}, "failed")
+    found = standings(tried_runs(store, sweep.id), ["seed"], "val_risk", 1)
+    assert [(one.config, one.runs, one.failed) for one in found] == [
+        ({"lr": 0.1, "N": 50}, 1, 0),
+        ({"lr": 0.1, "N": 60}, 1, 0),
+        ({"lr": 0.1}, 1, 1),
+    ]
+
+
 # -- what leads -----------------------------------------------------------------------------------
 
 
@@ -162,6 +196,30 @@ def test_the_best_so_far_takes_settings_once_all_their_runs_are_there(store, luc
     assert running_best(found, 1, lambda one: one.number) == [(10, pytest.approx(0.545))]
     steps = running_best(found, -1, lambda one: one.number)
     assert [at for at, _ in steps] == [10, 20]
+
+
+@pytest.mark.parametrize(
+    ("name", "plan"),
+    [
+        ("seed", {}),
+        ("random_state", {}),
+        ("net.random-seed", {}),
+        ("draw", {"found": {"seeds": ["draw"]}}),
+        ("draw", COUNTED),
+    ],
+)
+def test_whatever_a_seed_is_called_its_luckiest_run_does_not_lead(store, name, plan) -> None:
+    file = GRID + f"  {name}: {{values: [0, 1, 2, 3, 4]}}\n"
+    sweep = create_sweep(store, NewSweep(file, "s", plan=plan))
+    for k in range(5):
+        luck = {"net": {"random-seed": k}} if "." in name else {name: k}
+        add(store, sweep, {"lr": 0.1, **luck}, "finished", 0.5 + 0.01 * k)
+        add(store, sweep, {"lr": 1.0, **luck}, "finished", 0.3 if k == 3 else 0.8 + 0.01 * k)
+    assert may_repeat(sweep, read_file(sweep.spec))
+    study = read_study(store, sweep)
+    assert (study.seeds, study.parameters) == ([name], ["lr"])
+    assert [s.config for s in study.settings] == [{"lr": 0.1}, {"lr": 1.0}]
+    assert [s.median for s in study.settings] == pytest.approx([0.52, 0.81])
 
 
 # -- few values -----------------------------------------------------------------------------------

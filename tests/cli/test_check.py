@@ -39,13 +39,13 @@ def answer(thetahat, *words: str) -> tuple[int, dict]:
 def test_a_grid_is_counted(line, thetahat):
     write(GRID)
     code, out, err = thetahat("check", "sweep.yaml")
-    mended = "1e-3 is text to W&B's YAML, and a number here; write 0.001"
+    fixed = "1e-3 is text to W&B's YAML, and a number here; write 0.001"
     assert (code, err) == (0, "")
     assert out == (
-        f"sweep.yaml:5: note: parameters.lr.values[2]: {mended}\n"
+        f"sweep.yaml:5: note: parameters.lr.values[2]: {fixed}\n"
         "sweep.yaml: valid; a grid of 6 points, of which run_cap runs 4\n"
     )
-    note = {"line": 5, "key": "parameters.lr.values[2]", "message": mended}
+    note = {"line": 5, "key": "parameters.lr.values[2]", "message": fixed}
     wanted = {"valid": True, "method": "grid", "points": 6, "errors": [], "notes": [note]}
     assert answer(thetahat, "sweep.yaml") == (0, wanted)
 
@@ -229,28 +229,11 @@ def test_a_mistake_in_a_parameter_of_an_experiment_is_said_as_for_any_program(
         assert (code, found["errors"]) == (2, [mistake])
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["nowhere.yaml"], "there is no file nowhere.yaml; give the path of a sweep file"),
-        (["sweep.yaml", "--list", "0"], "check: --list: '0' is no count; give 1 or more; see thetahat check --help"),
-        (["sweep.yaml", "--seed", "-1"], "check: --seed: '-1' is no seed; give a whole number from 0; see thetahat check --help"),
-        (["sweep.yaml", "--seed", "2147483648"], "check: --seed: '2147483648' is no seed; give a whole number from 0; see thetahat check --help"),
-        (["sweep.yaml", "--strct"], "check has no option --strct; did you mean --strict?"),
-        ([], "check needs file; see thetahat check --help"),
-    ],
-)  # fmt: skip
-def test_flags_that_are_wrong(words, message, folder, thetahat):
-    code, out, err = thetahat("check", *words)
-    assert (code, out) == (2, "")
-    assert err.removeprefix("thetahat: ").replace("FILE", "file") == f"{message}\n"
-
-
 def test_a_file_that_is_no_yaml_is_one_mistake(folder, thetahat):
     Path("sweep.yaml").write_bytes(b"method: grid\nname: \xff\n")
     code, out, err = thetahat("check", "sweep.yaml")
     assert (code, err) == (2, "")
-    assert out.startswith("sweep.yaml:2: byte 20 of the file (0xff) is no UTF-8; save the file")
+    assert out.startswith("sweep.yaml:2: byte 20 of the file (0xff) is not UTF-8; save the file")
     assert out.endswith("\nsweep.yaml: 1 mistake; nothing has run\n")
     code, found = answer(thetahat, "sweep.yaml")
     assert (code, found["errors"][0]["line"], found["errors"][0]["key"]) == (2, 2, "")
@@ -298,3 +281,21 @@ def test_the_experiment_of_a_real_script(folder, thetahat):
         0,
         {"valid": True, "method": "grid", "points": 100, "errors": [], "notes": []},
     )
+
+
+@pytest.mark.parametrize(
+    ("section", "fault"),
+    [
+        ("epochs: {values: [4, .inf]}", "epochs wants a whole number (int), and inf is none"),
+        ("epochs: {value: -.inf}", "epochs wants a whole number (int), and -inf is none"),
+        ("lr: {min: 0.1, max: .inf}", "max is inf; give a finite number"),
+        ("lr: {distribution: uniform, min: -.inf, max: 1}", "min is -inf; give a finite number"),
+        ("lr: {values: [0.1, .nan]}", "lr wants a number (float), and nan is none"),
+        ("lr: {values: [0.1, .inf]}", None),  # of no bound, say: a float may mean that
+    ],
+)
+def test_infinity_is_a_value_of_a_float_and_of_nothing_else(line, thetahat, section, fault):
+    write(f"method: random\nprogram: line.py\nrun_cap: 2\nparameters:\n  {section}\n")
+    code, found = answer(thetahat, "sweep.yaml")
+    assert (code, found["valid"]) == (2 if fault else 0, fault is None)
+    assert all(fault in problem["message"] for problem in found["errors"])

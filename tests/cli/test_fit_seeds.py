@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,42 @@ def test_seeds_that_diverge_are_counted_and_left_out(table: Path, thetahat) -> N
     assert head[:3] == ["model", "n", "failed"]
     assert f"quantiles over the {len(well)} of 12 seeds that ended well" in shown
     assert "each R² is that of the MSE beside it" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize("kind", ["csv", "latex", "table"])
+def test_every_format_has_n_and_failures_beside_the_quantiles(
+    table: Path, thetahat, kind: str
+) -> None:
+    words = [w.replace("linear", "mlp") for w in FIT if w != "--format=json"]
+    words = [*words, "--width=16", "--epochs=30", "--seeds=12", "--lr=1.1", "--no-store"]
+    json_row = rows(thetahat(*words, "--format=json")[1])["mlp, median"]
+    n, failed = json_row["n"], json_row["failed"]
+    assert n + failed == 12 and min(n, failed) > 0
+    out = thetahat(*words, f"--format={kind}")[1]
+    line = next(line for line in out.splitlines() if "mlp, median" in line)
+    cells = line.replace('"mlp, median"', "mlp median").replace("mlp, median", "mlp median")
+    cells = [cell for cell in re.split(r"[,&\s]+", cells) if cell][2:4]
+    assert cells == [str(n), str(failed)]
+
+
+def test_seeds_that_patience_stopped_ended_well(table: Path, thetahat) -> None:
+    words = [*MINI, "--lr=0.5", "--patience=2", "--epochs=60", "--seeds=4"]
+    code, out, _ = thetahat(*words)
+    with open_store(create=False) as store:
+        runs = store.runs()
+    assert code == 0
+    assert {str(run.status) for run in runs} >= {"stopped"}
+    found = rows(out)["linear, median"]
+    assert (found["n"], found["failed"]) == (4, 0)
+    expected = np.median([run.metrics["test_risk"] for run in runs])
+    assert found["test_risk"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_other_losses_have_a_spread_over_the_order_of_batches_too(table: Path, thetahat) -> None:
+    for loss in (["--loss=pinball", "--tau=0.3"], ["--loss=absolute"]):
+        _, out, _ = thetahat(*MINI, *loss, "--seeds=5", "--no-store")
+        low, high = (rows(out)[f"linear, {q}"]["val_risk"] for q in ("10 %", "90 %"))
+        assert high > low
 
 
 def test_no_aggregate_where_every_seed_fails(table: Path, thetahat) -> None:

@@ -94,3 +94,30 @@ def test_the_parameters_of_ols_are_the_rank_of_its_design(folder: Path, thetahat
         ols = json.loads(out)[-1]
         assert ols["params"] == 5  # an intercept, three of four regions, b
         assert json.loads(out)[0]["params"] == 7
+
+
+@pytest.mark.parametrize(
+    ("features", "rank"),
+    [
+        ("g,k", 4),  # an intercept, two of three levels of g, one of two of k
+        ("b,twice", 2),
+        ("b,far", 2),  # equal up to a level that single precision does not hold
+        ("g,b,twice,far", 4),
+        ("b,g", 4),
+    ],
+)
+def test_columns_that_say_the_same_are_one_parameter_of_ols(
+    folder: Path, thetahat, features: str, rank: int
+) -> None:
+    rng = np.random.default_rng(0)
+    b, y = rng.normal(size=60), rng.normal(size=60)
+    frame = {"y": y, "b": b, "twice": 2 * b + 1, "far": b + 1e9, "w": 1 + np.arange(60) % 2}
+    frame["g"] = np.array(list("abc"))[np.arange(60) % 3]
+    frame["k"] = np.array(list("uv"))[rng.integers(0, 2, 60)]
+    pd.DataFrame(frame).to_csv("t.csv", index=False)
+    categorical = ",".join(set(features.split(",")) & {"g", "k"})
+    words = ["fit", "t.csv", "--target=y", f"--features={features}", "--model=linear"]
+    words += [f"--categorical={categorical}"] if categorical else []
+    for weights in ([], ["--weights=w"]):
+        _, out, _ = thetahat(*words, *weights, "--epochs=1", "--no-store", "--format=json")
+        assert json.loads(out)[-1]["params"] == rank

@@ -307,13 +307,14 @@ def many(
         dict.fromkeys(("clip", "n", "word", "kind", "many")),
         {"clip": math.inf, "n": 3, "word": "b", "plain": "None", "kind": "x", "flag": False},
         {"many": [1.0, 2.5], "facts": {"a": None, "b": [True, "c"]}, "flag": True},
+        {"many": [math.inf, 1.0], "facts": {"a": -math.inf, "b": [math.inf, "inf", "nan"]}},
         {"parts.clip": None, "parts.width": 8},
         {"parts": {"width": 8, "clip": None}},
         {"plain": "[1, 2]", "word": "{'a': 1}"},
     ],
 )
 def test_what_the_args_of_a_sweep_write_is_read_as_what_it_was(config) -> None:
-    from thetahat.sweep.spec._command_line import argv_of
+    from thetahat.sweep.spec._command import argv_of
 
     argv = argv_of(["go", "${args}"], None, config, env={}, folder=Path())
     found = dict(read_flags(read_signature(many), argv[1:]).config)

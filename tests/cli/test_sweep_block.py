@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
 
-from thetahat.cli._help_format import wrap
+from thetahat.cli._help import wrap
 from thetahat.cli.terminal._live import Window, bar
-from thetahat.cli.terminal._sweep_screen import AgentLine, Best, Standing, block, plain
-from thetahat.cli.terminal._sweep_status import Speed
+from thetahat.cli.terminal._sweep_screen import AgentLine, Best, SweepCounts, block, plain
+from thetahat.cli.terminal._sweep_status import Speed, SweepWatch
+from thetahat.store import NewSweep, create_sweep, open_store
 
 MINE = AgentLine("this agent", 8, "2 workers", (120, 240), 300, (4, 4))
 OTHER = AgentLine("box:4711", 1, "1 worker")
-NOW = Standing(
+NOW = SweepCounts(
     "mlp_sweep",
     "bayes",
     20,
@@ -30,10 +32,9 @@ NOW = Standing(
 )
 
 
-def lines(now: Standing, width: int, height: int = 24, *, ascii_only: bool = False) -> list[str]:
+def lines(now: SweepCounts, width: int, height: int = 24, *, ascii_only: bool = False) -> list[str]:
     """The block as text, but for the sign of life."""
-    drawn = block(now, Window(width, height, ascii_only))
-    said = ["".join(text for text, _ in line) for line in drawn]
+    said = [line.plain for line in block(now, Window(width, height, ascii_only))]
     assert all(cell_len(line) <= width for line in said), said
     return [line.rstrip() for line in (said[0][2:], *said[1:])]
 
@@ -98,9 +99,12 @@ def test_characters_that_every_console_has() -> None:
 
 
 def test_what_is_tiny_still_has_its_cell() -> None:
-    parts = [("done", 9998), ("failed", 1), ("running", 1), ("left", 0)]
+    parts = {"done": 9998, "failed": 1, "running": 1, "left": 0}
     drawn = bar(parts, 20, Window(80, 24))
-    assert drawn == [("━" * 18, "green"), ("×", "red"), ("╍", "cyan")]
+    assert drawn.plain == "━" * 18 + "×╍"
+    assert [(span.start, span.style) for span in drawn.spans] == [
+        *((0, "green"), (18, "red"), (19, "cyan"))
+    ]
 
 
 def test_one_plain_line() -> None:
@@ -145,6 +149,39 @@ def test_failures_alone_tell_nothing_of_the_time_left() -> None:
     for k in range(11):
         mixed.take(2.0 * k, 2 * k, 2.0 * k, 100, lost=k)
     assert mixed.left_s(20.0) == pytest.approx(80.0)
+
+
+@pytest.mark.parametrize(("at_first", "left_s"), [(50, 40.0 / 3), (1, 178.0 * 10 / 11)])
+def test_runs_that_fail_at_once_make_the_others_no_faster(at_first, left_s) -> None:
+    speed = Speed()
+    speed.take(0.0, 0, 0.0, 100)
+    speed.take(0.1, at_first, float(at_first), 100, lost=at_first)
+    for k in range(11):
+        over = at_first + k
+        speed.take(0.1 + 2.0 * k, over, float(over), 100, lost=at_first)
+    # One takes 2 seconds, and of the rest as many fail as of those that are over.
+    assert speed.left_s(20.1) == pytest.approx(left_s, rel=0.05)
+
+
+@pytest.mark.parametrize("status", ["diverged", "failed", "cancelled", "interrupted", "unmoved"])
+def test_no_time_left_is_told_from_runs_of_a_store_that_did_not_end_well(
+    tmp_path, status, monkeypatch
+) -> None:
+    clock = itertools.count(1000.0)
+    monkeypatch.setattr("thetahat.cli.terminal._sweep_status.time.monotonic", lambda: next(clock))
+    with open_store(tmp_path) as store:
+        sweep = create_sweep(store, NewSweep("method: grid", "s", points=40))
+        watch = SweepWatch(store, sweep, None, "grid", ())
+
+        def ends(how: str) -> float | None:
+            for _ in range(6):
+                store.finish_run(store.create_run({}, sweep_id=sweep.id).id, status=how)
+                watch.look(at_once=True)
+            return watch.now().left_s
+
+        assert ends(status) is None
+        left_s = ends("finished")
+    assert left_s is not None and 0 < left_s < 200
 
 
 def test_runs_that_were_cut_short_are_no_done_runs() -> None:

@@ -7,10 +7,11 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from thetahat.core.sweep_file import file_json, read_file_json, read_plain
 from thetahat.core.yaml_tree import Unreadable, read_tree
+from thetahat.core.yaml_words import read_word
 
 WORDS = st.text('$floatné\ud800\0"', max_size=6)
 VALUES = st.recursive(
@@ -33,6 +34,7 @@ def alike(one: Any, two: Any) -> bool:
     return repr(one) == repr(two)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the first draw, on a busy machine
 @given(st.dictionaries(WORDS, VALUES, max_size=4))
 def test_every_value_survives_the_json_of_a_store(plain: dict[str, Any]) -> None:
     text = file_json(plain)
@@ -79,6 +81,16 @@ parameters:
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "method: [", "a: *b", "5"])
 def test_what_is_no_sweep_file_is_empty(text: str) -> None:
     assert read_plain(text) == {}
+
+
+@pytest.mark.parametrize(
+    ("word", "value"), [("1e400", math.inf), ("-1.0e+309", -math.inf), ("1_0e999", math.inf)]
+)
+def test_a_number_beyond_all_is_said(word: str, value: float) -> None:
+    found, kind, trap = read_word(word, plain=True)
+    assert (found, kind) == (value, "float")
+    assert f"{'-' * (value < 0)}.inf" in trap and "beyond all numbers" in trap
+    assert read_word(".inf", plain=True) == (math.inf, "float", "")
 
 
 @pytest.mark.parametrize("digits", ["9" * 1001, "9" * 5000, "0x" + "f" * 5000, "-" + "7" * 4300])

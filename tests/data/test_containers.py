@@ -123,11 +123,11 @@ MESSAGES = {
     ),
     "nan": (
         lambda: Data(train=Observations(np.array([[1, 2], [np.nan, np.inf]]), np.ones(2))),
-        "train.x has 2 non-finite values, first in row 1; drop those rows or impute them",
+        "train.x has 2 non-finite values, first at index 1; drop those rows or impute them",
     ),
     "one nan on the device": (
         lambda: Data(train=np.ones(2), test=jnp.array([jnp.inf, 1.0])),
-        "test has 1 non-finite value, first in row 0; drop those rows or impute them",
+        "test has 1 non-finite value, first at index 0; drop those rows or impute them",
     ),
     "text": (
         lambda: Data(train={"x": np.array(["a", "b"])}),
@@ -145,8 +145,8 @@ MESSAGES = {
     ),
     "negative weight": (
         lambda: Data(train=Observations(np.ones(3), np.ones(3), np.array([1.0, -2.0, -1.0]))),
-        "weights must be finite and at least 0; got -2.0 in row 1 (2 such); "
-        "drop or mend those rows",
+        "weights must be finite and at least 0; got -2.0 at index 1 (2 such); "
+        "drop or fix those rows",
     ),
     "zero weights": (
         lambda: weights_of({"weight": np.zeros(3)}),

@@ -167,7 +167,7 @@ def test_message(shares: dict, text: str) -> None:
 
 
 def test_bad_observations_are_named_before_they_are_split() -> None:
-    text = "obs.y has 1 non-finite value, first in row 2; drop those rows or impute them"
+    text = "obs.y has 1 non-finite value, first at index 2; drop those rows or impute them"
     with pytest.raises(DataError, match=f"^{re.escape(text)}$"):
         split(Observations(np.ones((4, 1)), np.array([0, 0, np.nan, 0])))
     with pytest.raises(DataError, match="^empty split: obs has no observations"):

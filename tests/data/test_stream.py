@@ -269,7 +269,8 @@ class TestMessages:
         assert not Path(".thetahat").exists()
         late = frame()
         late.loc[450, "a"] = np.inf
-        with refused("column 'a' has 1 infinite value, first in row 450; drop or mend those rows"):
+        said = "column 'a' has 1 infinite value, first in row 451 of the table, counted from 1;"
+        with refused(f"{said} drop or fix those rows"):
             stream_table(write(late), **ROLES)
 
     def test_files_of_different_columns(self) -> None:

@@ -176,7 +176,7 @@ COLUMNS = {
     "infinite": (
         {},
         {"exper": [1.0, np.inf, -np.inf]},
-        "column 'exper' has 2 infinite values, first in row 1; drop or mend those rows",
+        "column 'exper' has 2 infinite values, first in row 2 of the table, counted from 1; drop or fix those rows",
     ),
     "negative weights": (
         {"weights": "w"},
@@ -357,7 +357,7 @@ class TestEncoding:
             ),
             (
                 {"educ": [np.inf], "exper": [2], "region": ["west"]},
-                "column 'educ' has infinite values; drop or mend those rows",
+                "column 'educ' has infinite values; drop or fix those rows",
             ),
             (
                 np.ones((5, 3)),

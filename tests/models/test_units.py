@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -57,6 +60,58 @@ def test_the_model_agrees_with_predict(kind: str, dtype: str) -> None:
         assert float(result.predict(read.x[i : i + 1])[0]) == pytest.approx(many[i], rel=near)
     named = {"a": A[25], "b": B[25], "region": "west"}
     assert float(np.squeeze(result.model(named))) == pytest.approx(many[25], rel=near)
+
+
+class Slope(eqx.Module):
+    """A module of equinox."""
+
+    slope: jax.Array
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.slope @ x
+
+
+PAIR = (lambda key: {"w": jnp.ones(2)}, lambda p, x: p["w"] @ x)
+NUMBERS = {"a": A, "b": B, "y": COLUMNS["y"]}
+
+
+def split_by(seed: th.Seed = 0) -> th.Task:
+    """An experiment whose seed splits the table, and so moves its means and deviations."""
+    return th.Task(PAIR, th.split(th.read_table(NUMBERS, "y"), seed=seed), epochs=3)
+
+
+def results_of(kind: str, folder: Path) -> list[th.Result]:
+    """Fits of the same table by another way."""
+    if kind == "split by the seed":
+        return th.fit_many(split_by, [{"seed": 1}, {"seed": 2}])
+    model, batch = PAIR, None
+    if kind == "streamed":
+        pd = pytest.importorskip("pandas")
+        pytest.importorskip("pyarrow")
+        pd.DataFrame(NUMBERS).to_parquet(folder / "t.parquet")
+        table, batch = th.stream_table(folder / "t.parquet", "y", cache=folder / "spool"), 32
+    else:
+        model = Slope(jnp.ones(2)) if kind == "equinox" else PAIR
+        scale = kind != "the target as it is"
+        table = th.read_table(NUMBERS, "y", target_scale=scale)
+    return [th.fit(th.Task(model, th.split(table, seed=0), epochs=3, batch_size=batch))]
+
+
+@pytest.mark.parametrize(
+    "kind", ["equinox", "two functions", "streamed", "the target as it is", "split by the seed"]
+)
+def test_models_of_every_kind_speak_the_tables_units(kind: str, tmp_path: Path) -> None:
+    results = results_of(kind, tmp_path)
+    for result in results:
+        x = np.array([A[3], B[3]])
+        alone = float(np.squeeze(result.model(x)))
+        assert alone == pytest.approx(float(result.predict(x)), rel=1e-6)
+        assert alone == pytest.approx(float(result.predict(x[None])[0]), rel=1e-6)
+        if kind != "the target as it is":
+            assert abs(alone - 50) < 25  # the target's own level, not that of a standardised one
+    assert len({float(result.predict(np.array([A[3], B[3]]))) for result in results}) == len(
+        results
+    )
 
 
 def test_the_module_itself_is_there_in_standardised_units() -> None:

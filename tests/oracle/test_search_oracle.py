@@ -13,16 +13,16 @@ import pytest
 
 from thetahat.core import ConfigError
 from thetahat.search import (
-    History,
     Hyperband,
-    Metric,
+    Objective,
+    SearchHistory,
     Trial,
     make_space,
     read_distribution,
     sampler,
     stop,
 )
-from thetahat.search._told import told
+from thetahat.search._trials import trial_values
 
 HERE = Path(__file__).parent
 QUANTILES = (0.001, 0.05, 0.25, 0.37, 0.5, 0.66, 0.75, 0.9, 0.999)
@@ -81,7 +81,7 @@ def test_there_are_enough_references() -> None:
 @pytest.mark.parametrize("case", [s for s in SPACES if "grid" in s])
 def test_grids_run_in_the_same_order(case: dict[str, Any]) -> None:
     space, expected = make_space(case["parameters"]), case["grid"]
-    found = sampler("grid")(space, History(), 0, 61 if expected["whole"] else 60)
+    found = sampler("grid")(space, SearchHistory(), 0, 61 if expected["whole"] else 60)
     assert typed(found.configs) == typed(expected["order"])
     assert found.exhausted == (space.size == len(expected["order"]))
     assert not expected["whole"] or found.exhausted
@@ -91,7 +91,7 @@ def test_grids_run_in_the_same_order(case: dict[str, Any]) -> None:
 def test_grids_go_on_with_the_same_points(case: dict[str, Any]) -> None:
     space, expected = make_space(case["parameters"]), case["grid"]
     trials = [Trial(str(i), c, "finished") for i, c in enumerate(expected["done"])]
-    left = sampler("grid")(space, History(trials), 0, 4)
+    left = sampler("grid")(space, SearchHistory(trials), 0, 4)
     assert typed(left.configs) == typed([c for c in expected["left"] if c is not None])
 
 
@@ -117,7 +117,7 @@ def test_distributions_have_the_same_quantiles(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", HISTORIES["stops"])
 def test_hyperband_stops_the_same_runs(case: dict[str, Any]) -> None:
     section = {k: v for k, v in case["early_terminate"].items() if k != "type"}
-    hyperband, metric = Hyperband(**section), Metric(**case["metric"])
+    hyperband, metric = Hyperband(**section), Objective(**case["metric"])
     trials = as_trials(case["runs"])
     assert stop(trials, hyperband, metric) == set(case["stopped"])
     if case["bands"]:
@@ -126,8 +126,8 @@ def test_hyperband_stops_the_same_runs(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", HISTORIES["imputed"])
 def test_bayes_learns_from_the_same_values(case: dict[str, Any]) -> None:
-    metric, trials = Metric(**case["metric"]), as_trials(case["runs"])
-    found = told(History(trials, metric=metric))
+    metric, trials = Objective(**case["metric"]), as_trials(case["runs"])
+    found = trial_values(SearchHistory(trials, metric=metric))
     if any(unlike_there(t, metric) for t in trials) or not any(
         t.extremes for t in trials if t.over
     ):
@@ -141,13 +141,13 @@ def test_bayes_learns_from_the_same_values(case: dict[str, Any]) -> None:
 def test_most_histories_are_compared_whole() -> None:
     compared = 0
     for case in HISTORIES["imputed"]:
-        metric, trials = Metric(**case["metric"]), as_trials(case["runs"])
+        metric, trials = Objective(**case["metric"]), as_trials(case["runs"])
         different = any(unlike_there(t, metric) for t in trials)
         compared += not different and any(t.extremes for t in trials if t.over)
     assert compared >= 100
 
 
-def unlike_there(trial: Trial, metric: Metric) -> bool:
+def unlike_there(trial: Trial, metric: Objective) -> bool:
     """Whether W&B takes this trial's value to be 0.0, because it logged nothing finite."""
     how = metric.impute if trial.over else metric.impute_while_running
     nothing = not trial.finite if how == "latest" else trial.extremes is None

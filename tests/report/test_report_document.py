@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import re
+import statistics
 from typing import Any
 
 import pytest
@@ -269,15 +270,64 @@ def test_another_metric_is_ranked_in_its_own_direction(
     assert document.summary[1].startswith(f"The {word} {asked} is ")
 
 
-def test_settings_that_are_equally_good_are_counted(empty: Store) -> None:
-    text = "method: grid\nmetric: {name: val_risk}\nparameters: {lr: {values: [1, 2, 3]}}"
+@pytest.mark.parametrize(
+    ("file", "asked", "directions", "unsaid"),
+    [
+        ("{name: loss, goal: minimize}", "accuracy", {}, True),
+        ("{name: loss, goal: minimize}", "score", {"accuracy": "max"}, True),
+        ("{name: loss}", "reward", {}, True),
+        ("{name: loss, goal: minimize}", "loss", {}, False),
+        ("{name: loss, goal: minimize}", None, {}, False),
+        ("{name: loss, goal: minimize}", "val_risk", {}, False),
+        ("{name: loss, goal: minimize}", "accuracy", {"accuracy": "max"}, False),
+    ],
+)
+def test_a_metric_whose_direction_nothing_says_is_not_called_the_best(
+    empty: Store, file: str, asked: str | None, directions: dict[str, str], unsaid: bool
+) -> None:
+    text = f"method: grid\nmetric: {file}\nparameters: {{lr: {{values: [1, 2]}}}}"
+    sweep = create_sweep(empty, NewSweep(text, "program"))
+    for lr in (1, 2):
+        names = ("loss", "accuracy", "score", "reward", "val_risk")
+        metrics = dict.fromkeys(names, 0.1 * lr)
+        detail = {"directions": directions}
+        stores.add_run(empty, sweep, {"lr": lr}, {}, metrics=metrics, detail=detail)
+    document = make_report(empty, sweep.id, metric=asked)
+    warned = f"Nothing says in which direction {asked} is better"
+    assert any(said.startswith(warned) for said in document.warnings) == unsaid
+    fact = dict(document.facts)["Metric"]
+    assert ("nothing says whether less or more is better" in fact) == unsaid
+    assert ("; the sweep file names loss" in fact) == (asked not in (None, "loss"))
+
+
+@pytest.mark.parametrize(
+    ("goal", "values", "said"),
+    [
+        ("minimize", [[0.5], [0.2], [0.2]], "lowest val_risk is 0.2 at 2 settings alike"),
+        ("maximize", [[0.5], [0.5], [0.2]], "highest val_risk is 0.5 at 2 settings alike"),
+        ("minimize", [[0.5], [0.5], [0.5]], "lowest val_risk is 0.5 at 3 settings alike"),
+        (
+            "minimize",
+            [[0.5, 0.5], [0.1, 0.3], [0.2, 0.2]],
+            "lowest median val_risk is 0.2 at 2 settings alike",
+        ),
+        # One that is as good by a lucky run alone is not alike.
+        ("minimize", [[0.9, 0.9], [0.2, 0.9], [0.3, 0.3]], "lowest median val_risk is 0.3 at lr=3"),
+    ],
+)
+def test_settings_that_are_equally_good_are_counted(
+    empty: Store, goal: str, values: list[list[float]], said: str
+) -> None:
+    text = f"method: grid\nmetric: {{name: val_risk, goal: {goal}}}\n"
+    text += "parameters: {lr: {values: [1, 2, 3]}, seed: {values: [0, 1]}}"
     sweep = create_sweep(empty, NewSweep(text, "ties"))
-    for lr, value in ((1, 0.5), (2, 0.2), (3, 0.2)):
-        stores.add_run(empty, sweep, {"lr": lr}, {}, metrics={"val_risk": value})
-    said = make_report(empty, sweep.id).summary[1]
-    assert said.startswith(
-        "The lowest val_risk is 0.2 at 2 settings alike, the first of them lr=2."
-    )
+    for lr, runs in enumerate(values, 1):
+        for seed, value in enumerate(runs):
+            stores.add_run(empty, sweep, {"lr": lr, "seed": seed}, {}, metrics={"val_risk": value})
+    shown = [f" {statistics.median(runs):g} " in said for runs in values]
+    told = make_report(empty, sweep.id).summary[1]
+    assert told.startswith(f"The {said}"), told
+    assert f"lr={shown.index(True) + 1}" in told
 
 
 def test_a_run_whose_state_a_metric_chose_says_so(empty: Store) -> None:

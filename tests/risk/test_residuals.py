@@ -64,7 +64,7 @@ def test_any_other_shapes_raise_and_name_both(h, y):
 
 
 @pytest.mark.parametrize(
-    ("h", "y", "mend"),
+    ("h", "y", "fix"),
     [
         ((3,), (), 'Use MLP(..., out="scalar"), or a residual that uses all 3 outputs.'),
         ((), (1,), "Give y as (N,), not (N, 1)."),
@@ -72,8 +72,8 @@ def test_any_other_shapes_raise_and_name_both(h, y):
         ((2, 2), (), "Give a residual that says how they are compared."),
     ],
 )
-def test_the_mend_fits_the_mismatch(h, y, mend):
-    with pytest.raises(ShapeError, match=f" {re.escape(mend)}$"):
+def test_the_fix_fits_the_mismatch(h, y, fix):
+    with pytest.raises(ShapeError, match=f" {re.escape(fix)}$"):
         value(None, lambda x: jnp.ones(h), (0.0, jnp.zeros(y)))
 
 

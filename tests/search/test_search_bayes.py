@@ -14,12 +14,12 @@ import optuna
 import pytest
 
 from thetahat.core import ConfigError, MissingExtra
-from thetahat.search import History, Metric, Space, Trial, make_space, sampler
+from thetahat.search import Objective, SearchHistory, Space, Trial, make_space, sampler
 from thetahat.search._bayes import _fresh
 from thetahat.search._coding import coding
-from thetahat.search._optuna import Study
-from thetahat.search._seen import Seen
-from thetahat.search._told import told
+from thetahat.search._known_points import KnownPoints
+from thetahat.search._optuna import HistoryStudy
+from thetahat.search._trials import trial_values
 
 PLANE = make_space(
     {
@@ -50,11 +50,11 @@ def rounder(config: Mapping[str, Any]) -> float:
 def search(
     name: str, space: Space, f: Callable[[Any], float], n: int, seed: int, sign: int = 1
 ) -> list[float]:
-    metric = Metric("f", "minimize" if sign > 0 else "maximize")
+    metric = Objective("f", "minimize" if sign > 0 else "maximize")
     trials: list[Trial] = []
     position = 0
     for i in range(n):
-        found = sampler(name)(space, History(tuple(trials), position, metric), seed, 1)
+        found = sampler(name)(space, SearchHistory(tuple(trials), position, metric), seed, 1)
         position = found.position
         trials.append(Trial(str(i), found.configs[0], "finished", (sign * f(found.configs[0]),)))
     return [sign * t.values[0] for t in trials]
@@ -78,7 +78,7 @@ def test_qmc_fills_the_space_more_evenly_than_random_draws() -> None:
     space = make_space({"a": {"min": 0.0, "max": 1.0}, "b": {"min": 0.0, "max": 1.0}})
 
     def empty_cells(name: str) -> int:
-        found = sampler(name)(space, History(), 3, 64)
+        found = sampler(name)(space, SearchHistory(), 3, 64)
         return 64 - len({(int(c["a"] * 8), int(c["b"] * 8)) for c in found})
 
     assert empty_cells("qmc") < 8 < 15 < empty_cells("random")
@@ -86,26 +86,28 @@ def test_qmc_fills_the_space_more_evenly_than_random_draws() -> None:
 
 def test_the_first_proposals_are_random_draws() -> None:
     trials = [Trial(str(i), c, "finished", (bowl(c),)) for i, c in enumerate(draws(PLANE, 9))]
-    history = History(trials, 9, Metric("f"))
+    history = SearchHistory(trials, 9, Objective("f"))
     assert sampler("tpe")(PLANE, history, 5, 1) == sampler("random")(PLANE, history, 5, 1)
     tenth = [*trials, Trial("9", trials[0].config | {"x": 0.5}, "finished", (0.1,))]
-    more = History(tenth, 9, Metric("f"))
+    more = SearchHistory(tenth, 9, Objective("f"))
     assert sampler("tpe")(PLANE, more, 5, 1) != sampler("random")(PLANE, more, 5, 1)
 
 
 def draws(space: Space, n: int) -> list[dict[str, Any]]:
-    return sampler("random")(space, History(), 11, n).configs
+    return sampler("random")(space, SearchHistory(), 11, n).configs
 
 
 @pytest.mark.parametrize("name", ["tpe", "gp"])
 def test_trials_in_flight_are_kept_away_from(name: str) -> None:
     space = make_space({"x": {"min": 0.0, "max": 1.0}})
     over = [Trial(str(i), {"x": i / 20}, "finished", (abs(i / 20 - 0.5),)) for i in range(21)]
-    metric = Metric("f")
+    metric = Objective("f")
 
     def nearest(flying: list[Trial]) -> float:
         found = [
-            sampler(name)(space, History((*over, *flying), 30, metric), seed, 1).configs[0]["x"]
+            sampler(name)(space, SearchHistory((*over, *flying), 30, metric), seed, 1).configs[0][
+                "x"
+            ]
             for seed in range(6)
         ]
         return statistics.mean(abs(x - 0.5) for x in found)
@@ -126,7 +128,7 @@ def test_what_failed_counts_as_the_file_says() -> None:
     ]
 
     def losses(**given: Any) -> list[float | None]:
-        return [t.loss for t in told(History(trials, metric=Metric("m", **given)))]
+        return [t.loss for t in trial_values(SearchHistory(trials, metric=Objective("m", **given)))]
 
     assert losses() == [1.0, 5.0, 5.0, 5.0, None, None]
     assert losses(impute="best") == [1.0, 0.5, 5.0, 5.0, None, None]
@@ -137,15 +139,15 @@ def test_what_failed_counts_as_the_file_says() -> None:
 
 def test_where_nothing_can_be_imputed_a_failed_trial_teaches_nothing() -> None:
     trials = [Trial("a", {}, "failed"), Trial("b", {}, "running"), Trial("c", {}, "finished")]
-    running = Metric("m", impute_while_running="best")
-    assert [t.trial.id for t in told(History(trials, metric=running))] == ["b"]
+    running = Objective("m", impute_while_running="best")
+    assert [t.trial.id for t in trial_values(SearchHistory(trials, metric=running))] == ["b"]
 
 
 @pytest.mark.parametrize("name", ["tpe", "gp", "cmaes"])
 def test_without_a_metric_there_is_nothing_to_optimise(name: str) -> None:
     message = "bayes needs a metric to optimise; add metric: with its name, or use method: random"
     with pytest.raises(ConfigError, match=message):
-        sampler(name)(PLANE, History(), 0, 1)
+        sampler(name)(PLANE, SearchHistory(), 0, 1)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_a_missing_library_is_one_line(
 
     monkeypatch.setattr(sys.modules[f"thetahat.search.{module}"], "find_spec", find_spec)
     with pytest.raises(MissingExtra, match=message):
-        sampler(name)(PLANE, History(metric=Metric("m")), 0, 1)
+        sampler(name)(PLANE, SearchHistory(metric=Objective("m")), 0, 1)
 
 
 def test_optuna_says_nothing_and_is_left_as_it_was(
@@ -202,8 +204,8 @@ def test_a_worse_trial_changes_what_failed_ones_count_as() -> None:
     ]
 
     def values(*more: Trial) -> list[float]:
-        history = History((*trials, *more), metric=Metric("m"))
-        return [t.value for t in Study(PLANE, told(history))._trials]
+        history = SearchHistory((*trials, *more), metric=Objective("m"))
+        return [t.value for t in HistoryStudy(PLANE, trial_values(history))._trials]
 
     assert values() == [1.0, 1.0]
     assert values(Trial("c", trials[0].config, "finished", (9.0,))) == [1.0, 9.0, 9.0]
@@ -212,7 +214,7 @@ def test_a_worse_trial_changes_what_failed_ones_count_as() -> None:
 
 def test_an_optimiser_may_try_again_before_a_random_point_replaces_its_own() -> None:
     space = make_space({"a": {"min": 1, "max": 9}})
-    seen = Seen(space, [Trial("1", {"a": 1}, "finished"), Trial("2", {"a": 2}, "finished")])
+    seen = KnownPoints(space, [Trial("1", {"a": 1}, "finished"), Trial("2", {"a": 2}, "finished")])
     asked = iter([[1], [2], [3], [1], [3], [2]])
     assert _fresh(space, seen, 0, 0, lambda _: next(asked)) == [3]
     assert _fresh(space, seen, 0, 1, lambda _: next(asked)) is None
@@ -251,6 +253,6 @@ def test_optimisers_stay_out_of_endless_tails() -> None:
 def test_when_every_point_has_run_the_optimiser_is_free() -> None:
     space = make_space({"a": {"min": 1, "max": 12}})
     trials = [Trial(str(i), {"a": i}, "finished", (float((i - 4) ** 2),)) for i in range(1, 13)]
-    found = sampler("tpe")(space, History(trials, 12, Metric("m")), 0, 8)
+    found = sampler("tpe")(space, SearchHistory(trials, 12, Objective("m")), 0, 8)
     assert len(found.configs) == 8
     assert statistics.mean(c["a"] for c in found) < 7.5

@@ -10,9 +10,9 @@ import pytest
 
 from thetahat.core import ConfigError
 from thetahat.search import (
-    History,
     Hyperband,
-    Metric,
+    Objective,
+    SearchHistory,
     Trial,
     asha,
     best_value,
@@ -20,7 +20,7 @@ from thetahat.search import (
     target_reached,
 )
 
-LOSS = Metric("loss")
+LOSS = Objective("loss")
 
 
 def running(**values: list[float]) -> list[Trial]:
@@ -66,8 +66,8 @@ def test_strict_looks_at_the_band_and_otherwise_the_best_so_far_counts() -> None
 
 def test_more_is_better_where_the_goal_says_so() -> None:
     trials = running(a=[0.9], b=[0.5], c=[0.1])
-    assert stop(trials, Hyperband(min_iter=1), Metric("r2", "maximize")) == {"c"}
-    assert stop(trials, Hyperband(min_iter=1), Metric("r2")) == {"a"}
+    assert stop(trials, Hyperband(min_iter=1), Objective("r2", "maximize")) == {"c"}
+    assert stop(trials, Hyperband(min_iter=1), Objective("r2")) == {"a"}
 
 
 def test_only_running_trials_stop_but_all_are_compared() -> None:
@@ -98,7 +98,7 @@ def test_asha_keeps_one_in_eta_and_waits_for_eta_trials() -> None:
     assert stop(trials, Hyperband(min_iter=1), LOSS) == {"d", "e", "f"}
     assert asha(trials[:2], Hyperband(min_iter=1), LOSS) == set()
     assert asha(trials[:3], Hyperband(min_iter=1), LOSS) == {"b", "c"}
-    assert asha(trials, Hyperband(min_iter=1, eta=6), Metric("m", "maximize")) == set("abcde")
+    assert asha(trials, Hyperband(min_iter=1, eta=6), Objective("m", "maximize")) == set("abcde")
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -108,15 +108,18 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"min_iter": 1, "eta": 1}, "early_terminate.eta is 1; give a number above 1"),
     (
         {"max_iter": 2, "s": 2},
-        "early_terminate has no band: max_iter 2, s 2 and eta 3 give none of at least 1; raise"
+        "early_terminate has no band of at least 1: max_iter is 2, s 2 and eta 3; raise"
         " max_iter or s, or lower eta",
     ),
-    ({"max_iter": 9, "s": 0}, "early_terminate has no band: max_iter 9, s 0 and eta 3 give none"),
+    (
+        {"max_iter": 9, "s": 0},
+        "early_terminate has no band of at least 1: max_iter is 9, s 0 and eta 3;",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("given", "message"), WRONG)
-def test_a_wrong_hyperband_says_how_to_mend_it(given: dict[str, Any], message: str) -> None:
+def test_a_wrong_hyperband_says_how_to_fix_it(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match="^" + re.escape(message)):
         Hyperband(**given)
 
@@ -137,34 +140,34 @@ METRICS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("given", "message"), METRICS)
-def test_a_wrong_metric_says_how_to_mend_it(given: dict[str, Any], message: str) -> None:
+def test_a_wrong_metric_says_how_to_fix_it(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match="^" + re.escape(message)):
-        Metric("loss", **given)
+        Objective("loss", **given)
 
 
 def test_a_target_is_reached_by_any_trial_at_any_time() -> None:
     trials = [Trial("a", {}, "running", (3.0, 0.5, float("nan"), 2.0)), Trial("b", {}, "waiting")]
-    assert target_reached(History(trials, metric=Metric("m", target=0.5)))
-    assert not target_reached(History(trials, metric=Metric("m", target=0.4)))
-    assert target_reached(History(trials, metric=Metric("m", "maximize", target=3)))
-    assert not target_reached(History(trials, metric=Metric("m", "maximize", target=3.1)))
-    assert not target_reached(History(trials, metric=Metric("m")))
-    assert not target_reached(History(trials))
+    assert target_reached(SearchHistory(trials, metric=Objective("m", target=0.5)))
+    assert not target_reached(SearchHistory(trials, metric=Objective("m", target=0.4)))
+    assert target_reached(SearchHistory(trials, metric=Objective("m", "maximize", target=3)))
+    assert not target_reached(SearchHistory(trials, metric=Objective("m", "maximize", target=3.1)))
+    assert not target_reached(SearchHistory(trials, metric=Objective("m")))
+    assert not target_reached(SearchHistory(trials))
 
 
 def test_a_failed_trial_does_not_reach_a_target() -> None:
-    metric = Metric("m", target=0.5)
+    metric = Objective("m", target=0.5)
     failed = Trial("a", {}, "failed", (3.0, 0.001), 0.001)
-    assert not target_reached(History([failed], metric=metric))
-    assert not target_reached(History([failed, *running(b=[0.6])], metric=metric))
-    assert target_reached(History([failed, *running(b=[0.4])], metric=metric))
-    upward = Metric("m", "maximize", target=2.0)
-    assert not target_reached(History([failed], metric=upward))
+    assert not target_reached(SearchHistory([failed], metric=metric))
+    assert not target_reached(SearchHistory([failed, *running(b=[0.6])], metric=metric))
+    assert target_reached(SearchHistory([failed, *running(b=[0.4])], metric=metric))
+    upward = Objective("m", "maximize", target=2.0)
+    assert not target_reached(SearchHistory([failed], metric=upward))
 
 
 def test_the_final_value_counts_beside_the_logged_ones() -> None:
     trial = Trial("a", {}, "finished", (np.float32(2.0), np.float64(3.0), True, None), 1.5)  # type: ignore[arg-type]
     assert trial.finite == [2.0, 3.0]
     assert best_value(trial, LOSS) == 1.5
-    assert best_value(trial, Metric("m", "maximize")) == 3.0
+    assert best_value(trial, Objective("m", "maximize")) == 3.0
     assert best_value(Trial("b", {}, "finished", (), float("nan")), LOSS) is None

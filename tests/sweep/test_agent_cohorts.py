@@ -9,7 +9,7 @@ import pytest
 from at_work import LINE, At
 
 import thetahat as th
-from thetahat.search import Metric, Trial, asha, stop
+from thetahat.search import Objective, Trial, asha, stop
 from thetahat.sweep import load_experiment
 
 TOGETHER = """\
@@ -156,7 +156,7 @@ def test_losers_stop_at_bands_and_free_places_are_filled(at, thetahat, rule) -> 
         assert len(at.history(run)["epoch"]) == run.epochs
     check_alone(at, kept[:2])
     # The first eight were judged together at the first band, exactly as the search says.
-    metric = Metric("val_risk")
+    metric = Objective("val_risk")
     from thetahat.search import Hyperband
 
     first = [Trial(r.id, {}, "running", list(at.history(r)["val_risk"][:4])) for r in runs[:8]]

@@ -110,7 +110,7 @@ parameters: {lr: {values: [0.1]}, epochs: {value: 20000}}
 @pytest.mark.slow
 def test_a_program_that_finds_no_room_fails_its_run(at, thetahat, monkeypatch) -> None:
     """An experiment as a process of its own: what it logs fills a disk of the store alone."""
-    monkeypatch.setattr("thetahat.sweep.agent._full_disk.ROOM_S", 5.0)
+    monkeypatch.setattr("thetahat.sweep._full_disk.ROOM_S", 5.0)
     disk = at.folder / ".thetahat"
     disk.mkdir()
     mount = shutil.which("mount")

@@ -14,7 +14,7 @@ from sqlalchemy import event
 from thetahat.core.errors import StoreError
 from thetahat.core.run import Status
 from thetahat.store import find_sweep, pack
-from thetahat.sweep import Plan, Work, parse_sweep
+from thetahat.sweep import SweepOptions, Work, parse_sweep
 from thetahat.sweep._updates import Begun, Closed, Rows
 from thetahat.sweep.agent import new_sweep, work_on
 
@@ -74,7 +74,7 @@ def made(store, points: int, more: str = ""):
     text = (
         f"program: train.py\nmethod: grid\n{metric}\nparameters: {{x: {{min: 1, max: {points}}}}}"
     )
-    return new_sweep(store, parse_sweep(text, "sweep.yaml").require(), Plan())
+    return new_sweep(store, parse_sweep(text, "sweep.yaml").require(), SweepOptions())
 
 
 def quiet(what, facts) -> None:
@@ -167,8 +167,8 @@ def every_run_is_whole(store, sweep, points: int) -> None:
 
 
 def test_a_disk_that_stays_full_ends_the_agent_and_loses_nothing(at, monkeypatch) -> None:
-    monkeypatch.setattr("thetahat.sweep.agent._full_disk.ROOM_S", 0.0)
-    monkeypatch.setattr("thetahat.sweep.agent._full_disk.AGAIN_S", 0.01)
+    monkeypatch.setattr("thetahat.sweep._full_disk.ROOM_S", 0.0)
+    monkeypatch.setattr("thetahat.sweep._full_disk.AGAIN_S", 0.01)
     with at.store() as store:
         sweep, disk = made(store, 400), Disk(store)
 
@@ -183,7 +183,7 @@ def test_a_disk_that_stays_full_ends_the_agent_and_loses_nothing(at, monkeypatch
 
 
 def test_an_agent_waits_for_room_and_writes_all_in_its_order(at, monkeypatch) -> None:
-    monkeypatch.setattr("thetahat.sweep.agent._full_disk.AGAIN_S", 0.01)
+    monkeypatch.setattr("thetahat.sweep._full_disk.AGAIN_S", 0.01)
     notes: list[str] = []
 
     def say(what, facts) -> None:
@@ -208,7 +208,7 @@ def test_an_agent_waits_for_room_and_writes_all_in_its_order(at, monkeypatch) ->
 
 
 def test_runs_that_find_no_room_to_begin_go_back_to_the_queue(at, monkeypatch) -> None:
-    monkeypatch.setattr("thetahat.sweep.agent._full_disk.AGAIN_S", 0.01)
+    monkeypatch.setattr("thetahat.sweep._full_disk.AGAIN_S", 0.01)
     refusals = 3
 
     class Refuses(AtOnce):

@@ -9,7 +9,7 @@ import pytest
 
 from thetahat.core.run import Status
 from thetahat.store import Store, find_sweep, list_agents, pack
-from thetahat.sweep import Plan, Work, parse_sweep
+from thetahat.sweep import SweepOptions, Work, parse_sweep
 from thetahat.sweep._updates import Begun, Closed, Rows
 from thetahat.sweep.agent import new_sweep, work_on
 
@@ -73,7 +73,7 @@ class Script:
 
 
 def work(store: Store, polls: Mapping[float, list[list[Any]]]) -> tuple[Script, Any]:
-    sweep = new_sweep(store, parse_sweep(GRID, "sweep.yaml").require(), Plan(retries=0))
+    sweep = new_sweep(store, parse_sweep(GRID, "sweep.yaml").require(), SweepOptions(retries=0))
     runner: Any = Script(polls)
     work_on(store, sweep, Work(keep_going=True), lambda *_: None, runner)
     return runner, find_sweep(store, sweep.id)
@@ -133,18 +133,18 @@ def test_a_program_that_logs_a_low_loss_and_raises_does_not_end_its_sweep(at, th
 
 
 def test_runs_that_were_cut_short_count_as_failed_for_the_search(at) -> None:
-    from thetahat.search import Metric
+    from thetahat.search import Objective
     from thetahat.store import Follower
     from thetahat.sweep.agent._history import Book
 
     at.write("train.py", "")
     with at.store() as store:
-        sweep = new_sweep(store, parse_sweep(GRID, "sweep.yaml").require(), Plan())
+        sweep = new_sweep(store, parse_sweep(GRID, "sweep.yaml").require(), SweepOptions())
         for status in Status:
             run = store.create_run({"lr": 0.1}, sweep_id=sweep.id)
             if status.over:
                 store.finish_run(run.id, status=status, metrics={"loss": 0.001})
-        book = Book(Follower(store, sweep.id, "loss"), Metric("loss"), (("lr",),))
+        book = Book(Follower(store, sweep.id, "loss"), Objective("loss"), (("lr",),))
         book.refresh()
         states = [trial.state for trial in book.trials()]
     found = dict(zip([str(s) for s in Status], states, strict=True))

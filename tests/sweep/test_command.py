@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from thetahat.core.errors import InputError
-from thetahat.sweep.spec import _command_line
-from thetahat.sweep.spec._command_line import argv_of, check_command
+from thetahat.sweep.spec import _command
+from thetahat.sweep.spec._command import argv_of, check_runnable
 
 CONFIG: dict[str, Any] = {
     "lr": 0.01,
@@ -78,7 +78,7 @@ def test_the_default_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     # Another environment's python is not the one that has the agent's packages.
     monkeypatch.setattr(sys, "prefix", "/mine")
     assert words(interpreter="/mine/python", env=env)[:2] == ["/usr/bin/env", "/mine/python"]
-    monkeypatch.setattr(_command_line, "WINDOWS", True)
+    monkeypatch.setattr(_command, "WINDOWS", True)
     assert words("${env}", "${program}") == ["train.py"]
     assert argv_of([], "p.py", {}, env={}, folder=tmp_path)[1:] == ["p.py"]
 
@@ -130,7 +130,7 @@ def test_a_command_of_numbers_and_of_nothing() -> None:
 
 def refused(argv: list[str], program: str | None, cwd: Path, path: str | None = None) -> str:
     with pytest.raises(InputError) as caught:
-        check_command(argv, program, env={"PATH": path or os.environ["PATH"]}, cwd=cwd)
+        check_runnable(argv, program, env={"PATH": path or os.environ["PATH"]}, cwd=cwd)
     assert caught.value.exit_code == 2
     return str(caught.value)
 
@@ -149,9 +149,9 @@ def test_a_program_that_is_missing(tmp_path: Path) -> None:
         "program: folder/ is a folder; name the file in it that is to be run"
     )
     (tmp_path / "folder" / "__main__.py").write_text("")
-    check_command([*argv, "folder/"], "folder/", env=os.environ, cwd=tmp_path)
-    check_command([*argv, "train.py", "--lr=1"], "train.py", env=os.environ, cwd=tmp_path)
-    check_command([*argv, "-m", "pkg.train"], "pkg.train", env=os.environ, cwd=tmp_path)
+    check_runnable([*argv, "folder/"], "folder/", env=os.environ, cwd=tmp_path)
+    check_runnable([*argv, "train.py", "--lr=1"], "train.py", env=os.environ, cwd=tmp_path)
+    check_runnable([*argv, "-m", "pkg.train"], "pkg.train", env=os.environ, cwd=tmp_path)
 
 
 def test_a_command_that_is_not_found_or_not_executable(tmp_path: Path) -> None:
@@ -177,6 +177,6 @@ def test_a_command_that_is_not_found_or_not_executable(tmp_path: Path) -> None:
         " ${interpreter} (or another program that can run it) before it"
     )
     script.chmod(0o755)
-    check_command(["./go.sh"], "./go.sh", env=os.environ, cwd=tmp_path)
-    check_command(["/usr/bin/env", "-i", "sh"], None, env=os.environ, cwd=tmp_path)
-    check_command(["sh", "x"], "sh", env=os.environ, cwd=tmp_path)
+    check_runnable(["./go.sh"], "./go.sh", env=os.environ, cwd=tmp_path)
+    check_runnable(["/usr/bin/env", "-i", "sh"], None, env=os.environ, cwd=tmp_path)
+    check_runnable(["sh", "x"], "sh", env=os.environ, cwd=tmp_path)

@@ -71,7 +71,7 @@ def against(section: str, name: str = "x") -> list[Problem]:
 
 
 @pytest.mark.parametrize(
-    ("name", "mend"),
+    ("name", "fix"),
     [
         ("learning_rate", "; did you mean 'lr'?"),
         ("num_epochs", "; did you mean 'epochs'?"),
@@ -81,8 +81,8 @@ def against(section: str, name: str = "x") -> list[Problem]:
         ("wandb_mode", ", and needs none: runs are kept here, with no account; remove it"),
     ],
 )
-def test_an_unknown_name_is_answered_with_the_nearest(name, mend):
-    message = f"growth() has no parameter {name!r}{mend}"
+def test_an_unknown_name_is_answered_with_the_nearest(name, fix):
+    message = f"growth() has no parameter {name!r}{fix}"
     assert against("{value: 1}", name) == [Problem(3, f"parameters.{name}", message)]
 
 
@@ -165,7 +165,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "section", "part", "message"), BAD)
-def test_what_does_not_fit_is_said_with_its_mend(name, section, part, message):
+def test_what_does_not_fit_is_said_with_its_fix(name, section, part, message):
     assert against(section, name) == [Problem(3, f"parameters.{name}{part}", message)]
 
 

@@ -145,9 +145,52 @@ def test_bands_that_no_run_reaches_are_said() -> None:
     assert [p.message for p in notes("name: val_risk", some)] == [message]
 
 
+@pytest.mark.parametrize(
+    ("bands", "parameters", "said"),
+    [
+        ("min_iter: 30", "lr: {value: 0.1}", "epoch 30, and runs end after 30 epochs"),
+        ("min_iter: 60", "epochs: {values: [10, 50]}", "epoch 60, and runs end after 50 epochs"),
+        ("min_iter: 9", "epochs: {value: 8}", "epoch 9, and runs end after 8 epochs"),
+        ("min_iter: 29", "lr: {value: 0.1}", None),
+    ],
+)
+def test_bands_are_held_against_the_epochs_of_every_run(bands, parameters, said) -> None:
+    found = notes(
+        "name: val_risk", f"early_terminate: {{type: hyperband, {bands}}}\n", f"  {parameters}"
+    )
+    assert [problem.key for problem in found] == ["early_terminate"] * (said is not None)
+    assert all(said in problem.message for problem in found)
+
+
 def test_bands_below_the_epochs_of_some_run_are_fine() -> None:
     said = "early_terminate: {type: hyperband, min_iter: 100}\n"
     values = "  epochs: {values: [10, 20, 1000]}"
     assert notes("name: val_risk", said, values) == []
     assert notes("name: val_risk", said.replace("100", "3")) == []
     assert notes("name: val_risk") == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("name: accuracy", True),
+        ("name: eval/F1", True),
+        ("name: meanReward", True),
+        ("name: val_r2", True),
+        ("name: accuracy\n  goal: maximize", False),
+        ("name: reward\n  goal: minimize", False),
+        ("name: val_loss", False),
+        ("name: accuracy_loss", False),
+        ("name: map_error", False),
+        ("name: accelerated", False),
+    ],
+)
+def test_a_metric_that_reads_as_larger_is_noted_where_no_goal_is_written(metric, said) -> None:
+    notes = parse_sweep(f"method: grid\nmetric:\n  {metric}\nparameters: {{a: {{value: 1}}}}").notes
+    name = metric.split()[1]
+    message = (
+        f"the file has no goal, so the sweep minimizes {name}; write goal: maximize, or goal:"
+        " minimize if less is better"
+    )
+    assert (Problem(3, "metric.name", message) in notes) == said
+    assert any("has no goal" in problem.message for problem in notes) == said

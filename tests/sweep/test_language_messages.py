@@ -1,4 +1,4 @@
-"""Every message of the language by its text: what came, what is needed, how to mend it."""
+"""Every message of the language by its text: what came, what is needed, how to fix it."""
 
 from __future__ import annotations
 
@@ -338,7 +338,7 @@ PARAMETERS = [
     (
         "{min: 0, max: 1000, distribution: log_uniform}",
         "parameters.x.max",
-        "the bounds of log_uniform are exponents of e, and e^1000 is no finite number; for values write distribution: log_uniform_values",
+        "the bounds of log_uniform are exponents of e, and e^1000 is not finite; for values write distribution: log_uniform_values",
     ),
     (
         "{values: [1, 2], probabilities: [0.5]}",
@@ -455,13 +455,13 @@ WHOLE = [
         "method: random\nparameters:\n  1a: {value: 1}\n",
         3,
         "parameters.1a",
-        "'1a' is no name for a parameter: letters, digits, _ . and - only, the first a letter or _; such as p1a",
+        "'1a' cannot be the name of a parameter: use letters, digits, _ . and - only, with a letter or _ first; such as p1a",
     ),
     (
         "method: random\nparameters:\n  'a b': {value: 1}\n",
         3,
         "parameters.a b",
-        "'a b' is no name for a parameter: letters, digits, _ . and - only, the first a letter or _; such as a_b",
+        "'a b' cannot be the name of a parameter: use letters, digits, _ . and - only, with a letter or _ first; such as a_b",
     ),
     (
         "method: grid\nparameters:\n  on: {value: 1}\n",
@@ -473,13 +473,13 @@ WHOLE = [
         "method: random\nparameters:\n  ~: {value: 1}\n",
         3,
         "parameters.~",
-        "'~' is no name for a parameter: letters, digits, _ . and - only, the first a letter or _; such as _",
+        "'~' cannot be the name of a parameter: use letters, digits, _ . and - only, with a letter or _ first; such as _",
     ),
     (
         "method: random\nparameters:\n  3: {value: 1}\n",
         3,
         "parameters.3",
-        "'3' is no name for a parameter: letters, digits, _ . and - only, the first a letter or _; such as p3",
+        "'3' cannot be the name of a parameter: use letters, digits, _ . and - only, with a letter or _ first; such as p3",
     ),
     (
         "method: random\nparameters:\n  x: {value: 1}\n  x: {value: 2}\n",
@@ -529,7 +529,7 @@ TOP_NOTES = [
     (
         "command: [python, train.py]",
         "command",
-        "no macro such as ${args} stands in command, so the program never sees the parameters",
+        "command has no macro such as ${args}, so the program never sees the parameters",
     ),
     (
         'command: [a, "--x=${args}", "${args}"]',

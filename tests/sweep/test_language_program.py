@@ -10,7 +10,7 @@ import pytest
 
 from thetahat.core import ConfigError, read_signature
 from thetahat.core.collect import collecting, handed_over
-from thetahat.sweep import Problem, Program, experiment_of, load_experiment, parse_sweep
+from thetahat.sweep import Problem, SweepProgram, experiment_of, load_experiment, parse_sweep
 from thetahat.sweep.spec._program import handed_names
 
 EXPERIMENT = """\
@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def program(text: str, line: str = "program: train.py\n", file: str = "train.py") -> Program:
+def program(text: str, line: str = "program: train.py\n", file: str = "train.py") -> SweepProgram:
     Path(file).parent.mkdir(exist_ok=True, parents=True)
     Path(file).write_text(text, encoding="utf-8")
     return experiment_of(parse_sweep(line + REST, "sweep.yaml").require())
@@ -84,7 +84,7 @@ def test_a_program_that_is_no_experiment_is_never_loaded(folder):
         "train.py never calls th.main, so it is no experiment of thetahat, and its parameters are"
         " not checked"
     )
-    assert found == Program(Path("train.py"), notes=(Problem(1, "program", message),))
+    assert found == SweepProgram(Path("train.py"), notes=(Problem(1, "program", message),))
 
 
 @pytest.mark.parametrize("text", ["import other\nother.main(3)\n", "class A:\n    main = 3\n"])
@@ -151,7 +151,7 @@ def test_a_command_that_cannot_run(folder):
     (folder / "go.sh").chmod(0o755)
     found = experiment_of(spec)
     message = "no experiment of thetahat, so its parameters are not checked"
-    assert found == Program(notes=(Problem(1, "command", message),))
+    assert found == SweepProgram(notes=(Problem(1, "command", message),))
     spec = parse_sweep(f'command: [surely_no_such_program, "${{args}}"]\n{REST}').require()
     (problem,) = experiment_of(spec).errors
     assert "surely_no_such_program" in problem.message
@@ -167,7 +167,7 @@ def test_a_command_without_the_program_does_not_load_it(folder):
 
 
 def test_neither_program_nor_command():
-    assert experiment_of(parse_sweep(REST).require()) == Program()
+    assert experiment_of(parse_sweep(REST).require()) == SweepProgram()
 
 
 def test_an_experiment_by_its_name(folder):

@@ -67,7 +67,7 @@ GRAMMAR = [
     (
         "method: grid\nx: *base\n",
         2,
-        "*base names nothing; write &base where it is defined, before",
+        "*base names nothing; write &base before, at its definition",
     ),
     (
         "method: grid\nparameters: &p\n  x: *p\n",
@@ -77,7 +77,7 @@ GRAMMAR = [
     (f"{GOOD}---\n{GOOD}", 4, "a second document begins here (---); keep one sweep in a file"),
     ("method: !new grid\n", 1, "the tag !new is not for sweep files; remove it"),
     ("method: !!python/none grid\n", 1, "the tag !!python/none is not for sweep files; remove it"),
-    ("run_cap: !!int many\n", 1, "!!int many is no int; remove the tag"),
+    ("run_cap: !!int many\n", 1, "!!int many is not of type int; remove the tag"),
     ("method: grid\n[1, 2]: 3\n", 2, "a key that is a list or a mapping; give it a name"),
     ("method: grid\n: 3\n", 2, "a colon with no key before it; write key: value"),
     ("method: grid\n<<: 3\n", 2, "<< merges mappings only; give it *name of a mapping"),
@@ -86,7 +86,7 @@ GRAMMAR = [
 
 
 @pytest.mark.parametrize(("text", "line", "message"), GRAMMAR)
-def test_a_mistake_of_grammar_names_its_line_and_the_mend(text, line, message):
+def test_a_mistake_of_grammar_names_its_line_and_the_fix(text, line, message):
     assert refusal(text) == Problem(line, "", message)
 
 
@@ -129,11 +129,11 @@ def test_a_file_that_is_no_utf_8(tmp_path: Path):
     file = tmp_path / "latin.yaml"
     file.write_bytes("method: grid\nname: Übung\n".encode("latin-1"))
     (problem,) = read_sweep(file).errors
-    mend = "save the file as UTF-8 (every editor has that under «save with encoding»)"
-    assert problem == Problem(2, "", f"byte 20 of the file (0xdc) is no UTF-8; {mend}")
+    fix = "save the file as UTF-8 (every editor has that under «save with encoding»)"
+    assert problem == Problem(2, "", f"byte 20 of the file (0xdc) is not UTF-8; {fix}")
     file.write_bytes(GOOD.encode("utf-16"))
     (problem,) = read_sweep(file).errors
-    assert problem == Problem(1, "", f"the file is UTF-16, and must be UTF-8; {mend}")
+    assert problem == Problem(1, "", f"the file is UTF-16, and must be UTF-8; {fix}")
     file.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
     assert read_sweep(file).valid
 
@@ -215,7 +215,7 @@ def test_a_number_that_a_message_writes_is_read_as_that_number_everywhere(value)
 
 
 @given(st.integers(-400, 400), st.integers(0, 99), st.sampled_from("eE"))
-def test_numbers_that_only_yaml_takes_for_text_are_mended(exponent, digits, e):
+def test_numbers_that_only_yaml_takes_for_text_are_fixed(exponent, digits, e):
     for word in (f"{digits}{e}{exponent}", f"-{digits}{e}{exponent}", f"+{digits}{e}{exponent}"):
         assert isinstance(yaml.safe_load(word), str)
         value, kind, trap = read_word(word, plain=True)

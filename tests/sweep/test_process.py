@@ -20,7 +20,7 @@ from thetahat.sweep.processes._capture import Kept, Lines, Printed, read_row
 from thetahat.sweep.processes._exit_reason import exit_reason, last_words
 from thetahat.sweep.processes._metrics import Metrics
 from thetahat.sweep.processes._process import THREADS, Ending, Order, Process, ending, environment
-from thetahat.sweep.spec._command_line import argv_of, check_command
+from thetahat.sweep.spec._command import argv_of, check_runnable
 
 PROGRAMS = Path(__file__).parent / "programs"
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -42,7 +42,7 @@ class Ran:
         given = {"folder": self.folder, "run_id": "abc12345", "sweep_id": "s1", "store": folder}
         env = environment(config or {}, base=BASE, **given)
         argv = argv_of(command, program, config or {}, env=env, folder=self.folder)
-        check_command(argv, program, env=env, cwd=PROGRAMS)
+        check_runnable(argv, program, env=env, cwd=PROGRAMS)
         self.metrics = Metrics(self.folder, PROGRAMS, "abc12345")
         self.rows: list[dict[str, float]] = []
         self.process = Process(

@@ -31,12 +31,35 @@ def test_reports_and_pages_say_what_ran(at, thetahat, monkeypatch: pytest.Monkey
     assert {flag for _, flag, _ in ran} == {False, "off"}
     said = {swept.name: swept.says for swept in read_file(at.row().spec).parameters}
     assert said == {"lr": "0.1", "width": "8, 4", "flag": "False, off", "clip": "none, 0.5"}
-    _, out, _ = thetahat("report", at.row().id, "--format", "json")
-    assert "010" not in out.replace(json.dumps(TRAPS)[1:-1], "")
+    for format in ("md", "latex", "csv"):
+        code, out, _ = thetahat("report", at.row().id, "--format", format)
+        assert code == 0 and "width" in out and "010" not in out, format
     thetahat("report", at.row().id, "-o", "report.html")
     page = (at.folder / "report.html").read_text()
     assert "<td>8, 4</td>" in page.replace(' class="l"', "")
     assert "False, off" in page
+
+
+WORDS = """\
+0b11 1e3 12:30:45 +6 .5 5. 0.1e+2 'yes' Yes NO y -0 0o10 1_0.5 !!str 5 é ~ 'null' 0x1F -010 .5e-3
+"""
+
+
+def test_every_word_of_a_file_ran_as_the_readers_say(at, thetahat) -> None:
+    words = WORDS.replace("!!str 5", "!!str_5").split()
+    values = ", ".join(words).replace("!!str_5", "!!str 5")
+    text = TRAPS.replace("[010, 4]", f"[{values}]").replace("[off, 'off']", "[off]")
+    text = text.replace("[~, 0.5]", "[1]")
+    code, _, err = thetahat("sweep", at.sweep(text, PROGRAM), "--run")
+    assert code == 0, err
+    ran = [run.config["width"] for run in at.runs()]
+    told = at.row().spec["parameters"]["width"]["values"]
+    # A number that stands there again under another word runs once: +6 is none of the others.
+    assert len(ran) == len({repr(one) for one in ran}) == len(words)
+    assert [repr(one) for one in ran] == [repr(one) for one in told]
+    assert ran[:4] == [3, 1000.0, 45045, 6] and ran[-4:] == ["null", 31, -8, 0.0005]
+    numbers = {run.config["width"]: run.number for run in at.runs()}
+    assert {True, False, None, "yes", "y", "5", "0o10"} <= set(numbers)
 
 
 def test_agents_and_readers_follow_the_stored_spec_and_never_the_text(at, thetahat) -> None:
@@ -120,6 +143,42 @@ def test_null_infinity_and_lists_reach_an_experiment_as_they_stand_in_the_file(
     code, _, err = thetahat("sweep", at.sweep(ODD, TELLS), "--run", "--mode", mode)
     assert code == 0, err
     assert [run.config["clip"] for run in at.runs()] == [None, "inf"]
+    assert {str(run.status) for run in at.runs()} == {"finished"}
+
+
+NESTED = """\
+program: train.py
+method: grid
+metric: {name: loss}
+parameters:
+  pair: {values: [[.inf, 1], ['inf', 2], [.nan, -.inf], [[.inf]]]}
+  deep: {value: {cap: -.inf, word: '-inf', far: {low: [.nan, 'nan']}}}
+"""
+
+
+def test_infinity_inside_lists_and_mappings_reaches_programs_as_a_number(at, thetahat) -> None:
+    program = """\
+import json, os
+text = open(os.environ["WANDB_SWEEP_PARAM_PATH"]).read()
+print(json.dumps({"loss": 1, "said": text.split()[2:]}))
+"""
+    code, _, err = thetahat("sweep", at.sweep(NESTED, program), "--run")
+    assert code == 0, err
+    said = [" ".join(at.run(run).detail["logged"]["said"]) for run in at.runs()]
+    deep = '"deep": value: {"cap": -.inf, "word": "-inf", "far": {"low": [.nan, "nan"]}}'
+    pairs = ["[.inf, 1]", '["inf", 2]', "[.nan, -.inf]", "[[.inf]]"]
+    assert said == [f'{deep} "pair": value: {pair}' for pair in pairs]
+
+
+def test_infinity_inside_lists_reaches_an_experiment_as_a_number(at, thetahat) -> None:
+    program = TELLS.replace("list[int] = [3]", "list[float] = [3.0]").replace(
+        "[1, 2])", "[1, 2.5])"
+    )
+    program = program.replace('(float("inf"), [1, 2.5])', '(float("inf"), [float("inf"), 2.5])')
+    text = ODD.replace("[1, 2]", "[.inf, 2.5]").replace("null, ", "")
+    for mode in ("worker", "process"):
+        code, _, err = thetahat("sweep", at.sweep(text, program), "--run", "--mode", mode)
+        assert code == 0, err
     assert {str(run.status) for run in at.runs()} == {"finished"}
 
 

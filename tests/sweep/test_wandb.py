@@ -8,7 +8,7 @@ import struct
 import sys
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from thetahat.sweep.processes._process import Order, Process, environment
 from thetahat.sweep.processes._wandb import WandbTail, mode_note, write_parameters
 from thetahat.sweep.processes._wandb_file import Config, Exit, Named, Row, Summary, read_record
 from thetahat.sweep.processes._wandb_log import BLOCK, LogTail
-from thetahat.sweep.spec._command_line import argv_of
+from thetahat.sweep.spec._command import argv_of
 
 PROGRAMS = Path(__file__).parent / "programs"
 BASE = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
@@ -386,8 +386,20 @@ def nested(record: int, path: Sequence[str], value: Any) -> bytes:
 
 
 @pytest.mark.parametrize("flat", [True, False])
-def test_the_sizes_of_media_are_no_metrics_however_they_are_written(flat: bool) -> None:
-    picture = {"_type": "image-file", "width": 4, "size": 69, "sha256": "ab"}
+@pytest.mark.parametrize(
+    ("kind", "sizes"),
+    [
+        ("image-file", {"width": 4, "size": 69, "sha256": "ab"}),
+        ("table-file", {"ncols": 2, "nrows": 3, "path": "media/t.json"}),
+        ("html-file", {"size": 12}),
+        ("histogram", {"packedBins": {"min": 1.0, "size": 0.5, "count": 3}, "values": [1, 2]}),
+        ("images/separated", {"count": 2, "width": 4, "captions": False}),
+    ],
+)
+def test_the_sizes_of_media_are_no_metrics_however_they_are_written(
+    flat: bool, kind: str, sizes: Mapping[str, Any]
+) -> None:
+    picture = {"_type": kind, **sizes}
     values = {"img": picture, "val": {"pic": picture, "rmse": 0.5, "note": "w"}, "loss": 1}
     items = []
     for name, value in values.items():
@@ -402,7 +414,7 @@ def test_the_sizes_of_media_are_no_metrics_however_they_are_written(flat: bool) 
                     path = [(2, part) for part in (name, key, last) if part]
                     items.append(message(*path, (16, json.dumps(leaf))))
     wanted = ({"val.rmse": 0.5, "loss": 1.0}, {"val.note": "w"})
-    media = {"img": "image-file", "val.pic": "image-file"}
+    media = {"img": kind, "val.pic": kind}
     assert read_record(message((2, message(*((1, i) for i in items))))) == Row(0, *wanted, media)
     summary = read_record(message((3, message(*((1, i) for i in items)))))
     assert summary == Summary(wanted[0], (), wanted[1], media)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from thetahat.sweep import Plan, parse_sweep
+from thetahat.sweep import SweepOptions, parse_sweep
 from thetahat.sweep.agent._launch import MOST, TOGETHER, Found, widths_of
 from thetahat.sweep.workers._cohort_size import (
     Widths,
@@ -230,5 +230,5 @@ def test_who_may_be_asked_for_more(method, flags, bounds) -> None:
     spec = {"program": "train.py", "method": method, "parameters": parameters}
     text = json.dumps({**spec, "metric": {"name": "val_risk"}})
     found = parse_sweep(text, "sweep.yaml").require()
-    widths = widths_of(found, Plan(**flags), Found(traced=("lr",)))
+    widths = widths_of(found, SweepOptions(**flags), Found(traced=("lr",)))
     assert (widths.start, widths.most) == bounds

@@ -69,6 +69,17 @@ def test_a_byte_changed_anywhere_is_refused(tmp_path: Path) -> None:
             read_checkpoint(path)
 
 
+@pytest.mark.parametrize("bytes_", [bytes(64), b"\xff" * 64, np.full(8, 1e11).tobytes()])
+def test_bytes_written_over_the_records_are_refused(tmp_path: Path, bytes_: bytes) -> None:
+    written(path := tmp_path / "a.ckpt", 3)
+    good = path.read_bytes()
+    (place,) = [k for k in range(len(good)) if good.startswith(records(1, 2).tobytes(), k)][:1]
+    for at in (place, place - 16, place - 32):
+        path.write_bytes(good[:at] + bytes_ + good[at + 64 :])
+        with pytest.raises(CheckpointError, match="is damaged .*; delete it and run again"):
+            read_checkpoint(path)
+
+
 def test_a_part_of_another_file_is_refused(tmp_path: Path) -> None:
     written(one := tmp_path / "a.ckpt", 1)
     writer = PatientWriter(other := tmp_path / "b.ckpt", FACTS, NAMES)

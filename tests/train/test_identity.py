@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -116,11 +117,17 @@ def test_members_in_another_order_are_refused(tmp_path: Path) -> None:
     assert [r.reason for r in again(configs)()] == ["all 7 epochs done"] * 3
 
 
-def test_members_that_are_to_be_exact_do_not_go_on_from_a_vmapped_state(tmp_path: Path) -> None:
-    path, configs = tmp_path / "a.ckpt", [{"lr": 0.1}, {"lr": 0.2}]
+@pytest.mark.parametrize(
+    ("asked", "rates"),
+    [({"exact": True}, (0.1, 0.2)), ({"mode": "map"}, (0.1, 0.2)), ({"exact": True}, (3, 2, 1))],
+)
+def test_members_that_are_to_be_exact_do_not_go_on_from_a_vmapped_state(
+    tmp_path: Path, asked: dict[str, Any], rates: tuple[float, ...]
+) -> None:
+    path, configs = tmp_path / "a.ckpt", [{"lr": lr} for lr in rates]
     th.fit_many(net, configs, mode="vmap", checkpoint=path)
     with pytest.raises(CheckpointError, match="was trained by vmap, whose last digits are not"):
-        th.fit_many(net, configs, exact=True, checkpoint=path, resume=True)
+        th.fit_many(net, configs, **asked, checkpoint=path, resume=True)
 
 
 def grid(points: Any = None, seed: th.Seed = 0) -> th.Task:
@@ -231,6 +238,89 @@ def test_the_same_task_goes_on(of_task: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         result.history["val_risk"], th.fit(task(epochs=6)).history["val_risk"]
     )
+
+
+class Wave(eqx.Module):
+    """A model whose activation is no array."""
+
+    slope: jax.Array
+    shape: Any = eqx.field(static=True)
+
+    def __call__(self, x: Any) -> Any:
+        return self.shape(self.slope @ x)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (
+            {"optimizer": optax.adamw(0.01, weight_decay=1e-4)},
+            {"optimizer": optax.adamw(0.01, weight_decay=1e-3)},
+            "the optimizer differs: weight_decay was 0.0001, is 0.001",
+        ),
+        (
+            {"optimizer": th.optim.named("sgd", optax.piecewise_constant_schedule(0.1, {5: 0.1}))},
+            {"optimizer": th.optim.named("sgd", optax.piecewise_constant_schedule(0.1, {5: 0.5}))},
+            "the optimizer differs",
+        ),
+        (
+            {"sampling": th.Shuffle(seed=3)},
+            {"sampling": th.Shuffle(seed=4)},
+            "the sampling differs: seed was 3, is 4",
+        ),
+        ({"penalty": th.ridge(0.1)}, {"penalty": th.ridge(0.2)}, "the penalty differs: alpha was"),
+        ({"loss": th.pinball(0.1)}, {"loss": th.pinball(0.2)}, "the loss differs: tau was 0.1, is"),
+        (
+            {"model": Wave(jnp.ones(2), jnp.tanh)},
+            {"model": Wave(jnp.ones(2), jnp.sin)},
+            "the model differs",
+        ),
+        (
+            {"model": Wave(jnp.ones(2), jnp.tanh)},
+            {"model": Wave(2 * jnp.ones(2), jnp.tanh)},
+            "the model differs",
+        ),
+        (
+            {"metrics": {"m": th.Metric(lambda h: 0.0, mode="max")}},
+            {"metrics": {"m": th.Metric(lambda h: 0.0, mode="min")}},
+            "the metrics 'm' differs",
+        ),
+    ],
+)
+def test_resume_refuses_what_a_part_of_a_task_holds(
+    before: dict[str, Any], after: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.ckpt"
+    th.fit(task(**before), checkpoint=path)
+    again = lambda: th.fit(task(epochs=6, **after), checkpoint=path, resume=True)  # noqa: E731
+    assert refused(path, again).startswith(said)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "memmap"])
+def test_data_on_disk_with_one_other_number_are_refused(kind: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 2)).astype(np.float32)
+
+    def on_disk(row: int | None) -> th.Task:
+        y = x[:, 0].copy()
+        if row is not None:
+            y[row] += 0.5
+        if kind == "memmap":
+            np.save(tmp_path / "y.npy", y)
+            data = th.Data((x, np.load(tmp_path / "y.npy", mmap_mode="r")))
+        else:
+            file = tmp_path / "t.parquet"
+            parquet.write_table(pa.table({"a": x[:, 0], "b": x[:, 1], "y": y}), file)
+            os.utime(file, (1e9, 1e9))  # its time and its size tell nothing
+            streamed = th.stream_table(file, "y", cache=tmp_path / f"spool {row}")
+            data = th.split(streamed, train=1.0, val=0, test=0)
+        return th.Task(th.models.Linear(2), data, epochs=3, batch_size=16)
+
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "a.ckpt"
+    th.fit(on_disk(None), checkpoint=path)
+    again = lambda: th.fit(on_disk(7), checkpoint=path, resume=True)  # noqa: E731
+    assert refused(path, again) == "the training data differ"
 
 
 HELD = {"rate": 0.05, "factor": 1.0}

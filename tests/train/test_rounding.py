@@ -77,6 +77,81 @@ def test_integers_beyond_32_bits_are_refused_in_single_precision() -> None:
         fit(X, y)
 
 
+WHOLE = np.arange(400) % 7
+WIDE = np.where(np.arange(400) == 3, 2**40, WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (th.Data((X, WHOLE), val=(X, WIDE)), r"data.val\[1\] .*; subtract an offset"),
+        (th.Data((X, WHOLE), test=(X, WIDE)), r"data.test\[1\] .*; subtract an offset"),
+        (
+            th.Data((WHOLE[:, None], Y), val=(WIDE[:, None], Y)),
+            r"data.val\[0\] .*; subtract an offset",
+        ),
+        (th.Data(th.Observations(X, Y, WIDE)), "data.train.weight .*; give them as floats"),
+    ],
+)
+def test_integers_beyond_32_bits_are_refused_in_every_part(data: th.Data, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        th.fit(
+            th.Task(
+                th.models.Linear((data.train[0] if isinstance(data.train, tuple) else X).shape[1]),
+                data,
+                epochs=1,
+            )
+        )
+
+
+def weighted(weight: np.ndarray, batch_size: int | None = None) -> th.Result:
+    sgd = th.optim.named("sgd", 0.1)
+    data = th.Data(th.Observations(X, Y, weight), val=th.Observations(X, Y, weight))
+    model = th.models.Linear(2, start="zeros")
+    return th.fit(th.Task(model, data, optimizer=sgd, epochs=2, batch_size=batch_size))
+
+
+@pytest.mark.parametrize("batch_size", [None, 64])
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8, bool])
+def test_whole_weights_are_real_ones_though_their_sum_is_beyond_32_bits(
+    kind: Any, batch_size: int | None
+) -> None:
+    # In 32 bits the sum of these wraps around to a positive number.
+    most = {np.uint8: 200, bool: 1}.get(kind, 10**8)
+    weight = np.where(WHOLE > 2, most, most // 2)
+    found, right = (weighted(weight.astype(k), batch_size) for k in (kind, float))
+    np.testing.assert_allclose(found.params["kernel"], right.params["kernel"], rtol=1e-6)
+    assert found.risk == pytest.approx(right.risk, rel=1e-6)
+
+
+def test_whole_weights_on_disk_are_real_ones(tmp_path: Any) -> None:
+    weight = np.where(WHOLE > 2, 10**8, 5 * 10**7)
+
+    def on_disk(name: str, array: np.ndarray) -> np.ndarray:
+        np.save(tmp_path / name, array)
+        return np.load(tmp_path / f"{name}.npy", mmap_mode="r")
+
+    def fitted(obs: th.Observations) -> np.ndarray:
+        sgd = th.optim.named("sgd", 0.1)
+        model = th.models.Linear(2, start="zeros")
+        task = th.Task(model, th.Data(obs), optimizer=sgd, epochs=2, batch_size=64)
+        return th.fit(task).params["kernel"]
+
+    disk = th.Observations(on_disk("x", X), on_disk("y", Y), on_disk("w", weight))
+    np.testing.assert_allclose(
+        fitted(disk), fitted(th.Observations(X, Y, weight.astype(float))), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("level", [1e37, 1e-39, 1e-60])
+def test_weights_whose_sums_overflow_or_vanish_are_refused(level: float) -> None:
+    weight = level * (1.0 + WHOLE)
+    with pytest.raises(DataError, match=r"data.train.weight are weights of mean .*; divide them"):
+        weighted(weight)
+    assert weighted(weight / weight.mean()).risk == pytest.approx(weighted(1.0 + WHOLE).risk)
+    assert weighted(1e12 * (1.0 + WHOLE)).risk == pytest.approx(weighted(1.0 + WHOLE).risk)
+
+
 @pytest.mark.parametrize(
     "x",
     [
@@ -139,3 +214,57 @@ def test_the_notice_of_a_best_state_that_moved_names_rounding_where_it_may_be(dt
     with pytest.warns(Notice, match="not a function of its arguments alone") as caught:
         prove("val_risk", 1.0, 1.1, 3, dtype)
     assert ("float32 rounds too coarsely" in str(caught[0].message)) == (dtype == "float32")
+
+
+SOLVERS = ["newton", "gauss_newton", "lm", "lbfgs"]
+
+
+@pytest.mark.parametrize("optimizer", SOLVERS)
+def test_a_level_that_leaves_the_equations_no_digit_is_refused(optimizer: str) -> None:
+    z = X[:, :1]
+    y = 1 + 2 * z[:, 0]
+    fields = {"optimizer": optimizer, "epochs": 30}
+
+    def estimate(level: float, **more: Any) -> th.Result:
+        return th.fit(th.Task(th.models.Linear(1), th.Data((z + level, y)), **fields, **more))
+
+    with pytest.raises(DataError) as caught:
+        estimate(2e4)
+    said = str(caught.value)
+    assert said.startswith("data.train[0][:, 0] has the mean 19999.9")
+    assert "in float32 the equations that this optimizer solves have no right digit left" in said
+    assert said.endswith("subtract its mean, or give dtype='float64' (--dtype float64)")
+    assert estimate(0).risk["train"] < 1e-6
+    if optimizer != "lbfgs":  # which needs many more steps there
+        assert estimate(2e4, dtype="float64").risk["train"] < 1e-9
+
+
+def test_a_level_is_refused_by_the_column_of_its_table_and_for_nets_too() -> None:
+    columns = {"a": X[:, 0], "year": 2e4 + X[:, 1], "y": Y}
+    data = th.split(th.read_table(columns, "y", standardize=False))
+    with pytest.raises(DataError, match="^column 'year' has the mean 20000"):
+        th.fit(th.Task(th.models.MLP(2, width=3), data, optimizer="lbfgs", epochs=2))
+    standard = th.split(th.read_table(columns, "y"))
+    task = th.Task(th.models.Linear(2), standard, optimizer="newton", epochs=3)
+    assert th.fit(task).risk["train"] < 0.2
+
+
+def test_a_level_is_left_to_a_model_or_residual_that_may_centre_it() -> None:
+    x = 2e4 + X[:, :1]
+
+    def centred(h: Any, z: Any) -> Any:
+        return h(z[0] - 2e4) - z[1]
+
+    data = th.Data((x, 2 * X[:, 0]))
+    task = th.Task(th.models.Linear(1), data, residual=centred, optimizer="newton", epochs=5)
+    assert th.fit(task).risk["train"] < 1e-4
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_batch_beyond_the_data_is_said_once(dtype: str) -> None:
+    data = th.Data((X, Y))
+    task = th.Task(th.models.Linear(2), data, batch_size=512, epochs=1, dtype=dtype)
+    with pytest.warns(Notice) as caught:
+        th.fit(task)
+    said = [str(w.message) for w in caught]
+    assert sum("larger than the 400 training observations" in line for line in said) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Any
 
 import jax
@@ -54,7 +55,13 @@ BAD = {
     "classes with gaps": (2 * THREE + 5, "cross_entropy", 3, "5, 7, 9", "np.unique"),
     "broken classes": (THREE + 0.5, "cross_entropy", 3, "0.5, 1.5, 2.5", "whole numbers"),
     "many classes": (np.arange(60) % 12, "cross_entropy", 5, "0 to 11", "the model out=12"),
-    "rows that sum to 2": (2 * np.eye(3)[THREE], "cross_entropy", 3, "row 0 (60", "by its sum"),
+    "rows that sum to 2": (
+        2 * np.eye(3)[THREE],
+        "cross_entropy",
+        3,
+        "at index 0 (60",
+        "by its sum",
+    ),
     "negative rows": (2 / 3 - np.eye(3)[THREE], "cross_entropy", 3, "-0.33", "at least 0"),
 }
 
@@ -104,14 +111,14 @@ def test_every_part_is_checked(part: str) -> None:
 def test_targets_that_are_not_finite_are_refused_with_their_row(loss: str, value: float) -> None:
     y = BINARY.astype(float)
     y[7] = value
-    assert "1 non-finite value, first in row 7" in refusal(y, loss)
+    assert "1 non-finite value, first at index 7" in refusal(y, loss)
 
 
 @pytest.mark.parametrize("value", [-1.0, np.nan])
 def test_weights_that_are_no_weights_are_refused(value: float) -> None:
     weight = np.ones(60)
     weight[3] = value
-    with pytest.raises(DataError, match="row 3"):
+    with pytest.raises(DataError, match="at index 3"):
         fit(None, "logistic", data=th.Data({"x": X, "y": BINARY, "weight": weight}))
 
 
@@ -130,7 +137,7 @@ def test_a_loss_of_the_users_says_what_it_needs() -> None:
     counts = th.risk.Need(lambda k: "counts, at least 0", lambda y, k: y >= 0)
     loss = th.risk.Loss("poisson", lambda s, y: jnp.exp(s) - y * s, "prediction", counts)
     said = refusal(THREE - 1.0, loss)
-    assert "poisson needs counts, at least 0: mend or drop those rows" in said
+    assert "poisson needs counts, at least 0: fix or drop those rows" in said
     assert fit(THREE.astype(float), loss).status == "finished"
 
 
@@ -146,7 +153,7 @@ def drawn(kind: str = "sign", seed: th.Seed = 0, lr: float = 0.1, base: float = 
 def test_data_that_a_process_draws_are_checked_before_training() -> None:
     with pytest.raises(DataError, match=r"has the values -1, 1 .* give \(y \+ 1\) / 2"):
         th.fit(drawn)
-    with pytest.raises(DataError, match="40 targets that squared cannot use: nan, nan, nan in row"):
+    with pytest.raises(DataError, match="40 targets that squared cannot use: nan, nan, nan at ind"):
         th.fit(drawn, kind="log", base=-1.0)
 
 
@@ -196,6 +203,83 @@ def test_the_squared_loss_of_a_tables_binary_target_is_the_linear_probability_mo
     np.testing.assert_allclose(result.predict(_rows()), mine, atol=1e-4)
 
 
+def _likelihood(h: Any, z: Any) -> Any:
+    return jnp.log1p(jnp.exp(h(z.x))) - z.y * h(z.x)
+
+
+def _half(h: Any, z: Any) -> Any:
+    return (h(z.x) > 0) == (z.y > 0.5)
+
+
+@pytest.mark.parametrize(
+    ("labels", "fields", "said"),
+    [
+        (BINARY, {"residual": _likelihood, "loss": lambda r: r}, "0 and 1, .*: the residual get -"),
+        (2 * BINARY - 1, {"residual": _likelihood, "loss": lambda r: r}, "-1 and 1, .*: the resid"),
+        (BINARY, {"metrics": {"near": _half}}, "0 and 1, .*: the metric 'near' get -"),
+        (BINARY + 1.0, {"residual": _likelihood, "metrics": {"near": _half}, "loss": lambda r: r},
+         "1 and 2, .*: the residual and the metric 'near' get -"),
+    ],
+)  # fmt: skip
+def test_labels_that_a_function_of_the_users_gets_standardised_are_said(
+    labels: np.ndarray, fields: dict[str, Any], said: str
+) -> None:
+    model = th.models.Linear(2, seed=0)
+    with pytest.warns(th.Notice, match=f"target 'y' has two values, {said}.*target_scale=False"):
+        th.fit(th.Task(model, table(labels), epochs=2, **fields))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        th.fit(th.Task(model, table(labels, target_scale=False), epochs=2, **fields))
+
+
+@pytest.mark.parametrize("kind", ["split by a traced seed", "streamed"])
+def test_labels_that_get_standardised_elsewhere_are_said_too(kind: str, tmp_path: Any) -> None:
+    columns = {**_rows(), "y": BINARY}
+
+    def estimate(seed: th.Seed = 0, scale: bool = True) -> th.Task:
+        if kind == "streamed":
+            path = tmp_path / "t.parquet"
+            pd.DataFrame(columns).to_parquet(path)
+            spool = tmp_path / f"spool {scale}"
+            read = th.stream_table(path, "y", cache=spool, target_scale=scale)
+            data, batch = th.split(read, seed=0), 16
+        else:
+            data, batch = th.split(th.read_table(columns, "y", target_scale=scale), seed=seed), None
+        fields: dict[str, Any] = {"residual": _likelihood, "loss": lambda r: r}
+        return th.Task(th.models.Linear(2), data, epochs=2, batch_size=batch, **fields)
+
+    with pytest.warns(th.Notice, match="target 'y' has two values, 0 and 1, and is standardised"):
+        th.fit(estimate)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        th.fit(estimate, scale=False)
+
+
+def test_the_likelihood_of_ones_own_is_the_logistic_loss() -> None:
+    model = th.models.Linear(2, seed=0)
+    own = {"residual": _likelihood, "loss": lambda r: r}
+    mine = th.fit(th.Task(model, table(BINARY, target_scale=False), epochs=3, **own))
+    ours = th.fit(th.Task(model, table(BINARY), loss="logistic", epochs=3))
+    assert mine.risk == pytest.approx(ours.risk, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("target", "fields"),
+    [
+        (BINARY, {}),
+        (BINARY, {"loss": "logistic", "metrics": {"near": _half}}),
+        (THREE, {"metrics": {"near": _half}}),
+        (X[:, 1], {"residual": lambda h, z: h(z.x) - z.y}),
+    ],
+)
+def test_nothing_is_said_of_targets_that_are_no_labels_or_are_kept(
+    target: np.ndarray, fields: dict[str, Any]
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        th.fit(th.Task(th.models.Linear(2, seed=0), table(target), epochs=2, **fields))
+
+
 @pytest.mark.parametrize("seeded", [False, True])
 def test_a_split_by_a_traced_seed_keeps_the_tables_own_target_too(seeded: bool) -> None:
     def estimate(seed: th.Seed = 1) -> th.Task:
@@ -243,7 +327,7 @@ def test_a_tables_labels_are_refused_by_the_name_of_their_column() -> None:
     with pytest.raises(DataError) as caught:
         th.fit(task)
     assert re.fullmatch(
-        r"target 'y', in the train part, has the values 1, 2 \(.* wrong, rows .*\); logistic needs"
+        r"target 'y', in the train part, has the values 1, 2 \(.* wrong, in rows .* of the table, counted from 1\); logistic needs"
         r" 0 or 1: give y - 1, or declare its classes with categorical=\['y'\] \(--categorical y\)",
         str(caught.value),
     )
@@ -286,14 +370,81 @@ def test_a_streamed_tables_classes_are_coded_in_its_spool(tmp_path) -> None:
         np.testing.assert_array_equal(np.asarray(read.y), BINARY)
 
 
+# --- rows -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", ["refuse", "drop"])
+@pytest.mark.parametrize("kind", ["frame", "csv", "stream"])
+def test_a_refused_row_of_a_table_has_its_number_in_the_file(tmp_path, kind, missing) -> None:
+    bad = BINARY.astype(float)
+    bad[[17, 31, 44]] = 2
+    columns = pd.DataFrame({**_rows(), "y": bad})
+    if missing == "drop":
+        columns.loc[[2, 3, 20], "a"] = np.nan
+    source = tmp_path / "t.csv"
+    columns.to_csv(source, index=False)
+    columns.to_parquet(tmp_path / "t.parquet")
+    if kind == "stream":
+        read = th.stream_table(tmp_path / "t.parquet", "y", missing=missing, cache=tmp_path / "s")
+    else:
+        read = th.read_table(columns if kind == "frame" else source, "y", missing=missing)
+    data = th.split(read, train=1.0, val=0, test=0, seed=3)
+    said = refusal(None, "logistic", data=data, batch_size=8)
+    assert "in rows 18, 32, 45 of the table, counted from 1)" in said
+    lines = source.read_text().splitlines()[1:]
+    assert all(float(lines[row - 1].split(",")[-1]) == 2 for row in (18, 32, 45))
+
+
+def test_a_refused_row_of_a_part_is_named_in_that_part_alone() -> None:
+    bad = BINARY.astype(float)
+    order = np.asarray(th.data.permutation(th.data.keys.role_key(3, th.data.keys.SPLIT), 60))
+    inside = sorted(order[42:].tolist())[:2]
+    bad[inside] = 2
+    read = th.read_table({**_rows(), "y": bad}, "y")
+    said = refusal(None, "logistic", data=th.split(read, train=0.7, val=0, test=0.3, seed=3))
+    assert said.startswith("target 'y', in the test part, has the values 0, 1, 2 (2 wrong, in rows")
+    assert f"rows {inside[0] + 1}, {inside[1] + 1} of the table" in said
+
+
+def test_a_refused_row_of_split_arrays_has_its_index_before_the_split() -> None:
+    bad = BINARY.astype(float)
+    bad[[9, 30, 31, 50]] = 2
+    data = th.split((X, bad), train=1.0, val=0, test=0, seed=3)
+    said = refusal(None, "logistic", data=data)
+    assert "(4 wrong, at indices 9, 30, 31, ... of what was split)" in said
+    moved = th.Data(data.train)  # these arrays are what was given now
+    at = np.flatnonzero(np.asarray(data.train[1]) == 2)
+    assert f"(4 wrong, at indices {', '.join(map(str, at[:3]))}, ...)" in refusal(
+        None, "logistic", data=moved
+    )
+
+
+def test_rows_of_a_split_by_a_traced_seed_are_said_to_be_in_its_order() -> None:
+    def estimate(seed: th.Seed = 1) -> th.Task:
+        data = th.split(th.read_table({**_rows(), "y": BINARY + 1.0}, "y"), seed=seed)
+        return th.Task(th.models.Linear(2, seed=3), data, loss="logistic", epochs=3)
+
+    with pytest.raises(DataError, match=r"at indices .* of the part, in the order of the split\)"):
+        th.fit(estimate)
+
+
 # --- weights --------------------------------------------------------------------------------------
 
 
+LOST = {
+    "an infinite loss": lambda x, h: jnp.log(x) * (1 + h) - h,
+    "a loss that is no number": lambda x, h: h * x / x - x,
+    "an infinite gradient of a finite loss": lambda x, h: jnp.sqrt(x * jnp.abs(1 + h)) - x,
+    "an overflow": lambda x, h: jnp.exp(1e3 * jnp.maximum(0.1 - x, 0)) * h - x,
+}
+
+
 @pytest.mark.parametrize("batch_size", [None, 16])
-def test_a_zero_weight_times_an_infinite_loss_is_nothing(batch_size: int | None) -> None:
+@pytest.mark.parametrize("kind", LOST)
+def test_a_zero_weight_times_an_infinite_loss_is_nothing(kind: str, batch_size: int | None) -> None:
     x = np.abs(X[:, :1]) + 0.1
     weight = np.ones(60)
-    weight[:7], x[:7] = 0, 0  # log 0
+    weight[:7], x[:7] = 0, 0  # where log, division, root and exp are lost
     kept = {"x": x[7:], "y": x[7:, 0], "weight": weight[7:]}
     every = {"x": x, "y": x[:, 0], "weight": weight}
 
@@ -302,8 +453,8 @@ def test_a_zero_weight_times_an_infinite_loss_is_nothing(batch_size: int | None)
             th.Task(
                 th.models.Linear(1, seed=0),
                 th.Data(part, val=part),
-                residual=lambda h, z: jnp.log(z["x"][0]) * (1 + h(z["x"])) - h(z["x"]),
-                optimizer=th.optim.named("sgd", 0.01),
+                residual=lambda h, z: LOST[kind](z["x"][0], h(z["x"])),
+                optimizer=th.optim.named("sgd", 1e-3),
                 sampling="sequential",
                 batch_size=batch_size,
                 epochs=5,
@@ -312,5 +463,22 @@ def test_a_zero_weight_times_an_infinite_loss_is_nothing(batch_size: int | None)
 
     result = estimate(every)
     assert result.status == "finished"
+    assert np.isfinite(list(result.risk.values())).all()
     if batch_size is None:
-        assert result.risk["val"] == pytest.approx(estimate(kept).risk["val"], rel=1e-5)
+        assert result.risk == pytest.approx(estimate(kept).risk, rel=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "newton", "gauss_newton", "lm"])
+def test_a_zero_weight_counts_for_nothing_in_second_order_steps(optimizer: str) -> None:
+    x = np.abs(X[:, :1]) + 0.1
+    weight = np.ones(60)
+    weight[:7], x[:7] = 0, 0
+
+    def estimate(rows: slice) -> th.Result:
+        part = {"x": x[rows], "y": x[rows, 0], "weight": weight[rows]}
+        residual = lambda h, z: jnp.log(z["x"][0]) * (1 + h(z["x"])) - h(z["x"])  # noqa: E731
+        model = th.models.Linear(1, seed=0)
+        task = th.Task(model, th.Data(part), residual=residual, optimizer=optimizer, epochs=4)
+        return th.fit(task)
+
+    assert estimate(slice(None)).risk == pytest.approx(estimate(slice(7, None)).risk, rel=1e-5)

@@ -276,3 +276,16 @@ def large_sweep(store: Store, runs: int = 2500) -> SweepRow:
             metrics = {"val_risk": floor_of(config) * math.exp(rng.gauss(0, 0.1))}
             writer.finish_run(run_id, status=Status.FINISHED, metrics=metrics)
     return sweep
+
+
+def searched(store: Store, method: str, *, stops: bool = False, **plan: Any) -> SweepRow:
+    """Forty finished runs of a sweep by a method, with its flags, that ``x`` moves."""
+    text = f"program: wages.py\nmethod: {method}\nmetric: {{name: val_risk}}\n"
+    text += "early_terminate: {type: hyperband, min_iter: 3}\n" if stops else ""
+    text += "parameters:\n  x: {values: [0, 1, 2, 3, 4]}\n  z: {values: [0, 1, 2, 3, 4, 5, 6, 7]}\n"
+    sweep = create_sweep(store, NewSweep(text, f"{method} {stops} {plan}", plan=plan))
+    rng = random.Random(3)
+    for k in range(40):
+        metrics = {"val_risk": k % 5 + rng.random()}
+        add_run(store, sweep, {"x": k % 5, "z": k // 5}, {}, metrics=metrics)
+    return sweep

@@ -158,7 +158,7 @@ def test_groups_over_seeds_count_failures(used, client_of) -> None:
 def test_an_unknown_parameter_is_told(used, client_of) -> None:
     one = sweep_id(used, "twenty seeds a width")
     answer = client_of(used).get(f"/api/sweeps/{one}/groups?over=sed")
-    said = "--group-by sed: no run has it; did you mean 'seed'?"
+    said = "no run has the parameter 'sed'; did you mean 'seed'?"
     assert (answer.status_code, answer.json()) == (400, {"error": said})
 
 

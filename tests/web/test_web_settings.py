@@ -13,7 +13,7 @@ import stores
 from chromium import serving, until
 
 from thetahat.core.run import Status
-from thetahat.store import NewSweep, create_sweep, open_store, set_state
+from thetahat.store import NewSweep, create_sweep, describe_run, open_store, set_state
 from thetahat.web._head import STATIC
 
 FILE = """\
@@ -31,6 +31,14 @@ AXES = """async () => {
   });
 }"""
 """Where the axes of all charts begin and end."""
+AXES_THAT_ARE = """async () => {
+  const url = performance.getEntriesByType('resource').map((e) => e.name).find((n) => n.includes('echarts.esm'));
+  const echarts = await import(url);
+  const models = [...document.querySelectorAll('.chart')].map((box) => echarts.getInstanceByDom(box)?.getModel());
+  const axes = models.map((model) => model?.getComponent('yAxis')).filter((one) => one && one.axis.type !== 'category');
+  return axes.map((one) => one.axis.scale.getExtent());
+}"""
+"""Those of the charts that have one."""
 MEDIANS = {0.01: 0.55, 0.1: 0.5, 1.0: 0.78}
 
 
@@ -109,7 +117,7 @@ def test_home_and_sweep_give_the_best_setting(lucky, sweep, client_of) -> None:
     )
     assert best["low"] < best["median"] < best["high"]
     found = client.get(f"/api/sweeps/{sweep}").json()["settings"]
-    assert found["lead"]["config"] == {"lr": 0.1}
+    assert (found["lead"]["config"], found["lead"]["tied"]) == ({"lr": 0.1}, 1)
     assert found["shared_order"] is True
     counts = [(s["n"], s["failed"], s["unfinished"]) for s in found["settings"]]
     assert counts == [(10, 0, 0), (9, 0, 1), (6, 4, 0)]
@@ -155,6 +163,47 @@ def test_a_band_says_of_how_many_runs_and_ends_in_time(lucky, ids, client_of) ->
     assert client.get(f"/api/compare?runs={lost}").json()["settings"][0]["bands"] == {}
 
 
+@pytest.mark.parametrize("found", [{"seeds": ["draw"]}, {"seed": "draw"}])
+def test_a_seed_of_another_name_and_what_a_program_adds_are_no_parameters(
+    tmp_path, client_of, found
+) -> None:
+    file = FILE.replace("1.0]}", "1.0]}\n  z: {values: [0, 1, 2, 3]}\n  draw: {values: [0, 1]}")
+    plan = {"found": found, **({"replicates": 2} if "seed" in found else {})}
+    rng = random.Random(0)
+    with open_store(tmp_path) as store:
+        sweep = create_sweep(store, NewSweep(file, "draws", plan=plan))
+        ids = []
+        for lr in MEDIANS:
+            for z, draw in [(z, draw) for z in range(4) for draw in range(2)]:
+                value = MEDIANS[lr] + 0.05 * rng.random()
+                config = {"lr": lr, "z": z, "draw": draw}
+                run = store.create_run(config, sweep_id=sweep.id)
+                with store.batch() as writer:
+                    describe_run(writer, run.id, config={"pid": len(ids)})
+                store.finish_run(run.id, status="finished", metrics={"val_risk": value})
+                ids.append(run.id)
+    client = client_of(tmp_path)
+    path = f"/api/sweeps/{sweep.id}/importance?metric=val_risk&goal=minimize"
+    told = client.get(path).json()
+    assert [effect["name"] for effect in told["effects"]] == ["lr", "z"]
+    assert (told["n"], told["settings"]) == (24, 12)
+    page = client.get(f"/api/sweeps/{sweep.id}").json()
+    assert (page["sweep"]["seeds"], page["settings"]["replicated"]) == (["draw"], True)
+    assert client.get(f"/api/runs/{ids[0]}").json()["seeds"] == 2
+
+
+def test_runs_of_several_experiments_are_of_no_common_band(tmp_path, client_of) -> None:
+    with open_store(tmp_path) as store:
+        ids = [
+            store.create_run({"lr": 0.1, "seed": seed}, experiment=name).id
+            for name in ("first", "second")
+            for seed in range(3)
+        ]
+    found = client_of(tmp_path).get(f"/api/compare?runs={','.join(ids)}&bands=1").json()
+    told = [(one["experiment"], one["config"], one["runs"]) for one in found["settings"]]
+    assert told == [("first", {"lr": 0.1}, 3), ("second", {"lr": 0.1}, 3)]
+
+
 # -- what the page draws --------------------------------------------------------------------------
 
 
@@ -180,6 +229,55 @@ def test_tile_top_row_and_home_show_the_best_setting(look, served_lucky, sweep) 
     assert "4 of 30, 4 diverged; 1 not finished" in page.locator(".tiles").inner_text()
     until(page, "document.body.innerText.includes('Seeds share the order of batches')")
     assert tab.axe() == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_tile_says_how_many_share_the_first_place(look, tmp_path, seeds) -> None:
+    with open_store(tmp_path / "s") as store:
+        plan = {"replicates": seeds, "found": {"seed": "seed"}} if seeds > 1 else {}
+        sweep = create_sweep(store, NewSweep(FILE, "rates", plan=plan, points=3 * seeds)).id
+        for lr, value in {0.01: 0.5, 0.1: 0.25, 1.0: 0.25}.items():
+            for seed in range(seeds):
+                run = store.create_run({"lr": lr, "seed": seed}, sweep_id=sweep, point=1)
+                store.finish_run(run.id, status="finished", metrics={"val_risk": value})
+    with serving(tmp_path / "s") as url:
+        tab = look(url)
+        page = tab.open(f"/sweep/{sweep}")
+        until(page, "document.querySelector('.tiles').innerText.includes('2 alike')")
+        page = tab.open(f"/sweep/{sweep}?metric=val_risk&goal=maximize")
+        until(page, "document.querySelector('.tiles').innerText.includes('0.5')")
+        assert "alike" not in page.locator(".tiles").inner_text()
+
+
+LABELS = """async () => {
+  const url = performance.getEntriesByType('resource').map((e) => e.name).find((n) => n.includes('echarts.esm'));
+  const echarts = await import(url);
+  const found = [];
+  for (const box of document.querySelectorAll('.chart')) {
+    const chart = echarts.getInstanceByDom(box);
+    const grid = chart.getModel().getComponent('grid').coordinateSystem.getRect();
+    for (const one of chart.getZr().storage.getDisplayList()) {
+      if (one.ignore || one.invisible || !/^n=/.test(one.style.text || '')) continue;
+      const rect = one.getBoundingRect().clone();
+      if (one.transform) rect.applyTransform(one.transform);
+      found.push([one.style.text, rect.x - grid.x, grid.x + grid.width - rect.x - rect.width]);
+    }
+  }
+  return found;
+}"""
+"""Labels of counts, and how far they lie inside the axes, left and right."""
+
+
+@pytest.mark.browser
+def test_the_counts_of_a_band_lie_inside_the_axes(look, served_lucky, ids) -> None:
+    many = ",".join(ids[lr, seed] for lr in MEDIANS for seed in range(10))
+    page = look(served_lucky).open(f"/compare?runs={many}&bands=1")
+    until(page, "document.querySelector('.chart canvas') !== null")
+    page.wait_for_timeout(1500)
+    found = page.evaluate(LABELS)
+    assert len({text for text, _, _ in found}) >= 2
+    assert [one for one in found if min(one[1:]) < 0] == []
 
 
 @pytest.mark.browser
@@ -214,3 +312,22 @@ def test_among_seeds_of_one_setting_none_is_the_best(look, served_lucky, ids) ->
     assert page.locator("table b").count() == 0
     page.click("text=bands over seeds")
     until(page, "document.body.innerText.includes('at least 3')")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("log", [False, True])
+def test_a_run_that_did_not_end_well_takes_no_axis_of_its_sweep(look, tmp_path, log) -> None:
+    with open_store(tmp_path) as store:
+        sweep = create_sweep(store, NewSweep(FILE, "rates", points=9))
+        ends = [("finished", 1.0 + 0.1 * k) for k in range(6)]
+        ends += [("failed", 1e30), ("diverged", 1e34), ("cancelled", 1e-9), ("interrupted", 1.7)]
+        for number, (status, value) in enumerate(ends):
+            run = store.create_run({"lr": 0.01 * (number + 1)}, sweep_id=sweep.id, point=number)
+            store.finish_run(run.id, status=status, metrics={"val_risk": value})
+    with serving(tmp_path) as url:
+        page = look(url).open(f"/sweep/{sweep.id}?x=run&log={int(log)}")
+        until(page, "document.querySelectorAll('.chart').length > 2")
+        extents = page.evaluate(AXES_THAT_ARE)
+        assert len(extents) >= 2
+        assert all(low >= 0 and high < 4 for low, high in extents), extents
+        assert "beyond the axis" in page.locator("main").inner_text()

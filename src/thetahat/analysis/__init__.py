@@ -17,8 +17,10 @@ from thetahat.analysis._best import (
     seeds_of as seeds_of,
     settings_of as settings_of,
     standings as standings,
+    tied as tied,
 )
 from thetahat.analysis._cells import CellRule as CellRule
+from thetahat.analysis._design import caution as caution
 from thetahat.analysis._direction import directions_in as directions_in, sign_of as sign_of
 from thetahat.analysis._groups import (
     FEW as FEW,
@@ -27,13 +29,16 @@ from thetahat.analysis._groups import (
     Spread as Spread,
     band_words as band_words,
     best_first as best_first,
+    by_experiment as by_experiment,
     check_over as check_over,
     ending as ending,
     finite as finite,
     flat_config as flat_config,
+    group_by as group_by,
     group_runs as group_runs,
     make_group as make_group,
     members_of as members_of,
+    place_of as place_of,
     quantile as quantile,
     quantile_name as quantile_name,
     settled as settled,

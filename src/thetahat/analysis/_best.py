@@ -25,22 +25,24 @@ if TYPE_CHECKING:
     from thetahat.analysis._search_file import SweepFile
     from thetahat.store import RunRow, SweepRow, TriedRun
 
-_SEED = re.compile(r"(^|[._])seed$", re.IGNORECASE)
+_SEED = re.compile(r"(^|[._-])(seed|random_state)$", re.IGNORECASE)
 
 
 def is_seed(name: str) -> bool:
     """Whether a parameter is a seed by its name: luck, and nothing to tune.
 
-    >>> is_seed("seed"), is_seed("data.seed"), is_seed("seedling")
-    (True, True, False)
+    >>> is_seed("seed"), is_seed("data.seed"), is_seed("random_state"), is_seed("seedling")
+    (True, True, True, False)
     """
     return _SEED.search(name) is not None
 
 
 def seeds_of(sweep: SweepRow, names: Iterable[str]) -> list[str]:
-    """Which parameters are averaged out: seeds by name, and what ``--replicates`` counts up."""
-    counted = (sweep.plan.get("found") or {}).get("seed")
-    return [name for name in names if name == counted or is_seed(name)]
+    """Which parameters are averaged out: seeds by name, those that an experiment calls ``th.Seed``,
+    and what ``--replicates`` counts up."""
+    found = sweep.plan.get("found") or {}
+    told = {found.get("seed"), *(found.get("seeds") or ())}
+    return [name for name in names if name in told or is_seed(name)]
 
 
 def replicates_of(sweep: SweepRow) -> int:
@@ -61,7 +63,7 @@ def runs_planned(sweep: SweepRow, names: Iterable[str], over: Iterable[str]) -> 
 def may_repeat(sweep: SweepRow, file: SweepFile) -> bool:
     """Whether a sweep may run a setting more than once, with different seeds."""
     searched = (swept.name for swept in file.parameters if not swept.constant)
-    return replicates_of(sweep) > 1 or any(map(is_seed, searched))
+    return replicates_of(sweep) > 1 or bool(seeds_of(sweep, searched))
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,20 @@ def _place(one: Standing, sign: int) -> tuple[int, float]:
     if one.spread is None:
         return (2, 0.0)
     return (0 if one.settled else 1, sign * one.spread.median)
+
+
+def tied(found: Sequence[Standing]) -> int:
+    """How many settings share the first place: as many of their runs count, with one median.
+
+    Args:    found: as ``standings`` gives them.
+    """
+    if not found or found[0].spread is None:
+        return 0
+    first, median = found[0], found[0].spread.median
+    return sum(
+        one.spread is not None and one.spread.median == median and one.settled == first.settled
+        for one in found
+    )
 
 
 def running_best(

@@ -8,44 +8,39 @@ grid, scores are centred within the settings that differ in this parameter alone
 within them: that is exact whatever the metric depends on. Elsewhere the residuals of an additive
 fit on those other parameters that matter are permuted; the fit never sees the parameter itself, so
 that this is exact too where the parameter was drawn independently of all others.
-
-This module loads NumPy: import it where it is used.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
+from array import array
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import accumulate
+from operator import add, eq, mul, sub
+from typing import Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
+from thetahat.analysis._additive import Additive
 from thetahat.analysis._number import LEAST, number
+from thetahat.analysis._permuted import by_stratum, law_of
+
+_T = TypeVar("_T")
 
 _LEAST_CORRELATED = 4
 _BINS = 12
-_LEVEL = 0.05
-_DRAWS = (199, 999)
-"""Permutations: the least, and the most."""
-_WORK = 1.2e9
-"""Multiplications and additions of all permutations: some seconds."""
-_ENTRIES = 2e6
 _MOST_OTHERS = 5
 """Other parameters whose effect is taken out."""
 _SURE = 4.0
 """Standard deviations above chance from which on another parameter's effect is taken out."""
 _WITHIN = 0.3
 """A grid: so large a share of the degrees of freedom lies within strata."""
-_SEGMENTS = 8
 _FEW = 64
-"""Bins up to which sums are a product of matrices."""
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Keys = npt.NDArray[np.uint64]
+"""Bins of a parameter whose effect can be taken out."""
+_WHOLE = 1 << 1000
+"""Whole numbers below are floats."""
+_DIGITS = 10
+"""Of shares: what lies beyond is rounding."""
 
 
 @dataclass(frozen=True)
@@ -53,35 +48,38 @@ class Column:
     """A parameter over settings."""
 
     name: str
-    numbers: Floats
+    numbers: Sequence[float]
     """NaN where it is none."""
-    has: npt.NDArray[np.bool_]
-    """Whether a setting has it."""
+    known: int
+    """Settings that have it."""
+    has: Sequence[bool]
     numeric: bool
     """Whether all of those have a number."""
-    codes: Ints
+    codes: Sequence[int]
     """Its bin in each setting; to lack it is a bin too."""
-    bins: int
-    places: Floats | None
+    sizes: Sequence[int]
+    """Settings in each bin."""
+    places: Sequence[float] | None
     """Ranks from 0 to 1 where a bin holds several numbers; NaN where a setting lacks it."""
-    keys: Keys
-    """Equal where its values are equal."""
+    rest: Sequence[int] | None
+    """In each setting a key of all other parameters: equal where all their values are. None where
+    no two settings have equal ones."""
 
     @property
-    def known(self) -> int:
-        """Settings that have it."""
-        return int(self.has.sum())
+    def bins(self) -> int:
+        """How many bins there are."""
+        return len(self.sizes)
 
 
 @dataclass(frozen=True)
 class Table:
-    """The settings of a sweep, in an order that rests on what they are."""
+    """The settings of a sweep, from the least value."""
 
     columns: Sequence[Column]
-    rows: Keys
-    """A key of each setting: the sum of those of its values."""
-    values: Floats
+    values: array[float]
     """The median of the metric over its runs."""
+    ranks: Sequence[float]
+    """Of the values."""
 
 
 @dataclass(frozen=True)
@@ -96,82 +94,96 @@ class Explained:
 
 def settings_of(columns: Mapping[str, Sequence[Any]], values: Sequence[float]) -> Table:
     """One row for the runs that are equal in all columns."""
-    cells = {name: _cells(name, column) for name, column in columns.items()}
-    rows = np.add.reduce([keys for _, keys in cells.values()])
-    _, first, setting = np.unique(rows, return_index=True, return_inverse=True)
-    by_setting = np.lexsort((np.asarray(values, float), setting))
-    ends = np.cumsum(np.bincount(setting))
-    starts = np.r_[0, ends[:-1]]
-    metric = np.asarray(values, float)[by_setting]
-    middle = metric[(starts + ends - 1) // 2] / 2 + metric[(starts + ends) // 2] / 2
-    order = np.lexsort((rows[first], middle))
-    kept = first[order]
-    made = [
-        _column(name, [columns[name][i] for i in kept], numbers[kept], keys[kept])
-        for name, (numbers, keys) in cells.items()
-    ]
-    return Table(made, rows[kept], middle[order])
+    numbers = [_numbers(column) for column in columns.values()]
+    levels, scales, many, rows = [], [1], [], [0] * len(values)
+    for column, known in zip(columns.values(), numbers, strict=True):
+        level, n = _levels(column, known)
+        rows = list(map(add, rows, map(scales[-1].__mul__, level)))
+        levels.append(level)
+        many.append(n)
+        scales.append(scales[-1] * n)
+    runs, middle = _medians(rows, values)
+    # An order that rests on what settings are: no sum depends on that of the runs.
+    order = sorted(zip(middle, map(rows.__getitem__, runs), runs, strict=True))
+    keys, kept = [row for _, row, _ in order], [run for _, _, run in order]
+    # Where a parameter has a value of its own in each setting, so have all that it is among.
+    own = [n == len(kept) for n in many]
+    made = []
+    for k, (name, column) in enumerate(columns.items()):
+        rest = None
+        if sum(own) == own[k]:
+            level = map(levels[k].__getitem__, kept)
+            rest = list(map(sub, keys, map(scales[k].__mul__, level)))
+        of_each = list(map(column.__getitem__, kept))
+        made.append(_column(name, of_each, list(map(numbers[k].__getitem__, kept)), rest))
+    medians = array("d", [value for value, _, _ in order])
+    return Table(made, medians, ranks(medians))
 
 
-def ranks(values: Floats) -> Floats:
+def ranks(values: Sequence[float]) -> list[float]:
     """Ranks from 1, the mean of them where values are equal."""
-    order = np.argsort(values, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(values[order]) != 0])
-    sizes = np.diff(np.r_[starts, len(values)])
-    found = np.empty(len(values))
-    found[order] = np.repeat(starts + (sizes + 1) / 2, sizes)
+    order = sorted(range(len(values)), key=values.__getitem__)
+    found = [0.0] * len(values)
+    for place, i in enumerate(order, 1):
+        found[i] = float(place)
+    for start, end in _ties(list(map(values.__getitem__, order))):
+        for i in order[start:end]:
+            found[i] = (start + 1 + end) / 2
     return found
 
 
-def savage(places: Floats) -> Floats:
+def savage(places: Sequence[float]) -> array[float]:
     """The scores of ranks (from 1, means where equal), the mean 1 and the most for the best."""
     n = len(places)
-    each = np.cumsum(1 / np.arange(n, 0, -1))[::-1]
-    order = np.argsort(places, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(places[order]) != 0])
-    sizes = np.diff(np.r_[starts, n])
-    scores = np.empty(n)
-    scores[order] = np.repeat(np.add.reduceat(each, starts) / sizes, sizes)
+    each = list(accumulate(1 / i for i in range(n, 0, -1)))[::-1]
+    order = sorted(range(n), key=places.__getitem__)
+    scores = array("d", bytes(8 * n))
+    for i, score in zip(order, each, strict=True):
+        scores[i] = score
+    for start, end in _ties(list(map(places.__getitem__, order))):
+        score = sum(each[start:end]) / (end - start)
+        for i in order[start:end]:
+            scores[i] = score
     return scores
 
 
-def explained(table: Table, sign: int, seed: int) -> list[Explained | None]:
+def explained(table: Table, sign: int) -> list[Explained | None]:
     """What each parameter explains; None where the metric, or the parameter, does not vary."""
-    columns, n = table.columns, len(table.values)
-    scores = savage(ranks(sign * table.values))
-    centred = scores - scores.mean()
-    total = float(centred @ centred)
+    columns = table.columns
+    last = len(table.ranks) + 1
+    scores = savage(table.ranks if sign > 0 else [last - rank for rank in table.ranks])
+    mean = math.fsum(scores) / len(scores)
+    centred = [score - mean for score in scores]
+    total = math.fsum(map(mul, centred, centred))
     usable = [k for k, column in enumerate(columns) if column.bins > 1]
     found: list[Explained | None] = [None] * len(columns)
     if total < 1e-9 or not usable:
         return found
-    whole = n * sum(columns[k].bins for k in usable)
-    draws = int(np.clip(min(_ENTRIES / n, _WORK / whole), *_DRAWS))
-    rng = np.random.default_rng(seed)
-    others = _others(columns, usable, centred)
-    shared: dict[tuple[int, ...], tuple[Floats, Floats]] = {}
+    fits = Additive(columns, centred)
+    others: list[int] | None = None
+    shared: dict[tuple[int, ...], list[float]] = {}
     for k in usable:
-        has = _has(columns, k)
-        if has.sum() < LEAST:
+        column, has = columns[k], _has(columns, k)
+        rows = None if has is None else [i for i, whether in enumerate(has) if whether]
+        codes = _at(column.codes, rows)
+        rest = None if column.rest is None else _at(column.rest, rows)
+        if len(codes) < LEAST:
             continue
-        strata = strata_of((table.rows - columns[k].keys)[has])
+        strata = None if rest is None else strata_of(rest)
         if strata is not None:
-            left = centred[has] - _means(strata, centred[has])
-            permuted = _permuted_within(strata, left, draws, rng)
+            left = _at(centred, rows)
+            left = [value - m for value, m in zip(left, _means(strata, left), strict=True)]
         else:
-            chosen = others
-            if k in others:
-                chosen = _others(columns, [j for j in usable if j != k], centred)
-            rest = tuple(j for j in chosen if not _same(columns[j], columns[k]))
-            if not has.all():
-                left = _residual(columns, rest, centred)[has]
-                left, permuted = left - left.mean(), _permuted(left - left.mean(), draws, rng)
-            else:
-                if rest not in shared:
-                    left = _residual(columns, rest, centred)
-                    shared[rest] = left, _permuted(left, draws, rng)
-                left, permuted = shared[rest]
-        found[k] = _against(columns[k].codes[has], left, permuted, total)
+            if others is None:
+                others = _others(columns, usable, centred, fits)
+            taken = tuple(j for j in others if j != k and not _same(columns[j], column))
+            if taken not in shared:
+                shared[taken] = fits.left(taken)
+            left = _at(shared[taken], rows)
+            if rows is not None:
+                middle = math.fsum(left) / len(left)
+                left = [value - middle for value in left]
+        found[k] = _against(codes, left, strata, total)
     return found
 
 
@@ -179,15 +191,24 @@ def correlated(table: Table, column: Column) -> tuple[float | None, float | None
     """Spearman's correlation with the metric and its interval; None for words, or too few."""
     if not column.numeric or column.known < _LEAST_CORRELATED:
         return None, None, None
-    has = ~np.isnan(column.numbers)
-    x, y = ranks(column.numbers[has]), ranks(table.values[has])
-    x, y = x - x.mean(), y - y.mean()
-    both = float(np.sqrt((x @ x) * (y @ y)))
+    rows = None
+    if column.known < len(column.has):
+        rows = [i for i, has in enumerate(column.has) if has]
+    # What is linear in ranks serves as well as they do.
+    middle = (column.known + 1) / 2
+    y = [
+        rank - middle for rank in (table.ranks if rows is None else ranks(_at(table.values, rows)))
+    ]
+    if column.places is None:
+        x = [rank - middle for rank in ranks(_at(column.numbers, rows))]
+    else:
+        x = [place - 0.5 for place in _at(column.places, rows)]
+    both = math.sqrt(math.fsum(map(mul, x, x)) * math.fsum(map(mul, y, y)))
     if both <= 0:
         return None, None, None
-    rho = max(-1.0, min(1.0, float(x @ y) / both))
-    _, strata = np.unique((table.rows - column.keys)[has], return_inverse=True)
-    low, high = interval(rho, len(x), spread(strata, x, y)) or (None, None)
+    rho = max(-1.0, min(1.0, math.fsum(map(mul, x, y)) / both))
+    wide = 1.0 if column.rest is None else spread(_at(column.rest, rows), x, y)
+    low, high = interval(rho, len(x), wide) or (None, None)
     return rho, low, high
 
 
@@ -211,41 +232,48 @@ def interval(rho: float, n: int, spread: float = 1.0) -> tuple[float, float] | N
     return min(rho, math.tanh(z - wide)), max(rho, math.tanh(z + wide))
 
 
-def bins_of(column: Sequence[Any], numbers: Floats) -> tuple[Ints, int, Floats | None]:
+def bins_of(
+    column: Sequence[Any], numbers: Sequence[float]
+) -> tuple[array[int], int, array[float] | None]:
     """A code per setting: its value among few, else its place among equally filled bins.
 
     Returns: codes, how many, and the ranks from 0 to 1 where bins hold several numbers.
     """
-    n, lacks = len(column), np.isnan(numbers)
-    if any(column[i] is not None for i in np.flatnonzero(lacks).tolist()):
+    n = len(column)
+    known = [value for value in numbers if value == value]
+    have = len(known)
+    lack = have < n
+    if lack and any(x != x and value is not None for x, value in zip(numbers, column, strict=True)):
         words = [None if value is None else str(value) for value in column]
-        code = {key: i for i, key in enumerate(dict.fromkeys(words))}
-        return np.array([code[key] for key in words], np.int64), len(code), None
-    distinct = np.unique(numbers[~lacks])
-    missing = int(lacks.any())
+        code: dict[Any, int] = {key: i for i, key in enumerate(dict.fromkeys(words))}
+        return array("q", map(code.__getitem__, words)), len(code), None
+    distinct = {*known}
     if len(distinct) <= min(_BINS, n / 2):
-        codes = np.where(lacks, len(distinct), np.searchsorted(distinct, numbers))
-        return codes.astype(np.int64), len(distinct) + missing, None
-    have = n - int(lacks.sum())
+        code = {value: i for i, value in enumerate(sorted(distinct))}
+        if lack:
+            return array("q", [code.get(x, len(code)) for x in numbers]), len(code) + 1, None
+        return array("q", map(code.__getitem__, numbers)), len(code), None
     bins = min(_BINS, max(4, have // 10))
-    places = np.full(n, np.nan)
-    places[~lacks] = (ranks(numbers[~lacks]) - 0.5) / have
-    codes = np.where(lacks, bins, np.minimum(bins - 1, np.nan_to_num(places) * bins)).astype(
-        np.int64
-    )
+    places = array("d", [(rank - 0.5) / have for rank in ranks(known)])
+    if lack:
+        each = iter(places)
+        places = array("d", [next(each) if x == x else math.nan for x in numbers])
+    # Half a place below 1, the last is in the last bin.
+    wanted = [int(x * bins) if x == x else bins for x in places]
     # Where many are equal, a bin may be empty.
-    used, codes = np.unique(codes, return_inverse=True)
-    return codes.astype(np.int64), len(used), places
+    code = {bin: i for i, bin in enumerate(sorted({*wanted}))}
+    return array("q", map(code.__getitem__, wanted)), len(code), places
 
 
-def strata_of(rest: Keys) -> Ints | None:
+def strata_of(rest: Sequence[int]) -> list[int] | None:
     """The stratum of each setting, those whose other parameters are equal; None if no grid."""
-    first, strata = np.unique(rest, return_inverse=True)
-    n = len(rest)
-    return strata.astype(np.int64) if n - len(first) >= _WITHIN * (n - 1) else None
+    n, number_of = len(rest), {key: i for i, key in enumerate(dict.fromkeys(rest))}
+    if n - len(number_of) < _WITHIN * (n - 1):
+        return None
+    return list(map(number_of.__getitem__, rest))
 
 
-def spread(strata: Ints, x: Floats, y: Floats) -> float:
+def spread(strata: Sequence[int], x: Sequence[float], y: Sequence[float]) -> float:
     """The standard deviation of a correlation under no effect, in units of 1 / sqrt(n - 1).
 
     It is 1 for independent pairs. Strata are settings that differ in this parameter alone. Of its
@@ -253,173 +281,182 @@ def spread(strata: Ints, x: Floats, y: Floats) -> float:
 
         var(x'y) = sum_s SSx_s SSy_s / (m_s - 1) + m_s^2 mean(y_s)^2 S^2 (1 / m_s - 1 / L)
     """
-    n, levels = len(x), len(np.unique(x))
-    sizes, middle = np.bincount(strata), np.bincount(strata, y)
-    a, b = x - _means(strata, x), y - _means(strata, y)
-    within = np.bincount(strata, a * a) * np.bincount(strata, b * b) / np.maximum(sizes - 1, 1)
-    # Divided by n - 1: the ranks of all strata are drawn together, so that their sum is known.
-    chosen = middle**2 * np.maximum(1 / sizes - 1 / levels, 0) * levels / (levels - 1)
-    chosen = chosen * (x @ x) / (n - 1)
-    return min(1.0, math.sqrt((n - 1) * float((within + chosen).sum() / ((x @ x) * (y @ y)))))
+    n = len(x)
+    if len({*strata}) == n:
+        return 1.0
+    levels, xx = len({*x}), math.fsum(map(mul, x, x))
+    summed = 0.0
+    for mine, metric in by_stratum(strata, x, y):
+        m, of_x, of_y = len(mine), sum(mine), sum(metric)
+        if m > 1:
+            squares = sum(map(mul, mine, mine)) - of_x**2 / m
+            summed += squares * (sum(map(mul, metric, metric)) - of_y**2 / m) / (m - 1)
+        # Divided by n - 1: the ranks of all strata are drawn together, so that their sum is known.
+        by_lot = max(1 / m - 1 / levels, 0.0) * levels / (levels - 1)
+        summed += of_y**2 * by_lot * xx / (n - 1)
+    return min(1.0, math.sqrt((n - 1) * summed / (xx * math.fsum(map(mul, y, y)))))
 
 
-def _cells(name: str, column: Sequence[Any]) -> tuple[Floats, Keys]:
-    """The numbers of a column (NaN where there is none), and keys that tell its values apart."""
-    known: dict[str | None, int] = {}
-    told = [number(value) for value in column]
-    numbers = np.array([np.nan if value is None else value for value in told]) + 0.0
-    keys = numbers.view(np.uint64).copy()
-    for i, value in enumerate(told):
-        if value is None:
-            word = None if column[i] is None else str(column[i])
-            if word not in known:
-                known[word] = _digest(f"{name}={word!r}")
-            keys[i] = known[word]
-    return numbers, _mix(keys ^ np.uint64(_digest(repr(name))))
+def _medians(rows: Sequence[int], values: Sequence[float]) -> tuple[Sequence[int], list[float]]:
+    """The first run of each setting, and the median of its runs."""
+    if len({*rows}) == len(rows):
+        return range(len(rows)), list(map(float, values))
+    every: dict[int, tuple[int, list[float]]] = {}
+    for run, (row, value) in enumerate(zip(rows, values, strict=True)):
+        if row not in every:
+            every[row] = run, []
+        every[row][1].append(float(value))
+    return [run for run, _ in every.values()], [_median(mine) for _, mine in every.values()]
 
 
-def _column(name: str, column: Sequence[Any], numbers: Floats, keys: Keys) -> Column:
-    has = np.array([value is not None for value in column])
-    numeric = bool((has == ~np.isnan(numbers)).all())
+def _numbers(column: Sequence[Any]) -> Sequence[float]:
+    """The numbers of a column; NaN where there is none."""
+    kinds = {*map(type, column)}
+    if kinds == {float} and all(map(math.isfinite, column)):
+        return column
+    if kinds == {int} and max(map(abs, column)) < _WHOLE:
+        return list(map(float, column))
+    told = map(number, column)
+    return [math.nan if value is None else value for value in told]
+
+
+def _levels(column: Sequence[Any], numbers: Sequence[float]) -> tuple[list[int], int]:
+    """Each value's place among all values of a column, and how many there are."""
+    keys: Sequence[Any] = numbers
+    distinct: list[Any] = sorted({x for x in numbers if x == x})
+    if any(map(math.isnan, numbers)):
+        pairs = zip(column, numbers, strict=True)
+        keys = [x if x == x else None if value is None else str(value) for value, x in pairs]
+        distinct += sorted({key for key in keys if isinstance(key, str)})
+        distinct.append(None)
+    place = {key: i for i, key in enumerate(distinct)}
+    # What no run lacks may be None in no run: it counts no value of its own.
+    return list(map(place.__getitem__, keys)), len({*keys})
+
+
+def _column(
+    name: str, column: Sequence[Any], numbers: Sequence[float], rest: Sequence[int] | None
+) -> Column:
+    has = [value is not None for value in column]
+    known = sum(has)
     codes, bins, places = bins_of(column, numbers)
-    return Column(name, numbers, has, numeric, codes, bins, places, keys)
+    of_each = codes.tolist()
+    counts = Counter(of_each)
+    return Column(
+        name=name,
+        numbers=numbers,
+        known=known,
+        has=has,
+        numeric=known == len(numbers) - sum(map(math.isnan, numbers)),
+        codes=of_each,
+        sizes=[counts[code] for code in range(bins)],
+        places=None if places is None else places.tolist(),
+        rest=rest,
+    )
 
 
-def _has(columns: Sequence[Column], k: int) -> npt.NDArray[np.bool_]:
-    """The settings among which a parameter is compared.
+def _has(columns: Sequence[Column], k: int) -> Sequence[bool] | None:
+    """The settings among which a parameter is compared; None for all of them.
 
     That is all of them, where lacking it is a choice like others. Where another parameter decides
     who has it (beta, of one optimizer alone), it is those that have it: the rest is its doing.
     """
     column = columns[k]
-    every = np.full(len(column.codes), True)
-    if column.known == len(every):
-        return every
+    n = len(column.codes)
+    if column.known == n:
+        return None
     for j, other in enumerate(columns):
-        if j != k and other.bins <= min(_BINS, len(every) / 3):
-            share = _means(other.codes, column.has.astype(float))
-            if ((share == 0) | (share == 1)).all():
+        if j != k and other.bins <= min(_BINS, n / 3):
+            have = Counter(code for code, has in zip(other.codes, column.has, strict=True) if has)
+            if all(size == other.sizes[code] for code, size in have.items()):
                 return column.has
-    return every
+    return None
 
 
 def _same(one: Column, other: Column) -> bool:
     """Whether two parameters move together so much that one cannot be told from the other."""
     n = len(one.codes)
-    sizes = np.bincount(one.codes)[:, None] * np.bincount(other.codes) / n
-    both = np.bincount(one.codes * other.bins + other.codes, minlength=sizes.size)
-    chi2 = float((both.reshape(sizes.shape) ** 2 / sizes).sum()) - n
-    return chi2 > 0.5 * n * (min(one.bins, other.bins) - 1)
+    pairs = Counter(zip(one.codes, other.codes, strict=True))
+    squares = (both * both / (one.sizes[a] * other.sizes[b]) for (a, b), both in pairs.items())
+    return n * math.fsum(squares) - n > 0.5 * n * (min(one.bins, other.bins) - 1)
 
 
-def _against(codes: Ints, left: Floats, permuted: Floats, total: float) -> Explained:
-    _, codes = np.unique(codes, return_inverse=True)
-    drawn = np.round(_between(codes, permuted) / total, 10)
-    seen = float(np.round(_between(codes, left[None]) / total, 10)[0])
-    mean = float(drawn.mean())
-    return Explained(seen - mean, _mark(drawn) - mean)
+def _against(
+    codes: Sequence[int], left: Sequence[float], strata: Sequence[int] | None, total: float
+) -> Explained:
+    sizes = Counter(codes)
+    sums = _sums(codes, left, max(sizes) + 1)
+    seen = math.fsum(sums[code] ** 2 / size for code, size in sizes.items())
+    law = law_of(codes, left, sizes, strata)
+    seen, mean, mark = (round(x / total, _DIGITS) for x in (seen, law.mean, law.reached()))
+    return Explained(seen - mean, mark - mean)
 
 
-def _mark(drawn: Floats) -> float:
-    """What must be exceeded at the 5 per cent level, equal draws counted half (mid-p).
-
-    Halfway between two values that were drawn: what clears it is seen to clear it.
-    """
-    values, counts = np.unique(drawn, return_counts=True)
-    above = np.cumsum(counts[::-1])[::-1] - counts
-    clears = (above + 0.5 * (counts + 1)) / (len(drawn) + 1) <= _LEVEL
-    if not clears.any():
-        return float(values[-1]) + 1e-9
-    at = int(np.argmax(clears))
-    return float(values[max(at - 1, 0)] + values[at]) / 2 - 1e-9 * (at == 0)
-
-
-def _between(codes: Ints, rows: Floats) -> Floats:
-    """The sum of squares between bins of each row; rows have mean 0."""
-    sizes = np.bincount(codes)
-    if len(sizes) <= _FEW:
-        sums = rows @ (codes[:, None] == np.arange(len(sizes))).astype(float)
-    else:
-        order = np.argsort(codes, kind="stable")
-        sums = np.add.reduceat(rows[:, order], np.cumsum(sizes) - sizes, axis=1)
-    return (sums * sums / sizes).sum(1)
-
-
-def _others(columns: Sequence[Column], usable: Sequence[int], centred: Floats) -> list[int]:
+def _others(
+    columns: Sequence[Column], usable: Sequence[int], centred: Sequence[float], fits: Additive
+) -> list[int]:
     """Parameters that matter beyond doubt, found one after the other."""
     n, chosen, left = len(centred), list[int](), centred
     few = [k for k in usable if columns[k].bins <= min(_FEW, n / 3)]
+    least = 1e-9 * math.fsum(map(mul, centred, centred))
     while len(chosen) < _MOST_OTHERS:
-        best, most = None, _SURE
-        sum_left = float(left @ left)
-        if sum_left < 1e-9 * float(centred @ centred):
+        sum_left = math.fsum(map(mul, left, left))
+        if sum_left < least:
             break
-        for k in few:
-            if k not in chosen:
-                above = _above_chance(columns[k], left, sum_left)
-                best, most = (k, above) if above > most else (best, most)
-        if best is None:
+        above = {k: _above_chance(columns[k], left, sum_left) for k in few if k not in chosen}
+        best = max(above, key=above.__getitem__, default=None)
+        if best is None or above[best] <= _SURE:
             break
         chosen.append(best)
-        left = _residual(columns, chosen, centred)
+        left = fits.left(chosen)
     return chosen
 
 
-def _above_chance(column: Column, left: Floats, total: float) -> float:
+def _above_chance(column: Column, left: Sequence[float], total: float) -> float:
     n, bins = len(left), column.bins
-    sums = np.bincount(column.codes, left, bins)
-    share = float((sums * sums / np.bincount(column.codes, minlength=bins)).sum()) / total
-    spread = np.sqrt(2 * (bins - 1) * (n - bins) / ((n - 1) ** 2 * (n + 1)))
-    return (share - (bins - 1) / (n - 1)) / float(spread)
+    sums = _sums(column.codes, left, bins)
+    share = sum(map(_squared_over, sums, column.sizes)) / total
+    spread = math.sqrt(2 * (bins - 1) * (n - bins) / ((n - 1) ** 2 * (n + 1)))
+    return (share - (bins - 1) / (n - 1)) / spread
 
 
-def _residual(columns: Sequence[Column], others: Sequence[int], centred: Floats) -> Floats:
-    if not others:
-        return centred
-    basis = np.hstack([_basis(columns[k]) for k in others])
-    basis = basis - basis.mean(0)
-    fitted = basis @ np.linalg.lstsq(basis, centred, rcond=1e-9)[0]
-    left = centred - fitted
-    return left - left.mean()
+def _squared_over(value: float, size: int) -> float:
+    return value * value / size
 
 
-def _basis(column: Column) -> Floats:
-    """A column a bin, or a piecewise linear function of the rank."""
-    if column.places is None:
-        return (column.codes[:, None] == np.arange(1, column.bins)).astype(float)
-    n = len(column.codes)
-    lacks = np.isnan(column.places)
-    places = np.where(lacks, 0.5, column.places)
-    knots = np.linspace(0, 1, min(_SEGMENTS, max(2, n // 10)) + 1)[:-1]
-    hinges = np.maximum(places[:, None] - knots, 0)
-    return np.hstack([hinges, lacks[:, None].astype(float)])
+def _sums(codes: Sequence[int], values: Sequence[float], bins: int) -> list[float]:
+    """Sums of values by code."""
+    sums = [0.0] * bins
+    for code, value in zip(codes, values, strict=True):
+        sums[code] += value
+    return sums
 
 
-def _permuted(left: Floats, draws: int, rng: np.random.Generator) -> Floats:
-    return rng.permuted(np.broadcast_to(left, (draws, len(left))), axis=1)
+def _means(codes: Sequence[int], values: Sequence[float]) -> list[float]:
+    """In each row the mean of the values of its code."""
+    bins = max(codes) + 1
+    sizes = Counter(codes)
+    means = [total / (sizes[k] or 1) for k, total in enumerate(_sums(codes, values, bins))]
+    return [means[code] for code in codes]
 
 
-def _permuted_within(strata: Ints, left: Floats, draws: int, rng: np.random.Generator) -> Floats:
-    made = np.zeros((draws, len(left)))
-    sizes = np.bincount(strata)
-    order = np.argsort(strata, kind="stable")
-    for size in np.unique(sizes[sizes > 1]):
-        places = order[sizes[strata[order]] == size]
-        blocks = np.broadcast_to(left[places], (draws, len(places))).reshape(-1, size)
-        made[:, places] = rng.permuted(blocks, axis=1).reshape(draws, -1)
-    return made
+def _at(values: Sequence[_T], rows: Sequence[int] | None) -> Sequence[_T]:
+    return values if rows is None else [values[i] for i in rows]
 
 
-def _means(strata: Ints, values: Floats) -> Floats:
-    return (np.bincount(strata, values) / np.bincount(strata))[strata]
+def _ties(ordered: Sequence[float]) -> list[tuple[int, int]]:
+    """Where equal values begin and end."""
+    starts = [i for i, same in enumerate(map(eq, ordered, ordered[1:])) if same]
+    found: list[tuple[int, int]] = []
+    for i in starts:
+        if found and found[-1][1] == i + 1:
+            found[-1] = found[-1][0], i + 2
+        else:
+            found.append((i, i + 2))
+    return found
 
 
-def _digest(word: str) -> int:
-    return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
-
-
-def _mix(keys: Keys) -> Keys:
-    """Keys whose sums tell rows apart (the finaliser of SplitMix64)."""
-    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return keys ^ (keys >> np.uint64(31))
+def _median(values: list[float]) -> float:
+    values.sort()
+    n = len(values)
+    return values[(n - 1) // 2] / 2 + values[n // 2] / 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from thetahat.core.errors import ConfigError, did_you_mean
@@ -97,11 +97,15 @@ class Group:
     contaminated: bool = False
     shared_order: bool = False
     """Whether its runs share the order of their minibatches: their spread is then too small."""
+    experiment: str = ""
+    """Whose runs they are, where several experiments are listed."""
 
     def listing(self) -> dict[str, Any]:
         """The group as JSON gives it."""
         shared = {"shared_order": True} if self.shared_order else {}
+        of = {"experiment": self.experiment} if self.experiment else {}
         return {
+            **of,
             "config": dict(self.config),
             "runs": self.runs,
             "failed": self.failed,
@@ -139,6 +143,8 @@ def group_runs(
 ) -> list[Group]:
     """Runs grouped by all of their config but the parameters ``over``, which are averaged out.
 
+    Runs of different experiments are never of one group, however equal their configs are.
+
     Args:    over: names, such as "seed"; dots reach into mappings.
              quantiles: in [0, 1], by linear interpolation (Hyndman and Fan's type 7).
              metric: what is tuned: a run that ends well without a finite number of it has failed.
@@ -149,9 +155,48 @@ def group_runs(
     check_quantiles(quantiles)
     check_over(runs, over)
     return [
-        make_group(config, members, quantiles, metric=metric, shared=shared)
-        for config, members in members_of(runs, over)
+        replace(make_group(config, members, quantiles, metric=metric, shared=shared), experiment=of)
+        for of, mine in by_experiment(runs)
+        for config, members in members_of(mine, over)
     ]
+
+
+def group_by(
+    runs: Sequence[RunRow],
+    columns: Sequence[str],
+    quantiles: Sequence[float] = QUANTILES,
+    *,
+    metric: str | None = None,
+    shared: frozenset[str] = frozenset(),
+) -> list[Group]:
+    """Group runs by the values of columns, as SQL and pandas do.
+
+    Args:    columns: parameters, or columns of runs, such as "status"; runs without a value form a
+             group of their own.
+             quantiles, metric, shared: as for ``group_runs``.
+    Returns: groups in the order of their first runs.
+    Raises:  ConfigError: no run has such a column (the nearest is offered), a bad quantile.
+    """
+    from thetahat.store import check_columns, value_of
+
+    check_quantiles(quantiles)
+    check_columns(columns, runs)
+    found: dict[Any, tuple[dict[str, Any], list[RunRow]]] = {}
+    for run in runs:
+        values = {name: value_of(run, name) for name in columns}
+        found.setdefault(_key(values), (values, []))[1].append(run)
+    return [
+        make_group(values, members, quantiles, metric=metric, shared=shared)
+        for values, members in found.values()
+    ]
+
+
+def by_experiment(runs: Sequence[RunRow]) -> list[tuple[str, list[RunRow]]]:
+    """The runs of each experiment, with its name; all of them, and "", where they have one."""
+    names = dict.fromkeys(run.experiment for run in runs)
+    if len([name for name in names if name is not None]) < 2:
+        return [("", list(runs))]
+    return [(name or "", [run for run in runs if run.experiment == name]) for name in names]
 
 
 def members_of(runs: Sequence[R], over: Collection[str]) -> list[tuple[dict[str, Any], list[R]]]:
@@ -170,22 +215,30 @@ def members_of(runs: Sequence[R], over: Collection[str]) -> list[tuple[dict[str,
             found[key][1].append(run)
         else:
             found[key] = (setting, [run])
-    whole = {key: one for key, one in found.items() if any(r.status.well for r in one[1])}
+    whole = {key for key, one in found.items() if any(r.status.well for r in one[1])}
+    _join(found, [key for key in found if key not in whole], whole)
+    # Settings of which no run ended well: those that began tell what the others lack.
+    lost = [key for key in found if key not in whole]
+    _join(found, sorted(lost, key=lambda key: -len(found[key][0])), lost)
+    return list(found.values())
+
+
+def _join(
+    found: dict[Any, tuple[dict[str, Any], list[R]]], lost: Sequence[Any], homes: Collection[Any]
+) -> None:
+    """Put the runs of each lost setting to the one home that has all that it has, and more."""
     by_names: dict[frozenset[str], dict[Any, list[Any]]] = {}
-    for key, (setting, _) in list(found.items()):
-        if key in whole:
-            continue
-        names = frozenset(setting)
+    for key in lost:
+        names = frozenset(found[key][0])
         if names not in by_names:
             projected: dict[Any, list[Any]] = {}
-            for other, (larger, _) in whole.items():
-                if names < larger.keys():
-                    projected.setdefault(_part(larger, names), []).append(other)
+            for other in homes:
+                if other in found and names < found[other][0].keys():
+                    projected.setdefault(_part(found[other][0], names), []).append(other)
             by_names[names] = projected
-        homes = by_names[names].get(_part(setting, names), [])
-        if len(homes) == 1:
-            found[homes[0]][1].extend(found.pop(key)[1])
-    return list(found.values())
+        mine = by_names[names].get(_part(found[key][0], names), [])
+        if len(mine) == 1:
+            found[mine[0]][1].extend(found.pop(key)[1])
 
 
 def _part(setting: Mapping[str, Any], names: Iterable[str]) -> Any:
@@ -210,7 +263,7 @@ def check_over(runs: Sequence[RunRow], over: Sequence[str]) -> None:
     known = dict.fromkeys(name for run in runs for name in flat_config(run.config))
     for name in over:
         if runs and name not in known:
-            raise ConfigError(f"--group-by {name}: no run has it{did_you_mean(name, known)}")
+            raise ConfigError(f"no run has the parameter {name!r}{did_you_mean(name, known)}")
 
 
 def check_quantiles(quantiles: Sequence[float]) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from thetahat.analysis import _chance
 from thetahat.analysis._number import LEAST
 
 
@@ -37,11 +38,12 @@ class Effect:
     """Spearman's, of the parameter with the metric; None for words."""
     low: float | None
     high: float | None
-    """The 95 per cent interval of the correlation; None for fewer than ten settings."""
+    """The 95 per cent interval of the correlation; None for fewer than ten settings, and where
+    points were not drawn blind."""
 
 
 def effects(
-    columns: Mapping[str, Sequence[Any]], values: Sequence[float], sign: int, seed: int = 0
+    columns: Mapping[str, Sequence[Any]], values: Sequence[float], sign: int, *, blind: bool = True
 ) -> list[Effect]:
     """The effect of each parameter, the most important first.
 
@@ -51,14 +53,13 @@ def effects(
     Args:
         columns: by parameter, its value in each run; None where a run lacks it. Without seeds.
         values: the metric of each run, finite.   sign: 1 where less is better, else -1.
+        blind: whether the points were drawn whatever the results were; else no interval holds.
     """
     if not columns or not values:
         return []
-    from thetahat.analysis import _chance  # It loads NumPy.
-
     table = _chance.settings_of({name: columns[name] for name in sorted(columns)}, values)
     n = len(table.values)
-    found = _chance.explained(table, sign, seed) if n >= LEAST else [None] * len(columns)
+    found = _chance.explained(table, sign) if n >= LEAST else [None] * len(columns)
     told = [one for one in found if one is not None]
     clear = any(one.excess > one.mark for one in told)
     total = sum(max(0.0, one.excess) for one in told) if clear else 1.0
@@ -69,5 +70,7 @@ def effects(
             share = max(0.0, one.excess) / total if clear else 0.0
             floor = one.mark / total if clear else None
         rho, low, high = _chance.correlated(table, column)
+        if not blind:
+            low = high = None
         made.append(Effect(column.name, column.known, n, share, floor, rho, low, high))
     return sorted(made, key=lambda e: (-(e.importance or 0.0), e.name))

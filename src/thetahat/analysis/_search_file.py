@@ -38,6 +38,8 @@ class SweepFile:
     parameters: tuple[Swept, ...] = ()
     description: str = ""
     program: str = ""
+    stops: bool = False
+    """Whether it stops runs early."""
 
 
 def read_file(spec: Mapping[str, Any]) -> SweepFile:
@@ -56,6 +58,7 @@ def read_file(spec: Mapping[str, Any]) -> SweepFile:
         parameters=tuple(_parameters(spec.get("parameters"))),
         description=str(spec.get("description") or ""),
         program=str(spec.get("program") or ""),
+        stops=bool(spec.get("early_terminate")),
     )
 
 

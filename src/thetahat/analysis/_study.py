@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.analysis._best import replicates_of, seeds_of
 from thetahat.analysis._cells import CellRule
+from thetahat.analysis._design import caution
 from thetahat.analysis._direction import directions_in, sign_of
 from thetahat.analysis._groups import (
     QUANTILES,
@@ -231,7 +232,13 @@ class Study:
         """What each parameter does to the metric."""
         columns = {name: self.column(name) for name in self.parameters}
         varying = {k: v for k, v in columns.items() if len({str(value) for value in v}) > 1}
-        return effects(varying, [self.value(run) for run in self.counted], self.sign)
+        values = [self.value(run) for run in self.counted]
+        return effects(varying, values, self.sign, blind=not self.caution)
+
+    @property
+    def caution(self) -> str:
+        """Why no interval holds, in a sentence; empty where the points were drawn blind."""
+        return caution(self.sweep, self.file)
 
 
 def read_study(
@@ -242,11 +249,11 @@ def read_study(
     Args:    metric: in place of the sweep file's.
     Raises:  ConfigError: a metric that no run has.   StoreError: the store cannot be read.
     """
-    from thetahat.store import shared_orders, standing
+    from thetahat.store import shared_orders, standing_runs
 
     rule = rule or CellRule()
     file = read_file(sweep.spec)
-    runs = standing(store, store.runs(sweep_id=sweep.id))
+    runs = standing_runs(store, sweep_id=sweep.id)
     chosen = _metric(runs, file, metric)
     kept = [run for run in runs if not rule.hides_run(run)]
     flat = [flat_config(run.setting) for run in kept]

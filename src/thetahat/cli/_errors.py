@@ -11,8 +11,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from thetahat.cli.terminal._output import wrapped
 from thetahat.cli.terminal._stderr import standard_error_may_fail
-from thetahat.cli.terminal._wrap import wrapped
 from thetahat.core.errors import InputError, Notice, ThetahatError
 
 BROKE = 1

@@ -89,3 +89,33 @@ def _columns(rows: list[tuple[str, ...]], width: int) -> list[str]:
         lines.append(f"{head}  {parts[0]}".rstrip())
         lines += [" " * (len(head) + 2) + part for part in parts[1:]]
     return lines
+
+
+_EXAMPLE = re.compile(r"^(?P<command> *\S.*?\S {2,})(?P<about>\S.*)$")
+_LEAST = 20
+
+
+def layout(text: str) -> str:
+    """Fill prose; wrap each line of examples, whose columns stay under each other."""
+    width = shutil.get_terminal_size((80, 24)).columns - 2
+    if "\n" not in text:
+        return textwrap.fill(text, width)
+    return "\n".join(line for row in text.splitlines() for line in wrap(row, width))
+
+
+def wrap(line: str, width: int) -> list[str]:
+    """One line of examples in lines that fit: what a command does goes on under itself.
+
+    >>> wrap("  thetahat agent ID    until it is done; as many as you like", 50)
+    ['  thetahat agent ID    until it is done; as many', '                       as you like']
+    """
+    if len(line) <= width:
+        return [line]
+    found = _EXAMPLE.match(line)
+    if found is not None and width - len(found["command"]) >= _LEAST:
+        hang = " " * len(found["command"])
+    else:
+        hang = " " * (len(line) - len(line.lstrip()) + 4)
+    return textwrap.wrap(
+        line, width, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False
+    )

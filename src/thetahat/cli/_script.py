@@ -56,11 +56,11 @@ def _run(experiment: Callable[..., Task], words: Sequence[str]) -> Trained | Non
     if "print_config" in flags.options:
         print(dump_config(signature, flags.config), end="")
         return None
-    from thetahat.cli._session import Setting, origin_of, train
+    from thetahat.cli._session import FitSettings, source_of, train
     from thetahat.cli.terminal._run_summary import print_run
 
     options = flags.options
-    setting = Setting(
+    setting = FitSettings(
         store=_word(options.get("store")),
         tracked="no_store" not in options,
         checkpoint="no_checkpoint" not in options,
@@ -68,10 +68,8 @@ def _run(experiment: Callable[..., Task], words: Sequence[str]) -> Trained | Non
         quiet="quiet" in options,
     )
     checked = check_batch(experiment) if "batch_size" in flags.given else experiment
-    trained = train(checked, [flags.config], setting, origin_of(experiment, signature.name))
-    print_run(
-        trained.results[0], trained.names[0] or signature.name, setting, tracked=setting.tracked
-    )
+    trained = train(checked, [flags.config], setting, source_of(experiment, signature.name))
+    print_run(trained.results[0], trained.names[0] or signature.name, setting)
     return trained
 
 

@@ -1,4 +1,4 @@
-"""The error tree. Every message says what came, what is needed, and how to mend it.
+"""The error tree. Every message says what came, what is needed, and how to fix it.
 
 ThetahatError                  exit code 1
 ├── InputError                 exit code 2: something the user gave was wrong

@@ -1,13 +1,14 @@
-"""From bytes to a tree that knows its lines; what cannot be read is refused with one clear message.
+"""A tree of YAML values that knows its lines; text that YAML cannot read gets one clear message.
 
-Only the words and their places are taken from the YAML library: what a word means is decided in
-``yaml_words``, so that a file means here what W&B's reader makes of it.
+The YAML library gives only the words and their positions. ``yaml_words`` decides what a word means,
+so that a file means here what it means to W&B's reader.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +16,13 @@ from thetahat.core.yaml_words import known_tag, read_word, tagged_word
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 50_000
-"""Values a file may hold, aliases followed: a few lines of aliases can stand for billions."""
+"""Values in a file, aliases expanded: a few lines of aliases can stand for billions."""
 MAX_DEPTH = 50
+_LONGEST = 60
 
 
 class Unreadable(Exception):
-    """The file is no YAML that can be read; ``line`` says where."""
+    """The file is not readable YAML; ``line`` is the line of the error."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -28,8 +30,8 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True)
-class At:
-    """A value of the file, and where it stands."""
+class YamlNode:
+    """A value of the file and its position."""
 
     value: Any
     """Python's own: dict, list, str, int, float, bool or None."""
@@ -37,50 +39,144 @@ class At:
     """"mapping", "list", "text", "int", "float", "bool", "null" or "date"."""
     line: int
     key: str
+    """The path from the top: ``parameters.lr.min``, ``command[2]``."""
     text: str = ""
-    """A word as it is written."""
+    """The word as written in the file, without quotes."""
     trap: str = ""
+    """Why the value may surprise; mostly empty."""
     name_kind: str = "text"
     """The kind of its own key: W&B's reader takes the key ``on`` for true."""
-    inside: dict[Any, At] = field(default_factory=dict)
+    inside: Mapping[Any, YamlNode] = field(default_factory=dict)
 
-    def walk(self) -> Iterator[At]:
-        """This value and all inside it."""
+    def walk(self) -> Iterator[YamlNode]:
+        """Yield this node and all nodes inside it."""
         yield self
         for child in self.inside.values():
             yield from child.walk()
 
+    @property
+    def name(self) -> str:
+        """The last part of the key."""
+        return self.key.rpartition(".")[2]
 
-def is_text(at: At) -> bool:
-    """Whether a value is text, be it 1e-4, which only we would read as a number."""
-    numbered = at.kind == "float" and read_word(at.text, plain=True, strict=True)[1] == "text"
-    return at.kind == "text" or numbered
+    @property
+    def letters(self) -> str | None:
+        """The letters of a text as in the file, 1e-4 included; None for another value."""
+        text = self.kind == "text" or (
+            self.kind == "float" and read_word(self.text, plain=True, strict=True)[1] == "text"
+        )
+        return (self.text or self.value) if text else None
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the value is a number; true is not."""
+        return self.kind in ("int", "float")
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the value is a number that a float can hold."""
+        return self.is_number and is_finite(self.value)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the value is a whole number: 3, and 3.0, as JSON has it."""
+        return self.kind == "int" or (self.kind == "float" and self.value.is_integer())
 
 
-def as_written(at: At) -> str:
-    """A value that is text, with the letters that stand in the file."""
-    return at.text or at.value
+def is_finite(value: Any) -> bool:
+    """Whether a number is finite, and not a whole number too large for a float."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
-@dataclass
-class _Node:
-    """A node of YAML while it is read: a word, a list, or a mapping's keys and values in turn."""
+def describe(node: YamlNode) -> str:
+    """Describe a value in a message.
 
-    shape: str
-    line: int
-    text: str = ""
-    plain: bool = False
-    tag: str = ""
-    children: list[_Node] = field(default_factory=list)
-    weight: int = 1
-    depth: int = 1
-    open: bool = True
+    >>> describe(YamlNode("0.1", "text", 3, "min"))
+    "the text '0.1'"
+    """
+    if node.kind in ("mapping", "list"):
+        return f"a {node.kind}" if node.inside else f"an empty {node.kind}"
+    if node.kind == "null":
+        return "empty"
+    if node.kind == "date":
+        return f"the date {node.value}"
+    return f"the text {short(node.value)}" if node.kind == "text" else written(node.value)
+
+
+def written(value: Any) -> str:
+    """Write a value as in a sweep file."""
+    if value is True or value is False:
+        return str(value).lower()
+    return "null" if value is None else short(value)
+
+
+def short(value: Any) -> str:
+    """Write a value as Python does, cut after 60 characters."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+
+
+def listed(words: Sequence[str]) -> str:
+    """Write words as a choice.
+
+    >>> listed(("latest", "best", "worst"))
+    'latest, best or worst'
+    """
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def plain_tree(value: Any, key: str = "", name_kind: str = "text") -> YamlNode:
+    """Make a tree of plain data, which has no lines (all are 0).
+
+    >>> plain_tree({"lr": {"min": 1}}, "parameters").inside["lr"].inside["min"].key
+    'parameters.lr.min'
+    """
+    kind = _kind(value)
+    inside: Mapping[Any, YamlNode] = _PlainItems(value, key) if kind == "list" else {}
+    if kind == "mapping":
+        inside = {
+            str(name): plain_tree(child, _joined(key, str(name)), _kind(name))
+            for name, child in value.items()
+        }
+    return YamlNode(value, kind, 0, key, name_kind=name_kind, inside=inside)
+
+
+class _PlainItems(Mapping[Any, YamlNode]):
+    """The items of a plain list, made when they are needed: lists of values can be long."""
+
+    def __init__(self, items: Sequence[Any], key: str) -> None:
+        self._items, self._key = items, key
+
+    def __getitem__(self, i: int) -> YamlNode:
+        return plain_tree(self._items[i], f"{self._key}[{i}]")
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self._items)))
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+_KINDS = (
+    *((type(None), "null"), (bool, "bool"), (int, "int"), (float, "float"), (str, "text")),
+    *((Mapping, "mapping"), (list, "list"), (tuple, "list")),
+)
+
+
+def _kind(value: Any) -> str:
+    return next((kind for of, kind in _KINDS if isinstance(value, of)), "other")
+
+
+# -- bytes to nodes -------------------------------------------------------------------------------
 
 
 def decoded(content: bytes) -> str:
-    """The text of a file.
+    """Decode the bytes of a file.
 
-    Raises:  Unreadable: it is too large, or no UTF-8; the byte is named.
+    Raises:  Unreadable: too many bytes, or not UTF-8; the message names the byte.
     """
     if len(content) > MAX_BYTES:
         raise Unreadable(
@@ -94,63 +190,68 @@ def decoded(content: bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        byte = content[error.start]
-        raise Unreadable(
-            line, f"byte {error.start + 1} of the file (0x{byte:02x}) is no UTF-8; {_SAVE}"
-        ) from None
+        byte = f"byte {error.start + 1} of the file (0x{content[error.start]:02x})"
+        raise Unreadable(line, f"{byte} is not UTF-8; {_SAVE}") from None
 
 
 _SAVE = "save the file as UTF-8 (every editor has that under «save with encoding»)"
 
 
-def read_tree(text: str, *, strict: bool = False) -> tuple[At, list[tuple[At, int]]]:
-    """The file as a tree, and each key that stands twice with the line of its first place.
+def read_tree(text: str, *, strict: bool = False) -> tuple[YamlNode, list[tuple[YamlNode, int]]]:
+    """Read a file as a tree; also return repeated keys with the line of their first position.
 
-    Raises:  Unreadable: a mistake of YAML's grammar, or far too many values.
+    Raises:  Unreadable: an error of YAML's grammar, or too many values.
     """
-    root = _composed(text)
+    root = _parsed(text)
     if root is None:
         raise Unreadable(1, "the file is empty; it needs at least method and parameters")
-    twice: list[tuple[At, int]] = []
-    return _placed(root, root.line, "", twice, strict), twice
+    repeated: list[tuple[YamlNode, int]] = []
+    return _placed(root, root.line, "", repeated, strict), repeated
 
 
-# -- events to nodes ------------------------------------------------------------------------------
+@dataclass
+class _Node:
+    """A node during reading: a word, a list, or a mapping's keys and values in turn."""
+
+    shape: str
+    line: int
+    text: str = ""
+    plain: bool = False
+    tag: str = ""
+    children: list[_Node] = field(default_factory=list)
+    weight: int = 1
+    depth: int = 1
+    open: bool = True
 
 
-def _composed(text: str) -> _Node | None:
+def _parsed(text: str) -> _Node | None:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
         return _built(YAML(typ="safe", pure=True).parse(text))
     except MarkedYAMLError as error:
-        line, said = _grammar(text.splitlines(), error)
-        raise Unreadable(line, said) from None
+        raise Unreadable(*_grammar(text.splitlines(), error)) from None
     except YAMLError as error:
-        position = getattr(error, "position", 0)
-        line = text.count("\n", 0, position) + 1
-        said = f"a character that YAML does not allow (U+{_code(error):04X}); remove it"
-        raise Unreadable(line, said) from None
-
-
-def _code(error: Any) -> int:
-    character = getattr(error, "character", 0)
-    return ord(character) if isinstance(character, str) else int(character)
+        line = text.count("\n", 0, getattr(error, "position", 0)) + 1
+        character: Any = getattr(error, "character", 0)
+        code = ord(character) if isinstance(character, str) else int(character)
+        message = f"a character that YAML does not allow (U+{code:04X}); remove it"
+        raise Unreadable(line, message) from None
 
 
 def _grammar(lines: list[str], error: Any) -> tuple[int, str]:
-    """The line of a mistake in YAML's grammar, what it is, and the usual mend."""
+    """Return the line of an error in YAML's grammar, and a message with the usual fix."""
     mark = error.problem_mark or error.context_mark
     line = 1 if mark is None else max(1, min(mark.line + 1, len(lines)))
     begun = error.context_mark.line + 1 if error.context_mark else line
     problem, context = str(error.problem or ""), str(error.context or "")
-    written = lines[line - 1].strip() if lines else ""
+    here = lines[line - 1].strip() if lines else ""
     if "\\t" in problem:
         return line, "a tab in the indentation, which YAML does not allow; use spaces"
     if "mapping values are not allowed" in problem:
-        said = f"a colon too many in «{written}», or a wrong indentation"
-        return line, f"{said}; text with a colon goes in quotes"
+        message = f"a colon too many in «{here}», or a wrong indentation"
+        return line, f"{message}; text with a colon goes in quotes"
     if "quoted scalar" in context:
         return begun, "a quote is opened here and never closed; close it"
     if "flow" in context:
@@ -158,12 +259,12 @@ def _grammar(lines: list[str], error: Any) -> tuple[int, str]:
         return begun, f"the {what} here is never closed, or lacks a comma before line {line}"
     if "could not find expected ':'" in problem:
         return begun, f"«{lines[begun - 1].strip()}» has no colon after it; write key: value"
-    said = problem or context or "it cannot be read"
-    return line, f"this is no YAML: {said}; look at the indentation of «{written}»"
+    message = problem or context or "it cannot be read"
+    return line, f"the file is not YAML: {message}; look at the indentation of «{here}»"
 
 
 def _built(events: Any) -> _Node | None:
-    """The nodes of the only document; aliases share the node they name."""
+    """Build the nodes of the only document; an alias shares the node it names."""
     from ruamel.yaml import events as kinds
 
     root: _Node | None = None
@@ -177,8 +278,7 @@ def _built(events: Any) -> _Node | None:
             node.open = False
             node.weight = 1 + sum(child.weight for child in node.children)
             node.depth = 1 + max((child.depth for child in node.children), default=0)
-            _not_too_many(node.weight, node.line)
-            _not_too_deep(node.depth, node.line)
+            _check_size(node.weight, node.depth, node.line)
             continue
         if isinstance(event, kinds.AliasEvent):
             node = _aliased(anchors, event.anchor, line)
@@ -193,103 +293,94 @@ def _built(events: Any) -> _Node | None:
         else:
             continue
         total += 1
-        _not_too_many(total, line)
-        _checked_tag(node)
-        if getattr(event, "anchor", None) and not isinstance(event, kinds.AliasEvent):
-            anchors[event.anchor] = node
+        _check_tag(node)
         if stack:
             stack[-1].children.append(node)
         elif root is None:
             root = node
-        if node.open and not isinstance(event, kinds.AliasEvent):
-            stack.append(node)
-            _not_too_deep(len(stack), line)
-    return None if root is None or _is_nothing(root) else root
-
-
-def _is_nothing(root: _Node) -> bool:
-    return root.shape == "word" and root.plain and root.text == ""
+        if not isinstance(event, kinds.AliasEvent):
+            if event.anchor:
+                anchors[event.anchor] = node
+            if node.open:
+                stack.append(node)
+        _check_size(total, len(stack), line)
+    empty = root is None or (root.shape == "word" and root.plain and root.text == "")
+    return None if empty else root
 
 
 def _aliased(anchors: dict[str, _Node], name: str, line: int) -> _Node:
     if name not in anchors:
-        raise Unreadable(line, f"*{name} names nothing; write &{name} where it is defined, before")
-    node = anchors[name]
-    if node.open:
+        raise Unreadable(line, f"*{name} names nothing; write &{name} before, at its definition")
+    if anchors[name].open:
         raise Unreadable(line, f"*{name} stands inside itself; write out what it stands for")
-    return node
+    return anchors[name]
 
 
-def _not_too_many(count: int, line: int) -> None:
-    if count > MAX_VALUES:
+def _check_size(values: int, depth: int, line: int) -> None:
+    if values > MAX_VALUES:
         raise Unreadable(
             line,
             f"more than {MAX_VALUES:,} values (aliases followed); give ranges (min and max) in"
             " place of long lists, and no aliases of aliases",
         )
-
-
-def _not_too_deep(depth: int, line: int) -> None:
     if depth > MAX_DEPTH:
         raise Unreadable(
             line, f"more than {MAX_DEPTH} lists or mappings inside one another; write fewer"
         )
 
 
-def _checked_tag(node: _Node) -> None:
-    tag = node.tag
-    if not tag or tag == "!":
-        return
-    short = known_tag(tag)
-    fits = {"word": ("str", "int", "float", "bool", "null"), "list": ("seq",), "mapping": ("map",)}
-    if short is None or short not in fits[node.shape]:
-        shown = tag.replace("tag:yaml.org,2002:", "!!")
-        raise Unreadable(node.line, f"the tag {shown} is not for sweep files; remove it")
+def _check_tag(node: _Node) -> None:
+    words = ("str", "int", "float", "bool", "null")
+    allowed = {"list": ("seq",), "mapping": ("map",)}.get(node.shape, words)
+    if node.tag and node.tag != "!" and known_tag(node.tag) not in allowed:
+        tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+        raise Unreadable(node.line, f"the tag {tag} is not for sweep files; remove it")
 
 
 # -- nodes to values ------------------------------------------------------------------------------
 
 
 def _placed(
-    node: _Node, line: int, key: str, twice: list[tuple[At, int]], strict: bool, kind: str = "text"
-) -> At:
+    node: _Node,
+    line: int,
+    key: str,
+    repeated: list[tuple[YamlNode, int]],
+    strict: bool,
+    name_kind: str = "text",
+) -> YamlNode:
     if node.shape == "word":
-        value, what, trap = _word(node, line, strict)
-        text = node.text if node.plain else ""
-        return At(value, what, line, key, text, trap, kind)
+        value, kind, trap = _word(node, line, strict)
+        return YamlNode(value, kind, line, key, node.text if node.plain else "", trap, name_kind)
+    inside: dict[Any, YamlNode] = {}
     if node.shape == "list":
-        items = {
-            i: _placed(child, child.line, f"{key}[{i}]", twice, strict)
-            for i, child in enumerate(node.children)
-        }
-        return At([at.value for at in items.values()], "list", line, key, inside=items)
-    inside: dict[Any, At] = {}
-    for name, what, key_line, value in _pairs(node, key, twice, strict):
-        inside[name] = _placed(value, key_line, _joined(key, name), twice, strict, what)
-    values = {name: at.value for name, at in inside.items()}
-    return At(values, "mapping", line, key, name_kind=kind, inside=inside)
+        for i, child in enumerate(node.children):
+            inside[i] = _placed(child, child.line, f"{key}[{i}]", repeated, strict)
+        values = [child.value for child in inside.values()]
+    else:
+        for name, kind, at, child in _pairs(node, key, repeated, strict):
+            inside[name] = _placed(child, at, _joined(key, name), repeated, strict, kind)
+        values = {name: child.value for name, child in inside.items()}
+    return YamlNode(values, node.shape, line, key, name_kind=name_kind, inside=inside)
 
 
 def _pairs(
-    node: _Node, key: str, twice: list[tuple[At, int]], strict: bool
+    node: _Node, key: str, repeated: list[tuple[YamlNode, int]], strict: bool
 ) -> list[tuple[str, str, int, _Node]]:
-    """(name, kind of the name, line, value) of a mapping, merges (<<) put in behind."""
+    """List (name, kind of the name, line, value) of a mapping, merged ones (<<) last."""
     own: dict[str, tuple[str, str, int, _Node]] = {}
     merged: list[_Node] = []
     for name_node, value in zip(node.children[::2], node.children[1::2], strict=True):
+        name, line = name_node.text, name_node.line
         if name_node.shape != "word":
-            raise Unreadable(name_node.line, "a key that is a list or a mapping; give it a name")
-        if name_node.text == "<<" and name_node.plain:
+            raise Unreadable(line, "a key that is a list or a mapping; give it a name")
+        if name == "<<" and name_node.plain:
             merged += value.children if value.shape == "list" else [value]
             continue
-        name = name_node.text
         if not name and name_node.plain:
-            raise Unreadable(name_node.line, "a colon with no key before it; write key: value")
+            raise Unreadable(line, "a colon with no key before it; write key: value")
         if name in own:
-            at = At(None, "null", name_node.line, _joined(key, name))
-            twice.append((at, own[name][2]))
-        what = _word(name_node, name_node.line, strict)[1]
-        own[name] = (name, what, name_node.line, value)
+            repeated.append((YamlNode(None, "null", line, _joined(key, name)), own[name][2]))
+        own[name] = (name, _word(name_node, line, strict)[1], line, value)
     for other in merged:
         if other.shape != "mapping":
             raise Unreadable(other.line, "<< merges mappings only; give it *name of a mapping")
@@ -299,21 +390,21 @@ def _pairs(
 
 
 def _word(node: _Node, line: int, strict: bool) -> tuple[Any, str, str]:
-    short = known_tag(node.tag) if node.tag else None
-    if short is None:
-        try:
-            return read_word(node.text, plain=node.plain, strict=strict)
-        except ValueError:
-            size = len(node.text)
-            raise Unreadable(
-                line,
-                f"a whole number of {size:,} digits, and one may have 1,000; put it in quotes to"
-                " keep it as text",
-            ) from None
+    """Return a word's value, its kind and its trap."""
+    tag = known_tag(node.tag) if node.tag else None
     try:
-        return (*tagged_word(node.text, short), "")
+        if tag is None:
+            return read_word(node.text, plain=node.plain, strict=strict)
+        return (*tagged_word(node.text, tag), "")
     except ValueError:
-        raise Unreadable(line, f"!!{short} {node.text} is no {short}; remove the tag") from None
+        if tag is not None:
+            message = f"!!{tag} {node.text} is not of type {tag}; remove the tag"
+        else:
+            message = (
+                f"a whole number of {len(node.text):,} digits, and one may have 1,000; put it in"
+                " quotes to keep it as text"
+            )
+        raise Unreadable(line, message) from None
 
 
 def _joined(key: str, name: str) -> str:

@@ -1,19 +1,22 @@
 """What a word of YAML means: as W&B's reader (YAML 1.1) has it, and where that is a trap.
 
-W&B reads sweep files by YAML 1.1, so a file must mean the same here. One thing is mended: 1e-4 is
+W&B reads sweep files by YAML 1.1, so a file must mean the same here. One thing is fixed: 1e-4 is
 text to that reader, and is a number here. The other surprises are said.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 _BOOL = {
     **dict.fromkeys(("yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"), True),
     **dict.fromkeys(("no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"), False),
 }
+_BEYOND = "for it is beyond all numbers that a computer has; give a smaller one"
 _NULL = ("", "~", "null", "Null", "NULL")
 _INT = re.compile(
     r"[-+]?0b[01_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+"
@@ -27,7 +30,7 @@ _DATE = re.compile(
     r"\d{4}-\d\d-\d\d|\d{4}-\d\d?-\d\d?(?:[Tt]|[ \t]+)\d\d?:\d\d:\d\d(?:\.\d*)?"
     r"(?:[ \t]*(?:Z|[-+]\d\d?(?::\d\d)?))?"
 )
-_MENDED = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+]?[0-9]+")
+_FIXED = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+]?[0-9]+")
 """Numbers to everyone but YAML 1.1: 1e-4, 1E5, 1.5e3, -.5e2."""
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 _MOST_DIGITS = 1000
@@ -69,12 +72,13 @@ def read_word(text: str, *, plain: bool, strict: bool = False) -> tuple[Any, str
         return _float(text), "float", _of_float(text)
     if _DATE.fullmatch(text):
         return text, "date", f"{text} is a date to YAML, and is kept as text; write '{text}'"
-    if _MENDED.fullmatch(text):
+    if _FIXED.fullmatch(text):
         value = float(text.replace("_", ""))
-        mend = f"write {dotted(value)}"
+        far = f", {_BEYOND}" if math.isinf(value) else ""
+        fix = f"write {dotted(value)}{far}"
         if strict:
-            return text, "text", f"{text} is text to W&B's YAML; {mend}"
-        return value, "float", f"{text} is text to W&B's YAML, and a number here; {mend}"
+            return text, "text", f"{text} is text to W&B's YAML; {fix}"
+        return value, "float", f"{text} is text to W&B's YAML, and a number here; {fix}"
     if _LEADING_ZERO.fullmatch(text):
         bare = text.replace("_", "").lstrip("+-0") or "0"
         return text, "text", f"{text} is text to YAML (a zero in front means base 8); write {bare}"
@@ -105,12 +109,31 @@ def dotted(value: float) -> str:
     ('0.0001', '1.0e-09', '64.0')
     """
     text = repr(value)
+    if not math.isfinite(value):
+        return text.replace("inf", ".inf").replace("nan", ".nan")
     if text == "1e-05":
         return "0.00001"
     mantissa, e, exponent = text.partition("e")
     if not e:
         return text
     return f"{mantissa if '.' in mantissa else mantissa + '.0'}e{exponent}"
+
+
+def flow(value: Any) -> str:
+    """A value in YAML's flow style, as every reader of YAML 1.1 takes it.
+
+    >>> flow({"cap": [float("inf"), 1e-5, None], "word": "inf"})
+    '{"cap": [.inf, 0.00001, null], "word": "inf"}'
+    """
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{flow(str(k))}: {flow(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(flow(v) for v in value) + "]"
+    if isinstance(value, float):
+        return dotted(value)
+    if value is None or isinstance(value, (bool, int)):
+        return json.dumps(value)
+    return json.dumps(str(value), ensure_ascii=False)
 
 
 def _int(text: str) -> int:
@@ -172,4 +195,6 @@ def _of_int(text: str) -> str:
 def _of_float(text: str) -> str:
     if ":" in text:
         return f"{text} is {_float(text)} to YAML (base 60); write '{text}' for the word"
+    if "inf" not in text.lower() and math.isinf(_float(text)):
+        return f"{text} is {dotted(_float(text))} here, {_BEYOND}"
     return ""

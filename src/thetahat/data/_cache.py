@@ -11,6 +11,8 @@ from pathlib import Path
 
 import jax
 
+from thetahat.core.data_files import ignore
+
 
 def cache_folder() -> Path:
     """Where compiled programs are kept: THETAHAT_CACHE, else the user's cache folder."""
@@ -28,9 +30,13 @@ def cache_folder() -> Path:
 
 def use_cache() -> None:
     """Switch the cache on, unless the user has set JAX's own or wants none (THETAHAT_CACHE=off)."""
-    if os.environ.get("THETAHAT_CACHE") == "off" or jax.config.values["jax_compilation_cache_dir"]:
+    own = jax.config.values["jax_compilation_cache_dir"]
+    if own:
+        ignore(own)
+    if os.environ.get("THETAHAT_CACHE") == "off" or own:
         return
     folder = cache_folder()
+    ignore(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -1,4 +1,4 @@
-"""What a table must be before it is estimated with: every refusal names the column and the mend.
+"""What a table must be before it is estimated with: every refusal names the column and the fix.
 
 Columns are looked at block by block, so that a file larger than memory meets the same rules, in the
 same words, as a frame.
@@ -16,6 +16,7 @@ import numpy as np
 from thetahat.core.errors import DataError, did_you_mean
 from thetahat.data._columns import Column
 from thetahat.data._encoder import Encoder, Feature
+from thetahat.data._named_rows import NamedRows
 
 MISSING = ("refuse", "drop", "mean", "median")
 
@@ -142,7 +143,8 @@ def verdict(scan: Scan, plan: Plan) -> Encoder:
         if seen.infinite:
             raise DataError(
                 f"column {name!r} has {seen.infinite} infinite value{'s' * (seen.infinite > 1)}, "
-                f"first in row {seen.first_infinite}; drop or mend those rows"
+                f"first in {NamedRows('table').said([seen.first_infinite], 1)};"
+                " drop or fix those rows"
             )
         top = max(seen.high, -seen.low)
         if top > LARGEST:
@@ -269,20 +271,20 @@ def _not_numbers(column: Column, plan: Plan) -> str:
     role = "target" if column.name == plan.target else "column"
     if column.name not in plan.features:
         role = "weights" if column.name == plan.weights else role
-        mend = "turn it into numbers"
+        fix = "turn it into numbers"
         if role == "target" and column.kind == "text":
-            mend = (
+            fix = (
                 f"declare its classes with categorical=[{column.name!r}] (--categorical"
                 f" {column.name}), or turn it into numbers"
             )
     elif column.kind == "text":
-        mend = (
+        fix = (
             f"declare it with categorical=[{column.name!r}] (--categorical {column.name}), "
             "or leave it out of the features"
         )
     else:
-        mend = "turn it into numbers, or leave it out of the features"
-    return f"{role} {column.name!r} holds {column.what}, e.g. {str(column.example)!r}; {mend}"
+        fix = "turn it into numbers, or leave it out of the features"
+    return f"{role} {column.name!r} holds {column.what}, e.g. {str(column.example)!r}; {fix}"
 
 
 def _known(name: str, role: str, names: Sequence[str]) -> None:

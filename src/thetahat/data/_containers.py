@@ -7,7 +7,7 @@ shapes), so all checking happens in ``__post_init__``, which unflattening skips.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -17,6 +17,7 @@ from jax.core import Tracer
 from jax.tree_util import GetAttrKey, register_pytree_with_keys
 
 from thetahat.core.errors import DataError
+from thetahat.data._named_rows import NamedRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,8 @@ class Data:
              transform: how a table's columns became x and y, or None.
              targets: a table's own y by part, where y is standardised: losses of a prediction
              (logistic, cross-entropy) are fitted to it.
+    Has:     rows: where each row of a part stood in what ``th.split`` was given, by part: messages
+             name it so. None where that is not known.
     Raises:  DataError: an empty part, leaves of different N, parts of different structure, values
              that are not finite. Values that are being traced are not looked at.
     >>> data = Data(train=(np.ones((8, 2)), np.ones(8)), val=(np.ones((2, 2)), np.ones(2)))
@@ -66,6 +69,7 @@ class Data:
     test: Any = None
     transform: Any = None
     targets: Any = None
+    rows: Any = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in PARTS:
@@ -85,10 +89,17 @@ class Data:
             if getattr(self, name) is not None:
                 _check_alike(name, getattr(self, name), self.train)
 
+    def named_rows(self, name: str) -> NamedRows:
+        """What the rows of a part are called in messages."""
+        tabular = self.transform is not None
+        if self.rows is None:
+            return NamedRows("part" if tabular else "given")
+        return NamedRows("table" if tabular else "arrays", self.rows[name])
+
     def changed(self, **fields: Any) -> Data:
         """The same with other fields, not checked again."""
         other = object.__new__(Data)
-        for name in (*PARTS, "transform", "targets"):
+        for name in (*PARTS, "transform", "targets", "rows"):
             object.__setattr__(other, name, fields.get(name, getattr(self, name)))
         return other
 
@@ -138,8 +149,8 @@ def _check_weight(weight: Any) -> None:
     bad = np.flatnonzero(~(values >= 0) | ~np.isfinite(values))
     if bad.size:
         raise DataError(
-            f"weights must be finite and at least 0; got {values[bad[0]]} in row {bad[0]} "
-            f"({bad.size} such); drop or mend those rows"
+            f"weights must be finite and at least 0; got {values[bad[0]]} at index {bad[0]} "
+            f"({bad.size} such); drop or fix those rows"
         )
     if not values.any():
         raise DataError("all weights are zero; give at least one observation a positive weight")
@@ -194,7 +205,7 @@ def _check_values(path: str, leaf: Any) -> None:
         return
     wrong = np.argwhere(~np.isfinite(values))
     raise DataError(
-        f"{path} has {len(wrong)} non-finite value{'s' * (len(wrong) > 1)}, first in row "
+        f"{path} has {len(wrong)} non-finite value{'s' * (len(wrong) > 1)}, first at index "
         f"{wrong[0][0]}; drop those rows or impute them"
     )
 

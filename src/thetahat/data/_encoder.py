@@ -106,7 +106,7 @@ class Encoder:
                     "drop or fill them first"
                 )
             if np.isinf(column).any():
-                raise DataError(f"column {name!r} has infinite values; drop or mend those rows")
+                raise DataError(f"column {name!r} has infinite values; drop or fix those rows")
 
 
 def _encoded(feature: Feature, column: Column) -> np.ndarray:

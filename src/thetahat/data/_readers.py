@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from thetahat.core.data_files import saw
 from thetahat.core.errors import DataError, MissingExtra
 from thetahat.data._columns import Column, columns_of, from_objects, names_of
 
@@ -61,6 +62,7 @@ def checked_path(source: str | Path) -> Path:
             f"{path.name!r} has the suffix {path.suffix!r}; give .csv, .tsv, .parquet or .pq, "
             "or read it yourself and pass the frame"
         )
+    saw(path)
     return path
 
 

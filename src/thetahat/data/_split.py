@@ -74,9 +74,14 @@ def split(
 
 def _cut(obs: Any, part: Any, order: Any, bounds: dict[str, tuple[int, int]]) -> Data:
     rows = {name: order[start:stop] for name, (start, stop) in bounds.items() if stop > start}
+    known = isinstance(order, np.ndarray)
     if isinstance(obs, Table):
-        return standardise(obs, rows)
-    return Data(**{name: _take(part, rows[name]) for name in rows})
+        made, source = standardise(obs, rows), obs.rows
+        if known and source is not None:
+            return made.changed(rows={name: Rows(source, at) for name, at in rows.items()})
+    else:
+        made = Data(**{name: _take(part, rows[name]) for name in rows})
+    return made.changed(rows=rows) if known else made
 
 
 def _take(part: Any, rows: Any) -> Any:

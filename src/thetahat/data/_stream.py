@@ -121,7 +121,7 @@ def _spool(files: Sequence[Path], roles: Plan, dtype: np.dtype, spool: Path) -> 
     try:
         spool.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(spool.parent).free
-        need = scan.kept * width * dtype.itemsize
+        need = scan.kept * (width * dtype.itemsize + 8 * (scan.kept < scan.rows))
         if need > free:
             raise DataError(
                 f"the spool needs {need / 1e9:.1f} GB and {str(spool.parent)!r} has "
@@ -133,7 +133,7 @@ def _spool(files: Sequence[Path], roles: Plan, dtype: np.dtype, spool: Path) -> 
             f"the spool folder {str(spool.parent)!r} cannot be written; give cache= elsewhere"
         ) from error
     try:
-        _write(files, roles, encoder, dtype, building, scan.kept)
+        _write(files, roles, encoder, dtype, building, scan)
         _publish(building, spool)
     except OSError as error:
         full = "the disk is full" if error.errno == errno.ENOSPC else str(error)
@@ -143,13 +143,14 @@ def _spool(files: Sequence[Path], roles: Plan, dtype: np.dtype, spool: Path) -> 
 
 
 def _write(
-    files: Sequence[Path], roles: Plan, encoder: Encoder, dtype: np.dtype, folder: Path, rows: int
+    files: Sequence[Path], roles: Plan, encoder: Encoder, dtype: np.dtype, folder: Path, scan: Scan
 ) -> None:
-    weighted = roles.weights is not None
+    weighted, before = roles.weights is not None, 0
     with (
         (folder / "x.bin").open("wb") as x_file,
         (folder / "y.bin").open("wb") as y_file,
         (folder / "weight.bin").open("wb") as weight_file,
+        (folder / "rows.bin").open("wb") as rows_file,
     ):
         for columns in _blocks(files, roles.used, len(encoder.names) + len(roles.used)):
             keep = look(Scan(), columns, roles)
@@ -158,9 +159,12 @@ def _write(
             y_file.write(np.ascontiguousarray(y, dtype).data)
             if weight is not None:
                 weight_file.write(np.ascontiguousarray(weight, dtype).data)
+            if scan.kept < scan.rows:
+                rows_file.write((before + np.flatnonzero(keep)).astype(np.int64).data)
+            before += len(keep)
     features = [{"name": f.name, "levels": f.levels} for f in encoder.features]
-    said = {"rows": rows, "dtype": dtype.str, "weighted": weighted, "features": features}
-    said["classes"] = encoder.classes
+    said = {"rows": scan.kept, "dtype": dtype.str, "weighted": weighted, "features": features}
+    said |= {"classes": encoder.classes, "dropped": scan.kept < scan.rows}
     (folder / "spool.json").write_text(json.dumps(said), encoding="utf-8")
 
 
@@ -183,7 +187,7 @@ def _open(spool: Path, roles: Plan) -> Table:
     encoder = Encoder(features, roles.target, roles.missing, classes)
     rows, dtype = said["rows"], np.dtype(said["dtype"])
 
-    def array(name: str, shape: tuple[int, ...]) -> np.memmap:
+    def array(name: str, shape: tuple[int, ...], dtype: np.dtype = dtype) -> np.memmap:
         path = spool / f"{name}.bin"
         if path.stat().st_size != int(np.prod(shape)) * dtype.itemsize:
             raise DataError(f"the spool {str(spool)!r} is damaged; remove it and start again")
@@ -196,4 +200,5 @@ def _open(spool: Path, roles: Plan) -> Table:
         encoder,
         roles.standardize,
         roles.target_scale and classes is None,
+        array("rows", (rows,), np.dtype(np.int64)) if said.get("dropped") else None,
     )

@@ -22,6 +22,7 @@ class Table:
     Args:    x: (N, d), one-hot columns spread out; NaN where "mean" or "median" will impute by the
              train part.   y: (N,).   weight: (N,) or None.   encoder: makes x of later tables.
              standardize, target_scale: what the split does with x and with y.
+             rows: (N,), which rows of the source these are, from 0; None: all of them.
     """
 
     x: Any
@@ -30,6 +31,7 @@ class Table:
     encoder: Encoder
     standardize: bool = True
     target_scale: bool = True
+    rows: Any = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,7 +80,7 @@ def read_table(
              target's levels become its classes, y = 0..k-1. Columns of categorical dtype are
              taken so by themselves; other text is an error.
     Returns: a Table; ``th.split(table, ...)`` makes Data of it.
-    Raises:  DataError: a file or a column that cannot be used, with the mend.
+    Raises:  DataError: a file or a column that cannot be used, with the fix.
              MissingExtra: Parquet without pyarrow or polars.
     >>> table = read_table({"wage": [3.1, 3.2, 8.0], "educ": [11, 12, 16]}, target="wage")
     >>> table.names, table.x.shape
@@ -100,7 +102,8 @@ def read_table(
     encoder = verdict(scan, roles)
     x, y, weight = arrays(encoder, columns, keep, roles)
     scaled = roles.target_scale and encoder.classes is None
-    return Table(x, y, weight, encoder, roles.standardize, scaled)
+    rows = None if keep.all() else np.flatnonzero(keep)
+    return Table(x, y, weight, encoder, roles.standardize, scaled, rows)
 
 
 def arrays(

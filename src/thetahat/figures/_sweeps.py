@@ -165,13 +165,16 @@ def draw_slice(
         return figure
 
 
-def draw_importance(bars: Sequence[Bar], *, metric: str, over: str, most: int = 12) -> Figure:
+def draw_importance(
+    bars: Sequence[Bar], *, metric: str, over: str, sure: bool = True, most: int = 12
+) -> Figure:
     """How much of how good settings are each parameter explains.
 
     The grey tick is what chance alone reaches in one case of twenty: a bar that ends before it
     means nothing.
 
     Args:    over: what they rest on, such as "80 settings".
+             sure: whether points were drawn whatever the results were: else chance is approximate.
     Raises:  MissingExtra: matplotlib is not installed.
     """
     with styled():
@@ -181,8 +184,8 @@ def draw_importance(bars: Sequence[Bar], *, metric: str, over: str, most: int = 
             says(ax, f"{over} with a number: too few to say, or all equal")
             return figure
         for k, bar in enumerate(shown):
-            sure = bar.floor is None or bar.share > bar.floor
-            ax.barh(k, bar.share, height=0.56, color=BLUE if sure else GRID, ec=BLUE, lw=0.8)
+            clear = bar.floor is None or bar.share > bar.floor
+            ax.barh(k, bar.share, height=0.56, color=BLUE if clear else GRID, ec=BLUE, lw=0.8)
             if bar.floor is not None:
                 ax.plot([bar.floor] * 2, [k - 0.38, k + 0.38], color=INK, lw=1.4)
             rho = bar.correlation
@@ -190,7 +193,8 @@ def draw_importance(bars: Sequence[Bar], *, metric: str, over: str, most: int = 
             right = max(bar.share, bar.floor or 0)
             ax.text(right + 0.02, k, said, va="center", fontsize=7.5, color=DIM)
         if any(bar.floor is not None for bar in shown):
-            ax.plot([], [], color=INK, lw=1.4, label="what chance reaches (95 %)")
+            share = "95 %" if sure else "roughly: points were not drawn at random"
+            ax.plot([], [], color=INK, lw=1.4, label=f"what chance reaches ({share})")
         else:
             ax.plot([], [], " ", label="no parameter exceeds what chance reaches")
         ax.set_yticks(range(len(shown)), [label(bar.name, 18) for bar in shown])

@@ -1,6 +1,11 @@
 """Numbers and words as cells, tables, LaTeX, and sparklines: one style for every face."""
 
-from thetahat.format._numbers import column_cells as column_cells, short as short, word as word
+from thetahat.format._numbers import (
+    column_cells as column_cells,
+    cut as cut,
+    short as short,
+    word as word,
+)
 from thetahat.format._sparkline import sparkline as sparkline
 from thetahat.format._table import (
     FORMATS as FORMATS,

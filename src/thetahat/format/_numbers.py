@@ -70,6 +70,19 @@ def short(value: Any, digits: int = DIGITS) -> str:
     return str(value) if is_number(value) else word(value)
 
 
+def cut(text: str, room: int, more: str = "..") -> str:
+    """Cut text to at most ``room`` cells of a terminal, ``more`` at its end.
+
+    >>> cut("calm-otter-7", 8)
+    'calm-o..'
+    """
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) <= room:
+        return text
+    return set_cell_size(text, max(0, room - len(more))).rstrip() + more
+
+
 def _style(numbers: list[float], digits: int) -> str:
     sizes = [abs(v) for v in numbers if v != 0]
     if not sizes:

@@ -53,11 +53,11 @@ def one_observation(model: str, d: int, x: Any, like: jax.Array) -> jax.Array:
     if d == 1 and x.ndim == 0:
         x = x[None]
     if x.shape != (d,):
-        raise ShapeError(f"{model}(d={d}) got x of shape {x.shape}; {_mend(model, d, x.shape)}")
+        raise ShapeError(f"{model}(d={d}) got x of shape {x.shape}; {_fix(model, d, x.shape)}")
     return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(like.dtype)
 
 
-def _mend(model: str, d: int, shape: tuple[int, ...]) -> str:
+def _fix(model: str, d: int, shape: tuple[int, ...]) -> str:
     if len(shape) == 2 and shape[1] == d:
         return f"it takes one observation, shape ({d},): use jax.vmap(h)(x), or result.predict(x)."
     if len(shape) == 1:

@@ -46,7 +46,8 @@ def sweep_pictures(store: Store, study: Study) -> list[Picture]:
             Picture(
                 *("importance", "What matters"),
                 f"How much of the ranks of {_settings(study)} each parameter explains beyond"
-                " chance, the best weighing most. A bar that ends before the tick could be chance.",
+                " chance, the best weighing most. A bar that ends before the tick could be chance."
+                + (study.caution and f" {study.caution}"),
                 lambda: importance(study),
             )
         )
@@ -120,7 +121,9 @@ def importance(study: Study) -> Figure:
         for effect in study.effects
         if effect.importance is not None
     ]
-    return figures.draw_importance(bars, metric=study.axis, over=_settings(study))
+    return figures.draw_importance(
+        bars, metric=study.axis, over=_settings(study), sure=not study.caution
+    )
 
 
 def _settings(study: Study) -> str:

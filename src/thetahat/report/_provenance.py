@@ -31,6 +31,8 @@ class Origins:
     commits: Counter[str] = field(default_factory=Counter)
     dirty: int = 0
     data: dict[str, Counter[str]] = field(default_factory=dict)
+    files: dict[str, Counter[str]] = field(default_factory=dict)
+    """What data files held when runs read them, by name."""
 
     def add(self, origin: Origin) -> None:
         """Count one run."""
@@ -55,9 +57,15 @@ class Origins:
         if git.get("commit"):
             self.commits[str(git["commit"])[:12]] += 1
             self.dirty += bool(git.get("dirty"))
+        for name, digest in _section(known.get("data_files")).items():
+            self.files.setdefault(str(name), Counter())[str(digest)] += 1
         for part in _PARTS:
             if known.get(f"data_{part}"):
                 self.data.setdefault(part, Counter())[str(known[f"data_{part}"])] += 1
+
+    def changed_files(self) -> list[str]:
+        """Names of the data files that held different data for different runs."""
+        return sorted(name for name, seen in self.files.items() if len(seen) > 1)
 
     def notes(self, *, looks: bool = True) -> list[tuple[str, str]]:
         """As labels and sentences; only what the store knows."""

@@ -6,7 +6,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from thetahat.analysis import MARKS, CellRule, Setting, Study, ending, quantile_name, read_study
+from thetahat.analysis import (
+    MARKS,
+    CellRule,
+    Setting,
+    Study,
+    directions_in,
+    ending,
+    quantile_name,
+    read_study,
+)
 from thetahat.core.run import Status
 from thetahat.format._numbers import short, word
 from thetahat.format._table import Column
@@ -46,6 +55,8 @@ def sweep_document(
 
     study = read_study(store, sweep, metric=metric, rule=rule)
     kept = {run.id for run in study.runs}
+    own = study.metric == study.file.metric
+    directed = own or study.metric in directions_in(store, sweep.id)
     known = count_origins(o for o in origins(store, sweep.id) if o.run_id in kept)
     return Document(
         kind="sweep",
@@ -53,8 +64,8 @@ def sweep_document(
         title=word(sweep.name),
         subtitle=_subtitle(study),
         summary=_summary(study),
-        warnings=_warnings(study),
-        facts=_facts(study),
+        warnings=_warnings(study, known.changed_files(), directed=directed),
+        facts=_facts(study, directed=directed),
         grid=settings_grid(study, top),
         grids=[grid for grid in (_searched(study), _failures(study)) if grid.rows],
         pictures=sweep_pictures(store, study),
@@ -206,8 +217,26 @@ def _other_risks(study: Study, best: Setting) -> list[str]:
     ]
 
 
-def _warnings(study: Study) -> list[str]:
+def _warnings(study: Study, changed: Sequence[str], *, directed: bool) -> list[str]:
+    """What a reader must know first.
+
+    Args:    changed: data files that held different data for different runs.
+             directed: whether the file or a run says in which direction the metric is better.
+    """
     said = []
+    if changed:
+        names = _listed([word(name) for name in changed])
+        said.append(
+            f"Different data: {names} changed while the sweep ran, so that its runs did not all"
+            " read the same data. Their numbers do not compare."
+        )
+    if not directed:
+        name = word(study.metric)
+        said.append(
+            f"Nothing says in which direction {name} is better: the settings stand from the lowest"
+            f" {name} to the highest, and the first of them may be the worst. A sweep file says it"
+            " by metric and goal, an experiment by th.Metric."
+        )
     if study.contaminated:
         said.append(
             f"Contaminated: this sweep chose its settings by {word(study.metric)}, on the test set."
@@ -230,6 +259,12 @@ def _warnings(study: Study) -> list[str]:
             f"{cut} of {_runs(len(study.runs))} did not finish (cancelled, interrupted, or nothing"
             f" moved): {'its' if cut == 1 else 'their'} numbers do not count."
         )
+    silent = study.ends["well"] - len(study.counted)
+    if silent and study.declared and not study.rule.hides_count(silent):
+        said.append(
+            f"{silent} of {_runs(len(study.runs))} ended well but logged no {word(study.metric)}:"
+            " they count as runs and give no number."
+        )
     lost = study.ends["failed"]
     if lost and not study.rule.hides_count(lost):
         share = lost / len(study.runs)
@@ -245,12 +280,15 @@ def _warnings(study: Study) -> list[str]:
     return said
 
 
-def _facts(study: Study) -> list[tuple[str, str]]:
+def _facts(study: Study, *, directed: bool) -> list[tuple[str, str]]:
     first = study.runs[0] if study.runs else None
     program = study.file.program or (first.source if first else None) or study.sweep.file or ""
     experiment = first.experiment if first else None
     goal = "more is better" if study.maximize else "less is better"
-    chosen = "" if study.declared else "; the sweep file names none"
+    goal = goal if directed else "nothing says whether less or more is better"
+    asked = study.file.metric
+    other = "names none" if asked is None else f"names {word(asked)}"
+    chosen = "" if asked == study.metric else f"; the sweep file {other}"
     said = [
         ("Program", word(program)),
         ("Experiment", word(experiment)),
@@ -285,7 +323,7 @@ def _searched(study: Study) -> Grid:
     for key, title in (
         ("importance", "importance"),
         ("chance", "by chance"),
-        ("correlation", "rank correlation [95 %]"),
+        ("correlation", f"rank correlation{'' if study.caution else ' [95 %]'}"),
     ):
         if any(key in row for row in rows):
             columns.append(Column(key, title))
@@ -293,14 +331,14 @@ def _searched(study: Study) -> Grid:
     few = study.rule.hides_count(len(study.runs) - len(study.counted)) or study.rule.hides_count(n)
     which = "the settings" if few else f"{n:,} setting{'s' * (n != 1)}"
     more = f"Importance and correlation with {word(study.metric)} over {which} with a number, each"
-    more += (
-        " the median of its runs; an importance below what chance reaches means nothing, and one"
-    )
-    more += " irrelevant parameter in twenty exceeds it."
+    more += " the median of its runs; an importance below what chance reaches means nothing"
+    more += "." if study.caution else ", and one irrelevant parameter in twenty exceeds it."
     if any(row.get("importance") for row in rows) and all(e.floor is None for e in known.values()):
         more += " No parameter does here."
     elif any(row.get("chance") == _ANY for row in rows):
         more += f" Where that is {_ANY!r}, chance reaches more than all importances together."
+    if study.caution:
+        more += f" {study.caution}"
     told = any("importance" in row or "correlation" in row for row in rows)
     return Grid("Parameters", columns, rows, more=more if told else "")
 

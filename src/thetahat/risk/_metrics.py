@@ -34,11 +34,11 @@ def metric_of(name: str, metric: Metric, h: Any, *z: Any) -> jax.Array:
     if array.shape == ():
         return array
     if not z:
-        mend = " Take a norm or a mean."
+        fix = " Take a norm or a mean."
     elif array.shape == (1,):
-        mend = ' Use h(x)[0], or MLP(..., out="scalar").'
+        fix = ' Use h(x)[0], or MLP(..., out="scalar").'
     else:
-        mend = " Take a mean, and look for a broadcast if none was meant."
+        fix = " Take a mean, and look for a broadcast if none was meant."
     raise ShapeError(
-        f"the metric {name!r} must return a scalar{per}; got shape {array.shape}.{mend}"
+        f"the metric {name!r} must return a scalar{per}; got shape {array.shape}.{fix}"
     )

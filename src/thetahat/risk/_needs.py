@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import DataError
-from thetahat.data import blocks
+from thetahat.data import NamedRows, blocks
 
 SUM_WITHIN = 1e-3
 """How far probabilities of float32 or of printed tables may be from a sum of one."""
@@ -106,18 +106,26 @@ CLASSES = Need(
 """Of the cross-entropy."""
 
 
-def check_targets(name: str, need: Need, where: str, y: Any, k: int | None, hint: str = "") -> None:
+def check_targets(
+    name: str,
+    need: Need,
+    where: str,
+    y: Any,
+    k: int | None,
+    hint: str = "",
+    names: NamedRows = NamedRows(),
+) -> None:
     """See that targets are what a loss needs.
 
     Args:    name: of the loss.   where: what the targets are called.
              y: (n,) or (n, k), in memory or on disk: it is read a block at a time.
              k: outputs of the model, if the loss depends on them.
-             hint: another fix, for the end of the message.
+             hint: another fix, for the end of the message.   names: what the rows are called.
     Raises:  DataError: they are not; it names the first rows, what was found and the fix.
     """
     if not y.shape[0]:
         return
-    rows, count, first = 0, 0, []
+    rows, count, first = 0, 0, list[tuple[int, Any]]()
     for block in blocks(y):
         block = np.asarray(block)
         if block.dtype == bool:
@@ -127,41 +135,52 @@ def check_targets(name: str, need: Need, where: str, y: Any, k: int | None, hint
         finite = _rows(np.isfinite(block))
         with np.errstate(invalid="ignore"):
             wrong = np.flatnonzero(~(np.asarray(need.holds(block, k), bool) & finite))
-        first += [(rows + int(i), block[i]) for i in wrong[: 3 - len(first)]]
+        if wrong.size:
+            own = names.of(rows + wrong)
+            some = np.argsort(own, kind="stable")[:3]
+            first += [(int(own[i]), block[wrong[i]]) for i in some]
+            first = sorted(first, key=lambda one: one[0])[:3]
         count += wrong.size
         rows += len(block)
     if count:
         lost = not all(np.all(np.isfinite(value)) for _, value in first)
         raise (NotFinite if lost else DataError)(
-            _message(name, need, where, y, k, count, first, hint)
+            _message(name, need, where, y, k, count, first, hint, names)
         )
 
 
 def _message(
-    name: str, need: Need, where: str, y: Any, k: int | None, count: int, first: Any, hint: str
+    name: str,
+    need: Need,
+    where: str,
+    y: Any,
+    k: int | None,
+    count: int,
+    first: Any,
+    hint: str,
+    names: NamedRows,
 ) -> str:
-    lines = ", ".join(str(row) for row, _ in first)
-    at = f"row{'s' * (len(first) > 1)} {lines}{', ...' if count > len(first) else ''}"
+    at = f"{names.word} {names.said([row for row, _ in first], count)}"
     if not all(np.all(np.isfinite(value)) for _, value in first):
         gone = ", ".join(_shown(value) for _, value in first)
         return (
-            f"{where} has {count} target{'s' * (count > 1)} that {name} cannot use: {gone} in {at};"
+            f"{where} has {count} target{'s' * (count > 1)} that {name} cannot use: {gone} {at};"
             f" {name} needs {need.said(k)}: drop those rows or impute them"
         )
     if len(y.shape) > 1:
         row, value = first[0]
-        mend = need.fix([], k) or "mend or drop those rows"
+        fix = need.fix([], k) or "fix or drop those rows"
         return (
-            f"{where} has the target {_shown(value)} in row {row} ({count} such); {name} needs"
-            f" {need.said(k)}: {mend}"
+            f"{where} has the target {_shown(value)} {names.word} {names.said([row], 1)}"
+            f" ({count} such); {name} needs {need.said(k)}: {fix}"
         )
     values = _distinct(y)
     few = ", ".join(f"{v:g}" for v in values) if len(values) <= _FEW else _range(y)
     hint = hint if len(values) <= (2 if need is BINARY else _FEW) else ""
-    mend = ", or ".join(part for part in (need.fix(values, k), hint) if part)
+    fix = ", or ".join(part for part in (need.fix(values, k), hint) if part)
     return (
         f"{where} has the values {few} ({count} wrong, {at}); {name} needs {need.said(k)}:"
-        f" {mend or 'mend or drop those rows'}"
+        f" {fix or 'fix or drop those rows'}"
     )
 
 

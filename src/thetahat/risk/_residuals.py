@@ -153,16 +153,16 @@ def _aligned(prediction: Any, y: Any) -> tuple[jax.Array, jax.Array]:
     if h.shape == (*target.shape, 1):
         return h[..., 0], target
     if h.shape == () and target.shape == (1,):
-        mend = "Give y as (N,), not (N, 1)."
+        fix = "Give y as (N,), not (N, 1)."
     elif target.shape == () and h.ndim == 1:
-        mend = f'Use MLP(..., out="scalar"), or a residual that uses all {h.shape[0]} outputs.'
+        fix = f'Use MLP(..., out="scalar"), or a residual that uses all {h.shape[0]} outputs.'
     elif target.ndim == 1:
-        mend = f"Use a model with out={target.shape[0]}, or give a residual."
+        fix = f"Use a model with out={target.shape[0]}, or give a residual."
     else:
-        mend = "Give a residual that says how they are compared."
+        fix = "Give a residual that says how they are compared."
     raise ShapeError(
         f"h(x) has shape {h.shape} and y has shape {target.shape}; they must be equal,"
-        f" nothing is broadcast. {mend}"
+        f" nothing is broadcast. {fix}"
     )
 
 

@@ -1,35 +1,31 @@
-"""Where to look next: search spaces, samplers and early stopping, as pure functions of history."""
+"""Search spaces, samplers and early stopping: pure functions of a space and its history."""
 
-from thetahat.search._bounds import (
-    EXPONENTS as EXPONENTS,
-    BoundFault as BoundFault,
-    bound_faults as bound_faults,
-    is_finite as is_finite,
-    shape_faults as shape_faults,
-)
 from thetahat.search._distributions import (
     Categorical as Categorical,
     Constant as Constant,
     Distribution as Distribution,
 )
 from thetahat.search._hyperband import Hyperband as Hyperband, asha as asha, stop as stop
-from thetahat.search._read import (
+from thetahat.search._parameters import (
     DISTRIBUTIONS as DISTRIBUTIONS,
+    EXPONENTS as EXPONENTS,
+    Fault as Fault,
+    kind_of as kind_of,
     read_distribution as read_distribution,
+    section_faults as section_faults,
 )
 from thetahat.search._samplers import SAMPLERS as SAMPLERS, sampler as sampler
 from thetahat.search._space import (
     Dimension as Dimension,
-    Fault as Fault,
     Space as Space,
     make_space as make_space,
     space_faults as space_faults,
 )
 from thetahat.search._trials import (
-    History as History,
-    Metric as Metric,
+    Objective as Objective,
     Proposals as Proposals,
     Sampler as Sampler,
+    SearchHistory as SearchHistory,
     Trial as Trial,
     best_value as best_value,
     target_reached as target_reached,

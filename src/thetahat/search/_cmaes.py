@@ -1,4 +1,4 @@
-"""CMA-ES, replayed from the history: a generation is as many trials with a value as it takes."""
+"""CMA-ES, replayed from the history: a generation is as many trials with a value as it needs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from importlib.util import find_spec
 from typing import Any
 
 from thetahat.core.errors import MissingExtra
-from thetahat.search._coding import Axis, coding
+from thetahat.search._coding import coding
+from thetahat.search._known_points import KnownPoints, points_to_avoid
 from thetahat.search._random import draw
-from thetahat.search._seen import Seen, unseen_left
 from thetahat.search._space import Space
-from thetahat.search._told import told
-from thetahat.search._trials import History, Proposals
+from thetahat.search._trials import Proposals, SearchHistory, trial_values
 
 _WIDTH = 1 / 6
 """The first generation's standard deviation in [0, 1]: three of them reach the bounds."""
@@ -20,11 +19,11 @@ _WIDTH = 1 / 6
 _TRIES = 5
 
 
-def cmaes(space: Space, history: History, seed: int, n: int) -> Proposals:
-    """Points from the normal distribution that CMA-ES has adapted to the trials so far.
+def cmaes(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
+    """Draw points from the normal distribution that CMA-ES has adapted to the trials so far.
 
     Numbers are searched through their CDF; ``values`` without an order are drawn at random. Trials
-    in flight are points of the generation that comes. The position counts proposals.
+    in flight are points of the next generation. The position counts proposals.
 
     Raises:  ConfigError: the history has no metric.   MissingExtra: cmaes is not installed.
     Source:  Hansen (2016), The CMA Evolution Strategy: A Tutorial.
@@ -32,31 +31,31 @@ def cmaes(space: Space, history: History, seed: int, n: int) -> Proposals:
     if find_spec("cmaes") is None:
         raise MissingExtra("the sampler cmaes", "sweep")
     ranked = [i for i, axis in enumerate(coding(space).axes) if axis.ranked]
-    seen = unseen_left(space, history)
+    known = points_to_avoid(space, history)
     strategy = _replay(space, history, ranked)
     configs = []
     for k in range(history.position, history.position + n):
         config = None
         if ranked:
             strategy.reseed_rng(random.Random(f"thetahat {seed} {k} 0").getrandbits(32))
-            config = _ask(space, strategy, ranked, draw(space, None, seed, k), seen)
-        configs.append(draw(space, seen, seed, k) if config is None else config)
+            config = _ask(space, strategy, ranked, draw(space, None, seed, k), known)
+        configs.append(draw(space, known, seed, k) if config is None else config)
     return Proposals(configs, history.position + n)
 
 
-def _replay(space: Space, history: History, ranked: list[int]) -> Any:
-    """The strategy after every full generation of trials that have a value, in their order."""
+def _replay(space: Space, history: SearchHistory, ranked: list[int]) -> Any:
+    """Make the strategy after every full generation of trials with a value, in their order."""
     import numpy as np
     from cmaes import CMA
 
-    known = told(history)
+    trials = trial_values(history)
     if not ranked:
         return None
     axes = coding(space).axes
     bounds = np.array([[0.0, 1.0]] * len(ranked))
     strategy = CMA(mean=np.full(len(ranked), 0.5), sigma=_WIDTH, bounds=bounds, seed=0)
     generation = []
-    for each in known:
+    for each in trials:
         codes = coding(space).encode(space, each.trial.config)
         if each.loss is None or codes is None:
             continue
@@ -71,17 +70,18 @@ def _replay(space: Space, history: History, ranked: list[int]) -> Any:
 
 
 def _ask(
-    space: Space, strategy: Any, ranked: list[int], config: dict[str, Any], seen: Seen | None
+    space: Space,
+    strategy: Any,
+    ranked: list[int],
+    config: dict[str, Any],
+    known: KnownPoints | None,
 ) -> dict[str, Any] | None:
-    """The strategy's proposal; None where all it proposes has run."""
-    axes: tuple[Axis, ...] = coding(space).axes
+    """Return the strategy's proposal; None where all that it proposes has run."""
+    axes = coding(space).axes
     values = space.values(config)
     for _ in range(_TRIES):
         for i, u in zip(ranked, strategy.ask().tolist(), strict=True):
             values[i] = axes[i].proposed(u)
-        if seen is None:
-            return space.config(values)
-        if space.values_key(values) not in seen:
-            seen.add(space.values_key(values))
+        if known is None or known.add(space.values_key(values)):
             return space.config(values)
     return None

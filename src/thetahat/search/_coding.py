@@ -1,4 +1,4 @@
-"""A space as an optimiser sees it: numbers in [0, 1] through their CDF, integers, and choices."""
+"""A space coded for optimisers: numbers in [0, 1] through their CDF, integers, and choices."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from thetahat.search._distributions import Categorical, Distribution, IntUniform
 from thetahat.search._space import Space
 
 _INSIDE = 2.0**-53
-"""The least probability that is used: at 0 and 1 themselves a normal is infinite."""
+"""The least probability in use: at 0 and 1 a normal is infinite."""
 
 _TAIL = 1 / 2000
-"""The least one an optimiser proposes of a distribution without bounds: 3.3 standard deviations.
+"""The least probability that an optimiser proposes where bounds lack: 3.3 standard deviations.
 
-Optimisers like to try the ends of [0, 1], and the ends of a normal are no values to try.
+Optimisers often try the ends of [0, 1], and the ends of a normal are too far out.
 """
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One searched parameter. ``choices`` is how many values it has, None for any number.
+    """One searched parameter. ``choices`` is the number of its values, None for any number.
 
-    Choices of a ``ranked`` axis are integers in their order, those of another have none.
+    The values of a ``ranked`` axis have an order.
     """
 
     distribution: Distribution
@@ -33,7 +33,7 @@ class Axis:
     ranked: bool
 
     def encode(self, value: Any) -> float:
-        """The choice's place, from 0; or the value's probability."""
+        """Return the choice's place, from 0; or the value's probability."""
         if isinstance(self.distribution, Categorical):
             return self.distribution.places[same(value)]
         if isinstance(self.distribution, IntUniform):
@@ -41,7 +41,7 @@ class Axis:
         return min(max(self.distribution.cdf(value), 0.0), 1.0)
 
     def decode(self, code: float) -> Any:
-        """The value with this code."""
+        """Return the value with this code."""
         if isinstance(self.distribution, Categorical):
             return self.distribution.distinct[int(code)]
         if isinstance(self.distribution, IntUniform):
@@ -49,17 +49,17 @@ class Axis:
         return self.proposed(code)
 
     def proposed(self, u: float) -> Any:
-        """The value at a probability, which may be 0 or 1, kept out of endless tails."""
+        """Return the value at a probability, 0 and 1 included, outside endless tails."""
         endless = math.inf in map(abs, self.distribution.support or ())
         edge = _TAIL if endless else _INSIDE
         return self.distribution.ppf(min(max(u, edge), 1 - edge))
 
     def at(self, u: float) -> Any:
-        """The value at a probability, which may be 0 or 1."""
+        """Return the value at a probability, 0 and 1 included."""
         return self.distribution.ppf(min(max(u, _INSIDE), 1 - _INSIDE))
 
     def probability(self, code: float) -> float:
-        """A code's place in [0, 1]: for a choice the middle of its share."""
+        """Return a code's place in [0, 1]: for a choice the middle of its share."""
         return code if self.choices is None else (code + 0.5) / self.choices
 
 
@@ -70,18 +70,17 @@ class Coding:
     axes: tuple[Axis, ...]
 
     def encode(self, space: Space, config: Mapping[str, Any]) -> list[float] | None:
-        """A config's codes; None where it lies outside the space, which teaches nothing of it."""
+        """Return a config's codes; None where it lies outside the space."""
         try:
             values = space.values(config)
         except KeyError:
             return None
-        inside = all(holds(a.distribution, v) for a, v in zip(self.axes, values, strict=True))
-        if not inside:
+        if not all(holds(a.distribution, v) for a, v in zip(self.axes, values, strict=True)):
             return None
         return [a.encode(v) for a, v in zip(self.axes, values, strict=True)]
 
     def decode(self, codes: Sequence[float]) -> list[Any]:
-        """The values of the searched parameters."""
+        """Return the values of the searched parameters."""
         return [a.decode(c) for a, c in zip(self.axes, codes, strict=True)]
 
 
@@ -89,7 +88,7 @@ _CACHE: WeakKeyDictionary[Space, Coding] = WeakKeyDictionary()
 
 
 def coding(space: Space) -> Coding:
-    """A space's coding; the same object for the same space."""
+    """Return a space's coding; the same object for the same space."""
     if space not in _CACHE:
         _CACHE[space] = Coding(tuple(_axis(d.distribution) for d in space.searched))
     return _CACHE[space]

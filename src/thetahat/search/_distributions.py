@@ -1,7 +1,7 @@
 """The distributions of a sweep file, each with its quantiles, its CDF and, where finite, its grid.
 
-Quantiles and CDFs are plain Python on one number at a time: that is all a search needs, and no
-library has to be loaded for it. The names, bounds and roundings are those of W&B's sweep files.
+Quantiles and CDFs are plain Python on one number at a time, so that a search loads no library. The
+names, bounds and roundings are those of W&B's sweep files.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from statistics import NormalDist
 from typing import Any, Protocol, overload
 
 from thetahat.core.errors import ConfigError
 
 _OFF_STEP = 1e-6
-"""How far, in steps, a value may be from a multiple of q: some digits are lost in writing it."""
+"""The largest distance, in steps, from a multiple of q: writing a value loses some digits."""
 
 
 class Distribution(Protocol):
@@ -32,32 +33,45 @@ class Distribution(Protocol):
         """Whether two draws can be equal."""
         ...
 
-    def ppf(self, u: float) -> Any:
-        """The value at probability ``u``, in [0, 1]."""
-        ...
-
-    def cdf(self, x: Any) -> float:
-        """The probability of values up to ``x``; of ``values``, up to its place in the list."""
-        ...
-
     @property
     def support(self) -> tuple[float, float] | None:
         """The least and the greatest value; None where values have no order."""
         ...
 
-    def grid(self) -> Sequence[Any]:
-        """Every value in the order of a grid.
+    def ppf(self, u: float) -> Any:
+        """Return the value at probability ``u``, in [0, 1]."""
+        ...
 
-        Raises:  ConfigError: there are endlessly many, or they have probabilities.
+    def cdf(self, x: Any) -> float:
+        """Return the probability of values up to ``x``; of ``values``, up to its place."""
+        ...
+
+    def grid(self) -> Sequence[Any]:
+        """List every value in the order of a grid.
+
+        Raises:  ConfigError: the values are endless, or have probabilities.
         """
         ...
 
 
-def _no_grid(kind: str) -> ConfigError:
-    return ConfigError(
-        f"a grid needs a finite list of values, and {kind} has none; give values: [...], two"
-        " integers as min and max, or q_uniform, or use method: random"
+def no_grid(kind: str) -> str:
+    """Say why a grid cannot have a distribution."""
+    if kind == "categorical_w_probabilities":
+        return "a grid runs every value once, so probabilities mean nothing; remove them"
+    return (
+        f"a grid cannot run all values of {kind}; give values: [...], whole numbers as min and"
+        " max, or distribution: q_uniform with a step q; or write method: random"
     )
+
+
+class _Continuous:
+    """What distributions of any real number share."""
+
+    kind: str
+    discrete = False
+
+    def grid(self) -> Sequence[Any]:
+        raise ConfigError(no_grid(self.kind))
 
 
 @dataclass(frozen=True)
@@ -70,15 +84,12 @@ class Constant:
     support = None
 
     def ppf(self, u: float) -> Any:
-        """The value at a share u of the probability, in [0, 1)."""
         return self.value
 
     def cdf(self, x: Any) -> float:
-        """The share of the probability up to a value."""
         return 0.0
 
     def grid(self) -> Sequence[Any]:
-        """The values of a grid, in their order."""
         return (self.value,)
 
 
@@ -93,29 +104,23 @@ class Categorical:
 
     @property
     def kind(self) -> str:
-        """Its name in a sweep file."""
         return "categorical" if self.probabilities is None else "categorical_w_probabilities"
 
     @cached_property
     def places(self) -> dict[Hashable, int]:
-        """Where each different value stands."""
+        """The place of each different value."""
         return {same(v): i for i, v in enumerate(self.distinct)}
 
     @cached_property
     def distinct(self) -> tuple[Any, ...]:
-        """The different values; 3 and 3.0 are one, and the later of them is the one that stays."""
+        """The different values; 3 and 3.0 are one, of which the later stays."""
         return tuple({same(v): v for v in self.values}.values())
 
     @cached_property
     def _steps(self) -> tuple[float, ...]:
-        total, steps = 0.0, []
-        for p in self.probabilities or ():
-            total += p
-            steps.append(total)
-        return tuple(steps)
+        return tuple(accumulate(self.probabilities or (), initial=0.0))[1:]
 
     def ppf(self, u: float) -> Any:
-        """The value at a share u of the probability, in [0, 1)."""
         if self.probabilities is None:
             return self.values[_place(u, len(self.values))]
         for value, step in zip(self.values, self._steps, strict=True):
@@ -124,17 +129,12 @@ class Categorical:
         return [v for v, p in zip(self.values, self.probabilities, strict=True) if p > 0][-1]
 
     def cdf(self, x: Any) -> float:
-        """The share of the probability up to a value."""
         place = next(i for i, v in enumerate(self.values) if same(v) == same(x))
         return (place + 1) / len(self.values) if self.probabilities is None else self._steps[place]
 
     def grid(self) -> Sequence[Any]:
-        """The values of a grid, in their order."""
         if self.probabilities is not None:
-            raise ConfigError(
-                "a grid runs every value once, so probabilities mean nothing in it; leave them"
-                " out, or use method: random"
-            )
+            raise ConfigError(no_grid(self.kind))
         return self.distinct
 
 
@@ -163,13 +163,12 @@ class IntUniform:
 
 
 @dataclass(frozen=True)
-class Uniform:
+class Uniform(_Continuous):
     """Any number from ``min`` to ``max``."""
 
     min: float
     max: float
     kind = "uniform"
-    discrete = False
 
     @property
     def support(self) -> tuple[float, float]:
@@ -181,19 +180,15 @@ class Uniform:
     def cdf(self, x: float) -> float:
         return min(max((x - self.min) / (self.max - self.min), 0.0), 1.0)
 
-    def grid(self) -> Sequence[Any]:
-        raise _no_grid(self.kind)
-
 
 @dataclass(frozen=True)
-class LogUniform:
+class LogUniform(_Continuous):
     """e to a uniform power from ``low`` to ``high``, kept inside ``support``."""
 
     low: float
     high: float
     support: tuple[float, float]
     kind: str = "log_uniform_values"
-    discrete = False
 
     def ppf(self, u: float) -> float:
         return _within(math.exp(u * (self.high - self.low) + self.low), u, self.support)
@@ -201,19 +196,15 @@ class LogUniform:
     def cdf(self, x: float) -> float:
         return Uniform(self.low, self.high).cdf(math.log(x)) if x > 0 else 0.0
 
-    def grid(self) -> Sequence[Any]:
-        raise _no_grid(self.kind)
-
 
 @dataclass(frozen=True)
-class InvLogUniform:
+class InvLogUniform(_Continuous):
     """One over e to a uniform power from ``low`` to ``high``, kept inside ``support``."""
 
     low: float
     high: float
     support: tuple[float, float]
     kind: str = "inv_log_uniform_values"
-    discrete = False
 
     def ppf(self, u: float) -> float:
         return _within(math.exp(-((1 - u) * (self.high - self.low) + self.low)), u, self.support)
@@ -221,18 +212,14 @@ class InvLogUniform:
     def cdf(self, x: float) -> float:
         return 1 - Uniform(self.low, self.high).cdf(-math.log(x)) if x > 0 else 0.0
 
-    def grid(self) -> Sequence[Any]:
-        raise _no_grid(self.kind)
-
 
 @dataclass(frozen=True)
-class Normal:
+class Normal(_Continuous):
     """Normal, with mean ``mu`` and standard deviation ``sigma``."""
 
     mu: float = 0.0
     sigma: float = 1.0
     kind = "normal"
-    discrete = False
     support = (-math.inf, math.inf)
 
     def ppf(self, u: float) -> float:
@@ -244,18 +231,14 @@ class Normal:
         # erfc keeps its digits in the lower tail, where 1 + erf loses them all.
         return 0.5 * math.erfc((self.mu - x) / (self.sigma * math.sqrt(2)))
 
-    def grid(self) -> Sequence[Any]:
-        raise _no_grid(self.kind)
-
 
 @dataclass(frozen=True)
-class LogNormal:
+class LogNormal(_Continuous):
     """e to a normal power, of mean ``mu`` and standard deviation ``sigma``."""
 
     mu: float = 0.0
     sigma: float = 1.0
     kind = "log_normal"
-    discrete = False
     support = (0.0, math.inf)
 
     def ppf(self, u: float) -> float:
@@ -264,18 +247,14 @@ class LogNormal:
     def cdf(self, x: float) -> float:
         return Normal(self.mu, self.sigma).cdf(math.log(x)) if x > 0 else 0.0
 
-    def grid(self) -> Sequence[Any]:
-        raise _no_grid(self.kind)
-
 
 @dataclass(frozen=True)
-class Beta:
+class Beta(_Continuous):
     """The beta distribution on [0, 1]."""
 
     a: float = 1.0
     b: float = 1.0
     kind = "beta"
-    discrete = False
     support = (0.0, 1.0)
 
     def ppf(self, u: float) -> float:
@@ -288,13 +267,10 @@ class Beta:
 
         return float(betainc(self.a, self.b, min(max(x, 0.0), 1.0)))
 
-    def grid(self) -> Sequence[Any]:
-        raise _no_grid(self.kind)
-
 
 @dataclass(frozen=True)
 class Quantised:
-    """``round(r / q) * q`` of another distribution's values r: it may go beyond their bounds.
+    """``round(r / q) * q`` of another distribution's values r, which may exceed their bounds.
 
     An integer ``q`` gives integers, any other gives floats.
     """
@@ -326,7 +302,7 @@ class Quantised:
 
     def grid(self) -> Sequence[Any]:
         if not isinstance(self.of, Uniform):
-            raise _no_grid(self.kind)
+            raise ConfigError(no_grid(self.kind))
         return Steps(self.of.min, self.of.max, self.q)
 
 
@@ -339,7 +315,7 @@ class Steps(Sequence[Any]):
     step: float
 
     def count_steps(self) -> int:
-        """How many values; ``len`` of the same, for any number of them."""
+        """Count the values; ``len`` fails for very many."""
         return math.ceil((self.stop - self.start) / self.step)
 
     def __len__(self) -> int:
@@ -364,7 +340,7 @@ class Steps(Sequence[Any]):
 
 
 def holds(distribution: Distribution, value: Any) -> bool:
-    """Whether a value is one that the distribution can give.
+    """Check whether the distribution can give a value.
 
     >>> holds(IntUniform(1, 3), 2.0), holds(IntUniform(1, 3), 2.5), holds(Constant("a"), "b")
     (True, False, False)
@@ -387,7 +363,7 @@ def holds(distribution: Distribution, value: Any) -> bool:
 
 
 def same(value: Any) -> Hashable:
-    """What two values share when they are the same point: 3 and 3.0, but not 1 and True.
+    """Return a key that equal values share: 3 and 3.0, but not 1 and True.
 
     >>> same(3) == same(3.0), same(1) == same(True), same("1") == same(1)
     (True, False, False)
@@ -410,17 +386,17 @@ def _frozen(value: Any) -> Hashable:
 
 
 def _within(x: float, u: float, ends: tuple[float, float]) -> float:
-    """``x``, kept to the ends from which exp(log(x)) differs in its last digit."""
+    """Return ``x``, kept inside the ends: exp(log(x)) differs in its last digit."""
     if u <= 0 or u >= 1:
         return ends[u >= 1]
     return min(max(x, ends[0]), ends[1])
 
 
 def _place(u: float, n: int) -> int:
-    """Which of ``n`` equally likely places the probability ``u`` falls into, from 0.
+    """Return the place, from 0, of the probability ``u`` among ``n`` equally likely places.
 
-    A probability on the border k / n belongs to place k - 1, as in a quantile function; the
-    comparison is made with the CDF itself, so that rounding cannot put it one place off.
+    A probability on the border k / n belongs to place k - 1, as in a quantile function; comparing
+    with the CDF itself keeps rounding from moving it one place.
     """
     place = min(max(math.ceil(u * n) - 1, 0), n - 1)
     return place - 1 if place > 0 and place / n >= u else place

@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from thetahat.core.errors import ConfigError
-from thetahat.search._trials import Metric, Trial
+from thetahat.search._trials import Objective, Trial
 
 _MOST_BANDS = 100
 
 
 @dataclass(frozen=True)
 class Hyperband:
-    """When running trials are compared, and how hard.
+    """The bands at which running trials are compared, and how many stop there.
 
-    Args:    min_iter: the first band; the next ones are each ``eta`` times further.
+    Args:    min_iter: the first band; the next ones are each ``eta`` times farther.
              max_iter, s: or the last iteration, and how many bands are counted back from it:
              ``int(max_iter / eta**k)``, k = 1 .. s, while at least 1.
              eta: at every band about one in eta goes on, above 1.
@@ -45,12 +45,12 @@ class Hyperband:
             raise ConfigError("early_terminate needs min_iter, or max_iter together with s")
         if not self.bands(upto=self.max_iter or self.min_iter):
             raise ConfigError(
-                f"early_terminate has no band: max_iter {self.max_iter}, s {self.s:g} and eta"
-                f" {self.eta:g} give none of at least 1; raise max_iter or s, or lower eta"
+                f"early_terminate has no band of at least 1: max_iter is {self.max_iter}, s"
+                f" {self.s:g} and eta {self.eta:g}; raise max_iter or s, or lower eta"
             )
 
     def bands(self, upto: int | None = None) -> tuple[int, ...]:
-        """The positions at which trials are compared, in rising order, none beyond ``upto``."""
+        """List the positions at which trials are compared, in rising order, up to ``upto``."""
         band: float
         found: list[int] = []
         if self.max_iter is not None and self.s is not None:
@@ -71,14 +71,14 @@ class Hyperband:
         return tuple(b for b in found if upto is None or b <= upto)
 
 
-def stop(trials: Sequence[Trial], hyperband: Hyperband, metric: Metric) -> set[str]:
-    """Ids of the running trials that should stop now.
+def stop(trials: Sequence[Trial], hyperband: Hyperband, metric: Objective) -> set[str]:
+    """Return the ids of the running trials that should stop now.
 
-    A trial stands where its count of finite logged values stands. At a band, the threshold is
+    A trial's position is its count of finite logged values. At a band, the threshold is
     ``sorted(values there)[int(n / eta)]`` over all n trials that reached it, ended ones too; a
     running trial stops if it is worse than the threshold of the last band it reached.
 
-    >>> metric, hyperband = Metric("loss"), Hyperband(min_iter=1, eta=2)
+    >>> metric, hyperband = Objective("loss"), Hyperband(min_iter=1, eta=2)
     >>> trials = [Trial(i, {}, "running", [v]) for i, v in (("a", 1.0), ("b", 2.0), ("c", 3.0))]
     >>> stop(trials, hyperband, metric)
     {'c'}
@@ -91,8 +91,8 @@ def stop(trials: Sequence[Trial], hyperband: Hyperband, metric: Metric) -> set[s
     return _worse(trials, hyperband, metric, threshold)
 
 
-def asha(trials: Sequence[Trial], hyperband: Hyperband, metric: Metric) -> set[str]:
-    """As ``stop``, by the rule of asynchronous successive halving: exactly n // eta go on.
+def asha(trials: Sequence[Trial], hyperband: Hyperband, metric: Objective) -> set[str]:
+    """Do as ``stop``, by the rule of asynchronous successive halving: exactly n // eta go on.
 
     While fewer than eta trials have reached a band, none is stopped there.
 
@@ -109,7 +109,7 @@ def asha(trials: Sequence[Trial], hyperband: Hyperband, metric: Metric) -> set[s
 def _worse(
     trials: Sequence[Trial],
     hyperband: Hyperband,
-    metric: Metric,
+    metric: Objective,
     threshold: Callable[[list[float]], float],
 ) -> set[str]:
     sign = metric.sign

@@ -1,15 +1,15 @@
 """Optuna's samplers, asked with a history instead of a study that grows.
 
-A study is made anew for every call, on a storage that only hands out the trials it was given; so
-nothing is remembered from call to call but the trials as Optuna wants them. This is the one file
-that imports Optuna, and it is imported when a sampler of it is first called.
+Every call makes a new study, on a storage that only returns given trials; so only the trials in
+Optuna's form are cached between calls. No other file imports Optuna, and this one is imported when
+a sampler of Optuna's is first called.
 """
 
 from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -27,13 +27,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from thetahat.search._coding import Axis, coding
 from thetahat.search._space import Space
-from thetahat.search._told import Told
+from thetahat.search._trials import TrialValue
 
-_FROZEN: WeakKeyDictionary[Space, dict[int, tuple[Told, FrozenTrial | None]]] = WeakKeyDictionary()
+_FROZEN: WeakKeyDictionary[Space, dict[int, tuple[TrialValue, FrozenTrial | None]]] = (
+    WeakKeyDictionary()
+)
 
 
 class _Given(InMemoryStorage):
-    """A storage whose trials are given; what samplers note beside them is not kept."""
+    """A storage whose trials are given; it ignores the attributes that samplers set."""
 
     def __init__(self, trials: list[FrozenTrial]) -> None:
         super().__init__()
@@ -51,10 +53,10 @@ class _Given(InMemoryStorage):
         pass
 
 
-class Study:
-    """A history as Optuna sees it, to be asked for points."""
+class HistoryStudy:
+    """A history in Optuna's form, which proposes points."""
 
-    def __init__(self, space: Space, history: Sequence[Told]) -> None:
+    def __init__(self, space: Space, history: Sequence[TrialValue]) -> None:
         self._axes = coding(space).axes
         self._space = space
         self._distributions: dict[str, BaseDistribution] = {
@@ -67,35 +69,35 @@ class Study:
 
     @property
     def finished(self) -> int:
-        """How many trials have a value."""
+        """The number of trials with a value."""
         return sum(t.state == TrialState.COMPLETE for t in self._trials)
 
-    def ask(self, sampler: Callable[[int], BaseSampler], seed: int) -> list[Any]:
-        """Values of the searched parameters, as a new sampler with this seed proposes them."""
-        with _quiet():
+    def ask(self, method: str, seed: int) -> list[Any]:
+        """Propose values of the searched parameters by a new sampler ("tpe" or "gp")."""
+        with _quiet(), _one_thread() if method == "gp" else contextlib.nullcontext():
             storage = _Given(self._trials)
             storage.create_new_study([StudyDirection.MINIMIZE], "thetahat")
-            asked = sampler(seed)
-            study = optuna.Study("thetahat", storage, sampler=asked)
+            sampler = _SAMPLERS[method](seed)
+            study = optuna.Study("thetahat", storage, sampler=sampler)
             this = _trial(self._next, TrialState.RUNNING, None, {}, {})
-            params = asked.sample_relative(study, this, self._distributions)
+            params = sampler.sample_relative(study, this, self._distributions)
         codes = [params.get(_name(i), 0) for i in range(len(self._axes))]
         return coding(self._space).decode(codes)
 
-    def fly(self, values: Sequence[Any]) -> None:
-        """One more trial in flight."""
+    def add_running(self, values: Sequence[Any]) -> None:
+        """Add a trial in flight."""
         codes = [a.encode(v) for a, v in zip(self._axes, values, strict=True)]
         self._trials.append(self._trial(self._next, codes, None))
         self._next += 1
 
-    def _frozen(self, history: Sequence[Told]) -> Iterator[FrozenTrial | None]:
-        """Trials for Optuna; one that has not changed since the last call is the same object."""
+    def _frozen(self, history: Sequence[TrialValue]) -> Iterator[FrozenTrial | None]:
+        """Make the trials for Optuna; an unchanged trial is the same object as in the last call."""
         kept, new = _FROZEN.get(self._space, {}), {}
-        for place, told in enumerate(history):
+        for place, given in enumerate(history):
             known = kept.get(place)
-            if known is None or known[0].trial is not told.trial or known[0].loss != told.loss:
-                codes = coding(self._space).encode(self._space, told.trial.config)
-                known = told, None if codes is None else self._trial(place, codes, told.loss)
+            if known is None or known[0].trial is not given.trial or known[0].loss != given.loss:
+                codes = coding(self._space).encode(self._space, given.trial.config)
+                known = given, None if codes is None else self._trial(place, codes, given.loss)
             new[place] = known
             yield known[1]
         _FROZEN[self._space] = new
@@ -106,16 +108,19 @@ class Study:
         return _trial(number, state, loss, params, self._distributions)
 
 
-def tpe(seed: int) -> BaseSampler:
-    """Tree-structured Parzen estimator over all parameters together; flying trials are avoided."""
+def _tpe(seed: int) -> BaseSampler:
+    """Model all parameters together, and avoid the trials in flight."""
     return optuna.samplers.TPESampler(
         seed=seed, multivariate=True, constant_liar=True, n_startup_trials=0
     )
 
 
-def gp(seed: int) -> BaseSampler:
-    """A Gaussian process and expected improvement; flying trials are integrated over."""
+def _gp(seed: int) -> BaseSampler:
+    """Model by a Gaussian process, and integrate over the trials in flight."""
     return optuna.samplers.GPSampler(seed=seed, n_startup_trials=0)
+
+
+_SAMPLERS = {"tpe": _tpe, "gp": _gp}
 
 
 def _trial(
@@ -154,7 +159,7 @@ def _distribution(axis: Axis) -> BaseDistribution:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """No lines of Optuna's own, and its verbosity for everyone else as it was."""
+    """Silence Optuna, and restore its verbosity."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -163,3 +168,16 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         optuna.logging.set_verbosity(before)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run PyTorch on one thread: on matrices this small, more threads take twenty times as long."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

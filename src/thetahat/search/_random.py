@@ -1,38 +1,72 @@
-"""Random search: draw k is a function of the space, the seed and k."""
+"""Random and quasi-random search: draw k is a function of the space, the seed and k."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
-from thetahat.search._seen import Seen
-from thetahat.search._space import Space, open_uniform
-from thetahat.search._trials import History, Proposals
+from thetahat.search._coding import coding
+from thetahat.search._known_points import KnownPoints
+from thetahat.search._space import Space
+from thetahat.search._trials import Proposals, SearchHistory
 
-REDRAWS = 20
-"""How often a point that has already run is drawn anew, before it is run again."""
+_REDRAWS = 20
+"""The number of times that a point which has already run is drawn anew, before it runs again."""
 
 
-def random_draws(space: Space, history: History, seed: int, n: int) -> Proposals:
-    """Independent draws from the parameters' distributions. The position counts draws.
+def random_draws(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
+    """Draw independently from the parameters' distributions. The position counts draws.
 
-    Where two draws can be equal, one that some trial has run is drawn anew, up to 20 times; where
-    they cannot, a draw does not depend on the trials at all.
+    Where two draws can be equal, a point that has run is drawn anew, up to 20 times; otherwise a
+    draw does not depend on the trials at all.
     """
-    seen = Seen(space, history.trials) if space.discrete else None
-    configs = [draw(space, seen, seed, history.position + k) for k in range(n)]
+    known = KnownPoints(space, history.trials) if space.discrete else None
+    configs = [draw(space, known, seed, history.position + k) for k in range(n)]
     return Proposals(configs, history.position + n)
 
 
-def draw(space: Space, seen: Seen | None, seed: int, k: int) -> dict[str, Any]:
-    """The ``k``-th draw, marked as seen."""
+def draw(space: Space, known: KnownPoints | None, seed: int, k: int) -> dict[str, Any]:
+    """Return the ``k``-th draw, and add it to the known points."""
     # A string is hashed into the whole state, so neighbouring seeds and draws share nothing.
     rng = random.Random(f"thetahat {seed} {k}")
+    return _new_point(space, known, lambda: space.draw(rng))
+
+
+def qmc(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
+    """Return the next points of a scrambled Sobol sequence, more even than random draws.
+
+    The position is a place in the sequence. Where two points can be equal, a point that has run is
+    skipped, up to 20 times.
+
+    Source:  Sobol' (1967); Owen (1998), Scrambling Sobol' and Niederreiter-Xing Points.
+    """
+    if not space.searched:
+        return Proposals([space.config(()) for _ in range(n)], history.position + n)
+    import numpy as np
+    from scipy.stats import qmc as sequences
+
+    axes = coding(space).axes
+    sobol = sequences.Sobol(len(axes), scramble=True, rng=np.random.default_rng(abs(seed)))
+    if history.position:
+        sobol.fast_forward(history.position)
+    position = history.position
+    known = KnownPoints(space, history.trials) if space.discrete else None
+
+    def values() -> list[Any]:
+        nonlocal position
+        position += 1
+        return [axis.at(u) for axis, u in zip(axes, sobol.random(1)[0].tolist(), strict=True)]
+
+    return Proposals([_new_point(space, known, values) for _ in range(n)], position)
+
+
+def _new_point(
+    space: Space, known: KnownPoints | None, values_of: Callable[[], list[Any]]
+) -> dict[str, Any]:
     values: list[Any] = []
-    for _ in range(1 + REDRAWS):
-        values = [d.distribution.ppf(open_uniform(rng)) for d in space.searched]
-        if seen is None or space.values_key(values) not in seen:
+    for _ in range(1 + _REDRAWS):
+        values = values_of()
+        if known is None or known.add(space.values_key(values)):
             break
-    if seen is not None:
-        seen.add(space.values_key(values))
     return space.config(values)

@@ -6,8 +6,7 @@ from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.search._bayes import gp, tpe
 from thetahat.search._cmaes import cmaes
 from thetahat.search._grid import grid, shuffled_grid
-from thetahat.search._qmc import qmc
-from thetahat.search._random import random_draws
+from thetahat.search._random import qmc, random_draws
 from thetahat.search._trials import Sampler
 
 _SAMPLERS: dict[str, Sampler] = {
@@ -20,19 +19,19 @@ _SAMPLERS: dict[str, Sampler] = {
 }
 
 SAMPLERS = tuple(_SAMPLERS)
-"""Their names, as ``--sampler`` takes them."""
+"""The names that ``--sampler`` takes."""
 
 
 def sampler(name: str, *, shuffle: bool = False) -> Sampler:
-    """A sampler by its name, or by a sweep file's method (``bayes`` is ``tpe``).
+    """Return a sampler by its name, or by a sweep file's method (``bayes`` is ``tpe``).
 
     Args:    name: grid, random, tpe, gp, cmaes or qmc.   shuffle: a grid in a seeded order.
     Returns: a pure function (space, history, seed, n) -> Proposals.
-    Raises:  ConfigError: no such name; shuffle without a grid.   MissingExtra: its library.
+    Raises:  ConfigError: an unknown name; shuffle without a grid.
     """
     name = "tpe" if name == "bayes" else name
     if name not in _SAMPLERS:
         raise ConfigError(f"there is no sampler {name!r}{did_you_mean(name, _SAMPLERS)}")
     if shuffle and name != "grid":
-        raise ConfigError(f"only a grid has an order to shuffle; {name} draws in none")
+        raise ConfigError(f"only a grid has an order to shuffle; {name} has none")
     return shuffled_grid if shuffle else _SAMPLERS[name]

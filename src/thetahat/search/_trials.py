@@ -1,4 +1,4 @@
-"""What a searcher is told and what it answers: trials, histories, proposals, the metric."""
+"""What a sampler receives and returns: trials, histories, proposals, the objective."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ ImputeWhileRunning = Literal["latest", "best", "worst", "false"]
 
 
 @dataclass(frozen=True)
-class Metric:
+class Objective:
     """What a sweep optimises, as the ``metric`` section of its file says.
 
     Args:    name: the metric's name, as it is logged.   goal: minimize or maximize.
              target: once a trial that has not failed reaches it, no new trials are needed.
-             impute: what a failed trial is taken to have reached: the worst value of all trials
-             that are over, its own best, or its own latest.
+             impute: the value that a failed trial counts as: the worst value of all trials that
+             are over, its own best, or its own latest.
              impute_while_running: the same for running trials; "false" leaves them in flight.
-    Raises:  ConfigError: a word that is none of these, a target that is not finite.
+    Raises:  ConfigError: an unknown word, a target that is not finite.
     """
 
     name: str
@@ -39,15 +39,13 @@ class Metric:
     impute_while_running: ImputeWhileRunning = "false"
 
     def __post_init__(self) -> None:
-        for field, words in (
-            ("goal", Goal),
-            ("impute", Impute),
-            ("impute_while_running", ImputeWhileRunning),
-        ):
-            given, known = getattr(self, field), get_args(words)
+        words = {"goal": Goal, "impute": Impute, "impute_while_running": ImputeWhileRunning}
+        for field, literal in words.items():
+            given, known = getattr(self, field), get_args(literal)
             if given not in known:
                 hint = did_you_mean(str(given), known)
-                raise ConfigError(f"metric.{field} is {given!r}; give one of {_list(known)}{hint}")
+                allowed = ", ".join(known)
+                raise ConfigError(f"metric.{field} is {given!r}; give one of {allowed}{hint}")
         if self.target is not None and not _finite(self.target):
             raise ConfigError(f"metric.target is {self.target!r}; give a finite number, or none")
 
@@ -59,14 +57,14 @@ class Metric:
 
 @dataclass(frozen=True)
 class Trial:
-    """One point of the space that was proposed, and how it went so far.
+    """One point of the space that was proposed, and its values so far.
 
-    Give the same object again while nothing has changed: what is computed of a trial stays with it.
+    Give the same object again while nothing has changed: what is computed of a trial is cached.
 
     Args:    id: any name, unique in a history.   config: as it was proposed.
-             state: waiting (proposed, not begun), running, finished or failed.
-             values: the metric's logged values in their order; those that are not finite are
-             passed over, here as in the file's own semantics.
+             state: waiting (proposed, not started), running, finished or failed.
+             values: the metric's logged values in their order; values that are not finite are
+             skipped, as in the file's own semantics.
              value: the metric's final value, None where there is none.
     """
 
@@ -78,19 +76,19 @@ class Trial:
 
     @property
     def over(self) -> bool:
-        """Whether it has ended."""
+        """Whether the trial has ended."""
         return self.state in ("finished", "failed")
 
     @cached_property
     def finite(self) -> Sequence[float]:
         """The logged values that are finite numbers, in their order."""
         found = [v for v in self.values if _finite(v)]
-        # As a rule all are; then nothing is kept twice.
+        # As a rule all are; then one copy is enough.
         return self.values if len(found) == len(self.values) else found
 
     @cached_property
     def extremes(self) -> tuple[float, float] | None:
-        """The least and greatest finite value it logged or ended with; None without any."""
+        """The least and greatest finite value, logged or final; None without any."""
         values = list(self.finite)
         if self.value is not None and _finite(self.value):
             values.append(self.value)
@@ -98,7 +96,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class History:
+class SearchHistory:
     """All that a sampler may know beside the space.
 
     Args:    trials: every trial of the sweep, in the order in which they were proposed.
@@ -108,15 +106,15 @@ class History:
 
     trials: Sequence[Trial] = ()
     position: int = 0
-    metric: Metric | None = None
+    metric: Objective | None = None
 
 
 @dataclass(frozen=True)
 class Proposals:
     """What to run next.
 
-    ``configs`` may be fewer than were asked for; ``position`` is what the next call's history must
-    hold; ``exhausted`` says that nothing is left to propose, now or later.
+    ``configs`` may be fewer than requested; ``position`` belongs into the next call's history;
+    ``exhausted`` says that nothing is left to propose, now or later.
     """
 
     configs: list[dict[str, Any]]
@@ -127,27 +125,79 @@ class Proposals:
         return iter(self.configs)
 
 
-Sampler = Callable[["Space", History, int, int], Proposals]
+Sampler = Callable[["Space", SearchHistory, int, int], Proposals]
 """``sampler(space, history, seed, n)``: a pure function of its arguments."""
 
 
-def best_value(trial: Trial, metric: Metric) -> float | None:
-    """The best finite value a trial logged or ended with; None where there is none."""
+@dataclass(frozen=True)
+class TrialValue:
+    """A trial's value, to be minimised whatever the goal; None while it is in flight."""
+
+    trial: Trial
+    loss: float | None
+
+
+def trial_values(history: SearchHistory) -> list[TrialValue]:
+    """List every trial from which an optimiser can learn, in their order.
+
+    A finished trial counts as its best value. A trial that failed, or finished without any finite
+    value, counts as ``metric.impute`` says; ``impute_while_running`` lets running trials count as
+    if they had finished. While no trial has a value, nothing can be imputed, and such trials are
+    left out.
+
+    Raises:  ConfigError: the history has no metric.
+    """
+    metric = history.metric
+    if metric is None:
+        raise ConfigError(
+            "bayes needs a metric to optimise; add metric: with its name, or use method: random"
+        )
+    worst = [v for t in history.trials if t.over and (v := worst_value(t, metric)) is not None]
+    worst_of_all = (max if metric.sign > 0 else min)(worst, default=None)
+    return [
+        TrialValue(trial, None if value is None else metric.sign * value)
+        for trial in history.trials
+        for in_flight, value in (_value(trial, metric, worst_of_all),)
+        if in_flight or value is not None
+    ]
+
+
+def _value(trial: Trial, metric: Objective, worst: float | None) -> tuple[bool, float | None]:
+    """Return whether the trial is in flight, and the value it counts as."""
+    if trial.state == "failed":
+        return False, _imputed(trial, metric, metric.impute, worst)
+    how = metric.impute if trial.state == "finished" else metric.impute_while_running
+    if trial.state == "waiting" or how == "false":
+        return True, None
+    best = best_value(trial, metric)
+    value = _imputed(trial, metric, how, worst) if best is None else best
+    return trial.state == "running" and value is None, value
+
+
+def _imputed(trial: Trial, metric: Objective, how: str, worst: float | None) -> float | None:
+    own = best_value(trial, metric) if how == "best" else None
+    if how == "latest" and len(trial.finite):
+        own = trial.finite[-1]
+    return worst if own is None else own
+
+
+def best_value(trial: Trial, metric: Objective) -> float | None:
+    """Return the best finite value of a trial, logged or final; None where there is none."""
     return None if trial.extremes is None else trial.extremes[0 if metric.sign > 0 else 1]
 
 
-def worst_value(trial: Trial, metric: Metric) -> float | None:
-    """The worst finite value a trial logged or ended with; None where there is none."""
+def worst_value(trial: Trial, metric: Objective) -> float | None:
+    """Return the worst finite value of a trial, logged or final; None where there is none."""
     return None if trial.extremes is None else trial.extremes[1 if metric.sign > 0 else 0]
 
 
-def target_reached(history: History) -> bool:
-    """Whether a trial that runs or has finished has reached the metric's target.
+def target_reached(history: SearchHistory) -> bool:
+    """Check whether a running or finished trial has reached the metric's target.
 
-    One that failed has not, whatever it logged; nor one that waits, to be tried again.
+    Failed trials do not count, whatever they logged, nor do trials that wait for a retry.
 
     >>> trials = [Trial("a", {}, "finished", (0.3, 0.09), 0.2)]
-    >>> target_reached(History(trials, metric=Metric("loss", target=0.1)))
+    >>> target_reached(SearchHistory(trials, metric=Objective("loss", target=0.1)))
     True
     """
     metric = history.metric
@@ -163,7 +213,3 @@ def _finite(value: Any) -> bool:
     # NumPy's own numbers are Real, its booleans are not.
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     return real and math.isfinite(value)
-
-
-def _list(words: Sequence[str]) -> str:
-    return ", ".join(words)

@@ -2,7 +2,11 @@
 
 from thetahat.core.places import locate as locate
 from thetahat.store._blocks import Block as Block, pack as pack, read_block as read_block
-from thetahat.store._dead_agents import dead_agents as dead_agents, standing as standing
+from thetahat.store._dead_agents import (
+    dead_agents as dead_agents,
+    standing as standing,
+    standing_runs as standing_runs,
+)
 from thetahat.store._describe import describe_run as describe_run
 from thetahat.store._filters import (
     Condition as Condition,
@@ -34,7 +38,6 @@ from thetahat.store._page_queries import (
     pulse as pulse,
     run_configs as run_configs,
     run_metrics as run_metrics,
-    run_values as run_values,
     runs_stand as runs_stand,
     shared_orders as shared_orders,
     tried_runs as tried_runs,
@@ -48,7 +51,11 @@ from thetahat.store._queue import (
 )
 from thetahat.store._reserved_space import Reserve as Reserve
 from thetahat.store._rows import NewRun as NewRun, RunRow as RunRow
-from thetahat.store._run_origins import Origin as Origin, origins as origins
+from thetahat.store._run_origins import (
+    Origin as Origin,
+    first_data_files as first_data_files,
+    origins as origins,
+)
 from thetahat.store._schema import VERSION as VERSION
 from thetahat.store._sqlite import found_no_room as found_no_room
 from thetahat.store._store import Store as Store, open_store as open_store

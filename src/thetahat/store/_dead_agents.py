@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, case, select
 
 from thetahat.core.run import Status
+from thetahat.store._filters import Condition, check_columns, ordered
 from thetahat.store._rows import RunRow, among
 from thetahat.store._schema import agents, runs
 from thetahat.store._store import Store
@@ -48,6 +49,28 @@ def standing(store: Store, found: Sequence[RunRow]) -> list[RunRow]:
         else run
         for run in found
     ]
+
+
+def standing_runs(
+    store: Store,
+    *,
+    where: Sequence[Condition] = (),
+    sort: str = "number",
+    limit: int | None = None,
+    **equal: Any,
+) -> list[RunRow]:
+    """Runs as ``Store.runs`` finds them, but filtered and sorted as they stand.
+
+    Raises:  ConfigError: a column that no run has; the nearest is offered.
+    """
+    if not dead_agents(store):
+        return store.runs(where=where, sort=sort, limit=limit, **equal)
+    status = equal.pop("status", None)
+    found = standing(store, store.runs(**equal))
+    check_columns([sort.removeprefix("-"), *(condition.column for condition in where)], found)
+    found = [run for run in found if status is None or run.status == status]
+    found = [run for run in found if all(condition.holds(run) for condition in where)]
+    return ordered(found, sort)[:limit]
 
 
 def status_of(dead: Collection[str], rows: Any = runs) -> Any:

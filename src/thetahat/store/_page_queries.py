@@ -19,19 +19,11 @@ from thetahat.store._schema import agents, notices, records, runs, sweeps
 from thetahat.store._store import Store
 
 
-def run_values(store: Store, sweep_id: str) -> Iterator[tuple[str, Any, Any]]:
-    """(status, config, metrics) of every run of a sweep, in the order of their numbers."""
-    query = select(runs.c.number, runs.c.status, runs.c.config, runs.c.metrics)
-    with store.reading() as connection:
-        rows = connection.execute(query.where(runs.c.sweep_id == sweep_id)).all()
-    for _, status, config, metrics in sorted(rows, key=itemgetter(0)):
-        yield status, from_json(_config(config)), from_json(metrics)
-
-
 def run_metrics(store: Store, sweep_id: str) -> list[tuple[str, str, Any]]:
     """(id, status, metrics) of every run of a sweep, in the order of their numbers."""
-    query = select(runs.c.number, runs.c.id, runs.c.status, runs.c.metrics)
     with store.reading() as connection:
+        status = status_of(dead_among(connection, store.folder))
+        query = select(runs.c.number, runs.c.id, status, runs.c.metrics)
         rows = connection.execute(query.where(runs.c.sweep_id == sweep_id)).all()
     return [(run, status, from_json(text)) for _, run, status, text in sorted(rows)]
 
@@ -55,10 +47,11 @@ def tried_runs(store: Store, sweep_id: str) -> list[TriedRun]:
     """The runs of a sweep in the order of their numbers, long words of their configs cut."""
     c = runs.c
     setting = func.coalesce(c.proposed, c.config)
-    query = select(
-        c.number, c.id, c.name, c.status, setting, c.metrics, c.finished, c.contaminated
-    ).where(c.sweep_id == sweep_id)
     with store.reading() as connection:
+        status = status_of(dead_among(connection, store.folder))
+        query = select(
+            c.number, c.id, c.name, status, setting, c.metrics, c.finished, c.contaminated
+        ).where(c.sweep_id == sweep_id)
         rows = [tuple(row) for row in connection.execute(query)]
     rows.sort(key=itemgetter(0))
     known = {str(status): status for status in Status}
@@ -88,11 +81,12 @@ def shared_orders(store: Store, sweep_id: str | None = None) -> frozenset[str]:
 def run_configs(
     store: Store, sweep_id: str, ids: Collection[str] | None = None
 ) -> Iterator[tuple[str, Any]]:
-    """(id, config) of runs of a sweep, in no order.
+    """(id, config without what the program itself added) of runs of a sweep, in no order.
 
     Args:    ids: only these, however many.
     """
-    query = select(runs.c.id, runs.c.config).where(runs.c.sweep_id == sweep_id)
+    setting = func.coalesce(runs.c.proposed, runs.c.config)
+    query = select(runs.c.id, setting).where(runs.c.sweep_id == sweep_id)
     if ids is not None:
         query = query.where(among(runs.c.id, ids))
     with store.reading() as connection:
@@ -102,11 +96,12 @@ def run_configs(
 
 
 def runs_stand(store: Store, sweep_id: str) -> list[Any]:
-    """What changes whenever a run of a sweep begins, ends, is tried again, or is deleted."""
+    """What changes when a run of a sweep begins, ends, is retried or deleted, or its agent dies."""
     told = (func.count(), func.sum(runs.c.number), func.sum(runs.c.attempt))
-    query = select(runs.c.status, func.max(runs.c.finished), *told)
-    mine = query.where(runs.c.sweep_id == sweep_id).group_by(runs.c.status)
     with store.reading() as connection:
+        status = status_of(dead_among(connection, store.folder))
+        query = select(status, func.max(runs.c.finished), *told)
+        mine = query.where(runs.c.sweep_id == sweep_id).group_by(status)
         return sorted(map(tuple, connection.execute(mine)))
 
 

@@ -39,3 +39,14 @@ def origins(store: Store, sweep_id: str) -> Iterator[Origin]:
             yield Origin(row["id"], from_json(row["provenance"]), from_json(row["detail"]))
         if len(rows) < _CHUNK:
             return
+
+
+def first_data_files(store: Store, sweep_id: str) -> dict[str, tuple[str, str]]:
+    """The digest of each data file that runs of a sweep have read, and the first of these runs."""
+    told = runs.c.provenance.contains('"data_files"')
+    query = select(runs.c.name, runs.c.provenance).where((runs.c.sweep_id == sweep_id) & told)
+    found: dict[str, tuple[str, str]] = {}
+    for row in store.read(query.order_by(runs.c.number).limit(_CHUNK)):
+        for name, digest in from_json(row["provenance"])["data_files"].items():
+            found.setdefault(name, (digest, row["name"]))
+    return found

@@ -121,7 +121,7 @@ def use_wal(engine: Engine, mode: Mode) -> None:
 
 @contextlib.contextmanager
 def explained(path: Path, mode: Mode) -> Iterator[None]:
-    """Turn the errors of SQLite into StoreErrors that say how to mend them."""
+    """Turn the errors of SQLite into StoreErrors that say how to fix them."""
     try:
         yield
     except DBAPIError as error:

@@ -231,7 +231,7 @@ class Writer:
         )
 
     def drop_records(self, run_id: str, start: int) -> None:
-        """Delete the records whose epoch is ``start`` or later, and mend the run's summary."""
+        """Delete the records whose epoch is ``start`` or later, and fix the run's summary."""
         mine = records.c.run_id == run_id
         cut = select(records).where(mine & (records.c.last >= start)).order_by(records.c.id)
         late = [(row.id, _block(row)) for row in self._connection.execute(cut)]

@@ -6,9 +6,9 @@ from thetahat.sweep.spec._metric_check import (
     check_metric as check_metric,
     notes_of_bands as notes_of_bands,
 )
-from thetahat.sweep.spec._options import Plan as Plan, read_points as read_points
+from thetahat.sweep.spec._options import SweepOptions as SweepOptions, read_points as read_points
 from thetahat.sweep.spec._program import (
-    Program as Program,
+    SweepProgram as SweepProgram,
     experiment_of as experiment_of,
     load_experiment as load_experiment,
 )

@@ -392,12 +392,12 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            mend = (
+            fix = (
                 "the disk is full; free space, or give another --store. The last checkpoint stands"
             )
         else:
-            mend = f"{error.strerror}; give a folder that can be written"
-        raise CheckpointError(f"cannot write the checkpoint {path}: {mend}") from error
+            fix = f"{error.strerror}; give a folder that can be written"
+        raise CheckpointError(f"cannot write the checkpoint {path}: {fix}") from error
 
 
 __all__: Sequence[str] = ("PatientWriter", "read_checkpoint", "read_header", "write_checkpoint")

@@ -57,12 +57,12 @@ def check_possible(staged: Staged) -> None:
     state, made = 2 * sum(sizes[:n_state]), sum(sizes[n_state:])
     total = total_memory()
     if state + made > total:
-        what, mend = "model", "make it smaller: a smaller width, say, or fewer layers"
+        what, fix = "model", "make it smaller: a smaller width, say, or fewer layers"
         if made > state:
-            what, mend = "data", "make fewer observations"
+            what, fix = "data", "make fewer observations"
         raise ConfigError(
             f"the {what} of this fit cannot be held in memory: it takes {_said(state + made)} at"
-            f" least, and there are {_said(total)}; {mend}"
+            f" least, and there are {_said(total)}; {fix}"
         )
 
 

@@ -241,8 +241,8 @@ def watched(record: Mapping[str, Any], name: str, rule: str) -> Any:
 def _direction(record: Mapping[str, Any], name: str, rule: str) -> Mode | None:
     metrics = _metrics(record)
     if name not in record:
-        mend = not_recorded(metrics, name, record.keys())
-        raise ConfigError(f"{rule} watches {name!r}, which this task does not record{mend}")
+        fix = not_recorded(metrics, name, record.keys())
+        raise ConfigError(f"{rule} watches {name!r}, which this task does not record{fix}")
     return directions_of(metrics).get(name)
 
 

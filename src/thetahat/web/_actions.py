@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from thetahat.core.errors import ConfigError
-from thetahat.store import Store, SweepRow, find_sweep, set_state
+from thetahat.store import Store, SweepRow, find_sweep, set_state, standing_runs
 
 ACTIONS = {"pause": "paused", "resume": "running", "cancel": "cancelled"}
 
@@ -19,6 +19,6 @@ def act(store: Store, sweep: SweepRow, action: str) -> str:
         state = find_sweep(store, sweep.id).state
         raise ConfigError(f"the sweep {sweep.name} is {state} already")
     if action == "cancel":
-        for run in store.runs(sweep_id=sweep.id, status="queued"):
+        for run in standing_runs(store, sweep_id=sweep.id, status="queued"):
             store.finish_run(run.id, status="cancelled", reason="the sweep was cancelled")
     return ACTIONS[action]

@@ -8,7 +8,7 @@ from typing import Any
 from thetahat.analysis import flat_config
 from thetahat.core.errors import ConfigError
 from thetahat.format import Column, table
-from thetahat.store import RunRow, Store, SweepRow, standing
+from thetahat.store import RunRow, Store, SweepRow, standing_runs
 
 KINDS = {"csv": "text/csv; charset=utf-8", "latex": "text/x-tex; charset=utf-8"}
 _OWN = ("name", "status", "reason", "epochs", "seconds", "n_params", "agent", "attempt", "seeds")
@@ -25,7 +25,7 @@ def export(store: Store, sweep: SweepRow | None, asked: Mapping[str, Any]) -> tu
     if kind not in KINDS:
         raise ConfigError(f"the page exports csv and latex, not {str(kind)[:40]!r}")
     columns, ids = _words(asked, "columns"), _words(asked, "ids")
-    found = standing(store, store.runs(sweep_id=sweep.id if sweep else None))
+    found = standing_runs(store, sweep_id=sweep.id if sweep else None)
     known = {run.id: run for run in found}
     rows = [_row(known[run_id], columns) for run_id in ids if run_id in known]
     named = [Column(name, title=_title(name, columns)) for name in columns]

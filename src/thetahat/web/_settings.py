@@ -13,6 +13,7 @@ from typing import Any
 from thetahat.analysis import (
     Standing,
     best_first,
+    by_experiment,
     check_over,
     curve_band,
     ending,
@@ -26,6 +27,7 @@ from thetahat.analysis import (
     runs_planned,
     seeds_of,
     standings,
+    tied,
 )
 from thetahat.store import (
     RunRow,
@@ -35,6 +37,7 @@ from thetahat.store import (
     list_sweeps,
     runs_stand,
     shared_orders,
+    standing_runs,
     tried_runs,
 )
 from thetahat.web._series import columns_of
@@ -85,7 +88,7 @@ def _settings(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str
         "replicates": replicates_of(sweep),
         "seeds": seeds,
         "shared_order": any(sum(run in shared for run in one.ids) > 1 for one in found),
-        "lead": None if not found else _lead(found[0], seeds),
+        "lead": None if not found else _lead(found, seeds),
         "running": {
             "run": running_best(found, sign, lambda one: one.number),
             "time": running_best(found, sign, lambda one: one.finished),
@@ -95,12 +98,14 @@ def _settings(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str
     }
 
 
-def _lead(one: Standing, seeds: Sequence[str]) -> dict[str, Any] | None:
-    """The best setting; None where no run ended well with a number."""
+def _lead(found: Sequence[Standing], seeds: Sequence[str]) -> dict[str, Any] | None:
+    """The best setting, and how many share its place; None where no run ended well with one."""
+    one = found[0]
     if one.spread is None:
         return None
     config = {k: brief(v) for k, v in one.config.items() if k not in seeds}
-    return {**one.listing(), "config": config, "ids": list(one.ids[:_MOST_IDS])}
+    ids = list(one.ids[:_MOST_IDS])
+    return {**one.listing(), "config": config, "ids": ids, "tied": tied(found)}
 
 
 def groups(
@@ -110,7 +115,7 @@ def groups(
 
     Raises:  ConfigError: an unknown parameter.
     """
-    listed = store.runs(sweep_id=sweep.id)
+    listed = standing_runs(store, sweep_id=sweep.id)
     check_over(listed, over)
     shared = shared_orders(store, sweep.id)
     ids: dict[int, list[str]] = {}
@@ -129,6 +134,8 @@ def groups(
 def comparison(store: Store, runs: Sequence[RunRow], *, bands: bool) -> list[dict[str, Any]]:
     """Runs that differ by their seeds alone, together: how they ended, and their bands.
 
+    Runs of different experiments never are.
+
     A band is of the runs that ended well or still train, and of no epoch that fewer than half of
     the runs have reached.
     """
@@ -141,11 +148,13 @@ def comparison(store: Store, runs: Sequence[RunRow], *, bands: bool) -> list[dic
     }
     seeds = counted | {name for run in runs for name in flat_config(run.config) if is_seed(name)}
     made = []
-    for config, members in members_of(runs, seeds):
+    together = [(of, members_of(mine, seeds)) for of, mine in by_experiment(runs)]
+    for of, config, members in [(of, *one) for of, found in together for one in found]:
         ends = Counter(ending(run) for run in members)
         kept = [run for run in members if run.status.well or not run.status.over]
         made.append(
             {
+                "experiment": of,
                 "config": {k: brief(v) for k, v in config.items()},
                 "ids": [run.id for run in members],
                 "runs": len(members),

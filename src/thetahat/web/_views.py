@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -14,12 +13,16 @@ from typing import Any
 
 from thetahat.analysis import (
     SweepFile,
+    caution,
     directions_in,
     effects,
     flat_config,
     may_repeat,
+    members_of,
+    names_of,
     number,
     read_file,
+    seeds_of,
 )
 from thetahat.core.run import Status
 from thetahat.store import (
@@ -38,8 +41,8 @@ from thetahat.store import (
     run_columns,
     run_configs,
     run_metrics,
-    run_values,
     runs_stand,
+    tried_runs,
 )
 from thetahat.web._logs import tails
 from thetahat.web._series import columns_of
@@ -50,7 +53,6 @@ LATEST = 200
 _FAILED = tuple(str(status) for status in Status if status.over and not status.well)
 """How runs are over whose numbers do not count."""
 _SILENT_S = 60.0
-_SEED = re.compile(r"(^|[._])seed$", re.IGNORECASE)
 """Luck is nothing to tune."""
 _MOST_KEPT = 64
 _MOST_CELLS = 500_000
@@ -98,7 +100,11 @@ def about(sweep: SweepRow, file: SweepFile, *, with_text: bool = True) -> dict[s
     hidden = ("text", "spec", "position", "folder")
     found: dict[str, Any] = {k: v for k, v in vars(sweep).items() if k not in hidden}
     found |= {"method": file.method, "metric": file.metric, "goal": file.goal}
-    found["seeded"] = any(_SEED.search(p.name) and not p.constant for p in file.parameters)
+    searched = [p.name for p in file.parameters if not p.constant]
+    counted = (sweep.plan.get("found") or {}).get("seed")
+    # What tells no settings apart.
+    found["seeds"] = [*dict.fromkeys(seeds_of(sweep, searched) + [counted] * bool(counted))]
+    found["seeded"] = bool(found["seeds"])
     if with_text:
         found |= {
             "text": sweep.text,
@@ -172,14 +178,15 @@ def _importance(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[s
     few = random.Random(1).sample(ids, min(len(ids), _MOST_LOOKED_AT))
     rest_on = [ids[i] for i in _drawn(len(ids), len(_varying(store, sweep, few)))]
     whole = len(rest_on) == len(ids)
-    found = effects(
-        _varying(store, sweep, rest_on, whole=whole), [values[run] for run in rest_on], sign
-    )
+    columns = _varying(store, sweep, rest_on, whole=whole)
+    doubt = caution(sweep, read_file(sweep.spec))
+    found = effects(columns, [values[run] for run in rest_on], sign, blind=not doubt)
     return {
         "n": len(ids),
         "rest_on": len(rest_on),
         "settings": found[0].settings if found else min(1, len(rest_on)),
         "left_out": left_out,
+        "caution": doubt,
         "effects": [asdict(e) for e in found],
     }
 
@@ -198,7 +205,8 @@ def _varying(
             if name not in columns:
                 columns[name] = [None] * len(ids)
             columns[name][i] = brief(value)
-    return {k: v for k, v in columns.items() if not _SEED.search(k) and _varies(v)}
+    seeds = {*seeds_of(sweep, columns)}
+    return {k: v for k, v in columns.items() if k not in seeds and _varies(v)}
 
 
 def _drawn(runs: int, parameters: int) -> Sequence[int]:
@@ -229,7 +237,7 @@ def run_page(store: Store, run: RunRow) -> dict[str, Any]:
         row = next((s for s in list_sweeps(store) if s.id == run.sweep_id), None)
         if row is not None:
             found["sweep"] = about(row, read_file(row.spec), with_text=False)
-            found["seeds"] = _seeds(store, run, tried=found["sweep"]["seeded"])
+            found["seeds"] = _replicates(store, run, row, tried=found["sweep"]["seeded"])
     return found
 
 
@@ -292,17 +300,16 @@ def _best(
     return best
 
 
-def _seeds(store: Store, run: RunRow, *, tried: bool) -> int:
-    """How many runs of its sweep have this run's setting, itself among them."""
-    assert run.sweep_id is not None
+def _replicates(store: Store, run: RunRow, sweep: SweepRow, *, tried: bool) -> int:
+    """How many runs of its sweep have this run's setting, itself among them.
+
+    Args:    tried: whether the sweep tries seeds.
+    """
     if not tried:
-        return 1 if run.point is None else count_point(store, run.sweep_id, run.point)
-    own = _but_seeds(run.config)
-    return sum(_but_seeds(config) == own for _, config, _ in run_values(store, run.sweep_id))
-
-
-def _but_seeds(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in flat_config(config).items() if not _SEED.search(k)}
+        return 1 if run.point is None else count_point(store, sweep.id, run.point)
+    runs = tried_runs(store, sweep.id)
+    settings = members_of(runs, seeds_of(sweep, names_of(runs)))
+    return next((len(mine) for _, mine in settings if run.id in {one.id for one in mine}), 1)
 
 
 def _agent(agent: Mapping[str, Any], dead: Collection[str]) -> dict[str, Any]:

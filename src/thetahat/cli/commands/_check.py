@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from thetahat.cli._parser import add_format, add_switch, add_value, seed_number, whole_number
 from thetahat.cli.terminal._output import Screen, emit, read_screen
 from thetahat.core.errors import ConfigError
 from thetahat.format import json_text, paint, table
@@ -15,7 +16,11 @@ from thetahat.format import json_text, paint, table
 if TYPE_CHECKING:
     from thetahat.sweep import Problem, Reading, SweepSpec
 
-_EXAMPLES = """\
+DESCRIPTION = (
+    "Print every mistake of a sweep file, with its line and how to fix it, and count its points."
+    " Nothing runs. Exit code 2 if there is a mistake."
+)
+EXAMPLES = """\
 examples:
   thetahat check sweep.yaml
   thetahat check sweep.yaml --list 5          the first five configs, in order
@@ -23,28 +28,13 @@ examples:
 """
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add ``check`` to the command line."""
-    parser = subparsers.add_parser(
-        "check",
-        help="check a sweep file",
-        description="Say every mistake of a sweep file, with its line and how to mend it, and count"
-        " its points. Nothing runs. Exit code 2 where there is a mistake.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_flags(parser: Any) -> None:
+    """Add the flags of ``check``."""
     parser.add_argument("file", metavar="FILE", help="the sweep file (YAML)")
-    parser.add_argument(
-        "--strict", action="store_true", help="give W&B's own verdict in place of ours"
-    )
-    parser.add_argument("--list", type=_count, metavar="N", help="print the first N configs")
-    parser.add_argument(
-        "--seed", type=_seed, default=0, metavar="S", help="of a random search (default: 0)"
-    )
-    parser.add_argument(
-        "--format", choices=("table", "json"), default="table", help="how to print it"
-    )
-    parser.set_defaults(run=run)
+    add_switch(parser, "--strict", "give W&B's own verdict in place of ours")
+    add_value(parser, "--list", "N", "print the first N configs", whole_number())
+    add_value(parser, "--seed", "S", "of a random search (default: 0)", seed_number, 0)
+    add_format(parser, ("table", "json"))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -165,18 +155,20 @@ def _runs(count: int) -> str:
 
 def _table(configs: Sequence[Mapping[str, Any]], screen: Screen) -> str:
     rows = [dict(_flat(config)) for config in configs]
-    return table(rows, width=screen.width, colour=screen.colour, ascii_only=screen.ascii_only)
+    return table(rows, **screen.look)
 
 
 def first_configs(spec: SweepSpec, count: int, seed: int) -> list[dict[str, Any]]:
     """The first configs of a sweep in which nothing has run yet."""
-    from thetahat.search import History, sampler
+    from thetahat.search import SearchHistory, sampler
 
     draw = sampler({"bayes": "tpe"}.get(spec.method, spec.method))
     configs: list[dict[str, Any]] = []
     position = 0
     while len(configs) < count:
-        more = draw(spec.space, History((), position, spec.metric), seed, count - len(configs))
+        more = draw(
+            spec.space, SearchHistory((), position, spec.metric), seed, count - len(configs)
+        )
         configs += more.configs
         if more.exhausted or not more.configs:
             break
@@ -190,17 +182,3 @@ def _flat(config: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any
             yield from _flat(value, f"{above}{name}.")
         else:
             yield f"{above}{name}", value
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no count; give 1 or more")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    from thetahat.core.signature import MAX_SEED
-
-    if not text.isdecimal() or int(text) > MAX_SEED:
-        raise argparse.ArgumentTypeError(f"{text!r} is no seed; give a whole number from 0")
-    return int(text)

@@ -11,7 +11,6 @@ import contextlib
 import csv
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +44,7 @@ class Predictions:
 
 
 def writable(path: Path, table: Path, names: Sequence[str | None]) -> Path:
-    """Before anything runs: a folder that takes the file, and no file of the user's in its place.
+    """Check, before anything runs, that the file can be written and replaces no other file.
 
     Args:    names: columns of the table that will stand in it.
     Raises:  ConfigError: it cannot be written, or should not be.   MissingExtra: no pyarrow.
@@ -77,7 +76,7 @@ def writable(path: Path, table: Path, names: Sequence[str | None]) -> Path:
 
 
 def predictions(file: str, table: Table, result: Result) -> Predictions:
-    """Every row of a file, in order: its number from 1, target, weight, fitted value and part.
+    """List every row of a file in order: its number, target, weight, fitted value and part.
 
     A row has a fitted value wherever its features allow one, whether or not the fit used it.
 
@@ -89,8 +88,8 @@ def predictions(file: str, table: Table, result: Result) -> Predictions:
 
     config, encoder = result.config, table.encoder
     features = [feature.name for feature in encoder.features]
-    told = [name for name in (table.target, config["weights"]) if name is not None]
-    found = table_columns(file, [*features, *told])
+    shown = [name for name in (table.target, config["weights"]) if name is not None]
+    found = table_columns(file, [*features, *shown])
     n = len(found[table.target].values)
     used = np.ones(n, bool)
     if config["missing"] == "drop":
@@ -106,7 +105,7 @@ def predictions(file: str, table: Table, result: Result) -> Predictions:
         part[np.flatnonzero(used)[rows]] = name
     columns = {
         "row": list(range(1, n + 1)),
-        **{name: _values(found[name]) for name in told},
+        **{name: _values(found[name]) for name in shown},
         "fitted": [None if value != value else value for value in fitted.tolist()],
         "part": part.tolist(),
     }
@@ -114,35 +113,33 @@ def predictions(file: str, table: Table, result: Result) -> Predictions:
 
 
 def write(path: Path, made: Predictions) -> None:
-    """Write fitted values by the ending of the file, whole or not at all.
+    """Write fitted values in the format of the file's ending, whole or not at all.
 
     Raises:  ConfigError: the file cannot be written.
     """
-    kind, name = path.suffix.lower(), None
+    kind = path.suffix.lower()
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        if kind in PARQUET:
-            os.close(handle)
-            _write_parquet(name, made)
-        else:
-            with os.fdopen(handle, "w", newline="", encoding="utf-8") as file:
-                if kind == ".json":
-                    _write_json(file, made)
-                else:
-                    _write_delimited(file, made, DELIMITED[kind])
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        try:
+            if kind in PARQUET:
+                _write_parquet(beside, made)
+            else:
+                with beside.open("w", newline="", encoding="utf-8") as file:
+                    if kind == ".json":
+                        _write_json(file, made)
+                    else:
+                        _write_delimited(file, made, DELIMITED[kind])
+            os.replace(beside, path)
+        finally:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else error
         raise ConfigError(f"--predict {path} cannot be written: {why}") from error
-    finally:
-        if name is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
 
 
 def _enough(found: Mapping[str, Any], encoder: Any) -> np.ndarray:
-    """Which rows have the features that a fitted value needs, (n,)."""
+    """Tell which rows have the features that a fitted value needs, (n,)."""
     enough = np.ones(len(next(iter(found.values())).values), bool)
     for feature in encoder.features:
         column = found[feature.name]
@@ -157,7 +154,7 @@ def _enough(found: Mapping[str, Any], encoder: Any) -> np.ndarray:
 
 
 def _values(column: Any) -> list[Any]:
-    """A column's values, None where missing."""
+    """List a column's values, None if missing."""
     return [None if v is None or v != v else v for v in column.values.tolist()]
 
 
@@ -175,14 +172,14 @@ def _write_json(file: TextIO, made: Predictions) -> None:
     file.write("[" + ",\n ".join(lines) + "]\n")
 
 
-def _write_parquet(name: str, made: Predictions) -> None:
+def _write_parquet(path: Path, made: Predictions) -> None:
     from thetahat.report import MADE_BY
 
     pyarrow = _pyarrow()
     from pyarrow import parquet
 
     table = pyarrow.table({key: pyarrow.array(list(v)) for key, v in made.columns.items()})
-    parquet.write_table(table.replace_schema_metadata({"maker": f"{MADE_BY}: fitted"}), name)
+    parquet.write_table(table.replace_schema_metadata({"maker": f"{MADE_BY}: fitted"}), path)
 
 
 def _pyarrow() -> Any:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thetahat.cli.terminal._output import emit, read_screen
+from thetahat.cli.terminal._output import emit, read_screen, store_flag
 from thetahat.core.run import Status
 
 if TYPE_CHECKING:
-    from thetahat.cli._session import Setting
+    from thetahat.cli._session import FitSettings
     from thetahat.data import Table
     from thetahat.format import Column
     from thetahat.train import Result
@@ -22,7 +22,7 @@ _FAILED = (Status.FAILED, Status.DIVERGED, Status.UNMOVED)
 
 
 def report(
-    results: Sequence[Result], names: Sequence[str], table: Table, setting: Setting, format: str
+    results: Sequence[Result], names: Sequence[str], table: Table, setting: FitSettings, format: str
 ) -> None:
     """Say how the fits ended, and print the table of how well they fit."""
     from thetahat.cli.terminal._run_summary import print_end, print_run
@@ -36,22 +36,21 @@ def report(
         wide = f"{d} column{'s' * (d > 1)}"
         print(f"{word(file)}: {word(table.target)} on {wide}, {len(table):,} rows ({parts})")
     if len(results) == 1 and format == "table":
-        print_run(first, names[0], setting, tracked=setting.tracked)
+        print_run(first, names[0], setting)
     else:
         for result, name in zip(results, names, strict=True):
-            print_end(result, name, setting, tracked=setting.tracked)
+            print_end(result, name, setting)
     if setting.quiet:
         return
     rows, columns = goodness_rows(results, table)
     screen = read_screen()
     if format == "table":
         print()
-    shown = {"width": screen.width, "colour": screen.colour, "ascii_only": screen.ascii_only}
-    emit(as_table(rows, columns, format, **shown))
+    emit(as_table(rows, columns, format, **screen.look))
     if format == "table" and len(results) > 1:
         print(f"\n{_seeds_said(results)}")
         if setting.tracked:
-            where = f" --store {setting.store}" if setting.store else ""
+            where = store_flag(setting.store)
             first_to_last = f"{word(names[0])} to {word(names[-1])}"
             print(f"{len(results)} runs, {first_to_last}; look at them: thetahat runs{where}")
 

@@ -8,39 +8,32 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thetahat.cli._parser import add_quiet, add_store, add_value
 from thetahat.core.errors import CheckpointError, ConfigError, Notice
 from thetahat.core.run import Status
 
 if TYPE_CHECKING:
-    from thetahat.cli._session import Setting, Trained
+    from thetahat.cli._session import FitSettings, Trained
     from thetahat.store import RunRow, Store
 
 _GOES_ON = (Status.INTERRUPTED, Status.RUNNING, Status.FAILED)
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add ``resume`` to the command line."""
-    parser = subparsers.add_parser(
-        "resume",
-        help="go on with an interrupted run",
-        description="Go on with an interrupted run from its last checkpoint: the same numbers, to"
-        " the last bit on a CPU, as if it had never stopped.",
-    )
+DESCRIPTION = (
+    "Continue an interrupted run from its last checkpoint: the same numbers, to the last bit on a"
+    " CPU, as if it had never stopped."
+)
+EXAMPLES = ""
+
+
+def add_flags(parser: Any) -> None:
+    """Add the flags of ``resume``."""
     parser.add_argument(
         "run_name", metavar="RUN", help="its id or name, the beginning of either, or: last"
     )
-    parser.add_argument(
-        "--store",
-        metavar="URL",
-        help="folder or file of the store (default: THETAHAT_STORE, else .thetahat here)",
-    )
-    parser.add_argument(
-        "--source", metavar="FILE", help="the experiment's file, where it has been moved"
-    )
-    parser.add_argument(
-        "--quiet", action="store_true", help="say nothing unless something is wrong"
-    )
-    parser.set_defaults(run=run)
+    add_value(parser, "--source", "FILE", "the experiment's file, if it has been moved")
+    add_quiet(parser)
+    add_store(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,33 +45,33 @@ def run(args: argparse.Namespace) -> int:
         cohort = _cohort(store, asked)
         _check(asked, cohort)
         experiment, file = _experiment(store, asked, args.source)
-    from thetahat.cli._session import Setting, exit_code
+    from thetahat.cli._session import FitSettings, exit_code
 
-    setting = Setting(store=args.store, quiet=args.quiet)
+    setting = FitSettings(store=args.store, quiet=args.quiet)
     trained = _go_on(experiment, file, cohort, setting)
     _print(trained, cohort, setting)
     return exit_code(trained.results)
 
 
 def _go_on(
-    experiment: Callable[..., Any], file: Path | None, cohort: list[RunRow], setting: Setting
+    experiment: Callable[..., Any], file: Path | None, cohort: list[RunRow], setting: FitSettings
 ) -> Trained:
     from thetahat.cli._flags import retyped
-    from thetahat.cli._session import Going, Origin, train
+    from thetahat.cli._session import Resumed, RunSource, train
     from thetahat.core.signature import read_signature
 
     signature = read_signature(experiment)
     configs = [retyped(signature, run.config) for run in cohort]
-    going = Going(Path(cohort[0].checkpoint or ""), tuple(run.name for run in cohort))
-    origin = Origin(cohort[0].experiment or signature.name, file)
-    return train(experiment, configs, setting, origin, going=going)
+    resumed = Resumed(Path(cohort[0].checkpoint or ""), tuple(run.name for run in cohort))
+    source = RunSource(cohort[0].experiment or signature.name, file)
+    return train(experiment, configs, setting, source, resumed=resumed)
 
 
-def _print(trained: Trained, cohort: list[RunRow], setting: Setting) -> None:
+def _print(trained: Trained, cohort: list[RunRow], setting: FitSettings) -> None:
     from thetahat.cli.terminal._run_summary import print_run
 
     for result, run in zip(trained.results, cohort, strict=True):
-        print_run(result, run.name, setting, tracked=True)
+        print_run(result, run.name, setting)
 
 
 def _cohort(store: Store, asked: RunRow) -> list[RunRow]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
 from typing import Any
-
-from thetahat.cli.terminal._wrap import wrapped
-from thetahat.format import FORMATS
 
 
 @dataclass(frozen=True)
@@ -22,17 +19,10 @@ class Screen:
     colour: bool
     ascii_only: bool
 
-
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """The flags of every command that prints a table."""
-    parser.add_argument(
-        "--store",
-        metavar="URL",
-        help="folder or file of the store (default: THETAHAT_STORE, else .thetahat here)",
-    )
-    parser.add_argument(
-        "--format", choices=FORMATS, default="table", help="how to print it (default: table)"
-    )
+    @property
+    def look(self) -> dict[str, Any]:
+        """The options of ``table`` that fit a table to it."""
+        return {"width": self.width, "colour": self.colour, "ascii_only": self.ascii_only}
 
 
 def read_screen() -> Screen:
@@ -73,9 +63,23 @@ def is_terminal(stream: Any) -> bool:
     return stream is not None and stream.isatty()
 
 
-def note(line: str) -> None:
-    """A word to the user, beside the data: on standard error."""
+def print_beside(line: str) -> None:
+    """Print a line on standard error, beside the data on standard output."""
     print(wrapped(line), file=sys.stderr)
+
+
+def store_flag(store: str | None) -> str:
+    """Write the flag that gives a store, for a command to be copied; nothing for the default."""
+    return f" --store {store}" if store else ""
+
+
+def many_runs(n: int) -> str:
+    """Write a number of runs.
+
+    >>> many_runs(0), many_runs(1), many_runs(1200)
+    ('no runs', '1 run', '1,200 runs')
+    """
+    return "no runs" if n == 0 else "1 run" if n == 1 else f"{n:,} runs"
 
 
 def can_write(stream: Any, sample: str) -> bool:
@@ -93,3 +97,41 @@ def _old_windows() -> bool:
     from rich.console import Console
 
     return Console().legacy_windows
+
+
+_COMMAND = re.compile(r"\b(?:thetahat|python|pip) [^;,()]+")
+_STAYS = "\x00"
+
+
+def wrapped(message: str) -> str:
+    """A message as standard error shows it: as it is, unless it is too long for a terminal."""
+    width = _width()
+    return message if width is None else wrap(message, width)
+
+
+def wrap(message: str, width: int) -> str:
+    """A message in lines of at most so many signs, where its words allow that.
+
+    >>> print(wrap("it is over; go on with: thetahat resume calm-otter-7", 34))
+    it is over; go on with:
+    thetahat resume calm-otter-7
+    """
+    import textwrap
+
+    lines = []
+    for line in message.split("\n"):
+        whole = _COMMAND.sub(lambda match: match[0].replace(" ", _STAYS), line)
+        fits = len(line) <= width
+        lines += [whole] if fits else textwrap.wrap(
+            whole, width, break_long_words=False, break_on_hyphens=False
+        )  # fmt: skip
+    return "\n".join(lines).replace(_STAYS, " ")
+
+
+def _width() -> int | None:
+    if sys.stderr is None or not sys.stderr.isatty():
+        return None
+    try:
+        return max(20, os.get_terminal_size(sys.stderr.fileno()).columns)
+    except (OSError, ValueError):
+        return None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from thetahat.analysis import Group
-from thetahat.cli.terminal._output import Screen, emit, note
+from thetahat.cli.terminal._output import Screen, emit, print_beside
 from thetahat.format import Column, fit_width, table
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _METRICS_FIRST = ("val_risk", "test_risk", "train_risk")
 _MOST_METRICS = 6
-_OF_GROUPS = ("runs", "n", "failed", "unfinished", "trust", "shared_order")
+_OF_GROUPS = ("experiment", "runs", "n", "failed", "unfinished", "trust", "shared_order")
 _SHARED = "seeds share the order of batches, so their bands are too narrow"
 
 
@@ -54,9 +54,7 @@ def print_runs(
             rows,
             columns,
             format,
-            width=screen.width,
-            colour=screen.colour,
-            ascii_only=screen.ascii_only,
+            **screen.look,
         )
     )
     if gone:
@@ -73,23 +71,26 @@ def print_settings(groups: Sequence[Group], metric: str, screen: Screen) -> None
         or c.key.removeprefix("config.") in groups[0].config
     ]
     rows = [group_row(group, metric) for group in groups]
-    look = {"width": screen.width, "colour": screen.colour, "ascii_only": screen.ascii_only}
-    emit(table(rows, columns, "table", **look))
+    emit(table(rows, columns, "table", **screen.look))
     tell_shared(groups)
 
 
 def tell_shared(groups: Sequence[Group]) -> None:
     """What a band does not hold, once."""
     if any(group.shared_order for group in groups):
-        note(_SHARED)
+        print_beside(_SHARED)
 
 
 def tell_gone(gone: Sequence[Column]) -> None:
-    note(f"no room for {', '.join(c.head for c in gone)}; --columns chooses")
+    print_beside(f"no room for {', '.join(c.head for c in gone)}; --columns chooses")
 
 
 def group_columns(
-    groups: Sequence[Group], first: str | None = None, *, whole: bool = False
+    groups: Sequence[Group],
+    first: str | None = None,
+    *,
+    whole: bool = False,
+    by: Sequence[str] = (),
 ) -> list[Column]:
     """What tells the settings apart, how many runs there are, then their metrics; the first metric
     is the dearest.
@@ -103,10 +104,14 @@ def group_columns(
     varying = [
         n
         for n in settings
-        if _any_differs(g.config.get(n) for g in begun)
+        if n in by
+        or _any_differs(g.config.get(n) for g in begun)
         or _any_differs(g.config[n] for g in groups if n in g.config)
     ]
-    columns = [Column(_key(name), priority=90, digits=6) for name in varying]
+    columns = [Column("experiment", priority=95)] if any(g.experiment for g in groups) else []
+    columns += [
+        Column(_key(name), name if name in by else None, priority=90, digits=6) for name in varying
+    ]
     columns += [
         Column("runs", priority=80),
         Column("n", priority=79),
@@ -140,7 +145,7 @@ def _n(group: Group, metric: str) -> int:
 
 def group_row(group: Group, first: str) -> dict[str, Any]:
     row: dict[str, Any] = {_key(name): value for name, value in group.config.items()}
-    row |= {"runs": group.runs, "n": _n(group, first)}
+    row |= {"experiment": group.experiment, "runs": group.runs, "n": _n(group, first)}
     row |= {"failed": group.failed, "unfinished": group.unfinished}
     row["shared_order"] = "yes" if group.shared_order else ""
     for name, numbers in group.metrics.items():

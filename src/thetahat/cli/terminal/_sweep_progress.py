@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._errors import note, say as complain
 from thetahat.cli.terminal._fit_progress import span
-from thetahat.cli.terminal._live import Pace, Piece, Window, is_live, live
-from thetahat.cli.terminal._output import emit, read_screen
-from thetahat.cli.terminal._sweep_screen import block, many_runs, plain
-from thetahat.cli.terminal._sweep_status import Watch
+from thetahat.cli.terminal._live import RefreshRate, Window, is_live, live
+from thetahat.cli.terminal._output import emit, many_runs, read_screen
+from thetahat.cli.terminal._sweep_screen import block, plain
+from thetahat.cli.terminal._sweep_status import SweepWatch
 
 if TYPE_CHECKING:
-    from thetahat.search import Metric
+    from rich.text import Text
+
+    from thetahat.search import Objective
     from thetahat.store import RunRow, Store, SweepRow
     from thetahat.sweep.agent import Closed, Tally
 
@@ -32,16 +34,16 @@ class View:
     """What an agent says, for people. Use it as a context."""
 
     def __init__(
-        self, store: Store, sweep: SweepRow, metric: Metric | None, *, quiet: bool, where: str
+        self, store: Store, sweep: SweepRow, metric: Objective | None, *, quiet: bool, where: str
     ) -> None:
         from thetahat.sweep.agent import spec_of
 
         self.store, self.sweep, self.metric = store, sweep, metric
         self.quiet, self.where = quiet, where
-        self.watch = Watch(store, sweep, metric, spec_of(sweep).method, _searched(sweep))
+        self.watch = SweepWatch(store, sweep, metric, spec_of(sweep).method, _searched(sweep))
         self._said: set[str] = set()
         self._began_s = time.monotonic()
-        self._pace = Pace(EVERY_S, share=0.05)
+        self._pace = RefreshRate(EVERY_S, share=0.05)
         self._live = is_live(quiet=quiet)
         self._stack = ExitStack()
 
@@ -58,7 +60,7 @@ class View:
     ) -> None:
         self._stack.close()
 
-    def _lines(self, window: Window) -> Sequence[Sequence[Piece]]:
+    def _lines(self, window: Window) -> Sequence[Text]:
         return block(self.watch.now(), window)
 
     def say(self, what: str, facts: Mapping[str, Any]) -> None:
@@ -79,7 +81,7 @@ class View:
         elif what == "retried":
             self._once(f"{facts['runs']} runs are tried again: {facts['reason']}", again=True)
         elif what == "state":
-            self.watch.standing = replace(self.watch.standing, state=facts["state"])
+            self.watch.counts = replace(self.watch.counts, state=facts["state"])
             said = {"paused": "the sweep is paused: no new runs begin", "running": "it goes on"}
             self._once(said.get(facts["state"], f"the sweep is {facts['state']}"), again=True)
         elif what == "extended":
@@ -100,10 +102,10 @@ class View:
         if as_json or self.quiet:
             return
         from thetahat.cli.terminal._run_table import print_runs
-        from thetahat.store import find_sweep
+        from thetahat.store import find_sweep, standing_runs
 
         sweep = find_sweep(self.store, self.sweep.id)
-        every = self.store.runs(sweep_id=sweep.id)
+        every = standing_runs(self.store, sweep_id=sweep.id)
         runs = [run for run in every if run.status.over]
         took = span(time.monotonic() - self._began_s)
         said = f"{many_runs(len(runs))}{self._lost(runs)}{_left(sweep, every)}; {took}"
@@ -118,13 +120,14 @@ class View:
         if tally.interrupted and not sweep.over:
             complain(f"interrupted; go on with: thetahat agent {sweep.id}{self.where}")
 
-    def _best(self, sweep: SweepRow, runs: Sequence[RunRow], metric: Metric) -> None:
+    def _best(self, sweep: SweepRow, runs: Sequence[RunRow], metric: Objective) -> None:
         """The best settings over their replicates: the best of single runs is a lucky one."""
         from thetahat.analysis import (
             best_first,
             ending,
             finite,
             flat_config,
+            place_of,
             replicates_of,
             seeds_of,
             settings_of,
@@ -143,7 +146,9 @@ class View:
                     sweep, dict.fromkeys(k for r in runs for k in flat_config(r.config))
                 )
                 over = " and ".join(seeds) or "seeds"
-                print(f"the best settings by {name}, its median over {over}:")
+                places = [place_of(group, name, sign, replicates_of(sweep)) for group in have]
+                same = places.count(places[0])
+                print(f"the best settings by {name}, its median over {over}{_alike(same)}:")
                 print_settings(have[:BEST_RUNS], name, screen)
             return
         # A run that failed, was cancelled or did not move has a number, but none that counts.
@@ -151,18 +156,22 @@ class View:
         found = [run for run in found if finite(run.metrics.get(name)) is not None]
         found.sort(key=lambda run: sign * (finite(run.metrics[name]) or 0.0))
         if found:
-            print(f"the best by {name}:")
+            same = sum(run.metrics[name] == found[0].metrics[name] for run in found)
+            print(f"the best by {name}{_alike(same)}:")
             print_runs(found[:BEST_RUNS], "table", None, screen, tell=False)
 
     def _lost(self, runs: Sequence[RunRow]) -> str:
-        """How many of the runs that are over failed, and how many were cut short."""
-        from thetahat.analysis import ending
+        """How many of the runs that are over failed, were cut short, or never logged the metric."""
+        from thetahat.analysis import ending, finite
 
         name = None if self.metric is None else self.metric.name
+        well = [run for run in runs if name is not None and ending(run, name) == "well"]
+        silent = sum(finite(run.metrics.get(name or "")) is None for run in well)
         failed = sum(ending(run, name) == "failed" for run in runs)
         short = Counter(str(run.status) for run in runs if run.status.unfinished)
         said = [f"{failed:,} failed"] if failed else []
         said += [f"{n:,} {status}" for status, n in sorted(short.items())]
+        said += [f"{silent:,} without {name}"] if silent else []
         return "".join(f", {one}" for one in said)
 
     def _over(self) -> bool:
@@ -198,6 +207,11 @@ class View:
         self._said.add(key or line)
         if bad or not self.quiet:
             note(line)
+
+
+def _alike(n: int) -> str:
+    """How many share the first place, if several do."""
+    return f" (the first {n:,} are alike)" if n > 1 else ""
 
 
 def _left(sweep: SweepRow, runs: Sequence[RunRow]) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from thetahat.core.errors import InputError, StoreError
 from thetahat.core.run import Status
-from thetahat.search import Hyperband, Metric, asha, stop, target_reached
+from thetahat.search import Hyperband, Objective, asha, stop, target_reached
 from thetahat.store import (
     CANCELLED_REASON,
     Claim,
@@ -31,8 +31,9 @@ from thetahat.store import (
     new_agent_id,
     set_state,
 )
+from thetahat.sweep._full_disk import Room
 from thetahat.sweep._updates import Begun, Closed, Heard, Noted, Rows, Update
-from thetahat.sweep.agent._full_disk import Room
+from thetahat.sweep.agent._data_files import DataFiles
 from thetahat.sweep.agent._history import Book
 from thetahat.sweep.agent._liveness import Place, Watch, proof_of_life
 from thetahat.sweep.agent._logged_metric import LoggedMetric
@@ -156,7 +157,7 @@ class Agent:
         self._beat_s = self._looked_s = -1e9
         self._unwritten: list[Update] = []
         self._room = Room(lambda line: say("note", {"line": line}))
-        self._logged = LoggedMetric(store, sweep.id)
+        self._logged, self._data = LoggedMetric(store, sweep.id), DataFiles(store, sweep.id)
         self._works = False
         """Whether some run has begun to train, or logged anything."""
         self._near = False
@@ -318,8 +319,8 @@ class Agent:
 
     def _record(self) -> Sequence[Update]:
         """Write what has happened; what that was."""
-        updates = self._unwritten
-        written = self.recorder.write(updates)
+        self._unwritten += self._data.notes(self._unwritten, self.recorder.runs)
+        written = self.recorder.write(updates := self._unwritten)
         # Only now: what failed to be written still waits.
         self._unwritten = []
         if updates:
@@ -392,7 +393,7 @@ class Agent:
         self.say("interrupted", {})
 
 
-def _why(orders: Orders, metric: Metric) -> str:
+def _why(orders: Orders, metric: Objective) -> str:
     """Why runs that lose at a band are ended."""
     rule, early = "asha" if orders.asha else "hyperband", orders.early
     assert early is not None
@@ -407,7 +408,7 @@ def _check_flapping(tally: Tally, sweep: SweepRow) -> None:
     if tally.failed == tally.ended >= FLAPPING:
         raise InputError(
             f"the first {tally.ended} runs all failed, the last because:"
-            f" {tally.last_failure.rstrip('.')}. Mend it and go on with: thetahat agent"
+            f" {tally.last_failure.rstrip('.')}. Fix it and go on with: thetahat agent"
             f" {sweep.id}; or let it fail on with --keep-going"
         )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from thetahat.core.errors import StoreError
 from thetahat.core.places import locate
-from thetahat.sweep.spec._options import Plan
+from thetahat.sweep.spec._options import SweepOptions
 from thetahat.sweep.spec._program import find_program, handed_names
 from thetahat.sweep.spec._spec import SweepSpec
 from thetahat.sweep.workers._connection import WorkerProcess, count_cores
@@ -32,7 +32,9 @@ class Work:
     keep_going: bool = False
 
 
-def start_early(spec: SweepSpec, plan: Plan, work: Work, store: str | None) -> list[WorkerProcess]:
+def start_early(
+    spec: SweepSpec, plan: SweepOptions, work: Work, store: str | None
+) -> list[WorkerProcess]:
     """Workers that load the experiment at once; none for a program that is no experiment."""
     if plan.mode == "process" or not is_experiment(spec):
         return []
@@ -65,7 +67,7 @@ def starter(spec: SweepSpec, folder: Path, store: Path, label: str, size: int, w
     return start
 
 
-def points_of(spec: SweepSpec, plan: Plan) -> int | None:
+def points_of(spec: SweepSpec, plan: SweepOptions) -> int | None:
     """Runs that a sweep will have; None where nothing ends it."""
     cap = cap_of(spec, plan)
     points = None if spec.points is None else spec.points * plan.replicates
@@ -73,7 +75,7 @@ def points_of(spec: SweepSpec, plan: Plan) -> int | None:
     return min(known) if known else None
 
 
-def cap_of(spec: SweepSpec, plan: Plan) -> int | None:
+def cap_of(spec: SweepSpec, plan: SweepOptions) -> int | None:
     """The most runs that a sweep may have."""
     caps = [cap for cap in (spec.run_cap, plan.count) if cap is not None]
     return min(caps) if caps else None

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from thetahat.core.run import Status
-from thetahat.search import History, Metric, Trial, best_value
+from thetahat.search import Objective, SearchHistory, Trial, best_value
 from thetahat.store import Followed, Follower, RunRow
+
+
+def stored_word(value: Any) -> str:
+    """A stored value as one text."""
+    return json.dumps(value, sort_keys=True)
 
 
 class Book:
@@ -17,17 +23,17 @@ class Book:
 
     Args:    paths: where the parameters that the sweep proposes stand in a config.
              seed: the parameter that counts replicates, if settings are replicated.
-             words: what stands in stored configs for numbers that JSON does not have, by path:
-             inf, say.
+             words: what stands in stored configs for values that JSON does not have, such as inf
+             and lists that hold it: by path, and by ``stored_word`` of what stands there.
     """
 
     def __init__(
         self,
         follower: Follower,
-        metric: Metric | None,
+        metric: Objective | None,
         paths: tuple[tuple[str, ...], ...],
         seed: str | None = None,
-        words: Mapping[tuple[str, ...], Mapping[str, float]] | None = None,
+        words: Mapping[tuple[str, ...], Mapping[str, Any]] | None = None,
     ) -> None:
         self.follower, self.metric, self.paths, self.seed = follower, metric, paths, seed
         self._words = words or {}
@@ -53,26 +59,26 @@ class Book:
                 for name in path[:-1]:
                     at = at.setdefault(name, {})
                 known = self._words.get(path)
-                at[path[-1]] = known.get(value, value) if known and type(value) is str else value
+                at[path[-1]] = known.get(stored_word(value), value) if known else value
         return found
 
     def proposed_of(self, run: RunRow) -> dict[str, Any]:
         """The part of a claimed run's config that the sweep proposed."""
-        return self.proposed(run.config)
+        return self.proposed(run.setting)
 
     def trials(self) -> list[Trial]:
         """One trial per run, in their order."""
         return [self._trial(run) for run in self.follower.runs.values()]
 
-    def history(self, position: int) -> History:
+    def history(self, position: int) -> SearchHistory:
         """The history of the search: replicates of a setting are one trial, their median."""
         if self.seed is None:
-            return History(self.trials(), position, self.metric)
+            return SearchHistory(self.trials(), position, self.metric)
         points: dict[int, list[Followed]] = {}
         for run in self.follower.runs.values():
             points.setdefault(run.point or 0, []).append(run)
         trials = [self._setting(str(point), group) for point, group in points.items()]
-        return History(trials, position, self.metric)
+        return SearchHistory(trials, position, self.metric)
 
     def config_of(self, point: int) -> dict[str, Any] | None:
         """The config of a setting that has begun, without its seed."""

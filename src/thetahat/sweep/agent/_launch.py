@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.json import plain_value
 from thetahat.core.sweep_file import file_json, read_file_json
 from thetahat.search import Categorical, Constant, Space, sampler
 from thetahat.store import (
@@ -34,15 +35,15 @@ from thetahat.sweep.agent._early_start import (
     size_of,
     starter,
 )
-from thetahat.sweep.agent._history import Book
+from thetahat.sweep.agent._history import Book, stored_word
 from thetahat.sweep.agent._proposer import Proposer, sampler_of
 from thetahat.sweep.processes._runner import Processes
 from thetahat.sweep.spec._diagnostics import Problem
 from thetahat.sweep.spec._examine import Examined, examine
-from thetahat.sweep.spec._options import Plan, nested, plan_of
+from thetahat.sweep.spec._options import SweepOptions, nested, options_from_json
 from thetahat.sweep.spec._program import experiment_of, find_program, runs_program
 from thetahat.sweep.spec._source_files import Code
-from thetahat.sweep.spec._spec import SweepSpec, contamination, made_spec
+from thetahat.sweep.spec._spec import SweepSpec, contamination, spec_from_plain
 from thetahat.sweep.workers._cohort_size import Widths
 from thetahat.sweep.workers._connection import WorkerProcess
 from thetahat.sweep.workers._messages import Check
@@ -63,6 +64,8 @@ class Found:
     seed: str | None = None
     first_seed: int = 0
     traced: tuple[str, ...] = ()
+    seeds: tuple[str, ...] = ()
+    """The parameters that the experiment calls seeds: its settings are told apart by the others."""
 
 
 # -- making ---------------------------------------------------------------------------------------
@@ -71,7 +74,7 @@ class Found:
 def new_sweep(
     store: Store,
     spec: SweepSpec,
-    plan: Plan,
+    plan: SweepOptions,
     name: str | None = None,
     *,
     join: bool = False,
@@ -112,7 +115,7 @@ def extend_sweep(store: Store, sweep: SweepRow, spec: SweepSpec) -> SweepRow:
             f"the sweep {sweep.id} is a {before.method} search, and {spec.file} asks for"
             f" {spec.method}; keep the method, or make a new sweep of it"
         )
-    plan = replace(plan_of(sweep.plan), extended=True)
+    plan = replace(options_from_json(sweep.plan), extended=True)
     found = find_out(spec, plan)
     stored = {**plan.as_json(), "found": vars(found)}
     points = points_of(spec, plan)
@@ -120,7 +123,7 @@ def extend_sweep(store: Store, sweep: SweepRow, spec: SweepSpec) -> SweepRow:
     return find_sweep(store, sweep.id)
 
 
-def find_out(spec: SweepSpec, plan: Plan, crew: Crew | None = None) -> Found:
+def find_out(spec: SweepSpec, plan: SweepOptions, crew: Crew | None = None) -> Found:
     """Check a file and its flags against the program, and say what it is.
 
     Args:    crew: workers that load the experiment anyway: one of them looks at it, not we.
@@ -147,7 +150,7 @@ def find_out(spec: SweepSpec, plan: Plan, crew: Crew | None = None) -> Found:
                 " it a parameter such as seed: th.Seed = 0"
             )
         seed = seen.seed if plan.replicates > 1 else None
-        found = Found(seen.experiment, seed, seen.first_seed, seen.traced)
+        found = Found(seen.experiment, seed, seen.first_seed, seen.traced, seen.seeds)
     searched = {d.path[0] for d in spec.space.searched}
     if found.seed is not None and found.seed in searched:
         raise ConfigError(
@@ -162,7 +165,7 @@ def _refuse(spec: SweepSpec, problems: Sequence[Problem]) -> None:
         raise ConfigError("\n".join(problem.said(spec.file) for problem in problems))
 
 
-def _check_flags(spec: SweepSpec, plan: Plan) -> None:
+def _check_flags(spec: SweepSpec, plan: SweepOptions) -> None:
     if plan.shuffle and spec.method != "grid":
         raise ConfigError(
             f"--shuffle: only a grid has an order to shuffle, and {spec.file} asks for"
@@ -224,7 +227,7 @@ def work_on(
     """
     tally = Tally()
     while True:
-        agent = Agent(store, sweep, plan_of(sweep.plan).retries, say, tally)
+        agent = Agent(store, sweep, options_from_json(sweep.plan).retries, say, tally)
         runner = runner or start_runner(store, sweep, work)
         fitted = partial(_search_for, store, work, runner, _runs_what(sweep))
         try:
@@ -251,7 +254,7 @@ def _search_for(
     """The search of a sweep's file, and the runner made ready for it; None where it cannot be."""
     if _runs_what(sweep) != what:
         return None
-    spec, plan = spec_of(sweep), plan_of(sweep.plan)
+    spec, plan = spec_of(sweep), options_from_json(sweep.plan)
     found = Found(**sweep.plan.get("found", {}))
     paths = tuple(d.path for d in spec.space.dimensions)
     if found.seed is not None:
@@ -276,9 +279,10 @@ def _search_for(
     return Search(propose, book, orders, cap_of(spec, plan))
 
 
-def words_of(space: Space) -> dict[tuple[str, ...], dict[str, float]]:
-    """Numbers of a space that a stored config has as words (inf, nan), by path and word."""
-    found: dict[tuple[str, ...], dict[str, float]] = {}
+def words_of(space: Space) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Values of a space that a stored config has otherwise, such as inf and lists that hold it: by
+    path, and by the text of what is stored."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
     for dimension in space.dimensions:
         kind = dimension.distribution
         values: Sequence[Any] = ()
@@ -286,12 +290,27 @@ def words_of(space: Space) -> dict[tuple[str, ...], dict[str, float]]:
             values = (kind.value,)
         elif isinstance(kind, Categorical):
             values = kind.values
-        odd = {str(v): v for v in values if isinstance(v, float) and not math.isfinite(v)}
+        odd: dict[str, Any] = {}
+        own: set[str] = set()
+        for value in values:
+            word = stored_word(plain_value(value))
+            if _finite(value):
+                own.add(word)
+            else:
+                odd[word] = value
         # A word that is among the values itself stays a word.
-        odd = {word: v for word, v in odd.items() if word not in values}
+        odd = {word: v for word, v in odd.items() if word not in own}
         if odd:
             found[dimension.path] = odd
     return found
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_finite, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def spec_of(sweep: SweepRow) -> SweepSpec:
@@ -301,11 +320,11 @@ def spec_of(sweep: SweepRow) -> SweepSpec:
 
 @lru_cache(maxsize=4)
 def _made(spec: str, text: str, file: str) -> SweepSpec:
-    return made_spec(read_file_json(spec), text=text, file=file)
+    return spec_from_plain(read_file_json(spec), text=text, file=file)
 
 
 def early_crew(
-    store: Store, spec: SweepSpec, plan: Plan, work: Work, begun: Sequence[WorkerProcess]
+    store: Store, spec: SweepSpec, plan: SweepOptions, work: Work, begun: Sequence[WorkerProcess]
 ) -> Crew | None:
     """A crew of workers that have begun; None where there are none, for processes."""
     if not begun:
@@ -319,7 +338,7 @@ def start_runner(store: Store, sweep: SweepRow, work: Work) -> Crew | Processes:
 
     Raises:  ConfigError: the program is not here.
     """
-    spec, plan = spec_of(sweep), plan_of(sweep.plan)
+    spec, plan = spec_of(sweep), options_from_json(sweep.plan)
     folder = folder_of(sweep)
     size = size_of(work, sweep.points)
     file = None if spec.program is None else find_program(spec, folder)
@@ -352,7 +371,7 @@ def crew_of(
     store: Store,
     label: str,
     spec: SweepSpec,
-    plan: Plan,
+    plan: SweepOptions,
     folder: Path,
     size: int,
     work: Work,
@@ -380,7 +399,7 @@ def marks_of(spec: SweepSpec) -> tuple[int, ...]:
     return () if spec.hyperband is None else spec.hyperband.bands(upto=_BANDS_UPTO)
 
 
-def widths_of(spec: SweepSpec, plan: Plan, found: Found) -> Widths:
+def widths_of(spec: SweepSpec, plan: SweepOptions, found: Found) -> Widths:
     """How many runs a worker trains together.
 
     A search that learns proposes better the more it has seen: what it is asked for at once, it

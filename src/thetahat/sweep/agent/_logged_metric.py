@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from thetahat.core.errors import ConfigError, did_you_mean
-from thetahat.search import Metric
+from thetahat.search import Objective
 from thetahat.store import Store, set_state
 from thetahat.sweep._updates import Begun, Closed, Heard, Rows, Update
 
@@ -36,7 +36,7 @@ class LoggedMetric:
             self._columns |= update.columns
 
     def check(
-        self, metric: Metric, closed: Sequence[Closed], columns: frozenset[str] | None
+        self, metric: Objective, closed: Sequence[Closed], columns: frozenset[str] | None
     ) -> None:
         """See that runs log the metric, and that it is better in the sweep's direction.
 
@@ -68,12 +68,12 @@ class LoggedMetric:
             hint = did_you_mean(metric.name, logged)
             hint = hint if hint.startswith("; did") else ""
             reason = f"no run logs the metric {metric.name!r}: {said}{hint}"
-            self._pause(reason, "mend metric.name in the file")
+            self._pause(reason, "fix metric.name in the file")
 
-    def _pause(self, reason: str, mend: str) -> NoReturn:
+    def _pause(self, reason: str, fix: str) -> NoReturn:
         """Raises:  ConfigError: the sweep is paused, and can go on with another file."""
         set_state(self.store, self.sweep_id, PAUSED, reason)
         raise ConfigError(
-            f"{reason}. The sweep {self.sweep_id} is paused; {mend}, and give it with: thetahat"
+            f"{reason}. The sweep {self.sweep_id} is paused; {fix}, and give it with: thetahat"
             f" sweep {self.sweep_id} --extend FILE"
         )

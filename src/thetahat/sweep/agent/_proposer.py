@@ -12,10 +12,10 @@ from thetahat.core.run import Status
 from thetahat.search import Sampler, Space, sampler
 from thetahat.store import NewRun, Offer, SweepRow
 from thetahat.sweep.agent._history import Book
-from thetahat.sweep.spec._options import Plan, nested
+from thetahat.sweep.spec._options import SweepOptions, nested
 
 
-def sampler_of(method: str, plan: Plan) -> Sampler:
+def sampler_of(method: str, plan: SweepOptions) -> Sampler:
     """The sampler that a file's method and the flags ask for."""
     name = method if method == "grid" or plan.sampler is None else plan.sampler
     return sampler(name, shuffle=plan.shuffle and method == "grid")
@@ -32,7 +32,7 @@ class Proposer:
 
     space: Space
     sample: Sampler
-    plan: Plan
+    plan: SweepOptions
     book: Book
     facts: Mapping[str, Any]
     seed: str | None = None

@@ -18,7 +18,7 @@ from thetahat.sweep.processes._metrics import About, Metrics
 from thetahat.sweep.processes._orphans import folder_of_run, remember_program
 from thetahat.sweep.processes._process import Ending, Order, Process, environment
 from thetahat.sweep.processes._process_group import Keeper, began_at
-from thetahat.sweep.spec._command_line import argv_of
+from thetahat.sweep.spec._command import argv_of
 from thetahat.sweep.spec._source_files import Code
 
 READ_S = 0.25

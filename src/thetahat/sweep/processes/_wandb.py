@@ -6,13 +6,12 @@ that file is read while it grows.
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from thetahat.core.yaml_words import flow
 from thetahat.sweep.processes._wandb_file import (
     Config,
     Exit,
@@ -67,7 +66,7 @@ def write_parameters(config: Mapping[str, Any], folder: Path) -> Path:
     """Write a config as wandb reads a sweep's values: ``{name: {value: v}}`` in YAML 1.1."""
     path = folder / PARAMETERS
     lines = ["wandb_version: 1"]
-    lines += [f"{_yaml(str(k))}:\n  value: {_yaml(v)}" for k, v in config.items()]
+    lines += [f"{flow(str(k))}:\n  value: {flow(v)}" for k, v in config.items()]
     path.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
     return path
 
@@ -239,20 +238,3 @@ def _put(config: dict[str, Any], path: Sequence[str], value: Any) -> None:
         inner = at.get(name)
         at[name] = at = inner if isinstance(inner, dict) else {}
     at[path[-1]] = value
-
-
-def _yaml(value: Any) -> str:
-    """A value in YAML's flow style, as every reader of YAML 1.1 takes it."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_yaml(str(k))}: {_yaml(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_yaml(v) for v in value) + "]"
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
-        text = repr(value)
-        # 1e-05 is a word to YAML 1.1; 1.0e-05 is a number.
-        return text if "." in text else text.replace("e", ".0e")
-    if value is None or isinstance(value, (bool, int)):
-        return json.dumps(value)
-    return json.dumps(str(value), ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What is wrong in a sweep file, or worth a word: where it stands and how to mend it."""
+"""Mistakes and notes of a sweep file: the line, the key, and how to fix it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from thetahat.core.yaml_tree import At
+    from thetahat.core.yaml_tree import YamlNode
 
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """A mistake or a note: its line, counted from 1, its key (``parameters.lr.min``), the words."""
+    """A mistake or a note: its line, counted from 1, its key (``parameters.lr.min``), a message."""
 
     line: int
     key: str
     message: str
 
     def said(self, file: str, word: str = "") -> str:
-        """One line, as compilers write it.
+        """Write one line, as compilers do.
 
         >>> Problem(12, "parameters.lr.min", "it is text").said("a.yaml")
         'a.yaml:12: parameters.lr.min: it is text'
@@ -30,47 +30,48 @@ class Problem:
 
 @dataclass
 class Findings:
-    """Mistakes and notes while a file is read, by whose rules they are.
+    """Mistakes and notes while a file is checked, by our rules and by W&B's.
 
-    Under ``strict`` the verdict is W&B's own: what only we refuse becomes a note, and what only
-    W&B refuses becomes a mistake.
+    Under ``strict`` the verdict is W&B's own: a mistake by our rules alone becomes a note, and a
+    mistake by W&B's rules alone becomes an error.
     """
 
     strict: bool = False
     errors: list[Problem] = field(default_factory=list)
     notes: list[Problem] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
-    """Keys with a mistake by our own rules: a file with any cannot be run."""
+    """Keys with a mistake by our own rules: a file with any cannot run."""
 
-    def both(self, at: At, message: str, key: str | None = None) -> None:
-        """A mistake by W&B's rules and ours."""
-        self._refuse(at, key)
-        self.errors.append(_problem(at, message, key))
+    def both(self, node: YamlNode, message: str, key: str | None = None) -> None:
+        """Add a mistake by W&B's rules and ours."""
+        self.wrong.append(node.key if key is None else key)
+        self.errors.append(_problem(node, message, key))
 
-    def ours(self, at: At, message: str, key: str | None = None) -> None:
-        """A mistake here that W&B does not find in the file."""
-        self._refuse(at, key)
-        if self.strict:
-            self.note(at, f"W&B accepts this, but it cannot run: {message}", key)
-        else:
-            self.errors.append(_problem(at, message, key))
+    def ours(self, node: YamlNode, message: str, key: str | None = None) -> None:
+        """Add a mistake that W&B does not find in the file."""
+        if not self.strict:
+            self.both(node, message, key)
+            return
+        self.wrong.append(node.key if key is None else key)
+        self.note(node, f"W&B accepts this, but it cannot run: {message}", key)
 
-    def theirs(self, at: At, message: str, key: str | None = None) -> None:
-        """What W&B refuses and we read; ``message`` says it for both."""
-        (self.errors if self.strict else self.notes).append(_problem(at, message, key))
+    def theirs(self, node: YamlNode, message: str, key: str | None = None) -> None:
+        """Add a value that W&B refuses and we accept; ``message`` serves for both."""
+        (self.errors if self.strict else self.notes).append(_problem(node, message, key))
 
-    def _refuse(self, at: At, key: str | None) -> None:
-        self.wrong.append(at.key if key is None else key)
+    def note(self, node: YamlNode, message: str, key: str | None = None) -> None:
+        """Add a note on a value that is right, and may still surprise."""
+        self.notes.append(_problem(node, message, key))
 
-    def note(self, at: At, message: str, key: str | None = None) -> None:
-        """Nothing wrong, but worth a word."""
-        self.notes.append(_problem(at, message, key))
+    def sound(self, node: YamlNode) -> bool:
+        """Check that a value, and everything in it, has no mistake by our rules."""
+        return not any(f"{key}.".startswith(f"{node.key}.") for key in self.wrong)
 
 
 def by_line(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """In the order of the file, each once."""
+    """Sort problems by their lines, each once."""
     return tuple(sorted(dict.fromkeys(problems), key=lambda problem: problem.line))
 
 
-def _problem(at: At, message: str, key: str | None) -> Problem:
-    return Problem(at.line, at.key if key is None else key, message)
+def _problem(node: YamlNode, message: str, key: str | None) -> Problem:
+    return Problem(node.line, node.key if key is None else key, message)

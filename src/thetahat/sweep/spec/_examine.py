@@ -23,6 +23,8 @@ class Examined:
     """The parameter that replicates count up."""
     first_seed: int
     traced: tuple[str, ...]
+    seeds: tuple[str, ...]
+    """All parameters that are seeds by their type."""
 
 
 def examine(spec: SweepSpec, experiment: Callable[..., Any]) -> Examined:
@@ -44,4 +46,5 @@ def examine(spec: SweepSpec, experiment: Callable[..., Any]) -> Examined:
         seed,
         first if isinstance(first, int) else 0,
         tuple(signature.traced),
+        tuple(seeds),
     )

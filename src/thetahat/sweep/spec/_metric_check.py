@@ -71,8 +71,8 @@ def check_goal(spec: SweepSpec, directions: Mapping[str, Mode | None]) -> list[P
             else f'{name} is better the {_LARGER[mode]} it is (its mode is "{mode}")'
         )
         right = f"goal: {_GOALS[mode]}"
-        mend = f"write {right}" if written else f"a sweep without goal minimizes; add {right}"
-        message = f"{why}; {mend}"
+        fix = f"write {right}" if written else f"a sweep without goal minimizes; add {right}"
+        message = f"{why}; {fix}"
     return [Problem(spec.place(key).line, key, message)]
 
 

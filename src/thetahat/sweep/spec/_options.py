@@ -19,7 +19,7 @@ _MOST = {"replicates": 1_000_000, "count": 2**31 - 1}
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepOptions:
     """The flags of a sweep. They are kept with it, so that every agent follows them.
 
     Args:
@@ -76,10 +76,12 @@ class Plan:
         return {**asdict(self), "enqueue": [dict(point) for point in self.enqueue]}
 
 
-def plan_of(stored: Mapping[str, Any]) -> Plan:
+def options_from_json(stored: Mapping[str, Any]) -> SweepOptions:
     """The plan that ``as_json`` gave; what a later version added is left out."""
-    known = {name: value for name, value in stored.items() if name in Plan.__dataclass_fields__}
-    return Plan(**{**known, "enqueue": tuple(known.get("enqueue", ()))})
+    known = {
+        name: value for name, value in stored.items() if name in SweepOptions.__dataclass_fields__
+    }
+    return SweepOptions(**{**known, "enqueue": tuple(known.get("enqueue", ()))})
 
 
 def read_points(path: str | Path) -> list[dict[str, Any]]:

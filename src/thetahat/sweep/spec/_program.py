@@ -21,7 +21,7 @@ from typing import Any
 
 from thetahat.core.collect import collecting
 from thetahat.core.errors import ConfigError, InputError, did_you_mean
-from thetahat.sweep.spec._command_line import argv_of, check_command
+from thetahat.sweep.spec._command import argv_of, check_runnable
 from thetahat.sweep.spec._diagnostics import Problem
 from thetahat.sweep.spec._spec import SweepSpec
 
@@ -29,7 +29,7 @@ _MODULE = "thetahat_script"
 
 
 @dataclass(frozen=True)
-class Program:
+class SweepProgram:
     """What a sweep runs. ``experiment`` is None for a program that is none, and for a mistake."""
 
     file: Path | None = None
@@ -38,32 +38,32 @@ class Program:
     notes: tuple[Problem, ...] = ()
 
 
-def experiment_of(spec: SweepSpec) -> Program:
+def experiment_of(spec: SweepSpec) -> SweepProgram:
     """The program of a sweep, and the experiment it hands to ``th.main``, if it does.
 
     Nothing is raised: what is wrong is among the ``errors``.
     """
     if spec.program is None and spec.command is None:
-        return Program()
+        return SweepProgram()
     file = None if spec.program is None else find_program(spec)
     runs_it = spec.command is None or "${program}" in spec.command
     said = _cannot_run(spec, file)
     if said is not None:
-        return Program(file, errors=(said,))
+        return SweepProgram(file, errors=(said,))
     if file is None or not runs_it or file.suffix != ".py":
         key = "command" if file is None or not runs_it else "program"
         message = "no experiment of thetahat, so its parameters are not checked"
-        return Program(file, notes=(_problem(spec, key, message),))
+        return SweepProgram(file, notes=(_problem(spec, key, message),))
     try:
         names = handed_names(file)
     except ConfigError as error:
-        return Program(file, errors=(_problem(spec, "program", str(error)),))
+        return SweepProgram(file, errors=(_problem(spec, "program", str(error)),))
     if names is None:
         message = (
             f"{file.name} never calls th.main, so it is no experiment of thetahat, and its"
             " parameters are not checked"
         )
-        return Program(file, notes=(_problem(spec, "program", message),))
+        return SweepProgram(file, notes=(_problem(spec, "program", message),))
     return _loaded(spec, file)
 
 
@@ -177,13 +177,13 @@ def _module(file: Path) -> tuple[ModuleType, list[Callable[..., Any]]]:
     return module, handed
 
 
-def _loaded(spec: SweepSpec, file: Path) -> Program:
+def _loaded(spec: SweepSpec, file: Path) -> SweepProgram:
     try:
-        return Program(file, load_experiment(file))
+        return SweepProgram(file, load_experiment(file))
     except ConfigError as error:
-        return Program(file, errors=(_problem(spec, "program", str(error)),))
+        return SweepProgram(file, errors=(_problem(spec, "program", str(error)),))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a script may raise anything; it is said
-        return Program(file, errors=(_problem(spec, "program", why_not_loaded(file, error)),))
+        return SweepProgram(file, errors=(_problem(spec, "program", why_not_loaded(file, error)),))
 
 
 def why_not_loaded(file: Path, error: BaseException) -> str:
@@ -219,7 +219,7 @@ def _cannot_run(spec: SweepSpec, file: Path | None) -> Problem | None:
     with tempfile.TemporaryDirectory() as folder:
         try:
             argv = argv_of(spec.command, program, {}, env=os.environ, folder=Path(folder))
-            check_command(argv, program, env=os.environ, cwd=Path.cwd())
+            check_runnable(argv, program, env=os.environ, cwd=Path.cwd())
         except InputError as error:
             # Beside the line of the file its key is said once.
             said = str(error).removeprefix("command: ").removeprefix("program: ")

@@ -12,9 +12,9 @@ from typing import Any, Literal, Union
 
 from thetahat.core.errors import did_you_mean
 from thetahat.core.signature import MAX_SEED, Parameter, Signature
+from thetahat.core.yaml_tree import written
 from thetahat.search import read_distribution
 from thetahat.sweep.spec._diagnostics import Problem, by_line
-from thetahat.sweep.spec._keys import written
 from thetahat.sweep.spec._spec import SweepSpec
 
 _SUCH = {float: "0.01", int: "10", bool: "true", str: "a word"}
@@ -252,8 +252,8 @@ def _check_value(
     place = spec.place(key)
     if not fits(annotation, value):
         came = written(value)
-        mend = _mend(annotation, value, place.text)
-        message = f"{asked.name} wants {_called(annotation)}, and {came} is none{mend}"
+        fix = _fix(annotation, value, place.text)
+        message = f"{asked.name} wants {_called(annotation)}, and {came} is none{fix}"
         return [Problem(place.line, key, message)]
     if seed and not 0 <= value <= MAX_SEED:
         return [Problem(place.line, key, _no_seed(value))]
@@ -264,7 +264,7 @@ def _no_seed(value: Any) -> str:
     return f"{written(value)} is no seed; give integers from 0 to 2**31 - 1 (2147483647)"
 
 
-def _mend(annotation: Any, value: Any, text: str) -> str:
+def _fix(annotation: Any, value: Any, text: str) -> str:
     arms = _arms(annotation)
     if isinstance(value, float) and value.is_integer() and fits(annotation, int(value)):
         return f"; write {int(value)}"
@@ -303,7 +303,7 @@ def _check_range(spec: SweepSpec, asked: _Asked, annotation: Any, *, seed: bool)
         if fits(annotation, 1):
             message = (
                 f"{asked.name} is {_called(annotation)}, but {kind} draws numbers such as"
-                f" {_such(section, kind, sample)}; {_whole_mend(section, kind)}"
+                f" {_such(section, kind, sample)}; {_whole_fix(section, kind)}"
             )
         else:
             message = (
@@ -325,7 +325,7 @@ def _such(section: Mapping[str, Any], kind: str, sample: Any) -> float:
     return section.get("q", 1.0) if kind.startswith("q_") else float(f"{sample:.4g}")
 
 
-def _whole_mend(section: Mapping[str, Any], kind: str) -> str:
+def _whole_fix(section: Mapping[str, Any], kind: str) -> str:
     if kind.startswith("q_"):
         return f"write q: {max(1, round(section.get('q', 1)))}, a whole number, so that it is whole"
     if kind == "uniform":

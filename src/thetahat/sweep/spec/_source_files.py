@@ -1,7 +1,8 @@
 """The source of a sweep's program while runs begin: whether it has changed, and what it was.
 
 A warm worker imported the program once. Somebody who edits the program means the next run, so that
-the source is looked at whenever runs begin: the program and what it imports from its own folder.
+the source is looked at whenever runs begin: the program and what it imports from its own folder. So
+are the data files that workers say they have read.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import ast
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from thetahat.core.data_files import DataFile, digest_of, stamp_of
 from thetahat.core.provenance import provenance
 
 SETTLED_S = 1.0
@@ -44,6 +46,8 @@ class Code:
         self._since_s = 0.0
         self._wrong: set[Path] = set()
         """Files that have changed and cannot be imported since."""
+        self._data: dict[Path, DataFile] = {}
+        """Data files that workers have read."""
         self.hashes: dict[str, str] = self._read()
         """SHA-256 of every file, its first 16 digits, by its name as seen from the program."""
 
@@ -63,29 +67,49 @@ class Code:
             return Change(settled=False)
         return self._changed(stamps, warm)
 
+    def watch(self, files: Sequence[DataFile]) -> None:
+        """Workers have read these: what they keep of them is old when one changes."""
+        for file in files:
+            path = Path(file.path)
+            if path not in self._data:
+                self._data[path], self._stamps[path] = file, file.stamp
+
     def facts(self) -> dict[str, Any]:
         """What is kept with every run: the source's hashes, versions, git's state."""
         return {**provenance(self.file), "code": dict(self.hashes)}
 
     def _changed(self, stamps: _Stamps, warm: bool) -> Change:
         before = self.hashes
-        suspects = self._wrong | {p for p, stamp in stamps.items() if stamp != self._stamps[p]}
+        moved = {path for path, stamp in stamps.items() if stamp != self._stamps[path]}
+        suspects = self._wrong | (moved - {*self._data})
+        data = self._new_data(moved)
         wrong = {path: said for path in suspects if (said := _no_python(path))}
         self._wrong = set(wrong)
         if wrong and warm:
             # Nothing would be gained by stopping: an agent works on while its user thinks.
             self._stamps = stamps
-            return Change(say=f"{min(wrong.values())}: new runs use the program as it was")
+            said = f"{min(wrong.values())}: new runs use the program as it was"
+            return Change(anew=bool(data), say="; ".join([said, *_changed_data(data)]))
         self.hashes = self._read()
         names = sorted(k for k in {*before, *self.hashes} if before.get(k) != self.hashes.get(k))
-        if not names:
-            return Change()
-        have = "has" if len(names) == 1 else "have"
-        said = f"{', '.join(names)} {have} changed: new runs use the new program"
-        return Change(anew=True, say=said)
+        said = _changed_data(data)
+        if names:
+            said = [f"{_have_changed(names)}: new runs use the new program", *said]
+        return Change(anew=bool(said), say="; ".join(said))
+
+    def _new_data(self, moved: set[Path]) -> list[str]:
+        """Names of the data files that hold something else now. One that is gone may come back."""
+        names = []
+        for path in sorted(moved & {*self._data}):
+            stamp, digest = stamp_of(path), digest_of(path)
+            before = self._data[path]
+            if stamp is not None and digest is not None and digest != before.digest:
+                self._data[path] = replace(before, stamp=stamp, digest=digest)
+                names.append(before.name)
+        return names
 
     def _read(self) -> dict[str, str]:
-        self._stamps, found = {}, {}
+        self._stamps, found = {path: _stamp(path) for path in self._data}, {}
         for path in _local_files(self.file, self.folders):
             self._stamps[path] = _stamp(path)
             try:
@@ -97,6 +121,14 @@ class Code:
     def _name(self, path: Path) -> str:
         near = path.is_relative_to(self.file.parent)
         return path.relative_to(self.file.parent).as_posix() if near else path.name
+
+
+def _have_changed(names: Sequence[str]) -> str:
+    return f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} changed"
+
+
+def _changed_data(names: Sequence[str]) -> list[str]:
+    return [f"{_have_changed(names)}: new runs use the new data"] if names else []
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

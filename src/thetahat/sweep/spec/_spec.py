@@ -1,4 +1,4 @@
-"""A sweep file, read and checked: all that runs it, or every mistake at once."""
+"""A sweep file, read and checked: its spec, or every mistake at once."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.sweep_file import plain_file
-from thetahat.core.yaml_tree import At, Unreadable, decoded, read_tree
-from thetahat.search import Hyperband, Metric, make_space
+from thetahat.core.yaml_tree import Unreadable, YamlNode, decoded, read_tree, short
+from thetahat.search import Hyperband, Objective, make_space
 from thetahat.sweep.spec._command import check_command
 from thetahat.sweep.spec._diagnostics import Findings, Problem, by_line
-from thetahat.sweep.spec._keys import short
-from thetahat.sweep.spec._notes import is_test_metric
-from thetahat.sweep.spec._schema import check_top
+from thetahat.sweep.spec._schema import check_top, is_test_metric
 
 if TYPE_CHECKING:
     from thetahat.search import Space
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a key stands in the file, and its word as it is written ("" for lists and mappings)."""
+class FilePosition:
+    """The line of a key, and its word as written ("" for lists and mappings)."""
 
     line: int
     text: str = ""
@@ -35,14 +33,12 @@ class SweepSpec:
     """A sweep file without mistakes.
 
     ``parameters`` is the section of the file as plain data, numbers read as numbers; ``text`` is
-    the whole file as it came.
+    the whole file, unchanged.
     """
 
     method: str
     parameters: Mapping[str, Any]
-    metric: Metric | None = None
-    metrics: tuple[Metric, ...] = ()
-    """Always empty: several objectives are refused."""
+    metric: Objective | None = None
     hyperband: Hyperband | None = None
     run_cap: int | None = None
     program: str | None = None
@@ -53,8 +49,8 @@ class SweepSpec:
     text: str = ""
     file: str = "sweep.yaml"
     plain: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
-    """The whole file as plain data: what a store keeps, and what ``made_spec`` makes this of."""
-    places: Mapping[str, Place] = field(default_factory=dict, repr=False, compare=False)
+    """The whole file as plain data, which a store keeps."""
+    places: Mapping[str, FilePosition] = field(default_factory=dict, repr=False, compare=False)
     """Lines and words by key, such as ``parameters.lr.min``."""
 
     @cached_property
@@ -64,26 +60,26 @@ class SweepSpec:
 
     @property
     def whole(self) -> bool:
-        """Whether all of its parameters are sound, so that it has a ``space``."""
+        """Whether all parameters are sound, so that the spec has a ``space``."""
         return all(self.parameters.values())
 
     @property
     def points(self) -> int | None:
-        """How many points a grid has; None where the search is endless."""
+        """The number of points of a grid; None where the search is endless."""
         return self.space.size if self.method == "grid" else None
 
-    def place(self, key: str) -> Place:
-        """Where a key stands; that of the nearest key above it where it stands nowhere."""
+    def place(self, key: str) -> FilePosition:
+        """Return the position of a key, or of the nearest key above it in the file."""
         while key and key not in self.places:
             key = key[: max(key.rfind("."), key.rfind("["), 0)]
-        return self.places.get(key, Place(1))
+        return self.places.get(key, FilePosition(1))
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What came out of reading a file. ``spec`` is None where it cannot be run.
+    """The result of reading a file. ``spec`` is None where the file cannot run.
 
-    Under ``strict`` a file can be valid for W&B and yet have no spec; a note says why.
+    Under ``strict`` a file can be valid for W&B and still have no spec; a note says why.
     """
 
     file: str
@@ -92,8 +88,8 @@ class Reading:
     notes: tuple[Problem, ...]
     method: str | None = None
     sound: SweepSpec | None = None
-    """What can be read of a file with mistakes, to look at its program too; not to be run. A
-    parameter that has a mistake is empty in it, and then it is not ``whole``."""
+    """The sound part of a file with mistakes, to check its program too; never run it. A parameter
+    with a mistake is empty in it, and then it is not ``whole``."""
 
     @property
     def valid(self) -> bool:
@@ -101,7 +97,7 @@ class Reading:
         return not self.errors
 
     def require(self) -> SweepSpec:
-        """The spec.
+        """Return the spec.
 
         Raises:  ConfigError: all mistakes, a line each.
         """
@@ -118,7 +114,7 @@ def read_sweep(path: str | Path, *, strict: bool = False) -> Reading:
     """Read and check a sweep file.
 
     Args:    path: the file.   strict: give W&B's own verdict in place of ours.
-    Raises:  ConfigError: there is no such file, or it cannot be opened.
+    Raises:  ConfigError: the file is missing, or cannot be opened.
     """
     path = Path(path)
     try:
@@ -142,13 +138,13 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
     method is the text 'gird', and must be grid, random or bayes; did you mean 'grid'?
     """
     try:
-        root, twice = read_tree(text, strict=strict)
+        root, repeated = read_tree(text, strict=strict)
     except Unreadable as problem:
         return _unreadable(file, problem)
     findings = Findings(strict)
-    for at, first in twice:
-        name = at.key.rpartition(".")[2]
-        findings.ours(at, f"{name} stands here again (first in line {first}); keep one of them")
+    for node, first in repeated:
+        message = f"{node.name} stands here again (first in line {first}); keep one of them"
+        findings.ours(node, message)
     check_top(root, findings)
     program = root.inside.get("program")
     command = root.inside.get("command")
@@ -161,8 +157,11 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
         )
     spec = None
     if not findings.wrong and not findings.errors:
-        spec = made_spec(plain_file(root), text=text, file=file)
-        spec = _counted(replace(spec, places=_places(root)), findings)
+        spec = spec_from_plain(plain_file(root), text=text, file=file)
+        spec = replace(spec, places=_places(root))
+        if spec.method != "grid" and not spec.space.varies:
+            message = f"nothing varies, so all runs have the same config; {_to_vary(spec)}"
+            findings.note(root.inside["parameters"], message)
     method = root.inside.get("method")
     return Reading(
         file,
@@ -175,7 +174,7 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
 
 
 def contamination(spec: SweepSpec) -> bool:
-    """Whether a sweep tunes on the test set: a ``test`` in the name of its metric."""
+    """Check whether a sweep tunes on the test set: a ``test`` in the name of its metric."""
     return spec.metric is not None and is_test_metric(spec.metric.name)
 
 
@@ -197,19 +196,21 @@ def _not_there(path: Path, error: OSError) -> str:
     return f"{path} cannot be read: {error.strerror or error}"
 
 
-def made_spec(plain: Mapping[str, Any], *, text: str = "", file: str = "sweep.yaml") -> SweepSpec:
-    """The spec of a file without mistakes, from its plain data.
+def spec_from_plain(
+    plain: Mapping[str, Any], *, text: str = "", file: str = "sweep.yaml"
+) -> SweepSpec:
+    """Make the spec of a file without mistakes from its plain data.
 
-    Raises:  ConfigError: the data are of no such file.
+    Raises:  ConfigError: the data have no method or no parameters.
     """
     method, parameters = plain.get("method"), plain.get("parameters")
     if not isinstance(method, str) or not isinstance(parameters, Mapping):
-        raise ConfigError(f"{file} names no method or no parameters; make the sweep again")
+        raise ConfigError(f"{file} names no method or no parameters; create the sweep again")
     cap, command = plain.get("run_cap"), plain.get("command")
     return SweepSpec(
         method=method,
         parameters=parameters,
-        metric=_metric(plain.get("metric")),
+        metric=Objective(**plain["metric"]) if plain.get("metric") is not None else None,
         hyperband=_hyperband(plain.get("early_terminate")),
         run_cap=None if cap is None else int(cap),
         program=plain.get("program"),
@@ -224,22 +225,21 @@ def made_spec(plain: Mapping[str, Any], *, text: str = "", file: str = "sweep.ya
 
 
 def _sound(
-    root: At, words: tuple[str, ...] | None, findings: Findings, file: str
+    root: YamlNode, words: tuple[str, ...] | None, findings: Findings, file: str
 ) -> SweepSpec | None:
-    """What is sound of a file with mistakes."""
+    """Return the sound part of a file with mistakes."""
     section = root.inside.get("parameters")
     if section is None or section.kind != "mapping":
         return None
-    wrong = findings.wrong
     program = root.inside.get("program")
     runs = program is not None and program.kind == "text" and bool(program.value.strip())
-    if "command" in root.inside and (words is None or "command" in "".join(wrong)):
+    if "command" in root.inside and (words is None or not findings.sound(root.inside["command"])):
         runs, words = False, None
     return SweepSpec(
         method="",
         parameters={
-            name: {} if any(f"{key}.".startswith(f"{at.key}.") for key in wrong) else at.value
-            for name, at in section.inside.items()
+            name: node.value if findings.sound(node) else {}
+            for name, node in section.inside.items()
         },
         program=program.value if program is not None and runs else None,
         command=words,
@@ -248,12 +248,8 @@ def _sound(
     )
 
 
-def _places(root: At) -> dict[str, Place]:
-    return {at.key: Place(at.line, at.text) for at in root.walk()}
-
-
-def _metric(section: Mapping[str, Any] | None) -> Metric | None:
-    return None if section is None else Metric(**section)
+def _places(root: YamlNode) -> dict[str, FilePosition]:
+    return {node.key: FilePosition(node.line, node.text) for node in root.walk()}
 
 
 def _hyperband(section: Mapping[str, Any] | None) -> Hyperband | None:
@@ -268,24 +264,8 @@ def _hyperband(section: Mapping[str, Any] | None) -> Hyperband | None:
     return Hyperband(**known)
 
 
-def _counted(spec: SweepSpec, findings: Findings) -> SweepSpec | None:
-    """The spec, once its space can be made."""
-    try:
-        _ = spec.points if spec.method == "grid" else spec.space
-    except ConfigError as error:
-        place = spec.place("parameters")
-        at = At(None, "mapping", place.line, "parameters")
-        findings.ours(at, str(error))
-        return None
-    if spec.method != "grid" and not spec.space.varies:
-        place = spec.place("parameters")
-        at = At(None, "mapping", place.line, "parameters")
-        findings.note(at, f"nothing varies, so all runs have the same config; {_to_vary(spec)}")
-    return spec
-
-
 def _to_vary(spec: SweepSpec) -> str:
-    """How to make a parameter vary: the values are often there, as one."""
+    """Say how to make a parameter vary: often its values are there, as one list."""
     for dimension in spec.space.dimensions:
         value = getattr(dimension.distribution, "value", None)
         if isinstance(value, list) and len(value) > 1:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from thetahat.core.data_files import DataFile
 from thetahat.core.run import Event
 
 if TYPE_CHECKING:
@@ -104,6 +105,13 @@ class Told:
     notices: Sequence[str] = field(default_factory=tuple)
     timed: Timed | None = None
     """Once it has trained long enough to tell."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """The data files that the worker has read so far."""
+
+    read: Sequence[DataFile]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from thetahat.sweep.workers._messages import (
     Broken,
     Check,
     Fewer,
+    Files,
     Job,
     Over,
     Ready,
@@ -214,13 +215,14 @@ class Crew:
             task = seat.tasks.get(message.job)
             if task is not None:
                 updates += [Noted(None, line) for line in message.notices]
-                task.running &= set(message.running)
-                task.waits = message.waits
+                task.running, task.waits = task.running & set(message.running), message.waits
                 if message.timed is not None:
                     line = self.widths.learn(task.key, task.width, message.timed)
                     updates += [Noted(None, line)] if line else []
                 for event in message.events:
                     updates += _update(task, event, seat.facts)
+        elif isinstance(message, Files):
+            self.staff.watch(message.read)
         elif isinstance(message, Regroup):
             updates += [Noted(None, line) for line in message.notices]
             self._regroup(seat, message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from thetahat.core.data_files import DataFile
 from thetahat.sweep.spec._source_files import Code
 from thetahat.sweep.workers._connection import WorkerProcess
 from thetahat.sweep.workers._messages import Ready
@@ -93,6 +94,11 @@ class Staff:
             for seat in self.seats:
                 seat.stale = True
         return change.settled and not change.anew
+
+    def watch(self, files: Sequence[DataFile]) -> None:
+        """A worker has read data files: runs that begin after one has changed read it anew."""
+        if self._code is not None:
+            self._code.watch(files)
 
     def go_on(self) -> list[str]:
         """Give those that are free their next job; what is to be said of the source, once."""

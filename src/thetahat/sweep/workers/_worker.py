@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import os
 import signal
 import sys
+import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
+from thetahat.core.data_files import DataFile, data_files, listen
 from thetahat.core.errors import CheckpointError, InputError, Notice, ThetahatError
 from thetahat.core.json import plain_value
 from thetahat.core.provenance import versions
 from thetahat.core.run import Event, Started
+from thetahat.sweep._full_disk import AGAIN_S, ROOM_S
 from thetahat.sweep.spec._coerce import typed
 from thetahat.sweep.spec._examine import Examined
 from thetahat.sweep.workers._messages import (
@@ -32,6 +36,7 @@ from thetahat.sweep.workers._messages import (
     Check,
     Drop,
     Fewer,
+    Files,
     Job,
     Over,
     Quit,
@@ -104,6 +109,7 @@ class Worker:
         self.live: dict[str, _Live] = {}
         self.notices: list[str] = []
         self._at: At | None = None
+        self._files: list[DataFile] = []
 
     def serve(self) -> None:
         """Do what the agent asks, until it asks no more."""
@@ -116,6 +122,14 @@ class Worker:
             for live in list(self.live.values()):
                 if not live.waits:
                     self._advance(live)
+
+    def files(self) -> list[DataFile]:
+        """The data files that were read so far: the agent hears of new ones."""
+        found = data_files()
+        if found != self._files:
+            self._files = found
+            self.link.send(Files(found))
+        return found
 
     def _obey(self, message: Any) -> None:
         if isinstance(message, Job):
@@ -161,7 +175,7 @@ class Worker:
                 return
             if isinstance(event, Started):
                 # The agent knows nothing of the experiment's own types.
-                facts = {"versions": versions(), **event.provenance}
+                facts = {"versions": versions(), **_read(self.files()), **event.provenance}
                 event = replace(event, config=plain_value(event.config), provenance=facts)
             events.append(event)
 
@@ -173,13 +187,13 @@ class Worker:
 
         try:
             try:
-                training = open_(job.resume)
+                training = self._opened(job, lambda: open_(job.resume))
             except CheckpointError as error:
                 if not job.resume:
                     raise
                 self.notices.append(f"{error}. The run began again from its first epoch")
                 events.clear()
-                training = open_(False)
+                training = self._opened(job, lambda: open_(False))
         except NeedsStatic:
             said, self.notices[:] = tuple(self.notices), []
             self.link.send(Regroup(job.id, self.shop.traced, said))
@@ -200,6 +214,22 @@ class Worker:
             live = _Live(job, training, events, training.driver.epoch in job.marks)
             self.live[job.id] = live
             self.link.send(live.told(self.notices))
+
+    def _opened(self, job: Job, open_: Callable[[], Any]) -> Any:
+        """A job opened; while the disk has no room for its first checkpoint, it waits."""
+        until, said = time.monotonic() + ROOM_S, False
+        while True:
+            try:
+                return open_()
+            except CheckpointError as error:
+                if not _no_room(error) or time.monotonic() > until:
+                    raise
+                if not said:
+                    self.notices.append(f"{error}. The runs wait for room, for {ROOM_S:g} s")
+                    lines, self.notices[:] = list(self.notices), []
+                    self.link.send(Told(job.id, [], range(len(job.configs)), False, lines))
+                said = True
+            time.sleep(AGAIN_S)
 
     def _memory(self) -> int:
         """Bytes that a cohort may take: of what is free, this worker's share."""
@@ -232,6 +262,17 @@ class Worker:
                     mode=program.mode if program.size > 1 else "alone",
                 )
             )
+
+
+def _no_room(error: CheckpointError) -> bool:
+    """Whether a checkpoint could not be written for want of room on the disk."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _read(files: Sequence[DataFile]) -> dict[str, Any]:
+    """As provenance: what this worker has read, whichever of its runs did."""
+    return {"data_files": {file.name: file.digest for file in files}} if files else {}
 
 
 def _padded(job: Job) -> Job:
@@ -321,6 +362,7 @@ def _load() -> Any:
     from thetahat.sweep.spec._program import load_experiment
     from thetahat.train import Shop
 
+    listen()
     return Shop(load_experiment(Path(os.environ[PROGRAM])))
 
 

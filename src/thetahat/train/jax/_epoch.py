@@ -105,8 +105,10 @@ def run_epoch(
     """One pass over the training part, in ``order()``, and the validation risk after it."""
     train = data.train
     weights = th_data.weights_of(train)
-    total = plan.n if weights is None else jnp.sum(weights)
-    relative = None if weights is None else weights * (plan.n / total)
+    relative = None
+    if weights is not None:
+        weights = weights.astype(member.task.dtype)  # sums of 32-bit integers wrap around
+        relative = weights * (plan.n / jnp.sum(weights))
     scale = 1.0 / plan.batch
     if plan.full:
         key = _member.dropout_key(member, state, epoch, 0)

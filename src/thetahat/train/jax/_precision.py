@@ -14,7 +14,9 @@ from jax.core import Tracer
 
 from thetahat.core.errors import DataError
 from thetahat.data import Rows, Transform, weights_of as th_weights
+from thetahat.risk import inputs_and_target
 
+_PARTS = ("train", "val", "test")
 ON_DISK = (Rows, np.memmap)
 """Leaves that are read batch by batch."""
 _HOPELESS = 1e150
@@ -79,11 +81,14 @@ def refuse_rounding(data: Any, dtype: str, *, whole: bool) -> None:
     """See that the Task's dtype holds the spread of the training observations, not their level
     alone, that it holds the square of that spread, and that it holds integers.
 
-    Rounding at a level m costs about 0.3 eps |m|. Weights may be of any level.
+    Rounding at a level m costs about 0.3 eps |m|. Weights may be of any level whose sums the dtype
+    holds. Integers and weights are looked at in every part.
 
     Args:    whole: integers are used as numbers too.
     Raises:  DataError: it does not; it says which array, or which column of a table.
     """
+    for name in _PARTS:
+        _refuse_part(f"data.{name}", getattr(data, name), dtype)
     kinds = (jnp.floating, jnp.integer)[: 1 + whole]
     weight = th_weights(data.train)
     for path, leaf in jax.tree_util.tree_flatten_with_path(data.train)[0]:
@@ -92,13 +97,40 @@ def refuse_rounding(data: Any, dtype: str, *, whole: bool) -> None:
         if isinstance(leaf, Tracer) or not len(leaf):
             continue
         where = "data.train" + jax.tree_util.keystr(path)
-        if dtype == "float32":
-            _refuse_long(where, leaf)
         if not any(jnp.issubdtype(leaf.dtype, kind) for kind in kinds):
             continue
         rows = _READ if isinstance(leaf, ON_DISK) else _LOOKED_AT // math.prod(leaf.shape[1:])
         some = np.asarray(leaf[:: -(-len(leaf) // max(rows, 2))], np.float64)
         _refuse_spread(lambda at, where=where: _column(data, where, at), some, dtype)
+
+
+def refuse_uncentred(data: Any, dtype: str) -> None:
+    """See that a method that solves equations in the curvature can, where inputs have a level.
+
+    At the level m and the spread s of an input, the condition of J'J is about (m / s)^2: once that
+    exceeds 1 / eps, no digit of a solution is right.
+
+    Raises:  DataError: it cannot; it says which array, or which column of a table.
+    """
+    inputs, _ = inputs_and_target(data.train)
+    eps = float(np.finfo(dtype).eps)
+    wider = " or give dtype='float64' (--dtype float64)" if dtype == "float32" else ""
+    for path, leaf in jax.tree_util.tree_flatten_with_path(data.train)[0]:
+        mine = any(leaf is one for one in jax.tree.leaves(inputs))
+        if not mine or isinstance(leaf, Tracer) or not isinstance(leaf, (np.ndarray, jax.Array)):
+            continue
+        rows = max(_LOOKED_AT // math.prod(leaf.shape[1:]), 2)
+        some = np.asarray(leaf[:: -(-len(leaf) // rows)], np.float64)
+        mean, std = some.mean(0), some.std(0)
+        lost = (std > _CONSTANT * np.abs(mean)) & (eps * mean**2 > std**2)
+        if np.any(lost):
+            at = _first(lost)
+            name = _column(data, "data.train" + jax.tree_util.keystr(path), at)
+            raise DataError(
+                f"{name} has the mean {mean[at]:.6g} and the standard deviation {std[at]:.3g}: in"
+                f" {dtype} the equations that this optimizer solves have no right digit left;"
+                f" subtract its mean{',' * bool(wider)}{wider}"
+            )
 
 
 def _refuse_spread(name: Callable[[Any], str], some: np.ndarray, dtype: str) -> None:
@@ -143,15 +175,39 @@ def refuse_level(y: Any, dtype: str) -> None:
         )
 
 
-def _refuse_long(where: str, leaf: Any) -> None:
+def _refuse_part(name: str, part: Any, dtype: str) -> None:
+    """Refuse what a part loses in the dtype whatever is computed from it."""
+    weight = None if part is None else th_weights(part)
+    for path, leaf in jax.tree_util.tree_flatten_with_path(part)[0]:
+        if not isinstance(leaf, np.ndarray) or not len(leaf):
+            continue
+        where = name + jax.tree_util.keystr(path)
+        if dtype == "float32":
+            _refuse_long(where, leaf, is_weight=leaf is weight)
+        if leaf is weight and leaf.dtype.kind == "f":
+            _refuse_weights(where, float(np.mean(leaf, dtype=np.float64)), dtype)
+
+
+def _refuse_weights(where: str, mean: float, dtype: str) -> None:
+    """Weights whose sums overflow, or are rounded to zero."""
+    info = np.finfo(dtype)
+    if not math.sqrt(float(info.tiny)) <= mean <= math.sqrt(float(info.max)):
+        raise DataError(
+            f"{where} are weights of mean {mean:.3g}, whose sums {dtype} does not hold; divide them"
+            " by their mean: only their ratios count"
+        )
+
+
+def _refuse_long(where: str, leaf: np.ndarray, *, is_weight: bool) -> None:
     """Integers beyond 32 bits, which JAX would wrap around."""
-    if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "iu" and leaf.dtype.itemsize == 8:
+    if leaf.dtype.kind in "iu" and leaf.dtype.itemsize == 8:
         info = np.iinfo(np.int32 if leaf.dtype.kind == "i" else np.uint32)
         low, high = int(leaf.min()), int(leaf.max())
         if low < info.min or high > info.max:
+            fix = "give them as floats" if is_weight else "subtract an offset"
             raise DataError(
                 f"{where} holds integers from {low} to {high}, and 32 bits hold {info.min} to"
-                f" {info.max}; subtract an offset, or give dtype='float64' (--dtype float64)"
+                f" {info.max}; {fix}, or give dtype='float64' (--dtype float64)"
             )
 
 

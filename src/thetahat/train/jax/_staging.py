@@ -36,6 +36,7 @@ from thetahat.train.jax._precision import (
     precision,
     refuse_overflow,
     refuse_rounding,
+    refuse_uncentred,
 )
 from thetahat.train.jax._state import TrainState, first_state
 from thetahat.train.jax._targets import Targets, own_targets, targets_of
@@ -132,6 +133,8 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
             data = own_targets(task, data)
             refuse_overflow(data, dtype)
             refuse_rounding(data, dtype, whole=task.residual is None)
+            if _solves_with_inputs(task):
+                refuse_uncentred(data, dtype)
             seen["targets"] = targets_of(task, adapted, data)
         transform, data = _apart(data)
         leaves, tree = jax.tree.flatten((cast(data, dtype), cast(adapted.frozen, dtype)))
@@ -152,7 +155,8 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
             seen["targets"].check(seen["data"].changed(transform=seen["transform"]))
     plan = make_plan(task, seen["data"].train)
     check_batches(task, plan)
-    _say_if_larger(task, plan)
+    if task.dtype == dtype:  # else it is staged once more
+        _say_if_larger(task, plan)
     n_params = sum(int(np.prod(p.shape)) for p in jax.tree.leaves(seen["params"]))
     if n_params == 0:
         raise ConfigError("the model has no trainable parameters; check what th.trainable selects")
@@ -194,6 +198,14 @@ def _apart(data: Any) -> tuple[Any, Any]:
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(data.transform)):
         return None, data
     return data.transform, data.changed(transform=None)
+
+
+def _solves_with_inputs(task: Task) -> bool:
+    """Whether the inputs go into a model of our own (any other may centre them), and an optimizer
+    solves equations in its curvature."""
+    own = (models.Linear, models.Polynomial, models.MLP)
+    plain = task.residual is None and isinstance(task.model, own)
+    return plain and optim.wants_full_batch(optim.resolve(task.optimizer))
 
 
 def _say_if_larger(task: Task, plan: Plan) -> None:

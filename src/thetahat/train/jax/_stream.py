@@ -148,7 +148,7 @@ class StreamedProgram(CohortProgram):
     def _relative(self) -> np.ndarray:
         """Weights with mean one, (N,): one column is small enough to keep."""
         if not hasattr(self, "_weights"):
-            weight = cast_leaf(np.asarray(th_data.weights_of(self._disk.train)), self.dtype)
+            weight = np.asarray(th_data.weights_of(self._disk.train)).astype(self.dtype)
             n = self.staged.plan.n
             self._weights = np.asarray(jax.jit(lambda w: w * (n / jnp.sum(w)))(weight))
         return self._weights

@@ -6,6 +6,7 @@ standardised one. What a loss needs of its targets is checked on the host, once,
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +19,14 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 from jax.interpreters import partial_eval
 
 from thetahat import data as th_data, risk
-from thetahat.core import ConfigError, DataError, Task
+from thetahat.core import ConfigError, DataError, Notice, Task
 from thetahat.data import Observations, Rows, Transform
 from thetahat.risk import Loss
 from thetahat.train.jax._precision import refuse_level, refuse_rounding
 
 _PARTS = ("train", "val", "test")
+_LOOKED_AT = 1 << 12
+"""Targets that are looked at to see whether they are labels."""
 
 
 def own_targets(task: Task, data: Any) -> Any:
@@ -37,6 +40,7 @@ def own_targets(task: Task, data: Any) -> Any:
     if loss.of == risk.RESIDUAL:
         if transform.classes is not None and task.residual is None:
             raise DataError(_classes_are_no_numbers(loss, transform))
+        _say_if_two_labels(task, data)
         return data.changed(targets=None)
     if data.targets is None:
         return data
@@ -46,6 +50,28 @@ def own_targets(task: Task, data: Any) -> Any:
         if (part := getattr(data, name)) is not None
     }
     return data.changed(**parts, transform=transform.of_scores(), targets=None)
+
+
+def _say_if_two_labels(task: Task, data: Any) -> None:
+    """Say that functions of the user's get two labels standardised: the loss takes numbers."""
+    own = ["the residual"] * (task.residual is not None)
+    own += [f"the metric {n!r}" for n, m in task.metrics.items() if m.per_observation]
+    transform, y = data.transform, getattr(data.train, "y", None)
+    if not own or y is None or not isinstance(transform, Transform) or isinstance(y, Tracer):
+        return
+    seen = np.unique(np.asarray(y[:_LOOKED_AT], np.float64))
+    y_mean, y_std = (float(np.asarray(v)) for v in (transform.y_mean, transform.y_std))
+    if len(seen) != 2 or (y_mean, y_std) == (0, 1):
+        return
+    low, high = np.round(y_mean + y_std * seen, 5) + 0.0  # no -0
+    warnings.warn(
+        f"target {transform.encoder.target!r} has two values, {low:g} and {high:g}, and is"
+        f" standardised: {' and '.join(own)} get {seen[0]:.4g}, {seen[1]:.4g}. For"
+        " labels give read_table(..., target_scale=False), or a loss of labels such as"
+        " loss='logistic'",
+        Notice,
+        stacklevel=2,
+    )
 
 
 def _classes_are_no_numbers(loss: Loss, transform: Transform) -> str:
@@ -90,7 +116,9 @@ class Targets:
             if isinstance(y, (Rows, np.memmap, np.ndarray, jax.Array)):
                 y = np.asarray(y) if isinstance(y, jax.Array) else y
                 where, hint = _named(data, name, part, y)
-                risk.check_targets(self.loss, self.need, where, y, self.outputs, hint)
+                risk.check_targets(
+                    self.loss, self.need, where, y, self.outputs, hint, data.named_rows(name)
+                )
 
 
 def _there(leaf: Any) -> bool:
@@ -216,6 +244,8 @@ def check_made(staged: Any, drawn: Mapping[int, Any]) -> None:
              is left to diverge.
     """
     made = staged.owned[: staged.made_data]
+    if made and drawn and risk.resolve_loss(staged.task.loss).of == risk.RESIDUAL:
+        _say_if_two_labels(staged.task, next(iter(drawn.values())))
     if staged.targets is None or not made:
         return
     errors: list[DataError] = []

@@ -3,7 +3,7 @@ import { get, view } from "./api.js";
 import { fill, flag, h, panel, runLink, status, sweepLink, toggle } from "./dom.js";
 import { BOOKS, curveChart, legend, spansDecades } from "./curves.js";
 import { columnStyle, finite, flat, many, short } from "./format.js";
-import { CUT, FAILED, OPEN, SEED, WELL } from "./model.js";
+import { CUT, FAILED, OPEN, WELL } from "./model.js";
 
 // A rate that never changes is no curve; it stands among the configs.
 const still = (run, name) => { const values = run.records.columns[name]; return !values || values.every((v) => v === values[0]); };
@@ -85,8 +85,8 @@ class ComparePage {
   // Runs that differ by their seed only, as the server has put them together.
   settings() {
     const byId = new Map(this.runs.map((run) => [run.id, run]));
-    const differ = this.differing().filter((n) => !SEED.test(n) && new Set(this.groups.map((g) => JSON.stringify(g.config[n]))).size > 1);
-    return this.groups.map((g) => ({ ...g, words: differ.map((n) => `${n}=${short(g.config[n], 3)}`).join(", ") || "all runs", runs: g.ids.map((id) => byId.get(id)).filter(Boolean) }));
+    const differ = this.differing().filter((n) => new Set(this.groups.map((g) => JSON.stringify(g.config[n]))).size > 1);
+    return this.groups.map((g) => ({ ...g, words: [...(g.experiment ? [g.experiment] : []), ...differ.map((n) => `${n}=${short(g.config[n], 3)}`)].join(", ") || "all runs", runs: g.ids.map((id) => byId.get(id)).filter(Boolean) }));
   }
 
   // What decides: the metric of the sweep, else what chose the best states, else the validation risk; never a

@@ -95,6 +95,12 @@ function arrows(lines, { min, max }, log, colour) {
   });
 }
 
+// Labels at the ends of a curve lie inside the axes, whose numbers they would cover.
+function alignOf(x, all) {
+  const share = (x - all[0]) / Math.max(1e-9, all[all.length - 1] - all[0]);
+  return share < 0.1 ? "left" : share > 0.9 ? "right" : "center";
+}
+
 // How many runs a band rests on, where that changes; of many changes some.
 function counted(line, colour, groups) {
   const most = groups > 3 ? 1 : 6;
@@ -102,7 +108,7 @@ function counted(line, colour, groups) {
   const every = Math.max(1, Math.ceil((all.length - 1) / Math.max(1, most - 1)));
   const shown = all.filter((_, k) => k % every === 0 || (k === all.length - 1 && groups <= 3)).slice(0, most + 1);
   const y = new Map(line.band.x.map((x, k) => [x, line.band.middle[k]]));
-  return { type: "scatter", name: `${line.name} n `, silent: true, symbolSize: 5, z: 7, tooltip: { show: false }, itemStyle: { color: colour }, label: { show: true, position: "top", fontSize: 10, color: css("--text"), backgroundColor: css("--panel"), padding: [1, 3], borderRadius: 2, formatter: (p) => `n=${p.data[2]}` }, labelLayout: { hideOverlap: true }, data: shown.map(([x, n]) => [x, y.get(x), n]) };
+  return { type: "scatter", name: `${line.name} n `, silent: true, symbolSize: 5, z: 7, tooltip: { show: false }, itemStyle: { color: colour }, label: { show: true, position: "top", fontSize: 10, color: css("--text"), backgroundColor: css("--panel"), padding: [1, 3], borderRadius: 2, formatter: (p) => `n=${p.value[2]}` }, labelLayout: { hideOverlap: true }, data: shown.map(([x, n]) => ({ value: [x, y.get(x), n], label: { align: alignOf(x, line.band.x) } })) };
 }
 
 // Of a band also where it lies at a place, and of how many runs.

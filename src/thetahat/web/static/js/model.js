@@ -43,8 +43,6 @@ function seconds(run) {
   return Number.isFinite(from) && Number.isFinite(to) ? Math.max(0, (to - from) / 1000) : null;
 }
 
-export const SEED = /(^|[._])seed$/i;
-
 // Reasons that differ by their numbers only are one reason.
 export const kindOf = (run) => `${run.status} ${(run.reason || "").replace(/-?\d[\d.e+-]*|\bnan\b|-?\binf\b/gi, "#")}`;
 
@@ -100,13 +98,15 @@ export class Model {
       }
       for (const name in run.metrics) if (!metrics.has(name) && finite(run.metrics[name])) metrics.set(name, metrics.size);
     }
-    const seeds = [...seen.values()].filter((one) => SEED.test(one.name) && one.values.size > 1).map((one) => one.name);
-    // What a setting is: a point of the sweep, or a config but for its seeds where the sweep tries seeds.
-    this.settingOf = !seeds.length ? (run) => run.point : (run) => JSON.stringify(Object.entries(run.config).filter(([name]) => !seeds.includes(name)));
+    const told = new Map((this.sweep.parameters || []).map((p, i) => [p.name, { ...p, order: i }]));
+    const seeds = (this.sweep.seeds || []).filter((name) => seen.get(name)?.values.size > 1);
+    // What a setting is: a point of the sweep, or what the sweep proposes but for its seeds where it tries seeds.
+    const proposed = (name) => !told.size || name.split(".").some((_, i, parts) => told.has(parts.slice(0, i + 1).join(".")));
+    const names = [...seen.keys()].filter((name) => !seeds.includes(name) && proposed(name));
+    this.settingOf = !seeds.length ? (run) => run.point : (run) => JSON.stringify(names.map((name) => run.config[name]));
     for (const run of this.runs) { const key = this.settingOf(run); if (key !== null && key !== undefined) settings.set(key, (settings.get(key) || 0) + 1); }
     this.settings = settings;
     this.repeated = settings.size < this.runs.length && [...settings.values()].some((n) => n > 1);
-    const told = new Map((this.sweep.parameters || []).map((p, i) => [p.name, { ...p, order: i }]));
     this.parameters = [...seen.values()].map((one) => {
       const file = told.get(one.name);
       const numeric = one.words === 0 && one.low <= one.high;
@@ -166,6 +166,11 @@ export function best(runs, metric, sign) {
     if (finite(v) && counts(run) && (!found || sign * v < sign * found.metrics[metric])) found = run;
   }
   return found;
+}
+
+// How many runs share the number of the best.
+export function tied(runs, metric, lead) {
+  return runs.filter((run) => counts(run) && run.metrics[metric] === lead.metrics[metric]).length;
 }
 
 const TERM = /^([^\s<>=!~]+)(<=|>=|!=|==|=|<|>|~)(.*)$/;

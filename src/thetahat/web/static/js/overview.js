@@ -18,6 +18,18 @@ export function spread(values) {
   return { low, high, log: low > 0 && high / low > 20, sorted };
 }
 
+// Where the metric lies in the runs that ended well: a run that did not takes no axis from them.
+export function reach(state, log) {
+  const of = (run) => run.metrics[state.metric];
+  const valued = state.model.runs.filter((run) => finite(of(run)) && (!log || of(run) > 0));
+  const well = valued.filter(counts);
+  const { low, high } = spread(well.map(of));
+  const [pad, times] = [(high - low) / 4 || Math.abs(low) / 2 || 0.5, high > low ? (high / low) ** 0.25 : 2];
+  const [down, up] = log ? [low / times, high * times] : [low - pad, high + pad];
+  const aside = (run) => (counts(run) || !well.length ? 0 : of(run) > up ? 1 : of(run) < down ? -1 : 0);
+  return { ...spread(valued.filter((run) => !aside(run)).map(of)), aside };
+}
+
 // Runs as dots: flat numbers where they are many, for which objects would take longer than drawing.
 class Dots {
   constructor(name, more) { Object.assign(this, { name, more, runs: [], flat: [] }); }
@@ -38,10 +50,17 @@ function dotsOf(state) {
   return {
     rest: new Dots("filtered out", { itemStyle: { color: css("--dim"), opacity: 0.16 }, silent: true }),
     kept: new Dots("ended", { itemStyle: { color: css("--c1") } }),
-    lost: new Dots("no number", { large: false, symbol: "triangle", itemStyle: { color: css("--bad") } }),
+    lost: new Dots("no number, or above the axis", { large: false, symbol: "triangle", itemStyle: { color: css("--bad") } }),
+    below: new Dots("below the axis", { large: false, symbol: "triangle", symbolRotate: 180, itemStyle: { color: css("--bad") } }),
     open: new Dots("did not end well", { large: false, itemStyle: { color: "transparent", borderColor: css("--c2"), borderWidth: 1.5 } }),
+    // What did not end well and lies far from the others stands at the edge.
+    put(run, x, y, edge) {
+      const aside = edge.aside(run);
+      if (!aside) this.add(run, x, y);
+      else if (state.kept.has(run.id)) (aside > 0 ? this.lost : this.below).add(run, x, aside > 0 ? edge.high : edge.low);
+    },
     add(run, x, y) { (!state.kept.has(run.id) ? this.rest : counts(run) ? this.kept : this.open).add(run, x, y); },
-    get list() { return [this.rest, this.kept, this.open, this.lost]; },
+    get list() { return [this.rest, this.kept, this.open, this.lost, this.below]; },
     series() { const n = this.kept.runs.length; this.kept.more.itemStyle.opacity = opacityOf(n); return this.list.map((one) => one.series(sizeOf(this.rest.runs.length + n))); },
   };
 }
@@ -63,20 +82,20 @@ function timeOption(state, drawn, runAt) {
   const dots = dotsOf(state);
   const ended = [];
   const lost = [];
-  let [last, high] = [-Infinity, -Infinity];
+  const edge = reach(state, state.logY);
+  let last = -Infinity;
   for (const run of state.model.runs) {
     const y = run.metrics[state.metric];
     if (!finite(y) && FAILED.has(run.status)) lost.push(run);
     if (!finite(y) || (state.logY && y <= 0)) continue;
     const x = at(run);
-    if (y > high) high = y;
     if (x > last) last = x;
-    dots.add(run, x, y);
+    dots.put(run, x, y, edge);
     if (counts(run)) ended.push([x, y]);
   }
   if (last === -Infinity) return nothing(none(state));
   // A run that broke has no height: it stands at the upper edge.
-  for (const run of lost) if (state.kept.has(run.id)) dots.lost.add(run, at(run), high);
+  for (const run of lost) if (state.kept.has(run.id)) dots.lost.add(run, at(run), edge.high);
   drawn.lists = dots.list;
   const told = state.model.standing?.replicated ? state.model.standing.running[byTime ? "time" : "run"] : null;
   // Of settings with replicates the best is a median, and never the luckiest run.
@@ -133,7 +152,7 @@ function painted(cells, colours) {
 
 function metricAxis(state) {
   if (!state.logY) return axis("");
-  const { low, high } = spread(state.model.runs.map((run) => run.metrics[state.metric]).filter((v) => v > 0));
+  const { low, high } = reach(state, true);
   return logAxis("", low, high);
 }
 
@@ -151,10 +170,11 @@ function sliceOption(state, drawn, runAt) {
   if (!parameter) return nothing("No parameter varies.");
   const x = place(parameter);
   const dots = dotsOf(state);
+  const edge = reach(state, state.logY);
   for (const run of state.model.runs) {
     const [v, y] = [x.of(run.config[parameter.name]), run.metrics[state.metric]];
     if (!ok(v) || !finite(y) || (state.logY && y <= 0)) continue;
-    dots.add(run, v, y);
+    dots.put(run, v, y, edge);
   }
   if (!dots.list.some((one) => one.runs.length)) return nothing(none(state));
   drawn.lists = dots.list;

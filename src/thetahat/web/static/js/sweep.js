@@ -3,8 +3,8 @@ import { download, get, post, view } from "./api.js";
 import { axis, base, chart, css, drawWhenIdle, ramp, tip, tooltip } from "./charts.js";
 import { ask, command, fill, fillSelect, flag, h, panel, save, select, status, toggle } from "./dom.js";
 import { finite, many, short, span } from "./format.js";
-import { best, brushed, categories, condition, counts, CUT, FAILED, kindOf, Model, OPEN, sum } from "./model.js";
-import { contourChart, sliceChart, spread, timeChart } from "./overview.js";
+import { best, brushed, categories, condition, counts, CUT, FAILED, kindOf, Model, OPEN, sum, tied } from "./model.js";
+import { contourChart, reach, sliceChart, timeChart } from "./overview.js";
 import { axesOf, parallelChart } from "./parallel.js";
 import { columnsOf, FEW, flagsOf, makeTable, settingsTable, tableHeight, tableLibrary, title } from "./table.js";
 
@@ -60,7 +60,7 @@ class SweepPage {
     if (model.standing?.replicated && !before?.replicated && !view.get("sort")) this.sort = "setting";
   }
 
-  autoLog() { const s = spread(this.model.runs.map((run) => run.metrics[this.metric])); return s.log; }
+  autoLog() { return reach(this, false).log; }
 
   get first() { return this.model.runs.length ? this.model.runs[0].number : 1; }
 
@@ -127,6 +127,9 @@ class SweepPage {
       worst.map(({ status: how, why, n: k, differ }) => h("p.warning", {}, h("b", {}, `${many(k, "run")} ${how}${differ ? ", such as" : ""}: `), why.slice(0, 300))));
   }
 
+  // Says that several share the first place.
+  tiedFlag(n, what) { return n > 1 && flag(`${n} alike`, `${n} ${what} have this number: it chooses none of them`, "plain"); }
+
   // What is best: a setting by its median where they have replicates, else a run.
   leadTile() {
     const { runs, standing } = this.model;
@@ -135,12 +138,12 @@ class SweepPage {
       const { lead } = standing;
       if (!lead) return tile(`best median ${this.metric}`, h("small", {}, "none yet"));
       const words = Object.entries(lead.config).filter(([k]) => this.model.byName.get(k)?.varies).map(([k, v]) => `${k}=${short(v, 3)}`).join(", ");
-      const marks = [lead.contaminated && flag("contaminated", "tuned on the test set: its test numbers estimate nothing", "bad"), lead.n < 2 && flag("1 seed", "one run only: no spread is known", "plain"), lead.failed > 0 && flag(`${lead.failed} failed`, "of its runs", "bad"), lead.unfinished > 0 && flag(`${lead.unfinished} unfinished`, "of its runs"), !lead.settled && flag("few ended", "fewer than half of the runs of any setting have ended well", "bad")];
+      const marks = [this.tiedFlag(lead.tied, "settings"), lead.contaminated && flag("contaminated", "tuned on the test set: its test numbers estimate nothing", "bad"), lead.n < 2 && flag("1 seed", "one run only: no spread is known", "plain"), lead.failed > 0 && flag(`${lead.failed} failed`, "of its runs", "bad"), lead.unfinished > 0 && flag(`${lead.unfinished} unfinished`, "of its runs"), !lead.settled && flag("few ended", "fewer than half of the runs of any setting have ended well", "bad")];
       return h("div.tile.lead", {}, h("dt", {}, `best median ${this.metric}`), h("dd", {}, h("a", { href: `/compare?runs=${lead.ids.slice(0, 60).map(encodeURIComponent).join(",")}&bands=1`, title: `the setting ${words}` }, short(lead.median, 5)), marks),
         h("dd.more", {}, `${lead.says}: ${short(lead.low, 4)} to ${short(lead.high, 4)}; n=${lead.n} of ${lead.runs}`), words && h("dd.more", { title: words }, words));
     }
     const lead = best(runs, this.metric, this.sign);
-    return tile(`best ${this.metric || "metric"}`, lead ? [h("a", { href: `/run/${lead.id}`, title: lead.name }, short(lead.metrics[this.metric], 5)), flagsOf(lead, this), !this.model.replicated && flag("1 seed", "no setting was run with more than one seed: part of this is luck", "plain")] : h("small", {}, "none yet"));
+    return tile(`best ${this.metric || "metric"}`, lead ? [h("a", { href: `/run/${lead.id}`, title: lead.name }, short(lead.metrics[this.metric], 5)), this.tiedFlag(tied(runs, this.metric, lead), "runs"), flagsOf(lead, this), !this.model.replicated && flag("1 seed", "no setting was run with more than one seed: part of this is luck", "plain")] : h("small", {}, "none yet"));
   }
 
   buttons() {
@@ -329,7 +332,7 @@ class SweepPage {
     if (!before) { this.pickParameters(); fillSelect(this.sliceBox, this.model.varying.map((p) => p.name), this.slice); fillSelect(this.cxBox, this.model.varying.map((p) => p.name), this.cx); fillSelect(this.cyBox, this.model.varying.map((p) => p.name), this.cy); if ([this.slice, this.cx, this.cy].join() !== drawn) this.drawChosen(); if (axesOf(this).length - 1 < this.model.varying.length) { this.parallel.draw(); if (!this.columns.length && this.model.varying.length > 12) this.remakeTable(); } }
   }
 
-  drawEffects({ n, rest_on: drawn, settings, left_out: left, effects }) {
+  drawEffects({ n, rest_on: drawn, settings, left_out: left, caution, effects }) {
     const top = Math.max(0.01, ...effects.map((e) => Math.max(e.importance || 0, 0)));
     const rows = effects.slice(0, 14).map((e) => {
       const weak = e.importance !== null && (e.floor === null || e.importance <= e.floor);
@@ -339,11 +342,11 @@ class SweepPage {
       return h("tr", { class: weak ? "weak" : "" }, h("td.name", { title: e.name }, e.name), h("td", {}, bar, h("span.hidden-text", {}, e.importance === null ? "" : `${short(e.importance, 2)}${weak ? ", no more than chance" : ""}`)), h("td", {}, signed(e)), h("td.num.small", { title: "settings that have it" }, e.n));
     });
     const out = Object.entries(left).map(([why, k]) => `${k} ${why}`).join(", ");
-    fill(this.effectPanel.body, effects.length ? h("table.effects", {}, h("thead", {}, h("tr", {}, h("th", {}, "parameter"), h("th", { title: "the share of the settings' ranks that this parameter explains, the best weighing most, less what chance explains" }, "importance"), h("th", { title: "Spearman's rank correlation with the metric, and its 95 % interval" }, "rank correlation"), h("th.num", {}, "n"))), h("tbody", {}, rows)) : h("div.empty", {}, n < 2 ? "Two finished runs that differ are needed." : "No parameter varies."));
+    fill(this.effectPanel.body, effects.length ? h("table.effects", {}, h("thead", {}, h("tr", {}, h("th", {}, "parameter"), h("th", { title: "the share of the settings' ranks that this parameter explains, the best weighing most, less what chance explains" }, "importance"), h("th", { title: `Spearman's rank correlation with the metric${caution ? "" : ", and its 95 % interval"}` }, "rank correlation"), h("th.num", {}, "n"))), h("tbody", {}, rows)) : h("div.empty", {}, n < 2 ? "Two finished runs that differ are needed." : "No parameter varies."));
     const told = effects.some((e) => e.importance !== null);
     const clear = effects.some((e) => e.importance !== null && e.floor !== null && e.importance > e.floor);
     const trust = settings < 10 ? "Fewer than 10 settings: nothing can be said of importance. " : !told && effects.length ? "The metric is the same everywhere: nothing can be said of importance. " : told && !clear ? "No parameter clears its chance mark. " : told && settings < 50 ? `With ${settings} settings trust only what clears its tick by far. ` : "";
-    this.effectPanel.say(`${many(settings, "setting")} of ${many(n, "run")}${out ? `; left out: ${out}` : ""}. `, drawn < n ? `Computed from ${drawn.toLocaleString("en")} runs, drawn by lot: of so many parameters, more would take too long. ` : "", effects.length > 14 ? `The first 14 of ${effects.length}. ` : "", trust, effects.length ? "One irrelevant parameter in twenty clears its tick; lines are 95 % intervals. " : "");
+    this.effectPanel.say(`${many(settings, "setting")} of ${many(n, "run")}${out ? `; left out: ${out}` : ""}. `, drawn < n ? `Computed from ${drawn.toLocaleString("en")} runs, drawn by lot: of so many parameters, more would take too long. ` : "", effects.length > 14 ? `The first 14 of ${effects.length}. ` : "", trust, !effects.length ? "" : caution ? caution : "One irrelevant parameter in twenty clears its tick; lines are 95 % intervals. ");
   }
 
   buildGroups() {
@@ -441,7 +444,7 @@ function signed(e) {
     h("i", { class: e.correlation < 0 ? "neg" : "", style: { left: `${a}%`, width: `${b - a}%` } }), e.low !== null && h("u", { style: { left: `${at(e.low)}%`, width: `${at(e.high) - at(e.low)}%` } }), h("span.hidden-text", {}, short(e.correlation, 2)));
 }
 
-const timeLegend = (replicated) => h("div.legend.dim", {}, [["i.dot", "--c1", "ended well"], ["i.ring", "", "not over, cut short, or failed"], ["i.up", "", "failed without a number"], ["i", "--c2", replicated ? "best setting's median, once its runs are over" : "running best"]].map(([tag, c, word]) => h("span", {}, h(tag, c ? { style: { background: `var(${c})` } } : {}), word)));
+const timeLegend = (replicated) => h("div.legend.dim", {}, [["i.dot", "--c1", "ended well"], ["i.ring", "", "not over, cut short, or failed"], ["i.up", "", "failed without a number, or beyond the axis"], ["i", "--c2", replicated ? "best setting's median, once its runs are over" : "running best"]].map(([tag, c, word]) => h("span", {}, h(tag, c ? { style: { background: `var(${c})` } } : {}), word)));
 const rampLegend = () => h("span.ramp", {}, "worst", h("i", {}, [...ramp()].reverse().map((c) => h("b", { style: { background: c } }))), "best");
 
 function bandsOption(groups, state) {

@@ -1,0 +1,84 @@
+"""The points of a space that a history has, computed once for each trial."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from thetahat.search._space import Space
+from thetahat.search._trials import SearchHistory, Trial
+
+
+@dataclass
+class _Longest:
+    """The configs of the longest history so far, their keys, and the first place of each key."""
+
+    configs: list[Mapping[str, Any]] = field(default_factory=list)
+    keys: list[Hashable] = field(default_factory=list)
+    first: dict[Hashable, int] = field(default_factory=dict)
+
+
+_CACHE: WeakKeyDictionary[Space, _Longest] = WeakKeyDictionary()
+_LOCK = threading.Lock()
+
+
+class KnownPoints:
+    """The points that have been proposed: those of a history, and those added since.
+
+    A history grows at its end, so the keys of its configs are cached between calls, and computed
+    again only for configs that are other objects than before. The cache holds the first place of
+    each key, so that a shorter history finds only its own points.
+    """
+
+    def __init__(self, space: Space, trials: Sequence[Trial]) -> None:
+        self._first = _first_places(space, trials)
+        self._count = len(trials)
+        self._added: set[Hashable] = set()
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._added or self._first.get(key, self._count) < self._count
+
+    def __len__(self) -> int:
+        return sum(place < self._count for place in self._first.values()) + len(self._added)
+
+    def add(self, key: Hashable) -> bool:
+        """Add a point; return whether it is new."""
+        if key in self:
+            return False
+        self._added.add(key)
+        return True
+
+
+def points_to_avoid(space: Space, history: SearchHistory) -> KnownPoints | None:
+    """Return the points that have run; None where a repetition is impossible or unavoidable."""
+    if not space.discrete:
+        return None
+    known = KnownPoints(space, history.trials)
+    return None if space.size is not None and len(known) >= space.size else known
+
+
+def _first_places(space: Space, trials: Sequence[Trial]) -> dict[Hashable, int]:
+    with _LOCK:
+        longest = _CACHE.get(space)
+        if longest is None or not _still(longest, space, trials):
+            longest = _CACHE[space] = _Longest()
+        for place in range(len(longest.configs), len(trials)):
+            config = trials[place].config
+            key = space.key(config)
+            longest.configs.append(config)
+            longest.keys.append(key)
+            longest.first.setdefault(key, place)
+        return longest.first
+
+
+def _still(longest: _Longest, space: Space, trials: Sequence[Trial]) -> bool:
+    """Check whether a history begins with the cached points."""
+    for place, (config, trial) in enumerate(zip(longest.configs, trials, strict=False)):
+        if config is not trial.config:
+            if space.key(trial.config) != longest.keys[place]:
+                return False
+            longest.configs[place] = trial.config
+    return True

@@ -1,0 +1,113 @@
+"""A data file that somebody edits while a sweep runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from at_work import LINE, until
+
+from thetahat.core.data_files import DataFile
+from thetahat.sweep.spec._source_files import Code
+
+X = "x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]"
+READS = {
+    "numpy": LINE.replace(X, 'x = np.loadtxt("x.csv", delimiter=",", skiprows=1)[:, :1]'),
+    "pandas": "import pandas as pd\n"
+    + LINE.replace(X, 'x = pd.read_csv("x.csv")[["x"]].to_numpy()'),
+    "table": LINE.replace(X, 'x = th.read_table("x.csv", "y", standardize=False).x'),
+    "at the top": LINE.replace(X, "x = X").replace(
+        "def line", 'X = np.loadtxt("x.csv", delimiter=",", skiprows=1)[:, :1]\n\ndef line'
+    ),
+}
+TEXT = """\
+program: train.py
+method: grid
+metric: {name: val_risk}
+parameters:
+  epochs: {values: [6000, 6001, 6002, 6003, 6004, 6005]}
+  lr: {value: 0.0001}
+"""
+
+
+def table(scale: float) -> str:
+    rows = [f"{scale * (i / 32 - 1)},{i % 7}" for i in range(64)]
+    return "\n".join(["x,y", *rows]) + "\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reads", READS)
+def test_runs_that_begin_after_an_edit_read_the_new_data_and_it_is_said(at, reads) -> None:
+    at.write("x.csv", table(1))
+    file = at.sweep(TEXT, READS[reads])
+    child = at.start("sweep", file, "--run", "--workers", "1", "--cohort", "1")
+    until(lambda: at.any() and any(r.epochs for r in at.runs()))
+    at.write("x.csv", table(10))
+    _, err = child.communicate(timeout=120)
+    assert child.returncode == 0, err
+    assert err.count("note: x.csv has changed: new runs use the new data") == 1
+    assert err.count("note: x.csv is not as run ") == 1
+    runs = [at.run(run) for run in at.runs()]
+    assert [str(run.status) for run in runs] == ["finished"] * 6
+    scales = [at.history(run)["train_risk"][0] > 10 for run in runs]
+    assert (scales[0], scales[-1]) == (False, True)
+    # Each run says which data it read, and its number is of these.
+    found = [run.provenance["data_files"]["x.csv"] for run in runs]
+    assert [digest == found[-1] for digest in found] == scales == sorted(scales)
+    with at.store() as store:
+        said = [bool(store.notices(run.id)) for run in runs]
+    assert said == scales
+    code, _, err = at.call("report", "last", "-o", "report.html")
+    assert code == 0, err
+    assert "Different data: x.csv changed while the sweep ran" in Path("report.html").read_text()
+
+
+def test_another_agent_says_that_the_data_are_not_those_of_earlier_runs(at) -> None:
+    at.write("x.csv", table(1))
+    file = at.sweep(TEXT.replace("600", "2"), READS["numpy"])
+    assert at.call("sweep", file)[0] == 0
+    first = at.call("agent", "last", "--workers", "1", "--count", "2")
+    second = at.call("agent", "last", "--workers", "1", "--count", "2")
+    at.write("x.csv", table(2))
+    third = at.call("agent", "last", "--workers", "1")
+    assert [code for code, _, _ in (first, second, third)] == [0, 0, 0]
+    said = f"x.csv is not as run {at.runs()[0].name} of this sweep read it"
+    assert [said in err for _, _, err in (first, second, third)] == [False, False, True]
+
+
+def test_what_a_program_writes_and_reads_back_is_no_data(at) -> None:
+    writes = LINE.replace(
+        X, X + '\n    np.save("x.npy", x + lr * 0 + epochs)\n    np.load("x.npy")'
+    )
+    file = at.sweep(
+        TEXT.replace("600", "2").replace("lr: {value: 0.0001}", "width: {value: 3}"), writes
+    )
+    code, _, err = at.call("sweep", file, "--run", "--workers", "1")
+    assert code == 0, err
+    assert "changed" not in err
+
+
+def later(path: Path, text: str) -> None:
+    path.write_text(text)
+    stamp = path.stat().st_mtime_ns + 10**9
+    os.utime(path, ns=(stamp, stamp))
+
+
+def test_data_that_are_only_touched_or_gone_for_a_moment_have_not_changed(tmp_path) -> None:
+    (tmp_path / "train.py").write_text("")
+    data = tmp_path / "x.csv"
+    data.write_text("1")
+    code = Code(tmp_path / "train.py", tmp_path)
+    found = data.stat()
+    code.watch([DataFile(str(data), (found.st_mtime_ns, found.st_size), "6b86b273ff34fce1")])
+    assert code.look(settled_s=0.0).anew is False
+    later(data, "1")
+    assert code.look(settled_s=0.0).anew is False
+    data.unlink()
+    assert code.look(settled_s=0.0).anew is False
+    data.write_text("2")
+    change = code.look(settled_s=0.0)
+    name = "/".join(data.parts[-2:])
+    assert (change.anew, change.say) == (True, f"{name} has changed: new runs use the new data")
+    assert code.look(settled_s=0.0).anew is False
