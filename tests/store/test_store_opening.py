@@ -183,7 +183,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write")
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder without writers")
 def test_a_read_only_folder() -> None:
     with pytest.raises(StoreError) as caught:
         open_store("/proc/runs.db")
