@@ -48,7 +48,7 @@ def call(words: Sequence[str], folder: Path, err: IO[bytes] | int, **more: str) 
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_fit_says_its_progress_to_nobody_and_goes_on(folder, full, unbuffered) -> None:
+def test_a_fit_says_its_progress_without_a_reader_and_goes_on(folder, full, unbuffered) -> None:
     (folder / "line.py").write_text(SOON + LINE, encoding="utf-8")
     # Several chunks, every one of which has a line to say.
     words = ["line.py", "--epochs=2000", "--N=400", "--batch_size=8"]
