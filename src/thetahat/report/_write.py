@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from thetahat.analysis import CellRule
 from thetahat.core.errors import ConfigError, StoreError, did_you_mean
+from thetahat.core.files import replacing
 from thetahat.report._document import Document
 from thetahat.report._html import html_report
 from thetahat.report._replace import is_figure, refuse_foreign
@@ -151,15 +152,11 @@ def write_whole(path: Path, data: bytes, *, make_folder: bool = False) -> None:
 
     Raises:  ConfigError: it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         if make_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            beside.write_bytes(data)
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
+        with replacing(path) as new:
+            new.write_bytes(data)
     except OSError as error:
         why = error.strerror or str(error)
         raise ConfigError(f"cannot write {path}: {why}; give another place with -o") from error

@@ -18,22 +18,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select, update
 
 from thetahat.core.errors import ConfigError, StoreError
-from thetahat.core.json import merge, to_json
+from thetahat.core.json import from_json, merge, to_json
 from thetahat.core.places import ENVIRONMENT
 from thetahat.core.provenance import command_line, provenance, short_path
 from thetahat.core.run import Status
 from thetahat.store._blocks import Block, pack, read_block
-from thetahat.store._describe import describe_run
 from thetahat.store._exit_code import fail
 from thetahat.store._owner_lock import Owner
 from thetahat.store._reserved_space import Reserve
-from thetahat.store._rows import NewRun
-from thetahat.store._schema import records
+from thetahat.store._rows import NewRun, text
+from thetahat.store._schema import records, runs
 from thetahat.store._sqlite import found_no_room
 from thetahat.store._store import Store, open_store
+from thetahat.store._writer import Writer
 
 FLUSH_S = 0.5
 BEAT_S = 15.0
@@ -441,3 +441,57 @@ def _whole(step: Any) -> int:
     if hasattr(step, "__index__") and not isinstance(step, bool):
         return int(step)
     raise ConfigError(f"run.log: step={step!r} is no whole number; leave it out to count up from 0")
+
+
+def describe_run(
+    writer: Writer,
+    run_id: str,
+    *,
+    config: Mapping[str, Any],
+    proposed: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    project: str | None = None,
+    labels: Mapping[str, Any] | None = None,
+) -> str:
+    """Keep what a run's own program says of it, beneath what its sweep said; its name then.
+
+    Args:
+        config: values of the program's own; what its sweep ``proposed`` stays where they differ
+            (by default, what it proposed is what the run has when it is first described).
+        name: taken over; one that another run has gets the run's number behind it.
+        project, labels: a project is taken over where the run has none, and a label else.
+    """
+    connection = writer.connection
+    known = ("number", "name", "project", "config", "labels", "proposed")
+    query = select(*(runs.c[column] for column in known))
+    row = connection.execute(query.where(runs.c.id == run_id)).one()
+    before = from_json(row.config)
+    if proposed is None and row.proposed is not None:
+        proposed = from_json(row.proposed)
+    whole = merge(merge(before, config), before if proposed is None else proposed)
+    found = {**from_json(row.labels), **(labels or {})}
+    project = project or found.pop("project", None)
+    if project is not None and row.project not in (None, project):
+        found["project"] = project
+    word = _own_name(connection, run_id, row.number, row.name, text(name))
+    values = {
+        "name": word,
+        "config": to_json(whole),
+        "proposed": to_json(before if proposed is None else proposed),
+        "labels": to_json(found),
+        "project": row.project or text(project),
+    }
+    connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+    return word
+
+
+def _own_name(
+    connection: Connection, run_id: str, number: int, before: str, wanted: str | None
+) -> str:
+    if not wanted or before in (wanted, f"{wanted}-{number}"):
+        return before
+    taken = select(runs.c.id).where((runs.c.name == wanted) & (runs.c.id != run_id))
+    while connection.execute(taken).first() is not None:
+        wanted = f"{wanted}-{number}"
+        taken = select(runs.c.id).where((runs.c.name == wanted) & (runs.c.id != run_id))
+    return wanted

@@ -56,7 +56,7 @@ Propose = Callable[[SweepRow, int, int], Offer]
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _SweepState:
     """A sweep, its runs so far, and how many of them wait."""
 
     sweep: SweepRow
@@ -195,14 +195,14 @@ class Queue:
 
     # -- inside a transaction ---------------------------------------------------------------------
 
-    def _look(self) -> _Seen:
+    def _look(self) -> _SweepState:
         waits = func.sum((runs.c.status == str(Status.QUEUED)).cast(_INTEGER))
         counts = select(func.count(), waits).where(runs.c.sweep_id == self.sweep_id)
         with self.store.reading() as connection:
             row = connection.execute(select(sweeps).where(sweeps.c.id == self.sweep_id))
             sweep = read_sweep_row(row.mappings().one())
             begun, waiting = connection.execute(counts).one()
-        return _Seen(sweep, int(begun), int(waiting or 0))
+        return _SweepState(sweep, int(begun), int(waiting or 0))
 
     def _wanted(self, begun: int, n: int) -> int:
         return n if self.cap is None else max(0, min(n, self.cap - begun))
@@ -213,7 +213,7 @@ class Queue:
         n: int,
         most: int | None,
         propose: Propose,
-        seen: _Seen,
+        seen: _SweepState,
         offer: Offer | None,
         inside: bool,
     ) -> Claim | None:

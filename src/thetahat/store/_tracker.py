@@ -91,7 +91,7 @@ class Unkept:
 
 
 @dataclass
-class _Member:
+class _TrackedRun:
     """What the tracker knows of one run of the cohort."""
 
     run_id: str
@@ -114,7 +114,7 @@ class StoreTracker:
         self._facts = facts
         self._process = provenance(facts.get("source"))
         self._clock = clock
-        self._members: dict[int, _Member] = {}
+        self._members: dict[int, _TrackedRun] = {}
         self._starting: list[Started] = []
         self._waiting: list[tuple[int, Block]] = []
         self._ends: dict[int, Ended] = {}
@@ -246,7 +246,7 @@ class StoreTracker:
         where = f"the store {self.store.path}"
         return "\n".join(f"{where}: {said(one)}" for one in self._settle(EXIT_S))
 
-    def _begun(self, writer: Writer) -> dict[int, _Member]:
+    def _begun(self, writer: Writer) -> dict[int, _TrackedRun]:
         if not self._starting:
             return self._members
         begun = {event.member: self._begin(writer, event) for event in self._starting}
@@ -267,12 +267,12 @@ class StoreTracker:
             return replace(end, status=Status.FAILED, reason=reason)
         return replace(end, reason=f"{end.reason}; {reason}" if end.reason else reason)
 
-    def _member(self, member: int) -> _Member:
+    def _member(self, member: int) -> _TrackedRun:
         if self._starting and member not in self._members:
             self.flush()
         return self._members[member]
 
-    def _begin(self, writer: Writer, event: Started) -> _Member:
+    def _begin(self, writer: Writer, event: Started) -> _TrackedRun:
         if event.resumed is not None and event.checkpoint:
             found = writer.find_run(event.checkpoint, event.member)
             if found is not None:
@@ -284,7 +284,7 @@ class StoreTracker:
                     provenance={**self._process, **event.provenance},
                     command=self._facts["command"],
                 )
-                return _Member(run_id, name, resumed=True)
+                return _TrackedRun(run_id, name, resumed=True)
         new = NewRun(
             config=event.config,
             max_epochs=event.epochs,
@@ -294,9 +294,9 @@ class StoreTracker:
             member=event.member,
             **self._facts,
         )
-        return _Member(*writer.create_run(new))
+        return _TrackedRun(*writer.create_run(new))
 
-    def _write(self, writer: Writer, members: dict[int, _Member]) -> None:
+    def _write(self, writer: Writer, members: dict[int, _TrackedRun]) -> None:
         first: dict[int, int] = {}
         for member, block in self._waiting:
             first[member] = min(block.first, first.get(member, block.first))

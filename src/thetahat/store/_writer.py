@@ -260,7 +260,7 @@ class Writer:
 
     def _summarise(self, run_id: str) -> None:
         query = select(records).where(records.c.run_id == run_id).order_by(records.c.id)
-        summary = _Summary()
+        summary = _RunSummary()
         for row in self._connection.execute(query):
             summary = summary.after(_block(row))
         self._connection.execute(
@@ -287,17 +287,17 @@ def _keep_best(connection: Connection, run_id: str, detail: Mapping[str, Any]) -
 
 
 @dataclass(frozen=True)
-class _Summary:
+class _RunSummary:
     """What a listing shows of a run's records."""
 
     last: Mapping[str, float | None] = field(default_factory=dict)
     epochs: int = 0
     best: tuple[float, int] | None = None
 
-    def after(self, block: Block) -> _Summary:
+    def after(self, block: Block) -> _RunSummary:
         last = last_values(block)
         epoch = last.get("epoch")
-        return _Summary(
+        return _RunSummary(
             last={**self.last, **last},
             epochs=max(self.epochs, block.last + 1 if epoch is None else int(epoch)),
             best=min((b for b in (self.best, best_of(block)) if b is not None), default=None),
@@ -312,14 +312,14 @@ class _Summary:
         }
 
 
-def _read_summaries(fast: Callable[..., Any], run_ids: Sequence[str]) -> dict[str, _Summary]:
-    found: dict[str, _Summary] = {}
+def _read_summaries(fast: Callable[..., Any], run_ids: Sequence[str]) -> dict[str, _RunSummary]:
+    found: dict[str, _RunSummary] = {}
     for run_id in run_ids:
         row = fast(_READ_SUMMARY, {"run": run_id}).fetchone()
         if row is None:
             raise StoreError(f"records for the run {run_id!r}, which the store does not have")
         last, epochs, best, best_epoch = row
-        found[run_id] = _Summary(
+        found[run_id] = _RunSummary(
             json.loads(last), epochs, None if best is None else (best, best_epoch)
         )
     return found

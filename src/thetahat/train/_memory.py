@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import jax
+import psutil
 
 from thetahat.core import ConfigError
 from thetahat.train.jax import CohortProgram, Staged
@@ -92,50 +92,29 @@ def _said(n: float) -> str:
 
 
 def total_memory() -> float:
-    """Bytes that the device has, used or free; infinite where nobody tells."""
+    """Return how many bytes the device has, used or free."""
     stats = jax.local_devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"]
-    return min(_total(), default=float("inf"))
-
-
-def _total() -> Iterator[float]:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        # What is on the disk can be held, too, if slowly.
-        wanted = ("MemTotal:", "SwapTotal:")
-        found = sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(wanted))
-        yield found or float("inf")
-    except OSError:
-        if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-            yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for limit, _ in _GROUPS:
-        for folder in _FOLDERS:
-            try:
-                yield int((folder / limit).read_text())
-            except (OSError, ValueError):  # not there, or "max"
-                continue
+    # The swap space holds data too, if slowly.
+    machine = psutil.virtual_memory().total + psutil.swap_memory().total
+    return min(machine, *(limit for limit, _ in _container()))
 
 
 def free_memory() -> float:
-    """Bytes that the device has free; infinite where nobody tells."""
+    """Return how many bytes of the device are free."""
     stats = jax.local_devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-    return min(_free(), default=float("inf"))
+    machine = psutil.virtual_memory().available
+    return min(machine, *(limit - used for limit, used in _container()))
 
 
-def _free() -> Iterator[float]:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        yield next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvail"))
-    except (OSError, StopIteration):
-        if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-            yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    # A container may have less than its machine.
+def _container() -> list[tuple[float, float]]:
+    """Return each limit of a container, which may have less than its machine, and what it uses."""
+    found = [(float("inf"), 0.0)]
     for limit, used in _GROUPS:
         for folder in _FOLDERS:
-            try:
-                yield int((folder / limit).read_text()) - int((folder / used).read_text())
-            except (OSError, ValueError):  # not there, or "max"
-                continue
+            with suppress(OSError, ValueError):  # not there, or "max"
+                found.append((int((folder / limit).read_text()), int((folder / used).read_text())))
+    return found

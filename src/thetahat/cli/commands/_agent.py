@@ -48,10 +48,15 @@ def add_parser(subparsers: Any) -> None:
 def add_work(parser: Any) -> None:
     """The flags that say how an agent works."""
     parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes at a time (default: one for each core)"
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes at a time (default: one for each device, else for each core)",
     )
     parser.add_argument(
-        "--devices", metavar="0,1", help="GPUs, one for each worker (CUDA_VISIBLE_DEVICES)"
+        "--devices",
+        metavar="0,1",
+        help="GPUs, used in turn: each worker gets one (CUDA_VISIBLE_DEVICES)",
     )
     parser.add_argument(
         "--keep-going", action="store_true", help="go on although the first runs all fail"

@@ -7,11 +7,9 @@ printed.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from thetahat.core.errors import ConfigError, DataError, MissingExtra
+from thetahat.core.files import replacing
 
 if TYPE_CHECKING:
     from thetahat.data import Table
@@ -118,27 +117,20 @@ def write(path: Path, made: Predictions) -> None:
 
     Raises:  ConfigError: the file cannot be written.
     """
-    kind, name = path.suffix.lower(), None
+    kind = path.suffix.lower()
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        if kind in PARQUET:
-            os.close(handle)
-            _write_parquet(name, made)
-        else:
-            with os.fdopen(handle, "w", newline="", encoding="utf-8") as file:
-                if kind == ".json":
-                    _write_json(file, made)
-                else:
-                    _write_delimited(file, made, DELIMITED[kind])
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        with replacing(path) as new:
+            if kind in PARQUET:
+                _write_parquet(str(new), made)
+            else:
+                with new.open("w", newline="", encoding="utf-8") as file:
+                    if kind == ".json":
+                        _write_json(file, made)
+                    else:
+                        _write_delimited(file, made, DELIMITED[kind])
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else error
         raise ConfigError(f"--predict {path} cannot be written: {why}") from error
-    finally:
-        if name is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
 
 
 def _enough(found: Mapping[str, Any], encoder: Any) -> np.ndarray:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import StoreError
+from thetahat.core.filelock import is_free, take
 from thetahat.sweep.processes._process_group import host_name
 
 LEASE_S = 60.0
@@ -37,7 +37,7 @@ def proof_of_life(folder: Path, agent: str) -> Iterator[None]:
             " with --store or THETAHAT_STORE"
         ) from error
     try:
-        while _lock(handle) is False:
+        while take(handle) is False:
             time.sleep(0.01)  # somebody looks just now whether it is held
         yield
     finally:
@@ -89,7 +89,7 @@ class Watch:
 
     def _is_dead(self, agent: Mapping[str, Any], now: float) -> bool:
         if agent["host"] == self._host:
-            let_go = self._let_go(self.folder / f"{agent['id']}.lock")
+            let_go = is_free(self.folder / f"{agent['id']}.lock")
             if let_go is not None:
                 return let_go
         beat, since = self._seen.get(agent["id"], ("", now))
@@ -98,19 +98,6 @@ class Watch:
             return False
         return now - since > self.lease_s
 
-    def _let_go(self, path: Path) -> bool | None:
-        """Whether nobody holds a lock file; None where that cannot be known."""
-        try:
-            handle = os.open(path, os.O_RDWR)
-        except FileNotFoundError:
-            return True
-        except OSError:
-            return None
-        try:
-            return _lock(handle)
-        finally:
-            os.close(handle)
-
 
 def _place(path: Path) -> tuple[int, int] | None:
     try:
@@ -118,21 +105,3 @@ def _place(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _lock(handle: int) -> bool | None:
-    """Take a lock without waiting: whether it was free; None where there are no locks."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError:
-        return None
-    return True
