@@ -81,9 +81,10 @@ def names_json(columns: tuple[str, ...]) -> str:
     return to_json(columns)
 
 
-def read_block(first: int, last: int, count: int, columns: str, data: bytes) -> Block:
-    """A block from its row in the table."""
-    return Block(first, last, count, tuple(from_json(columns)), bytes(data))
+def read_block(row: Mapping[Any, Any]) -> Block:
+    """Return a block from its row in the table."""
+    names = tuple(from_json(row["columns"]))
+    return Block(row["first"], row["last"], row["count"], names, bytes(row["data"]))
 
 
 def last_values(block: Block) -> dict[str, float | None]:

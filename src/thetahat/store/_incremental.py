@@ -64,7 +64,8 @@ class Follower:
             if self.column is not None:
                 of_mine = records.c.run_id.in_(select(runs.c.id).where(mine))
                 later = of_mine & (records.c.id > self._last_record)
-                for row in connection.execute(select(records).where(later).order_by(records.c.id)):
+                query = select(records).where(later).order_by(records.c.id)
+                for row in connection.execute(query).mappings():
                     self._append(row)
 
     def _take(self, row: Mapping[Any, Any]) -> None:
@@ -79,9 +80,9 @@ class Follower:
         self._last_number = max(self._last_number, run.number)
         (self._open.discard if run.status.over else self._open.add)(run.id)
 
-    def _append(self, row: Any) -> None:
-        self._last_record = row.id
-        run = self.runs.get(row.run_id)
-        block = read_block(row.first, row.last, row.count, row.columns, row.data)
+    def _append(self, row: Mapping[Any, Any]) -> None:
+        self._last_record = row["id"]
+        run = self.runs.get(row["run_id"])
+        block = read_block(row)
         if run is not None and self.column in block.columns:
             run.values.extend(block.column(str(self.column)))
