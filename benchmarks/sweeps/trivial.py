@@ -17,11 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.run import Status
-from thetahat.store import RunRow, open_store, pack
+from thetahat.store import RunRow, open_store
 from thetahat.sweep import SweepOptions, Work, parse_sweep
-from thetahat.sweep.agent import Closed, new_sweep, work_on
-from thetahat.sweep.agent._agent import Runner
-from thetahat.sweep.agent._recorder import Begun, Rows, Update
+from thetahat.sweep.agent import (
+    AgentEvent,
+    Ended,
+    Logged,
+    RunEvent,
+    Runner,
+    Started,
+    new_sweep,
+    work_on,
+)
 
 SWEEP = """\
 program: nothing.py
@@ -55,17 +62,19 @@ class Instant(Runner):
     def take(self, again: Sequence[Sequence[RunRow]], fresh: Sequence[RunRow]) -> None:
         self.held += [*(run for group in again for run in group), *fresh]
 
-    def poll(self, timeout_s: float) -> list[Update]:
+    def follow(self, proposed: Any) -> None: ...
+
+    def poll(self, timeout_s: float) -> list[RunEvent]:
         done, self.held = self.held, []
-        updates: list[Update] = []
+        events: list[RunEvent] = []
         for run in done:
             loss = float(run.config["x"])
-            updates += [
-                Begun(run.id, run.config, 1, 1),
-                Rows(run.id, pack({"epoch": [1.0], "loss": [loss]})),
-                Closed(run.id, Status.FINISHED, "", {"loss": loss}, 1, {"run": 0.0}),
+            events += [
+                Started(0, run.config, 1, 1, {}, run=run.id),
+                Logged(0, {"epoch": [1.0], "loss": [loss]}, run.id),
+                Ended(0, Status.FINISHED, "", 1, {"loss": loss}, {"run": 0.0}, run=run.id),
             ]
-        return updates
+        return events
 
     def stop(self, reasons: Mapping[str, str]) -> None: ...
 
@@ -92,8 +101,12 @@ def measure(n: int, together: int, method: str, folder: Path) -> dict[str, Any]:
     with open_store(folder / "store") as store:
         sweep = new_sweep(store, spec, SweepOptions())
 
-        def say(what: str, facts: Mapping[str, Any]) -> None:
-            if what == "ended" and facts["tally"].ended >= len(memory) * n / LOOKS:
+        ended = 0
+
+        def say(event: AgentEvent) -> None:
+            nonlocal ended
+            ended += isinstance(event, Ended)
+            if ended >= len(memory) * n / LOOKS:
                 memory.append(resident_mb())
 
         began, cpu = time.perf_counter(), time.process_time()

@@ -12,8 +12,8 @@ import pytest
 from scipy import stats
 
 from thetahat.analysis import effects
-from thetahat.analysis._chance import interval
-from thetahat.search import Hyperband, Metric, Trial, stop
+from thetahat.analysis._importance import interval
+from thetahat.search import Hyperband, Objective, Trial, stop
 
 SWEEPS = 500
 
@@ -126,7 +126,7 @@ def stopped(points: np.ndarray, rng: np.random.Generator) -> list[float]:
         values += 0.1 * rng.normal(size=27)
         for band in (3, 9, 27):
             trial = Trial(str(i), {}, "running", values[:band].tolist())
-            if trial.id in stop([*trials, trial], Hyperband(min_iter=3), Metric("loss")):
+            if trial.id in stop([*trials, trial], Hyperband(min_iter=3), Objective("loss")):
                 break
         trials.append(trial)
     return [trial.finite[-1] for trial in trials]

@@ -55,7 +55,7 @@ def test_groups_count_failures_and_leave_them_out_of_the_numbers(store, ensemble
 
 
 def test_messages(store, ensemble) -> None:
-    with pytest.raises(ConfigError, match="--group-by sed: no run has it; did you mean 'seed'"):
+    with pytest.raises(ConfigError, match="no run has the parameter 'sed'; did you mean 'seed'"):
         group_runs(store.runs(), ["sed"])
     with pytest.raises(ConfigError, match=r"--quantiles: 1.5 is no quantile"):
         group_runs(store.runs(), ["seed"], [1.5])
@@ -63,13 +63,13 @@ def test_messages(store, ensemble) -> None:
 
 def test_the_command(store, ensemble, capsys, monkeypatch) -> None:
     monkeypatch.setenv("THETAHAT_STORE", str(store.path))
-    assert command(["runs", ensemble.id, "--group-by", "seed", "--format", "json"]) == 0
+    assert command(["runs", ensemble.id, "--over", "seed", "--format", "json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert [(g["config"], g["runs"], g["failed"]) for g in listed] == [
         ({"width": 16}, 11, 0),
         ({"width": 8}, 11, 2),
     ]
-    words = ["runs", "ensemble", "--group-by", "seed", "--quantiles", "0.25,0.75"]
+    words = ["runs", "ensemble", "--over", "seed", "--quantiles", "0.25,0.75"]
     assert command([*words, "--sort", "-val_risk.median"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["width", "runs", "n", "failed", "unfinished", "val_risk", "median",
@@ -77,7 +77,7 @@ def test_the_command(store, ensemble, capsys, monkeypatch) -> None:
     assert [line.split()[0] for line in lines[2:]] == ["8", "16"]
     assert command([*words[:-1], "x"]) == 2
     assert "--quantiles=x: give numbers from 0 to 1" in capsys.readouterr().err
-    assert command(["runs", "last", "--group-by", "seed", "--sort", "nothing"]) == 2
+    assert command(["runs", "last", "--over", "seed", "--sort", "nothing"]) == 2
     assert "the groups have no column 'nothing'" in capsys.readouterr().err
     assert command(["runs", "ensembel"]) == 2
     assert "is no sweep, cohort, experiment or project" in capsys.readouterr().err

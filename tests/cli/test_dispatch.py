@@ -62,64 +62,6 @@ def test_version(thetahat) -> None:
     assert thetahat("--version") == (0, f"thetahat {th.__version__}\n", "")
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["rusn"], "there is no command 'rusn'; did you mean 'runs'?"),
-        (
-            ["verify", "last"],
-            "'verify' is not in this version (0.1.0); it has fit, check, sweep, agent, runs, show,"
-            " ui, report, resume, doctor, demo",
-        ),
-        (["runs", "--sorte=x"], "runs has no option --sorte; did you mean --sort?"),
-        (["runs", "--xyzzy"], "runs has no option --xyzzy; see thetahat runs --help"),
-        (["show"], "show needs RUN; see thetahat show --help"),
-        (
-            ["show", "a", "b"],
-            "show got 'b', and has no use for it; see thetahat show --help",
-        ),
-        (["fit", "t.csv"], "fit needs --target; see thetahat fit --help"),
-        (
-            ["fit", "t.csv", "--target=y", "--width=3.5"],
-            "fit: --width: '3.5' is no whole number of at least 1; see thetahat fit --help",
-        ),
-        (
-            ["fit", "t.csv", "--target=y", "--lr=nan"],
-            "fit: --lr: NaN is no number; give one, such as 0.01; see thetahat fit --help",
-        ),
-    ],
-)
-def test_wrong_commands_are_answered_in_one_line(words, message, thetahat, folder) -> None:
-    assert thetahat(*words) == (2, "", f"thetahat: {message}\n")
-    assert list(folder.iterdir()) == []
-
-
-def test_a_file_whose_name_begins_with_a_dash(thetahat, folder) -> None:
-    (folder / "-dash.csv").write_text("y,a\n", encoding="utf-8")
-    hint = "; for the file '-dash.csv' write ./-dash.csv\n"
-    for words in (["fit", "-dash.csv", "--target=y"], ["fit", "-dash.csv"]):
-        code, out, err = thetahat(*words)
-        assert (code, out) == (2, "")
-        assert err.startswith("thetahat: fit needs ")
-        assert err.endswith(f"see thetahat fit --help{hint}")
-    code, _, err = thetahat("show", "x", "-dash.csv")
-    assert code == 2
-    assert err.startswith("thetahat: show has no option -dash.csv")
-    assert err.endswith(hint)
-    assert "; for" not in thetahat("fit", "-other.csv")[2]
-
-
-def test_last_is_no_name_for_a_run(thetahat, folder) -> None:
-    (folder / "t.csv").write_text("y,a\n" + "1,2\n3,5\n" * 10, encoding="utf-8")
-    code, out, err = thetahat("fit", "t.csv", "--target=y", "--name=last")
-    assert (code, out) == (2, "")
-    assert err == (
-        "thetahat: --name=last: 'last' means the latest run, in show, resume and report; give"
-        " another name\n"
-    )
-    assert not (folder / ".thetahat").exists()
-
-
 def test_a_hostile_name_is_escaped_where_it_is_printed(thetahat, folder) -> None:
     (folder / "t.csv").write_text("y,a\n" + "1,2\n3,5\n4,9\n" * 10, encoding="utf-8")
     words = ["fit", "t.csv", "--target=y", "--model=linear", "--epochs=2"]

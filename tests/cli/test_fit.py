@@ -121,58 +121,6 @@ def test_quiet(table: Path, thetahat) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--batch-size=512"],
-         "batch_size=512 is larger than the 140 training observations; give at most 140, or none"
-         " for the full batch"),
-        (["--target=wage"], "the table has no column 'wage' (target); did you mean 'w'?"),
-        (["--optimizer=lbfgs", "--lr=0.1"],
-         "lbfgs takes no lr: it chooses the length of its steps; leave lr out"),
-        (["--optimizer=adm"], "optimizer='adm' is none of ours; did you mean 'adam'?"),
-        (["--activation=rel"], "activation='rel' is none of ours; did you mean 'relu'?"),
-        (["--model=polynomial"],
-         "--model polynomial takes one feature; got 2 (a, b); choose one with --features, or take"
-         " --model mlp"),
-        (["--predict=no/where.csv"],
-         "--predict no/where.csv cannot be written; give a file in a folder that exists and is"
-         " yours"),
-        (["--train=0.9", "--test=0.2"], "train=0.9 + val=0.15 + test=0.2 is 1.25 of the"
-         " observations; fractions must sum to at most 1"),
-        (["--val=0.001"],
-         "empty split: val=0.001 of 200 observations is no row; give a larger share, or 0"),
-        (["--model=mpl"],
-         "fit: --model: invalid choice: 'mpl' (choose from 'mlp', 'linear', 'polynomial'); see"
-         " thetahat fit --help"),
-        (["--tau=0.3"],
-         "--tau has no effect with --loss squared; leave it out, or give --loss pinball"),
-        (["--degree=100"],
-         "--degree has no effect with --model mlp; leave it out, or give --model polynomial"),
-        (["--model=linear", "--width=4"],
-         "--width has no effect with --model linear; leave it out, or give --model mlp"),
-        (["--no-store", "--name=a"],
-         "--name has no effect with --no-store, which keeps no run; leave one of them out"),
-        (["--lr=inf"], "fit: --lr: 'inf'; give a positive, finite number, such as 0.01; see"
-         " thetahat fit --help"),
-        (["--lr=0"], "fit: --lr: '0'; give a positive, finite number, such as 0.01; see"
-         " thetahat fit --help"),
-        (["--weight-decay=-1"], "fit: --weight-decay: '-1'; give a finite number of at least 0;"
-         " see thetahat fit --help"),
-        (["--loss=pinball", "--tau=2"],
-         "pinball(tau=2.0); give a tau between 0 and 1, such as tau=0.5"),
-        (["--predict=out.xlsx"],
-         "--predict out.xlsx: fitted values are written as .csv, .tsv, .json or .parquet, and not"
-         " as .xlsx; give another ending"),
-        (["--seed=x"], "fit: --seed: 'x' is no seed; give a whole number such as 42; see"
-         " thetahat fit --help"),
-    ],
-)  # fmt: skip
-def test_messages(words: list[str], message: str, table: Path, thetahat) -> None:
-    code, out, err = thetahat(*BASIC, *words)
-    assert (code, out, err) == (2, "", f"thetahat: {message}\n")
-
-
-@pytest.mark.parametrize(
     ("column", "named"), [("c", "'c'"), ("g", "'g' in 1 of 200 rows;"), ("k", "'k'")]
 )
 def test_columns_that_cannot_be_used_are_named(column, named, table: Path, thetahat) -> None:
@@ -182,11 +130,6 @@ def test_columns_that_cannot_be_used_are_named(column, named, table: Path, theta
     assert named in err
     assert err.count("\n") == 1
     assert not (table.parent / ".thetahat").exists()
-
-
-def test_a_table_that_is_not_there(folder: Path, thetahat) -> None:
-    said = "thetahat: no file 'gone.csv'; check the path\n"
-    assert thetahat("fit", "gone.csv", "--target=y") == (2, "", said)
 
 
 def test_a_fit_can_be_resumed(table: Path, thetahat) -> None:

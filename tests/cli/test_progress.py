@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
-from thetahat.cli.terminal._fit_progress import Seen, line, progress_bar, span
-from thetahat.cli.terminal._live import Pace, Window
+from thetahat.cli.terminal._fit_progress import FitStatus, line, progress_bar, span
+from thetahat.cli.terminal._live import RefreshRate, Window
 from thetahat.train import Progress
 
 
@@ -76,7 +76,7 @@ def test_a_long_fit_says_a_plain_line_now_and_then(capsys, monkeypatch) -> None:
 def test_lines_come_ever_more_seldom(monkeypatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    pace, at = Pace(2.0, share=0.05), []
+    pace, at = RefreshRate(2.0, share=0.05), []
     for second in range(1, 7201):
         clock[0] = float(second)
         at += [second] if pace.due() else []
@@ -95,22 +95,22 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(monkeypatch, te
     assert screen.getvalue() == ""
 
 
-def told(*epochs: int, size: int = 1, best: tuple[int, float] | None = None) -> Seen:
+def told(*epochs: int, size: int = 1, best: tuple[int, float] | None = None) -> FitStatus:
     """A fit that has told of these epochs."""
-    seen = Seen("mlp")
+    seen = FitStatus("mlp")
     for epoch in epochs:
         now = progress(epoch, size=size, running=size)
         if best is not None:
             at, value = np.full(size, best[0]), np.full(size, best[1])
             now = dataclasses.replace(now, best_epoch=at, best_value=value)
-        seen.take(now)
+        seen.update(now)
     return seen
 
 
-def drawn(seen: Seen, width: int, *, ascii_only: bool = False) -> list[str]:
+def drawn(seen: FitStatus, width: int, *, ascii_only: bool = False) -> list[str]:
     """Its lines, but for the sign of life."""
     window = Window(width, 24, ascii_only)
-    lines = ["".join(text for text, _ in line) for line in seen.lines(window)]
+    lines = [line.plain for line in seen.lines(window)]
     assert all(cell_len(line) <= width for line in lines)
     return [lines[0][2:], *lines[1:]]
 
@@ -118,7 +118,7 @@ def drawn(seen: Seen, width: int, *, ascii_only: bool = False) -> list[str]:
 def test_before_the_first_chunk_it_compiles(monkeypatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    seen = Seen("mlp")
+    seen = FitStatus("mlp")
     clock[0] = 3.25
     assert drawn(seen, 80) == ["mlp  compiling  3.2 s"]
 
@@ -128,7 +128,7 @@ def test_two_lines_a_fit(monkeypatch) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     seen = told(100, best=(90, 0.2))
     clock[0] = 2.0
-    seen.take(dataclasses.replace(seen.now or progress(0), epoch=300))
+    seen.update(dataclasses.replace(seen.now or progress(0), epoch=300))
     assert drawn(seen, 100) == [
         "mlp  ━━━━━───────────────────────────  epoch 300/2,000  100 epochs/s  17 s left",
         "  train 0.5   val 0.25   best 0.2 at epoch 90   ▁▁",
@@ -157,8 +157,8 @@ def test_the_best_follows_the_direction_of_what_chooses_it() -> None:
         best_mode="max",
     )
     now = dataclasses.replace(now, record={**now.record, "val_accuracy": np.array([0.4, 0.9, 0.1])})
-    seen = Seen("mlp")
-    seen.take(now)
+    seen = FitStatus("mlp")
+    seen.update(now)
     assert "best val_accuracy 0.96 at epoch 90" in drawn(seen, 120)[1]
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from thetahat.cli.terminal._sweep_status import Watch
+from thetahat.cli.terminal._sweep_status import SweepWatch
 from thetahat.search import Objective
 from thetahat.store import NewSweep, create_sweep, list_sweeps, open_store
 
@@ -70,7 +70,7 @@ def test_the_highest_median_is_the_best_where_more_is_better(worked) -> None:
 
 def test_groups_come_best_first_unless_another_order_is_asked_for(worked, thetahat) -> None:
     def order(*words: str) -> list[int]:
-        more = ("--group-by", "seed", "--format", "json", *words)
+        more = ("--over", "seed", "--format", "json", *words)
         return [group["config"]["lr"] for group in json.loads(thetahat("runs", "last", *more)[1])]
 
     worked()
@@ -134,7 +134,7 @@ def test_a_shared_order_of_batches_is_said_in_tables_files_and_reports(
             more = {"metrics": {"val_risk": 1.0 + seed}, "detail": {"batch_order": order}}
             store.finish_run(run.id, status="finished", **more)
     shared = "shared" in orders
-    words = ("runs", "last", "--group-by", "seed")
+    words = ("runs", "last", "--over", "seed")
     assert ("seeds share the order of batches" in thetahat(*words)[2]) == shared
     (group,) = json.loads(thetahat(*words, "--format", "json")[1])
     assert group.get("shared_order", False) == shared
@@ -150,7 +150,7 @@ def test_runs_of_several_experiments_are_of_no_common_setting(folder, thetahat) 
         for number, name in enumerate(("first", "second", "second")):
             run = store.create_run({"lr": 0.1, "seed": number}, experiment=name)
             store.finish_run(run.id, status="finished", metrics={"val_risk": 10.0 ** (2 * number)})
-    words = ("runs", "--group-by", "seed")
+    words = ("runs", "--over", "seed")
     listed = json.loads(thetahat(*words, "--format", "json")[1])
     told = [(g["experiment"], g["runs"], g["metrics"]["val_risk"]["median"]) for g in listed]
     assert told == [("first", 1, 1.0), ("second", 2, 5050.0)]
@@ -243,7 +243,7 @@ def test_every_group_has_n_and_failures_beside_it(broken, thetahat) -> None:
     head, *rows = table(said[at + 1 : -1])
     assert head[:4] == ["lr", "runs", "n", "failed"]
     assert [row[:4] for row in rows] == [["2", "3", "3", "0"], ["1", "3", "2", "1"]]
-    words = ("runs", "last", "--group-by", "seed")
+    words = ("runs", "last", "--over", "seed")
     listed = json.loads(thetahat(*words, "--format", "json")[1])
     counts = {g["config"]["lr"]: (g["runs"], g["failed"], g["unfinished"]) for g in listed}
     assert counts == {1: (3, 1, 0), 2: (3, 0, 0), 5: (3, 3, 0)}
@@ -257,7 +257,7 @@ def test_the_live_line_names_the_best_setting(broken, folder) -> None:
     broken("--replicates", "3")
     with open_store(folder / ".thetahat", create=False) as store:
         sweep = list_sweeps(store)[-1]
-        watch = Watch(store, sweep, Objective("loss"), "grid", (("lr",),))
+        watch = SweepWatch(store, sweep, Objective("loss"), "grid", (("lr",),))
         watch.look(at_once=True)
         now = watch.now()
     assert now.best is not None

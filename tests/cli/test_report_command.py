@@ -102,8 +102,6 @@ def test_figures_go_beside_it(made: str, capsys: pytest.CaptureFixture[str]) -> 
             ["-o", "no/a.html"],
             "cannot write no/a.html: No such file or directory; give another place",
         ),
-        (["--min-cell", "0"], "--min-cell=0: give a whole number of at least 1"),
-        (["--top", "0"], "--top=0: give a whole number of at least 1"),
         (["--metric", "val_rsk"], "--metric val_rsk: no run has it; did you mean 'val_risk'?"),
         (["--format", "docx"], "--format: invalid choice: 'docx'"),
         (["--store", "nowhere"], "there is no store at"),

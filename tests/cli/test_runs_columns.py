@@ -51,11 +51,11 @@ def test_a_parameter_with_the_name_of_a_metric(folder: Path, capsys) -> None:
 
 def test_groups_tell_their_own_columns_from_parameters(folder: Path, capsys) -> None:
     keep([{"runs": r, "failed": 7, "seed": s} for r in (30, 40) for s in (1, 2)], [1] * 4)
-    words = ["--group-by=seed", "--columns=config.runs,runs,failed", "--format=csv"]
+    words = ["--over=seed", "--columns=config.runs,runs,failed", "--format=csv"]
     assert run(["runs", *words]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "config.runs,runs,failed",
         "30,2,0",
         "40,2,0",
     ]
-    assert heads(["--group-by=seed"], capsys)[:4] == ["config.runs", "runs", "n", "failed"]
+    assert heads(["--over=seed"], capsys)[:4] == ["config.runs", "runs", "n", "failed"]

@@ -6,7 +6,7 @@ import pytest
 from programs import LINE
 from terminals import Terminal, thetahat_in
 
-from thetahat.cli.terminal._wrap import wrap
+from thetahat.cli.terminal._output import wrap
 from thetahat.format import table
 from thetahat.store import open_store
 

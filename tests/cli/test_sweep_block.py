@@ -8,15 +8,15 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from thetahat.cli._help_format import wrap
+from thetahat.cli._help import wrap
 from thetahat.cli.terminal._live import Window, bar
-from thetahat.cli.terminal._sweep_screen import AgentLine, Best, Standing, block, plain
-from thetahat.cli.terminal._sweep_status import Speed, Watch
+from thetahat.cli.terminal._sweep_screen import AgentLine, Best, SweepCounts, block, plain
+from thetahat.cli.terminal._sweep_status import Speed, SweepWatch
 from thetahat.store import NewSweep, create_sweep, open_store
 
 MINE = AgentLine("this agent", 8, "2 workers", (120, 240), 300, (4, 4))
 OTHER = AgentLine("box:4711", 1, "1 worker")
-NOW = Standing(
+NOW = SweepCounts(
     "mlp_sweep",
     "bayes",
     20,
@@ -32,10 +32,9 @@ NOW = Standing(
 )
 
 
-def lines(now: Standing, width: int, height: int = 24, *, ascii_only: bool = False) -> list[str]:
+def lines(now: SweepCounts, width: int, height: int = 24, *, ascii_only: bool = False) -> list[str]:
     """The block as text, but for the sign of life."""
-    drawn = block(now, Window(width, height, ascii_only))
-    said = ["".join(text for text, _ in line) for line in drawn]
+    said = [line.plain for line in block(now, Window(width, height, ascii_only))]
     assert all(cell_len(line) <= width for line in said), said
     return [line.rstrip() for line in (said[0][2:], *said[1:])]
 
@@ -100,9 +99,12 @@ def test_characters_that_every_console_has() -> None:
 
 
 def test_what_is_tiny_still_has_its_cell() -> None:
-    parts = [("done", 9998), ("failed", 1), ("running", 1), ("left", 0)]
+    parts = {"done": 9998, "failed": 1, "running": 1, "left": 0}
     drawn = bar(parts, 20, Window(80, 24))
-    assert drawn == [("━" * 18, "green"), ("×", "red"), ("╍", "cyan")]
+    assert drawn.plain == "━" * 18 + "×╍"
+    assert [(span.start, span.style) for span in drawn.spans] == [
+        *((0, "green"), (18, "red"), (19, "cyan"))
+    ]
 
 
 def test_one_plain_line() -> None:
@@ -169,7 +171,7 @@ def test_no_time_left_is_told_from_runs_of_a_store_that_did_not_end_well(
     monkeypatch.setattr("thetahat.cli.terminal._sweep_status.time.monotonic", lambda: next(clock))
     with open_store(tmp_path) as store:
         sweep = create_sweep(store, NewSweep("method: grid", "s", points=40))
-        watch = Watch(store, sweep, None, "grid", ())
+        watch = SweepWatch(store, sweep, None, "grid", ())
 
         def ends(how: str) -> float | None:
             for _ in range(6):

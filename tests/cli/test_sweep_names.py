@@ -13,26 +13,6 @@ from thetahat.store import find_sweep, open_store
 REST = (
     "program: train.py\nmethod: grid\nmetric: {name: loss}\nparameters: {lr: {values: [0.5, 0.1]}}"
 )
-SAID = (
-    ": 'last' means the latest sweep, in agent, runs and report; give another name, such as"
-    " --name=mine or a line 'name: mine' in the file\n"
-)
-
-
-@pytest.mark.parametrize(
-    ("file", "text", "words", "where"),
-    [
-        ("s.yaml", REST, ["sweep", "s.yaml", "--name=last"], "--name=last"),
-        ("s.yaml", f"{REST}\nname: last", ["sweep", "s.yaml"], "s.yaml: name: last"),
-        ("last.yaml", REST, ["sweep", "last.yaml"], "the file's name last.yaml"),
-        ("last.yaml", REST, ["agent", "last.yaml"], "the file's name last.yaml"),
-    ],
-)
-def test_last_is_no_name_for_a_sweep(folder, thetahat, file, text, words, where) -> None:
-    (folder / "train.py").write_text(LOSS, encoding="utf-8")
-    (folder / file).write_text(text, encoding="utf-8")
-    assert thetahat(*words) == (2, "", f"thetahat: {where}{SAID}")
-    assert not (folder / ".thetahat").exists()
 
 
 def test_another_name_for_such_a_file(folder, thetahat) -> None:

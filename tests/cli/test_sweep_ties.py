@@ -10,8 +10,8 @@ import pytest
 from thetahat.cli.terminal._live import Window
 from thetahat.cli.terminal._sweep_progress import View
 from thetahat.cli.terminal._sweep_screen import block, plain
-from thetahat.cli.terminal._sweep_status import Watch
-from thetahat.search import Metric
+from thetahat.cli.terminal._sweep_status import SweepWatch
+from thetahat.search import Objective
 from thetahat.store import (
     NewSweep,
     Store,
@@ -49,28 +49,28 @@ def tied(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Store
 
 def test_the_live_line_and_the_log_say_how_many_are_alike(tied) -> None:
     store, sweep, seeds = tied
-    watch = Watch(store, sweep, Metric("loss"), "grid", (("lr",),))
+    watch = SweepWatch(store, sweep, Objective("loss"), "grid", (("lr",),))
     for _ in range(2):
         watch.look(at_once=True)
     now = watch.now()
     assert now.best is not None
     assert (now.best.value, now.best.tied) == (pytest.approx(0.25 + 0.05 * (seeds - 1)), 3)
     assert "; 2 more alike)" in plain(now)
-    shown = ["".join(text for text, _ in line) for line in block(now, Window(100, 30))]
+    shown = [line.plain for line in block(now, Window(100, 30))]
     assert any("2 more alike" in line for line in shown)
 
 
 def test_the_last_lines_say_how_many_are_alike(tied, capsys) -> None:
     store, sweep, _ = tied
-    view = View(store, sweep, Metric("loss"), quiet=False, where="")
+    view = View(store, sweep, Objective("loss"), quiet=False, where="")
     view.summary(Tally(), as_json=False)
     assert "(the first 3 are alike):" in capsys.readouterr().out
 
 
 def test_one_best_is_not_said_to_be_alike(tied, capsys) -> None:
     store, sweep, _ = tied
-    metric = Metric("loss", goal="maximize")
-    watch = Watch(store, sweep, metric, "grid", (("lr",),))
+    metric = Objective("loss", goal="maximize")
+    watch = SweepWatch(store, sweep, metric, "grid", (("lr",),))
     watch.look(at_once=True)
     View(store, sweep, metric, quiet=False, where="").summary(Tally(), as_json=False)
     assert "alike" not in plain(watch.now()) + capsys.readouterr().out

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import re
 from pathlib import Path
 
 import pytest
 
 from thetahat.cli._flags import OPTIONS
-from thetahat.cli._parser import COMMANDS
+from thetahat.cli._parser import COMMANDS, parser_of
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
@@ -27,10 +25,7 @@ def section(title: str) -> str:
 
 def flags_of(command: str) -> set[str]:
     """The long flags of a command's parser."""
-    subparsers = argparse.ArgumentParser().add_subparsers()
-    importlib.import_module(f"thetahat.cli.commands._{command}").add_parser(subparsers)
-    actions = subparsers.choices[command]._actions
-    return {flag for action in actions for flag in action.option_strings if flag[:2] == "--"}
+    return set(FLAG.findall(parser_of(command)[0].format_help()))
 
 
 @pytest.mark.parametrize("command", COMMANDS)

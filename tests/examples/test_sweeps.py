@@ -161,7 +161,7 @@ def test_one_hundred_seeds_are_an_ensemble(
     with pytest.warns(th.Notice, match="one full batch"):
         alone = th.fit(example("mlp_regression").mlp_regression, **config)
     assert done.runs[2]["metrics"]["val_risk"] == pytest.approx(alone.risk["val"], rel=1e-4)
-    code, text, _ = done.call("runs", done.id, "--group-by=seed", "--format=json")
+    code, text, _ = done.call("runs", done.id, "--over=seed", "--format=json")
     (setting,) = json.loads(text)
     assert code == 0
     assert (setting["runs"], setting["failed"]) == (8, 0)

@@ -68,9 +68,7 @@ def test_the_sweep_has_all_that_can_become_of_a_run(made: Made) -> None:
 def test_groups_in_json_are_those_of_pandas(
     made: Made, over: str, thetahat: Callable[..., tuple[int, str, str]]
 ) -> None:
-    out = thetahat("runs", made.id, f"--group-by={over}", "--format=json", f"--store={made.where}")[
-        1
-    ]
+    out = thetahat("runs", made.id, f"--over={over}", "--format=json", f"--store={made.where}")[1]
     planned = sweeps.REPLICATES if "seed" in over else 1
     right = sweeps.by_setting(made.runs, over.split(","), made.metric, made.sign, planned)
     found = json.loads(out)
@@ -148,7 +146,7 @@ def test_groups_that_are_printed_are_those_of_pandas(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "250")
-    words = ["runs", made.id, "--group-by=seed", f"--format={format}", f"--store={made.where}"]
+    words = ["runs", made.id, "--over=seed", f"--format={format}", f"--store={made.where}"]
     out = thetahat(*words)[1]
     same_cells(READERS[format](out), made, 1e-12 if format == "csv" else 1e-3)
 
@@ -362,7 +360,7 @@ def test_other_quantiles_are_numpys(
     made: Made, quantiles: tuple[float, ...], thetahat: Callable[..., tuple[int, str, str]]
 ) -> None:
     words = [f"--quantiles={','.join(map(str, quantiles))}", f"--store={made.where}"]
-    out = thetahat("runs", made.id, "--group-by=seed", "--format=json", *words)[1]
+    out = thetahat("runs", made.id, "--over=seed", "--format=json", *words)[1]
     end = sweeps.ends(made.runs, made.metric)
     for group, row in zip(json.loads(out), made.settings.to_dict("records"), strict=True):
         kept = made.runs[made.runs["id"].isin(row["ids"]) & (end == "well")]

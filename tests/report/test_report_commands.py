@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import json
@@ -11,27 +10,21 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.cells import cell_len
 
-from thetahat.cli.commands import _doctor, _runs, _show
+from thetahat.cli._parser import parser_of
+from thetahat.cli.commands import _doctor
 from thetahat.core import Ended, Logged, Started, Status, ThetahatError
 from thetahat.store import open_store, start, store_tracker
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
-import argparse, sys
-from thetahat.cli.commands import _doctor
-from thetahat.cli.commands import _runs
-from thetahat.cli.commands import _show
-parser = argparse.ArgumentParser()
-subparsers = parser.add_subparsers()
-for command in (_doctor, _runs, _show):
-    command.add_parser(subparsers)
-args = parser.parse_args()
-code = args.run(args)
+import sys
+from thetahat.cli._parser import parser_of
+parser, run = parser_of(sys.argv[1])
+code = run(parser.read(sys.argv[2:]))
 print(*(m for m in ("jax", "numpy", "torch", "flax") if m in sys.modules), file=sys.stderr)
 sys.exit(code)
 """
@@ -66,12 +59,8 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
             monkeypatch.delenv("COLUMNS", raising=False)
         else:
             monkeypatch.setenv("COLUMNS", str(columns))
-        parser = argparse.ArgumentParser(prog="thetahat")
-        subparsers = parser.add_subparsers()
-        for command in (_doctor, _runs, _show):
-            command.add_parser(subparsers)
-        args = parser.parse_args(words)
-        code = args.run(args)
+        parser, run = parser_of(words[0])
+        code = run(parser.read(words[1:]))
         done = capsys.readouterr()
         return code, done.out, done.err
 
@@ -164,11 +153,11 @@ def test_an_id_of_nothing(run: Run, url: str) -> None:
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "many"])
-def test_a_limit_that_is_none(run: Run, url: str, count: str, capsys: Any) -> None:
-    with pytest.raises(SystemExit) as caught:
+def test_a_limit_below_one_is_refused(run: Run, url: str, count: str) -> None:
+    with pytest.raises(ThetahatError) as caught:
         run("runs", "--store", url, f"--limit={count}")
-    assert caught.value.code == 2
-    assert f"argument --limit: {count!r} is no count; give 1 or more" in capsys.readouterr().err
+    said = f"thetahat runs --limit={count}: give a whole number of at least 1"
+    assert str(caught.value) == said
 
 
 def test_no_store_yet(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +261,7 @@ def test_the_history_of_a_run(run: Run, url: str) -> None:
     ]
 
 
-def test_a_run_without_a_sign_of_life(run: Run, tmp_path: Path) -> None:
+def test_show_warns_of_a_run_without_heartbeat(run: Run, tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         store.create_run(name="gone")
         store.create_run(name="here")
@@ -281,9 +270,9 @@ def test_a_run_without_a_sign_of_life(run: Run, tmp_path: Path) -> None:
                 "UPDATE runs SET heartbeat = '2020-01-01T00:00:00.000+00:00' WHERE name = 'gone'"
             )
     _, out, _ = run("show", "gone", "--store", str(tmp_path))
-    assert "! no sign of life for " in out
+    assert "! no heartbeat for " in out
     _, out, _ = run("show", "here", "--store", str(tmp_path))
-    assert "no sign of life" not in out
+    assert "no heartbeat" not in out
 
 
 def test_an_interrupted_run_says_how_to_go_on(run: Run, tmp_path: Path) -> None:
@@ -350,7 +339,7 @@ def test_doctor_on_a_terminal(run: Run, url: str) -> None:
     _, out, _ = run("doctor", "--store", url, columns=80)
     lines = out.splitlines()
     assert lines[0].startswith("✓ python ")
-    assert lines[-1] == "all that fits need is there"
+    assert lines[-1] == "fits have all they need"
     assert max(cell_len(line) for line in lines if "/" not in line) <= 80
 
 
@@ -372,7 +361,7 @@ def test_doctor_says_what_is_broken_and_how_to_fix_it(
     assert checks["store"]["state"] == "broken"
     assert "file is not a database" in checks["store"]["detail"]
     _, out, _ = run("doctor", "--store", str(tmp_path / "runs.db"))
-    assert out.endswith("2 broken; what fixes it stands beside it\n")
+    assert out.endswith("2 broken; the fix is below each\n")
 
 
 def test_doctor_on_a_place_where_no_store_can_be(run: Run, tmp_path: Path) -> None:

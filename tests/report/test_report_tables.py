@@ -170,7 +170,7 @@ def test_titles_stand_above_columns() -> None:
 def test_an_unknown_format() -> None:
     with pytest.raises(ConfigError) as caught:
         table(ROWS, format="latx")
-    assert str(caught.value) == "no table format 'latx'; did you mean 'latex'?"
+    assert str(caught.value) == "unknown table format 'latx'; did you mean 'latex'?"
 
 
 @pytest.mark.parametrize("format", ["table", "csv", "latex", "json"])

@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 from searches import grid_of
 
-from thetahat.core import Status, StoreError
+from thetahat.core import Started, Status, StoreError
 from thetahat.store import (
     Follower,
     NewSweep,
@@ -72,16 +72,8 @@ def test_handed_back_runs_come_first_as_whole_cohorts_and_the_next_attempt(store
     claim = one.claim(4, grid_of(100))
     with store.batch() as writer:
         for k, run in enumerate(claim.fresh[:3]):
-            writer.begin_run(
-                run.id,
-                config=run.config,
-                max_epochs=9,
-                n_params=1,
-                provenance={},
-                checkpoint="c.ckpt",
-                cohort="c1",
-                member=k,
-            )
+            event = Started(k, run.config, 9, 1, {}, "c.ckpt", cohort="c1")
+            writer.begin_run(run.id, event)
     one.hand_back([run.id for run in claim.fresh], "Ctrl-C")
     assert {run.reason for run in store.runs(status="queued")} == {"Ctrl-C"}
     again = two.claim(2, grid_of(100))

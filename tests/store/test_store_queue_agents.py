@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from searches import grid_of
 
+from thetahat.core import Started
 from thetahat.store import (
     Follower,
     NewSweep,
@@ -108,8 +109,7 @@ def test_no_more_is_taken_of_a_cohort_than_an_agent_may_have(store) -> None:
     runs = one.claim(5, grid_of(9)).fresh
     with store.batch() as writer:
         for k, run in enumerate(runs):
-            facts = {"max_epochs": 9, "n_params": 1, "provenance": {}, "checkpoint": "c.ckpt"}
-            writer.begin_run(run.id, config={"x": k}, **facts, cohort="c", member=k)
+            writer.begin_run(run.id, Started(k, {"x": k}, 9, 1, {}, "c.ckpt", cohort="c"))
     one.hand_back([run.id for run in runs])
     assert [len(group) for group in two.claim(2, grid_of(9), 3).again] == [3]
     # Whole, where nothing but room is short; an agent takes no new ones beside it then.

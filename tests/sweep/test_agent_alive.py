@@ -9,7 +9,7 @@ import sys
 import pytest
 from at_work import environment
 
-from thetahat.sweep.agent._liveness import Watch, host_name, proof_of_life
+from thetahat.sweep.agent._liveness import AgentWatch, host_name, proof_of_life
 
 LIVES = """
 import sys, time
@@ -25,11 +25,11 @@ def agent(name: str, host: str, heartbeat: str = "t0") -> dict[str, str]:
     return {"id": name, "host": host, "heartbeat": heartbeat}
 
 
-def test_an_agent_of_this_machine_lives_as_long_as_its_process(tmp_path) -> None:
+def test_agent_watch_finds_an_agent_of_this_machine_dead_when_its_process_ends(tmp_path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-c", LIVES, str(tmp_path)], env=environment(), stdout=subprocess.PIPE
     )
-    watch = Watch(tmp_path)
+    watch = AgentWatch(tmp_path)
     try:
         assert child.stdout is not None
         child.stdout.readline()
@@ -41,14 +41,14 @@ def test_an_agent_of_this_machine_lives_as_long_as_its_process(tmp_path) -> None
         child.communicate()
     assert watch.dead([agent("other", host_name())]) == ["other"]
     assert (tmp_path / "other.lock").exists()
-    watch.bury(["other"])
+    watch.forget(["other"])
     assert list(tmp_path.iterdir()) == []
     # Without a lock nothing holds it.
     assert watch.dead([agent("other", host_name())]) == ["other"]
 
 
-def test_an_agent_elsewhere_is_dead_when_its_heart_stands_still_for_a_lease(tmp_path) -> None:
-    watch = Watch(tmp_path, lease_s=60.0)
+def test_agent_watch_finds_an_agent_of_another_machine_dead_after_a_lease(tmp_path) -> None:
+    watch = AgentWatch(tmp_path, lease_s=60.0)
     assert watch.dead([agent("far", "elsewhere")], 100.0) == []
     assert watch.dead([agent("far", "elsewhere")], 159.0) == []
     assert watch.dead([agent("far", "elsewhere", "t1")], 161.0) == []
@@ -57,11 +57,11 @@ def test_an_agent_elsewhere_is_dead_when_its_heart_stands_still_for_a_lease(tmp_
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="files of POSIX")
-def test_a_lock_goes_with_its_agent_and_looking_does_not_take_it(tmp_path) -> None:
+def test_proof_of_life_removes_its_lock_and_watching_leaves_it(tmp_path) -> None:
     with proof_of_life(tmp_path, "me"):
         assert os.listdir(tmp_path) == ["me.lock"]
     assert os.listdir(tmp_path) == []
     (tmp_path / "left.lock").touch()
-    watch = Watch(tmp_path)
+    watch = AgentWatch(tmp_path)
     for _ in range(2):
         assert watch.dead([agent("left", host_name())]) == ["left"]

@@ -73,7 +73,7 @@ def test_exact_members_are_bitwise_fits_alone(at, thetahat) -> None:
     check_alone(at, runs[::2], exact=True)
 
 
-def test_one_worker_one_run_at_a_time(at, thetahat) -> None:
+def test_worker_mode_trains_one_run_at_a_time(at, thetahat) -> None:
     words = ("--run", "--workers", "1", "--mode", "worker", "--count", "4")
     code, _, _ = thetahat("sweep", at.sweep(TOGETHER, LINE), *words)
     assert code == 0
@@ -92,7 +92,7 @@ BRANCHING = LINE.replace("seed: th.Seed = 0)", "flag: float = 1.0, seed: th.Seed
 )
 
 
-def test_a_parameter_that_python_must_know_gives_groups(at, thetahat) -> None:
+def test_cohorts_are_regrouped_by_a_parameter_that_python_must_know(at, thetahat) -> None:
     text = """\
 program: train.py
 method: grid
@@ -137,7 +137,7 @@ parameters:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", ["hyperband", "asha"])
-def test_losers_stop_at_bands_and_free_places_are_filled(at, thetahat, rule) -> None:
+def test_early_termination_stops_runs_at_bands_and_fills_free_places(at, thetahat, rule) -> None:
     words = ["--run", "--workers", "1", "--cohort", "8"] + (["--asha"] if rule == "asha" else [])
     code, _, _ = thetahat("sweep", at.sweep(HYPERBAND, LINE), *words)
     assert code == 0

@@ -38,7 +38,7 @@ def table(scale: float) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reads", READS)
-def test_runs_that_begin_after_an_edit_read_the_new_data_and_it_is_said(at, reads) -> None:
+def test_runs_that_begin_after_an_edit_read_the_new_data_and_note_it(at, reads) -> None:
     at.write("x.csv", table(1))
     file = at.sweep(TEXT, READS[reads])
     child = at.start("sweep", file, "--run", "--workers", "1", "--cohort", "1")
@@ -63,7 +63,7 @@ def test_runs_that_begin_after_an_edit_read_the_new_data_and_it_is_said(at, read
     assert "Different data: x.csv changed while the sweep ran" in Path("report.html").read_text()
 
 
-def test_another_agent_says_that_the_data_are_not_those_of_earlier_runs(at) -> None:
+def test_another_agent_notes_data_that_differ_from_earlier_runs(at) -> None:
     at.write("x.csv", table(1))
     file = at.sweep(TEXT.replace("600", "2"), READS["numpy"])
     assert at.call("sweep", file)[0] == 0
@@ -76,7 +76,7 @@ def test_another_agent_says_that_the_data_are_not_those_of_earlier_runs(at) -> N
     assert [said in err for _, _, err in (first, second, third)] == [False, False, True]
 
 
-def test_what_a_program_writes_and_reads_back_is_no_data(at) -> None:
+def test_files_that_a_program_writes_and_reads_back_are_not_data(at) -> None:
     writes = LINE.replace(
         X, X + '\n    np.save("x.npy", x + lr * 0 + epochs)\n    np.load("x.npy")'
     )
@@ -94,7 +94,7 @@ def later(path: Path, text: str) -> None:
     os.utime(path, ns=(stamp, stamp))
 
 
-def test_data_that_are_only_touched_or_gone_for_a_moment_have_not_changed(tmp_path) -> None:
+def test_code_look_ignores_data_that_are_only_touched_or_gone_for_a_moment(tmp_path) -> None:
     (tmp_path / "train.py").write_text("")
     data = tmp_path / "x.csv"
     data.write_text("1")

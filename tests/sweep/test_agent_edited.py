@@ -10,10 +10,10 @@ import pytest
 from at_work import LINE, LOSES, until
 
 from thetahat.sweep import read_sweep
-from thetahat.sweep.spec._examine import Examined
+from thetahat.sweep.spec._signature_check import Examined
 from thetahat.sweep.spec._source_files import Code
 from thetahat.sweep.workers._connection import WorkerProcess
-from thetahat.sweep.workers._messages import Check
+from thetahat.sweep.workers._messages import Examine
 
 USES = "from helper import SLOPE\n" + LINE.replace("2 * x[:, 0]", "SLOPE * x[:, 0]")
 TEXT = """\
@@ -58,7 +58,7 @@ def test_runs_that_begin_after_an_edit_use_the_new_program(at, mode) -> None:
 
 
 @pytest.mark.slow
-def test_a_program_that_is_half_written_stops_nothing(at) -> None:
+def test_agent_works_on_while_its_program_is_half_written(at) -> None:
     file = at.sweep(TEXT.replace(", 6003, 6004, 6005", ""), LINE)
     child = at.start("sweep", file, "--run", "--workers", "1", "--cohort", "1")
     until(lambda: at.any() and any(r.epochs for r in at.runs()))
@@ -66,12 +66,12 @@ def test_a_program_that_is_half_written_stops_nothing(at) -> None:
     _, err = child.communicate(timeout=120)
     assert child.returncode == 0, err
     line = LINE.count("\n") + 1
-    said = f"note: train.py is no Python now (line {line}): new runs use the program as it was"
+    said = f"note: train.py is not Python now (line {line}): new runs use the program as it was"
     assert err.count(said) == 1
     assert [str(run.status) for run in at.runs()] == ["finished"] * 3
 
 
-def test_processes_say_that_their_program_has_changed(at) -> None:
+def test_processes_report_that_their_program_has_changed(at) -> None:
     program = LOSES + "import time\ntime.sleep(0.3)\n"
     text = "program: train.py\nmethod: grid\nmetric: {name: loss}\nparameters: {lr: {values: [1, 2, 3, 4]}}"
     child = at.start("sweep", at.sweep(text, program), "--run", "--workers", "1")
@@ -116,12 +116,12 @@ def later(path: Path, text: str) -> None:
     os.utime(path, ns=(stamp, stamp))
 
 
-def test_all_that_a_program_imports_from_its_folder_is_its_source(tmp_path) -> None:
+def test_code_hashes_all_that_a_program_imports_from_its_folder(tmp_path) -> None:
     names = ["train.py", "one.py", *(f"lib/{n}.py" for n in ("__init__", "two", "three", "four"))]
     assert sorted(source(tmp_path).hashes) == sorted([*names, "lib/deep/five.py"])
 
 
-def test_only_what_is_different_has_changed(tmp_path) -> None:
+def test_code_look_reports_different_content_only(tmp_path) -> None:
     code = source(tmp_path)
     later(tmp_path / "unused.py", "x = 2\n")
     assert code.look(settled_s=0.0).anew is False
@@ -136,14 +136,14 @@ def test_only_what_is_different_has_changed(tmp_path) -> None:
     assert code.look(settled_s=0.0).say == f"unused.py has changed: {SAID}"
     assert code.look().settled is True
     later(tmp_path / "one.py", "import (")
-    assert code.look(settled_s=0.0).say.startswith("one.py is no Python now (line 1): new runs")
+    assert code.look(settled_s=0.0).say.startswith("one.py is not Python now (line 1): new runs")
     later(tmp_path / "unused.py", "x = 4\n")
     assert code.look(settled_s=0.0).anew is False
     later(tmp_path / "one.py", "import train, unused\n")
     assert code.look(settled_s=0.0).say == f"unused.py has changed: {SAID}"
 
 
-def test_a_program_that_is_gone_is_said_once(tmp_path) -> None:
+def test_code_reports_a_missing_program_once(tmp_path) -> None:
     code = source(tmp_path)
     (tmp_path / "lib" / "three.py").write_text("")
     (tmp_path / "train.py").unlink()
@@ -153,13 +153,13 @@ def test_a_program_that_is_gone_is_said_once(tmp_path) -> None:
     assert code.look(settled_s=0.0).say == ""
 
 
-def test_what_a_worker_is_told_before_it_listens_is_not_lost(at) -> None:
+def test_worker_gets_messages_that_were_sent_before_it_connected(at) -> None:
     spec = read_sweep(at.sweep(TEXT, LINE)).spec
     assert spec is not None
     program = at.folder / "train.py"
     worker = WorkerProcess(program, at.folder, at.folder / "log", None)
     try:
-        worker.send(Check(spec))
+        worker.send(Examine(spec))
         give_up = time.monotonic() + 60
         heard: list = []
         while not any(isinstance(message, Examined) for message in heard):

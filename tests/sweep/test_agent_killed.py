@@ -29,12 +29,12 @@ AGENT = Path(__file__).parent / "programs" / "agent_in_process.py"
 def agents_under_fire(at, sweep: str, n: int, seed: int, kills: int, until_s: float) -> int:
     """n agents, killed at random moments and replaced, then left alone; how many held runs."""
     rng, held, give_up = random.Random(seed), 0, time.monotonic() + until_s
-    nursery = start([sys.executable, str(AGENT), sweep], at.folder, stdin=subprocess.PIPE)
+    parent = start([sys.executable, str(AGENT), sweep], at.folder, stdin=subprocess.PIPE)
 
     def begin() -> int:
-        nursery.stdin.write(f"{rng.randrange(10**6)}\n")
-        nursery.stdin.flush()
-        return int(nursery.stdout.readline())
+        parent.stdin.write(f"{rng.randrange(10**6)}\n")
+        parent.stdin.flush()
+        return int(parent.stdout.readline())
 
     pids = [begin() for _ in range(n)]
     alive = set(pids)
@@ -59,7 +59,7 @@ def agents_under_fire(at, sweep: str, n: int, seed: int, kills: int, until_s: fl
                 pids.remove(victim)
                 pids.append(begin())
                 alive.add(pids[-1])
-    _, err = nursery.communicate()
+    _, err = parent.communicate()
     assert err == ""
     assert all((at.folder / f"done-{pid}").exists() for pid in pids)
     return held

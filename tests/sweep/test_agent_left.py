@@ -84,7 +84,7 @@ def test_an_agent_ends_the_programs_of_a_dead_agent_before_it_runs_their_runs(at
     assert not set(ended) & set(began)
 
 
-def test_end_programs_spares_a_process_with_a_reused_id(at) -> None:
+def test_end_programs_leaves_a_process_that_reuses_an_id(at) -> None:
     sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         with at.store() as store:
@@ -105,7 +105,7 @@ def test_end_programs_spares_a_process_with_a_reused_id(at) -> None:
         sleeper.communicate(b"\n")
 
 
-def test_end_groups_kills_a_program_that_ignores_sigterm(tmp_path, monkeypatch) -> None:
+def test_end_programs_kills_a_process_that_does_not_end(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("thetahat.sweep.processes._process_group.TERMINATE_S", 0.3)
     stubborn = "import signal; signal.signal(15, signal.SIG_IGN); print(); input()"
     child = subprocess.Popen(

@@ -14,7 +14,7 @@ from at_work import LINE, until
 from thetahat.core.run import Status
 from thetahat.sweep.processes._process import Order, ProgramProcess, environment, worker_reason
 from thetahat.sweep.workers._connection import WorkerProcess
-from thetahat.sweep.workers._fork_server import CAN_FORK, Nursery, lives, spawn
+from thetahat.sweep.workers._fork_server import CAN_FORK, ForkServer, lives, spawn
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -85,7 +85,7 @@ def left(at):
         ("program", KILLED, "the worker was killed by signal 9 (SIGKILL)", "1"),
     ],
 )
-def test_a_worker_that_dies_and_leaves_a_child_costs_its_own_run(
+def test_pool_fails_only_the_run_whose_worker_crashed_and_left_a_child(
     at, thetahat, left, how, end, reason, workers
 ) -> None:
     program = DIES.replace("HOW", repr(how)).replace("END", end)
@@ -107,7 +107,7 @@ def test_a_worker_that_dies_and_leaves_a_child_costs_its_own_run(
 @pytest.mark.parametrize(
     "begin", [spawn, pytest.param("fork", marks=pytest.mark.skipif(not CAN_FORK, reason="Linux"))]
 )
-def test_what_a_worker_had_said_is_read_and_half_a_message_ends(at, left, begin) -> None:
+def test_messages_of_a_crashed_worker_are_read_up_to_half_a_message(at, left, begin) -> None:
     """It dies in the middle of a message that is larger than what a socket holds."""
     half = """
 import multiprocessing.connection as c, os, signal, struct, threading
@@ -122,8 +122,8 @@ def send(self, message):
 c.Connection.send = send
 """
     at.write("train.py", FORKS + half + LINE)
-    how = Nursery().fork if begin == "fork" else begin
-    worker = WorkerProcess(at.folder / "train.py", at.folder, at.folder / "log", None, begin=how)
+    how = ForkServer().fork if begin == "fork" else begin
+    worker = WorkerProcess(at.folder / "train.py", at.folder, at.folder / "log", None, start=how)
     said: list[object] = []
 
     def gone() -> bool:
@@ -173,7 +173,7 @@ def test_a_program_whose_children_hold_its_pipes_ends(tmp_path: Path) -> None:
         (0xC0000005, "", "exit code 3221225477 (access violation)"),
     ],
 )
-def test_the_reason_of_a_worker_quotes_its_process_and_no_chatter(code, log, said) -> None:
+def test_worker_reason_quotes_the_abort_and_not_other_output(code, log, said) -> None:
     reason = worker_reason(code, log)
     assert said in reason
     assert reason.startswith("the worker ")

@@ -128,7 +128,7 @@ parameters:
 """
 
 
-def test_losers_among_processes_are_stopped_at_bands(at, thetahat) -> None:
+def test_early_termination_stops_processes_at_bands(at, thetahat) -> None:
     slowly = LOSES.replace("import json, sys", "import json, sys, time") + "    time.sleep(0.4)\n"
     code, _, _ = thetahat("sweep", at.sweep(BANDS, slowly), "--run", "--workers", "4")
     assert code == 0

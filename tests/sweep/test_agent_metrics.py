@@ -51,7 +51,7 @@ def test_a_metric_of_the_task_is_that_of_a_sweep_in_every_mode(at, thetahat, mod
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["cohort", "process"])
-def test_losers_by_a_metric_are_stopped(at, thetahat, mode) -> None:
+def test_early_termination_by_a_metric_stops_runs(at, thetahat, mode) -> None:
     text = TEXT.format(method="grid") + "early_terminate: {type: hyperband, min_iter: 5, eta: 2}\n"
     text = text.replace("parameters:\n", "parameters:\n  epochs: {value: 40}\n")
     words = ("--run", "--workers", "1", "--mode", mode)
@@ -90,7 +90,7 @@ def test_hyperband_keeps_the_highest_of_a_metric_to_maximize(at, thetahat) -> No
 
 
 @pytest.mark.parametrize("how", ["sweep", "check"])
-def test_a_metric_that_is_not_there_is_said_before_anything_runs(at, thetahat, how) -> None:
+def test_a_missing_metric_is_refused_before_anything_runs(at, thetahat, how) -> None:
     text = TEXT.format(method="grid").replace("name: gap", "name: gaps")
     file = at.sweep(text, GAP)
     code, out, err = thetahat(how, file)
@@ -103,7 +103,7 @@ MAXIMIZED = GAP.replace("lambda h: abs", "th.Metric(lambda h: abs").replace(
 )
 
 
-def test_a_goal_against_the_direction_is_said_before_anything_runs(at, thetahat) -> None:
+def test_a_goal_against_the_direction_is_refused_before_anything_runs(at, thetahat) -> None:
     text = TEXT.format(method="grid").replace("name: gap, goal: minimize", "name: gap")
     code, _, err = thetahat("sweep", at.sweep(text, MAXIMIZED))
     assert code == 2
@@ -112,7 +112,7 @@ def test_a_goal_against_the_direction_is_said_before_anything_runs(at, thetahat)
 
 
 @pytest.mark.slow
-def test_an_agent_refuses_a_program_whose_metric_has_turned(at, thetahat) -> None:
+def test_agent_refuses_a_program_whose_metric_changed_direction(at, thetahat) -> None:
     file = at.sweep(TEXT.format(method="grid"), GAP)
     assert thetahat("sweep", file)[0] == 0
     at.write("train.py", MAXIMIZED)

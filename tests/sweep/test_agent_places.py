@@ -44,7 +44,7 @@ def test_the_folder_of_a_workers_log(at, thetahat) -> None:
     assert at.runs() == []
 
 
-def test_the_folder_of_a_processs_log_is_no_fault_of_its_run(at, thetahat) -> None:
+def test_a_process_log_that_cannot_be_written_does_not_fail_its_run(at, thetahat) -> None:
     thetahat("sweep", at.sweep(GRID, LOSES))
     folder = blocked(at, "logs")
     code, _, err = thetahat("agent", "last", "--workers", "1")
@@ -65,7 +65,7 @@ FULL = (
 
 
 @pytest.mark.slow
-def test_checkpoints_that_cannot_be_written_are_no_fault_of_their_runs(at, thetahat) -> None:
+def test_checkpoints_that_cannot_be_written_do_not_fail_their_runs(at, thetahat) -> None:
     text = GRID.replace("parameters: {", "parameters: {width: {value: 64}, ")
     thetahat("sweep", at.sweep(text, FULL + LINE))
     (at.folder / "full").touch()
@@ -80,7 +80,7 @@ def test_checkpoints_that_cannot_be_written_are_no_fault_of_their_runs(at, theta
 
 
 @pytest.mark.parametrize("how", ["moved", "replaced"])
-def test_a_store_that_is_taken_away_ends_its_agent(at, how) -> None:
+def test_agent_ends_when_its_store_is_removed(at, how) -> None:
     slow = LOSES + "import time\ntime.sleep(0.5)\n"
     text = GRID.replace("{values: [0.1, 0.2, 0.3]}", "{min: 1, max: 100}")
     child = at.start("sweep", at.sweep(text, slow), "--run", "--workers", "1")
@@ -108,7 +108,7 @@ parameters: {lr: {values: [0.1]}, epochs: {value: 20000}}
 
 
 @pytest.mark.slow
-def test_a_program_that_finds_no_room_fails_its_run(at, thetahat, monkeypatch) -> None:
+def test_a_program_fails_its_run_if_the_disk_is_full(at, thetahat, monkeypatch) -> None:
     """An experiment as a process of its own: what it logs fills a disk of the store alone."""
     monkeypatch.setattr("thetahat.sweep._full_disk.ROOM_S", 5.0)
     disk = at.folder / ".thetahat"

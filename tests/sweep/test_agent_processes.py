@@ -65,7 +65,7 @@ def test_failed_runs_keep_their_reason_and_are_counted(at, thetahat) -> None:
     assert f"note: {runs[1].name} failed: exit code 1: no luck with 2" in err
 
 
-def test_a_failed_run_is_tried_again_as_often_as_asked(at, thetahat) -> None:
+def test_a_failed_run_is_retried_as_often_as_asked(at, thetahat) -> None:
     program = LOSES + (
         "from pathlib import Path\n"
         "tries = Path(f\"tries-{given['lr']}\")\n"
@@ -135,7 +135,7 @@ def test_replicates_are_no_more_at_a_time_than_there_are_workers(at, thetahat) -
     assert {(str(run.status), run.attempt) for run in at.runs()} == {("finished", 1)}
 
 
-def test_an_agent_that_counts_keeps_what_it_tries_again(at, thetahat) -> None:
+def test_agent_with_a_count_keeps_the_runs_that_it_retries(at, thetahat) -> None:
     program = LOSES + (
         "from pathlib import Path\nimport time\n"
         "tries = Path('tries-{lr}-{epochs}'.format(**given))\n"

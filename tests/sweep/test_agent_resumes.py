@@ -52,7 +52,7 @@ def killed_when(at, holds, *words):
 
 
 @pytest.mark.slow
-def test_a_cohort_goes_on_from_its_checkpoint_though_agents_die_twice(at, thetahat) -> None:
+def test_a_cohort_resumes_from_its_checkpoint_after_two_dead_agents(at, thetahat) -> None:
     file = at.sweep(HYPERBAND, LONG)
     # Exact: otherwise a timed probe chooses the mapping, and with it the last bits.
     code, _, _ = thetahat("sweep", file, "--run", "--workers", "1", "--exact")
@@ -87,7 +87,7 @@ def test_a_cohort_goes_on_from_its_checkpoint_though_agents_die_twice(at, thetah
 
 
 @pytest.mark.slow
-def test_a_run_whose_program_was_edited_begins_anew(at, thetahat) -> None:
+def test_a_run_whose_program_was_edited_begins_again(at, thetahat) -> None:
     text = f"""\
 program: train.py
 method: grid
@@ -116,7 +116,7 @@ BRANCHING = LONG.replace("seed: th.Seed = 0)", "flag: float = 1.0, seed: th.Seed
 
 
 @pytest.mark.slow
-def test_a_part_of_a_regrouped_job_goes_on_from_its_own_checkpoint(at, thetahat) -> None:
+def test_a_part_of_a_regrouped_job_resumes_from_its_own_checkpoint(at, thetahat) -> None:
     text = f"""\
 program: train.py
 method: grid
@@ -158,7 +158,7 @@ CRASHES = LINE.replace(
 
 
 @pytest.mark.slow
-def test_a_program_that_crashes_costs_its_own_run(at, thetahat) -> None:
+def test_pool_fails_only_the_run_that_crashed_its_worker(at, thetahat) -> None:
     text = """\
 program: train.py
 method: grid
@@ -197,7 +197,7 @@ parameters:
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_costs_no_run(at, thetahat) -> None:
+def test_pool_replaces_a_killed_worker_without_failing_a_run(at, thetahat) -> None:
     thetahat("sweep", at.sweep(TWO, LONG), "--run", "--workers", "1", "--exact")
     whole = told(at)
     child = at.start("sweep", "sweep.yaml", "--run", "--workers", "1", "--exact")
@@ -227,7 +227,7 @@ def test_a_worker_that_is_killed_costs_no_run(at, thetahat) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_alone_whose_worker_is_killed_has_failed_and_a_retry_goes_on(at) -> None:
+def test_a_run_alone_in_a_killed_worker_fails_and_its_retry_resumes(at) -> None:
     words = ("--run", "--workers", "1", "--mode", "worker", "--retries", "1")
     child = at.start("sweep", at.sweep(TWO.replace(", 0.002", ""), LONG), *words)
     reached = until(lambda: at.any() and max_epochs(at.runs()) > 1000 and max_epochs(at.runs()))
@@ -242,7 +242,7 @@ def test_a_run_alone_whose_worker_is_killed_has_failed_and_a_retry_goes_on(at) -
 
 
 @pytest.mark.slow
-def test_an_agent_that_counts_takes_a_part_of_a_cohort_and_others_the_rest(at) -> None:
+def test_agent_with_a_count_takes_a_part_of_a_cohort_and_others_the_rest(at) -> None:
     text = TWO.replace("[0.001, 0.002]", "[0.001, 0.002, 0.003, 0.004, 0.005]")
     at.call("sweep", at.sweep(text, LONG))
     killed_when(at, lambda runs: max_epochs(runs) > 1000, "agent", "last", "--workers", "1")
@@ -271,12 +271,12 @@ def children(pid: int) -> list[int]:
     """Processes that a process has started, but for its keeper."""
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
     found = [int(word) for word in text.split()]
-    return [k for k in found if "_groups.py" not in Path(f"/proc/{k}/cmdline").read_text()]
+    return [k for k in found if "_process_group.py" not in Path(f"/proc/{k}/cmdline").read_text()]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_once_hands_back_and_another_goes_on(at, thetahat, how) -> None:
+def test_ctrl_c_once_returns_runs_to_the_queue_and_another_agent_resumes(at, thetahat, how) -> None:
     text = f"""\
 program: train.py
 method: grid

@@ -12,22 +12,24 @@ from at_work import LINE, LOSES
 from sqlalchemy import event
 
 from thetahat.core.errors import StoreError
-from thetahat.core.run import Status
-from thetahat.store import find_sweep, pack
+from thetahat.core.run import Ended, Logged, Started, Status
+from thetahat.store import find_sweep
 from thetahat.sweep import SweepOptions, Work, parse_sweep
-from thetahat.sweep._updates import Begun, Closed, Rows
-from thetahat.sweep.agent import new_sweep, work_on
+from thetahat.sweep.agent import Remarked, new_sweep, work_on
 
 
 class AtOnce:
     """Runs that end as soon as they are begun."""
 
-    ready, proposed = True, None
+    ready = True
 
     def __init__(self, width: int = 128, then=None) -> None:
         self.width, self.then = width, then
-        self.updates: list = []
+        self.events: list = []
         self.forgotten: set[str] = set()
+
+    def follow(self, proposed) -> None:
+        pass
 
     @property
     def busy(self) -> set[str]:
@@ -39,17 +41,17 @@ class AtOnce:
     def take(self, again, fresh) -> None:
         for run in [*(r for group in again for r in group), *fresh]:
             x = float(run.config["x"])
-            self.updates += [
-                Begun(run.id, run.config),
-                Rows(run.id, pack({"epoch": [1, 2], "loss": [x + 1, x]})),
-                Closed(run.id, Status.FINISHED, "", {"loss": x}, 2),
+            self.events += [
+                Started(0, run.config, None, None, {}, run=run.id),
+                Logged(0, {"epoch": [1, 2], "loss": [x + 1, x]}, run.id),
+                Ended(0, Status.FINISHED, "", 2, {"loss": x}, run=run.id),
             ]
 
     def poll(self, timeout_s: float) -> list:
         if self.then is not None:
             self.then(self)
-        updates, self.updates = self.updates, []
-        return updates
+        events, self.events = self.events, []
+        return events
 
     def stop(self, reasons) -> None:
         pass
@@ -77,11 +79,11 @@ def made(store, points: int, more: str = ""):
     return new_sweep(store, parse_sweep(text, "sweep.yaml").require(), SweepOptions())
 
 
-def quiet(what, facts) -> None:
-    """Nobody listens."""
+def quiet(event) -> None:
+    """Show nothing."""
 
 
-def test_many_runs_cost_each_what_few_cost(at) -> None:
+def test_agent_needs_as_many_statements_for_each_of_many_runs_as_of_few(at) -> None:
     """The statements and the rows that a run needs do not grow with those that are there."""
     counts = []
     with at.store() as store:
@@ -102,7 +104,7 @@ def test_many_runs_cost_each_what_few_cost(at) -> None:
     assert counts[1] < 1.2 * counts[0]
 
 
-def test_following_reads_each_run_and_record_once(at, monkeypatch) -> None:
+def test_follower_reads_each_run_and_record_once(at, monkeypatch) -> None:
     from thetahat.store import Follower
 
     taken, appended = Counter(), Counter()
@@ -123,13 +125,13 @@ def test_following_reads_each_run_and_record_once(at, monkeypatch) -> None:
     assert max(appended.values()) == 1
 
 
-def test_a_run_that_another_agent_took_is_given_up(at) -> None:
+def test_agent_forgets_a_run_that_another_agent_took(at) -> None:
     with at.store() as store:
         sweep = made(store, 3)
 
         def steal(runner: AtOnce) -> None:
             runner.then = None
-            held = [u.run for u in runner.updates if isinstance(u, Begun)]
+            held = [u.run for u in runner.events if isinstance(u, Started)]
             with store.batch() as writer:
                 writer.connection.exec_driver_sql(
                     "UPDATE runs SET agent = 'other', attempt = 2 WHERE id = ?", (held[1],)
@@ -166,7 +168,7 @@ def every_run_is_whole(store, sweep, points: int) -> None:
     assert all(len(store.history(run.id)["epoch"]) == 2 for run in runs)
 
 
-def test_a_disk_that_stays_full_ends_the_agent_and_loses_nothing(at, monkeypatch) -> None:
+def test_agent_ends_without_a_loss_if_the_disk_stays_full(at, monkeypatch) -> None:
     monkeypatch.setattr("thetahat.sweep._full_disk.ROOM_S", 0.0)
     monkeypatch.setattr("thetahat.sweep._full_disk.AGAIN_S", 0.01)
     with at.store() as store:
@@ -182,13 +184,13 @@ def test_a_disk_that_stays_full_ends_the_agent_and_loses_nothing(at, monkeypatch
         every_run_is_whole(store, sweep, 400)
 
 
-def test_an_agent_waits_for_room_and_writes_all_in_its_order(at, monkeypatch) -> None:
+def test_agent_waits_for_room_and_writes_all_in_order(at, monkeypatch) -> None:
     monkeypatch.setattr("thetahat.sweep._full_disk.AGAIN_S", 0.01)
     notes: list[str] = []
 
-    def say(what, facts) -> None:
-        if what == "note":
-            notes.append(facts["line"])
+    def say(event) -> None:
+        if isinstance(event, Remarked):
+            notes.append(event.line)
             disk.full = False
 
     with at.store() as store:
@@ -207,7 +209,7 @@ def test_an_agent_waits_for_room_and_writes_all_in_its_order(at, monkeypatch) ->
     assert notes[1] == "there is room on the disk again: all that had waited is written"
 
 
-def test_runs_that_find_no_room_to_begin_go_back_to_the_queue(at, monkeypatch) -> None:
+def test_runs_go_back_to_the_queue_if_they_find_no_room_to_begin(at, monkeypatch) -> None:
     monkeypatch.setattr("thetahat.sweep._full_disk.AGAIN_S", 0.01)
     refusals = 3
 
@@ -227,7 +229,7 @@ def test_runs_that_find_no_room_to_begin_go_back_to_the_queue(at, monkeypatch) -
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="paths of POSIX")
-def test_a_checkpoint_folder_that_cannot_be_made_is_said(at, thetahat) -> None:
+def test_agent_reports_a_checkpoint_folder_that_cannot_be_made(at, thetahat) -> None:
     text = "program: train.py\nmethod: grid\nparameters: {lr: {values: [0.1, 0.2]}}"
     thetahat("sweep", at.sweep(text, LINE))
     (at.folder / ".thetahat" / "checkpoints").write_text("a file in its place")

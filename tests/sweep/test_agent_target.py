@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from thetahat.core.run import Status
-from thetahat.store import Store, find_sweep, list_agents, pack
+from thetahat.core.run import Ended, Logged, Started, Status
+from thetahat.store import Store, find_sweep, list_agents
 from thetahat.sweep import SweepOptions, Work, parse_sweep
-from thetahat.sweep._updates import Begun, Closed, Rows
 from thetahat.sweep.agent import new_sweep, work_on
 
 GRID = """\
@@ -27,13 +26,15 @@ class Script:
     After a poll that tells nothing the agent writes what it knows, and judges by it.
     """
 
-    ready, proposed = True, None
+    ready = True
 
     def __init__(self, polls: Mapping[float, list[list[Any]]]) -> None:
         self.polls = polls
         self.held: set[str] = set()
         self.left: list[list[Any]] = []
         self.begun: list[float] = []
+
+    def follow(self, proposed) -> None: ...
 
     @property
     def busy(self) -> set[str]:
@@ -49,21 +50,21 @@ class Script:
         self.begun.append(lr)
         told: list[list[Any]] = []
         for poll in self.polls[lr]:
-            updates: list[Any] = []
+            events: list[Any] = []
             for what in poll:
                 if isinstance(what, Status):
-                    updates.append(Closed(run.id, what, "why", {}, 1))
+                    events.append(Ended(0, what, "why", 1, run=run.id))
                 else:
-                    updates.append(Rows(run.id, pack({"epoch": [what[0]], "loss": [what[1]]})))
-            told.append(updates)
-        told[0].insert(0, Begun(run.id, run.config))
+                    events.append(Logged(0, {"epoch": [what[0]], "loss": [what[1]]}, run.id))
+            told.append(events)
+        told[0].insert(0, Started(0, run.config, None, None, {}, run=run.id))
         self.held.add(run.id)
         self.left += told
 
     def poll(self, timeout_s: float) -> list[Any]:
-        updates = self.left.pop(0) if self.left else []
-        self.held -= {update.run for update in updates if isinstance(update, Closed)}
-        return updates
+        events = self.left.pop(0) if self.left else []
+        self.held -= {event.run for event in events if isinstance(event, Ended)}
+        return events
 
     def stop(self, reasons) -> None: ...
     def forget(self, runs) -> None: ...
@@ -95,7 +96,7 @@ def test_a_run_that_does_not_end_well_reaches_no_target(at, status: Status, toge
         assert all(agent["ended"] for agent in list_agents(store))
 
 
-def test_no_run_begins_while_one_that_runs_has_reached_the_target(at) -> None:
+def test_no_run_begins_while_a_running_one_has_reached_the_target(at) -> None:
     at.write("train.py", "")
     slow = [[(1, 0.001)], [], [], [(2, 0.002)], [], [], [Status.FINISHED]]
     with at.store() as store:
@@ -135,7 +136,7 @@ def test_a_program_that_logs_a_low_loss_and_raises_does_not_end_its_sweep(at, th
 def test_runs_that_were_cut_short_count_as_failed_for_the_search(at) -> None:
     from thetahat.search import Objective
     from thetahat.store import Follower
-    from thetahat.sweep.agent._history import Book
+    from thetahat.sweep.agent._history import SweepTrials
 
     at.write("train.py", "")
     with at.store() as store:
@@ -144,9 +145,9 @@ def test_runs_that_were_cut_short_count_as_failed_for_the_search(at) -> None:
             run = store.create_run({"lr": 0.1}, sweep_id=sweep.id)
             if status.over:
                 store.finish_run(run.id, status=status, metrics={"loss": 0.001})
-        book = Book(Follower(store, sweep.id, "loss"), Objective("loss"), (("lr",),))
-        book.refresh()
-        states = [trial.state for trial in book.trials()]
+        trials = SweepTrials(Follower(store, sweep.id, "loss"), Objective("loss"), (("lr",),))
+        trials.refresh()
+        states = [trial.state for trial in trials.all()]
     found = dict(zip([str(s) for s in Status], states, strict=True))
     good = {name for name, state in found.items() if state == "finished"}
     assert good == {"finished", "stopped"}

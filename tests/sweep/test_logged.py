@@ -14,7 +14,7 @@ from thetahat.core.run import Status
 from thetahat.store import Store, open_store
 from thetahat.sweep.processes._metrics import Metrics
 from thetahat.sweep.processes._process import Ending, Order, ProgramProcess, environment
-from thetahat.sweep.spec._command import argv_of
+from thetahat.sweep.spec import argv_of
 
 PROGRAMS = Path(__file__).parent / "programs"
 SOURCE = str(Path(thetahat.__file__).parents[1])
@@ -48,7 +48,7 @@ def test_numbers_come_from_the_store_and_are_not_written_twice(tmp_path: Path) -
             {"step": k, "val_risk": 0.5 / (k + 1), "epoch": k} for k in range(3)
         ]
         assert metrics.summary() == {"val_risk": 0.5 / 3, "epoch": 2.0}
-        assert metrics.blocks() == []
+        assert metrics.unstored() == []
         assert store.run(run.id).status == "running"
         assert [row.id for row in store.runs()] == [run.id]
 

@@ -28,7 +28,7 @@ from thetahat.sweep.processes._process import (
     exit_reason,
     last_words,
 )
-from thetahat.sweep.spec._command import argv_of, check_runnable
+from thetahat.sweep.spec import argv_of, check_runnable
 
 PROGRAMS = Path(__file__).parent / "programs"
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

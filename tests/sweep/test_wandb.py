@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from thetahat.core.run import Status
-from thetahat.store import open_store
+from thetahat.store import open_store, pack
 from thetahat.sweep.processes._metrics import About, Metrics
 from thetahat.sweep.processes._process import Order, ProgramProcess, environment
 from thetahat.sweep.processes._wandb import WandbTail, mode_note, write_parameters
@@ -88,11 +88,11 @@ def test_an_unmodified_program(tmp_path: Path) -> None:
     with open_store(tmp_path / "store") as store:
         run = store.create_run()
         with store.batch() as writer:
-            writer.log_blocks((run.id, block) for block in metrics.blocks())
+            writer.log_blocks((run.id, pack(c, "step")) for c in metrics.unstored())
         history = store.history(run.id)
         assert list(history["step"]) == [0, 1, 2, 3]
         assert list(history["loss"]) == pytest.approx(losses)
-        assert metrics.blocks() == []
+        assert metrics.unstored() == []
 
 
 def test_metrics_come_while_the_program_runs(tmp_path: Path) -> None:
@@ -571,8 +571,8 @@ def test_the_axis_of_printed_rows(tmp_path: Path) -> None:
     ):
         metrics.take_stdout(line)
     assert [row["step"] for row in metrics.new()] == [0, 1, 10, 11, 12, 20, 21, 21]
-    blocks = metrics.blocks()
-    assert sum(block.count for block in blocks) == 7
-    assert metrics.blocks() == []
-    assert blocks[-1].last == 21
-    assert set(blocks[-1].columns) == {"step", "a", "b"}
+    found = metrics.unstored()
+    assert sum(len(columns["step"]) for columns in found) == 7
+    assert metrics.unstored() == []
+    assert found[-1]["step"][-1] == 21
+    assert list(found[-1]) == ["step", "a", "b"]

@@ -167,7 +167,7 @@ run.finish()
     runs = at.runs()
     assert len({run.config["pid"] for run in runs}) == 6
     assert [run.setting for run in runs] == [run.proposed for run in runs]
-    _, out, _ = thetahat("runs", "last", "--group-by", "seed", "--format", "json")
+    _, out, _ = thetahat("runs", "last", "--over", "seed", "--format", "json")
     groups = json.loads(out)
     assert [(g["config"], g["runs"]) for g in groups] == [({"lr": 0.1}, 3), ({"lr": 0.2}, 3)]
     _, out, _ = thetahat("report", at.row().id, "--format", "csv")

@@ -1,4 +1,4 @@
-"""A worker whose job cannot write its first checkpoint. Private: a full disk is made by the shop."""
+"""A worker whose job cannot write its first checkpoint. Private: the shop simulates a full disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from thetahat.core.errors import CheckpointError
 from thetahat.sweep.workers import _worker
-from thetahat.sweep.workers._messages import Job, Over, Told
+from thetahat.sweep.workers._messages import Job, JobReport, Over
 
 
 class Link:
@@ -52,30 +52,30 @@ def begun(monkeypatch: pytest.MonkeyPatch):
 
     def begin(errors: list[CheckpointError]) -> list[Any]:
         link = Link()
-        worker = _worker.Worker(link, Shop(errors))  # type: ignore[arg-type]
-        worker._begin(Job("j", [{}], 0, "c.ckpt"))
+        worker = _worker.Worker(link, Shop(errors), [])  # type: ignore[arg-type]
+        worker._begin(Job("j", [{}], ["r"], checkpoint="c.ckpt"))
         return link.sent
 
     return begin
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_a_job_waits_for_room_for_its_first_checkpoint_and_says_so_once(begun, code) -> None:
+def test_a_job_waits_for_room_for_its_first_checkpoint_and_notes_it_once(begun, code) -> None:
     sent = begun([refused(code)] * 3)
-    told = [message for message in sent if isinstance(message, Told)]
+    told = [message for message in sent if isinstance(message, JobReport)]
     assert [len(message.notices) for message in told] == [1, 0]
     assert "The runs wait for room, for 600 s" in told[0].notices[0]
     assert [list(message.running) for message in told] == [[0], [0]]
     assert not any(isinstance(message, Over) for message in sent)
 
 
-def test_a_disk_that_stays_full_is_told_as_the_places_fault(begun, monkeypatch) -> None:
+def test_a_job_is_blocked_if_the_disk_stays_full(begun, monkeypatch) -> None:
     monkeypatch.setattr(_worker, "ROOM_S", 0.05)
     (over,) = [m for m in begun([refused(errno.ENOSPC)] * 99) if isinstance(m, Over)]
     assert (over.blocked, over.error) == (True, "cannot write the checkpoint c.ckpt: why")
 
 
-def test_a_folder_that_cannot_be_written_is_not_waited_for(begun) -> None:
+def test_a_job_does_not_wait_for_a_folder_that_cannot_be_written(begun) -> None:
     sent = begun([refused(errno.EACCES)])
     assert [m.blocked for m in sent if isinstance(m, Over)] == [True]
-    assert not any(isinstance(m, Told) for m in sent)
+    assert not any(isinstance(m, JobReport) for m in sent)

@@ -158,7 +158,7 @@ def test_groups_over_seeds_count_failures(used, client_of) -> None:
 def test_an_unknown_parameter_is_told(used, client_of) -> None:
     one = sweep_id(used, "twenty seeds a width")
     answer = client_of(used).get(f"/api/sweeps/{one}/groups?over=sed")
-    said = "--group-by sed: no run has it; did you mean 'seed'?"
+    said = "no run has the parameter 'sed'; did you mean 'seed'?"
     assert (answer.status_code, answer.json()) == (400, {"error": said})
 
 
@@ -481,11 +481,11 @@ def test_what_is_the_same_of_all_runs_is_told_once(used, client_of) -> None:
 def test_importance_is_computed_again_only_when_a_run_has_ended(
     tmp_path, client_of, monkeypatch
 ) -> None:
-    from thetahat.web import _views
+    from thetahat.web import _settings
 
     asked = []
-    computed = _views.effects
-    monkeypatch.setattr(_views, "effects", lambda *a: asked.append(1) or computed(*a))
+    computed = _settings.effects
+    monkeypatch.setattr(_settings, "effects", lambda *a, **k: asked.append(1) or computed(*a, **k))
     with open_store(tmp_path) as store:
         sweep = create_sweep(store, NewSweep(stores.TUNING))
         for k in range(12):

@@ -14,6 +14,15 @@ from thetahat.core.run import Status
 if TYPE_CHECKING:
     from thetahat.store import RunRow, TriedRun
 
+
+from typing import TYPE_CHECKING
+
+from thetahat.core.metric import RISKS
+
+if TYPE_CHECKING:
+    from thetahat.analysis._search_file import SweepFile
+    from thetahat.store import Store
+
 R = TypeVar("R", "RunRow", "TriedRun")
 QUANTILES = (0.1, 0.9)
 _PLAIN = (int, float, str, bool, type(None))
@@ -161,6 +170,36 @@ def group_runs(
     ]
 
 
+def group_by(
+    runs: Sequence[RunRow],
+    columns: Sequence[str],
+    quantiles: Sequence[float] = QUANTILES,
+    *,
+    metric: str | None = None,
+    shared: frozenset[str] = frozenset(),
+) -> list[Group]:
+    """Group runs by the values of columns, as SQL and pandas do.
+
+    Args:    columns: parameters, or columns of runs, such as "status"; runs without a value form a
+             group of their own.
+             quantiles, metric, shared: as for ``group_runs``.
+    Returns: groups in the order of their first runs.
+    Raises:  ConfigError: no run has such a column (the nearest is offered), a bad quantile.
+    """
+    from thetahat.store import check_columns, value_of
+
+    check_quantiles(quantiles)
+    check_columns(columns, runs)
+    found: dict[Any, tuple[dict[str, Any], list[RunRow]]] = {}
+    for run in runs:
+        values = {name: value_of(run, name) for name in columns}
+        found.setdefault(_key(values), (values, []))[1].append(run)
+    return [
+        make_group(values, members, quantiles, metric=metric, shared=shared)
+        for values, members in found.values()
+    ]
+
+
 def by_experiment(runs: Sequence[RunRow]) -> list[tuple[str, list[RunRow]]]:
     """The runs of each experiment, with its name; all of them, and "", where they have one."""
     names = dict.fromkeys(run.experiment for run in runs)
@@ -233,7 +272,7 @@ def check_over(runs: Sequence[RunRow], over: Sequence[str]) -> None:
     known = dict.fromkeys(name for run in runs for name in flat_config(run.config))
     for name in over:
         if runs and name not in known:
-            raise ConfigError(f"--group-by {name}: no run has it{did_you_mean(name, known)}")
+            raise ConfigError(f"no run has the parameter {name!r}{did_you_mean(name, known)}")
 
 
 def check_quantiles(quantiles: Sequence[float]) -> None:
@@ -326,3 +365,39 @@ def band_words(spread: Spread, digits: int = 4) -> str:
     if spread.n == 1:
         return "one run"
     return f"{spread.says}: {spread.low:.{digits}g} to {spread.high:.{digits}g}"
+
+
+LEAST = 10
+"""With fewer settings nothing is said of importance, and no interval keeps its 95 per cent."""
+
+
+def number(value: Any) -> float | None:
+    """A finite number, or None; truth values count as 0 and 1."""
+    if not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # A whole number beyond all floats.
+        return None
+
+
+def directions_in(store: Store, sweep_id: str) -> dict[str, Any]:
+    """ "min" or "max" of every column of a sweep's runs whose direction is known.
+
+    Runs of experiments say so when they end.
+    """
+    from thetahat.store import detail_of_sweep
+
+    said = detail_of_sweep(store, sweep_id).get("directions")
+    return {**RISKS, **(said if isinstance(said, Mapping) else {})}
+
+
+def sign_of(metric: str, file: SweepFile, directions: Mapping[str, Any]) -> int:
+    """1 where less of a metric is better, -1 where more is.
+
+    The sweep's own metric has the goal of its file; another one has its own direction. Where nobody
+    knows, less is better, as in a sweep file without goal.
+    """
+    if metric == file.metric:
+        return -1 if file.goal == "maximize" else 1
+    return -1 if directions.get(metric) == "max" else 1

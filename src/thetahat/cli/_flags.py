@@ -1,4 +1,4 @@
-"""An experiment's flags: typed by jsonargparse from the signature, described by the docstring."""
+"""The flags of an experiment: typed by jsonargparse from the signature."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from thetahat.core.yaml_words import flow
 _MARK = type(typing.get_args(Seed)[1])
 _REFUSALS = (ArgumentError, TypeError, ValueError, KeyError)
 """What jsonargparse raises for a value of the wrong type."""
+_TRUTH = ("true", "false", "yes", "no", "0", "1")
 _EXAMPLES = {float: "0.01", int: "10", bool: "true", str: "word"}
 _WANTED = {
     float: "a number (float)",
@@ -33,7 +34,7 @@ _WANTED = {
 
 @dataclass(frozen=True)
 class Flags:
-    """A command line, read."""
+    """A command line that has been read."""
 
     config: Mapping[str, Any]
     """Every parameter of the experiment."""
@@ -59,7 +60,7 @@ OPTIONS = (
     Option("no_store", "", "keep nothing"),
     Option("no_checkpoint", "", "keep the run, but no checkpoint to resume it from"),
     Option("name", "NAME", "a name for the run"),
-    Option("quiet", "", "say nothing unless something is wrong"),
+    Option("quiet", "", "print nothing unless something is wrong"),
     Option("help", "", "show this"),
 )
 
@@ -98,7 +99,7 @@ def read_flags(signature: Signature, words: Sequence[str]) -> Flags:
 
 
 def retyped(signature: Signature, stored: Mapping[str, Any]) -> dict[str, Any]:
-    """A config that went through JSON, with the types of the signature again.
+    """Give a config that went through JSON the types of the signature again.
 
     Raises:  ConfigError: a parameter that the signature no longer has, or of another type.
     """
@@ -112,7 +113,7 @@ def retyped(signature: Signature, stored: Mapping[str, Any]) -> dict[str, Any]:
         if signature.parameters[name].required
         or stored_value(signature.parameters[name].default) != value
     }
-    found = dict(stored)
+    found = {n: stored[n] if n in changed else signature.parameters[n].default for n in stored}
     if changed:
         parser = _parser(signature)
         for name, value in changed.items():
@@ -122,13 +123,11 @@ def retyped(signature: Signature, stored: Mapping[str, Any]) -> dict[str, Any]:
             except _REFUSALS as error:
                 parameter = signature.parameters[name]
                 raise ConfigError(_wrong(parameter, value, f" of {signature.name}()")) from error
-    for name in set(stored) - set(changed):
-        found[name] = signature.parameters[name].default
     return signature.config(found)
 
 
 def stored_value(value: Any) -> Any:
-    """A parameter's value as a flag would give it, in the types of JSON where it can be."""
+    """Convert a parameter's value to what a flag would give, in the types of JSON if possible."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = dataclasses.fields(value)
         return {f.name: stored_value(getattr(value, f.name)) for f in fields}
@@ -146,7 +145,7 @@ def stored_value(value: Any) -> Any:
 
 
 def dump_config(signature: Signature, config: Mapping[str, Any]) -> str:
-    """A config as the YAML that ``--config`` reads."""
+    """Write a config as the YAML that ``--config`` reads."""
     import io
 
     from ruamel.yaml import YAML
@@ -166,7 +165,7 @@ def dump_config(signature: Signature, config: Mapping[str, Any]) -> str:
 def _pairs(
     signature: Signature, ours: Mapping[str, Option], words: Sequence[str]
 ) -> list[tuple[str, str]]:
-    """(name, value) of every flag; dashes in names become underscores."""
+    """Split words into (name, value) of each flag; dashes in names become underscores."""
     pairs: list[tuple[str, str]] = []
     rest = list(words)
     while rest:
@@ -177,22 +176,24 @@ def _pairs(
             )
         flag, equals, value = word[2:].partition("=")
         name = _known_name(signature, ours, flag)
-        bare = _without_value(signature, ours, name)
-        if name.startswith("no_") and name not in ours and _root(name) not in signature.parameters:
-            name, value, equals = name[3:], "false", "="
-        elif (
-            not equals
-            and rest
-            and not rest[0].startswith("--")
-            and not _alone(ours, name, bare, rest)
-        ):
-            value, equals = rest.pop(0), "="
-        if not equals:
-            if not bare:
-                raise ConfigError(
-                    f"--{flag} needs a value, such as {_example(signature, ours, name)}"
-                )
+        if name not in ours and name.startswith("no_") and _root(name) not in signature.parameters:
+            pairs.append((name[3:], "false"))
+            continue
+        option = ours.get(name)
+        alone = option is not None and not option.metavar
+        truth = option is None and _kind_at(signature, name) is bool
+        follows = rest and not rest[0].startswith("--")
+        if not equals and follows and not alone and (not truth or rest[0].lower() in _TRUTH):
+            value = rest.pop(0)
+        elif not equals and (alone or truth):
             value = "true"
+        elif not equals:
+            such = (
+                f"--{name}={option.metavar}"
+                if option
+                else example(signature.parameters[_root(name)])
+            )
+            raise ConfigError(f"--{flag} needs a value, such as {such}")
         pairs.append((name, value))
     return pairs
 
@@ -212,35 +213,15 @@ def _known_name(signature: Signature, ours: Mapping[str, Option], flag: str) -> 
 
 
 def _root(name: str) -> str:
+    """Give the parameter that a flag such as ``--net.width`` or ``--names+`` belongs to."""
     return name.removesuffix("+").partition(".")[0]
-
-
-def _without_value(signature: Signature, ours: Mapping[str, Option], name: str) -> bool:
-    """Whether a flag may stand alone: ``--quiet``, or a bool that it makes true."""
-    if name in ours:
-        return not ours[name].metavar
-    parameter = signature.parameters.get(name)
-    return parameter is None or bare_type(parameter) is bool
-
-
-def _alone(ours: Mapping[str, Option], name: str, bare: bool, rest: Sequence[str]) -> bool:
-    """Whether the next word is not this flag's value."""
-    return bare and (
-        name in ours or rest[0].lower() not in ("true", "false", "yes", "no", "0", "1")
-    )
-
-
-def _example(signature: Signature, ours: Mapping[str, Option], name: str) -> str:
-    if name in ours:
-        return f"--{name}={ours[name].metavar}"
-    return example(signature.parameters[_root(name)])
 
 
 # -- types ----------------------------------------------------------------------------------------
 
 
 def bare_type(parameter: Parameter) -> Any:
-    """The annotation without our marks: ``int`` for ``th.Seed``."""
+    """Strip our marks from an annotation: ``int`` for ``th.Seed``."""
     metadata = getattr(parameter.annotation, "__metadata__", ())
     if metadata and all(isinstance(mark, _MARK) for mark in metadata):
         return typing.get_args(parameter.annotation)[0]
@@ -248,12 +229,10 @@ def bare_type(parameter: Parameter) -> Any:
 
 
 def type_name(parameter: Parameter) -> str:
-    """The type as help shows it."""
+    """Name a type as help shows it."""
     kind = bare_type(parameter)
-    if typing.get_origin(kind) is Literal:
-        return "|".join(str(choice) for choice in typing.get_args(kind))
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return "|".join(kind.__members__)
+    if choices := _choices(kind):
+        return "|".join(choices)
     if parameter.is_seed:
         return "seed"
     name = kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else str(kind)
@@ -261,13 +240,12 @@ def type_name(parameter: Parameter) -> str:
 
 
 def example(parameter: Parameter) -> str:
-    """A flag that would be right."""
-    value = stored_value(parameter.default) if not parameter.required else None
+    """Give a valid flag of a parameter."""
+    value = None if parameter.required else stored_value(parameter.default)
     kind = bare_type(parameter)
     if value is None:
-        choices = _choices(kind)
         known = _EXAMPLES.get(kind, "...") if isinstance(kind, type) else "..."
-        value = choices[0] if choices else known
+        value = next(iter(_choices(kind)), known)
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return f"--{parameter.name}={text}"
 
@@ -300,7 +278,7 @@ def _not_a_number(parameter: Parameter) -> str:
 
 
 def _parser(signature: Signature) -> Any:
-    """jsonargparse's parser of the parameters that it can read."""
+    """Make jsonargparse's parser of the parameters that it can read."""
     from jsonargparse import ArgumentParser
 
     parser = ArgumentParser(exit_on_error=False, default_env=False, add_help=False)
@@ -332,9 +310,9 @@ def _typed(
 
 
 def _readable(signature: Signature, name: str, value: str) -> str:
-    """Words that people and Python's ``str`` write, as YAML has them: inf, None, 1 for truth.
+    """Rewrite as YAML what people and Python's ``str`` write: inf, None, 1 for true.
 
-    A sweep's ``${args}`` hands values on by ``str``: what it writes is read here as what it was.
+    A sweep's ``${args}`` passes values by ``str``; they are read here as what they were.
     """
     kind = _kind_at(signature, name)
     arms = _arms(kind)
@@ -353,14 +331,14 @@ def _readable(signature: Signature, name: str, value: str) -> str:
 
 
 def _arms(kind: Any) -> tuple[Any, ...]:
-    """The alternatives of a union; the type itself where it is none."""
+    """List the alternatives of a union; for another type, itself."""
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return typing.get_args(kind)
     return (kind,)
 
 
 def _kind_at(signature: Signature, name: str) -> Any:
-    """The type of a flag's value, also of a part: ``--net.width``."""
+    """Find the type of a flag's value, also of a part: ``--net.width``."""
     root, *parts = name.removesuffix("+").split(".")
     kind = bare_type(signature.parameters[root])
     for part in parts:
@@ -371,7 +349,7 @@ def _kind_at(signature: Signature, name: str) -> Any:
 
 
 def _from_python(value: str) -> str:
-    """A list or mapping as Python writes it, as YAML; anything else as it is."""
+    """Rewrite as YAML a list or mapping that Python wrote; return other text unchanged."""
     try:
         return flow(ast.literal_eval(_Infinite().visit(ast.parse(value, mode="eval"))))
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
@@ -392,7 +370,7 @@ def _refused(
     files: Sequence[str],
     sources: Mapping[str, str],
 ) -> str:
-    """Our words for what jsonargparse refused."""
+    """Write the message for a value that jsonargparse refused."""
     key = re.search(r'[Pp]arser key "([^"]+)"', said)
     name = _root(key.group(1)) if key else ""
     if name in signature.parameters:
@@ -407,7 +385,7 @@ def _refused(
 
 
 def _file_keys(signature: Signature, path: str) -> list[str]:
-    """The parameters that a config file gives."""
+    """List the parameters that a config file gives."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError
 

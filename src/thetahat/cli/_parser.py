@@ -6,28 +6,29 @@ import argparse
 import atexit
 import gc
 import importlib
+import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any, NoReturn
 
 import thetahat
 from thetahat.cli._errors import guarded
-from thetahat.cli._help_format import HelpFormat
 from thetahat.core.errors import ConfigError, did_you_mean
 
 COMMANDS = {
     "fit": "fit a table, no code needed",
     "check": "check a sweep file",
-    "sweep": "make a sweep of a file; pause, resume, cancel, extend one",
-    "agent": "work on a sweep, until it is done",
+    "sweep": "create a sweep from a file; pause, resume, cancel or extend one",
+    "agent": "work on a sweep until it is done",
     "runs": "list runs",
     "show": "show one run",
     "ui": "look at sweeps and runs in a browser",
-    "report": "one file of a sweep or run, for co-authors",
-    "resume": "go on with an interrupted run",
-    "doctor": "look at this installation, this machine and the store",
-    "demo": "run the lectures' sweep; with --tables, fit two real tables",
+    "report": "write one file about a sweep or run, for co-authors",
+    "resume": "continue an interrupted run",
+    "doctor": "check this installation, this machine and the store",
+    "demo": "run the lectures' sweep",
 }
 LATER = ("verify", "deposit")
 _HELP = """\
@@ -48,26 +49,62 @@ Runs are kept in .thetahat/ here, in THETAHAT_STORE, or where --store says.
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with our way of saying what is wrong."""
+    """The flags of one command: argparse with errors of ours.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("allow_abbrev", False)
-        kwargs["formatter_class"] = HelpFormat
-        super().__init__(*args, **kwargs)
+    Args:    command: its name; its module has DESCRIPTION, EXAMPLES and ``add_flags``.
+    """
+
+    def __init__(self, command: str, module: ModuleType) -> None:
+        from thetahat.cli._help import layout
+
+        super().__init__(
+            prog=f"thetahat {command}",
+            description=layout(module.DESCRIPTION),
+            epilog=layout(module.EXAMPLES),
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_flags(self)
 
     def error(self, message: str) -> NoReturn:
         """Raise ConfigError in place of printing the usage."""
-        said = message.removeprefix("argument ").replace(
-            "the following arguments are required:", " needs"
-        )
-        said = said if said.startswith(" needs") else f": {said}"
+        said = message.removeprefix("argument ")
+        missing = said.removeprefix("the following arguments are required: ")
+        if ": =" in said:  # a value outside its type: the message of the type is complete
+            raise ConfigError(f"{self.prog} {said.replace(': =', '=', 1)}")
+        said = f": {said}" if missing == said else f" needs {missing}"
         raise ConfigError(f"{self.prog}{said}; see {self.prog} --help")
+
+    def read(self, words: Sequence[str]) -> argparse.Namespace:
+        """Read a command's words.
+
+        Raises:  ConfigError: an unknown flag or argument, a value outside its type.
+        """
+        try:
+            args, unknown = self.parse_known_args(_with_dashed_columns(words))
+        except ConfigError as error:
+            raise ConfigError(f"{error}{_dashed_file(words)}") from error
+        if not unknown:
+            return args
+        flag = unknown[0].partition("=")[0]
+        if not flag.startswith("-"):
+            raise ConfigError(
+                f"{self.prog}: unexpected argument {unknown[0]!r}; see {self.prog} --help"
+            )
+        listed = self.format_help()
+        flags = [n for n in (*vars(args), "help") if f"--{n.replace('_', '-')}" in listed]
+        hint = did_you_mean(flag.lstrip("-"), flags)
+        if hint.startswith("; did you mean '"):
+            hint = "; did you mean --" + hint.split("'")[1].replace("_", "-") + "?"
+        else:
+            hint = f"; see {self.prog} --help"
+        raise ConfigError(f"{self.prog} has no option {flag}{hint}{_dashed_file(unknown)}")
 
 
 def run_command(argv: Sequence[str] | None = None) -> int:
-    """What ``thetahat`` does; the exit code."""
+    """Run the ``thetahat`` command and give its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    # When all is done, to look through every object once more takes a tenth of a second.
+    # The last garbage collection, of everything, takes a tenth of a second.
     atexit.register(gc.freeze)
     return guarded(lambda: _dispatch(words))
 
@@ -77,10 +114,10 @@ def _dispatch(words: list[str]) -> int:
         listed = "\n".join(f"  {name:<8} {about}" for name, about in COMMANDS.items())
         print(_HELP.format(commands=listed), end="")
         return 0
-    if words[0] in ("--version", "-V"):
+    command, *rest = words
+    if command in ("--version", "-V"):
         print(f"thetahat {thetahat.__version__}")
         return 0
-    command = words[0]
     if command in LATER:
         raise ConfigError(
             f"{command!r} is not in this version ({thetahat.__version__}); it has"
@@ -88,43 +125,116 @@ def _dispatch(words: list[str]) -> int:
         )
     if command not in COMMANDS:
         raise ConfigError(f"there is no command {command!r}{did_you_mean(command, COMMANDS)}")
-    return _run_command(command, words)
-
-
-def _run_command(command: str, words: list[str]) -> int:
-    top = Parser(prog="thetahat", add_help=False)
-    subparsers = top.add_subparsers(dest="command")
-    importlib.import_module(f"thetahat.cli.commands._{command}").add_parser(subparsers)
-    parser = subparsers.choices[command]
+    parser, run = parser_of(command)
     try:
-        args, unknown = parser.parse_known_args(words[1:])
+        args = parser.read(rest)
     except SystemExit as done:  # --help
         return int(done.code or 0)
-    except ConfigError as error:
-        raise ConfigError(f"{error}{_dashed(words[1:])}") from error
-    if unknown:
-        raise ConfigError(_unknown(command, unknown[0], parser) + _dashed(unknown))
-    args.command_name = command
-    return args.run(args)
+    return run(args)
 
 
-def _dashed(words: Sequence[str]) -> str:
-    """Of a file whose name begins with a dash: how to give it."""
+def parser_of(command: str) -> tuple[Parser, Callable[[argparse.Namespace], int]]:
+    """Load a command: its parser, and what runs it."""
+    module = importlib.import_module(f"thetahat.cli.commands._{command}")
+    return Parser(command, module), module.run
+
+
+def _with_dashed_columns(words: Sequence[str]) -> list[str]:
+    """Write ``--sort -val_risk`` as one word: argparse would take the column for a flag."""
+    joined: list[str] = []
+    for word in words:
+        column = word.startswith("-") and not word.startswith("--")
+        if joined and joined[-1] == "--sort" and column:
+            joined[-1] = f"--sort={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _dashed_file(words: Sequence[str]) -> str:
+    """Say how to give a file whose name begins with a dash, where there is such a file."""
     file = next((word for word in words if word.startswith("-") and os.path.isfile(word)), None)
     return "" if file is None else f"; for the file {file!r} write ./{file}"
 
 
-def _unknown(command: str, word: str, parser: argparse.ArgumentParser) -> str:
-    if not word.startswith("-"):
-        return (
-            f"thetahat {command} got {word!r}, and has no use for it; see thetahat {command} --help"
-        )
-    flag = word.partition("=")[0]
-    known = [s for action in parser._actions for s in action.option_strings if s.startswith("--")]
-    names = {known_flag.lstrip("-").replace("-", "_"): known_flag for known_flag in known}
-    hint = did_you_mean(flag.lstrip("-"), names)
-    for name, known_flag in names.items():
-        hint = hint.replace(f"did you mean {name!r}", f"did you mean {known_flag}")
-    if hint.startswith("; known"):
-        hint = f"; see thetahat {command} --help"
-    return f"thetahat {command} has no option {flag}{hint}"
+# -- flags that commands share --------------------------------------------------------------------
+
+
+def add_value(
+    parser: Any, flag: str, about: str, kind: Callable[[str], Any] = str, default: Any = None
+) -> None:
+    """Add a flag such as "--count N" to a parser or a group; ``kind`` reads its value."""
+    name, metavar = flag.split()
+    parser.add_argument(name, metavar=metavar, help=about, type=kind, default=default)
+
+
+def add_switch(parser: Any, flag: str, about: str) -> None:
+    """Add a flag that takes no value."""
+    parser.add_argument(flag, action="store_true", help=about)
+
+
+def add_store(parser: Any) -> None:
+    """Add ``--store``."""
+    about = "folder or file of the store (default: THETAHAT_STORE, else .thetahat here)"
+    add_value(parser, "--store URL", about)
+
+
+def add_format(parser: Any, formats: Sequence[str] = ("table", "json", "csv", "latex")) -> None:
+    """Add ``--format``, of the table that a command prints."""
+    parser.add_argument(
+        "--format", choices=formats, default="table", help="how to print it (default: table)"
+    )
+
+
+def add_quiet(parser: Any) -> None:
+    """Add ``--quiet``."""
+    add_switch(parser, "--quiet", "print nothing unless something is wrong")
+
+
+def whole_number(least: int = 1, most: int | None = None) -> Callable[[str], int]:
+    """Make the type of a flag whose value is a whole number within bounds, both included."""
+    bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"={text}: give a whole number {bounds}")
+        return value
+
+    return read
+
+
+seed_number = whole_number(0, 2**31 - 1)
+
+
+def number(text: str) -> float:
+    """Read the value of a flag that is a number."""
+    return _number(text, lambda value: value == value, "number")
+
+
+def positive(text: str) -> float:
+    """Read the value of a flag that is a positive, finite number."""
+    return _number(text, lambda value: 0 < value < math.inf, "positive, finite number")
+
+
+def not_negative(text: str) -> float:
+    """Read the value of a flag that is a finite number of at least 0."""
+    return _number(text, lambda value: 0 <= value < math.inf, "finite number of at least 0")
+
+
+def _number(text: str, allowed: Callable[[float], bool], what: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not allowed(value):
+        raise argparse.ArgumentTypeError(f"={text}: give a {what}, such as 0.01")
+    return value
+
+
+def comma_list(text: str) -> list[str]:
+    """Read the value of a flag that lists names."""
+    return [name.strip() for name in text.split(",") if name.strip()]

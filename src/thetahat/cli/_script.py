@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def run_experiment(
     experiment: Callable[..., Task], args: Sequence[str] | None = None
 ) -> Result | None:
-    """What ``th.main`` does."""
+    """Run an experiment as ``th.main`` does."""
     if handed_over(experiment):  # the script is loaded, not run
         return None
     if args is not None:
@@ -56,27 +56,28 @@ def _run(experiment: Callable[..., Task], words: Sequence[str]) -> Trained | Non
     if "print_config" in flags.options:
         print(dump_config(signature, flags.config), end="")
         return None
-    from thetahat.cli._session import Setting, origin_of, train
+    from thetahat.cli._session import FitSettings, source_of, train
     from thetahat.cli.terminal._run_summary import print_run
 
-    options = flags.options
-    setting = Setting(
-        store=_word(options.get("store")),
-        tracked="no_store" not in options,
-        checkpoint="no_checkpoint" not in options,
-        name=_word(options.get("name")),
-        quiet="quiet" in options,
+    def word(name: str) -> str | None:
+        value = flags.options.get(name)
+        return value if isinstance(value, str) else None
+
+    setting = FitSettings(
+        store=word("store"),
+        tracked="no_store" not in flags.options,
+        checkpoint="no_checkpoint" not in flags.options,
+        name=word("name"),
+        quiet="quiet" in flags.options,
     )
     checked = check_batch(experiment) if "batch_size" in flags.given else experiment
-    trained = train(checked, [flags.config], setting, origin_of(experiment, signature.name))
-    print_run(
-        trained.results[0], trained.names[0] or signature.name, setting, tracked=setting.tracked
-    )
+    trained = train(checked, [flags.config], setting, source_of(experiment, signature.name))
+    print_run(trained.results[0], trained.names[0] or signature.name, setting)
     return trained
 
 
 def check_batch(experiment: Callable[..., Task]) -> Callable[..., Task]:
-    """The experiment, refusing a batch size above N: for one that the user gave by hand."""
+    """Wrap an experiment to refuse a batch size above N, if the user gave one."""
 
     @functools.wraps(experiment)
     def checked(**config: Any) -> Task:
@@ -94,7 +95,3 @@ def check_batch(experiment: Callable[..., Task]) -> Callable[..., Task]:
         return task
 
     return checked
-
-
-def _word(value: str | bool | None) -> str | None:
-    return value if isinstance(value, str) else None

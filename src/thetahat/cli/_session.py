@@ -1,10 +1,11 @@
-"""A fit from the command line: a store opened first, progress drawn, failures told."""
+"""A fit from the command line: open the store, show progress, keep the runs, report failures."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import inspect
+import os
 import secrets
 import signal
 import threading
@@ -14,25 +15,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thetahat.cli._agent_run import AgentKeeper, is_under_agent
-from thetahat.cli._errors import note
+from thetahat.cli._errors import print_note
 from thetahat.cli._flags import stored_value
 from thetahat.cli.terminal._fit_progress import progress_bar
+from thetahat.cli.terminal._output import store_flag
 from thetahat.core import ConfigError, Event, InputError, Notice, Started, Status, StoreError, Task
 from thetahat.core.filelock import held
+from thetahat.core.run import Ended, Logged
 
 if TYPE_CHECKING:
-    from thetahat.store import Store, Unkept
+    from thetahat.store import ManualRun, Store, Unkept
     from thetahat.train import Result
 
-CHECKPOINTS = "checkpoints"
 LATEST = "last"
-"""What no run can be called."""
+"""The name of the latest run: no run can have it."""
 _LONGEST_REASON = 300
 
 
 @dataclass(frozen=True)
-class Setting:
+class FitSettings:
     """How to run, as the options say."""
 
     store: str | None = None
@@ -43,16 +44,16 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where an experiment comes from."""
+class RunSource:
+    """The name of an experiment, and the file that it is read from."""
 
     experiment: str
     file: Path | None = None
 
 
 @dataclass(frozen=True)
-class Going:
-    """A checkpoint to go on from, and the runs it belongs to."""
+class Resumed:
+    """A checkpoint to continue from, and the names of its runs."""
 
     checkpoint: Path
     names: tuple[str, ...]
@@ -60,36 +61,35 @@ class Going:
 
 @dataclass(frozen=True)
 class Trained:
-    """What came out: a Result per config, and the names of the runs where there is a store."""
+    """A Result for each config, and the names of their runs if there is a store."""
 
     results: Sequence[Result]
     names: Sequence[str | None]
 
 
-def origin_of(experiment: Callable[..., Any], name: str) -> Origin:
-    """The file that an experiment was written in, if it has one."""
+def source_of(experiment: Callable[..., Any], name: str) -> RunSource:
+    """Find the file that an experiment was written in, if it has one."""
     try:
         found = inspect.getsourcefile(inspect.unwrap(experiment))
     except TypeError:
         found = None
     file = Path(found) if found else None
-    return Origin(name, file if file is not None and file.is_file() else None)
+    return RunSource(name, file if file is not None and file.is_file() else None)
 
 
 def train(
     experiment: Callable[..., Task],
     configs: Sequence[Mapping[str, Any]],
-    setting: Setting,
-    origin: Origin,
+    setting: FitSettings,
+    source: RunSource,
     *,
-    going: Going | None = None,
-    exact: bool = False,
+    resumed: Resumed | None = None,
     label: str | None = None,
 ) -> Trained:
     """Fit configs that differ in traced parameters only, as tracked runs.
 
-    Raises:  InputError: before anything ran, where the store cannot be opened or written, or the
-             name is no name.
+    Raises:  InputError: before anything ran, if the store cannot be opened or written, or the
+             name is reserved.
     """
     if setting.name == LATEST:
         raise ConfigError(
@@ -97,58 +97,52 @@ def train(
             " another name"
         )
     with contextlib.ExitStack() as stack:
-        own = setting.tracked and not is_under_agent()
-        store = stack.enter_context(_opened(setting)) if own else None
-        path = None
-        if store is not None:
-            path = going.checkpoint if going else _new_checkpoint(store, setting)
-            if path is not None:
-                what = f"the run {going.names[0]}" if going else "this run"
-                stack.enter_context(_locked(path, what))
-        stop_if_asked = stack.enter_context(_patient())
-        keeper: _Keeper | AgentKeeper | None = AgentKeeper() if is_under_agent() else None
-        if store is not None:
-            keeper = _Keeper(store, _facts(origin, configs, setting), origin)
-        said = stack.enter_context(_collected_notices())
-        unkept: Sequence[Unkept] = ()
+        keeper, path = stack.enter_context(_keeper(configs, setting, source, resumed))
+        stop_if_asked = stack.enter_context(_interruptible())
+        notices = stack.enter_context(_collected_notices())
         from thetahat.train import fit_many
 
-        bar = progress_bar(label or origin.experiment, quiet=setting.quiet)
+        unkept: Sequence[Unkept] = ()
         try:
-            with bar as progress:
+            with progress_bar(label or source.experiment, quiet=setting.quiet) as progress:
                 results = fit_many(
                     experiment,
                     configs,
-                    exact=exact,
                     trackers=(stop_if_asked,) if keeper is None else (stop_if_asked, keeper),
                     checkpoint=path,
-                    resume=going is not None,
+                    resume=resumed is not None,
                     progress=progress,
                 )
         except InputError:
             raise
         except Exception as error:
             if keeper is not None:
-                keeper.broke(configs, error)
+                keeper.failed(configs, error)
             raise
         finally:
             if keeper is not None:
-                keeper.note(said)
+                keeper.note(notices)
                 unkept = keeper.settle()
         names = [None if keeper is None else keeper.name(k) for k in range(len(configs))]
         return Trained(_with_losses(results, unkept), names)
 
 
 def exit_code(results: Sequence[Result]) -> int:
-    """0 done, 1 a run failed, 130 interrupted."""
+    """Give 0 if all is done, 1 if a run failed, 130 if one was interrupted."""
     statuses = {result.status for result in results}
     if Status.INTERRUPTED in statuses:
         return 130
     return int(bool(statuses & {Status.DIVERGED, Status.UNMOVED, Status.FAILED}))
 
 
+def file_hash(path: Path) -> str:
+    """Hash a source file, to detect that it has changed."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
 def _with_losses(results: Sequence[Result], unkept: Sequence[Unkept]) -> list[Result]:
-    """The results as the store has them: a run whose records are not all there has failed."""
+    """Give the results as the store has them: a run whose records are incomplete has failed."""
     found = list(results)
     for one in unkept:
         if found[one.member].status in (Status.FINISHED, Status.STOPPED):
@@ -157,18 +151,35 @@ def _with_losses(results: Sequence[Result], unkept: Sequence[Unkept]) -> list[Re
 
 
 @contextlib.contextmanager
-def _opened(setting: Setting) -> Iterator[Store]:
+def _keeper(
+    configs: Sequence[Any], setting: FitSettings, source: RunSource, resumed: Resumed | None
+) -> Iterator[tuple[_StoreKeeper | _AgentKeeper | None, Path | None]]:
+    """Open the tracker of a fit, and the checkpoint that it writes, locked."""
+    if os.environ.get("THETAHAT_RUN_ID") and os.environ.get("THETAHAT_STORE"):
+        yield _AgentKeeper(), None
+        return
+    if not setting.tracked:
+        yield None, None
+        return
     from thetahat.store import open_store
 
-    with open_store(setting.store) as store:
-        yield store
+    facts: dict[str, Any] = {"experiment": source.experiment, "name": setting.name}
+    if len(configs) > 1:
+        facts["cohort"] = f"c{secrets.token_hex(4)}"
+    with open_store(setting.store) as store, contextlib.ExitStack() as stack:
+        path = None
+        if setting.checkpoint:
+            path = store.folder / "checkpoints" / f"{secrets.token_hex(4)}.ckpt"
+            path = path if resumed is None else resumed.checkpoint
+            what = "this run" if resumed is None else f"the run {resumed.names[0]}"
+            stack.enter_context(_locked(path, what))
+        yield _StoreKeeper(store, facts, source), path
 
 
 @contextlib.contextmanager
 def _locked(path: Path, what: str) -> Iterator[None]:
     try:
-        lock = held(path.with_name(path.name + ".lock"), what)
-        with lock:
+        with held(path.with_name(path.name + ".lock"), what):
             yield
     except OSError as error:
         if error.filename is None or not str(error.filename).startswith(str(path.parent)):
@@ -179,25 +190,12 @@ def _locked(path: Path, what: str) -> Iterator[None]:
         ) from error
 
 
-def _new_checkpoint(store: Store, setting: Setting) -> Path | None:
-    if not setting.checkpoint:
-        return None
-    return store.folder / CHECKPOINTS / f"{secrets.token_hex(4)}.ckpt"
-
-
-def _facts(origin: Origin, configs: Sequence[Any], setting: Setting) -> dict[str, Any]:
-    facts: dict[str, Any] = {"experiment": origin.experiment, "name": setting.name}
-    if len(configs) > 1:
-        facts["cohort"] = f"c{secrets.token_hex(4)}"
-    return facts
-
-
 @contextlib.contextmanager
-def _patient() -> Iterator[Callable[[Event], None]]:
-    """Ctrl-C while a program compiles: wait for it, since XLA cannot be stopped cleanly inside.
+def _interruptible() -> Iterator[Callable[[Event], None]]:
+    """Delay Ctrl-C until a program is compiled, since XLA cannot be stopped cleanly inside.
 
-    Gives a tracker that stops the fit before its first epoch. From then on the engine listens. Who
-    asks the process to end, as a queue of a cluster does, asks for what Ctrl-C does.
+    Yields a tracker that stops the fit before its first epoch; from then on the engine handles
+    Ctrl-C. SIGTERM, by which a cluster ends a job, does what Ctrl-C does.
     """
     asked: list[int] = []
 
@@ -205,7 +203,7 @@ def _patient() -> Iterator[Callable[[Event], None]]:
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
-        note("stopping as soon as the program is compiled; Ctrl-C again stops at once")
+        print_note("stopping as soon as the program is compiled; Ctrl-C again stops at once")
 
     def stop_if_asked(event: Event) -> None:
         if asked and isinstance(event, Started):
@@ -225,49 +223,90 @@ def _patient() -> Iterator[Callable[[Event], None]]:
 
 @contextlib.contextmanager
 def _collected_notices() -> Iterator[list[str]]:
-    """The notices shown while the block runs."""
-    said: list[str] = []
+    """Collect the notices shown while the block runs."""
+    found: list[str] = []
     before = warnings.showwarning
 
     def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, Notice):
-            said.append(str(message))
+            found.append(str(message))
         before(message, category, *where, **more)
 
     warnings.showwarning = show
     try:
-        yield said
+        yield found
     finally:
         warnings.showwarning = before
 
 
-def file_hash(path: Path) -> str:
-    """What tells whether a source file has changed."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+class _AgentKeeper:
+    """The tracker of a fit in a process that an agent started: logs to the agent's run.
+
+    The fit fails if its records cannot be written or it breaks before it began; the process then
+    exits with an error, and the agent ends the run. Notices are in the log of the process.
+    """
+
+    def __init__(self) -> None:
+        from thetahat.store import start
+
+        self._run: ManualRun = start()
+
+    def __call__(self, event: Event) -> None:
+        """Record one event."""
+        if isinstance(event, Logged):
+            refused: StoreError | None = None
+            for values in zip(*event.columns.values(), strict=True):
+                refused = self._log(dict(zip(event.columns, values, strict=True))) or refused
+            if refused is not None:
+                raise refused
+        elif isinstance(event, Ended):
+            self._run.finish(event.status, event.reason, event.metrics)
+
+    def _log(self, row: Mapping[str, Any]) -> StoreError | None:
+        """Log a row; return the error of rows before it, which wait to be written, as this one."""
+        refused: StoreError | None = None
+        # The first call may raise for the rows before this one; after the second the row is queued.
+        for _ in range(2):
+            try:
+                self._run.log(row, step=int(row["epoch"]))
+                break
+            except StoreError as error:
+                refused = error
+        return refused
+
+    def failed(self, configs: Sequence[Mapping[str, Any]], error: Exception) -> None: ...
+
+    def note(self, lines: Sequence[str]) -> None: ...
+
+    def settle(self) -> Sequence[Unkept]:
+        return ()
+
+    def name(self, member: int) -> str | None:
+        del member
+        return self._run.name
 
 
 @dataclass
-class _Keeper:
-    """The tracker of a session: adds what the process knows, and remembers the runs."""
+class _StoreKeeper:
+    """The tracker of a session: adds facts of the process, and remembers the runs."""
 
     store: Store
     facts: dict[str, Any]
-    origin: Origin
+    source: RunSource
     _tracker: Any = field(init=False)
     _process: dict[str, Any] = field(init=False)
-    _unsaid: list[str] = field(default_factory=list)
+    _unwritten: list[str] = field(default_factory=list)
     """Notices that could not be kept."""
-    _begun: list[int] = field(default_factory=list)
+    _started: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         from thetahat.core.provenance import provenance
         from thetahat.store import StoreTracker
 
-        process = provenance(self.origin.file)
+        process = provenance(self.source.file)
         command, source = process.pop("command"), process.pop("source")
-        if self.origin.file is not None:
-            process["source_hash"] = file_hash(self.origin.file)
+        if self.source.file is not None:
+            process["source_hash"] = file_hash(self.source.file)
         self.facts = {**self.facts, "command": command, "source": source}
         self._process = process
         self._tracker = StoreTracker(self.store, self.facts)
@@ -277,23 +316,23 @@ class _Keeper:
             self._tracker(
                 replace(
                     event,
-                    config={name: stored_value(v) for name, v in event.config.items()},
+                    config={name: stored_value(v) for name, v in (event.config or {}).items()},
                     provenance={**self._process, **event.provenance},
                 )
             )
             self._tracker.flush()
-            self._begun.append(event.member)
+            self._started.append(event.member)
         else:
             self._tracker(event)
 
     def name(self, member: int) -> str | None:
-        """The name of a run that has begun."""
-        return self._tracker.run_name(member) if member in self._begun else None
+        """Give the name of a run that has started."""
+        return self._tracker.run_name(member) if member in self._started else None
 
-    def broke(self, configs: Sequence[Mapping[str, Any]], error: Exception) -> None:
-        """Keep runs that broke before they could begin."""
-        if self._begun:
-            return  # the engine has told how they ended
+    def failed(self, configs: Sequence[Mapping[str, Any]], error: Exception) -> None:
+        """Keep runs that failed before they could start; the engine ends those that did."""
+        if self._started:
+            return
         reason = f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0]
         try:
             for config in configs:
@@ -303,44 +342,46 @@ class _Keeper:
                     run.id, status=Status.FAILED, reason=reason[:_LONGEST_REASON], epochs=0
                 )
         except StoreError as refused:
-            # What broke the run is what the user must see.
-            note(f"that the run failed could not be kept: {refused}")
+            # The user must see why the run failed, not this.
+            print_note(f"the failed run could not be kept: {refused}")
 
     def note(self, lines: Sequence[str]) -> None:
         """Keep notices with the runs."""
-        if not lines or not self._begun:
+        if not lines or not self._started:
             return
         try:
             with self.store.batch() as writer:
-                for member in self._begun:
+                for member in self._started:
                     for line in lines:
                         writer.note(self._tracker.run_id(member), line)
         except StoreError:
-            self._unsaid = list(lines)
+            self._unwritten = list(lines)
 
     def settle(self) -> Sequence[Unkept]:
-        """Wait for room, where a disk is full, and say what could not be kept."""
+        """Wait for room on a full disk; report the records that could not be kept."""
         from thetahat.store import EXIT_S
 
         unkept = self._tracker.settle(0.0)
         if unkept:
             lost, of = sum(one.lost for one in unkept), sum(one.of for one in unkept)
-            note(f"{lost:,} of {of:,} records wait for room on the disk: trying for {EXIT_S:g} s")
+            print_note(
+                f"{lost:,} of {of:,} records wait for room on the disk: trying for {EXIT_S:g} s"
+            )
             unkept = self._tracker.settle()
-        self.note(self._unsaid)
+        self.note(self._unwritten)
         for one in unkept:
-            note(_repair(self.store, one))
+            print_note(_repair(self.store, one))
         return unkept
 
 
 def _repair(store: Store, one: Unkept) -> str:
-    """How the store has a run whose records are not all there, and what to do."""
+    """Say how the store has a run whose records are incomplete, and how to repair it."""
     from thetahat.store import locate
 
     if one.name is None:
         return f"the store {store.path} does not have this run at all; free space, and run it again"
     has = f"the store {store.path} has the run {one.name} as failed, without them"
     if not one.marked:
-        has = f"the store {store.path} could not be told how the run {one.name} ended"
-    where = "" if store.path == locate() else f" --store {store.path}"
+        has = f"the store {store.path} does not have the end of the run {one.name}"
+    where = store_flag(None if store.path == locate() else str(store.path))
     return f"{has}; free space, and repair it with: thetahat resume {one.name}{where}"

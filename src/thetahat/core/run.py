@@ -1,7 +1,7 @@
-"""What a run is while it lives: its status, and the events that it sends to trackers.
+"""The status of a run, and the events that training sends: to trackers, the store and the screen.
 
 Events are values. A tracker is a function of events; it returns nothing and changes nothing in
-training.
+training. A worker adds the ids of the runs; the agent writes the same events to the store.
 """
 
 from __future__ import annotations
@@ -53,10 +53,11 @@ class Started:
 
     member: int
     """Position of the run in its cohort."""
-    config: Mapping[str, Any]
-    epochs: int
+    config: Mapping[str, Any] | None
+    """All parameters; None where the store has them already."""
+    epochs: int | None
     """Epochs the run may take at most."""
-    n_params: int
+    n_params: int | None
     provenance: Mapping[str, Any]
     checkpoint: str | None = None
     """Where the cohort's checkpoint is written, if anywhere."""
@@ -64,14 +65,24 @@ class Started:
     """Epochs that the checkpoint holds; None where there was none."""
     directions: Mapping[str, str] = field(default_factory=dict)
     """Of its columns: "min" or "max", where that is known."""
+    run: str | None = None
+    """Id of the run, in a sweep."""
+    cohort: str | None = None
+    """Name of the cohort, in a sweep."""
 
 
 @dataclass(frozen=True)
 class Logged:
-    """A chunk of epochs of one run: arrays of equal length, one number per epoch."""
+    """A chunk of epochs of one run.
+
+    Args:    columns: arrays of equal length, one number per epoch; the first one counts them.
+             Empty arrays name columns that the run's program wrote to the store itself.
+             run: id of the run, in a sweep.
+    """
 
     member: int
     columns: Mapping[str, Any]
+    run: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,11 +91,15 @@ class Ended:
 
     member: int
     status: Status
-    reason: str
-    epochs: int
-    metrics: Mapping[str, float | None]
-    seconds: Mapping[str, float]
+    reason: str = ""
+    epochs: int | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
     detail: Mapping[str, Any] = field(default_factory=dict)
+    run: str | None = None
+    """Id of the run, in a sweep."""
+    name: str = ""
+    """Name of the run, once the store has given it one."""
 
 
 Event = Started | Logged | Ended

@@ -50,6 +50,14 @@ class Parameter:
         """Whether a config must give it."""
         return self.default is _REQUIRED
 
+    @property
+    def bare_type(self) -> Any:
+        """The annotation without our marks: ``int`` for ``th.Seed``."""
+        marks = getattr(self.annotation, "__metadata__", ())
+        if marks and all(isinstance(mark, _Mark) for mark in marks):
+            return typing.get_args(self.annotation)[0]
+        return self.annotation
+
     def cast(self, value: Any) -> Any:
         """``value`` as a traced parameter wants it: a float, or a seed; others pass unchanged.
 

@@ -1,4 +1,4 @@
-"""One table, four ways: for the terminal, JSON, CSV and LaTeX. Rows are plain mappings."""
+"""Tables in four formats: for the terminal, JSON, CSV and LaTeX. Rows are plain mappings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
-from thetahat.format._numbers import DIGITS, column_cells, is_number, plain, word
+from thetahat.format._numbers import DIGITS, column_cells, cut, is_number, plain, word
 
 FORMATS = ("table", "json", "csv", "latex")
 STATUS_STYLES = {
@@ -26,6 +26,15 @@ STATUS_STYLES = {
     "diverged": "red",
     "failed": "red",
 }
+_CODES = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "cyan": "36",
+}
 _GAP = 2
 
 Row = Mapping[str, Any]
@@ -33,21 +42,21 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """One column: the key of its values, its title, and how dear it is when space is short."""
+    """A column: the key of its values, its title, and its priority if there is little room."""
 
     key: str
     title: str | None = None
     priority: float = 0.0
-    """Columns of low priority go first; among equals, the last."""
+    """Columns of the least priority are left out first; among equals, the last."""
     digits: int = DIGITS
     width: int = 40
-    """Words are cut to this many cells on a terminal."""
+    """Text is cut to this many cells on a terminal."""
     least: int = 12
-    """Where space is short, words are cut to no fewer cells."""
+    """If there is little room, text is cut to no fewer cells."""
 
     @property
     def head(self) -> str:
-        """What stands above the column."""
+        """The title, by default the key."""
         return self.key if self.title is None else self.title
 
 
@@ -60,15 +69,14 @@ def table(
     colour: bool = False,
     ascii_only: bool = False,
 ) -> str:
-    """Rows as a table for the terminal, strict JSON, CSV (RFC 4180) or LaTeX (booktabs).
+    """Format rows as a table for the terminal, strict JSON, CSV (RFC 4180) or LaTeX (booktabs).
 
     Args:
         rows: mappings from a column's key to a value; a missing key is an empty cell.
-        columns: which, and in which order; by default every key, in the order met.
+        columns: which, and in which order; by default every key, in the order of the rows.
         format: "table", "json", "csv" or "latex".
         width: cells of the terminal, to which a "table" is fitted; None for no limit.
-        colour: whether a "table" may carry colours; ``ascii_only``: whether it must do without
-            drawn lines.
+        colour: whether a "table" may have colours.   ascii_only: whether it must be ASCII.
     Raises:  ConfigError: another format.
 
     >>> print(table([{"lr": 0.1, "val_risk": 0.25}]), end="")
@@ -77,10 +85,12 @@ def table(
     0.1      0.25
     """
     if format not in FORMATS:
-        raise ConfigError(f"no table format {format!r}{did_you_mean(format, FORMATS)}")
+        raise ConfigError(f"unknown table format {format!r}{did_you_mean(format, FORMATS)}")
     chosen = as_columns(rows, columns)
     if format == "json":
-        return _json(rows, None if columns is None else chosen)
+        if columns is not None:
+            rows = [{c.key: row.get(c.key) for c in chosen} for row in rows]
+        return json_text(rows)
     if format == "csv":
         return _csv(rows, chosen)
     if format == "latex":
@@ -90,7 +100,7 @@ def table(
 
 
 def as_columns(rows: Sequence[Row], columns: Sequence[Column | str] | None) -> list[Column]:
-    """The columns that were asked for; by default every key of the rows."""
+    """Give the columns asked for; by default every key of the rows."""
     if columns is None:
         columns = list(dict.fromkeys(key for row in rows for key in row))
     return [Column(c) if isinstance(c, str) else c for c in columns]
@@ -99,9 +109,9 @@ def as_columns(rows: Sequence[Row], columns: Sequence[Column | str] | None) -> l
 def fit_width(
     rows: Sequence[Row], columns: Sequence[Column], width: int | None
 ) -> tuple[list[Column], list[Column]]:
-    """The columns that fit into ``width`` cells, and those that had to go.
+    """Split columns into those that fit into ``width`` cells, and those that do not.
 
-    Long words are shortened first, down to twelve cells; then the least dear columns go.
+    Long text is cut first, down to the columns' ``least``; then columns of least priority go.
     """
     kept = list(columns)
     if width is None:
@@ -122,7 +132,7 @@ def fit_width(
 
 
 def _need(rows: Sequence[Row], column: Column) -> tuple[int, int]:
-    """Least and full width of a column, in cells."""
+    """Compute the least and the full width of a column, in cells."""
     from rich.cells import cell_len
 
     values = [plain(row.get(column.key)) for row in rows]
@@ -136,7 +146,7 @@ def _need(rows: Sequence[Row], column: Column) -> tuple[int, int]:
 def _shrink(
     columns: Sequence[Column], needs: Mapping[str, tuple[int, int]], over: int
 ) -> list[Column]:
-    """Take ``over`` cells from the widest columns of words, cell by cell, least dear first."""
+    """Take ``over`` cells from columns of text, from the least priority and the widest first."""
     now = {c.key: needs[c.key][1] for c in columns}
     for _ in range(over):
         able = [c for c in columns if now[c.key] > needs[c.key][0]]
@@ -147,69 +157,46 @@ def _shrink(
 def _terminal(
     rows: Sequence[Row], columns: Sequence[Column], *, colour: bool, ascii_only: bool
 ) -> str:
+    """Lay out cells in lines: numbers to the right, text to the left."""
     from rich.cells import cell_len
 
-    dash, more = ("-", "..") if ascii_only else ("–", "…")
+    rule, missing, more = ("-", "-", "..") if ascii_only else ("─", "–", "…")
     blocks: list[list[tuple[str, str]]] = []
     for column in columns:
         values = [plain(row.get(column.key)) for row in rows]
         texts = column_cells(values, column.digits)
-        right = _numeric(values)
-        limit = None if right else column.width
-        pairs = [
-            (word(column.head), "bold"),
-            *(_styled(v, t, dash) for v, t in zip(values, texts, strict=True)),
-        ]
-        cut = [(_cut(text, limit, more), style) for text, style in pairs]
-        wide = max(cell_len(text) for text, _ in cut)
-        blocks.append([(_pad(text, wide, right), style) for text, style in cut])
-    lines = [[block[i] for block in blocks] for i in range(len(rows) + 1)]
-    rule = ("-" if ascii_only else "─") * (cell_len((" " * _GAP).join(t for t, _ in lines[0])))
-    lines.insert(1, [(rule, "dim")])
-    return "".join(_line(line, colour) for line in lines)
-
-
-def _line(cells: Sequence[tuple[str, str]], colour: bool) -> str:
-    cells = [*cells[:-1], (cells[-1][0].rstrip(), cells[-1][1])]
-    return (" " * _GAP).join(paint(text, style, colour) for text, style in cells).rstrip() + "\n"
+        cells = [_styled(v, t, missing) for v, t in zip(values, texts, strict=True)]
+        cells.insert(0, (word(column.head), "bold"))
+        numeric = _numeric(values)
+        if not numeric:
+            cells = [(cut(text, column.width, more), style) for text, style in cells]
+        wide = max(cell_len(text) for text, _ in cells)
+        spaces = [" " * (wide - cell_len(text)) for text, _ in cells]
+        if numeric:
+            cells = [(s + text, style) for s, (text, style) in zip(spaces, cells, strict=True)]
+        elif column is not columns[-1]:
+            cells = [(text + s, style) for s, (text, style) in zip(spaces, cells, strict=True)]
+        blocks.append(cells)
+    gap = " " * _GAP
+    lines = [
+        gap.join(paint(text, style, colour) for text, style in line).rstrip()
+        for line in zip(*blocks, strict=True)
+    ]
+    wide = sum(max(cell_len(text) for text, _ in block) + _GAP for block in blocks) - _GAP
+    lines.insert(1, paint(rule * wide, "dim", colour))
+    return "\n".join(lines) + "\n"
 
 
 def paint(text: str, style: str, colour: bool) -> str:
-    """Text in one of the few styles that every terminal has."""
+    """Colour text in one of the few styles that every terminal has."""
     if not colour or not style or not text.strip():
         return text
     return f"\x1b[{_CODES[style]}m{text}\x1b[0m"
 
 
-_CODES = {
-    "bold": "1",
-    "dim": "2",
-    "red": "31",
-    "green": "32",
-    "yellow": "33",
-    "blue": "34",
-    "cyan": "36",
-}
-
-
-def _cut(text: str, limit: int | None, more: str) -> str:
-    from rich.cells import cell_len, set_cell_size
-
-    if limit is None or cell_len(text) <= limit:
-        return text
-    return set_cell_size(text, limit - len(more)).rstrip() + more
-
-
-def _pad(text: str, wide: int, right: bool) -> str:
-    from rich.cells import cell_len
-
-    space = " " * (wide - cell_len(text))
-    return space + text if right else text + space
-
-
-def _styled(value: Any, text: str, dash: str) -> tuple[str, str]:
+def _styled(value: Any, text: str, missing: str) -> tuple[str, str]:
     if text == "" and (value is None or is_number(value)):
-        return dash, "dim"
+        return missing, "dim"
     return text, STATUS_STYLES.get(text, "") if isinstance(value, str) else ""
 
 
@@ -218,19 +205,13 @@ def _numeric(values: Sequence[Any]) -> bool:
     return bool(present) and all(is_number(v) for v in present)
 
 
-def _json(rows: Sequence[Row], columns: Sequence[Column] | None) -> str:
-    if columns is not None:
-        rows = [{c.key: row.get(c.key) for c in columns} for row in rows]
-    return json_text(rows)
-
-
 def json_text(value: Any) -> str:
-    """A value as strict, indented JSON."""
+    """Write a value as strict, indented JSON."""
     return json.dumps(strict(value), ensure_ascii=False, allow_nan=False, indent=2) + "\n"
 
 
 def strict(value: Any) -> Any:
-    """A value as strict JSON has it: null for NaN and infinity, text for what JSON lacks."""
+    """Convert a value to strict JSON: null for NaN and infinity, text for other types."""
     value = plain(value)
     if isinstance(value, Mapping):
         return {str(k): strict(v) for k, v in value.items()}
@@ -268,7 +249,7 @@ _SIGNS = (
     " le:≤ ge:≥ ne:≠ approx:≈ infty:∞ to:→ partial:∂"
 )
 _LIGATURES = re.compile(r"(?<=-)(?=-)|(?<=`)(?=`)|(?<=')(?=')|(?<=,)(?=,)|(?<=[?!])(?=`)")
-"""Where two signs would become another one: ``--lr`` is no dash and ``lr``."""
+"""Between two characters that LaTeX would join: the dashes of ``--lr``."""
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -278,9 +259,9 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    # By its place in the font: \textquotedbl is an error unless fontenc is T1.
+    # By its number in the font: \textquotedbl is an error unless fontenc is T1.
     '"': r"\char34{}",
-    # What pdflatex does not know, and names of parameters are made of.
+    # Unknown to pdflatex, and common in names of parameters.
     **{
         letter: rf"\ensuremath{{\{name}}}"
         for name, letter in (word.split(":") for word in _SIGNS.split())
@@ -290,7 +271,7 @@ _LATEX = {
 
 
 def latex_text(text: str) -> str:
-    """Words with LaTeX's own characters escaped, and Greek letters as pdflatex wants them.
+    """Escape LaTeX's own characters, and write Greek letters as pdflatex needs them.
 
     >>> latex_text("50% of val_risk")
     '50\\\\% of val\\\\_risk'
@@ -299,32 +280,20 @@ def latex_text(text: str) -> str:
 
 
 def _latex(rows: Sequence[Row], columns: Sequence[Column]) -> str:
-    values = {c.key: [plain(row.get(c.key)) for row in rows] for c in columns}
-    cells = [
-        [
-            latex_cell(v, t)
-            for v, t in zip(values[c.key], column_cells(values[c.key], c.digits), strict=True)
-        ]
-        for c in columns
-    ]
-    align = "".join("r" if _numeric(values[c.key]) else "l" for c in columns)
+    align, cells = "", []
+    for c in columns:
+        values = [plain(row.get(c.key)) for row in rows]
+        align += "r" if _numeric(values) else "l"
+        texts = column_cells(values, c.digits)
+        cells.append([latex_cell(v, t) for v, t in zip(values, texts, strict=True)])
+    head = latex_line([latex_text(word(c.head)) for c in columns])
     body = [latex_line(row) for row in zip(*cells, strict=True)]
-    return "\n".join(
-        [
-            rf"\begin{{tabular}}{{{align}}}",
-            r"\toprule",
-            latex_line([latex_text(word(c.head)) for c in columns]),
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
-        ]
-    )
+    lines = [r"\toprule", head, r"\midrule", *body, r"\bottomrule"]
+    return "\n".join([rf"\begin{{tabular}}{{{align}}}", *lines, r"\end{tabular}", ""])
 
 
 def latex_line(cells: Sequence[str]) -> str:
-    """A row of a tabular. One that begins with a bracket or a star would belong to the row above.
+    """Write a row of a tabular; guard a bracket or a star at its start from the row above.
 
     >>> print(latex_line(["[64, 64]", "0.1"]))
     {}[64, 64] & 0.1 \\\\
@@ -334,7 +303,7 @@ def latex_line(cells: Sequence[str]) -> str:
 
 
 def latex_cell(value: Any, text: str) -> str:
-    """A value as LaTeX, ``text`` being what ``column_cells`` made of it."""
+    """Write a value as LaTeX; ``text`` is its cell by ``column_cells``."""
     if text == "" and (value is None or is_number(value)):
         return "--"
     if not is_number(value):

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+MADE_BY = "Made by thetahat"
+"""A mark in the first or last lines of every report but CSV."""
+
+
 @dataclass(frozen=True)
 class Grid:
     """A table with marks beside its numbers and notes below them."""

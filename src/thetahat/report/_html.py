@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from thetahat import figures
 from thetahat.format._numbers import is_number, plain, word
-from thetahat.report._document import Document, Grid, Picture, grid_cells
-from thetahat.report._page_style import CSS
-from thetahat.report._replace import MADE_BY
+from thetahat.report._document import MADE_BY, Document, Grid, Picture, grid_cells
 
+_STYLE = Path(__file__).with_name("page.css")
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none';"
     " form-action 'none'"
@@ -35,12 +35,13 @@ def html_report(document: Document) -> str:
         _source(document),
         f"<footer>{MADE_BY} from its store; the same store gives the same file.</footer>",
     ]
+    css = _STYLE.read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{_escaped(document.title)}: report</title>\n<style>\n{CSS}</style>\n</head>\n"
+        f"<title>{_escaped(document.title)}: report</title>\n<style>\n{css}</style>\n</head>\n"
         "<body>\n<main>\n" + "\n".join(filter(None, body)) + "\n</main>\n</body>\n</html>\n"
     )
 

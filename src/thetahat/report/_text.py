@@ -8,8 +8,7 @@ from typing import Any
 
 from thetahat.format._numbers import is_number, plain, word
 from thetahat.format._table import Column, latex_cell, latex_line, latex_text, table
-from thetahat.report._document import Document, Grid, grid_cells
-from thetahat.report._replace import MADE_BY
+from thetahat.report._document import MADE_BY, Document, Grid, grid_cells
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
 

@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,7 +25,7 @@ from thetahat.core.json import from_json, merge, to_json
 from thetahat.core.places import ENVIRONMENT
 from thetahat.core.provenance import command_line, provenance, short_path
 from thetahat.core.run import Status
-from thetahat.store._blocks import Block, pack
+from thetahat.store._blocks import pack
 from thetahat.store._exit_code import fail
 from thetahat.store._owner_lock import Owner
 from thetahat.store._page_queries import blocks_after
@@ -297,7 +297,9 @@ class ManualRun:
                 with self.store.batch() as writer:
                     # The batch holds the write lock: no agent can claim the run meanwhile.
                     self._check_attempt()
-                    writer.log_blocks((self.id, block) for block in blocks_of(rows))
+                    writer.log_blocks(
+                        (self.id, pack(columns, "step")) for columns in columns_of(rows)
+                    )
             except StoreError:
                 with self._lock:
                     self._rows = {**rows, **self._rows}
@@ -381,17 +383,17 @@ def rows_after(store: Store, run_id: str, after: int = 0) -> tuple[list[dict[str
     return rows, after
 
 
-def blocks_of(rows: _Rows) -> list[Block]:
-    """Pack rows by step into blocks, one per set of columns, the one with the last step last."""
+def columns_of(rows: _Rows) -> list[dict[str, Sequence[float]]]:
+    """Return rows by step as columns, by set of names, the set with the last step last."""
     groups: dict[tuple[str, ...], list[tuple[float, ...]]] = {}
     for step in sorted(rows):
         row = rows[step]
         groups.setdefault(tuple(row), []).append((step, *row.values()))
-    blocks = [
-        pack(dict(zip(("step", *names), zip(*group, strict=True), strict=True)), "step")
+    found: list[dict[str, Sequence[float]]] = [
+        dict(zip(("step", *names), zip(*group, strict=True), strict=True))
         for names, group in groups.items()
     ]
-    return sorted(blocks, key=lambda block: block.last)
+    return sorted(found, key=lambda columns: columns["step"][-1])
 
 
 def _ending_of(error: BaseException | None) -> tuple[Status, str]:

@@ -133,20 +133,21 @@ class StoreTracker:
 
     def __call__(self, event: Event) -> None:
         """Take one event; most calls only buffer it."""
-        if isinstance(event, Started):
-            self._starting.append(event)
-            if not self._members:
-                # Fail before training if the store cannot be written.
-                self.flush()
-        elif isinstance(event, Logged):
-            if event.columns and (n := len(next(iter(event.columns.values())))):
-                with self._lock:
-                    self._waiting.append((event.member, pack(event.columns)))
-                    self._told[event.member] += n
-            if self._clock() - self._written >= FLUSH_S:
-                self.flush()
-        else:
-            self.flush(event)
+        match event:
+            case Started():
+                self._starting.append(event)
+                if not self._members:
+                    # Fail before training if the store cannot be written.
+                    self.flush()
+            case Logged(columns=columns):
+                if columns and (n := len(next(iter(columns.values())))):
+                    with self._lock:
+                        self._waiting.append((event.member, pack(columns)))
+                        self._told[event.member] += n
+                if self._clock() - self._written >= FLUSH_S:
+                    self.flush()
+            case Ended():
+                self.flush(event)
 
     def run_id(self, member: int = 0) -> str:
         """Return the id of a member's run."""
@@ -196,7 +197,7 @@ class StoreTracker:
             members = self._begun(writer)
             self._write(writer, members)
             for end in self._ends.values():
-                _end(writer, members[end.member].run_id, end)
+                writer.end_run(members[end.member].run_id, end)
         # Only now: after an error the events stay in the buffer.
         self._members = members
         for member in {member for member, _ in self._waiting}:
@@ -217,7 +218,7 @@ class StoreTracker:
         with contextlib.suppress(StoreError), self.store.batch() as writer:
             members = self._begun(writer)
             for member, end in self._ends.items():
-                _end(writer, members[member].run_id, self._marked_end(end))
+                writer.end_run(members[member].run_id, self._marked_end(end))
             self._members, self._starting = members, []
             self._marked = set(self._ends)
         if self._late is None:
@@ -279,13 +280,13 @@ class StoreTracker:
                 writer.continue_run(
                     run_id,
                     epochs=event.resumed,
-                    max_epochs=event.epochs,
+                    max_epochs=event.epochs or 0,
                     provenance={**self._process, **event.provenance},
                     command=self._facts["command"],
                 )
                 return _TrackedRun(run_id, name, resumed=True)
         new = NewRun(
-            config=event.config,
+            config=event.config or {},
             max_epochs=event.epochs,
             n_params=event.n_params,
             provenance={**self._process, **event.provenance},
@@ -310,17 +311,3 @@ def said(one: Unkept) -> str:
     run = "a run that could not be stored" if one.name is None else f"the run {one.name}"
     has = "the store has it as failed" if one.marked else "the store does not say how it ended"
     return f"of {run}, {one.reason}; {has}. Free some space, and run it again"
-
-
-def _end(writer: Writer, run_id: str, event: Ended) -> None:
-    writer.finish_run(
-        run_id,
-        status=event.status,
-        reason=event.reason,
-        epochs=event.epochs,
-        metrics=event.metrics,
-        seconds=event.seconds,
-        detail=event.detail,
-    )
-    for line in event.detail.get("notices", ()):
-        writer.note(run_id, str(line))

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Dialect, bindparam, delete, func, select, upd
 
 from thetahat.core.errors import StoreError
 from thetahat.core.json import from_json, to_json
-from thetahat.core.run import Status
+from thetahat.core.run import Ended, Started, Status
 from thetahat.store._blocks import (
     Block,
     best_of,
@@ -152,32 +152,30 @@ class Writer:
         self._fast(_FINISH, row)
         _keep_best(self.connection, run_id, detail or {})
 
-    def begin_run(
-        self,
-        run_id: str,
-        *,
-        config: Mapping[str, Any] | None,
-        max_epochs: int | None,
-        n_params: int | None,
-        provenance: Mapping[str, Any],
-        checkpoint: str | None,
-        cohort: str | None,
-        member: int | None,
-    ) -> None:
-        """Say what a run that was claimed turned out to be: all its parameters, its cohort.
+    def end_run(self, run_id: str, event: Ended) -> None:
+        """Write how a run ended."""
+        self.finish_run(
+            run_id,
+            status=event.status,
+            reason=event.reason,
+            epochs=event.epochs,
+            metrics=event.metrics or None,
+            seconds=event.seconds,
+            detail=event.detail,
+        )
 
-        Without a config the one that it has stands.
-        """
+    def begin_run(self, run_id: str, event: Started) -> None:
+        """Write the parameters, the provenance and the cohort of a run that was claimed."""
         row = {
             "run": run_id,
             "now": utc_now(),
-            "new_config": None if config is None else to_json(config),
-            "new_max_epochs": max_epochs,
-            "new_n_params": n_params,
-            "new_provenance": to_json(provenance),
-            "new_checkpoint": text(near(checkpoint, self._folder)),
-            "new_cohort": cohort,
-            "new_member": member,
+            "new_config": None if event.config is None else to_json(event.config),
+            "new_max_epochs": event.epochs,
+            "new_n_params": event.n_params,
+            "new_provenance": to_json(event.provenance),
+            "new_checkpoint": text(near(event.checkpoint, self._folder)),
+            "new_cohort": event.cohort,
+            "new_member": None if event.cohort is None else event.member,
         }
         self._fast(_BEGIN, row)
 

@@ -1,6 +1,7 @@
-"""An agent on a full disk: what it could not write waits, and is tried again for a while.
+"""An agent on a full disk: it keeps what it could not write, and tries again for a while.
 
-Its workers train on. What they say is written, in its order, as soon as there is room.
+Its workers train on; those that begin a job wait for room for its first checkpoint. As soon as
+there is room, their events are written in their order.
 """
 
 from __future__ import annotations
@@ -9,18 +10,17 @@ import time
 from collections.abc import Callable
 
 from thetahat.core.errors import StoreError
-from thetahat.store import found_no_room
 
 AGAIN_S = 2.0
-"""Seconds until it is tried again."""
+"""Seconds until the next try."""
 ROOM_S = 600.0
-"""Seconds for which it is tried again."""
+"""Seconds until the agent gives up."""
 
 
-class Room:
-    """Whether there is room in the store.
+class FullDisk:
+    """Whether the disk of the store is full.
 
-    Args:    say: told once that there is none, and once that there is again.
+    Args:    say: called once with a line when it is full, and once when there is room again.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -34,10 +34,12 @@ class Room:
         return self._since is not None and time.monotonic() < self._again
 
     def refused(self, error: StoreError) -> None:
-        """Something could not be written.
+        """Take in that something could not be written.
 
-        Raises:  StoreError: this one, where it is not for want of room, or has been for too long.
+        Raises:  StoreError: this one, if the disk is not full, or has been for too long.
         """
+        from thetahat.store import found_no_room  # workers load this module, and no database
+
         if not found_no_room(error):
             raise error
         now = time.monotonic()
@@ -49,7 +51,7 @@ class Room:
         self._again = now + AGAIN_S
 
     def found(self) -> None:
-        """Something has been written."""
+        """Take in that something has been written."""
         if self._since is not None:
             self._since = None
             self._say("there is room on the disk again: all that had waited is written")

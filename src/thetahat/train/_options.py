@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ class Options:
     """Bytes that a cohort may take; None for a share of what is free."""
     idle: frozenset[int] = frozenset()
     """Places of members that only keep their place: another's config may stand for theirs."""
+    reasons: Mapping[int, str] = field(default_factory=dict)
+    """Why members were stopped before the checkpoint to resume, by place."""
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Session:
         self.writer: PatientWriter | None = None
         self.results: dict[int, Result] = {}
         """Of the members that have ended and were told of, by their place in the cohort."""
-        self.reasons: dict[int, str] = {}
+        self.reasons = dict(options.reasons)
         """Why the host stopped members, by their place in the cohort."""
         if found is not None:
             kept = found.checkpoint

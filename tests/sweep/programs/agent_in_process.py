@@ -9,10 +9,9 @@ import time
 import traceback
 from pathlib import Path
 
-from thetahat.core.run import Status
-from thetahat.store import find_sweep, open_store, pack
+from thetahat.core.run import Ended, Logged, Started, Status
+from thetahat.store import find_sweep, open_store
 from thetahat.sweep import Work
-from thetahat.sweep._updates import Begun, Closed, Rows
 from thetahat.sweep.agent import work_on
 
 
@@ -22,8 +21,11 @@ class Naps:
     ready = True
 
     def __init__(self, width=3):
-        self.width, self.due, self.proposed = width, {}, None
+        self.width, self.due = width, {}
         self.begun = []
+
+    def follow(self, proposed):
+        pass
 
     @property
     def busy(self):
@@ -35,18 +37,18 @@ class Naps:
     def take(self, again, fresh):
         for run in [*(r for group in again for r in group), *fresh]:
             self.due[run.id] = (time.monotonic() + random.uniform(0.0, 0.2), run)
-            self.begun.append(Begun(run.id, run.config))
+            self.begun.append(Started(0, run.config, None, None, {}, run=run.id))
 
     def poll(self, timeout_s):
         time.sleep(min(timeout_s, 0.02))
-        updates, self.begun = self.begun, []
+        events, self.begun = self.begun, []
         for key, (when, run) in list(self.due.items()):
             if time.monotonic() >= when:
                 del self.due[key]
                 x = float(run.config["x"])
-                updates.append(Rows(key, pack({"epoch": [1, 2], "loss": [x + 1, x]})))
-                updates.append(Closed(key, Status.FINISHED, "", {"loss": x}, 2))
-        return updates
+                events.append(Logged(0, {"epoch": [1, 2], "loss": [x + 1, x]}, key))
+                events.append(Ended(0, Status.FINISHED, "", 2, {"loss": x}, run=key))
+        return events
 
     def stop(self, reasons):
         pass

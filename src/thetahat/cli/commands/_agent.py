@@ -7,62 +7,52 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._errors import INTERRUPTED
+from thetahat.cli._parser import (
+    add_quiet,
+    add_store,
+    add_switch,
+    add_value,
+    comma_list,
+    whole_number,
+)
+from thetahat.cli.terminal._output import many_runs, store_flag
 from thetahat.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from thetahat.store import Store, SweepRow
     from thetahat.sweep import SweepSpec, Work
-    from thetahat.sweep.agent import Crew, Tally
+    from thetahat.sweep.agent import Pool, Tally
 
 LATEST = "last"
-"""What no sweep can be called."""
-_EXAMPLES = """\
+"""The name of the latest sweep: no sweep can have it."""
+DESCRIPTION = (
+    "Work on a sweep until it is done. One agent uses the whole machine. Ctrl-C once finishes the"
+    " chunk and returns the runs to the queue, twice stops at once."
+)
+EXAMPLES = """\
 examples:
   thetahat agent ID                 until the sweep is done; as many agents as you like
   thetahat agent ID --count 20      20 runs, then stop
-  thetahat agent sweep.yaml         on the sweep of this file, made if there is none
+  thetahat agent sweep.yaml         on the sweep of this file, created if there is none
 """
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add ``agent`` to the command line."""
-    parser = subparsers.add_parser(
-        "agent",
-        help="work on a sweep",
-        description="Work on a sweep until it is done. One agent uses the whole machine; Ctrl-C"
-        " once finishes the chunk and hands the runs back, twice stops at once.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_flags(parser: Any) -> None:
+    """Add the flags of ``agent``."""
     parser.add_argument("sweep", metavar="ID", help="a sweep's id or name, last, or a sweep file")
-    parser.add_argument("--count", type=int, metavar="N", help="runs of this agent, at most")
+    add_value(parser, "--count N", "runs of this agent, at most", whole_number())
     add_work(parser)
-    parser.add_argument(
-        "--store",
-        metavar="URL",
-        help="folder or file of the store (default: THETAHAT_STORE, else .thetahat here)",
-    )
-    parser.set_defaults(run=run)
+    add_store(parser)
 
 
 def add_work(parser: Any) -> None:
-    """The flags that say how an agent works."""
-    parser.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="processes at a time (default: one for each device, else for each core)",
-    )
-    parser.add_argument(
-        "--devices",
-        metavar="0,1",
-        help="GPUs, used in turn: each worker gets one (CUDA_VISIBLE_DEVICES)",
-    )
-    parser.add_argument(
-        "--keep-going", action="store_true", help="go on although the first runs all fail"
-    )
-    parser.add_argument("--quiet", action="store_true", help="say nothing but what went wrong")
-    parser.add_argument("--ui", action="store_true", help="show the page in a browser meanwhile")
+    """Add the flags that say how an agent works."""
+    limit = "processes at a time (default: one for each device, else for each core)"
+    add_value(parser, "--workers N", limit, whole_number())
+    add_value(parser, "--devices 0,1", "GPUs, used in turn: each worker gets one", comma_list, [])
+    add_switch(parser, "--keep-going", "continue although the first runs all fail")
+    add_quiet(parser)
+    add_switch(parser, "--ui", "show the page in a browser meanwhile")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -72,12 +62,12 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.sweep.agent import new_sweep
 
     by_file = Path(args.sweep).suffix in (".yaml", ".yml")
-    # A file that is not there is said before a store is made for it.
+    # A missing file is an error before a store is created for it.
     spec = read_sweep(args.sweep).require() if by_file else None
     if spec is not None:
         check_name(spec)
     with open_store(args.store, create=by_file) as store:
-        work = work_of(args)
+        work = work_of(args, args.count)
         if spec is None:
             sweep = find_sweep(store, args.sweep)
         else:
@@ -86,19 +76,18 @@ def run(args: argparse.Namespace) -> int:
             from thetahat.cli.commands._ui import beside
 
             with beside(args) as stay:
-                _say_done(store, sweep, args)
+                _print_finished(store, sweep, args)
                 stay()
             return 0
-        return exit_code(work_with_words(store, sweep, work, args))
+        return exit_code(work_and_report(store, sweep, work, args))
 
 
-def _say_done(store: Store, sweep: SweepRow, args: argparse.Namespace) -> None:
-    """The sweep of a file is finished: nothing is done a second time unless that is asked for."""
+def _print_finished(store: Store, sweep: SweepRow, args: argparse.Namespace) -> None:
+    """Say that the sweep of a file is finished, and how to run it again."""
     if args.quiet:
         return
-    from thetahat.cli.terminal._sweep_screen import many_runs
 
-    where = f" --store {args.store}" if args.store else ""
+    where = store_flag(args.store)
     n = len(store.runs(sweep_id=sweep.id))
     print(f"sweep {sweep.id} ({sweep.name}) of this file is finished: {many_runs(n)}")
     print(f"look at them: thetahat runs {sweep.id}{where}")
@@ -122,35 +111,29 @@ def check_name(spec: SweepSpec, given: str | None = None) -> None:
     )
 
 
-def work_of(args: argparse.Namespace) -> Work:
-    """How the flags ask an agent to work."""
+def work_of(args: argparse.Namespace, count: int | None = None) -> Work:
+    """Read from the flags how an agent works."""
     from thetahat.sweep import Work
 
-    for name in ("workers", "count"):
-        value = getattr(args, name, None)
-        if value is not None and value < 1:
-            raise ConfigError(f"--{name}={value}: give a whole number of at least 1")
-    devices = tuple(d.strip() for d in (args.devices or "").split(",") if d.strip())
-    count = args.count if args.command_name == "agent" else None
-    return Work(count, args.workers, devices, args.keep_going)
+    return Work(count, args.workers, tuple(args.devices), args.keep_going)
 
 
-def work_with_words(
-    store: Store, sweep: SweepRow, work: Work, args: argparse.Namespace, crew: Crew | None = None
+def work_and_report(
+    store: Store, sweep: SweepRow, work: Work, args: argparse.Namespace, pool: Pool | None = None
 ) -> Tally:
-    """Work, and say on standard error how it goes."""
+    """Work on a sweep, and report progress on standard error."""
     from thetahat.cli.commands._ui import beside
     from thetahat.cli.terminal._sweep_progress import View
     from thetahat.sweep.agent import Tally, spec_of, work_on
 
-    where = f" --store {args.store}" if args.store else ""
+    where = store_flag(args.store)
     spec = spec_of(sweep)
     with beside(args) as stay:
         with View(store, sweep, spec.metric, quiet=args.quiet, where=where) as view:
             if _is_done(store, sweep):
                 tally = Tally(state=sweep.state)
             else:
-                tally = work_on(store, sweep, work, view.say, crew)
+                tally = work_on(store, sweep, work, view.say, pool)
         view.summary(tally, as_json=getattr(args, "format", "table") == "json")
         if not tally.interrupted:
             stay()
@@ -158,7 +141,7 @@ def work_with_words(
 
 
 def _is_done(store: Store, sweep: SweepRow) -> bool:
-    """Whether nothing is left to do: no run of a sweep that is over waits or was left behind."""
+    """Tell whether a sweep is over and has no waiting or orphaned run."""
     from thetahat.store import count_runs
 
     counts = count_runs(store, sweep.id)
@@ -166,5 +149,5 @@ def _is_done(store: Store, sweep: SweepRow) -> bool:
 
 
 def exit_code(tally: Tally) -> int:
-    """0 done, 1 a run failed, 130 interrupted."""
+    """Give 0 if all is done, 1 if a run failed, 130 after an interruption."""
     return INTERRUPTED if tally.interrupted else int(tally.failed > 0)

@@ -7,23 +7,35 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thetahat.cli.terminal._output import add_output
+from thetahat.cli._parser import (
+    add_format,
+    add_quiet,
+    add_store,
+    add_switch,
+    add_value,
+    comma_list,
+    not_negative,
+    number,
+    positive,
+    seed_number,
+    whole_number,
+)
 from thetahat.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from thetahat.cli._session import Setting
+    from thetahat.cli._session import FitSettings
     from thetahat.data import Table
     from thetahat.train import Result
 
 LEAST_BYTES = 4096
-"""What the config, the result and the parameters of one fit take, at the least."""
+"""Least bytes of the config, the result and the parameters of one fit."""
 EXPERIMENT = "thetahat fit"
-"""What the store calls the experiment of these runs."""
+"""The experiment of these runs in the store."""
 _MODELS = ("mlp", "linear", "polynomial")
 _LOSSES = ("squared", "absolute", "huber", "pinball", "logistic")
 _MISSING = ("refuse", "drop", "mean", "median")
 _RATE, _RATES = 0.01, {"lion": 0.001, "newton": 1.0}
-"""Learning rates where none is given."""
+"""Default learning rates."""
 _ONLY = {
     "width": ("model", "mlp"),
     "depth": ("model", "mlp"),
@@ -32,8 +44,9 @@ _ONLY = {
     "basis": ("model", "polynomial"),
     "tau": ("loss", "pinball"),
 }
-"""Flags that act with one choice of another flag only."""
-_EXAMPLES = """\
+"""Flags that need one choice of another flag."""
+DESCRIPTION = "Fit a column of a CSV or Parquet table from the others, and keep the run."
+EXAMPLES = """\
 examples:
   thetahat fit wages.csv --target wage --features educ,exper,tenure
   thetahat fit wages.csv --target wage --categorical region --missing drop --patience 50
@@ -41,47 +54,33 @@ examples:
 """
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add ``fit`` to the command line."""
-    parser = subparsers.add_parser(
-        "fit",
-        help="fit a table, no code needed",
-        description="Fit a column of a CSV or Parquet table from the others, and keep the run.",
-        usage="thetahat fit TABLE --target COLUMN [options]",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_flags(parser: Any) -> None:
+    """Add the flags of ``fit``."""
+    parser.usage = "thetahat fit TABLE --target COLUMN [options]"
     parser.add_argument("table", metavar="TABLE", help="a CSV, TSV or Parquet file")
     _add_columns(parser.add_argument_group("columns"))
     _add_model(parser.add_argument_group("model"))
     _add_training(parser.add_argument_group("training"))
     _add_parts(parser.add_argument_group("parts and seeds"))
     out = parser.add_argument_group("output")
-    out.add_argument(
-        "--predict",
-        metavar="FILE",
-        help="write every row's number, target, fitted value and part, as .csv, .tsv, .json or"
+    add_value(
+        out,
+        "--predict FILE",
+        "write every row's number, target, fitted value and part, as .csv, .tsv, .json or"
         " .parquet; replaces a file of this kind only",
     )
-    out.add_argument("--name", metavar="NAME", help="a name for the run")
-    out.add_argument("--no-store", action="store_true", help="keep nothing")
-    out.add_argument("--quiet", action="store_true", help="say nothing unless something is wrong")
-    add_output(parser)
-    parser.set_defaults(run=run)
+    add_value(out, "--name NAME", "a name for the run")
+    add_switch(out, "--no-store", "keep nothing")
+    add_quiet(out)
+    add_store(parser)
+    add_format(parser)
 
 
 def _add_columns(group: Any) -> None:
     group.add_argument("--target", required=True, metavar="COLUMN", help="the column to estimate")
-    group.add_argument(
-        "--features",
-        type=_names,
-        metavar="A,B,...",
-        help="from these columns (default: all others)",
-    )
-    group.add_argument("--weights", metavar="COLUMN", help="weights of the observations")
-    group.add_argument(
-        "--categorical", type=_names, metavar="A,B,...", help="one 0/1 column a level"
-    )
+    add_value(group, "--features A,B,...", "from these (default: all other columns)", comma_list)
+    add_value(group, "--weights COLUMN", "weights of the observations")
+    add_value(group, "--categorical A,B,...", "one 0/1 column a level", comma_list)
     group.add_argument(
         "--missing",
         choices=_MISSING,
@@ -93,87 +92,58 @@ def _add_columns(group: Any) -> None:
 
 def _add_model(group: Any) -> None:
     group.add_argument("--model", choices=_MODELS, default="mlp", help="default: mlp")
-    group.add_argument(
-        "--width", type=_count, metavar="N", help="units of a layer of the mlp (default: 64)"
-    )
-    group.add_argument(
-        "--depth", type=_count, metavar="N", help="hidden layers of the mlp (default: 2)"
-    )
-    group.add_argument("--activation", metavar="NAME", help="of the mlp (default: relu)")
-    group.add_argument("--degree", type=_count, metavar="N", help="of the polynomial (default: 3)")
-    group.add_argument(
-        "--basis",
-        metavar="NAME",
-        help="of the polynomial: monomial, chebyshev or legendre (default: monomial)",
+    add_value(group, "--width N", "units of a layer of the mlp (default: 64)", whole_number())
+    add_value(group, "--depth N", "hidden layers of the mlp (default: 2)", whole_number())
+    add_value(group, "--activation NAME", "of the mlp (default: relu)")
+    add_value(group, "--degree N", "of the polynomial (default: 3)", whole_number())
+    add_value(
+        group,
+        "--basis NAME",
+        "of the polynomial: monomial, chebyshev or legendre (default: monomial)",
     )
 
 
 def _add_training(group: Any) -> None:
-    group.add_argument("--optimizer", default="adam", metavar="NAME", help="default: adam")
-    group.add_argument(
-        "--lr",
-        type=_positive,
-        metavar="X",
-        help="learning rate (default: 0.01; lion 0.001, newton 1)",
-    )
-    group.add_argument(
-        "--weight-decay",
-        type=_not_negative,
-        metavar="X",
-        help="adamw, lion: their decoupled decay (default: 0.0001, 0.001); others: a ridge penalty"
+    add_value(group, "--optimizer NAME", "default: adam", default="adam")
+    add_value(group, "--lr X", "learning rate (default: 0.01; lion 0.001, newton 1)", positive)
+    add_value(
+        group,
+        "--weight-decay X",
+        "adamw, lion: their decoupled decay (default: 0.0001, 0.001); others: a ridge penalty"
         " on all but biases (default: 0, none)",
+        not_negative,
     )
     group.add_argument("--loss", choices=_LOSSES, default="squared", help="default: squared")
-    group.add_argument(
-        "--tau", type=_number, metavar="X", help="quantile of --loss pinball (default: 0.5)"
-    )
-    group.add_argument(
-        "--epochs", type=_count, default=500, metavar="N", help="at most (default: 500)"
-    )
-    group.add_argument(
-        "--batch-size", type=_count, metavar="N", help="observations a step (default: all)"
-    )
-    group.add_argument(
-        "--patience",
-        type=_count,
-        metavar="N",
-        help="stop when the validation risk has not improved for N epochs",
+    add_value(group, "--tau X", "quantile of --loss pinball (default: 0.5)", number)
+    add_value(group, "--epochs N", "at most (default: 500)", whole_number(), 500)
+    add_value(group, "--batch-size N", "observations a step (default: all)", whole_number())
+    add_value(
+        group,
+        "--patience N",
+        "stop when the validation risk has not improved for N epochs",
+        whole_number(),
     )
     group.add_argument("--dtype", choices=("float32", "float64"), default="float32")
 
 
 def _add_parts(group: Any) -> None:
     for part, share in (("train", 0.7), ("val", 0.15), ("test", 0.15)):
-        group.add_argument(
-            f"--{part}",
-            type=_share,
-            default=share,
-            metavar="X",
-            help=f"share, or count (default: {share})",
-        )
-    group.add_argument(
-        "--split-seed", type=_seed, default=0, metavar="N", help="which rows go where (default: 0)"
-    )
-    group.add_argument(
-        "--seed",
-        type=_seed,
-        default=0,
-        metavar="N",
-        help="first parameters, order of the batches (default: 0)",
-    )
-    group.add_argument(
-        "--seeds",
-        type=_count,
-        default=1,
-        metavar="K",
-        help="K seeds from --seed on, as one program; median and quantiles of those that end well",
+        add_value(group, f"--{part} X", f"share, or count (default: {share})", _share, share)
+    add_value(group, "--split-seed N", "which rows go where (default: 0)", seed_number, 0)
+    add_value(group, "--seed N", "initial parameters, batch order (default: 0)", seed_number, 0)
+    add_value(
+        group,
+        "--seeds K",
+        "K seeds from --seed on, as one program: median and quantiles over those that end well",
+        whole_number(),
+        1,
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Fit a table."""
     from thetahat.cli._script import check_batch
-    from thetahat.cli._session import Origin, Setting, exit_code, train
+    from thetahat.cli._session import FitSettings, RunSource, exit_code, train
     from thetahat.cli.commands import _fit_table as fits
     from thetahat.cli.commands._fit_predictions import writable
     from thetahat.cli.commands._fit_report import report
@@ -186,11 +156,11 @@ def run(args: argparse.Namespace) -> int:
     if args.predict is not None:
         shown = (table.target, config["weights"])
         out = writable(Path(args.predict), Path(args.table), shown)
-    setting = Setting(args.store, not args.no_store, not args.no_store, args.name, args.quiet)
+    setting = FitSettings(args.store, not args.no_store, not args.no_store, args.name, args.quiet)
     _check_seeds(args.seed, args.seeds)
     experiment = fits.fit_table if args.batch_size is None else check_batch(fits.fit_table)
     configs = [{**config, "seed": args.seed + k} for k in range(args.seeds)]
-    origin = Origin(EXPERIMENT, Path(args.table))
+    origin = RunSource(EXPERIMENT, Path(args.table))
     trained = train(experiment, configs, setting, origin, label=Path(args.table).name)
     names = [name or f"seed {args.seed + k}" for k, name in enumerate(trained.names)]
     report(trained.results, names, table, setting, args.format)
@@ -200,7 +170,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_seeds(first: int, seeds: int) -> None:
-    """See that there are so many seeds, and that a machine can hold so many fits at all."""
+    """Check that so many seeds exist, and that the memory can hold so many fits."""
     from thetahat.train import total_memory
 
     if first + seeds > 2**31:
@@ -216,9 +186,9 @@ def _check_seeds(first: int, seeds: int) -> None:
         )
 
 
-def _predict(path: Path, results: Sequence[Result], table: Table, setting: Setting) -> None:
+def _predict(path: Path, results: Sequence[Result], table: Table, setting: FitSettings) -> None:
     """Write the fitted values of the best of the fits that ended well."""
-    from thetahat.cli._errors import note
+    from thetahat.cli._errors import print_note
     from thetahat.cli.commands._fit_predictions import predictions, write
     from thetahat.cli.commands._fit_report import ended_well, has
     from thetahat.cli.commands._fit_table import chance_of
@@ -227,7 +197,7 @@ def _predict(path: Path, results: Sequence[Result], table: Table, setting: Setti
     kept = ended_well(results) if len(results) > 1 else results
     kept = [r for r in kept if r.risk[key] == r.risk[key]]
     if not kept:
-        note(f"{path} was not written: no fit has a finite risk")
+        print_note(f"{path} was not written: no fit has a finite risk")
         return
     best = min(kept, key=lambda r: r.risk[key])
     made = predictions(str(best.config["table"]), table, best)
@@ -238,13 +208,13 @@ def _predict(path: Path, results: Sequence[Result], table: Table, setting: Setti
     several = f" of seed {best.config['seed']}, the lowest {key} risk," if len(results) > 1 else ""
     lacking = made.rows - made.fitted
     but = f"; {lacking:,} of them lack a feature and have none" if lacking else ""
-    note(f"fitted values{of}{several} of {made.rows:,} rows are in {path}{but}")
+    print_note(f"fitted values{of}{several} of {made.rows:,} rows are in {path}{but}")
 
 
 def _config(args: argparse.Namespace) -> dict[str, Any]:
-    """The experiment's parameters, and what no experiment can see: a flag that has no effect.
+    """Read the experiment's parameters; refuse flags without effect.
 
-    Raises:  ConfigError: such a flag, or an optimizer that there is not.
+    Raises:  ConfigError: such a flag, or an unknown optimizer.
     """
     from thetahat.cli.commands._fit_table import fit_table
     from thetahat.core.signature import read_signature
@@ -259,7 +229,7 @@ def _config(args: argparse.Namespace) -> dict[str, Any]:
         "weight_decay": own_decay(args.optimizer) or 0.0,
     }
     config = {name: resolved.get(name) if value is None else value for name, value in given.items()}
-    # What is None still has the experiment's own default.
+    # None stands for the experiment's own default.
     return signature.config({name: v for name, v in config.items() if v is not None})
 
 
@@ -278,49 +248,6 @@ def _check_effect(args: argparse.Namespace) -> None:
             )
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _count(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
-    return value
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no seed; give a whole number such as 42")
-    return int(text)
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
-    if value != value:
-        raise argparse.ArgumentTypeError("NaN is no number; give one, such as 0.01")
-    return value
-
-
-def _positive(text: str) -> float:
-    value = _number(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r}; give a positive, finite number, such as 0.01")
-    return value
-
-
-def _not_negative(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r}; give a finite number of at least 0")
-    return value
-
-
 def _share(text: str) -> float | int:
-    return int(text) if text.isdecimal() and text != "1" else _number(text)
+    """Read a share, or a count of rows."""
+    return int(text) if text.isdecimal() and text != "1" else number(text)

@@ -44,7 +44,7 @@ class Predictions:
 
 
 def writable(path: Path, table: Path, names: Sequence[str | None]) -> Path:
-    """Before anything runs: a folder that takes the file, and no file of the user's in its place.
+    """Check, before anything runs, that the file can be written and replaces no other file.
 
     Args:    names: columns of the table that will stand in it.
     Raises:  ConfigError: it cannot be written, or should not be.   MissingExtra: no pyarrow.
@@ -76,7 +76,7 @@ def writable(path: Path, table: Path, names: Sequence[str | None]) -> Path:
 
 
 def predictions(file: str, table: Table, result: Result) -> Predictions:
-    """Every row of a file, in order: its number from 1, target, weight, fitted value and part.
+    """List every row of a file in order: its number, target, weight, fitted value and part.
 
     A row has a fitted value wherever its features allow one, whether or not the fit used it.
 
@@ -88,8 +88,8 @@ def predictions(file: str, table: Table, result: Result) -> Predictions:
 
     config, encoder = result.config, table.encoder
     features = [feature.name for feature in encoder.features]
-    told = [name for name in (table.target, config["weights"]) if name is not None]
-    found = table_columns(file, [*features, *told])
+    shown = [name for name in (table.target, config["weights"]) if name is not None]
+    found = table_columns(file, [*features, *shown])
     n = len(found[table.target].values)
     used = np.ones(n, bool)
     if config["missing"] == "drop":
@@ -105,7 +105,7 @@ def predictions(file: str, table: Table, result: Result) -> Predictions:
         part[np.flatnonzero(used)[rows]] = name
     columns = {
         "row": list(range(1, n + 1)),
-        **{name: _values(found[name]) for name in told},
+        **{name: _values(found[name]) for name in shown},
         "fitted": [None if value != value else value for value in fitted.tolist()],
         "part": part.tolist(),
     }
@@ -113,7 +113,7 @@ def predictions(file: str, table: Table, result: Result) -> Predictions:
 
 
 def write(path: Path, made: Predictions) -> None:
-    """Write fitted values by the ending of the file, whole or not at all.
+    """Write fitted values in the format of the file's ending, whole or not at all.
 
     Raises:  ConfigError: the file cannot be written.
     """
@@ -121,7 +121,7 @@ def write(path: Path, made: Predictions) -> None:
     try:
         with replacing(path) as new:
             if kind in PARQUET:
-                _write_parquet(str(new), made)
+                _write_parquet(new, made)
             else:
                 with new.open("w", newline="", encoding="utf-8") as file:
                     if kind == ".json":
@@ -134,7 +134,7 @@ def write(path: Path, made: Predictions) -> None:
 
 
 def _enough(found: Mapping[str, Any], encoder: Any) -> np.ndarray:
-    """Which rows have the features that a fitted value needs, (n,)."""
+    """Tell which rows have the features that a fitted value needs, (n,)."""
     enough = np.ones(len(next(iter(found.values())).values), bool)
     for feature in encoder.features:
         column = found[feature.name]
@@ -149,7 +149,7 @@ def _enough(found: Mapping[str, Any], encoder: Any) -> np.ndarray:
 
 
 def _values(column: Any) -> list[Any]:
-    """A column's values, None where missing."""
+    """List a column's values, None if missing."""
     return [None if v is None or v != v else v for v in column.values.tolist()]
 
 
@@ -167,14 +167,14 @@ def _write_json(file: TextIO, made: Predictions) -> None:
     file.write("[" + ",\n ".join(lines) + "]\n")
 
 
-def _write_parquet(name: str, made: Predictions) -> None:
+def _write_parquet(path: Path, made: Predictions) -> None:
     from thetahat.report import MADE_BY
 
     pyarrow = _pyarrow()
     from pyarrow import parquet
 
     table = pyarrow.table({key: pyarrow.array(list(v)) for key, v in made.columns.items()})
-    parquet.write_table(table.replace_schema_metadata({"maker": f"{MADE_BY}: fitted"}), name)
+    parquet.write_table(table.replace_schema_metadata({"maker": f"{MADE_BY}: fitted"}), path)
 
 
 def _pyarrow() -> Any:

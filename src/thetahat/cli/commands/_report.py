@@ -6,10 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from thetahat.cli.terminal._output import emit, note
-from thetahat.core.errors import ConfigError
+from thetahat.cli._parser import add_store, add_value, whole_number
+from thetahat.cli.terminal._output import emit, print_beside
 
-_EXAMPLES = """\
+DESCRIPTION = (
+    "Write what a co-author needs to know about a sweep or a run into one file: what was"
+    " estimated, the best setting, the table by setting, figures, failures, notes."
+)
+EXAMPLES = """\
 examples:
   thetahat report last                        of the latest sweep, as report-ID.html
   thetahat report ID -o results.html          one file, opens without a network
@@ -19,16 +23,8 @@ examples:
 """
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add ``report`` to the command line."""
-    parser = subparsers.add_parser(
-        "report",
-        help="one file of a sweep or run, for co-authors",
-        description="Write what a co-author needs of a sweep or a run into one file: what was"
-        " estimated, the best setting, the table by setting, figures, failures, notes.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_flags(parser: Any) -> None:
+    """Add the flags of ``report``."""
     parser.add_argument(
         "name",
         metavar="ID",
@@ -45,26 +41,17 @@ def add_parser(subparsers: Any) -> None:
         choices=("html", "latex", "md", "csv"),
         help="default: by the ending of FILE, else html; the others go to standard output",
     )
-    parser.add_argument(
-        "--figures", metavar="DIR", help="write the figures there too, as PDF, PNG and SVG"
+    add_value(parser, "--figures DIR", "write the figures there too, as PDF, PNG and SVG")
+    add_value(parser, "--metric NAME", "in place of the sweep file's")
+    add_value(parser, "--top N", "settings in the table (default: 30)", whole_number(), 30)
+    add_value(
+        parser,
+        "--min-cell K",
+        "show nothing that rests on fewer than K runs or observations",
+        whole_number(),
+        1,
     )
-    parser.add_argument("--metric", metavar="NAME", help="in place of the sweep file's")
-    parser.add_argument(
-        "--top", type=int, metavar="N", default=30, help="settings in the table (default: 30)"
-    )
-    parser.add_argument(
-        "--min-cell",
-        type=int,
-        metavar="K",
-        default=1,
-        help="show nothing that rests on fewer than K runs or observations",
-    )
-    parser.add_argument(
-        "--store",
-        metavar="URL",
-        help="folder or file of the store (default: THETAHAT_STORE, else .thetahat here)",
-    )
-    parser.set_defaults(run=run)
+    add_store(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,8 +67,6 @@ def run(args: argparse.Namespace) -> int:
     )
     from thetahat.store import open_store
 
-    if args.top < 1:
-        raise ConfigError(f"--top={args.top}: give a whole number of at least 1")
     format = args.format or (format_of(args.output) if args.output else "html")
     with open_store(args.store, create=False) as store:
         document = make_report(
@@ -96,9 +81,11 @@ def run(args: argparse.Namespace) -> int:
     if format == "html" or args.output:
         # CSV brings its own line ends.
         write_whole(path, text.encode("utf-8", "backslashreplace"))
-        note(f"{path}: {document.kind} {document.title}, {len(text.encode()) / 1e3:,.0f} kB")
+        print_beside(
+            f"{path}: {document.kind} {document.title}, {len(text.encode()) / 1e3:,.0f} kB"
+        )
     else:
         emit(text)
     if args.figures:
-        note(f"{args.figures}: {len(drawn)} files of {len(drawn) // 3} figures")
+        print_beside(f"{args.figures}: {len(drawn)} files of {len(drawn) // 3} figures")
     return 0

@@ -1,4 +1,4 @@
-"""``thetahat show``: one run, with all that is known of it."""
+"""``thetahat show``: one run, with all its facts."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import argparse
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thetahat.cli.terminal._output import Screen, add_output, emit, read_screen
+from thetahat.cli._parser import add_format, add_store, add_switch
+from thetahat.cli.terminal._output import Screen, emit, read_screen
 from thetahat.core.run import Status
 from thetahat.format import STATUS_STYLES, json_text, paint, short, sparkline, table, word
 
@@ -25,21 +26,18 @@ _CURVES = ("train_risk", "val_risk")
 _MOST_CURVES = 4
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add ``show`` to the command line."""
-    parser = subparsers.add_parser(
-        "show",
-        help="show one run",
-        description="Show one run: config, risks, curves, where it comes from.",
-    )
+DESCRIPTION = "Show one run: config, risks, curves, where it comes from."
+EXAMPLES = ""
+
+
+def add_flags(parser: Any) -> None:
+    """Add the flags of ``show``."""
     parser.add_argument(
         "name", metavar="RUN", help="its id or name, the beginning of either, or: last"
     )
-    add_output(parser)
-    parser.add_argument(
-        "--history", action="store_true", help="print the run's records instead, one row an epoch"
-    )
-    parser.set_defaults(run=run)
+    add_switch(parser, "--history", "print the run's records instead, one row an epoch")
+    add_store(parser)
+    add_format(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
             rows = [
                 dict(zip(history, row, strict=True)) for row in zip(*history.values(), strict=True)
             ]
-            emit(table(rows, list(history), args.format, width=screen.width, colour=screen.colour))
+            emit(table(rows, list(history), args.format, **screen.look))
             return 0
         notices = store.notices(found.id)
         if args.format == "table":
@@ -70,18 +68,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def facts(found: RunRow, notices: Sequence[str]) -> dict[str, Any]:
-    """A run as JSON gives it: the listing's keys first, then the rest."""
-    rest = {k: v for k, v in asdict(found).items() if k not in found.listing()}
-    return {
-        **found.listing(),
-        "seconds_by_part": dict(found.seconds),
-        **rest,
-        "notices": [*notices],
-    }
+    """Give a run as JSON: the listing's keys first, then the rest."""
+    listing = found.listing()
+    rest = {k: v for k, v in asdict(found).items() if k not in listing}
+    return {**listing, "seconds_by_part": dict(found.seconds), **rest, "notices": [*notices]}
 
 
 def curves(blocks: Sequence[Block]) -> dict[str, list[float]]:
-    """The columns worth a curve: the risks, else the first that were logged."""
+    """Choose the columns to draw as curves: the risks, else the first that were logged."""
     names = list(dict.fromkeys(name for b in blocks for name in b.columns[1:]))
     chosen = [n for n in _CURVES if n in names] or [n for n in names if n != "epoch"][:_MOST_CURVES]
     return {
@@ -92,62 +86,61 @@ def curves(blocks: Sequence[Block]) -> dict[str, list[float]]:
 def page(
     found: RunRow, drawn: Mapping[str, list[float]], notices: Sequence[str], screen: Screen
 ) -> str:
-    """A run as a page of the terminal."""
-    width = min(screen.width or 100, 120)
-    lines = _Lines(width, screen)
+    """Lay a run out as a page of the terminal."""
+    layout = _Layout(min(screen.width or 100, 120), screen)
+    row, pairs = layout.row, layout.pairs
     status = paint(str(found.status), STATUS_STYLES.get(str(found.status), ""), screen.colour)
-    about = [word(part) for part in (found.experiment, found.project)]
-    lines.plain(
-        "  ".join([paint(word(found.name), "bold", screen.colour), status, *filter(None, about)])
-    )
-    if found.reason:
-        lines.wrapped(found.reason, indent=0)
-    for line in warnings_of(found, notices):
-        lines.warning(line)
-    lines.gap()
-    lines.pairs("config", found.config)
-    lines.gap()
+    name = paint(word(found.name), "bold", screen.colour)
+    about = [word(part) for part in (found.experiment, found.project) if part]
+    proposed = None
     if found.proposed is not None:
-        lines.row("of these", f"the sweep proposed {', '.join(_flat(found.proposed)) or 'none'}")
-    for name, label in found.labels.items():
-        lines.row(name, ", ".join(map(str, label)) if isinstance(label, list) else str(label))
-    lines.gap()
-    lines.pairs("metrics", found.metrics)
-    lines.pairs("logged", (found.detail or {}).get("logged") or {})
-    if found.best_val_risk is not None:
-        lines.row("best", f"val_risk {short(found.best_val_risk)} at epoch {found.best_epoch}")
-    elif (value := found.metrics.get(found.best_by)) is not None and found.best_epoch is not None:
-        by = word(found.best_by)
-        lines.row("best", f"{by} {short(value)} at epoch {found.best_epoch}")
-    lines.curves(drawn)
-    lines.gap()
-    most = (
-        f" of {found.max_epochs}" if found.max_epochs and found.max_epochs != found.epochs else ""
-    )
-    lines.row("epochs", f"{found.epochs}{most}")
-    lines.row("seconds", _seconds(found))
-    if found.n_params is not None:
-        lines.row("parameters", f"{found.n_params:,}")
-    lines.gap()
-    lines.row("id", found.id + (f"  attempt {found.attempt}" if found.attempt > 1 else ""))
-    lines.row("started", _when(found))
-    lines.row("command", found.command)
-    lines.row("source", found.source)
-    lines.row("checkpoint", _checkpoint(found.checkpoint))
-    for label, text in _origin(found.provenance or {}):
-        lines.row(label, text)
-    return lines.text()
+        proposed = f"the sweep proposed {', '.join(_flat(found.proposed)) or 'none'}"
+    labels = {k: v if isinstance(v, list) else [v] for k, v in found.labels.items()}
+    more = found.max_epochs and found.max_epochs != found.epochs
+    attempt = f"  attempt {found.attempt}" if found.attempt > 1 else ""
+    sections = [
+        [
+            "  ".join([name, status, *about]),
+            *(layout.wrapped(found.reason) if found.reason else []),
+            *(line for text in warnings_of(found, notices) for line in layout.warning(text)),
+        ],
+        pairs("config", found.config),
+        [
+            *row("of these", proposed),
+            *(line for k, v in labels.items() for line in row(k, ", ".join(map(str, v)))),
+        ],
+        [
+            *pairs("metrics", found.metrics),
+            *pairs("logged", (found.detail or {}).get("logged") or {}),
+            *row("best", _best(found)),
+        ],
+        layout.curves(drawn),
+        [
+            *row("epochs", f"{found.epochs}" + (f" of {found.max_epochs}" if more else "")),
+            *row("seconds", _seconds(found)),
+            *row("parameters", "" if found.n_params is None else f"{found.n_params:,}"),
+        ],
+        [
+            *row("id", found.id + attempt),
+            *row("started", _when(found)),
+            *row("command", found.command),
+            *row("source", found.source),
+            *row("checkpoint", _checkpoint(found.checkpoint)),
+            *(line for k, v in _origin(found.provenance or {}) for line in row(k, v)),
+        ],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 
 def warnings_of(found: RunRow, notices: Sequence[str]) -> list[str]:
-    """What a reader must know before trusting the numbers."""
+    """List what a reader must know before trusting the numbers."""
     said: list[str] = []
     if found.contaminated:
         said.append("contaminated: tuned on the test set; its test risk estimates nothing")
     if found.status == Status.RUNNING and found.heartbeat:
         silent_s = (datetime.now(UTC) - datetime.fromisoformat(found.heartbeat)).total_seconds()
         if silent_s > _SILENT_S:
-            said.append(f"no sign of life for {_span(silent_s)}: its process has probably ended")
+            said.append(f"no heartbeat for {_span(silent_s)}: its process has probably ended")
     if found.status == Status.INTERRUPTED and found.checkpoint:
         said.append(f"go on with: thetahat resume {word(found.name)}")
     missing = [key for key, value in found.metrics.items() if value is None]
@@ -158,77 +151,73 @@ def warnings_of(found: RunRow, notices: Sequence[str]) -> list[str]:
     return [*said, *(word(line) for line in notices)]
 
 
-class _Lines:
-    """A page that grows line by line, labels to the left."""
+@dataclass(frozen=True)
+class _Layout:
+    """Lines of so many cells, labels to the left."""
 
-    def __init__(self, width: int, screen: Screen) -> None:
-        self._width = width
-        self._screen = screen
-        self._lines: list[str] = []
+    width: int
+    screen: Screen
 
-    def plain(self, line: str) -> None:
-        self._lines.append(line)
+    def wrapped(self, text: str, indent: int = 0) -> list[str]:
+        lines = textwrap.wrap(word(text), self.width - indent, break_on_hyphens=False)
+        return [" " * indent + line for line in lines or [""]]
 
-    def gap(self) -> None:
-        if self._lines and self._lines[-1]:
-            self._lines.append("")
+    def warning(self, text: str) -> list[str]:
+        lines = textwrap.wrap(
+            f"! {text}", self.width, subsequent_indent="  ", break_on_hyphens=False
+        )
+        return [paint(line, "yellow", self.screen.colour) for line in lines]
 
-    def wrapped(self, text: str, indent: int) -> None:
-        lines = textwrap.wrap(word(text), self._width - indent, break_on_hyphens=False) or [""]
-        self._lines += [" " * indent + line for line in lines]
+    def label(self, text: str) -> str:
+        return paint(text.ljust(_LABEL), "dim", self.screen.colour)
 
-    def warning(self, text: str) -> None:
-        first, *more = textwrap.wrap(text, self._width - 2, break_on_hyphens=False)
-        self._lines.append(paint(f"! {first}", "yellow", self._screen.colour))
-        self._lines += [paint(f"  {line}", "yellow", self._screen.colour) for line in more]
-
-    def row(self, label: str, text: str | None) -> None:
+    def row(self, label: str, text: str | None) -> list[str]:
         if not text:
-            return
-        at = len(self._lines)
-        self.wrapped(text, indent=_LABEL)
-        head = paint(label.ljust(_LABEL), "dim", self._screen.colour)
-        self._lines[at] = head + self._lines[at][_LABEL:]
+            return []
+        first, *more = self.wrapped(text, indent=_LABEL)
+        return [self.label(label) + first[_LABEL:], *more]
 
-    def pairs(self, label: str, values: Mapping[str, Any]) -> None:
-        """Names over values, in as many columns as fit."""
+    def pairs(self, label: str, values: Mapping[str, Any]) -> list[str]:
+        """Lay names and values out in as many columns as fit."""
         if not values:
-            return
+            return []
         names = [word(name) for name in values]
         texts = ["none" if v is None and label == "config" else _value(v) for v in values.values()]
         name_w, text_w = max(map(len, names)), min(max(map(len, texts)), 40)
-        fit = max(1, (self._width - _LABEL + 3) // (name_w + text_w + 5))
+        fit = max(1, (self.width - _LABEL + 3) // (name_w + text_w + 5))
         down = -(-len(names) // fit)
-        for i in range(down):
-            cells = [
-                f"{names[j].ljust(name_w)}  {texts[j].ljust(text_w)}"
-                for j in range(i, len(names), down)
-            ]
-            line = "   ".join(cells).rstrip()
-            head = paint((label if i == 0 else "").ljust(_LABEL), "dim", self._screen.colour)
-            self._lines.append(head + line)
+        cells = [f"{n.ljust(name_w)}  {t.ljust(text_w)}" for n, t in zip(names, texts, strict=True)]
+        lines = ["   ".join(cells[i::down]).rstrip() for i in range(down)]
+        return [self.label("" if i else label) + line for i, line in enumerate(lines)]
 
-    def curves(self, drawn: Mapping[str, list[float]]) -> None:
-        """One sparkline a column, all on one scale, first and last value at its ends."""
+    def curves(self, drawn: Mapping[str, list[float]]) -> list[str]:
+        """Draw each column as a sparkline between its first and last value, all on one scale."""
         shown = {name: v for name, v in drawn.items() if len(v) > 1 and any(x == x for x in v)}
         if not shown:
-            return
-        self.gap()
+            return []
         values = [x for v in shown.values() for x in v if x == x]
         one_unit = all(name.endswith("_risk") for name in shown)
         span = (min(values), max(values)) if one_unit else None
         heads = {name: short(v[0]) for name, v in shown.items()}
         tails = {name: short(v[-1]) or "not finite" for name, v in shown.items()}
         left = max(map(len, heads.values()))
-        room = self._width - _LABEL - left - max(map(len, tails.values())) - 4
+        room = self.width - _LABEL - left - max(map(len, tails.values())) - 4
+        lines = []
         for name, v in shown.items():
-            line = sparkline(v, min(60, room), ascii_only=self._screen.ascii_only, span=span)
-            line = paint(line, "cyan", self._screen.colour)
-            head = paint(word(name).ljust(_LABEL), "dim", self._screen.colour)
-            self._lines.append(f"{head}{heads[name].rjust(left)}  {line}  {tails[name]}")
+            line = sparkline(v, min(60, room), ascii_only=self.screen.ascii_only, span=span)
+            line = paint(line, "cyan", self.screen.colour)
+            head = heads[name].rjust(left)
+            lines.append(f"{self.label(word(name))}{head}  {line}  {tails[name]}")
+        return lines
 
-    def text(self) -> str:
-        return "\n".join(self._lines) + "\n"
+
+def _best(found: RunRow) -> str:
+    value = found.metrics.get(found.best_by)
+    if found.best_val_risk is not None:
+        return f"val_risk {short(found.best_val_risk)} at epoch {found.best_epoch}"
+    if value is None or found.best_epoch is None:
+        return ""
+    return f"{word(found.best_by)} {short(value)} at epoch {found.best_epoch}"
 
 
 def _value(value: Any) -> str:
@@ -260,8 +249,7 @@ def _when(found: RunRow) -> str:
 def _checkpoint(path: str | None) -> str | None:
     if path is None:
         return None
-    whole = Path(path)
-    here = Path.cwd()
+    whole, here = Path(path), Path.cwd()
     shown = whole.relative_to(here) if whole.is_relative_to(here) else whole
     return f"{shown}" + ("" if whole.exists() else "  (no longer there)")
 
@@ -290,18 +278,17 @@ def _origin(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _beginning(value: Any) -> str:
-    """A hash by its beginning, as commits are shown; JSON has all of it."""
+    """Shorten a hash, as commits are shown; JSON has all of it."""
     text = short(value)
     return text[:12] if _HASH.fullmatch(text) else text
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Flatten mappings inside of mappings, with dots in their names; empty ones are left out."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{before}{key}."))
-        else:
-            flat[f"{before}{key}"] = value
+        inner = isinstance(value, Mapping)
+        flat |= _flat(value, f"{before}{key}.") if inner else {f"{before}{key}": value}
     return flat
 
 

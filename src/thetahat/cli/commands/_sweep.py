@@ -1,4 +1,4 @@
-"""``thetahat sweep``: make a sweep of a file, and pause, resume, cancel or extend one."""
+"""``thetahat sweep``: create a sweep from a file, and pause, resume, cancel or extend one."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from thetahat.cli.commands._agent import add_work, check_name, exit_code, work_of, work_with_words
-from thetahat.cli.terminal._output import emit, note
-from thetahat.cli.terminal._sweep_screen import many_runs
+from thetahat.cli._parser import (
+    add_format,
+    add_store,
+    add_switch,
+    add_value,
+    positive,
+    whole_number,
+)
+from thetahat.cli.commands._agent import add_work, check_name, exit_code, work_and_report, work_of
+from thetahat.cli.terminal._output import emit, many_runs, print_beside, store_flag
 from thetahat.core.errors import ConfigError
 from thetahat.format import json_text
 
@@ -17,81 +24,68 @@ if TYPE_CHECKING:
     from thetahat.sweep import SweepOptions, SweepSpec, Work
     from thetahat.sweep.agent import WorkerProcess
 
-_EXAMPLES = """\
+DESCRIPTION = (
+    "Create a sweep from a W&B sweep file, once it has been checked; agents then work on it. The"
+    " file stays as it is: what W&B has no key for is a flag."
+)
+EXAMPLES = """\
 examples:
-  thetahat sweep sweep.yaml                  make it; prints its id and the agent command
-  thetahat sweep sweep.yaml --run            make it and work on it, in one
+  thetahat sweep sweep.yaml                  create it; prints its id and the agent command
+  thetahat sweep sweep.yaml --run            create it and work on it at once
   thetahat sweep sweep.yaml --replicates 5 --count 100 --seed 1
-  thetahat sweep ID --pause                  no new runs; --resume lets them begin again
-  thetahat sweep ID --extend more.yaml       go on with another file's points
+  thetahat sweep ID --pause                  no new runs; --resume starts them again
+  thetahat sweep ID --extend more.yaml       continue with another file's points
 """
 _CHANGES = ("pause", "resume", "cancel", "extend")
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add ``sweep`` to the command line."""
-    parser = subparsers.add_parser(
-        "sweep",
-        help="make a sweep of a file",
-        description="Make a sweep of a W&B sweep file, once it has been checked; agents then work"
-        " on it. The file stays as it is: all that is ours rides on flags.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_flags(parser: Any) -> None:
+    """Add the flags of ``sweep``."""
     parser.add_argument("what", metavar="FILE", help="the sweep file; or the id of a sweep")
     search = parser.add_argument_group("search")
-    search.add_argument("--seed", type=int, metavar="S", help="of the search (default: 0)")
-    search.add_argument("--count", type=int, metavar="N", help="runs in all, at most")
-    search.add_argument("--replicates", type=int, metavar="K", help="run each setting with K seeds")
-    search.add_argument("--enqueue", metavar="CSV", help="points to start from, one a line")
-    search.add_argument("--shuffle", action="store_true", help="a grid in a seeded random order")
-    search.add_argument("--sampler", metavar="NAME", help="tpe, gp, cmaes, qmc or random")
-    search.add_argument("--asha", action="store_true", help="ASHA in place of Hyperband's rule")
+    add_value(search, "--seed S", "of the search (default: 0)", whole_number(0))
+    add_value(search, "--count N", "runs in all, at most", whole_number())
+    add_value(search, "--replicates K", "run each setting with K seeds", whole_number())
+    add_value(search, "--enqueue CSV", "points to start from, one a line")
+    add_switch(search, "--shuffle", "a grid in a seeded random order")
+    add_value(search, "--sampler NAME", "tpe, gp, cmaes, qmc or random")
+    add_switch(search, "--asha", "ASHA in place of Hyperband's rule")
     running = parser.add_argument_group("running")
-    running.add_argument("--retries", type=int, metavar="R", help="try a failed run R times more")
-    running.add_argument("--timeout", type=float, metavar="S", help="seconds a process may take")
-    running.add_argument("--mode", metavar="MODE", help="cohort, worker or process (default: auto)")
-    running.add_argument("--cohort", type=int, metavar="K", help="train at most K runs together")
-    running.add_argument(
-        "--exact", action="store_true", help="runs of a cohort bitwise equal to runs alone"
-    )
-    running.add_argument("--name", metavar="NAME", help="of the sweep (default: the file's)")
-    running.add_argument("--run", dest="at_once", action="store_true", help="work on it at once")
+    add_value(running, "--retries R", "try a failed run R times more", whole_number(0))
+    add_value(running, "--timeout S", "seconds a process may take", positive)
+    add_value(running, "--mode MODE", "cohort, worker or process (default: auto)")
+    add_value(running, "--cohort K", "train at most K runs together", whole_number())
+    add_switch(running, "--exact", "runs of a cohort bitwise equal to runs alone")
+    add_value(running, "--name NAME", "of the sweep (default: the file's)")
+    add_switch(running, "--run", "work on it at once")
     add_work(running)
-    change = parser.add_argument_group("a sweep that is there (give its id)")
-    change.add_argument("--pause", action="store_true", help="begin no new runs")
-    change.add_argument("--resume", action="store_true", help="begin new runs again")
-    change.add_argument("--cancel", action="store_true", help="end it, and its runs, now")
-    change.add_argument("--extend", metavar="FILE", help="go on with another file")
-    parser.add_argument(
-        "--store",
-        metavar="URL",
-        help="folder or file of the store (default: THETAHAT_STORE, else .thetahat here)",
-    )
-    parser.add_argument(
-        "--format", choices=("table", "json"), default="table", help="of the answer"
-    )
-    made = [*search._group_actions, *running._group_actions]
-    parser.set_defaults(run=run, making=[a for a in made if a.dest != "quiet"])
+    change = parser.add_argument_group("a sweep that exists (give its id)")
+    add_switch(change, "--pause", "start no new runs")
+    add_switch(change, "--resume", "start new runs again")
+    add_switch(change, "--cancel", "end it, and its runs, now")
+    add_value(change, "--extend FILE", "continue with another file")
+    add_store(parser)
+    add_format(parser, ("table", "json"))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make a sweep, or change one."""
+    """Create a sweep, or change one."""
     asked = [name for name in _CHANGES if getattr(args, name)]
     if len(asked) > 1:
         both = " and ".join(f"--{name}" for name in asked[:2])
-        raise ConfigError(f"{both} cannot stand together; give one of them")
+        raise ConfigError(f"{both} exclude each other; give one of them")
     if asked:
-        idle = [a for a in args.making if getattr(args, a.dest) != a.default]
-        if idle:
-            flag = idle[0].option_strings[0]
+        fits = {*_CHANGES, "what", "quiet", "store", "format"}
+        given = [n for n, v in vars(args).items() if n not in fits and v not in (None, False, [])]
+        if given:
+            flag = given[0].replace("_", "-")
             raise ConfigError(
-                f"--{asked[0]} changes a sweep that is there, and {flag} is for one that is made or"
-                " worked on; leave it away"
+                f"--{asked[0]} changes a sweep that exists, and --{flag} is for creating or running"
+                f" one; leave out --{flag}"
             )
         return _change(args, asked[0])
-    if args.ui and not args.at_once:
-        raise ConfigError("--ui shows the page while a sweep is worked on; give --run too")
+    if args.ui and not args.run:
+        raise ConfigError("--ui shows the page while a sweep runs; give --run too")
     return _make(args)
 
 
@@ -102,9 +96,9 @@ def _make(args: argparse.Namespace) -> int:
     spec, plan, work = reading.require(), plan_of(args), work_of(args)
     check_name(spec, args.name)
     for problem in reading.notes:
-        note(problem.said(args.what, "note: "))
-    # The workers load the experiment: one of them checks the file, and this process need not.
-    begun = start_early(spec, plan, work, args.store) if args.at_once else []
+        print_beside(problem.in_file(args.what, "note: "))
+    # The workers load the experiment: one of them checks the file for this process.
+    begun = start_early(spec, plan, work, args.store) if args.run else []
     try:
         return _made(args, spec, plan, work, begun)
     finally:
@@ -120,15 +114,15 @@ def _made(
     begun: Sequence[WorkerProcess],
 ) -> int:
     from thetahat.store import open_store
-    from thetahat.sweep.agent import early_crew, find_out, new_sweep
+    from thetahat.sweep.agent import early_pool, find_out, new_sweep
 
     with open_store(args.store) as store:
-        crew = early_crew(store, spec, plan, work, begun)
-        sweep = new_sweep(store, spec, plan, args.name, found=find_out(spec, plan, crew))
+        pool = early_pool(store, spec, plan, work, begun)
+        sweep = new_sweep(store, spec, plan, args.name, found=find_out(spec, plan, pool))
         _print(sweep, spec, plan, args)
-        if not args.at_once:
+        if not args.run:
             return 0
-        return exit_code(work_with_words(store, sweep, work, args, crew))
+        return exit_code(work_and_report(store, sweep, work, args, pool))
 
 
 def _change(args: argparse.Namespace, how: str) -> int:
@@ -174,7 +168,7 @@ def _cancel_waiting(store: Store, sweep: SweepRow) -> None:
 
 
 def plan_of(args: argparse.Namespace) -> SweepOptions:
-    """What the flags say beside the file."""
+    """Read the options that the flags give beside the file."""
     from thetahat.sweep import SweepOptions, read_points
 
     given = {
@@ -198,28 +192,21 @@ def _print(sweep: SweepRow, spec: SweepSpec, plan: SweepOptions, args: argparse.
     if args.format == "json":
         emit(json_text(_answer(sweep)))
         return
-    if args.quiet:
-        _warn(sweep, spec)
-        return
     points = "endless" if sweep.points is None else many_runs(sweep.points)
     seeds = f", {plan.replicates} seeds each" if plan.replicates > 1 else ""
-    print(f"sweep {sweep.id} ({sweep.name}): {spec.method}, {points}{seeds}")
-    _warn(sweep, spec)
-    if not args.at_once:
-        print(f"work on it with: {_agent_command(sweep, args)}")
-
-
-def _warn(sweep: SweepRow, spec: SweepSpec) -> None:
+    if not args.quiet:
+        print(f"sweep {sweep.id} ({sweep.name}): {spec.method}, {points}{seeds}")
     if sweep.contaminated and spec.metric is not None:
-        note(
+        print_beside(
             f"contaminated: it tunes on the test set ({spec.metric.name}), so its best value is no"
             " estimate of the risk; tune on val_risk to keep the test set clean"
         )
+    if not args.quiet and not args.run:
+        print(f"work on it with: {_agent_command(sweep, args)}")
 
 
 def _agent_command(sweep: SweepRow, args: argparse.Namespace) -> str:
-    where = f" --store {args.store}" if args.store else ""
-    return f"thetahat agent {sweep.id}{where}"
+    return f"thetahat agent {sweep.id}{store_flag(args.store)}"
 
 
 def _answer(sweep: SweepRow) -> dict[str, Any]:

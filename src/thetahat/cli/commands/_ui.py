@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from thetahat.cli.terminal._output import note
-from thetahat.core.errors import ConfigError
+from thetahat.cli._parser import add_store, add_switch, add_value, whole_number
+from thetahat.cli.terminal._output import print_beside
 
-_EXAMPLES = """\
+DESCRIPTION = (
+    "Serve a page of the store's sweeps and runs to your browser, live, until Ctrl-C. Only this"
+    " machine can reach it, and it loads nothing from any other."
+)
+EXAMPLES = """\
 examples:
   thetahat ui                            of the store here, in your browser
   thetahat ui --store runs.db --port 9000 --no-browser
@@ -19,40 +23,28 @@ examples:
 """
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add ``ui`` to the command line."""
-    parser = subparsers.add_parser(
-        "ui",
-        help="look at sweeps and runs in a browser",
-        description="Serve a page of the store's sweeps and runs to your browser, live, until"
-        " Ctrl-C. It is reached from this machine only, and asks nothing of any other.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def add_flags(parser: Any) -> None:
+    """Add the flags of ``ui``."""
+    add_value(
+        parser,
+        "--port P",
+        "(default: 8642, or the next that is free; 0: any free one)",
+        whole_number(0, 65535),
     )
-    parser.add_argument(
-        "--port", type=int, metavar="P", help="(default: 8642, or the next that is free)"
-    )
-    parser.add_argument(
-        "--host",
-        metavar="H",
+    add_value(
+        parser,
+        "--host H",
+        "another address than 127.0.0.1; the page then asks for the token it prints",
         default="127.0.0.1",
-        help="another address than 127.0.0.1; the page then asks for the token it prints",
     )
-    parser.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
-    parser.add_argument(
-        "--store",
-        metavar="URL",
-        help="folder or file of the store (default: THETAHAT_STORE, else .thetahat here)",
-    )
-    parser.set_defaults(run=run)
+    add_switch(parser, "--no-browser", "print the address, open nothing")
+    add_store(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve the page."""
     from thetahat.web import serve
 
-    if args.port is not None and not 0 <= args.port <= 65535:
-        raise ConfigError(f"--port={args.port}: give a number from 0 to 65535 (0: any free one)")
     try:
         serve(
             args.store,
@@ -62,17 +54,16 @@ def run(args: argparse.Namespace) -> int:
             say=lambda url: print(f"the page is at {url}  (Ctrl-C ends it)", flush=True),
         )
     except KeyboardInterrupt:
-        # The usual way to end it.
         print()
     return 0
 
 
 @contextmanager
 def beside(args: argparse.Namespace) -> Iterator[Callable[[], None]]:
-    """``--ui`` of a command that works: the page while it does.
+    """Serve the page while a command works, if it has ``--ui``.
 
-    Yields a function that, at a terminal, keeps the page open until Ctrl-C once the work is done;
-    where nobody looks (a script, a queue) it returns at once, and the page ends with the command.
+    Yields a function to call after the work: at a terminal it keeps the page open until Ctrl-C; in
+    a script or a queue it returns at once, and the page ends with the command.
     """
     if not getattr(args, "ui", False):
         yield lambda: None
@@ -81,16 +72,15 @@ def beside(args: argparse.Namespace) -> Iterator[Callable[[], None]]:
 
     watched = sys.stderr.isatty()
     with page_beside(args.store, browser=watched) as page:
-        note(f"the page is at {page.url}")
+        print_beside(f"the page is at {page.url}")
 
         def stay() -> None:
             if not watched:
                 return
-            note(f"the page stays at {page.url} until Ctrl-C")
+            print_beside(f"the page stays at {page.url} until Ctrl-C")
             try:
-                page.stay()
+                page.wait()
             except KeyboardInterrupt:
-                # What is left is the page only, and this is how it ends.
                 print(file=sys.stderr)
 
         yield stay

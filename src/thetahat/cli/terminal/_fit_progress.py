@@ -1,5 +1,5 @@
-"""Progress of a fit on standard error: epochs, risks, members, time left. Drawing costs next to
-nothing: a terminal is drawn four times a second; anything else gets a line now and then."""
+"""Progress of a fit on standard error: epochs, risks, members, time left. A terminal is drawn four
+times a second; a file or pipe gets a line now and then."""
 
 from __future__ import annotations
 
@@ -9,55 +9,46 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from thetahat.cli.terminal._live import (
-    Pace,
-    Piece,
-    Window,
-    bar,
-    cells_of,
-    cut,
-    fit,
-    is_live,
-    live,
-    spinner,
-)
-from thetahat.format import short, sparkline
+from thetahat.cli.terminal._live import RefreshRate, Window, bar, fit, is_live, live, spinner
+from thetahat.format import cut, short, sparkline
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from thetahat.train import Progress
 
 FIRST_LINE_S = 10.0
-"""Seconds until the first line where nothing can be drawn; the next ones come ever more seldom."""
+"""Seconds until the first line in a file or pipe; the next ones come less and less often."""
 _MOST_VALUES = 512
 _LEAST_BAR = 6
 
 
 @contextmanager
 def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[Progress], None] | None]:
-    """Lines that live while the fit does; gives what ``fit`` wants as ``progress``.
+    """Show the progress of a fit while the block runs; yields the ``progress`` argument of ``fit``.
 
-    Where standard error is no terminal there is a plain line now and then; with ``quiet``, none.
+    If standard error is not a terminal, print a plain line now and then; with ``quiet``, nothing.
     """
     if quiet:
         yield None
         return
-    seen = Seen(label)
+    status = FitStatus(label)
     if is_live():
-        with live(seen.lines):
-            yield seen.take
+        with live(status.lines):
+            yield status.update
         return
-    pace = Pace(FIRST_LINE_S)
+    rate = RefreshRate(FIRST_LINE_S)
 
-    def say(now: Progress) -> None:
-        seen.take(now)
-        if pace.due() and now.epoch < now.epochs:
-            print(f"{label}: {line(now, seen.left_s(), 200)}", file=sys.stderr, flush=True)
+    def print_line(now: Progress) -> None:
+        status.update(now)
+        if rate.due() and now.epoch < now.epochs:
+            print(f"{label}: {line(now, status.left_s(), 200)}", file=sys.stderr, flush=True)
 
-    yield say
+    yield print_line
 
 
-class Seen:
-    """What a fit has told of itself so far, and how it looks."""
+class FitStatus:
+    """The latest progress of a fit, its speed, and the lines that show both."""
 
     def __init__(self, label: str) -> None:
         self.label = label
@@ -67,8 +58,8 @@ class Seen:
         self._last_s = 0.0
         self._values: list[float] = []
 
-    def take(self, now: Progress) -> None:
-        """Take in where the fit stands."""
+    def update(self, now: Progress) -> None:
+        """Record the latest progress."""
         self._last_s = time.monotonic()
         if self._first is None:
             self._first = (self._last_s, now.epoch)
@@ -80,57 +71,62 @@ class Seen:
         self.now = now
 
     def per_second(self) -> float | None:
-        """Epochs a second, since the first chunk (which also compiled); None until known."""
+        """Compute epochs a second since the first chunk, which also compiled; None until known."""
         if self.now is None or self._first is None or self._last_s <= self._first[0]:
             return None
         rate = (self.now.epoch - self._first[1]) / (self._last_s - self._first[0])
         return rate or None
 
     def left_s(self) -> float | None:
-        """Seconds left, if nothing stops the fit early; None until known."""
+        """Estimate the seconds left if nothing stops the fit early; None until known."""
         rate = self.per_second()
         if rate is None or self.now is None:
             return None
         since = time.monotonic() - self._last_s
         return max(0.0, (self.now.epochs - self.now.epoch) / rate - since)
 
-    def lines(self, window: Window) -> list[list[Piece]]:
-        """How it looks."""
+    def lines(self, window: Window) -> list[Text]:
+        """Draw the fit in two lines: epochs and time, then risks and their curve."""
+        from rich.text import Text
+
         label = cut(self.label, max(8, window.width // 3))
-        head: list[Piece] = [(spinner(window), "cyan"), (" ", ""), (label, "bold"), ("  ", "")]
+        head = Text.assemble((spinner(window), "cyan"), " ", (label, "bold"), "  ")
         if self.now is None:
             took = time.monotonic() - self._began_s
-            return [[*head, (f"compiling  {span(took)}", "dim")]]
+            return [head.append(f"compiling  {span(took)}", "dim")]
         now, left_s, rate = self.now, self.left_s(), self.per_second()
-        room = window.width - cells_of(head)
+        room = window.width - head.cell_len
         pieces = [
             (9, f"epoch {now.epoch:,}/{now.epochs:,}", ""),
             (7, _members(now), ""),
             (5, "" if rate is None else f"{short(rate, 3)} epochs/s", "dim"),
             (8, "" if left_s is None else f"{span(left_s)} left", ""),
         ]
-        # The bar is dearer than the rate, and the time left is dearer than the bar.
+        # The bar has priority over the rate, and the time left over the bar.
         words = fit(pieces, room - _LEAST_BAR - 2, gap=2)
-        if left_s is not None and not any(text.endswith(" left") for text, _ in words):
+        if left_s is not None and not words.plain.endswith(" left"):
             words = fit(pieces, room, gap=2)
-        drawn = min(32, room - cells_of(words) - 2)
-        if drawn >= _LEAST_BAR:
-            parts = [("done", now.epoch), ("left", now.epochs - now.epoch)]
-            words = [*bar(parts, drawn, window), ("  ", ""), *words]
-        return [[*head, *words], self._risks(now, window)]
+        cells = min(32, room - words.cell_len - 2)
+        if cells >= _LEAST_BAR:
+            parts = {"done": now.epoch, "left": now.epochs - now.epoch}
+            head.append_text(bar(parts, cells, window)).append("  ")
+        return [head.append_text(words), self._risks(now, window)]
 
-    def _risks(self, now: Progress, window: Window) -> list[Piece]:
+    def _risks(self, now: Progress, window: Window) -> Text:
+        from rich.text import Text
+
         room = window.width - 2
         words = fit([*_risk_pieces(now), (6, _best(now), "")], room)
-        cells = min(40, room - cells_of(words) - 3)
-        if cells < 8 or len(self._values) < 2:
-            return [("  ", ""), *words]
-        drawn = sparkline(self._values[:], cells, ascii_only=window.ascii_only)
-        return [("  ", ""), *words, ("   ", ""), (drawn, "cyan")]
+        cells = min(40, room - words.cell_len - 3)
+        drawn = Text("  ").append_text(words)
+        if cells >= 8 and len(self._values) >= 2:
+            curve = sparkline(self._values[:], cells, ascii_only=window.ascii_only)
+            drawn.append("   ").append(curve, "cyan")
+        return drawn
 
 
 def line(now: Progress, left_s: float | None, room: int = 100) -> str:
-    """A fit in one plain line.
+    """Describe a fit in one plain line.
 
     >>> import numpy as np
     >>> from thetahat.train import Progress
@@ -144,11 +140,11 @@ def line(now: Progress, left_s: float | None, room: int = 100) -> str:
         (5, _members(now), ""),
         (8, "" if left_s is None else f"{span(left_s)} left", ""),
     ]
-    return "".join(text for text, _ in fit(pieces, room, gap=2))
+    return fit(pieces, room, gap=2).plain
 
 
 def span(seconds: float) -> str:
-    """A duration as people say it.
+    """Write a duration in its two largest units.
 
     >>> span(0.4), span(75), span(4000)
     ('0.4 s', '1 min 15 s', '1 h 6 min')
@@ -166,14 +162,15 @@ def span(seconds: float) -> str:
 def _risk_pieces(now: Progress) -> list[tuple[float, str, str]]:
     median = "median " if now.size > 1 else ""
     return [
-        (dear, f"{median}{part} {short(_median(now.record[f'{part}_risk'])) or 'nan'}", "")
-        for part, dear in (("train", 4), ("val", 7))
+        (priority, f"{median}{part} {short(_median(now.record[f'{part}_risk'])) or 'nan'}", "")
+        for part, priority in (("train", 4), ("val", 7))
         if f"{part}_risk" in now.record
     ]
 
 
 def _best(now: Progress) -> str:
-    """The best so far of what chooses the state, and its epoch; of a cohort, of its members."""
+    """Name the best value of the metric that chooses the state, and its epoch; in a cohort, the
+    best of all members."""
     if now.best_by not in now.record or now.best_value is None or now.best_epoch is None:
         return ""
     import numpy as np

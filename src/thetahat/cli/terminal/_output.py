@@ -1,16 +1,13 @@
-"""What the commands that print tables share: their flags, the screen, and careful writing."""
+"""Output of the commands: the screen, careful writing, wrapped messages."""
 
 from __future__ import annotations
 
-import argparse
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
 from typing import Any
-
-from thetahat.cli.terminal._wrap import wrapped
-from thetahat.format import FORMATS
 
 
 @dataclass(frozen=True)
@@ -18,25 +15,18 @@ class Screen:
     """What standard output can show."""
 
     width: int | None
-    """Cells; None where nobody looks (a pipe, a file): nothing is cut there."""
+    """Cells; None for a pipe or a file, in which nothing is cut."""
     colour: bool
     ascii_only: bool
 
-
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """The flags of every command that prints a table."""
-    parser.add_argument(
-        "--store",
-        metavar="URL",
-        help="folder or file of the store (default: THETAHAT_STORE, else .thetahat here)",
-    )
-    parser.add_argument(
-        "--format", choices=FORMATS, default="table", help="how to print it (default: table)"
-    )
+    @property
+    def look(self) -> dict[str, Any]:
+        """The options of ``table`` that fit a table to it."""
+        return {"width": self.width, "colour": self.colour, "ascii_only": self.ascii_only}
 
 
 def read_screen() -> Screen:
-    """The terminal behind standard output, with NO_COLOR and FORCE_COLOR obeyed."""
+    """Read what standard output can show; NO_COLOR and FORCE_COLOR decide on colours."""
     stream: Any = sys.stdout
     terminal = is_terminal(stream)
     forced = bool(os.environ.get("FORCE_COLOR"))
@@ -50,7 +40,7 @@ def read_screen() -> Screen:
 
 
 def emit(text: str) -> None:
-    """Write data to standard output, bytes as they are; a reader that left early is no error."""
+    """Write data to standard output, unchanged; a reader that ended early is not an error."""
     try:
         sys.stdout.flush()
         binary = getattr(sys.stdout, "buffer", None)
@@ -62,24 +52,42 @@ def emit(text: str) -> None:
             binary.write(text.encode(encoding, "backslashreplace"))
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whatever the interpreter still flushes at its end must have somewhere to go.
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, sys.stdout.fileno())
-        os.close(devnull)
+        discard_stdout()
+
+
+def discard_stdout() -> None:
+    """Redirect standard output to nowhere, so that flushing it at the end of Python succeeds."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)
 
 
 def is_terminal(stream: Any) -> bool:
-    """Whether somebody looks at a stream; a program without a console has None for it."""
+    """Tell whether a stream is a terminal; it is None in a program without a console."""
     return stream is not None and stream.isatty()
 
 
-def note(line: str) -> None:
-    """A word to the user, beside the data: on standard error."""
+def print_beside(line: str) -> None:
+    """Print a line on standard error, beside the data on standard output."""
     print(wrapped(line), file=sys.stderr)
 
 
+def store_flag(store: str | None) -> str:
+    """Write the flag that gives a store, for a command to be copied; nothing for the default."""
+    return f" --store {store}" if store else ""
+
+
+def many_runs(n: int) -> str:
+    """Write a number of runs.
+
+    >>> many_runs(0), many_runs(1), many_runs(1200)
+    ('no runs', '1 run', '1,200 runs')
+    """
+    return "no runs" if n == 0 else "1 run" if n == 1 else f"{n:,} runs"
+
+
 def can_write(stream: Any, sample: str) -> bool:
-    """Whether a stream has these characters: Windows consoles and old locales may not."""
+    """Tell whether a stream has these characters: Windows consoles and old locales may not."""
     try:
         sample.encode(getattr(stream, "encoding", None) or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -93,3 +101,41 @@ def _old_windows() -> bool:
     from rich.console import Console
 
     return Console().legacy_windows
+
+
+_COMMAND = re.compile(r"\b(?:thetahat|python|pip) [^;,()]+")
+_STAYS = "\x00"
+
+
+def wrapped(message: str) -> str:
+    """Wrap a message if standard error is a terminal that is too narrow for it."""
+    width = _width()
+    return message if width is None else wrap(message, width)
+
+
+def wrap(message: str, width: int) -> str:
+    """Wrap a message between words, but never inside a command to be copied.
+
+    >>> print(wrap("it is over; go on with: thetahat resume calm-otter-7", 34))
+    it is over; go on with:
+    thetahat resume calm-otter-7
+    """
+    import textwrap
+
+    lines = []
+    for line in message.split("\n"):
+        whole = _COMMAND.sub(lambda match: match[0].replace(" ", _STAYS), line)
+        fits = len(line) <= width
+        lines += [whole] if fits else textwrap.wrap(
+            whole, width, break_long_words=False, break_on_hyphens=False
+        )  # fmt: skip
+    return "\n".join(lines).replace(_STAYS, " ")
+
+
+def _width() -> int | None:
+    if sys.stderr is None or not sys.stderr.isatty():
+        return None
+    try:
+        return max(20, os.get_terminal_size(sys.stderr.fileno()).columns)
+    except (OSError, ValueError):
+        return None

@@ -1,4 +1,4 @@
-"""What a run says when it has ended: a few lines on a terminal, one line elsewhere."""
+"""The end of a run: a few lines on a terminal, one line in a file or pipe."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from thetahat.cli._errors import say
-from thetahat.cli._session import Setting
+from thetahat.cli._errors import print_error
+from thetahat.cli._session import FitSettings
 from thetahat.cli.terminal._fit_progress import span
-from thetahat.cli.terminal._output import is_terminal, read_screen
+from thetahat.cli.terminal._output import is_terminal, read_screen, store_flag
 from thetahat.core.run import Status
-from thetahat.format import STATUS_STYLES, paint, short, word
+from thetahat.format import STATUS_STYLES, cut, paint, short, word
 
 if TYPE_CHECKING:
     from thetahat.train import Result
@@ -20,85 +20,66 @@ if TYPE_CHECKING:
 _BAD = (Status.DIVERGED, Status.UNMOVED, Status.FAILED)
 
 
-def print_run(result: Result, name: str, setting: Setting, *, tracked: bool) -> None:
-    """Print how a run ended: standard output, and standard error where it went wrong."""
-    where = f" --store {setting.store}" if setting.store else ""
-    name = word(name)
-    if not setting.quiet:
-        if is_terminal(sys.stdout):
-            print(page(result, name, f"thetahat show {name}{where}" if tracked else ""))
-        else:
-            print(line(result, name))
-    print_end(result, name, setting, tracked=tracked)
+def print_run(result: Result, name: str, setting: FitSettings) -> None:
+    """Print how a run ended: on standard output, and on standard error if it went wrong."""
+    if not setting.quiet and is_terminal(sys.stdout):
+        look = f"thetahat show {word(name)}{store_flag(setting.store)}" if setting.tracked else ""
+        print(page(result, word(name), look))
+    elif not setting.quiet:
+        print(line(result, word(name)))
+    print_end(result, name, setting)
 
 
-def print_end(result: Result, name: str, setting: Setting, *, tracked: bool) -> None:
-    """Say on standard error what went wrong, or how to go on."""
-    where = f" --store {setting.store}" if setting.store else ""
-    name = word(name)
+def print_end(result: Result, name: str, setting: FitSettings) -> None:
+    """Print on standard error what went wrong, or how to continue."""
     if result.status in _BAD:
-        say(f"{name} {result.status}: {result.reason}")
+        print_error(f"{word(name)} {result.status}: {result.reason}")
     elif result.status is Status.INTERRUPTED:
-        on = (
-            f"; go on with: thetahat resume {name}{where}" if tracked and setting.checkpoint else ""
-        )
-        say(f"{name} {result.reason}{on}")
+        resume = f"; go on with: thetahat resume {word(name)}{store_flag(setting.store)}"
+        can_resume = setting.tracked and setting.checkpoint
+        print_error(f"{word(name)} {result.reason}{resume if can_resume else ''}")
 
 
 def line(result: Result, name: str) -> str:
-    """A run in one line, for logs."""
+    """Describe a run in one line, for logs."""
     numbers = {f"{part}_risk": short(risk) or "nan" for part, risk in risks_of(result)}
     numbers |= {word(name): short(value) or "nan" for name, value in result.metrics.items()}
     numbers |= {
         "best_epoch": str(result.best_epoch),
         "n_params": str(result.n_params),
-        "seconds": short(_total_s(result), 3),
+        "seconds": short(sum(result.seconds.get(part, 0.0) for part in ("compile", "run")), 3),
     }
     said = " ".join(f"{key}={value}" for key, value in numbers.items())
     return f"{name} {result.status} ({result.reason}): {said}"
 
 
 def page(result: Result, name: str, look: str) -> str:
-    """A run in a few lines, for people."""
+    """Describe a run in a few lines, for people."""
     screen = read_screen()
     width = min(shutil.get_terminal_size((80, 24)).columns, 100)
-    style = STATUS_STYLES.get(str(result.status), "")
-    head = (
-        f"{paint(name, 'bold', screen.colour)}  {paint(str(result.status), style, screen.colour)}"
-    )
-    room = width - len(name) - len(str(result.status)) - 4
-    # Of what went wrong all is said below; here stands the fact.
+    status = str(result.status)
+    # What went wrong is printed in full below.
     reason = result.reason.partition("; ")[0] if result.status in _BAD else result.reason
-    reason = reason if len(reason) <= room else reason[: room - 1] + "…"
+    reason = cut(reason, width - len(name) - len(status) - 4, "…")
     risks = "   ".join(f"{part} {short(risk) or 'nan'}" for part, risk in risks_of(result))
     by = "" if result.best_by == "val_risk" else f", the best {word(result.best_by)}"
     at = f"   (epoch {result.best_epoch:,}{by})" if result.best_by else ""
     if result.risk and not any(map(math.isfinite, result.risk.values())):
         risks, at = "not finite", ""
+    spent = {part: span(result.seconds.get(part, 0.0)) for part in ("run", "compile")}
     rows = [
         ("risk", risks + at),
         *(("", f"{word(key)} {short(v) or 'nan'}") for key, v in result.metrics.items()),
         ("size", f"{result.n_params:,} parameters, {result.epochs:,} epochs"),
-        ("time", time_said(result)),
+        ("time", f"{spent['run']} training, {spent['compile']} compiling"),
         ("look", look),
     ]
-    lines = [f"{head}  {reason}"]
-    lines += [
-        f"  {paint(label.ljust(6), 'dim', screen.colour)}{text}" for label, text in rows if text
-    ]
-    return "\n".join(lines)
+    style = STATUS_STYLES.get(status, "")
+    head = f"{paint(name, 'bold', screen.colour)}  {paint(status, style, screen.colour)}  {reason}"
+    rows = [(paint(label.ljust(6), "dim", screen.colour), text) for label, text in rows if text]
+    return "\n".join([head, *(f"  {label}{text}" for label, text in rows)])
 
 
 def risks_of(result: Result) -> list[tuple[str, float]]:
-    """The risks in the order that people read them."""
+    """List the risks of the parts: train, val, test."""
     return [(part, result.risk[part]) for part in ("train", "val", "test") if part in result.risk]
-
-
-def time_said(result: Result) -> str:
-    """Training and compiling apart."""
-    compile_s = result.seconds.get("compile", 0.0)
-    return f"{span(result.seconds.get('run', 0.0))} training, {span(compile_s)} compiling"
-
-
-def _total_s(result: Result) -> float:
-    return sum(result.seconds.get(part, 0.0) for part in ("compile", "run"))

@@ -1,27 +1,30 @@
-"""What an agent says while it works: lines that live on a terminal, else one now and then."""
+"""The messages of an agent at work: live lines on a terminal, else a line now and then."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from thetahat.cli._errors import note, say as complain
+from thetahat.cli._errors import print_error, print_note
 from thetahat.cli.terminal._fit_progress import span
-from thetahat.cli.terminal._live import Pace, Piece, Window, is_live, live
-from thetahat.cli.terminal._output import emit, read_screen
-from thetahat.cli.terminal._sweep_screen import block, many_runs, plain
-from thetahat.cli.terminal._sweep_status import Watch
+from thetahat.cli.terminal._live import RefreshRate, Window, is_live, live
+from thetahat.cli.terminal._output import emit, many_runs, read_screen
+from thetahat.cli.terminal._sweep_screen import block, plain
+from thetahat.cli.terminal._sweep_status import SweepWatch
+from thetahat.core.run import Status
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from thetahat.search import Objective
     from thetahat.store import RunRow, Store, SweepRow
-    from thetahat.sweep.agent import Closed, Tally
+    from thetahat.sweep.agent import AgentEvent, Ended, Tally
 
 EVERY_S = 2.0
 """Seconds between two lines at first, where standard error is no terminal."""
@@ -29,7 +32,7 @@ BEST_RUNS = 10
 
 
 class View:
-    """What an agent says, for people. Use it as a context."""
+    """The messages of an agent, for people. Use it as a context."""
 
     def __init__(
         self, store: Store, sweep: SweepRow, metric: Objective | None, *, quiet: bool, where: str
@@ -38,10 +41,10 @@ class View:
 
         self.store, self.sweep, self.metric = store, sweep, metric
         self.quiet, self.where = quiet, where
-        self.watch = Watch(store, sweep, metric, spec_of(sweep).method, _searched(sweep))
+        self.watch = SweepWatch(store, sweep, metric, spec_of(sweep).method, _searched(sweep))
         self._said: set[str] = set()
         self._began_s = time.monotonic()
-        self._pace = Pace(EVERY_S, share=0.05)
+        self._pace = RefreshRate(EVERY_S, share=0.05)
         self._live = is_live(quiet=quiet)
         self._stack = ExitStack()
 
@@ -58,45 +61,31 @@ class View:
     ) -> None:
         self._stack.close()
 
-    def _lines(self, window: Window) -> Sequence[Sequence[Piece]]:
+    def _lines(self, window: Window) -> Sequence[Text]:
         return block(self.watch.now(), window)
 
-    def say(self, what: str, facts: Mapping[str, Any]) -> None:
-        """Take in a word of the agent."""
-        if what == "ended":
-            for closed in facts["closed"]:
-                self._take(closed, facts["names"][closed.run])
-            self._print()
-        elif what == "alive":
-            self.watch.agent = facts["agent"]
-            if self._live:
-                self.watch.look()
-        elif what == "note":
-            self._once(facts["line"])
-        elif what == "recovered":
-            agents = "an agent" if facts["agents"] == 1 else f"{facts['agents']} agents"
-            self._once(f"{agents} died; {facts['runs']} runs went back to the queue", again=True)
-        elif what == "retried":
-            self._once(f"{facts['runs']} runs are tried again: {facts['reason']}", again=True)
-        elif what == "state":
-            self.watch.standing = replace(self.watch.standing, state=facts["state"])
-            said = {"paused": "the sweep is paused: no new runs begin", "running": "it goes on"}
-            self._once(said.get(facts["state"], f"the sweep is {facts['state']}"), again=True)
-        elif what == "extended":
-            self.sweep = facts["sweep"]
-            self.watch.change(self.sweep, _searched(self.sweep))
-            self._once("the sweep was given another file: it goes on with that", again=True)
-        elif what == "target":
-            self._once(f"{facts['reason']}: no new runs begin")
-        elif what == "interrupted":
-            self._once("stopping; runs go back to the queue. Ctrl-C again stops at once")
-        elif what == "waiting" and facts["open"] and facts["state"] == "running":
-            self._once("all runs have begun; waiting for those of other agents")
+    def say(self, event: AgentEvent) -> None:
+        """Show an event of the agent."""
+        from thetahat.sweep.agent import Alive, Ended, Noted, Remarked
+
+        match event:
+            case Ended():
+                self._take(event)
+                self._print()
+            case Noted(line=line):
+                self._once(line)
+            case Remarked(line=line, again=again):
+                self._once(line, again=again)
+            case Alive(agent=agent, sweep=sweep):
+                self.watch.agent = agent
+                self._follow(sweep)
+                if self._live:
+                    self.watch.look()
 
     def summary(self, tally: Tally, *, as_json: bool) -> None:
-        """The end: the best runs, and how to look at the others."""
+        """Print the best runs, and how to look at the others."""
         if self.quiet and tally.interrupted and not self._over():
-            complain(f"interrupted; go on with: thetahat agent {self.sweep.id}{self.where}")
+            print_error(f"interrupted; go on with: thetahat agent {self.sweep.id}{self.where}")
         if as_json or self.quiet:
             return
         from thetahat.cli.terminal._run_table import print_runs
@@ -113,13 +102,15 @@ class View:
         elif runs:
             print_runs(runs[:BEST_RUNS], "table", None, read_screen(), tell=False)
         if sweep.contaminated:
-            note("contaminated: tuned on the test set; its best value is no estimate of the risk")
+            print_note(
+                "contaminated: tuned on the test set; its best value is no estimate of the risk"
+            )
         emit(f"look at all of them: thetahat runs {sweep.id}{self.where}\n")
         if tally.interrupted and not sweep.over:
-            complain(f"interrupted; go on with: thetahat agent {sweep.id}{self.where}")
+            print_error(f"interrupted; go on with: thetahat agent {sweep.id}{self.where}")
 
     def _best(self, sweep: SweepRow, runs: Sequence[RunRow], metric: Objective) -> None:
-        """The best settings over their replicates: the best of single runs is a lucky one."""
+        """Print the best settings by their median; the best run is often a lucky one."""
         from thetahat.analysis import (
             best_first,
             ending,
@@ -149,7 +140,7 @@ class View:
                 print(f"the best settings by {name}, its median over {over}{_alike(same)}:")
                 print_settings(have[:BEST_RUNS], name, screen)
             return
-        # A run that failed, was cancelled or did not move has a number, but none that counts.
+        # The numbers of runs that failed, were cancelled or did not move do not count.
         found = [run for run in runs if ending(run, name) == "well"]
         found = [run for run in found if finite(run.metrics.get(name)) is not None]
         found.sort(key=lambda run: sign * (finite(run.metrics[name]) or 0.0))
@@ -159,7 +150,7 @@ class View:
             print_runs(found[:BEST_RUNS], "table", None, screen, tell=False)
 
     def _lost(self, runs: Sequence[RunRow]) -> str:
-        """How many of the runs that are over failed, were cut short, or never logged the metric."""
+        """Count the runs that failed, did not finish, or never logged the metric."""
         from thetahat.analysis import ending, finite
 
         name = None if self.metric is None else self.metric.name
@@ -179,15 +170,21 @@ class View:
 
     # -- parts ----------------------------------------------------------------------------------
 
-    def _take(self, closed: Closed, name: str) -> None:
-        from thetahat.core.run import Status
-
-        if closed.status is Status.FAILED:
-            self._once(f"{name} failed: {closed.reason}", key=closed.reason, bad=True)
-        if self.metric is not None and closed.status.well:
-            value = closed.metrics.get(self.metric.name)
+    def _take(self, ended: Ended) -> None:
+        if ended.status is Status.FAILED:
+            self._once(f"{ended.name} failed: {ended.reason}", key=ended.reason, bad=True)
+        if self.metric is not None and ended.status.well:
+            value = ended.metrics.get(self.metric.name)
             if value is not None:
-                self.watch.best(value, name, closed.run)
+                self.watch.best(value, ended.name, str(ended.run))
+
+    def _follow(self, sweep: SweepRow) -> None:
+        """Take in how the sweep stands, and its file, if it was given another one."""
+        if (sweep.text, sweep.plan) != (self.sweep.text, self.sweep.plan):
+            self.watch.change(sweep, _searched(sweep))
+        self.sweep = sweep
+        if self.watch.counts.state != sweep.state:
+            self.watch.counts = replace(self.watch.counts, state=sweep.state)
 
     def _print(self) -> None:
         if self._live:
@@ -204,16 +201,16 @@ class View:
             return
         self._said.add(key or line)
         if bad or not self.quiet:
-            note(line)
+            print_note(line)
 
 
 def _alike(n: int) -> str:
-    """How many share the first place, if several do."""
+    """Say how many share the first place, if several do."""
     return f" (the first {n:,} are alike)" if n > 1 else ""
 
 
 def _left(sweep: SweepRow, runs: Sequence[RunRow]) -> str:
-    """What is left of a sweep that is not over: runs at work, those that wait, and the rest."""
+    """Count what is left of a sweep: runs that train, runs that wait, and the rest."""
     if sweep.over:
         return ""
     standing = Counter(str(run.status) for run in runs)
@@ -227,7 +224,7 @@ def _left(sweep: SweepRow, runs: Sequence[RunRow]) -> str:
 
 
 def _searched(sweep: SweepRow) -> tuple[tuple[str, ...], ...]:
-    """Where the parameters that a sweep searches stand in a config."""
+    """List the searched parameters of a sweep as paths into a config."""
     from thetahat.sweep.agent import spec_of
 
     return tuple(dimension.path for dimension in spec_of(sweep).space.searched)

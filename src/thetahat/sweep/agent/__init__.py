@@ -1,17 +1,26 @@
-"""From a sweep file that has been read to runs: a door of its own, since it opens the store.
+"""From a sweep file that has been read to runs: a front door of its own, since it opens the store.
 
-A worker, and ``thetahat check``, go through the other one, and start without a database.
+A worker, and ``thetahat check``, use that of ``thetahat.sweep``, and start without a database.
 """
 
-from thetahat.sweep._updates import Closed as Closed
-from thetahat.sweep.agent._agent import Tally as Tally
-from thetahat.sweep.agent._launch import (
-    early_crew as early_crew,
+from thetahat.core.run import Ended as Ended, Logged as Logged, Started as Started
+from thetahat.sweep._events import (
+    AgentEvent as AgentEvent,
+    Alive as Alive,
+    Crashed as Crashed,
+    Described as Described,
+    Noted as Noted,
+    Remarked as Remarked,
+    RunEvent as RunEvent,
+)
+from thetahat.sweep.agent._agent import Runner as Runner, Tally as Tally
+from thetahat.sweep.agent._create import (
+    Found as Found,
     extend_sweep as extend_sweep,
     find_out as find_out,
     new_sweep as new_sweep,
     spec_of as spec_of,
-    work_on as work_on,
 )
+from thetahat.sweep.agent._launch import early_pool as early_pool, work_on as work_on
 from thetahat.sweep.workers._connection import WorkerProcess as WorkerProcess
-from thetahat.sweep.workers._pool import Crew as Crew
+from thetahat.sweep.workers._pool import Pool as Pool

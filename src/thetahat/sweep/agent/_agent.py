@@ -1,8 +1,8 @@
-"""The agent: claims runs of one sweep, has them run, keeps what they say, until all is done.
+"""The agent: claims runs of one sweep, has them run, and records their events, until all is done.
 
     claim -> run -> record -> judge -> claim ...
 
-It holds nothing that the store does not: kill it at any moment, and another goes on.
+It keeps nothing that the store does not have: if it is killed at any moment, another one continues.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from thetahat.core.errors import InputError, StoreError
-from thetahat.core.run import Status
-from thetahat.search import Hyperband, Objective, asha, stop, target_reached
+from thetahat.core.run import Ended, Logged, Started, Status
+from thetahat.search import Hyperband, asha, stop, target_reached
 from thetahat.store import (
     CANCELLED_REASON,
     Claim,
@@ -31,24 +32,24 @@ from thetahat.store import (
     new_agent_id,
     set_state,
 )
-from thetahat.sweep._full_disk import Room
-from thetahat.sweep._updates import Begun, Closed, Heard, Noted, Rows, Update
+from thetahat.sweep._events import AgentEvent, Alive, Noted, Remarked, RunEvent
+from thetahat.sweep._full_disk import FullDisk
 from thetahat.sweep.agent._data_files import DataFiles
-from thetahat.sweep.agent._history import Book
-from thetahat.sweep.agent._liveness import Place, Watch, proof_of_life
+from thetahat.sweep.agent._history import SweepTrials
+from thetahat.sweep.agent._liveness import AgentWatch, StorePlace, proof_of_life
 from thetahat.sweep.agent._logged_metric import LoggedMetric
 from thetahat.sweep.agent._proposer import Proposer
 from thetahat.sweep.agent._recorder import Recorder
 from thetahat.sweep.processes._process_group import end_programs, host_name
 
-POLL_S, BEAT_S, FLUSH_S = 0.1, 5.0, 0.25
-FLAPPING = 3
-"""Runs that fail, before any has worked, until the agent believes that all will."""
+POLL_S, BEAT_S, FLUSH_S, LOOK_S = 0.1, 5.0, 0.25, 1.0
+FIRST_FAILURES = 3
+"""If so many runs fail, and none has worked, the agent stops."""
 RUNNING, CANCELLED, FINISHED = "running", "cancelled", "finished"
 
 
 class Runner(Protocol):
-    """Whoever runs the runs: a crew of workers, or processes."""
+    """What runs the runs: a pool of workers, or processes."""
 
     @property
     def ready(self) -> bool:
@@ -61,15 +62,15 @@ class Runner(Protocol):
         ...
 
     def room(self) -> int:
-        """How many runs more it can take."""
+        """How many more runs it can take."""
         ...
 
     def take(self, again: Sequence[Sequence[RunRow]], fresh: Sequence[RunRow]) -> None:
         """Run these."""
         ...
 
-    def poll(self, timeout_s: float) -> list[Update]:
-        """What has happened; waits for it at most so long."""
+    def poll(self, timeout_s: float) -> list[RunEvent]:
+        """Return what has happened; wait for it at most so long."""
         ...
 
     def stop(self, reasons: Mapping[str, str]) -> None:
@@ -77,15 +78,15 @@ class Runner(Protocol):
         ...
 
     def forget(self, runs: set[str]) -> None:
-        """Speak no more of these."""
+        """Drop runs that another agent holds now."""
         ...
 
     def kept(self) -> None:
-        """All that was told is in the store."""
+        """Learn that all events returned so far are in the store."""
         ...
 
     def halt(self) -> None:
-        """Stop all, soon; what checkpoints hold stands."""
+        """Stop all runs soon; their checkpoints stand."""
         ...
 
     def close(self) -> None:
@@ -94,31 +95,29 @@ class Runner(Protocol):
 
 
 @dataclass(frozen=True)
-class Orders:
-    """What this agent in particular is to do."""
+class Search:
+    """What a sweep's file and the agent's flags ask for.
 
+    Args:
+        cap: runs of the sweep over all agents, at most.
+        count: runs of this agent, at most.
+        keep_going: whether to go on when the first runs all fail.
+        asha: whether ASHA judges the runs that report at ``early``'s bands.
+        columns: metrics that a run can have beside its records; None if only its end tells.
+    """
+
+    propose: Proposer
+    trials: SweepTrials
+    cap: int | None = None
     count: int | None = None
-    """Runs that it takes, at most."""
     keep_going: bool = False
-    """Whether to go on when the first runs all fail."""
     early: Hyperband | None = None
     asha: bool = False
     columns: frozenset[str] | None = None
-    """Metrics that a run can have beside its records; None where only its end tells."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """What is proposed next, and what an agent judges by: made of a sweep's file."""
-
-    propose: Proposer
-    book: Book
-    orders: Orders
-    cap: int | None
 
 
 Refit = Callable[[SweepRow], "Search | None"]
-"""The search of a sweep that was given another file; None where other programs must run it."""
+"""The search of a sweep's current file; None if this agent's runner cannot run it."""
 
 
 @dataclass
@@ -128,48 +127,61 @@ class Tally:
     claimed: int = 0
     ended: int = 0
     failed: int = 0
-    began_s: float = field(default_factory=time.monotonic)
     interrupted: bool = False
     state: str = RUNNING
     last_failure: str = ""
 
 
-Say = Callable[[str, Mapping[str, Any]], None]
-"""``say(what, facts)``: a word on progress; "claimed", "ended", "note", "waiting", ...; and once
-a second, while the agent works, "alive"."""
+Say = Callable[[AgentEvent], None]
+"""Receives the events that an agent sends to the screen."""
 
 
 class Agent:
-    """Works on one sweep until it is done. Use ``work``."""
+    """Works on one sweep until it is done. Use ``work_on``.
 
-    def __init__(self, store: Store, sweep: SweepRow, retries: int, say: Say, tally: Tally) -> None:
+    Args:    retries: how often a failed run is tried again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        sweep: SweepRow,
+        runner: Runner,
+        refit: Refit,
+        tally: Tally,
+        say: Say,
+        *,
+        retries: int,
+    ) -> None:
+        search = refit(sweep)
+        assert search is not None
         self.id = new_agent_id()
-        self.store, self.sweep, self.say = store, sweep, say
-        self.queue = Queue(store, sweep.id, self.id)
-        self.recorder = Recorder(store, self.queue, retries)
-        self.watch, self.place = Watch(store.folder / "agents"), Place(store.path)
-        self.tally = tally
-        self.asked = 0
-        """How often Ctrl-C was pressed."""
+        self.store, self.sweep, self.runner = store, sweep, runner
+        self.tally, self.say = tally, say
+        self.queue = Queue(store, sweep.id, self.id, search.cap)
         self.outdated = False
-        """Whether the sweep was given a file that this agent's runner cannot run."""
-        self._beat_s = self._looked_s = -1e9
-        self._unwritten: list[Update] = []
-        self._room = Room(lambda line: say("note", {"line": line}))
+        """Whether the sweep got a file that this agent's runner cannot run."""
+        self._search, self._refit = search, refit
+        self._recorder = Recorder(store, self.queue, retries, keep=search.count is not None)
+        self._watch = AgentWatch(store.folder / "agents")
+        self._place = StorePlace(store.path)
+        self._disk = FullDisk(lambda line: say(Remarked(line)))
         self._logged, self._data = LoggedMetric(store, sweep.id), DataFiles(store, sweep.id)
+        self._beat_s = self._looked_s = -1e9
+        self._unwritten: list[RunEvent] = []
+        self._asked = 0
+        """How often Ctrl-C was pressed."""
         self._works = False
         """Whether some run has begun to train, or logged anything."""
         self._near = False
-        """Whether a run that still runs has reached the target: no new one begins until it ends."""
+        """Whether a run that still trains has reached the target: no other begins until it ends."""
 
-    def work(self, runner: Runner, search: Search, refit: Refit) -> None:
-        """Work until the sweep is done, or somebody stops this agent, or it is ``outdated``.
+    def work(self) -> None:
+        """Work until the sweep is done, a user stops this agent, or it is ``outdated``.
 
         Raises:  ConfigError: the metric is never logged, or the first runs all fail.
         """
-        self.runner, self._refit = runner, refit
-        self._take_over(search)
-        # So that an agent that ends on a full disk can hand its runs back.
+        # With this space, an agent that ends on a full disk can return its runs to the queue.
         reserve = Reserve(self.store.folder)
         reserve.take()
         with proof_of_life(self.store.folder / "agents", self.id), _listening(self._interrupt):
@@ -178,36 +190,32 @@ class Agent:
                 while self._turn():
                     pass
                 if self._unwritten:
-                    # Once more: the runs go back to the queue without it.
+                    # Once more: without it, the runs still go back to the queue.
                     with suppress(StoreError):
                         self._record()
             except StoreError:
-                # A folder in the store is missing when the whole was taken away.
-                self.place.check(self.sweep.id)
+                # If the whole store was removed, a folder in it is missing too: report the store.
+                self._place.check(self.sweep.id)
                 raise
             finally:
                 try:
                     self.runner.halt()
                 finally:
-                    # Also when Ctrl-C is pressed again: nobody waits for a lease then.
+                    # Also after a second Ctrl-C: other agents need not wait for the lease.
                     reserve.release()
                     self.queue.leave()
 
-    def _take_over(self, search: Search) -> None:
-        self._search, self.queue.cap = search, search.cap
-        self.book, self.orders = search.book, search.orders
-        self.recorder.keeps = search.orders.count is not None
-        self.recorder.metric = None if search.book.metric is None else search.book.metric.name
-
     def _propose(self, sweep: SweepRow, begun: int, n: int) -> Offer:
-        """What the sweep's file proposes: always the file that it has now."""
+        """Propose runs from the sweep's file: always from the current one."""
         if (sweep.text, sweep.plan) != (self.sweep.text, self.sweep.plan):
             self.sweep, self._logged.seen = sweep, False
             search = self._refit(sweep)
             self.outdated = search is None
             if search is not None:
-                self.say("extended", {"sweep": sweep})
-                self._take_over(search)
+                self._search, self.queue.cap = search, search.cap
+                self.say(Alive(self.id, sweep))
+                line = "the sweep was given another file: it goes on with that"
+                self.say(Remarked(line, again=True))
         if self.outdated:
             self.queue.cap = None
             return Offer([], sweep.position)
@@ -216,25 +224,25 @@ class Agent:
     # -- one turn -------------------------------------------------------------------------------
 
     def _turn(self) -> bool:
-        """One turn, or where the disk is full, a part of one; whether to go on."""
-        if self._room.waits and not self.asked:
+        """Take one turn, or only a part of one while the disk is full; return whether to go on."""
+        if self._disk.waits and not self._asked:
             self._unwritten += self.runner.poll(POLL_S)
             return True
         try:
             return self._whole_turn()
         except StoreError as error:
-            self._room.refused(error)
+            self._disk.refused(error)
             return True
 
     def _whole_turn(self) -> bool:
-        if not self.asked:
+        if not self._asked:
             self._live()
-        if self.asked or self.tally.interrupted:
+        if self._asked or self.tally.interrupted:
             self.tally.interrupted = True
             return False
-        # No more is taken while there is no room for what has been done.
         if self._near:
             self._check_target()
+        # Claim nothing more while finished work cannot be written.
         may_claim = self.runner.ready and not (self._unwritten or self._near)
         if may_claim and not self._claim():
             return False
@@ -243,41 +251,55 @@ class Agent:
         while more := self.runner.poll(pause_s):
             self._unwritten += more
             pause_s, until = 0.01, until or time.monotonic() + FLUSH_S
-            if time.monotonic() >= until or not self._may_wait(self._unwritten):
+            # With early termination, runs wait at a band for the judgement: gather no more.
+            full = len(self._unwritten) >= 4096 or self._search.early is not None
+            if full or time.monotonic() >= until:
                 break
         self._judge(self._record())
         return True
 
-    def _may_wait(self, updates: Sequence[Update]) -> bool:
-        """Whether to gather more before writing: not once somebody waits for the judgement."""
-        return len(updates) < 4096 and not (self.orders.early and updates)
-
     def _live(self) -> None:
-        """Say that this agent lives, hear what is asked of it, find the dead."""
+        """Renew the lease, read what users ask for, and find dead agents."""
         now = time.monotonic()
         if now - self._beat_s > BEAT_S:
             self._beat_s = now
             if self.queue.beat(_doing(self.runner)) == "stop":
                 self.tally.interrupted = True
-        if now - self._looked_s > 1.0:
+        if now - self._looked_s > LOOK_S:
             self._looked_s = now
-            self.place.check(self.sweep.id)
-            _recover(self.store, self.queue, self.watch, self.say)
-            state = self.queue.look().state
-            if state != self.tally.state:
-                self.say("state", {"state": state})
-            if state == CANCELLED:
+            self._place.check(self.sweep.id)
+            self._recover()
+            sweep = self.queue.look()
+            if sweep.state != self.tally.state:
+                known = {"paused": "the sweep is paused: no new runs begin", RUNNING: "it goes on"}
+                line = known.get(sweep.state, f"the sweep is {sweep.state}")
+                self.say(Remarked(line, again=True))
+            if sweep.state == CANCELLED:
                 self.runner.stop(dict.fromkeys(self.runner.busy, CANCELLED_REASON))
-            self.tally.state = state
-            self.say("alive", {"agent": self.id, "doing": _doing(self.runner)})
+            self.tally.state = sweep.state
+            self.say(Alive(self.id, sweep))
+
+    def _recover(self) -> None:
+        """Find dead agents, end the orphans of their runs, and return the runs to the queue."""
+        dead = self._watch.dead(self.queue.others())
+        if not dead:
+            return
+        running = self.store.runs(sweep_id=self.sweep.id, status="running")
+        ended = end_programs(self.store, [run for run in running if run.agent in dead])
+        if ended:
+            self.say(Remarked(f"ended what a dead agent had left running: {ended} programs"))
+        runs = self.queue.recover(dead)
+        self._watch.forget(dead)
+        agents = "an agent" if len(dead) == 1 else f"{len(dead)} agents"
+        self.say(Remarked(f"{agents} died; {runs} runs went back to the queue", again=True))
 
     def _claim(self) -> bool:
-        """Take what there is room for; False when there is nothing more to do."""
+        """Claim as many runs as there is room for; return False when nothing is left to do."""
         if self.outdated:
             return bool(self.runner.busy)
         room, most = self.runner.room(), None
-        if self.orders.count is not None:
-            most = self.orders.count - self.tally.claimed
+        if self._search.count is not None:
+            most = self._search.count - self.tally.claimed
             room = min(room, most)
             if most <= 0 and not self.runner.busy:
                 return False
@@ -286,25 +308,24 @@ class Agent:
         claim = self.queue.claim(room, self._propose, most)
         self.tally.claimed += len(claim.runs)
         if claim.runs:
-            self.recorder.hold(claim.runs)
+            self._recorder.hold(claim.runs)
             self._take(claim)
-            self.say("claimed", {"runs": len(claim.runs), "again": len(claim.again)})
             return True
         return bool(self.runner.busy) or self._wait(claim)
 
     def _take(self, claim: Claim) -> None:
-        """Have runs run; those that cannot be begun for want of room go back to the queue."""
+        """Start claimed runs; return those that find no room on the disk to the queue."""
         try:
             self.runner.take(claim.again, claim.fresh)
         except StoreError as error:
             left = [run.id for run in claim.runs if run.id not in self.runner.busy]
             self.tally.claimed -= len(left)
-            with suppress(StoreError):  # leaving hands them back too
+            with suppress(StoreError):  # leaving returns them too
                 self.queue.hand_back(left, str(error))
             raise
 
     def _wait(self, claim: Claim) -> bool:
-        """Nothing to take and nothing to do: whether to stay."""
+        """Wait if other agents still train; return whether to stay."""
         if claim.sweep.state in (CANCELLED, FINISHED):
             self.tally.state = claim.sweep.state
             return False
@@ -312,69 +333,73 @@ class Agent:
             # Another file may have been given to it since.
             self.tally.state = self.queue.finish(claim.sweep)
             return self.tally.state != FINISHED
-        self.say("waiting", {"state": claim.sweep.state, "open": claim.open})
+        if claim.sweep.state == RUNNING and claim.open:
+            self.say(Remarked("all runs have begun; waiting for those of other agents"))
         time.sleep(POLL_S)
         return True
 
-    def _record(self) -> Sequence[Update]:
-        """Write what has happened; what that was."""
-        self._unwritten += self._data.notes(self._unwritten, self.recorder.runs)
-        written = self.recorder.write(updates := self._unwritten)
-        # Only now: what failed to be written still waits.
+    def _record(self) -> Sequence[RunEvent]:
+        """Write what has happened, show it, and check the metric; return the events."""
+        self._unwritten += self._data.notes(self._unwritten, self._recorder.runs)
+        events = self._unwritten
+        metric = self._search.trials.metric
+        written = self._recorder.write(events, None if metric is None else metric.name)
+        # Only now: events that could not be written still wait.
         self._unwritten = []
-        if updates:
-            self._room.found()
+        if events:
+            self._disk.found()
         self.runner.kept()
         if written.lost:
             self.runner.forget(written.lost)
         if written.again:
             self.runner.take(_groups(written.again), [])
-        for reason in dict.fromkeys(written.retried.values()):
-            n = sum(r == reason for r in written.retried.values())
-            self.say("retried", {"runs": n, "reason": reason})
-        for update in updates:
-            if isinstance(update, Noted):
-                self.say("note", {"line": update.line})
-            elif isinstance(update, Rows):
-                self._works = True
-            elif isinstance(update, Begun):
-                self._works |= update.n_params is not None
-            self._logged.hear(update)
-        for closed in written.closed:
+        for reason, n in Counter(written.retried.values()).items():
+            self.say(Remarked(f"{n} runs are tried again: {reason}", again=True))
+        for event in events:
+            self._works |= isinstance(event, Logged) and bool(event.columns)
+            self._works |= isinstance(event, Started) and event.n_params is not None
+            self._logged.take(event)
+            if isinstance(event, Noted):
+                self.say(event)
+        for ended in written.ended:
             self.tally.ended += 1
-            if closed.status is Status.FAILED:
+            if ended.status is Status.FAILED:
                 self.tally.failed += 1
-                self.tally.last_failure = closed.reason
-        if written.closed:
-            said = {"closed": written.closed, "names": written.names, "tally": self.tally}
-            self.say("ended", said)
-        if self.book.metric is not None:
-            self._logged.check(self.book.metric, written.closed, self.orders.columns)
-        if not self.orders.keep_going and not self._works:
-            _check_flapping(self.tally, self.sweep)
-        return updates
+                self.tally.last_failure = ended.reason
+            self.say(ended)
+        if metric is not None:
+            self._logged.check(metric, written.ended, self._search.columns)
+        if not self._search.keep_going and not self._works:
+            _check_first_failures(self.tally, self.sweep)
+        return events
 
     # -- judging --------------------------------------------------------------------------------
 
-    def _judge(self, updates: Sequence[Update]) -> None:
-        metric, early = self.book.metric, self.orders.early
-        if metric is None or not any(isinstance(u, Rows | Heard | Closed) for u in updates):
+    def _judge(self, events: Sequence[RunEvent]) -> None:
+        """End runs that early termination stops, and the sweep once its target is reached."""
+        search, trials = self._search, self._search.trials
+        if trials.metric is None or not any(isinstance(e, Logged | Ended) for e in events):
             return
-        if early is not None:
-            self.book.refresh()
-            rule = asha if self.orders.asha else stop
-            losers = rule(self.book.trials(), early, metric) & self.runner.busy
-            # Also when nobody loses: those that wait at a band go on.
-            self.runner.stop(dict.fromkeys(losers, _why(self.orders, metric)))
+        if search.early is not None:
+            trials.refresh()
+            rule, name = (asha, "asha") if search.asha else (stop, "hyperband")
+            losers = rule(trials.all(), search.early, trials.metric) & self.runner.busy
+            reason = (
+                f"{name}: its {trials.metric.name} is not among the best"
+                f" {1 / search.early.eta:.0%} of its band"
+            )
+            # Also without losers: runs that wait at a band go on.
+            self.runner.stop(dict.fromkeys(losers, reason))
         self._check_target()
 
     def _check_target(self) -> None:
         """End the sweep once a run that ended well has reached the target."""
-        self._near, metric = False, self.book.metric
+        self._near, trials = False, self._search.trials
+        metric = trials.metric
         if metric is None or metric.target is None or self.tally.state != RUNNING:
             return
-        self.book.refresh()
-        history = self.book.history(0)
+        trials.refresh()
+        history = trials.history(0)
         reached = target_reached(history)
         ended = replace(history, trials=[trial for trial in history.trials if trial.over])
         self._near = reached and not target_reached(ended)
@@ -382,58 +407,37 @@ class Agent:
             reason = f"{metric.name} reached its target {metric.target:g}"
             set_state(self.store, self.sweep.id, FINISHED, reason)
             self.queue.end_waiting(reason)
-            self.say("target", {"reason": reason})
+            self.say(Remarked(f"{reason}: no new runs begin"))
 
     def _interrupt(self, *_: Any) -> None:
-        """Ctrl-C once: finish the chunk and hand back. Twice: stop at once."""
-        self.asked += 1
-        if self.asked > 1:
+        """Handle Ctrl-C: the first finishes the chunk, the second stops at once."""
+        self._asked += 1
+        if self._asked > 1:
             raise KeyboardInterrupt(f"go on with: thetahat agent {self.sweep.id}")
-        self.say("interrupted", {})
+        self.say(Remarked("stopping; runs go back to the queue. Ctrl-C again stops at once"))
 
 
-def _why(orders: Orders, metric: Objective) -> str:
-    """Why runs that lose at a band are ended."""
-    rule, early = "asha" if orders.asha else "hyperband", orders.early
-    assert early is not None
-    return f"{rule}: its {metric.name} is not among the best {1 / early.eta:.0%} of its band"
-
-
-def _check_flapping(tally: Tally, sweep: SweepRow) -> None:
-    """The first runs all fail: probably all will.
+def _check_first_failures(tally: Tally, sweep: SweepRow) -> None:
+    """Stop if the first runs all fail: probably all will.
 
     Raises:  ConfigError.
     """
-    if tally.failed == tally.ended >= FLAPPING:
+    if tally.failed == tally.ended >= FIRST_FAILURES:
         raise InputError(
             f"the first {tally.ended} runs all failed, the last because:"
             f" {tally.last_failure.rstrip('.')}. Fix it and go on with: thetahat agent"
-            f" {sweep.id}; or let it fail on with --keep-going"
+            f" {sweep.id}; or run the others all the same with --keep-going"
         )
 
 
-def _recover(store: Store, queue: Queue, watch: Watch, say: Say) -> None:
-    """Find agents that died, end what they left running, and hand back their runs."""
-    dead = watch.dead(queue.others())
-    if not dead:
-        return
-    running = store.runs(sweep_id=queue.sweep_id, status="running")
-    ended = end_programs(store, [run for run in running if run.agent in dead])
-    if ended:
-        say("note", {"line": f"ended what a dead agent had left running: {ended} programs"})
-    n = queue.recover(dead)
-    watch.bury(dead)
-    say("recovered", {"agents": len(dead), "runs": n})
-
-
 def _doing(runner: Runner) -> str:
-    """What an agent does, in words: they stand in the store, for others to read."""
+    """Describe what an agent does, for readers of the store."""
     runs, workers = len(runner.busy), getattr(runner, "size", 1)
     return f"{runs} run{'s' * (runs != 1)}, {workers} worker{'s' * (workers != 1)}"
 
 
 def _groups(again: Sequence[RunRow]) -> list[list[RunRow]]:
-    """Runs that are tried again, by cohort: those that go on together have one checkpoint."""
+    """Group retried runs by cohort: runs that go on together share a checkpoint."""
     groups: dict[str, list[RunRow]] = {}
     for run in again:
         whole = run.cohort if run.checkpoint and not run.alone else None
@@ -443,7 +447,7 @@ def _groups(again: Sequence[RunRow]) -> list[list[RunRow]]:
 
 @contextmanager
 def _listening(interrupt: Callable[..., None]) -> Iterator[None]:
-    """Ctrl-C, and being asked to end, call ``interrupt``: where there is a main thread to tell."""
+    """Call ``interrupt`` at Ctrl-C and SIGTERM; only the main thread can."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,41 +1,42 @@
-"""Whether the runs of a sweep read the same data files: a file may change while a sweep runs."""
+"""Note runs of a sweep that read other data than its first runs: a file may change meanwhile."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from thetahat.core.run import Started
 from thetahat.store import RunRow, Store, first_data_files
-from thetahat.sweep.agent._recorder import Begun, Noted, Update
+from thetahat.sweep._events import Noted, RunEvent
 
 
 class DataFiles:
-    """What the first run of a sweep read of each data file, and who read something else."""
+    """The data files of a sweep, as its first run read each of them."""
 
     def __init__(self, store: Store, sweep_id: str) -> None:
         self._store, self._sweep_id = store, sweep_id
         self._first: dict[str, tuple[str, str]] | None = None
         """Digest and run, by the name of the file."""
-        self._told: set[tuple[str, str]] = set()
+        self._noted: set[tuple[str, str]] = set()
 
-    def notes(self, updates: Sequence[Update], runs: Mapping[str, RunRow]) -> list[Noted]:
-        """What is to be said of runs that begin, once: it is kept with each.
+    def notes(self, events: Sequence[RunEvent], runs: Mapping[str, RunRow]) -> list[Noted]:
+        """Return a note for each run that starts with other data, once.
 
-        Args:    runs: those that this agent holds, by their ids.
+        Args:    runs: of this agent, by their ids.
         """
         found = []
-        for update in updates:
-            if not isinstance(update, Begun) or not update.provenance.get("data_files"):
+        for event in events:
+            if not isinstance(event, Started) or event.run is None:
                 continue
-            if self._first is None:
-                self._first = first_data_files(self._store, self._sweep_id)
-            for name, digest in update.provenance["data_files"].items():
-                mine = runs[update.run].name if update.run in runs else update.run
-                was, run = self._first.setdefault(name, (digest, mine))
-                if was != digest and (update.run, name) not in self._told:
-                    self._told.add((update.run, name))
+            for name, digest in event.provenance.get("data_files", {}).items():
+                if self._first is None:
+                    self._first = first_data_files(self._store, self._sweep_id)
+                mine = runs[event.run].name if event.run in runs else event.run
+                was, first = self._first.setdefault(name, (digest, mine))
+                if was != digest and (event.run, name) not in self._noted:
+                    self._noted.add((event.run, name))
                     line = (
-                        f"{name} is not as run {run} of this sweep read it: numbers of runs before"
-                        " and after the change are of different data"
+                        f"{name} is not as run {first} of this sweep read it: numbers of runs"
+                        " before and after the change are of different data"
                     )
-                    found.append(Noted(update.run, line))
+                    found.append(Noted(event.run, line))
         return found

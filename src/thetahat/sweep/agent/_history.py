@@ -1,30 +1,34 @@
-"""What a sweep has tried so far, as its search sees it: one trial per run, or per setting."""
+"""The trials of a sweep, for its search: one per run, or one per setting."""
 
 from __future__ import annotations
 
 import json
+import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from thetahat.core.json import plain_value
 from thetahat.core.run import Status
-from thetahat.search import Objective, SearchHistory, Trial, best_value
+from thetahat.search import (
+    Categorical,
+    Constant,
+    Objective,
+    SearchHistory,
+    Space,
+    Trial,
+    best_value,
+)
 from thetahat.store import Followed, Follower, RunRow
 
 
-def stored_word(value: Any) -> str:
-    """A stored value as one text."""
-    return json.dumps(value, sort_keys=True)
-
-
-class Book:
+class SweepTrials:
     """The trials of a sweep, for its search and for early termination.
 
-    Args:    paths: where the parameters that the sweep proposes stand in a config.
+    Args:    paths: of the parameters that the sweep proposes, in a config.
              seed: the parameter that counts replicates, if settings are replicated.
-             words: what stands in stored configs for values that JSON does not have, such as inf
-             and lists that hold it: by path, and by ``stored_word`` of what stands there.
+             words: the answer of ``words_of``.
     """
 
     def __init__(
@@ -40,7 +44,7 @@ class Book:
         self._done: dict[str, Trial] = {}
 
     def refresh(self) -> None:
-        """Read what is new."""
+        """Read the new runs and records."""
         self.follower.refresh()
 
     def proposed(self, config: Mapping[str, Any], *, with_seed: bool = True) -> dict[str, Any]:
@@ -59,21 +63,21 @@ class Book:
                 for name in path[:-1]:
                     at = at.setdefault(name, {})
                 known = self._words.get(path)
-                at[path[-1]] = known.get(stored_word(value), value) if known else value
+                at[path[-1]] = known.get(_stored(value), value) if known else value
         return found
 
     def proposed_of(self, run: RunRow) -> dict[str, Any]:
         """The part of a claimed run's config that the sweep proposed."""
         return self.proposed(run.setting)
 
-    def trials(self) -> list[Trial]:
+    def all(self) -> list[Trial]:
         """One trial per run, in their order."""
         return [self._trial(run) for run in self.follower.runs.values()]
 
     def history(self, position: int) -> SearchHistory:
         """The history of the search: replicates of a setting are one trial, their median."""
         if self.seed is None:
-            return SearchHistory(self.trials(), position, self.metric)
+            return SearchHistory(self.all(), position, self.metric)
         points: dict[int, list[Followed]] = {}
         for run in self.follower.runs.values():
             points.setdefault(run.point or 0, []).append(run)
@@ -92,7 +96,7 @@ class Book:
             return self._done[run.id]
         state = "waiting" if run.status is Status.QUEUED else "running"
         if run.status.over:
-            # Cut short, or never moved: its numbers count no more than those of one that failed.
+            # The numbers of runs that were cut short, or never moved, count as failures.
             state = "finished" if run.status.well else "failed"
         value = None if self.metric is None else run.metrics.get(self.metric.name)
         trial = Trial(run.id, self.proposed(run.config, with_seed=False), state, run.values, value)
@@ -111,3 +115,34 @@ class Book:
         if not values:
             return Trial(point, config, "failed")
         return Trial(point, config, "finished", (), statistics.median(values))
+
+
+def words_of(space: Space) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Map stored texts back to values that JSON lacks, such as inf and lists with it, by path."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for dimension in space.dimensions:
+        kind = dimension.distribution
+        values: Sequence[Any] = ()
+        if isinstance(kind, Constant):
+            values = (kind.value,)
+        elif isinstance(kind, Categorical):
+            values = kind.values
+        finite = {_stored(plain_value(value)) for value in values if _is_finite(value)}
+        odd = {_stored(plain_value(value)): value for value in values if not _is_finite(value)}
+        # A word that is among the values itself stays a word.
+        odd = {word: value for word, value in odd.items() if word not in finite}
+        if odd:
+            found[dimension.path] = odd
+    return found
+
+
+def _stored(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)

@@ -1,8 +1,8 @@
-"""Which agents are dead: by a lock that the system lets go of, or by a heart that stands still.
+"""Detect dead agents by their lease: a lock file on this machine, a heartbeat on another.
 
-An agent on this machine holds a locked file; who can lock it knows that it died. One on another
-machine is dead when its heartbeat has not changed for the length of a lease, by OUR clock: the
-clocks of two machines are never compared.
+An agent holds a locked file; another agent of this machine that can lock it knows that it died. An
+agent of another machine is dead if its heartbeat has not changed for the length of a lease, by OUR
+clock: the clocks of two machines are never compared.
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ def proof_of_life(folder: Path, agent: str) -> Iterator[None]:
         ) from error
     try:
         while take(handle) is False:
-            time.sleep(0.01)  # somebody looks just now whether it is held
+            time.sleep(0.01)  # another agent checks the lock at this moment
         yield
     finally:
         os.close(handle)
         path.unlink(missing_ok=True)
 
 
-class Place:
-    """Where a store's file was when an agent began."""
+class StorePlace:
+    """The file of a store, as it was when an agent began."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._was = _place(path)
+        self._was = _identity(path)
 
     def check(self, sweep: str) -> None:
-        """That the store is still the file that was opened.
+        """Check that the store is still the file that was opened.
 
-        Raises:  StoreError: it was deleted, moved or replaced: nobody would see what is written.
+        Raises:  StoreError: it was deleted, moved or replaced, so what is written would be lost.
         """
-        now = _place(self.path)
+        now = _identity(self.path)
         if now != self._was:
             what = "is no longer there" if now is None else "was replaced by another"
             raise StoreError(
@@ -66,10 +66,10 @@ class Place:
             )
 
 
-class Watch:
-    """Remembers other agents' heartbeats, to find the dead.
+class AgentWatch:
+    """Remembers other agents' heartbeats, to find dead agents.
 
-    Args:    folder: where agents of this machine hold their locks.   lease_s: of those elsewhere.
+    Args:    folder: of the locks of this machine's agents.   lease_s: of other machines' agents.
     """
 
     def __init__(self, folder: Path, lease_s: float = LEASE_S) -> None:
@@ -78,20 +78,20 @@ class Watch:
         self._seen: dict[str, tuple[str, float]] = {}
 
     def dead(self, agents: Sequence[Mapping[str, Any]], now: float | None = None) -> list[str]:
-        """Ids of the agents that are dead."""
+        """Return the ids of the agents that are dead."""
         now = time.monotonic() if now is None else now
         return [agent["id"] for agent in agents if self._is_dead(agent, now)]
 
-    def bury(self, agents: Sequence[str]) -> None:
-        """Remove what dead agents of this machine left; ids are never given again."""
+    def forget(self, agents: Sequence[str]) -> None:
+        """Remove the locks of dead agents; ids are never used again."""
         for agent in agents:
             (self.folder / f"{agent}.lock").unlink(missing_ok=True)
 
     def _is_dead(self, agent: Mapping[str, Any], now: float) -> bool:
         if agent["host"] == self._host:
-            let_go = is_free(self.folder / f"{agent['id']}.lock")
-            if let_go is not None:
-                return let_go
+            released = is_free(self.folder / f"{agent['id']}.lock")
+            if released is not None:
+                return released
         beat, since = self._seen.get(agent["id"], ("", now))
         if beat != agent["heartbeat"]:
             self._seen[agent["id"]] = (agent["heartbeat"], now)
@@ -99,7 +99,7 @@ class Watch:
         return now - since > self.lease_s
 
 
-def _place(path: Path) -> tuple[int, int] | None:
+def _identity(path: Path) -> tuple[int, int] | None:
     try:
         found = path.stat()
     except OSError:

@@ -1,6 +1,6 @@
-"""The metric that a sweep searches by, as its runs log it: what is wrong is said at once.
+"""Check the metric that a sweep searches by against what its runs log, as soon as they log.
 
-An agent that noticed it after the last run would have searched for nothing.
+If the agent checked only after the last run, the whole search would be lost.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.run import Ended, Logged, Started
 from thetahat.search import Objective
 from thetahat.store import Store, set_state
-from thetahat.sweep._updates import Begun, Closed, Heard, Rows, Update
+from thetahat.sweep._events import RunEvent
 
 PAUSED = "paused"
 
@@ -26,22 +27,21 @@ class LoggedMetric:
         self._columns: set[str] = set()
         self._directions: dict[str, str] = {}
 
-    def hear(self, update: Update) -> None:
-        """Take in what happened to a run."""
-        if isinstance(update, Rows):
-            self._columns |= set(update.block.columns)
-        elif isinstance(update, Begun):
-            self._directions |= update.directions
-        elif isinstance(update, Heard):
-            self._columns |= update.columns
+    def take(self, event: RunEvent) -> None:
+        """Take in an event of a run."""
+        match event:
+            case Logged(columns=columns):
+                self._columns |= set(columns)
+            case Started(directions=directions):
+                self._directions |= directions
 
     def check(
-        self, metric: Objective, closed: Sequence[Closed], columns: frozenset[str] | None
+        self, metric: Objective, ended: Sequence[Ended], columns: frozenset[str] | None
     ) -> None:
-        """See that runs log the metric, and that it is better in the sweep's direction.
+        """Check that runs log the metric, and that it is better in the sweep's direction.
 
-        Args:    closed: runs that have just ended.
-                 columns: metrics that a run can have beside its records; None where only its end
+        Args:    ended: runs that have just ended.
+                 columns: metrics that a run can have beside its records; None if only its end
                  tells.
         Raises:  ConfigError: they do not.
         """
@@ -56,22 +56,25 @@ class LoggedMetric:
                 f" {metric.goal}",
                 f"write goal: {right} in the file",
             )
-        done = [c for c in closed if not c.status.failed]
-        seen = self._columns.union(*(one.metrics for one in done))
-        # What an experiment's records lack may still be among the risks of its end.
+        done = [event for event in ended if not event.status.failed]
+        seen = self._columns.union(*(event.metrics for event in done))
+        # A metric that an experiment's records lack may still be among the risks of its end.
         known = columns if self._columns else None
         if metric.name in seen:
             self.seen = True
         elif done or (known is not None and metric.name not in known):
             logged = sorted((seen | (known or set())) - {"epoch", "step", "seconds"})
-            said = f"they log {', '.join(logged)}" if logged else "they log nothing"
+            listed = f"they log {', '.join(logged)}" if logged else "they log nothing"
             hint = did_you_mean(metric.name, logged)
             hint = hint if hint.startswith("; did") else ""
-            reason = f"no run logs the metric {metric.name!r}: {said}{hint}"
+            reason = f"no run logs the metric {metric.name!r}: {listed}{hint}"
             self._pause(reason, "fix metric.name in the file")
 
     def _pause(self, reason: str, fix: str) -> NoReturn:
-        """Raises:  ConfigError: the sweep is paused, and can go on with another file."""
+        """Pause the sweep, which can go on with another file.
+
+        Raises:  ConfigError: always.
+        """
         set_state(self.store, self.sweep_id, PAUSED, reason)
         raise ConfigError(
             f"{reason}. The sweep {self.sweep_id} is paused; {fix}, and give it with: thetahat"

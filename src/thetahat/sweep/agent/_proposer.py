@@ -11,7 +11,7 @@ from thetahat.core.json import merge
 from thetahat.core.run import Status
 from thetahat.search import Sampler, Space, sampler
 from thetahat.store import NewRun, Offer, SweepRow
-from thetahat.sweep.agent._history import Book
+from thetahat.sweep.agent._history import SweepTrials
 from thetahat.sweep.spec._options import SweepOptions, nested
 
 
@@ -25,32 +25,33 @@ def sampler_of(method: str, plan: SweepOptions) -> Sampler:
 class Proposer:
     """Proposes the next runs of a sweep; a function of what the store holds.
 
-    Args:    seed: the parameter that replicates count up, where settings are replicated.
-             by_position: its points follow from their numbers: a grid, draws that never repeat.
-             first_seed: what it counts from.   facts: of every run (experiment, file, ...).
+    Args:    seed: the parameter that replicates count up, if settings are replicated.
+             first_seed: the seed of the first replicate.
+             by_position: whether points follow from their numbers: a grid, draws without repeats.
+             facts: of every run (experiment, file, ...).
     """
 
     space: Space
     sample: Sampler
     plan: SweepOptions
-    book: Book
+    trials: SweepTrials
     facts: Mapping[str, Any]
     seed: str | None = None
     first_seed: int = 0
     by_position: bool = False
 
     def __call__(self, sweep: SweepRow, begun: int, n: int) -> Offer:
-        """Up to ``n`` new runs, ``begun`` being there already."""
+        """Propose up to ``n`` new runs after the ``begun`` ones."""
         if n <= 0:
             return Offer([], sweep.position)
         if self._looks_back:
-            self.book.refresh()
+            self.trials.refresh()
         each = self.plan.replicates if self.seed is not None else 1
         point, done = divmod(begun, each)
         new: list[NewRun] = []
         if done:
-            # A cap or another agent cut a setting short: its other replicates come first.
-            config = self.book.config_of(point)
+            # Finish a setting that a cap or another agent cut short.
+            config = self.trials.config_of(point)
             new += self._runs(sweep, config or {}, point, range(done, each))
             point += 1
         wanted = -(-max(0, n - len(new)) // each)
@@ -61,7 +62,7 @@ class Proposer:
 
     @property
     def _looks_back(self) -> bool:
-        """Whether the next point depends on what was run before; else that need not be read."""
+        """Whether the next point depends on earlier runs, which must then be read."""
         plan = self.plan
         return not self.by_position or bool(plan.enqueue) or plan.extended or self.seed is not None
 
@@ -77,7 +78,7 @@ class Proposer:
         left = n - len(given)
         if left <= 0:
             return given, sweep.position, False
-        history = self.book.history(sweep.position)
+        history = self.trials.history(sweep.position)
         found = self.sample(self.space, history, self.plan.seed, left)
         return [*given, *found.configs], found.position, found.exhausted
 

@@ -1,4 +1,4 @@
-"""The one place that writes what happens to an agent's runs to the store."""
+"""Write the events of an agent's runs to the store: the one place that does."""
 
 from __future__ import annotations
 
@@ -6,47 +6,33 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from thetahat.core.run import Status
-from thetahat.store import (
-    CANCELLED_REASON,
-    Queue,
-    RunRow,
-    Store,
-    Writer,
-    describe_run,
-)
-from thetahat.sweep._updates import Begun, Closed, Crashed, Described, Noted, Rows, Update
+from thetahat.core.run import Ended, Logged, Started, Status
+from thetahat.store import CANCELLED_REASON, Queue, RunRow, Store, Writer, describe_run, pack
+from thetahat.sweep._events import Crashed, Described, Noted, RunEvent
 
 
-@dataclass(frozen=True)
+@dataclass
 class Written:
-    """What became of updates."""
+    """What became of events that were written."""
 
-    lost: set[str]
-    """Runs that this agent no longer holds: another took them, thinking it dead."""
-    retried: dict[str, str]
+    lost: set[str] = field(default_factory=set)
+    """Runs that another agent took, because this one seemed dead."""
+    retried: dict[str, str] = field(default_factory=dict)
     """Runs that failed and went back to the queue, and why."""
-    closed: list[Closed]
+    ended: list[Ended] = field(default_factory=list)
     again: list[RunRow] = field(default_factory=list)
-    """Of those that failed: runs that this agent keeps, to be begun again by it."""
-    names: dict[str, str] = field(default_factory=dict)
-    """Of the runs that closed."""
+    """Retried runs that this agent keeps and starts again itself."""
 
 
 class Recorder:
-    """Writes an agent's updates, many in one transaction, and only of runs that it still holds.
+    """Writes events, many in one transaction, and only of runs that its agent still holds.
 
     Args:    retries: how often a failed run goes back to the queue.
+             keep: whether retried runs stay with this agent, because it is to end a given number.
     """
 
-    keeps = False
-    """Whether runs that are tried again stay with this agent: where it is to end so many."""
-
-    metric: str | None = None
-    """What the sweep tunes: a run that ends with a number of it that is not finite has diverged."""
-
-    def __init__(self, store: Store, queue: Queue, retries: int) -> None:
-        self.store, self.queue, self.retries = store, queue, retries
+    def __init__(self, store: Store, queue: Queue, retries: int, *, keep: bool) -> None:
+        self.store, self.queue, self.retries, self.keep = store, queue, retries, keep
         self.runs: dict[str, RunRow] = {}
         """The runs that this agent holds."""
 
@@ -54,110 +40,110 @@ class Recorder:
         """Remember runs that were claimed."""
         self.runs |= {run.id: run for run in runs}
 
-    def write(self, updates: Sequence[Update]) -> Written:
-        """Write updates in their order."""
-        written = Written(set(), {}, [])
-        if not updates:
+    def write(self, events: Sequence[RunEvent], metric: str | None) -> Written:
+        """Write events in their order; records come before ends, whose metrics may need them.
+
+        Args:    metric: what the sweep tunes.
+        """
+        written = Written()
+        if not events:
             return written
-        asked = {u.run for u in updates if not isinstance(u, Crashed) and u.run is not None}
-        asked |= {run for u in updates if isinstance(u, Crashed) for run in u.runs}
+        asked = {run for event in events for run in runs_of(event)}
         with self.store.batch() as writer:
             mine = self.queue.still_mine(writer, sorted(asked))
-            written.lost.update(asked - mine)
-            for update in updates:
-                self._write(writer, update, mine, written)
-            rows = [(u.run, u.block) for u in updates if isinstance(u, Rows) and u.run in mine]
-            # Metrics may count on the last record: rows first, ends afterwards.
-            writer.log_blocks(rows)
-            for update in updates:
-                if isinstance(update, Closed) and update.run in mine:
-                    self._close(writer, update, written)
-        written.names.update({c.run: self.runs[c.run].name for c in written.closed})
-        for run in [*written.lost, *written.retried, *(c.run for c in written.closed)]:
+            written.lost |= asked - mine
+            held = [event for event in events if mine.issuperset(runs_of(event))]
+            # A crash may be of runs some of which are lost.
+            crashes = [event for event in events if isinstance(event, Crashed)]
+            for event in held:
+                self._write(writer, event)
+            for crash in crashes:
+                self._crash(writer, crash, [run for run in crash.runs if run in mine], written)
+            writer.log_blocks(
+                (event.run, pack(event.columns, next(iter(event.columns))))
+                for event in held
+                if isinstance(event, Logged) and event.run and _length(event)
+            )
+            for event in held:
+                if isinstance(event, Ended) and event.run is not None:
+                    self._end(writer, event.run, judged(event, metric), written)
+        for run in [*written.lost, *written.retried, *(e.run or "" for e in written.ended)]:
             self.runs.pop(run, None)
         self.hold(written.again)
         return written
 
-    def _write(self, writer: Writer, update: Update, mine: set[str], written: Written) -> None:
-        if isinstance(update, Begun) and update.run in mine:
-            writer.begin_run(
-                update.run,
-                config=update.config,
-                max_epochs=update.max_epochs,
-                n_params=update.n_params,
-                provenance=update.provenance,
-                checkpoint=update.checkpoint,
-                cohort=update.cohort,
-                member=update.member,
-            )
-        elif isinstance(update, Described) and update.run in mine:
-            name = describe_run(
-                writer,
-                update.run,
-                config=update.config,
-                proposed=update.proposed,
-                name=update.name,
-                labels=update.labels,
-            )
-            self.runs[update.run] = replace(self.runs[update.run], name=name)
-        elif isinstance(update, Noted) and (update.run is None or update.run in mine):
-            writer.note(update.run, update.line)
-        elif isinstance(update, Crashed):
-            self._crash(writer, update, mine, written)
+    def _write(self, writer: Writer, event: RunEvent) -> None:
+        match event:
+            case Started(run=str(run)):
+                writer.begin_run(run, event)
+            case Described(run=run):
+                name = describe_run(
+                    writer,
+                    run,
+                    config=event.config,
+                    proposed=event.proposed,
+                    name=event.name,
+                    labels=event.labels,
+                )
+                self.runs[run] = replace(self.runs[run], name=name)
+            case Noted(run=run, line=line):
+                writer.note(run, line)
 
-    def _close(
-        self, writer: Writer, closed: Closed, written: Written, *, crash: bool = False
+    def _end(
+        self, writer: Writer, run: str, event: Ended, written: Written, *, crash: bool = False
     ) -> None:
-        closed = judged(closed, self.metric)
-        failed = closed.status == Status.FAILED
-        # An agent that died is no fault of the run's: only failures use up its retries.
-        if failed and self.runs[closed.run].failures < self.retries:
-            self._again(writer, [closed.run], closed.reason, written, failed=True, afresh=not crash)
-            return
-        writer.finish_run(
-            closed.run,
-            status=closed.status,
-            reason=closed.reason,
-            epochs=closed.epochs,
-            metrics=closed.metrics or None,
-            seconds=closed.seconds,
-            detail=closed.detail,
-        )
-        written.closed.append(closed)
+        event = replace(event, name=self.runs[run].name)
+        # Only failures use up retries: a run is not at fault when its agent dies.
+        if event.status is Status.FAILED and self.runs[run].failures < self.retries:
+            self._retry(writer, [run], event.reason, written, failed=True, afresh=not crash)
+        else:
+            writer.end_run(run, event)
+            written.ended.append(event)
 
-    def _crash(self, writer: Writer, crash: Crashed, mine: set[str], written: Written) -> None:
-        """One of several is to blame: each goes on alone. One alone is: it has failed."""
-        held = [run for run in crash.runs if run in mine]
-        if crash.guilt == "sure" and len(held) == 1:
-            self._close(writer, Closed(held[0], Status.FAILED, crash.reason), written, crash=True)
+    def _crash(self, writer: Writer, crash: Crashed, held: Sequence[str], written: Written) -> None:
+        """Fail a run that certainly caused the crash; retry possible causes one by one."""
+        if crash.cause == "certain" and len(held) == 1:
+            event = Ended(0, Status.FAILED, crash.reason, run=held[0])
+            self._end(writer, held[0], event, written, crash=True)
         elif held:
-            alone = crash.guilt != "none"
-            self._again(writer, held, crash.reason, written, alone=alone, afresh=False)
+            alone = crash.cause != "other"
+            self._retry(writer, held, crash.reason, written, alone=alone, afresh=False)
 
-    def _again(
+    def _retry(
         self, writer: Writer, held: Sequence[str], reason: str, written: Written, **how: bool
     ) -> None:
-        kept = self.queue.give_up(writer, held, reason=reason, keep=self.keeps, **how)
+        kept = self.queue.give_up(writer, held, reason=reason, keep=self.keep, **how)
         written.again.extend(kept)
         written.retried.update(dict.fromkeys(held, reason))
 
 
-def judged(closed: Closed, metric: str | None) -> Closed:
-    """How a run ended, seen by its sweep: cut short by a cancelled one, or without a finite metric.
+def runs_of(event: RunEvent) -> Sequence[str]:
+    """The ids of the runs that an event is about."""
+    if isinstance(event, Crashed):
+        return event.runs
+    return [] if event.run is None else [event.run]
 
-    A program that exits with 0 knows nothing of the metric that it is tuned for.
 
-    >>> judged(Closed("r", Status.FINISHED, "", {"loss": float("nan")}), "loss").reason
+def judged(event: Ended, metric: str | None) -> Ended:
+    """How a run ended for its sweep: cancelled with it, or diverged without a finite metric.
+
+    A program that exits with 0 does not know the metric that it is tuned for.
+
+    >>> judged(Ended(0, Status.FINISHED, "", 1, {"loss": float("nan")}), "loss").reason
     'loss = nan at the end'
     """
-    if closed.status is Status.STOPPED and closed.reason == CANCELLED_REASON:
-        return replace(closed, status=Status.CANCELLED)
-    if metric is None or not closed.status.well or metric not in closed.metrics:
-        return closed
-    value = closed.metrics[metric]
-    value = math.nan if value is None else float(value)
+    if event.status is Status.STOPPED and event.reason == CANCELLED_REASON:
+        return replace(event, status=Status.CANCELLED)
+    if metric is None or not event.status.well or metric not in event.metrics:
+        return event
+    given = event.metrics[metric]
+    value = math.nan if given is None else float(given)
     if math.isfinite(value):
-        return closed
-    said = f"{metric} = {value:g} at the end"
-    reason = f"{said}; {closed.reason}" if closed.reason else said
-    return replace(closed, status=Status.DIVERGED, reason=reason)
+        return event
+    what = f"{metric} = {value:g} at the end"
+    reason = f"{what}; {event.reason}" if event.reason else what
+    return replace(event, status=Status.DIVERGED, reason=reason)
+
+
+def _length(event: Logged) -> int:
+    return len(next(iter(event.columns.values()), ()))

@@ -10,12 +10,12 @@ import copy
 import json
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thetahat.store import Block, Store, blocks_of, rows_after
+from thetahat.store import Store, columns_of, rows_after
 from thetahat.sweep.processes._capture import LONGEST_LINE, read_row
 from thetahat.sweep.processes._wandb import WandbTail
 
@@ -87,14 +87,14 @@ class Metrics:
         self._unstored += others
         return rows + others
 
-    def blocks(self) -> list[Block]:
-        """Return the rows from ``new`` that the store does not have yet."""
+    def unstored(self) -> list[dict[str, Sequence[float]]]:
+        """Return the rows from ``new`` that the store does not have yet, as columns."""
         rows, self._unstored = self._unstored, []
         merged: dict[int, dict[str, float]] = {}
         for row in rows:
             values = {name: value for name, value in row.items() if name != "step"}
             merged.setdefault(int(row["step"]), {}).update(values)
-        return blocks_of(merged)
+        return columns_of(merged)
 
     def summary(self) -> dict[str, float]:
         """Return the last value of every metric, or the summary of a wandb program."""

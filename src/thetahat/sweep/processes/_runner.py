@@ -12,9 +12,9 @@ from typing import Any
 
 from thetahat.core.errors import InputError, StoreError
 from thetahat.core.provenance import provenance
-from thetahat.core.run import Status
+from thetahat.core.run import Ended, Logged, Started, Status
 from thetahat.store import RunRow, Store, SweepRow
-from thetahat.sweep._updates import Begun, Closed, Described, Heard, Noted, Rows, Update
+from thetahat.sweep._events import Described, Noted, RunEvent
 from thetahat.sweep.processes._metrics import About, Metrics
 from thetahat.sweep.processes._process import Ending, Order, ProgramProcess, environment
 from thetahat.sweep.processes._process_group import (
@@ -63,21 +63,25 @@ class Processes:
         *,
         command: Sequence[str] | None,
         program: str | None,
-        proposed: Callable[[RunRow], Mapping[str, Any]],
         cwd: Path,
         timeout_s: float | None = None,
         devices: Sequence[str] = (),
         code: Code | None = None,
     ) -> None:
         self.store, self.sweep, self.size = store, sweep, size
-        self.command, self.program, self.proposed = command, program, proposed
+        self.command, self.program = command, program
+        self._proposed: Callable[[RunRow], Mapping[str, Any]] = lambda run: run.config
         self.cwd, self.timeout_s, self.devices = cwd, timeout_s, devices
         self.children: dict[str, _Child] = {}
-        self._waiting: list[Update] = []
+        self._waiting: list[RunEvent] = []
         self.code = code
         self._facts = provenance(None) if code is None else code.facts()
         self._watchdog = Watchdog()
         self._reported_media: set[str] = set()
+
+    def follow(self, proposed: Callable[[RunRow], Mapping[str, Any]]) -> None:
+        """Give programs the part of a run's config that its sweep proposed."""
+        self._proposed = proposed
 
     @property
     def busy(self) -> set[str]:
@@ -99,17 +103,17 @@ class Processes:
             except StoreError:
                 raise
             except InputError as error:
-                self._waiting.append(Closed(run.id, Status.FAILED, str(error)))
+                self._waiting.append(Ended(0, Status.FAILED, str(error), run=run.id))
 
-    def poll(self, timeout_s: float) -> list[Update]:
+    def poll(self, timeout_s: float) -> list[RunEvent]:
         """Return what has happened; wait for it at most ``timeout_s``."""
         until = time.monotonic() + timeout_s
         while True:
-            updates, self._waiting = self._waiting, []
+            events, self._waiting = self._waiting, []
             for child in list(self.children.values()):
-                updates += self._look(child)
-            if updates or time.monotonic() >= until or not self.children:
-                return updates
+                events += self._look(child)
+            if events or time.monotonic() >= until or not self.children:
+                return events
             time.sleep(0.01)
 
     def stop(self, reasons: Mapping[str, str]) -> None:
@@ -148,7 +152,7 @@ class Processes:
         self._watchdog.close()
 
     def _start(self, run: RunRow) -> None:
-        config = self.proposed(run)
+        config = self._proposed(run)
         self._look_at_code()
         folder = folder_of_run(self.store, run)
         env = environment(
@@ -179,7 +183,8 @@ class Processes:
         facts = {**self._facts, "argv": argv, "logs": os.path.relpath(folder, self.store.folder)}
         # A program may add to its config by ``th.start`` before this is written. A later attempt
         # starts without what the earlier one added.
-        self._waiting.append(Begun(run.id, config if run.attempt > 1 else None, provenance=facts))
+        known = config if run.attempt > 1 else None
+        self._waiting.append(Started(0, known, None, None, facts, run=run.id))
 
     def _next_device(self) -> str | None:
         """Return the device that the fewest processes use."""
@@ -196,32 +201,31 @@ class Processes:
         if change.anew:
             self._facts = self.code.facts()
 
-    def _look(self, child: _Child) -> list[Update]:
+    def _look(self, child: _Child) -> list[RunEvent]:
         ending = child.process.poll()
         now = time.monotonic()
         if ending is None and now - child.read_s < READ_S:
             return []
         child.read_s = now
-        updates: list[Update] = []
+        events: list[RunEvent] = []
         rows = child.metrics.new()
         if rows:
-            updates += [Rows(child.run.id, block) for block in child.metrics.blocks()]
-            updates.append(Heard(child.run.id, frozenset(name for row in rows for name in row)))
+            run = child.run.id
+            events += [Logged(0, columns, run) for columns in child.metrics.unstored()]
+            events.append(Logged(0, dict.fromkeys((n for row in rows for n in row), ()), run))
         about = child.metrics.about()
         if about != child.about:
             name = "" if about.name == child.about.name else about.name
-            updates.append(
-                Described(child.run.id, about.config, child.proposed, name, about.labels)
-            )
+            events.append(Described(child.run.id, about.config, child.proposed, name, about.labels))
             child.about = about
         for line in child.metrics.notes():
-            updates.append(Noted(child.run.id, f"{child.run.name}: {line}"))
-        updates += self._media(child)
+            events.append(Noted(child.run.id, f"{child.run.name}: {line}"))
+        events += self._media(child)
         if ending is not None:
-            updates += self._close(child, ending)
-        return updates
+            events += self._close(child, ending)
+        return events
 
-    def _media(self, child: _Child) -> list[Update]:
+    def _media(self, child: _Child) -> list[RunEvent]:
         """Report media, which are not metrics, once for all runs."""
         new = sorted(set(child.metrics.media) - self._reported_media)
         if not new:
@@ -231,17 +235,18 @@ class Processes:
         line = f"logged as media, and so no metrics: {kinds}; the files stay in the runs' folders"
         return [Noted(None, line)]
 
-    def _close(self, child: _Child, ending: Ending) -> list[Update]:
+    def _close(self, child: _Child, ending: Ending) -> list[RunEvent]:
         self.children.pop(child.run.id, None)
         self._watchdog.release(child.process.pid)
         notes = [Noted(child.run.id, f"{child.run.name}: {line}") for line in ending.notes]
         words = child.metrics.words()
-        closed = Closed(
-            child.run.id,
+        ended = Ended(
+            0,
             ending.status,
             ending.reason,
-            ending.metrics or child.metrics.summary(),
+            metrics=ending.metrics or child.metrics.summary(),
             seconds={"total": ending.seconds},
             detail={"exit_code": ending.code, **({"logged": words} if words else {})},
+            run=child.run.id,
         )
-        return [*notes, closed]
+        return [*notes, ended]

@@ -176,21 +176,7 @@ def _check_metric(node: YamlNode, findings: Findings) -> None:
     if name is None:
         findings.both(node, "metric needs a name: what the program logs, such as name: val_risk")
     elif (letters := _check_text(name, findings)) is not None:
-        if not letters.strip():
-            findings.ours(name, "name is empty; say what the program logs, such as val_risk")
-        if is_test_metric(letters):
-            findings.note(
-                name,
-                f"contaminated: {name.value} tunes on the test set, so it no longer measures"
-                " anything unseen; the sweep runs and is marked everywhere; for an honest choice"
-                " name a validation metric, such as val_risk",
-            )
-        if "goal" not in node.inside and reads_as_larger(letters):
-            findings.note(
-                name,
-                f"the file has no goal, so the sweep minimizes {name.value}; write goal: maximize,"
-                " or goal: minimize if less is better",
-            )
+        _note_name(node, name, letters, findings)
     for key, known in (("goal", ("minimize", "maximize")), ("impute", IMPUTES)):
         if key in node.inside:
             _check_choice(node.inside[key], known, findings)
@@ -206,6 +192,25 @@ def _check_metric(node: YamlNode, findings: Findings) -> None:
         findings.both(target, message)
     elif target is not None and not target.is_finite:
         findings.ours(target, f"target is {target.value}; give a finite number, or remove it")
+
+
+def _note_name(metric: YamlNode, name: YamlNode, letters: str, findings: Findings) -> None:
+    """Note what the metric's name may hide: a test set, a direction that nothing says."""
+    if not letters.strip():
+        findings.ours(name, "name is empty; say what the program logs, such as val_risk")
+    if is_test_metric(letters):
+        findings.note(
+            name,
+            f"contaminated: {name.value} tunes on the test set, so it no longer measures"
+            " anything unseen; the sweep runs and is marked everywhere; for an honest choice"
+            " name a validation metric, such as val_risk",
+        )
+    if "goal" not in metric.inside and reads_as_larger(letters):
+        findings.note(
+            name,
+            f"the file has no goal, so the sweep minimizes {name.value}; write goal: maximize,"
+            " or goal: minimize if less is better",
+        )
 
 
 def _check_metrics(node: YamlNode, findings: Findings) -> None:

@@ -1,104 +1,98 @@
-"""How many runs to ask for together: doubled as long as a run's epoch then costs less.
+"""Choose how many runs train together: double a cohort as long as a run's epoch then costs less.
 
-What more members of a program bring is measured and not computed: a GPU is hardly busy with 64
-small nets, and a CPU's cache may be too small for 128. So one worker tries twice as many, when the
-runs that are left would pay for it; what it measures decides for all.
+The gain of more members is measured and not computed: a GPU is hardly busy with 64 small nets, and
+a CPU's cache may be too small for 128. So one worker tries twice as many, if the runs that are left
+would pay for it; its measurement decides for all workers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from thetahat.sweep.workers._messages import Timed
 
 Key = Any
-"""A static part: runs with the same share a program."""
+"""A static part: runs with the same one share a program."""
 Cut = tuple[int, int]
-"""Runs that train together, and how many were to, at most."""
+"""Runs of a cohort, and the cohort size that they were cut for."""
 
 MARGIN = 0.1
-"""Share of its seconds that a run's epoch must spare for twice as many runs to pay."""
+"""A doubling pays if a run's epoch takes less than this share of its seconds off."""
 LARGER = 1.5
-"""Times the members that a cohort must have to tell what more of them bring."""
+"""Times the members that a cohort must have to show what more of them bring."""
 ROUNDS = 4
-"""Of cohorts of a new width, what must be left for each worker: a slower one costs no more than
-its share of that."""
+"""Cohorts of a new size that must be left for each worker: a slower size costs at most its share
+of these."""
 
 
 def pays(few: Timed, many: Timed) -> bool:
-    """Whether the larger of two cohorts spares enough of a run's epoch."""
+    """Whether the larger of two cohorts saves enough of a run's epoch."""
     return many.size >= LARGER * few.size and many.each_s < (1 - MARGIN) * few.each_s
 
 
 def settled(timed: Mapping[int, Timed], start: int) -> int:
-    """The width to stay at: from the first on, doubled as long as that paid.
+    """Return the size to stay at: the first one, doubled as long as that paid.
 
     >>> settled({64: Timed(64, "vmap", 0.064), 128: Timed(128, "vmap", 0.070)}, 64)
     128
     >>> settled({64: Timed(64, "vmap", 0.064), 128: Timed(128, "vmap", 0.127)}, 64)
     64
     """
-    width = start
-    while width in timed and 2 * width in timed and pays(timed[width], timed[2 * width]):
-        width *= 2
-    return width
+    size = start
+    while size in timed and 2 * size in timed and pays(timed[size], timed[2 * size]):
+        size *= 2
+    return size
 
 
 def worth_trying(timed: Mapping[int, Timed], start: int, left: float) -> bool:
-    """Whether runs that are left would pay for trying twice as many together.
+    """Whether the runs that are left would pay for compiling a cohort of twice the size.
 
-    It costs compiling. It is expected to spare what the last doubling did, the first one what it
-    must. Members that train one by one gain nothing from each other.
+    The expected saving is that of the last doubling, and MARGIN for the first one. Members that
+    train one by one save nothing together.
 
     Args:    left: runs for each worker.
     """
-    width = settled(timed, start)
-    if width not in timed or timed[width].mode != "vmap" or left < ROUNDS * 2 * width:
+    size = settled(timed, start)
+    if size not in timed or timed[size].mode != "vmap" or left < ROUNDS * 2 * size:
         return False
-    now, spared = timed[width], MARGIN
-    if width > start:
-        spared = 1 - now.each_s / timed[width // 2].each_s
-    price_s = max(one.compile_s for one in timed.values())
-    return spared * now.each_s * now.epochs * left > price_s
+    now, saved = timed[size], MARGIN
+    if size > start:
+        saved = 1 - now.each_s / timed[size // 2].each_s
+    return saved * now.each_s * now.epochs * left > max(one.compile_s for one in timed.values())
 
 
-def fair(width: int, start: int, left: float) -> int:
-    """A width at which no worker takes what another could begin: halved towards a sweep's end."""
-    while width > start and width > left:
-        width //= 2
-    return max(width, start)
+def fair(size: int, start: int, left: float) -> int:
+    """Halve a size towards a sweep's end, so that no worker takes runs that another could begin."""
+    while size > start and size > left:
+        size //= 2
+    return max(size, start)
 
 
 def better(old: Timed | None, new: Timed) -> Timed:
-    """Of two measurements at one width the one to believe: of more members, else the faster.
+    """Choose of two measurements at one size the one of more members, else the faster.
 
-    Whatever else a machine does makes an epoch slower, and never faster.
+    Other work on the machine makes an epoch slower, and never faster.
     """
     if old is None or new.size > old.size:
         return new
     if new.size < old.size:
         return old
     fast = min(old, new, key=lambda one: one.each_s)
-    price_s = max(old.compile_s, new.compile_s)
-    epochs = max(old.epochs, new.epochs)
-    return Timed(fast.size, fast.mode, fast.epoch_s, epochs, price_s)
+    compile_s = max(old.compile_s, new.compile_s)
+    return replace(fast, epochs=max(old.epochs, new.epochs), compile_s=compile_s)
 
 
-def cut(n: int, width: int, parts: int) -> list[int]:
-    """Runs of one program as cohorts: for each of so many workers one, if they are no wider."""
-    share = max(1, min(width, -(-n // parts)))
+def cut(n: int, size: int, parts: int) -> list[int]:
+    """Cut runs of one program into cohorts: one for each of the workers, if that is not larger."""
+    share = max(1, min(size, -(-n // parts)))
     return [min(share, n - at) for at in range(0, n, share)]
 
 
-def _endless() -> float:
-    return float("inf")
-
-
 @dataclass
-class Widths:
-    """What is known of the widths of one sweep's programs, each for itself.
+class CohortSizes:
+    """The cohort sizes of one sweep's programs, each measured for itself.
 
     Args:
         start: runs that a worker is given together at first.
@@ -108,52 +102,54 @@ class Widths:
 
     start: int
     most: int = 0
-    left: Callable[[int], float] = field(default=lambda taken: _endless())
+    left: Callable[[int], float] = field(default=lambda taken: float("inf"))
     timed: dict[Key, dict[int, Timed]] = field(default_factory=dict)
-    """By static part, and by the width at which a cohort was cut."""
+    """By static part, and by the size that a cohort was cut for."""
     fits: dict[Key, int] = field(default_factory=dict)
-    """How many with a static part fit into a worker's memory, where not all do."""
+    """Members that fit into a worker's memory, by static part, if not all do."""
     _tried: set[tuple[Key, int]] = field(default_factory=set)
     _due: dict[Key, int] = field(default_factory=dict)
-    """What was asked for to be tried."""
+    """Sizes to try with the runs that were asked for."""
     _now: Sequence[Key] = ()
-    """The static parts of the runs that came last: the next will be like them."""
+    """Static parts of the latest runs: the next ones will be like them."""
     _taken: int = 0
 
     def of(self, key: Key) -> int:
         """Runs with this static part that train together, at most."""
-        width = self._settled(key)
-        return min(width, self.fits.get(key, width))
+        size = self._settled(key)
+        return min(size, self.fits.get(key, size))
 
     def ask(self) -> int:
         """Runs that a worker is given together now."""
-        width = max((self.of(key) for key in self._now), default=self.start)
-        return max(width, self.start)
+        return max([self.start, *map(self.of, self._now)])
 
     def room(self, loads: Sequence[int]) -> int:
-        """Runs to ask for: for workers half of whose places are free, by what all of them train."""
-        width, self._due = self.ask(), {}
-        open_ = [key for key in self._now if self._untried(key)]
-        if (width > self.start or open_) and min(loads, default=width) <= width // 2:
+        """Return how many runs to ask for, by the load of every worker.
+
+        A worker gets new runs when half of its places are free.
+        """
+        size, self._due = self.ask(), {}
+        untried = [key for key in self._now if self._is_untried(key)]
+        if (size > self.start or untried) and min(loads, default=size) <= size // 2:
             left = self.left(self._taken)
-            width = fair(width, self.start, left)
+            size = fair(size, self.start, left)
             share = left / len(self._now)
             self._due = {
                 key: 2 * self._settled(key)
-                for key in open_
+                for key in untried
                 if worth_trying(self.timed[key], self.start, share)
             }
-        free = [load for load in loads if load <= width // 2]
+        free = [load for load in loads if load <= size // 2]
         more = 0
         if free and self._due:
-            # Whole, whatever the worker that takes it trains besides: a smaller one tells little.
-            more = max(self._due.values()) - width + min(free)
-        return sum(width - load for load in free) + max(0, more)
+            # A whole cohort, whatever its worker trains besides: a smaller one shows little.
+            more = max(self._due.values()) - size + min(free)
+        return sum(size - load for load in free) + max(0, more)
 
     def cut(self, groups: Mapping[Key, Sequence[Any]], free: int) -> dict[Key, list[Cut]]:
-        """The runs of each static part as cohorts: how many, and the width that they stand for.
+        """Cut the runs of each static part into cohorts.
 
-        Args:    free: workers that are to have some.
+        Args:    free: workers that should get some.
         """
         # A program for each worker, until there are fewer programs than workers.
         parts = max(1, free // max(1, len(groups)))
@@ -161,55 +157,52 @@ class Widths:
         self._taken += sum(map(len, groups.values()))
         cuts = {}
         for key, group in groups.items():
-            width, first = self._settled(key), self._trial(key, len(group), parts)
+            size, first = self._settled(key), self._trial(key, len(group), parts)
             rest = max(1, parts - 1 if first else parts)
             sizes = cut(len(group) - first, self.of(key), rest)
-            cuts[key] = ([(first, 2 * width)] if first else []) + [(size, width) for size in sizes]
+            cuts[key] = ([(first, 2 * size)] if first else []) + [(n, size) for n in sizes]
         self._due = {}
         return cuts
 
-    def learn(self, key: Key, width: int, new: Timed) -> str:
-        """Take in what a cohort's epochs took; what is to be said of it, or nothing."""
-        if width < 1 or new.size < 2:
+    def learn(self, key: Key, size: int, new: Timed) -> str:
+        """Take in the speed of a cohort that was cut for a size; return a line for users, or ""."""
+        if size < 1 or new.size < 2:
             return ""
         of = self.timed.setdefault(key, {})
-        first, before = width not in of, settled(of, self.start)
-        of[width] = better(of.get(width), new)
+        first, before = size not in of, settled(of, self.start)
+        of[size] = better(of.get(size), new)
         now = settled(of, self.start)
-        if now == before and (not first or width == self.start or now not in of):
+        if now == before and (not first or size == self.start or now not in of):
             return ""
-        other = before if now != before else width
+        other = before if now != before else size
         return (
-            f"asks for {now} runs{self._which(key)} together: {_written(of[now].each_s)} a run and"
-            f" epoch, {_written(of[other].each_s)} at {other}"
+            f"asks for {now} runs{self._which(key)} together: {_seconds(of[now].each_s)} a run and"
+            f" epoch, {_seconds(of[other].each_s)} at {other}"
         )
-
-    # -- parts ------------------------------------------------------------------------------------
 
     def _settled(self, key: Key) -> int:
         return settled(self.timed.get(key, {}), self.start)
 
-    def _untried(self, key: Key) -> bool:
-        width = 2 * self._settled(key)
-        fits = width <= min(self.most, self.fits.get(key, width))
-        return fits and key in self.timed and (key, width) not in self._tried
+    def _is_untried(self, key: Key) -> bool:
+        size = 2 * self._settled(key)
+        fits = size <= min(self.most, self.fits.get(key, size))
+        return fits and key in self.timed and (key, size) not in self._tried
 
     def _trial(self, key: Key, n: int, parts: int) -> int:
-        """Runs of a group for a wider cohort; 0 where too few came, or others would be idle."""
-        wide = self._due.get(key, 0)
-        size = min(wide, n - (parts - 1) * wide // 4)
-        if not wide or size < LARGER * self.timed[key][wide // 2].size:
+        """Runs of a group for a larger cohort; 0 if too few came, or other workers would idle."""
+        large = self._due.get(key, 0)
+        size = min(large, n - (parts - 1) * large // 4)
+        if not large or size < LARGER * self.timed[key][large // 2].size:
             return 0
-        self._tried.add((key, wide))
+        self._tried.add((key, large))
         return size
 
     def _which(self, key: Key) -> str:
-        """What sets a program apart from the others of its sweep."""
-        known = [set(other) for other in self.timed]
-        common = set.intersection(*known)
+        """The parameters that distinguish a program from the others of its sweep."""
+        common = set.intersection(*(set(other) for other in self.timed))
         own = [f"{name}={value}" for name, value in key if (name, value) not in common]
         return f" of {', '.join(own)}" if own else ""
 
 
-def _written(seconds: float) -> str:
+def _seconds(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"

@@ -1,4 +1,4 @@
-"""An agent's workers: processes that train cohorts; started, watched, replaced when they die."""
+"""One worker as its agent sees it: a process, a socket, and the messages that came from it."""
 
 from __future__ import annotations
 
@@ -13,37 +13,36 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from multiprocessing.connection import Connection, Listener
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection, Listener, wait
 from pathlib import Path
 from typing import Any
 
 from thetahat.sweep.processes._capture import TAIL
 from thetahat.sweep.processes._process import worker_reason
 from thetahat.sweep.processes._process_group import WINDOWS, signal_group
-from thetahat.sweep.workers._fork_server import Birth, Process, lives, spawn
-from thetahat.sweep.workers._messages import Broken, Quit, Ready
+from thetahat.sweep.workers._fork_server import WorkerHandle, WorkerSetup, lives, spawn
+from thetahat.sweep.workers._messages import ADDRESS, KEY, PROGRAM, SHARE, Quit, Ready
 
 ONE_THREAD = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
-"""A worker has one core: as many workers as cores beat one worker with their threads."""
+"""A worker has one core: as many workers as cores are faster than one worker with many threads."""
 
 MEMORY = 0.6
-"""Of the free memory, what the cohorts of all workers may take."""
-SHARE = "THETAHAT_WORKER_SHARE"
+"""Share of the free memory that the cohorts of all workers may take."""
 DRAIN_S = 1.0
-"""Seconds in which what a dead worker had said is read, before its link is cut."""
+"""Seconds in which the last messages of a dead worker are read, before its link is cut."""
 
 GROWTH, SPARE = 2.0, 1 << 30
-"""A worker is replaced when it holds both twice and a gigabyte more than after its first job."""
+"""A worker is replaced if it holds both twice and a gigabyte more than after its first job."""
 
 
 class WorkerProcess:
-    """One worker: its process, its socket, and what it said about itself.
+    """One worker.
 
-    Args:    share: of the memory for cohorts, what is its own.   begin: begins a process.
+    Args:    share: of the memory for cohorts.   start: starts a process.
     """
 
     def __init__(
@@ -53,30 +52,26 @@ class WorkerProcess:
         log: Path,
         device: str | None,
         share: float = 1.0,
-        begin: Callable[[Birth], Process] = spawn,
+        start: Callable[[WorkerSetup], WorkerHandle] = spawn,
     ) -> None:
-        self.log, self.ready, self.broken = log, None, None
-        self.first_rss = 0
+        self.log = log
+        self.ready: Ready | None = None
         self.link: Connection | None = None
+        self._first_rss = 0
         self._early: list[Any] = []
-        """What was said before the process had come to the socket."""
+        """Messages to send once the process has come to the socket."""
         self._connected = False
         self._drained = threading.Event()
-        """Whether all has been read that the process said before it ended."""
+        """Whether all messages were read that the process sent before it ended."""
         self._log_from = _size(log)
         self._listener = Listener(authkey=(key := secrets.token_bytes(16)))
-        address = self._listener.address
-        env = {SHARE: f"{MEMORY * share:.3f}", **os.environ, **_pinned(os.environ)}
-        own = {
-            "THETAHAT_WORKER_ADDRESS": str(address),
-            "THETAHAT_WORKER_KEY": key.hex(),
-            "THETAHAT_WORKER_PROGRAM": str(program),
-        }
-        env.pop("THETAHAT_RUN_ID", None)
+        shared = {SHARE: f"{MEMORY * share:.3f}", **ONE_THREAD, **os.environ}
+        shared.pop("THETAHAT_RUN_ID", None)
+        own = {ADDRESS: str(self._listener.address), KEY: key.hex(), PROGRAM: str(program)}
         if device is not None:
             own["CUDA_VISIBLE_DEVICES"] = device
         try:
-            self.process = begin(Birth(folder, env, own, log))
+            self.process = start(WorkerSetup(folder, shared, own, log))
         except BaseException:
             self._listener.close()
             raise
@@ -88,7 +83,7 @@ class WorkerProcess:
         return self.process.poll() is None
 
     def messages(self) -> Iterator[Any]:
-        """What it has said, without waiting; its link is None when it has died and said no more."""
+        """Yield the new messages, without waiting; after a dead one's last, ``link`` is None."""
         self._flush()
         link, alive = self.link, self.alive
         while link is not None:
@@ -103,12 +98,10 @@ class WorkerProcess:
                 return
             if isinstance(message, Ready):
                 self.ready = message
-            elif isinstance(message, Broken):
-                self.broken = message
             yield message
 
     def send(self, message: Any) -> None:
-        """Say something; a worker that has died does not hear it."""
+        """Send a message; a dead worker does not get it."""
         if not self._connected or self._early:
             self._early.append(message)
         elif self.link is not None:
@@ -120,13 +113,13 @@ class WorkerProcess:
         for message in early:
             self.send(message)
 
-    def grown(self, rss: int) -> bool:
+    def has_grown(self, rss: int) -> bool:
         """Whether its memory has grown so far that a new process is better."""
-        self.first_rss = self.first_rss or rss
-        return rss > GROWTH * self.first_rss and rss > self.first_rss + SPARE
+        self._first_rss = self._first_rss or rss
+        return rss > GROWTH * self._first_rss and rss > self._first_rss + SPARE
 
     def why_dead(self) -> str:
-        """What ended the process; of one that could not begin, with the last line that it wrote."""
+        """Say why the process ended; with its last line if it never was ready."""
         from thetahat.sweep.processes._process import ending
 
         code = self.process.wait()
@@ -134,8 +127,8 @@ class WorkerProcess:
             return ending(code, self.log)
         return worker_reason(code, _text_from(self.log, self._log_from))
 
-    def end_left(self) -> None:
-        """End what a process that died has started, and left behind."""
+    def end_orphans(self) -> None:
+        """End the processes that a dead worker has started and left."""
         pid = self.process.pid
         if pid is not None and not WINDOWS:
             signal_group(pid, signal.SIGKILL)
@@ -150,7 +143,7 @@ class WorkerProcess:
             self.process.terminate()
 
     def close(self, patience_s: float = 2.0) -> None:
-        """End the process: kindly, then not."""
+        """End the process: ask first, then kill."""
         self.leave()
         try:
             self.process.wait(patience_s)
@@ -171,11 +164,11 @@ class WorkerProcess:
     def _attend(self) -> None:
         """Let the process connect, and cut its link when it has died, in a thread of its own.
 
-        The link alone does not tell of a death. What the program has forked, as data loaders are,
-        holds the other end too: no end of file comes, and who waits for the rest of a message, or
-        for room to send one, would wait as long as they live.
+        The link alone does not show a death. What the program has forked, such as data loaders,
+        holds the other end too: no end of file comes, and a read or write would block as long as
+        they live.
         """
-        # Closed by close(), when the process died before it could connect.
+        # close() closes the listener if the process died before it could connect.
         with contextlib.suppress(OSError, EOFError):
             link = self._listener.accept()
             cut = None if WINDOWS else socket.socket(fileno=os.dup(link.fileno()))
@@ -189,17 +182,17 @@ class WorkerProcess:
 
 
 def wait_for_end(pid: int) -> None:
-    """Wait until a process has ended, and leave it to others to take in its exit code."""
+    """Wait until a process has ended, without taking its exit code."""
     try:
         _wait_for_pid(pid)
     except OSError:
-        # It has ended, or this system cannot tell of it by an event.
+        # It has ended, or this system has no event for it.
         while lives(pid):
             time.sleep(0.05)
 
 
 def _peer(link: socket.socket) -> int:
-    """The process at the other end: a fork, on Linux, whose birth has not been read of yet."""
+    """The process at the other end: on Linux, a fork whose id has not been read yet."""
     return struct.unpack("3i", link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
 
 
@@ -207,7 +200,7 @@ def _wait_for_pid(pid: int) -> None:
     if sys.platform == "linux":
         fd = os.pidfd_open(pid)
         try:
-            # Not select(): that takes no file of a number above 1,023.
+            # Not select(), which takes no file number above 1,023.
             poll = select.poll()
             poll.register(fd, select.POLLIN)
             poll.poll()
@@ -230,7 +223,7 @@ def _size(path: Path) -> int:
 
 
 def _text_from(path: Path, start: int) -> str:
-    """The end of what was written to a file since it was of this size."""
+    """The end of what was written to a file after this size."""
     try:
         with path.open("rb") as file:
             file.seek(max(start, _size(path) - TAIL))
@@ -247,9 +240,7 @@ def count_cores() -> int:
 
 
 def wait_for_any(workers: list[WorkerProcess], timeout_s: float) -> None:
-    """Wait until a worker has said something, or one has died, or the time is over."""
-    from multiprocessing.connection import wait
-
+    """Wait until a worker has sent a message, or one has died, or the time is over."""
     links = [w.link for w in workers if w.link is not None]
     until = time.monotonic() + timeout_s
     while time.monotonic() < until:
@@ -262,7 +253,3 @@ def wait_for_any(workers: list[WorkerProcess], timeout_s: float) -> None:
             links = [w.link for w in workers if w.link is not None]
             if links:
                 return
-
-
-def _pinned(given: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in ONE_THREAD.items() if name not in given}

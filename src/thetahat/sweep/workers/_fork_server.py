@@ -1,8 +1,8 @@
-"""Where workers are born: each as a Python of its own, or forked from one that has JAX's code.
+"""Start workers: each as a Python of its own, or forked from a server that has JAX's code.
 
-To load JAX and all that a worker needs takes a second of a processor. On Linux a process without
-threads, the nursery, does it once; it starts nothing of JAX and computes nothing. Workers are its
-forks. Elsewhere, and where there is one worker, a worker loads everything itself.
+Loading JAX and all that a worker needs takes a second of a processor. On Linux a process without
+threads, the fork server, does it once; it starts nothing of JAX and computes nothing. Workers are
+its forks. On other systems, and for a single worker, a worker loads everything itself.
 """
 
 from __future__ import annotations
@@ -19,24 +19,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 from thetahat.core.errors import StoreError
 from thetahat.sweep.processes._process_group import lives
 
 CAN_FORK = sys.platform == "linux"
-"""Elsewhere a fork of a process that has loaded the system's frameworks is not safe."""
+"""On other systems a process that has loaded the system's frameworks cannot fork safely."""
 KNOWN = frozenset({"equinox", "flax", "jax", "numpy", "optax", "pandas", "scipy"})
-"""Packages that a nursery loads when the program does: they begin no threads."""
+"""Packages that the server loads if the program does: they start no threads."""
 PATIENCE_S = 2.0
 WORKER = ("-m", "thetahat.sweep.workers._worker")
+SERVER = ("-m", "thetahat.sweep.workers._fork_server_main")
 
 
 @dataclass(frozen=True)
-class Birth:
-    """What a worker begins with.
+class WorkerSetup:
+    """What a worker starts with.
 
-    Args:    env: what it finds in its environment.   own: what is its own of that.
+    Args:    env: its environment.   own: the part of it that is this worker's alone.
              log: the file that its output is added to.
     """
 
@@ -46,44 +47,16 @@ class Birth:
     log: Path
 
 
-class Process(Protocol):
-    """What the agent does with a worker's process; as in ``subprocess``."""
-
-    @property
-    def pid(self) -> int | None:
-        """Its id, and that of its group; None until it is known."""
-        ...
-
-    def poll(self) -> int | None:
-        """Its exit code, negative for a signal; None while it runs."""
-        ...
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Its exit code, when it has ended.
-
-        Raises:  subprocess.TimeoutExpired: it has not.
-        """
-        ...
-
-    def terminate(self) -> None:
-        """Ask it to end."""
-        ...
-
-    def kill(self) -> None:
-        """End it."""
-        ...
-
-
-def spawn(birth: Birth) -> Process:
-    """A worker that loads everything itself.
+def spawn(setup: WorkerSetup) -> WorkerHandle:
+    """Start a worker that loads everything itself.
 
     Raises:  StoreError: its log cannot be written.
     """
-    with appended(birth.log) as log:
-        return _spawned(WORKER, birth, log)
+    with appended(setup.log) as log:
+        return _spawned(WORKER, setup, log)
 
 
-class Nursery:
+class ForkServer:
     """Forks workers, from a process that lives as long as one of them does.
 
     Args:    preloads: modules that the experiment's program loads too.
@@ -93,77 +66,71 @@ class Nursery:
         self._preloads = tuple(preloads)
         self._process: subprocess.Popen[bytes] | None = None
         self._link: Connection | None = None
-        self._children: dict[int, Forked] = {}
-        """Those that have not ended, by their numbers."""
-        self._orphans: list[Forked] = []
-        """Those that have not ended, and whose nursery has."""
+        self._children: dict[int, ForkedProcess] = {}
+        """Workers that have not ended, by their numbers."""
+        self._orphans: list[ForkedProcess] = []
+        """Workers that have not ended, after their server has."""
         self._count = 0
 
-    def fork(self, birth: Birth) -> Process:
-        """A worker that has everything loaded, as soon as the nursery has.
+    def fork(self, setup: WorkerSetup) -> WorkerHandle:
+        """Start a worker that has everything loaded, as soon as the server has.
 
         Raises:  StoreError: its log cannot be written.
         """
-        with appended(birth.log) as log:
+        with appended(setup.log) as log:
             if self._link is None:
-                self._begin(birth, log)
-        child = Forked(self, self._count)
+                self._link, theirs = Pipe()
+                fd = theirs.fileno()
+                self._process = _spawned((*SERVER, str(fd), *self._preloads), setup, log, (fd,))
+                theirs.close()
+        child = ForkedProcess(self, self._count)
         self._children[self._count] = child
         self._count += 1
-        self._say((child.number, dict(birth.own), str(birth.log)))
+        self._send(child.number, dict(setup.own), str(setup.log))
         return child
 
-    def signal(self, child: Forked, number: int) -> None:
-        """Send a child a signal: through the process that knows whether it is still a child."""
+    def signal(self, child: ForkedProcess, number: int) -> None:
+        """Send a child a signal: through the process that knows whether the id is still its own."""
         if child in self._orphans:
             assert child.pid is not None
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child.pid, number)
         elif any(other.pid is not None for other in self._children.values()):
-            self._say((child.number, number))
+            self._send(child.number, number)
         elif self._process is not None:
-            # It is loading, and hears nothing.
+            # The server is loading, and reads nothing.
             self._process.kill()
 
-    def hear(self, timeout_s: float = 0.0) -> None:
-        """Take in what has become of the children; waits for a word at most so long."""
+    def read(self, timeout_s: float = 0.0) -> None:
+        """Read how the children are; wait for news at most so long."""
         try:
             while self._link is not None and self._link.poll(timeout_s):
                 with _uninterrupted():
                     kind, number, value = self._link.recv()
                 timeout_s = 0.0
-                child = self._children[number]
-                if kind == "born":
-                    child.pid = value
-                else:
-                    self._ended(child, value)
+                if kind == "started":
+                    self._children[number].pid = value
+                    continue
+                self._children.pop(number).code = value
+                if not self._children:
+                    self._shut()
         except (EOFError, OSError):
             self._lost()
         if self._orphans:
             time.sleep(min(timeout_s, 0.05))
-            self._look()
+            for child in [c for c in self._orphans if c.pid is None or not lives(c.pid)]:
+                # How it ended cannot be known.
+                child.code = -signal.SIGKILL
+                self._orphans.remove(child)
 
-    def _begin(self, birth: Birth, log: IO[bytes]) -> None:
-        self._link, theirs = Pipe()
-        fd = theirs.fileno()
-        words = ("-m", "thetahat.sweep.workers._fork_server_main", str(fd), *self._preloads)
-        self._process = _spawned(words, birth, log, (fd,))
-        theirs.close()
-
-    def _say(self, words: tuple[object, ...]) -> None:
+    def _send(self, *message: object) -> None:
         assert self._link is not None
-        # Where it has died, hear() finds out.
+        # If the server has died, read() finds out.
         with contextlib.suppress(OSError):
-            self._link.send(words)
-
-    def _ended(self, child: Forked, code: int) -> None:
-        child.code = code
-        del self._children[child.number]
-        if not self._children:
-            self._shut()
+            self._link.send(message)
 
     def _shut(self) -> int:
-        """The nursery's end, and its exit code."""
+        """End the server; return its exit code."""
         if self._link is not None:
             self._link.close()
         self._link = None
@@ -175,64 +142,61 @@ class Nursery:
             return self._process.wait()
 
     def _lost(self) -> None:
-        """The nursery died: those who were not born never will be, the others live."""
+        """Take in that the server died: workers that had not started never will, others live on."""
         code = self._shut()
-        for child in list(self._children.values()):
+        for child in self._children.values():
             if child.pid is None:
                 child.code = code or 1
             else:
                 self._orphans.append(child)
         self._children.clear()
 
-    def _look(self) -> None:
-        """Who lives of those whose nursery died: how they ended, nobody has been told."""
-        for child in [c for c in self._orphans if c.pid is None or not lives(c.pid)]:
-            child.code = -signal.SIGKILL
-            self._orphans.remove(child)
 
+class ForkedProcess:
+    """A worker of a fork server, with the methods of ``subprocess.Popen``."""
 
-class Forked:
-    """A worker of a nursery."""
-
-    def __init__(self, nursery: Nursery, number: int) -> None:
-        self.number, self._nursery = number, nursery
+    def __init__(self, server: ForkServer, number: int) -> None:
+        self.number, self._server = number, server
         self.pid: int | None = None
+        """Its id, and that of its group; None until it is known."""
         self.code: int | None = None
 
     def poll(self) -> int | None:
-        """Its exit code, negative for a signal; None while it runs."""
+        """Return the exit code, negative for a signal; None while it runs."""
         if self.code is None:
-            self._nursery.hear()
+            self._server.read()
         return self.code
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit code, when it has ended.
+        """Wait for the exit code.
 
-        Raises:  subprocess.TimeoutExpired: it has not.
+        Raises:  subprocess.TimeoutExpired: the process still runs.
         """
         until = float("inf") if timeout is None else time.monotonic() + timeout
         while self.code is None:
             left = until - time.monotonic()
             if left <= 0 and self.poll() is None:
                 raise subprocess.TimeoutExpired(list(WORKER), timeout or 0.0)
-            self._nursery.hear(min(max(left, 0.0), 1.0))
+            self._server.read(min(max(left, 0.0), 1.0))
         return self.code
 
     def terminate(self) -> None:
         """Ask it to end."""
-        self._send(signal.SIGTERM)
+        if self.poll() is None:
+            self._server.signal(self, signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it."""
-        self._send(signal.SIGKILL)
-
-    def _send(self, number: int) -> None:
+        """End it now."""
         if self.poll() is None:
-            self._nursery.signal(self, number)
+            self._server.signal(self, signal.SIGKILL)
+
+
+WorkerHandle = subprocess.Popen[bytes] | ForkedProcess
+"""What the agent holds of a worker's process."""
 
 
 def preloads(file: Path) -> list[str]:
-    """Those of the modules that a program imports which a nursery may as well have loaded."""
+    """Return the modules that a program imports and the fork server can load too."""
     try:
         with tokenize.open(file) as source:
             tree = ast.parse(source.read())
@@ -249,7 +213,7 @@ def preloads(file: Path) -> list[str]:
 
 
 def appended(log: Path) -> IO[bytes]:
-    """A log, to be added to.
+    """Open a log to add to it.
 
     Raises:  StoreError: it cannot be written.
     """
@@ -264,14 +228,14 @@ def appended(log: Path) -> IO[bytes]:
 
 
 def _spawned(
-    words: Sequence[str], birth: Birth, log: IO[bytes], fds: Sequence[int] = ()
+    words: Sequence[str], setup: WorkerSetup, log: IO[bytes], fds: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
-    # A group of its own: Ctrl-C is the agent's, who tells its workers what to do.
+    # A group of its own: Ctrl-C reaches the agent, which tells its workers what to do.
     group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
     return subprocess.Popen(
         [sys.executable, *words],
-        cwd=birth.folder,
-        env={**birth.env, **birth.own},
+        cwd=setup.folder,
+        env={**setup.env, **setup.own},
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
@@ -283,7 +247,7 @@ def _spawned(
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """No Ctrl-C while a word is read: half of it would be lost."""
+    """Hold Ctrl-C back while a message is read, which would be lost by half."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
         yield

@@ -1,8 +1,8 @@
 """The process of the fork server: load what every worker loads, and fork one at each request.
 
-It is started as ``python -m thetahat.sweep.workers._fork_server_main FD [MODULE ...]``. The
-protocol is in ``_fork_server``. The process has one thread; if a module that it loads has started
-another thread, its children load everything themselves.
+It is started as ``python -m thetahat.sweep.workers._fork_server_main FD [MODULE ...]``. It answers
+``ForkServer`` over FD. The process has one thread; if a module that it loads has started another
+thread, its children load everything themselves.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LOADED = ("thetahat.sweep.workers._worker", "thetahat.train", "optax")
 
 
 def serve(link: Connection) -> dict[str, str]:
-    """Fork at each word, until the agent is gone; returns in each child, with what is its own."""
+    """Fork at each request, until the agent is gone; return in each child, with its environment."""
     woken, wakes = os.pipe()
     os.set_blocking(wakes, False)
     signal.set_wakeup_fd(wakes)
@@ -33,7 +33,7 @@ def serve(link: Connection) -> dict[str, str]:
         ready = wait([link, woken])
         if woken in ready:
             os.read(woken, 4096)
-        _bury(link, children)
+        _report_ended(link, children)
         if link not in ready:
             continue
         try:
@@ -52,29 +52,28 @@ def serve(link: Connection) -> dict[str, str]:
             os.close(woken)
             os.close(wakes)
             link.close()
-            _settle(log)
+            _separate(log)
             return own
         children[pid] = number
-        _say(link, "born", number, pid)
+        _send(link, "started", number, pid)
 
 
-def _bury(link: Connection, children: dict[int, int]) -> None:
-    """Tell of those that have ended."""
+def _report_ended(link: Connection, children: dict[int, int]) -> None:
     while children:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if not pid:
             return
-        _say(link, "ended", children.pop(pid), os.waitstatus_to_exitcode(status))
+        _send(link, "ended", children.pop(pid), os.waitstatus_to_exitcode(status))
 
 
-def _say(link: Connection, kind: str, number: int, value: int) -> None:
-    # An agent that is gone is heard of at the next word.
+def _send(link: Connection, kind: str, number: int, value: int) -> None:
+    # If the agent is gone, the next read finds out.
     with contextlib.suppress(OSError):
         link.send((kind, number, value))
 
 
-def _settle(log: str) -> None:
-    """Become a process of its own: its group, its output, its random numbers."""
+def _separate(log: str) -> None:
+    """Give a child its own group, output and random numbers."""
     os.setsid()
     fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.dup2(fd, 1)

@@ -1,4 +1,4 @@
-"""What an agent and its workers say to each other: values, pickled over a private socket."""
+"""The messages between an agent and its workers: values, pickled over a private socket."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ from thetahat.core.run import Event
 if TYPE_CHECKING:
     from thetahat.sweep.spec._spec import SweepSpec
 
+ADDRESS, KEY = "THETAHAT_WORKER_ADDRESS", "THETAHAT_WORKER_KEY"
+SHARE, PROGRAM = "THETAHAT_WORKER_SHARE", "THETAHAT_WORKER_PROGRAM"
+"""The environment of a worker: its socket, its share of the free memory, the user's file."""
+
+
+# -- to the worker --------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True)
 class Job:
@@ -19,22 +26,24 @@ class Job:
 
     id: str
     configs: Sequence[Mapping[str, Any]]
-    ghosts: int = 0
-    """Of the last configs: how many only fill a program that is already compiled."""
+    runs: Sequence[str | None]
+    """Ids of the members' runs; None for a member that only fills its place."""
+    cohort: str = ""
+    """Name of the runs that began together: it stays when another agent goes on with them."""
     checkpoint: str | None = None
     resume: bool = False
-    marks: tuple[int, ...] = ()
-    """Epochs at which the agent decides."""
-    mode: str = "auto"
-    ended: tuple[int, ...] = ()
-    """Places of members that had ended before: nobody waits for them."""
     part: tuple[str, int] | None = None
     """A cohort's checkpoint, and the place in it of the one member to go on with, alone."""
+    marks: tuple[int, ...] = ()
+    """Epochs at which the job waits for the agent's decision."""
+    mode: str = "auto"
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Of every run: the program's code, among others."""
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Members of a job that need not go on, by their place, and why; the others do go on."""
+    """End members of a job, by place and reason; the others go on, also from a mark."""
 
     job: str
     reasons: Mapping[int, str]
@@ -48,27 +57,47 @@ class Drop:
 
 
 @dataclass(frozen=True)
-class Check:
-    """Look at the experiment with the eyes of this sweep file."""
+class Examine:
+    """Check the experiment against this sweep file; the answer is ``Examined`` or ``Broken``."""
 
     spec: SweepSpec
 
 
 @dataclass(frozen=True)
 class Quit:
-    """Work no more."""
+    """End the process."""
+
+
+# -- from the worker ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Ready:
-    """The worker has loaded the experiment."""
+    """The worker has loaded the experiment.
+
+    Args:    traced: the parameters whose values share a program.
+    """
 
     pid: int
-    rss: int
     traced: frozenset[str]
-    """The parameters whose values share a program."""
-    defaults: Mapping[str, Any]
-    """Values of the parameters that are not given, where they have a default."""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The experiment cannot be loaded: no job can be done."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class JobPhase:
+    """What the worker does from now on: sent before it begins, because it may crash there.
+
+    Args:    opens: whether it opens (and compiles) the job; otherwise it trains it.
+    """
+
+    job: str
+    opens: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +107,7 @@ class Timed:
     Args:
         size: members of the program.   mode: "vmap" or "map".
         epoch_s: seconds of an epoch of all members, in the fastest chunk.
-        epochs: trained so far.   compile_s: that the program took to compile; 0 where it was there.
+        epochs: trained so far.   compile_s: seconds of compiling; 0 if the program was there.
     """
 
     size: int
@@ -94,38 +123,18 @@ class Timed:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What happened in a job since the last word: events, and which members still train."""
+class JobReport:
+    """What happened in a job since the last report."""
 
     job: str
     events: Sequence[Event]
     running: Sequence[int]
+    """Places of the members that still train."""
     waits: bool = False
-    """Whether it stands at a mark, and goes on when the agent has decided."""
-    notices: Sequence[str] = field(default_factory=tuple)
+    """Whether the job stands at a mark, and waits for the agent's decision."""
+    notices: Sequence[str] = ()
     timed: Timed | None = None
-    """Once it has trained long enough to tell."""
-
-
-@dataclass(frozen=True)
-class Files:
-    """The data files that the worker has read so far."""
-
-    read: Sequence[DataFile]
-
-
-@dataclass(frozen=True)
-class Over:
-    """A job has ended; ``error`` where it could not even begin."""
-
-    job: str
-    rss: int
-    error: str = ""
-    traces: int = 0
-    compile_s: float = 0.0
-    mode: str = ""
-    blocked: bool = False
-    """Whether the place is to blame, a full disk say, and not the runs."""
+    """Its speed, once it has trained long enough to tell."""
 
 
 @dataclass(frozen=True)
@@ -134,30 +143,37 @@ class Regroup:
 
     job: str
     traced: frozenset[str]
-    notices: Sequence[str] = field(default_factory=tuple)
+    notices: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Fewer:
-    """A job was not begun: not all of its members fit into memory."""
+    """A job was not begun: only so many of its members fit into memory."""
 
     job: str
     fits: int
-    notices: Sequence[str] = field(default_factory=tuple)
+    notices: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
-class At:
-    """What the worker does from now on: said before it does it, for it may die of it."""
+class FilesRead:
+    """The data files that the worker has read so far."""
+
+    read: Sequence[DataFile]
+
+
+@dataclass(frozen=True)
+class Over:
+    """A job has ended.
+
+    Args:    rss: bytes of memory that the worker holds.
+             error: why it could not even begin.
+             blocked: whether the place is the reason, such as a full disk, and not the runs.
+    """
 
     job: str
-    begins: bool = False
-    """Whether it opens the job; otherwise it trains it."""
-
-
-@dataclass(frozen=True)
-class Broken:
-    """The experiment cannot be loaded: no job can be done."""
-
-    message: str
-    wrong_input: bool
+    rss: int
+    traces: int = 0
+    compile_s: float = 0.0
+    error: str = ""
+    blocked: bool = False

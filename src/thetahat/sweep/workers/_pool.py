@@ -1,34 +1,38 @@
-"""Training claimed runs in workers: cohorts where configs share a program, else one by one."""
+"""The pool of an agent's workers: cohorts for configs that share a program, else one by one.
+
+Each worker has a slot. The pool replaces a worker that crashed, whose memory grew, or whose program
+has changed.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from thetahat.core.content import StaticPart, static_part
 from thetahat.core.errors import ConfigError, StoreError
-from thetahat.core.run import Ended, Event, Logged, Started, Status
-from thetahat.store import RunRow, Store, pack
-from thetahat.sweep._updates import Begun, Closed, Noted, Rows, Update
-from thetahat.sweep.spec._examine import Examined
+from thetahat.core.run import Ended, Status
+from thetahat.store import RunRow, Store
+from thetahat.sweep._events import Noted, RunEvent
+from thetahat.sweep.spec._signature_check import Examined
 from thetahat.sweep.spec._source_files import Code
-from thetahat.sweep.workers._charge import charge
-from thetahat.sweep.workers._cohort_size import Widths
+from thetahat.sweep.spec._spec import SweepSpec
+from thetahat.sweep.workers._cohort_size import CohortSizes
 from thetahat.sweep.workers._connection import WorkerProcess, wait_for_any
 from thetahat.sweep.workers._messages import (
-    At,
     Broken,
-    Check,
+    Examine,
     Fewer,
-    Files,
+    FilesRead,
     Job,
+    JobPhase,
+    JobReport,
     Over,
     Ready,
     Regroup,
-    Told,
 )
 from thetahat.sweep.workers._resume import (
     checkpoint_path,
@@ -36,22 +40,21 @@ from thetahat.sweep.workers._resume import (
     places_of,
     remove_checkpoints,
 )
-from thetahat.sweep.workers._slot import Costs, Seat, Task
-from thetahat.sweep.workers._staff import Staff
+from thetahat.sweep.workers._slot import ClaimedJob, JobCosts, Slot, crashes
 
 Config = Mapping[str, Any]
-STILLBORN = 2
-"""Workers that die while they load the experiment, until the agent believes that all will."""
+FAILED_LOADS = 2
+"""If so many workers crash one after the other while they load the experiment, the agent stops."""
+PATIENCE_S = 2.0
 
 
-class Crew:
+class Pool:
     """Workers that train an experiment's runs.
 
-    Args:    widths: how many runs a worker trains together.
-             start: starts a worker, by its number.
-             marks: epochs at which the agent decides.   mode: "auto", "map" (exact) or "vmap".
-             code: the program's source, to begin workers anew when it has changed.
-             begun: the first workers, where they are at it already.
+    Args:    start: starts a worker, by its number.
+             mode: "auto", "map" (exact) or "vmap".
+             code: the program's source: workers are replaced when it has changed.
+             begun: the first workers, if they have started already.
     """
 
     def __init__(
@@ -60,338 +63,386 @@ class Crew:
         start: Callable[[int], WorkerProcess],
         size: int,
         *,
-        widths: Widths,
-        proposed: Callable[[RunRow], Config],
-        marks: tuple[int, ...] = (),
         mode: str = "auto",
         code: Code | None = None,
         begun: Sequence[WorkerProcess] = (),
     ) -> None:
-        self.store, self.widths, self.size = store, widths, size
-        self.proposed, self.marks, self.mode = proposed, marks, mode
-        self.staff = Staff(start, size, code, begun)
-        self.broken: Broken | None = None
-        self._unborn = 0
-        """Workers that died before they had loaded the experiment, one after the other."""
-        self._costs = Costs()
-        self._ended: list[Update] = []
-        """Runs that were ended before they began."""
+        self.store, self.size, self._mode = store, size, mode
+        self._start, self._code = start, code
+        # Workers start before anything else is done: loading JAX takes them a second.
+        workers = begun or [start(k) for k in range(size)]
+        self._provenance = {} if code is None else code.facts()
+        self.slots = [Slot(worker, provenance=self._provenance) for worker in workers]
+        self.traced: frozenset[str] | None = None
+        """The parameters whose values share a program."""
+        self._sizes, self._marks = CohortSizes(1), ()
+        self._proposed: Callable[[RunRow], Config] = lambda run: run.config
+        self._broken: Broken | None = None
+        self._failed_loads = 0
+        self._costs = JobCosts()
+        self._events: list[RunEvent] = []
+        """Events since the last poll that no worker reported."""
         self._spent: set[str] = set()
         """Cohorts that have ended here, or of which a member goes on alone."""
 
-    # -- what an agent asks of those who run its runs ---------------------------------------------
+    def follow(
+        self,
+        proposed: Callable[[RunRow], Config],
+        sizes: CohortSizes,
+        marks: tuple[int, ...] = (),
+    ) -> None:
+        """Work for a sweep's file from now on.
+
+        Args:    proposed: the part of a run's config that the sweep proposed.
+                 marks: epochs at which the agent decides which runs go on.
+        """
+        self._proposed, self._sizes, self._marks = proposed, sizes, marks
+
+    def examine(self, spec: SweepSpec) -> Examined:
+        """Have the first worker check the experiment against a sweep file.
+
+        Raises:  ConfigError: the experiment cannot be loaded.
+        """
+        slot, sent = self.slots[0], False
+        while True:
+            wait_for_any([slot.worker], 0.1)
+            for message in slot.worker.messages():
+                self.take_message(slot, message)
+                if isinstance(message, Examined):
+                    return message
+            if self._broken is not None:
+                raise ConfigError(self._broken.message)
+            if slot.worker.ready is not None and not sent:
+                slot.worker.send(Examine(spec))
+                sent = True
+            if not slot.worker.alive and slot.worker.link is None:
+                raise ConfigError(_failed_load(slot.worker))
+
+    # -- the runner of an agent -----------------------------------------------------------------
 
     @property
     def ready(self) -> bool:
-        """Whether runs can be taken: some worker has loaded the experiment, as it is now."""
-        return self.staff.traced is not None and self.staff.loaded
+        """Whether some worker has loaded the experiment, as it is now."""
+        loaded = any(slot.worker.ready is not None for slot in self.slots if not slot.stale)
+        return self.traced is not None and loaded
 
     @property
     def busy(self) -> set[str]:
         """Runs of the jobs that are not over."""
-        return set().union(*(seat.runs for seat in self.staff.seats))
+        return set().union(*(slot.runs for slot in self.slots))
 
     def room(self) -> int:
-        """How many runs more it can take: places are filled again when half of them are free."""
-        if not self.ready or not self.staff.up_to_date():
+        """How many more runs it can take: slots are filled again when half of them is free."""
+        if not self.ready or not self._is_up_to_date():
             return 0
-        return self.widths.room([seat.load for seat in self.staff.seats if not seat.stale])
+        return self._sizes.room([slot.load for slot in self.slots if not slot.stale])
 
     def take(self, again: Sequence[Sequence[RunRow]], fresh: Sequence[RunRow]) -> None:
-        """Train runs: those handed back go on with their cohort, new ones by their programs."""
+        """Train runs: returned ones go on with their cohort, new ones by their programs."""
         loose: list[RunRow] = []
         for group in again:
             if any(run.alone for run in group):
                 for run in group:
                     self._queue_alone(run)
-            elif group[0].checkpoint is None or not self._go_on(group):
+            elif group[0].checkpoint is None or not self._resume(group):
                 loose += group
         self._begin(loose + list(fresh))
 
-    def poll(self, timeout_s: float) -> list[Update]:
-        """What has happened; waits for it at most so long.
+    def poll(self, timeout_s: float) -> list[RunEvent]:
+        """Return what has happened; wait for it at most so long.
 
         Raises:  ConfigError: the experiment cannot be loaded.
         """
-        wait_for_any([seat.worker for seat in self.staff.seats], timeout_s)
-        updates, self._ended = self._ended, []
-        for k, seat in enumerate(self.staff.seats):
-            for message in seat.worker.messages():
-                self.hear(seat, message, updates)
-            if self.broken is not None:
-                raise ConfigError(self.broken.message)
-            if not seat.worker.alive and seat.worker.link is None:
-                updates += self._bury(seat)
-                self.staff.renew(k)
-            elif seat.stale and not seat.tasks:
-                self.staff.renew(k)
-        return updates + [Noted(None, line) for line in self.staff.go_on()]
+        wait_for_any([slot.worker for slot in self.slots], timeout_s)
+        events, self._events = self._events, []
+        for k, slot in enumerate(self.slots):
+            for message in slot.worker.messages():
+                events += self.take_message(slot, message)
+            if self._broken is not None:
+                raise ConfigError(self._broken.message)
+            if not slot.worker.alive and slot.worker.link is None:
+                events += self._crashed(slot)
+                self.replace(k)
+            elif slot.stale and not slot.jobs:
+                self.replace(k)
+        for slot in self.slots:
+            slot.send_next()
+        return events
 
     def stop(self, reasons: Mapping[str, str]) -> None:
         """End runs, each for its reason, at the end of their chunk; those at a mark go on."""
-        for seat in self.staff.seats:
-            for run in seat.stop(reasons):
-                self._ended.append(Closed(run, Status.STOPPED, reasons[run], epochs=0))
+        for slot in self.slots:
+            for run in slot.stop(reasons):
+                self._events.append(Ended(0, Status.STOPPED, reasons[run], 0, run=run))
 
     def forget(self, runs: set[str]) -> None:
-        """Speak no more of runs that another agent holds now; the others of their cohort go on."""
-        for seat in self.staff.seats:
-            seat.forget(runs)
+        """Drop runs that another agent holds now; the others of their cohort go on."""
+        for slot in self.slots:
+            slot.forget(runs)
 
     def kept(self) -> None:
-        """All that was told is in the store: the checkpoints of what has ended can go."""
-        self._spent -= _removed(self.store, self._spent)
+        """Remove the checkpoints of cohorts that have ended: all their events are in the store."""
+        for cohort in list(self._spent):
+            # A part of it may be another agent's, or wait to be resumed.
+            if all(run.status.over for run in self.store.runs(cohort=cohort)):
+                remove_checkpoints(self.store, cohort)
+                self._spent.discard(cohort)
 
     def halt(self) -> None:
         """Stop at the end of the chunk: checkpoints stand."""
-        for seat in self.staff.seats:
-            seat.drop()
+        for slot in self.slots:
+            slot.drop()
 
     def close(self) -> None:
-        """End all workers."""
-        self.staff.close()
+        """End all workers: together they have two seconds."""
+        until = time.monotonic() + PATIENCE_S
+        try:
+            for slot in self.slots:
+                slot.worker.leave()
+            for slot in self.slots:
+                slot.worker.close(max(0.0, until - time.monotonic()))
+        finally:
+            # Also after a second Ctrl-C: no worker stays behind.
+            for slot in self.slots:
+                slot.worker.kill()
+
+    # -- workers --------------------------------------------------------------------------------
+
+    @property
+    def open(self) -> list[Slot]:
+        """Slots that can be given a job."""
+        return [slot for slot in self.slots if not slot.stale] or self.slots
+
+    @property
+    def idlest(self) -> Slot:
+        """The slot with the least to do."""
+        return min(self.open, key=lambda slot: slot.load)
+
+    def replace(self, k: int) -> None:
+        """Start another worker in a slot; its waiting jobs wait on."""
+        before = self.slots[k]
+        before.worker.close()
+        worker = self._start(k)
+        self.slots[k] = Slot(worker, waiting=before.waiting, provenance=self._provenance)
+
+    def _is_up_to_date(self) -> bool:
+        """Whether runs may begin: not while the program is being changed."""
+        if self._code is None:
+            return True
+        change = self._code.look()
+        if change.say:
+            self._events.append(Noted(None, change.say))
+        if change.anew:
+            self._provenance = self._code.facts()
+            for slot in self.slots:
+                slot.stale = True
+        return change.settled and not change.anew
+
+    def _loaded(self, slot: Slot, ready: Ready) -> None:
+        self._failed_loads = 0
+        if not any(s.worker.ready for s in self.slots if s is not slot and not s.stale):
+            # What the program traced before it changed does not count.
+            self.traced = None
+        self._narrow(ready.traced)
+
+    def _narrow(self, traced: frozenset[str]) -> None:
+        """Let no other parameters than these share a program."""
+        self.traced = traced if self.traced is None else self.traced & traced
+
+    def _crashed(self, slot: Slot) -> list[RunEvent]:
+        """Report a worker's crash; move the jobs that it had not begun to other workers.
+
+        Raises:  ConfigError: workers crash before they have loaded the experiment.
+        """
+        if slot.worker.ready is None:
+            self._failed_loads += 1
+            if self._failed_loads >= FAILED_LOADS:
+                raise ConfigError(_failed_load(slot.worker))
+        reason = slot.worker.why_dead()
+        slot.worker.end_orphans()
+        crashed, left = crashes(slot, slot.worker.process.wait(), reason)
+        self._spent |= {claimed.job.cohort for claimed in slot.jobs.values() if claimed.begun}
+        slot.jobs = {}
+        for claimed in left:
+            self.idlest.waiting.append(claimed)
+        return list(crashed)
 
     # -- beginning ------------------------------------------------------------------------------
 
     def _begin(self, runs: list[RunRow]) -> None:
+        """Cut new runs into cohorts by their programs, and send each to the soonest worker."""
         groups: dict[Any, list[RunRow]] = {}
         for run in runs:
-            groups.setdefault(self._static(self.proposed(run)), []).append(run)
-        open_ = self.staff.open
-        free = [seat for seat in open_ if seat.load <= self.widths.ask() // 2] or open_
-        for key, cohorts in self.widths.cut(groups, len(free)).items():
+            groups.setdefault(self._static(self._proposed(run)), []).append(run)
+        free = [slot for slot in self.open if slot.load <= self._sizes.ask() // 2] or self.open
+        for key, cohorts in self._sizes.cut(groups, len(free)).items():
             left = iter(groups[key])
-            for n, width in cohorts:
-                seat = min(open_, key=lambda s: self._costs.until(s, key, open_))
-                self._send(seat, key, list(islice(left, n)), width)
+            for n, size in cohorts:
+                slot = min(self.open, key=lambda s: self._costs.until(s, key, self.open))
+                self._send(slot, key, list(islice(left, n)), size)
 
-    def _send(self, seat: Seat, key: Any, runs: Sequence[RunRow], width: int) -> None:
-        configs = [self.proposed(run) for run in runs]
-        ghosts = seat.ghosts(key, len(runs))
-        name = f"c{runs[0].id}{runs[0].attempt}"
-        members = [*configs, *[configs[-1]] * ghosts]
-        path = checkpoint_path(self.store, name)
-        job = Job(name, members, ghosts, path, marks=self.marks, mode=self.mode)
-        held: list[str | None] = [run.id for run in runs]
-        task = Task(job, held, set(range(len(held))), name, key=key, width=width)
-        if self.widths.of(key) == 1 or key in self.widths.fits:
-            seat.waiting.append(task)
-            seat.give_next()
+    def _send(self, slot: Slot, key: Any, runs: Sequence[RunRow], size: int) -> None:
+        padding = slot.padding(key, len(runs))
+        configs = [self._proposed(run) for run in runs]
+        job = self._job(
+            f"c{runs[0].id}{runs[0].attempt}",
+            [*configs, *[configs[-1]] * padding],
+            [*(run.id for run in runs), *[None] * padding],
+        )
+        claimed = ClaimedJob(job, key, size)
+        if self._sizes.of(key) == 1 or key in self._sizes.fits:
+            slot.waiting.append(claimed)
+            slot.send_next()
         else:
-            seat.give(task)
+            slot.send(claimed)
 
-    def _go_on(self, group: Sequence[RunRow]) -> bool:
-        """Go on with a cohort from its checkpoint; whether there is one."""
-        task = _going_on(self.store, group, self.proposed)
-        if task is not None:
-            task.job = replace(task.job, marks=self.marks, mode=self.mode)
-            self.staff.idlest.give(task)
-        return task is not None
+    def _job(
+        self,
+        name: str,
+        configs: Sequence[Config],
+        runs: Sequence[str | None],
+        *,
+        cohort: str = "",
+        checkpoint: str = "",
+        resume: bool = False,
+        part: tuple[str, int] | None = None,
+    ) -> Job:
+        return Job(
+            name,
+            configs,
+            runs,
+            cohort or name,
+            checkpoint or checkpoint_path(self.store, name),
+            resume,
+            part,
+            self._marks,
+            self._mode,
+        )
+
+    def _resume(self, group: Sequence[RunRow]) -> bool:
+        """Resume a returned cohort from its checkpoint; return whether there is one."""
+        first = group[0]
+        name = f"c{first.id}{first.attempt}"
+        cohort = first.cohort or name
+        path = checkpoint_path(self.store, f"{cohort}.{first.attempt}")
+        if first.checkpoint is None or not copy_checkpoint(first.checkpoint, path):
+            return False
+        configs, runs = places_of(self.store, group, self._proposed)
+        job = self._job(name, configs, runs, cohort=cohort, checkpoint=path, resume=True)
+        self.idlest.send(ClaimedJob(job))
+        return True
 
     def _queue_alone(self, run: RunRow) -> None:
-        seat = self.staff.idlest
-        task = _by_itself(self.store, run, self.proposed(run))
-        task.job = replace(task.job, marks=self.marks, mode=self.mode)
-        if task.job.part is not None:
-            self._spent.add(run.cohort or task.job.id)
-        seat.waiting.append(task)
+        """Queue one run alone, from its place in its cohort's checkpoint, if there is one."""
+        part = None
+        if run.checkpoint is not None and Path(run.checkpoint).exists():
+            part = (run.checkpoint, run.member or 0)
+        name, config = f"c{run.id}{run.attempt}", self._proposed(run)
+        job = self._job(name, [config], [run.id], resume=part is not None, part=part)
+        if part is not None:
+            self._spent.add(run.cohort or name)
+        self.idlest.waiting.append(ClaimedJob(job, alone=True))
 
     def _static(self, config: Config) -> StaticPart:
-        traced = self.staff.traced or frozenset()
-        return static_part(config, traced)
+        return static_part(config, self.traced or frozenset())
 
-    # -- hearing --------------------------------------------------------------------------------
+    # -- messages -------------------------------------------------------------------------------
 
-    def hear(self, seat: Seat, message: Any, updates: list[Update]) -> None:
-        """Take in what a worker says."""
-        if isinstance(message, Ready):
-            self._unborn = 0
-            self.staff.meet(seat, message)
-        elif isinstance(message, Broken):
-            self.broken = message
-        elif isinstance(message, At):
-            seat.come_to(message)
-        elif isinstance(message, Told):
-            task = seat.tasks.get(message.job)
-            if task is not None:
-                updates += [Noted(None, line) for line in message.notices]
-                task.running, task.waits = task.running & set(message.running), message.waits
-                if message.timed is not None:
-                    line = self.widths.learn(task.key, task.width, message.timed)
-                    updates += [Noted(None, line)] if line else []
-                for event in message.events:
-                    updates += _update(task, event, seat.facts)
-        elif isinstance(message, Files):
-            self.staff.watch(message.read)
-        elif isinstance(message, Regroup):
-            updates += [Noted(None, line) for line in message.notices]
-            self._regroup(seat, message)
-        elif isinstance(message, Fewer):
-            updates += [Noted(None, line) for line in message.notices]
-            updates += self._fewer(seat, message)
-        elif isinstance(message, Over):
-            updates += self._over(seat, message)
+    def take_message(self, slot: Slot, message: Any) -> list[RunEvent]:
+        """Take in a worker's message; return what it tells about runs."""
+        events: list[RunEvent] = []
+        if isinstance(message, JobReport | Regroup | Fewer):
+            events += [Noted(None, line) for line in message.notices]
+        match message:
+            case Ready():
+                self._loaded(slot, message)
+            case Broken():
+                self._broken = message
+            case JobPhase():
+                slot.enter(message)
+            case JobReport():
+                events += self._reported(slot, message)
+            case FilesRead(read=files):
+                # Runs that begin after one of them has changed read it anew.
+                if self._code is not None:
+                    self._code.watch(files)
+            case Regroup():
+                self._regroup(slot, message)
+            case Fewer():
+                events.append(self._split(slot, message))
+            case Over():
+                events += self._over(slot, message)
+        return events
 
-    def _regroup(self, seat: Seat, message: Regroup) -> None:
-        """Some parameters need a program per value: the job in parts."""
-        self.staff.narrow(message.traced)
-        task = seat.tasks.pop(message.job)
-        seat.sizes.clear()
+    def _reported(self, slot: Slot, report: JobReport) -> list[RunEvent]:
+        claimed = slot.jobs.get(report.job)
+        if claimed is None:
+            return []
+        runs = set(claimed.runs)
+        claimed.running &= set(report.running)
+        claimed.waits = report.waits
+        events: list[RunEvent] = [event for event in report.events if event.run in runs]
+        if report.timed is not None:
+            line = self._sizes.learn(claimed.key, claimed.size, report.timed)
+            events += [Noted(None, line)] if line else []
+        return events
+
+    def _regroup(self, slot: Slot, message: Regroup) -> None:
+        """Send a job in parts, because some parameters need a program per value."""
+        self._narrow(message.traced)
+        claimed = slot.jobs.pop(message.job)
+        slot.sizes.clear()
         groups: dict[Any, list[int]] = {}
-        for k, config in enumerate(task.job.configs[: len(task.members)]):
-            groups.setdefault(self._static(config), []).append(k)
-        if task.job.resume and len(groups) == 1:
-            # The worker knows it now; the checkpoint is of such a part.
-            seat.give(task)
+        for k in claimed.places:
+            groups.setdefault(self._static(claimed.job.configs[k]), []).append(k)
+        if claimed.job.resume and len(groups) == 1:
+            # The worker knows the parameters now; the checkpoint is of such a part.
+            slot.send(claimed)
             return
         for n, (key, places) in enumerate(groups.items()):
-            self.staff.idlest.give(self._part(task, n, places, key))
+            self.idlest.send(self._part(claimed, n, places, key))
 
-    def _fewer(self, seat: Seat, message: Fewer) -> list[Update]:
-        """Not all of them fit into memory: the job in parts, one after the other."""
-        task = seat.tasks.pop(message.job)
-        self.widths.fits[task.key] = message.fits
-        seat.sizes.pop(task.key, None)
-        n = len(task.members)
-        for at in range(0, n, message.fits):
-            places = range(n)[at : at + message.fits]
-            seat.waiting.append(self._part(task, at // message.fits, places, task.key))
-        return [Noted(None, f"{message.fits} of {n} runs train at a time: memory holds no more")]
+    def _split(self, slot: Slot, message: Fewer) -> Noted:
+        """Send a job in parts, one after the other, because memory does not hold it whole."""
+        claimed = slot.jobs.pop(message.job)
+        self._sizes.fits[claimed.key] = message.fits
+        slot.sizes.pop(claimed.key, None)
+        places = claimed.places
+        for n, at in enumerate(range(0, len(places), message.fits)):
+            part = self._part(claimed, n, places[at : at + message.fits], claimed.key)
+            slot.waiting.append(part)
+        return Noted(
+            None, f"{message.fits} of {len(places)} runs train at a time: memory holds no more"
+        )
 
-    def _part(self, task: Task, n: int, places: Sequence[int], key: Any) -> Task:
-        return task.part(f".{n}", places, checkpoint_path(self.store, f"{task.cohort}.{n}"), key)
+    def _part(self, claimed: ClaimedJob, n: int, places: Sequence[int], key: Any) -> ClaimedJob:
+        path = checkpoint_path(self.store, f"{claimed.job.cohort}.{n}")
+        return claimed.part(n, places, path, key)
 
-    def _over(self, seat: Seat, message: Over) -> list[Update]:
-        task = seat.tasks.pop(message.job, None)
-        if task is None:
-            return []
-        self._costs.learn(task, message)
-        updates: list[Update] = []
-        if message.blocked:
-            raise StoreError(message.error)
-        if message.error:
-            updates += [Closed(r, Status.FAILED, message.error, epochs=0) for r in task.held]
-        else:
-            self._spent.add(task.cohort)
-        if not seat.tasks and seat.worker.grown(message.rss):
-            updates.append(Noted(None, "a worker's memory had grown: a new one takes its place"))
-            self.staff.renew(self.staff.seats.index(seat))
-        return updates
+    def _over(self, slot: Slot, over: Over) -> list[RunEvent]:
+        """Take in the end of a job.
 
-    def _bury(self, seat: Seat) -> list[Update]:
-        """A worker died: what it trained has crashed, what it had not begun goes elsewhere.
-
-        Raises:  ConfigError: workers die before they have loaded the experiment.
+        Raises:  StoreError: the worker could not write where checkpoints lie.
         """
-        if seat.worker.ready is None:
-            self._unborn += 1
-            if self._unborn >= STILLBORN:
-                raise ConfigError(_stillborn(seat.worker))
-        reason = seat.worker.why_dead()
-        seat.worker.end_left()
-        crashed, left = charge(seat, seat.worker.process.wait(), reason)
-        self._spent |= {task.cohort for task in seat.tasks.values() if task.begun}
-        seat.tasks = {}
-        for task in left:
-            self.staff.idlest.waiting.append(task)
-        return list(crashed)
+        claimed = slot.jobs.pop(over.job, None)
+        if claimed is None:
+            return []
+        self._costs.learn(claimed, over)
+        if over.blocked:
+            raise StoreError(over.error)
+        events: list[RunEvent] = []
+        if over.error:
+            events += [Ended(0, Status.FAILED, over.error, 0, run=run) for run in claimed.held]
+        else:
+            self._spent.add(claimed.job.cohort)
+        if not slot.jobs and slot.worker.has_grown(over.rss):
+            events.append(Noted(None, "a worker's memory had grown: a new one takes its place"))
+            self.replace(self.slots.index(slot))
+        return events
 
 
-def _removed(store: Store, spent: set[str]) -> set[str]:
-    """The cohorts of ``spent`` all of whose runs are over: their checkpoints are removed."""
-    over = set()
-    for cohort in spent:
-        # A part of it may be another agent's, or wait for one who goes on with it.
-        if all(run.status.over for run in store.runs(cohort=cohort)):
-            remove_checkpoints(store, cohort)
-            over.add(cohort)
-    return over
-
-
-def _going_on(
-    store: Store, group: Sequence[RunRow], proposed: Callable[[RunRow], Config]
-) -> Task | None:
-    """The task of a cohort that was handed back; None without a checkpoint."""
-    first = group[0]
-    cohort = first.cohort or f"c{first.id}{first.attempt}"
-    path = checkpoint_path(store, f"{cohort}.{first.attempt}")
-    if first.checkpoint is None or not copy_checkpoint(first.checkpoint, path):
-        return None
-    configs, members = places_of(store, group, proposed)
-    running = {k for k, run in enumerate(members) if run is not None}
-    ended = tuple(k for k, run in enumerate(members) if run is None)
-    job = Job(f"c{first.id}{first.attempt}", configs, 0, path, True, ended=ended)
-    return Task(job, members, running, cohort)
-
-
-def _by_itself(store: Store, run: RunRow, config: Config) -> Task:
-    """The task of one run, from its place in its cohort's checkpoint, if there is one."""
-    job_id = f"c{run.id}{run.attempt}"
-    part = None
-    if run.checkpoint is not None and Path(run.checkpoint).exists():
-        part = (run.checkpoint, run.member or 0)
-    path = checkpoint_path(store, job_id)
-    job = Job(job_id, [config], 0, path, resume=part is not None, part=part)
-    return Task(job, [run.id], {0}, job_id, solo=True)
-
-
-def ask(crew: Crew, check: Check) -> Examined:
-    """Have the first worker look at the experiment.
-
-    Raises:  ConfigError: the experiment cannot be loaded.
-    """
-    worker, sent = crew.staff.seats[0].worker, False
-    while True:
-        wait_for_any([worker], 0.1)
-        for message in worker.messages():
-            crew.hear(crew.staff.seats[0], message, [])
-            if isinstance(message, Examined):
-                return message
-        if crew.broken is not None:
-            raise ConfigError(crew.broken.message)
-        if worker.ready is not None and not sent:
-            worker.send(check)
-            sent = True
-        if not worker.alive and worker.link is None:
-            raise ConfigError(_stillborn(worker))
-
-
-def _stillborn(worker: WorkerProcess) -> str:
+def _failed_load(worker: WorkerProcess) -> str:
     return (
-        f"a worker ended while it loaded the experiment: {worker.why_dead()}; what it said is in"
+        f"a worker ended while it loaded the experiment: {worker.why_dead()}; its output is in"
         f" {worker.log}"
     )
-
-
-def _update(task: Task, event: Event, facts: Mapping[str, Any]) -> list[Update]:
-    run = task.members[event.member] if event.member < len(task.members) else None
-    if run is None:
-        return []
-    if isinstance(event, Started):
-        return [
-            Begun(
-                run,
-                event.config,
-                event.epochs,
-                event.n_params,
-                {**facts, **event.provenance},
-                event.checkpoint,
-                task.cohort,
-                event.member,
-                event.directions,
-            )
-        ]
-    if isinstance(event, Logged):
-        return [Rows(run, pack(event.columns))] if len(next(iter(event.columns.values()))) else []
-    assert isinstance(event, Ended)
-    return [
-        Closed(
-            run,
-            event.status,
-            event.reason,
-            event.metrics,
-            event.epochs,
-            event.seconds,
-            event.detail,
-        )
-    ]

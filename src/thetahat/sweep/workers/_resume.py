@@ -1,7 +1,7 @@
-"""A cohort that was handed back: who stood where in it, and a checkpoint for each attempt.
+"""Resume a cohort that was returned to the queue: its places, and a checkpoint for each attempt.
 
-The agent before may be dead and its worker still at its last chunk: nobody goes on writing into a
-file that another may be writing, so an attempt begins with a copy.
+The agent before may be dead while its worker still writes its last chunk. So no other process
+writes into that checkpoint: an attempt begins with a copy.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _REASONS = ".reasons"
 def places_of(
     store: Store, group: Sequence[RunRow], proposed: Callable[[RunRow], Mapping[str, Any]]
 ) -> tuple[list[Mapping[str, Any]], list[str | None]]:
-    """Configs and runs of a whole cohort by their places in it; None for who is not in ``group``.
+    """Return the configs and runs of a whole cohort by place; None for a run not in ``group``.
 
-    A checkpoint holds all members, also those that have ended; the place of one that has left its
-    cohort is filled with another's config, and what becomes of it is told to nobody.
+    A checkpoint holds all members, also those that have ended. If a run has left its cohort,
+    another's config fills its place.
     """
     whole = list(group)
     if group[0].cohort is not None:
@@ -47,11 +47,11 @@ def places_of(
 
 
 def copy_checkpoint(old: str | Path, new: str | Path) -> bool:
-    """Copy a cohort's checkpoint; whether there was one.
+    """Copy a cohort's checkpoint; return whether there was one.
 
     Raises:  StoreError: the copy cannot be written.
     """
-    # A worker that still appends to it changes nothing that was committed before the copy began.
+    # A worker that still appends to it changes nothing that was committed before the copy.
     try:
         shutil.copyfile(old, new)
     except FileNotFoundError:
@@ -66,7 +66,7 @@ def copy_checkpoint(old: str | Path, new: str | Path) -> bool:
 def take_member(old: str, place: int, new: str) -> None:
     """Write one member of a cohort's checkpoint as the checkpoint of a fit alone.
 
-    Raises:  CheckpointError: there is none, or it is corrupt; the new one is as bad, to be told.
+    Raises:  CheckpointError: there is none, or it is corrupt; then the new one is a copy of it.
     """
     from thetahat.train import Checkpoint, member_identity, read_checkpoint, write_checkpoint
 
@@ -77,7 +77,7 @@ def take_member(old: str, place: int, new: str) -> None:
         raise
     own = slice(place, place + 1)
     facts = dict(found.header)
-    # A fit alone knows one mapping only.
+    # A fit alone has one mapping only.
     facts |= {"size": 1, "mode": "map", "provenance": facts["provenance"][own]}
     facts["identity"] = member_identity(facts["identity"], place)
     arrays = {name: array[own] for name, array in found.arrays.items()}
@@ -88,7 +88,7 @@ def take_member(old: str, place: int, new: str) -> None:
 
 
 def checkpoint_path(store: Store, name: str) -> str:
-    """Where a job's checkpoint lies.
+    """Return where a job's checkpoint lies.
 
     Raises:  StoreError: its folder cannot be made.
     """
@@ -108,17 +108,17 @@ def _not_written(folder: Path, error: OSError) -> StoreError:
 
 
 def keep_reasons(checkpoint: str | None, reasons: Mapping[int, str]) -> None:
-    """Write beside a checkpoint why members are stopped: its state says only that they are."""
+    """Write beside a checkpoint why members are stopped: its state holds only that they are."""
     if checkpoint is None:
         return
-    told = {**read_reasons(checkpoint), **reasons}
-    # Without it a run that goes on merely says less of how it ended.
+    every = {**read_reasons(checkpoint), **reasons}
+    # Without it a resumed run only has a shorter reason for its end.
     with contextlib.suppress(OSError), replacing(Path(f"{checkpoint}{_REASONS}")) as new:
-        new.write_text(json.dumps(told), encoding="utf-8")
+        new.write_text(json.dumps(every), encoding="utf-8")
 
 
 def read_reasons(checkpoint: str | None) -> dict[int, str]:
-    """What ``keep_reasons`` wrote."""
+    """Read what ``keep_reasons`` wrote."""
     try:
         text = Path(f"{checkpoint}{_REASONS}").read_text(encoding="utf-8")
         return {int(place): str(reason) for place, reason in json.loads(text).items()}
@@ -128,7 +128,7 @@ def read_reasons(checkpoint: str | None) -> dict[int, str]:
 
 def remove_checkpoints(store: Store, cohort: str) -> None:
     """Remove the checkpoints of all attempts of a cohort that has ended."""
-    # Those with a point before are what a worker was writing when it was killed.
+    # Names with a leading point are of files that a worker was writing when it was killed.
     for pattern in (f"{cohort}.*", f".{cohort}.*"):
         for path in (store.folder / CHECKPOINTS).glob(pattern):
             path.unlink(missing_ok=True)

@@ -16,8 +16,8 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,90 +29,141 @@ from thetahat.core.provenance import versions
 from thetahat.core.run import Event, Started
 from thetahat.sweep._full_disk import AGAIN_S, ROOM_S
 from thetahat.sweep.spec._coerce import typed
-from thetahat.sweep.spec._examine import Examined
 from thetahat.sweep.workers._messages import (
-    At,
+    ADDRESS,
+    KEY,
+    PROGRAM,
+    SHARE,
     Broken,
-    Check,
     Drop,
+    Examine,
     Fewer,
-    Files,
+    FilesRead,
     Job,
+    JobPhase,
+    JobReport,
     Over,
     Quit,
     Ready,
     Regroup,
     Stop,
     Timed,
-    Told,
 )
 from thetahat.sweep.workers._resume import keep_reasons, read_reasons, take_member
 
-ADDRESS, KEY = "THETAHAT_WORKER_ADDRESS", "THETAHAT_WORKER_KEY"
-SHARE = "THETAHAT_WORKER_SHARE"
-PROGRAM = "THETAHAT_WORKER_PROGRAM"
 SURE_S = 0.5
-"""Seconds of training after which a job's pace is told: its first chunk is shorter than others."""
+"""Seconds of training until a job's speed is reported: its first chunk is shorter than others."""
 
 
-@dataclass
-class _Live:
-    """A job being trained."""
+class LiveJob:
+    """A job that is being trained.
 
-    job: Job
-    training: Any
-    events: list[Event] = field(default_factory=list)
-    waits: bool = False
-    """At a mark: the agent decides who goes on."""
-    trained_s: float = 0.0
-    epoch_s: float = float("inf")
-    """Seconds of an epoch, in the fastest chunk."""
+    Raises:  CheckpointError: the first checkpoint cannot be written.
+    """
+
+    def __init__(self, job: Job, worker: Worker) -> None:
+        self.job, self._worker = _padded(job) if job.resume else job, worker
+        self._idle = frozenset(k for k, run in enumerate(self.job.runs) if run is None)
+        self._events: list[Event] = []
+        self._trained_s, self._epoch_s = 0.0, float("inf")
+        try:
+            self.training = self._open(job.resume)
+        except CheckpointError as error:
+            if not job.resume or _is_disk_full(error):
+                raise
+            worker.notices.append(f"{error}. The run began again from its first epoch")
+            self._events.clear()
+            self.training = self._open(False)
+        if self._idle:
+            self.training.stop(dict.fromkeys(self._idle, "idle"))
+        # A run may stand at a mark at which the agent before had not decided.
+        self.waits = self.training.driver.epoch in job.marks
+
+    def _open(self, resume: bool) -> Any:
+        from thetahat.train import Interrupt, Options, free_memory
+
+        job = self.job
+        options = Options(
+            trackers=(self._track,),
+            checkpoint=job.checkpoint,
+            resume=resume,
+            mode=job.mode,
+            memory=int(min(free_memory() * float(os.environ[SHARE]), sys.maxsize)),
+            idle=self._idle,
+            reasons=read_reasons(job.checkpoint) if resume else {},
+        )
+        configs = [typed(self._worker.shop.signature, config) for config in job.configs]
+        return self._worker.shop.open(configs, options, Interrupt(), marks=job.marks)
+
+    def _track(self, event: Event) -> None:
+        """Keep an event of training for the agent, with the id of its run."""
+        run = self.job.runs[event.member]
+        if run is None:
+            return
+        event = replace(event, run=run)
+        if isinstance(event, Started):
+            files = {file.name: file.digest for file in self._worker.read_files()}
+            given = {**self.job.provenance, "versions": versions(), **event.provenance}
+            # Whichever of the worker's runs has read them.
+            given = {"data_files": files, **given} if files else given
+            # The agent cannot import the experiment's own types.
+            config = plain_value(event.config)
+            event = replace(event, config=config, provenance=given, cohort=self.job.cohort)
+        self._events.append(event)
 
     def step(self) -> bool:
-        """Train a chunk more, and see how long it takes; False when the job is over."""
-        driver = self.training.driver
+        """Train one more chunk, and time it; return False when the job is over."""
+        training, driver = self.training, self.training.driver
         spent, epoch = driver.clock.spent_s, driver.epoch
-        busy = size = self.training.program.size
-        if self.training.program.mode == "map":
-            # One by one, those that have ended cost nothing.
-            busy = max(1, int(self.training.running.sum()))
-        more = self.training.step()
-        # The few that are left of a cohort may go on one by one: that is not its pace.
-        if driver.epoch > epoch and driver.program is self.training.program:
+        busy = size = training.program.size
+        if training.program.mode == "map":
+            # One by one, members that have ended cost nothing.
+            busy = max(1, int(training.running.sum()))
+        more = training.step()
+        # The last members of a cohort may go on one by one: that is not its speed.
+        if driver.epoch > epoch and driver.program is training.program:
             took = driver.clock.spent_s - spent
-            self.trained_s += took
-            self.epoch_s = min(self.epoch_s, took / (driver.epoch - epoch) * size / busy)
+            self._trained_s += took
+            self._epoch_s = min(self._epoch_s, took / (driver.epoch - epoch) * size / busy)
+        self.waits = more and driver.epoch in self.job.marks
+        if not more:
+            training.finish()
         return more
 
-    def timed(self, *, over: bool) -> Timed | None:
-        """Its pace, when it has trained long enough to tell."""
-        if not self.trained_s or not (over or self.trained_s > SURE_S):
-            return None
-        program, epochs = self.training.program, self.training.driver.epoch
-        return Timed(program.size, program.mode, self.epoch_s, epochs, program.compile_s)
+    def stop(self, reasons: dict[int, str]) -> None:
+        """End members, by place and reason; the others go on."""
+        self.waits = False
+        if reasons:
+            keep_reasons(self.job.checkpoint, reasons)
+            self.training.stop(reasons)
 
-    def told(self, notices: list[str]) -> Told:
-        """What happened since the last word, for the agent."""
-        events, self.events[:] = list(self.events), []
-        said, notices[:] = list(notices), []
-        alive = [k for k, on in enumerate(self.training.running) if on]
-        # Before the agent hears that its places are free.
-        timed = self.timed(over=not alive)
-        return Told(self.job.id, events, alive, self.waits, said, timed)
+    def report(self) -> JobReport:
+        """Report what happened since the last report."""
+        events, self._events[:] = list(self._events), []
+        running = [k for k, on in enumerate(self.training.running) if on]
+        # The speed comes with the report that the places are free, or before.
+        timed = None
+        if self._trained_s and (not running or self._trained_s > SURE_S):
+            program, epochs = self.training.program, self.training.driver.epoch
+            timed = Timed(program.size, program.mode, self._epoch_s, epochs, program.compile_s)
+        lines = self._worker.taken_notices()
+        return JobReport(self.job.id, events, running, self.waits, lines, timed)
 
 
 class Worker:
-    """Trains jobs in turn until the agent is gone."""
+    """Trains jobs in turn until the agent is gone.
 
-    def __init__(self, link: Connection, shop: Any) -> None:
-        self.link, self.shop = link, shop
-        self.live: dict[str, _Live] = {}
-        self.notices: list[str] = []
-        self._at: At | None = None
+    Args:    notices: lines for users, collected while the worker works.
+    """
+
+    def __init__(self, link: Connection, shop: Any, notices: list[str]) -> None:
+        self.link, self.shop, self.notices = link, shop, notices
+        self.live: dict[str, LiveJob] = {}
+        self._phase: JobPhase | None = None
         self._files: list[DataFile] = []
 
     def serve(self) -> None:
-        """Do what the agent asks, until it asks no more."""
+        """Do what the agent asks, until it asks to quit."""
         while True:
             while not any(not live.waits for live in self.live.values()) or self.link.poll(0):
                 message = self.link.recv()
@@ -123,160 +174,101 @@ class Worker:
                 if not live.waits:
                     self._advance(live)
 
-    def files(self) -> list[DataFile]:
-        """The data files that were read so far: the agent hears of new ones."""
+    def read_files(self) -> list[DataFile]:
+        """Return the data files that were read so far, and send new ones to the agent."""
         found = data_files()
         if found != self._files:
             self._files = found
-            self.link.send(Files(found))
+            self.link.send(FilesRead(found))
         return found
 
     def _obey(self, message: Any) -> None:
-        if isinstance(message, Job):
-            self._begin(message)
-        elif isinstance(message, Check):
-            self.link.send(self._examined(message))
-        elif isinstance(message, Stop) and message.job in self.live:
-            live = self.live[message.job]
-            live.waits = False
-            if message.reasons:
-                keep_reasons(live.job.checkpoint, message.reasons)
-                live.training.stop(message.reasons)
-                self.link.send(live.told(self.notices))
-        elif isinstance(message, Drop):
-            for name in [message.job] if message.job else list(self.live):
+        match message:
+            case Job():
+                self._begin(message)
+            case Examine(spec=spec):
+                from thetahat.sweep.spec._signature_check import examine
+
+                try:
+                    self.link.send(examine(spec, self.shop.experiment))
+                except InputError as error:
+                    self.link.send(Broken(str(error)))
+            case Stop(job=name, reasons=reasons) if name in self.live:
+                self.live[name].stop(dict(reasons))
+                if reasons:
+                    self.link.send(self.live[name].report())
+            case Drop(job=None):
+                self.live.clear()
+            case Drop(job=str(name)):
                 self.live.pop(name, None)
 
-    def _examined(self, check: Check) -> Examined | Broken:
-        from thetahat.sweep.spec._examine import examine
-
-        try:
-            return examine(check.spec, self.shop.experiment)
-        except InputError as error:
-            return Broken(str(error), True)
-
-    def _go_to(self, at: At) -> None:
-        """Say what is done next, where it is another thing than before."""
-        if at != self._at:
-            self.link.send(at)
-            self._at = at
+    def _enter(self, phase: JobPhase) -> None:
+        """Tell the agent what is done next, if it differs from before."""
+        if phase != self._phase:
+            self.link.send(phase)
+            self._phase = phase
 
     def _begin(self, job: Job) -> None:
-        from thetahat.train import Interrupt, NeedsStatic, Options, TooLarge
+        from thetahat.train import NeedsStatic, TooLarge
 
-        self._go_to(At(job.id, begins=True))
-        events: list[Event] = []
-        job = _padded(job) if job.resume else job
-        signature = self.shop.signature
-        real = len(job.configs) - job.ghosts
-
-        def tracker(event: Event) -> None:
-            if event.member >= real:
-                return
-            if isinstance(event, Started):
-                # The agent knows nothing of the experiment's own types.
-                facts = {"versions": versions(), **_read(self.files()), **event.provenance}
-                event = replace(event, config=plain_value(event.config), provenance=facts)
-            events.append(event)
-
-        def open_(resume: bool) -> Any:
-            memory, idle = self._memory(), frozenset((*job.ended, *range(real, len(job.configs))))
-            options = Options((tracker,), job.checkpoint, resume, None, job.mode, memory, idle)
-            configs = [typed(signature, config) for config in job.configs]
-            return self.shop.open(configs, options, Interrupt(), marks=job.marks)
-
+        self._enter(JobPhase(job.id, opens=True))
         try:
-            try:
-                training = self._opened(job, lambda: open_(job.resume))
-            except CheckpointError as error:
-                if not job.resume:
-                    raise
-                self.notices.append(f"{error}. The run began again from its first epoch")
-                events.clear()
-                training = self._opened(job, lambda: open_(False))
+            live = self._open(job)
         except NeedsStatic:
-            said, self.notices[:] = tuple(self.notices), []
-            self.link.send(Regroup(job.id, self.shop.traced, said))
+            self.link.send(Regroup(job.id, self.shop.traced, self.taken_notices()))
         except TooLarge as error:
-            said, self.notices[:] = tuple(self.notices), []
-            self.link.send(Fewer(job.id, error.fits, said))
+            self.link.send(Fewer(job.id, error.fits, self.taken_notices()))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's program may raise anything
             _log()
             blocked = isinstance(error, CheckpointError)
-            self.link.send(Over(job.id, resident(), explain(error), blocked=blocked))
+            self.link.send(Over(job.id, resident(), error=explain(error), blocked=blocked))
         else:
-            if job.resume:
-                training.session.reasons.update(read_reasons(job.checkpoint))
-            idle = (*job.ended, *range(real, len(job.configs)))
-            if idle:
-                training.stop(dict.fromkeys(idle, "idle"))
-            # At a mark the agent before may not have decided: who goes on must wait there again.
-            live = _Live(job, training, events, training.driver.epoch in job.marks)
             self.live[job.id] = live
-            self.link.send(live.told(self.notices))
+            self.link.send(live.report())
 
-    def _opened(self, job: Job, open_: Callable[[], Any]) -> Any:
-        """A job opened; while the disk has no room for its first checkpoint, it waits."""
-        until, said = time.monotonic() + ROOM_S, False
+    def _open(self, job: Job) -> LiveJob:
+        """Open a job; while the disk is too full for its first checkpoint, wait."""
+        until, noted = time.monotonic() + ROOM_S, False
         while True:
             try:
-                return open_()
+                return LiveJob(job, self)
             except CheckpointError as error:
-                if not _no_room(error) or time.monotonic() > until:
+                if not _is_disk_full(error) or time.monotonic() > until:
                     raise
-                if not said:
+                if not noted:
                     self.notices.append(f"{error}. The runs wait for room, for {ROOM_S:g} s")
-                    lines, self.notices[:] = list(self.notices), []
-                    self.link.send(Told(job.id, [], range(len(job.configs)), False, lines))
-                said = True
+                    running = range(len(job.runs))
+                    self.link.send(JobReport(job.id, [], running, notices=self.taken_notices()))
+                noted = True
             time.sleep(AGAIN_S)
 
-    def _memory(self) -> int:
-        """Bytes that a cohort may take: of what is free, this worker's share."""
-        from thetahat.train import free_memory
+    def taken_notices(self) -> list[str]:
+        """Return the notices since the last call."""
+        taken, self.notices[:] = list(self.notices), []
+        return taken
 
-        return int(min(free_memory() * float(os.environ[SHARE]), sys.maxsize))
-
-    def _advance(self, live: _Live) -> None:
-        training = live.training
-        self._go_to(At(live.job.id))
+    def _advance(self, live: LiveJob) -> None:
+        self._enter(JobPhase(live.job.id))
         try:
             more = live.step()
-            live.waits = more and training.driver.epoch in live.job.marks
-            if not more:
-                training.finish()
         except Exception as error:  # noqa: BLE001 - a user's program may raise anything: it is told
             _log()
-            training.fail(error)
-            more = False
-        self.link.send(live.told(self.notices))
+            live.training.fail(error)
+            more = live.waits = False
+        self.link.send(live.report())
         if not more:
             self.live.pop(live.job.id, None)
-            program = training.program
-            self.link.send(
-                Over(
-                    live.job.id,
-                    resident(),
-                    traces=program.traces,
-                    compile_s=program.compile_s,
-                    mode=program.mode if program.size > 1 else "alone",
-                )
-            )
+            program = live.training.program
+            self.link.send(Over(live.job.id, resident(), program.traces, program.compile_s))
 
 
-def _no_room(error: CheckpointError) -> bool:
-    """Whether a checkpoint could not be written for want of room on the disk."""
+def _is_disk_full(error: CheckpointError) -> bool:
     cause = error.__cause__
     return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def _read(files: Sequence[DataFile]) -> dict[str, Any]:
-    """As provenance: what this worker has read, whichever of its runs did."""
-    return {"data_files": {file.name: file.digest for file in files}} if files else {}
-
-
 def _padded(job: Job) -> Job:
-    """A job that goes on, with the ghosts that its checkpoint holds."""
+    """A job to resume, with as many idle members as its checkpoint has."""
     from thetahat.train import read_header
 
     try:
@@ -285,21 +277,22 @@ def _padded(job: Job) -> Job:
         size = int(read_header(str(job.checkpoint))["size"])
     except CheckpointError:
         return job  # opening it says what is wrong
-    ghosts = max(0, size - len(job.configs))
-    return replace(job, configs=[*job.configs, *[job.configs[-1]] * ghosts], ghosts=ghosts)
+    idle = max(0, size - len(job.configs))
+    configs = [*job.configs, *[job.configs[-1]] * idle]
+    return replace(job, configs=configs, runs=[*job.runs, *[None] * idle])
 
 
 def _log() -> None:
-    """Write the error at hand into the worker's log."""
-    # On a disk that is full: what is told to the agent matters more.
+    """Write the current error into the worker's log."""
+    # If the disk is full, the message to the agent matters more.
     with contextlib.suppress(OSError):
         traceback.print_exc()
 
 
 def explain(error: BaseException) -> str:
     """An error in one line: our own messages as they are, others with their type."""
-    said = str(error).strip().partition("\n")[0]
-    return said if isinstance(error, ThetahatError) else f"{type(error).__name__}: {said}"
+    line = str(error).strip().partition("\n")[0]
+    return line if isinstance(error, ThetahatError) else f"{type(error).__name__}: {line}"
 
 
 def resident() -> int:
@@ -311,14 +304,14 @@ def resident() -> int:
 
 def main(load: Callable[[], Any]) -> None:
     """Connect to the agent, load the experiment, and serve."""
-    # The agent takes Ctrl-C, and tells its workers what to do.
+    # The agent handles Ctrl-C, and tells its workers what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     link = Client(os.environ[ADDRESS], authkey=bytes.fromhex(os.environ[KEY]))
-    said: list[str] = []
+    notices: list[str] = []
 
     def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, Notice):
-            said.append(str(message))
+            notices.append(str(message))
         else:
             before(message, category, *where, **more)
 
@@ -328,26 +321,16 @@ def main(load: Callable[[], Any]) -> None:
         try:
             shop = load()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's file may raise anything
+            from thetahat.sweep.spec._program import why_not_loaded
+
             _log()
-            link.send(Broken(_why_not_loaded(error), isinstance(error, InputError)))
+            link.send(Broken(why_not_loaded(Path(os.environ[PROGRAM]), error)))
             return
-        worker = Worker(link, shop)
-        worker.notices = said
-        defaults = {
-            name: p.default for name, p in shop.signature.parameters.items() if not p.required
-        }
-        shown = {name: repr(value) for name, value in defaults.items()}
-        link.send(Ready(os.getpid(), resident(), shop.traced, shown))
-        worker.serve()
+        link.send(Ready(os.getpid(), shop.traced))
+        Worker(link, shop, notices).serve()
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        # The agent is gone: what was done is in the checkpoint.
+        # The agent is gone: the checkpoint holds what was done.
         pass
-
-
-def _why_not_loaded(error: BaseException) -> str:
-    from thetahat.sweep.spec._program import why_not_loaded
-
-    return why_not_loaded(Path(os.environ[PROGRAM]), error)
 
 
 def _load() -> Any:
@@ -359,10 +342,7 @@ def _load() -> Any:
 
 
 def work() -> NoReturn:
-    """Be a worker, and end at once.
-
-    Taking JAX apart, object by object, takes half a second and changes nothing.
-    """
+    """Be a worker, and end at once: taking JAX apart takes half a second and changes nothing."""
     main(_load)
     atexit._run_exitfuncs()
     sys.stdout.flush()

@@ -11,7 +11,7 @@ from test_agent_cohorts import check_alone
 
 from thetahat.sweep.agent import _launch
 from thetahat.sweep.agent._launch import left_of
-from thetahat.sweep.workers._cohort_size import Widths
+from thetahat.sweep.workers._cohort_size import CohortSizes
 
 RATES = """\
 program: train.py
@@ -28,13 +28,13 @@ EACH_S = {2: 0.004, 4: 0.001, 8: 0.002}
 @pytest.fixture
 def paced(monkeypatch):
     """Workers whose epochs take what ``EACH_S`` says, on whatever machine; starts with two."""
-    learn = Widths.learn
+    learn = CohortSizes.learn
 
-    def as_if(widths, key, width, new):
-        given = replace(new, epoch_s=EACH_S[width] * new.size, epochs=1000, compile_s=1.0)
-        return learn(widths, key, width, given)
+    def as_if(sizes, key, size, new):
+        given = replace(new, epoch_s=EACH_S[size] * new.size, epochs=1000, compile_s=1.0)
+        return learn(sizes, key, size, given)
 
-    monkeypatch.setattr(Widths, "learn", as_if)
+    monkeypatch.setattr(CohortSizes, "learn", as_if)
     monkeypatch.setattr(_launch, "TOGETHER", 2)
 
 
@@ -43,7 +43,7 @@ def cohorts(runs) -> list[int]:
     return list(Counter(run.cohort for run in runs).values())
 
 
-def test_cohorts_grow_as_long_as_that_pays(at, thetahat, paced) -> None:
+def test_cohorts_grow_while_a_larger_size_is_faster(at, thetahat, paced) -> None:
     code, _, err = thetahat("sweep", at.sweep(RATES, LINE), "--run", "--workers", "1")
     assert code == 0
     runs = at.runs()
@@ -58,7 +58,7 @@ def test_cohorts_grow_as_long_as_that_pays(at, thetahat, paced) -> None:
     check_alone(at, [runs[1], runs[5], runs[13], runs[20], runs[59]])
 
 
-def test_exact_members_stay_bitwise_and_try_nothing(at, thetahat, paced) -> None:
+def test_exact_cohorts_stay_bitwise_and_keep_their_size(at, thetahat, paced) -> None:
     text = RATES.replace("60", "40")
     words = ("--run", "--workers", "1", "--exact")
     code, _, err = thetahat("sweep", at.sweep(text, LINE), *words)
@@ -69,7 +69,7 @@ def test_exact_members_stay_bitwise_and_try_nothing(at, thetahat, paced) -> None
     check_alone(at, runs[::13], exact=True)
 
 
-def test_a_short_sweep_tries_nothing(at, thetahat, paced) -> None:
+def test_cohorts_of_a_short_sweep_keep_their_size(at, thetahat, paced) -> None:
     text = RATES.replace("60", "10")
     code, _, err = thetahat("sweep", at.sweep(text, LINE), "--run", "--workers", "1")
     assert code == 0
@@ -77,7 +77,7 @@ def test_a_short_sweep_tries_nothing(at, thetahat, paced) -> None:
     assert "asks for" not in err
 
 
-def test_runs_left_are_shared_by_the_workers_of_all_agents(at, thetahat) -> None:
+def test_left_of_divides_runs_among_the_workers_of_all_agents(at, thetahat) -> None:
     thetahat("sweep", at.sweep(RATES, LINE))
     sweep = at.row()
     with at.store() as store:

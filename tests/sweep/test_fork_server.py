@@ -1,4 +1,4 @@
-"""Workers that are forked from one process, and what becomes of them when it or they die."""
+"""Workers that are forked from one process, when they or the fork server die."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from at_work import LINE, until
 
 from thetahat.core.errors import StoreError
 from thetahat.sweep.workers._connection import WorkerProcess
-from thetahat.sweep.workers._fork_server import CAN_FORK, Birth, Nursery, preloads, spawn
+from thetahat.sweep.workers._fork_server import CAN_FORK, ForkServer, WorkerSetup, preloads, spawn
 
 forks = pytest.mark.skipif(not CAN_FORK, reason="only Linux forks workers")
 
@@ -27,9 +27,9 @@ sys.stdout.flush()
 """
 
 
-def begin(at, nursery: Nursery, k: int = 0, device: str | None = None) -> WorkerProcess:
+def begin(at, server: ForkServer, k: int = 0, device: str | None = None) -> WorkerProcess:
     log = at.folder / f"log-{k}"
-    return WorkerProcess(at.folder / "train.py", at.folder, log, device, begin=nursery.fork)
+    return WorkerProcess(at.folder / "train.py", at.folder, log, device, start=server.fork)
 
 
 def ready(*workers: WorkerProcess) -> None:
@@ -62,50 +62,50 @@ def alive(pid: int) -> bool:
 @pytest.mark.slow
 def test_forked_workers_have_their_own_output_numbers_and_device(at) -> None:
     at.write("train.py", TELLS + LINE)
-    nursery = Nursery()
-    workers = [begin(at, nursery, 0, "0"), begin(at, nursery, 1, "1")]
+    server = ForkServer()
+    workers = [begin(at, server, 0, "0"), begin(at, server, 1, "1")]
     try:
         ready(*workers)
         pids = [worker.ready.pid for worker in workers if worker.ready]
-        mother = parent(pids[0])
+        parent_pid = parent(pids[0])
         assert len(set(pids)) == 2
-        assert mother == parent(pids[1]) != os.getpid()
+        assert parent_pid == parent(pids[1]) != os.getpid()
         said = [told(at, 0), told(at, 1)]
         assert said[0]["RANDOM"] != said[1]["RANDOM"]
         assert [s["GROUP"] for s in said] == ["True DEVICE 0", "True DEVICE 1"]
-        # One is killed: the other, and the nursery, live on.
+        # One is killed: the other, and the server, live on.
         os.kill(pids[0], signal.SIGKILL)
         assert workers[0].process.wait(20) == -9
         assert "SIGKILL" in workers[0].why_dead()
         assert workers[1].alive
-        third = begin(at, nursery, 2)
+        third = begin(at, server, 2)
         ready(third)
         workers.append(third)
-        assert parent(third.ready.pid) == mother
+        assert parent(third.ready.pid) == parent_pid
     finally:
         for worker in workers:
             worker.close()
     # With the last of them it ends too.
     assert [worker.process.poll() for worker in workers] == [-9, 0, 0]
-    assert not alive(mother)
+    assert not alive(parent_pid)
 
 
 @forks
 @pytest.mark.slow
-def test_workers_outlive_their_nursery(at) -> None:
+def test_workers_outlive_their_fork_server(at) -> None:
     at.write("train.py", LINE)
-    nursery = Nursery()
-    worker = begin(at, nursery)
+    server = ForkServer()
+    worker = begin(at, server)
     ready(worker)
-    mother = parent(worker.ready.pid)
-    os.kill(mother, signal.SIGKILL)
-    until(lambda: not alive(mother))
+    parent_pid = parent(worker.ready.pid)
+    os.kill(parent_pid, signal.SIGKILL)
+    until(lambda: not alive(parent_pid))
     assert worker.alive
     with pytest.raises(subprocess.TimeoutExpired):
         worker.process.wait(0.2)
-    other = begin(at, nursery, 1)
+    other = begin(at, server, 1)
     ready(other)
-    assert parent(other.ready.pid) != mother
+    assert parent(other.ready.pid) != parent_pid
     worker.kill()
     worker.close()
     assert worker.process.poll() == -9
@@ -115,10 +115,10 @@ def test_workers_outlive_their_nursery(at) -> None:
 
 @forks
 @pytest.mark.slow
-def test_a_worker_that_is_not_born_yet_can_be_ended(at) -> None:
+def test_a_worker_that_is_not_forked_yet_can_be_ended(at) -> None:
     at.write("train.py", LINE)
-    nursery = Nursery()
-    workers = [begin(at, nursery, 0), begin(at, nursery, 1)]
+    server = ForkServer()
+    workers = [begin(at, server, 0), begin(at, server, 1)]
     for worker in workers:
         worker.leave()
     for worker in workers:
@@ -128,12 +128,12 @@ def test_a_worker_that_is_not_born_yet_can_be_ended(at) -> None:
 
 @forks
 @pytest.mark.slow
-def test_a_nursery_that_cannot_begin_says_why(at, monkeypatch) -> None:
+def test_a_fork_server_that_cannot_start_says_why(at, monkeypatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(at.folder))
     (at.folder / "thetahat").mkdir()
     at.write("thetahat/__init__.py", "raise RuntimeError('broken on purpose')\n")
     at.write("train.py", LINE)
-    worker = begin(at, Nursery())
+    worker = begin(at, ForkServer())
     assert worker.process.wait(60) == 1
     assert "broken on purpose" in worker.why_dead()
 
@@ -141,7 +141,7 @@ def test_a_nursery_that_cannot_begin_says_why(at, monkeypatch) -> None:
 @forks
 @pytest.mark.slow
 def test_beside_threads_a_worker_loads_everything_itself(at, monkeypatch) -> None:
-    # A package that a nursery would load, which starts a thread.
+    # A package that the fork server would load, which starts a thread.
     (at.folder / "lib").mkdir()
     at.write("lib/equinox.py", "import threading, time\n" + THREAD)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([os.environ["PYTHONPATH"], "lib"]))
@@ -150,7 +150,7 @@ def test_beside_threads_a_worker_loads_everything_itself(at, monkeypatch) -> Non
         (["equinox"], "thetahat.sweep.workers._worker"),
         ([], "thetahat.sweep.workers._fork_server_main"),
     ):
-        worker = begin(at, Nursery(modules), len(modules))
+        worker = begin(at, ForkServer(modules), len(modules))
         ready(worker)
         worker.close()
         assert told(at, len(modules))["WORDS"] == words
@@ -159,15 +159,15 @@ def test_beside_threads_a_worker_loads_everything_itself(at, monkeypatch) -> Non
 THREAD = "threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()\n"
 
 
-def test_a_log_that_cannot_be_written_is_said(tmp_path) -> None:
+def test_spawn_and_fork_report_a_log_that_cannot_be_written(tmp_path) -> None:
     (tmp_path / "logs").write_text("a file")
-    birth = Birth(tmp_path, {}, {}, tmp_path / "logs" / "log")
-    for begin_ in (spawn, Nursery().fork):
+    setup = WorkerSetup(tmp_path, {}, {}, tmp_path / "logs" / "log")
+    for begin_ in (spawn, ForkServer().fork):
         with pytest.raises(StoreError, match="logs cannot be written to .*--store"):
-            begin_(birth)
+            begin_(setup)
 
 
-def test_what_a_nursery_loads_beside_what_every_worker_needs(tmp_path) -> None:
+def test_preloads_returns_the_known_packages_that_a_program_imports(tmp_path) -> None:
     program = tmp_path / "train.py"
     program.write_text(
         "import os, jax.numpy as jnp\nfrom flax import nnx\nimport pandas as pd\nimport mine\n"
@@ -183,5 +183,15 @@ def test_what_a_nursery_loads_beside_what_every_worker_needs(tmp_path) -> None:
     assert preloads(tmp_path / "none.py") == []
 
 
-def test_elsewhere_than_on_linux_workers_load_everything_themselves() -> None:
+def test_workers_are_forked_on_linux_only() -> None:
     assert (sys.platform == "linux") == CAN_FORK
+
+
+def test_workers_and_the_front_door_load_neither_a_database_nor_jax() -> None:
+    modules = "thetahat.sweep, thetahat.sweep.workers._worker, thetahat.sweep.workers._fork_server"
+    code = (
+        f"import sys, {modules}\n"
+        "heavy = {'jax', 'numpy', 'sqlalchemy', 'thetahat.store', 'thetahat.train'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

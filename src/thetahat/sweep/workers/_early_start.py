@@ -1,7 +1,7 @@
-"""Starting an experiment's workers, before anything else is loaded.
+"""Start an experiment's workers before anything else is loaded.
 
-A worker takes a second or two to load JAX. So this room opens no store: the workers begin, and
-meanwhile their agent loads the database's library, checks the file and makes the sweep.
+A worker takes a second or two to load JAX. So this module opens no store: the workers start, and
+meanwhile their agent loads the database's library, checks the file and creates the sweep.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 from thetahat.core.errors import StoreError
 from thetahat.core.places import locate
 from thetahat.sweep.spec._options import SweepOptions
-from thetahat.sweep.spec._program import find_program, handed_names
+from thetahat.sweep.spec._program import experiment_names, find_program
 from thetahat.sweep.spec._spec import SweepSpec
 from thetahat.sweep.workers._connection import WorkerProcess, count_cores
-from thetahat.sweep.workers._fork_server import CAN_FORK, Nursery, preloads, spawn
+from thetahat.sweep.workers._fork_server import CAN_FORK, ForkServer, preloads, spawn
 
 Start = Callable[[int], WorkerProcess]
 
@@ -35,7 +35,7 @@ class Work:
 def start_early(
     spec: SweepSpec, plan: SweepOptions, work: Work, store: str | None
 ) -> list[WorkerProcess]:
-    """Workers that load the experiment at once; none for a program that is no experiment."""
+    """Start workers that load the experiment; none for a program that is not an experiment."""
     if plan.mode == "process" or not is_experiment(spec):
         return []
     size = size_of(work, points_of(spec, plan))
@@ -49,26 +49,26 @@ def start_early(
 
 
 def starter(spec: SweepSpec, folder: Path, store: Path, label: str, size: int, work: Work) -> Start:
-    """A function that starts a worker by its number.
+    """Return a function that starts a worker by its number.
 
     Args:    store: the store's folder, for the workers' logs.   label: begins a log's name.
     """
     file = find_program(spec, folder)
     assert file is not None
     file = file.absolute()
-    begin = Nursery(preloads(file)).fork if CAN_FORK and size > 1 else spawn
+    process = ForkServer(preloads(file)).fork if CAN_FORK and size > 1 else spawn
 
     def start(k: int) -> WorkerProcess:
         device = work.devices[k % len(work.devices)] if work.devices else None
         log = store / "logs" / f"{label}.worker-{k}.log"
         # Devices have a memory of their own.
-        return WorkerProcess(file, folder, log, device, 1.0 if work.devices else 1 / size, begin)
+        return WorkerProcess(file, folder, log, device, 1.0 if work.devices else 1 / size, process)
 
     return start
 
 
 def points_of(spec: SweepSpec, plan: SweepOptions) -> int | None:
-    """Runs that a sweep will have; None where nothing ends it."""
+    """Return how many runs a sweep will have; None if it is endless."""
     cap = cap_of(spec, plan)
     points = None if spec.points is None else spec.points * plan.replicates
     known = [n for n in (cap, points) if n is not None]
@@ -76,17 +76,17 @@ def points_of(spec: SweepSpec, plan: SweepOptions) -> int | None:
 
 
 def cap_of(spec: SweepSpec, plan: SweepOptions) -> int | None:
-    """The most runs that a sweep may have."""
+    """Return how many runs a sweep may have at most."""
     caps = [cap for cap in (spec.run_cap, plan.count) if cap is not None]
     return min(caps) if caps else None
 
 
 def is_experiment(spec: SweepSpec, folder: Path | None = None) -> bool:
-    """Whether the program is an experiment, by looking at its text alone."""
+    """Whether the program is an experiment, by its text alone."""
     if spec.command is not None or spec.program is None:
         return False
     file = find_program(spec, folder)
-    return file is not None and file.suffix == ".py" and handed_names(file) is not None
+    return file is not None and file.suffix == ".py" and experiment_names(file) is not None
 
 
 def size_of(work: Work, points: int | None) -> int:

@@ -1,0 +1,187 @@
+"""Create a sweep in the store from a sweep file, and give a sweep another file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.sweep_file import file_json, read_file_json
+from thetahat.search import sampler
+from thetahat.store import NewSweep, Store, SweepRow, change_plan, create_sweep, find_sweep
+from thetahat.sweep.spec._diagnostics import Problem
+from thetahat.sweep.spec._options import SweepOptions, nested, options_from_json
+from thetahat.sweep.spec._program import experiment_of
+from thetahat.sweep.spec._signature_check import Examined, examine
+from thetahat.sweep.spec._spec import SweepSpec, contamination, spec_from_plain
+from thetahat.sweep.workers._early_start import is_experiment, points_of
+
+if TYPE_CHECKING:
+    from thetahat.sweep.workers._pool import Pool
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found out about a sweep's program when the sweep was created."""
+
+    experiment: str | None = None
+    seed: str | None = None
+    """The parameter that replicates count up, if there are replicates."""
+    first_seed: int = 0
+    traced: tuple[str, ...] = ()
+    seeds: tuple[str, ...] = ()
+    """The experiment's parameters of type Seed: settings differ in the others."""
+
+
+def new_sweep(
+    store: Store,
+    spec: SweepSpec,
+    plan: SweepOptions,
+    name: str | None = None,
+    *,
+    join: bool = False,
+    found: Found | None = None,
+) -> SweepRow:
+    """Create a sweep of a file that has been read.
+
+    Args:    join: take one of the same file and flags that is not over, if there is one.
+             found: the answer of ``find_out``, if it was asked before.
+    Raises:  ConfigError: the program, its parameters or the flags do not fit the file.
+    """
+    found = found or find_out(spec, plan)
+    return create_sweep(
+        store,
+        NewSweep(
+            text=spec.text,
+            spec=spec.plain,
+            name=name or spec.name or Path(spec.file).stem,
+            project=spec.project,
+            file=_from_here(spec.file),
+            folder=os.getcwd(),
+            plan={**plan.as_json(), "found": vars(found)},
+            points=points_of(spec, plan),
+            contaminated=contamination(spec),
+        ),
+        join=join,
+    )
+
+
+def extend_sweep(store: Store, sweep: SweepRow, spec: SweepSpec) -> SweepRow:
+    """Give a sweep another file: it goes on with what has not been run.
+
+    Raises:  ConfigError: another method, or a program that does not fit.
+    """
+    before = spec_of(sweep)
+    if before.method != spec.method:
+        raise ConfigError(
+            f"the sweep {sweep.id} is a {before.method} search, and {spec.file} asks for"
+            f" {spec.method}; keep the method, or make a new sweep of it"
+        )
+    plan = replace(options_from_json(sweep.plan), extended=True)
+    found = find_out(spec, plan)
+    stored = {**plan.as_json(), "found": vars(found)}
+    points = points_of(spec, plan)
+    change_plan(store, sweep.id, text_=spec.text, spec=spec.plain, plan=stored, points=points)
+    return find_sweep(store, sweep.id)
+
+
+def spec_of(sweep: SweepRow) -> SweepSpec:
+    """Return the file of a sweep, as it was read when the sweep was created."""
+    return _made(file_json(sweep.spec), sweep.text, sweep.file or "sweep.yaml")
+
+
+@lru_cache(maxsize=4)
+def _made(spec: str, text: str, file: str) -> SweepSpec:
+    return spec_from_plain(read_file_json(spec), text=text, file=file)
+
+
+def find_out(spec: SweepSpec, plan: SweepOptions, pool: Pool | None = None) -> Found:
+    """Check a file and its flags against the program, and return the facts about it.
+
+    Args:    pool: workers that load the experiment anyway: one of them checks it, not this process.
+    Raises:  ConfigError: every error, a line each.
+    """
+    if spec.program is None and spec.command is None:
+        raise ConfigError(
+            f"{spec.file} names no program to run; add a line such as program: train.py"
+        )
+    _check_flags(spec, plan)
+    examined: Examined | None = None
+    if pool is not None:
+        examined = pool.examine(spec)
+    else:
+        program = experiment_of(spec)
+        _refuse(spec, program.errors)
+        if program.experiment is not None:
+            examined = examine(spec, program.experiment)
+    if examined is None:
+        found = Found(seed="seed" if plan.replicates > 1 else None)
+    else:
+        _refuse(spec, examined.problems)
+        if plan.replicates > 1 and examined.seed is None:
+            raise ConfigError(
+                f"--replicates={plan.replicates}: {examined.experiment}() has no seed to count up;"
+                " give it a parameter such as seed: th.Seed = 0"
+            )
+        seed = examined.seed if plan.replicates > 1 else None
+        found = Found(
+            examined.experiment, seed, examined.first_seed, examined.traced, examined.seeds
+        )
+    if found.seed is not None and found.seed in {d.path[0] for d in spec.space.searched}:
+        raise ConfigError(
+            f"--replicates={plan.replicates}: the sweep searches over {found.seed!r} itself; take"
+            " it out of the file, or leave --replicates away"
+        )
+    return found
+
+
+def _refuse(spec: SweepSpec, problems: Sequence[Problem]) -> None:
+    if problems:
+        raise ConfigError("\n".join(problem.in_file(spec.file) for problem in problems))
+
+
+def _check_flags(spec: SweepSpec, plan: SweepOptions) -> None:
+    if plan.shuffle and spec.method != "grid":
+        raise ConfigError(
+            f"--shuffle: only a grid has an order to shuffle, and {spec.file} asks for"
+            f" {spec.method}"
+        )
+    if plan.sampler is not None and spec.method != "bayes":
+        raise ConfigError(
+            f"--sampler={plan.sampler} chooses among the searches of method: bayes, and"
+            f" {spec.file} asks for {spec.method}"
+        )
+    if plan.asha and spec.hyperband is None:
+        raise ConfigError(
+            f"--asha needs the bands of an early_terminate section, which {spec.file} has not; add"
+            " early_terminate: {type: hyperband, min_iter: 3}"
+        )
+    sampler(plan.sampler or spec.method)  # raises if an extra is missing
+    if plan.mode in ("cohort", "worker") and not is_experiment(spec):
+        raise ConfigError(
+            f"--mode={plan.mode} trains an experiment in a worker, and {spec.file} runs a program"
+            " of its own; take --mode process"
+        )
+    names = {".".join(d.path) for d in spec.space.dimensions}
+    needed = {".".join(d.path) for d in spec.space.searched}
+    for point in plan.enqueue:
+        for name in point:
+            if name not in names:
+                hint = did_you_mean(name, names)
+                raise ConfigError(f"--enqueue: the sweep has no parameter {name!r}{hint}")
+        missing = sorted(needed - set(point))
+        if missing:
+            raise ConfigError(f"--enqueue: no column {missing[0]!r}, which every point needs")
+        nested(point, {})
+
+
+def _from_here(file: str) -> str:
+    """A path as it is written from this folder, where programs are looked for."""
+    try:
+        return Path(os.path.relpath(file)).as_posix()
+    except ValueError:  # another drive of Windows
+        return str(Path(file).absolute())
