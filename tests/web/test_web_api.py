@@ -293,7 +293,7 @@ def test_a_damaged_store(tmp_path, client_of) -> None:
     (tmp_path / "store.db").write_bytes(b"this is no database at all" * 100)
     answer = client_of(tmp_path).get("/api/home")
     assert answer.status_code == 503
-    assert "damaged, or no database at all" in answer.json()["error"]
+    assert "damaged, or not a database" in answer.json()["error"]
 
 
 def test_a_store_that_another_program_has_locked(tmp_path, client_of) -> None:
