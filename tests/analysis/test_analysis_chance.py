@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from thetahat.analysis import effects
-from thetahat.analysis._chance import interval
+from thetahat.analysis._importance import interval
 from thetahat.search import Hyperband, Objective, Trial, stop
 
 SWEEPS = 500

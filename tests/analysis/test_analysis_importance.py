@@ -11,8 +11,7 @@ import pytest
 from scipy import stats
 
 from thetahat.analysis import effects, number
-from thetahat.analysis._chance import bins_of, interval, savage, settings_of
-from thetahat.analysis._importance import Effect
+from thetahat.analysis._importance import Effect, bins_of, interval, savage, settings_of
 
 
 def simulated(n: int) -> tuple[dict[str, list[Any]], list[float]]:

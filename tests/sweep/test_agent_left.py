@@ -71,7 +71,7 @@ def test_a_program_that_outlives_its_agent_is_ended_before_its_run_is_run_again(
     assert "note: ended what a dead agent had left running: 2 programs" in err
     assert not any(map(lives, began))
     assert [(str(r.status), r.attempt) for r in at.runs()] == [("finished", 2)] * 2
-    # Nobody else saw its end: each run was run by one program at a time.
+    # No other process saw its end: each run was run by one program at a time.
     ended = [
         int(s.split()[0]) for s in (at.folder / "seen").read_text().splitlines() if "ended" in s
     ]

@@ -18,9 +18,8 @@ import stores
 from chromium import ARGS, Watched, chromium, serving
 
 from thetahat.store import find_sweep, open_store
-from thetahat.web import Source
+from thetahat.web import Access, Source
 from thetahat.web._app import make_app
-from thetahat.web._auth import Door
 
 
 @pytest.fixture(scope="session")
@@ -61,10 +60,10 @@ def client_of() -> Iterator[Callable[..., Client]]:
     """A client of the page of a store, as a browser on this machine would be."""
     made: list[Source] = []
 
-    def make(where: Path, door: Door | None = None, host: str = "127.0.0.1:8642") -> Client:
+    def make(where: Path, access: Access | None = None, host: str = "127.0.0.1:8642") -> Client:
         source = Source(where)
         made.append(source)
-        return Client(make_app(source, door), host)
+        return Client(make_app(source, access), host)
 
     yield make
     for source in made:

@@ -189,10 +189,10 @@ def test_compare(used, client_of) -> None:
     assert [run["id"] for run in answer["runs"]] == two
     assert all(run["records"]["columns"]["val_risk"] for run in answer["runs"])
     assert strictly(client_of(used).get("/api/compare").text)["runs"] == []
-    assert client_of(used).get("/api/compare?runs=nobody").status_code == 404
+    assert client_of(used).get("/api/compare?runs=none").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/api/sweeps/nobody", "/api/runs/nobody", "/api/nothing"])
+@pytest.mark.parametrize("path", ["/api/sweeps/none", "/api/runs/none", "/api/nothing"])
 def test_what_is_not_there_is_a_404_with_words(used, client_of, path) -> None:
     answer = client_of(used).get(path)
     assert answer.status_code == 404
@@ -481,11 +481,11 @@ def test_what_is_the_same_of_all_runs_is_told_once(used, client_of) -> None:
 def test_importance_is_computed_again_only_when_a_run_has_ended(
     tmp_path, client_of, monkeypatch
 ) -> None:
-    from thetahat.web import _views
+    from thetahat.web import _settings
 
     asked = []
-    computed = _views.effects
-    monkeypatch.setattr(_views, "effects", lambda *a: asked.append(1) or computed(*a))
+    computed = _settings.effects
+    monkeypatch.setattr(_settings, "effects", lambda *a, **k: asked.append(1) or computed(*a, **k))
     with open_store(tmp_path) as store:
         sweep = create_sweep(store, NewSweep(stores.TUNING))
         for k in range(12):

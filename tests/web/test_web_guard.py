@@ -8,7 +8,7 @@ import pytest
 import stores
 
 from thetahat.store import find_sweep, open_store
-from thetahat.web import door_for
+from thetahat.web import access_for
 
 FAR = "192.0.2.7:8642"
 ODD = (
@@ -60,9 +60,9 @@ def test_a_change_needs_the_same_origin(tmp_path, client_of) -> None:
 
 def test_this_machine_needs_no_token() -> None:
     for host in ("127.0.0.1", "localhost", "::1", "127.0.0.53"):
-        assert door_for(host).token is None
+        assert access_for(host).token is None
     for host in ("0.0.0.0", "192.0.2.7", "::", "example.org"):
-        token = door_for(host).token
+        token = access_for(host).token
         assert token is not None
         assert len(token) >= 32
 
@@ -80,7 +80,7 @@ ROUTES = (
 
 @pytest.mark.parametrize("path", ROUTES)
 def test_elsewhere_every_route_needs_the_token(used, client_of, path) -> None:
-    client = client_of(used, door_for("0.0.0.0"), FAR)
+    client = client_of(used, access_for("0.0.0.0"), FAR)
     for given in ("", "?token=", "?token=wrong", "?token=%ff"):
         answer = client.get(path + given)
         assert answer.status_code == 401
@@ -92,14 +92,14 @@ def test_elsewhere_every_route_needs_the_token(used, client_of, path) -> None:
 
 
 def test_the_token_travels_once_and_a_cookie_stays(used, client_of) -> None:
-    door = door_for("0.0.0.0")
-    client = client_of(used, door, FAR)
-    answer = client.get(f"/sweep/x?token={door.token}&log=1")
+    access = access_for("0.0.0.0")
+    client = client_of(used, access, FAR)
+    answer = client.get(f"/sweep/x?token={access.token}&log=1")
     assert answer.status_code == 200
     assert 'content="0; url=/sweep/x?log=1"' in answer.text
     cookie = answer.headers["set-cookie"]
     assert re.fullmatch(r"thetahat=[\w-]{40,}; Path=/; HttpOnly; SameSite=Strict", cookie)
-    assert door.token not in cookie
+    assert access.token not in cookie
     assert client.get("/api/home").status_code == 200
     client.cookies.clear()
     client.cookies.set("thetahat", "guess")
@@ -107,24 +107,24 @@ def test_the_token_travels_once_and_a_cookie_stays(used, client_of) -> None:
 
 
 def test_an_address_cannot_smuggle_anything_into_the_way_in(used, client_of) -> None:
-    door = door_for("0.0.0.0")
-    client = client_of(used, door, FAR)
+    access = access_for("0.0.0.0")
+    client = client_of(used, access, FAR)
     for path in ("//evil.example", '/"><script>alert(1)</script>', "/\\evil.example"):
-        answer = client.get(f"http://{FAR}{path}?token={door.token}&x=%22%3E%3Cscript%3E")
+        answer = client.get(f"http://{FAR}{path}?token={access.token}&x=%22%3E%3Cscript%3E")
         assert "<script" not in answer.text
         assert "url=//" not in answer.text
 
 
 def test_elsewhere_names_can_be_made_to_point_here_and_addresses_cannot(used, client_of) -> None:
-    door = door_for("0.0.0.0")
+    access = access_for("0.0.0.0")
     for host, status in (("192.0.2.7", 401), ("rebound.example", 421), ("[2001:db8::1]", 401)):
-        client = client_of(used, door, FAR)
+        client = client_of(used, access, FAR)
         assert client.get("/", headers={"host": host}).status_code == status
 
 
 def test_every_answer_carries_the_headers(used, client_of) -> None:
     client = client_of(used)
-    for path in (*(r for r in ROUTES if r != "/api/events"), "/api/runs/nobody"):
+    for path in (*(r for r in ROUTES if r != "/api/events"), "/api/runs/none"):
         headers = client.get(path).headers
         assert "default-src 'none'" in headers["content-security-policy"], path
         assert headers["x-content-type-options"] == "nosniff"

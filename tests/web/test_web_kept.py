@@ -21,9 +21,9 @@ from stores import add_run
 
 from thetahat.analysis import read_study
 from thetahat.store import FIELDS, NewSweep, create_sweep, find_sweep, open_store
-from thetahat.web import Source, _assets, _server, _views
-from thetahat.web._head import PAGES, STATIC, modules, needed, page
-from thetahat.web._kept import MOST_CHARACTERS, Kept
+from thetahat.web import Source, _assets, _server, _settings, _views
+from thetahat.web._assets import PAGES, STATIC, modules, needed, page
+from thetahat.web._source import MOST_CHARACTERS, RunCache
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def made(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def kept(made) -> Any:
-    held = Kept(made[0])
+    held = RunCache(made[0])
     yield held
     held.close()
 
@@ -126,7 +126,7 @@ def test_nothing_is_kept_of_a_file_that_cannot_tell_whether_it_changed(tmp_path:
     (tmp_path / "runs.db").write_bytes(b"this is no database, but it is long enough to be read")
     calls: list[int] = []
     for path in (tmp_path / "runs.db", tmp_path / "none.db"):
-        held = Kept(path)
+        held = RunCache(path)
         for _ in range(2):
             held.get("a", lambda: str(calls.append(1)))
         held.close()
@@ -135,7 +135,7 @@ def test_nothing_is_kept_of_a_file_that_cannot_tell_whether_it_changed(tmp_path:
 
 
 def test_after_its_end_it_keeps_nothing_and_holds_no_file(made) -> None:
-    held = Kept(made[0])
+    held = RunCache(made[0])
     calls: list[int] = []
     held.get("a", lambda: str(calls.append(1)))
     held.close()
@@ -258,8 +258,8 @@ def test_importance_of_very_many_parameters_rests_on_runs_drawn_by_lot(
     url = f"/api/sweeps/{sweep.id}/importance?metric=val_risk"
     whole = client_of(path.parent).get(url).json()
     assert (whole["n"], whole["rest_on"]) == (80, 80)
-    monkeypatch.setattr(_views, "_EFFECTS", {})
-    monkeypatch.setattr(_views, "_drawn", lambda runs, parameters: range(0, runs, 2))
+    _settings.importance.forget()
+    monkeypatch.setattr(_settings, "drawn", lambda runs, parameters: range(0, runs, 2))
     some = client_of(path.parent).get(url).json()
     assert (some["n"], some["rest_on"]) == (80, 40)
     assert {e["n"] for e in some["effects"] if e["name"] != "lr"} == {39}
@@ -269,13 +269,13 @@ def test_importance_of_very_many_parameters_rests_on_runs_drawn_by_lot(
 
 
 def test_all_runs_count_unless_their_cells_are_too_many() -> None:
-    assert list(_views._drawn(10_000, 50)) == list(range(10_000))
-    few = list(_views._drawn(10_000, 500))
+    assert list(_settings.drawn(10_000, 50)) == list(range(10_000))
+    few = list(_settings.drawn(10_000, 500))
     assert len(few) == 1000
-    assert few == sorted(set(few)) == list(_views._drawn(10_000, 500))
+    assert few == sorted(set(few)) == list(_settings.drawn(10_000, 500))
     assert len({i % 10 for i in few}) == 10, "no cycle of a grid is followed"
-    assert len(_views._drawn(2_000, 100_000)) == 1000
-    assert len(_views._drawn(10_000, 100)) == 5000
+    assert len(_settings.drawn(2_000, 100_000)) == 1000
+    assert len(_settings.drawn(10_000, 100)) == 5000
 
 
 def test_a_file_is_kept_for_good_under_the_edition_that_the_page_names(made, client_of) -> None:

@@ -14,7 +14,7 @@ from chromium import serving, until
 
 from thetahat.core.run import Status
 from thetahat.store import NewSweep, create_sweep, describe_run, open_store, set_state
-from thetahat.web._head import STATIC
+from thetahat.web._assets import STATIC
 
 FILE = """\
 program: wages.py

@@ -19,9 +19,6 @@ from thetahat.analysis._best import (
     standings as standings,
     tied as tied,
 )
-from thetahat.analysis._cells import CellRule as CellRule
-from thetahat.analysis._design import caution as caution
-from thetahat.analysis._direction import directions_in as directions_in, sign_of as sign_of
 from thetahat.analysis._groups import (
     FEW as FEW,
     QUANTILES as QUANTILES,
@@ -31,6 +28,7 @@ from thetahat.analysis._groups import (
     best_first as best_first,
     by_experiment as by_experiment,
     check_over as check_over,
+    directions_in as directions_in,
     ending as ending,
     finite as finite,
     flat_config as flat_config,
@@ -38,14 +36,15 @@ from thetahat.analysis._groups import (
     group_runs as group_runs,
     make_group as make_group,
     members_of as members_of,
+    number as number,
     place_of as place_of,
     quantile as quantile,
     quantile_name as quantile_name,
     settled as settled,
+    sign_of as sign_of,
     spread_of as spread_of,
 )
-from thetahat.analysis._importance import Effect as Effect, effects as effects
-from thetahat.analysis._number import number as number
+from thetahat.analysis._importance import Effect as Effect, caution as caution, effects as effects
 from thetahat.analysis._search_file import (
     SweepFile as SweepFile,
     Swept as Swept,
@@ -53,9 +52,64 @@ from thetahat.analysis._search_file import (
 )
 from thetahat.analysis._study import (
     MARKS as MARKS,
+    CellRule as CellRule,
     Setting as Setting,
     Study as Study,
     plain as plain,
     read_study as read_study,
     value_word as value_word,
 )
+
+__all__ = [
+    "BAND_LEAST",
+    "FEW",
+    "MARKS",
+    "QUANTILES",
+    "Band",
+    "CellRule",
+    "Effect",
+    "Group",
+    "Setting",
+    "Spread",
+    "Standing",
+    "Study",
+    "SweepFile",
+    "Swept",
+    "band_words",
+    "best_first",
+    "best_run",
+    "by_experiment",
+    "caution",
+    "check_over",
+    "curve_band",
+    "directions_in",
+    "effects",
+    "ending",
+    "finite",
+    "flat_config",
+    "group_by",
+    "group_runs",
+    "is_seed",
+    "make_group",
+    "may_repeat",
+    "members_of",
+    "names_of",
+    "number",
+    "place_of",
+    "plain",
+    "quantile",
+    "quantile_name",
+    "read_file",
+    "read_study",
+    "replicates_of",
+    "running_best",
+    "runs_planned",
+    "seeds_of",
+    "settings_of",
+    "settled",
+    "sign_of",
+    "spread_of",
+    "standings",
+    "tied",
+    "value_word",
+]

@@ -1,10 +1,10 @@
-"""Where both command lines begin: Ctrl-C while modules are still being loaded is one line, too."""
+"""The entry of both command lines: also while modules load, Ctrl-C prints one line."""
 
 from __future__ import annotations
 
 import sys
 
-TYPE_CHECKING = False  # not of typing, whose loading takes as long as all that is loaded here
+TYPE_CHECKING = False  # typing takes as long to load as all that is loaded here
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(argv: Sequence[str] | None = None) -> int:
-    """The ``thetahat`` command. Returns the exit code: 0 done, 1 a run failed, 2 wrong input."""
+    """Run the ``thetahat`` command; give 0 if done, 1 if a run failed, 2 for wrong input."""
     try:
         from thetahat.cli._parser import run_command
 

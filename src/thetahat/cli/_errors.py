@@ -1,4 +1,4 @@
-"""From errors to exit codes: one clear line for what the user gave, a traceback for what broke."""
+"""Errors become exit codes: one line for wrong input, a traceback for a bug."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from thetahat.cli.terminal._output import wrapped
+from thetahat.cli.terminal._output import discard_stdout, wrapped
 from thetahat.cli.terminal._stderr import standard_error_may_fail
 from thetahat.core.errors import InputError, Notice, ThetahatError
 
@@ -22,8 +22,8 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", 
 
 
 def guarded(action: Callable[[], int]) -> int:
-    """Do ``action`` and give the exit code; what it raises becomes a message on standard error."""
-    _open_what_is_closed()
+    """Run ``action`` and give the exit code; print what it raises on standard error."""
+    _open_closed_streams()
     with standard_error_may_fail():
         return _guarded(action)
 
@@ -34,37 +34,37 @@ def _guarded(action: Callable[[], int]) -> int:
             code = action()
             sys.stdout.flush()
     except ThetahatError as error:
-        say(str(error))
+        print_error(str(error))
         return error.exit_code
     except KeyboardInterrupt as stopped:
-        say("; ".join(["interrupted", *map(str, stopped.args)]))
+        print_error("; ".join(["interrupted", *map(str, stopped.args)]))
         return INTERRUPTED
     except BrokenPipeError:
-        _silence()
+        discard_stdout()
         return 0
-    except Exception as error:  # noqa: BLE001 - the last frame of a program: shown, never swallowed
-        if isinstance(error, OSError) and error.filename is None and _stdout_refuses():
-            say(f"standard output cannot be written ({error.strerror or error})")
-            _silence()
+    except Exception as error:  # noqa: BLE001 - the last frame of a program: printed, never swallowed
+        if isinstance(error, OSError) and error.filename is None and _stdout_fails():
+            print_error(f"standard output cannot be written ({error.strerror or error})")
+            discard_stdout()
             return InputError.exit_code
         show_traceback(error)
         return BROKE
     return code
 
 
-def _open_what_is_closed() -> None:
-    """Give a standard stream that the caller closed (``>&-``) somewhere to go.
+def _open_closed_streams() -> None:
+    """Open standard streams that the caller closed (``>&-``).
 
-    Python has None in its place, and the next file to be opened would take its number: the words
-    of a child process would end up in a store.
+    Otherwise the next file to be opened would take their number, and the output of a child process
+    would be written into a store.
     """
     for name, way in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, way, encoding="utf-8"))  # noqa: SIM115 - stays open
 
 
-def _stdout_refuses() -> bool:
-    """Whether it was standard output that failed: then what it still holds fails again."""
+def _stdout_fails() -> bool:
+    """Tell whether standard output failed: then writing the rest of it fails again."""
     try:
         if getattr(sys.stdout, "write_through", False):
             sys.stdout.write("\n")
@@ -74,13 +74,13 @@ def _stdout_refuses() -> bool:
     return False
 
 
-def say(message: str) -> None:
-    """One message to the user, on standard error."""
+def print_error(message: str) -> None:
+    """Print an error on standard error."""
     _print("thetahat:", "1;31", message.removeprefix("thetahat "))
 
 
-def note(message: str) -> None:
-    """One line the user should read once, on standard error."""
+def print_note(message: str) -> None:
+    """Print a note on standard error."""
     _print("note:", "33", message)
 
 
@@ -96,7 +96,7 @@ def notices_as_lines() -> Iterator[None]:
 
     def show(message, category, filename, lineno, file=None, line=None) -> None:
         if issubclass(category, Notice):
-            note(str(message))
+            print_note(str(message))
         else:
             before(message, category, filename, lineno, file, line)
 
@@ -107,25 +107,18 @@ def notices_as_lines() -> Iterator[None]:
 
 
 def show_traceback(error: BaseException) -> None:
-    """A traceback of the user's own lines; all of it where THETAHAT_TRACEBACK is set, or no line is
-    the user's (then the fault is ours)."""
+    """Print the traceback of the user's lines; all lines if THETAHAT_TRACEBACK is set or none is
+    the user's, because the bug is then ours."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if not f.filename.startswith((_OURS, *_LIBRARIES, "<frozen"))]
     if os.environ.get("THETAHAT_TRACEBACK") or not own:
         traceback.print_exception(error)
         return
     print("Traceback (your own lines; THETAHAT_TRACEBACK=1 shows all):", file=sys.stderr)
-    said = [*traceback.format_list(own), *traceback.format_exception_only(error)]
-    print("".join(said).rstrip(), file=sys.stderr)
+    lines = [*traceback.format_list(own), *traceback.format_exception_only(error)]
+    print("".join(lines).rstrip(), file=sys.stderr)
 
 
 def _coloured() -> bool:
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return sys.stderr is not None and sys.stderr.isatty() and not plain and sys.platform != "win32"
-
-
-def _silence() -> None:
-    """Whatever the interpreter still flushes at its end must have somewhere to go."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
-    os.close(devnull)

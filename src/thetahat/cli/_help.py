@@ -1,4 +1,4 @@
-"""The help of an experiment: its docstring, its parameters, our options."""
+"""Help: of an experiment, by its docstring and parameters; the layout of a command's help."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _SECTION = re.compile(
 
 
 def help_text(signature: Signature, width: int | None = None) -> str:
-    """The help screen of an experiment."""
+    """Write the help screen of an experiment."""
     width = min(width or shutil.get_terminal_size((80, 24)).columns, 100)
     script = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else f"{signature.name}.py"
     lines = [f"usage: python {script} [--parameter=value ...] [options]", ""]
     about = description(signature.doc)
     if about:
         lines += [about, ""]
-    said = parameter_help(signature)
+    about_each = parameter_help(signature)
     rows = []
     for name, parameter in signature.parameters.items():
         default = "(needed)" if parameter.required else _shown(parameter.default)
-        rows.append((f"--{name}", type_name(parameter), default, said.get(name, "")))
+        rows.append((f"--{name}", type_name(parameter), default, about_each.get(name, "")))
     if rows:
         lines += ["parameters (name, type, default):", *_columns(rows, width), ""]
     ours = [o for o in OPTIONS if o.name not in signature.parameters]
@@ -39,7 +39,7 @@ def help_text(signature: Signature, width: int | None = None) -> str:
 
 
 def description(doc: str) -> str:
-    """The docstring up to its first section."""
+    """Give the docstring up to its first section."""
     kept = []
     for line in doc.splitlines():
         if _SECTION.match(line) or line.startswith((":param", ">>>")):
@@ -49,7 +49,7 @@ def description(doc: str) -> str:
 
 
 def parameter_help(signature: Signature) -> Mapping[str, str]:
-    """What the docstring says of each parameter, in any of the usual styles."""
+    """Find the docstring's text for each parameter, in any of the usual styles."""
     found: dict[str, str] = {}
     last = None
     names = "|".join(map(re.escape, sorted(signature.parameters, key=len, reverse=True)))
@@ -79,7 +79,7 @@ def _shown(value: object) -> str:
 
 
 def _columns(rows: list[tuple[str, ...]], width: int) -> list[str]:
-    """Rows under each other, the last cell wrapped."""
+    """Lay rows out under each other, the last cell wrapped."""
     wide = [max(len(row[k]) for row in rows) for k in range(len(rows[0]) - 1)]
     lines = []
     for row in rows:
@@ -104,7 +104,7 @@ def layout(text: str) -> str:
 
 
 def wrap(line: str, width: int) -> list[str]:
-    """One line of examples in lines that fit: what a command does goes on under itself.
+    """Wrap a line of examples; the text beside a command continues under itself.
 
     >>> wrap("  thetahat agent ID    until it is done; as many as you like", 50)
     ['  thetahat agent ID    until it is done; as many', '                       as you like']

@@ -68,12 +68,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise ConfigError in place of printing the usage."""
-        said = message.removeprefix("argument ")
-        missing = said.removeprefix("the following arguments are required: ")
-        if ": =" in said:  # a value outside its type: the message of the type is complete
-            raise ConfigError(f"{self.prog} {said.replace(': =', '=', 1)}")
-        said = f": {said}" if missing == said else f" needs {missing}"
-        raise ConfigError(f"{self.prog}{said}; see {self.prog} --help")
+        text = message.removeprefix("argument ")
+        missing = text.removeprefix("the following arguments are required: ")
+        if ": =" in text:  # a value outside its type: the message of the type is complete
+            raise ConfigError(f"{self.prog} {text.replace(': =', '=', 1)}")
+        text = f": {text}" if missing == text else f" needs {missing}"
+        raise ConfigError(f"{self.prog}{text}; see {self.prog} --help")
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
         """Read a command's words.
@@ -161,15 +161,11 @@ def _dashed_file(words: Sequence[str]) -> str:
 
 
 def add_value(
-    parser: Any,
-    flag: str,
-    metavar: str,
-    about: str,
-    kind: Callable[[str], Any] = str,
-    default: Any = None,
+    parser: Any, flag: str, about: str, kind: Callable[[str], Any] = str, default: Any = None
 ) -> None:
-    """Add a flag that takes a value, read by ``kind``, to a parser or a group of its flags."""
-    parser.add_argument(flag, metavar=metavar, help=about, type=kind, default=default)
+    """Add a flag such as "--count N" to a parser or a group; ``kind`` reads its value."""
+    name, metavar = flag.split()
+    parser.add_argument(name, metavar=metavar, help=about, type=kind, default=default)
 
 
 def add_switch(parser: Any, flag: str, about: str) -> None:
@@ -180,7 +176,7 @@ def add_switch(parser: Any, flag: str, about: str) -> None:
 def add_store(parser: Any) -> None:
     """Add ``--store``."""
     about = "folder or file of the store (default: THETAHAT_STORE, else .thetahat here)"
-    add_value(parser, "--store", "URL", about)
+    add_value(parser, "--store URL", about)
 
 
 def add_format(parser: Any, formats: Sequence[str] = ("table", "json", "csv", "latex")) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._errors import guarded
-from thetahat.core.collect import handed_over
+from thetahat.core.collect import collected
 from thetahat.core.errors import ConfigError
 from thetahat.core.task import Task
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def run_experiment(
     experiment: Callable[..., Task], args: Sequence[str] | None = None
 ) -> Result | None:
-    """What ``th.main`` does."""
-    if handed_over(experiment):  # the script is loaded, not run
+    """Run an experiment as ``th.main`` does."""
+    if collected(experiment):  # the script is loaded, not run
         return None
     if args is not None:
         trained = _run(experiment, args)
@@ -59,13 +59,16 @@ def _run(experiment: Callable[..., Task], words: Sequence[str]) -> Trained | Non
     from thetahat.cli._session import FitSettings, source_of, train
     from thetahat.cli.terminal._run_summary import print_run
 
-    options = flags.options
+    def word(name: str) -> str | None:
+        value = flags.options.get(name)
+        return value if isinstance(value, str) else None
+
     setting = FitSettings(
-        store=_word(options.get("store")),
-        tracked="no_store" not in options,
-        checkpoint="no_checkpoint" not in options,
-        name=_word(options.get("name")),
-        quiet="quiet" in options,
+        store=word("store"),
+        tracked="no_store" not in flags.options,
+        checkpoint="no_checkpoint" not in flags.options,
+        name=word("name"),
+        quiet="quiet" in flags.options,
     )
     checked = check_batch(experiment) if "batch_size" in flags.given else experiment
     trained = train(checked, [flags.config], setting, source_of(experiment, signature.name))
@@ -74,7 +77,7 @@ def _run(experiment: Callable[..., Task], words: Sequence[str]) -> Trained | Non
 
 
 def check_batch(experiment: Callable[..., Task]) -> Callable[..., Task]:
-    """The experiment, refusing a batch size above N: for one that the user gave by hand."""
+    """Wrap an experiment to refuse a batch size above N, if the user gave one."""
 
     @functools.wraps(experiment)
     def checked(**config: Any) -> Task:
@@ -92,7 +95,3 @@ def check_batch(experiment: Callable[..., Task]) -> Callable[..., Task]:
         return task
 
     return checked
-
-
-def _word(value: str | bool | None) -> str | None:
-    return value if isinstance(value, str) else None

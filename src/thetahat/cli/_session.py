@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thetahat.cli._errors import note
+from thetahat.cli._errors import print_note
 from thetahat.cli._flags import stored_value
 from thetahat.cli.terminal._fit_progress import progress_bar
 from thetahat.cli.terminal._output import store_flag
@@ -203,7 +203,7 @@ def _interruptible() -> Iterator[Callable[[Event], None]]:
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
-        note("stopping as soon as the program is compiled; Ctrl-C again stops at once")
+        print_note("stopping as soon as the program is compiled; Ctrl-C again stops at once")
 
     def stop_if_asked(event: Event) -> None:
         if asked and isinstance(event, Started):
@@ -343,7 +343,7 @@ class _StoreKeeper:
                 )
         except StoreError as refused:
             # The user must see why the run failed, not this.
-            note(f"the failed run could not be kept: {refused}")
+            print_note(f"the failed run could not be kept: {refused}")
 
     def note(self, lines: Sequence[str]) -> None:
         """Keep notices with the runs."""
@@ -364,11 +364,13 @@ class _StoreKeeper:
         unkept = self._tracker.settle(0.0)
         if unkept:
             lost, of = sum(one.lost for one in unkept), sum(one.of for one in unkept)
-            note(f"{lost:,} of {of:,} records wait for room on the disk: trying for {EXIT_S:g} s")
+            print_note(
+                f"{lost:,} of {of:,} records wait for room on the disk: trying for {EXIT_S:g} s"
+            )
             unkept = self._tracker.settle()
         self.note(self._unwritten)
         for one in unkept:
-            note(_repair(self.store, one))
+            print_note(_repair(self.store, one))
         return unkept
 
 

@@ -19,3 +19,24 @@ from thetahat.figures._sweeps import (
     draw_slice as draw_slice,
     draw_strips as draw_strips,
 )
+
+__all__ = [
+    "KINDS",
+    "Bar",
+    "Curve",
+    "Strip",
+    "draw_band",
+    "draw_contour",
+    "draw_curves",
+    "draw_fit",
+    "draw_importance",
+    "draw_parallel",
+    "draw_progress",
+    "draw_slice",
+    "draw_strips",
+    "image",
+    "inline_svg",
+    "label",
+    "spark",
+    "tick",
+]

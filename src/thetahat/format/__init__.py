@@ -1,4 +1,4 @@
-"""Numbers and words as cells, tables, LaTeX, and sparklines: one style for every face."""
+"""Numbers and text as cells, tables, LaTeX, and sparklines: one style for all output."""
 
 from thetahat.format._numbers import (
     column_cells as column_cells,
@@ -18,3 +18,20 @@ from thetahat.format._table import (
     strict as strict,
     table as table,
 )
+
+__all__ = [
+    "FORMATS",
+    "STATUS_STYLES",
+    "Column",
+    "column_cells",
+    "cut",
+    "fit_width",
+    "json_text",
+    "latex_text",
+    "paint",
+    "short",
+    "sparkline",
+    "strict",
+    "table",
+    "word",
+]

@@ -1,4 +1,4 @@
-"""Numbers and words as cells: one style for a whole column, so that digits stand under digits."""
+"""Numbers and text as cells: one style for a whole column, so that digits align."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _WIDEST = 1e6
 
 
 def plain(value: Any) -> Any:
-    """A value in Python's own types: scalars of NumPy and others become numbers."""
+    """Convert a value to Python's own types: scalars of NumPy and others become numbers."""
     if hasattr(value, "tolist") and hasattr(value, "dtype"):
         return value.tolist()
     return value
 
 
 def is_number(value: Any) -> bool:
-    """Whether a cell holds a number (a truth value is a word)."""
+    """Tell whether a cell holds a number; a truth value is text."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def column_cells(values: Sequence[Any], digits: int = DIGITS) -> list[str]:
-    """The values of one column as text, numbers alike, so that points stand under points.
+    """Write the values of one column in one style, so that decimal points align.
 
     The largest number gets ``digits`` significant digits and the smallest one fewer at least;
     decimals that are zero all the way down are left out; a range too wide for fixed decimals is
@@ -46,7 +46,7 @@ def column_cells(values: Sequence[Any], digits: int = DIGITS) -> list[str]:
 
 
 def word(value: Any) -> str:
-    """A value that is no number as one line of printable text."""
+    """Write a value that is not a number as one line of printable text."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -59,7 +59,7 @@ def word(value: Any) -> str:
 
 
 def short(value: Any, digits: int = DIGITS) -> str:
-    """One number, by itself: as few characters as ``digits`` significant digits need.
+    """Write one number in as few characters as ``digits`` significant digits need.
 
     >>> short(0.001), short(123456.789), short(2.5e-7), short(64)
     ('0.001', '1.235e+05', '2.5e-07', '64')
@@ -98,7 +98,7 @@ def _style(numbers: list[float], digits: int) -> str:
 
 
 def _decimals(value: float) -> int:
-    """Decimals that write a number exactly."""
+    """Count the decimals that write a number exactly."""
     return max(0, -int(Decimal(repr(value)).normalize().as_tuple().exponent))
 
 

@@ -16,11 +16,11 @@ def sparkline(
     ascii_only: bool = False,
     span: tuple[float, float] | None = None,
 ) -> str:
-    """A curve as ``width`` bars at most, on a log scale where all values are above zero.
+    """Draw a curve as at most ``width`` bars, on a log scale if all values are above zero.
 
-    Each bar is the mean of the values that fall to it; a gap stands where none is finite.
+    Each bar is the mean of its values; it is a gap if none is finite.
 
-    Args:    span: the values that the lowest and highest bar stand for; by default the curve's own.
+    Args:    span: the values of the lowest and the highest bar; by default the curve's own.
     >>> sparkline([1, 2, 4, 8, 16, 32, 64, 128])
     '▁▂▃▄▅▆▇█'
     """

@@ -1,18 +1,20 @@
-"""From an id to a report: finding what it names, and writing files whole or not at all."""
+"""From an id to a report: find the sweep or run, write files whole, refuse foreign files."""
 
 from __future__ import annotations
 
+import csv
 import os
 import re
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thetahat.analysis import CellRule
 from thetahat.core.errors import ConfigError, StoreError, did_you_mean
-from thetahat.report._document import Document
+from thetahat.core.replace import replacing
+from thetahat.report._document import MADE_BY, Document
 from thetahat.report._html import html_report
-from thetahat.report._replace import is_figure, refuse_foreign
 from thetahat.report._run import run_document
 from thetahat.report._sweep import TOP, sweep_document
 from thetahat.report._text import WRITERS
@@ -32,7 +34,7 @@ SUFFIXES = {
 
 
 def find_subject(store: Store, name: str) -> SweepRow | RunRow:
-    """The sweep or the run that a name means; ``last`` is the latest sweep, else the latest run.
+    """Find a sweep or run by name; ``last`` is the latest sweep, else the latest run.
 
     Raises:  StoreError: nothing of that name (the nearest is offered), or more than one.
     """
@@ -67,7 +69,7 @@ def make_report(
     min_cell: int = 1,
     top: int = TOP,
 ) -> Document:
-    """The report of a sweep or a run, as words, tables and figures; ``render`` makes a file of it.
+    """Make the report of a sweep or a run; ``render`` makes a file of it.
 
     Args:    name: id or name.   metric: in place of the sweep file's.
              min_cell: nothing is shown that rests on fewer runs.   top: settings in the table.
@@ -81,7 +83,7 @@ def make_report(
 
 
 def render(document: Document, format: str = "html") -> str:
-    """A report as text, for the same store always the same.
+    """Write a report as text; the same store gives the same text.
 
     Args:    format: "html", "latex", "md" or "csv".
     Raises:  ConfigError: another format.   MissingExtra: html without matplotlib.
@@ -94,7 +96,7 @@ def render(document: Document, format: str = "html") -> str:
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
-    """The format that a file's name asks for.
+    """Read the format from a file's ending.
 
     Raises:  ConfigError: a name that asks for none.
     """
@@ -108,7 +110,7 @@ def format_of(path: str | os.PathLike[str]) -> str:
 
 
 def save_figures(document: Document, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write a report's figures as PDF, PNG and SVG; the files.
+    """Write a report's figures as PDF, PNG and SVG; return the files.
 
     Raises:  MissingExtra: matplotlib is not installed.   ConfigError: they cannot be written, or
              one would replace a file that is no figure of thetahat; then none is written.
@@ -133,7 +135,7 @@ def save_figures(document: Document, folder: str | os.PathLike[str]) -> list[Pat
 
 
 def file_name(name: str, taken: set[str]) -> str:
-    """A name that every file system takes, for what a hostile parameter may be called.
+    """Make a name that every file system accepts.
 
     >>> file_name("slice-a/../b", set())
     'slice-a-b'
@@ -147,19 +149,91 @@ def file_name(name: str, taken: set[str]) -> str:
 
 
 def write_whole(path: Path, data: bytes, *, make_folder: bool = False) -> None:
-    """Write a file that is there whole, or as it was before.
+    """Write a file whole, or leave the old one unchanged.
 
     Raises:  ConfigError: it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         if make_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with replacing(path) as beside:
             beside.write_bytes(data)
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
     except OSError as error:
         why = error.strerror or str(error)
         raise ConfigError(f"cannot write {path}: {why}; give another place with -o") from error
+
+
+_FIGURE = b"thetahat"
+"""A mark in the metadata of every figure that thetahat writes."""
+_LOOK = 4096
+"""Bytes of a file's start and end that are read."""
+
+
+def refuse_foreign(path: Path, option: str, ours: Callable[[bytes], bool]) -> None:
+    """Refuse to replace a file that thetahat did not write.
+
+    Args:    option: how to call it in the message, such as "-o table.tex".
+             ours: whether a file with these first and last bytes is one of thetahat.
+    Raises:  ConfigError: it is there, holds something, and is not ours.
+    """
+    if not path.exists():
+        return
+    try:
+        known = path.is_file() and (path.stat().st_size == 0 or ours(_ends(path)))
+    except OSError:
+        known = False  # what cannot be read cannot be ours
+    if not known:
+        raise ConfigError(
+            f"{option}: that file is there already, and thetahat did not write it; give another"
+            " name, or move it away first"
+        )
+
+
+def refuse_input(path: Path, option: str, source: Path, what: str) -> None:
+    """Refuse to overwrite the input, by whatever path or link.
+
+    Raises:  ConfigError: they are one file.
+    """
+    try:
+        same = os.path.samefile(path, source)
+    except OSError:
+        return  # one of them is not there
+    if same:
+        raise ConfigError(f"{option} is {what} itself, and would be overwritten; give another name")
+
+
+def is_report(text: str, format: str) -> Callable[[bytes], bool]:
+    """Return a test for former reports: their mark, or the header line of their CSV."""
+    if format == "csv":
+        header = text.partition("\n")[0].rstrip("\r")
+        return lambda ends: _first_line(ends) == header
+    return lambda ends: MADE_BY.encode() in ends
+
+
+def is_predictions(ends: bytes) -> bool:
+    """Tell whether a file holds fitted values: row, target, [weight,] fitted, part."""
+    if ends.startswith(b"PAR1"):
+        return f"{MADE_BY}: fitted".encode() in ends
+    first = _first_line(ends)
+    if first.startswith('[{"row": 1, '):
+        return '"fitted": ' in first and '"part": ' in first
+    header = next(csv.reader([first], delimiter="\t" if "\t" in first else ","), [])
+    numbered = len(header) in (4, 5) and header[0] == "row"
+    return header[-2:] == ["fitted", "part"] and (numbered or len(header) == 3)
+
+
+def is_figure(ends: bytes) -> bool:
+    """Tell whether thetahat wrote a figure."""
+    return ends.startswith((b"%PDF", b"\x89PNG", b"<?xml")) and _FIGURE in ends
+
+
+def _first_line(ends: bytes) -> str:
+    return ends.partition(b"\n")[0].rstrip(b"\r").decode("utf-8", "replace")
+
+
+def _ends(path: Path) -> bytes:
+    with path.open("rb") as file:
+        head = file.read(_LOOK)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(len(head), size - _LOOK))
+        return head + file.read()

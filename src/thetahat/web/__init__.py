@@ -1,6 +1,20 @@
-"""The page: a light local server that reads the store only, and what a browser draws it with."""
+"""The page: a light local server that reads the store, and the files that a browser draws."""
 
-from thetahat.web._auth import Door as Door, door_for as door_for
-from thetahat.web._beside import Beside as Beside, page_beside as page_beside
-from thetahat.web._server import make_server as make_server, serve as serve
+from thetahat.web._auth import Access as Access, access_for as access_for
+from thetahat.web._server import (
+    PageProcess as PageProcess,
+    make_server as make_server,
+    page_beside as page_beside,
+    serve as serve,
+)
 from thetahat.web._source import Source as Source
+
+__all__ = [
+    "Access",
+    "PageProcess",
+    "Source",
+    "access_for",
+    "make_server",
+    "page_beside",
+    "serve",
+]

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
-from thetahat.core.errors import InputError, StoreError
-from thetahat.web._assets import Files, edition
-from thetahat.web._auth import Asgi, Door, Guard
-from thetahat.web._events import changes
-from thetahat.web._head import PAGES, STATIC, page
-from thetahat.web._source import Source, facts
+from thetahat.core.errors import ConfigError, InputError, StoreError
+from thetahat.web._assets import PAGES, STATIC, Files, edition, page
+from thetahat.web._auth import Access, Asgi, Guard
+from thetahat.web._source import Source
 
+if TYPE_CHECKING:
+    from thetahat.store import RunRow, Store, SweepRow
+
+ACTIONS = {"pause": "paused", "resume": "running", "cancel": "cancelled"}
+EVERY_S = 0.5
 _MOST_IDS = 60
 _MOST_BODY = 4 << 20
+_KEEP_ALIVE = 30
+"""Polls without a change after which a comment keeps the connection open."""
 
 
-def make_app(source: Source, door: Door | None = None) -> Asgi:
-    """The page of a store, as an ASGI application.
+def make_app(source: Source, access: Access | None = None) -> Asgi:
+    """Build the page of a store as an ASGI application.
 
-    Args:    door: who may come in; by default only this machine's own addresses.
+    Args:    access: who may connect; by default only this machine's own addresses.
     """
     api = _Api(source)
     routes = [
@@ -52,11 +59,11 @@ def make_app(source: Source, door: Door | None = None) -> Asgi:
         Mount("/static", Files()),
     ]
     handlers: dict[Any, Callable[..., Response]] = {
-        StoreError: _store_failed,
-        InputError: _input_wrong,
+        StoreError: lambda _, error: _json({"error": str(error), "store": False}, 503),
+        InputError: lambda _, error: _json({"error": str(error)}, 400),
         HTTPException: _http_error,
     }
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), door or Door())
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), access or Access())
 
 
 def _page(request: Request) -> Response:
@@ -65,8 +72,8 @@ def _page(request: Request) -> Response:
 
 
 def _html(text: str) -> Response:
-    ours = text.replace('"/static/', f'"/static/{edition()}/')
-    return Response(ours, media_type="text/html", headers={"cache-control": "no-cache"})
+    versioned = text.replace('"/static/', f'"/static/{edition()}/')
+    return Response(versioned, media_type="text/html", headers={"cache-control": "no-cache"})
 
 
 def _icon(request: Request) -> Response:
@@ -74,13 +81,17 @@ def _icon(request: Request) -> Response:
 
 
 class _Api:
-    """The handlers of ``/api``. They run in threads: the store waits for disks."""
+    """The handlers of ``/api``. They run in threads because the store waits for disks.
+
+    They import what they need when called: the server answers before the store is imported.
+    """
 
     def __init__(self, source: Source) -> None:
         self.source = source
 
     def store(self, request: Request) -> Response:
-        return _json(facts(self.source))
+        path = self.source.path
+        return _json({"path": str(path), "exists": path.is_file()})
 
     def home(self, request: Request) -> Response:
         from thetahat.web._views import home
@@ -89,17 +100,16 @@ class _Api:
 
     def sweep_page(self, request: Request) -> Response:
         name = request.path_params["id"]
-        # Its runs are read while the browser reads the page.
-        ahead = BackgroundTask(self._ahead, name)
         answer = _html(page("sweep", name))
-        answer.background = ahead
+        # Read its runs while the browser reads the page.
+        answer.background = BackgroundTask(self._read_ahead, name)
         return answer
 
-    def _ahead(self, name: str) -> None:
+    def _read_ahead(self, name: str) -> None:
         from thetahat.store import find_sweep
         from thetahat.web._views import runs_of
 
-        # What cannot be read is said where it is asked for.
+        # The request for the runs reports the error.
         with contextlib.suppress(StoreError):
             runs_of(self.source, find_sweep(self.source.store(), name))
 
@@ -113,45 +123,33 @@ class _Api:
         return _text(sweep_page(self.source, self._sweep(request), changed))
 
     def importance(self, request: Request) -> Response:
-        from thetahat.web._views import importance
+        from thetahat.web._settings import importance
 
-        asked = request.query_params
-        metric, goal = asked.get("metric", ""), asked.get("goal", "minimize")
-        return _json(importance(self.source.store(), self._sweep(request), metric, goal))
-
-    def groups(self, request: Request) -> Response:
-        from thetahat.web._settings import groups
-
-        asked = request.query_params
-        over = [name for name in asked.getlist("over") if name]
-        metric, goal = asked.get("metric", ""), asked.get("goal", "minimize")
-        return _json(groups(self.source.store(), self._sweep(request), over, metric, goal))
+        return _json(importance(self.source.store(), self._sweep(request), *_metric(request)))
 
     def settings(self, request: Request) -> Response:
         from thetahat.web._settings import settings
 
-        asked = request.query_params
-        metric, goal = asked.get("metric", ""), asked.get("goal", "minimize")
-        return _json(settings(self.source.store(), self._sweep(request), metric, goal))
+        return _json(settings(self.source.store(), self._sweep(request), *_metric(request)))
+
+    def groups(self, request: Request) -> Response:
+        from thetahat.web._settings import groups
+
+        over = [name for name in request.query_params.getlist("over") if name]
+        return _json(groups(self.source.store(), self._sweep(request), over, *_metric(request)))
 
     async def export(self, request: Request) -> Response:
-        from starlette.concurrency import run_in_threadpool
-
         from thetahat.web._export import export
 
         asked = await _body(request)
-
-        def make() -> tuple[str, str]:
-            return export(self.source.store(), self._sweep(request), asked)
-
-        kind, text = await run_in_threadpool(make)
+        kind, text = await run_in_threadpool(
+            lambda: export(self.source.store(), self._sweep(request), asked)
+        )
         return Response(text, media_type=kind)
 
     def act(self, request: Request) -> Response:
-        from thetahat.web._actions import act
-
-        sweep = self._sweep(request)
-        return _json({"state": act(self.source.store(), sweep, request.path_params["action"])})
+        action = request.path_params["action"]
+        return _json({"state": act(self.source.store(), self._sweep(request), action)})
 
     def run(self, request: Request) -> Response:
         from thetahat.web._views import run_page
@@ -159,14 +157,15 @@ class _Api:
         return _json(run_page(self.source.store(), self._run(request.path_params["id"])))
 
     def records(self, request: Request) -> Response:
-        from thetahat.web._views import curves
+        from thetahat.web._series import curves
 
         run = self._run(request.path_params["id"])
         return _json(curves(self.source.store(), run.id, _whole(request, "after"), 4000))
 
     def compare(self, request: Request) -> Response:
+        from thetahat.web._series import curves
         from thetahat.web._settings import comparison
-        from thetahat.web._views import curves, run_page
+        from thetahat.web._views import run_page
 
         ids = [i for i in request.query_params.get("runs", "").split(",") if i]
         store, found = self.source.store(), []
@@ -174,8 +173,7 @@ class _Api:
         for run in runs:
             page = run_page(store, run)
             page.pop("logs")
-            page["records"] = curves(store, page["id"], 0, 1000)
-            found.append(page)
+            found.append({**page, "records": curves(store, run.id, 0, 1000)})
         settings = comparison(store, runs, bands=request.query_params.get("bands") == "1")
         left_out = max(0, len(ids) - _MOST_IDS)
         return _json({"runs": found, "settings": settings, "left_out": left_out})
@@ -183,28 +181,65 @@ class _Api:
     def events(self, request: Request) -> Response:
         return StreamingResponse(changes(self.source), media_type="text/event-stream")
 
-    def _sweep(self, request: Request) -> Any:
+    def _sweep(self, request: Request) -> SweepRow:
         from thetahat.store import find_sweep
 
         store = self.source.store()
-        try:
+        with _not_found():
             return find_sweep(store, request.path_params["id"])
-        except StoreError as error:
-            raise _not_found(error) from error
 
-    def _run(self, name: str) -> Any:
+    def _run(self, name: str) -> RunRow:
         from thetahat.store import standing
 
         store = self.source.store()
-        try:
+        with _not_found():
             return standing(store, [store.run(name)])[0]
+
+
+def act(store: Store, sweep: SweepRow, action: str) -> str:
+    """Pause, resume or cancel a sweep by the rules of ``thetahat sweep``; return its new state.
+
+    Raises:  ConfigError: another action, or a sweep that is over.
+    """
+    from thetahat.store import find_sweep, set_state, standing_runs
+
+    if action not in ACTIONS:
+        raise ConfigError(f"the page can pause, resume and cancel, not {action[:40]!r}")
+    if not set_state(store, sweep.id, ACTIONS[action], f"by the page: {action}"):
+        state = find_sweep(store, sweep.id).state
+        raise ConfigError(f"the sweep {sweep.name} is {state} already")
+    if action == "cancel":
+        for run in standing_runs(store, sweep_id=sweep.id, status="queued"):
+            store.finish_run(run.id, status="cancelled", reason="the sweep was cancelled")
+    return ACTIONS[action]
+
+
+async def changes(source: Source, every_s: float = EVERY_S) -> AsyncIterator[str]:
+    """Send ``change`` with the store's pulse, or ``gone`` with the error of reading it."""
+    before, quiet = None, 0
+    yield "retry: 1000\n\n"
+    while not source.ending():
+        try:
+            found = ("change", await asyncio.to_thread(source.pulse))
         except StoreError as error:
-            raise _not_found(error) from error
+            found = ("gone", json.dumps({"error": str(error)}))
+        if found != before:
+            before, quiet = found, 0
+            yield f"event: {found[0]}\ndata: {found[1]}\n\n"
+        elif (quiet := quiet + 1) % _KEEP_ALIVE == 0:
+            yield ": still here\n\n"
+        await asyncio.sleep(every_s)
 
 
-def _not_found(error: StoreError) -> Exception:
-    # What SQLite itself says comes with its error; what a lookup says comes alone.
-    return error if error.__cause__ is not None else HTTPException(404, str(error))
+@contextlib.contextmanager
+def _not_found() -> Iterator[None]:
+    try:
+        yield
+    except StoreError as error:
+        # An error of SQLite has a cause; that of a lookup has none.
+        if error.__cause__ is not None:
+            raise
+        raise HTTPException(404, str(error)) from error
 
 
 async def _body(request: Request) -> dict[str, Any]:
@@ -217,6 +252,10 @@ async def _body(request: Request) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise HTTPException(400, "the body must be a JSON object")
     return found
+
+
+def _metric(request: Request) -> tuple[str, str]:
+    return request.query_params.get("metric", ""), request.query_params.get("goal", "minimize")
 
 
 def _whole(request: Request, name: str) -> int:
@@ -234,20 +273,11 @@ def _json(value: Any, status: int = 200) -> Response:
     return _text(json.dumps(value, allow_nan=False, default=str), status)
 
 
-def _store_failed(request: Request, error: Exception) -> Response:
-    return _json({"error": str(error), "store": False}, 503)
-
-
-def _input_wrong(request: Request, error: Exception) -> Response:
-    return _json({"error": str(error)}, 400)
-
-
-def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    said = {404: "there is nothing at this address", 405: "this address takes another method"}
-    why = error.detail
-    if why in ("Not Found", "Method Not Allowed"):
-        why = said[error.status_code]
+def _http_error(request: Request, error: HTTPException) -> Response:
+    why = {
+        "Not Found": "there is nothing at this address",
+        "Method Not Allowed": "this address takes another method",
+    }.get(error.detail, error.detail)
     if request.url.path.startswith(("/api/", "/static/")):
         return _json({"error": why}, error.status_code)
     return Response(f"thetahat: {why}\n", error.status_code, media_type="text/plain")

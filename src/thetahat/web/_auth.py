@@ -1,7 +1,7 @@
-"""Who may talk to the page: Host and Origin are checked, and away from 127.0.0.1 a token is needed.
+"""Access to the page: checks of Host and Origin, and a token unless the host is 127.0.0.1.
 
-A page of another site that the user has open cannot read or change anything: its requests carry
-its own Origin, and a name that was made to point here (DNS rebinding) is no name of ours.
+Another site that the user has open cannot read or change anything: its requests carry its own
+Origin, and a foreign name that resolves to this machine (DNS rebinding) is refused.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ def is_loopback(host: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Door:
-    """Where the page listens and what it asks of those who come."""
+class Access:
+    """Where the page listens and which token it requires."""
 
     host: str = "127.0.0.1"
     token: str | None = None
-    """None: no token is asked for."""
+    """None: no token is required."""
     session: str = field(default_factory=lambda: secrets.token_urlsafe(32))
-    """What the cookie holds, so that the token itself travels once."""
+    """The value of the cookie; the token itself is sent once."""
 
     def knows(self, name: str) -> bool:
         """Whether a Host header names this server."""
@@ -69,39 +69,39 @@ class Door:
         if name in (socket.gethostname(), socket.getfqdn()):
             return True
         try:
-            # A name can be made to point here; an address is what it is.
+            # Anyone can make a name resolve to this machine, but not an address.
             ipaddress.ip_address(name)
         except ValueError:
             return False
         return True
 
 
-def door_for(host: str) -> Door:
-    """The door of an address: a token unless it is this machine's own."""
-    return Door(host, None if is_loopback(host) else secrets.token_urlsafe(24))
+def access_for(host: str) -> Access:
+    """Require a token unless the address is reached from this machine only."""
+    return Access(host, None if is_loopback(host) else secrets.token_urlsafe(24))
 
 
 class Guard:
-    """ASGI middleware that lets in only those who may."""
+    """ASGI middleware that refuses requests without access."""
 
-    def __init__(self, app: Asgi, door: Door) -> None:
-        self.app, self.door = app, door
+    def __init__(self, app: Asgi, access: Access) -> None:
+        self.app, self.access = app, access
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        """Check a request, or answer it here."""
+        """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        given = dict(query).get("token")
+        given, token = dict(query).get("token"), self.access.token
         refusal = self._refusal(scope, headers)
-        if refusal is None and self.door.token is not None and not self._has_cookie(headers):
-            if given is not None and hmac.compare_digest(given.encode(), self.door.token.encode()):
+        if refusal is None and token is not None and not self._has_cookie(headers):
+            if given is not None and hmac.compare_digest(given.encode(), token.encode()):
                 rest = urlencode([pair for pair in query if pair[0] != "token"])
                 path = "/" + scope["path"].lstrip("/")
-                await _enter(send, path + (f"?{rest}" if rest else ""), self.door.session)
+                await _set_cookie(send, path + (f"?{rest}" if rest else ""), self.access.session)
                 return
             refusal = (
                 401,
@@ -115,14 +115,14 @@ class Guard:
 
     def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
         host = headers.get("host", "")
-        if not self.door.knows(_hostname(host)):
+        if not self.access.knows(_hostname(host)):
             return 421, f"this server is not {host[:100]!r}; open the address that it printed"
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != host:
             return 403, "a page of another origin asked; that is not allowed"
         site = headers.get("sec-fetch-site", "same-origin")
-        walked_in = scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
-        if site not in ("same-origin", "none") and not (walked_in and _is_page(scope["path"])):
+        navigated = scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
+        if site not in ("same-origin", "none") and not (navigated and _is_page(scope["path"])):
             return 403, "a page of another site asked; that is not allowed"
         if scope["method"] not in ("GET", "HEAD") and origin is None:
             return 403, "a change needs the Origin header, which every browser sends"
@@ -135,11 +135,11 @@ class Guard:
         except CookieError:
             return False
         found = jar[COOKIE].value if COOKIE in jar else ""
-        return hmac.compare_digest(found.encode(), self.door.session.encode())
+        return hmac.compare_digest(found.encode(), self.access.session.encode())
 
 
 def _hostname(host: str) -> str:
-    """The name in a Host header; none where it is anything but a name and a port."""
+    """Read the name in a Host header; empty unless it is a name and a port."""
     match = _HOST.fullmatch(host)
     return "" if match is None else (match["six"] or match["name"]).lower()
 
@@ -161,8 +161,8 @@ def _with_headers(send: Any) -> Any:
     return sending
 
 
-async def _enter(send: Any, to: str, session: str) -> None:
-    # Not a redirect: after one from another site, a Strict cookie would not be sent.
+async def _set_cookie(send: Any, to: str, session: str) -> None:
+    # Not a redirect: browsers do not send a Strict cookie after one from another site.
     page = f'<!doctype html><meta http-equiv="refresh" content="0; url={html.escape(to)}">'
     cookie = f"{COOKIE}={session}; Path=/; HttpOnly; SameSite=Strict"
     headers = {**HEADERS, "content-type": "text/html; charset=utf-8", "set-cookie": cookie}

@@ -1,4 +1,4 @@
-"""The table as it stands on the page, as CSV or LaTeX, written by the same hand as everywhere."""
+"""The table as the page shows it, as CSV or LaTeX."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _OWN = ("name", "status", "reason", "epochs", "seconds", "n_params", "agent", "a
 
 
 def export(store: Store, sweep: SweepRow | None, asked: Mapping[str, Any]) -> tuple[str, str]:
-    """(media type, text) of a table of runs.
+    """Write a table of runs; return its media type and text.
 
     Args:    asked: ``format``, ``ids`` in their order, and ``columns`` such as "c.lr" (config),
              "m.val_risk" (metric) or "name".
-    Raises:  ConfigError: another format, or columns and ids that are no lists of words.
+    Raises:  ConfigError: another format, or columns and ids that are not lists of words.
     """
     kind = asked.get("format")
     if kind not in KINDS:

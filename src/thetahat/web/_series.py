@@ -1,21 +1,30 @@
-"""Records as columns for a chart: later rows of one epoch win, and very long curves are thinned."""
+"""The records of a run as columns for a chart, and the last lines that it printed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from thetahat.store import Block
+from thetahat.store import Block, Store, blocks_after
 
 MOST = 4000
+LOGS = ("stdout.log", "stderr.log")
+_TAIL = 64 * 1024
+
+
+def curves(store: Store, run_id: str, after: int, most: int) -> dict[str, Any]:
+    """Read a run's records after a block as columns, thinned where they are many."""
+    blocks, last = blocks_after(store, run_id, after)
+    return {"last": last, **columns_of(blocks, most)}
 
 
 def columns_of(blocks: Sequence[Block], most: int = MOST) -> dict[str, Any]:
-    """``axis``, ``columns`` of equal length with None where nothing finite was logged, ``rows``.
+    """Return ``axis``, ``rows`` and ``columns`` of equal length, None where not finite.
 
-    More than ``most`` rows are thinned: of every bucket the rows with the lowest and the highest
-    value of some column are kept, so that no peak is lost.
+    Of several rows of one epoch the last wins. More than ``most`` rows are thinned: every bucket
+    keeps the rows with the lowest and the highest value of some column, so that no peak is lost.
     """
     if not blocks:
         return {"axis": None, "columns": {}, "rows": 0}
@@ -31,7 +40,7 @@ def columns_of(blocks: Sequence[Block], most: int = MOST) -> dict[str, Any]:
                 row[name] = values[i]
     ordered = [rows[place] for place in sorted(rows)]
     columns = {name: [row.get(name, math.nan) for row in ordered] for name in names}
-    kept = _kept(columns, axis, len(ordered), most)
+    kept = _thinned(columns, axis, len(ordered), most)
     return {
         "axis": axis,
         "rows": len(ordered),
@@ -39,7 +48,7 @@ def columns_of(blocks: Sequence[Block], most: int = MOST) -> dict[str, Any]:
     }
 
 
-def _kept(columns: dict[str, list[float]], axis: str, n: int, most: int) -> Sequence[int]:
+def _thinned(columns: dict[str, list[float]], axis: str, n: int, most: int) -> Sequence[int]:
     if n <= most:
         return range(n)
     drawn = [name for name in columns if name != axis][:8]
@@ -60,3 +69,33 @@ def _finite(value: float) -> float | int | None:
     if not math.isfinite(value):
         return None
     return int(value) if value == int(value) and abs(value) < 1e15 else value
+
+
+def tails(folder: Path, provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Read the end of each log of a run; none where it has none.
+
+    Args:    folder: of the store; a log whose resolved path lies outside it is not read.
+    """
+    logs = provenance.get("logs")
+    if not isinstance(logs, str) or not logs:
+        return {}
+    inside = folder.resolve()
+    found = {}
+    for name in LOGS:
+        try:
+            path = (inside / logs / name).resolve()
+            if path.is_relative_to(inside) and path.is_file():
+                found[name] = _tail(path)
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _TAIL))
+        text = file.read(_TAIL).decode("utf-8", "replace")
+    if size > _TAIL:
+        text = f"… {size - _TAIL:,} bytes before this\n" + text.partition("\n")[2]
+    return text

@@ -1,17 +1,21 @@
-"""The server: a port, the address that is printed, and a browser."""
+"""The server: a port, the printed address, a browser; alone or beside a working command."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import socket
+import subprocess
+import sys
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from thetahat.core.errors import ConfigError, MissingExtra, StoreError
-from thetahat.web._auth import Door, door_for
+from thetahat.web._auth import Access, access_for
 from thetahat.web._source import Source
 
 if TYPE_CHECKING:
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
 
 PORT = 8642
 _TRIES = 20
+_COMMAND = "import sys; from thetahat.web._server import main; sys.exit(main(sys.argv[1:]))"
+_NEW_GROUP = 0x00000200
+"""Windows' CREATE_NEW_PROCESS_GROUP."""
 
 
 def serve(
@@ -32,30 +39,34 @@ def serve(
     """Serve the page of a store until Ctrl-C.
 
     Args:
-        port: by default 8642, or the next one that is free.
-        say: called with the page's address, once it answers.
+        port: by default 8642, or the next free one.
+        say: called with the page's address as soon as the server answers.
     Raises:  ConfigError: the address cannot be used.  MissingExtra: no Starlette or uvicorn.
     """
-    door = door_for(host)
-    listening = _listen(host, port)
-    url = _url(door, listening.getsockname()[1])
-    source = Source(store)
-    server = make_server(source, door)
+    import asyncio
 
-    def ready() -> None:
-        say(url)
-        threading.Thread(target=_warm, args=(source,), daemon=True).start()
-        if browser:
-            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+    access = access_for(host)
+    with _listen(host, port) as listening:
+        url = _url(access, listening.getsockname()[1])
+        source = Source(store)
+        server = make_server(source, access)
 
-    try:
-        _run(server, listening, ready)
-    finally:
-        listening.close()
+        async def run() -> None:
+            task = asyncio.ensure_future(server.serve(sockets=[listening]))
+            while not server.started and not task.done():
+                await asyncio.sleep(0.005)
+            if server.started:
+                say(url)
+                threading.Thread(target=_warm, args=(source,), daemon=True).start()
+                if browser:
+                    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+            await task
+
+        asyncio.run(run())
 
 
-def make_server(source: Source, door: Door) -> uvicorn.Server:
-    """The server, not yet running.
+def make_server(source: Source, access: Access) -> uvicorn.Server:
+    """Configure the server without starting it.
 
     Raises:  MissingExtra: no Starlette or uvicorn.
     """
@@ -67,16 +78,15 @@ def make_server(source: Source, door: Door) -> uvicorn.Server:
     from thetahat.web._app import make_app
 
     config = uvicorn.Config(
-        make_app(source, door),
-        log_level="error",  # what a stranger sends is no news for the terminal
+        make_app(source, access),
+        log_level="error",  # warnings about requests of strangers do not concern the user
         access_log=False,
         lifespan="off",
         loop="asyncio",
         http="h11",
         ws="none",
         server_header=False,
-        # Pages that are open hold a connection for their events.
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=2,  # open pages hold a connection for their events
         proxy_headers=False,
     )
     server = uvicorn.Server(config)
@@ -85,34 +95,20 @@ def make_server(source: Source, door: Door) -> uvicorn.Server:
 
 
 def _warm(source: Source) -> None:
-    """Import and open what the first question needs, while the browser starts."""
+    """Import and open what the first request needs while the browser starts."""
     import thetahat.web._views  # noqa: F401
 
-    # A store that is not there, or is broken, is what the page itself says.
+    # The page itself shows the error of a missing or broken store.
     with contextlib.suppress(StoreError):
         source.store()
-
-
-def _run(server: uvicorn.Server, listening: socket.socket, ready: Callable[[], None]) -> None:
-    import asyncio
-
-    async def main() -> None:
-        task = asyncio.ensure_future(server.serve(sockets=[listening]))
-        while not server.started and not task.done():
-            await asyncio.sleep(0.005)
-        if server.started:
-            ready()
-        await task
-
-    asyncio.run(main())
 
 
 def _listen(host: str, port: int | None) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     ports = [port] if port is not None else [*range(PORT, PORT + _TRIES), 0]
     for tried in ports:
-        # Said to be TCP, or asyncio leaves Nagle's algorithm on: the body of a small answer would
-        # wait 40 ms until the browser has acknowledged its head.
+        # Without the explicit IPPROTO_TCP asyncio leaves Nagle's algorithm on, and the body of a
+        # small answer waits 40 ms until the browser has acknowledged its head.
         made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             if os.name != "nt":
@@ -131,7 +127,78 @@ def _listen(host: str, port: int | None) -> socket.socket:
     raise AssertionError("the last port that is tried answers or raises")
 
 
-def _url(door: Door, port: int) -> str:
-    host = socket.gethostname() if door.host in ("0.0.0.0", "::") else door.host
+def _url(access: Access, port: int) -> str:
+    host = socket.gethostname() if access.host in ("0.0.0.0", "::") else access.host
     host = f"[{host}]" if ":" in host else host
-    return f"http://{host}:{port}/" + (f"?token={door.token}" if door.token else "")
+    return f"http://{host}:{port}/" + (f"?token={access.token}" if access.token else "")
+
+
+@dataclass(frozen=True)
+class PageProcess:
+    """A page that another process serves."""
+
+    url: str
+    process: subprocess.Popen[str]
+
+    def wait(self) -> None:
+        """Return only when the page has ended."""
+        self.process.wait()
+
+
+@contextlib.contextmanager
+def page_beside(
+    store: str | os.PathLike[str] | None = None, *, browser: bool = False
+) -> Iterator[PageProcess]:
+    """Serve the page from a process of its own, until the block or this process ends.
+
+    Args:    store: as ``--store`` gives it.   browser: whether to open one.
+    Raises:  MissingExtra: no Starlette or uvicorn.  ConfigError: the page did not start.
+    """
+    if find_spec("starlette") is None or find_spec("uvicorn") is None:
+        raise MissingExtra("the page", "ui")
+    words = [sys.executable, "-c", _COMMAND, "1" if browser else "0"]
+    words += [] if store is None else [os.fspath(store)]
+    # A process group of its own: Ctrl-C reaches the command only, which ends after its chunk.
+    process = subprocess.Popen(
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        creationflags=_NEW_GROUP if os.name == "nt" else 0,
+        start_new_session=os.name != "nt",
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline().strip()
+        if not line.startswith("http"):
+            raise ConfigError(line or f"the page ended at once (code {process.wait()})")
+        yield PageProcess(line, process)
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+def main(words: list[str]) -> int:
+    """Serve until standard input ends, as it does when the parent ends or is killed."""
+
+    def follow() -> None:
+        sys.stdin.read()
+        # The server only reads the store, and need not wait for open pages.
+        os._exit(0)
+
+    def say(line: str) -> None:
+        print(line, flush=True)  # noqa: T201
+
+    threading.Thread(target=follow, daemon=True).start()
+    try:
+        serve(words[1] if len(words) > 1 else None, browser=words[0] == "1", say=say)
+    except ConfigError as error:
+        say(str(error))
+        return 2
+    return 0

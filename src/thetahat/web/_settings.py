@@ -1,12 +1,14 @@
-"""The settings of a sweep, and runs beside each other, as JSON: numbers from analysis alone."""
+"""Numbers about many runs as JSON: settings, importance, groups, and runs beside each other."""
 
 from __future__ import annotations
 
 import json
 import math
+import random
+import threading
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,14 +16,18 @@ from thetahat.analysis import (
     Standing,
     best_first,
     by_experiment,
+    caution,
     check_over,
     curve_band,
+    effects,
     ending,
     flat_config,
     is_seed,
     make_group,
     members_of,
     names_of,
+    number,
+    read_file,
     replicates_of,
     running_best,
     runs_planned,
@@ -29,12 +35,15 @@ from thetahat.analysis import (
     standings,
     tied,
 )
+from thetahat.core.run import Status
 from thetahat.store import (
     RunRow,
     Store,
     SweepRow,
     blocks_after,
     list_sweeps,
+    run_configs,
+    run_metrics,
     runs_stand,
     shared_orders,
     standing_runs,
@@ -47,39 +56,59 @@ _BOX = (0.0, 0.1, 0.25, 0.75, 0.9, 1.0)
 _MOST_ROWS = 1_000_000
 _MOST_PLACES = 1000
 """Points of a band that are drawn."""
-_MOST_KEPT = 64
+_MOST_CACHED = 64
 _MOST_IDS = 100
-"""Runs of the best setting that are named."""
+"""Runs of the best setting that are listed."""
+_MOST_CELLS = 500_000
+"""Runs times parameters of which importance is computed: some seconds."""
+_MOST_LOOKED_AT = 100
+"""Runs whose configs tell how many parameters vary."""
 _LONGEST = 200
-"""Characters that are kept of a word."""
-_SETTINGS: dict[tuple[str, str, str, str], tuple[Any, dict[str, Any]]] = {}
-"""What was computed last of each sweep, with how its runs stood then."""
+"""Characters of a word that are shown."""
 
 
-def settings(store: Store, sweep: SweepRow, metric: str, goal: str) -> dict[str, Any]:
-    """The settings of a sweep from the best, what leads it, and the best so far.
+class Remembered:
+    """A function of (store, sweep, metric, sign), computed once until another run begins or ends.
 
-    Kept until another run of the sweep begins or ends.
+    Of ten thousand runs importance takes most of a second.
     """
-    stand = runs_stand(store, sweep.id)
-    key = (str(store.path), sweep.id, metric, goal)
-    known = _SETTINGS.get(key)
-    if known is None or known[0] != stand:
-        known = (stand, _settings(store, sweep, metric, -1 if goal == "maximize" else 1))
-        while len(_SETTINGS) >= _MOST_KEPT:
-            _SETTINGS.pop(next(iter(_SETTINGS)), None)
-        _SETTINGS[key] = known
-    return known[1]
+
+    def __init__(self, compute: Callable[[Store, SweepRow, str, int], dict[str, Any]]) -> None:
+        self.__doc__ = compute.__doc__
+        self._compute = compute
+        self._lock = threading.Lock()
+        self._results: dict[tuple[str, str, str, str], tuple[Any, dict[str, Any]]] = {}
+
+    def __call__(self, store: Store, sweep: SweepRow, metric: str, goal: str) -> dict[str, Any]:
+        """Return the result for how the runs stand now."""
+        stand = runs_stand(store, sweep.id)
+        key = (str(store.path), sweep.id, metric, goal)
+        known = self._results.get(key)
+        if known is None or known[0] != stand:
+            sign = -1 if goal == "maximize" else 1
+            known = (stand, self._compute(store, sweep, metric, sign))
+            with self._lock:
+                while len(self._results) >= _MOST_CACHED:
+                    del self._results[next(iter(self._results))]
+                self._results[key] = known
+        return known[1]
+
+    def forget(self) -> None:
+        """Empty the cache."""
+        with self._lock:
+            self._results.clear()
 
 
-def _settings(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str, Any]:
+@Remembered
+def settings(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str, Any]:
+    """List the settings of a sweep from the best, the leader, and the best so far."""
     runs = tried_runs(store, sweep.id)
     seeds = seeds_of(sweep, names_of(runs))
     found = standings(runs, seeds, metric, sign, replicates=replicates_of(sweep))
     replicated = replicates_of(sweep) > 1 or any(one.runs > 1 for one in found)
     shared = shared_orders(store, sweep.id)
     place = {run: i for i, one in enumerate(found) for run in one.ids}
-    # The configs are with the runs already; of the settings the numbers alone.
+    # The page has the configs with the runs; of the settings it needs only the numbers.
     listed = [{k: v for k, v in one.listing().items() if k != "config"} for one in found]
     return {
         "metric": metric,
@@ -88,7 +117,7 @@ def _settings(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str
         "replicates": replicates_of(sweep),
         "seeds": seeds,
         "shared_order": any(sum(run in shared for run in one.ids) > 1 for one in found),
-        "lead": None if not found else _lead(found, seeds),
+        "lead": _lead(found, seeds),
         "running": {
             "run": running_best(found, sign, lambda one: one.number),
             "time": running_best(found, sign, lambda one: one.finished),
@@ -99,19 +128,81 @@ def _settings(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str
 
 
 def _lead(found: Sequence[Standing], seeds: Sequence[str]) -> dict[str, Any] | None:
-    """The best setting, and how many share its place; None where no run ended well with one."""
-    one = found[0]
-    if one.spread is None:
+    """Describe the best setting; None where no run ended well with a number."""
+    if not found or found[0].spread is None:
         return None
+    one = found[0]
     config = {k: brief(v) for k, v in one.config.items() if k not in seeds}
     ids = list(one.ids[:_MOST_IDS])
     return {**one.listing(), "config": config, "ids": ids, "tied": tied(found)}
 
 
+@Remembered
+def importance(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str, Any]:
+    """Estimate the effect of each parameter, over the settings of runs that ended with a number."""
+    values: dict[str, float] = {}
+    left_out: Counter[str] = Counter()
+    for run, word, metrics in run_metrics(store, sweep.id):
+        status, value = Status(word), number(metrics.get(metric))
+        if not status.over:
+            left_out["unfinished"] += 1
+        elif not status.well:
+            left_out[str(status)] += 1
+        elif value is None:
+            left_out["no number"] += 1
+        else:
+            values[run] = value
+    ids = list(values)
+    # A sample suffices to count the parameters that vary: of too many, not all configs are read.
+    few = random.Random(1).sample(ids, min(len(ids), _MOST_LOOKED_AT))
+    rest_on = [ids[i] for i in drawn(len(ids), len(_varying(store, sweep, few)))]
+    columns = _varying(store, sweep, rest_on, whole=len(rest_on) == len(ids))
+    doubt = caution(sweep, read_file(sweep.spec))
+    found = effects(columns, [values[run] for run in rest_on], sign, blind=not doubt)
+    return {
+        "n": len(ids),
+        "rest_on": len(rest_on),
+        "settings": found[0].settings if found else min(1, len(rest_on)),
+        "left_out": left_out,
+        "caution": doubt,
+        "effects": [asdict(e) for e in found],
+    }
+
+
+def drawn(runs: int, parameters: int) -> Sequence[int]:
+    """Draw all runs, or as many as take seconds where all would take minutes; always the same."""
+    most = max(1000, _MOST_CELLS // max(1, parameters))
+    # At random: every tenth run of a grid might have the same value.
+    return range(runs) if runs <= most else sorted(random.Random(0).sample(range(runs), most))
+
+
+def _varying(
+    store: Store, sweep: SweepRow, ids: Sequence[str], *, whole: bool = False
+) -> dict[str, list[Any]]:
+    """Read the parameters that vary over runs, with their values; None where a run lacks one."""
+    place = {run: i for i, run in enumerate(ids)}
+    columns: dict[str, list[Any]] = {}
+    for run, config in run_configs(store, sweep.id, None if whole else ids):
+        i = place.get(run)
+        if i is None:
+            continue
+        for name, value in flat_config(config).items():
+            if name not in columns:
+                columns[name] = [None] * len(ids)
+            columns[name][i] = brief(value)
+    seeds = {*seeds_of(sweep, columns)}
+    return {k: v for k, v in columns.items() if k not in seeds and _varies(v)}
+
+
+def _varies(values: Sequence[Any]) -> bool:
+    first = str(values[0])
+    return any(str(value) != first for value in values)
+
+
 def groups(
     store: Store, sweep: SweepRow, over: Sequence[str], metric: str, goal: str
 ) -> dict[str, Any]:
-    """Settings with medians and quantiles over what is averaged out, the best first.
+    """List settings with medians and quantiles over the parameters ``over``, the best first.
 
     Raises:  ConfigError: an unknown parameter.
     """
@@ -132,44 +223,39 @@ def groups(
 
 
 def comparison(store: Store, runs: Sequence[RunRow], *, bands: bool) -> list[dict[str, Any]]:
-    """Runs that differ by their seeds alone, together: how they ended, and their bands.
+    """Join runs of one experiment that differ by their seeds alone: their statuses and bands.
 
-    Runs of different experiments never are.
-
-    A band is of the runs that ended well or still train, and of no epoch that fewer than half of
-    the runs have reached.
+    A band rests on the runs that ended well or still train, and ends where fewer than half of the
+    runs have a number.
     """
-    rows = {row.id: row for row in list_sweeps(store)}
-    counted = {
-        seed
-        for run in runs
-        if (row := rows.get(run.sweep_id or "")) is not None
-        for seed in seeds_of(row, flat_config(run.config))
-    }
-    seeds = counted | {name for run in runs for name in flat_config(run.config) if is_seed(name)}
+    sweeps = {row.id: row for row in list_sweeps(store)}
+    seeds = {name for run in runs for name in flat_config(run.config) if is_seed(name)}
+    for run in runs:
+        if (sweep := sweeps.get(run.sweep_id or "")) is not None:
+            seeds.update(seeds_of(sweep, flat_config(run.config)))
     made = []
-    together = [(of, members_of(mine, seeds)) for of, mine in by_experiment(runs)]
-    for of, config, members in [(of, *one) for of, found in together for one in found]:
-        ends = Counter(ending(run) for run in members)
-        kept = [run for run in members if run.status.well or not run.status.over]
-        made.append(
-            {
-                "experiment": of,
-                "config": {k: brief(v) for k, v in config.items()},
-                "ids": [run.id for run in members],
-                "runs": len(members),
-                "failed": ends["failed"],
-                "unfinished": ends["unfinished"],
-                "bands": _bands(store, kept, len(members)) if bands else {},
-            }
-        )
+    for experiment, mine in by_experiment(runs):
+        for config, members in members_of(mine, seeds):
+            ends = Counter(ending(run) for run in members)
+            kept = [run for run in members if run.status.well or not run.status.over]
+            made.append(
+                {
+                    "experiment": experiment,
+                    "config": {k: brief(v) for k, v in config.items()},
+                    "ids": [run.id for run in members],
+                    "runs": len(members),
+                    "failed": ends["failed"],
+                    "unfinished": ends["unfinished"],
+                    "bands": _bands(store, kept, len(members)) if bands else {},
+                }
+            )
     return made
 
 
 def _bands(store: Store, runs: Sequence[RunRow], began: int) -> dict[str, Any]:
     whole = [columns_of(blocks_after(store, run.id, 0)[0], most=_MOST_ROWS) for run in runs]
     names = dict.fromkeys(n for one in whole for n in one["columns"] if n != one["axis"])
-    # Of very long curves some places, the same of all.
+    # Very long curves are drawn at some places, the same for all.
     xs = sorted({x for one in whole if one["axis"] for x in one["columns"][one["axis"]]})
     every = max(1, -(-len(xs) // _MOST_PLACES))
     places = {*xs[::every], *xs[-1:]}
@@ -190,7 +276,7 @@ def _bands(store: Store, runs: Sequence[RunRow], began: int) -> dict[str, Any]:
 
 
 def brief(value: Any) -> Any:
-    """A config's value as the page shows it: no infinities, no long words."""
+    """Shorten a config's value for the page: no infinities, no long words."""
     kind = type(value)
     if kind is float:
         return value if math.isfinite(value) else None

@@ -1,25 +1,26 @@
-"""The store behind the page: opened when it is there, and again when another takes its place."""
+"""The store behind the page: opened when it exists, reopened when another file replaces it."""
 
 from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from thetahat.web._kept import Kept
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from thetahat.store import Store
 
+MOST_CHARACTERS = 32_000_000
+"""Of all cached texts: some eight sweeps of ten thousand runs."""
 _PULSE_S = 0.25
 
 
 class Source:
-    """One store, that may be made, deleted or replaced while the page is open.
+    """One store, which may be created, deleted or replaced while the page is open.
 
     Args:    url: as ``--store`` gives it.
     """
@@ -28,11 +29,11 @@ class Source:
         self.url = url
         self._lock = threading.Lock()
         self._store: Store | None = None
-        self._kept: Kept | None = None
+        self._cache: RunCache | None = None
         self._inode: tuple[int, int] | None = None
         self._pulse: tuple[float, str] = (-1.0, "")
         self.ending: Callable[[], bool] = lambda: False
-        """Whether the server is about to end, and must not wait for pages that listen."""
+        """Whether the server is about to end and must not wait for open pages."""
 
     @property
     def path(self) -> Path:
@@ -42,35 +43,33 @@ class Source:
         return locate(self.url)
 
     def store(self) -> Store:
-        """The store, open.
+        """Return the open store.
 
-        Raises:  StoreError: there is none now, or it cannot be read.
+        Raises:  StoreError: it does not exist now, or cannot be read.
         """
         from thetahat.store import open_store
 
         with self._lock:
             inode = _inode(self.path)
-            if self._store is not None and inode == self._inode:
-                return self._store
-            if self._store is not None:
-                # A deleted file would go on answering from its grave.
-                self._shut()
-            self._store = open_store(self.url, create=False, timeout_s=5.0)
-            self._inode = inode
-            self._kept = Kept(self._store.path)
+            if self._store is None or inode != self._inode:
+                # A deleted file that is still open would go on answering.
+                self._close()
+                self._store = open_store(self.url, create=False, timeout_s=5.0)
+                self._inode = inode
+                self._cache = RunCache(self._store.path)
             return self._store
 
-    def kept(self, key: str, make: Callable[[Store], str]) -> str:
-        """A text made of the store, now or since when the store has not changed.
+    def cached(self, key: str, make: Callable[[Store], str]) -> str:
+        """Return a text made of the store, from the cache while the store is unchanged.
 
         Raises:  StoreError: as ``store``.
         """
         store = self.store()
-        kept = self._kept
-        return make(store) if kept is None else kept.get(key, lambda: make(store))
+        cache = self._cache
+        return make(store) if cache is None else cache.get(key, lambda: make(store))
 
     def pulse(self) -> str:
-        """What changes whenever something in the store does, as JSON; read each 0.25 s at most.
+        """Return JSON that changes with every change of the store; read each 0.25 s at most.
 
         Raises:  StoreError: as ``store``.
         """
@@ -86,15 +85,13 @@ class Source:
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            self._shut()
+            self._close()
 
-    def _shut(self) -> None:
-        if self._kept is not None:
-            self._kept.close()
-            self._kept = None
-        if self._store is not None:
-            self._store.close()
-            self._store = None
+    def _close(self) -> None:
+        for part in (self._cache, self._store):
+            if part is not None:
+                part.close()
+        self._cache = self._store = None
 
 
 def _inode(path: Path) -> tuple[int, int] | None:
@@ -105,6 +102,65 @@ def _inode(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def facts(source: Source) -> dict[str, Any]:
-    """What the page says of the store itself."""
-    return {"path": str(source.path), "exists": source.path.is_file()}
+class RunCache:
+    """Texts by key, each made once for a state of the store; concurrent requests wait for it.
+
+    ``PRAGMA data_version`` changes whenever another connection has committed, whichever process
+    it belongs to. The connection here only asks, so every writer is another.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._lock = threading.Lock()
+        self._texts: dict[str, tuple[int, str]] = {}
+        self._closed = False
+
+    def get(self, key: str, make: Callable[[], str]) -> str:
+        """Return the text of a key, from the cache or made now."""
+        with self._lock:
+            if self._closed:
+                # Another store has replaced this one.
+                return make()
+            # Asked before the store is read: a write during the read makes it be read again.
+            version = self._version()
+            known = self._texts.pop(key, None)
+            if known is None or version is None or known[0] != version:
+                known = (version or 0, make())
+            if version is not None:
+                self._texts[key] = known
+                self._shrink()
+            return known[1]
+
+    def _version(self) -> int | None:
+        """Return a number that changes with the store; None where it cannot be read."""
+        try:
+            if self._connection is None:
+                address = f"{self._path.absolute().as_uri()}?mode=ro"
+                self._connection = sqlite3.connect(
+                    address, uri=True, timeout=0.1, check_same_thread=False, isolation_level=None
+                )
+            return self._connection.execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.Error:
+            # Locked, damaged or deleted: the query itself reports the error.
+            self._disconnect()
+            return None
+
+    def _shrink(self) -> None:
+        """Drop the least recently used texts, but never the last: a page asks for it twice."""
+        while len(self._texts) > 1 and (
+            sum(len(text) for _, text in self._texts.values()) > MOST_CHARACTERS
+        ):
+            self._texts.pop(next(iter(self._texts)))
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def close(self) -> None:
+        """Empty the cache, and cache nothing more."""
+        with self._lock:
+            self._closed = True
+            self._texts.clear()
+            self._disconnect()

@@ -1,1 +1,1 @@
-"""The commands of ``thetahat``: one module for each, ``add_parser`` and ``run``."""
+"""The commands of ``thetahat``: a module each, with DESCRIPTION, EXAMPLES, add_flags and run."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from thetahat.sweep.agent import Pool, Tally
 
 LATEST = "last"
-"""What no sweep can be called."""
+"""The name of the latest sweep: no sweep can have it."""
 DESCRIPTION = (
     "Work on a sweep until it is done. One agent uses the whole machine. Ctrl-C once finishes the"
     " chunk and returns the runs to the queue, twice stops at once."
@@ -40,7 +40,7 @@ examples:
 def add_flags(parser: Any) -> None:
     """Add the flags of ``agent``."""
     parser.add_argument("sweep", metavar="ID", help="a sweep's id or name, last, or a sweep file")
-    add_value(parser, "--count", "N", "runs of this agent, at most", whole_number())
+    add_value(parser, "--count N", "runs of this agent, at most", whole_number())
     add_work(parser)
     add_store(parser)
 
@@ -48,16 +48,9 @@ def add_flags(parser: Any) -> None:
 def add_work(parser: Any) -> None:
     """Add the flags that say how an agent works."""
     add_value(
-        parser, "--workers", "N", "processes at a time (default: one for each core)", whole_number()
+        parser, "--workers N", "processes at a time (default: one for each core)", whole_number()
     )
-    add_value(
-        parser,
-        "--devices",
-        "0,1",
-        "GPUs, one for each worker",
-        comma_list,
-        [],
-    )
+    add_value(parser, "--devices 0,1", "GPUs, one for each worker", comma_list, [])
     add_switch(parser, "--keep-going", "continue although the first runs all fail")
     add_quiet(parser)
     add_switch(parser, "--ui", "show the page in a browser meanwhile")
@@ -70,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.sweep.agent import new_sweep
 
     by_file = Path(args.sweep).suffix in (".yaml", ".yml")
-    # A file that is not there is said before a store is made for it.
+    # A missing file is an error before a store is created for it.
     spec = read_sweep(args.sweep).require() if by_file else None
     if spec is not None:
         check_name(spec)
@@ -84,17 +77,16 @@ def run(args: argparse.Namespace) -> int:
             from thetahat.cli.commands._ui import beside
 
             with beside(args) as stay:
-                _say_done(store, sweep, args)
+                _print_finished(store, sweep, args)
                 stay()
             return 0
-        return exit_code(work_with_words(store, sweep, work, args))
+        return exit_code(work_and_report(store, sweep, work, args))
 
 
-def _say_done(store: Store, sweep: SweepRow, args: argparse.Namespace) -> None:
-    """The sweep of a file is finished: nothing is done a second time unless that is asked for."""
+def _print_finished(store: Store, sweep: SweepRow, args: argparse.Namespace) -> None:
+    """Say that the sweep of a file is finished, and how to run it again."""
     if args.quiet:
         return
-
     where = store_flag(args.store)
     n = len(store.runs(sweep_id=sweep.id))
     print(f"sweep {sweep.id} ({sweep.name}) of this file is finished: {many_runs(n)}")
@@ -126,10 +118,10 @@ def work_of(args: argparse.Namespace, count: int | None = None) -> Work:
     return Work(count, args.workers, tuple(args.devices), args.keep_going)
 
 
-def work_with_words(
+def work_and_report(
     store: Store, sweep: SweepRow, work: Work, args: argparse.Namespace, pool: Pool | None = None
 ) -> Tally:
-    """Work, and say on standard error how it goes."""
+    """Work on a sweep, and report progress on standard error."""
     from thetahat.cli.commands._ui import beside
     from thetahat.cli.terminal._sweep_progress import View
     from thetahat.sweep.agent import Tally, spec_of, work_on
@@ -149,7 +141,7 @@ def work_with_words(
 
 
 def _is_done(store: Store, sweep: SweepRow) -> bool:
-    """Whether nothing is left to do: no run of a sweep that is over waits or was left behind."""
+    """Tell whether a sweep is over and has no waiting or orphaned run."""
     from thetahat.store import count_runs
 
     counts = count_runs(store, sweep.id)
@@ -157,5 +149,5 @@ def _is_done(store: Store, sweep: SweepRow) -> bool:
 
 
 def exit_code(tally: Tally) -> int:
-    """0 done, 1 a run failed, 130 interrupted."""
+    """Give 0 if all is done, 1 if a run failed, 130 after an interruption."""
     return INTERRUPTED if tally.interrupted else int(tally.failed > 0)

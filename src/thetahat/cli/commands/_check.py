@@ -1,15 +1,15 @@
-"""``thetahat check``: every mistake of a sweep file, with its line and the mend, before a run."""
+"""``thetahat check``: every mistake of a sweep file, with its line and the fix, before a run."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._parser import add_format, add_switch, add_value, seed_number, whole_number
-from thetahat.cli.terminal._output import Screen, emit, read_screen
+from thetahat.cli.terminal._output import Screen, emit, many_runs, read_screen
 from thetahat.core.errors import ConfigError
 from thetahat.format import json_text, paint, table
 
@@ -32,30 +32,34 @@ def add_flags(parser: Any) -> None:
     """Add the flags of ``check``."""
     parser.add_argument("file", metavar="FILE", help="the sweep file (YAML)")
     add_switch(parser, "--strict", "give W&B's own verdict in place of ours")
-    add_value(parser, "--list", "N", "print the first N configs", whole_number())
-    add_value(parser, "--seed", "S", "of a random search (default: 0)", seed_number, 0)
+    add_value(parser, "--list N", "print the first N configs", whole_number())
+    add_value(parser, "--seed S", "of a random search (default: 0)", seed_number, 0)
     add_format(parser, ("table", "json"))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check a sweep file; 2 where it has a mistake."""
+    """Check a sweep file; 2 if it has a mistake."""
     from thetahat.sweep import read_sweep
 
     reading = read_sweep(args.file, strict=args.strict)
     errors, notes = list(reading.errors), list(reading.notes)
     if reading.sound is not None:
-        # W&B looks at the file alone, so under --strict the program is worth no more than a note.
-        wrong, said = _against_program(reading.sound)
+        # W&B reads the file only, so with --strict a mistake of the program is a note.
+        wrong, more = _against_program(reading.sound)
         (notes if args.strict else errors).extend(wrong)
-        notes.extend(said)
-    errors.sort(key=_line)
-    notes.sort(key=_line)
+        notes.extend(more)
+    errors.sort(key=lambda problem: problem.line)
+    notes.sort(key=lambda problem: problem.line)
     screen = read_screen()
     if args.list is not None and reading.spec is not None and not errors:
-        # What is listed alone goes to standard output; the verdict is the same.
+        # Standard output has the listed configs only; the verdict is the same.
         print(page(reading, errors, notes, screen), end="", file=sys.stderr)
+        from thetahat.analysis import flat_config
+
         configs = first_configs(reading.spec, args.list, args.seed)
-        emit(json_text(configs) if args.format == "json" else _table(configs, screen))
+        as_json = args.format == "json"
+        rows = [flat_config(config) for config in configs]
+        emit(json_text(configs) if as_json else table(rows, **screen.look))
     elif args.format == "json":
         emit(json_text(_answer(reading, errors, notes)))
     else:
@@ -63,12 +67,8 @@ def run(args: argparse.Namespace) -> int:
     return 2 if errors else 0
 
 
-def _line(problem: Problem) -> int:
-    return problem.line
-
-
 def _against_program(spec: SweepSpec) -> tuple[list[Problem], list[Problem]]:
-    """Mistakes and notes of the program: whether it can run, and takes these parameters."""
+    """Check that the program can run and takes these parameters: its mistakes and notes."""
     from thetahat.core.signature import read_signature
     from thetahat.sweep import (
         Problem,
@@ -89,7 +89,7 @@ def _against_program(spec: SweepSpec) -> tuple[list[Problem], list[Problem]]:
     except ConfigError as error:
         return [Problem(spec.place("program").line, "program", str(error))], notes
     wrong = check_against(spec, signature)
-    # What the signature refuses needs no trial.
+    # Parameters that the signature refuses are not tried.
     tried = []
     if not wrong:
         wrong = check_metric(spec, signature, program.experiment)
@@ -113,14 +113,14 @@ def _answer(
 def page(
     reading: Reading, errors: Sequence[Problem], notes: Sequence[Problem], screen: Screen
 ) -> str:
-    """What a terminal shows: a line for each mistake and note, and the verdict."""
-    lines = [(p.line, 0, _said(p, reading.file, "", screen)) for p in errors]
-    lines += [(p.line, 1, _said(p, reading.file, "note: ", screen)) for p in notes]
+    """Write a line for each mistake and note, and the verdict."""
+    lines = [(p.line, 0, _line(p, reading.file, "", screen)) for p in errors]
+    lines += [(p.line, 1, _line(p, reading.file, "note: ", screen)) for p in notes]
     verdict = paint(_verdict(reading, len(errors)), "bold", screen.colour)
     return "\n".join([*(text for *_, text in sorted(lines)), f"{reading.file}: {verdict}", ""])
 
 
-def _said(problem: Problem, file: str, word: str, screen: Screen) -> str:
+def _line(problem: Problem, file: str, word: str, screen: Screen) -> str:
     where = paint(f"{file}:{problem.line}:", "bold", screen.colour)
     head = paint(word.strip(), "yellow", screen.colour) + " " if word else ""
     key = paint(f"{problem.key}:", "yellow" if word else "red", screen.colour) + " "
@@ -138,7 +138,7 @@ def _verdict(reading: Reading, mistakes: int) -> str:
         return "valid for W&B, but cannot be run here (see the notes)"
     points = spec.points
     if points is None:
-        cap = "endless" if spec.run_cap is None else f"run_cap ends it after {_runs(spec.run_cap)}"
+        cap = f"run_cap ends it after {many_runs(spec.run_cap)}" if spec.run_cap else "endless"
         return f"valid; {spec.method}, {cap}"
     counted = f"{points:,} point{'' if points == 1 else 's'}"
     if spec.run_cap is not None and spec.run_cap < points:
@@ -146,20 +146,8 @@ def _verdict(reading: Reading, mistakes: int) -> str:
     return f"valid; a grid of {counted}"
 
 
-def _runs(count: int) -> str:
-    return f"{count:,} run{'' if count == 1 else 's'}"
-
-
-# -- configs --------------------------------------------------------------------------------------
-
-
-def _table(configs: Sequence[Mapping[str, Any]], screen: Screen) -> str:
-    rows = [dict(_flat(config)) for config in configs]
-    return table(rows, **screen.look)
-
-
 def first_configs(spec: SweepSpec, count: int, seed: int) -> list[dict[str, Any]]:
-    """The first configs of a sweep in which nothing has run yet."""
+    """Draw the first configs of a sweep in which nothing has run yet."""
     from thetahat.search import SearchHistory, sampler
 
     draw = sampler({"bayes": "tpe"}.get(spec.method, spec.method))
@@ -174,11 +162,3 @@ def first_configs(spec: SweepSpec, count: int, seed: int) -> list[dict[str, Any]
             break
         position = more.position
     return configs[:count]
-
-
-def _flat(config: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any]]:
-    for name, value in config.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from thetahat.train import Result
 
 LEAST_BYTES = 4096
-"""What the config, the result and the parameters of one fit take, at the least."""
+"""Least bytes of the config, the result and the parameters of one fit."""
 EXPERIMENT = "thetahat fit"
-"""What the store calls the experiment of these runs."""
+"""The experiment of these runs in the store."""
 _MODELS = ("mlp", "linear", "polynomial")
 _LOSSES = ("squared", "absolute", "huber", "pinball", "logistic")
 _MISSING = ("refuse", "drop", "mean", "median")
 _RATE, _RATES = 0.01, {"lion": 0.001, "newton": 1.0}
-"""Learning rates where none is given."""
+"""Default learning rates."""
 _ONLY = {
     "width": ("model", "mlp"),
     "depth": ("model", "mlp"),
@@ -44,7 +44,7 @@ _ONLY = {
     "basis": ("model", "polynomial"),
     "tau": ("loss", "pinball"),
 }
-"""Flags that act with one choice of another flag only."""
+"""Flags that need one choice of another flag."""
 DESCRIPTION = "Fit a column of a CSV or Parquet table from the others, and keep the run."
 EXAMPLES = """\
 examples:
@@ -65,12 +65,11 @@ def add_flags(parser: Any) -> None:
     out = parser.add_argument_group("output")
     add_value(
         out,
-        "--predict",
-        "FILE",
+        "--predict FILE",
         "write every row's number, target, fitted value and part, as .csv, .tsv, .json or"
         " .parquet; replaces a file of this kind only",
     )
-    add_value(out, "--name", "NAME", "a name for the run")
+    add_value(out, "--name NAME", "a name for the run")
     add_switch(out, "--no-store", "keep nothing")
     add_quiet(out)
     add_store(parser)
@@ -79,9 +78,9 @@ def add_flags(parser: Any) -> None:
 
 def _add_columns(group: Any) -> None:
     group.add_argument("--target", required=True, metavar="COLUMN", help="the column to estimate")
-    add_value(group, "--features", "A,B,...", "from these (default: all other columns)", comma_list)
-    add_value(group, "--weights", "COLUMN", "weights of the observations")
-    add_value(group, "--categorical", "A,B,...", "one 0/1 column a level", comma_list)
+    add_value(group, "--features A,B,...", "from these (default: all other columns)", comma_list)
+    add_value(group, "--weights COLUMN", "weights of the observations")
+    add_value(group, "--categorical A,B,...", "one 0/1 column a level", comma_list)
     group.add_argument(
         "--missing",
         choices=_MISSING,
@@ -93,37 +92,34 @@ def _add_columns(group: Any) -> None:
 
 def _add_model(group: Any) -> None:
     group.add_argument("--model", choices=_MODELS, default="mlp", help="default: mlp")
-    add_value(group, "--width", "N", "units of a layer of the mlp (default: 64)", whole_number())
-    add_value(group, "--depth", "N", "hidden layers of the mlp (default: 2)", whole_number())
-    add_value(group, "--activation", "NAME", "of the mlp (default: relu)")
-    add_value(group, "--degree", "N", "of the polynomial (default: 3)", whole_number())
+    add_value(group, "--width N", "units of a layer of the mlp (default: 64)", whole_number())
+    add_value(group, "--depth N", "hidden layers of the mlp (default: 2)", whole_number())
+    add_value(group, "--activation NAME", "of the mlp (default: relu)")
+    add_value(group, "--degree N", "of the polynomial (default: 3)", whole_number())
     add_value(
         group,
-        "--basis",
-        "NAME",
+        "--basis NAME",
         "of the polynomial: monomial, chebyshev or legendre (default: monomial)",
     )
 
 
 def _add_training(group: Any) -> None:
-    add_value(group, "--optimizer", "NAME", "default: adam", default="adam")
-    add_value(group, "--lr", "X", "learning rate (default: 0.01; lion 0.001, newton 1)", positive)
+    add_value(group, "--optimizer NAME", "default: adam", default="adam")
+    add_value(group, "--lr X", "learning rate (default: 0.01; lion 0.001, newton 1)", positive)
     add_value(
         group,
-        "--weight-decay",
-        "X",
+        "--weight-decay X",
         "adamw, lion: their decoupled decay (default: 0.0001, 0.001); others: a ridge penalty"
         " on all but biases (default: 0, none)",
         not_negative,
     )
     group.add_argument("--loss", choices=_LOSSES, default="squared", help="default: squared")
-    add_value(group, "--tau", "X", "quantile of --loss pinball (default: 0.5)", number)
-    add_value(group, "--epochs", "N", "at most (default: 500)", whole_number(), 500)
-    add_value(group, "--batch-size", "N", "observations a step (default: all)", whole_number())
+    add_value(group, "--tau X", "quantile of --loss pinball (default: 0.5)", number)
+    add_value(group, "--epochs N", "at most (default: 500)", whole_number(), 500)
+    add_value(group, "--batch-size N", "observations a step (default: all)", whole_number())
     add_value(
         group,
-        "--patience",
-        "N",
+        "--patience N",
         "stop when the validation risk has not improved for N epochs",
         whole_number(),
     )
@@ -132,13 +128,12 @@ def _add_training(group: Any) -> None:
 
 def _add_parts(group: Any) -> None:
     for part, share in (("train", 0.7), ("val", 0.15), ("test", 0.15)):
-        add_value(group, f"--{part}", "X", f"share, or count (default: {share})", _share, share)
-    add_value(group, "--split-seed", "N", "which rows go where (default: 0)", seed_number, 0)
-    add_value(group, "--seed", "N", "initial parameters, batch order (default: 0)", seed_number, 0)
+        add_value(group, f"--{part} X", f"share, or count (default: {share})", _share, share)
+    add_value(group, "--split-seed N", "which rows go where (default: 0)", seed_number, 0)
+    add_value(group, "--seed N", "initial parameters, batch order (default: 0)", seed_number, 0)
     add_value(
         group,
-        "--seeds",
-        "K",
+        "--seeds K",
         "K seeds from --seed on, as one program: median and quantiles over those that end well",
         whole_number(),
         1,
@@ -175,7 +170,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_seeds(first: int, seeds: int) -> None:
-    """See that there are so many seeds, and that a machine can hold so many fits at all."""
+    """Check that so many seeds exist, and that the memory can hold so many fits."""
     from thetahat.train import total_memory
 
     if first + seeds > 2**31:
@@ -193,7 +188,7 @@ def _check_seeds(first: int, seeds: int) -> None:
 
 def _predict(path: Path, results: Sequence[Result], table: Table, setting: FitSettings) -> None:
     """Write the fitted values of the best of the fits that ended well."""
-    from thetahat.cli._errors import note
+    from thetahat.cli._errors import print_note
     from thetahat.cli.commands._fit_predictions import predictions, write
     from thetahat.cli.commands._fit_report import ended_well, has
     from thetahat.cli.commands._fit_table import chance_of
@@ -202,7 +197,7 @@ def _predict(path: Path, results: Sequence[Result], table: Table, setting: FitSe
     kept = ended_well(results) if len(results) > 1 else results
     kept = [r for r in kept if r.risk[key] == r.risk[key]]
     if not kept:
-        note(f"{path} was not written: no fit has a finite risk")
+        print_note(f"{path} was not written: no fit has a finite risk")
         return
     best = min(kept, key=lambda r: r.risk[key])
     made = predictions(str(best.config["table"]), table, best)
@@ -213,13 +208,13 @@ def _predict(path: Path, results: Sequence[Result], table: Table, setting: FitSe
     several = f" of seed {best.config['seed']}, the lowest {key} risk," if len(results) > 1 else ""
     lacking = made.rows - made.fitted
     but = f"; {lacking:,} of them lack a feature and have none" if lacking else ""
-    note(f"fitted values{of}{several} of {made.rows:,} rows are in {path}{but}")
+    print_note(f"fitted values{of}{several} of {made.rows:,} rows are in {path}{but}")
 
 
 def _config(args: argparse.Namespace) -> dict[str, Any]:
-    """The experiment's parameters, and what no experiment can see: a flag that has no effect.
+    """Read the experiment's parameters; refuse flags without effect.
 
-    Raises:  ConfigError: such a flag, or an optimizer that there is not.
+    Raises:  ConfigError: such a flag, or an unknown optimizer.
     """
     from thetahat.cli.commands._fit_table import fit_table
     from thetahat.core.signature import read_signature
@@ -234,7 +229,7 @@ def _config(args: argparse.Namespace) -> dict[str, Any]:
         "weight_decay": own_decay(args.optimizer) or 0.0,
     }
     config = {name: resolved.get(name) if value is None else value for name, value in given.items()}
-    # What is None still has the experiment's own default.
+    # None stands for the experiment's own default.
     return signature.config({name: v for name, v in config.items() if v is not None})
 
 

@@ -1,7 +1,7 @@
 """Linear models beside a fit: least squares, and the linear model of the fit's own loss.
 
-Every row says what it minimises, and its risk is the risk of the fit's loss: least squares has a
-pinball risk too, and that is computed where the fit's loss is pinball.
+The name of a row is what it minimises; its risk is that of the fit's loss. So least squares has a
+pinball risk if the fit's loss is pinball.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Baseline:
 
 
 def baselines(data: Data, loss: str, tau: float) -> list[Baseline]:
-    """The linear model of the loss, where it is another than least squares, and least squares."""
+    """Fit the linear model of the loss, if that is another one, and least squares."""
     y, w = outcome(data, "train")
     x = _design(data.train.x)
     weighted = data.train.weight is not None
@@ -61,20 +61,20 @@ def baselines(data: Data, loss: str, tau: float) -> list[Baseline]:
 
 
 def least_squares(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Coefficients of least norm that minimise sum w (x b - y)^2, shape (d,)."""
+    """Find the coefficients of least norm that minimise sum w (x b - y)^2, shape (d,)."""
     root = np.sqrt(w)[:, None]
     wide = np.linalg.lstsq(x * root, y * root[:, 0], rcond=_tolerance(x))
     return wide[0]
 
 
 def _tolerance(x: np.ndarray) -> float:
-    """Singular values below that share of the largest are rounding: that of float32 data, too."""
+    """Give the share of the largest singular value below which others are rounding errors."""
     single = np.array_equal(x, x.astype(np.float32))
     return 10 * float(np.finfo(np.float32 if single else np.float64).eps)
 
 
 def logit(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Coefficients that minimise the weighted logistic loss, by Fisher scoring.
+    """Find the coefficients that minimise the weighted logistic loss, by Fisher scoring.
 
     Source:  McCullagh & Nelder (1989), section 2.5.
     """
@@ -92,7 +92,7 @@ def logit(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 def quantile_regression(x: np.ndarray, y: np.ndarray, w: np.ndarray, tau: float) -> np.ndarray:
-    """Coefficients that minimise the weighted pinball loss at ``tau``, by its dual program.
+    """Find the coefficients of least weighted pinball loss at ``tau``, by its dual program.
 
         max y'a   subject to   x'a = (1 - tau) x'w,   0 <= a <= w
 
@@ -108,7 +108,7 @@ def quantile_regression(x: np.ndarray, y: np.ndarray, w: np.ndarray, tau: float)
 
 
 def huber_regression(x: np.ndarray, y: np.ndarray, w: np.ndarray, delta: float = 1.0) -> np.ndarray:
-    """Coefficients that minimise the weighted Huber loss, by reweighted least squares.
+    """Find the coefficients that minimise the weighted Huber loss, by reweighted least squares.
 
     Source:  Huber (1964); Holland & Welsch (1977).
     """
@@ -138,8 +138,8 @@ def _judged(name: str, beta: np.ndarray, rank: int, data: Data, measure: _Measur
 
 
 def _measure(loss: str, tau: float) -> _Measure:
-    """The loss of each prediction, in double precision; None where a line is of another scale."""
-    from thetahat.train.jax import precision
+    """Give the loss of each prediction, in double precision; None on another scale."""
+    from thetahat.train import precision
 
     if loss == "logistic":
         # Least squares predicts a probability, which may lie outside [0, 1]: it has no log loss.

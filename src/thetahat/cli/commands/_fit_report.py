@@ -1,9 +1,9 @@
-"""What ``thetahat fit`` prints: how the fits ended, and how well they fit beside linear models."""
+"""The output of ``thetahat fit``: how the fits ended, and how well they fit."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from thetahat.core.run import Status
 
 if TYPE_CHECKING:
     from thetahat.cli._session import FitSettings
+    from thetahat.cli.commands._fit_table import Fitted
     from thetahat.data import Table
     from thetahat.format import Column
     from thetahat.train import Result
@@ -24,7 +25,7 @@ _FAILED = (Status.FAILED, Status.DIVERGED, Status.UNMOVED)
 def report(
     results: Sequence[Result], names: Sequence[str], table: Table, setting: FitSettings, format: str
 ) -> None:
-    """Say how the fits ended, and print the table of how well they fit."""
+    """Print how the fits ended, and the table of how well they fit."""
     from thetahat.cli.terminal._run_summary import print_end, print_run
     from thetahat.format import table as as_table, word
 
@@ -48,7 +49,7 @@ def report(
         print()
     emit(as_table(rows, columns, format, **screen.look))
     if format == "table" and len(results) > 1:
-        print(f"\n{_seeds_said(results)}")
+        print(f"\n{_describe_seeds(results)}")
         if setting.tracked:
             where = store_flag(setting.store)
             first_to_last = f"{word(names[0])} to {word(names[-1])}"
@@ -58,7 +59,7 @@ def report(
 def goodness_rows(
     results: Sequence[Result], table: Table
 ) -> tuple[list[dict[str, Any]], list[Column]]:
-    """A row for the fit (quantiles over seeds, where there are several), and the linear models."""
+    """Make a row for the fit, or three quantiles over seeds, and one for each linear model."""
     from thetahat.cli.commands import _fit_table as fits
     from thetahat.cli.commands._fit_baselines import baselines
 
@@ -66,23 +67,30 @@ def goodness_rows(
     seed, several = int(first.config["split_seed"]), len(results) > 1
     label = str(first.config["model"])
     kept = ended_well(results) if several else [r for r in results if _finite(r)]
-    found = [_row(r, fits.net_goodness(r, table, seed)) for r in kept]
+    found = [
+        {
+            "params": r.n_params,
+            "epochs": r.epochs,
+            **_fit_columns(r.risk, fits.net_goodness(r, table, seed)),
+        }
+        for r in kept
+    ]
     rows = [{"model": label, **row} for row in found]
     if several:
         rows = _aggregates(label, results, found)
     for line in baselines(first.data, str(first.config["loss"]), float(first.config["tau"])):
-        risks = {f"{part}_risk": risk for part, risk in line.risk.items()}
-        rows.append({"model": line.name, "params": line.rank, **risks, **_fit_columns(line.fitted)})
+        columns = _fit_columns(line.risk, line.fitted)
+        rows.append({"model": line.name, "params": line.rank, **columns})
     return rows, _columns(first, table, several, any("unfinished" in row for row in rows))
 
 
 def ended_well(results: Sequence[Result]) -> list[Result]:
-    """Those whose numbers count: finished or stopped by a rule, with a finite risk."""
+    """Select results that finished or were stopped by a rule, with a finite risk."""
     return [r for r in results if r.status in _WELL and _finite(r)]
 
 
 def has(result: Result, part: str) -> bool:
-    """Whether the data of a result have a part."""
+    """Tell whether the data of a result have a part."""
     return getattr(result.data, part) is not None
 
 
@@ -93,7 +101,7 @@ def _finite(result: Result) -> bool:
 def _aggregates(
     label: str, results: Sequence[Result], found: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Quantiles over the seeds that ended well, each beside how many did and how many did not."""
+    """Make rows of quantiles over the seeds that ended well, with the counts of all seeds."""
     counts: dict[str, Any] = {"n": len(found), "failed": sum(r.status in _FAILED for r in results)}
     if unfinished := len(results) - len(found) - counts["failed"]:
         counts["unfinished"] = unfinished
@@ -118,8 +126,8 @@ def _columns(first: Result, table: Table, several: bool, unfinished: bool) -> li
     return columns
 
 
-def _seeds_said(results: Sequence[Result]) -> str:
-    """What the quantiles are over, in a line."""
+def _describe_seeds(results: Sequence[Result]) -> str:
+    """Say in a line what the quantiles are over."""
     n, every = len(ended_well(results)), len(results)
     bad = [(word, sum(r.status == word for r in results)) for word in (*_FAILED, "interrupted")]
     lost = ", ".join(f"{count} {word}" for word, count in bad if count)
@@ -131,18 +139,16 @@ def _seeds_said(results: Sequence[Result]) -> str:
     return f"quantiles over {over}: {varies}; each R² is that of the MSE beside it"
 
 
-def _row(result: Result, fitted: Any) -> dict[str, Any]:
-    risks = {f"{part}_risk": risk for part, risk in result.risk.items()}
-    return {"params": result.n_params, "epochs": result.epochs, **risks, **_fit_columns(fitted)}
-
-
-def _fit_columns(fitted: Any) -> dict[str, float]:
-    mse = {f"{part}_mse": value for part, value in fitted.mse.items()}
-    return {**mse, **{f"{part}_r2": value for part, value in fitted.r2.items()}}
+def _fit_columns(risk: Mapping[str, float], fitted: Fitted) -> dict[str, float]:
+    return {
+        **{f"{part}_risk": value for part, value in risk.items()},
+        **{f"{part}_mse": value for part, value in fitted.mse.items()},
+        **{f"{part}_r2": value for part, value in fitted.r2.items()},
+    }
 
 
 def _quantile(rows: Sequence[dict[str, Any]], at: float) -> dict[str, Any]:
-    """A quantile over the seeds, column by column (R^2 falls where risk rises)."""
+    """Compute a quantile over the seeds, column by column; R^2 falls when risk rises."""
     from thetahat.analysis import quantile
 
     found: dict[str, Any] = {}

@@ -88,7 +88,7 @@ def fit_table(
 
 
 def _decay(optimizer: str, weight_decay: float) -> tuple[dict[str, float], Any]:
-    """Options of the optimizer and a penalty: its own decay, or else a ridge; never both."""
+    """Give the optimizer's own decay, or else a ridge penalty; never both."""
     if th.optim.own_decay(optimizer) is not None:
         return {"weight_decay": weight_decay}, None
     return {}, th.risk.ridge(weight_decay, skip="bias") if weight_decay else None
@@ -98,7 +98,7 @@ def read_data(
     table: str, target: str, features: Sequence[str] | None, weights: str | None,
     categorical: Sequence[str] | None, missing: str, train: Any, val: Any, test: Any, seed: int,
 ) -> Data:  # fmt: skip
-    """The parts of a table, standardised by its training part."""
+    """Split a table, standardised by its training part."""
     whole = read(table, target, features, weights, categorical, missing)
     return th.split(whole, train=train, val=val, test=test, seed=seed)
 
@@ -107,7 +107,7 @@ def read(
     table: str, target: str, features: Sequence[str] | None, weights: str | None,
     categorical: Sequence[str] | None, missing: str,
 ) -> Table:  # fmt: skip
-    """A table, read once however often the experiment is called."""
+    """Read a table; once, however often the experiment is called."""
     stamp: tuple[Any, ...] = ()
     if Path(table).is_file():
         at = os.stat(table)
@@ -124,7 +124,7 @@ def _read(
     table: str, stamp: tuple[Any, ...], target: str, features: tuple[str, ...] | None,
     weights: str | None, categorical: tuple[str, ...] | None, missing: str,
 ) -> Table:  # fmt: skip
-    del stamp  # a file that has changed is another file
+    del stamp  # a changed file is read again
     return th.read_table(
         table,
         target=target,
@@ -144,7 +144,7 @@ class Fitted:
 
 
 def goodness(errors: Mapping[str, float], data: Data) -> Fitted:
-    """MSE in units of y, and R^2, by part; ``errors`` are MSE of the standardised y.
+    """Compute MSE in units of y, and R^2, by part; ``errors`` are MSE of the standardised y.
 
     R^2 = 1 - MSE / variance of the part's y about its own mean, all weighted.
     """
@@ -159,7 +159,7 @@ def goodness(errors: Mapping[str, float], data: Data) -> Fitted:
 
 
 def net_goodness(result: Result, table: Table, seed: int) -> Fitted:
-    """How well a result fits each part, in units of y."""
+    """Compute how well a result fits each part, in units of y."""
     if result.task.loss == "squared":
         return goodness(result.risk, result.data)
     y_hat = fitted_values(result, table.x)
@@ -172,23 +172,23 @@ def net_goodness(result: Result, table: Table, seed: int) -> Fitted:
 
 
 def fitted_values(result: Result, x: Any) -> np.ndarray:
-    """Predictions in units of y; under the logistic loss, probabilities of y = 1."""
+    """Predict in units of y; with the logistic loss, probabilities of y = 1."""
     score = np.asarray(result.predict(x), np.float64)
     return probability(score) if result.config["loss"] == "logistic" else score
 
 
 def probability(score: np.ndarray) -> np.ndarray:
-    """``1 / (1 + exp(-score))``, without overflow."""
+    """Compute ``1 / (1 + exp(-score))`` without overflow."""
     return np.exp(-np.logaddexp(0, -score))
 
 
 def chance_of(table: Table) -> str:
-    """What the probabilities are of, in words."""
+    """Name the event that the probabilities are of."""
     return f"{table.target} = {1 if table.classes is None else table.classes[1]}"
 
 
 def rows_of(data: Data, n: int, seed: int) -> dict[str, np.ndarray]:
-    """The rows of a table of ``n`` that each part took."""
+    """Find the rows of a table of ``n`` that each part took."""
     from thetahat.data import keys, n_observations, permutation
 
     there = {name: getattr(data, name) for name in PARTS if getattr(data, name) is not None}
@@ -202,7 +202,7 @@ def rows_of(data: Data, n: int, seed: int) -> dict[str, np.ndarray]:
 
 
 def outcome(data: Data, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """y and its weights, of a part; weights of one where there are none."""
+    """Give y and the weights of a part; weights of one by default."""
     part = getattr(data, name)
     y = np.asarray(part.y, np.float64)
     return y, np.ones_like(y) if part.weight is None else np.asarray(part.weight, np.float64)

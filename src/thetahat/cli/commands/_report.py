@@ -41,13 +41,12 @@ def add_flags(parser: Any) -> None:
         choices=("html", "latex", "md", "csv"),
         help="default: by the ending of FILE, else html; the others go to standard output",
     )
-    add_value(parser, "--figures", "DIR", "write the figures there too, as PDF, PNG and SVG")
-    add_value(parser, "--metric", "NAME", "in place of the sweep file's")
-    add_value(parser, "--top", "N", "settings in the table (default: 30)", whole_number(), 30)
+    add_value(parser, "--figures DIR", "write the figures there too, as PDF, PNG and SVG")
+    add_value(parser, "--metric NAME", "in place of the sweep file's")
+    add_value(parser, "--top N", "settings in the table (default: 30)", whole_number(), 30)
     add_value(
         parser,
-        "--min-cell",
-        "K",
+        "--min-cell K",
         "show nothing that rests on fewer than K runs or observations",
         whole_number(),
         1,
@@ -76,8 +75,8 @@ def run(args: argparse.Namespace) -> int:
         text = render(document, format)
         path = Path(args.output or f"report-{document.ident}.html")
         if format == "html" or args.output:
-            said = f"-o {path}" if args.output else str(path)
-            refuse_foreign(path, said, is_report(text, format))
+            option = f"-o {path}" if args.output else str(path)
+            refuse_foreign(path, option, is_report(text, format))
         drawn = save_figures(document, args.figures) if args.figures else []
     if format == "html" or args.output:
         # CSV brings its own line ends.

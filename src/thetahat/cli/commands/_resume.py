@@ -1,4 +1,4 @@
-"""``thetahat resume``: go on with an interrupted run, from its last checkpoint, in its own row."""
+"""``thetahat resume``: continue an interrupted run from its last checkpoint, in its own row."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from thetahat.core.errors import CheckpointError, ConfigError, Notice
 from thetahat.core.run import Status
 
 if TYPE_CHECKING:
-    from thetahat.cli._session import FitSettings, Trained
     from thetahat.store import RunRow, Store
 
-_GOES_ON = (Status.INTERRUPTED, Status.RUNNING, Status.FAILED)
+_RESUMABLE = (Status.INTERRUPTED, Status.RUNNING, Status.FAILED)
 
 
 DESCRIPTION = (
@@ -31,7 +30,7 @@ def add_flags(parser: Any) -> None:
     parser.add_argument(
         "run_name", metavar="RUN", help="its id or name, the beginning of either, or: last"
     )
-    add_value(parser, "--source", "FILE", "the experiment's file, if it has been moved")
+    add_value(parser, "--source FILE", "the experiment's file, if it has been moved")
     add_quiet(parser)
     add_store(parser)
 
@@ -45,37 +44,27 @@ def run(args: argparse.Namespace) -> int:
         cohort = _cohort(store, asked)
         _check(asked, cohort)
         experiment, file = _experiment(store, asked, args.source)
-    from thetahat.cli._session import FitSettings, exit_code
-
-    setting = FitSettings(store=args.store, quiet=args.quiet)
-    trained = _go_on(experiment, file, cohort, setting)
-    _print(trained, cohort, setting)
-    return exit_code(trained.results)
-
-
-def _go_on(
-    experiment: Callable[..., Any], file: Path | None, cohort: list[RunRow], setting: FitSettings
-) -> Trained:
     from thetahat.cli._flags import retyped
-    from thetahat.cli._session import Resumed, RunSource, train
+    from thetahat.cli._session import FitSettings, Resumed, RunSource, exit_code, train
+    from thetahat.cli.terminal._run_summary import print_run
     from thetahat.core.signature import read_signature
 
     signature = read_signature(experiment)
-    configs = [retyped(signature, run.config) for run in cohort]
-    resumed = Resumed(Path(cohort[0].checkpoint or ""), tuple(run.name for run in cohort))
-    source = RunSource(cohort[0].experiment or signature.name, file)
-    return train(experiment, configs, setting, source, resumed=resumed)
-
-
-def _print(trained: Trained, cohort: list[RunRow], setting: FitSettings) -> None:
-    from thetahat.cli.terminal._run_summary import print_run
-
+    setting = FitSettings(store=args.store, quiet=args.quiet)
+    trained = train(
+        experiment,
+        [retyped(signature, run.config) for run in cohort],
+        setting,
+        RunSource(asked.experiment or signature.name, file),
+        resumed=Resumed(Path(asked.checkpoint or ""), tuple(run.name for run in cohort)),
+    )
     for result, run in zip(trained.results, cohort, strict=True):
         print_run(result, run.name, setting)
+    return exit_code(trained.results)
 
 
 def _cohort(store: Store, asked: RunRow) -> list[RunRow]:
-    """The runs that share the checkpoint, in their order: they can only go on together."""
+    """List the runs that share the checkpoint, in order: they can only continue together."""
     if asked.cohort is None:
         return [asked]
     members = store.runs(cohort=asked.cohort)
@@ -83,16 +72,16 @@ def _cohort(store: Store, asked: RunRow) -> list[RunRow]:
 
 
 def _check(asked: RunRow, cohort: list[RunRow]) -> None:
-    """Whether there is anything to go on with.
+    """Check that the run can be continued.
 
     Raises:  ConfigError, CheckpointError.
     """
     if asked.sweep_id is not None:
         raise ConfigError(
-            f"the run {asked.name} belongs to the sweep {asked.sweep_id}, whose agents go on with"
+            f"the run {asked.name} belongs to the sweep {asked.sweep_id}, whose agents continue"
             f" its runs; start one with: thetahat agent {asked.sweep_id}"
         )
-    if all(run.status not in _GOES_ON for run in cohort):
+    if all(run.status not in _RESUMABLE for run in cohort):
         raise ConfigError(
             f"the run {asked.name} has ended: {asked.status} ({asked.reason}); only interrupted"
             " runs can be resumed. To go further, run it again with more epochs"
@@ -110,7 +99,7 @@ def _check(asked: RunRow, cohort: list[RunRow]) -> None:
 def _experiment(
     store: Store, asked: RunRow, given: str | None
 ) -> tuple[Callable[..., Any], Path | None]:
-    """The experiment of a run, and its file."""
+    """Load the experiment of a run from its file."""
     from thetahat.cli.commands._fit import EXPERIMENT
 
     if asked.experiment == EXPERIMENT:
@@ -129,7 +118,7 @@ def _experiment(
 
 
 def _source(store: Store, asked: RunRow, given: str | None) -> Path:
-    """The file of a run's experiment.
+    """Find the file of a run's experiment.
 
     Raises:  ConfigError: it is no longer there.
     """

@@ -14,9 +14,9 @@ from thetahat.cli.terminal._run_table import (
     group_columns,
     group_row,
     metrics_of,
+    note_hidden,
+    note_shared_order,
     print_runs,
-    tell_gone,
-    tell_shared,
 )
 from thetahat.core.errors import ConfigError, StoreError, did_you_mean
 from thetahat.format import Column, fit_width, table
@@ -53,35 +53,26 @@ def add_flags(parser: Any) -> None:
     )
     add_value(
         parser,
-        "--sort",
-        "COLUMN",
+        "--sort COLUMN",
         "sort by a column; -COLUMN: highest first (default: runs as created, groups by the metric)",
         default="number",
     )
-    add_value(parser, "--limit", "N", "at most N runs or groups", whole_number())
+    add_value(parser, "--limit N", "at most N runs or groups", whole_number())
+    add_value(parser, "--columns A,B,...", "such as name,config.lr,val_risk,seconds", comma_list)
     add_value(
         parser,
-        "--columns",
-        "A,B,...",
-        "such as name,config.lr,val_risk,seconds",
-        comma_list,
-    )
-    add_value(
-        parser,
-        "--group-by",
-        "A,B,...",
+        "--group-by A,B,...",
         "one line for each value of these columns: median, quantiles, failures",
         comma_list,
     )
     add_value(
         parser,
-        "--over",
-        "A,B,...",
+        "--over A,B,...",
         "group by all parameters but these: --over seed gives medians over seeds",
         comma_list,
     )
     add_value(
-        parser, "--quantiles", "Q,...", "of the groups (default: 0.1,0.9)", _quantiles, (0.1, 0.9)
+        parser, "--quantiles Q,...", "of the groups (default: 0.1,0.9)", _quantiles, (0.1, 0.9)
     )
     add_store(parser)
     add_format(parser)
@@ -181,9 +172,9 @@ def _print_groups(groups: list[Group], metric: str, args: argparse.Namespace) ->
         screen = read_screen()
         emit(table(rows, columns, args.format, **screen.look))
         if as_table and (gone := fit_width(rows, columns, screen.width)[1]):
-            tell_gone(gone)
+            note_hidden(gone)
         if as_table:
-            tell_shared(groups)
+            note_shared_order(groups)
 
 
 def _order(value: Any) -> tuple[int, Any]:
@@ -201,7 +192,7 @@ def _quantiles(text: str) -> list[float]:
 
 
 def _scope(store: Store, given: str | None) -> dict[str, str]:
-    """What ``runs ID`` means: a sweep, a cohort, an experiment or a project."""
+    """Find what an ID names: a sweep, a cohort, an experiment or a project."""
     if given is None:
         return {}
     from thetahat.store import find_sweep, list_sweeps
@@ -220,6 +211,6 @@ def _scope(store: Store, given: str | None) -> dict[str, str]:
         return {"sweep_id": find_sweep(store, given).id}
     words += [word for word, kind in known.items() if kind in ("experiment", "project")]
     raise StoreError(
-        f"{given!r} is no sweep, cohort, experiment or project of {store.path}"
+        f"the store {store.path} has no sweep, cohort, experiment or project {given!r}"
         f"{did_you_mean(given, words[-20:])}"
     )

@@ -1,4 +1,4 @@
-"""``thetahat sweep``: make a sweep of a file, and pause, resume, cancel or extend one."""
+"""``thetahat sweep``: create a sweep from a file, and pause, resume, cancel or extend one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from thetahat.cli._parser import (
     positive,
     whole_number,
 )
-from thetahat.cli.commands._agent import add_work, check_name, exit_code, work_of, work_with_words
+from thetahat.cli.commands._agent import add_work, check_name, exit_code, work_and_report, work_of
 from thetahat.cli.terminal._output import emit, many_runs, print_beside, store_flag
 from thetahat.core.errors import ConfigError
 from thetahat.format import json_text
@@ -43,33 +43,39 @@ def add_flags(parser: Any) -> None:
     """Add the flags of ``sweep``."""
     parser.add_argument("what", metavar="FILE", help="the sweep file; or the id of a sweep")
     search = parser.add_argument_group("search")
-    add_value(search, "--seed", "S", "of the search (default: 0)", whole_number(0))
-    add_value(search, "--count", "N", "runs in all, at most", whole_number())
-    add_value(search, "--replicates", "K", "run each setting with K seeds", whole_number())
-    add_value(search, "--enqueue", "CSV", "points to start from, one a line")
+    add_value(search, "--seed S", "of the search (default: 0)", whole_number(0))
+    add_value(search, "--count N", "runs in all, at most", whole_number())
+    add_value(search, "--replicates K", "run each setting with K seeds", whole_number())
+    add_value(search, "--enqueue CSV", "points to start from, one a line")
     add_switch(search, "--shuffle", "a grid in a seeded random order")
-    add_value(search, "--sampler", "NAME", "tpe, gp, cmaes, qmc or random")
+    add_value(search, "--sampler NAME", "tpe, gp, cmaes, qmc or random")
     add_switch(search, "--asha", "ASHA in place of Hyperband's rule")
     running = parser.add_argument_group("running")
-    add_value(running, "--retries", "R", "try a failed run R times more", whole_number(0))
-    add_value(running, "--timeout", "S", "seconds a process may take", positive)
-    add_value(running, "--mode", "MODE", "cohort, worker or process (default: auto)")
-    add_value(running, "--cohort", "K", "train at most K runs together", whole_number())
-    add_switch(running, "--exact", "runs of a cohort bitwise equal to runs alone")
-    add_value(running, "--name", "NAME", "of the sweep (default: the file's)")
+    add_value(running, "--retries R", "try a failed run R times more", whole_number(0))
+    add_value(running, "--timeout S", "seconds a process may take", positive)
+    add_value(running, "--mode MODE", "cohort, exact, worker or process (default: auto)")
+    add_value(running, "--cohort K", "train at most K runs together", whole_number())
+    running.add_argument(
+        "--exact",
+        dest="mode",
+        action="store_const",
+        const="exact",
+        help="the same as --mode exact: runs of a cohort bitwise equal to runs alone",
+    )
+    add_value(running, "--name NAME", "of the sweep (default: the file's)")
     add_switch(running, "--run", "work on it at once")
     add_work(running)
     change = parser.add_argument_group("a sweep that exists (give its id)")
     add_switch(change, "--pause", "start no new runs")
     add_switch(change, "--resume", "start new runs again")
     add_switch(change, "--cancel", "end it, and its runs, now")
-    add_value(change, "--extend", "FILE", "continue with another file")
+    add_value(change, "--extend FILE", "continue with another file")
     add_store(parser)
     add_format(parser, ("table", "json"))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make a sweep, or change one."""
+    """Create a sweep, or change one."""
     asked = [name for name in _CHANGES if getattr(args, name)]
     if len(asked) > 1:
         both = " and ".join(f"--{name}" for name in asked[:2])
@@ -96,13 +102,13 @@ def _make(args: argparse.Namespace) -> int:
     spec, plan, work = reading.require(), plan_of(args), work_of(args)
     check_name(spec, args.name)
     for problem in reading.notes:
-        print_beside(problem.said(args.what, "note: "))
-    # The workers load the experiment: one of them checks the file, and this process need not.
-    begun = start_early(spec, plan, work, args.store) if args.run else []
+        print_beside(problem.in_file(args.what, "note: "))
+    # The workers load the experiment: one of them checks the file for this process.
+    early = start_early(spec, plan, work, args.store) if args.run else []
     try:
-        return _made(args, spec, plan, work, begun)
+        return _made(args, spec, plan, work, early)
     finally:
-        for worker in begun:
+        for worker in early:
             worker.close()
 
 
@@ -111,18 +117,18 @@ def _made(
     spec: SweepSpec,
     plan: SweepOptions,
     work: Work,
-    begun: Sequence[WorkerProcess],
+    early: Sequence[WorkerProcess],
 ) -> int:
     from thetahat.store import open_store
     from thetahat.sweep.agent import early_pool, find_out, new_sweep
 
     with open_store(args.store) as store:
-        pool = early_pool(store, spec, plan, work, begun)
+        pool = early_pool(store, spec, plan, work, early)
         sweep = new_sweep(store, spec, plan, args.name, found=find_out(spec, plan, pool))
         _print(sweep, spec, plan, args)
         if not args.run:
             return 0
-        return exit_code(work_with_words(store, sweep, work, args, pool))
+        return exit_code(work_and_report(store, sweep, work, args, pool))
 
 
 def _change(args: argparse.Namespace, how: str) -> int:
@@ -134,20 +140,20 @@ def _change(args: argparse.Namespace, how: str) -> int:
         sweep = find_sweep(store, args.what)
         if how == "extend":
             sweep = extend_sweep(store, sweep, read_sweep(args.extend).require())
-            said = f"goes on with {args.extend}"
+            outcome = f"goes on with {args.extend}"
         else:
             state = {"pause": "paused", "resume": "running", "cancel": "cancelled"}[how]
             if not set_state(store, sweep.id, state, f"by thetahat sweep --{how}"):
                 raise ConfigError(_too_late(store, find_sweep(store, sweep.id)))
             if how == "cancel":
                 _cancel_waiting(store, sweep)
-            said = {"pause": "is paused", "resume": "goes on", "cancel": "is cancelled"}[how]
+            outcome = {"pause": "is paused", "resume": "goes on", "cancel": "is cancelled"}[how]
         sweep = find_sweep(store, sweep.id)
     if args.format == "json":
         emit(json_text({**_answer(sweep), "state": sweep.state}))
     else:
         again = f"; work on it with: {_agent_command(sweep, args)}" if how != "cancel" else ""
-        print(f"sweep {sweep.id} ({sweep.name}) {said}{again if how != 'pause' else ''}")
+        print(f"sweep {sweep.id} ({sweep.name}) {outcome}{again if how != 'pause' else ''}")
     return 0
 
 
@@ -168,7 +174,7 @@ def _cancel_waiting(store: Store, sweep: SweepRow) -> None:
 
 
 def plan_of(args: argparse.Namespace) -> SweepOptions:
-    """What the flags say beside the file."""
+    """Read the options that the flags give beside the file."""
     from thetahat.sweep import SweepOptions, read_points
 
     given = {
@@ -181,7 +187,6 @@ def plan_of(args: argparse.Namespace) -> SweepOptions:
         "enqueue": tuple(read_points(args.enqueue)) if args.enqueue else None,
         "asha": args.asha,
         "mode": args.mode,
-        "exact": args.exact,
         "cohort": args.cohort,
         "timeout_s": args.timeout,
     }
@@ -192,28 +197,21 @@ def _print(sweep: SweepRow, spec: SweepSpec, plan: SweepOptions, args: argparse.
     if args.format == "json":
         emit(json_text(_answer(sweep)))
         return
-    if args.quiet:
-        _warn(sweep, spec)
-        return
     points = "endless" if sweep.points is None else many_runs(sweep.points)
     seeds = f", {plan.replicates} seeds each" if plan.replicates > 1 else ""
-    print(f"sweep {sweep.id} ({sweep.name}): {spec.method}, {points}{seeds}")
-    _warn(sweep, spec)
-    if not args.run:
-        print(f"work on it with: {_agent_command(sweep, args)}")
-
-
-def _warn(sweep: SweepRow, spec: SweepSpec) -> None:
+    if not args.quiet:
+        print(f"sweep {sweep.id} ({sweep.name}): {spec.method}, {points}{seeds}")
     if sweep.contaminated and spec.metric is not None:
         print_beside(
             f"contaminated: it tunes on the test set ({spec.metric.name}), so its best value is no"
             " estimate of the risk; tune on val_risk to keep the test set clean"
         )
+    if not args.quiet and not args.run:
+        print(f"work on it with: {_agent_command(sweep, args)}")
 
 
 def _agent_command(sweep: SweepRow, args: argparse.Namespace) -> str:
-    where = store_flag(args.store)
-    return f"thetahat agent {sweep.id}{where}"
+    return f"thetahat agent {sweep.id}{store_flag(args.store)}"
 
 
 def _answer(sweep: SweepRow) -> dict[str, Any]:

@@ -27,15 +27,13 @@ def add_flags(parser: Any) -> None:
     """Add the flags of ``ui``."""
     add_value(
         parser,
-        "--port",
-        "P",
+        "--port P",
         "(default: 8642, or the next that is free; 0: any free one)",
         whole_number(0, 65535),
     )
     add_value(
         parser,
-        "--host",
-        "H",
+        "--host H",
         "another address than 127.0.0.1; the page then asks for the token it prints",
         default="127.0.0.1",
     )
@@ -56,17 +54,16 @@ def run(args: argparse.Namespace) -> int:
             say=lambda url: print(f"the page is at {url}  (Ctrl-C ends it)", flush=True),
         )
     except KeyboardInterrupt:
-        # The usual way to end it.
         print()
     return 0
 
 
 @contextmanager
 def beside(args: argparse.Namespace) -> Iterator[Callable[[], None]]:
-    """``--ui`` of a command that works: the page while it does.
+    """Serve the page while a command works, if it has ``--ui``.
 
-    Yields a function that, at a terminal, keeps the page open until Ctrl-C once the work is done;
-    where nobody looks (a script, a queue) it returns at once, and the page ends with the command.
+    Yields a function to call after the work: at a terminal it keeps the page open until Ctrl-C; in
+    a script or a queue it returns at once, and the page ends with the command.
     """
     if not getattr(args, "ui", False):
         yield lambda: None
@@ -82,9 +79,8 @@ def beside(args: argparse.Namespace) -> Iterator[Callable[[], None]]:
                 return
             print_beside(f"the page stays at {page.url} until Ctrl-C")
             try:
-                page.stay()
+                page.wait()
             except KeyboardInterrupt:
-                # What is left is the page only, and this is how it ends.
                 print(file=sys.stderr)
 
         yield stay

@@ -1,1 +1,1 @@
-"""What is drawn on a terminal: live lines, progress, tables, last words."""
+"""Output on a terminal: live lines, progress, tables, summaries."""

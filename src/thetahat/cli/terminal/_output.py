@@ -1,4 +1,4 @@
-"""What the commands that print tables share: their flags, the screen, and careful writing."""
+"""Output of the commands: the screen, careful writing, wrapped messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Screen:
     """What standard output can show."""
 
     width: int | None
-    """Cells; None where nobody looks (a pipe, a file): nothing is cut there."""
+    """Cells; None for a pipe or a file, in which nothing is cut."""
     colour: bool
     ascii_only: bool
 
@@ -26,7 +26,7 @@ class Screen:
 
 
 def read_screen() -> Screen:
-    """The terminal behind standard output, with NO_COLOR and FORCE_COLOR obeyed."""
+    """Read what standard output can show; NO_COLOR and FORCE_COLOR decide on colours."""
     stream: Any = sys.stdout
     terminal = is_terminal(stream)
     forced = bool(os.environ.get("FORCE_COLOR"))
@@ -40,7 +40,7 @@ def read_screen() -> Screen:
 
 
 def emit(text: str) -> None:
-    """Write data to standard output, bytes as they are; a reader that left early is no error."""
+    """Write data to standard output, unchanged; a reader that ended early is not an error."""
     try:
         sys.stdout.flush()
         binary = getattr(sys.stdout, "buffer", None)
@@ -52,14 +52,18 @@ def emit(text: str) -> None:
             binary.write(text.encode(encoding, "backslashreplace"))
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whatever the interpreter still flushes at its end must have somewhere to go.
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, sys.stdout.fileno())
-        os.close(devnull)
+        discard_stdout()
+
+
+def discard_stdout() -> None:
+    """Redirect standard output to nowhere, so that flushing it at the end of Python succeeds."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)
 
 
 def is_terminal(stream: Any) -> bool:
-    """Whether somebody looks at a stream; a program without a console has None for it."""
+    """Tell whether a stream is a terminal; it is None in a program without a console."""
     return stream is not None and stream.isatty()
 
 
@@ -83,7 +87,7 @@ def many_runs(n: int) -> str:
 
 
 def can_write(stream: Any, sample: str) -> bool:
-    """Whether a stream has these characters: Windows consoles and old locales may not."""
+    """Tell whether a stream has these characters: Windows consoles and old locales may not."""
     try:
         sample.encode(getattr(stream, "encoding", None) or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -104,13 +108,13 @@ _STAYS = "\x00"
 
 
 def wrapped(message: str) -> str:
-    """A message as standard error shows it: as it is, unless it is too long for a terminal."""
+    """Wrap a message if standard error is a terminal that is too narrow for it."""
     width = _width()
     return message if width is None else wrap(message, width)
 
 
 def wrap(message: str, width: int) -> str:
-    """A message in lines of at most so many signs, where its words allow that.
+    """Wrap a message between words, but never inside a command to be copied.
 
     >>> print(wrap("it is over; go on with: thetahat resume calm-otter-7", 34))
     it is over; go on with:

@@ -7,7 +7,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from thetahat.cli._errors import say
+from thetahat.cli._errors import print_error
 from thetahat.cli._session import FitSettings
 from thetahat.cli.terminal._fit_progress import span
 from thetahat.cli.terminal._output import is_terminal, read_screen, store_flag
@@ -33,11 +33,11 @@ def print_run(result: Result, name: str, setting: FitSettings) -> None:
 def print_end(result: Result, name: str, setting: FitSettings) -> None:
     """Print on standard error what went wrong, or how to continue."""
     if result.status in _BAD:
-        say(f"{word(name)} {result.status}: {result.reason}")
+        print_error(f"{word(name)} {result.status}: {result.reason}")
     elif result.status is Status.INTERRUPTED:
         resume = f"; go on with: thetahat resume {word(name)}{store_flag(setting.store)}"
         can_resume = setting.tracked and setting.checkpoint
-        say(f"{word(name)} {result.reason}{resume if can_resume else ''}")
+        print_error(f"{word(name)} {result.reason}{resume if can_resume else ''}")
 
 
 def line(result: Result, name: str) -> str:
@@ -49,8 +49,8 @@ def line(result: Result, name: str) -> str:
         "n_params": str(result.n_params),
         "seconds": short(sum(result.seconds.get(part, 0.0) for part in ("compile", "run")), 3),
     }
-    said = " ".join(f"{key}={value}" for key, value in numbers.items())
-    return f"{name} {result.status} ({result.reason}): {said}"
+    pairs = " ".join(f"{key}={value}" for key, value in numbers.items())
+    return f"{name} {result.status} ({result.reason}): {pairs}"
 
 
 def page(result: Result, name: str, look: str) -> str:

@@ -1,4 +1,4 @@
-"""Runs and settings as tables on a terminal: their columns, the order, and what found no room."""
+"""Tables of runs and settings: their columns, their order, and a note on hidden columns."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def print_runs(
 ) -> None:
     """Print runs in a format; without columns asked for, JSON is the full listing.
 
-    Args:    tell: say which columns found no room, and how to choose others.
+    Args:    tell: note which columns are hidden, and how to choose others.
     """
     from thetahat.store import check_columns, value_of
 
@@ -49,20 +49,13 @@ def print_runs(
             if "contaminated" in row:
                 row["contaminated"] = "contaminated" if row["contaminated"] else ""
     gone = fit_width(rows, columns, screen.width)[1] if tell and format == "table" else []
-    emit(
-        table(
-            rows,
-            columns,
-            format,
-            **screen.look,
-        )
-    )
+    emit(table(rows, columns, format, **screen.look))
     if gone:
-        tell_gone(gone)
+        note_hidden(gone)
 
 
 def print_settings(groups: Sequence[Group], metric: str, screen: Screen) -> None:
-    """Print settings as a table, what is known of one metric in each."""
+    """Print settings as a table with one metric."""
     columns = [
         c
         for c in group_columns(groups, metric)
@@ -72,16 +65,16 @@ def print_settings(groups: Sequence[Group], metric: str, screen: Screen) -> None
     ]
     rows = [group_row(group, metric) for group in groups]
     emit(table(rows, columns, "table", **screen.look))
-    tell_shared(groups)
+    note_shared_order(groups)
 
 
-def tell_shared(groups: Sequence[Group]) -> None:
-    """What a band does not hold, once."""
+def note_shared_order(groups: Sequence[Group]) -> None:
+    """Note, once, that bands leave out the order of batches."""
     if any(group.shared_order for group in groups):
         print_beside(_SHARED)
 
 
-def tell_gone(gone: Sequence[Column]) -> None:
+def note_hidden(gone: Sequence[Column]) -> None:
     print_beside(f"no room for {', '.join(c.head for c in gone)}; --columns chooses")
 
 
@@ -92,20 +85,20 @@ def group_columns(
     whole: bool = False,
     by: Sequence[str] = (),
 ) -> list[Column]:
-    """What tells the settings apart, how many runs there are, then their metrics; the first metric
-    is the dearest.
+    """Choose the columns of groups: the parameters that vary, counts, metrics by priority.
 
-    Args:    first: the metric that comes first, and whose n is told.
-             whole: also the counts that are 0 everywhere: for files, which have no footnotes.
+    Args:    first: the metric that comes first, and whose n is shown.
+             whole: also the counts that are 0 everywhere, for files.   by: parameters to show
+             even if they do not vary.
     """
     settings = dict.fromkeys(name for group in groups for name in group.config)
-    # The config of a run is not whole before it has begun: what it lacks tells nothing apart.
-    begun = [g for g in groups if g.runs > g.unfinished]
+    # The config of a run is incomplete before it starts: a missing value is not a difference.
+    started = [g for g in groups if g.runs > g.unfinished]
     varying = [
         n
         for n in settings
         if n in by
-        or _any_differs(g.config.get(n) for g in begun)
+        or _any_differs(g.config.get(n) for g in started)
         or _any_differs(g.config[n] for g in groups if n in g.config)
     ]
     columns = [Column("experiment", priority=95)] if any(g.experiment for g in groups) else []
@@ -124,7 +117,7 @@ def group_columns(
         numbers = next(g.metrics[name] for g in groups if name in g.metrics)
         same = all(_n(g, name) == _n(g, metrics[0]) for g in groups)
         for number in numbers:
-            # Where a metric rests on other runs than the first one, it says on how many.
+            # A metric of other runs than the first metric has its own n.
             if number != "n" or not same:
                 columns.append(Column(f"{name}.{number}", f"{name} {number}", priority=75 - 9 * i))
     if whole and any(group.shared_order for group in groups):
@@ -155,12 +148,12 @@ def group_row(group: Group, first: str) -> dict[str, Any]:
 
 
 def _key(parameter: str) -> str:
-    """A parameter's column among those of groups, which have names of their own."""
+    """Name a parameter's column beside those that groups have themselves."""
     return f"config.{parameter}" if parameter in _OF_GROUPS else parameter
 
 
 def default_columns(found: Sequence[RunRow], *, everything: bool = False) -> list[Column]:
-    """The columns that tell the listed runs apart, and how dear each is on a narrow screen."""
+    """Choose the columns that differ between the runs, with their priority on a narrow screen."""
     metrics = _ordered(key for run in found for key in run.metrics)
     config = list(dict.fromkeys(key for run in found for key in run.config))
     if everything:
@@ -169,10 +162,7 @@ def default_columns(found: Sequence[RunRow], *, everything: bool = False) -> lis
         inner = [f"config.{k}" for k in config] + [f"metrics.{k}" for k in metrics]
         return [Column(key) for key in (*own, *inner, *last)]
     varying = [key for key in config if _differs(found, key)]
-    columns = [
-        Column("name", priority=100, least=40),
-        Column("status", priority=90),
-    ]
+    columns = [Column("name", priority=100, least=40), Column("status", priority=90)]
     if _any_differs(run.experiment for run in found):
         columns.append(Column("experiment", priority=40))
     columns += [Column(f"config.{k}", k, priority=78, digits=6) for k in varying]
@@ -180,7 +170,7 @@ def default_columns(found: Sequence[RunRow], *, everything: bool = False) -> lis
         Column(f"metrics.{key}", key, priority=(85 if _common(found, key) else 25) - 5 * i)
         for i, key in enumerate(metrics[:_MOST_METRICS])
     ]
-    # A parameter that says of every run what the run says itself is enough.
+    # One column is enough if the parameter equals the number of epochs of every run.
     if "epochs" not in varying or any(run.config.get("epochs") != run.epochs for run in found):
         columns.append(Column("epochs", priority=50))
     columns.append(Column("seconds", priority=45, digits=3))
@@ -192,7 +182,7 @@ def default_columns(found: Sequence[RunRow], *, everything: bool = False) -> lis
 
 
 def told_apart(columns: Sequence[Column]) -> list[Column]:
-    """Columns of one title by their whole names: ``config.epochs`` beside the run's ``epochs``."""
+    """Give columns of one title their full names: ``config.epochs`` beside ``epochs``."""
     heads = [column.head for column in columns]
     return [replace(c, title=c.key) if heads.count(c.head) > 1 else c for c in columns]
 

@@ -1,4 +1,4 @@
-"""Standard error on a full disk or behind a closed pipe: what is said is lost, and nothing else."""
+"""Standard error on a full disk or behind a closed pipe: only the messages are lost."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 
 @contextmanager
 def standard_error_may_fail() -> Iterator[None]:
-    """Write to standard error as long as it can be written: a fit must not die of its progress."""
+    """Ignore errors of standard error: a fit must not fail because of its progress lines."""
     before = sys.stderr
     buffer = getattr(before, "buffer", None)
     raw = getattr(buffer, "raw", buffer)  # with PYTHONUNBUFFERED there is no buffer
-    # What a test or a notebook has put in its place is no file that could be full.
+    # The replacement of a test or a notebook is not a file that could be full.
     if before is not sys.__stderr__ or not isinstance(raw, io.RawIOBase):
         yield
         return
     sys.stderr = io.TextIOWrapper(
-        _Deaf(raw), before.encoding, before.errors, line_buffering=True, write_through=True
+        _LossyFile(raw), before.encoding, before.errors, line_buffering=True, write_through=True
     )
     try:
         yield
@@ -28,8 +28,8 @@ def standard_error_may_fail() -> Iterator[None]:
         sys.stderr = before
 
 
-class _Deaf(io.RawIOBase):
-    """A file that takes all, and keeps what the file below takes."""
+class _LossyFile(io.RawIOBase):
+    """A file that accepts everything, and writes what the file below accepts."""
 
     name = "<stderr>"
 
@@ -43,7 +43,7 @@ class _Deaf(io.RawIOBase):
             while left:
                 left = left[self._below.write(left) or len(left) :]
         except OSError:
-            pass  # there is nowhere left to say it
+            pass  # there is no stream left for a message
         return size
 
     def writable(self) -> bool:

@@ -1,4 +1,4 @@
-"""What an agent says while it works: lines that live on a terminal, else one now and then."""
+"""The messages of an agent at work: live lines on a terminal, else a line now and then."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from thetahat.cli._errors import note, say as complain
+from thetahat.cli._errors import print_error, print_note
 from thetahat.cli.terminal._fit_progress import span
 from thetahat.cli.terminal._live import RefreshRate, Window, is_live, live
 from thetahat.cli.terminal._output import emit, many_runs, read_screen
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from thetahat.sweep.agent import AgentEvent, Ended, Tally
 
 EVERY_S = 2.0
-"""Seconds between two lines at first, where standard error is no terminal."""
+"""Seconds between two lines at first, if standard error is a file or a pipe."""
 BEST_RUNS = 10
 
 
 class View:
-    """What an agent says, for people. Use it as a context."""
+    """The messages of an agent, for people. Use it as a context."""
 
     def __init__(
         self, store: Store, sweep: SweepRow, metric: Objective | None, *, quiet: bool, where: str
@@ -83,9 +83,9 @@ class View:
                     self.watch.look()
 
     def summary(self, tally: Tally, *, as_json: bool) -> None:
-        """The end: the best runs, and how to look at the others."""
+        """Print the best runs, and how to look at the others."""
         if self.quiet and tally.interrupted and not self._over():
-            complain(f"interrupted; go on with: thetahat agent {self.sweep.id}{self.where}")
+            print_error(f"interrupted; go on with: thetahat agent {self.sweep.id}{self.where}")
         if as_json or self.quiet:
             return
         from thetahat.cli.terminal._run_table import print_runs
@@ -95,20 +95,22 @@ class View:
         every = standing_runs(self.store, sweep_id=sweep.id)
         runs = [run for run in every if run.status.over]
         took = span(time.monotonic() - self._began_s)
-        said = f"{many_runs(len(runs))}{self._lost(runs)}{_left(sweep, every)}; {took}"
-        print(f"sweep {sweep.id} ({sweep.name}) {sweep.state}: {said}")
+        counts = f"{many_runs(len(runs))}{self._lost(runs)}{_left(sweep, every)}; {took}"
+        print(f"sweep {sweep.id} ({sweep.name}) {sweep.state}: {counts}")
         if self.metric is not None:
             self._best(sweep, every, self.metric)
         elif runs:
             print_runs(runs[:BEST_RUNS], "table", None, read_screen(), tell=False)
         if sweep.contaminated:
-            note("contaminated: tuned on the test set; its best value is no estimate of the risk")
+            print_note(
+                "contaminated: tuned on the test set; its best value is no estimate of the risk"
+            )
         emit(f"look at all of them: thetahat runs {sweep.id}{self.where}\n")
         if tally.interrupted and not sweep.over:
-            complain(f"interrupted; go on with: thetahat agent {sweep.id}{self.where}")
+            print_error(f"interrupted; go on with: thetahat agent {sweep.id}{self.where}")
 
     def _best(self, sweep: SweepRow, runs: Sequence[RunRow], metric: Objective) -> None:
-        """The best settings over their replicates: the best of single runs is a lucky one."""
+        """Print the best settings by their median; the best run is often a lucky one."""
         from thetahat.analysis import (
             best_first,
             ending,
@@ -138,7 +140,7 @@ class View:
                 print(f"the best settings by {name}, its median over {over}{_alike(same)}:")
                 print_settings(have[:BEST_RUNS], name, screen)
             return
-        # A run that failed, was cancelled or did not move has a number, but none that counts.
+        # The numbers of runs that failed, were cancelled or did not move do not count.
         found = [run for run in runs if ending(run, name) == "well"]
         found = [run for run in found if finite(run.metrics.get(name)) is not None]
         found.sort(key=lambda run: sign * (finite(run.metrics[name]) or 0.0))
@@ -148,7 +150,7 @@ class View:
             print_runs(found[:BEST_RUNS], "table", None, screen, tell=False)
 
     def _lost(self, runs: Sequence[RunRow]) -> str:
-        """How many of the runs that are over failed, were cut short, or never logged the metric."""
+        """Count the runs that failed, did not finish, or never logged the metric."""
         from thetahat.analysis import ending, finite
 
         name = None if self.metric is None else self.metric.name
@@ -156,10 +158,10 @@ class View:
         silent = sum(finite(run.metrics.get(name or "")) is None for run in well)
         failed = sum(ending(run, name) == "failed" for run in runs)
         short = Counter(str(run.status) for run in runs if run.status.unfinished)
-        said = [f"{failed:,} failed"] if failed else []
-        said += [f"{n:,} {status}" for status, n in sorted(short.items())]
-        said += [f"{silent:,} without {name}"] if silent else []
-        return "".join(f", {one}" for one in said)
+        parts = [f"{failed:,} failed"] if failed else []
+        parts += [f"{n:,} {status}" for status, n in sorted(short.items())]
+        parts += [f"{silent:,} without {name}"] if silent else []
+        return "".join(f", {one}" for one in parts)
 
     def _over(self) -> bool:
         from thetahat.store import find_sweep
@@ -199,16 +201,16 @@ class View:
             return
         self._said.add(key or line)
         if bad or not self.quiet:
-            note(line)
+            print_note(line)
 
 
 def _alike(n: int) -> str:
-    """How many share the first place, if several do."""
+    """Say how many share the first place, if several do."""
     return f" (the first {n:,} are alike)" if n > 1 else ""
 
 
 def _left(sweep: SweepRow, runs: Sequence[RunRow]) -> str:
-    """What is left of a sweep that is not over: runs at work, those that wait, and the rest."""
+    """Count what is left of a sweep: runs that train, runs that wait, and the rest."""
     if sweep.over:
         return ""
     standing = Counter(str(run.status) for run in runs)
@@ -222,7 +224,7 @@ def _left(sweep: SweepRow, runs: Sequence[RunRow]) -> str:
 
 
 def _searched(sweep: SweepRow) -> tuple[tuple[str, ...], ...]:
-    """Where the parameters that a sweep searches stand in a config."""
+    """List the searched parameters of a sweep as paths into a config."""
     from thetahat.sweep.agent import spec_of
 
     return tuple(dimension.path for dimension in spec_of(sweep).space.searched)
