@@ -191,6 +191,21 @@ def test_front_doors_only_reexport() -> None:
                 assert reexports, f"{path}:{node.lineno}"
 
 
+def test_front_doors_export_what_they_import() -> None:
+    for room in BELOW:
+        for path in (SOURCE / room).rglob("__init__.py"):
+            body = ast.parse(path.read_text(encoding="utf-8")).body
+            lists = [ast.literal_eval(node.value) for node in body if isinstance(node, ast.Assign)]
+            imported = sorted(
+                alias.asname or alias.name
+                for node in body
+                if isinstance(node, ast.ImportFrom) and node.module != "__future__"
+                for alias in node.names
+            )
+            for names in lists:
+                assert sorted(names) == imported, path
+
+
 def test_import_loads_neither_jax_nor_numpy() -> None:
     code = "import sys, thetahat; print(*(m for m in sys.argv[1:] if m in sys.modules))"
     out = subprocess.run(

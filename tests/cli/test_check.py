@@ -80,7 +80,7 @@ def test_every_mistake_is_said_with_its_line(line, thetahat):
         "sweep.yaml:4: parameters.learning_rate: line() has no parameter 'learning_rate'; did you"
         " mean 'lr'?\n"
         "sweep.yaml:5: parameters.epochs.min: min 9 is above max 2; swap them: min: 2, max: 9\n"
-        "sweep.yaml:6: parameters.slope.value: slope wants a number (float), and 'steep' is none;"
+        "sweep.yaml:6: parameters.slope.value: slope is 'steep', and must be a number (float);"
         " give one, such as 0.01\n"
         "sweep.yaml: 5 mistakes; nothing has run\n"
     )
@@ -286,11 +286,11 @@ def test_the_experiment_of_a_real_script(folder, thetahat):
 @pytest.mark.parametrize(
     ("section", "fault"),
     [
-        ("epochs: {values: [4, .inf]}", "epochs wants a whole number (int), and inf is none"),
-        ("epochs: {value: -.inf}", "epochs wants a whole number (int), and -inf is none"),
+        ("epochs: {values: [4, .inf]}", "epochs is inf, and must be a whole number (int)"),
+        ("epochs: {value: -.inf}", "epochs is -inf, and must be a whole number (int)"),
         ("lr: {min: 0.1, max: .inf}", "max is inf; give a finite number"),
         ("lr: {distribution: uniform, min: -.inf, max: 1}", "min is -inf; give a finite number"),
-        ("lr: {values: [0.1, .nan]}", "lr wants a number (float), and nan is none"),
+        ("lr: {values: [0.1, .nan]}", "lr is nan, and must be a number (float)"),
         ("lr: {values: [0.1, .inf]}", None),  # of no bound, say: a float may mean that
     ],
 )

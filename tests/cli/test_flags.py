@@ -123,7 +123,10 @@ def test_an_unknown_flag_is_answered_with_the_nearest_name(name: str) -> None:
         ("--width=1.5", "--width=1.5: width wants a whole number (int), such as --width=128"),
         ("--lr=nan", "lr=nan: NaN is no number; give one, such as --lr=0.001"),
         ("--lr=.nan", "lr=nan: NaN is no number; give one, such as --lr=0.001"),
-        ("--seed=-1", "seed=-1 is no seed; give an integer from 0 to 2**31 - 1, such as seed=42"),
+        (
+            "--seed=-1",
+            "seed=-1 is not a seed; give an integer from 0 to 2**31 - 1, such as seed=42",
+        ),
         ("--seed=x", "--seed=x: seed wants a whole number (int), such as --seed=42"),
         ("--lr", "--lr needs a value, such as --lr=0.001"),
         ("--store", "--store needs a value, such as --store=URL"),

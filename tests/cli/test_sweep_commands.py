@@ -226,7 +226,7 @@ def test_first_runs_that_all_fail_end_the_agent(thetahat, sweep, folder) -> None
 
 def test_a_mode_that_does_not_fit(thetahat, sweep) -> None:
     assert refused(thetahat, "sweep", sweep, "--mode", "cohrt") == (
-        "--mode=cohrt: no such mode; did you mean 'cohort'?"
+        "--mode=cohrt: unknown mode; did you mean 'cohort'?"
     )
     assert refused(thetahat, "sweep", sweep, "--mode", "worker") == (
         "--mode=worker trains an experiment in a worker, and sweep.yaml runs a program of its own;"
@@ -247,7 +247,7 @@ def test_a_point_needs_every_parameter(thetahat, sweep, folder) -> None:
 def test_points_that_are_no_text(thetahat, sweep, folder) -> None:
     (folder / "p.csv").write_bytes(b"lr\n\xff\n")
     said = refused(thetahat, "sweep", sweep, "--enqueue", "p.csv")
-    assert said.startswith("--enqueue=p.csv is no CSV file in UTF-8: ")
+    assert said.startswith("--enqueue=p.csv is not a CSV file in UTF-8: ")
 
 
 def test_a_store_that_another_program_has_locked(thetahat, sweep, folder, monkeypatch) -> None:

@@ -21,8 +21,8 @@ from thetahat.search import (
     read_distribution,
     sampler,
     stop,
+    trial_values,
 )
-from thetahat.search._trials import trial_values
 
 HERE = Path(__file__).parent
 QUANTILES = (0.001, 0.05, 0.25, 0.37, 0.5, 0.66, 0.75, 0.9, 0.999)

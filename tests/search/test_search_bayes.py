@@ -14,12 +14,19 @@ import optuna
 import pytest
 
 from thetahat.core import ConfigError, MissingExtra
-from thetahat.search import Objective, SearchHistory, Space, Trial, make_space, sampler
+from thetahat.search import (
+    Objective,
+    SearchHistory,
+    Space,
+    Trial,
+    make_space,
+    sampler,
+    trial_values,
+)
 from thetahat.search._bayes import _fresh
 from thetahat.search._coding import coding
 from thetahat.search._known_points import KnownPoints
 from thetahat.search._optuna import HistoryStudy
-from thetahat.search._trials import trial_values
 
 PLANE = make_space(
     {

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from thetahat.search import DISTRIBUTIONS, Distribution, read_distribution
-from thetahat.search._distributions import Steps, holds, same
+from thetahat.search import DISTRIBUTIONS, Distribution, Steps, holds, read_distribution, same
 
 RANGE = {"min": 0.5, "max": 8.25}
 EXAMPLES: dict[str, dict[str, Any]] = {

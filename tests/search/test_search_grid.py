@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from thetahat.core import ConfigError
-from thetahat.search import Proposals, SearchHistory, Trial, make_space, sampler
-from thetahat.search._grid import shuffled
+from thetahat.search import Proposals, SearchHistory, Trial, make_space, sampler, shuffled
 from thetahat.search._known_points import KnownPoints
 
 SPACE = make_space({"a": {"values": ["x", "y"]}, "n": {"min": 1, "max": 50}})

@@ -10,7 +10,7 @@ import pytest
 from at_work import LINE, LOSES, until
 
 from thetahat.sweep import read_sweep
-from thetahat.sweep.spec._examine import Examined
+from thetahat.sweep.spec._signature_check import Examined
 from thetahat.sweep.spec._source_files import Code
 from thetahat.sweep.workers._connection import WorkerProcess
 from thetahat.sweep.workers._messages import Examine
@@ -66,7 +66,7 @@ def test_agent_works_on_while_its_program_is_half_written(at) -> None:
     _, err = child.communicate(timeout=120)
     assert child.returncode == 0, err
     line = LINE.count("\n") + 1
-    said = f"note: train.py is no Python now (line {line}): new runs use the program as it was"
+    said = f"note: train.py is not Python now (line {line}): new runs use the program as it was"
     assert err.count(said) == 1
     assert [str(run.status) for run in at.runs()] == ["finished"] * 3
 
@@ -136,7 +136,7 @@ def test_code_look_reports_different_content_only(tmp_path) -> None:
     assert code.look(settled_s=0.0).say == f"unused.py has changed: {SAID}"
     assert code.look().settled is True
     later(tmp_path / "one.py", "import (")
-    assert code.look(settled_s=0.0).say.startswith("one.py is no Python now (line 1): new runs")
+    assert code.look(settled_s=0.0).say.startswith("one.py is not Python now (line 1): new runs")
     later(tmp_path / "unused.py", "x = 4\n")
     assert code.look(settled_s=0.0).anew is False
     later(tmp_path / "one.py", "import train, unused\n")

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from thetahat.core.errors import InputError
-from thetahat.sweep.spec import _command
-from thetahat.sweep.spec._command import argv_of, check_runnable
+from thetahat.sweep.spec import _command, argv_of, check_runnable
 
 CONFIG: dict[str, Any] = {
     "lr": 0.01,

@@ -11,7 +11,7 @@ import pytest
 import thetahat as th
 from thetahat.core import read_signature
 from thetahat.sweep import Problem, check_against, notes_against, parse_sweep
-from thetahat.sweep.spec._signature_check import fits
+from thetahat.sweep.spec import ValueReader
 
 
 class Loss(Enum):
@@ -122,45 +122,45 @@ def test_what_fits_is_let_through(name, section):
 
 WHOLE = "a whole number (int)"
 BAD = [
-    ("N", "{value: 64.0}", ".value", f"N wants {WHOLE}, and 64.0 is none; write 64"),
-    ("N", "{value: '64'}", ".value", f"N wants {WHOLE}, and '64' is none; write 64 without quotes"),
-    ("N", "{value: 1.5}", ".value", f"N wants {WHOLE}, and 1.5 is none; give one, such as 10"),
-    ("N", "{values: [1, off]}", ".values[1]", f"N wants {WHOLE}, and false is none; give one, such as 10"),
-    ("N", "{value: ~}", ".value", f"N wants {WHOLE}, and null is none; give one, such as 10"),
-    ("N", "{min: 1.5, max: 9.5}", "", f"N is {WHOLE}, but uniform draws numbers such as 4.46; write whole bounds: min: 2, max: 10"),
-    ("N", "{distribution: normal}", "", f"N is {WHOLE}, but normal draws numbers such as -0.3319; write distribution: q_normal with q: 1"),
-    ("N", "{distribution: inv_log_uniform_values, min: 1, max: 9}", "", f"N is {WHOLE}, but inv_log_uniform_values draws numbers such as 2.255; write whole numbers as min and max"),
-    ("N", "{distribution: q_uniform, min: 1, max: 9}", "", f"N is {WHOLE}, but q_uniform draws numbers such as 1.0; write q: 1, a whole number, so that it is whole"),
-    ("N", "{distribution: q_uniform, min: 1, max: 9, q: 0.5}", "", f"N is {WHOLE}, but q_uniform draws numbers such as 0.5; write q: 1, a whole number, so that it is whole"),
-    ("patience", "{min: 1.5, max: 9.0}", "", f"patience is {WHOLE}, but uniform draws numbers such as 4.275; write whole bounds: min: 2, max: 9"),
-    ("lr", "{value: '0.1'}", ".value", "lr wants a number (float), and '0.1' is none; write 0.1 without quotes"),
-    ("lr", "{values: [low]}", ".values[0]", "lr wants a number (float), and 'low' is none; give one, such as 0.01"),
-    ("lr", "{value: true}", ".value", "lr wants a number (float), and true is none; give one, such as 0.01"),
-    ("lr", "{value: .nan}", ".value", "lr wants a number (float), and nan is none; give one, such as 0.01"),
-    ("beta", "{value: high}", ".value", "beta wants a number (float), and 'high' is none; give one, such as 0.01"),
-    ("optimizer", "{values: [adam, off]}", ".values[1]", "optimizer wants a word (str), and false is none: YAML reads off as false; write 'off', in quotes"),
-    ("optimizer", "{value: 3}", ".value", "optimizer wants a word (str), and 3 is none; write '3', in quotes"),
-    ("optimizer", "{value: 1:30:00}", ".value", "optimizer wants a word (str), and 5400 is none: YAML reads 1:30:00 as 5400; write '1:30:00', in quotes"),
-    ("optimizer", "{min: 1, max: 3}", "", "optimizer wants a word (str), but int_uniform draws numbers; list what it may be: values: [...]"),
-    ("activation", "{value: rleu}", ".value", "activation wants one of 'relu', 'tanh', 'off', and 'rleu' is none; did you mean 'relu'?"),
-    ("activation", "{value: off}", ".value", "activation wants one of 'relu', 'tanh', 'off', and false is none: YAML reads off as false; write 'off', in quotes"),
-    ("activation", "{distribution: normal}", "", "activation wants one of 'relu', 'tanh', 'off', but normal draws numbers; list what it may be: values: [relu, tanh, off]"),
-    ("loss", "{value: huber}", ".value", "loss wants one of 'SQUARED', 'HUBER', and 'huber' is none; did you mean 'HUBER'?"),
-    ("nesterov", "{value: 1}", ".value", "nesterov wants true or false (bool), and 1 is none; write true"),
-    ("nesterov", "{min: 0, max: 1}", "", "nesterov wants true or false (bool), but int_uniform draws numbers; list what it may be: values: [true, false]"),
-    ("layers", "{value: 64}", ".value", "layers wants list[int], and 64 is none"),
-    ("layers", "{value: [a]}", ".value", "layers wants list[int], and ['a'] is none"),
-    ("patience", "{value: never}", ".value", f"patience wants {WHOLE}, and 'never' is none; give one, such as 10"),
+    ("N", "{value: 64.0}", ".value", f"N is 64.0, and must be {WHOLE}; write 64"),
+    ("N", "{value: '64'}", ".value", f"N is '64', and must be {WHOLE}; write 64 without quotes"),
+    ("N", "{value: 1.5}", ".value", f"N is 1.5, and must be {WHOLE}; give one, such as 10"),
+    ("N", "{values: [1, off]}", ".values[1]", f"N is false, and must be {WHOLE}; give one, such as 10"),
+    ("N", "{value: ~}", ".value", f"N is null, and must be {WHOLE}; give one, such as 10"),
+    ("N", "{min: 1.5, max: 9.5}", "", f"N must be {WHOLE}, but uniform draws numbers such as 4.46; write whole bounds: min: 2, max: 10"),
+    ("N", "{distribution: normal}", "", f"N must be {WHOLE}, but normal draws numbers such as -0.3319; write distribution: q_normal with q: 1"),
+    ("N", "{distribution: inv_log_uniform_values, min: 1, max: 9}", "", f"N must be {WHOLE}, but inv_log_uniform_values draws numbers such as 2.255; write whole numbers as min and max"),
+    ("N", "{distribution: q_uniform, min: 1, max: 9}", "", f"N must be {WHOLE}, but q_uniform draws numbers such as 1.0; write q: 1, a whole number"),
+    ("N", "{distribution: q_uniform, min: 1, max: 9, q: 0.5}", "", f"N must be {WHOLE}, but q_uniform draws numbers such as 0.5; write q: 1, a whole number"),
+    ("patience", "{min: 1.5, max: 9.0}", "", f"patience must be {WHOLE}, but uniform draws numbers such as 4.275; write whole bounds: min: 2, max: 9"),
+    ("lr", "{value: '0.1'}", ".value", "lr is '0.1', and must be a number (float); write 0.1 without quotes"),
+    ("lr", "{values: [low]}", ".values[0]", "lr is 'low', and must be a number (float); give one, such as 0.01"),
+    ("lr", "{value: true}", ".value", "lr is true, and must be a number (float); give one, such as 0.01"),
+    ("lr", "{value: .nan}", ".value", "lr is nan, and must be a number (float); give one, such as 0.01"),
+    ("beta", "{value: high}", ".value", "beta is 'high', and must be a number (float); give one, such as 0.01"),
+    ("optimizer", "{values: [adam, off]}", ".values[1]", "optimizer is false, and must be a word (str): YAML reads off as false; write 'off', in quotes"),
+    ("optimizer", "{value: 3}", ".value", "optimizer is 3, and must be a word (str); write '3', in quotes"),
+    ("optimizer", "{value: 1:30:00}", ".value", "optimizer is 5400, and must be a word (str): YAML reads 1:30:00 as 5400; write '1:30:00', in quotes"),
+    ("optimizer", "{min: 1, max: 3}", "", "optimizer must be a word (str), but int_uniform draws numbers; list its values: values: [...]"),
+    ("activation", "{value: rleu}", ".value", "activation is 'rleu', and must be one of 'relu', 'tanh', 'off'; did you mean 'relu'?"),
+    ("activation", "{value: off}", ".value", "activation is false, and must be one of 'relu', 'tanh', 'off': YAML reads off as false; write 'off', in quotes"),
+    ("activation", "{distribution: normal}", "", "activation must be one of 'relu', 'tanh', 'off', but normal draws numbers; list its values: values: [relu, tanh, off]"),
+    ("loss", "{value: huber}", ".value", "loss is 'huber', and must be one of 'SQUARED', 'HUBER'; did you mean 'HUBER'?"),
+    ("nesterov", "{value: 1}", ".value", "nesterov is 1, and must be true or false (bool); write true"),
+    ("nesterov", "{min: 0, max: 1}", "", "nesterov must be true or false (bool), but int_uniform draws numbers; list its values: values: [true, false]"),
+    ("layers", "{value: 64}", ".value", "layers is 64, and must be list[int]"),
+    ("layers", "{value: [a]}", ".value", "layers is ['a'], and must be list[int]"),
+    ("patience", "{value: never}", ".value", f"patience is 'never', and must be {WHOLE}; give one, such as 10"),
     ("model.net.wdth", "{value: 3}", "", "model.net has no field 'wdth'; did you mean 'width'?"),
-    ("model.net.width", "{value: a}", ".value", f"model.net.width wants {WHOLE}, and 'a' is none; give one, such as 10"),
+    ("model.net.width", "{value: a}", ".value", f"model.net.width is 'a', and must be {WHOLE}; give one, such as 10"),
     ("model.net.width.x", "{value: 3}", "", f"model.net.width is {WHOLE}, and has no part 'x'"),
     ("optimizer.lr", "{value: 3}", "", "optimizer is a word (str), and has no part 'lr'; write lr alone"),
     ("lr.init", "{value: 3}", "", "lr is a number (float), and has no part 'init'"),
-    ("model", "{value: {net: {width: a}}}", ".value", "model wants Model, and {'net': {'width': 'a'}} is none"),
-    ("seed", "{value: -1}", ".value", "-1 is no seed; give integers from 0 to 2**31 - 1 (2147483647)"),
-    ("seed", "{min: -5, max: 3}", ".min", "-5 is no seed; give integers from 0 to 2**31 - 1 (2147483647)"),
-    ("seed", "{min: 0, max: 2147483648}", ".max", "2147483648 is no seed; give integers from 0 to 2**31 - 1 (2147483647)"),
-    ("seed", "{values: [1, 1.5]}", ".values[1]", f"seed wants {WHOLE}, and 1.5 is none; give one, such as 10"),
+    ("model", "{value: {net: {width: a}}}", ".value", "model is {'net': {'width': 'a'}}, and must be Model"),
+    ("seed", "{value: -1}", ".value", "-1 cannot be a seed; give integers from 0 to 2**31 - 1 (2147483647)"),
+    ("seed", "{min: -5, max: 3}", ".min", "-5 cannot be a seed; give integers from 0 to 2**31 - 1 (2147483647)"),
+    ("seed", "{min: 0, max: 2147483648}", ".max", "2147483648 cannot be a seed; give integers from 0 to 2**31 - 1 (2147483647)"),
+    ("seed", "{values: [1, 1.5]}", ".values[1]", f"seed is 1.5, and must be {WHOLE}; give one, such as 10"),
 ]  # fmt: skip
 
 
@@ -241,12 +241,17 @@ def test_whole_numbers_alone_for_a_float_are_a_note():
         (tuple[int, ...], [[], [1, 2]], [["a"], 3]),
         (tuple, [[1, "a"]], [3]),
         (list, [[1, "a"]], [3]),
-        (dict[str, int], [{"a": 1}], [3]),
+        (dict[str, int], [{"a": 1}], [3, {"a": "x"}, {"a": "1"}]),
+        (list[int], [[], [1]], [["1"], [1.0], [None]]),
+        (Model, [{"net": {"width": 3}}], [{"net": {"width": "3"}}, {"net": {"wdth": 3}}]),
         (float | str, [1.0, "a", 2], [None, True]),
         (None, [None], [0]),
         (Literal[1, 2], [1], [True, 3, "1"]),
     ],
 )
 def test_what_fits_an_annotation(annotation, good, bad):
-    assert all(fits(annotation, value) for value in good)
-    assert not any(fits(annotation, value) for value in bad)
+    reader = ValueReader(annotation)
+    before = repr([good, bad])
+    assert all(map(reader.fits, good))
+    assert not any(map(reader.fits, bad))
+    assert repr([good, bad]) == before

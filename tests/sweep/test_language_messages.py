@@ -676,5 +676,7 @@ run_cap: 0
 
 def test_a_problem_as_compilers_write_it():
     problem = Problem(12, "parameters.lr.min", "it is text")
-    assert problem.said("a.yaml") == "a.yaml:12: parameters.lr.min: it is text"
-    assert Problem(1, "", "it is empty").said("a.yaml", "note: ") == "a.yaml:1: note: it is empty"
+    assert problem.in_file("a.yaml") == "a.yaml:12: parameters.lr.min: it is text"
+    assert (
+        Problem(1, "", "it is empty").in_file("a.yaml", "note: ") == "a.yaml:1: note: it is empty"
+    )

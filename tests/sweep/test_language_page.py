@@ -9,8 +9,7 @@ import pytest
 
 from thetahat.search import DISTRIBUTIONS
 from thetahat.sweep import parse_sweep
-from thetahat.sweep.spec._command import MACROS
-from thetahat.sweep.spec._schema import METRIC, TOP
+from thetahat.sweep.spec import MACROS, METRIC, TOP
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sweep-language.md").read_text(encoding="utf-8")
 FILES = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

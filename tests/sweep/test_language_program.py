@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from thetahat.core import ConfigError, read_signature
-from thetahat.core.collect import collecting, handed_over
+from thetahat.core.collect import collected, collecting
 from thetahat.sweep import Problem, SweepProgram, experiment_of, load_experiment, parse_sweep
-from thetahat.sweep.spec._program import handed_names
+from thetahat.sweep.spec import experiment_names
 
 EXPERIMENT = """\
 import thetahat as th
@@ -42,7 +42,7 @@ def program(text: str, line: str = "program: train.py\n", file: str = "train.py"
     return experiment_of(parse_sweep(line + REST, "sweep.yaml").require())
 
 
-def test_an_experiment_is_found_and_not_run(folder):
+def test_experiment_of_finds_an_experiment_and_does_not_run_it(folder):
     found = program(EXPERIMENT)
     assert (found.errors, found.notes, found.file) == ((), (), Path("train.py"))
     assert found.experiment is not None
@@ -60,14 +60,14 @@ def test_an_experiment_is_found_and_not_run(folder):
         ("from thetahat.cli import main", "main(experiment=growth)"),
     ],
 )
-def test_every_way_to_call_main_is_seen(imported, call):
+def test_experiment_of_finds_every_way_to_call_main(imported, call):
     text = f"{imported}\n\ndef growth(lr: float = 0.1):\n    pass\n\nif __name__ == '__main__':\n"
     found = program(f"{text}    {call}\n")
     assert found.experiment is not None
     assert found.experiment.__name__ == "growth"
 
 
-def test_a_script_that_calls_main_as_it_is_loaded_hands_its_experiment_over(capsys):
+def test_a_script_that_calls_main_while_it_is_loaded_has_an_experiment(capsys):
     text = EXPERIMENT.partition("if __name__")[0]
     found = program(f"{text}print('loading')\nth.main(lambda lr=0.1: None)\n")
     assert found.experiment is not None
@@ -76,24 +76,24 @@ def test_a_script_that_calls_main_as_it_is_loaded_hands_its_experiment_over(caps
     assert (said.out, said.err) == ("", "loading\n")
 
 
-def test_a_program_that_is_no_experiment_is_never_loaded(folder):
+def test_experiment_of_never_loads_another_program(folder):
     text = "from pathlib import Path\nPath('ran').touch()\n\ndef main(): ...\n\nmain()\n"
     found = program(text)
     assert not (folder / "ran").exists()
     message = (
-        "train.py never calls th.main, so it is no experiment of thetahat, and its parameters are"
-        " not checked"
+        "train.py never calls th.main, so it is not an experiment of thetahat, and its parameters"
+        " are not checked"
     )
     assert found == SweepProgram(Path("train.py"), notes=(Problem(1, "program", message),))
 
 
 @pytest.mark.parametrize("text", ["import other\nother.main(3)\n", "class A:\n    main = 3\n"])
-def test_a_main_of_something_else_is_none_of_ours(text):
+def test_experiment_names_ignores_other_functions_named_main(text):
     Path("a.py").write_text(text, encoding="utf-8")
-    assert handed_names(Path("a.py")) is None
+    assert experiment_names(Path("a.py")) is None
 
 
-def test_the_program_is_sought_beside_the_sweep_file_too(folder):
+def test_find_program_looks_beside_the_sweep_file_too(folder):
     (folder / "deep").mkdir()
     (folder / "deep" / "train.py").write_text(EXPERIMENT, encoding="utf-8")
     spec = parse_sweep(f"program: train.py\n{REST}", "deep/sweep.yaml").require()
@@ -103,7 +103,7 @@ def test_the_program_is_sought_beside_the_sweep_file_too(folder):
 
 
 MISTAKES = [
-    ("def f(:\n", "train.py, line 1 is no Python: invalid syntax"),
+    ("def f(:\n", "train.py, line 1 is not Python: invalid syntax"),
     (
         f"{EXPERIMENT}raise ValueError('no\\ndata')\n",
         "train.py cannot be loaded: ValueError: no (line 8); run it alone to see more: python"
@@ -121,8 +121,8 @@ MISTAKES = [
     ),
     (
         "import thetahat as th\nif __name__ == '__main__':\n    th.main(lambda lr: None)\n",
-        "what train.py hands to th.main has no name at the top of the file; write a function, and"
-        " th.main(its_name)",
+        "the experiment that train.py passes to th.main has no name at the top of the file; write a"
+        " function, and th.main(its_name)",
     ),
 ]
 
@@ -132,7 +132,7 @@ def test_a_program_that_cannot_be_loaded(text, message):
     assert program(text).errors == (Problem(1, "program", message),)
 
 
-def test_a_program_that_is_not_there():
+def test_experiment_of_refuses_a_missing_program():
     spec = parse_sweep(f"name: a\nprogram: tarin.py\n{REST}").require()
     message = (
         "there is no file tarin.py, neither here nor beside the sweep file; go to its folder, or"
@@ -150,7 +150,7 @@ def test_a_command_that_cannot_run(folder):
     assert "chmod +x" in problem.message
     (folder / "go.sh").chmod(0o755)
     found = experiment_of(spec)
-    message = "no experiment of thetahat, so its parameters are not checked"
+    message = "not an experiment of thetahat, so its parameters are not checked"
     assert found == SweepProgram(notes=(Problem(1, "command", message),))
     spec = parse_sweep(f'command: [surely_no_such_program, "${{args}}"]\n{REST}').require()
     (problem,) = experiment_of(spec).errors
@@ -182,17 +182,17 @@ def test_an_experiment_by_its_name(folder):
     (folder / "train.txt").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         load_experiment(Path("train.txt"))
-    assert str(caught.value) == "train.txt is no Python file; give the one of the experiment"
+    assert str(caught.value) == "train.txt is not a Python file; give the one of the experiment"
 
 
 def test_collecting_ends_with_its_block():
     def one() -> None: ...
 
-    assert not handed_over(one)
+    assert not collected(one)
     with collecting() as outer:
         with collecting() as inner:
-            assert handed_over(one)
+            assert collected(one)
         assert (inner, outer) == ([one], [])
     with contextlib.suppress(KeyError), collecting():
         raise KeyError
-    assert not handed_over(one)
+    assert not collected(one)

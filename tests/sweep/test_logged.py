@@ -14,7 +14,7 @@ from thetahat.core.run import Status
 from thetahat.store import Store, open_store
 from thetahat.sweep.processes._metrics import Metrics
 from thetahat.sweep.processes._process import Ending, Order, Process, environment
-from thetahat.sweep.spec._command import argv_of
+from thetahat.sweep.spec import argv_of
 
 PROGRAMS = Path(__file__).parent / "programs"
 SOURCE = str(Path(thetahat.__file__).parents[1])

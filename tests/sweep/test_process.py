@@ -20,7 +20,7 @@ from thetahat.sweep.processes._capture import Kept, Lines, Printed, read_row
 from thetahat.sweep.processes._exit_reason import exit_reason, last_words
 from thetahat.sweep.processes._metrics import Metrics
 from thetahat.sweep.processes._process import THREADS, Ending, Order, Process, ending, environment
-from thetahat.sweep.spec._command import argv_of, check_runnable
+from thetahat.sweep.spec import argv_of, check_runnable
 
 PROGRAMS = Path(__file__).parent / "programs"
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

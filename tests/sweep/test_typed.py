@@ -11,7 +11,7 @@ import pytest
 
 import thetahat as th
 from thetahat.core import ConfigError, read_signature
-from thetahat.sweep.spec._coerce import typed
+from thetahat.sweep.spec import typed
 
 
 class Activation(enum.Enum):

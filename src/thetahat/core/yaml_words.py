@@ -1,15 +1,16 @@
-"""What a word of YAML means: as W&B's reader (YAML 1.1) has it, and where that is a trap.
+"""The meaning of a word of YAML to W&B's reader (YAML 1.1), and its traps.
 
-W&B reads sweep files by YAML 1.1, so a file must mean the same here. One thing is fixed: 1e-4 is
-text to that reader, and is a number here. The other surprises are said.
+W&B reads sweep files by YAML 1.1, so a file must mean the same here. There is one exception: 1e-4
+is text to that reader, and a number here. Messages name the other traps.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _BOOL = {
@@ -30,11 +31,11 @@ _DATE = re.compile(
     r"\d{4}-\d\d-\d\d|\d{4}-\d\d?-\d\d?(?:[Tt]|[ \t]+)\d\d?:\d\d:\d\d(?:\.\d*)?"
     r"(?:[ \t]*(?:Z|[-+]\d\d?(?::\d\d)?))?"
 )
-_FIXED = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+]?[0-9]+")
-"""Numbers to everyone but YAML 1.1: 1e-4, 1E5, 1.5e3, -.5e2."""
+_EXPONENT = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+]?[0-9]+")
+"""Numbers except in YAML 1.1: 1e-4, 1E5, 1.5e3, -.5e2."""
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 _MOST_DIGITS = 1000
-"""Of a whole number: Python itself writes no more than some thousands."""
+"""Of a whole number: Python itself writes some thousands at most."""
 _BARE_NUMBERS = ("inf", "Inf", "INF", "nan", "NaN", "NAN")
 _TAGS = {
     f"tag:yaml.org,2002:{name}": name
@@ -43,15 +44,15 @@ _TAGS = {
 
 
 def known_tag(tag: str) -> str | None:
-    """The short name of a standard tag (``!!float``); None for others."""
+    """Return the short name of a standard tag (``!!float``); None for others."""
     return _TAGS.get(tag)
 
 
 def read_word(text: str, *, plain: bool, strict: bool = False) -> tuple[Any, str, str]:
-    """A scalar's value, its kind, and the trap it is in ("" mostly).
+    """Read a scalar: its value, its kind, and its trap ("" mostly).
 
     Args:    text: as written.   plain: without quotes.   strict: read 1e-4 as text, as W&B does.
-    Returns: the value; "text", "int", "float", "bool", "null" or "date"; a word about the trap.
+    Returns: the value; "text", "int", "float", "bool", "null" or "date"; a message about the trap.
     Raises:  ValueError: a whole number of more than a thousand digits.
 
     >>> read_word("0x10", plain=True)
@@ -67,12 +68,12 @@ def read_word(text: str, *, plain: bool, strict: bool = False) -> tuple[Any, str
         shown = text or "nothing after the colon"
         return None, "null", f"{shown} is Python's None; write 'None' in quotes for the word"
     if _INT.fullmatch(text):
-        return _int(text), "int", _of_int(text)
+        return (value := _int(text)), "int", _of_int(text, value)
     if _FLOAT.fullmatch(text):
-        return _float(text), "float", _of_float(text)
+        return (value := _number(text, float)), "float", _of_float(text, value)
     if _DATE.fullmatch(text):
         return text, "date", f"{text} is a date to YAML, and is kept as text; write '{text}'"
-    if _FIXED.fullmatch(text):
+    if _EXPONENT.fullmatch(text):
         value = float(text.replace("_", ""))
         far = f", {_BEYOND}" if math.isinf(value) else ""
         fix = f"write {dotted(value)}{far}"
@@ -88,9 +89,9 @@ def read_word(text: str, *, plain: bool, strict: bool = False) -> tuple[Any, str
 
 
 def tagged_word(text: str, tag: str) -> tuple[Any, str]:
-    """A scalar under a standard tag, and its kind.
+    """Read a scalar under a standard tag: its value and its kind.
 
-    Raises:  ValueError: it is no such thing.
+    Raises:  ValueError: the scalar is of another type.
     """
     if tag == "str":
         return text, "text"
@@ -103,7 +104,7 @@ def tagged_word(text: str, tag: str) -> tuple[Any, str]:
 
 
 def dotted(value: float) -> str:
-    """A number as every reader of YAML takes it for one.
+    """Write a number so that every reader of YAML reads it as a number.
 
     >>> dotted(1e-4), dotted(1e-9), dotted(64.0)
     ('0.0001', '1.0e-09', '64.0')
@@ -120,7 +121,7 @@ def dotted(value: float) -> str:
 
 
 def flow(value: Any) -> str:
-    """A value in YAML's flow style, as every reader of YAML 1.1 takes it.
+    """Write a value in YAML's flow style, as every reader of YAML 1.1 reads it.
 
     >>> flow({"cap": [float("inf"), 1e-5, None], "word": "inf"})
     '{"cap": [.inf, 0.00001, null], "word": "inf"}'
@@ -137,43 +138,24 @@ def flow(value: Any) -> str:
 
 
 def _int(text: str) -> int:
-    value = _whole(text) if len(text) <= _MOST_DIGITS else None
+    value = _number(text, int) if len(text) <= _MOST_DIGITS else None
     if value is None or value.bit_length() > 4 * _MOST_DIGITS:
         raise ValueError(text)
     return value
 
 
-def _whole(text: str) -> int:
-    digits = text.replace("_", "")
+def _number(text: str, kind: Callable[[str], Any]) -> Any:
+    digits = text.replace("_", "").lower()
     sign = -1 if digits[0] == "-" else 1
     digits = digits.lstrip("+-")
-    if digits[:2] == "0b":
-        return sign * int(digits[2:] or "0", 2)
-    if digits[:2] == "0x":
-        return sign * int(digits[2:] or "0", 16)
-    if ":" in digits:
-        return sign * int(_base_60([int(part) for part in digits.split(":")]))
+    if ":" in digits:  # base 60
+        parts = map(kind, digits.split(":"))
+        return sign * functools.reduce(lambda total, part: total * 60 + part, parts, 0)
+    if kind is float:
+        return sign * float(digits.replace(".inf", "inf").replace(".nan", "nan"))
+    if digits[:2] in ("0b", "0x"):
+        return sign * int(digits[2:] or "0", 2 if digits[1] == "b" else 16)
     return sign * int(digits, 8 if len(digits) > 1 and digits[0] == "0" else 10)
-
-
-def _float(text: str) -> float:
-    digits = text.replace("_", "").lower()
-    sign = -1.0 if digits[0] == "-" else 1.0
-    digits = digits.lstrip("+-")
-    if digits == ".inf":
-        return sign * math.inf
-    if digits == ".nan":
-        return math.nan
-    if ":" in digits:
-        return sign * _base_60([float(part) for part in digits.split(":")])
-    return sign * float(digits)
-
-
-def _base_60(parts: list[Any]) -> Any:
-    value = 0
-    for part in parts:
-        value = value * 60 + part
-    return value
 
 
 def _of_bool(text: str) -> str:
@@ -183,18 +165,18 @@ def _of_bool(text: str) -> str:
     return f"{text} is {truth} to YAML; write {truth}, or '{text}' for the word"
 
 
-def _of_int(text: str) -> str:
+def _of_int(text: str, value: int) -> str:
     if ":" in text:
-        return f"{text} is {_int(text)} to YAML (base 60); write '{text}' for the word"
-    if _LEADING_ZERO.fullmatch(text) and _int(text) != int(text):
+        return f"{text} is {value} to YAML (base 60); write '{text}' for the word"
+    if _LEADING_ZERO.fullmatch(text) and value != int(text):
         bare = text.lstrip("+-0_")
-        return f"{text} is {_int(text)} to YAML (base 8); write {bare}, or '{text}' for the word"
+        return f"{text} is {value} to YAML (base 8); write {bare}, or '{text}' for the word"
     return ""
 
 
-def _of_float(text: str) -> str:
+def _of_float(text: str, value: float) -> str:
     if ":" in text:
-        return f"{text} is {_float(text)} to YAML (base 60); write '{text}' for the word"
-    if "inf" not in text.lower() and math.isinf(_float(text)):
-        return f"{text} is {dotted(_float(text))} here, {_BEYOND}"
+        return f"{text} is {value} to YAML (base 60); write '{text}' for the word"
+    if "inf" not in text.lower() and math.isinf(value):
+        return f"{text} is {dotted(value)} here, {_BEYOND}"
     return ""

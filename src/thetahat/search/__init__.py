@@ -4,8 +4,18 @@ from thetahat.search._distributions import (
     Categorical as Categorical,
     Constant as Constant,
     Distribution as Distribution,
+    Steps as Steps,
+    holds as holds,
+    same as same,
 )
-from thetahat.search._hyperband import Hyperband as Hyperband, asha as asha, stop as stop
+from thetahat.search._grid import (
+    shuffled as shuffled,
+)
+from thetahat.search._hyperband import (
+    Hyperband as Hyperband,
+    asha as asha,
+    stop as stop,
+)
 from thetahat.search._parameters import (
     DISTRIBUTIONS as DISTRIBUTIONS,
     EXPONENTS as EXPONENTS,
@@ -14,7 +24,10 @@ from thetahat.search._parameters import (
     read_distribution as read_distribution,
     section_faults as section_faults,
 )
-from thetahat.search._samplers import SAMPLERS as SAMPLERS, sampler as sampler
+from thetahat.search._samplers import (
+    SAMPLERS as SAMPLERS,
+    sampler as sampler,
+)
 from thetahat.search._space import (
     Dimension as Dimension,
     Space as Space,
@@ -27,6 +40,42 @@ from thetahat.search._trials import (
     Sampler as Sampler,
     SearchHistory as SearchHistory,
     Trial as Trial,
+    TrialValue as TrialValue,
     best_value as best_value,
     target_reached as target_reached,
+    trial_values as trial_values,
 )
+
+__all__ = [
+    "DISTRIBUTIONS",
+    "EXPONENTS",
+    "SAMPLERS",
+    "Categorical",
+    "Constant",
+    "Dimension",
+    "Distribution",
+    "Fault",
+    "Hyperband",
+    "Objective",
+    "Proposals",
+    "Sampler",
+    "SearchHistory",
+    "Space",
+    "Steps",
+    "Trial",
+    "TrialValue",
+    "asha",
+    "best_value",
+    "holds",
+    "kind_of",
+    "make_space",
+    "read_distribution",
+    "same",
+    "sampler",
+    "section_faults",
+    "shuffled",
+    "space_faults",
+    "stop",
+    "target_reached",
+    "trial_values",
+]

@@ -102,7 +102,7 @@ def _make(args: argparse.Namespace) -> int:
     spec, plan, work = reading.require(), plan_of(args), work_of(args)
     check_name(spec, args.name)
     for problem in reading.notes:
-        print_beside(problem.said(args.what, "note: "))
+        print_beside(problem.in_file(args.what, "note: "))
     # The workers load the experiment: one of them checks the file for this process.
     begun = start_early(spec, plan, work, args.store) if args.run else []
     try:

@@ -14,9 +14,9 @@ from thetahat.core.sweep_file import file_json, read_file_json
 from thetahat.search import sampler
 from thetahat.store import NewSweep, Store, SweepRow, change_plan, create_sweep, find_sweep
 from thetahat.sweep.spec._diagnostics import Problem
-from thetahat.sweep.spec._examine import Examined, examine
 from thetahat.sweep.spec._options import SweepOptions, nested, options_from_json
 from thetahat.sweep.spec._program import experiment_of
+from thetahat.sweep.spec._signature_check import Examined, examine
 from thetahat.sweep.spec._spec import SweepSpec, contamination, spec_from_plain
 from thetahat.sweep.workers._early_start import is_experiment, points_of
 
@@ -141,7 +141,7 @@ def find_out(spec: SweepSpec, plan: SweepOptions, pool: Pool | None = None) -> F
 
 def _refuse(spec: SweepSpec, problems: Sequence[Problem]) -> None:
     if problems:
-        raise ConfigError("\n".join(problem.said(spec.file) for problem in problems))
+        raise ConfigError("\n".join(problem.in_file(spec.file) for problem in problems))
 
 
 def _check_flags(spec: SweepSpec, plan: SweepOptions) -> None:

@@ -1,1 +1,97 @@
-"""A sweep file: read, checked against its experiment, and what it says to do."""
+"""A sweep file: read, checked against its experiment, and its options."""
+
+from thetahat.sweep.spec._coerce import (
+    ValueReader as ValueReader,
+    typed as typed,
+)
+from thetahat.sweep.spec._command import (
+    ARGS_FILE as ARGS_FILE,
+    MACROS as MACROS,
+    argv_of as argv_of,
+    check_runnable as check_runnable,
+)
+from thetahat.sweep.spec._diagnostics import (
+    Problem as Problem,
+)
+from thetahat.sweep.spec._options import (
+    SweepOptions as SweepOptions,
+    nested as nested,
+    options_from_json as options_from_json,
+    read_points as read_points,
+)
+from thetahat.sweep.spec._program import (
+    SweepProgram as SweepProgram,
+    experiment_names as experiment_names,
+    experiment_of as experiment_of,
+    find_program as find_program,
+    load_experiment as load_experiment,
+    runs_program as runs_program,
+    why_not_loaded as why_not_loaded,
+)
+from thetahat.sweep.spec._schema import (
+    METRIC as METRIC,
+    TOP as TOP,
+    reads_as_larger as reads_as_larger,
+)
+from thetahat.sweep.spec._signature_check import (
+    Examined as Examined,
+    check_against as check_against,
+    examine as examine,
+    notes_against as notes_against,
+)
+from thetahat.sweep.spec._source_files import (
+    Code as Code,
+)
+from thetahat.sweep.spec._spec import (
+    FilePosition as FilePosition,
+    Reading as Reading,
+    SweepSpec as SweepSpec,
+    contamination as contamination,
+    parse_sweep as parse_sweep,
+    read_sweep as read_sweep,
+    spec_from_plain as spec_from_plain,
+)
+from thetahat.sweep.spec._task_check import (
+    check_metric as check_metric,
+    notes_of_bands as notes_of_bands,
+    notes_of_trials as notes_of_trials,
+)
+
+__all__ = [
+    "ARGS_FILE",
+    "MACROS",
+    "METRIC",
+    "TOP",
+    "Code",
+    "Examined",
+    "FilePosition",
+    "Problem",
+    "Reading",
+    "SweepOptions",
+    "SweepProgram",
+    "SweepSpec",
+    "ValueReader",
+    "argv_of",
+    "check_against",
+    "check_metric",
+    "check_runnable",
+    "contamination",
+    "examine",
+    "experiment_names",
+    "experiment_of",
+    "find_program",
+    "load_experiment",
+    "nested",
+    "notes_against",
+    "notes_of_bands",
+    "notes_of_trials",
+    "options_from_json",
+    "parse_sweep",
+    "read_points",
+    "read_sweep",
+    "reads_as_larger",
+    "runs_program",
+    "spec_from_plain",
+    "typed",
+    "why_not_loaded",
+]

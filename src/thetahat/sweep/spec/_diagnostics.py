@@ -18,10 +18,10 @@ class Problem:
     key: str
     message: str
 
-    def said(self, file: str, word: str = "") -> str:
+    def in_file(self, file: str, word: str = "") -> str:
         """Write one line, as compilers do.
 
-        >>> Problem(12, "parameters.lr.min", "it is text").said("a.yaml")
+        >>> Problem(12, "parameters.lr.min", "it is text").in_file("a.yaml")
         'a.yaml:12: parameters.lr.min: it is text'
         """
         key = f"{self.key}: " if self.key else ""

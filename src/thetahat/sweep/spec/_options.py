@@ -1,7 +1,8 @@
-"""What the flags say beside a sweep file: how to search and how to run, never what."""
+"""The flags beside a sweep file: how to search and how to run."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 from collections.abc import Mapping, Sequence
@@ -15,27 +16,27 @@ SAMPLERS = ("tpe", "gp", "cmaes", "qmc", "random")
 MODES = ("auto", "cohort", "exact", "worker", "process")
 
 _MOST = {"replicates": 1_000_000, "count": 2**31 - 1}
-"""The replicates of a setting are made together; a store counts the runs."""
+"""The replicates of a setting are created together; a store counts the runs."""
 
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """The flags of a sweep. They are kept with it, so that every agent follows them.
+    """The flags of a sweep, stored with it, so that every agent follows them.
 
     Args:
         seed: of the search: the same seed, file and history propose the same configs.
         count: runs in all, at most, over all agents (the smaller of it and the file's run_cap).
-        replicates: how many seeds each setting is run with.
+        replicates: the number of seeds of each setting.
         shuffle: a grid in a seeded random order.
         sampler: behind ``method: bayes`` (or in place of ``random``).
-        retries: how often a failed run is tried again.
-        enqueue: points to start from, before the search proposes any.
+        retries: the number of times that a failed run is tried again.
+        enqueue: points to run first, before the search proposes any.
         asha: asynchronous successive halving in place of Hyperband's rule.
         mode: "cohort", "exact" (a cohort whose members are bitwise equal to fits alone),
             "worker" (one run at a time) or "process"; "auto" takes the fastest that is possible.
         cohort: runs trained together, at most; None lets the agent choose.
         timeout_s: seconds after which a process is ended; None for never.
-    Raises:  ConfigError: a value that no sweep can have.
+    Raises:  ConfigError: a value that is not allowed.
     """
 
     seed: int = 0
@@ -50,7 +51,7 @@ class SweepOptions:
     cohort: int | None = None
     timeout_s: float | None = None
     extended: bool = False
-    """Whether the sweep was given another file after its first."""
+    """Whether the sweep has had another file after its first."""
 
     def __post_init__(self) -> None:
         least = {"seed": 0, "count": 1, "replicates": 1, "retries": 0, "cohort": 1}
@@ -64,19 +65,19 @@ class SweepOptions:
                 raise ConfigError(f"--{name}={value}: give a whole number of at most {high}")
         if self.sampler is not None and self.sampler not in SAMPLERS:
             hint = did_you_mean(self.sampler, SAMPLERS)
-            raise ConfigError(f"--sampler={self.sampler}: there is no such sampler{hint}")
+            raise ConfigError(f"--sampler={self.sampler}: unknown sampler{hint}")
         if self.mode not in MODES:
-            raise ConfigError(f"--mode={self.mode}: no such mode{did_you_mean(self.mode, MODES)}")
+            raise ConfigError(f"--mode={self.mode}: unknown mode{did_you_mean(self.mode, MODES)}")
         if self.timeout_s is not None and not self.timeout_s > 0:
             raise ConfigError(f"--timeout={self.timeout_s:g}: give seconds above zero")
 
     def as_json(self) -> dict[str, Any]:
-        """The plan in JSON's own types."""
+        """Return the options in JSON's own types."""
         return {**asdict(self), "enqueue": [dict(point) for point in self.enqueue]}
 
 
 def options_from_json(stored: Mapping[str, Any]) -> SweepOptions:
-    """The plan that ``as_json`` gave; what a later version added is left out."""
+    """Read the options that ``as_json`` wrote; those of a later version are left out."""
     known = {
         name: value for name, value in stored.items() if name in SweepOptions.__dataclass_fields__
     }
@@ -86,11 +87,11 @@ def options_from_json(stored: Mapping[str, Any]) -> SweepOptions:
 
 
 def read_points(path: str | Path) -> list[dict[str, Any]]:
-    """Points to start from: a CSV file whose columns are parameters.
+    """Read points to run first: a CSV file whose columns are parameters.
 
-    Values are numbers, true, false or null where they can be read as such, else words.
+    Values are read as numbers, true, false or null where possible, and otherwise as words.
 
-    Raises:  ConfigError: no such file, no header, a row of another length.
+    Raises:  ConfigError: a missing file, no header, a row of another length.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
@@ -98,7 +99,7 @@ def read_points(path: str | Path) -> list[dict[str, Any]]:
     except OSError as error:
         raise ConfigError(f"--enqueue={path} cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"--enqueue={path} is no CSV file in UTF-8: {error}") from error
+        raise ConfigError(f"--enqueue={path} is not a CSV file in UTF-8: {error}") from error
     if len(rows) < 2:
         raise ConfigError(
             f"--enqueue={path} holds no points; give a line of parameter names, such as lr,width,"
@@ -118,7 +119,7 @@ def read_points(path: str | Path) -> list[dict[str, Any]]:
 
 
 def nested(point: Mapping[str, Any], paths: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """A flat point as a config: ``paths`` say where each column lies in it."""
+    """Nest a flat point as a config: ``paths`` are the columns' paths in it."""
     config: dict[str, Any] = {}
     for name, value in point.items():
         at = config
@@ -133,11 +134,7 @@ def _value(cell: str) -> Any:
     words = {"true": True, "false": False, "null": None, "none": None}
     if cell.lower() in words:
         return words[cell.lower()]
-    try:
-        return json.loads(cell)
-    except json.JSONDecodeError:
-        pass
-    try:
-        return float(cell)
-    except ValueError:
-        return cell
+    for read in (json.loads, float):
+        with contextlib.suppress(ValueError):
+            return read(cell)
+    return cell

@@ -1,6 +1,6 @@
 """The program of a sweep: whether it is an experiment, and the experiment itself.
 
-A program is looked at before it is loaded: only one that calls ``th.main`` is, and never as
+A program is parsed before it is loaded: only one that calls ``th.main`` is loaded, and never as
 ``__main__``, so that nothing runs.
 """
 
@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import tokenize
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,16 +22,15 @@ from typing import Any
 
 from thetahat.core.collect import collecting
 from thetahat.core.errors import ConfigError, InputError, did_you_mean
+from thetahat.core.signature import read_signature
 from thetahat.sweep.spec._command import argv_of, check_runnable
 from thetahat.sweep.spec._diagnostics import Problem
 from thetahat.sweep.spec._spec import SweepSpec
 
-_MODULE = "thetahat_script"
-
 
 @dataclass(frozen=True)
 class SweepProgram:
-    """What a sweep runs. ``experiment`` is None for a program that is none, and for a mistake."""
+    """The program that a sweep runs; ``experiment`` is None for mistakes and other programs."""
 
     file: Path | None = None
     experiment: Callable[..., Any] | None = None
@@ -39,59 +39,62 @@ class SweepProgram:
 
 
 def experiment_of(spec: SweepSpec) -> SweepProgram:
-    """The program of a sweep, and the experiment it hands to ``th.main``, if it does.
+    """Return the program of a sweep, and the experiment that it passes to ``th.main``.
 
-    Nothing is raised: what is wrong is among the ``errors``.
+    Nothing is raised: mistakes are among the ``errors``.
     """
     if spec.program is None and spec.command is None:
         return SweepProgram()
     file = None if spec.program is None else find_program(spec)
-    runs_it = spec.command is None or "${program}" in spec.command
-    said = _cannot_run(spec, file)
-    if said is not None:
-        return SweepProgram(file, errors=(said,))
+    refused = _cannot_run(spec, file)
+    if refused is not None:
+        return SweepProgram(file, errors=(refused,))
+    runs_it = file is not None and runs_program(spec)
     if file is None or not runs_it or file.suffix != ".py":
-        key = "command" if file is None or not runs_it else "program"
-        message = "no experiment of thetahat, so its parameters are not checked"
-        return SweepProgram(file, notes=(_problem(spec, key, message),))
-    try:
-        names = handed_names(file)
-    except ConfigError as error:
-        return SweepProgram(file, errors=(_problem(spec, "program", str(error)),))
-    if names is None:
-        message = (
-            f"{file.name} never calls th.main, so it is no experiment of thetahat, and its"
-            " parameters are not checked"
+        message = "not an experiment of thetahat, so its parameters are not checked"
+        return SweepProgram(
+            file, notes=(_problem(spec, "program" if runs_it else "command", message),)
         )
-        return SweepProgram(file, notes=(_problem(spec, "program", message),))
-    return _loaded(spec, file)
+    try:
+        if experiment_names(file) is None:
+            message = (
+                f"{file.name} never calls th.main, so it is not an experiment of thetahat, and its"
+                " parameters are not checked"
+            )
+            return SweepProgram(file, notes=(_problem(spec, "program", message),))
+        return SweepProgram(file, load_experiment(file))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a script may raise anything
+        return SweepProgram(file, errors=(_problem(spec, "program", why_not_loaded(file, error)),))
 
 
 def find_program(spec: SweepSpec, folder: Path | None = None) -> Path | None:
-    """The file of ``program``: from a folder (by default this one), else beside the sweep file."""
+    """Find the file of ``program``: from a folder (by default this one), or by the sweep file."""
     program, here = Path(spec.program or ""), folder or Path()
     places = (here / program, here / Path(spec.file).parent / program)
     return next((place for place in places if place.is_file()), None)
 
 
+def runs_program(spec: SweepSpec) -> bool:
+    """Check whether the command names the program."""
+    return spec.command is None or "${program}" in spec.command
+
+
 def load_experiment(file: Path, name: str | None = None) -> Callable[..., Any]:
-    """The experiment of a script, which is loaded but not run as a program.
+    """Load the experiment of a script, without running the script as a program.
 
-    Args:    name: which experiment; by default the one that the script hands to ``th.main``.
-    Raises:  ConfigError: the script has no such experiment; the nearest is offered.
+    Args:    name: which experiment; by default the one that the script passes to ``th.main``.
+    Raises:  ConfigError: the script lacks this experiment; the message offers the nearest.
     """
-    from thetahat.core.signature import read_signature
-
-    module, handed = _module(file)
-    named = {read_signature(experiment).name: experiment for experiment in handed}
+    module, passed = _module(file)
+    named = {read_signature(experiment).name: experiment for experiment in passed}
     if name is None:
-        if handed:
-            return handed[0]
-        name = next(iter(handed_names(file) or ()), None)
+        if passed:
+            return passed[0]
+        name = next(iter(experiment_names(file) or ()), None)
         if name is None or not callable(getattr(module, name, None)):
             raise ConfigError(
-                f"what {file.name} hands to th.main has no name at the top of the file; write a"
-                " function, and th.main(its_name)"
+                f"the experiment that {file.name} passes to th.main has no name at the top of the"
+                " file; write a function, and th.main(its_name)"
             )
         return getattr(module, name)
     named |= {k: v for k, v in vars(module).items() if callable(v) and not isinstance(v, type)}
@@ -101,10 +104,10 @@ def load_experiment(file: Path, name: str | None = None) -> Callable[..., Any]:
     return named[name]
 
 
-def handed_names(file: Path) -> list[str] | None:
-    """The names that a script hands to ``th.main``; None where it never calls it.
+def experiment_names(file: Path) -> list[str] | None:
+    """List the names that a script passes to ``th.main``; None where it never calls it.
 
-    Raises:  ConfigError: it is no Python.
+    Raises:  ConfigError: the file is not Python.
     """
     try:
         with tokenize.open(file) as source:
@@ -114,101 +117,68 @@ def handed_names(file: Path) -> list[str] | None:
     except (SyntaxError, ValueError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         what = error.msg if isinstance(error, SyntaxError) else error
-        raise ConfigError(f"{file.name}{line} is no Python: {what}") from error
-    modules, functions = _names_of_main(tree)
-    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and _is_main(n.func, modules)]
-    calls += [
-        n
-        for n in ast.walk(tree)
-        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id in functions
+        raise ConfigError(f"{file.name}{line} is not Python: {what}") from error
+    mains = _names_of_main(tree)
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, (ast.Name, ast.Attribute))
+        and ast.unparse(node.func) in mains
     ]
-    if not calls:
-        return None
-    given = [
-        call.args[0] if call.args else call.keywords[0].value for call in calls if _gives(call)
-    ]
-    return [value.id for value in given if isinstance(value, ast.Name)]
+    given = [[*call.args, *(word.value for word in call.keywords)] for call in calls]
+    firsts = [values[0] for values in given if values]
+    return [first.id for first in firsts if isinstance(first, ast.Name)] if calls else None
 
 
-def _gives(call: ast.Call) -> bool:
-    return bool(call.args or call.keywords)
-
-
-def _names_of_main(tree: ast.Module) -> tuple[set[str], set[str]]:
-    """What the script calls thetahat (or ``thetahat.cli``), and what it calls ``main``."""
-    modules: set[str] = set()
-    functions: set[str] = set()
+def _names_of_main(tree: ast.Module) -> set[str]:
+    """List the names of ``th.main`` in a script, such as ``thetahat.main`` and ``main``."""
+    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name in ("thetahat", "thetahat.cli"):
-                    modules.add(alias.asname or alias.name)
-                if alias.name.startswith("thetahat."):
-                    modules.add("thetahat" if alias.asname is None else "")
+                    names.add(f"{alias.asname or alias.name}.main")
+                if alias.name.startswith("thetahat.") and alias.asname is None:
+                    names.add("thetahat.main")
         elif isinstance(node, ast.ImportFrom) and node.module in ("thetahat", "thetahat.cli"):
-            for alias in node.names:
-                if alias.name == "main":
-                    functions.add(alias.asname or "main")
-    return modules - {""}, functions
-
-
-def _is_main(func: ast.expr, modules: set[str]) -> bool:
-    return (
-        isinstance(func, ast.Attribute)
-        and func.attr == "main"
-        and ast.unparse(func.value) in modules
-    )
+            names |= {alias.asname or "main" for alias in node.names if alias.name == "main"}
+    return names
 
 
 def _module(file: Path) -> tuple[ModuleType, list[Callable[..., Any]]]:
-    """The script as a module, and what it handed to ``th.main`` while it was loaded."""
-    name = f"{_MODULE}_{file.stem}"
+    """Load a script as a module; also return what it passed to ``th.main`` meanwhile."""
+    name = f"thetahat_script_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise ConfigError(f"{file.name} is no Python file; give the one of the experiment")
+        raise ConfigError(f"{file.name} is not a Python file; give the one of the experiment")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     folder = str(file.absolute().parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    # What a script prints while it loads is no part of what a command prints.
-    with collecting() as handed, contextlib.redirect_stdout(sys.stderr):
+    # The output of a command does not include the output of a script that is loaded.
+    with collecting() as passed, contextlib.redirect_stdout(sys.stderr):
         spec.loader.exec_module(module)
-    return module, handed
-
-
-def _loaded(spec: SweepSpec, file: Path) -> SweepProgram:
-    try:
-        return SweepProgram(file, load_experiment(file))
-    except ConfigError as error:
-        return SweepProgram(file, errors=(_problem(spec, "program", str(error)),))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a script may raise anything; it is said
-        return SweepProgram(file, errors=(_problem(spec, "program", why_not_loaded(file, error)),))
+    return module, passed
 
 
 def why_not_loaded(file: Path, error: BaseException) -> str:
-    """What a script raised when it was loaded, and in which of its lines."""
+    """Say what a script raised when it was loaded, and in which of its lines."""
     if isinstance(error, ConfigError):
         return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename) == file.absolute()]
     said = str(error).strip().partition("\n")[0]
     return (
         f"{file.name} cannot be loaded: {type(error).__name__}{': ' if said else ''}{said}"
-        f"{_line_in(file, error)}; run it alone to see more: python {file.name} --help"
+        f"{f' (line {lines[-1]})' if lines else ''}; run it alone to see more: python {file.name}"
+        " --help"
     )
 
 
-def _line_in(file: Path, error: BaseException) -> str:
-    lines = []
-    frame = error.__traceback__
-    while frame is not None:
-        if Path(frame.tb_frame.f_code.co_filename) == file.absolute():
-            lines.append(frame.tb_lineno)
-        frame = frame.tb_next
-    return f" (line {lines[-1]})" if lines else ""
-
-
 def _cannot_run(spec: SweepSpec, file: Path | None) -> Problem | None:
-    """What keeps the command from being run here."""
+    """Say what prevents the command from running here."""
     if spec.program is not None and file is None and runs_program(spec):
         message = (
             f"there is no file {spec.program}, neither here nor beside the sweep file; go to its"
@@ -221,15 +191,10 @@ def _cannot_run(spec: SweepSpec, file: Path | None) -> Problem | None:
             argv = argv_of(spec.command, program, {}, env=os.environ, folder=Path(folder))
             check_runnable(argv, program, env=os.environ, cwd=Path.cwd())
         except InputError as error:
-            # Beside the line of the file its key is said once.
+            # The line of the file names the key already.
             said = str(error).removeprefix("command: ").removeprefix("program: ")
             return _problem(spec, "command" if spec.command else "program", said)
     return None
-
-
-def runs_program(spec: SweepSpec) -> bool:
-    """Whether the command names the program."""
-    return spec.command is None or "${program}" in spec.command
 
 
 def _problem(spec: SweepSpec, key: str, message: str) -> Problem:

@@ -1,8 +1,8 @@
-"""The source of a sweep's program while runs begin: whether it has changed, and what it was.
+"""The source files of a sweep's program: whether they have changed since the last look.
 
-A warm worker imported the program once. Somebody who edits the program means the next run, so that
-the source is looked at whenever runs begin: the program and what it imports from its own folder. So
-are the data files that workers say they have read.
+A warm worker imports the program once. An edit of the program is meant for the next run, so that
+the files are compared whenever runs start: the program, the modules that it imports from its own
+folder, and the data files that workers have read.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from thetahat.core.data_files import DataFile, digest_of, stamp_of
+from thetahat.core.data_files import DataFile, Stamp, digest_of, stamp_of
 from thetahat.core.provenance import provenance
 
 SETTLED_S = 1.0
-"""How long files must have stood still: an editor may be in the middle of writing them."""
+"""Seconds without a change that files need: an editor may be writing them."""
 _MOST = 500
-_Stamps = dict[Path, tuple[int, int] | None]
+_Stamps = dict[Path, Stamp | None]
 
 
 @dataclass(frozen=True)
 class Change:
-    """What ``look`` found: the lines to say once, and whether workers must begin anew."""
+    """The result of ``look``: a message, and whether workers must start again."""
 
     settled: bool = True
     anew: bool = False
@@ -34,9 +34,9 @@ class Change:
 
 
 class Code:
-    """A program's source.
+    """A program's source files.
 
-    Args:    file: the program.   folder: where it runs; what it imports is looked for here too.
+    Args:    file: the program.   folder: where it runs; its imports are found here too.
     """
 
     def __init__(self, file: Path, folder: Path) -> None:
@@ -52,12 +52,12 @@ class Code:
         """SHA-256 of every file, its first 16 digits, by its name as seen from the program."""
 
     def look(self, *, settled_s: float = SETTLED_S, warm: bool = True) -> Change:
-        """Whether the source is as it was. A ``stat`` of each file, unless one has changed.
+        """Compare the files with the last look. This takes a ``stat`` of each file.
 
-        Args:    warm: a worker that keeps running stands behind; else every run reads it anew.
+        Args:    warm: whether a worker keeps the program; otherwise every run reads it again.
         """
         now = time.monotonic()
-        stamps = {path: _stamp(path) for path in self._stamps}
+        stamps = {path: stamp_of(path) for path in self._stamps}
         if stamps == self._stamps:
             self._seen = None
             return Change()
@@ -68,14 +68,14 @@ class Code:
         return self._changed(stamps, warm)
 
     def watch(self, files: Sequence[DataFile]) -> None:
-        """Workers have read these: what they keep of them is old when one changes."""
+        """Watch data files that workers have read and may keep."""
         for file in files:
             path = Path(file.path)
             if path not in self._data:
                 self._data[path], self._stamps[path] = file, file.stamp
 
     def facts(self) -> dict[str, Any]:
-        """What is kept with every run: the source's hashes, versions, git's state."""
+        """Return the facts stored with every run: hashes of the source, versions, git's state."""
         return {**provenance(self.file), "code": dict(self.hashes)}
 
     def _changed(self, stamps: _Stamps, warm: bool) -> Change:
@@ -86,7 +86,7 @@ class Code:
         wrong = {path: said for path in suspects if (said := _no_python(path))}
         self._wrong = set(wrong)
         if wrong and warm:
-            # Nothing would be gained by stopping: an agent works on while its user thinks.
+            # The agent continues with the old program while its user edits.
             self._stamps = stamps
             said = f"{min(wrong.values())}: new runs use the program as it was"
             return Change(anew=bool(data), say="; ".join([said, *_changed_data(data)]))
@@ -98,7 +98,7 @@ class Code:
         return Change(anew=bool(said), say="; ".join(said))
 
     def _new_data(self, moved: set[Path]) -> list[str]:
-        """Names of the data files that hold something else now. One that is gone may come back."""
+        """Name the data files with other content. A missing file may come back."""
         names = []
         for path in sorted(moved & {*self._data}):
             stamp, digest = stamp_of(path), digest_of(path)
@@ -109,12 +109,12 @@ class Code:
         return names
 
     def _read(self) -> dict[str, str]:
-        self._stamps, found = {path: _stamp(path) for path in self._data}, {}
+        self._stamps, found = {path: stamp_of(path) for path in self._data}, {}
         for path in _local_files(self.file, self.folders):
-            self._stamps[path] = _stamp(path)
+            self._stamps[path] = stamp_of(path)
             try:
                 found[self._name(path)] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-            except OSError:  # gone since: the worker that loads it says so
+            except OSError:  # deleted since: the worker that loads it reports it
                 continue
         return found
 
@@ -131,16 +131,8 @@ def _changed_data(names: Sequence[str]) -> list[str]:
     return [f"{_have_changed(names)}: new runs use the new data"] if names else []
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
-
-
 def _no_python(path: Path) -> str | None:
-    """Why a file cannot be imported as it stands; None where nothing speaks against it."""
+    """Say why a file cannot be imported now; None where it can."""
     try:
         if path.suffix == ".py":
             ast.parse(path.read_bytes(), str(path))
@@ -148,12 +140,12 @@ def _no_python(path: Path) -> str | None:
         return f"{path.name} cannot be read ({error.strerror or error})"
     except (SyntaxError, ValueError) as error:
         line = f" (line {error.lineno})" if isinstance(error, SyntaxError) and error.lineno else ""
-        return f"{path.name} is no Python now{line}"
+        return f"{path.name} is not Python now{line}"
     return None
 
 
 def _local_files(program: Path, folders: Sequence[Path]) -> list[Path]:
-    """A program and the files that it imports from folders, at any depth."""
+    """List a program and the files that it imports from folders, at any depth."""
     found, todo = [program], [program]
     while todo and len(found) < _MOST:
         path = todo.pop()
@@ -184,7 +176,7 @@ def _imports(tree: ast.Module, path: Path, folders: Sequence[Path]) -> Iterator[
 
 
 def _files_of(words: Sequence[str], folders: Sequence[Path]) -> Iterator[Path]:
-    """The files that importing ``a.b.c`` from a folder loads, also where c is no module."""
+    """List the files that importing ``a.b.c`` loads from folders, also where c is not a module."""
     for folder in folders:
         at = folder
         for word in words:

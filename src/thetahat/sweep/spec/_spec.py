@@ -102,7 +102,7 @@ class Reading:
         Raises:  ConfigError: all mistakes, a line each.
         """
         if self.errors:
-            raise ConfigError("\n".join(problem.said(self.file) for problem in self.errors))
+            raise ConfigError("\n".join(problem.in_file(self.file) for problem in self.errors))
         if self.spec is None:
             raise ConfigError(
                 f"{self.file} is valid for W&B, but cannot be run here; see its notes"

@@ -14,7 +14,7 @@ from pathlib import Path
 from thetahat.core.errors import StoreError
 from thetahat.core.places import locate
 from thetahat.sweep.spec._options import SweepOptions
-from thetahat.sweep.spec._program import find_program, handed_names
+from thetahat.sweep.spec._program import experiment_names, find_program
 from thetahat.sweep.spec._spec import SweepSpec
 from thetahat.sweep.workers._connection import WorkerProcess, count_cores
 from thetahat.sweep.workers._fork_server import CAN_FORK, ForkServer, preloads, spawn
@@ -86,7 +86,7 @@ def is_experiment(spec: SweepSpec, folder: Path | None = None) -> bool:
     if spec.command is not None or spec.program is None:
         return False
     file = find_program(spec, folder)
-    return file is not None and file.suffix == ".py" and handed_names(file) is not None
+    return file is not None and file.suffix == ".py" and experiment_names(file) is not None
 
 
 def size_of(work: Work, points: int | None) -> int:

@@ -17,7 +17,7 @@ from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.run import Ended, Status
 from thetahat.store import RunRow, Store
 from thetahat.sweep._events import Noted, RunEvent
-from thetahat.sweep.spec._examine import Examined
+from thetahat.sweep.spec._signature_check import Examined
 from thetahat.sweep.spec._source_files import Code
 from thetahat.sweep.spec._spec import SweepSpec
 from thetahat.sweep.workers._cohort_size import CohortSizes

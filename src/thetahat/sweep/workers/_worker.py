@@ -187,7 +187,7 @@ class Worker:
             case Job():
                 self._begin(message)
             case Examine(spec=spec):
-                from thetahat.sweep.spec._examine import examine
+                from thetahat.sweep.spec._signature_check import examine
 
                 try:
                     self.link.send(examine(spec, self.shop.experiment))
