@@ -54,7 +54,7 @@ def test_other_kinds_of_store() -> None:
     with pytest.raises(StoreError) as bad:
         open_store("mysql://host/db")
     assert str(bad.value) == (
-        "'mysql://host/db' is no store; give a folder, a file such as runs.db, or sqlite:///runs.db"
+        "'mysql://host/db' is not a store; give a folder, a file such as runs.db, or sqlite:///runs.db"
     )
     assert caught.value.exit_code == bad.value.exit_code == 2
 

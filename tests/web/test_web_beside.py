@@ -117,7 +117,7 @@ def test_at_a_terminal_the_page_opens_and_stays_until_ctrl_c(folder, monkeypatch
 
 def test_ui_without_run_says_what_is_missing(folder, capsys) -> None:
     assert run(["sweep", "sweep.yaml", "--ui"]) == 2
-    said = "--ui shows the page while a sweep is worked on; give --run too"
+    said = "--ui shows the page while a sweep runs; give --run too"
     assert said in capsys.readouterr().err
 
 

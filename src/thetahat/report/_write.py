@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from thetahat.analysis import CellRule
 from thetahat.core.errors import ConfigError, StoreError, did_you_mean
+from thetahat.core.replace import replacing
 from thetahat.report._document import MADE_BY, Document
 from thetahat.report._html import html_report
 from thetahat.report._run import run_document
@@ -152,15 +153,11 @@ def write_whole(path: Path, data: bytes, *, make_folder: bool = False) -> None:
 
     Raises:  ConfigError: it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         if make_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with replacing(path) as beside:
             beside.write_bytes(data)
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
     except OSError as error:
         why = error.strerror or str(error)
         raise ConfigError(f"cannot write {path}: {why}; give another place with -o") from error

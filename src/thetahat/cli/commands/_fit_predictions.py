@@ -7,7 +7,6 @@ printed.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import os
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from thetahat.core.errors import ConfigError, DataError, MissingExtra
+from thetahat.core.replace import replacing
 
 if TYPE_CHECKING:
     from thetahat.data import Table
@@ -118,9 +118,8 @@ def write(path: Path, made: Predictions) -> None:
     Raises:  ConfigError: the file cannot be written.
     """
     kind = path.suffix.lower()
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        try:
+        with replacing(path) as beside:
             if kind in PARQUET:
                 _write_parquet(beside, made)
             else:
@@ -129,10 +128,6 @@ def write(path: Path, made: Predictions) -> None:
                         _write_json(file, made)
                     else:
                         _write_delimited(file, made, DELIMITED[kind])
-            os.replace(beside, path)
-        finally:
-            with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else error
         raise ConfigError(f"--predict {path} cannot be written: {why}") from error
