@@ -1,12 +1,12 @@
-"""The price of an asset, for as many discount factors as a sweep file names.
+"""The price of an asset, for every discount factor of a sweep file.
 
-Dividends follow y' = c + (1 + g) y, and the price p(t) that no bubble inflates satisfies
+Dividends follow y' = c + (1 + g) y, and the price p(t) without a bubble satisfies
 
     p(t) = y(t) + beta p(t + 1).
 
-No price is ever observed: the residual says by how much the equation fails, at 29 dates.
-It closes over beta, a float parameter and therefore traced, so that every discount factor
-of a grid is one more member of the same compiled program. With the long-run dividend
+Prices are not observed: the residual is the error of the equation, at 29 dates. It closes over
+beta, a float parameter and therefore traced, so that all discount factors of a grid are members
+of one compiled program. With the long-run dividend
 y* = -c / g the equation has the closed form
 
     p(t) = y* / (1 - beta) + (1 + g)^t (y0 - y*) / (1 - beta (1 + g)),

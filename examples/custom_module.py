@@ -1,13 +1,12 @@
-"""A module of one's own: a class with parameters and a call.
+"""A module of your own: a class with parameters and a call.
 
-``nnx.Param`` marks what is trained; sizes, names and anything else are held. Modules nest,
-so this is how deep networks are made, and how a net gets the shape that theory asks for:
-here the class is linear.
+``nnx.Param`` marks trained arrays; sizes, names and other attributes are constant. Modules nest,
+so this is how to make deep networks, and nets of the form that theory requires: here the class
+is linear.
 
-Were the data a loader that runs empty after one pass, epochs two to five hundred would
-change nothing, in silence. Here data are arrays, every epoch passes through all of them,
-and a fit none of whose parameters ever changes ends with the status "unmoved" in place of a
-result.
+With a data loader that is empty after one pass, epochs two to five hundred would change nothing,
+without a message. Here data are arrays, every epoch passes through all of them, and a fit whose
+parameters never change ends with the status "unmoved".
 
     python examples/custom_module.py
 """
@@ -21,7 +20,7 @@ import thetahat as th
 
 
 class MyLinear(nnx.Module):
-    """h(x) = kernel x, from ``in_size`` inputs to ``out_size`` outputs."""
+    """Linear map h(x) = kernel x, from ``in_size`` inputs to ``out_size`` outputs."""
 
     def __init__(self, in_size, out_size, rngs):
         self.in_size = in_size
@@ -41,7 +40,7 @@ def custom_module(
     batch_size: int = 64,
     seed: th.Seed = 42,
 ) -> th.Task:
-    """Fit MyLinear, as any other module."""
+    """Fit MyLinear like any other module."""
     draw = th.dgp.linear(N, M, sigma, seed=seed)
 
     def distance(model):

@@ -4,11 +4,10 @@ A project that pays u(x) = x^2 in state x, which decays as x' = rho x, is worth
 
     v(x) = u(x) + beta v(rho x),        solved by  v(x) = x^2 / (1 - beta rho^2).
 
-No value of v is ever observed. The observations are points x, and the residual is by how
-much the equation fails there. It closes over beta, which is a float parameter of the
-experiment and therefore traced: the experiment is called inside the compiled program, so
-that every beta of the grid is one more member of the same program, and none costs a
-compilation.
+Values of v are not observed. The observations are points x, and the residual is the error of the
+equation at x. It closes over beta, a float parameter of the experiment and therefore traced: the
+experiment is called inside the compiled program, so that all betas of the grid are members of one
+program, with one compilation.
 
     python examples/discount.py
 """
@@ -30,7 +29,7 @@ def discount(
         return v(x) - x[0] ** 2 - beta * v(rho * x)
 
     def error(v):
-        """Relative error at x = 1, where v(1) = 1 / (1 - beta rho^2)."""
+        """Compute the relative error at x = 1, where v(1) = 1 / (1 - beta rho^2)."""
         return jnp.abs(v(jnp.ones(1)) * (1 - beta * rho**2) - 1)
 
     return th.Task(
@@ -46,7 +45,7 @@ def discount(
 
 
 def solve(betas=BETAS, **config):
-    """One Result per discount factor."""
+    """Return one Result per discount factor."""
     return th.fit_many(discount, [{**config, "beta": float(beta)} for beta in betas])
 
 

@@ -1,8 +1,7 @@
-"""An Equinox module, taken as it is.
+"""Fit an Equinox module.
 
-An Equinox module is a pytree: its floating-point arrays are trained and everything else is
-held. None of Equinox's filtered transformations is needed here, since the engine separates
-the two once.
+An Equinox module is a pytree: its floating-point arrays are trained, the rest is constant. The
+engine separates the two once, so you need none of Equinox's filtered transformations.
 
     python examples/linear_regression_equinox.py          (needs: pip install 'thetahat[equinox]')
 """

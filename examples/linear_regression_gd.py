@@ -1,13 +1,12 @@
-"""Linear regression by gradient descent: every step sees the whole sample.
+"""Linear regression by gradient descent: every step uses the whole sample.
 
-The risk of h(x) = x . theta under the squared loss is a quadratic in theta, so that the
-path of gradient descent is known before it is walked:
+The risk of h(x) = x . theta under the squared loss is quadratic in theta, so that the
+path of gradient descent is known in advance:
 
     theta_t - theta_ols = (I - 2 lr X'X / N)^t (theta_0 - theta_ols)
 
-With ``batch_size=None``, which is the default, a step is such a step, and an epoch is one
-step. What remains after many epochs is no fault of the optimizer: it is the sampling error
-of least squares, about sigma * sqrt(M / N).
+With ``batch_size=None``, the default, an epoch is one such step. The error after many epochs is
+the sampling error of least squares, about sigma * sqrt(M / N), and not one of the optimizer.
 
     python examples/linear_regression_gd.py
 """
@@ -26,7 +25,7 @@ def linear_regression_gd(
     epochs: int = 200,
     seed: th.Seed = 42,
 ) -> th.Task:
-    """Recover theta in y = x . theta + sigma e, a full batch at a time."""
+    """Recover theta in y = x . theta + sigma e, with full batches."""
     draw = th.dgp.linear(N, M, sigma, seed=seed)
 
     def distance(h):

@@ -1,12 +1,12 @@
-"""L-BFGS, and a module taken apart by hand.
+"""L-BFGS, with a module split by hand.
 
 An NNX module is a structure and a state. ``nnx.split`` separates the two and ``nnx.merge``
-puts them together again; so split, a module is a pair of pure functions: ``init(key) ->
-params`` and ``apply(params, x) -> h(x)``. Any such pair is a model here, whoever wrote it.
+joins them; a split module is a pair of pure functions, ``init(key) -> params`` and
+``apply(params, x) -> h(x)``. Any such pair is a model here.
 
-L-BFGS builds up the curvature of the risk from successive gradients and searches along each
-direction. It wants the same risk at every step, so it gets the full batch; a quadratic in M
-parameters takes it a few steps, where plain gradient descent took two hundred.
+L-BFGS estimates the curvature of the risk from successive gradients and searches along each
+direction. It needs the same risk at every step, so use the full batch. A quadratic in M
+parameters takes a few steps, and two hundred of plain gradient descent.
 
     python examples/linear_regression_lbfgs.py
 """
@@ -18,7 +18,7 @@ import thetahat as th
 
 
 def linear_pair(M):
-    """nnx.Linear as an (init, apply) pair."""
+    """Split nnx.Linear into an (init, apply) pair."""
 
     def build(key):
         return nnx.Linear(M, 1, use_bias=False, rngs=nnx.Rngs(key))
@@ -38,7 +38,7 @@ def linear_pair(M):
 def linear_regression_lbfgs(
     N: int = 500, M: int = 2, sigma: float = 1e-3, epochs: int = 10, seed: th.Seed = 42
 ) -> th.Task:
-    """Least squares by L-BFGS, in double precision."""
+    """Fit least squares by L-BFGS, in double precision."""
     draw = th.dgp.linear(N, M, sigma, seed=seed)
 
     def distance(h):

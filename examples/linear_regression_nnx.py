@@ -1,10 +1,10 @@
-"""A Flax NNX module, taken as it is.
+"""Fit a Flax NNX module.
 
-Nothing is wrapped, inherited or registered: the Task takes the module that the experiment
-builds, trains its ``nnx.Param`` leaves and gives a module of the same class back as
-``result.model``. In residuals and metrics ``h`` is that module too, so its parameters
-have their own names. Its output has shape (1,) and y has shape (); this one trailing axis
-is the only thing that is ever squeezed. The seed is traced, so it reaches Flax as a key.
+The Task takes the module that the experiment builds, without a wrapper or a base class. It trains
+its ``nnx.Param`` leaves and returns a module of the same class as ``result.model``. In residuals
+and metrics ``h`` is this module too, so its parameters have their own names. Its output has shape
+(1,) and y has shape (): only this trailing axis is squeezed. The seed is traced, so give Flax a
+key made from it.
 
     python examples/linear_regression_nnx.py
 """

@@ -1,10 +1,10 @@
 """One residual per observation, and a learning rate that falls.
 
-A residual is written for ONE observation z and is never squared: the engine maps it over
+A residual is a function of ONE observation z, and is not squared: the engine maps it over
 the batch and applies the loss. With sigma = 1 the gradient of a minibatch is noisy at theta
 itself. A constant learning rate then keeps the iterate in a cloud around the least squares
-solution, whose radius is of the order sqrt(lr / B). Letting the rate fall to zero lets the
-cloud shrink.
+solution, whose radius is of the order sqrt(lr / B). A rate that falls to zero shrinks
+the cloud.
 
     python examples/linear_regression_residual.py
 """
@@ -16,7 +16,7 @@ import thetahat as th
 
 
 def residual(h, z):
-    """h(x) - y at one observation: x has shape (M,), y and h(x) have shape ()."""
+    """Return h(x) - y at one observation: x has shape (M,), y and h(x) have shape ()."""
     x, y = z
     return h(x) - y
 
@@ -31,7 +31,7 @@ def linear_regression_residual(
     batch_size: int = 16,
     seed: th.Seed = 42,
 ) -> th.Task:
-    """Minibatch SGD whose learning rate is lr throughout, or falls from lr to 0 as a cosine."""
+    """Fit by minibatch SGD, with a constant rate or one that falls from lr to 0 as a cosine."""
     draw = th.dgp.linear(N, M, sigma, seed=seed)
     theta_ols = jnp.linalg.lstsq(draw.x, draw.y)[0]
     steps = epochs * -(-N // batch_size)

@@ -3,10 +3,10 @@
 The risk is a mean over observations, so the mean over B of them, drawn at random, is an
 unbiased estimate of it, and its gradient costs N / B times less. An epoch shuffles the
 sample and passes through it once: here 32 steps of 16 observations, the last of 4. Those 4
-count as 4 and not as 16: every observation of an epoch has the same weight.
+count as 4 and not as 16: all observations of an epoch have the same weight.
 
-The noise of the estimated gradient vanishes at theta where the residuals do, so that with a
-small sigma even a constant learning rate comes as near as least squares.
+The noise of the gradient is small at theta if the residuals are, so that with a small sigma
+even a constant learning rate gives an estimate as good as least squares.
 
     python examples/linear_regression_sgd.py
 """
@@ -26,7 +26,7 @@ def linear_regression_sgd(
     batch_size: int = 16,
     seed: th.Seed = 42,
 ) -> th.Task:
-    """Recover theta in y = x . theta + sigma e, a minibatch at a time."""
+    """Recover theta in y = x . theta + sigma e, with minibatches."""
     draw = th.dgp.linear(N, M, sigma, seed=seed)
 
     def distance(h):

@@ -1,9 +1,8 @@
-"""Batch size and learning rate are chosen on a validation part, and only there.
+"""Choose batch size and learning rate on a validation part.
 
-A small batch takes many cheap steps an epoch, a large rate takes long ones. Which pair is
-best after a given number of epochs is found by trying: the sweep file beside this program
-names the pairs, and the validation risk decides. The test part is looked at once for each
-run, after the choice could no longer profit from it.
+A small batch takes many cheap steps per epoch, a large rate long ones. A sweep finds the best pair
+for a given number of epochs: the sweep file beside this program names the pairs, and the
+validation risk decides. The test part is used once for each run, after the choice.
 
     thetahat sweep examples/linear_regression_sweep.yaml --run
     python examples/linear_regression_tuned.py --batch_size=8 --lr=0.01

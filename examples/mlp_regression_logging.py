@@ -1,15 +1,15 @@
 """The lecture's program: a hand-written loop that logs to Weights & Biases.
 
-Nothing in this file knows of thetahat. It is what a course teaches first: a function whose
-signature is the command line, a Flax NNX net, a loop over minibatches, and ``wandb.log``.
-``thetahat sweep`` runs it as it stands, offline and with no account, one process a run:
+This file does not use thetahat. As in a first course, a function has the command line as its
+signature, with a Flax NNX net, a loop over minibatches, and ``wandb.log``. ``thetahat sweep``
+runs it unchanged, offline and without an account, with one process per run:
 
     python examples/mlp_regression_logging.py --width=64 --lr=0.005 --num_epochs=300
     thetahat sweep examples/mlp_regression_logging_sweep.yaml --run --count 4
 
 ``mlp_regression.py`` estimates the same net as an experiment: many times faster, tuned on a
-validation set. The metric here is the loss on the TEST set, as in the lecture; whatever
-shows this sweep says that it is contaminated.
+validation set. The metric here is the loss on the TEST set, as in the lecture; so the
+sweep is marked as contaminated everywhere.
 """
 
 import os
@@ -35,13 +35,13 @@ class MLP(nnx.Module):
 
 
 def risk(model, x, y):
-    """Mean squared residual."""
+    """Compute the mean squared residual."""
     return jnp.mean((model(x)[:, 0] - y) ** 2)
 
 
 @nnx.jit
 def step(model, optimizer, x, y):
-    """One step of gradient descent."""
+    """Take one step of gradient descent."""
     loss, gradient = nnx.value_and_grad(risk)(model, x, y)
     optimizer.update(model, gradient)
     return loss
@@ -60,7 +60,7 @@ def fit_model(
     wandb_mode: str = "offline",
 ):
     """Draw a linear process, fit a net to it, log the losses."""
-    # Whoever starts the program has the last word: without an account "online" cannot be had.
+    # The environment decides first: without an account the mode "online" fails.
     wandb.init(project=wandb_project, mode=os.environ.get("WANDB_MODE", wandb_mode))
     rngs = nnx.Rngs(seed)
     theta = jax.random.normal(rngs(), (M,))

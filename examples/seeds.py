@@ -1,9 +1,9 @@
-"""One hundred seeds as one program: how much of a result is luck?
+"""Fit one hundred seeds as one program, to see how much of a result is chance.
 
-A net's risk depends on where its parameters started. A ``th.Seed`` is traced, so one
-hundred fits that differ in nothing else are one compiled program, trained side by side;
-what to report is then no single number but its quantiles over seeds. The sample does not
-depend on ``seed`` here, so that the spread is due to the initial parameters alone.
+The risk of a net depends on its initial parameters. A ``th.Seed`` is traced, so one hundred fits
+that differ only in it train together as one compiled program; report the quantiles of the risk
+over seeds. The sample does not depend on ``seed`` here, so that the spread comes from the initial
+parameters only.
 
     python examples/seeds.py
 """
@@ -15,7 +15,7 @@ import thetahat as th
 
 
 def sine_bump(width: int = 16, lr: float = 0.02, epochs: int = 1000, seed: th.Seed = 0) -> th.Task:
-    """Fit sin(x) + exp(-x^2) / (1 + |x|), seen with noise, by a small net.
+    """Fit sin(x) + exp(-x^2) / (1 + |x|), observed with noise, by a small net.
 
     Args:
         seed: of the initial parameters.
@@ -31,7 +31,7 @@ def sine_bump(width: int = 16, lr: float = 0.02, epochs: int = 1000, seed: th.Se
 
 
 def ensemble(n=100, **config):
-    """The test risks of n seeds, (n,), and how many times a program was traced for them."""
+    """Return the test risks of n seeds, (n,), and the number of traces."""
     results = th.fit_many(sine_bump, [{**config, "seed": seed} for seed in range(n)])
     return np.array([r.risk["test"] for r in results]), results[0].traces
 

@@ -1,8 +1,8 @@
-"""Nets beside OLS, ridge, lasso and a random forest, on two real tables and the same split.
+"""Compare nets with OLS, ridge, lasso and a random forest, on two real tables and the same split.
 
-The nets have three widths, and five seeds each that train as one program: a width is judged by
-the median over its seeds. The validation part chooses the width; the test part then compares that
-net with the best of the others. A difference of less than two standard errors is no difference.
+The nets have three widths, with five seeds each that train as one program. The validation part
+chooses the width with the best median over seeds; the test part then compares that net with the
+best of the others. A difference of less than two standard errors proves nothing.
 
     python examples/table_baselines.py                (needs: pip install 'thetahat[demo]')
 """
@@ -48,7 +48,7 @@ def parts(sample):
 
 
 def nets(sample, data):
-    """Fit every width: its name, the net of median test risk, the median val risk."""
+    """Fit every width; return its name, the net of median test risk, the median val risk."""
     given = sample.training
 
     def net(width: int = 8, seed: th.Seed = 0) -> th.Task:
@@ -72,7 +72,7 @@ def nets(sample, data):
 
 
 def test_errors(sample):
-    """Squared errors on the test part in units of y, (N,): of the chosen net, and of the others."""
+    """Return squared errors on the test part in units of y, (N,), of the net and of the others."""
     data = parts(sample)
     y, scale = np.asarray(data.test.y), float(data.transform.y_std)
     raw_x = data.test.x * data.transform.x_std + data.transform.x_mean

@@ -1,12 +1,12 @@
-"""A real table: the return to schooling, by a net without hidden layers and by one with them.
+"""The return to schooling from a real table, by nets without and with hidden layers.
 
 Wooldridge's wage1 has 526 workers of 1976. A net of depth 0 is a linear regression, and
 L-BFGS on the full sample finds its least squares coefficients. The table is standardised on
-the training part and undone in predictions, so the coefficient of a column is how much the
-prediction changes when that column grows by one, in the table's own units.
+the training part, and predictions are in units of the table, so the coefficient of a column is
+the change of the prediction per unit of the column.
 
-A net with a hidden layer is the same line with another depth. Whether it is worth its
-parameters is a question for workers who were not in the training part.
+For a net with a hidden layer change the depth. The risk of workers outside the training part
+shows whether its parameters help.
 
     python examples/table_wage.py                         (needs: pip install 'thetahat[demo]')
 """
@@ -25,7 +25,7 @@ def wage(
     epochs: int = 50,
     seed: th.Seed = 0,
 ) -> th.Task:
-    """Log wage on years of education, experience and tenure.
+    """Regress log wage on years of education, experience and tenure.
 
     Args:
         depth: hidden layers; 0 is a linear regression.
@@ -44,7 +44,7 @@ def wage(
 
 
 def coefficient(result, column):
-    """How much the prediction changes per unit of a column, at 12 years of education."""
+    """Compute the change of the prediction per unit of a column, at 12 years of education."""
     here = {"educ": [12.0], "exper": [10.0], "tenure": [5.0]}
     there = here | {column: [here[column][0] + 1]}
     return float(result.predict(there)[0] - result.predict(here)[0])

@@ -6,35 +6,35 @@ JAX nor PyTorch.
 
 from __future__ import annotations
 
-import importlib
-import time
-from typing import TYPE_CHECKING, Any
+import importlib as _importlib
+import time as _time
+import typing as _typing
 
-from thetahat._names import HOMES, ROOMS
+from thetahat._names import HOMES as _HOMES, ROOMS as _ROOMS
 
 __version__ = "0.1.0"
-__all__ = [*HOMES, *ROOMS]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*_HOMES, *_ROOMS]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from thetahat._public import *  # noqa: F403
 
 import_seconds = 0.0
 """Seconds spent so far in loading the rooms of this package and what they need."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _typing.Any:
     global import_seconds  # noqa: PLW0603 (one clock per process)
-    began = time.perf_counter()
-    if name in ROOMS:
-        value: Any = importlib.import_module(ROOMS[name])
-    elif name in HOMES:
-        value = getattr(importlib.import_module(HOMES[name]), name)
+    began = _time.perf_counter()
+    if name in _ROOMS:
+        value: _typing.Any = _importlib.import_module(_ROOMS[name])
+    elif name in _HOMES:
+        value = getattr(_importlib.import_module(_HOMES[name]), name)
     else:
         raise AttributeError(f"module 'thetahat' has no attribute {name!r}")
-    import_seconds += time.perf_counter() - began
+    import_seconds += _time.perf_counter() - began
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

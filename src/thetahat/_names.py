@@ -1,4 +1,4 @@
-"""Where the public names live: the whole public surface on one page.
+"""The public names and the room of each: the whole public surface on one page.
 
 ``HOMES`` are names of ``thetahat`` itself, loaded from their room when first used; ``ROOMS`` are
 its submodules, as in ``th.dgp.linear`` and ``th.models.MLP``.

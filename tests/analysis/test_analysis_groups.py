@@ -57,7 +57,7 @@ def test_groups_count_failures_and_leave_them_out_of_the_numbers(store, ensemble
 def test_messages(store, ensemble) -> None:
     with pytest.raises(ConfigError, match="no run has the parameter 'sed'; did you mean 'seed'"):
         group_runs(store.runs(), ["sed"])
-    with pytest.raises(ConfigError, match=r"--quantiles: 1.5 is no quantile"):
+    with pytest.raises(ConfigError, match=r"--quantiles: 1.5 is outside"):
         group_runs(store.runs(), ["seed"], [1.5])
 
 
@@ -80,4 +80,4 @@ def test_the_command(store, ensemble, capsys, monkeypatch) -> None:
     assert command(["runs", "last", "--over", "seed", "--sort", "nothing"]) == 2
     assert "the groups have no column 'nothing'" in capsys.readouterr().err
     assert command(["runs", "ensembel"]) == 2
-    assert "is no sweep, cohort, experiment or project" in capsys.readouterr().err
+    assert "has no sweep, cohort, experiment or project 'ensembel'" in capsys.readouterr().err

@@ -132,6 +132,17 @@ def test_imports_of_divided_rooms_point_down() -> None:
     assert wrong == []
 
 
+def test_training_knows_its_backends_by_their_entry_alone() -> None:
+    for path in (SOURCE / "train").glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        names = {n.name for n in ast.walk(ast.parse(text)) if isinstance(n, ast.alias)}
+        assert not names & {"jax", "jax.numpy", "optax", "flax"}, path
+        assert not any(name.startswith("thetahat.train.jax.") for name in imports_of(path)), path
+    others = [p for p in SOURCE.rglob("*.py") if p.parts[len(SOURCE.parts)] != "train"]
+    for path in others:
+        assert not any(name.startswith("thetahat.train.jax") for name in imports_of(path)), path
+
+
 def test_there_are_no_circles() -> None:
     arrows: dict[str, set[str]] = {}
     for path in SOURCE.rglob("*.py"):
@@ -175,8 +186,24 @@ def test_front_doors_only_reexport() -> None:
         for path in (SOURCE / room).rglob("__init__.py"):
             for node in ast.parse(path.read_text(encoding="utf-8")).body:
                 doc = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-                exports = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
-                assert doc or exports or isinstance(node, ast.ImportFrom), f"{path}:{node.lineno}"
+                exports = ast.unparse(node).startswith("__all__ = ")
+                reexports = doc or exports or isinstance(node, ast.ImportFrom)
+                assert reexports, f"{path}:{node.lineno}"
+
+
+def test_front_doors_export_what_they_import() -> None:
+    for room in BELOW:
+        for path in (SOURCE / room).rglob("__init__.py"):
+            body = ast.parse(path.read_text(encoding="utf-8")).body
+            lists = [ast.literal_eval(node.value) for node in body if isinstance(node, ast.Assign)]
+            imported = sorted(
+                alias.asname or alias.name
+                for node in body
+                if isinstance(node, ast.ImportFrom) and node.module != "__future__"
+                for alias in node.names
+            )
+            for names in lists:
+                assert sorted(names) == imported, path
 
 
 def test_import_loads_neither_jax_nor_numpy() -> None:

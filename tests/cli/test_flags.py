@@ -121,9 +121,12 @@ def test_an_unknown_flag_is_answered_with_the_nearest_name(name: str) -> None:
     [
         ("--lr=abc", "--lr=abc: lr wants a number (float), such as --lr=0.001"),
         ("--width=1.5", "--width=1.5: width wants a whole number (int), such as --width=128"),
-        ("--lr=nan", "lr=nan: NaN is no number; give one, such as --lr=0.001"),
-        ("--lr=.nan", "lr=nan: NaN is no number; give one, such as --lr=0.001"),
-        ("--seed=-1", "seed=-1 is no seed; give an integer from 0 to 2**31 - 1, such as seed=42"),
+        ("--lr=nan", "lr=nan: give a number, such as --lr=0.001"),
+        ("--lr=.nan", "lr=nan: give a number, such as --lr=0.001"),
+        (
+            "--seed=-1",
+            "seed=-1 is not a seed; give an integer from 0 to 2**31 - 1, such as seed=42",
+        ),
         ("--seed=x", "--seed=x: seed wants a whole number (int), such as --seed=42"),
         ("--lr", "--lr needs a value, such as --lr=0.001"),
         ("--store", "--store needs a value, such as --store=URL"),
@@ -191,10 +194,13 @@ def test_a_config_file_and_flags_over_it(tmp_path: Path) -> None:
             "learning_rate: 1",
             "{}: mlp_regression() has no parameter 'learning_rate'; did you mean 'lr'?",
         ),
-        ("lr: [1", "--config={} is no YAML (line 1: expected ',' or ']', but got '<stream end>')"),
+        (
+            "lr: [1",
+            "--config={} is not valid YAML (line 1: expected ',' or ']', but got '<stream end>')",
+        ),
         ("lr", "--config={} must hold lines such as lr: 0.01; it holds 'lr'"),
         ("lr: word", "lr=word in {}: lr wants a number (float), such as --lr=0.001"),
-        ("lr: .nan", "lr=nan: NaN is no number; give one, such as --lr=0.001"),
+        ("lr: .nan", "lr=nan: give a number, such as --lr=0.001"),
         ("width: 1.5", "width=1.5 in {}: width wants a whole number (int), such as --width=128"),
     ],
 )

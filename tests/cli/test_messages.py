@@ -93,7 +93,7 @@ CATALOGUE: list[tuple[str, int, str]] = [
     ("fit t.csv --target=y --predict=no/where.csv", 2, "--predict no/where.csv cannot be written; give a file in a folder that exists and is yours"),
     ("fit t.csv --target=y --predict=out.xlsx", 2, "--predict out.xlsx: fitted values are written as .csv, .tsv, .json or .parquet, and not as .xlsx; give another ending"),
     ("fit t.csv --target=y --train=0.9 --test=0.2", 2, "train=0.9 + val=0.15 + test=0.2 is 1.25 of the observations; fractions must sum to at most 1"),
-    ("fit t.csv --target=y --val=0.001", 2, "empty split: val=0.001 of 200 observations is no row; give a larger share, or 0"),
+    ("fit t.csv --target=y --val=0.001", 2, "empty split: val=0.001 of 200 observations gives 0 rows; give a larger share, or 0"),
     ("fit t.csv --target=y --model=mpl", 2, f"{CHOICES} thetahat fit --help"),
     ("fit t.csv --target=y --tau=0.3", 2, "--tau has no effect with --loss squared; leave it out, or give --loss pinball"),
     ("fit t.csv --target=y --degree=100", 2, "--degree has no effect with --model mlp; leave it out, or give --model polynomial"),

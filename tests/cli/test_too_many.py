@@ -20,8 +20,8 @@ def test_epochs_are_as_many_as_an_index_counts(line, capsys) -> None:
         with pytest.raises(th.InputError) as caught:
             line(epochs=epochs)
         assert str(caught.value) == (
-            f"epochs={epochs}: every epoch is recorded, and no more than 2147483647 (2**31 - 1) can"
-            " be; give fewer, and end the fit by its stopping rules"
+            f"epochs={epochs} is above the limit of 2147483647 (2**31 - 1) recorded epochs;"
+            " give fewer, and end the fit by its stopping rules"
         )
 
 
@@ -45,8 +45,8 @@ def test_epochs_are_as_many_as_an_index_counts(line, capsys) -> None:
         ),
         (
             ["--epochs=1000000000000"],
-            "epochs=1000000000000: every epoch is recorded, and no more than 2147483647"
-            " (2**31 - 1) can be; give fewer, and end the fit by its stopping rules",
+            "epochs=1000000000000 is above the limit of 2147483647 (2**31 - 1) recorded epochs;"
+            " give fewer, and end the fit by its stopping rules",
         ),
     ],
 )

@@ -42,16 +42,16 @@ def test_a_config_is_defaults_and_what_was_given_cast() -> None:
     [
         ({"learning_rate": 1}, "experiment() has no parameter 'learning_rate'; did you mean 'lr'?"),
         ({"sed": 1}, "experiment() has no parameter 'sed'; did you mean 'seed'?"),
-        ({"lr": "a"}, "lr='a' is no number; give one, such as lr=0.01"),
-        ({"lr": True}, "lr=True is no number; give one, such as lr=0.01"),
-        ({"lr": float("nan")}, "lr=nan is no number; give one, such as lr=0.01"),
+        ({"lr": "a"}, "lr='a' is not a number; give one, such as lr=0.01"),
+        ({"lr": True}, "lr=True is not a number; give one, such as lr=0.01"),
+        ({"lr": float("nan")}, "lr=nan is not a number; give one, such as lr=0.01"),
         (
             {"seed": 1.5},
-            "seed=1.5 is no seed; give an integer from 0 to 2**31 - 1, such as seed=42",
+            "seed=1.5 is not a seed; give an integer from 0 to 2**31 - 1, such as seed=42",
         ),
         (
             {"seed": 2**31},
-            "seed=2147483648 is no seed; give an integer from 0 to 2**31 - 1, such as seed=42",
+            "seed=2147483648 is not a seed; give an integer from 0 to 2**31 - 1, such as seed=42",
         ),
     ],
 )
@@ -80,7 +80,7 @@ def test_required_and_nameless_parameters() -> None:
         ({"epochs": 0}, "epochs=0; give an integer of at least 1"),
         ({"epochs": 2.5}, "epochs=2.5; give an integer of at least 1"),
         ({"batch_size": -1}, "batch_size=-1; give an integer of at least 1"),
-        ({"sampling": "shufle"}, "sampling='shufle' is none of ours; did you mean 'shuffle'?"),
+        ({"sampling": "shufle"}, "sampling='shufle' is unknown; did you mean 'shuffle'?"),
         ({"dtype": "float16"}, "dtype='float16'; give 'float32' or 'float64'"),
         (
             {"metrics": {"val_risk": lambda h: 0.0}},

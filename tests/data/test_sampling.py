@@ -98,12 +98,12 @@ def test_shuffle_carries_a_traced_seed() -> None:
         (
             lambda: Batches(part(10), 2, "shufle"),
             ConfigError,
-            "sampling='shufle' is none of ours; did you mean 'shuffle'?",
+            "sampling='shufle' is unknown; did you mean 'shuffle'?",
         ),
         (
             lambda: order(0, 0, 10, "bootstrap"),
             ConfigError,
-            "sampling='bootstrap' is none of ours; known: shuffle, replacement, sequential, full",
+            "sampling='bootstrap' is unknown; known: shuffle, replacement, sequential, full",
         ),
     ],
 )

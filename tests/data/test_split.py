@@ -139,7 +139,7 @@ def test_a_traced_fraction_fails_in_the_words_of_jax() -> None:
         ),
         (
             {"train": 0.9, "val": 0.04, "test": 0.06},
-            "empty split: val=0.04 of 10 observations is no row; give a larger share, or 0",
+            "empty split: val=0.04 of 10 observations gives 0 rows; give a larger share, or 0",
         ),
         (
             {"train": 0},

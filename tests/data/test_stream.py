@@ -275,7 +275,9 @@ class TestMessages:
 
     def test_files_of_different_columns(self) -> None:
         paths = [write(frame(), "1.parquet"), write(frame().drop(columns="b"), "2.parquet")]
-        with refused("'2.parquet' has no column 'b', '1.parquet' has"):
+        with refused(
+            "'2.parquet' has no column 'b', unlike '1.parquet'; give files with the same columns"
+        ):
             stream_table(paths, **ROLES)
 
     def test_without_pyarrow(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +307,7 @@ class TestMessages:
 
         monkeypatch.setattr(_stream, "_write", full)
         folder = str(Path(".thetahat") / "spool")
-        with refused(f"spooling into {folder!r} broke off: the disk is full", RunFailed):
+        with refused(f"writing the spool into {folder!r} failed: the disk is full", RunFailed):
             stream_table(path, **ROLES)
         assert list(Path(folder).iterdir()) == []
 
@@ -316,7 +318,7 @@ class TestMessages:
             raise PermissionError(13, "Permission denied")
 
         monkeypatch.setattr(_stream.tempfile, "mkdtemp", denied)
-        with refused("the spool folder 'cache' cannot be written; give cache= elsewhere"):
+        with refused("the spool folder 'cache' cannot be written; give cache= in another place"):
             stream_table(path, **ROLES, cache="cache")
 
     def test_damaged_spool(self) -> None:

@@ -70,7 +70,7 @@ COLUMNS = {
     "missing": (
         {"missing": "means"},
         {},
-        "missing='means' is none of ours; did you mean 'mean'?",
+        "missing='means' is unknown; did you mean 'mean'?",
     ),
     "text": (
         {},
@@ -104,7 +104,7 @@ COLUMNS = {
     "all missing": (
         {},
         {"empty": [None, None, None]},
-        "column 'empty' has no values at all; leave it out",
+        "column 'empty' has missing values only; leave it out",
     ),
     "constant": (
         {},
@@ -170,8 +170,7 @@ COLUMNS = {
     "nothing left": (
         {"missing": "drop"},
         {"educ": [8, None, None], "exper": [None, 2, 3]},
-        "no row is left: every one of 3 misses a value (educ 2, exper 1); "
-        "leave a column out, or impute",
+        "all 3 rows have a missing value (educ 2, exper 1); leave a column out, or impute",
     ),
     "infinite": (
         {},
@@ -224,7 +223,7 @@ def test_repeated_column_of_a_frame(tmp_path: Path) -> None:
 
 def test_no_table() -> None:
     with refused(
-        "a list is no table; give a path, a pandas or polars frame, or a mapping of columns"
+        "a list is not a table; give a path, a pandas or polars frame, or a mapping of columns"
     ):
         read_table([[1, 2]], "y")
 
@@ -261,7 +260,7 @@ class TestFiles:
         Path("t.xlsx").write_text("")
         with refused(
             "'t.xlsx' has the suffix '.xlsx'; give .csv, .tsv, .parquet or .pq, "
-            "or read it yourself and pass the frame"
+            "or read the file and give the frame"
         ):
             read_table("t.xlsx", "y")
 
@@ -287,7 +286,9 @@ class TestFiles:
             if pyarrow
             else "line 3 has 3 fields, the header 2"
         )
-        with refused(f"'t.csv' cannot be read as CSV ({said}); is it whole, and of that kind?"):
+        with refused(
+            f"'t.csv' cannot be read as CSV ({said}); check that the file is complete and of that kind"
+        ):
             read_table("t.csv", "y")
 
     @pytest.mark.parametrize("pyarrow", [True, False])
@@ -310,7 +311,7 @@ class TestFiles:
         with pytest.raises(
             DataError,
             match=r"^'t\.parquet' cannot be read as Parquet \(.+\); "
-            r"is it whole, and of that kind\?$",
+            r"check that the file is complete and of that kind$",
         ):
             read_table("t.parquet", "y")
 
@@ -361,7 +362,7 @@ class TestEncoding:
             ),
             (
                 np.ones((5, 3)),
-                "an array of shape (5, 3) for 4 columns (educ, exper, region=east, region=west); "
+                "got an array of shape (5, 3) for 4 columns (educ, exper, region=east, region=west); "
                 "give shape (n, 4)",
             ),
         ],

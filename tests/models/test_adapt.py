@@ -372,7 +372,7 @@ Torchlike.__module__ = "torch.nn.modules.linear"
         ),
         (
             (lambda key, x: None, lambda params, x: x),
-            "init needs key, x; it is given a key alone: close over the others, as in"
+            "init needs key, x; the engine gives a key only: close over the others, as in"
             " (lambda key: init(key, x0), apply)",
         ),
         (

@@ -176,16 +176,16 @@ def test_float64_parameters_where_jax_has_them():
         ),
         (
             lambda: MLP(2, activation="rleu"),
-            "activation='rleu' is none of ours; did you mean 'relu'?",
+            "activation='rleu' is unknown; did you mean 'relu'?",
         ),
         (
             lambda: MLP(2, activation=3),
-            f"activation=3 is no function; give one, or one of {', '.join(ACTIVATIONS)}",
+            f"activation=3 is not a function; give one, or one of {', '.join(ACTIVATIONS)}",
         ),
         (lambda: Linear(2, start="zero"), "Linear(start='zero'); give one of lecun_normal, zeros"),
         (
             lambda: Polynomial(3, basis="chebychev"),
-            "basis='chebychev' is none of ours; did you mean 'chebyshev'?",
+            "basis='chebychev' is unknown; did you mean 'chebyshev'?",
         ),
         (
             lambda: Polynomial(3, domain=(1.0, 1.0)),

@@ -100,7 +100,7 @@ def test_objects_with_init_and_update_are_taken():
     [
         (
             lambda: optim.resolve("adan"),
-            "optimizer='adan' is none of ours; did you mean 'adam'?",
+            "optimizer='adan' is unknown; did you mean 'adam'?",
         ),
         (
             lambda: optim.named("adam", epsilon=0.1),
@@ -136,7 +136,7 @@ def test_objects_with_init_and_update_are_taken():
         ),
         (
             lambda: optim.resolve(0.1),
-            "optimizer=0.1 is no optimizer; give an optax transformation, such as optax.adam(1e-3),"
+            "optimizer=0.1 is not an optimizer; give an optax transformation, such as optax.adam(1e-3),"
             f" or one of {', '.join(optim.OPTIMIZERS)}",
         ),
     ],

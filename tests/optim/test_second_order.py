@@ -273,13 +273,13 @@ def call(optimizer, p=2, **extra):
         ),
         (
             lambda: optim.newton().init(jnp.zeros(17_025)),
-            "newton solves a dense system of 17,025 parameters and is meant for 5,000 at most;"
+            "newton solves a dense system of 17,025 parameters; the limit is 5,000:"
             ' use optimizer="lbfgs"',
         ),
         (
             lambda: call(optim.gauss_newton(), p=6_000, value_fn=jnp.sum, residual_fn=lambda p: p),
-            "gauss_newton solves a dense system of 6,000 residuals and parameters, the fewer of"
-            ' them, and is meant for 5,000 at most; use optimizer="lbfgs"',
+            "gauss_newton solves a dense system of 6,000 equations (the fewer of residuals"
+            ' and parameters); the limit is 5,000: use optimizer="lbfgs"',
         ),
         (
             lambda: optim.levenberg_marquardt(damping=0.0),

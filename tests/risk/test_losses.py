@@ -88,11 +88,11 @@ def test_a_users_function_is_a_loss_of_a_residual():
     [
         (
             lambda: risk.resolve_loss("pinbal"),
-            "loss='pinbal' is none of ours; did you mean 'pinball'?",
+            "loss='pinbal' is unknown; did you mean 'pinball'?",
         ),
         (
             lambda: risk.resolve_loss(None),
-            "loss=None is no loss; give a function of a residual, or one of squared, absolute,"
+            "loss=None is not a loss; give a function of a residual, or one of squared, absolute,"
             " huber, pinball, logistic, cross_entropy",
         ),
         (

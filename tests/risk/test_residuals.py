@@ -58,7 +58,9 @@ def test_any_other_shapes_raise_and_name_both(h, y):
     if h in (y, (*y, 1)):
         assert float(call()) == 1.0
     else:
-        start = f"h(x) has shape {h} and y has shape {y}; they must be equal, nothing is broadcast."
+        start = (
+            f"h(x) has shape {h} and y has shape {y}; they must be equal, no shape is broadcast."
+        )
         with pytest.raises(ShapeError, match=f"^{re.escape(start)} "):
             call()
 
@@ -69,7 +71,7 @@ def test_any_other_shapes_raise_and_name_both(h, y):
         ((3,), (), 'Use MLP(..., out="scalar"), or a residual that uses all 3 outputs.'),
         ((), (1,), "Give y as (N,), not (N, 1)."),
         ((2,), (3,), "Use a model with out=3, or give a residual."),
-        ((2, 2), (), "Give a residual that says how they are compared."),
+        ((2, 2), (), "Give a residual that compares them."),
     ],
 )
 def test_the_fix_fits_the_mismatch(h, y, fix):
@@ -111,7 +113,7 @@ def test_a_users_loss_is_taken_as_it_is():
         (
             jnp.ones((4, 1)),
             "residual must return a scalar or a vector (k,) per observation; got shape (4, 1)."
-            " Use jnp.ravel if all its entries are residuals, and look for a broadcast if not.",
+            " Use jnp.ravel if all entries are residuals; else look for a broadcast.",
         ),
         (None, "residual must be one array per observation; got None. Does the function return?"),
         (
@@ -155,14 +157,14 @@ def test_residuals_that_cannot_be_called():
         return h
 
     message = (
-        "the residual one(h) cannot be called as residual(h, z); give it exactly a hypothesis h and"
+        "the residual one(h) cannot be called as residual(h, z); write it with exactly two arguments, a hypothesis h and"
         " one observation z"
     )
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         per_observation(one, SQUARED)
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         residual_vector(one)
-    with pytest.raises(ConfigError, match=r"^residual=3 is no function; give residual\(h, z\)$"):
+    with pytest.raises(ConfigError, match=r"^residual=3 is not a function; give residual\(h, z\)$"):
         per_observation(3, SQUARED)
 
 

@@ -93,7 +93,7 @@ def test_other_kinds_of_store() -> None:
     with pytest.raises(StoreError) as bad:
         open_store("mysql://host/db")
     assert str(bad.value) == (
-        "'mysql://host/db' is no store; give a folder, a file such as runs.db, or sqlite:///runs.db"
+        "'mysql://host/db' is not a store; give a folder, a file such as runs.db, or sqlite:///runs.db"
     )
     assert caught.value.exit_code == bad.value.exit_code == 2
 
@@ -222,7 +222,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write")
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder without writers")
 def test_a_read_only_folder() -> None:
     with pytest.raises(StoreError) as caught:
         open_store("/proc/runs.db")

@@ -136,7 +136,7 @@ c.Connection.send = send
     assert left()
     assert all(map(lives, left()))
     assert worker.why_dead().startswith("the worker was killed by signal 9 (SIGKILL)")
-    worker.send(["more than a socket holds"] * 10**6)  # nobody reads it, and nothing waits
+    worker.send(["more than a socket holds"] * 10**6)  # it is not read, and nothing waits
     worker.close()
 
 

@@ -48,7 +48,7 @@ def test_settled_doubles_as_long_as_that_pays() -> None:
     assert settled(table(w64=1.0, w128=0.6, w256=0.4, w512=0.39), 64) == 256
     # Beyond a width that did not pay nothing is believed.
     assert settled(table(w64=1.0, w128=1.2, w256=0.1), 64) == 64
-    # A gap: nobody knows what 128 would do.
+    # A gap: 128 is unknown.
     assert settled(table(w64=1.0, w256=0.1), 64) == 64
 
 
@@ -69,9 +69,9 @@ def test_worth_trying_if_the_runs_left_pay_for_compiling() -> None:
 
 
 def test_not_worth_trying_if_members_train_one_by_one() -> None:
-    assert not worth_trying({64: timed(64, 1.0, "map")}, 64, float("inf"))
+    assert not worth_trying({64: timed(64, 1.0, "exact")}, 64, float("inf"))
     assert not worth_trying({}, 64, float("inf"))
-    both = {64: timed(64, 1.0), 128: timed(128, 0.5, "map")}
+    both = {64: timed(64, 1.0), 128: timed(128, 0.5, "exact")}
     assert settled(both, 64) == 128
     assert not worth_trying(both, 64, float("inf"))
 
@@ -200,7 +200,7 @@ def test_every_program_has_its_own_size() -> None:
     sizes = CohortSizes(64, 4096)
     sizes.cut({NET: [None] * 30, WIDE: [None] * 34}, 1)
     sizes.learn(NET, 64, timed(30, 1.0))
-    sizes.learn(WIDE, 64, timed(34, 5.0, "map"))
+    sizes.learn(WIDE, 64, timed(34, 5.0, "exact"))
     assert sizes.room([0]) == 128
     cohorts = sizes.cut({NET: [None] * 60, WIDE: [None] * 68}, 1)
     assert cohorts == {NET: [(60, 128)], WIDE: [(64, 64), (4, 64)]}
@@ -219,7 +219,7 @@ def test_learn_writes_long_epochs_in_seconds() -> None:
     ("method", "flags", "bounds"),
     [
         ("grid", {}, (TOGETHER, MOST)),
-        ("random", {"exact": True}, (TOGETHER, MOST)),
+        ("random", {"mode": "exact"}, (TOGETHER, MOST)),
         ("random", {"cohort": 8}, (8, 0)),
         ("grid", {"mode": "worker"}, (1, 0)),
         ("bayes", {}, (4, 0)),

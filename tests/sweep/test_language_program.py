@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from thetahat.core import ConfigError, read_signature
-from thetahat.core.collect import collecting, handed_over
+from thetahat.core.collect import collected, collecting
 from thetahat.sweep import Problem, SweepProgram, experiment_of, load_experiment, parse_sweep
 from thetahat.sweep.spec import experiment_names
 
@@ -188,11 +188,11 @@ def test_an_experiment_by_its_name(folder):
 def test_collecting_ends_with_its_block():
     def one() -> None: ...
 
-    assert not handed_over(one)
+    assert not collected(one)
     with collecting() as outer:
         with collecting() as inner:
-            assert handed_over(one)
+            assert collected(one)
         assert (inner, outer) == ([one], [])
     with contextlib.suppress(KeyError), collecting():
         raise KeyError
-    assert not handed_over(one)
+    assert not collected(one)

@@ -17,8 +17,15 @@ import optax
 import thetahat as th
 from thetahat import data as th_data, models, optim, risk
 from thetahat.core.task import best_mode
-from thetahat.train._program import DIVERGED, FIRST_RULE, RUNNING, UNMOVED, Standing
-from thetahat.train._stopping import Record, sort_rules
+from thetahat.train import (
+    DIVERGED,
+    FIRST_RULE,
+    RUNNING,
+    UNMOVED,
+    CohortStatus,
+    Record,
+    sort_rules,
+)
 
 LOOP = {"xla_cpu_use_fusion_emitters": False}
 READ = LOOP | {"xla_backend_optimization_level": 0}
@@ -30,7 +37,7 @@ def compiled(fn, options=LOOP):
 
 
 class NaiveProgram:
-    """One member, trained by a Python loop. See ``base.Program``."""
+    """One member, trained by a Python loop. See ``thetahat.train.Program``."""
 
     size = 1
     max_chunk = 7
@@ -183,8 +190,8 @@ class NaiveProgram:
             state |= {"best": params, "best_value": value, "best_epoch": state["epochs"]}
         return state, record
 
-    def standing(self, state: Any) -> Standing:
-        return Standing(
+    def status(self, state: Any) -> CohortStatus:
+        return CohortStatus(
             active=np.array([state["outcome"] == RUNNING]),
             outcome=np.array([state["outcome"]]),
             epochs=np.array([state["epochs"]]),

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import thetahat as th
-from thetahat.train.jax import Hyper, _compile, _init, stage
+from thetahat.train import Hyper
+from thetahat.train.jax import _compile, _init
 from thetahat.train.jax._init import Beginning
+from thetahat.train.jax._staging import stage
 
 
 def net(width: int, seed: th.Seed = 0, lr: float = 0.1) -> th.Task:
@@ -80,7 +82,7 @@ def test_arrays_too_large_to_compare_are_compiled_anew(monkeypatch):
 
 
 def test_what_another_process_compiles_comes_last(monkeypatch):
-    monkeypatch.setattr(_init, "_compiled", {})
+    monkeypatch.setattr(_init, "_compiled", _init.CompiledDraws())
     order = []
 
     def compile_draw(lowered, numbers, *, patient):
@@ -97,8 +99,7 @@ def test_what_another_process_compiles_comes_last(monkeypatch):
 
 
 def test_a_process_keeps_the_last_programs_alone(monkeypatch):
-    monkeypatch.setattr(_init, "_compiled", {})
-    monkeypatch.setattr(_init, "_KEPT", 2)
+    monkeypatch.setattr(_init, "_compiled", _init.CompiledDraws(most=2))
     for width in (3, 4, 5):
         beginning(width, shared(3), 1).draw({}, {"seed": np.int32(3)})
     assert len(_init._compiled) == 2

@@ -11,18 +11,18 @@ import numpy as np
 import optax
 import pytest
 from naive import NaiveProgram
+from numpy_backend import Descent, NumpyLinear
 from small import draw, parts
 
 import thetahat as th
-from thetahat.train._driver import Clock, Interrupt, drive
-from thetahat.train._program import Program
-from thetahat.train.jax import Hyper, make_program, stage
+from thetahat.train import Hyper, Program
+from thetahat.train._driver import Clock, Driver, Interrupt  # below the front door: no Session
+from thetahat.train.jax import prepare
 
 
-def engine(task: th.Task) -> Program:
-    """The compiled backend."""
-    hyper = Hyper({}, {})
-    return make_program(lambda _: task, hyper, stage(lambda _: task, hyper), 1, "map")
+def engine(task: th.Task) -> Any:
+    """The compiled backend, or the one that the task's model names."""
+    return prepare(lambda _: task, Hyper({}, {}), 1, "exact")
 
 
 def task(**fields: Any) -> th.Task:
@@ -80,22 +80,26 @@ TASKS = {
 }
 
 
+LINEAR = {
+    "tail": task(model=NumpyLinear(2), optimizer=Descent(0.02), metrics={}),
+    "diverging": task(model=NumpyLinear(2), optimizer=Descent(1e5), metrics={}, epochs=30),
+}
+BACKENDS = [(engine, TASKS), (NaiveProgram, TASKS), (engine, LINEAR)]
+BACKEND = pytest.mark.parametrize(("make", "tasks"), BACKENDS, ids=["jax", "naive", "numpy"])
+Make = Callable[[th.Task], Any]
+
+
 def run(program: Program, epochs: int) -> tuple[Any, dict[str, np.ndarray]]:
     """Drive a program to its end; the records of the epochs it completed."""
     chunks = []
-    ended = drive(
-        program,
-        program.init(),
-        epochs=epochs,
-        clock=Clock(),
-        interrupt=Interrupt(),
-        on_chunk=chunks.append,
-    )
-    n = int(program.standing(ended.state).epochs[0])
+    driver = Driver(program, program.init(), epochs, 0, Clock(), Interrupt(), chunks.append)
+    while driver.step():
+        pass
+    n = int(program.status(driver.state).epochs[0])
     records = {
         k: np.concatenate([c.records[k] for c in chunks], axis=1)[0, :n] for k in program.columns
     }
-    return ended.state, records
+    return driver.state, records
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -106,7 +110,7 @@ def test_engine_and_naive_loop_agree_bitwise(name: str) -> None:
         program = make(given)
         state, records = run(program, given.epochs)
         outcomes.append(
-            (program.standing(state), records, program.evaluate(state, ("train", "val", "test")))
+            (program.status(state), records, program.evaluate(state, ("train", "val", "test")))
         )
     (fast, fast_records, fast_risks), (slow, slow_records, slow_risks) = outcomes
     for field in dataclasses.fields(fast):
@@ -122,9 +126,9 @@ def test_engine_and_naive_loop_agree_bitwise(name: str) -> None:
         np.testing.assert_array_equal(value, slow_risks[part], err_msg=part)
 
 
-@pytest.mark.parametrize("make", [engine, NaiveProgram])
-def test_chunks_do_not_matter(make: Callable[[th.Task], Program]) -> None:
-    program = make(TASKS["tail"])
+@BACKEND
+def test_chunks_do_not_matter(make: Make, tasks: dict[str, th.Task]) -> None:
+    program = make(tasks["tail"])
     state = program.init()
     one_by_one = []
     for epoch in range(6):
@@ -134,21 +138,21 @@ def test_chunks_do_not_matter(make: Callable[[th.Task], Program]) -> None:
     np.testing.assert_array_equal(records["val_risk"][0], one_by_one)
 
 
-@pytest.mark.parametrize("make", [engine, NaiveProgram])
-def test_a_packed_state_goes_on_bitwise(make: Callable[[th.Task], Program]) -> None:
-    program = make(TASKS["tail"])
+@BACKEND
+def test_a_packed_state_goes_on_bitwise(make: Make, tasks: dict[str, th.Task]) -> None:
+    program = make(tasks["tail"])
     state, _ = program.advance(program.init(), 0, 4)
     arrays = {k: v.copy() for k, v in program.pack(state).items()}
     _, straight = program.advance(state, 4, 3)
-    fresh = make(TASKS["tail"])
+    fresh = make(tasks["tail"])
     _, resumed = fresh.advance(fresh.unpack(arrays), 4, 3)
     for column, values in straight.items():
         np.testing.assert_array_equal(values, resumed[column], err_msg=column)
 
 
-@pytest.mark.parametrize("make", [engine, NaiveProgram])
-def test_an_ended_member_moves_no_more(make: Callable[[th.Task], Program]) -> None:
-    program = make(TASKS["diverging"])
+@BACKEND
+def test_an_ended_member_moves_no_more(make: Make, tasks: dict[str, th.Task]) -> None:
+    program = make(tasks["diverging"])
     state, _ = run(program, 30)
     before = program.pack(state)
     state, _ = program.advance(state, 30, 3)

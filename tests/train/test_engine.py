@@ -10,6 +10,7 @@ import pytest
 from small import draw, net, parts  # type: ignore[import-not-found]
 
 import thetahat as th
+from thetahat.core import ConfigError
 from thetahat.train import _driver
 
 
@@ -37,8 +38,13 @@ def test_a_cohort_equals_its_members_alone() -> None:
 
 def test_exact_members_are_bitwise_equal_to_fits_alone() -> None:
     configs = [{"lr": lr, "seed": s} for lr in (0.01, 0.1) for s in (1, 2)]
-    for config, member in zip(configs, th.fit_many(net, configs, exact=True), strict=True):
+    for config, member in zip(configs, th.fit_many(net, configs, mode="exact"), strict=True):
         same(member, th.fit(net, **config))
+
+
+def test_a_mode_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(ConfigError, match=r"mode='map': no such mode.*; give auto, vmap, exact"):
+        th.fit_many(net, [{}], mode="map")
 
 
 def test_a_cohort_does_not_depend_on_its_order() -> None:
@@ -62,7 +68,7 @@ def test_static_parameters_start_a_program_each() -> None:
 
 def test_chunk_length_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = th.fit(net, epochs=9)
-    monkeypatch.setattr(_driver.Pace, "next", lambda self, left, most: min(left, 2))
+    monkeypatch.setattr(_driver.ChunkLength, "next", lambda self, left, most: min(left, 2))
     same(th.fit(net, epochs=9), whole)
 
 

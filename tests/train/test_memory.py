@@ -9,8 +9,8 @@ from small import net
 
 import thetahat as th
 from thetahat.core import ConfigError
-from thetahat.train import Interrupt, Options, Shop, TooLarge, _memory, free_memory
-from thetahat.train.jax import Hyper, make_program, stage
+from thetahat.train import Hyper, Interrupt, Options, Shop, TooLarge, _memory, free_memory
+from thetahat.train.jax import _memory as device, prepare
 
 CONFIGS = [{"lr": 0.01 * (k + 1), "epochs": 4} for k in range(5)]
 
@@ -22,7 +22,7 @@ def program(size: int):
     def build(values):
         return net(epochs=2, **values)
 
-    return make_program(build, hyper, stage(build, hyper), size, "vmap")
+    return prepare(build, hyper, size, "vmap")
 
 
 def test_what_training_needs_grows_with_the_members() -> None:
@@ -33,20 +33,21 @@ def test_what_training_needs_grows_with_the_members() -> None:
     assert large.staged.member_bytes * 64 >= state
 
 
-def test_what_does_not_fit_is_refused_and_how_many_do_is_said() -> None:
+def test_what_does_not_fit_is_refused_and_how_many_do_is_said(monkeypatch) -> None:
     large = program(64)
-    with pytest.raises(TooLarge) as refused:
-        _memory.check_fits(large, large.needs() // 4)
-    assert 8 <= refused.value.fits <= 16
-    _memory.check_fits(large, large.needs())
-    _memory.check_fits(program(1), 1)
+    machine(monkeypatch, large.needs() // 4)
+    assert 8 <= large.fits(1.0) <= 16
+    assert large.fits(0.5) <= 8
+    machine(monkeypatch, large.needs())
+    assert large.fits(1.0) == 64
+    machine(monkeypatch, 1)
+    assert program(1).fits(1.0) == 1
 
 
-def test_what_is_too_large_for_its_arrays_alone_is_not_compiled() -> None:
+def test_what_is_too_large_for_its_arrays_alone_is_not_compiled(monkeypatch) -> None:
     large = program(64)
-    with pytest.raises(TooLarge) as refused:
-        _memory.check_fits(large, large.staged.member_bytes * 20)
-    assert refused.value.fits == 10
+    machine(monkeypatch, large.staged.member_bytes * 20)
+    assert large.fits(1.0) == 10
     assert large._chunk is None
 
 
@@ -54,10 +55,15 @@ def test_the_memory_that_is_free_is_known_here() -> None:
     assert 1 << 24 < free_memory() < 1 << 50
 
 
+def machine(monkeypatch: pytest.MonkeyPatch, free: float) -> None:
+    """A machine on which so many bytes are free."""
+    monkeypatch.setattr(_memory, "free_memory", lambda: free)
+
+
 def narrow(monkeypatch: pytest.MonkeyPatch, members: float) -> None:
     """A machine that holds so many members of these cohorts."""
     each = program(5).needs() / 5
-    monkeypatch.setattr(_memory, "free_memory", lambda: members * each / _memory.SHARE)
+    machine(monkeypatch, members * each / _memory.SHARE)
 
 
 def test_fits_take_turns_where_not_all_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,8 +89,8 @@ def test_turns_that_were_interrupted_go_on(tmp_path, monkeypatch: pytest.MonkeyP
 def test_a_shop_says_how_many_fit() -> None:
     shop = Shop(net)
     with pytest.raises(TooLarge):
-        shop.open(CONFIGS, Options(memory=1), Interrupt())
-    training = shop.open(CONFIGS[:1], Options(memory=1), Interrupt())
+        shop.open(CONFIGS, Options(share=0.0), Interrupt())
+    training = shop.open(CONFIGS[:1], Options(share=0.0), Interrupt())
     while training.step():
         pass
     assert training.finish()[0].epochs == 4
@@ -135,12 +141,12 @@ def test_memory_that_runs_out_is_said_in_words(monkeypatch: pytest.MonkeyPatch) 
             match=r"^memory ran out: 1.5 GB of 2 GB are free, and more was needed \(Out of memory"
             r" allocating 9 bytes\); a smaller model, a smaller batch_size or fewer observations",
         ),
-        _memory.saying_what_is_short(),
+        device.memory_errors(),
     ):
         raise jax.errors.JaxRuntimeError(raised)
     other = jax.errors.JaxRuntimeError("INTERNAL: else")
     with (
         pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"),
-        _memory.saying_what_is_short(),
+        device.memory_errors(),
     ):
         raise other

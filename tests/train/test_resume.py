@@ -23,7 +23,7 @@ sys.path.insert(0, {folder!r})
 import thetahat as th
 from small import net
 from thetahat.train import _driver
-_driver.Pace.next = lambda self, left, most: min(left, 5)  # short chunks: many places to die
+_driver.ChunkLength.next = lambda self, left, most: min(left, 5)  # short chunks: many places to die
 slow = {slow}
 progress = (lambda p: (print(p.epoch, flush=True), time.sleep(slow))) if slow else None
 r = th.fit_many(net, {configs!r}, mode="vmap", checkpoint={path!r}, resume=True, progress=progress)
@@ -72,7 +72,7 @@ def test_kill_minus_nine_loses_at_most_a_chunk_and_changes_no_bit(
 def test_interrupt_finishes_the_chunk_saves_and_resumes_bitwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_driver.Pace, "next", lambda self, left, most: min(left, 3))
+    monkeypatch.setattr(_driver.ChunkLength, "next", lambda self, left, most: min(left, 3))
     path = tmp_path / "run.ckpt"
 
     def ctrl_c(progress: th.train.Progress) -> None:
@@ -154,7 +154,7 @@ def test_a_disk_that_fills_up_stops_the_checkpoints_and_not_the_fit(
 ) -> None:
     import errno
 
-    monkeypatch.setattr(_driver.Pace, "next", lambda self, left, most: min(left, 2))
+    monkeypatch.setattr(_driver.ChunkLength, "next", lambda self, left, most: min(left, 2))
     calls = []
 
     def full(fd: int) -> None:
@@ -176,7 +176,7 @@ def test_checkpoints_go_on_when_the_disk_has_room_again(
 ) -> None:
     import errno
 
-    monkeypatch.setattr(_driver.Pace, "next", lambda self, left, most: min(left, 2))
+    monkeypatch.setattr(_driver.ChunkLength, "next", lambda self, left, most: min(left, 2))
     monkeypatch.setattr(_checkpoint, "AGAIN_S", 0.0)
     calls = []
 

@@ -10,7 +10,7 @@ import pytest
 
 import thetahat as th
 from thetahat.core.errors import DataError, Notice
-from thetahat.train._ending import prove  # what it says depends on hardware, when fitted
+from thetahat.train._session import prove  # what it says depends on hardware, when fitted
 
 RNG = np.random.default_rng(1)
 X = RNG.normal(size=(400, 2))

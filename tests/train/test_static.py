@@ -12,12 +12,12 @@ from small import draw
 
 import thetahat as th
 from thetahat.core import ConfigError
-from thetahat.train import _static
+from thetahat.train import _grouping
 
 
 @pytest.fixture(autouse=True)
 def _forget() -> None:
-    _static._told.clear()
+    _grouping._notice.cache_clear()
 
 
 def branch(lr: float = 0.1, curve: float = 0.0, epochs: int = 3) -> th.Task:
@@ -147,15 +147,15 @@ def test_what_is_given_is_checked() -> None:
     with pytest.raises(ConfigError) as caught:
         th.fit(branch, learning_rate=0.1)
     assert str(caught.value) == "branch() has no parameter 'learning_rate'; did you mean 'lr'?"
-    with pytest.raises(ConfigError, match="lr='big' is no number; give one, such as lr=0.01"):
+    with pytest.raises(ConfigError, match="lr='big' is not a number; give one, such as lr=0.01"):
         th.fit(branch, lr="big")
-    with pytest.raises(ConfigError, match="lr=nan is no number; give one, such as lr=0.01"):
+    with pytest.raises(ConfigError, match="lr=nan is not a number; give one, such as lr=0.01"):
         th.fit(branch, lr=float("nan"))
     with pytest.raises(ConfigError, match="an experiment must return a th.Task; got int"):
         th.fit(lambda lr=1: 5)
     with pytest.raises(ConfigError, match="fit_many got no configs"):
         th.fit_many(branch, [])
     with pytest.raises(
-        ConfigError, match=r"seed=-1 is no seed; give an integer from 0 to 2\*\*31 - 1"
+        ConfigError, match=r"seed=-1 is not a seed; give an integer from 0 to 2\*\*31 - 1"
     ):
         th.fit(generator, seed=-1)

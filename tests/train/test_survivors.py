@@ -23,7 +23,7 @@ def noisy(lr: float = 0.1, sigma: float = 0.1, epochs: int = 40, seed: th.Seed =
 
 def opened(monkeypatch, *, vmap: float, one_by_one: float, mode: str = "auto"):
     """A cohort of six with a mark at epoch 10, on a machine where epochs take so long."""
-    seconds = {"vmap": vmap, "map": one_by_one}
+    seconds = {"vmap": vmap, "exact": one_by_one}
     monkeypatch.setattr(_cohort, "PROBE_WORTH_S", 0.0)
     monkeypatch.setattr(_cohort, "_epoch_s", lambda program, state: seconds[program.mode])
     configs = [{"lr": 0.02 * (k + 1), "sigma": 0.1 + 0.05 * k, "seed": k} for k in range(SIZE)]
@@ -46,7 +46,7 @@ def test_they_go_on_one_by_one_where_that_is_faster(monkeypatch) -> None:
     # Three at a third of a second each take as long as all six together.
     assert training.driver.program.mode == "vmap"
     training.stop({5: "a loser"})
-    assert training.driver.program.mode == "map"
+    assert training.driver.program.mode == "exact"
     results = finish(training)
     for k, config in enumerate(configs):
         lost = k in (0, 1, 3, 5)
@@ -60,7 +60,7 @@ def test_they_go_on_one_by_one_where_that_is_faster(monkeypatch) -> None:
             np.testing.assert_allclose(history, alone.history[name], rtol=1e-5)
 
 
-@pytest.mark.parametrize("mode", ["vmap", "map"])
+@pytest.mark.parametrize("mode", ["vmap", "exact"])
 def test_a_mapping_that_was_asked_for_stays(monkeypatch, mode) -> None:
     _, training = opened(monkeypatch, vmap=1.0, one_by_one=2.0, mode=mode)
     training.stop(dict.fromkeys(range(1, SIZE), "a loser"))
@@ -69,6 +69,6 @@ def test_a_mapping_that_was_asked_for_stays(monkeypatch, mode) -> None:
 
 def test_one_by_one_from_the_start_there_is_nothing_to_change(monkeypatch) -> None:
     _, training = opened(monkeypatch, vmap=3.0, one_by_one=2.0)
-    assert training.driver.program.mode == "map"
+    assert training.driver.program.mode == "exact"
     training.stop(dict.fromkeys(range(1, SIZE), "a loser"))
     assert training.driver.program is training.program

@@ -152,7 +152,7 @@ def test_a_tracker_that_cannot_write_for_a_while_is_told_everything() -> None:
 
 def test_rules_are_checked() -> None:
     with pytest.raises(
-        ConfigError, match=r"stopping holds 5, which is no rule; give th.Patience\(50\)"
+        ConfigError, match=r"stopping holds 5, which is not a stopping rule; give th.Patience\(50\)"
     ):
         th.fit(linear(stopping=(5,)))
     with pytest.raises(

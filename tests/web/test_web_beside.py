@@ -54,7 +54,7 @@ def read(url: str) -> Any:
 
 
 def gone(url: str) -> bool:
-    """Whether nobody answers there any more, within seconds."""
+    """Whether the server stops answering within seconds."""
     for _ in range(100):
         try:
             read(url)
@@ -117,7 +117,7 @@ def test_at_a_terminal_the_page_opens_and_stays_until_ctrl_c(folder, monkeypatch
 
 def test_ui_without_run_says_what_is_missing(folder, capsys) -> None:
     assert run(["sweep", "sweep.yaml", "--ui"]) == 2
-    said = "--ui shows the page while a sweep is worked on; give --run too"
+    said = "--ui shows the page while a sweep runs; give --run too"
     assert said in capsys.readouterr().err
 
 

@@ -1,8 +1,8 @@
-"""An additive fit of scores on some parameters: what is left of the scores when they are taken out.
+"""Additive fits of scores on some parameters, and the residuals.
 
 Each parameter adds a number for each of its values, or a piecewise linear function of its rank. In
-each row only one or two of its functions differ from 0, so that the normal equations are counted
-together, parameter by parameter, and kept for the next fit.
+each row only one or two of its functions differ from 0, so that the normal equations are sums over
+cells; they are computed by pairs of parameters and cached for the next fit.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Additive:
         self._products: dict[tuple[int, int], list[list[float]]] = {}
 
     def left(self, chosen: Sequence[int]) -> list[float]:
-        """The scores, less their fit on the parameters ``chosen``; the mean is 0."""
+        """Return the scores less their fit on the parameters ``chosen``; the mean is 0."""
         if not chosen:
             return list(self._scores)
         bases = [self._basis(k) for k in chosen]
@@ -62,7 +62,7 @@ class Additive:
         return self._bases[k]
 
     def _product(self, j: int, k: int) -> list[list[float]]:
-        """Sums over rows of products: columns of j, rows of k."""
+        """Sum products over rows: columns of j, rows of k."""
         if (j, k) not in self._products:
             self._products[j, k] = self._basis(k).products(self._basis(j))
         return self._products[j, k]
@@ -101,7 +101,7 @@ class _Basis:
         return sums[1 : self.width + 1]
 
     def products(self, other: _Basis) -> list[list[float]]:
-        """Sums over rows of its functions (rows) times those of another (columns)."""
+        """Sum products over rows: its functions (rows) times those of another (columns)."""
         across = other.width + 2
         cells = [0.0] * ((self.width + 2) * across)
         starts = [k * across + j for k, j in zip(self.first, other.first, strict=True)]
@@ -118,7 +118,7 @@ class _Basis:
         ]
 
     def times(self, weights: Sequence[float]) -> list[float]:
-        """Its part of a fit in each row."""
+        """Return its part of a fit in each row."""
         padded = [0.0, *weights, 0.0, 0.0]
         if self.second is None:
             return [padded[k] for k in self.first]
@@ -129,7 +129,7 @@ class _Basis:
 
 
 def _solve(lower: list[list[float]], right: Sequence[float]) -> list[float]:
-    """Cholesky's method for the lower half of a matrix; 0 for what is a sum of those before it."""
+    """Solve by Cholesky's method from the lower half; 0 for columns that depend on earlier ones."""
     size = len(right)
     root: list[list[float]] = []
     middle: list[float] = []

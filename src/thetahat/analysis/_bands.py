@@ -1,4 +1,4 @@
-"""Many curves as one band: quantiles along the axis, where enough runs are left to speak of any."""
+"""Many curves as one band: quantiles along the axis, where enough runs have a number."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from thetahat.analysis._groups import QUANTILES, quantile
 
 BAND_LEAST = 3
-"""A point of a band rests on so many runs at least, and on half of the runs that began."""
+"""Runs that a point of a band needs at least, beside half of the runs that began."""
 
 
 @dataclass(frozen=True)
 class Band:
     """The median of several curves and two quantiles, place by place, with how many they rest on.
 
-    Where runs end early, those that are left are no sample of all: the band ends.
+    Where runs end early, the others are not a sample of all: the band ends.
     """
 
     x: Sequence[float]
@@ -25,12 +25,12 @@ class Band:
     high: Sequence[float]
     n: Sequence[int]
     began: int
-    """How many runs there are, also those that gave no number."""
+    """How many runs there are, including those without a number."""
     least: int
-    """So many a point rests on at least."""
+    """Runs that a point needs at least."""
 
     def changes(self) -> list[tuple[float, int]]:
-        """Where n changes: places, and n from there on.
+        """List the places where n changes, each with n from there on.
 
         >>> Band([1, 2, 3], [], [], [], [5, 5, 4], 5, 3).changes()
         [(1, 5), (3, 4)]
@@ -49,7 +49,7 @@ def curve_band(
     least: int = BAND_LEAST,
     quantiles: Sequence[float] = QUANTILES,
 ) -> Band:
-    """The band of some curves.
+    """Compute the band of some curves.
 
     Args:    curves: by run, its values by place; values that are not finite are left out.
              began: runs that there are; by default those of the curves.

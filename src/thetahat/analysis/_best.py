@@ -1,5 +1,5 @@
-"""What leads a sweep: the best setting by its median where settings are replicated, else the best
-run. The page, the terminal and the live line say the same, for they ask here."""
+"""The leader of a sweep: the best setting by its median where settings are replicated, else the
+best run; for the page, the terminal and the live line alike."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SEED = re.compile(r"(^|[._-])(seed|random_state)$", re.IGNORECASE)
 
 
 def is_seed(name: str) -> bool:
-    """Whether a parameter is a seed by its name: luck, and nothing to tune.
+    """Tell by its name whether a parameter is a seed, which is not tuned.
 
     >>> is_seed("seed"), is_seed("data.seed"), is_seed("random_state"), is_seed("seedling")
     (True, True, True, False)
@@ -38,22 +38,22 @@ def is_seed(name: str) -> bool:
 
 
 def seeds_of(sweep: SweepRow, names: Iterable[str]) -> list[str]:
-    """Which parameters are averaged out: seeds by name, those that an experiment calls ``th.Seed``,
-    and what ``--replicates`` counts up."""
+    """List the parameters to average out: seeds by name, those of type ``th.Seed``, and the one
+    that ``--replicates`` counts up."""
     found = sweep.plan.get("found") or {}
     told = {found.get("seed"), *(found.get("seeds") or ())}
     return [name for name in names if name in told or is_seed(name)]
 
 
 def replicates_of(sweep: SweepRow) -> int:
-    """How many runs each setting is to have."""
+    """Return how many runs each setting should have."""
     found = sweep.plan.get("replicates")
     return found if isinstance(found, int) and found > 1 else 1
 
 
 def runs_planned(sweep: SweepRow, names: Iterable[str], over: Iterable[str]) -> int:
-    """How many runs each group is to have where ``over`` is averaged out: the replicates of a
-    setting, if all seeds are; else nothing is planned, and it is 1.
+    """Return how many runs each group should have if ``over`` is averaged out: the replicates of
+    a setting if all seeds are averaged out, else 1.
 
     Args:    names: of all parameters.
     """
@@ -61,7 +61,7 @@ def runs_planned(sweep: SweepRow, names: Iterable[str], over: Iterable[str]) -> 
 
 
 def may_repeat(sweep: SweepRow, file: SweepFile) -> bool:
-    """Whether a sweep may run a setting more than once, with different seeds."""
+    """Tell whether a sweep may run a setting more than once, with different seeds."""
     searched = (swept.name for swept in file.parameters if not swept.constant)
     return replicates_of(sweep) > 1 or bool(seeds_of(sweep, searched))
 
@@ -91,7 +91,7 @@ class Standing:
         return len(self.ids)
 
     def listing(self) -> dict[str, Any]:
-        """As JSON gives it."""
+        """Return it as for JSON."""
         known = self.spread
         return {
             "config": dict(self.config),
@@ -117,7 +117,7 @@ def standings(
     replicates: int = 1,
     quantiles: Sequence[float] = QUANTILES,
 ) -> list[Standing]:
-    """Every setting of a sweep, the best first.
+    """Rank the settings of a sweep, the best first.
 
     Args:    sign: 1 where less is better, else -1.   replicates: runs that each is to have.
     """
@@ -152,7 +152,7 @@ def settings_of(
     quantiles: Sequence[float] = QUANTILES,
     shared: frozenset[str] = frozenset(),
 ) -> list[Group]:
-    """The settings of a sweep as groups, in the order of their first runs."""
+    """Group the runs of a sweep by setting, in the order of their first runs."""
     seeds = seeds_of(sweep, dict.fromkeys(n for run in runs for n in flat_config(run.setting)))
     return [
         make_group(config, members, quantiles, metric=metric, shared=shared)
@@ -167,7 +167,7 @@ def _place(one: Standing, sign: int) -> tuple[int, float]:
 
 
 def tied(found: Sequence[Standing]) -> int:
-    """How many settings share the first place: as many of their runs count, with one median.
+    """Count the settings that share the first place with one median.
 
     Args:    found: as ``standings`` gives them.
     """
@@ -183,8 +183,8 @@ def tied(found: Sequence[Standing]) -> int:
 def running_best(
     found: Sequence[Standing], sign: int, at: Callable[[Standing], Any]
 ) -> list[tuple[Any, float]]:
-    """Steps of the best median so far; a setting counts once the last of its runs has begun or
-    ended, and only if it is settled.
+    """List the steps of the best median so far; a setting counts when the last of its runs has
+    begun or ended, and only if it is settled.
 
     Args:    at: where a setting stands, such as its number.
     """
@@ -197,7 +197,7 @@ def running_best(
 
 
 def best_run(runs: Iterable[TriedRun], metric: str, sign: int) -> TriedRun | None:
-    """The run that ended well with the best number; None where none did."""
+    """Find the run that ended well with the best number; None if none did."""
     have = [
         (sign * value, run)
         for run in runs
@@ -207,5 +207,5 @@ def best_run(runs: Iterable[TriedRun], metric: str, sign: int) -> TriedRun | Non
 
 
 def names_of(runs: Iterable[TriedRun]) -> list[str]:
-    """All parameters that runs have, with the dots of their nesting."""
+    """List all parameters of runs, nested names with dots."""
     return list(dict.fromkeys(name for run in runs for name in flat_config(run.setting)))

@@ -1,4 +1,4 @@
-"""Runs setting by setting: medians and quantiles over what is averaged out, failures counted."""
+"""Runs by setting: medians and quantiles over seeds, counts of failures, direction of metrics."""
 
 from __future__ import annotations
 
@@ -9,29 +9,24 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.metric import RISKS
 from thetahat.core.run import Status
 
 if TYPE_CHECKING:
-    from thetahat.store import RunRow, TriedRun
-
-
-from typing import TYPE_CHECKING
-
-from thetahat.core.metric import RISKS
-
-if TYPE_CHECKING:
     from thetahat.analysis._search_file import SweepFile
-    from thetahat.store import Store
+    from thetahat.store import RunRow, Store, TriedRun
 
+LEAST = 10
+"""Settings that importance and intervals need at least."""
 R = TypeVar("R", "RunRow", "TriedRun")
 QUANTILES = (0.1, 0.9)
 _PLAIN = (int, float, str, bool, type(None))
 FEW = 5
-"""Of fewer values the least and the greatest are said, in place of quantiles between them."""
+"""For fewer values the least and the greatest replace the quantiles."""
 
 
 class Ran(Protocol):
-    """What is needed of a run to count it: how it stands, and its numbers."""
+    """A run with a status and metrics."""
 
     @property
     def status(self) -> Status: ...
@@ -52,7 +47,7 @@ class Spread:
 
 
 def spread_of(values: Sequence[float], quantiles: Sequence[float] = QUANTILES) -> Spread:
-    """The spread of at least one value; of fewer than FEW, from the least to the greatest.
+    """Compute the spread of at least one value; of fewer than FEW, from least to greatest.
 
     >>> spread_of([1.0, 2.0])
     Spread(n=2, median=1.5, low=1.0, high=2.0, says='least to greatest')
@@ -69,7 +64,7 @@ def spread_of(values: Sequence[float], quantiles: Sequence[float] = QUANTILES) -
 
 
 def ending(run: Ran, metric: str | None = None) -> str:
-    """How a run counts: "well", "failed" or "unfinished"; the one definition for all aggregates.
+    """Classify a run as "well", "failed" or "unfinished": the one definition for all aggregates.
 
     Args:    metric: a run that ended with a number of it that is not finite has failed.
     """
@@ -80,9 +75,7 @@ def ending(run: Ran, metric: str | None = None) -> str:
 
 
 def settled(n: int, runs: int, replicates: int = 1) -> bool:
-    """Whether a setting can be judged: at least half of its runs ended well.
-
-    Failures in mind, its median is then a number; a lucky run out of ten is none.
+    """Tell whether a setting can be judged: at least half of its runs ended well.
 
     Args:    n: runs with a number.   runs: all that began.   replicates: that it is to have.
     """
@@ -95,7 +88,7 @@ class Group:
 
     config: Mapping[str, Any]
     runs: int
-    """All of them: those that failed stay in the denominator."""
+    """All of them, failed ones included."""
     failed: int
     """Those that failed or diverged."""
     unfinished: int
@@ -107,10 +100,10 @@ class Group:
     shared_order: bool = False
     """Whether its runs share the order of their minibatches: their spread is then too small."""
     experiment: str = ""
-    """Whose runs they are, where several experiments are listed."""
+    """The experiment of the runs, if several are listed."""
 
     def listing(self) -> dict[str, Any]:
-        """The group as JSON gives it."""
+        """Return it as for JSON."""
         shared = {"shared_order": True} if self.shared_order else {}
         of = {"experiment": self.experiment} if self.experiment else {}
         return {
@@ -126,7 +119,7 @@ class Group:
 
 
 def best_first(groups: Sequence[Group], metric: str, sign: int, replicates: int = 1) -> list[Group]:
-    """Settings by their median; then those of which too few runs ended well, then the others.
+    """Sort settings by their median; unsettled ones follow, then those without a number.
 
     Args:    sign: 1 where less is better, else -1.   replicates: runs that each is to have.
     """
@@ -134,7 +127,7 @@ def best_first(groups: Sequence[Group], metric: str, sign: int, replicates: int 
 
 
 def place_of(group: Group, metric: str, sign: int, replicates: int = 1) -> tuple[int, float]:
-    """A key that sorts settings from the best."""
+    """Return a key that sorts settings from the best."""
     numbers = group.metrics.get(metric)
     if numbers is None:
         return (2, 0.0)
@@ -150,7 +143,7 @@ def group_runs(
     metric: str | None = None,
     shared: frozenset[str] = frozenset(),
 ) -> list[Group]:
-    """Runs grouped by all of their config but the parameters ``over``, which are averaged out.
+    """Group runs by all of their config but the parameters ``over``, which are averaged out.
 
     Runs of different experiments are never of one group, however equal their configs are.
 
@@ -201,7 +194,7 @@ def group_by(
 
 
 def by_experiment(runs: Sequence[RunRow]) -> list[tuple[str, list[RunRow]]]:
-    """The runs of each experiment, with its name; all of them, and "", where they have one."""
+    """Split runs by experiment, with its name; all of them with "" if there is only one."""
     names = dict.fromkeys(run.experiment for run in runs)
     if len([name for name in names if name is not None]) < 2:
         return [("", list(runs))]
@@ -209,10 +202,10 @@ def by_experiment(runs: Sequence[RunRow]) -> list[tuple[str, list[RunRow]]]:
 
 
 def members_of(runs: Sequence[R], over: Collection[str]) -> list[tuple[dict[str, Any], list[R]]]:
-    """Settings and their runs, in the order of their first runs.
+    """Split runs by setting, in the order of their first runs.
 
-    The config of a run that failed or was cancelled before it began lacks what is not searched: it
-    belongs to the setting that has all that it has, where there is one.
+    The config of a run that failed before it began lacks the parameters that are not searched: it
+    joins the only setting with the same values of the others, if there is one.
     """
     found: dict[Any, tuple[dict[str, Any], list[R]]] = {}
     for run in runs:
@@ -233,15 +226,17 @@ def members_of(runs: Sequence[R], over: Collection[str]) -> list[tuple[dict[str,
 
 
 def _join(
-    found: dict[Any, tuple[dict[str, Any], list[R]]], lost: Sequence[Any], homes: Collection[Any]
+    found: dict[Any, tuple[dict[str, Any], list[R]]],
+    lost: Sequence[Any],
+    candidates: Collection[Any],
 ) -> None:
-    """Put the runs of each lost setting to the one home that has all that it has, and more."""
+    """Move the runs of each lost setting to the only candidate that has all of its values."""
     by_names: dict[frozenset[str], dict[Any, list[Any]]] = {}
     for key in lost:
         names = frozenset(found[key][0])
         if names not in by_names:
             projected: dict[Any, list[Any]] = {}
-            for other in homes:
+            for other in candidates:
                 if other in found and names < found[other][0].keys():
                     projected.setdefault(_part(found[other][0], names), []).append(other)
             by_names[names] = projected
@@ -255,7 +250,7 @@ def _part(setting: Mapping[str, Any], names: Iterable[str]) -> Any:
 
 
 def _key(setting: Mapping[str, Any]) -> Any:
-    """What tells settings apart; true is not 1."""
+    """Return a hashable key of a setting; true differs from 1."""
     try:
         return frozenset(
             (name, value, value is True or value is False) for name, value in setting.items()
@@ -282,11 +277,11 @@ def check_quantiles(quantiles: Sequence[float]) -> None:
     """
     for q in quantiles:
         if not 0 <= q <= 1:
-            raise ConfigError(f"--quantiles: {q:g} is no quantile; give numbers from 0 to 1")
+            raise ConfigError(f"--quantiles: {q:g} is outside [0, 1]; give numbers from 0 to 1")
 
 
 def quantile_name(q: float) -> str:
-    """The column of a quantile.
+    """Name the column of a quantile.
 
     >>> quantile_name(0.1), quantile_name(0.025)
     ('q10', 'q2.5')
@@ -295,7 +290,7 @@ def quantile_name(q: float) -> str:
 
 
 def quantile(values: Sequence[float], q: float) -> float:
-    """A quantile by linear interpolation between order statistics; NumPy's default.
+    """Interpolate a quantile linearly between order statistics, as NumPy does.
 
     >>> quantile([1.0, 2.0, 4.0], 0.25)
     1.5
@@ -308,7 +303,7 @@ def quantile(values: Sequence[float], q: float) -> float:
 
 
 def flat_config(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """A config with the dots of its nesting in the names; a mapping of its own."""
+    """Flatten a config: nested names are joined with dots."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
         if type(value) not in _PLAIN and isinstance(value, Mapping) and value:
@@ -326,7 +321,7 @@ def make_group(
     metric: str | None = None,
     shared: frozenset[str] = frozenset(),
 ) -> Group:
-    """What is known of the runs of one setting."""
+    """Summarise the runs of one setting."""
     ends = [ending(run, metric) for run in runs]
     done = [run for run, how in zip(runs, ends, strict=True) if how == "well"]
     names = dict.fromkeys(name for run in done for name in run.metrics)
@@ -351,13 +346,13 @@ def make_group(
 
 
 def finite(value: Any) -> float | None:
-    """A value as a number; None where it is no finite one."""
+    """Return a value as a float; None unless it is a finite number."""
     plain = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if plain and math.isfinite(value) else None
 
 
 def band_words(spread: Spread, digits: int = 4) -> str:
-    """Where values lie, in words.
+    """Describe in words where values lie.
 
     >>> band_words(spread_of([1.0, 2.0]))
     'least to greatest: 1 to 2'
@@ -367,12 +362,8 @@ def band_words(spread: Spread, digits: int = 4) -> str:
     return f"{spread.says}: {spread.low:.{digits}g} to {spread.high:.{digits}g}"
 
 
-LEAST = 10
-"""With fewer settings nothing is said of importance, and no interval keeps its 95 per cent."""
-
-
 def number(value: Any) -> float | None:
-    """A finite number, or None; truth values count as 0 and 1."""
+    """Return a finite number, or None; truth values count as 0 and 1."""
     if not isinstance(value, (int, float)):
         return None
     try:
@@ -382,7 +373,7 @@ def number(value: Any) -> float | None:
 
 
 def directions_in(store: Store, sweep_id: str) -> dict[str, Any]:
-    """ "min" or "max" of every column of a sweep's runs whose direction is known.
+    """Read "min" or "max" of every column of a sweep's runs whose direction is known.
 
     Runs of experiments say so when they end.
     """
@@ -393,10 +384,10 @@ def directions_in(store: Store, sweep_id: str) -> dict[str, Any]:
 
 
 def sign_of(metric: str, file: SweepFile, directions: Mapping[str, Any]) -> int:
-    """1 where less of a metric is better, -1 where more is.
+    """Return 1 if less of a metric is better, -1 if more is.
 
-    The sweep's own metric has the goal of its file; another one has its own direction. Where nobody
-    knows, less is better, as in a sweep file without goal.
+    The sweep's own metric has the goal of its file; another one has its own direction. By default
+    less is better, as in a sweep file without goal.
     """
     if metric == file.metric:
         return -1 if file.goal == "maximize" else 1

@@ -1,37 +1,66 @@
-"""Which parameters matter, and how far to believe it: importance and rank correlation.
+"""Which parameters matter, and how certain that is: importance and rank correlation.
 
 The unit is the setting, not the run: runs that differ in their seeds alone are one row, their
-median. So many rows are independent; replicates would make luck look like knowledge.
+median. Only then are rows independent.
 
-The importance of a parameter is how much of the settings' scores it explains (an analysis of
-variance of ranks, in which the best weigh most), less what chance explains on average: a
-parameter with many values gains nothing by them. Permutations tell what chance reaches in one
-case of twenty: the mark below which an importance means nothing.
+Settings are scored by their rank, the best most: a_i = 1/i + 1/(i+1) + ... + 1/n (Savage's scores),
+averaged where the metric is equal. A parameter explains the sum of squares between its bins. Its
+importance is that sum less what chance explains on average, so that many values are no advantage.
+The mark, below which an importance means nothing, is what chance reaches in one case of twenty.
+
+The effects of other parameters are removed first, so that they do not count as noise. In a grid,
+scores are centred within the settings that differ in this parameter alone, and permuted within
+them: that is exact whatever the metric depends on. Elsewhere the residuals of an additive fit on
+the other parameters that matter are permuted. The fit never sees the parameter itself, so that
+this is exact too if the parameter was drawn independently of all others.
 """
 
 from __future__ import annotations
 
+import math
+from array import array
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import accumulate
+from operator import add, eq, mul, sub
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from thetahat.analysis._groups import LEAST
+from thetahat.analysis._additive import Additive
+from thetahat.analysis._groups import LEAST, number
+from thetahat.analysis._permuted import by_stratum, law_of
 
 if TYPE_CHECKING:
     from thetahat.analysis._search_file import SweepFile
     from thetahat.store import SweepRow
 
+_T = TypeVar("_T")
 
-import math
-from array import array
-from collections import Counter
-from itertools import accumulate
-from operator import add, eq, mul, sub
-from typing import TypeVar
-
-from thetahat.analysis._additive import Additive
-from thetahat.analysis._groups import number
-from thetahat.analysis._permuted import by_stratum, law_of
+_LEAST_CORRELATED = 4
+_BINS = 12
+_MOST_OTHERS = 5
+"""Other parameters whose effect is removed."""
+_SURE = 4.0
+"""Standard deviations above chance from which on another parameter's effect is removed."""
+_WITHIN = 0.3
+"""A grid: so large a share of the degrees of freedom lies within strata."""
+_FEW = 64
+"""Bins of a parameter whose effect can be removed."""
+_WHOLE = 1 << 1000
+"""Whole numbers below are floats."""
+_DIGITS = 10
+"""Of shares: what lies beyond is rounding."""
+_BLIND = ("random", "qmc")
+"""Searches of method ``bayes`` that follow no results."""
+_SO = "no interval of it is given, and what chance reaches is approximate."
+FOLLOWS = (
+    "The search chose its points by earlier results, so a rank correlation may be another"
+    f" parameter's: {_SO}"
+)
+IN_ORDER = (
+    "Hyperband compared the first points of this grid with fewer runs than the last, so a rank"
+    f" correlation may come from their order (--shuffle avoids that): {_SO}"
+)
 
 
 @dataclass(frozen=True)
@@ -57,86 +86,8 @@ class Effect:
     points were not drawn blind."""
 
 
-def effects(
-    columns: Mapping[str, Sequence[Any]], values: Sequence[float], sign: int, *, blind: bool = True
-) -> list[Effect]:
-    """The effect of each parameter, the most important first.
-
-    Runs that are equal in all columns are one setting. The order of runs and of columns changes
-    nothing.
-
-    Args:
-        columns: by parameter, its value in each run; None where a run lacks it. Without seeds.
-        values: the metric of each run, finite.   sign: 1 where less is better, else -1.
-        blind: whether the points were drawn whatever the results were; else no interval holds.
-    """
-    if not columns or not values:
-        return []
-    table = settings_of({name: columns[name] for name in sorted(columns)}, values)
-    n = len(table.values)
-    found = explained(table, sign) if n >= LEAST else [None] * len(columns)
-    told = [one for one in found if one is not None]
-    clear = any(one.excess > one.mark for one in told)
-    total = sum(max(0.0, one.excess) for one in told) if clear else 1.0
-    made = []
-    for column, one in zip(table.columns, found, strict=True):
-        share = floor = None
-        if one is not None:
-            share = max(0.0, one.excess) / total if clear else 0.0
-            floor = one.mark / total if clear else None
-        rho, low, high = correlated(table, column)
-        if not blind:
-            low = high = None
-        made.append(Effect(column.name, column.known, n, share, floor, rho, low, high))
-    return sorted(made, key=lambda e: (-(e.importance or 0.0), e.name))
-
-
-_BLIND = ("random", "qmc")
-"""Searches of method ``bayes`` that follow no results."""
-_SO = "no interval of it is given, and what chance reaches is approximate."
-FOLLOWS = (
-    "The search chose its points by earlier results, so a rank correlation may be another"
-    f" parameter's: {_SO}"
-)
-IN_ORDER = (
-    "Hyperband compared the first points of this grid with fewer runs than the last, so a rank"
-    f" correlation may come from their order (--shuffle avoids that): {_SO}"
-)
-
-
-def caution(sweep: SweepRow, file: SweepFile) -> str:
-    """Why no interval holds for a sweep, in a sentence; empty where intervals hold.
-
-    Hyperband does no harm to points that are in no order: who is stopped then rests on nothing
-    that an irrelevant parameter could know.
-    """
-    if file.method == "bayes" and sweep.plan.get("sampler") not in _BLIND:
-        return FOLLOWS
-    if file.method == "grid" and file.stops and not sweep.plan.get("shuffle"):
-        return IN_ORDER
-    return ""
-
-
-_T = TypeVar("_T")
-
-_LEAST_CORRELATED = 4
-_BINS = 12
-_MOST_OTHERS = 5
-"""Other parameters whose effect is taken out."""
-_SURE = 4.0
-"""Standard deviations above chance from which on another parameter's effect is taken out."""
-_WITHIN = 0.3
-"""A grid: so large a share of the degrees of freedom lies within strata."""
-_FEW = 64
-"""Bins of a parameter whose effect can be taken out."""
-_WHOLE = 1 << 1000
-"""Whole numbers below are floats."""
-_DIGITS = 10
-"""Of shares: what lies beyond is rounding."""
-
-
 @dataclass(frozen=True)
-class Column:
+class ParameterColumn:
     """A parameter over settings."""
 
     name: str
@@ -164,10 +115,10 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class RankTable:
     """The settings of a sweep, from the least value."""
 
-    columns: Sequence[Column]
+    columns: Sequence[ParameterColumn]
     values: array[float]
     """The median of the metric over its runs."""
     ranks: Sequence[float]
@@ -184,8 +135,56 @@ class Explained:
     """The excess that an irrelevant parameter exceeds in one case of twenty."""
 
 
-def settings_of(columns: Mapping[str, Sequence[Any]], values: Sequence[float]) -> Table:
-    """One row for the runs that are equal in all columns."""
+def effects(
+    columns: Mapping[str, Sequence[Any]], values: Sequence[float], sign: int, *, blind: bool = True
+) -> list[Effect]:
+    """Estimate the effect of each parameter, the most important first.
+
+    Runs that are equal in all columns are one setting. The order of runs and of columns changes
+    nothing.
+
+    Args:
+        columns: by parameter, its value in each run; None where a run lacks it. Without seeds.
+        values: the metric of each run, finite.   sign: 1 where less is better, else -1.
+        blind: whether the points were drawn whatever the results were; else no interval holds.
+    """
+    if not columns or not values:
+        return []
+    table = settings_of({name: columns[name] for name in sorted(columns)}, values)
+    n = len(table.values)
+    found = explained(table, sign) if n >= LEAST else [None] * len(columns)
+    measured = [one for one in found if one is not None]
+    clear = any(one.excess > one.mark for one in measured)
+    total = sum(max(0.0, one.excess) for one in measured) if clear else 1.0
+    made = []
+    for column, one in zip(table.columns, found, strict=True):
+        share = floor = None
+        if one is not None:
+            share = max(0.0, one.excess) / total if clear else 0.0
+            floor = one.mark / total if clear else None
+        rho, low, high = correlated(table, column)
+        if not blind:
+            low = high = None
+        made.append(Effect(column.name, column.known, n, share, floor, rho, low, high))
+    return sorted(made, key=lambda e: (-(e.importance or 0.0), e.name))
+
+
+def caution(sweep: SweepRow, file: SweepFile) -> str:
+    """Say in a sentence why intervals of a sweep do not hold; empty if they do.
+
+    Intervals rest on points drawn independently of results: points that follow results move
+    parameters together, so that one has the correlation of another. Hyperband does no harm to
+    points in random order: an irrelevant parameter then does not decide which runs it stops.
+    """
+    if file.method == "bayes" and sweep.plan.get("sampler") not in _BLIND:
+        return FOLLOWS
+    if file.method == "grid" and file.stops and not sweep.plan.get("shuffle"):
+        return IN_ORDER
+    return ""
+
+
+def settings_of(columns: Mapping[str, Sequence[Any]], values: Sequence[float]) -> RankTable:
+    """Join the runs that are equal in all columns into one row."""
     numbers = [_numbers(column) for column in columns.values()]
     levels, scales, many, rows = [], [1], [], [0] * len(values)
     for column, known in zip(columns.values(), numbers, strict=True):
@@ -195,10 +194,10 @@ def settings_of(columns: Mapping[str, Sequence[Any]], values: Sequence[float]) -
         many.append(n)
         scales.append(scales[-1] * n)
     runs, middle = _medians(rows, values)
-    # An order that rests on what settings are: no sum depends on that of the runs.
+    # Sorted, so that no sum depends on the order of the runs.
     order = sorted(zip(middle, map(rows.__getitem__, runs), runs, strict=True))
     keys, kept = [row for _, row, _ in order], [run for _, _, run in order]
-    # Where a parameter has a value of its own in each setting, so have all that it is among.
+    # A parameter with a distinct value in each setting leaves no two settings equal elsewhere.
     own = [n == len(kept) for n in many]
     made = []
     for k, (name, column) in enumerate(columns.items()):
@@ -209,11 +208,11 @@ def settings_of(columns: Mapping[str, Sequence[Any]], values: Sequence[float]) -
         of_each = list(map(column.__getitem__, kept))
         made.append(_column(name, of_each, list(map(numbers[k].__getitem__, kept)), rest))
     medians = array("d", [value for value, _, _ in order])
-    return Table(made, medians, ranks(medians))
+    return RankTable(made, medians, ranks(medians))
 
 
 def ranks(values: Sequence[float]) -> list[float]:
-    """Ranks from 1, the mean of them where values are equal."""
+    """Rank values from 1; equal ones get their mean rank."""
     order = sorted(range(len(values)), key=values.__getitem__)
     found = [0.0] * len(values)
     for place, i in enumerate(order, 1):
@@ -225,7 +224,7 @@ def ranks(values: Sequence[float]) -> list[float]:
 
 
 def savage(places: Sequence[float]) -> array[float]:
-    """The scores of ranks (from 1, means where equal), the mean 1 and the most for the best."""
+    """Score ranks (from 1, means where equal): the mean is 1 and the best score highest."""
     n = len(places)
     each = list(accumulate(1 / i for i in range(n, 0, -1)))[::-1]
     order = sorted(range(n), key=places.__getitem__)
@@ -239,8 +238,8 @@ def savage(places: Sequence[float]) -> array[float]:
     return scores
 
 
-def explained(table: Table, sign: int) -> list[Explained | None]:
-    """What each parameter explains; None where the metric, or the parameter, does not vary."""
+def explained(table: RankTable, sign: int) -> list[Explained | None]:
+    """Measure what each parameter explains; None if the metric or the parameter does not vary."""
     columns = table.columns
     last = len(table.ranks) + 1
     scores = savage(table.ranks if sign > 0 else [last - rank for rank in table.ranks])
@@ -279,14 +278,16 @@ def explained(table: Table, sign: int) -> list[Explained | None]:
     return found
 
 
-def correlated(table: Table, column: Column) -> tuple[float | None, float | None, float | None]:
-    """Spearman's correlation with the metric and its interval; None for words, or too few."""
+def correlated(
+    table: RankTable, column: ParameterColumn
+) -> tuple[float | None, float | None, float | None]:
+    """Compute Spearman's correlation and its interval; None for words, or too few settings."""
     if not column.numeric or column.known < _LEAST_CORRELATED:
         return None, None, None
     rows = None
     if column.known < len(column.has):
         rows = [i for i, has in enumerate(column.has) if has]
-    # What is linear in ranks serves as well as they do.
+    # A linear function of ranks has the same correlation.
     middle = (column.known + 1) / 2
     y = [
         rank - middle for rank in (table.ranks if rows is None else ranks(_at(table.values, rows)))
@@ -305,7 +306,7 @@ def correlated(table: Table, column: Column) -> tuple[float | None, float | None
 
 
 def interval(rho: float, n: int, spread: float = 1.0) -> tuple[float, float] | None:
-    """The 95 per cent interval of a rank correlation; None for fewer than ten pairs.
+    """Compute the 95 per cent interval of a rank correlation; None for fewer than ten pairs.
 
         tanh(atanh(rho) -+ 1.96 s sqrt((1 + rho^2 / 2) / (n - 1 - 2 s^2)))
 
@@ -327,7 +328,7 @@ def interval(rho: float, n: int, spread: float = 1.0) -> tuple[float, float] | N
 def bins_of(
     column: Sequence[Any], numbers: Sequence[float]
 ) -> tuple[array[int], int, array[float] | None]:
-    """A code per setting: its value among few, else its place among equally filled bins.
+    """Code each setting: by its value if there are few, else by its equally filled bin.
 
     Returns: codes, how many, and the ranks from 0 to 1 where bins hold several numbers.
     """
@@ -358,7 +359,7 @@ def bins_of(
 
 
 def strata_of(rest: Sequence[int]) -> list[int] | None:
-    """The stratum of each setting, those whose other parameters are equal; None if no grid."""
+    """Number settings whose other parameters are equal; None if they form no grid."""
     n, number_of = len(rest), {key: i for i, key in enumerate(dict.fromkeys(rest))}
     if n - len(number_of) < _WITHIN * (n - 1):
         return None
@@ -366,7 +367,7 @@ def strata_of(rest: Sequence[int]) -> list[int] | None:
 
 
 def spread(strata: Sequence[int], x: Sequence[float], y: Sequence[float]) -> float:
-    """The standard deviation of a correlation under no effect, in units of 1 / sqrt(n - 1).
+    """Compute the standard deviation of a correlation under no effect, times sqrt(n - 1).
 
     It is 1 for independent pairs. Strata are settings that differ in this parameter alone. Of its
     L values a stratum has all (in a grid: what else moves the metric then cancels), or some by lot:
@@ -390,7 +391,7 @@ def spread(strata: Sequence[int], x: Sequence[float], y: Sequence[float]) -> flo
 
 
 def _medians(rows: Sequence[int], values: Sequence[float]) -> tuple[Sequence[int], list[float]]:
-    """The first run of each setting, and the median of its runs."""
+    """Find the first run of each setting, and the median of its runs."""
     if len({*rows}) == len(rows):
         return range(len(rows)), list(map(float, values))
     every: dict[int, tuple[int, list[float]]] = {}
@@ -402,7 +403,7 @@ def _medians(rows: Sequence[int], values: Sequence[float]) -> tuple[Sequence[int
 
 
 def _numbers(column: Sequence[Any]) -> Sequence[float]:
-    """The numbers of a column; NaN where there is none."""
+    """Convert a column to numbers; NaN for other values."""
     kinds = {*map(type, column)}
     if kinds == {float} and all(map(math.isfinite, column)):
         return column
@@ -413,7 +414,7 @@ def _numbers(column: Sequence[Any]) -> Sequence[float]:
 
 
 def _levels(column: Sequence[Any], numbers: Sequence[float]) -> tuple[list[int], int]:
-    """Each value's place among all values of a column, and how many there are."""
+    """Number each value among all values of a column, and count those."""
     keys: Sequence[Any] = numbers
     distinct: list[Any] = sorted({x for x in numbers if x == x})
     if any(map(math.isnan, numbers)):
@@ -422,19 +423,19 @@ def _levels(column: Sequence[Any], numbers: Sequence[float]) -> tuple[list[int],
         distinct += sorted({key for key in keys if isinstance(key, str)})
         distinct.append(None)
     place = {key: i for i, key in enumerate(distinct)}
-    # What no run lacks may be None in no run: it counts no value of its own.
+    # None counts as a value only if some run lacks the parameter.
     return list(map(place.__getitem__, keys)), len({*keys})
 
 
 def _column(
     name: str, column: Sequence[Any], numbers: Sequence[float], rest: Sequence[int] | None
-) -> Column:
+) -> ParameterColumn:
     has = [value is not None for value in column]
     known = sum(has)
     codes, bins, places = bins_of(column, numbers)
     of_each = codes.tolist()
     counts = Counter(of_each)
-    return Column(
+    return ParameterColumn(
         name=name,
         numbers=numbers,
         known=known,
@@ -447,11 +448,11 @@ def _column(
     )
 
 
-def _has(columns: Sequence[Column], k: int) -> Sequence[bool] | None:
-    """The settings among which a parameter is compared; None for all of them.
+def _has(columns: Sequence[ParameterColumn], k: int) -> Sequence[bool] | None:
+    """Find the settings among which a parameter is compared; None for all of them.
 
-    That is all of them, where lacking it is a choice like others. Where another parameter decides
-    who has it (beta, of one optimizer alone), it is those that have it: the rest is its doing.
+    If another parameter decides which settings have it (beta, of one optimizer alone), only those
+    are compared. Otherwise to lack it is a choice like others.
     """
     column = columns[k]
     n = len(column.codes)
@@ -465,8 +466,8 @@ def _has(columns: Sequence[Column], k: int) -> Sequence[bool] | None:
     return None
 
 
-def _same(one: Column, other: Column) -> bool:
-    """Whether two parameters move together so much that one cannot be told from the other."""
+def _same(one: ParameterColumn, other: ParameterColumn) -> bool:
+    """Tell whether two parameters move together too much to be told apart."""
     n = len(one.codes)
     pairs = Counter(zip(one.codes, other.codes, strict=True))
     squares = (both * both / (one.sizes[a] * other.sizes[b]) for (a, b), both in pairs.items())
@@ -485,9 +486,12 @@ def _against(
 
 
 def _others(
-    columns: Sequence[Column], usable: Sequence[int], centred: Sequence[float], fits: Additive
+    columns: Sequence[ParameterColumn],
+    usable: Sequence[int],
+    centred: Sequence[float],
+    fits: Additive,
 ) -> list[int]:
-    """Parameters that matter beyond doubt, found one after the other."""
+    """Find the parameters that clearly matter, one after the other."""
     n, chosen, left = len(centred), list[int](), centred
     few = [k for k in usable if columns[k].bins <= min(_FEW, n / 3)]
     least = 1e-9 * math.fsum(map(mul, centred, centred))
@@ -504,7 +508,7 @@ def _others(
     return chosen
 
 
-def _above_chance(column: Column, left: Sequence[float], total: float) -> float:
+def _above_chance(column: ParameterColumn, left: Sequence[float], total: float) -> float:
     n, bins = len(left), column.bins
     sums = _sums(column.codes, left, bins)
     share = sum(map(_squared_over, sums, column.sizes)) / total
@@ -517,7 +521,7 @@ def _squared_over(value: float, size: int) -> float:
 
 
 def _sums(codes: Sequence[int], values: Sequence[float], bins: int) -> list[float]:
-    """Sums of values by code."""
+    """Sum values by code."""
     sums = [0.0] * bins
     for code, value in zip(codes, values, strict=True):
         sums[code] += value
@@ -525,7 +529,7 @@ def _sums(codes: Sequence[int], values: Sequence[float], bins: int) -> list[floa
 
 
 def _means(codes: Sequence[int], values: Sequence[float]) -> list[float]:
-    """In each row the mean of the values of its code."""
+    """Return in each row the mean of the values of its code."""
     bins = max(codes) + 1
     sizes = Counter(codes)
     means = [total / (sizes[k] or 1) for k, total in enumerate(_sums(codes, values, bins))]
@@ -537,7 +541,7 @@ def _at(values: Sequence[_T], rows: Sequence[int] | None) -> Sequence[_T]:
 
 
 def _ties(ordered: Sequence[float]) -> list[tuple[int, int]]:
-    """Where equal values begin and end."""
+    """Find where runs of equal values start and end."""
     starts = [i for i, same in enumerate(map(eq, ordered, ordered[1:])) if same]
     found: list[tuple[int, int]] = []
     for i in starts:

@@ -1,4 +1,4 @@
-"""What all permutations of some numbers would explain, in closed form: none is drawn.
+"""The law of what permutations of numbers explain, in closed form: no permutation is drawn.
 
 The numbers x lie in bins, and in strata, in each of which their sum is 0. Permuted within strata,
 what the bins explain is
@@ -46,7 +46,7 @@ class Law:
     """What skewed numbers add to the third cumulant, beyond that of a beta law."""
 
     def reached(self) -> float:
-        """What is exceeded in one case of twenty."""
+        """Return the value that one case of twenty exceeds."""
         if self.variance <= _NONE * self.most**2:
             return self.mean
         share = self.mean / self.most
@@ -64,7 +64,7 @@ def law_of(
     sizes: Mapping[int, int],
     strata: Sequence[int] | None = None,
 ) -> Law:
-    """The law of what bins explain.
+    """Compute the law of what bins explain.
 
     Args:    codes: the bin of each number.   sizes: the numbers in each bin.
              strata: the stratum of each number; None for one.
@@ -102,7 +102,7 @@ def law_of(
 def by_stratum(
     strata: Sequence[int], first: Sequence[_T], second: Sequence[_S]
 ) -> Collection[tuple[list[_T], list[_S]]]:
-    """The values of two columns in each stratum."""
+    """Split two columns by stratum."""
     found: dict[int, tuple[list[_T], list[_S]]] = {}
     for stratum, one, other in zip(strata, first, second, strict=True):
         part = found.get(stratum)
@@ -114,8 +114,8 @@ def by_stratum(
 
 
 def _powers(x: Sequence[float]) -> _Powers:
-    """The sum of squares, its square, and the sum of fourth powers of a stratum's numbers; their
-    third cumulant and its square; the mean product of the cubes of two of them."""
+    """Return p2, p2^2 and p4 (sums of powers) of a stratum's numbers, their third cumulant, its
+    square, and the mean product of the cubes of two of them."""
     m, squares = len(x), list(map(mul, x, x))
     p2, p4 = sum(squares), sum(map(mul, squares, squares))
     if m < 3:
@@ -127,7 +127,7 @@ def _powers(x: Sequence[float]) -> _Powers:
 
 
 def _centred(sizes: Mapping[int, int]) -> float:
-    """How much of the sum of 1 / size^3 over pairs in a bin is left once 1 / n is taken off."""
+    """Return the share of the sum of 1 / size^3 over pairs in a bin that is left less 1 / n."""
     n = sum(sizes.values())
     shares = [size / n for size in sizes.values()]
     whole = sum(1 / share for share in shares)
@@ -136,7 +136,7 @@ def _centred(sizes: Mapping[int, int]) -> float:
 
 
 def _second(p22: float, p4: float, m: int, has: Iterable[tuple[int, int]]) -> float:
-    """The mean of the square of what a stratum's own sums explain.
+    """Return the mean square of what a stratum's own sums explain.
 
     Args:    p22, p4: of its m numbers, the square of the sum of squares, and the sum of fourth
              powers; or sums of both over strata that are alike.
@@ -157,7 +157,7 @@ def _second(p22: float, p4: float, m: int, has: Iterable[tuple[int, int]]) -> fl
 
 
 def _trace(m: int, has: Iterable[tuple[int, int]]) -> float:
-    """tr(D C D C): C the covariance of a stratum's sums (p2 / m / (m - 1) = 1), D of 1 / size."""
+    """Return tr(D C D C): C the covariance of a stratum's sums (p2 = m (m - 1)), D of 1 / size."""
     diagonal = outer = both = 0.0
     for n, size in has:
         diagonal += (n * (m - n) / size) ** 2
@@ -167,7 +167,7 @@ def _trace(m: int, has: Iterable[tuple[int, int]]) -> float:
 
 
 def _trace_of_sum(alike: Mapping[_Counts, float], sizes: Mapping[int, int]) -> float:
-    """tr(D C D C) of the sum of all strata's covariances; strata with the same counts are one."""
+    """Return tr(D C D C) of the sum of all covariances; equal counts are one stratum."""
     covariance: defaultdict[tuple[int, int], float] = defaultdict(float)
     for counts, own in alike.items():
         m = sum(n for _, n in counts)
@@ -182,7 +182,7 @@ def _trace_of_sum(alike: Mapping[_Counts, float], sizes: Mapping[int, int]) -> f
 
 
 def _beta_quantile(a: float, b: float) -> float:
-    """The quantile at the level: Paulson's approximation, then Newton's method in a bracket."""
+    """Find the quantile by Paulson's approximation, then Newton's method in a bracket."""
     low, high, x = 0.0, 1.0, a / (a + b)
     p, q = 1 - 1 / (9 * a), 1 - 1 / (9 * b)
     square = q * q - _Z * _Z / (9 * b)
@@ -205,7 +205,7 @@ def _beta_quantile(a: float, b: float) -> float:
 
 
 def _below(a: float, b: float, x: float, height: float) -> float:
-    """The share of a beta law below x: its continued fraction, by Lentz's method.
+    """Return the share of a beta law below x, by Lentz's method for its continued fraction.
 
     Args:    height: x^a (1 - x)^b / B(a, b).
     """

@@ -1,7 +1,4 @@
-"""What readers need of a sweep file: its metric and its parameters, from the spec in the store.
-
-No text is read here: a sweep file is read once, when its sweep is made.
-"""
+"""The metric and the parameters of a sweep file, from the parsed spec in the store."""
 
 from __future__ import annotations
 
@@ -43,7 +40,7 @@ class SweepFile:
 
 
 def read_file(spec: Mapping[str, Any]) -> SweepFile:
-    """What readers need of a sweep file, from the spec that the store keeps: ``sweep.spec``.
+    """Read the parts of a sweep file that readers need from ``sweep.spec`` of the store.
 
     >>> read_file({"method": "grid", "parameters": {"lr": {"values": [0.1, 0.2]}}}).method
     'grid'
@@ -81,7 +78,7 @@ def _parameters(section: Any, above: str = "", depth: int = 0) -> Iterator[Swept
 
 
 def _range(entry: Mapping[Any, Any], kind: str, values: Any) -> str:
-    """Where a parameter is searched, in words; its bounds and its law."""
+    """Say in words where a parameter is searched: its bounds and its distribution."""
     if "value" in entry:
         return _said(entry["value"])
     if isinstance(values, (list, tuple)):

@@ -1,4 +1,4 @@
-"""A sweep as a report sees it: settings from best to worst, and what stands behind each number."""
+"""A sweep as a report shows it: settings from the best, their runs, and small-cell suppression."""
 
 from __future__ import annotations
 
@@ -33,12 +33,6 @@ from thetahat.core.errors import ConfigError, did_you_mean
 if TYPE_CHECKING:
     from thetahat.store import RunRow, Store, SweepRow
 
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from thetahat.store import RunRow
-
 MARKS = {
     "c": "contaminated: tuned on the test set, so its test numbers estimate nothing",
     "s": "one seed: how much of it is luck is not known",
@@ -46,10 +40,64 @@ MARKS = {
     "u": "some of its runs did not finish: not over, cancelled, interrupted, or nothing moved",
     "o": "seeds share the order of batches, so its band is too narrow",
 }
-"""What stands beside a number, as a letter, and what the letter means."""
+"""Letters beside a number, and their meaning."""
 _NO_METRICS = ("epoch", "step", "seconds", "_step", "_runtime", "_timestamp")
 """What scripts log beside their metrics."""
 _METRICS_FIRST = ("val_risk", "test_risk", "train_risk")
+_OBSERVED = ("n_train", "n_val", "n_test", "n_obs", "n_observations", "N")
+"""Names under which experiments report their number of observations."""
+
+
+@dataclass(frozen=True)
+class CellRule:
+    """Small-cell suppression: hide numbers that rest on fewer than ``least`` runs."""
+
+    least: int = 1
+
+    def __post_init__(self) -> None:
+        if self.least < 1:
+            raise ConfigError(f"--min-cell={self.least}: give a whole number of at least 1")
+
+    @property
+    def on(self) -> bool:
+        """Whether anything can be hidden."""
+        return self.least > 1
+
+    @property
+    def word(self) -> str:
+        """Shown in place of a number.
+
+        >>> CellRule(5).word
+        'suppressed (<5)'
+        """
+        return f"suppressed (<{self.least})"
+
+    def hides(self, n: int) -> bool:
+        """Tell whether a number that rests on ``n`` runs is hidden."""
+        return self.on and n < self.least
+
+    def hides_count(self, n: int) -> bool:
+        """Tell whether the count itself is hidden; 0 reveals nothing."""
+        return self.on and 0 < n < self.least
+
+    def hides_run(self, run: RunRow) -> bool:
+        """Tell whether a run rests on too few observations, if it says how many there were."""
+        found = observations(run)
+        return found is not None and self.hides(found)
+
+    def hidden(self, sizes: Sequence[int]) -> list[bool]:
+        """Mark the hidden cells; never exactly one, which the total would reveal.
+
+        >>> CellRule(5).hidden([9, 3, 6])
+        [False, True, True]
+        >>> CellRule(5).hidden([9, 3, 2])
+        [False, True, True]
+        """
+        hides = [self.hides(n) for n in sizes]
+        if sum(hides) == 1 and len(sizes) > 1:
+            open_cells = [i for i, hidden in enumerate(hides) if not hidden]
+            hides[min(open_cells, key=lambda i: (sizes[i], i))] = True
+        return hides
 
 
 @dataclass(frozen=True)
@@ -63,7 +111,7 @@ class Setting:
     values: Sequence[float]
     """The metric of each run that ended with a finite number."""
     hidden: bool = False
-    """Whether too few runs, or observations, stand behind it to show its numbers."""
+    """Whether it rests on too few runs or observations to show its numbers."""
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value!r}" for name, value in self.varying.items())
@@ -88,7 +136,7 @@ class Setting:
         return spread_of(self.values) if self.values else None
 
     def from_the_middle(self, metric: str) -> list[RunRow]:
-        """Its runs that ended well with a number, those nearest to the median first."""
+        """List its runs that ended well with a number, those nearest to the median first."""
         middle = self.median
         have = [run for run in self.runs if counts(run, metric)]
         return sorted(have, key=lambda run: abs(float(run.metrics[metric] or 0.0) - (middle or 0)))
@@ -128,7 +176,7 @@ class Study:
     sign: int = 1
     """1 where less of the metric is better, else -1."""
     dropped: int = 0
-    """Runs left out because they say that they rest on too few observations."""
+    """Runs left out because they rest on too few observations."""
     quantiles: Sequence[float] = QUANTILES
 
     @property
@@ -148,7 +196,7 @@ class Study:
 
     @property
     def axis(self) -> str:
-        """The metric as figures name it: what is contaminated says so where its numbers stand."""
+        """The metric as figures name it, with a note if it is contaminated."""
         return f"{self.metric} (contaminated)" if self.contaminated else self.metric
 
     @property
@@ -162,7 +210,7 @@ class Study:
         return Counter(ending(run, self.metric) for run in self.runs)
 
     def settled(self, setting: Setting) -> bool:
-        """Whether at least half of a setting's runs ended well."""
+        """Tell whether at least half of a setting's runs ended well."""
         return settled(len(setting.values), setting.group.runs, self.replicates)
 
     @property
@@ -182,8 +230,8 @@ class Study:
 
     @property
     def leading_runs(self) -> list[RunRow]:
-        """Runs worth a look: those of the best settings, the middle ones first, where settings are
-        replicated; else the best runs."""
+        """Runs of the best settings, the middle ones first, where settings are replicated; else the
+        best runs."""
         if not self.replicated:
             return self.best_runs
         found: list[RunRow] = []
@@ -194,8 +242,8 @@ class Study:
 
     @property
     def units(self) -> list[tuple[Mapping[str, Any], float]]:
-        """What is compared, with its number: settings by their median where they are replicated,
-        else runs; in the order they were made."""
+        """Settings with their median where they are replicated, else runs with their metric; in
+        the order they were made."""
         if not self.replicated:
             return [(c, self.value(r)) for c, r in zip(self._flat, self.counted, strict=True)]
         made = sorted(self.settings, key=lambda setting: min(run.number for run in setting.runs))
@@ -217,11 +265,11 @@ class Study:
         return list(dict.fromkeys([*first, *known]))
 
     def value(self, run: RunRow) -> float:
-        """A run's metric; only of runs that count."""
+        """Return a run's metric; only for runs that count."""
         return float(run.metrics[self.metric])  # pyright: ignore[reportArgumentType]
 
     def column(self, name: str) -> list[Any]:
-        """A parameter's value in each run that counts; None where a run lacks it."""
+        """Return a parameter's value in each run that counts; None where a run lacks it."""
         return [plain(config.get(name)) for config in self._flat]
 
     @cached_property
@@ -229,12 +277,12 @@ class Study:
         return [flat_config(run.config) for run in self.counted]
 
     def log(self, name: str) -> bool | None:
-        """Whether a parameter was searched on a log scale; None where the file does not say."""
+        """Tell whether a parameter is searched on a log scale; None if the file does not say."""
         return next((swept.log for swept in self.file.parameters if swept.name == name), None)
 
     @cached_property
     def effects(self) -> list[Effect]:
-        """What each parameter does to the metric."""
+        """The effect of each parameter on the metric."""
         columns = {name: self.column(name) for name in self.parameters}
         varying = {k: v for k, v in columns.items() if len({str(value) for value in v}) > 1}
         values = [self.value(run) for run in self.counted]
@@ -263,7 +311,7 @@ def read_study(
     kept = [run for run in runs if not rule.hides_run(run)]
     flat = [flat_config(run.setting) for run in kept]
     names = dict.fromkeys(name for config in flat for name in config)
-    # What failed at its start lacks what has a default: that tells no settings apart.
+    # A run that failed at its start lacks the defaults: they do not distinguish settings.
     whole = [c for c, r in zip(flat, kept, strict=True) if r.status.well] or flat
     varying = [n for n in names if _differs(n, whole) or _differs(n, [c for c in flat if n in c])]
     seeds = seeds_of(sweep, names)
@@ -294,12 +342,12 @@ def _differs(name: str, flat: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def counts(run: RunRow, metric: str) -> bool:
-    """Whether a run ended well, with a finite number."""
+    """Tell whether a run ended well, with a finite number."""
     return run.status.well and number(run.metrics.get(metric)) is not None
 
 
 def plain(value: Any) -> Any:
-    """A config's value as one that can be compared: what is no number or word as JSON."""
+    """Return a config's value in a form that can be compared: lists and mappings as JSON."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
@@ -308,7 +356,7 @@ def plain(value: Any) -> Any:
 
 
 def value_word(value: Any) -> str:
-    """A config's value in a sentence."""
+    """Write a config's value for a sentence."""
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(plain(value)) if value is not None else "none"
@@ -326,7 +374,7 @@ def _metric(runs: Sequence[RunRow], file: SweepFile, asked: str | None) -> str:
 
 
 def _place(setting: Setting, metric: str, sign: int, replicates: int) -> tuple[int, float, str]:
-    """From the best; those that are hidden come last, where their order says nothing of them."""
+    """Sort from the best; hidden settings come last, in an order that reveals nothing."""
     if setting.hidden:
         return (3, 0.0, setting.name)
     return (*place_of(setting.group, metric, sign, replicates), "")
@@ -348,64 +396,8 @@ def _settings(
     return settings
 
 
-_OBSERVED = ("n_train", "n_val", "n_test", "n_obs", "n_observations", "N")
-"""Names under which experiments say how many observations a number rests on."""
-
-
-@dataclass(frozen=True)
-class CellRule:
-    """What may be said of how few. ``least`` 1 hides nothing."""
-
-    least: int = 1
-
-    def __post_init__(self) -> None:
-        if self.least < 1:
-            raise ConfigError(f"--min-cell={self.least}: give a whole number of at least 1")
-
-    @property
-    def on(self) -> bool:
-        """Whether anything can be hidden."""
-        return self.least > 1
-
-    @property
-    def word(self) -> str:
-        """What stands in place of a number.
-
-        >>> CellRule(5).word
-        'suppressed (<5)'
-        """
-        return f"suppressed (<{self.least})"
-
-    def hides(self, n: int) -> bool:
-        """Whether a number that rests on ``n`` runs is hidden."""
-        return self.on and n < self.least
-
-    def hides_count(self, n: int) -> bool:
-        """Whether the count itself is hidden: none at all says nothing of anybody."""
-        return self.on and 0 < n < self.least
-
-    def hides_run(self, run: RunRow) -> bool:
-        """Whether a run rests on too few observations, as far as it says how many there were."""
-        found = observations(run)
-        return found is not None and self.hides(found)
-
-    def hidden(self, sizes: Sequence[int]) -> list[bool]:
-        """Which of some cells are hidden; never exactly one, which the total would give away.
-
-        >>> CellRule(5).hidden([9, 3, 6])
-        [False, True, True]
-        >>> CellRule(5).hidden([9, 3, 2])
-        [False, True, True]
-        """
-        hides = [self.hides(n) for n in sizes]
-        if sum(hides) == 1 and len(sizes) > 1:
-            open_cells = [i for i, hidden in enumerate(hides) if not hidden]
-            hides[min(open_cells, key=lambda i: (sizes[i], i))] = True
-        return hides
-
-
 def observations(run: RunRow) -> int | None:
-    """The fewest observations that a run's config or metrics name; None where they name none."""
+    """Find the least number of observations that a run's config or metrics name, or None."""
     known: list[Mapping[str, Any]] = [run.config, run.metrics]
     found = [
         int(section[name])

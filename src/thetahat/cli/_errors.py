@@ -115,8 +115,8 @@ def show_traceback(error: BaseException) -> None:
         traceback.print_exception(error)
         return
     print("Traceback (your own lines; THETAHAT_TRACEBACK=1 shows all):", file=sys.stderr)
-    said = [*traceback.format_list(own), *traceback.format_exception_only(error)]
-    print("".join(said).rstrip(), file=sys.stderr)
+    lines = [*traceback.format_list(own), *traceback.format_exception_only(error)]
+    print("".join(lines).rstrip(), file=sys.stderr)
 
 
 def _coloured() -> bool:

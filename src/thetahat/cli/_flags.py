@@ -274,7 +274,7 @@ def _wrong(parameter: Parameter, value: Any, where: str = "") -> str:
 
 
 def _not_a_number(parameter: Parameter) -> str:
-    return f"{parameter.name}=nan: NaN is no number; give one, such as {example(parameter)}"
+    return f"{parameter.name}=nan: give a number, such as {example(parameter)}"
 
 
 def _parser(signature: Signature) -> Any:
@@ -365,22 +365,22 @@ class _Infinite(ast.NodeTransformer):
 
 def _refused(
     signature: Signature,
-    said: str,
+    refusal: str,
     flags: Mapping[str, str],
     files: Sequence[str],
     sources: Mapping[str, str],
 ) -> str:
     """Write the message for a value that jsonargparse refused."""
-    key = re.search(r'[Pp]arser key "([^"]+)"', said)
+    key = re.search(r'[Pp]arser key "([^"]+)"', refusal)
     name = _root(key.group(1)) if key else ""
     if name in signature.parameters:
         full = key.group(1) if key else name
         value = flags.get(full, flags.get(name))
         if value is None:
-            got = re.search(r"Got value: (.*)", said)
+            got = re.search(r"Got value: (.*)", refusal)
             value = got.group(1) if got else "?"
         return _wrong(signature.parameters[name], value, sources.get(name, ""))
-    first = " ".join(said.split())
+    first = " ".join(refusal.split())
     return f"{first}{' (' + ', '.join(files) + ')' if files else ''}"
 
 
@@ -397,7 +397,7 @@ def _file_keys(signature: Signature, path: str) -> list[str]:
     except (MarkedYAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" (line {mark.line + 1}: {error.problem})" if mark else ""  # pyright: ignore[reportAttributeAccessIssue]
-        raise ConfigError(f"--config={path} is no YAML{line}") from error
+        raise ConfigError(f"--config={path} is not valid YAML{line}") from error
     if not isinstance(content, Mapping):
         raise ConfigError(f"--config={path} must hold lines such as lr: 0.01; it holds {content!r}")
     for name in content:

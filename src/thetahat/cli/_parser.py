@@ -68,12 +68,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise ConfigError in place of printing the usage."""
-        said = message.removeprefix("argument ")
-        missing = said.removeprefix("the following arguments are required: ")
-        if ": =" in said:  # a value outside its type: the message of the type is complete
-            raise ConfigError(f"{self.prog} {said.replace(': =', '=', 1)}")
-        said = f": {said}" if missing == said else f" needs {missing}"
-        raise ConfigError(f"{self.prog}{said}; see {self.prog} --help")
+        text = message.removeprefix("argument ")
+        missing = text.removeprefix("the following arguments are required: ")
+        if ": =" in text:  # a value outside its type: the message of the type is complete
+            raise ConfigError(f"{self.prog} {text.replace(': =', '=', 1)}")
+        text = f": {text}" if missing == text else f" needs {missing}"
+        raise ConfigError(f"{self.prog}{text}; see {self.prog} --help")
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
         """Read a command's words.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._errors import guarded
-from thetahat.core.collect import handed_over
+from thetahat.core.collect import collected
 from thetahat.core.errors import ConfigError
 from thetahat.core.task import Task
 
@@ -21,7 +21,7 @@ def run_experiment(
     experiment: Callable[..., Task], args: Sequence[str] | None = None
 ) -> Result | None:
     """Run an experiment as ``th.main`` does."""
-    if handed_over(experiment):  # the script is loaded, not run
+    if collected(experiment):  # the script is loaded, not run
         return None
     if args is not None:
         trained = _run(experiment, args)

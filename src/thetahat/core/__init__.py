@@ -1,4 +1,4 @@
-"""The words everything else is written in. Imports neither JAX nor PyTorch, and does no I/O."""
+"""Types that every room shares. This room imports neither JAX nor PyTorch."""
 
 from thetahat.core.errors import (
     CheckpointError as CheckpointError,
@@ -30,3 +30,31 @@ from thetahat.core.signature import (
     read_signature as read_signature,
 )
 from thetahat.core.task import Task as Task
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "Ended",
+    "Event",
+    "InputError",
+    "Interrupted",
+    "Logged",
+    "Metric",
+    "MissingExtra",
+    "Mode",
+    "Notice",
+    "Parameter",
+    "RunFailed",
+    "Seed",
+    "ShapeError",
+    "Signature",
+    "Started",
+    "Static",
+    "Status",
+    "StoreError",
+    "Task",
+    "ThetahatError",
+    "Tracker",
+    "read_signature",
+]

@@ -1,7 +1,7 @@
-"""A small card of facts as HTML, for notebooks: escaped, and at home in light and dark ones.
+"""Cards of facts as escaped HTML, for light and dark notebooks.
 
-It takes the notebook's own colours (``currentColor``), has no script and no style sheet, and fits
-a narrow window.
+A card takes the notebook's own colours (``currentColor``), has no script and no style sheet, and
+fits a narrow window.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from thetahat.core.numbers import is_number
 
 _LONGEST = 160
 _EDGE = "border:1px solid rgba(128,128,128,.35)"
@@ -22,7 +24,7 @@ def card(
     parts: Sequence[str] = (),
     warnings: Iterable[str] = (),
 ) -> str:
-    """A card: a title, a few words beside it, labels with values, then parts that are HTML.
+    """Draw a title, a few words beside it, labels with values, and parts that are HTML.
 
     >>> "<b>" in card("<b>", facts={"lr": 0.1})
     False
@@ -30,12 +32,12 @@ def card(
     head = f'<b style="font-size:14px">{escaped(title)}</b>'
     if about:
         head += f' <span style="opacity:.7">{escaped(about)}</span>'
-    said = "".join(
+    warned = "".join(
         f'<div style="border-left:3px solid #b86800;padding:1px 8px;margin:4px 0">'
         f"{escaped(line)}</div>"
         for line in warnings
     )
-    body = [f"<div>{head}</div>", said, pairs(facts or {}), *parts]
+    body = [f"<div>{head}</div>", warned, pairs(facts or {}), *parts]
     return (
         f'<div style="{_EDGE};border-radius:6px;padding:8px 12px;max-width:46rem;{_FONT};'
         f'overflow-x:auto">{"".join(filter(None, body))}</div>'
@@ -43,7 +45,7 @@ def card(
 
 
 def pairs(facts: Mapping[str, Any]) -> str:
-    """Labels over values, side by side where there is room."""
+    """Draw labels over their values, side by side where they fit."""
     cells = "".join(
         f'<div style="min-width:5rem"><div style="opacity:.65;font-size:11px">{escaped(k)}</div>'
         f'<div style="overflow-wrap:anywhere">{escaped(v)}</div></div>'
@@ -60,9 +62,9 @@ def grid(
     more: str = "",
     right: Sequence[bool] | None = None,
 ) -> str:
-    """A table of words and numbers, with a few words below it.
+    """Draw a table of words and numbers, with a few words below it.
 
-    Args:    right: which columns stand to the right; by default those of numbers.
+    Args:    right: which columns are aligned right; by default those of numbers.
     """
     if right is None:
         right = [bool(rows) and all(_is_number(row[k]) for row in rows) for k in range(len(heads))]
@@ -84,7 +86,7 @@ def grid(
 
 
 def said(value: Any) -> str:
-    """A value in a few printable characters.
+    """Format a value in a few printable characters.
 
     >>> said(0.000123456), said(None), said("a\\nb")
     ('0.0001235', '', 'a\\\\nb')
@@ -100,9 +102,9 @@ def said(value: Any) -> str:
 
 
 def escaped(value: Any) -> str:
-    """A value as text for the body of HTML, or for an attribute."""
+    """Format a value as text for HTML or for an attribute."""
     return html.escape(said(value), quote=True)
 
 
 def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+    return value is None or (is_number(value))

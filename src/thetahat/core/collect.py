@@ -1,4 +1,4 @@
-"""Scripts that are loaded, not run: what they hand to ``th.main`` is collected instead."""
+"""Collect the experiments of a script that is loaded and not run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _collections: list[list[Callable[..., Any]]] = []
 
 @contextlib.contextmanager
 def collecting() -> Iterator[list[Callable[..., Any]]]:
-    """While the block runs, ``th.main`` runs nothing: the experiments it is given come here.
+    """Collect the experiments given to ``th.main`` while the block runs; none of them runs.
 
     >>> with collecting() as found:
-    ...     handed_over(len)
+    ...     collected(len)
     True
-    >>> found, handed_over(len)
+    >>> found, collected(len)
     ([<built-in function len>], False)
     """
     found: list[Callable[..., Any]] = []
@@ -27,8 +27,8 @@ def collecting() -> Iterator[list[Callable[..., Any]]]:
         _collections.remove(found)
 
 
-def handed_over(experiment: Callable[..., Any]) -> bool:
-    """Whether somebody collects; then the experiment is theirs, and must not be run."""
+def collected(experiment: Callable[..., Any]) -> bool:
+    """Collect the experiment and return True, or return False: then the caller runs it."""
     if not _collections:
         return False
     _collections[-1].append(experiment)

@@ -1,15 +1,15 @@
-"""Keys made from what a value holds: equal keys mean that nothing can tell the values apart.
+"""Keys from the contents of values: equal keys mean equal values.
 
-A ``repr`` is no key: it cuts long arrays, hides fields, and says nothing of a closure. Here
+A ``repr`` does not serve as a key: it cuts long arrays, hides fields and omits closures. Here
 
 arrays                  dtype, shape and every byte
 functions               bytecode, constants, defaults, closures; of a library's: name and closure
 dataclasses, objects    their type and every attribute
 mappings, sequences     their items in order; a list is not a tuple
-anything else           what ``__reduce_ex__`` gives, else the object itself (no other is equal)
+anything else           the result of ``__reduce_ex__``, else the object itself (equal to no other)
 
-Line numbers, docstrings and module names enter no key, so that code that moved is the same code.
-A key of a value that holds no "anything else" is the same in every process of one Python version.
+Keys ignore line numbers, docstrings and module names, so that moved code is the same code.
+Without "anything else", a key is the same in every process of one Python version.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from enum import Enum
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
+from thetahat.core.numbers import is_traced
+
 _SCALARS = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), range, slice)
 _PATHS = sysconfig.get_paths()
 _LIBRARIES = tuple({_PATHS[name] for name in ("purelib", "platlib", "stdlib")})
@@ -35,16 +37,16 @@ _NO_VALUE = object()
 
 
 Reach = Literal["all", "fixed", "code"]
-"""Which globals of a function belong to it: all that it names; functions, classes, numbers, texts
-and arrays; or functions and classes alone."""
+"""Globals that the key of a function includes: all that it names; functions, classes, numbers,
+texts and arrays; or functions and classes alone."""
 
 
 def content_key(value: Any, *, reach: Reach = "all", here: bool = True) -> str:
-    """What ``value`` holds, as a short text that can be compared.
+    """Return the contents of ``value`` as a short text that can be compared.
 
-    Args:    reach: which globals of functions count.
-             here: whether it is compared within this process. If not, what cannot be compared
-             counts by its type, and a tuple is as good as a list, a NumPy scalar as a number.
+    Args:    reach: globals of functions that count.
+             here: whether the key is compared within this process only. If not, objects without
+             contents count by their type, a tuple equals a list, a NumPy scalar its number.
     >>> content_key(0.5)
     'float 0.5'
     >>> content_key(lambda x: x + 1) == content_key(lambda x: x + 2)
@@ -60,12 +62,12 @@ StaticPart = tuple[tuple[str, str], ...]
 
 
 def static_part(config: Mapping[str, Any], traced: frozenset[str]) -> StaticPart:
-    """What decides which compiled program a config needs."""
+    """Return the part of a config that decides which compiled program it needs."""
     return static_parts([config], traced)[0]
 
 
 def static_parts(configs: Sequence[Mapping[str, Any]], traced: frozenset[str]) -> list[StaticPart]:
-    """``static_part`` of each config; a value that many of them hold is read once."""
+    """Return ``static_part`` of each config; read a shared value once."""
     known: dict[int, str] = {}
 
     def key(value: Any) -> str:
@@ -88,17 +90,17 @@ class _Keys:
         self._reach, self._here = reach, here
         self._known: dict[int, bytes] = {}
         self._held: list[Any] = []
-        """What has a key by its ``id``: it must not be freed while that stands for it."""
+        """Values known by their ``id``: references keep these ids valid."""
 
     def key(self, value: Any) -> bytes:
-        """The digest of a value."""
+        """Return the digest of a value."""
         value = value if self._here else _plain(value)
         if type(value) in _SCALARS:
             return _digest(type(value).__name__, repr(value))
         known = self._known.get(id(value))
         if known is None:
             self._held.append(value)
-            # What leads back here, inside, is known by how deep it lies.
+            # A reference back to this value gets a key from its depth.
             self._known[id(value)] = _digest("above", str(len(self._known)))
             known = self._known[id(value)] = self._of(value)
         return known
@@ -143,7 +145,7 @@ class _Keys:
         return None
 
     def _callable(self, value: Any) -> bytes | None:
-        """The key of a function, however it is wrapped; None for what is none."""
+        """Return the key of a function, also of a wrapped one; None for other values."""
         if isinstance(value, types.FunctionType):
             return self._function(value)
         if isinstance(value, types.MethodType):
@@ -180,7 +182,7 @@ class _Keys:
         return self._all("function", f.__code__, found, *held)
 
     def _counts(self, value: Any) -> bool:
-        """Whether a global belongs to the code that names it."""
+        """Return whether a global belongs to the code that names it."""
         if value is _NO_VALUE or isinstance(value, types.ModuleType):
             return False
         if isinstance(value, type):
@@ -220,7 +222,7 @@ class _Keys:
         return cls.__name__ if cls is plain else self._class(cls).hex()
 
     def _array(self, value: Any) -> bytes:
-        if type(value).__name__.endswith("Tracer"):
+        if is_traced(value):
             return self._all("traced", str(value.dtype), tuple(value.shape))
         if str(value.dtype).startswith("key<"):
             data = sys.modules["jax"].random.key_data(value)
@@ -251,7 +253,7 @@ class _Keys:
             return self._all("object", cls, held)
         try:
             return self._all("reduced", cls, value.__reduce_ex__(4))  # pyright: ignore[reportCallIssue]
-        except Exception:  # noqa: BLE001 - any object may refuse in any way; then it equals none but itself
+        except Exception:  # noqa: BLE001 - any object may raise anything; then it equals itself only
             return self._all("itself", cls, id(value) if self._here else 0)
 
 
@@ -264,7 +266,7 @@ _SLOTS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 
 
 def _digest(what: str, *parts: Any) -> bytes:
-    """A digest of parts whose lengths count, so that no two lists of parts run together."""
+    """Digest the parts and their lengths, so that two different lists differ."""
     found = hashlib.blake2b(digest_size=16)
     found.update(what.encode("utf-8", "surrogatepass"))
     for part in parts:
@@ -275,7 +277,7 @@ def _digest(what: str, *parts: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """A NumPy scalar as the number it is."""
+    """Return a NumPy scalar as a number of Python."""
     scalar = type(value).__module__ == "numpy" and getattr(value, "shape", None) == ()
     return value.item() if scalar and type(value).__name__ != "ndarray" else value
 
@@ -290,7 +292,7 @@ def _is_library_file(name: str) -> bool:
 
 
 def _of_library(cls: type) -> bool:
-    """Whether a class came with Python or from an installed package."""
+    """Return whether a class came with Python or from an installed package."""
     module = cls.__module__ or ""
     if module in sys.builtin_module_names:
         return True
@@ -298,7 +300,7 @@ def _of_library(cls: type) -> bool:
 
 
 def _names_of(code: types.CodeType) -> Sequence[str]:
-    """Global names that code may read, at any depth."""
+    """List the global names that code may read, at any depth."""
     found = list(code.co_names)
     for const in code.co_consts:
         if isinstance(const, types.CodeType):

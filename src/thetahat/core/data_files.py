@@ -1,7 +1,7 @@
-"""The data files that this process has read, and what they held then: a warm worker tells of them.
+"""Data files that this process has read, with their digests: a warm worker reports them.
 
-Python says when it opens a file (an audit event); readers that open files elsewhere, as pyarrow's
-do, say so by ``saw``. Code, libraries, caches and what this process itself writes are no data.
+An audit event of Python names each opened file; ``saw`` names files that pyarrow opens itself.
+Code, libraries, caches and files that this process writes do not count.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Stamp = tuple[int, int]
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file as it was read.
+    """A data file at the time it was read.
 
     Args:    path: absolute.   stamp: time of change (ns) and size, just before.
              digest: the first 16 digits of its SHA-256.
@@ -34,14 +34,14 @@ class DataFile:
 
     @property
     def name(self) -> str:
-        """As seen from the current folder; of a file outside it, the last two names."""
+        """Path from the current folder; outside it, the last two names."""
         path, here = Path(self.path), Path.cwd()
         inside = path.is_relative_to(here)
         return path.relative_to(here).as_posix() if inside else "/".join(path.parts[-2:])
 
 
-class _Heard:
-    """What was opened; nothing is kept before ``listen``."""
+class _Opened:
+    """Files opened since ``listen``."""
 
     on = hooked = False
     outside: tuple[str, ...] = ()
@@ -51,52 +51,52 @@ class _Heard:
 
 
 def listen() -> None:
-    """Begin to remember what is read."""
-    _Heard.opened, _Heard.written, _Heard.known = {}, set(), {}
-    _Heard.on = True
+    """Start to record the files that are read."""
+    _Opened.opened, _Opened.written, _Opened.known = {}, set(), {}
+    _Opened.on = True
     for folder in (sys.prefix, sys.base_prefix, "/proc", "/sys", "/dev", "/etc"):
         ignore(folder)
-    if not _Heard.hooked:
-        _Heard.hooked = True
-        sys.addaudithook(_hear)
+    if not _Opened.hooked:
+        _Opened.hooked = True
+        sys.addaudithook(_on_event)
 
 
 def ignore(folder: str | os.PathLike[str]) -> None:
-    """Files in this folder are no data: a cache, say."""
+    """Exclude the files of a folder, such as a cache."""
     whole = os.path.join(os.path.abspath(folder), "")
-    if whole not in _Heard.outside:
-        _Heard.outside = (*_Heard.outside, whole)
+    if whole not in _Opened.outside:
+        _Opened.outside = (*_Opened.outside, whole)
 
 
 def saw(path: str | os.PathLike[str]) -> None:
-    """A file is about to be read, by code that Python does not see open it."""
-    if _Heard.on:
-        _Heard.opened[os.path.abspath(path)] = None
+    """Record a file that a library is about to open without Python."""
+    if _Opened.on:
+        _Opened.opened[os.path.abspath(path)] = None
 
 
 def data_files() -> list[DataFile]:
-    """What was read so far, in order. A file that was read again is as it was the last time."""
-    if not _Heard.on:
+    """List the files read so far, in order, each as of its last reading."""
+    if not _Opened.on:
         return []
-    opened, _Heard.opened = list(_Heard.opened), {}
+    opened, _Opened.opened = list(_Opened.opened), {}
     for path in opened:
         parts = Path(path).parts
-        if path in _Heard.written or path.startswith(_Heard.outside):
+        if path in _Opened.written or path.startswith(_Opened.outside):
             continue
         if path.endswith(_CODE) or any(part in _OURS for part in parts):
             continue
         stamp = stamp_of(path)
-        if stamp is None or (path in _Heard.known and _Heard.known[path].stamp == stamp):
+        if stamp is None or (path in _Opened.known and _Opened.known[path].stamp == stamp):
             continue
         digest = digest_of(path)
         if digest is not None:
-            _Heard.known[path] = DataFile(path, stamp, digest)
-    _Heard.opened = {}  # to hash them, they were opened
-    return [file for path, file in _Heard.known.items() if path not in _Heard.written]
+            _Opened.known[path] = DataFile(path, stamp, digest)
+    _Opened.opened = {}  # hashing opened them again
+    return [file for path, file in _Opened.known.items() if path not in _Opened.written]
 
 
 def stamp_of(path: str | Path) -> Stamp | None:
-    """Time of change and size of a regular file; None where there is none."""
+    """Return time of change and size of a regular file; None if there is none."""
     try:
         found = os.stat(path)
     except OSError:
@@ -105,7 +105,7 @@ def stamp_of(path: str | Path) -> Stamp | None:
 
 
 def digest_of(path: str | Path) -> str | None:
-    """The first 16 digits of a file's SHA-256; None where it cannot be read."""
+    """Return the first 16 digits of a file's SHA-256; None if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
@@ -113,8 +113,8 @@ def digest_of(path: str | Path) -> str | None:
         return None
 
 
-def _hear(event: str, given: tuple[object, ...]) -> None:
-    if event != "open" or not _Heard.on:
+def _on_event(event: str, given: tuple[object, ...]) -> None:
+    if event != "open" or not _Opened.on:
         return
     path, mode, flags = given
     if isinstance(path, bytes):
@@ -124,6 +124,6 @@ def _hear(event: str, given: tuple[object, ...]) -> None:
     name = os.path.abspath(path)
     writes = any(c in "wax+" for c in mode) if isinstance(mode, str) else False
     if writes or (isinstance(flags, int) and flags & _WRITES):
-        _Heard.written.add(name)
+        _Opened.written.add(name)
     else:
-        _Heard.opened[name] = None
+        _Opened.opened[name] = None

@@ -1,14 +1,14 @@
-"""The error tree. Every message says what came, what is needed, and how to fix it.
+"""Error tree. Every message says what was given, what is allowed, and the fix.
 
 ThetahatError                  exit code 1
-├── InputError                 exit code 2: something the user gave was wrong
+├── InputError                 exit code 2: an input is wrong
 │   ├── ConfigError            a parameter, a flag, a Task's field
 │   ├── DataError              observations, tables, splits
 │   ├── ShapeError             a residual, a loss or a model of the wrong shape
-│   ├── CheckpointError        a checkpoint that is damaged, or belongs to another fit
+│   ├── CheckpointError        a damaged checkpoint, or one of another fit
 │   ├── StoreError             a store that cannot be opened, or is of another version
 │   └── MissingExtra           an optional dependency that is not installed
-├── RunFailed                  the run itself broke (disk full, a residual that raised)
+├── RunFailed                  the run failed (disk full, a residual that raised)
 └── Interrupted                Ctrl-C; exit code 130
 """
 
@@ -19,50 +19,50 @@ from difflib import get_close_matches
 
 
 class ThetahatError(Exception):
-    """Root of every error that thetahat raises on purpose."""
+    """Root of the errors that thetahat raises."""
 
     exit_code = 1
 
 
 class InputError(ThetahatError):
-    """Something the user gave was wrong; nothing has been lost."""
+    """An input that is wrong; no result is lost."""
 
     exit_code = 2
 
 
 class ConfigError(InputError):
-    """A parameter, a flag or a field of a Task is wrong."""
+    """A wrong parameter, flag or field of a Task."""
 
 
 class DataError(InputError):
-    """Observations, a table or a split are wrong."""
+    """Wrong observations, a wrong table or a wrong split."""
 
 
 class ShapeError(InputError):
-    """A residual, a loss or a model returned something of the wrong shape."""
+    """A value of the wrong shape from a residual, a loss or a model."""
 
 
 class CheckpointError(InputError):
-    """A checkpoint cannot be read, or belongs to another fit."""
+    """A checkpoint that cannot be read, or that another fit wrote."""
 
 
 class StoreError(InputError):
-    """A store cannot be opened, written or understood."""
+    """A store that cannot be opened, written or read."""
 
 
 class MissingExtra(InputError):
-    """An optional dependency is not installed."""
+    """An optional dependency that is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs an extra: pip install 'thetahat[{extra}]'")
 
 
 class RunFailed(ThetahatError):
-    """A run broke for a reason that is not the user's input."""
+    """A run that failed for another reason than its input."""
 
 
 class Interrupted(ThetahatError):
-    """Ctrl-C arrived; what was done up to the last chunk stands in ``results``."""
+    """Ctrl-C; ``results`` holds the work up to the last chunk."""
 
     exit_code = 130
 
@@ -72,11 +72,24 @@ class Interrupted(ThetahatError):
 
 
 class Notice(UserWarning):
-    """One line the user should read once; nothing is wrong."""
+    """One line that the user should read once; the program goes on."""
+
+
+def check_choice(
+    name: str, value: object, known: Iterable[str], error: type[InputError] = ConfigError
+) -> None:
+    """Refuse a word that is not one of the known ones.
+
+    Raises:  error: with the nearest known word, or all of them.
+    >>> check_choice("sampling", "full", ("shuffle", "full"))
+    """
+    known = list(known)
+    if value not in known:
+        raise error(f"{name}={value!r} is unknown{did_you_mean(str(value), known)}")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A trailing «; did you mean 'lr'?», or the list of what is known.
+    """Return "; did you mean 'lr'?", or the list of known words.
 
     >>> did_you_mean("epoch", ["epochs", "width"])
     "; did you mean 'epochs'?"
@@ -93,5 +106,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def _initials(word: str, known: str) -> bool:
-    """Whether ``known`` abbreviates ``word`` (learning_rate -> lr)."""
+    """Return whether ``known`` abbreviates ``word`` (learning_rate -> lr)."""
     return "".join(part[0] for part in word.replace("-", "_").split("_") if part) == known

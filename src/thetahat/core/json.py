@@ -1,4 +1,4 @@
-"""Values of Python as JSON: in JSON's own types, and as strict text.
+"""Python values as JSON types and as strict JSON text.
 
 None, bool, int, str, finite float    as they are
 NaN and infinity                      null in metrics; "nan", "inf", "-inf" in configs
@@ -23,7 +23,7 @@ from typing import Any
 
 
 def to_json(value: Any, *, numbers: bool = False) -> str:
-    """``value`` as strict JSON text; ``numbers=True`` makes NaN and infinity null.
+    """Write ``value`` as strict JSON text; ``numbers=True`` makes NaN and infinity null.
 
     >>> to_json({"lr": 0.1, "widths": (64, 64), "loss": max, "bad": float("nan")})
     '{"lr":0.1,"widths":[64,64],"loss":"builtins.max","bad":"nan"}'
@@ -32,12 +32,12 @@ def to_json(value: Any, *, numbers: bool = False) -> str:
     """
     plain = plain_value(value, numbers=numbers)
     text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    # A lone surrogate (a file name that is not UTF-8) has no UTF-8 bytes, which databases want.
+    # Databases store UTF-8; a lone surrogate (a file name in another code) has no such bytes.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def from_json(text: str | None) -> Any:
-    """The value of JSON text; an empty object for none."""
+    """Read JSON text; return an empty object for None or an empty text."""
     return json.loads(text) if text else {}
 
 
@@ -45,7 +45,7 @@ _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 
 def plain_value(value: Any, *, numbers: bool = False) -> Any:
-    """``value`` in JSON's own types, by the rules above."""
+    """Convert ``value`` to JSON types, by the rules above."""
     if value is None or type(value) in (bool, str):
         return value
     if isinstance(value, Enum):
@@ -68,7 +68,7 @@ def plain_value(value: Any, *, numbers: bool = False) -> Any:
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Two nested mappings as one; where both have a value, that of ``above`` stands.
+    """Merge two nested mappings; values of ``above`` replace those of ``below``.
 
     >>> merge({"lr": 1, "net": {"depth": 2}}, {"lr": 3, "net": {"width": 8}})
     {'lr': 3, 'net': {'depth': 2, 'width': 8}}

@@ -1,6 +1,6 @@
-"""Metrics of a Task, and the direction of every column that a run records: the one place for it.
+"""Metrics of a Task, and the direction of every column that a run records.
 
-A risk is better the smaller it is. A metric says so itself: ``th.Metric(accuracy, mode="max")``.
+A smaller risk is better. A metric states its direction: ``th.Metric(accuracy, mode="max")``.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ Mode = Literal["min", "max"]
 MODES = ("min", "max")
 PARTS = ("train", "val", "test")
 RISKS: Mapping[str, Mode] = {f"{part}_risk": "min" for part in PARTS}
-"""The risks, all of them better the smaller they are."""
+"""Columns of risks: smaller is better."""
 NEUTRAL = ("epoch", "learning_rate", "seconds")
-"""Columns that are better in no direction."""
+"""Columns without a direction."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A number to record beside the risk, and the direction in which it is better.
+    """A number recorded beside the risk, and its better direction.
 
     Args:
         function: ``f(h) -> scalar``, one number per epoch (column NAME); or ``f(h, z) -> scalar``,
             one number per observation ``z``, averaged with the weights over each part (columns
             train_NAME and val_NAME, and test_NAME at the end).
-        mode: "min" or "max"; None where nothing watches it.
-    Raises:  ConfigError: another mode, or no function of h or of h and z.
+        mode: "min" or "max"; None if no rule, ``best_by`` or sweep uses it.
+    Raises:  ConfigError: another mode, or another function than f(h) or f(h, z).
 
     >>> Metric(lambda h, z: abs(h(z[0]) - z[1]) < 0.1, mode="max").per_observation
     True
@@ -50,20 +50,20 @@ class Metric:
 
     @property
     def per_observation(self) -> bool:
-        """Whether it is a function of the hypothesis and one observation: ``f(h, z)``."""
+        """Whether the metric is a function ``f(h, z)`` of one observation."""
         return _arity(self.function) == 2
 
     def columns(self, name: str, parts: Collection[str] = PARTS) -> list[str]:
-        """The columns of a metric of this name."""
+        """List the columns of a metric of this name."""
         if not self.per_observation:
             return [name]
         return [f"{part}_{name}" for part in PARTS if part in parts]
 
 
 def _arity(function: Any) -> int:
-    """How many of (h, z) a metric is a function of.
+    """Count the arguments of a metric: 1 for f(h), 2 for f(h, z).
 
-    Raises:  ConfigError: neither one nor two.
+    Raises:  ConfigError: another number of arguments.
     """
     if isinstance(function, Metric) or not callable(function):
         raise ConfigError(
@@ -75,7 +75,7 @@ def _arity(function: Any) -> int:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
         raise ConfigError(
-            f"the metric {name} does not say what its arguments are; wrap it: lambda h: {name}(h),"
+            f"the arguments of the metric {name} cannot be read; wrap it: lambda h: {name}(h),"
             f" or lambda h, z: {name}(h, z)"
         ) from None
     parameters = signature.parameters.values()
@@ -85,16 +85,16 @@ def _arity(function: Any) -> int:
     by_name = any(p.kind is p.KEYWORD_ONLY for p in needed)
     if open_ended or by_name or len(needed) not in (1, 2):
         raise ConfigError(
-            f"the metric {name}{signature} is neither f(h) nor f(h, z); give it exactly a"
-            " hypothesis h, for one number per epoch, or a hypothesis h and one observation z"
+            f"the metric {name}{signature} is neither f(h) nor f(h, z); write f(h) for one"
+            " number per epoch, or f(h, z) for one number per observation z"
         )
     return len(needed)
 
 
 def read_metrics(given: Any) -> dict[str, Metric]:
-    """A Task's ``metrics``, every function as a Metric.
+    """Read a Task's ``metrics``; make every function a Metric.
 
-    Raises:  ConfigError: a name or a value that no metric has, two metrics with one column.
+    Raises:  ConfigError: a wrong name or value, or two metrics with one column.
     """
     if not isinstance(given, Mapping):
         raise ConfigError(
@@ -121,7 +121,7 @@ def read_metrics(given: Any) -> dict[str, Metric]:
 def directions_of(
     metrics: Mapping[str, Metric], parts: Collection[str] = PARTS
 ) -> dict[str, Mode | None]:
-    """Every column of a Task with these metrics that can be watched, and its direction.
+    """Map every column of a Task with these metrics to its direction.
 
     >>> directions_of({"gap": Metric(lambda h: 0.0)}, ["train"])
     {'train_risk': 'min', 'learning_rate': None, 'gap': None}
@@ -136,7 +136,7 @@ def directions_of(
 
 
 def unknown_direction(metrics: Mapping[str, Metric], column: str) -> str:
-    """What to say of a column whose direction is not known, and how to say it."""
+    """Word the message about a column without a known direction, and its fix."""
     if column in NEUTRAL:
         return f"{column!r}, which is better in no direction; watch a risk or a metric"
     name = next((n for n, m in metrics.items() if column in m.columns(n)), column)
@@ -150,7 +150,7 @@ def unknown_direction(metrics: Mapping[str, Metric], column: str) -> str:
 
 
 def not_recorded(metrics: Mapping[str, Metric], column: str, columns: Collection[str]) -> str:
-    """The hint for a column that is not there: the nearest, or the parts of a metric."""
+    """Word the hint for an absent column: the nearest, or a part of a metric."""
     metric = metrics.get(column)
     if metric is not None and metric.per_observation:
         there = [c for c in metric.columns(column) if c in columns]

@@ -1,4 +1,4 @@
-"""The path of a store: nothing is opened or made here."""
+"""Path of the store. This module opens and creates nothing."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ _SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 
 def locate(url: str | os.PathLike[str] | None = None) -> Path:
-    """Return the database file that ``url`` names, else THETAHAT_STORE, else ``.thetahat/`` here.
+    """Return the database file of ``url``, else of THETAHAT_STORE, else of ``.thetahat/``.
 
     Links are followed: processes that reach one store by several paths meet at one.
-
 
     Raises:  StoreError: a store of another kind than SQLite.
     """
@@ -33,7 +32,8 @@ def locate(url: str | os.PathLike[str] | None = None) -> Path:
             )
         if scheme != "sqlite" or not rest.startswith("/"):
             raise StoreError(
-                f"{given!r} is no store; give a folder, a file such as runs.db, or sqlite:///runs.db"
+                f"{given!r} is not a store; give a folder, a file such as runs.db, or"
+                " sqlite:///runs.db"
             )
         given = rest[1:]
     path = Path(given).expanduser().absolute()

@@ -1,7 +1,7 @@
-"""Where a run comes from: versions, machine, command and git state of this process.
+"""Provenance of a run: versions, machine, command and git state of this process.
 
-No host name, no user name, no absolute path is kept: results leave secure places. What JAX knows
-(PRNG mode, precision, device) is added where JAX is loaded.
+Host names, user names and absolute paths are left out, since results leave secure places. The
+training room adds facts of JAX (PRNG mode, precision, device).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ GIT_TIMEOUT_S = 3.0
 
 
 def provenance(source: str | os.PathLike[str] | None = None) -> dict[str, Any]:
-    """What is needed to know how a run came about; imports nothing and asks no network.
+    """Collect the facts that explain a run, without imports and without the network.
 
-    Args:    source: the experiment's file; git is asked about the repository it lies in.
+    Args:    source: the experiment's file; its repository gives the git state.
     """
     return {
         "versions": versions(),
@@ -49,7 +49,7 @@ def provenance(source: str | os.PathLike[str] | None = None) -> dict[str, Any]:
 
 
 def command_line() -> str:
-    """The command that began this process, with paths as seen from the current folder."""
+    """Return the command of this process, with paths from the current folder."""
     words = list(getattr(sys, "orig_argv", None) or [sys.executable, *sys.argv])
     if len(words) > 1 and Path(words[1]).parent == Path(sys.executable).parent:
         del words[0]  # an installed command, such as thetahat itself
@@ -58,17 +58,17 @@ def command_line() -> str:
 
 
 def short_path(path: str | os.PathLike[str]) -> str:
-    """A path as seen from the current folder; outside it, its name alone."""
+    """Shorten a path: from the current folder, or, outside it, its name alone."""
     whole = Path(path).absolute()
     here = Path.cwd()
     return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else whole.name
 
 
 def git_state(source: str | os.PathLike[str] | None = None) -> dict[str, Any] | None:
-    """Commit, dirt and place of the repository that ``source`` (else this folder) lies in.
+    """Return commit, state and folder of the repository of ``source`` (else of this folder).
 
-    None where there is no repository, no commit or no git. ``dirty`` also says when the source
-    itself was never committed: a commit that lacks the experiment proves nothing.
+    None without a repository, a commit or git. ``dirty`` is also True for a source that was never
+    committed: a commit that lacks the experiment proves nothing.
     """
     file = None if source is None else Path(source).absolute()
     folder = file.parent if file is not None else Path.cwd()
@@ -117,7 +117,7 @@ _MODULE = {"scikit-learn": "sklearn"}
 
 
 def versions() -> dict[str, str]:
-    """Versions of thetahat and of the packages that are loaded: what a result depends on."""
+    """Return the versions of thetahat and of the loaded packages."""
     loaded = [name for name in PACKAGES if _MODULE.get(name, name) in sys.modules]
     found = {name: _version(name) for name in ("thetahat", *loaded)}
     return {name: version for name, version in found.items() if version is not None}

@@ -1,4 +1,4 @@
-"""An experiment's signature, read once: the command line, the sweep's schema, the table's columns.
+"""Signature of an experiment: command line, schema of sweeps and columns of tables.
 
 The annotation decides compilation: ``float`` and ``th.Seed`` parameters are traced, so that any
 number of values of them run as one compiled program; every other parameter is static.
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.numbers import is_number
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,10 @@ _STATIC = _Mark("static")
 _T = TypeVar("_T")
 
 Seed = Annotated[int, _SEED]
-"""An int that only feeds random keys: traced, so that many seeds run as one program."""
+"""Int that feeds random keys only: traced, so that many seeds run as one program."""
 
 Static = Annotated[_T, _STATIC]
-"""``Static[float]``: a float that Python itself must know; a new value is a new program."""
+"""``Static[float]``: float that Python must know; a new value compiles a new program."""
 
 MAX_SEED = 2**31 - 1
 _REQUIRED = inspect.Parameter.empty
@@ -47,7 +48,7 @@ class Parameter:
 
     @property
     def required(self) -> bool:
-        """Whether a config must give it."""
+        """Whether a config must contain it."""
         return self.default is _REQUIRED
 
     @property
@@ -59,9 +60,9 @@ class Parameter:
         return self.annotation
 
     def cast(self, value: Any) -> Any:
-        """``value`` as a traced parameter wants it: a float, or a seed; others pass unchanged.
+        """Convert the value of a traced parameter to a float or a seed; return others unchanged.
 
-        Raises:  ConfigError: no number, or a seed outside 0 .. 2**31 - 1.
+        Raises:  ConfigError: not a number, or a seed outside 0 .. 2**31 - 1.
         """
         if self.is_seed:
             return _as_seed(self.name, value)
@@ -70,7 +71,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
-    """The parameters of an experiment, in their order, and its one-line description."""
+    """Parameters of an experiment, in order, and its description."""
 
     name: str
     doc: str
@@ -82,7 +83,7 @@ class Signature:
         return tuple(p.name for p in self.parameters.values() if p.traced)
 
     def config(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The full config: what was given over the defaults, each value cast.
+        """Return the full config: given values over the defaults, each value cast.
 
         Raises:  ConfigError: an unknown name (the nearest is offered), a missing one, a bad value.
         """
@@ -99,22 +100,24 @@ class Signature:
 def read_signature(experiment: Callable[..., Any]) -> Signature:
     """Read an experiment's signature.
 
-    Raises:  ConfigError: ``*args`` or positional-only parameters, which no flag can name.
+    Args:    experiment: a typed function that returns a Task.
+    Returns: its parameters and its description.
+    Raises:  ConfigError: ``*args`` or positional-only parameters, which flags cannot name.
     """
     name = getattr(experiment, "__name__", type(experiment).__name__)
     try:
         hints = typing.get_type_hints(experiment, include_extras=True)
     except NameError as error:
         raise ConfigError(
-            f"an annotation of {name}() cannot be read: {error}; import what it names at the top of"
+            f"an annotation of {name}() cannot be read: {error}; import its names at the top of"
             " the file, not inside a function"
         ) from error
     parameters: dict[str, Parameter] = {}
     for p in inspect.signature(experiment).parameters.values():
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.POSITIONAL_ONLY):
             raise ConfigError(
-                f"{name}() has the parameter {p}; every parameter of an experiment needs a name"
-                " that a flag can carry: write it as a plain keyword parameter"
+                f"{name}() has the parameter {p}; a flag can set named parameters only:"
+                " write it as a plain keyword parameter"
             )
         annotation = hints.get(p.name, type(p.default) if p.default is not p.empty else Any)
         marks = getattr(annotation, "__metadata__", ())
@@ -130,17 +133,16 @@ def read_signature(experiment: Callable[..., Any]) -> Signature:
 
 
 def _as_float(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise ConfigError(f"{name}={value!r} is no number; give one, such as {name}=0.01")
-    if value != value:
-        raise ConfigError(f"{name}=nan is no number; give one, such as {name}=0.01")
+    if not is_number(value):
+        raise ConfigError(f"{name}={value!r} is not a number; give one, such as {name}=0.01")
     return float(value)
 
 
 def _as_seed(name: str, value: Any) -> int:
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    whole = isinstance(value, numbers.Integral) and is_number(value)
     if not whole or not 0 <= int(value) <= MAX_SEED:
         raise ConfigError(
-            f"{name}={value!r} is no seed; give an integer from 0 to 2**31 - 1, such as {name}=42"
+            f"{name}={value!r} is not a seed; give an integer from 0 to 2**31 - 1, such as"
+            f" {name}=42"
         )
     return int(value)

@@ -1,7 +1,6 @@
-"""A Task: the description of one estimation. Nothing has run yet.
+"""A Task describes one estimation; it runs nothing.
 
-The fields hold arrays, models and optimizers as the user gave them; this room imports none of
-their libraries.
+The fields hold the user's arrays, models and optimizers; this room imports no library of theirs.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 from thetahat.core.card import card
-from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.errors import ConfigError, check_choice
 from thetahat.core.metric import (
     Metric,
     Mode,
@@ -20,6 +19,7 @@ from thetahat.core.metric import (
     read_metrics,
     unknown_direction,
 )
+from thetahat.core.numbers import whole
 
 SAMPLINGS = ("shuffle", "replacement", "sequential", "full")
 DTYPES = ("float32", "float64")
@@ -27,7 +27,7 @@ DTYPES = ("float32", "float64")
 
 @dataclass(frozen=True)
 class Task:
-    """An estimation by empirical risk minimisation, described.
+    """Description of an estimation by empirical risk minimisation.
 
         risk(h) = sum_n w_n loss(residual(h, z_n)) / sum_n w_n   (+ penalty(params) in training)
 
@@ -39,17 +39,17 @@ class Task:
         loss: "squared", "absolute", "huber", "pinball", "logistic", "cross_entropy", or a
             function of one residual.
         penalty: ``penalty(params) -> scalar``, added to the training objective, not to the risk.
-        metrics: name to ``f(h)`` or ``f(h, z)``, recorded every epoch; with a direction where
-            something watches it: ``th.Metric(f, mode="max")``.
+        metrics: name to ``f(h)`` or ``f(h, z)``, recorded every epoch. A metric that a stopping
+            rule, ``best_by`` or a sweep uses needs a direction: ``th.Metric(f, mode="max")``.
         optimizer: an optax transformation, one of ``th.optim``, or a name ("adam").
-        epochs: passes over the training part, at most.
-        batch_size: observations a step; None is the full batch.
+        epochs: maximal number of passes over the training part.
+        batch_size: observations per step; None is the full batch.
         sampling: "shuffle", "replacement", "sequential" or "full"; or ``th.Shuffle(seed=...)``.
         stopping: rules, such as ``th.Patience(50)``.
         best_by: the column that chooses the best state: "val_risk", "val_NAME" or ``f(h)``'s NAME.
         seed: base of the keys for initial parameters and dropout.
         dtype: "float32" or "float64".
-    Raises:  ConfigError: a field that no estimation can have.
+    Raises:  ConfigError: a field outside its range.
     """
 
     model: Any
@@ -67,26 +67,25 @@ class Task:
     seed: Any = 0
     dtype: str = "float32"
     diagnostics: InitVar[Any] = None
-    """The old name of ``metrics``; refused."""
+    """Old name of ``metrics``; refused."""
 
     def __post_init__(self, diagnostics: Any) -> None:
         if diagnostics is not None:
             raise ConfigError(
                 "Task has no diagnostics; write metrics= in place of diagnostics= (the functions"
-                ' are the same), with th.Metric(f, mode="min") or mode="max" where something'
-                " watches them"
+                ' are the same); for a stopping rule or best_by give th.Metric(f, mode="min") or'
+                ' mode="max"'
             )
-        _count("epochs", self.epochs)
+        whole("epochs", self.epochs)
         if self.epochs > MOST_EPOCHS:
             raise ConfigError(
-                f"epochs={self.epochs}: every epoch is recorded, and no more than {MOST_EPOCHS}"
-                " (2**31 - 1) can be; give fewer, and end the fit by its stopping rules"
+                f"epochs={self.epochs} is above the limit of {MOST_EPOCHS} (2**31 - 1) recorded"
+                " epochs; give fewer, and end the fit by its stopping rules"
             )
         if self.batch_size is not None:
-            _count("batch_size", self.batch_size)
-        if isinstance(self.sampling, str) and self.sampling not in SAMPLINGS:
-            hint = did_you_mean(self.sampling, SAMPLINGS)
-            raise ConfigError(f"sampling={self.sampling!r} is none of ours{hint}")
+            whole("batch_size", self.batch_size)
+        if isinstance(self.sampling, str):
+            check_choice("sampling", self.sampling, SAMPLINGS)
         if self.dtype not in DTYPES:
             raise ConfigError(f"dtype={self.dtype!r}; give 'float32' or 'float64'")
         metrics = read_metrics(self.metrics)
@@ -96,7 +95,7 @@ class Task:
             object.__setattr__(self, "stopping", (self.stopping,))
 
     def _repr_html_(self) -> str:
-        """The Task as a notebook shows it."""
+        """Draw the Task in a notebook."""
         batch = "full" if self.batch_size is None else f"{self.batch_size}, {_word(self.sampling)}"
         facts = {
             "model": _word(self.model),
@@ -117,13 +116,13 @@ class Task:
 
 
 MOST_EPOCHS = 2**31 - 1
-"""What an array's index can count, and more than a memory holds."""
+"""Largest epoch that an int32 index can count."""
 
 
 def best_mode(task: Task) -> Mode:
-    """The direction of the column that chooses the best state."""
+    """Return the direction of the column that chooses the best state."""
     mode = directions_of(read_metrics(task.metrics))[task.best_by]
-    assert mode is not None  # refused when the Task was made
+    assert mode is not None  # Task refuses others
     return mode
 
 
@@ -142,13 +141,8 @@ def _check_best_by(best_by: Any, metrics: Mapping[str, Metric]) -> None:
         raise ConfigError(f"best_by names {unknown_direction(metrics, best_by)}")
 
 
-def _count(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
-        raise ConfigError(f"{name}={value!r}; give an integer of at least 1")
-
-
 def _word(value: Any) -> str:
-    """A part of a Task in a word or two."""
+    """Describe a part of a Task in a word or two."""
     if value is None or isinstance(value, str):
         return value or ""
     if isinstance(value, tuple) and type(value) is tuple:
@@ -160,7 +154,7 @@ def _word(value: Any) -> str:
 
 
 def _sizes(data: Any) -> str:
-    """How many observations each part has, where that can be seen."""
+    """List the numbers of observations of the parts, where they can be read."""
     parts = {name: getattr(data, name, None) for name in ("train", "val", "test")}
     if parts["train"] is None:
         parts = {"train": data}
@@ -169,7 +163,7 @@ def _sizes(data: Any) -> str:
 
 
 def _rows(part: Any) -> int | None:
-    """N of the first array inside."""
+    """Return N of the first array inside."""
     while not getattr(part, "shape", None):
         inside = getattr(part, "x", None)
         if inside is None and isinstance(part, Mapping):

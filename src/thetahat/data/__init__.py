@@ -1,4 +1,4 @@
-"""Observations, their splits, orders and batches, simulated draws and tables."""
+"""Observations, splits, orders, batches, simulated draws and tables."""
 
 from thetahat.data import dgp as dgp
 from thetahat.data._cache import cache_folder as cache_folder, use_cache as use_cache
@@ -24,3 +24,30 @@ from thetahat.data._split import split as split
 from thetahat.data._stream import stream_table as stream_table
 from thetahat.data._table import Table as Table, read_table as read_table
 from thetahat.data._transform import Transform as Transform
+
+__all__ = [
+    "Batches",
+    "Data",
+    "NamedRows",
+    "Observations",
+    "Rows",
+    "Shuffle",
+    "Table",
+    "Transform",
+    "blocks",
+    "cache_folder",
+    "content_hash",
+    "dgp",
+    "gather",
+    "is_concrete",
+    "is_streamed",
+    "n_observations",
+    "order",
+    "permutation",
+    "read_table",
+    "split",
+    "stream_table",
+    "table_columns",
+    "use_cache",
+    "weights_of",
+]

@@ -1,6 +1,6 @@
-"""The persistent compilation cache: a second process with the same experiment compiles nothing.
+"""Persistent compilation cache: a second process with the same experiment compiles nothing.
 
-Threshold zero: small programs count too, since a fit's start-up is made of them.
+The threshold is zero, since the start of a fit compiles many small programs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from thetahat.core.data_files import ignore
 
 
 def cache_folder() -> Path:
-    """Where compiled programs are kept: THETAHAT_CACHE, else the user's cache folder."""
+    """Return the folder of compiled programs: THETAHAT_CACHE, else the user's cache folder."""
     given = os.environ.get("THETAHAT_CACHE")
     if given:
         return Path(given)
@@ -29,7 +29,7 @@ def cache_folder() -> Path:
 
 
 def use_cache() -> None:
-    """Switch the cache on, unless the user has set JAX's own or wants none (THETAHAT_CACHE=off)."""
+    """Switch the cache on, unless JAX's own is set or THETAHAT_CACHE is "off"."""
     own = jax.config.values["jax_compilation_cache_dir"]
     if own:
         ignore(own)
@@ -40,7 +40,7 @@ def use_cache() -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        return  # a read-only home: compiling anew is slower, and nothing else
+        return  # a read-only home folder: programs are compiled again
     if not os.access(folder, os.W_OK):
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))

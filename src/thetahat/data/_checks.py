@@ -1,7 +1,7 @@
-"""What a table must be before it is estimated with: every refusal names the column and the fix.
+"""Checks of a table before estimation: every message names the column and the fix.
 
-Columns are looked at block by block, so that a file larger than memory meets the same rules, in the
-same words, as a frame.
+Columns are checked block by block, so that the same rules hold for a file larger than memory and
+for a frame.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from thetahat.core.errors import DataError, did_you_mean
-from thetahat.data._columns import Column
+from thetahat.core.errors import DataError, check_choice, did_you_mean
+from thetahat.data._columns import TableColumn
 from thetahat.data._encoder import Encoder, Feature
 from thetahat.data._named_rows import NamedRows
 
 MISSING = ("refuse", "drop", "mean", "median")
 
 LARGEST = 1e150
-"""Beyond it squares overflow, and with them standard deviations and risks."""
+"""Largest value whose square, in a deviation or a risk, does not overflow."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Which columns play which part, and what is done with missing values."""
+class TablePlan:
+    """Roles of the columns, and the treatment of missing values."""
 
     target: str
     features: tuple[str, ...]
@@ -38,14 +38,14 @@ class Plan:
 
     @property
     def used(self) -> list[str]:
-        """Every column that is read, once, features first."""
+        """All columns to read, features first."""
         extra = [self.target] if self.weights is None else [self.target, self.weights]
         return list(dict.fromkeys([*self.features, *extra]))
 
 
 @dataclass
-class Seen:
-    """What has been seen of one column so far, over the rows that are kept."""
+class ColumnFacts:
+    """Facts of one column, from the kept rows of the blocks so far."""
 
     kind: str = "number"
     missing: int = 0
@@ -58,9 +58,9 @@ class Seen:
 
 @dataclass
 class Scan:
-    """What has been seen of a table so far."""
+    """Facts of a table, from the blocks so far."""
 
-    columns: dict[str, Seen] = field(default_factory=dict)
+    columns: dict[str, ColumnFacts] = field(default_factory=dict)
     rows: int = 0
     kept: int = 0
 
@@ -74,8 +74,8 @@ def plan(
     standardize: bool,
     target_scale: bool | None,
     categorical: Sequence[str] | str | None,
-) -> Plan:
-    """The parts the columns play, or a DataError that says which name is wrong."""
+) -> TablePlan:
+    """Assign roles to the columns, or raise a DataError that names the wrong name."""
     for name in _repeated(names):
         raise DataError(f"the table has two columns {name!r}; rename one")
     _known(target, "target", names)
@@ -99,21 +99,20 @@ def plan(
         if name not in features and name != target:
             hint = did_you_mean(name, features)
             raise DataError(f"categorical {name!r} is not among the features{hint}")
-    if missing not in MISSING:
-        raise DataError(f"missing={missing!r} is none of ours{did_you_mean(missing, MISSING)}")
+    check_choice("missing", missing, MISSING, DataError)
     scale = standardize if target_scale is None else target_scale
-    return Plan(target, features, weights, missing, standardize, scale, categorical)
+    return TablePlan(target, features, weights, missing, standardize, scale, categorical)
 
 
-def look(scan: Scan, columns: dict[str, Column], plan: Plan) -> np.ndarray:
-    """Take one block of rows into account; says which of them are kept, (n,)."""
+def look(scan: Scan, columns: dict[str, TableColumn], plan: TablePlan) -> np.ndarray:
+    """Add the facts of one block of rows; return which rows are kept, (n,)."""
     gone = {name: columns[name].gone() for name in plan.used}
     n = len(next(iter(gone.values())))
     keep = np.ones(n, bool)
     if plan.missing == "drop":
         keep = ~np.any(list(gone.values()), axis=0)
     for name in plan.used:
-        column, seen = columns[name], scan.columns.setdefault(name, Seen())
+        column, seen = columns[name], scan.columns.setdefault(name, ColumnFacts())
         seen.missing += int(gone[name].sum())
         as_levels = name in plan.categorical or column.kind == "category"
         if column.kind == "number":
@@ -130,13 +129,13 @@ def look(scan: Scan, columns: dict[str, Column], plan: Plan) -> np.ndarray:
     return keep
 
 
-def verdict(scan: Scan, plan: Plan) -> Encoder:
-    """The encoder of a table that has been looked at whole, or the first thing wrong with it."""
+def verdict(scan: Scan, plan: TablePlan) -> Encoder:
+    """Return the encoder of a table after its last block, or raise for its first fault."""
     if scan.rows == 0:
         raise DataError("the table has no rows; give at least one observation")
     for name in plan.used:
         if scan.columns[name].missing == scan.rows:
-            raise DataError(f"column {name!r} has no values at all; leave it out")
+            raise DataError(f"column {name!r} has missing values only; leave it out")
     _check_missing(scan, plan)
     for name in plan.used:
         seen = scan.columns[name]
@@ -166,21 +165,21 @@ def verdict(scan: Scan, plan: Plan) -> Encoder:
 
 
 def check_single(scan: Scan) -> None:
-    """See that single precision holds the range of every column, and not its level alone.
+    """Check that single precision can represent the variation of every column.
 
-    Raises:  DataError: a column whose rounding would be more than a thousandth of its range.
+    Raises:  DataError: a column whose rounding is more than a thousandth of its range.
     """
     for name, seen in scan.columns.items():
         step = float(np.finfo(np.float32).eps) * max(abs(seen.low), abs(seen.high))
         spread = seen.high - seen.low
         if seen.kind == "number" and spread > 0 and step > 1e-3 * spread:
             raise DataError(
-                f"column {name!r} goes from {seen.low:.9g} to {seen.high:.9g}, and float32 rounds"
-                f" it to steps of {step:.2g}; give dtype='float64', or subtract its level first"
+                f"column {name!r} goes from {seen.low:.9g} to {seen.high:.9g}; float32 rounds it"
+                f" to steps of {step:.2g}; give dtype='float64', or subtract its level first"
             )
 
 
-def _look_at_numbers(seen: Seen, values: np.ndarray, keep: np.ndarray, before: int) -> None:
+def _look_at_numbers(seen: ColumnFacts, values: np.ndarray, keep: np.ndarray, before: int) -> None:
     infinite = np.flatnonzero(np.isinf(values) & keep)
     if infinite.size and not seen.infinite:
         seen.first_infinite = before + int(infinite[0])
@@ -191,14 +190,13 @@ def _look_at_numbers(seen: Seen, values: np.ndarray, keep: np.ndarray, before: i
         seen.high = max(seen.high, float(there.max()))
 
 
-def _check_missing(scan: Scan, plan: Plan) -> None:
+def _check_missing(scan: Scan, plan: TablePlan) -> None:
     gone = {name: scan.columns[name].missing for name in plan.used if scan.columns[name].missing}
     if plan.missing == "drop":
         if scan.kept == 0:
             said = ", ".join(f"{name} {count}" for name, count in gone.items())
             raise DataError(
-                f"no row is left: every one of {scan.rows} misses a value ({said}); "
-                "leave a column out, or impute"
+                f"all {scan.rows} rows have a missing value ({said}); leave a column out, or impute"
             )
         return
     if gone and plan.missing == "refuse":
@@ -218,7 +216,7 @@ def _check_missing(scan: Scan, plan: Plan) -> None:
             )
 
 
-def _check_weights(scan: Scan, plan: Plan) -> None:
+def _check_weights(scan: Scan, plan: TablePlan) -> None:
     if plan.weights is None:
         return
     seen = scan.columns[plan.weights]
@@ -231,7 +229,7 @@ def _check_weights(scan: Scan, plan: Plan) -> None:
         raise DataError(f"weights {plan.weights!r} are all zero; give some row a positive weight")
 
 
-def _check_varying(scan: Scan, plan: Plan) -> None:
+def _check_varying(scan: Scan, plan: TablePlan) -> None:
     target = scan.columns[plan.target]
     if target.kind == "category":
         _check_levels(plan.target, target)
@@ -258,7 +256,7 @@ def _check_varying(scan: Scan, plan: Plan) -> None:
             )
 
 
-def _check_levels(name: str, seen: Seen) -> None:
+def _check_levels(name: str, seen: ColumnFacts) -> None:
     odd = [level for level in seen.levels if not isinstance(level, (str, int, float))]
     if odd:
         raise DataError(
@@ -267,7 +265,7 @@ def _check_levels(name: str, seen: Seen) -> None:
         )
 
 
-def _not_numbers(column: Column, plan: Plan) -> str:
+def _not_numbers(column: TableColumn, plan: TablePlan) -> str:
     role = "target" if column.name == plan.target else "column"
     if column.name not in plan.features:
         role = "weights" if column.name == plan.weights else role
@@ -301,5 +299,5 @@ def _several(names: Sequence[str] | str) -> tuple[str, ...]:
 
 
 def _sorted(levels: set[Any]) -> tuple[Any, ...]:
-    """Levels in order: numbers by size, then text."""
+    """Sort levels: numbers by size, then text."""
     return tuple(sorted(levels, key=lambda v: (isinstance(v, str), v)))

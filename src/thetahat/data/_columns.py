@@ -1,6 +1,6 @@
-"""Columns of any kind of table as NumPy: numbers, levels, or something that is neither.
+"""Columns of any kind of table as NumPy: numbers, categories, text, or other values.
 
-pandas, polars and pyarrow are recognised by name and imported only where one of theirs came in.
+pandas, polars and pyarrow are recognised by name and imported only for a table of theirs.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from thetahat.core.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
-    """One column: float64 with NaN where missing, or objects with None where missing.
+class TableColumn:
+    """One column: float64 with NaN for missing values, or objects with None for them.
 
     Args:    name: as in the table.   kind: "number", "category" (declared by its dtype), "text" or
-             "other".   values: (n,).   what: what it holds, in words.
+             "other".   values: (n,).   what: its contents, in words.
     """
 
     name: str
@@ -31,19 +31,19 @@ class Column:
 
     @property
     def example(self) -> Any:
-        """The first value that is there; among mixed ones, the first that is no number."""
+        """First value that is not missing; in a mixed column, first that is not a number."""
         there = [value for value in self.values.tolist() if value is not None]
         odd = [value for value in there if not isinstance(value, numbers.Real)]
         return next(iter(odd or there), None)
 
     def gone(self) -> np.ndarray:
-        """Which rows are missing, (n,)."""
+        """Return which rows are missing, (n,)."""
         if self.kind == "number":
             return np.isnan(self.values)
         return np.array([value is None for value in self.values], bool)
 
     def levels_or_none(self) -> list[Any]:
-        """Values as levels; whole numbers as integers, so that 1.0 and 1 are one level."""
+        """Return values as levels; whole numbers become integers: 1.0 and 1 are one level."""
         if self.kind != "number":
             return self.values.tolist()
         values = self.values.tolist()
@@ -51,24 +51,24 @@ class Column:
 
 
 def table_kind(source: Any) -> str | None:
-    """ "pandas", "polars", "arrow" or "mapping"; None for anything else."""
-    home = type(source).__module__.split(".")[0]
-    if home in ("pandas", "polars") and hasattr(type(source), "columns"):
-        return home
-    if home == "pyarrow" and hasattr(source, "column_names"):
+    """Return "pandas", "polars", "arrow" or "mapping"; None for other values."""
+    library = type(source).__module__.split(".")[0]
+    if library in ("pandas", "polars") and hasattr(type(source), "columns"):
+        return library
+    if library == "pyarrow" and hasattr(source, "column_names"):
         return "arrow"
     return "mapping" if isinstance(source, Mapping) else None
 
 
 def names_of(table: Any) -> list[str]:
-    """The names of a table's columns, in order.
+    """List the names of a table's columns, in order.
 
     Raises:  DataError: not a table.
     """
     kind = table_kind(table)
     if kind is None:
         raise DataError(
-            f"a {type(table).__name__} is no table; give a path, a pandas or polars frame, "
+            f"a {type(table).__name__} is not a table; give a path, a pandas or polars frame, "
             "or a mapping of columns"
         )
     if kind == "arrow":
@@ -80,10 +80,10 @@ def names_of(table: Any) -> list[str]:
     return [str(name) for name in table.columns]
 
 
-def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, Column]:
-    """The wanted columns of a table (all of them by default), those that exist.
+def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, TableColumn]:
+    """Return the wanted columns of a table that exist (all by default).
 
-    Raises:  DataError: no table, columns of different lengths.
+    Raises:  DataError: not a table, columns of different lengths.
     >>> columns_of({"a": [1, 2], "b": [True, None]})["b"].values
     array([ 1., nan])
     """
@@ -106,81 +106,83 @@ def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, Col
     return columns
 
 
-def _from_any(name: str, values: Any) -> Column:
-    home = type(values).__module__.split(".")[0]
-    if home == "pandas":
+def _from_any(name: str, values: Any) -> TableColumn:
+    library = type(values).__module__.split(".")[0]
+    if library == "pandas":
         return _from_pandas(name, values)
-    if home == "polars":
+    if library == "polars":
         return _from_polars(name, values)
     values = np.atleast_1d(np.asarray(values))
     if values.dtype.kind in "fiub":
-        return Column(name, "number", values.astype(np.float64))
+        return TableColumn(name, "number", values.astype(np.float64))
     if values.dtype.kind in "mMc":
         return _other(name, values.tolist(), str(values.dtype))
     return from_objects(name, values.tolist())
 
 
-def _from_pandas(name: str, series: Any) -> Column:
+def _from_pandas(name: str, series: Any) -> TableColumn:
     dtype, words = series.dtype, str(series.dtype)
     missing = series.isna().to_numpy(bool)
     if hasattr(dtype, "categories"):
-        return Column(name, "category", _objects(series.tolist(), missing), "categories")
+        return TableColumn(name, "category", _objects(series.tolist(), missing), "categories")
     kind = getattr(dtype, "kind", "O")
     if kind in "fiub" and words not in ("str", "string"):
         values = series.to_numpy(dtype=np.float64, na_value=np.nan)
-        return Column(name, "number", np.where(missing, np.nan, values))
+        return TableColumn(name, "number", np.where(missing, np.nan, values))
     if kind in "mMc" or words.startswith(("datetime", "timedelta", "period", "interval")):
         return _other(name, _objects(series.tolist(), missing).tolist(), words)
     return from_objects(name, _objects(series.tolist(), missing).tolist())
 
 
-def _from_polars(name: str, series: Any) -> Column:
+def _from_polars(name: str, series: Any) -> TableColumn:
     import polars
 
     dtype = series.dtype
     if dtype == polars.Categorical or dtype == polars.Enum:
-        return Column(name, "category", _objects(series.to_list()), "categories")
+        return TableColumn(name, "category", _objects(series.to_list()), "categories")
     if dtype == polars.Boolean or dtype.is_numeric() or dtype == polars.Null:
-        return Column(name, "number", np.array(series.cast(polars.Float64).to_numpy(), np.float64))
+        return TableColumn(
+            name, "number", np.array(series.cast(polars.Float64).to_numpy(), np.float64)
+        )
     if dtype == polars.String or dtype == polars.Object:
         return from_objects(name, series.to_list())
     return _other(name, series.to_list(), str(dtype))
 
 
-def _from_arrow(name: str, column: Any) -> Column:
+def _from_arrow(name: str, column: Any) -> TableColumn:
     import pyarrow
     from pyarrow import types
 
     kind = column.type
     if types.is_dictionary(kind):
-        return Column(name, "category", _objects(column.to_pylist()), "categories")
+        return TableColumn(name, "category", _objects(column.to_pylist()), "categories")
     if types.is_boolean(kind):
         column, kind = column.cast(pyarrow.int8()), pyarrow.int8()
     if types.is_null(kind):
-        return Column(name, "number", np.full(len(column), np.nan))
+        return TableColumn(name, "number", np.full(len(column), np.nan))
     if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
         values = column.cast(pyarrow.float64(), safe=False).to_numpy()
-        return Column(name, "number", np.array(values, np.float64))
+        return TableColumn(name, "number", np.array(values, np.float64))
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return from_objects(name, column.to_pylist())
     return _other(name, column.to_pylist(), str(kind))
 
 
-def from_objects(name: str, values: Iterable[Any]) -> Column:
-    """A column of Python objects: numbers and booleans if all of it is, else text or other."""
+def from_objects(name: str, values: Iterable[Any]) -> TableColumn:
+    """Make a column of Python objects: numbers (and booleans), text, or other."""
     values = [None if v is None or v != v else v for v in values]
     there = [v for v in values if v is not None]
     if all(isinstance(v, (bool, np.bool_, numbers.Real, decimal.Decimal)) for v in there):
         floats = [np.nan if v is None else float(v) for v in values]
-        return Column(name, "number", np.array(floats, np.float64))
+        return TableColumn(name, "number", np.array(floats, np.float64))
     if all(isinstance(v, str) for v in there):
-        return Column(name, "text", _objects(values), "text")
+        return TableColumn(name, "text", _objects(values), "text")
     kinds = sorted({type(v).__name__ for v in there})
     return _other(name, values, " and ".join(kinds))
 
 
-def _other(name: str, values: list[Any], what: str) -> Column:
-    return Column(name, "other", _objects(values), what)
+def _other(name: str, values: list[Any], what: str) -> TableColumn:
+    return TableColumn(name, "other", _objects(values), what)
 
 
 def _objects(values: Sequence[Any], missing: np.ndarray | None = None) -> np.ndarray:

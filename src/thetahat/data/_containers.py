@@ -1,7 +1,7 @@
 """Observations and Data: pytrees of arrays with N observations along the first axis.
 
-Both are rebuilt by JAX with whatever leaves a transformation puts into them (tracers, ``None``,
-shapes), so all checking happens in ``__post_init__``, which unflattening skips.
+JAX rebuilds both with any leaves (tracers, ``None``, shapes), so all checks are in
+``__post_init__``, which unflattening skips.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from thetahat.data._named_rows import NamedRows
 
 @dataclass(frozen=True, eq=False)
 class Observations:
-    """N observations of inputs and outcomes, and how much each counts.
+    """N observations of inputs and outcomes, with optional weights.
 
     Args:    x: inputs, (N, d) or any pytree of (N, ...).   y: outcomes, (N,) or (N, k).
              weight: (N,), at least 0; None weighs all alike.
-    Source:  unpacks as ``x, y = z`` both for N rows and, inside a residual, for one.
+    Has:     ``x, y = z`` unpacks N observations and, inside a residual, one.
     >>> obs = Observations(np.ones((3, 2)), np.zeros(3))
     >>> len(obs), obs[:2].x.shape
     (3, (2, 2))
@@ -52,13 +52,13 @@ class Data:
 
     Args:    train, val, test: pytrees of arrays of one structure, N observations along the first
              axis of every leaf (N may differ between parts). Frames become NumPy arrays.
-             transform: how a table's columns became x and y, or None.
-             targets: a table's own y by part, where y is standardised: losses of a prediction
-             (logistic, cross-entropy) are fitted to it.
-    Has:     rows: where each row of a part stood in what ``th.split`` was given, by part: messages
-             name it so. None where that is not known.
+             transform: from a table's columns to x and y, or None.
+             targets: a table's own y by part, if y is standardised; for losses of a prediction
+             (logistic, cross-entropy).
+    Has:     rows: by part, the positions of its rows in the argument of ``th.split``, for messages;
+             None if unknown.
     Raises:  DataError: an empty part, leaves of different N, parts of different structure, values
-             that are not finite. Values that are being traced are not looked at.
+             that are not finite. Traced values are not checked.
     >>> data = Data(train=(np.ones((8, 2)), np.ones(8)), val=(np.ones((2, 2)), np.ones(2)))
     >>> n_observations(data.val)
     2
@@ -76,8 +76,8 @@ class Data:
             part = getattr(self, name)
             if isinstance(part, Iterator):
                 raise DataError(
-                    f"{name} is a {type(part).__name__}, not an array; wrap it in"
-                    " np.array(list(...)): it can be read only once"
+                    f"{name} is a {type(part).__name__}, not an array, and can be read"
+                    " only once; wrap it in np.array(list(...))"
                 )
             part = as_part(part)
             object.__setattr__(self, name, part)
@@ -90,14 +90,14 @@ class Data:
                 _check_alike(name, getattr(self, name), self.train)
 
     def named_rows(self, name: str) -> NamedRows:
-        """What the rows of a part are called in messages."""
+        """Return the names of a part's rows, for messages."""
         tabular = self.transform is not None
         if self.rows is None:
             return NamedRows("part" if tabular else "given")
         return NamedRows("table" if tabular else "arrays", self.rows[name])
 
     def changed(self, **fields: Any) -> Data:
-        """The same with other fields, not checked again."""
+        """Return a copy with other fields, without checks."""
         other = object.__new__(Data)
         for name in (*PARTS, "transform", "targets", "rows"):
             object.__setattr__(other, name, fields.get(name, getattr(self, name)))
@@ -108,8 +108,10 @@ PARTS = ("train", "val", "test")
 
 
 def n_observations(part: Any) -> int:
-    """The number of observations N of a part: the length of its leaves' first axis.
+    """Count the observations N of a part: the length of the first axis of its leaves.
 
+    Args:    part: a pytree of (N, ...).
+    Returns: an int.
     >>> n_observations((np.ones((5, 2)), np.ones(5)))
     5
     """
@@ -120,10 +122,12 @@ def n_observations(part: Any) -> int:
 
 
 def weights_of(part: Any) -> Any:
-    """The observation weights of a part, shape (N,), or None.
+    """Return the weights of a part, shape (N,), or None.
 
-    They are the attribute ``weight``, or the entry "weight" of a dict.
+    Weights are the attribute ``weight``, or the entry "weight" of a dict.
 
+    Args:    part: a pytree of (N, ...).
+    Returns: an array (N,), or None.
     Raises:  DataError: weights that are negative, not finite or all zero (unless traced).
     >>> weights_of({"x": np.ones((2, 1)), "weight": np.array([1.0, 3.0])})
     array([1., 3.])
@@ -135,7 +139,7 @@ def weights_of(part: Any) -> Any:
 
 
 def is_concrete(value: Any) -> bool:
-    """Whether Python can look at the value now: it is neither a tracer nor a mere shape."""
+    """Return whether Python can read a value: whether it is neither a tracer nor a shape."""
     return not isinstance(value, (Tracer, jax.ShapeDtypeStruct))
 
 
@@ -157,7 +161,7 @@ def _check_weight(weight: Any) -> None:
 
 
 def as_part(part: Any) -> Any:
-    """What holds observations becomes them; frames become NumPy arrays."""
+    """Return the observations of a value; convert frames to NumPy arrays."""
     obs = getattr(part, "obs", None)
     if isinstance(obs, Observations):
         part = obs

@@ -1,4 +1,4 @@
-"""From named columns to the numbers of x, the same way for every later table."""
+"""Encoding of a table's named columns as the numbers of x."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import DataError, did_you_mean
-from thetahat.data._columns import Column, columns_of
+from thetahat.data._columns import TableColumn, columns_of
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Feature:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the columns of x that it becomes."""
+        """Names of its columns of x."""
         if self.levels is None:
             return (self.name,)
         return tuple(f"{self.name}={level}" for level in self.levels)
@@ -28,11 +28,11 @@ class Feature:
 
 @dataclass(frozen=True)
 class Encoder:
-    """Turns tables with the columns it was made for into x: numbers as they are, levels one-hot.
+    """Map from the columns of a table to x: numbers unchanged, levels one-hot.
 
     Args:    features: columns in order.   target: the name of y.
-             missing: "refuse" or "drop" take no missing value; "mean" and "median" leave NaN for
-             the split to fill.
+             missing: "refuse" and "drop" refuse missing values; "mean" and "median" leave NaN
+             for the split to fill.
              classes: the levels of a categorical target, in order: y is their position, 0..k-1.
     >>> Encoder((Feature("educ"), Feature("region", ("east", "west"))), "wage").names
     ('educ', 'region=east', 'region=west')
@@ -49,12 +49,12 @@ class Encoder:
         return tuple(name for feature in self.features for name in feature.names)
 
     def encode(self, table: Any) -> np.ndarray:
-        """x of a table, (n, d), float64.
+        """Encode a table as x, (n, d), float64.
 
         Args:    table: a pandas or polars frame, a mapping from names to columns, or an (n, d)
                  array whose columns are ``names``.
-        Raises:  DataError: a column that is absent, text, of unknown level, infinite or missing
-                 values, an array of another width.
+        Raises:  DataError: an absent column, text, an unknown level, infinite or missing values, or
+                 an array of another width.
         >>> encoder = Encoder((Feature("educ"), Feature("region", ("east", "west"))), "wage")
         >>> encoder.encode({"educ": [8, 12], "region": ["west", "east"]})
         array([[ 8.,  0.,  1.],
@@ -75,13 +75,13 @@ class Encoder:
         self._check(x)
         return x
 
-    def numbers(self, columns: dict[str, Column]) -> np.ndarray:
-        """The columns of x from checked columns of the table."""
+    def numbers(self, columns: dict[str, TableColumn]) -> np.ndarray:
+        """Encode checked columns of the table as x."""
         blocks = [_encoded(feature, columns[feature.name]) for feature in self.features]
         return np.concatenate(blocks, axis=1)
 
-    def outcome(self, columns: dict[str, Column]) -> np.ndarray:
-        """y from the checked columns of the table: numbers, or the positions of its classes."""
+    def outcome(self, columns: dict[str, TableColumn]) -> np.ndarray:
+        """Return y from checked columns: numbers, or positions of classes."""
         column = columns[self.target]
         if self.classes is None:
             return column.values
@@ -91,7 +91,7 @@ class Encoder:
         d = len(self.names)
         if x.ndim != 2 or x.shape[1] != d:
             raise DataError(
-                f"an array of shape {x.shape} for {d} columns ({', '.join(self.names)}); "
+                f"got an array of shape {x.shape} for {d} columns ({', '.join(self.names)}); "
                 f"give shape (n, {d})"
             )
         self._check(x)
@@ -109,7 +109,7 @@ class Encoder:
                 raise DataError(f"column {name!r} has infinite values; drop or fix those rows")
 
 
-def _encoded(feature: Feature, column: Column) -> np.ndarray:
+def _encoded(feature: Feature, column: TableColumn) -> np.ndarray:
     if feature.levels is None:
         if column.kind != "number":
             raise DataError(
@@ -123,8 +123,8 @@ def _encoded(feature: Feature, column: Column) -> np.ndarray:
     return onehot
 
 
-def _codes(feature: Feature, column: Column) -> np.ndarray:
-    """The position of each value among the levels, NaN where it is missing: (n,)."""
+def _codes(feature: Feature, column: TableColumn) -> np.ndarray:
+    """Return the position of each value among the levels, NaN if missing: (n,)."""
     levels = feature.levels or ()
     position = {level: i for i, level in enumerate(levels)}
     codes = np.empty(len(column.values), np.float64)

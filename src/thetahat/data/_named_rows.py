@@ -1,7 +1,7 @@
-"""How a message names rows: as the user's table or arrays have them, whatever a split made of them.
+"""Names of rows in messages: their positions in the user's table or arrays, before any split.
 
-Rows of a table count from 1, as in the file of ``thetahat fit --predict``; a header does not count.
-Positions in an array count from 0, as its index does.
+Rows of a table count from 1, without the header, as in the file of ``thetahat fit --predict``;
+positions in an array count from 0.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class NamedRows:
-    """What the rows of a part are called.
+    """Names of the rows of a part.
 
-    Args:    kind: "table": rows of a table. "arrays": of arrays that were split. "part": of a part
-             of a table, by a split that is not known. "given": of the array itself.
-             rows: where in the table or the arrays each row of the part stands, (N,); None: where
-             it stands in the part.
+    Args:    kind: "table": rows of a table. "arrays": rows of split arrays. "part": rows of a part
+             of a table, after an unknown split. "given": rows of the array itself.
+             rows: position of each row of the part in the table or the arrays, (N,); None: its
+             position in the part.
     >>> names = NamedRows("table", np.array([7, 2, 4]))
     >>> names.said(names.of(np.array([1, 2])), 2)
     'rows 3, 5 of the table, counted from 1'
@@ -33,15 +33,15 @@ class NamedRows:
 
     @property
     def word(self) -> str:
-        """What stands before them: in rows, at indices."""
+        """Preposition before the names: in rows, at indices."""
         return "in" if self.kind == "table" else "at"
 
     def of(self, at: np.ndarray) -> np.ndarray:
-        """Where rows of the part stand in what the user gave, (n,)."""
+        """Return the positions of rows of the part in the user's data, (n,)."""
         return at if self.rows is None else np.asarray(self.rows[at])
 
     def said(self, at: Sequence[int] | np.ndarray, count: int) -> str:
-        """Some rows by their names, which ``of`` gave; ``count`` is of all such."""
+        """Name some rows, at positions from ``of``, out of ``count`` such rows."""
         shift = int(self.kind == "table")
         one, many = ("row", "rows") if shift else ("index", "indices")
         listed = ", ".join(str(int(row) + shift) for row in at)

@@ -1,12 +1,12 @@
-"""One definition of a random permutation, cheap on a CPU and the same on every device.
+"""Random permutations, cheap on a CPU and the same on every device.
 
 ``jax.random.permutation`` sorts, which costs half a second for a million observations on a CPU.
 A Feistel network permutes without sorting: with i = (l, r) on a grid of a x b points,
 
     l <- l + F_1(r) mod a,   r <- r + F_2(l) mod b,   l <- l + F_3(r) mod a,   ...
 
-is a bijection of the grid whatever the keyed functions F are. The grid is chosen just larger than
-n, and the few points that leave [0, n) walk along their cycle until they are back inside.
+is a bijection of the grid for all keyed functions F. The grid is just larger than n, and the few
+points that leave [0, n) follow their cycle until they are inside again.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from jax import lax
 from thetahat.core.errors import DataError
 
 SORTED_BELOW = 32
-"""Below this a sort of random words is as cheap, and uniform over all n! orders."""
+"""Below this a sort of random words is as fast, and uniform over all n! orders."""
 
 _U32 = jnp.uint32
 _Pair = tuple[jax.Array, jax.Array]
 _Words = tuple[jax.Array, ...]
-"""Four words: of two rounds."""
+"""Four words, for two rounds."""
 
 
 def permutation(key: jax.Array, n: int, *, once: bool = False) -> jax.Array:
-    """A random order of 0 .. n-1, the same on every device and under jit, vmap and scan.
+    """Draw an order of 0 .. n-1, the same on every device and under jit, vmap and scan.
 
     Args:    key: a JAX key.   n: a Python integer, 1 <= n < 2**31.
-             once: it is drawn once, not every epoch: the same order from a shorter program, which
-             compiles faster and runs slower.
+             once: whether it is drawn once, not every epoch: the same order from a shorter program,
+             which compiles faster and runs slower.
     Returns: int32, shape (n,), every index once.
     Raises:  DataError: n out of range.
     Source:  Black & Rogaway (2002), "Ciphers with arbitrary finite domains": generalised Feistel
@@ -67,7 +67,7 @@ def _permutation(key: jax.Array, n: int, rolled: bool) -> jax.Array:
 
 
 def _grid(n: int) -> tuple[int, int]:
-    """Sides a, b of the smallest near-square grid with at least n points."""
+    """Return the sides a, b of the smallest near-square grid with at least n points."""
     root = math.isqrt(n - 1) + 1
     sides = range(root, root - root // 4 - 1, -1)
     a = min(sides, key=lambda side: (side * -(-n // side), -side))
@@ -101,7 +101,7 @@ def _through(
     *,
     reverse: bool,
 ) -> jax.Array:
-    """All rounds, two by two: one after the other in the program, or ``rolled`` into a loop."""
+    """Apply all rounds, two by two: unrolled in the program, or ``rolled`` into a loop."""
     sides = lax.div(i, _U32(b)), lax.rem(i, _U32(b))
     if rolled:
         fours = bits.reshape(-1, 4)
@@ -116,13 +116,13 @@ def _through(
 
 
 def _plus(value: jax.Array, shift: jax.Array, modulus: int) -> jax.Array:
-    """value + shift mod modulus, for value < modulus and shift <= modulus."""
+    """Add modulo ``modulus``, for value < modulus and shift <= modulus."""
     total = value + shift
-    return lax.min(total, total - _U32(modulus))  # unsigned: below the modulus this wraps up high
+    return lax.min(total, total - _U32(modulus))  # unsigned: below the modulus this wraps around
 
 
 def _keyed(value: jax.Array, words: _Words, modulus: int) -> jax.Array:
-    """A keyed hash of value onto 0 .. modulus-1 (multiply and shift, no division)."""
+    """Hash value onto 0 .. modulus-1 by a key (multiply and shift, no division)."""
     h = (value + words[0]) * _U32(0x9E3779B1)
     h = (h ^ (h >> 15) ^ words[1]) * _U32(0x85EBCA77)
     h = (h ^ (h >> 13)) * _U32(0xC2B2AE3D)
@@ -133,11 +133,11 @@ def _keyed(value: jax.Array, words: _Words, modulus: int) -> jax.Array:
 def _walk_back(
     image: jax.Array, bits: jax.Array, n: int, a: int, b: int, rolled: bool
 ) -> jax.Array:
-    """Let the points that left [0, n) walk on until they are inside.
+    """Move the points that left [0, n) along their cycles until they are inside.
 
-    There are at most a*b - n of them, so they are followed apart from the n: backward to where each
-    came from, forward to where it re-enters. Those that come from outside need no answer (and, on a
-    cycle that never enters, have none).
+    At most a*b - n points left, so they are followed apart from the n: backward to their origin,
+    forward until they enter. A point with its origin outside needs no image (on a cycle that never
+    enters, it has none).
     """
     if a * b == n:
         return image

@@ -1,4 +1,4 @@
-"""Files as columns: CSV and Parquet, by whichever library is there."""
+"""Readers of CSV and Parquet files, by the installed library."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from thetahat.core.data_files import saw
 from thetahat.core.errors import DataError, MissingExtra
-from thetahat.data._columns import Column, columns_of, from_objects, names_of
+from thetahat.data._columns import TableColumn, columns_of, from_objects, names_of
 
 CSV = {".csv": ",", ".tsv": "\t"}
 PARQUET = (".parquet", ".pq")
@@ -19,7 +19,7 @@ _NO_VALUE = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>
 
 
 def table_names(source: Any) -> list[str]:
-    """The column names of a file or a frame, reading no more than its head."""
+    """List the columns of a file or a frame; read only the head of a file."""
     if not isinstance(source, (str, Path)):
         return names_of(source)
     path = checked_path(source)
@@ -30,8 +30,8 @@ def table_names(source: Any) -> list[str]:
     return names_of(_polars_parquet(path))
 
 
-def table_columns(source: Any, wanted: Sequence[str]) -> dict[str, Column]:
-    """The wanted columns of a file or a frame."""
+def table_columns(source: Any, wanted: Sequence[str]) -> dict[str, TableColumn]:
+    """Read the wanted columns of a file or a frame."""
     if not isinstance(source, (str, Path)):
         return columns_of(source, wanted)
     path = checked_path(source)
@@ -47,7 +47,7 @@ def table_columns(source: Any, wanted: Sequence[str]) -> dict[str, Column]:
 
 
 def checked_path(source: str | Path) -> Path:
-    """An existing file of a kind that can be read, or a DataError that offers one."""
+    """Return the path of a readable file, or raise a DataError that suggests one."""
     path = Path(source)
     if path.is_dir():
         raise DataError(f"{str(path)!r} is a folder; give a CSV or Parquet file in it")
@@ -60,14 +60,14 @@ def checked_path(source: str | Path) -> Path:
     if path.suffix.lower() not in (*CSV, *PARQUET):
         raise DataError(
             f"{path.name!r} has the suffix {path.suffix!r}; give .csv, .tsv, .parquet or .pq, "
-            "or read it yourself and pass the frame"
+            "or read the file and give the frame"
         )
     saw(path)
     return path
 
 
 def parquet_file(path: Path, buffer_size: int = 0) -> Any:
-    """An open pyarrow ``ParquetFile``; with a buffer it never holds a whole row group."""
+    """Open a pyarrow ``ParquetFile``; with a buffer it never holds a whole row group."""
     if not _has("pyarrow"):
         raise MissingExtra("reading Parquet in parts", "tables")
     import pyarrow
@@ -103,7 +103,7 @@ def _csv_header(path: Path) -> list[str]:
     return header
 
 
-def _read_csv(path: Path, wanted: Sequence[str]) -> dict[str, Column]:
+def _read_csv(path: Path, wanted: Sequence[str]) -> dict[str, TableColumn]:
     try:
         if _has("pyarrow"):
             return _csv_by_pyarrow(path, wanted)
@@ -112,7 +112,7 @@ def _read_csv(path: Path, wanted: Sequence[str]) -> dict[str, Column]:
         raise DataError(_not_utf8(path)) from error
 
 
-def _csv_by_pyarrow(path: Path, wanted: Sequence[str]) -> dict[str, Column]:
+def _csv_by_pyarrow(path: Path, wanted: Sequence[str]) -> dict[str, TableColumn]:
     import pyarrow
     from pyarrow import csv as arrow_csv
 
@@ -138,7 +138,7 @@ def _csv_by_pyarrow(path: Path, wanted: Sequence[str]) -> dict[str, Column]:
     return columns_of(table, wanted)
 
 
-def _csv_by_python(path: Path, wanted: Sequence[str]) -> dict[str, Column]:
+def _csv_by_python(path: Path, wanted: Sequence[str]) -> dict[str, TableColumn]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file, delimiter=CSV[path.suffix.lower()])
         header = next(lines)
@@ -153,7 +153,7 @@ def _csv_by_python(path: Path, wanted: Sequence[str]) -> dict[str, Column]:
     return {name: _from_strings(name, [row[i] for row in rows]) for i, name in at}
 
 
-def _from_strings(name: str, values: list[str]) -> Column:
+def _from_strings(name: str, values: list[str]) -> TableColumn:
     there = [value for value in values if value not in _NO_VALUE]
     if there and all(value.lower() in ("true", "false") for value in there):
         truth = [None if v in _NO_VALUE else v.lower() == "true" for v in values]
@@ -179,7 +179,10 @@ def _not_utf8(path: Path) -> str:
 
 def _unreadable(path: Path, kind: str, error: object) -> str:
     said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    return f"{path.name!r} cannot be read as {kind} ({said}); is it whole, and of that kind?"
+    return (
+        f"{path.name!r} cannot be read as {kind} ({said}); check that the file is complete"
+        " and of that kind"
+    )
 
 
 def _has(library: str) -> bool:

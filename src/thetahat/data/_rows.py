@@ -1,4 +1,4 @@
-"""Rows of an array that stays on disk, and what streamed and in-memory parts have in common."""
+"""Rows of an array on disk, and operations on streamed and in-memory parts."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import jax
 import numpy as np
 
 BLOCK_VALUES = 1 << 19
-"""Numbers read at once where all of a part is passed over: 4 MB in double precision."""
+"""Numbers per block of a pass over a part: 4 MB in double precision."""
 
 RESIDENT_BYTES = 1 << 28
-"""Pages of a memory map may hold this much before they are given back."""
+"""Limit of the resident pages of a memory map; beyond it they are released."""
 
-_FAULT_BYTES = 1 << 16  # what the kernel maps around one row that is touched
+_FAULT_BYTES = 1 << 16  # the kernel maps this much around one row
 
 
 class Rows:
-    """Some rows of a source, read when asked for: a leaf of a part larger than memory.
+    """Rows of a source, read on access: a leaf of a part larger than memory.
 
-        rows[i] = (source[index[i]] - shift) / scale,   with missing values filled before
+        rows[i] = (source[index[i]] - shift) / scale,   after filling missing values
 
     Args:    source: an array or memory map, (S, ...).   index: (N,) integers.
-             shift, scale, fill: (...) arrays or scalars; None does nothing.
+             shift, scale, fill: (...) arrays or scalars; None for no change.
     >>> rows = Rows(np.arange(10.0), np.array([4, 2, 0]), shift=1.0, scale=2.0)
     >>> rows.shape, rows[1:]
     ((3,), array([ 0.5, -0.5]))
@@ -61,7 +61,7 @@ class Rows:
         return standardised(self._read(at), self.shift, self.scale, self.fill)
 
     def narrowed(self, rows: Any) -> Rows:
-        """The same with only these of its rows, still on disk."""
+        """Select rows; they stay on disk."""
         return Rows(self.source, self.index[rows], self.shift, self.scale, self.fill)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -73,7 +73,7 @@ class Rows:
         return f"Rows(shape={self.shape}, dtype={self.dtype})"
 
     def _read(self, at: np.ndarray) -> np.ndarray:
-        """source[at], giving touched pages back: a map's pages count as memory until one does."""
+        """Read source[at] and release pages of the memory map, which count as memory."""
         pages = getattr(self.source, "_mmap", None)
         fits = self.source.nbytes <= RESIDENT_BYTES
         if pages is None or fits or not at.size or not hasattr(mmap, "MADV_DONTNEED"):
@@ -92,7 +92,7 @@ class Rows:
 
 
 def standardised(values: Any, shift: Any, scale: Any, fill: Any = None) -> Any:
-    """(values - shift) / scale after filling: one order of operations, on disk and in memory."""
+    """Compute (values - shift) / scale after filling, alike on disk and in memory."""
     if shift is None:
         return values
     xp = (
@@ -108,13 +108,15 @@ def standardised(values: Any, shift: Any, scale: Any, fill: Any = None) -> Any:
 
 
 def is_streamed(part: Any) -> bool:
-    """Whether a part lies on disk, to be gathered batch by batch."""
+    """Return whether a part is on disk, so that batches are gathered one by one."""
     return any(isinstance(leaf, (Rows, np.memmap)) for leaf in jax.tree.leaves(part))
 
 
 def gather(part: Any, rows: Any) -> Any:
-    """The same pytree with rows ``rows`` of every leaf; what is on disk comes as NumPy.
+    """Take the rows ``rows`` of every leaf; rows from disk become NumPy arrays.
 
+    Args:    part: a pytree of (N, ...).   rows: indices, (n,), or a slice.
+    Returns: a pytree of (n, ...).
     >>> gather((np.arange(4.0), np.arange(4)), np.array([3, 1]))
     (array([3., 1.]), array([3, 1]))
     """
@@ -127,9 +129,12 @@ def gather(part: Any, rows: Any) -> Any:
 
 
 def content_hash(part: Any) -> str:
-    """SHA-256 over the shapes, dtypes and bytes of a part's leaves, as hexadecimal.
+    """Hash the shapes, dtypes and bytes of a part's leaves by SHA-256, as hexadecimal.
 
-    The same for the same numbers in memory, on a device, or streamed from disk.
+    Equal numbers in memory, on a device and on disk have one hash.
+
+    Args:    part: a pytree of (N, ...).
+    Returns: 64 hexadecimal digits.
     """
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(part):
@@ -140,7 +145,7 @@ def content_hash(part: Any) -> str:
 
 
 def blocks(leaf: Any) -> Iterator[np.ndarray]:
-    """All rows of a leaf in order, a bounded number of values at a time."""
+    """Yield all rows of a leaf in order, in blocks of bounded size."""
     rows = max(1, BLOCK_VALUES // max(1, math.prod(leaf.shape[1:])))
     for start in range(0, len(leaf), rows):
         yield np.asarray(leaf[start : start + rows])

@@ -1,4 +1,4 @@
-"""The order of observations in an epoch, and batches for those who write their own loop."""
+"""Order of the observations in an epoch, and batches for a training loop of your own."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thetahat.core.errors import ConfigError, DataError, did_you_mean
+from thetahat.core.errors import DataError, check_choice
+from thetahat.core.task import SAMPLINGS
 from thetahat.data._containers import as_part, n_observations, register
 from thetahat.data._permutation import permutation
 from thetahat.data._rows import Rows, gather
 from thetahat.data.keys import SHUFFLE, role_key
 
-SAMPLINGS = ("shuffle", "replacement", "sequential", "full")
-
 
 @dataclass(frozen=True, eq=False)
 class Shuffle:
-    """Shuffled sampling with an order of its own: ``th.Task(..., sampling=th.Shuffle(seed=seed))``.
+    """Shuffled sampling with its own seed: ``th.Task(..., sampling=th.Shuffle(seed=seed))``.
 
-    Members of a cohort share one order of the observations, which costs least. With a seed of its
-    own (that may be traced) each member has its own order.
+    By default the members of a cohort share one order of the observations, which is fastest. With
+    its own seed (which may be traced) each member has its own order.
 
     Args:    seed: an int, a traced integer, or None for the seed of the Task.
     """
@@ -37,7 +36,7 @@ register(Shuffle, ("seed",))
 
 
 def order(seed: Any, epoch: Any, n: int, sampling: str = "shuffle") -> jax.Array:
-    """The order in which epoch ``epoch`` visits n observations.
+    """Draw the order of n observations in epoch ``epoch``.
 
     Args:    seed: an int or a traced integer; members of a cohort share it (0) by default.
              epoch: 0, 1, ... (may be traced).   n: a Python integer.
@@ -47,9 +46,7 @@ def order(seed: Any, epoch: Any, n: int, sampling: str = "shuffle") -> jax.Array
     >>> order(0, 0, 4, "sequential").tolist()
     [0, 1, 2, 3]
     """
-    if sampling not in SAMPLINGS:
-        hint = did_you_mean(str(sampling), SAMPLINGS)
-        raise ConfigError(f"sampling={sampling!r} is none of ours{hint}")
+    check_choice("sampling", sampling, SAMPLINGS)
     if sampling in ("sequential", "full"):
         return jnp.arange(n, dtype=jnp.int32)
     key = jax.random.fold_in(role_key(seed, SHUFFLE), epoch)
@@ -59,13 +56,13 @@ def order(seed: Any, epoch: Any, n: int, sampling: str = "shuffle") -> jax.Array
 
 
 class Batches:
-    """Batches of a part, as NumPy, in the order in which the engine takes them.
+    """Batches of a part, as NumPy, in the order of the engine.
 
-    Every ``iter`` is a new epoch; the loader is never exhausted. The last batch is as short as N
-    makes it: weigh it by its length.
+    Every ``iter`` is a new epoch; the loader is never exhausted. The last batch may be
+    shorter: weigh it by its length.
 
     Args:    part: a pytree of (N, ...), in memory or streamed.
-             batch_size: observations a batch, at most N; None is all of them.
+             batch_size: observations per batch, at most N; None is all.
              sampling: "shuffle", "replacement", "sequential" or "full".   seed: of the order.
     Raises:  DataError: a batch larger than N.   ConfigError: an unknown sampling.
     >>> batches = Batches((np.arange(5.0), np.arange(5.0)), batch_size=2, sampling="sequential")
@@ -78,9 +75,7 @@ class Batches:
     ) -> None:
         part = as_part(part)
         n = n_observations(part)
-        if sampling not in SAMPLINGS:
-            hint = did_you_mean(str(sampling), SAMPLINGS)
-            raise ConfigError(f"sampling={sampling!r} is none of ours{hint}")
+        check_choice("sampling", sampling, SAMPLINGS)
         if batch_size is None or sampling == "full":
             batch_size = n
         if not 1 <= batch_size <= n:
@@ -92,7 +87,7 @@ class Batches:
         self._next = 0
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """Count the batches of an epoch."""
         return math.ceil(self.n / self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
@@ -100,7 +95,7 @@ class Batches:
         return self.epoch(epoch)
 
     def epoch(self, epoch: int) -> Iterator[Any]:
-        """The batches of one epoch (0, 1, ...), whatever was iterated before."""
+        """Yield the batches of one epoch (0, 1, ...), independent of earlier iterations."""
         rows = np.asarray(order(self.seed, epoch, self.n, self.sampling))
         for start in range(0, self.n, self.batch_size):
             yield gather(self.part, rows[start : start + self.batch_size])

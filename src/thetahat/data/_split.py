@@ -1,4 +1,4 @@
-"""Splitting observations into a train, a validation and a test part."""
+"""Split observations into a train, a validation and a test part."""
 
 from __future__ import annotations
 
@@ -39,32 +39,32 @@ def split(
 
     Args:    obs: ``Observations``, a draw of ``th.dgp``, a ``Table``, or any pytree of (N, ...).
              train, val, test: a fraction (float) or a count (int); val and test also None or 0.
-             seed: an int or a traced integer. NumPy stays NumPy where nothing is traced, and what
-             is streamed stays on disk.
-    Returns: Data; a Table's columns imputed and standardised by their values in the train part,
-             as its ``transform`` says.
+             seed: an int or a traced integer. Without tracing, NumPy arrays stay NumPy and
+             streamed ones stay on disk.
+    Returns: Data; the columns of a Table are imputed and standardised by the train part, and its
+             ``transform`` holds these numbers.
     Raises:  DataError: shares that exceed the whole, or leave a part empty.
     >>> data = split((np.ones((20, 1)), np.arange(20.0)), train=0.7, val=0.1, test=0.2)
     >>> [n_observations(part) for part in (data.train, data.val, data.test)]
     [14, 2, 4]
     """
     part = as_part(obs)
-    if not isinstance(obs, Table):  # a Table was checked when it was read, and may miss values
+    if not isinstance(obs, Table):  # read_table checked it; it may have missing values
         check_part("obs", part)
     n, leaves = n_observations(part), jax.tree.leaves(part)
     bounds = _bounds(n, {"train": train, "val": val, "test": test})
     if is_streamed(part):
-        seed = int(seed)  # what lies on disk is ordered by Python: a traced seed fails as in JAX
+        seed = int(seed)  # Python orders rows on disk: a traced seed fails as in JAX
     if is_concrete(seed) and all(is_concrete(leaf) for leaf in leaves):
-        # Also inside a trace: what Python can know now must not become part of the program.
+        # Also inside a trace: values that Python knows must stay out of the program.
         with jax.ensure_compile_time_eval():
             order: Any = np.asarray(permutation(role_key(seed, SPLIT), n, once=True))
             return _cut(obs, part, order, bounds)
     order = permutation(role_key(seed, SPLIT), n, once=True)
     if isinstance(obs, Table) or any(isinstance(leaf, np.memmap | Rows) for leaf in leaves):
         return _cut(obs, part, order, bounds)
-    # One gather of everything behind a barrier: XLA on a CPU would draw the data anew, and order
-    # them anew, in the gather of every leaf of every part.
+    # One gather of all leaves, behind barriers: else XLA on a CPU repeats the draw and the order of
+    # the data in the gather of every leaf of every part.
     whole = jax.lax.optimization_barrier((jax.tree.map(jax.numpy.asarray, part), order))
     shuffled = jax.lax.optimization_barrier(_take(*whole))
     return Data(
@@ -85,7 +85,7 @@ def _cut(obs: Any, part: Any, order: Any, bounds: dict[str, tuple[int, int]]) ->
 
 
 def _take(part: Any, rows: Any) -> Any:
-    """Rows of every leaf: read later from disk, at once in memory, by JAX where traced."""
+    """Take rows of every leaf: lazily from disk, at once in memory, by JAX if traced."""
 
     def take(leaf: Any) -> Any:
         if isinstance(leaf, Rows):
@@ -100,7 +100,7 @@ def _take(part: Any, rows: Any) -> Any:
 
 
 def _bounds(n: int, shares: dict[str, Any]) -> dict[str, tuple[int, int]]:
-    """Where each part starts and stops in the order."""
+    """Return start and stop of each part in the order."""
     given = {name: _share(name, value) for name, value in shares.items()}
     total = math.fsum(v for v in given.values() if isinstance(v, float))
     if total > 1 + 1e-9:
@@ -117,8 +117,8 @@ def _bounds(n: int, shares: dict[str, Any]) -> dict[str, tuple[int, int]]:
         stop = counted + math.floor(fraction * n + 0.5 + 1e-9)
         if share and stop == start:
             raise DataError(
-                f"empty split: {name}={share:g} of {n} observations is no row; "
-                "give a larger share, or 0"
+                f"empty split: {name}={share:g} of {n} observations gives 0 rows;"
+                " give a larger share, or 0"
             )
         bounds[name] = (start, stop)
     if stop > n:
@@ -130,7 +130,7 @@ def _bounds(n: int, shares: dict[str, Any]) -> dict[str, tuple[int, int]]:
 
 
 def _share(name: str, value: Any) -> int | float:
-    """A share as an int (rows) or a float (fraction). A tracer fails here in JAX's own words."""
+    """Read a share as an int (rows) or a float (fraction); a tracer raises JAX's error."""
     if value is None:
         return 0
     if isinstance(value, (bool, str)):

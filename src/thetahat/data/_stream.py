@@ -1,8 +1,8 @@
-"""Parquet larger than memory: spooled once to flat files, then read row by row.
+"""Tables larger than memory: Parquet written once to a spool, then read row by row.
 
-A spool is a folder of raw row-major numbers, named after the files, their sizes and times, and the
-columns; it appears whole or not at all. From there on a streamed table is a table: ``th.split``
-and the engine see the rows, the order and the bits that they would see in memory.
+A spool is a folder of raw row-major numbers, named by a hash of the files, their sizes and times,
+and the columns; it is renamed into place when complete. ``th.split`` and the engine read the same
+rows, order and bits from a spool as from memory.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import ConfigError, DataError, RunFailed
-from thetahat.data._checks import Plan, Scan, check_single, look, plan, verdict
-from thetahat.data._columns import Column, columns_of
+from thetahat.data._checks import Scan, TablePlan, check_single, look, plan, verdict
+from thetahat.data._columns import TableColumn, columns_of
 from thetahat.data._encoder import Encoder, Feature
 from thetahat.data._readers import PARQUET, checked_path, parquet_file
 from thetahat.data._table import Table, arrays
@@ -43,15 +43,15 @@ def stream_table(
     cache: str | Path | None = None,
     dtype: str = "float64",
 ) -> Table:
-    """Read Parquet larger than memory as a Table whose arrays stay on disk.
+    """Read Parquet files larger than memory as a Table whose arrays stay on disk.
 
     Args:    paths: one Parquet file, or several with the same columns, in order.
              cache: the folder of spools; ``.thetahat/spool`` here by default.
              dtype: of the spool, "float64" or "float32" (half the disk).
              The others: as ``read_table``; missing="median" needs the data in memory.
-    Returns: a Table of memory maps; the split gives parts that ``gather`` reads batch by batch.
-    Raises:  DataError: as ``read_table``; a disk too small for the spool.
-             MissingExtra: no pyarrow.   RunFailed: the disk filled while spooling.
+    Returns: a Table of memory maps; its parts are read batch by batch.
+    Raises:  DataError: as ``read_table``; too little space on the disk for the spool.
+             MissingExtra: pyarrow is not installed.   RunFailed: the disk is full.
     """
     if dtype not in ("float32", "float64"):
         raise ConfigError(f"dtype={dtype!r}; give 'float32' or 'float64'")
@@ -77,26 +77,31 @@ def _common_names(files: Sequence[Path]) -> list[str]:
     for path in files[1:]:
         there = parquet_file(path).schema_arrow.names
         if lost := [name for name in names if name not in there]:
-            raise DataError(f"{path.name!r} has no column {lost[0]!r}, {files[0].name!r} has")
+            raise DataError(
+                f"{path.name!r} has no column {lost[0]!r}, unlike {files[0].name!r};"
+                " give files with the same columns"
+            )
     return names
 
 
-def _key(files: Sequence[Path], roles: Plan, dtype: str) -> str:
-    """A name for the spool: it changes with the files and with what is read from them."""
+def _key(files: Sequence[Path], roles: TablePlan, dtype: str) -> str:
+    """Name the spool by a hash of the files and of the columns read from them."""
     stats = [(str(path.resolve()), path.stat()) for path in files]
     said = {
         "format": _FORMAT,
-        # A copy may keep the time of the file's contents, but not that of its last change.
+        # A copy may keep the time of the contents (mtime), but not of the last change (ctime).
         "files": [(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats],
-        # Standardising happens in the split: it needs no other spool.
+        # The split standardises, so both cases share a spool.
         "roles": {**asdict(roles), "standardize": None, "target_scale": None},
         "dtype": dtype,
     }
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:20]
 
 
-def _blocks(files: Sequence[Path], wanted: list[str], width: int) -> Iterator[dict[str, Column]]:
-    """Blocks of rows of bounded size, whatever the row groups are."""
+def _blocks(
+    files: Sequence[Path], wanted: list[str], width: int
+) -> Iterator[dict[str, TableColumn]]:
+    """Yield blocks of rows of bounded size, independent of row groups."""
     import pyarrow
 
     rows = max(1, _BLOCK_VALUES // width)
@@ -107,10 +112,12 @@ def _blocks(files: Sequence[Path], wanted: list[str], width: int) -> Iterator[di
                 yield columns_of(pyarrow.Table.from_batches([batch]), wanted)
         except (pyarrow.ArrowInvalid, OSError) as error:
             said = str(error).strip().splitlines()[0].rstrip(".")
-            raise DataError(f"{path.name!r} cannot be read to its end ({said})") from error
+            raise DataError(
+                f"{path.name!r} cannot be read completely ({said}); check the file"
+            ) from error
 
 
-def _spool(files: Sequence[Path], roles: Plan, dtype: np.dtype, spool: Path) -> None:
+def _spool(files: Sequence[Path], roles: TablePlan, dtype: np.dtype, spool: Path) -> None:
     scan = Scan()
     for columns in _blocks(files, roles.used, len(roles.used)):
         look(scan, columns, roles)
@@ -130,20 +137,26 @@ def _spool(files: Sequence[Path], roles: Plan, dtype: np.dtype, spool: Path) -> 
         building = Path(tempfile.mkdtemp(prefix=f"{spool.name}.", dir=spool.parent))
     except PermissionError as error:
         raise DataError(
-            f"the spool folder {str(spool.parent)!r} cannot be written; give cache= elsewhere"
+            f"the spool folder {str(spool.parent)!r} cannot be written; give cache="
+            " in another place"
         ) from error
     try:
         _write(files, roles, encoder, dtype, building, scan)
         _publish(building, spool)
     except OSError as error:
         full = "the disk is full" if error.errno == errno.ENOSPC else str(error)
-        raise RunFailed(f"spooling into {str(spool.parent)!r} broke off: {full}") from error
+        raise RunFailed(f"writing the spool into {str(spool.parent)!r} failed: {full}") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
 
 def _write(
-    files: Sequence[Path], roles: Plan, encoder: Encoder, dtype: np.dtype, folder: Path, scan: Scan
+    files: Sequence[Path],
+    roles: TablePlan,
+    encoder: Encoder,
+    dtype: np.dtype,
+    folder: Path,
+    scan: Scan,
 ) -> None:
     weighted, before = roles.weights is not None, 0
     with (
@@ -169,7 +182,7 @@ def _write(
 
 
 def _publish(building: Path, spool: Path) -> None:
-    """Rename into place; whoever spooled the same meanwhile has the same numbers."""
+    """Rename into place, unless another process has written the same spool."""
     try:
         os.replace(building, spool)
     except OSError:
@@ -177,7 +190,7 @@ def _publish(building: Path, spool: Path) -> None:
             raise
 
 
-def _open(spool: Path, roles: Plan) -> Table:
+def _open(spool: Path, roles: TablePlan) -> Table:
     said: dict[str, Any] = json.loads((spool / "spool.json").read_text(encoding="utf-8"))
     features = tuple(
         Feature(f["name"], None if f["levels"] is None else tuple(f["levels"]))

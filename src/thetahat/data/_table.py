@@ -1,4 +1,4 @@
-"""Tables: named columns of a file or a frame as x, y and weights."""
+"""Tables: x, y and weights from the named columns of a file or a frame."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from thetahat.data._checks import Plan, Scan, look, plan, verdict
-from thetahat.data._columns import Column
+from thetahat.data._checks import Scan, TablePlan, look, plan, verdict
+from thetahat.data._columns import TableColumn
 from thetahat.data._containers import Observations
 from thetahat.data._encoder import Encoder
 from thetahat.data._readers import table_columns, table_names
@@ -17,12 +17,12 @@ from thetahat.data._readers import table_columns, table_names
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table as numbers, in its own units; ``th.split`` standardises it.
+    """A table as numbers in its own units; ``th.split`` standardises it.
 
-    Args:    x: (N, d), one-hot columns spread out; NaN where "mean" or "median" will impute by the
-             train part.   y: (N,).   weight: (N,) or None.   encoder: makes x of later tables.
-             standardize, target_scale: what the split does with x and with y.
-             rows: (N,), which rows of the source these are, from 0; None: all of them.
+    Args:    x: (N, d), with one-hot columns; NaN for values that the split imputes.   y: (N,).
+             weight: (N,) or None.   encoder: from later tables to x.
+             standardize, target_scale: whether the split standardises x and y.
+             rows: (N,), rows of the source, from 0; None: all.
     """
 
     x: Any
@@ -70,17 +70,17 @@ def read_table(
     """Read a table with named columns.
 
     Args:    source: a CSV, TSV or Parquet file, a pandas or polars frame, a mapping of columns.
-             target: the column to estimate.   features: columns to estimate from; all others by
-             default.   weights: a column of observation weights.
+             target: the column to estimate.   features: columns to estimate from; by
+             default all others.   weights: a column of observation weights.
              missing: "refuse"; "drop" the rows; or impute features by the "mean" or "median" of
              the train part (levels by their shares).
              standardize: whether the split standardises features (train mean 0, deviation 1).
              target_scale: the same for the target; as ``standardize`` by default.
-             categorical: columns to spread into one 0/1 column per level, levels sorted; the
-             target's levels become its classes, y = 0..k-1. Columns of categorical dtype are
-             taken so by themselves; other text is an error.
+             categorical: columns to encode as one 0/1 column per sorted level; the levels of the
+             target become classes, y = 0..k-1. Columns of categorical dtype need no mention;
+             other text is an error.
     Returns: a Table; ``th.split(table, ...)`` makes Data of it.
-    Raises:  DataError: a file or a column that cannot be used, with the fix.
+    Raises:  DataError: a file or a column that cannot be used.
              MissingExtra: Parquet without pyarrow or polars.
     >>> table = read_table({"wage": [3.1, 3.2, 8.0], "educ": [11, 12, 16]}, target="wage")
     >>> table.names, table.x.shape
@@ -107,10 +107,10 @@ def read_table(
 
 
 def arrays(
-    encoder: Encoder, columns: dict[str, Column], keep: np.ndarray, roles: Plan
+    encoder: Encoder, columns: dict[str, TableColumn], keep: np.ndarray, roles: TablePlan
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """x, y and weight of the kept rows of a block of columns that passed the checks."""
-    # Rows that are dropped may hold levels that no kept row has.
+    """Return x, y and weight of the kept rows of a block of checked columns."""
+    # Dropped rows may have levels that kept rows lack.
     kept = {name: replace(column, values=column.values[keep]) for name, column in columns.items()}
     x = encoder.numbers(kept)
     y = encoder.outcome(kept)

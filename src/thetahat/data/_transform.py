@@ -1,4 +1,4 @@
-"""Standardising a table by its training part, and undoing it in predictions."""
+"""Standardisation of a table by its training part, and its inverse for predictions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from thetahat.data._table import Table
 
 @dataclass(frozen=True, eq=False)
 class Moved:
-    """``centre + unit * part``: a traced mean, whose float32 part keeps the digits that vary.
+    """Traced mean ``centre + unit * part``; the float32 part keeps the digits that vary.
 
     Args:    centre, unit: numbers, nested as the columns are.   part: an array, perhaps traced.
     """
@@ -30,7 +30,7 @@ class Moved:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As of the array that it stands for."""
+        """Shape of the mean."""
         return tuple(jnp.shape(self.part))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -47,12 +47,12 @@ register(Moved, ("part",), static=("centre", "unit"))
 
 @dataclass(frozen=True, eq=False)
 class Transform:
-    """How a table's columns became x, and y its predictions; in double precision.
+    """Map from a table's columns to x, and from y to predictions, in double precision.
 
         x = (filled columns - x_mean) / x_std,   prediction = y_hat * y_std + y_mean
 
-    Args:    encoder: columns to numbers.   x_mean, x_std: (d,); 0 and 1 where not standardised.
-             y_mean, y_std: ().   x_fill: (d,), what a missing value becomes, or None.
+    Args:    encoder: columns to numbers.   x_mean, x_std: (d,); 0 and 1 if not standardised.
+             y_mean, y_std: ().   x_fill: (d,), in place of missing values, or None.
     """
 
     encoder: Encoder
@@ -63,10 +63,10 @@ class Transform:
     x_fill: Any = None
 
     def encode(self, table: Any) -> np.ndarray:
-        """Any table with the same columns, as the model wants it: (n, d), float64.
+        """Encode a table with the same columns for the model: (n, d), float64.
 
         Args:    table: a frame, a mapping of columns, or an (n, d) array in the encoder's order.
-        Raises:  DataError: a column or a value that the encoder does not know.
+        Raises:  DataError: a column or a value unknown to the encoder.
         """
         x = self.encoder.encode(table)
         fill = None if self.x_fill is None else np.asarray(self.x_fill, np.float64)
@@ -74,7 +74,7 @@ class Transform:
         return standardised(x, mean, std, fill)
 
     def encode_row(self, x: Any) -> Any:
-        """One observation (d,) of the table's numbers, standardised; it may be traced."""
+        """Standardise one observation (d,) of the table's numbers; it may be traced."""
         if is_concrete(x):
             return self.encode(np.asarray(x, np.float64)[None])[0]
         x = x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(jnp.result_type(float))
@@ -84,7 +84,7 @@ class Transform:
         return (x - mean.astype(x.dtype)) / std.astype(x.dtype)
 
     def decode(self, y_hat: Any) -> Any:
-        """Predictions in units of the target: double precision, unless they are traced."""
+        """Convert predictions to units of the target, in double precision unless traced."""
         if is_concrete(y_hat):
             mean, std = np.asarray(self.y_mean, np.float64), np.asarray(self.y_std, np.float64)
             return np.asarray(y_hat, np.float64) * std + mean
@@ -97,11 +97,11 @@ class Transform:
         return self.encoder.classes
 
     def of_scores(self) -> Transform:
-        """The same for a target that is not standardised: predictions are left as they are."""
+        """Return a copy for a target that is not standardised: it keeps predictions unchanged."""
         return replace(self, y_mean=np.float64(0), y_std=np.float64(1))
 
     def settled(self) -> Transform:
-        """The same with NumPy numbers, once nothing is traced."""
+        """Return a copy with NumPy numbers, after tracing."""
         names = ("x_mean", "x_std", "y_mean", "y_std", "x_fill")
         given = {name: getattr(self, name) for name in names}
         return replace(
@@ -114,11 +114,11 @@ register(Transform, ("x_mean", "x_std", "y_mean", "y_std", "x_fill"), static=("e
 
 
 def standardise(table: Table, rows: dict[str, Any]) -> Data:
-    """The parts of a table by their rows, standardised by the rows of "train", and its own y.
+    """Cut a table into parts and standardise them by the rows of "train"; keep its own y.
 
-    Rows that are NumPy give NumPy, or stay on disk where the table does. Traced rows give arrays
-    of the program: the columns are centred in double precision first, since a float32 mean of
-    years such as 2003 would already lose the digits that vary.
+    NumPy rows give NumPy arrays, or stay on disk. Traced rows give arrays of the program, after
+    centring the columns in double precision: a float32 mean of years such as 2003 would lose the
+    digits that vary.
     """
     concrete = isinstance(rows["train"], np.ndarray)
     scaled = _scaled if concrete else _traced_scaled
@@ -146,7 +146,7 @@ def _taken(source: Any, rows: Any) -> Any:
 def _scaled(
     source: Any, rows: dict[str, np.ndarray], missing: str, weight: Any, scale: bool
 ) -> tuple[dict[str, Any], Any, Any, Any]:
-    """The parts of a column (or of several), and the mean, deviation and fill that made them."""
+    """Return the parts of a column (or of several), with their mean, deviation and fill."""
     mean, std, fill = _moments(source, rows["train"], missing, weight)
     if not scale:
         mean, std = 0 * mean, 0 * std + 1
@@ -162,7 +162,7 @@ def _scaled(
 def _traced_scaled(
     source: np.ndarray, rows: dict[str, Any], missing: str, weight: Any, scale: bool
 ) -> tuple[dict[str, Any], Any, Any, Any]:
-    """As ``_scaled``; the program works on the columns less their centre, over their unit."""
+    """Do as ``_scaled`` in a traced program, on (columns - centre) / unit."""
     centre = np.nanmean(source, axis=0)
     unit = np.nanstd(source, axis=0)
     unit = np.where(unit > 0, unit, 1.0)
@@ -179,10 +179,10 @@ def _traced_scaled(
 
 
 def _moments(source: Any, rows: np.ndarray, missing: str, weight: Any) -> tuple[Any, Any, Any]:
-    """Weighted mean, standard deviation and fill of a column's rows, in one pass of blocks.
+    """Compute weighted mean, standard deviation and fill of rows, in one pass of blocks.
 
-    In memory and on disk take the same blocks in the same (sorted) order, so the same bits come
-    out. Blocks are merged as in Chan, Golub & LeVeque (1979).
+    Data in memory and on disk use the same blocks in the same (sorted) order, for the same bits.
+    Blocks are merged as in Chan, Golub & LeVeque (1979).
     """
     rows = np.sort(rows)
     shape = source.shape[1:]
@@ -220,16 +220,17 @@ def _moments(source: Any, rows: np.ndarray, missing: str, weight: Any) -> tuple[
 
 
 def _median(values: np.ndarray, mass: np.ndarray | None) -> np.ndarray:
-    """The median of what is there, weighted, by column."""
+    """Compute the weighted median by column, without missing values."""
     if mass is not None:
         return np.asarray(_weighted_median(values, mass, np))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # no value at all: refused by name below
+        # _check_filled refuses columns with missing values only, by name.
+        warnings.simplefilter("ignore", RuntimeWarning)
         return np.nanmedian(values, axis=0)
 
 
 def _weighted_median(values: Any, mass: Any, xp: Any) -> Any:
-    """Half of the weight lies below, half above: where that is a gap, its middle. (n, d) to (d,)"""
+    """Compute the point with half of the weight on each side, or the middle of a gap; (d,)."""
     order = xp.argsort(values, axis=0)  # NaN last
     values = xp.take_along_axis(values, order, axis=0)
     mass = xp.where(xp.isnan(values), 0.0, mass[order])
@@ -241,7 +242,7 @@ def _weighted_median(values: Any, mass: Any, xp: Any) -> Any:
 
 
 def _with_filled(n: Any, total: Any, mean: Any, squares: Any, fill: Any) -> tuple[Any, Any]:
-    """Mean and sum of squares once the total - n missing values are the fill."""
+    """Return mean and sum of squares after the total - n missing values become the fill."""
     whole = (n * mean + (total - n) * fill) / (total or 1)
     squares = squares + n * (mean - whole) ** 2 + (total - n) * (fill - whole) ** 2
     return whole, squares
@@ -274,7 +275,7 @@ def _traced_moments(
 
 
 def _spread(mean: Any, variance: Any, xp: Any, one: Any = 1.0) -> Any:
-    """Standard deviation; ``one`` where a column does not vary in the train part."""
+    """Return the standard deviation, or ``one`` for a column that does not vary in train."""
     std = xp.sqrt(variance)
     noise = 10 * xp.finfo(std.dtype).eps * xp.abs(mean)
     return xp.where(std > noise, std, one)

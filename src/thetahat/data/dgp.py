@@ -1,13 +1,12 @@
-"""Simulated data-generating processes that know their own truth.
+"""Simulated data-generating processes with a known truth.
 
-A seed gives the same draws in single and double precision (they are drawn in single), and separate
-keys for parameters, inputs and noise: neither N nor sigma changes theta.
+A seed gives the same draws in single and double precision (drawn in single). Parameters, inputs and
+noise have separate keys, so that N and sigma do not change theta.
 """
 
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,17 +15,18 @@ import jax
 import jax.numpy as jnp
 
 from thetahat.core.errors import DataError
+from thetahat.core.numbers import whole
 from thetahat.data._containers import Observations, register
 from thetahat.data.keys import DATA, role_key
 
 _THETA, _X, _NOISE = 0, 1, 2
 _LITTLE = 1 << 16
-"""Numbers that are drawn at once, though more of them than are used."""
+"""Size up to which one draw serves all parts, including unused numbers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """A simulated sample and the noiseless truth behind it.
+    """A simulated sample and its truth without noise.
 
     Args:    obs: the observations.   f: the truth, ``f(x, theta)``.   theta: parameters or None.
     """
@@ -46,7 +46,7 @@ class Draw:
         return self.obs.y
 
     def truth(self, x: Any) -> jax.Array:
-        """f(x) without noise: (d,) gives (), (N, d) gives (N,)."""
+        """Compute f(x) without noise: (d,) gives (), (N, d) gives (N,)."""
         return self.f(jnp.asarray(x), self.theta)
 
     def __len__(self) -> int:
@@ -57,13 +57,13 @@ register(Draw, ("obs", "theta"), static=("f",))
 
 
 def linear(N: int = 500, M: int = 2, sigma: Any = 1e-4, seed: Any = 0) -> Draw:
-    """A linear model with Gaussian inputs, parameters and noise.
+    """Draw from a linear model with Gaussian inputs, parameters and noise.
 
         y = x'theta + sigma e,   theta ~ N(0, I_M),   x ~ N(0, I_M),   e ~ N(0, 1)
 
     Args:    N: observations.   M: inputs.   sigma: noise, may be traced.   seed: may be traced.
-    Returns: a Draw with ``theta`` (M,), which depends on seed and M alone.
-    Raises:  DataError: N or M below 1, or no integers.
+    Returns: a Draw with ``theta`` (M,), which depends on seed and M only.
+    Raises:  DataError: N or M below 1, or not integers.
     >>> draw = linear(N=3, M=2, sigma=0.0, seed=1)
     >>> bool((draw.truth(draw.x) == draw.y).all())
     True
@@ -74,13 +74,13 @@ def linear(N: int = 500, M: int = 2, sigma: Any = 1e-4, seed: Any = 0) -> Draw:
 
 
 def sine_bump(N: int = 100, sigma: Any = 0.1, seed: Any = 0) -> Draw:
-    """A sine with a bump, one Gaussian input.
+    """Draw from a sine with a bump of one Gaussian input.
 
         y = sin(x) + exp(-x^2) / (1 + |x|) + sigma e,   x ~ N(0, 1),   e ~ N(0, 1)
 
     Args:    N: observations.   sigma: noise, may be traced.   seed: may be traced.
     Returns: a Draw with x (N, 1).
-    Raises:  DataError: N below 1, or no integer.
+    Raises:  DataError: N below 1, or not an integer.
     >>> float(sine_bump(N=1).truth(jnp.zeros(1)))
     1.0
     """
@@ -90,12 +90,12 @@ def sine_bump(N: int = 100, sigma: Any = 0.1, seed: Any = 0) -> Draw:
 
 
 def exp_difference(N: int = 20, d: int = 5, sigma: Any = 1.5, seed: Any = 0) -> Draw:
-    """Two inputs that matter among d uniform ones.
+    """Draw an outcome of two among d uniform inputs.
 
         y = exp(x_0 - x_1) + sigma e,   x ~ U[0, 1]^d,   e ~ N(0, 1)
 
     Args:    N: observations.   d: inputs, at least 2.   sigma, seed: may be traced.
-    Raises:  DataError: N below 1, d below 2, or no integers.
+    Raises:  DataError: N below 1, d below 2, or not integers.
     >>> exp_difference(N=7, d=3).x.shape
     (7, 3)
     """
@@ -107,13 +107,13 @@ def exp_difference(N: int = 20, d: int = 5, sigma: Any = 1.5, seed: Any = 0) -> 
 
 
 def xor(N: int | None = None, sigma: Any = 0.0, seed: Any = 0) -> Draw:
-    """Exclusive or: no linear function does better than 1/2 everywhere (risk 1/4).
+    """Draw an exclusive or, whose best linear function is 1/2 everywhere (risk 1/4).
 
     Args:    N: None gives the four corners of the unit square, once each; a number gives that many
-             corners at random, moved by sigma e with e ~ N(0, I_2); y stays the corner's.
+             corners at random, plus sigma e with e ~ N(0, I_2); y is that of the corner.
              sigma: may be traced.   seed: may be traced.
-    Returns: a Draw with x (N, 2) and y in {0, 1}; ``truth`` is that of the nearest corner.
-    Raises:  DataError: N below 1, or no integer.
+    Returns: a Draw with x (N, 2) and y in {0, 1}; ``truth(x)`` is y of the nearest corner.
+    Raises:  DataError: N below 1, or not an integer.
     >>> xor().y.tolist()
     [0.0, 1.0, 1.0, 0.0]
     """
@@ -149,11 +149,11 @@ def _noisy(f: Callable[..., jax.Array], x: jax.Array, noise: jax.Array, theta: A
 
 
 def _normal(seed: Any, shapes: Mapping[int, tuple[int, ...]]) -> list[jax.Array]:
-    """Standard normals in these shapes, of each part its own."""
+    """Draw standard normals in these shapes, with a key for each part."""
     sizes = [math.prod(shape) for shape in shapes.values()]
     key = role_key(seed, DATA)
-    # Of each generator a key has, the first numbers are the same however many are drawn, where keys
-    # are partitionable. So what is little is drawn at once, since each draw takes .1 s to compile.
+    # With partitionable keys the first numbers of a key do not depend on how many are drawn. So
+    # small draws are made at once, since each draw takes .1 s to compile.
     if len(sizes) * max(sizes) <= _LITTLE and jax.config.values["jax_threefry_partitionable"]:
         keys = jax.vmap(lambda part: jax.random.fold_in(key, part))(jnp.array(list(shapes)))
         rows = jax.vmap(lambda key: jax.random.normal(key, (max(sizes),), jnp.float32))(keys)
@@ -175,9 +175,4 @@ def _float() -> Any:
 
 
 def _count(name: str, value: Any, least: int = 1) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise DataError(f"{name}={value!r}; give an integer of at least {least}")
-    count = operator.index(value)
-    if count < least:
-        raise DataError(f"{name}={count}; give an integer of at least {least}")
-    return count
+    return whole(name, value, least, error=DataError)

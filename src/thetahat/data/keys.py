@@ -1,7 +1,7 @@
-"""Random keys by role: one stream each, so that no choice in one disturbs another.
+"""Random keys by role: independent streams for data, split, initial parameters, order and dropout.
 
-The test set must not change when the model's depth does: data, split, initial parameters, shuffling
-and dropout each fold their own role into the seed's key.
+Each role is folded into the key of the seed, so that another depth of the model, for example, does
+not change the test set.
 """
 
 from __future__ import annotations
@@ -16,6 +16,6 @@ DATA, SPLIT, INIT, SHUFFLE, DROPOUT = 1, 2, 3, 4, 5
 
 
 def role_key(seed: Any, role: int) -> jax.Array:
-    """The key of ``role`` for ``seed`` (an int or a traced integer scalar)."""
-    use_cache()  # drawing data is the first thing that a program compiles
+    """Return the key of ``role`` for ``seed`` (an int or a traced integer scalar)."""
+    use_cache()  # a program compiles its draws of data first
     return jax.random.fold_in(jax.random.key(seed), role)

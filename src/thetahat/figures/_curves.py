@@ -49,7 +49,7 @@ def draw_fit(
     ending: str = "",
     log: bool | None = None,
 ) -> Figure:
-    """Train and validation risk of one fit, its best epoch marked, and why it ended.
+    """Draw train and validation risk of one fit, its best epoch, and why it ended.
 
     Args:    columns: ``epoch`` and risks, equally long.   best_epoch: 0 for none.
              best_by: the column that chose it, drawn too where it is none of the risks.
@@ -99,7 +99,7 @@ def draw_fit(
 def draw_curves(
     curves: Sequence[Curve], *, axis: str = "epoch", metric: str = "val_risk"
 ) -> Figure:
-    """The curves of a few runs, the best epoch of each marked.
+    """Draw the curves of a few runs, the best epoch of each marked.
 
     Raises:  MissingExtra: matplotlib is not installed.
     """
@@ -141,7 +141,7 @@ def draw_band(
     axis: str = "epoch",
     metric: str = "val_risk",
 ) -> Figure:
-    """The median of many runs over their epochs, within a band of two quantiles.
+    """Draw the median of many runs over their epochs, within a band of two quantiles.
 
     Args:    counts: places from which on the band rests on so many runs.
     Raises:  MissingExtra: matplotlib is not installed.
@@ -165,7 +165,7 @@ def draw_band(
 
 
 def _count_runs(ax: Axes, counts: Sequence[tuple[float, int]]) -> None:
-    """How many runs a band rests on, written where that changes; of many changes some."""
+    """Write how many runs a band rests on where that changes; if often, at some places."""
     every = max(1, -(-(len(counts) - 1) // (_MOST_COUNTS - 1)))
     shown = [one for i, one in enumerate(counts) if i % every == 0 or i == len(counts) - 1]
     for i, (x, n) in enumerate(shown):

@@ -1,4 +1,4 @@
-"""Figures as bytes that depend on nothing but their numbers, and as SVG that lives in a page."""
+"""Figures as bytes that depend only on their numbers, and as SVG inside a page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TAG = re.compile(r"<[^>]*>")
 
 
 def image(figure: Figure, kind: str = "svg", *, salt: str = "thetahat", dpi: int = 200) -> bytes:
-    """A figure as a file's bytes; the same figure gives the same bytes.
+    """Write a figure as a file's bytes; the same figure gives the same bytes.
 
     Args:    kind: "pdf", "png" or "svg".   salt: of the ids inside an SVG.
     Raises:  ConfigError: another kind.
@@ -40,7 +40,7 @@ def image(figure: Figure, kind: str = "svg", *, salt: str = "thetahat", dpi: int
 
 
 def inline_svg(figure: Figure, name: str) -> str:
-    """A figure as an ``<svg>`` for the body of a page.
+    """Write a figure as an ``<svg>`` for the body of a page.
 
     Its ids begin with ``name``, so that figures of one page do not take each other's parts. Its
     colours are variables of the page (``--ink``, ``--dim``, ``--grid``, ``--paper``, ``--c1`` to
@@ -48,14 +48,14 @@ def inline_svg(figure: Figure, name: str) -> str:
     """
     text = image(figure, "svg", salt=name).decode("utf-8")
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = _TAG.sub(lambda tag: _at_home(tag.group(), name), text)
+    text = _TAG.sub(lambda tag: _page_tag(tag.group(), name), text)
     text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
     text = re.sub(r"\n\s*", "\n", text)
     return re.sub(r"^<svg ", '<svg focusable="false" aria-hidden="true" ', text).strip() + "\n"
 
 
-def _at_home(tag: str, name: str) -> str:
-    """A tag without namespaces, with ids and colours of the page."""
+def _page_tag(tag: str, name: str) -> str:
+    """Rewrite a tag without namespaces, with ids and colours of the page."""
     tag = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", tag)
     tag = tag.replace("xlink:href=", "href=")
     tag = re.sub(r'\bid="', f'id="{name}-', tag)

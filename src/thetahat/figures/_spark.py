@@ -13,7 +13,7 @@ _COLOURS = (BLUE, ORANGE)
 
 
 def spark(curves: Mapping[str, Sequence[float]], best: int | None = None) -> str:
-    """One or two curves over the same places, the best place ringed; nothing where all is NaN.
+    """Draw one or two curves over the same places, the best ringed; empty where all is NaN.
 
     Args:    best: place in the second curve, or in the only one, counted from 0.
     """
@@ -54,7 +54,7 @@ def spark(curves: Mapping[str, Sequence[float]], best: int | None = None) -> str
 
 
 def _pieces(ys: Sequence[float], place: Callable[[int, float], str]) -> list[str]:
-    """Points of a curve, broken where it is not finite, no denser than the eye can see."""
+    """Split a curve where it is not finite, and thin it to what the eye can see."""
     step = max(1, len(ys) // _MOST)
     pieces: list[list[str]] = [[]]
     for i in [*range(0, len(ys), step), len(ys) - 1]:

@@ -26,10 +26,10 @@ BLUE, ORANGE, GREEN = COLOURS[:3]
 SIZE = (4.6, 3.0)
 """Inches: half a page, and a phone's width."""
 MANY = 1500
-"""From so many points on, they are drawn as one picture inside the figure."""
+"""Points from which on they are rasterised."""
 LONGEST = 28
 _WIDE = 5.0
-"""Values that span more than this factor stand on a log scale."""
+"""Values that span more than this factor get a log scale."""
 RC = {
     "font.family": ["DejaVu Sans"],
     "font.size": 8.5,
@@ -75,7 +75,7 @@ RC = {
 
 
 def figures() -> Any:
-    """matplotlib, loaded when a figure is asked for.
+    """Load matplotlib when a figure is requested.
 
     Raises:  MissingExtra: it is not installed.
     """
@@ -88,13 +88,13 @@ def figures() -> Any:
 
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """Our style, inside; what the user set is theirs again outside."""
+    """Apply our style inside the block; restore the user's settings after it."""
     matplotlib = figures()
     from cycler import cycler
 
-    # The user's own style must not reach in: the same store gives the same bytes.
+    # Independent of the user's own style: the same store gives the same bytes.
     with warnings.catch_warnings(), matplotlib.rc_context():
-        # A name in letters that the font lacks is drawn as boxes, and is nothing to warn of.
+        # A name in letters that the font lacks is drawn as boxes, without a warning.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
         warnings.filterwarnings("ignore", message="constrained_layout not applied")
@@ -104,7 +104,7 @@ def styled() -> Iterator[None]:
 
 
 def axes(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
-    """An empty figure with one pair of axes; call it inside ``styled()``."""
+    """Make an empty figure with one pair of axes, inside ``styled()``."""
     figure = _figure_class()(figsize=size, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
     return figure, figure.add_subplot()
@@ -130,7 +130,7 @@ def _figure_class() -> Any:
 
 
 def label(text: Any, longest: int = LONGEST) -> str:
-    """Words for a figure: one printable line, cut where it is long.
+    """Format a label: one printable line, cut if it is long.
 
     >>> label("a\\nb"), label("x" * 40, 5)
     ('a\\\\nb', 'xxxx…')
@@ -140,7 +140,7 @@ def label(text: Any, longest: int = LONGEST) -> str:
 
 
 def tick(value: float, _: Any = None) -> str:
-    """A number at an axis.
+    """Format a number at an axis.
 
     >>> tick(0.0001), tick(2000.0), tick(1e-7), tick(3e6)
     ('0.0001', '2000', '1e-07', '3e+06')
@@ -149,7 +149,7 @@ def tick(value: float, _: Any = None) -> str:
 
 
 def spans(values: Sequence[float]) -> bool:
-    """Whether values ask for a log scale: all above zero, and far apart."""
+    """Tell whether values need a log scale: all above zero, and far apart."""
     finite = [v for v in values if math.isfinite(v)]
     return bool(finite) and min(finite) > 0 and max(finite) / min(finite) > _WIDE
 
@@ -174,13 +174,13 @@ def scale(axis: Any, values: Sequence[float], log: bool | None = None) -> bool:
 
 
 def above(ax: Axes) -> None:
-    """A legend above the axes, in one row: it hides nothing."""
+    """Put a legend above the axes, in one row, where it hides nothing."""
     handles, _ = ax.get_legend_handles_labels()
     place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
     ax.legend(**place, ncols=max(1, len(handles)), columnspacing=1.2)
 
 
 def says(ax: Axes, text: str) -> None:
-    """Words in place of what cannot be drawn."""
+    """Write a message in place of a figure that cannot be drawn."""
     ax.text(0.5, 0.5, text, ha="center", va="center", color=DIM, transform=ax.transAxes)
     ax.set_axis_off()

@@ -64,7 +64,7 @@ def draw_progress(
     maximize: bool = False,
     steps: Sequence[tuple[int, float]] | None = None,
 ) -> Figure:
-    """The metric of each run in the order they were made, with the best so far.
+    """Draw the metric of each run in the order they were made, with the best so far.
 
     Args:    values: None where a run gave no number: it takes its place, and no dot.
              steps: places, from 1, and the best median of a setting from there on; None where
@@ -105,7 +105,7 @@ def draw_progress(
 
 
 def _running(xs: Sequence[int], ys: Sequence[float], *, maximize: bool) -> list[tuple[int, float]]:
-    """The best so far of single runs."""
+    """Return the best so far of single runs."""
     found: list[tuple[int, float]] = []
     for x, y in zip(xs, ys, strict=True):
         before = found[-1][1] if found else y
@@ -122,7 +122,7 @@ def draw_slice(
     log: bool | None = None,
     best: int | None = None,
 ) -> Figure:
-    """The metric against one parameter; medians where it takes few values.
+    """Draw the metric against one parameter; medians if it takes few values.
 
     Args:    log: whether the parameter was searched on a log scale; None where it is not known.
              best: place of the best run.
@@ -168,7 +168,7 @@ def draw_slice(
 def draw_importance(
     bars: Sequence[Bar], *, metric: str, over: str, sure: bool = True, most: int = 12
 ) -> Figure:
-    """How much of how good settings are each parameter explains.
+    """Draw how much of the settings' scores each parameter explains.
 
     The grey tick is what chance alone reaches in one case of twenty: a bar that ends before it
     means nothing.
@@ -210,7 +210,7 @@ def draw_importance(
 
 
 def draw_strips(strips: Sequence[Strip], *, metric: str, says_bar: str) -> Figure:
-    """Each setting's values over its seeds: every value, their median, and two quantiles.
+    """Draw each setting's values over its seeds, their median, and two quantiles.
 
     Raises:  MissingExtra: matplotlib is not installed.
     """
@@ -250,7 +250,7 @@ def draw_parallel(
     maximize: bool = False,
     what: str = "runs",
 ) -> Figure:
-    """Parallel coordinates: a line a run, the last axis its metric; the best tenth stand out.
+    """Draw parallel coordinates: a line for each run to its metric; the best tenth stand out.
 
     Args:    rows: by run, a value for each of ``names``; the last is the metric, finite.
              what: what the lines are, such as "settings".
@@ -307,7 +307,7 @@ def draw_contour(
     metric: str,
     logs: tuple[bool | None, bool | None] = (None, None),
 ) -> Figure:
-    """The metric over two numeric parameters: levels between the runs, and the runs themselves.
+    """Draw the metric over two numeric parameters: levels between the runs, and the runs.
 
     Raises:  MissingExtra: matplotlib is not installed.
     """
@@ -344,7 +344,7 @@ def draw_contour(
 
 
 def _levels(ax: Axes, places: Any, values: Sequence[float], norm: Any) -> None:
-    """Colours between the runs, where they span an area."""
+    """Fill levels between the runs, if they span an area."""
     from matplotlib.tri import Triangulation
 
     flat = [[math.log10(v) if log else v for v in column] for column, log in places]
@@ -386,7 +386,7 @@ def _back(unit: float, column: Sequence[float], wide: float, log: bool) -> float
 def _heights(
     column: Sequence[Any], log: bool | None
 ) -> tuple[list[float], list[tuple[float, str]]]:
-    """Where values stand on an axis from 0 to 1, and what is written beside it."""
+    """Place values on an axis from 0 to 1, with tick labels."""
     numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in column)
     few = _few(column)
     if not numbers or few is not None:
@@ -404,7 +404,7 @@ def _heights(
 
 
 def _few(values: Sequence[Any]) -> list[Any] | None:
-    """The distinct values in their order, where they are few; None where they are many."""
+    """Return the distinct values in order if they are few, else None."""
     distinct = dict.fromkeys(values)
     if len(distinct) > 8 or (len(distinct) > 3 and len(distinct) * 2 > len(values)):
         return None
@@ -433,7 +433,7 @@ def _ring(ax: Axes, x: float, y: float) -> None:
 
 
 def _jitter(i: int) -> float:
-    """A place beside a value, the same every time."""
+    """Return a reproducible offset beside a value."""
     return ((i * 0.6180339887) % 1 - 0.5) * 0.4
 
 

@@ -1,6 +1,5 @@
-"""Models: hypothesis classes of our own, and those of others taken as they are."""
+"""Models: hypothesis classes of thetahat, and adapters for those of other libraries."""
 
-from thetahat.models._activations import ACTIVATIONS as ACTIVATIONS
 from thetahat.models._adapt import (
     Adapted as Adapted,
     Hypothesis as Hypothesis,
@@ -13,5 +12,19 @@ from thetahat.models._linear import (
     Linear as Linear,
     Polynomial as Polynomial,
 )
-from thetahat.models._mlp import MLP as MLP
+from thetahat.models._mlp import ACTIVATIONS as ACTIVATIONS, MLP as MLP
 from thetahat.models._units import InUnits as InUnits
+
+__all__ = [
+    "ACTIVATIONS",
+    "MLP",
+    "Adapted",
+    "Hypothesis",
+    "InUnits",
+    "Linear",
+    "Polynomial",
+    "adapt",
+    "freeze",
+    "n_params",
+    "trainable",
+]

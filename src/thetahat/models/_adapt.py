@@ -1,8 +1,8 @@
-"""Models taken as they are: what is trained, what is held, and how to call them.
+"""Adapt a model of any library to the engine: its trained arrays, its frozen arrays, its call.
 
-Whatever the kind, ``params`` and ``frozen`` are pytrees of plain arrays. Those of NNX and Equinox
-modules are nested dicts by path, so that no module's private structure reaches optimizer states,
-checkpoints or the program that an experiment is traced into a second time.
+``params`` and ``frozen`` are pytrees of plain arrays. For NNX and Equinox modules they are nested
+dicts by path, which keeps private structures of modules out of optimizer states, checkpoints and
+the second trace of an experiment.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ from thetahat.models._leaves import (
 
 
 def adapt(model: Any, seed: Any) -> Adapted:
-    """Take a model as it is.
+    """Adapt a model to the engine.
 
     Args:    model: a Flax NNX or Equinox module, an ``(init, apply)`` pair or an object with these,
              or one of them through ``trainable`` or ``freeze``.
-             seed: int or traced integer; initialises a pair that has no seed of its own.
-    Raises:  ConfigError: no such model, or one whose layers need a whole batch at once.
+             seed: int or traced integer; initialises a pair without a seed of its own.
+    Returns: the adapted model.
+    Raises:  ConfigError: another value, or a model whose layers need a whole batch.
     """
     selections: list[Selected] = []
     while isinstance(model, Selected):
@@ -59,13 +60,14 @@ def adapt(model: Any, seed: Any) -> Adapted:
 
 
 def trainable(model: Any, where: Where) -> Selected:
-    """Train only the part of a model that ``where`` names; the rest is held as initialised.
+    """Train only the part of a model that ``where`` names; freeze the rest as initialised.
 
     Args:    model: any model that a Task takes.
-             where: a path pattern, a list of them, or ``where(path, leaf) -> bool``. A path is the
-             way to an array with slashes, ``layers/0/kernel``; a pattern may use ``*``, and one
-             that names a node takes all below it, so ``layers/0`` is the whole layer.
-    Raises:  ConfigError (when the fit starts): nothing matches; the paths are listed.
+             where: a path pattern, a list of them, or ``where(path, leaf) -> bool``. A path such as
+             ``layers/0/kernel`` names an array; a pattern may use ``*``; a pattern that names a
+             node includes all below it: ``layers/0`` is the whole layer.
+    Returns: the model with this selection, for a Task.
+    Raises:  ConfigError (when the fit starts): no match; the message lists the paths.
     >>> from thetahat.models import MLP
     >>> n_params(trainable(MLP(2, width=4, depth=1), "layers/1"))
     5
@@ -74,12 +76,21 @@ def trainable(model: Any, where: Where) -> Selected:
 
 
 def freeze(model: Any, where: Where) -> Selected:
-    """Hold the part of a model that ``where`` names; the rest is trained. See ``trainable``."""
+    """Freeze the part of a model that ``where`` names; train the rest.
+
+    Args, Returns, Raises: as ``trainable``.
+    >>> from thetahat.models import MLP
+    >>> n_params(freeze(MLP(2, width=4, depth=1), "layers/0"))
+    5
+    """
     return Selected(model, where, frozen=True)
 
 
 def n_params(model: Any) -> int:
-    """Number of trained parameters; nothing is allocated.
+    """Count the trained parameters of a model without allocating them.
+
+    Args:    model: any model that a Task takes.
+    Returns: an int.
 
     >>> from thetahat.models import MLP
     >>> n_params(MLP(2, width=64, depth=2))
@@ -117,8 +128,8 @@ def _pair(model: Any, origins: set[str]) -> tuple[Callable[..., Any], Callable[.
     needed = [p for p in parameters(init) if p.default is p.empty and p.kind in _POSITIONAL]
     if len(needed) > 1:
         raise ConfigError(
-            f"init needs {', '.join(p.name for p in needed)}; it is given a key alone: close over"
-            " the others, as in (lambda key: init(key, x0), apply)"
+            f"init needs {', '.join(p.name for p in needed)}; the engine gives a key only: close"
+            " over the others, as in (lambda key: init(key, x0), apply)"
         )
     return init, apply
 
@@ -143,7 +154,7 @@ def _adapt_pair(
     inexact = [n for n, leaf in enumerate(leaves) if is_inexact(leaf)]
     keep = select([(steps(found[n][0]), leaves[n]) for n in inexact], selections)
     trained = {n for n, kept in zip(inexact, keep, strict=True) if kept}
-    # The numbers that are no arrays (a degree, a name) stay in this closure, out of every trace.
+    # Leaves that are not arrays (a degree, a name) stay in this closure, out of every trace.
     constants = [None if is_array(leaf) else leaf for leaf in leaves]
     held = [leaf if is_array(leaf) and n not in trained else None for n, leaf in enumerate(leaves)]
     kinds = [key_kind(leaf) for leaf in leaves]

@@ -1,4 +1,4 @@
-"""A model as the engine sees it."""
+"""Types of an adapted model: the form in which the engine uses every model."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ Join = Callable[[Any, Any, Any, bool], Any]
 
 @dataclass(frozen=True)
 class Adapted:
-    """A model as the engine sees it."""
+    """A model in the form that the engine uses."""
 
     params: Any
     """Pytree of the trained arrays."""
     frozen: Any
-    """Pytree of every other array: held parameters, buffers, numbers of random keys."""
+    """Pytree of all other arrays: frozen parameters, buffers, data of random keys."""
     kind: str
     """"nnx", "equinox" or "pair"."""
     stochastic: bool
     """Whether a call in training may use a key (dropout)."""
     join: Join
-    """``join(params, frozen, key, train)``: the callable model."""
+    """``join(params, frozen, key, train)`` returns the callable model."""
 
     def bind(self, params: Any, frozen: Any, *, key: Any = None, train: bool = False) -> Any:
-        """The hypothesis ``h`` at ``params``; deterministic unless ``train`` and a key is given."""
+        """Return the hypothesis ``h`` at ``params``; random only with ``train`` and a key."""
         return self.join(params, frozen, key, train and key is not None)
 
     def export(self, params: Any, frozen: Any) -> Any:
-        """The trained model, of the user's own kind, in evaluation mode."""
+        """Return the trained model, of the user's own class, in evaluation mode."""
         return self.join(params, frozen, None, False)
 
 
@@ -43,14 +43,14 @@ class Hypothesis:
     key: Any = None
 
     def __call__(self, x: Any) -> Any:
-        """The prediction at one observation."""
+        """Predict at one observation."""
         if self.key is None:
             return self.apply(self.params, x)
         return self.apply(self.params, x, key=self.key)
 
 
 def takes_key(function: Callable[..., Any]) -> bool:
-    """Whether a call accepts ``key=``."""
+    """Return whether a call accepts ``key=``."""
     return any(p.name == "key" for p in parameters(function))
 
 

@@ -1,4 +1,4 @@
-"""Equinox modules: a pytree of arrays and everything else."""
+"""Adapt Equinox modules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from thetahat.models._leaves import (
 
 @dataclass(frozen=True)
 class Keyed:
-    """A module whose calls get a key; its attributes are the module's."""
+    """A module that is called with a key; its attributes are those of the module."""
 
     module: Any
     key: Any
@@ -41,9 +41,9 @@ class Keyed:
 
 
 def adapt_equinox(module: Any, selections: Sequence[Selected]) -> Adapted:
-    """Split a module by ``eqx.is_inexact_array`` (NumPy arrays are arrays to it) and all the rest.
+    """Split a module into trained arrays (``eqx.is_inexact_array``, NumPy included) and the rest.
 
-    Raises:  ConfigError: a stateful layer such as BatchNorm, or nothing to train.
+    Raises:  ConfigError: a stateful layer such as BatchNorm, or a module without a trained array.
     """
     _refuse_state(module)
     found, treedef = jax.tree_util.tree_flatten_with_path(module)
@@ -70,7 +70,7 @@ def adapt_equinox(module: Any, selections: Sequence[Selected]) -> Adapted:
         whole = eqx.nn.inference_mode(treedef.unflatten(values), not train)
         if takes and train:
             return Keyed(whole, key)
-        # Out of training a key that the call insists on is always the same one.
+        # Outside training, a call that requires a key gets a constant one.
         return Keyed(whole, jax.random.key(0)) if must else whole
 
     return Adapted(

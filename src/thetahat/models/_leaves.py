@@ -1,4 +1,4 @@
-"""Leaves of a model by path, and the split of its arrays into trained and frozen ones."""
+"""Leaves of a model by path, and their split into trained and frozen ones."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ import numpy as np
 
 from thetahat.core.errors import ConfigError
 
-Path = tuple[Any, ...]
+LeafPath = tuple[Any, ...]
 Where = str | Sequence[str] | Callable[[str, Any], bool]
 
 
 @dataclass(frozen=True)
 class Selected:
-    """A model of which only a part is trained; made by ``trainable`` and ``freeze``."""
+    """A partly trained model; made by ``trainable`` and ``freeze``."""
 
     model: Any
     where: Where
     frozen: bool
-    """Whether ``where`` names the part that is held, rather than the part that is trained."""
+    """Whether ``where`` names the frozen part, rather than the trained part."""
 
 
-def name(path: Path) -> str:
-    """``("layers", 0, "kernel")`` as the user writes it: ``layers/0/kernel``."""
+def name(path: LeafPath) -> str:
+    """Write the path ``("layers", 0, "kernel")`` as ``layers/0/kernel``."""
     return "/".join(str(step) for step in path)
 
 
-def steps(keypath: Sequence[Any]) -> Path:
-    """A JAX key path as plain steps: ints for positions, strings for the rest."""
+def steps(keypath: Sequence[Any]) -> LeafPath:
+    """Convert a JAX key path to plain steps: ints for positions, strings for the rest."""
     found = []
     for entry in keypath:
         step = getattr(entry, "key", getattr(entry, "idx", getattr(entry, "name", entry)))
@@ -42,17 +42,17 @@ def steps(keypath: Sequence[Any]) -> Path:
 
 
 def is_array(leaf: Any) -> bool:
-    """Whether a leaf holds numbers that must travel with the state."""
+    """Return whether a leaf is an array, which belongs to the state."""
     return isinstance(leaf, (jax.Array, np.ndarray, np.generic))
 
 
 def is_inexact(leaf: Any) -> bool:
-    """Whether a leaf can be differentiated."""
+    """Return whether a leaf can be differentiated."""
     return is_array(leaf) and jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 
 def matches(where: Where, path: str, leaf: Any) -> bool:
-    """Whether ``where`` names ``path``, or a node above it."""
+    """Return whether ``where`` names ``path``, or a node above it."""
     if callable(where):
         return bool(where(path, leaf))
     patterns = (where,) if isinstance(where, str) else tuple(where)
@@ -62,11 +62,11 @@ def matches(where: Where, path: str, leaf: Any) -> bool:
 
 
 def select(
-    candidates: Sequence[tuple[Path, Any]], selections: Sequence[Selected]
+    candidates: Sequence[tuple[LeafPath, Any]], selections: Sequence[Selected]
 ) -> tuple[bool, ...]:
-    """Which of the candidate leaves are trained, after every ``trainable`` and ``freeze``.
+    """Return which of the candidates are trained, after every ``trainable`` and ``freeze``.
 
-    Raises:  ConfigError: a selection that matches nothing, or nothing left to train.
+    Raises:  ConfigError: a selection without a match, or no parameter left to train.
     """
     keep = [True] * len(candidates)
     paths = [name(path) for path, _ in candidates]
@@ -90,8 +90,8 @@ def select(
     return tuple(keep)
 
 
-def nest(items: Sequence[tuple[Path, Any]]) -> dict[Any, Any]:
-    """Leaves by path as nested dicts: ``{"layers": {0: {"kernel": ...}}}``."""
+def nest(items: Sequence[tuple[LeafPath, Any]]) -> dict[Any, Any]:
+    """Nest leaves by path in dicts: ``{"layers": {0: {"kernel": ...}}}``."""
     tree: dict[Any, Any] = {}
     for path, leaf in items:
         node = tree
@@ -101,20 +101,20 @@ def nest(items: Sequence[tuple[Path, Any]]) -> dict[Any, Any]:
     return tree
 
 
-def pick(tree: Any, path: Path) -> Any:
-    """The leaf of nested dicts at ``path``."""
+def pick(tree: Any, path: LeafPath) -> Any:
+    """Return the leaf of nested dicts at ``path``."""
     for step in path:
         tree = tree[step]
     return tree
 
 
 def plain(leaf: Any) -> Any:
-    """A leaf as a plain array: typed keys become their numbers, which a checkpoint can hold."""
+    """Convert a leaf to a plain array; typed keys become their data, for checkpoints."""
     return jnp.asarray(leaf) if key_kind(leaf) is None else jax.random.key_data(leaf)
 
 
 def key_kind(leaf: Any) -> Any:
-    """The generator of a typed random key; None for any other leaf."""
+    """Return the generator of a typed random key; None for other leaves."""
     typed = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     return jax.random.key_impl(leaf) if typed else None
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from thetahat.core.errors import ConfigError, did_you_mean
-from thetahat.models._checks import at_least, lecun_normal, one_observation, outputs
+from thetahat.core.errors import ConfigError, check_choice
+from thetahat.core.numbers import whole
+from thetahat.models._shapes import lecun_normal, one_observation, outputs
+
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
+    from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 BASES = ("monomial", "chebyshev", "legendre")
 STARTS = ("lecun_normal", "zeros")
@@ -22,11 +27,11 @@ class Linear:
 
     Args:    d: inputs.
              out: "scalar" (kernel (d,), bias (), output ()) or k (kernel (d, k), bias (k,)).
-             bias: whether there is an intercept; it starts at zero.
+             bias: whether to add an intercept, which starts at zero.
              seed: initialises the kernel; None is the Task's seed. An int, or traced.
-             start: "lecun_normal", or "zeros": gradient descent from zero finds the least squares
-             solution of least norm where there are many.
-    Raises:  ConfigError: a field that no model can have.
+             start: "lecun_normal", or "zeros": from zero, gradient descent finds the least squares
+             solution of least norm if there are several.
+    Raises:  ConfigError: a field outside its range.
     >>> Linear(3).n_params
     4
     """
@@ -38,7 +43,7 @@ class Linear:
     start: str = "lecun_normal"
 
     def __post_init__(self) -> None:
-        at_least("Linear", "d", self.d, 1)
+        whole("d", self.d, of="Linear")
         outputs("Linear", self.out)
         check_start("Linear", self.start)
 
@@ -47,8 +52,8 @@ class Linear:
         """Number of parameters."""
         return (self.d + bool(self.bias)) * (outputs("Linear", self.out) or 1)
 
-    def init(self, key: jax.Array) -> dict[str, jax.Array]:
-        """Parameters ``{"kernel", "bias"}``."""
+    def init(self, key: PRNGKeyArray) -> dict[str, Float[Array, "*shape"]]:
+        """Draw parameters ``{"kernel", "bias"}``."""
         k = outputs("Linear", self.out)
         kernel = started(self.start, key, (self.d, k or 1))
         params = {"kernel": kernel[:, 0] if k is None else kernel}
@@ -56,8 +61,10 @@ class Linear:
             params["bias"] = jnp.zeros(() if k is None else (k,))
         return params
 
-    def apply(self, params: dict[str, jax.Array], x: Any) -> jax.Array:
-        """The prediction at one ``x`` of shape (d,): shape (), or (k,)."""
+    def apply(
+        self, params: dict[str, Float[Array, "*shape"]], x: Shaped[ArrayLike, "*shape"]
+    ) -> Float[Array, "*shape"]:
+        """Predict at one ``x`` of shape (d,): shape (), or (k,)."""
         x = one_observation("Linear", self.d, x, params["kernel"])
         product = x @ params["kernel"]
         return product + params["bias"] if self.bias else product
@@ -79,7 +86,7 @@ class Polynomial:
     Args:    degree: at least 0.   basis: "monomial", "chebyshev" or "legendre".
              seed: initialises the coefficients; None is the Task's seed.
              domain: (lo, hi), or None.   start: "lecun_normal" or "zeros".
-    Raises:  ConfigError: a field that no model can have.
+    Raises:  ConfigError: a field outside its range.
     Source:  NIST Digital Library of Mathematical Functions, 18.9.
     >>> [round(float(v), 3) for v in Polynomial(3, "chebyshev").terms(jnp.array(0.5))]
     [1.0, 0.5, -0.5, -1.0]
@@ -92,12 +99,9 @@ class Polynomial:
     start: str = "lecun_normal"
 
     def __post_init__(self) -> None:
-        at_least("Polynomial", "degree", self.degree, 0)
+        whole("degree", self.degree, least=0, of="Polynomial")
         check_start("Polynomial", self.start)
-        if self.basis not in BASES:
-            raise ConfigError(
-                f"basis={self.basis!r} is none of ours{did_you_mean(self.basis, BASES)}"
-            )
+        check_choice("basis", self.basis, BASES)
         if self.domain is not None:
             lo, hi = self.domain
             traced = any(isinstance(end, Tracer) for end in (lo, hi))
@@ -109,18 +113,20 @@ class Polynomial:
         """Number of coefficients."""
         return self.degree + 1
 
-    def init(self, key: jax.Array) -> dict[str, jax.Array]:
-        """Parameters ``{"coefficients": (degree + 1,)}``."""
+    def init(self, key: PRNGKeyArray) -> dict[str, Float[Array, "*shape"]]:
+        """Draw parameters ``{"coefficients": (degree + 1,)}``."""
         return {"coefficients": started(self.start, key, (self.degree + 1, 1))[:, 0]}
 
-    def apply(self, params: dict[str, jax.Array], x: Any) -> jax.Array:
-        """The prediction at one ``x`` of shape () or (1,): shape ()."""
+    def apply(
+        self, params: dict[str, Float[Array, "*shape"]], x: Shaped[ArrayLike, "*shape"]
+    ) -> Float[Array, "*shape"]:
+        """Predict at one ``x`` of shape () or (1,): shape ()."""
         coefficients = params["coefficients"]
         x = one_observation("Polynomial", 1, x, coefficients)[0]
         return self.terms(x) @ coefficients
 
-    def terms(self, x: jax.Array) -> jax.Array:
-        """The basis at a scalar ``x``, shape (degree + 1,)."""
+    def terms(self, x: Float[Array, ""]) -> Float[Array, " terms"]:
+        """Evaluate the basis at a scalar ``x``, shape (degree + 1,)."""
         t = x
         if self.domain is not None:
             lo, hi = self.domain
@@ -137,7 +143,7 @@ class Polynomial:
 
 
 def started(start: str, key: jax.Array, shape: tuple[int, int]) -> jax.Array:
-    """A kernel at its start."""
+    """Return the initial kernel."""
     return jnp.zeros(shape) if start == "zeros" else lecun_normal(key, shape)
 
 

@@ -1,16 +1,21 @@
-"""The multilayer perceptron."""
+"""The multilayer perceptron and its activations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import jax.numpy as jnp
 
-from thetahat.models._activations import activation
-from thetahat.models._checks import at_least, one_observation, outputs
+from thetahat.core.errors import ConfigError, check_choice
+from thetahat.core.numbers import whole
+from thetahat.models._shapes import one_observation, outputs
+
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
+    from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 Params = dict[str, list[dict[str, jax.Array]]]
 
@@ -25,7 +30,7 @@ class MLP:
 
         a_0 = x,   a_l = activation(a_{l-1} . kernel_l + bias_l),   h(x) = out_activation(a_L)
 
-    where the last layer, L, has no activation but ``out_activation``.
+    where the last layer, L, has ``out_activation`` only.
 
     Args:    d: inputs.
              width, depth: units of each hidden layer, and the number of hidden layers (0: linear).
@@ -34,9 +39,9 @@ class MLP:
              "identity", or any function of an array.
              out: "scalar" for an output of shape (), or k for shape (k,).
              out_activation: of the last layer; None is the identity.
-             bias: whether layers have one.
+             bias: whether layers have a bias.
              seed: initialises the kernels (LeCun normal; biases are zero). None: the Task's seed.
-    Raises:  ConfigError: a field that no model can have, or an unknown activation.
+    Raises:  ConfigError: a field outside its range, or an unknown activation.
     >>> MLP(2, width=128, depth=2).n_params
     17025
     """
@@ -52,11 +57,11 @@ class MLP:
     seed: Any = None
 
     def __post_init__(self) -> None:
-        at_least("MLP", "d", self.d, 1)
-        at_least("MLP", "width", self.width, 1)
-        at_least("MLP", "depth", self.depth, 0)
+        whole("d", self.d, of="MLP")
+        whole("width", self.width, of="MLP")
+        whole("depth", self.depth, least=0, of="MLP")
         for width in self.widths or ():
-            at_least("MLP", "widths", width, 1)
+            whole("widths", width, of="MLP")
         outputs("MLP", self.out)
         activation(self.activation)
         activation(self.out_activation)
@@ -73,12 +78,12 @@ class MLP:
         pairs = zip(self.sizes[:-1], self.sizes[1:], strict=True)
         return sum((into + bool(self.bias)) * units for into, units in pairs)
 
-    def init(self, key: jax.Array) -> Params:
-        """Parameters ``{"layers": [{"kernel": (in, units), "bias": (units,)}, ...]}``."""
+    def init(self, key: PRNGKeyArray) -> Params:
+        """Draw parameters ``{"layers": [{"kernel": (in, units), "bias": (units,)}, ...]}``."""
         shapes = list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
         most = max(into * units for into, units in shapes)
-        # A key per position: the first layers do not change when the depth does. One batched draw,
-        # since each draw is a program to compile; a layer takes as many numbers as it needs.
+        # A key per position keeps the first layers when the depth changes. Each draw compiles
+        # a program, so there is one batched draw; a layer uses as many numbers as it needs.
         keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(jnp.arange(len(shapes)))
         draws = jax.vmap(lambda k: jax.random.truncated_normal(k, -2, 2, (most,)))(keys)
         layers = []
@@ -90,8 +95,8 @@ class MLP:
             layers.append(layer)
         return {"layers": layers}
 
-    def apply(self, params: Params, x: Any) -> jax.Array:
-        """The prediction at one ``x`` of shape (d,): shape (), or (k,)."""
+    def apply(self, params: Params, x: Shaped[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
+        """Predict at one ``x`` of shape (d,): shape (), or (k,)."""
         layers = params["layers"]
         between, last = activation(self.activation), activation(self.out_activation)
         a = one_observation("MLP", self.d, x, layers[0]["kernel"])
@@ -101,3 +106,38 @@ class MLP:
                 a = a + layer["bias"]
             a = between(a) if n < len(layers) - 1 else last(a)
         return a[0] if outputs("MLP", self.out) is None else a
+
+
+Activation = Callable[[jax.Array], jax.Array]
+
+_NAMED: dict[str, Activation] = {
+    "relu": jax.nn.relu,
+    "tanh": jnp.tanh,
+    "sigmoid": jax.nn.sigmoid,
+    "softplus": jax.nn.softplus,
+    "gelu": jax.nn.gelu,
+    "silu": jax.nn.silu,
+    "elu": jax.nn.elu,
+    "leaky_relu": jax.nn.leaky_relu,
+    "identity": lambda x: x,
+}
+ACTIVATIONS = tuple(_NAMED)
+
+
+def activation(given: Any) -> Activation:
+    """Return an activation by name, or the given function of an array; None is the identity.
+
+    Raises:  ConfigError: an unknown name, or another value than a function.
+    >>> float(activation("relu")(jnp.array(-1.0)))
+    0.0
+    """
+    if given is None:
+        return _NAMED["identity"]
+    if isinstance(given, str):
+        check_choice("activation", given, _NAMED)
+        return _NAMED[given]
+    if not callable(given) or isinstance(given, type):
+        raise ConfigError(
+            f"activation={given!r} is not a function; give one, or one of {', '.join(ACTIVATIONS)}"
+        )
+    return cast(Activation, given)

@@ -1,4 +1,4 @@
-"""Flax NNX modules: split once at the boundary, merged inside the per-observation program."""
+"""Adapt Flax NNX modules: split once, merged inside the program of one observation."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from thetahat.models._leaves import (
 
 
 def adapt_nnx(module: Any, selections: Sequence[Selected]) -> Adapted:
-    """Split a module into its ``nnx.Param`` arrays and all the rest.
+    """Split a module into its ``nnx.Param`` arrays and the rest.
 
-    Raises:  ConfigError: a BatchNorm that uses batch statistics, or nothing to train.
+    Raises:  ConfigError: a BatchNorm with batch statistics, or a module without a trained array.
     """
     _refuse_batch_statistics(module)
     graphdef, state = nnx.split(module)
@@ -75,7 +75,7 @@ def adapt_nnx(module: Any, selections: Sequence[Selected]) -> Adapted:
 
 
 def _key_like(key: Any, old: Any) -> Any:
-    """``key`` in the form of the stored one: split streams hold an array of keys."""
+    """Shape ``key`` as the stored key: split streams hold an array of keys."""
     return key if old.ndim == 0 else jax.random.split(key, old.shape)
 
 

@@ -1,4 +1,4 @@
-"""A fitted model that takes a table's numbers and gives its target's units."""
+"""A fitted model that maps a table's columns to predictions in the target's units."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from thetahat.data import Transform
 
 @dataclass(frozen=True, eq=False)
 class InUnits:
-    """A fitted model in the units of the table that it was fitted to: ``h(x)`` is a prediction.
+    """A fitted model in the units of its table: ``h(x)`` is a prediction.
 
     One observation x: numbers in the order of the table's columns, shape (d,), or a mapping of
-    names to values. It may be traced, so it can be differentiated and mapped by ``jax.vmap``.
+    names to values. x may be traced, for derivatives and ``jax.vmap``.
 
     Args:    standardized: the module itself, of standardised inputs and target.
              transform: of the table.   dtype: of the fit.
@@ -30,9 +30,9 @@ class InUnits:
     dtype: str = "float32"
 
     def __call__(self, x: Any) -> Any:
-        """The prediction at one observation.
+        """Predict at one observation.
 
-        Raises:  ShapeError: not one observation.   DataError: values that the table cannot have.
+        Raises:  ShapeError: not one observation.   DataError: values outside the table's columns.
         """
         names = self.transform.encoder.names
         if isinstance(x, Mapping):
@@ -52,8 +52,8 @@ class InUnits:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
-            f"{name!r} is not an attribute of a model in a table's units; the module itself, which"
-            f" takes standardised inputs, is .standardized"
+            f"a model in a table's units has no attribute {name!r}; the module of standardised"
+            f" inputs is .standardized"
         )
 
     def __repr__(self) -> str:

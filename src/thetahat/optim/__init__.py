@@ -1,4 +1,4 @@
-"""Optimizers: those of optax as they are, and the few that it lacks."""
+"""Optimizers by name, and those that optax lacks."""
 
 from thetahat.optim._descent import (
     NesterovState as NesterovState,
@@ -26,3 +26,24 @@ from thetahat.optim._second_order import (
     levenberg_marquardt as levenberg_marquardt,
     newton as newton,
 )
+
+__all__ = [
+    "OPTIMIZERS",
+    "GaussNewtonState",
+    "LevenbergMarquardtState",
+    "NesterovState",
+    "NewtonState",
+    "PreconditionedState",
+    "StackedResiduals",
+    "gauss_newton",
+    "lbfgs",
+    "learning_rate",
+    "levenberg_marquardt",
+    "named",
+    "nesterov",
+    "newton",
+    "own_decay",
+    "preconditioned",
+    "resolve",
+    "wants_full_batch",
+]

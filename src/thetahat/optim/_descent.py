@@ -1,38 +1,43 @@
-"""Preconditioned and accelerated gradient descent, as the lectures define them."""
+"""Preconditioned gradient descent, and Nesterov's accelerated one."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 
 from thetahat.core.errors import ConfigError, ShapeError
+from thetahat.core.numbers import number
+
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
+    from jaxtyping import Array, Float, Int
 
 Rate = float | jax.Array | Callable[[jax.Array], Any]
 
 
 class NesterovState(NamedTuple):
-    """``velocity`` is theta_t - theta_{t-1}; the rate is that of the last step."""
+    """State of ``nesterov``: velocity theta_t - theta_{t-1}, steps, and the last rate."""
 
     velocity: Any
-    count: jax.Array
-    learning_rate: jax.Array
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
+    learning_rate: Float[Array, ""]
 
 
 class PreconditionedState(NamedTuple):
-    """Steps taken, and the rate of the last one."""
+    """State of ``preconditioned``: steps, and the last rate."""
 
-    count: jax.Array
-    learning_rate: jax.Array
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
+    learning_rate: Float[Array, ""]
 
 
 def nesterov(lr: Rate = 1e-2, beta: Any = 0.9) -> optax.GradientTransformationExtraArgs:
-    """Nesterov's accelerated gradient, with the gradient at the look-ahead point.
+    """Make Nesterov's accelerated gradient descent, with the gradient at the look-ahead point.
 
         ahead     = theta_t + beta * (theta_t - theta_{t-1})
         theta_t+1 = ahead - lr * grad objective(ahead)
@@ -41,7 +46,8 @@ def nesterov(lr: Rate = 1e-2, beta: Any = 0.9) -> optax.GradientTransformationEx
 
     Args:    lr: above 0; a float, traced, or a schedule of the step.
              beta: in [0, 1); a float, traced, or a schedule.
-    Raises:  ConfigError: a rate that is not positive and finite, or an objective that is not given.
+    Returns: an optax transformation.
+    Raises:  ConfigError: a rate that is not positive and finite, or (in a step) no ``value_fn``.
     Source:  Nesterov (1983).
     """
     check_rate("nesterov", lr)
@@ -53,7 +59,7 @@ def nesterov(lr: Rate = 1e-2, beta: Any = 0.9) -> optax.GradientTransformationEx
     def update(
         updates: Any, state: Any, params: Any = None, *, value_fn: Any = None, **_: Any
     ) -> tuple[Any, NesterovState]:
-        # The gradient that came is at theta_t; nobody uses it, so the compiler drops it.
+        # This gradient is at theta_t and unused, so the compiler drops it.
         del updates
         if value_fn is None or params is None:
             raise ConfigError("nesterov needs params and value_fn=..., the objective of the params")
@@ -67,11 +73,14 @@ def nesterov(lr: Rate = 1e-2, beta: Any = 0.9) -> optax.GradientTransformationEx
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def preconditioned(C: Any, lr: Rate = 1e-2) -> optax.GradientTransformationExtraArgs:
-    """Gradient descent in another geometry: ``theta -= lr * C grad``.
+def preconditioned(
+    C: Float[ArrayLike, "p p"] | Float[ArrayLike, " p"], lr: Rate = 1e-2
+) -> optax.GradientTransformationExtraArgs:
+    """Make gradient descent in another geometry: ``theta -= lr * C grad``.
 
     Args:    C: (p, p), or the diagonal (p,), on the parameters in the order of ``ravel_pytree``.
              lr: above 0; a float, traced, or a schedule of the step.
+    Returns: an optax transformation.
     Raises:  ConfigError: a rate that is not positive and finite.
              ShapeError: a C that does not fit the p parameters.
     """
@@ -98,18 +107,16 @@ def preconditioned(C: Any, lr: Rate = 1e-2) -> optax.GradientTransformationExtra
 
 
 def rate_at(rate: Any, count: Any) -> jax.Array:
-    """A rate, or a schedule at a count, as an array that is not weakly typed."""
+    """Return a rate, or a schedule at a count, as an array that is not weakly typed."""
     value = rate(jnp.asarray(count, jnp.int32)) if callable(rate) else rate
     return jnp.asarray(value, jnp.result_type(float))
 
 
 def check_rate(name: str, lr: Any) -> None:
-    """Refuse a concrete rate that no descent can have; traced ones and schedules pass.
+    """Refuse a rate outside (0, inf); traced rates and schedules pass.
 
     Raises:  ConfigError: not a number, not finite, or not positive.
     """
-    if callable(lr) or isinstance(lr, Tracer):
-        return
-    number = isinstance(lr, (int, float)) or jnp.shape(lr) == ()
-    if isinstance(lr, (bool, str)) or lr is None or not number or not 0 < float(lr) < float("inf"):
-        raise ConfigError(f"{name}: lr={lr!r}; give a positive, finite number, such as lr=0.01")
+    if not callable(lr):
+        fix = "a positive, finite number, such as lr=0.01"
+        number(f"{name}: lr", lr, lambda v: 0 < v < math.inf, fix)

@@ -1,4 +1,4 @@
-"""Optimizers by name, and whatever a Task was given as one."""
+"""Optimizers by name, and the optimizer of a Task as an optax transformation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import jax
 import optax
 from jax.core import Tracer
 
-from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.errors import ConfigError, check_choice, did_you_mean
 from thetahat.optim._descent import check_rate, nesterov
 from thetahat.optim._rates import (
     closure,
@@ -25,11 +25,12 @@ from thetahat.optim._second_order import gauss_newton, levenberg_marquardt, newt
 def lbfgs(
     memory: int = 10, linesearch: Any = None, max_linesearch_steps: int = 20
 ) -> optax.GradientTransformationExtraArgs:
-    """L-BFGS with a zoom line search (strong Wolfe conditions), on the full batch.
+    """Make L-BFGS with a zoom line search (strong Wolfe conditions), on the full batch.
 
     Args:    memory: pairs of steps and gradient differences kept.
              linesearch: another optax line search; None is the zoom search.
-             max_linesearch_steps: evaluations of the objective and gradient in one step, at most.
+             max_linesearch_steps: maximal evaluations of objective and gradient in one step.
+    Returns: an optax transformation.
     Source:  Nocedal & Wright (2006), algorithms 3.5, 3.6 and 7.5.
     """
     if linesearch is None:
@@ -44,10 +45,10 @@ def lbfgs(
 class _Name:
     factory: Callable[..., Any]
     lr: float | None
-    """Default learning rate; None for those that choose their steps."""
+    """Default learning rate; None for optimizers that choose the length of their steps."""
     rate: str = "learning_rate"
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What it is without the user's options: written out, so that no release of optax moves it."""
+    """Default options, written out so that a new release of optax does not change them."""
 
 
 _ADAM = {"b1": 0.9, "b2": 0.999, "eps": 1e-8, "eps_root": 0.0}
@@ -71,9 +72,9 @@ OPTIMIZERS = tuple(_NAMED)
 
 
 def named(name: str, lr: Any = None, **options: Any) -> optax.GradientTransformationExtraArgs:
-    """An optimizer by name.
+    """Make an optimizer by name.
 
-    name                        default lr   is
+    name                        default lr   method
     sgd                         0.01         gradient descent
     momentum                    0.01         heavy ball, momentum=0.9
     nesterov                    0.01         ``nesterov``, beta=0.9
@@ -83,16 +84,16 @@ def named(name: str, lr: Any = None, **options: Any) -> optax.GradientTransforma
     adagrad                     0.01         AdaGrad
     lion                        0.0001       Lion, weight_decay=0.001
     newton                      1            ``newton``
-    lbfgs, gauss_newton,        none         they choose the length of their steps
+    lbfgs, gauss_newton,        none         (choose the length of their steps)
     lm (levenberg_marquardt)
 
     Args:    lr: a float, traced, or a schedule of the step.   options: of the optimizer itself.
-    Raises:  ConfigError: an unknown name or option (the nearest is offered), an lr that is not
-             positive and finite, or an lr for an optimizer that has none.
+    Returns: an optax transformation.
+    Raises:  ConfigError: an unknown name or option, an lr that is not positive and finite, or an lr
+             for an optimizer without one.
     >>> opt = named("adam", lr=0.01, b1=0.95)
     """
-    if name not in _NAMED:
-        raise ConfigError(f"optimizer={name!r} is none of ours{did_you_mean(name, OPTIMIZERS)}")
+    check_choice("optimizer", name, OPTIMIZERS)
     chosen = _NAMED[name]
     known = [p for p in inspect.signature(chosen.factory).parameters if p != chosen.rate]
     for option in options:
@@ -111,8 +112,10 @@ def named(name: str, lr: Any = None, **options: Any) -> optax.GradientTransforma
 
 
 def own_decay(name: str) -> float | None:
-    """The weight decay that an optimizer has by default; None where it has no decay of its own.
+    """Return the default weight decay of an optimizer; None for one without decay.
 
+    Args:    name: as for ``named``.
+    Returns: a float, or None.
     >>> own_decay("adamw"), own_decay("adam")
     (0.0001, None)
     """
@@ -121,10 +124,11 @@ def own_decay(name: str) -> float | None:
 
 
 def resolve(optimizer: Any) -> optax.GradientTransformationExtraArgs:
-    """Whatever a Task was given, as a transformation that takes the engine's extra arguments.
+    """Return the optimizer of a Task as a transformation that takes the engine's extra arguments.
 
     Args:    optimizer: an optax transformation, one of ours, or a name of ``named``.
-    Raises:  ConfigError: no optimizer, or one whose learning rate is not finite.
+    Returns: a transformation with extra arguments.
+    Raises:  ConfigError: another value, or a learning rate that is not finite.
     """
     if isinstance(optimizer, str):
         return named(optimizer)
@@ -141,7 +145,7 @@ def resolve(optimizer: Any) -> optax.GradientTransformationExtraArgs:
 def without_residuals(
     inner: optax.GradientTransformation,
 ) -> optax.GradientTransformationExtraArgs:
-    """``inner`` without ``residual_fn``: a line search refuses what its objective does not take."""
+    """Drop ``residual_fn``, which the objective of a line search would refuse."""
     extended = optax.with_extra_args_support(inner)
 
     def update(
@@ -154,7 +158,7 @@ def without_residuals(
 
 
 def _is_pair(optimizer: Any) -> bool:
-    """An object with ``init`` and ``update``, such as ``optax.MultiSteps``."""
+    """Return whether an object has ``init`` and ``update``, as ``optax.MultiSteps`` does."""
     return all(callable(getattr(optimizer, part, None)) for part in ("init", "update"))
 
 
@@ -162,7 +166,7 @@ def _no_optimizer(given: Any) -> str:
     if callable(given) and hasattr(given, "__name__"):
         return f"optimizer is the function {given.__name__}; call it: {given.__name__}(1e-3)"
     return (
-        f"optimizer={given!r} is no optimizer; give an optax transformation, such as"
+        f"optimizer={given!r} is not an optimizer; give an optax transformation, such as"
         f" optax.adam(1e-3), or one of {', '.join(OPTIMIZERS)}"
     )
 

@@ -1,21 +1,23 @@
-"""What an optimizer is doing, read from its closures and its state.
+"""Learning rate of an optimizer, and its need of the full batch, from closures and state.
 
-Optax keeps a learning rate in the closure of ``scale`` or ``scale_by_schedule`` and nowhere else,
-so it is found there, beside the part of the state that belongs to it. Nothing is guessed: where the
-structure is not known, there is no rate.
+Optax keeps a learning rate only in the closure of ``scale`` or ``scale_by_schedule``, so it is read
+there, with the matching part of the state. A transformation of unknown structure has no rate.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import jax.numpy as jnp
 import optax
 
-_UNTOLD = ("lbfgs", "linesearch", "polyak", "partition", "multi_transform", "freeze")
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+_WITHOUT_RATE = ("lbfgs", "linesearch", "polyak", "partition", "multi_transform", "freeze")
 
 
 _FULL_BATCH = ("scale_by_lbfgs", "newton", "gauss_newton", "levenberg_marquardt")
@@ -23,18 +25,18 @@ _FULL_BATCH_STATES: set[type] = set()
 
 
 def full_batch_state(state: type) -> type:
-    """Mark the state of an optimizer that needs the full batch; a class decorator."""
+    """Mark a class of states whose optimizer needs the full batch; a decorator."""
     _FULL_BATCH_STATES.add(state)
     return state
 
 
-def learning_rate(optimizer: Any, opt_state: Any) -> jax.Array | None:
-    """The learning rate used by the last update; before the first, the one it will use.
+def learning_rate(optimizer: Any, opt_state: Any) -> Float[Array, ""] | None:
+    """Return the learning rate of the last update, or, before the first, of the next.
 
     Args:    optimizer: an optax transformation, or one of ours.
              opt_state: its state after the update. Both may hold traced values.
-    Returns: shape (), or None where there is no one rate (line searches, ``optax.partition``) or
-             it cannot be told (a transformation of an unknown structure).
+    Returns: shape (); None without a single rate (line searches, ``optax.partition``) and for a
+             transformation of unknown structure.
     >>> opt = optax.chain(optax.clip(1.0), optax.adam(0.25))
     >>> float(learning_rate(opt, opt.init(jnp.zeros(2))))
     0.25
@@ -49,11 +51,13 @@ def learning_rate(optimizer: Any, opt_state: Any) -> jax.Array | None:
 
 
 def wants_full_batch(optimizer_or_state: Any) -> bool:
-    """Whether an optimizer, or a state of one, needs the whole training part at every step.
+    """Return whether an optimizer, or its state, needs the whole training part at every step.
 
     L-BFGS compares gradients of successive steps, and Newton, Gauss-Newton and Levenberg-Marquardt
-    solve for the batch they see: minibatches mislead them.
+    solve for the current batch: minibatches give them wrong steps.
 
+    Args:    optimizer_or_state: an optax transformation, or a state of one.
+    Returns: a bool.
     >>> wants_full_batch(optax.chain(optax.clip(1.0), optax.lbfgs()))
     True
     >>> wants_full_batch(optax.adam(1e-3))
@@ -72,7 +76,7 @@ def wants_full_batch(optimizer_or_state: Any) -> bool:
 
 
 def closure_values(function: Any, seen: set[int] | None = None) -> Iterator[Any]:
-    """A function, and everything that its closure holds, all the way down."""
+    """Yield a function and the contents of its closure, at any depth."""
     seen = set() if seen is None else seen
     if id(function) in seen:
         return
@@ -89,7 +93,7 @@ def closure_values(function: Any, seen: set[int] | None = None) -> Iterator[Any]
 
 
 def closure(function: Any) -> dict[str, Any]:
-    """The free variables of a function by name; those of a bound method's function."""
+    """Return the free variables of a function, or of a bound method's function, by name."""
     function = getattr(function, "__func__", function)
     cells = getattr(function, "__closure__", None) or ()
     names = function.__code__.co_freevars if cells else ()
@@ -101,14 +105,14 @@ def closure(function: Any) -> dict[str, Any]:
 
 
 def _factors(update: Callable[..., Any], state: Any) -> list[Any] | None:
-    """What multiplies the updates, one by one; None where that cannot be told."""
+    """List the factors that multiply the updates; None for an unknown structure."""
     if hasattr(state, "learning_rate"):
         return [-state.learning_rate]
     if hasattr(state, "hyperparams"):
         rate = state.hyperparams.get("learning_rate")
         return None if rate is None else [-rate]
     name, held = qualname(update), closure(update)
-    if any(word in name for word in _UNTOLD):
+    if any(word in name for word in _WITHOUT_RATE):
         return None
     if name.startswith("scale.<locals>"):
         return [held["step_size"]]
@@ -131,7 +135,7 @@ def _factors(update: Callable[..., Any], state: Any) -> list[Any] | None:
 def _inside(
     name: str, held: dict[str, Any], update: Any, state: Any
 ) -> list[tuple[Callable[..., Any], Any]] | None:
-    """The transformations inside a wrapper, each with its own state."""
+    """List the transformations inside a wrapper, each with its own state."""
     wrapper = name.split(".")[0]
     if wrapper == "chain":
         return list(zip(held["update_fns"], state, strict=True))
@@ -151,5 +155,5 @@ def _inside(
 
 
 def qualname(value: Any) -> str:
-    """The qualified name of a function, which tells what made it; "" for any other value."""
+    """Return the qualified name of a function, which contains its maker; else ""."""
     return str(getattr(value, "__qualname__", ""))

@@ -1,77 +1,82 @@
 """Newton, Gauss-Newton and Levenberg-Marquardt, for small problems and functional equations.
 
-Written as optax transformations whose state is arrays, so that they run inside the compiled loop,
-many at once, and resume from checkpoints. Why no library is wrapped: docs/decisions/0003.
+The state of these optax transformations is arrays, so that they run inside the compiled loop, many
+at once, and resume from checkpoints. docs/decisions/0003 says why they wrap no library.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import cho_factor, cho_solve
 
 from thetahat.core.errors import ConfigError
+from thetahat.core.numbers import number
 from thetahat.optim._descent import Rate, check_rate, rate_at
 from thetahat.optim._rates import full_batch_state
 from thetahat.optim._residuals import residuals_and_jacobian
 
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float, Int
+
 LARGEST_SYSTEM = 5_000
 TRIES = 10
-"""Dampings, or lengths, tried in one step before it is given up."""
+"""Maximal number of dampings, or lengths, tried in one step."""
 
 
 @full_batch_state
 class NewtonState(NamedTuple):
-    """Steps taken, and the rate of the last one."""
+    """State of ``newton``: steps, and the last rate."""
 
-    count: jax.Array
-    learning_rate: jax.Array
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
+    learning_rate: Float[Array, ""]
 
 
 @full_batch_state
 class GaussNewtonState(NamedTuple):
-    """Steps taken."""
+    """State of ``gauss_newton``: steps."""
 
-    count: jax.Array
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
 @full_batch_state
 class LevenbergMarquardtState(NamedTuple):
-    """The damping that the next step tries first, relative to the scale of J'J."""
+    """State of ``levenberg_marquardt``: steps, and the next damping, relative to J'J."""
 
-    count: jax.Array
-    damping: jax.Array
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
+    damping: Float[Array, ""]
 
 
 class _System(NamedTuple):
-    """Where a step starts: the flat parameters and the damped least squares problem there."""
+    """The flat parameters before a step, and the damped least squares problem there."""
 
-    theta: jax.Array
+    theta: Float[Array, " p"]
     unravel: Callable[[jax.Array], Any]
-    slope: jax.Array
+    slope: Float[Array, " p"]
     """Half the gradient of the objective, J'r without a penalty."""
     solve: Callable[[jax.Array], jax.Array]
-    """``solve(damping)``: the step."""
+    """``solve(damping)`` returns the step."""
     curvature: Callable[[jax.Array], jax.Array]
     """``||J step||^2``."""
     size: int
-    """Equations solved: min(n, p)."""
+    """Number of equations: min(n, p)."""
 
 
 def newton(damping: Any = 0.0, lr: Rate = 1.0) -> optax.GradientTransformationExtraArgs:
-    """Newton's method: ``theta -= lr * (H + damping I)^-1 grad``, H the Hessian of the objective.
+    """Make Newton's method: ``theta -= lr * (H + damping I)^-1 grad``, H the Hessian.
 
-    It goes to any stationary point, a saddle or a maximum too. Where that may happen, damp it or
-    use ``levenberg_marquardt``.
+    The method finds any stationary point, also a saddle or a maximum. If that may happen, give a
+    damping or use ``levenberg_marquardt``.
 
     Args:    damping: at least 0, in units of H.   lr: above 0; a float, traced, or a schedule.
-    Raises:  ConfigError: more than 5,000 parameters: H is dense.
+    Returns: an optax transformation.
+    Raises:  ConfigError: more than 5,000 parameters, since H is dense.
     """
     check_rate("newton", lr)
 
@@ -98,12 +103,13 @@ def newton(damping: Any = 0.0, lr: Rate = 1.0) -> optax.GradientTransformationEx
 
 
 def gauss_newton(damping: Any = 0.0) -> optax.GradientTransformationExtraArgs:
-    """Gauss-Newton for the squared loss: the least squares step of the linearised residuals.
+    """Make Gauss-Newton for the squared loss: least squares steps of linearised residuals.
 
-    The step is halved until the objective falls, ten times at most.
+    A step is halved until the objective falls, at most ten times.
 
-    Args:    damping: at least 0, relative to J'J, whose columns are scaled to one where there are
-             no more parameters than residuals. It is never below the rounding of J'J.
+    Args:    damping: at least 0, relative to J'J, whose columns are scaled to one unless there are
+             more parameters than residuals; at least the rounding of J'J.
+    Returns: an optax transformation.
     Raises:  ConfigError: a loss that is not squared, or a system beyond 5,000.
     """
 
@@ -143,25 +149,27 @@ def gauss_newton(damping: Any = 0.0) -> optax.GradientTransformationExtraArgs:
 def levenberg_marquardt(
     damping: Any = 1e-3, factor: Any = 10.0
 ) -> optax.GradientTransformationExtraArgs:
-    """Levenberg-Marquardt for the squared loss: Gauss-Newton with a damping that adapts.
+    """Make Levenberg-Marquardt for the squared loss: Gauss-Newton with an adaptive damping.
 
         (J'J + damping D) step = -J'r,   D = diag(J'J)                 p <= n
         step = -J'(JJ' + damping d I)^-1 r,   d = max diag(JJ')        n < p: least norm
 
-    for n residuals and p parameters. A step is taken when the objective falls; the damping is then
-    divided by ``factor``, unless it fell by less than a quarter of what the linearisation promised.
-    Otherwise the damping is multiplied and the step tried again, ten times at most, from the same
-    Jacobian. With a penalty J'r is the true half gradient, so the stationary points are right; the
-    curvature of the penalty is not used.
+    for n residuals and p parameters. A step is taken if the objective falls; the damping is then
+    divided by ``factor``, unless the fall is below a quarter of that of the linearisation.
+    Otherwise the damping is multiplied by ``factor`` and the step tried again from the same
+    Jacobian, at most ten times. With a penalty, J'r is the true half gradient, so the stationary
+    points are right; the curvature of the penalty is not used.
 
     Args:    damping: of the first step, above 0, relative to the scale of J'J.
              factor: above 1.
+    Returns: an optax transformation.
     Raises:  ConfigError: a damping or factor out of range, a loss that is not squared, or a system
              beyond 5,000: min(n, p).
     Source:  Levenberg (1944); Marquardt (1963); Nocedal & Wright (2006), ch. 10.
     """
-    _check_above("damping", damping, 0.0)
-    _check_above("factor", factor, 1.0)
+    name = "levenberg_marquardt"
+    number("damping", damping, lambda v: 0 < v < math.inf, "a number above 0", of=name)
+    number("factor", factor, lambda v: 1 < v < math.inf, "a number above 1", of=name)
 
     def init(params: Any) -> LevenbergMarquardtState:
         dtype = ravel_pytree(params)[0].dtype
@@ -177,7 +185,7 @@ def levenberg_marquardt(
         residual_fn: Any = None,
         **_: Any,
     ) -> tuple[Any, LevenbergMarquardtState]:
-        system = _system("levenberg_marquardt", updates, params, value_fn, residual_fn)
+        system = _system(name, updates, params, value_fn, residual_fn)
         value = value_fn(params) if value is None else value
         dtype = system.theta.dtype
         grow = jnp.asarray(factor, dtype)
@@ -202,7 +210,7 @@ def levenberg_marquardt(
 
 
 def _open(carry: tuple[Any, ...]) -> jax.Array:
-    """Whether a loop over (tries, damping or length, lower, ...) goes on."""
+    """Return whether a loop over (tries, damping or length, lower, ...) continues."""
     return ~carry[2] & (carry[0] < TRIES)
 
 
@@ -218,7 +226,7 @@ def _system(name: str, updates: Any, params: Any, value_fn: Any, residual_fn: An
     gradient = ravel_pytree(updates)[0]
 
     n, p = jax.eval_shape(residual_fn, params).size, theta.size
-    _check_size(name, min(n, p), "residuals and parameters, the fewer of them,")
+    _check_size(name, min(n, p), "equations (the fewer of residuals and parameters)")
     r, J = residuals_and_jacobian(residual_fn, params)
     slope = gradient / 2
     penalty = slope - J.T @ r
@@ -233,10 +241,10 @@ def _system(name: str, updates: Any, params: Any, value_fn: Any, residual_fn: An
 
 
 def _by_columns(J: jax.Array, r: jax.Array, penalty: jax.Array) -> Callable[[Any], jax.Array]:
-    """p <= n: the normal equations, with columns scaled so that no unit of a parameter matters."""
+    """Solve the normal equations (p <= n); scaled columns make units of parameters irrelevant."""
     norms = jnp.linalg.norm(J, axis=0)
     scale = jnp.where(norms > 0, norms, 1.0)
-    scaled = J / scale
+    scaled = J / scale[None]
     gram = scaled.T @ scaled
     slope = scaled.T @ r + penalty / scale
 
@@ -248,7 +256,7 @@ def _by_columns(J: jax.Array, r: jax.Array, penalty: jax.Array) -> Callable[[Any
 
 
 def _by_rows(J: jax.Array, r: jax.Array, penalty: jax.Array) -> Callable[[Any], jax.Array]:
-    """n < p: the same step from the smaller system, by (J'J + dI)^-1 J' = J'(JJ' + dI)^-1."""
+    """Solve the smaller system (n < p), by (J'J + dI)^-1 J' = J'(JJ' + dI)^-1."""
     gram = J @ J.T
     largest = jnp.max(jnp.diag(gram))
     largest = jnp.where(largest > 0, largest, 1.0)
@@ -256,7 +264,7 @@ def _by_rows(J: jax.Array, r: jax.Array, penalty: jax.Array) -> Callable[[Any], 
     def solve(damping: jax.Array) -> jax.Array:
         shift = damping * largest
         factor = cho_factor(gram + shift * jnp.eye(len(r), dtype=J.dtype))
-        # The penalty's slope lies outside the rows of J: Woodbury, and exactly nothing without one.
+        # The slope of a penalty lies outside the rows of J (Woodbury); exactly zero without one.
         beside = (penalty - J.T @ cho_solve(factor, J @ penalty)) / shift
         return -(J.T @ cho_solve(factor, r) + beside)
 
@@ -266,11 +274,6 @@ def _by_rows(J: jax.Array, r: jax.Array, penalty: jax.Array) -> Callable[[Any], 
 def _check_size(name: str, size: int, what: str) -> None:
     if size > LARGEST_SYSTEM:
         raise ConfigError(
-            f"{name} solves a dense system of {size:,} {what} and is meant for {LARGEST_SYSTEM:,}"
-            ' at most; use optimizer="lbfgs"'
+            f"{name} solves a dense system of {size:,} {what}; the limit is {LARGEST_SYSTEM:,}:"
+            ' use optimizer="lbfgs"'
         )
-
-
-def _check_above(field: str, value: Any, bound: float) -> None:
-    if not isinstance(value, Tracer) and not bound < float(value) < float("inf"):
-        raise ConfigError(f"levenberg_marquardt({field}={value!r}); give a number above {bound:g}")

@@ -25,7 +25,6 @@ __all__ = [
     "Picture",
     "Plots",
     "Sweep",
-    "files",
     "find_subject",
     "format_of",
     "is_predictions",

@@ -1,4 +1,4 @@
-"""A report before it is HTML, LaTeX, Markdown or CSV: words, tables, figures, nothing escaped."""
+"""A report independent of its format: words, tables and figures, nothing escaped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from thetahat.format._numbers import column_cells, plain
+from thetahat.format._numbers import column_cells, is_number, plain, word
 from thetahat.format._table import Column
 
 if TYPE_CHECKING:
@@ -25,44 +25,69 @@ class Grid:
     columns: Sequence[Column]
     rows: Sequence[Mapping[str, Any]]
     marks: Mapping[tuple[int, str], str] = field(default_factory=dict)
-    """By row and column, the letters beside a number."""
+    """Letters beside numbers, by row and column."""
     legend: Mapping[str, str] = field(default_factory=dict)
-    """What the letters mean."""
+    """The meaning of the letters."""
     more: str = ""
-    """What the table leaves out."""
+    """A sentence on what the table leaves out."""
     best: int | None = None
-    """The row that stands out."""
+    """The row to highlight."""
     full: Sequence[Mapping[str, Any]] | None = None
-    """All rows, where ``rows`` are only some of them; for CSV."""
+    """All rows, if ``rows`` are only some of them; for CSV."""
     full_columns: Sequence[Column] = ()
 
 
-def grid_cells(grid: Grid) -> dict[str, list[str]]:
-    """The cells of each column as text; the columns of one metric (``NAME.median``, ``NAME.q10``)
-    write their numbers alike."""
-    cells: dict[str, list[str]] = {}
+@dataclass(frozen=True)
+class ShownColumn:
+    """A column of a grid with its cells."""
+
+    head: str
+    numeric: bool
+    """Whether it holds a number."""
+    values: Sequence[Any]
+    cells: Sequence[str]
+    """The values as text."""
+    marks: Sequence[str]
+    """The letters beside each cell."""
+    widest: int
+    """The most letters beside a cell."""
+
+
+def shown_columns(grid: Grid) -> list[ShownColumn]:
+    """Format the cells of a grid.
+
+    Numbers of one metric (``NAME.median``, ``NAME.q10``) have the same digits in all its columns.
+    """
+    values = {c.key: [plain(row.get(c.key)) for row in grid.rows] for c in grid.columns}
     together: dict[str, list[Column]] = {}
     for column in grid.columns:
         name, _, number = column.key.rpartition(".")
         own = column.key.startswith("config.") or not (number == "median" or number[:1] == "q")
         together.setdefault(column.key if own else f"{name}.", []).append(column)
+    n, cells = len(grid.rows), dict[str, list[str]]()
     for columns in together.values():
-        values = [plain(row.get(column.key)) for column in columns for row in grid.rows]
-        texts = column_cells(values, columns[0].digits)
-        n = len(grid.rows)
-        cells |= {column.key: texts[k * n : (k + 1) * n] for k, column in enumerate(columns)}
-    return cells
+        texts = column_cells([v for c in columns for v in values[c.key]], columns[0].digits)
+        cells |= {c.key: texts[k * n : (k + 1) * n] for k, c in enumerate(columns)}
+    shown = []
+    for column in grid.columns:
+        key, marks = column.key, [grid.marks.get((i, column.key), "") for i in range(n)]
+        numeric = any(map(is_number, values[key]))
+        widest = max(map(len, marks), default=0)
+        shown.append(
+            ShownColumn(word(column.head), numeric, values[key], cells[key], marks, widest)
+        )
+    return shown
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure that is drawn when a format wants it."""
+    """A figure that is drawn when a format needs it."""
 
     name: str
     title: str
     caption: str
     draw: Callable[[], Figure] | None
-    """None where it may not be shown; the caption then says why."""
+    """None if it may not be shown; the caption then says why."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +100,16 @@ class Document:
     title: str
     subtitle: str
     summary: Sequence[str]
-    """What a reader in a hurry must know, a sentence each."""
+    """The main results, a sentence each."""
     warnings: Sequence[str]
     facts: Sequence[tuple[str, str]]
-    """What was estimated: labels and values."""
+    """Labels and values of what was estimated."""
     grid: Grid
-    """The table."""
+    """The main table."""
     grids: Sequence[Grid] = ()
     """Further tables."""
     pictures: Sequence[Picture] = ()
     notes: Sequence[tuple[str, str]] = ()
-    """What the numbers rest on: labels and sentences."""
+    """Labels and sentences on the origin of the numbers."""
     source: tuple[str, str] | None = None
     """The sweep file: its name and its text."""

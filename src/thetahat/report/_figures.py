@@ -1,8 +1,9 @@
-"""The figures of a report: which there are, what they say, and what small cells leave of them."""
+"""The figures of a report, their captions, and their small-cell suppression."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from thetahat import figures
@@ -19,13 +20,13 @@ MOST_SLICES = 6
 MOST_STRIPS = 12
 MOST_CURVES = 6
 _BAND = 5
-"""Runs of a setting from which on they are a band."""
+"""Runs of a setting from which on they are drawn as a band."""
 _MOST_SEEDS = 60
 """Runs whose records are read for a band."""
 
 
 def sweep_pictures(store: Store, study: Study) -> list[Picture]:
-    """The figures of a sweep, most telling first; none where no run has a number."""
+    """List the figures of a sweep, most informative first; none if no run has a number."""
     if not study.counted:
         return []
     metric = word(study.axis)
@@ -39,9 +40,9 @@ def sweep_pictures(store: Store, study: Study) -> list[Picture]:
         )
     ]
     made.append(_curves(store, study))
-    told = [e for e in study.effects if e.importance is not None]
-    # The shares of one parameter alone are all of it, whatever it does.
-    if len(told) > 1 and not study.rule.hides(len(study.counted)):
+    measured = [e for e in study.effects if e.importance is not None]
+    # One parameter alone has the whole share, whatever it does.
+    if len(measured) > 1 and not study.rule.hides(len(study.counted)):
         made.append(
             Picture(
                 *("importance", "What matters"),
@@ -57,29 +58,22 @@ def sweep_pictures(store: Store, study: Study) -> list[Picture]:
         if len(shown) > MOST_STRIPS:
             caption += f" The {MOST_STRIPS} best of {len(shown)} settings."
         made.append(_single(study, "seeds", "Seeds", caption, lambda: seeds(study)))
-    for name in slice_names(study)[:MOST_SLICES]:
+    for effect in study.effects[:MOST_SLICES]:
         made.append(
             _single(
                 study,
-                *(f"slice-{name}", f"{metric} by {word(name)}"),
-                f"{metric} of every run against {word(name)}.",
-                _slicer(study, name),
+                *(f"slice-{effect.name}", f"{metric} by {word(effect.name)}"),
+                f"{metric} of every run against {word(effect.name)}.",
+                partial(slice_of, study, effect.name),
             )
         )
     return made
 
 
-def _n(study: Study) -> str:
-    """How many runs count, where saying so does not give away how many do not."""
-    n = len(study.counted)
-    few = study.rule.hides_count(len(study.runs) - n)
-    return "the runs" if few else f"{n:,} runs"
-
-
 def _single(
     study: Study, name: str, title: str, caption: str, draw: Callable[[], Figure]
 ) -> Picture:
-    """A figure with a dot or a line for a single run: small cells leave nothing of it."""
+    """Make a figure that shows single runs; small-cell suppression leaves it out."""
     if study.rule.on:
         return Picture(
             name, title, f"it would show single runs (--min-cell {study.rule.least})", None
@@ -88,7 +82,7 @@ def _single(
 
 
 def progress(study: Study) -> Figure:
-    """The metric by run order, with the best so far."""
+    """Draw the metric by run order, with the best so far."""
     counted = {run.id for run in study.counted}
     over = [run for run in study.runs if run.status.over]
     values = [study.value(run) if run.id in counted else None for run in over]
@@ -98,7 +92,7 @@ def progress(study: Study) -> Figure:
 
 
 def _steps(study: Study, over: Sequence[RunRow]) -> list[tuple[int, float]] | None:
-    """The best median so far, by places among the runs that are over; None without replicates."""
+    """List the best medians so far by place among the ended runs; None without replicates."""
     if not study.replicated:
         return None
     place = {run.id: k for k, run in enumerate(over, 1)}
@@ -115,11 +109,14 @@ def _steps(study: Study, over: Sequence[RunRow]) -> list[tuple[int, float]] | No
 
 
 def importance(study: Study) -> Figure:
-    """How much each parameter matters, beside what chance would reach."""
+    """Draw how much each parameter matters, beside the share that chance would reach."""
+    # If nothing matters, chance may reach more than all importances together.
     bars = [
-        figures.Bar(effect.name, effect.importance, _at_most_all(effect.floor), effect.correlation)
-        for effect in study.effects
-        if effect.importance is not None
+        figures.Bar(
+            e.name, e.importance, None if e.floor is None else min(e.floor, 1), e.correlation
+        )
+        for e in study.effects
+        if e.importance is not None
     ]
     return figures.draw_importance(
         bars, metric=study.axis, over=_settings(study), sure=not study.caution
@@ -127,30 +124,22 @@ def importance(study: Study) -> Figure:
 
 
 def _settings(study: Study) -> str:
-    """What importance rests on."""
-    if not study.effects:
-        return _n(study)
-    n = study.effects[0].settings
-    return f"{n:,} setting{'s' * (n != 1)}"
-
-
-def _at_most_all(floor: float | None) -> float | None:
-    """What chance reaches, as a share: where nothing matters it may be more than everything."""
-    return None if floor is None else min(floor, 1.0)
-
-
-def slice_names(study: Study) -> list[str]:
-    """Parameters worth a slice, the most important first."""
-    return [effect.name for effect in study.effects]
+    """Say on how many settings importance rests."""
+    if study.effects:
+        n = study.effects[0].settings
+        return f"{n:,} setting{'s' * (n != 1)}"
+    n = len(study.counted)
+    # The count would reveal how few runs do not count.
+    return "the runs" if study.rule.hides_count(len(study.runs) - n) else f"{n:,} runs"
 
 
 def slice_of(study: Study, name: str) -> Figure:
-    """The metric against one parameter."""
+    """Draw the metric against one parameter."""
     column = study.column(name)
     have = [i for i, value in enumerate(column) if value is not None]
     ys = [study.value(study.counted[i]) for i in have]
     best = min(range(len(ys)), key=lambda i: study.sign * ys[i]) if ys else None
-    # The luckiest run is not the best setting: it gets no ring.
+    # With replicates the luckiest run need not be of the best setting.
     best = None if study.replicated else best
     return figures.draw_slice(
         *(name, [column[i] for i in have], ys),
@@ -160,12 +149,8 @@ def slice_of(study: Study, name: str) -> Figure:
     )
 
 
-def _slicer(study: Study, name: str) -> Callable[[], Figure]:
-    return lambda: slice_of(study, name)
-
-
 def seeds(study: Study) -> Figure:
-    """Every seed's number, setting by setting."""
+    """Draw every seed's number, by setting."""
     shown = [s for s in study.settings if s.values and not s.hidden][:MOST_STRIPS]
     strips = []
     for setting in shown:
@@ -177,13 +162,12 @@ def seeds(study: Study) -> Figure:
         strips.append(
             figures.Strip(name, setting.values, spread.low, spread.median, spread.high, n)
         )
-    said = dict.fromkeys(setting.spread.says for setting in shown if setting.spread is not None)
-    bar = " or, of few, ".join(said)
-    return figures.draw_strips(strips, metric=study.axis, says_bar=bar)
+    kinds = dict.fromkeys(setting.spread.says for setting in shown if setting.spread is not None)
+    return figures.draw_strips(strips, metric=study.axis, says_bar=" or, of few, ".join(kinds))
 
 
 def parallel(study: Study) -> Figure:
-    """Every run, or every setting where they are replicated, as a line to its metric."""
+    """Draw every run, or every replicated setting, as a line to its metric."""
     names = [effect.name for effect in study.effects]
     rows = [
         [*(plain(config.get(name)) for name in names), value]
@@ -199,7 +183,7 @@ def parallel(study: Study) -> Figure:
 
 
 def contour(study: Study, x: str, y: str) -> Figure:
-    """The metric over two numeric parameters."""
+    """Draw the metric over two numeric parameters."""
     units = study.units
     if x in study.seeds or y in study.seeds:
         units = [(flat_config(run.config), study.value(run)) for run in study.counted]
@@ -219,7 +203,7 @@ def contour(study: Study, x: str, y: str) -> Figure:
 
 
 def _curves(store: Store, study: Study) -> Picture:
-    """The best setting's seeds as a band where they are many, else the best runs one by one."""
+    """Draw the best setting's seeds as a band if there are many, else the best runs singly."""
     best = study.best
     runs = best.runs if best is not None else []
     values = len(best.values) if best is not None else 0
@@ -249,7 +233,7 @@ def _curves(store: Store, study: Study) -> Picture:
 
 
 def curves(store: Store, runs: Sequence[RunRow]) -> Figure:
-    """The recorded curves of a few runs."""
+    """Draw the recorded curves of a few runs."""
     read = [(run, *curve_of(store, run)) for run in runs]
     drawn = [
         figures.Curve(word(run.name), xs, ys, _mark(run, metric, xs, ys))
@@ -261,7 +245,7 @@ def curves(store: Store, runs: Sequence[RunRow]) -> Figure:
 
 
 def band(store: Store, study: Study, runs: Sequence[RunRow]) -> Figure:
-    """The median and two quantiles over runs that ended well, epoch by epoch."""
+    """Draw the median and two quantiles over runs that ended well, by epoch."""
     drawn, named = [], ("val_risk", "epoch")
     for run in runs[:_MOST_SEEDS]:
         if not run.status.well:
@@ -275,7 +259,7 @@ def band(store: Store, study: Study, runs: Sequence[RunRow]) -> Figure:
     return figures.draw_band(
         *(made.x, made.low, made.middle, made.high),
         says_band=f"{100 * low:g} to {100 * high:g} % of {began} runs",
-        # How few are missing at an epoch is a small cell.
+        # The number of runs missing at an epoch may be a small cell.
         counts=[] if study.rule.on else made.changes(),
         axis=named[1],
         metric=named[0],
@@ -283,7 +267,7 @@ def band(store: Store, study: Study, runs: Sequence[RunRow]) -> Figure:
 
 
 def curve_of(store: Store, run: RunRow) -> tuple[str, str, list[float], list[float]]:
-    """(metric, axis, places, values) of the curve that tells most of a run."""
+    """Read (metric, axis, places, values) of a run's most informative curve."""
     columns: dict[str, Any] = store.history(run.id)
     axis = next((name for name in ("epoch", "step") if name in columns), None)
     names = [name for name in columns if name not in ("epoch", "step", "learning_rate", "seconds")]

@@ -1,15 +1,21 @@
-"""A report as ONE HTML file: nothing in it is fetched, nothing in it runs, all of it is escaped."""
+"""A report as one HTML file: it fetches nothing, runs nothing, and escapes all text."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from thetahat import figures
-from thetahat.format._numbers import is_number, plain, word
-from thetahat.report._document import MADE_BY, Document, Grid, Picture, grid_cells
+from thetahat.format._numbers import word
+from thetahat.report._document import (
+    MADE_BY,
+    Document,
+    Grid,
+    Picture,
+    ShownColumn,
+    shown_columns,
+)
 
 _STYLE = Path(__file__).with_name("page.css")
 _POLICY = (
@@ -19,7 +25,7 @@ _POLICY = (
 
 
 def html_report(document: Document) -> str:
-    """The whole file as text; the same document gives the same text.
+    """Write the whole file as text; the same document gives the same text.
 
     Raises:  MissingExtra: matplotlib is not installed.
     """
@@ -58,29 +64,19 @@ def _pairs(pairs: Sequence[tuple[str, str]], *, small: bool = False) -> str:
     if not pairs:
         return ""
     lines = "\n".join(f"<dt>{_escaped(k)}</dt><dd>{_escaped(v)}</dd>" for k, v in pairs)
-    return f"<dl{' class=' + chr(34) + 'small' + chr(34) if small else ''}>\n{lines}\n</dl>"
+    return f"<dl{_class('small' if small else '')}>\n{lines}\n</dl>"
 
 
 def _grid(grid: Grid) -> str:
-    columns = [(c, [plain(row.get(c.key)) for row in grid.rows]) for c in grid.columns]
-    numeric = {c.key: any(is_number(v) for v in values) for c, values in columns}
+    columns = shown_columns(grid)
     heads = "".join(
-        f'<th scope="col"{_right(numeric[c.key])}>{_escaped(word(c.head))}</th>' for c, _ in columns
+        f'<th scope="col"{_class("n" if c.numeric else "")}>{_escaped(c.head)}</th>'
+        for c in columns
     )
-    cells = grid_cells(grid)
-    widest = {
-        c.key: max((len(grid.marks.get((i, c.key), "")) for i in range(len(grid.rows))), default=0)
-        for c, _ in columns
-    }
     lines = []
-    for i, row in enumerate(grid.rows):
-        tds = [
-            _cell(plain(row.get(c.key)), cells[c.key][i], numeric[c.key])
-            + _marks(grid.marks.get((i, c.key), ""), widest[c.key])
-            + "</td>"
-            for c, _ in columns
-        ]
-        lines.append(f"<tr{_best(i == grid.best)}>{''.join(tds)}</tr>")
+    for i in range(len(grid.rows)):
+        cells = "".join(_cell(column, i) for column in columns)
+        lines.append(f"<tr{_class('best' if i == grid.best else '')}>{cells}</tr>")
     below = [f"<sup>{_escaped(k)}</sup> {_escaped(v)}" for k, v in grid.legend.items()]
     words = ". ".join([*below, *([_escaped(grid.more)] if grid.more else [])])
     return (
@@ -90,29 +86,21 @@ def _grid(grid: Grid) -> str:
     )
 
 
-def _cell(value: Any, text: str, numeric: bool) -> str:
-    if text == "":
-        text = "–"
-    kind = "n gone" if numeric and isinstance(value, str) else "n" if numeric else ""
-    kind = "gone" if not numeric and text.startswith("suppressed (") else kind
-    return f'<td class="{kind}">{_escaped(text)}' if kind else f"<td>{_escaped(text)}"
+def _class(name: str) -> str:
+    return f' class="{name}"' if name else ""
 
 
-def _marks(letters: str, widest: int) -> str:
-    """Marks to the right of a number; numbers without keep their place above those with."""
-    if not widest:
-        return ""
-    gap = "x" * (widest - len(letters))
-    pad = f'<sup class="pad" aria-hidden="true">{gap}</sup>' if gap else ""
-    return (f"<sup>{_escaped(letters)}</sup>" if letters else "") + pad
-
-
-def _right(numeric: bool) -> str:
-    return ' class="n"' if numeric else ""
-
-
-def _best(best: bool) -> str:
-    return ' class="best"' if best else ""
+def _cell(column: ShownColumn, i: int) -> str:
+    text, letters = column.cells[i] or "–", column.marks[i]
+    if column.numeric:
+        kind = "n gone" if isinstance(column.values[i], str) else "n"
+    else:
+        kind = "gone" if text.startswith("suppressed (") else ""
+    # Numbers without marks stay aligned with those that have some.
+    gap = "x" * (column.widest - len(letters))
+    marks = f"<sup>{_escaped(letters)}</sup>" if letters else ""
+    marks += f'<sup class="pad" aria-hidden="true">{gap}</sup>' if gap else ""
+    return f"<td{_class(kind)}>{_escaped(text)}{marks}</td>"
 
 
 def _figures(pictures: Sequence[Picture]) -> str:

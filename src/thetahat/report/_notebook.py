@@ -27,7 +27,7 @@ def open_sweep(
     *,
     metric: str | None = None,
 ) -> Sweep:
-    """A sweep as it stands now, to look at; open it again to see what has happened since.
+    """Read a sweep as it stands now; open it again to see what has happened since.
 
     Args:    name: its id or name, the beginning of one, or "last".
              store: open, or where it lies; by default as for ``th.open_store``.
@@ -86,7 +86,7 @@ class Sweep:
         return Plots(self._study, self._path)
 
     def table(self, by: str = "run") -> Any:
-        """A pandas frame, a row for each "run", or for each "setting" with the best first.
+        """Return a pandas frame with a row for each "run", or for each "setting", the best first.
 
         Raises:  ConfigError: another ``by``.   MissingExtra: pandas is not installed.
         """
@@ -116,12 +116,12 @@ class Sweep:
 
     def _repr_html_(self) -> str:
         study = self._study
-        counts = dict(sorted(study.counts.items()))
+        statuses = dict(sorted(study.counts.items()))
         many = study.replicated
-        told = ["runs", "n", "failed", "unfinished"] if many else ["runs"]
+        counts = ["runs", "n", "failed", "unfinished"] if many else ["runs"]
         numbers = [f"{self.metric} median", "from", "to"] if many else [self.metric]
-        heads = [*study.parameters, *told, *numbers, ""]
-        rows = [_card_row(setting, told, len(numbers)) for setting in study.settings[:_SHOWN]]
+        heads = [*study.parameters, *counts, *numbers, ""]
+        rows = [_card_row(setting, counts, len(numbers)) for setting in study.settings[:_SHOWN]]
         n = len(study.settings)
         more = f"the {_SHOWN} best of {n:,} settings" if n > _SHOWN else ""
         if many:
@@ -133,7 +133,7 @@ class Sweep:
         cells = zip(*map(column_cells, columns), strict=True)
         right = [any(map(is_number, column)) for column in columns]
         shown = [grid(heads, list(cells), more, right)] if rows else []
-        return card(self.name, about, {"runs": len(self.runs), **counts}, shown, wrong)
+        return card(self.name, about, {"runs": len(self.runs), **statuses}, shown, wrong)
 
 
 class Plots:
@@ -144,41 +144,41 @@ class Plots:
         self._path = path
 
     def history(self) -> Figure:
-        """The metric of every run in the order they were made, and the best so far."""
+        """Draw the metric of every run in the order they were made, and the best so far."""
         return pictures.progress(self._study)
 
     def curves(self, n: int = pictures.MOST_CURVES) -> Figure:
-        """The training curves of the ``n`` best runs; with replicates, those of the best settings,
-        nearest to the median first."""
+        """Draw the training curves of the ``n`` best runs; with replicates, of the best settings,
+        those nearest to the median first."""
         from thetahat.store import open_store
 
         with open_store(self._path, create=False) as store:
             return pictures.curves(store, self._study.leading_runs[:n])
 
     def parallel(self) -> Figure:
-        """Every run as a line across its parameters, to its metric; the best tenth stand out."""
+        """Draw each run as a line across its parameters to its metric; the best tenth stand out."""
         return pictures.parallel(self._study)
 
     def importance(self) -> Figure:
-        """How much each parameter matters, beside what chance would reach."""
+        """Draw how much each parameter matters, beside the share that chance would reach."""
         return pictures.importance(self._study)
 
     def slice(self, parameter: str) -> Figure:
-        """The metric of every run against one parameter.
+        """Draw the metric of every run against one parameter.
 
         Raises:  ConfigError: a parameter that does not vary; the nearest is offered.
         """
         return pictures.slice_of(self._study, self._known(parameter))
 
     def contour(self, x: str, y: str) -> Figure:
-        """The metric over two numeric parameters.
+        """Draw the metric over two numeric parameters.
 
         Raises:  ConfigError: a parameter that does not vary; the nearest is offered.
         """
         return pictures.contour(self._study, self._known(x), self._known(y))
 
     def seeds(self) -> Figure:
-        """Every seed's number by setting, with median and quantiles."""
+        """Draw every seed's number by setting, with median and quantiles."""
         return pictures.seeds(self._study)
 
     def _known(self, name: str) -> str:
@@ -204,12 +204,12 @@ def _setting_row(setting: Setting) -> dict[str, Any]:
 
 def _card_row(setting: Setting, counts: Sequence[str], numbers: int) -> list[Any]:
     group, spread = setting.group, setting.spread
-    told = {"runs": group.runs, "n": len(setting.values)}
-    told |= {"failed": group.failed, "unfinished": group.unfinished}
+    known = {"runs": group.runs, "n": len(setting.values)}
+    known |= {"failed": group.failed, "unfinished": group.unfinished}
     found: list[Any] = [None] * 3
     if spread is not None:
         found = [spread.median, spread.low, spread.high]
-    shown = [*setting.varying.values(), *(told[name] for name in counts), *found[:numbers]]
+    shown = [*setting.varying.values(), *(known[name] for name in counts), *found[:numbers]]
     return [*shown, _words(setting.marks)]
 
 

@@ -1,4 +1,4 @@
-"""Notes on where numbers come from: data, splits, looks at the test part, versions, machine."""
+"""Notes on the origin of numbers: data, splits, looks at the test part, versions, machine."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _SHOWN = 3
 
 @dataclass
 class Origins:
-    """What many provenances say, counted."""
+    """Counts over the provenances of many runs."""
 
     n: int = 0
     looks: int = 0
     looked: int = 0
-    told: int = 0
-    """Runs that say how often they looked at the test part."""
+    recorded: int = 0
+    """Runs that recorded how often they looked at the test part."""
     versions: dict[str, Counter[str]] = field(default_factory=dict)
     machine: dict[str, Counter[str]] = field(default_factory=dict)
     commits: Counter[str] = field(default_factory=Counter)
     dirty: int = 0
     data: dict[str, Counter[str]] = field(default_factory=dict)
     files: dict[str, Counter[str]] = field(default_factory=dict)
-    """What data files held when runs read them, by name."""
+    """Hashes of data files when runs read them, by name."""
 
     def add(self, origin: Origin) -> None:
         """Count one run."""
@@ -42,7 +42,7 @@ class Origins:
         self.n += 1
         looks = detail.get("test_looks")
         if isinstance(looks, int):
-            self.told += 1
+            self.recorded += 1
             self.looks += looks
             self.looked += looks > 0
         for name, version in {
@@ -64,11 +64,11 @@ class Origins:
                 self.data.setdefault(part, Counter())[str(known[f"data_{part}"])] += 1
 
     def changed_files(self) -> list[str]:
-        """Names of the data files that held different data for different runs."""
+        """Name the data files that held different data for different runs."""
         return sorted(name for name, seen in self.files.items() if len(seen) > 1)
 
     def notes(self, *, looks: bool = True) -> list[tuple[str, str]]:
-        """As labels and sentences; only what the store knows."""
+        """Return labels and sentences about what the store knows."""
         said: list[tuple[str, str]] = []
         if self.data:
             said.append(("Splits", self._splits()))
@@ -97,8 +97,8 @@ class Origins:
 
     def _looks(self) -> str:
         if not self.looks:
-            some = f" by {self.n - self.told} of {self.n} runs" if self.told else ""
-            return "none" if self.told == self.n else f"not recorded{some}"
+            some = f" by {self.n - self.recorded} of {self.n} runs" if self.recorded else ""
+            return "none" if self.recorded == self.n else f"not recorded{some}"
         if self.n == 1:
             return f"{self.looks}, after training, at the best epoch"
         who = f"{self.looked} of {self.n} runs" if self.looked < self.n else f"{self.n} runs"

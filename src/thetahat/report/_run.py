@@ -1,4 +1,4 @@
-"""A run's report: its numbers, its curve, and what they rest on."""
+"""The report of a run: its numbers, its curve, and their origin."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def run_document(store: Store, run: RunRow, rule: CellRule | None = None) -> Document:
-    """Read a run and say what a reader of its numbers must know.
+    """Write the report of a run.
 
     Raises:  ConfigError: small cells are suppressed, and a run is one.
     """

@@ -1,4 +1,4 @@
-"""A sweep's report: what was tried, what came out best, and how far to trust it."""
+"""The report of a sweep: what was tried, the best setting, and how far to trust it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MOST_METRICS = 3
 _MOST_REASONS = 12
 _LONGEST = 160
 _ANY = "any"
-"""In place of a share above 100 %, which chance alone may reach where nothing matters."""
+"""In place of a share above 100 %, which chance may reach if nothing matters."""
 _ORDER = (
     *(Status.FINISHED, Status.STOPPED, Status.UNMOVED, Status.DIVERGED, Status.FAILED),
     *(Status.INTERRUPTED, Status.CANCELLED, Status.RUNNING, Status.QUEUED),
@@ -46,7 +46,7 @@ def sweep_document(
     rule: CellRule | None = None,
     top: int = TOP,
 ) -> Document:
-    """Read a sweep and say what a reader of its numbers must know.
+    """Write the report of a sweep.
 
     Args:    top: how many settings the table shows, from the best.
     Raises:  ConfigError: a metric that no run has.   StoreError: the store cannot be read.
@@ -75,7 +75,7 @@ def sweep_document(
 
 
 def settings_grid(study: Study, top: int = TOP) -> Grid:
-    """The table by setting, from the best; quantiles of the sweep's own metric alone."""
+    """Table the settings from the best; quantiles only of the sweep's own metric."""
     numbers = ["median", *map(quantile_name, study.quantiles)] if study.replicated else ["median"]
     shown = {name: numbers if name == study.metric else numbers[:1] for name in study.metrics}
     short_list = dict(list(shown.items())[:_MOST_METRICS])
@@ -88,7 +88,8 @@ def settings_grid(study: Study, top: int = TOP) -> Grid:
     }
     seen = "".join(marks.values())
     for row, setting in zip(rows, study.settings, strict=True):
-        row["marks"] = "" if setting.hidden else _marks_in_words(setting.marks)
+        words = [MARKS[letter].partition(":")[0] for letter in setting.marks]
+        row["marks"] = "" if setting.hidden else "; ".join(words)
     every = dict.fromkeys(study.metrics, numbers)
     n = len(rows)
     return Grid(
@@ -123,20 +124,16 @@ def _row(study: Study, setting: Setting) -> dict[str, Any]:
     rule = study.rule
     group, n = setting.group, len(setting.values)
     row["runs"] = rule.word if setting.hidden else group.runs
-    # How few failed is a small cell too, and what the other counts leave of the runs.
+    # The number of failures is a small cell too, as is the rest of the runs.
     small = setting.hidden or rule.hides_count(group.runs - n)
     small = small or rule.hides_count(group.failed) or rule.hides_count(group.unfinished)
-    told = {"n": n, "failed": group.failed, "unfinished": group.unfinished}
-    row |= {name: rule.word if small else value for name, value in told.items()}
+    counts = {"n": n, "failed": group.failed, "unfinished": group.unfinished}
+    row |= {name: rule.word if small else value for name, value in counts.items()}
     for name, known in setting.group.metrics.items():
         hidden = setting.hidden or rule.hides(int(known["n"]))
         for key, value in known.items():
             row[f"{name}.{key}"] = rule.word if hidden else value
     return row
-
-
-def _marks_in_words(letters: str) -> str:
-    return "; ".join(MARKS[letter].partition(":")[0] for letter in letters)
 
 
 def _subtitle(study: Study) -> str:
@@ -162,7 +159,7 @@ def _summary(study: Study) -> list[str]:
     if tied > 1 and best.name:
         where = f" at {tied} settings alike, the first of them {word(best.name)}"
     among = ["that are shown"] if study.rule.on else []
-    # A setting with a better number, of which too few runs ended well, stands below this one.
+    # A setting with a better number of which too few runs ended well ranks below.
     if _passed_over(study, best):
         among.append("of which at least half of the runs ended well")
     where += f", of the settings {' and '.join(among)}" if among else ""
@@ -186,7 +183,7 @@ def _summary(study: Study) -> list[str]:
 
 
 def _passed_over(study: Study, best: Setting) -> bool:
-    """Whether a shown setting has a better median, but too few runs that ended well."""
+    """Tell whether a shown setting has a better median but too few runs that ended well."""
     shown = [s.median for s in study.settings if s.median is not None and not s.hidden]
     return best.median is not None and any(
         study.sign * median < study.sign * best.median for median in shown
@@ -194,7 +191,7 @@ def _passed_over(study: Study, best: Setting) -> bool:
 
 
 def _trust(study: Study, best: Setting) -> str:
-    """What is wrong with a number, beside it."""
+    """Say beside a number what is wrong with it."""
     said = ["contaminated"] if best.group.contaminated else []
     if best.group.shared_order and len(best.values) > 1:
         said.append("seeds share the order of batches")
@@ -218,7 +215,7 @@ def _other_risks(study: Study, best: Setting) -> list[str]:
 
 
 def _warnings(study: Study, changed: Sequence[str], *, directed: bool) -> list[str]:
-    """What a reader must know first.
+    """Warn of what a reader must know first.
 
     Args:    changed: data files that held different data for different runs.
              directed: whether the file or a run says in which direction the metric is better.
@@ -244,7 +241,8 @@ def _warnings(study: Study, changed: Sequence[str], *, directed: bool) -> list[s
         )
     open_runs = sum(not run.status.over for run in study.runs)
     if not study.sweep.over or open_runs:
-        still = f"; {_runs_word(study, open_runs)} not over" if open_runs else ""
+        verb = "run is" if open_runs == 1 and not study.rule.on else "runs are"
+        still = f"; {_count(study, open_runs)} {verb} not over" if open_runs else ""
         said.append(
             f"Not finished: the sweep is {word(study.sweep.state)}{still}. Numbers may move."
         )
@@ -289,6 +287,7 @@ def _facts(study: Study, *, directed: bool) -> list[tuple[str, str]]:
     asked = study.file.metric
     other = "names none" if asked is None else f"names {word(asked)}"
     chosen = "" if asked == study.metric else f"; the sweep file {other}"
+    reason = study.sweep.reason
     said = [
         ("Program", word(program)),
         ("Experiment", word(experiment)),
@@ -297,13 +296,13 @@ def _facts(study: Study, *, directed: bool) -> list[tuple[str, str]]:
         ("Metric", f"{word(study.metric)} ({goal}{chosen})"),
         ("Runs", f"{len(study.runs):,}: {_ends(study)}"),
         ("Settings", f"{len(study.settings):,}, {_seeds(study)}"),
-        ("State", word(study.sweep.state) + _reason(study.sweep.reason)),
+        ("State", word(study.sweep.state) + (f" ({word(reason)})" if reason else "")),
     ]
     return [(label, value) for label, value in said if value]
 
 
 def _searched(study: Study) -> Grid:
-    """What was searched where, and what mattered."""
+    """Table the ranges of the search and the effects of its parameters."""
     known = {effect.name: effect for effect in study.effects}
     enough = not study.rule.hides(len(study.counted))
     rows: list[dict[str, Any]] = []
@@ -339,12 +338,12 @@ def _searched(study: Study) -> Grid:
         more += f" Where that is {_ANY!r}, chance reaches more than all importances together."
     if study.caution:
         more += f" {study.caution}"
-    told = any("importance" in row or "correlation" in row for row in rows)
-    return Grid("Parameters", columns, rows, more=more if told else "")
+    known_effects = any("importance" in row or "correlation" in row for row in rows)
+    return Grid("Parameters", columns, rows, more=more if known_effects else "")
 
 
 def _failures(study: Study) -> Grid:
-    """What failed, and why."""
+    """Table the failures by reason."""
     bad = [r for r in study.runs if r.status.over and ending(r, study.metric) != "well"]
     no_number = f"ended without a finite {study.metric}"
     why = Counter(
@@ -392,12 +391,12 @@ def _notes(study: Study, known: Origins) -> list[tuple[str, str]]:
 def _n_note(study: Study) -> str:
     n = len(study.counted)
     gone = len(study.runs) - n
-    numbers = "" if not study.replicated else f"; quantiles are {_percent(study)}"
+    low, high = study.quantiles[0], study.quantiles[-1]
+    numbers = f"; quantiles are {100 * low:g} and {100 * high:g} per cent"
     without = f", {_count(study, gone)} without a number" if gone else ""
     return (
         f"{_runs(len(study.runs))}{without}; runs that failed or did not finish count as runs and"
-        " give no number"
-        f"{numbers}"
+        f" give no number{numbers if study.replicated else ''}"
     )
 
 
@@ -423,21 +422,8 @@ def _ends(study: Study) -> str:
     return _listed([f"{counts[s]:,} {s}" for s in _ORDER if counts[s]]) or "none yet"
 
 
-def _percent(study: Study) -> str:
-    low, high = study.quantiles[0], study.quantiles[-1]
-    return f"{100 * low:g} and {100 * high:g} per cent"
-
-
 def _runs(n: int) -> str:
     return f"{n:,} run" + ("" if n == 1 else "s")
-
-
-def _runs_word(study: Study, n: int) -> str:
-    return (
-        f"{_count(study, n)} run is"
-        if n == 1 and not study.rule.on
-        else f"{_count(study, n)} runs are"
-    )
 
 
 def _count(study: Study, n: int) -> str:
@@ -445,7 +431,7 @@ def _count(study: Study, n: int) -> str:
 
 
 def _listed(words: Sequence[str]) -> str:
-    """Words as a list in a sentence.
+    """Join words as a list in a sentence.
 
     >>> _listed(["a", "b", "c"])
     'a, b and c'
@@ -456,7 +442,3 @@ def _listed(words: Sequence[str]) -> str:
 def _cut(text: str) -> str:
     said = word(text)
     return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
-
-
-def _reason(text: str) -> str:
-    return f" ({word(text)})" if text else ""

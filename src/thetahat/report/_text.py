@@ -6,15 +6,15 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from thetahat.format._numbers import is_number, plain, word
-from thetahat.format._table import Column, latex_cell, latex_line, latex_text, table
-from thetahat.report._document import MADE_BY, Document, Grid, grid_cells
+from thetahat.format._numbers import word
+from thetahat.format._table import latex_cell, latex_line, latex_text, table
+from thetahat.report._document import MADE_BY, Document, Grid, shown_columns
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
 
 
 def csv_report(document: Document) -> str:
-    """Every row of the main table, numbers in full."""
+    """Write every row of the main table, numbers in full."""
     grid = document.grid
     rows = grid.rows if grid.full is None else grid.full
     columns = grid.columns if grid.full is None else grid.full_columns
@@ -22,7 +22,7 @@ def csv_report(document: Document) -> str:
 
 
 def latex_report(document: Document) -> str:
-    """A table for a paper, its notes below it; needs the packages booktabs and threeparttable."""
+    """Write a table for a paper with notes; needs the packages booktabs and threeparttable."""
     grid = document.grid
     label = re.sub(r"[^a-z0-9]+", "-", document.ident.lower())
     return "\n".join(
@@ -55,22 +55,23 @@ def _latex_notes(document: Document) -> list[str]:
 
 
 def _latex_grid(grid: Grid) -> str:
-    shown = _columns(grid)
-    align = "".join("r" if numeric else "l" for _, numeric, _ in shown)
-    heads = [_latex(word(column.head)) for column, _, _ in shown]
-    lines = []
-    for i, row in enumerate(grid.rows):
-        cells = [
-            latex_cell(plain(row.get(column.key)), texts[i])
-            + _note(grid.marks.get((i, column.key), ""))
-            for column, _, texts in shown
-        ]
-        lines.append(latex_line(cells))
+    columns = shown_columns(grid)
+    align = "".join("r" if column.numeric else "l" for column in columns)
+    lines = [
+        latex_line(
+            [
+                latex_cell(c.values[i], c.cells[i])
+                + (rf"\tnote{{{','.join(c.marks[i])}}}" if c.marks[i] else "")
+                for c in columns
+            ]
+        )
+        for i in range(len(grid.rows))
+    ]
     return "\n".join(
         [
             rf"\begin{{tabular}}{{{align}}}",
             r"\toprule",
-            latex_line(heads),
+            latex_line([latex_text(column.head) for column in columns]),
             r"\midrule",
             *lines,
             r"\bottomrule",
@@ -79,12 +80,8 @@ def _latex_grid(grid: Grid) -> str:
     )
 
 
-def _note(letters: str) -> str:
-    return rf"\tnote{{{','.join(letters)}}}" if letters else ""
-
-
 def markdown_report(document: Document) -> str:
-    """The report's words and tables, without its figures."""
+    """Write the report's words and tables, without its figures."""
     parts = [f"# {_markdown(document.title)}", _markdown(document.subtitle)]
     parts += [f"> **{_markdown(line)}**" for line in document.warnings]
     parts += [_markdown(line) for line in document.summary]
@@ -105,32 +102,14 @@ def _markdown_pairs(pairs: Sequence[tuple[str, str]]) -> str:
 
 
 def _markdown_grid(grid: Grid) -> str:
-    shown = _columns(grid)
-    lines = [[_markdown(word(column.head)) for column, _, _ in shown]]
-    lines.append(["---:" if numeric else "---" for _, numeric, _ in shown])
+    columns = shown_columns(grid)
+    lines = [[_markdown(column.head) for column in columns]]
+    lines.append(["---:" if column.numeric else "---" for column in columns])
     for i in range(len(grid.rows)):
-        lines.append(
-            [
-                (_markdown(texts[i]) or "–") + _raised(grid.marks.get((i, column.key), ""))
-                for column, _, texts in shown
-            ]
-        )
+        raised = [f"<sup>{c.marks[i]}</sup>" if c.marks[i] else "" for c in columns]
+        texts = [_markdown(c.cells[i]) or "–" for c in columns]
+        lines.append([text + mark for text, mark in zip(texts, raised, strict=True)])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _raised(letters: str) -> str:
-    return f"<sup>{letters}</sup>" if letters else ""
-
-
-def _columns(grid: Grid) -> list[tuple[Column, bool, list[str]]]:
-    """Each column, whether it holds numbers, and its cells as text."""
-    found = []
-    cells = grid_cells(grid)
-    for column in grid.columns:
-        values = [plain(row.get(column.key)) for row in grid.rows]
-        numeric = any(is_number(value) for value in values)
-        found.append((column, numeric, cells[column.key]))
-    return found
 
 
 def _latex(text: str) -> str:
@@ -138,7 +117,7 @@ def _latex(text: str) -> str:
 
 
 def _markdown(text: str) -> str:
-    r"""Words with Markdown's own characters escaped.
+    r"""Escape Markdown's own characters.
 
     >>> _markdown("val_risk <b>")
     'val\\_risk \\<b\\>'

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from thetahat.analysis import CellRule
 from thetahat.core.errors import ConfigError, StoreError, did_you_mean
-from thetahat.core.files import replacing
+from thetahat.core.replace import replacing
 from thetahat.report._document import MADE_BY, Document
 from thetahat.report._html import html_report
 from thetahat.report._run import run_document
@@ -34,7 +34,7 @@ SUFFIXES = {
 
 
 def find_subject(store: Store, name: str) -> SweepRow | RunRow:
-    """The sweep or the run that a name means; ``last`` is the latest sweep, else the latest run.
+    """Find a sweep or run by name; ``last`` is the latest sweep, else the latest run.
 
     Raises:  StoreError: nothing of that name (the nearest is offered), or more than one.
     """
@@ -69,7 +69,7 @@ def make_report(
     min_cell: int = 1,
     top: int = TOP,
 ) -> Document:
-    """The report of a sweep or a run, as words, tables and figures; ``render`` makes a file of it.
+    """Make the report of a sweep or a run; ``render`` makes a file of it.
 
     Args:    name: id or name.   metric: in place of the sweep file's.
              min_cell: nothing is shown that rests on fewer runs.   top: settings in the table.
@@ -83,7 +83,7 @@ def make_report(
 
 
 def render(document: Document, format: str = "html") -> str:
-    """A report as text, for the same store always the same.
+    """Write a report as text; the same store gives the same text.
 
     Args:    format: "html", "latex", "md" or "csv".
     Raises:  ConfigError: another format.   MissingExtra: html without matplotlib.
@@ -96,7 +96,7 @@ def render(document: Document, format: str = "html") -> str:
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
-    """The format that a file's name asks for.
+    """Read the format from a file's ending.
 
     Raises:  ConfigError: a name that asks for none.
     """
@@ -110,7 +110,7 @@ def format_of(path: str | os.PathLike[str]) -> str:
 
 
 def save_figures(document: Document, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write a report's figures as PDF, PNG and SVG; the files.
+    """Write a report's figures as PDF, PNG and SVG; return the files.
 
     Raises:  MissingExtra: matplotlib is not installed.   ConfigError: they cannot be written, or
              one would replace a file that is no figure of thetahat; then none is written.
@@ -135,7 +135,7 @@ def save_figures(document: Document, folder: str | os.PathLike[str]) -> list[Pat
 
 
 def file_name(name: str, taken: set[str]) -> str:
-    """A name that every file system takes, for what a hostile parameter may be called.
+    """Make a name that every file system accepts.
 
     >>> file_name("slice-a/../b", set())
     'slice-a-b'
@@ -149,28 +149,28 @@ def file_name(name: str, taken: set[str]) -> str:
 
 
 def write_whole(path: Path, data: bytes, *, make_folder: bool = False) -> None:
-    """Write a file that is there whole, or as it was before.
+    """Write a file whole, or leave the old one unchanged.
 
     Raises:  ConfigError: it cannot be written.
     """
     try:
         if make_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as new:
-            new.write_bytes(data)
+        with replacing(path) as beside:
+            beside.write_bytes(data)
     except OSError as error:
         why = error.strerror or str(error)
         raise ConfigError(f"cannot write {path}: {why}; give another place with -o") from error
 
 
 _FIGURE = b"thetahat"
-"""Stands in the metadata of every figure that is written."""
+"""A mark in the metadata of every figure that thetahat writes."""
 _LOOK = 4096
-"""Bytes of a file's beginning and of its end that are looked at."""
+"""Bytes of a file's start and end that are read."""
 
 
 def refuse_foreign(path: Path, option: str, ours: Callable[[bytes], bool]) -> None:
-    """See that a file that is to be written replaces nothing of somebody else.
+    """Refuse to replace a file that thetahat did not write.
 
     Args:    option: how to call it in the message, such as "-o table.tex".
              ours: whether a file with these first and last bytes is one of thetahat.
@@ -190,7 +190,7 @@ def refuse_foreign(path: Path, option: str, ours: Callable[[bytes], bool]) -> No
 
 
 def refuse_input(path: Path, option: str, source: Path, what: str) -> None:
-    """See that what is to be written is not what is read, by whatever path or link.
+    """Refuse to overwrite the input, by whatever path or link.
 
     Raises:  ConfigError: they are one file.
     """
@@ -203,7 +203,7 @@ def refuse_input(path: Path, option: str, source: Path, what: str) -> None:
 
 
 def is_report(text: str, format: str) -> Callable[[bytes], bool]:
-    """What tells a former report from other files: its mark, or the header line of its CSV."""
+    """Return a test for former reports: their mark, or the header line of their CSV."""
     if format == "csv":
         header = text.partition("\n")[0].rstrip("\r")
         return lambda ends: _first_line(ends) == header
@@ -211,7 +211,7 @@ def is_report(text: str, format: str) -> Callable[[bytes], bool]:
 
 
 def is_predictions(ends: bytes) -> bool:
-    """Whether a file holds fitted values: row, target, [weight,] fitted, part, in any format."""
+    """Tell whether a file holds fitted values: row, target, [weight,] fitted, part."""
     if ends.startswith(b"PAR1"):
         return f"{MADE_BY}: fitted".encode() in ends
     first = _first_line(ends)
@@ -223,7 +223,7 @@ def is_predictions(ends: bytes) -> bool:
 
 
 def is_figure(ends: bytes) -> bool:
-    """Whether a file is a figure of ours."""
+    """Tell whether thetahat wrote a figure."""
     return ends.startswith((b"%PDF", b"\x89PNG", b"<?xml")) and _FIGURE in ends
 
 

@@ -1,4 +1,4 @@
-"""Risk: losses, residuals, penalties, and their means over observations."""
+"""Losses, residuals, metrics, penalties, and means over observations."""
 
 from thetahat.risk._losses import (
     LOSSES as LOSSES,
@@ -14,21 +14,48 @@ from thetahat.risk._losses import (
     resolve_loss as resolve_loss,
     squared as squared,
 )
-from thetahat.risk._means import (
+from thetahat.risk._needs import (
+    Need as Need,
+    NotFinite as NotFinite,
+    check_targets as check_targets,
+)
+from thetahat.risk._objective import (
     Ridge as Ridge,
     lasso as lasso,
     ridge as ridge,
     weighted_mean as weighted_mean,
     weighted_sum as weighted_sum,
 )
-from thetahat.risk._metrics import metric_of as metric_of
-from thetahat.risk._needs import (
-    Need as Need,
-    NotFinite as NotFinite,
-    check_targets as check_targets,
-)
 from thetahat.risk._residuals import (
     inputs_and_target as inputs_and_target,
+    metric_of as metric_of,
     per_observation as per_observation,
     residual_vector as residual_vector,
 )
+
+__all__ = [
+    "LOSSES",
+    "PREDICTION",
+    "RESIDUAL",
+    "Loss",
+    "Need",
+    "NotFinite",
+    "Ridge",
+    "absolute",
+    "check_targets",
+    "cross_entropy",
+    "fractional_logit",
+    "huber",
+    "inputs_and_target",
+    "lasso",
+    "logistic",
+    "metric_of",
+    "per_observation",
+    "pinball",
+    "residual_vector",
+    "resolve_loss",
+    "ridge",
+    "squared",
+    "weighted_mean",
+    "weighted_sum",
+]

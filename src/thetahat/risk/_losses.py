@@ -9,21 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 
-from thetahat.core.errors import ConfigError, ShapeError, did_you_mean
+from thetahat.core.errors import ConfigError, ShapeError, check_choice
+from thetahat.core.numbers import number
 from thetahat.risk._needs import BINARY, CLASSES, FINITE, SHARES, Need
+
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
+    from jaxtyping import Array, Float, Shaped
 
 RESIDUAL, PREDICTION = "residual", "prediction"
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss: its name, how it is computed, what it is a function of and what targets it needs."""
+    """A loss: its name, its function, its arguments and the targets that it needs."""
 
     name: str
     function: Callable[..., Any]
@@ -31,33 +35,37 @@ class Loss:
     """"residual": ``function(r)``. "prediction": ``function(score, target)``; then the target is
     the table's own column, not standardised."""
     needs: Need = field(default=FINITE, repr=False)
-    """What it needs of its targets: the data are checked once, before training."""
+    """Targets that the loss needs: the data are checked once, before training."""
 
     def __call__(self, *args: Any) -> Any:
-        """The loss itself."""
+        """Compute the loss."""
         return self.function(*args)
 
 
-def squared(r: Any) -> jax.Array:
-    """Squared loss ``r**2``, minimised in expectation by the mean.
+def squared(r: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
+    """Compute the squared loss ``r**2``, minimised in expectation by the mean.
 
+    Args:    r: residual h(x) - y, any shape.
+    Returns: the shape of r, in squared units of y.
     >>> float(squared(jnp.array(-3.0)))
     9.0
     """
     return jnp.square(r)
 
 
-def absolute(r: Any) -> jax.Array:
-    """Absolute loss ``|r|``, minimised in expectation by the median.
+def absolute(r: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
+    """Compute the absolute loss ``|r|``, minimised in expectation by the median.
 
+    Args:    r: residual h(x) - y, any shape.
+    Returns: the shape of r, in units of y.
     >>> float(absolute(jnp.array(-3.0)))
     3.0
     """
     return jnp.abs(r)
 
 
-def huber(delta: Any = 1.0) -> Loss:
-    """Huber loss: squared near zero, linear beyond ``delta``.
+def huber(delta: float | Float[Array, ""] = 1.0) -> Loss:
+    """Make a Huber loss: squared near zero, linear beyond ``delta``.
 
         loss(r) = r**2 / 2                    where |r| <= delta
                 = delta * (|r| - delta / 2)   elsewhere
@@ -69,8 +77,8 @@ def huber(delta: Any = 1.0) -> Loss:
     >>> float(huber(1.0)(jnp.array(-3.0)))
     2.5
     """
-    if not _traced(delta) and not float(delta) > 0:
-        raise ConfigError(f"huber(delta={delta!r}); give a delta above 0, such as delta=1.0")
+    fix = "a delta above 0, such as delta=1.0"
+    number("delta", delta, lambda v: v > 0, fix, of="huber")
 
     def loss(r: Any) -> jax.Array:
         inside = jnp.clip(r, -delta, delta)
@@ -79,8 +87,8 @@ def huber(delta: Any = 1.0) -> Loss:
     return Loss("huber", loss, RESIDUAL)
 
 
-def pinball(tau: Any = 0.5) -> Loss:
-    """Pinball loss, minimised in expectation by the tau-quantile of y.
+def pinball(tau: float | Float[Array, ""] = 0.5) -> Loss:
+    """Make a pinball loss, minimised in expectation by the tau-quantile of y.
 
         loss(r) = max((1 - tau) * r, -tau * r)
 
@@ -91,13 +99,13 @@ def pinball(tau: Any = 0.5) -> Loss:
     >>> float(pinball(tau=0.25)(jnp.array(-2.0)))
     0.5
     """
-    if not _traced(tau) and not 0 < float(tau) < 1:
-        raise ConfigError(f"pinball(tau={tau!r}); give a tau between 0 and 1, such as tau=0.5")
+    fix = "a tau between 0 and 1, such as tau=0.5"
+    number("tau", tau, lambda v: 0 < v < 1, fix, of="pinball")
     return Loss("pinball", lambda r: jnp.maximum((1 - tau) * r, -tau * r), RESIDUAL)
 
 
-def logistic(score: Any, y: Any) -> jax.Array:
-    """Negative log-likelihood of a label y in {0, 1} under P(y = 1) = sigmoid(score).
+def logistic(score: Float[ArrayLike, ""], y: Shaped[ArrayLike, ""]) -> Float[Array, ""]:
+    """Compute the negative log-likelihood of a label y in {0, 1} under P(y = 1) = sigmoid(score).
 
         loss(s, y) = log(1 + exp(s)) - y * s
 
@@ -110,8 +118,10 @@ def logistic(score: Any, y: Any) -> jax.Array:
     return jax.nn.softplus(score) - jnp.asarray(y).astype(score.dtype) * score
 
 
-def cross_entropy(logits: Any, label: Any) -> jax.Array:
-    """Negative log-likelihood of a class under softmax(logits).
+def cross_entropy(
+    logits: Float[ArrayLike, " k"], label: Shaped[ArrayLike, "*shape"]
+) -> Float[Array, ""]:
+    """Compute the negative log-likelihood of a class under softmax(logits).
 
     Args:    logits: h(x), shape (k,), k at least 2.
              label: an integer in 0 .. k-1, shape (), or probabilities (one-hot), shape (k,).
@@ -154,19 +164,22 @@ LOSSES = tuple(_NAMED)
 
 
 def resolve_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
-    """A loss by name ("huber": delta 1, "pinball": tau .5), a Loss, or a function of a residual.
+    """Return the Loss of a name ("huber": delta 1, "pinball": tau .5) or of a function.
 
-    Raises:  ConfigError: an unknown name (the nearest is offered), or no function.
+    Args:    loss: a name of ``LOSSES``, a Loss, or a function of a residual.
+    Returns: a Loss.
+    Raises:  ConfigError: an unknown name (the message suggests the nearest), or another value.
+    >>> resolve_loss("huber").name
+    'huber'
     """
     if isinstance(loss, Loss):
         return loss
     if isinstance(loss, str):
-        if loss not in _NAMED:
-            raise ConfigError(f"loss={loss!r} is none of ours{did_you_mean(loss, LOSSES)}")
+        check_choice("loss", loss, LOSSES)
         return _NAMED[loss]()
     if not callable(loss):
         raise ConfigError(
-            f"loss={loss!r} is no loss; give a function of a residual, or one of"
+            f"loss={loss!r} is not a loss; give a function of a residual, or one of"
             f" {', '.join(LOSSES)}"
         )
     of = {
@@ -180,7 +193,3 @@ def resolve_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
     if loss in (huber, pinball):
         return loss()
     return Loss(getattr(loss, "__name__", "loss"), loss, RESIDUAL)
-
-
-def _traced(value: Any) -> bool:
-    return isinstance(value, Tracer)

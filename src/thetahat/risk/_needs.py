@@ -1,4 +1,4 @@
-"""What a loss needs of its targets, and the check of data against it, on the host."""
+"""Targets that a loss needs, and the check of the data against them, on the host."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from thetahat.core.errors import DataError
 from thetahat.data import NamedRows, blocks
 
 SUM_WITHIN = 1e-3
-"""How far probabilities of float32 or of printed tables may be from a sum of one."""
+"""Tolerance of the sum of probabilities in float32 or in printed tables."""
 
 _FEW = 8
-"""Distinct values that a message lists; more are given as a range."""
+"""Number of distinct values that a message lists; it gives more as a range."""
 
 
 class NotFinite(DataError):
@@ -23,19 +23,18 @@ class NotFinite(DataError):
 
 
 def _nothing(values: list[float], k: int | None) -> str:
-    """No fix is known."""
+    """Suggest no fix."""
     del values, k
     return ""
 
 
 @dataclass(frozen=True)
 class Need:
-    """What a loss needs of each target.
+    """Requirement of a loss on each target.
 
-    Args:    said: what is needed, of a model with k outputs (None: not known), in words.
-             holds: of targets (n,) or (n, k), and k: which of them are right, (n,) of bool.
-             fix: what to do about the distinct values that came (sorted; none for targets of
-             shape (n, k)); in words, or "".
+    Args:    said: the requirement in words, for a model with k outputs (None: unknown).
+             holds: from targets (n,) or (n, k), and k, to (n,) of bool: which are right.
+             fix: from the sorted distinct values (none for targets (n, k)), and k, to words.
     >>> counts = Need(lambda k: "counts, at least 0", lambda y, k: y >= 0)
     >>> counts.holds(np.array([2.0, -1.0]), None)
     array([ True, False])
@@ -47,7 +46,7 @@ class Need:
 
 
 def _rows(good: np.ndarray) -> np.ndarray:
-    """Whether all components of each target are good, (n,)."""
+    """Return, for each target whether all components are good, (n,)."""
     return np.asarray(good.reshape(len(good), -1).all(1))
 
 
@@ -89,21 +88,21 @@ def _to_classes(values: list[float], k: int | None) -> str:
 
 
 FINITE = Need(lambda k: "finite numbers", lambda y, k: _rows(np.isfinite(y)))
-"""Of any loss."""
+"""Requirement of every loss."""
 BINARY = Need(lambda k: "0 or 1", lambda y, k: _rows((y == 0) | (y == 1)), _to_binary)
-"""Of the logistic loss."""
+"""Requirement of the logistic loss."""
 SHARES = Need(
     lambda k: "numbers from 0 to 1",
     lambda y, k: _rows((y >= 0) & (y <= 1)),
     lambda values, k: "give y / max(y), or labels in {0, 1}",
 )
-"""Of the fractional logit."""
+"""Requirement of the fractional logit."""
 CLASSES = Need(
     lambda k: f"{'0, 1, ...' if k is None else f'0..{k - 1}'} or rows of probabilities",
     _is_class,
     _to_classes,
 )
-"""Of the cross-entropy."""
+"""Requirement of the cross-entropy."""
 
 
 def check_targets(
@@ -115,13 +114,13 @@ def check_targets(
     hint: str = "",
     names: NamedRows = NamedRows(),
 ) -> None:
-    """See that targets are what a loss needs.
+    """Check that targets meet the requirement of a loss.
 
-    Args:    name: of the loss.   where: what the targets are called.
-             y: (n,) or (n, k), in memory or on disk: it is read a block at a time.
+    Args:    name: of the loss.   where: name of the targets in messages.
+             y: (n,) or (n, k), in memory or on disk, read block by block.
              k: outputs of the model, if the loss depends on them.
-             hint: another fix, for the end of the message.   names: what the rows are called.
-    Raises:  DataError: they are not; it names the first rows, what was found and the fix.
+             hint: another fix, for the end of the message.   names: names of the rows.
+    Raises:  DataError: some do not; the message names the first rows, their values and the fix.
     """
     if not y.shape[0]:
         return
@@ -130,7 +129,7 @@ def check_targets(
         block = np.asarray(block)
         if block.dtype == bool:
             block = block.astype(np.int8)
-        if block.dtype.kind not in "iuf":  # bfloat16 and its like
+        if block.dtype.kind not in "iuf":  # bfloat16, for example
             block = block.astype(np.float64)
         finite = _rows(np.isfinite(block))
         with np.errstate(invalid="ignore"):
@@ -189,7 +188,7 @@ def _shown(value: Any) -> str:
 
 
 def _distinct(y: Any) -> list[float]:
-    """The distinct finite values, sorted: of the first blocks, where there are thousands."""
+    """List the distinct finite values, sorted; stop when there are thousands."""
     seen: set[float] = set()
     for block in _flat(y):
         seen |= set(np.unique(block[np.isfinite(block)]).tolist())

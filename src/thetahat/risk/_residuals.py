@@ -1,28 +1,34 @@
-"""From a residual and a loss to one number per observation. No shape is ever broadcast."""
+"""From a residual and a loss, or a metric, to one number per observation. No shape is broadcast."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
+from thetahat.core import Metric
 from thetahat.core.errors import ConfigError, ShapeError
 from thetahat.risk._losses import PREDICTION, Loss
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
 
 Residual = Callable[[Any, Any], Any]
 
 
-def per_observation(residual: Residual | None, loss: Loss) -> Callable[[Any, Any], jax.Array]:
-    """The loss at one observation, ``f(h, z) -> shape ()``.
+def per_observation(
+    residual: Residual | None, loss: Loss
+) -> Callable[[Any, Any], Float[Array, ""]]:
+    """Return the loss at one observation, ``f(h, z) -> shape ()``.
 
     Args:    residual: ``residual(h, z)``, shape () or (k,); None is ``h(x) - y``. With a loss of a
              prediction it must return the pair ``(score, target)``; None is ``(h(x), y)``.
-             loss: from ``resolve_loss``. Over k components it is averaged.
-    Raises:  ConfigError: a residual that cannot be called with two arguments.
-             ShapeError (when traced): shapes that do not fit; nothing is broadcast.
+             loss: from ``resolve_loss``. The loss of k components is their mean.
+    Raises:  ConfigError: a residual that does not take two arguments.
+             ShapeError (when traced): shapes that do not fit; no shape is broadcast.
     """
     _check_arity(residual)
     if loss.of == PREDICTION:
@@ -44,11 +50,13 @@ def per_observation(residual: Residual | None, loss: Loss) -> Callable[[Any, Any
     return f
 
 
-def residual_vector(residual: Residual | None) -> Callable[[Any, Any], jax.Array]:
-    """The residual at one observation as a vector, for Gauss-Newton: ``f(h, z) -> (k,)``.
+def residual_vector(residual: Residual | None) -> Callable[[Any, Any], Float[Array, " k"]]:
+    """Return the residual at one observation as a vector, for Gauss-Newton: ``f(h, z) -> (k,)``.
 
-    It is divided by sqrt(k), so that its squared norm is the squared loss, which averages over
-    the k components.
+    The vector is divided by sqrt(k), so that its squared norm is the squared loss, a mean over
+    k components.
+
+    Raises:  ConfigError, ShapeError: as ``per_observation``.
     """
     _check_arity(residual)
     signed = _signed(residual)
@@ -61,7 +69,7 @@ def residual_vector(residual: Residual | None) -> Callable[[Any, Any], jax.Array
 
 
 def _signed(residual: Residual | None) -> Residual:
-    """The residual with its shape checked."""
+    """Return the residual with a check of its shape."""
 
     def default(h: Any, z: Any) -> jax.Array:
         x, y = inputs_and_target(z)
@@ -80,7 +88,7 @@ def _signed(residual: Residual | None) -> Residual:
             )
         raise ShapeError(
             f"residual must return a scalar or a vector (k,) per observation; got shape {r.shape}."
-            " Use jnp.ravel if all its entries are residuals, and look for a broadcast if not."
+            " Use jnp.ravel if all entries are residuals; else look for a broadcast."
         )
 
     return default if residual is None else given
@@ -115,7 +123,7 @@ def _of_prediction(residual: Residual | None, loss: Loss) -> Residual:
 
 
 def _of_whole(loss: Loss, score: jax.Array, target: jax.Array) -> jax.Array:
-    """The loss of a class that came as a float, as a table's do; NaN where it is not whole."""
+    """Compute the loss of a class given as a float, as tables have; NaN if it is not whole."""
     label = target.astype(jnp.int32)
     value = jnp.asarray(loss.function(score, label))
     return jnp.where(label.astype(target.dtype) == target, value, jnp.nan)
@@ -126,9 +134,11 @@ def _is_float(array: jax.Array) -> bool:
 
 
 def inputs_and_target(z: Any) -> tuple[Any, Any]:
-    """``x`` and ``y`` of an observation: attributes, keys, or a pair. Weights are the engine's.
+    """Return ``x`` and ``y`` of an observation: its attributes, keys, or a pair.
 
-    Raises:  ConfigError: an observation without them.
+    Args:    z: one observation.
+    Returns: ``(x, y)``.
+    Raises:  ConfigError: an observation without x and y.
     """
     if isinstance(z, Mapping):
         if "x" in z and "y" in z:
@@ -159,10 +169,10 @@ def _aligned(prediction: Any, y: Any) -> tuple[jax.Array, jax.Array]:
     elif target.ndim == 1:
         fix = f"Use a model with out={target.shape[0]}, or give a residual."
     else:
-        fix = "Give a residual that says how they are compared."
+        fix = "Give a residual that compares them."
     raise ShapeError(
         f"h(x) has shape {h.shape} and y has shape {target.shape}; they must be equal,"
-        f" nothing is broadcast. {fix}"
+        f" no shape is broadcast. {fix}"
     )
 
 
@@ -183,7 +193,7 @@ def _number(what: str, value: Any) -> jax.Array:
 
 
 def describe(value: Any) -> str:
-    """What a user's function returned, in a few words."""
+    """Describe the value that a user's function returned, in a few words."""
     if value is None:
         return "None"
     if isinstance(value, (tuple, list, dict)):
@@ -195,7 +205,7 @@ def _check_arity(residual: Residual | None) -> None:
     if residual is None:
         return
     if not callable(residual):
-        raise ConfigError(f"residual={residual!r} is no function; give residual(h, z)")
+        raise ConfigError(f"residual={residual!r} is not a function; give residual(h, z)")
     try:
         signature = inspect.signature(residual)
     except ValueError:  # a built-in without a signature
@@ -205,6 +215,38 @@ def _check_arity(residual: Residual | None) -> None:
     except TypeError:
         name = getattr(residual, "__name__", type(residual).__name__)
         raise ConfigError(
-            f"the residual {name}{signature} cannot be called as residual(h, z); give it exactly a"
-            " hypothesis h and one observation z"
+            f"the residual {name}{signature} cannot be called as residual(h, z); write it with"
+            " exactly two arguments, a hypothesis h and one observation z"
         ) from None
+
+
+def metric_of(name: str, metric: Metric, h: Any, *z: Any) -> jax.Array:
+    """Compute a metric of a hypothesis, or of a hypothesis at one observation: shape ().
+
+    Booleans and counts are numbers: ``(h(x) > 0) == (y > 0)`` is an accuracy.
+
+    Raises:  ShapeError (when traced): the value is not one real number.
+    """
+    value, per = metric.function(h, *z), " per observation" if z else ""
+    if isinstance(value, (tuple, list, dict, str)) or value is None:
+        raise ShapeError(
+            f"the metric {name!r} must return a scalar{per}; got {describe(value)}."
+            + (" Does the function return?" if value is None else "")
+        )
+    array = jnp.asarray(value)
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise ShapeError(
+            f"the metric {name!r} must return a real number{per}; got {array.dtype}."
+            " Take jnp.real or jnp.abs."
+        )
+    if array.shape == ():
+        return array
+    if not z:
+        fix = " Take a norm or a mean."
+    elif array.shape == (1,):
+        fix = ' Use h(x)[0], or MLP(..., out="scalar").'
+    else:
+        fix = " Take a mean, or look for a broadcast."
+    raise ShapeError(
+        f"the metric {name!r} must return a scalar{per}; got shape {array.shape}.{fix}"
+    )

@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from typing import Any
 
 from thetahat.core.errors import MissingExtra
-from thetahat.search._coding import coding
 from thetahat.search._known_points import KnownPoints, points_to_avoid
 from thetahat.search._random import draw
 from thetahat.search._space import Space
@@ -30,7 +29,7 @@ def cmaes(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
     """
     if find_spec("cmaes") is None:
         raise MissingExtra("the sampler cmaes", "sweep")
-    ranked = [i for i, axis in enumerate(coding(space).axes) if axis.ranked]
+    ranked = [i for i, axis in enumerate(space.searched) if axis.ranked]
     known = points_to_avoid(space, history)
     strategy = _replay(space, history, ranked)
     configs = []
@@ -51,15 +50,14 @@ def _replay(space: Space, history: SearchHistory, ranked: list[int]) -> Any:
     trials = trial_values(history)
     if not ranked:
         return None
-    axes = coding(space).axes
     bounds = np.array([[0.0, 1.0]] * len(ranked))
     strategy = CMA(mean=np.full(len(ranked), 0.5), sigma=_WIDTH, bounds=bounds, seed=0)
     generation = []
     for each in trials:
-        codes = coding(space).encode(space, each.trial.config)
+        codes = space.encode(each.trial.config)
         if each.loss is None or codes is None:
             continue
-        x = np.array([axes[i].probability(codes[i]) for i in ranked])
+        x = np.array([space.searched[i].probability(codes[i]) for i in ranked])
         generation.append((x, each.loss))
         if len(generation) == strategy.population_size:
             # Points of an older generation may lie far outside; the strategy bounds its step.
@@ -77,11 +75,10 @@ def _ask(
     known: KnownPoints | None,
 ) -> dict[str, Any] | None:
     """Return the strategy's proposal; None where all that it proposes has run."""
-    axes = coding(space).axes
     values = space.values(config)
     for _ in range(_TRIES):
         for i, u in zip(ranked, strategy.ask().tolist(), strict=True):
-            values[i] = axes[i].proposed(u)
+            values[i] = space.searched[i].proposed(u)
         if known is None or known.add(space.values_key(values)):
             return space.config(values)
     return None

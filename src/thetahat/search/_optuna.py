@@ -8,6 +8,7 @@ a sampler of Optuna's is first called.
 from __future__ import annotations
 
 import contextlib
+import threading
 import warnings
 from collections.abc import Container, Iterator, Sequence
 from typing import Any
@@ -25,10 +26,10 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from thetahat.search._coding import Axis, coding
-from thetahat.search._space import Space
+from thetahat.search._space import Dimension, Space
 from thetahat.search._trials import TrialValue
 
+_LOCK = threading.Lock()
 _FROZEN: WeakKeyDictionary[Space, dict[int, tuple[TrialValue, FrozenTrial | None]]] = (
     WeakKeyDictionary()
 )
@@ -57,14 +58,14 @@ class HistoryStudy:
     """A history in Optuna's form, which proposes points."""
 
     def __init__(self, space: Space, history: Sequence[TrialValue]) -> None:
-        self._axes = coding(space).axes
         self._space = space
         self._distributions: dict[str, BaseDistribution] = {
             _name(i): _distribution(axis)
-            for i, axis in enumerate(self._axes)
+            for i, axis in enumerate(space.searched)
             if axis.choices is None or axis.choices > 1
         }
-        self._trials = [t for t in self._frozen(history) if t is not None]
+        with _LOCK:
+            self._trials = [t for t in self._frozen(history) if t is not None]
         self._next = len(history)
 
     @property
@@ -81,12 +82,11 @@ class HistoryStudy:
             study = optuna.Study("thetahat", storage, sampler=sampler)
             this = _trial(self._next, TrialState.RUNNING, None, {}, {})
             params = sampler.sample_relative(study, this, self._distributions)
-        codes = [params.get(_name(i), 0) for i in range(len(self._axes))]
-        return coding(self._space).decode(codes)
+        return [d.decode(params.get(_name(i), 0)) for i, d in enumerate(self._space.searched)]
 
     def add_running(self, values: Sequence[Any]) -> None:
         """Add a trial in flight."""
-        codes = [a.encode(v) for a, v in zip(self._axes, values, strict=True)]
+        codes = [d.encode(v) for d, v in zip(self._space.searched, values, strict=True)]
         self._trials.append(self._trial(self._next, codes, None))
         self._next += 1
 
@@ -96,7 +96,7 @@ class HistoryStudy:
         for place, given in enumerate(history):
             known = kept.get(place)
             if known is None or known[0].trial is not given.trial or known[0].loss != given.loss:
-                codes = coding(self._space).encode(self._space, given.trial.config)
+                codes = self._space.encode(given.trial.config)
                 known = given, None if codes is None else self._trial(place, codes, given.loss)
             new[place] = known
             yield known[1]
@@ -149,7 +149,7 @@ def _name(i: int) -> str:
     return f"x{i}"
 
 
-def _distribution(axis: Axis) -> BaseDistribution:
+def _distribution(axis: Dimension) -> BaseDistribution:
     if axis.choices is None:
         return FloatDistribution(0.0, 1.0)
     if axis.ranked:

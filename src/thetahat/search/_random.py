@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from thetahat.search._coding import coding
 from thetahat.search._known_points import KnownPoints
 from thetahat.search._space import Space
 from thetahat.search._trials import Proposals, SearchHistory
@@ -46,7 +45,7 @@ def qmc(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
     import numpy as np
     from scipy.stats import qmc as sequences
 
-    axes = coding(space).axes
+    axes = space.searched
     sobol = sequences.Sobol(len(axes), scramble=True, rng=np.random.default_rng(abs(seed)))
     if history.position:
         sobol.fast_forward(history.position)

@@ -12,15 +12,33 @@ from typing import Any
 
 from thetahat.core.errors import ConfigError
 from thetahat.core.yaml_tree import YamlNode, plain_tree
-from thetahat.search._distributions import Categorical, Constant, Distribution, Steps, holds, same
+from thetahat.search._distributions import (
+    Categorical,
+    Constant,
+    Distribution,
+    IntUniform,
+    Steps,
+    holds,
+    same,
+)
 from thetahat.search._parameters import Fault, distribution_of, section_faults
 
 _ABSENT = ("absent",)
+_INSIDE = 2.0**-53
+"""The least probability in use: at 0 and 1 a normal is infinite."""
+_TAIL = 1 / 2000
+"""The least probability that an optimiser proposes where bounds lack: 3.3 standard deviations.
+
+Optimisers often try the ends of [0, 1], and the ends of a normal are too far out.
+"""
 
 
 @dataclass(frozen=True)
 class Dimension:
-    """One parameter: its path in a config, and its distribution."""
+    """One parameter: its path in a config, its distribution, and its values coded for optimisers.
+
+    The code of a number is its probability, the code of an integer or a choice its place from 0.
+    """
 
     path: tuple[str, ...]
     distribution: Distribution
@@ -29,6 +47,49 @@ class Dimension:
     def name(self) -> str:
         """The path with dots, for messages and tables."""
         return ".".join(self.path)
+
+    @property
+    def ranked(self) -> bool:
+        """Whether the values have an order."""
+        return not isinstance(self.distribution, Categorical)
+
+    @cached_property
+    def choices(self) -> int | None:
+        """The number of values; None for any number."""
+        if isinstance(self.distribution, Categorical):
+            return len(self.distribution.distinct)
+        if isinstance(self.distribution, IntUniform):
+            return self.distribution.max - self.distribution.min + 1
+        return None
+
+    def encode(self, value: Any) -> float:
+        """Return the code of a value."""
+        if isinstance(self.distribution, Categorical):
+            return self.distribution.places[same(value)]
+        if isinstance(self.distribution, IntUniform):
+            return int(value) - self.distribution.min
+        return min(max(self.distribution.cdf(value), 0.0), 1.0)
+
+    def decode(self, code: float) -> Any:
+        """Return the value of a code."""
+        if isinstance(self.distribution, Categorical):
+            return self.distribution.distinct[int(code)]
+        if isinstance(self.distribution, IntUniform):
+            return self.distribution.min + int(code)
+        return self.proposed(code)
+
+    def proposed(self, u: float) -> Any:
+        """Return the value at a probability, 0 and 1 included, outside endless tails."""
+        endless = math.inf in map(abs, self.distribution.support or ())
+        return self.at(u, _TAIL if endless else _INSIDE)
+
+    def at(self, u: float, edge: float = _INSIDE) -> Any:
+        """Return the value at a probability, 0 and 1 included."""
+        return self.distribution.ppf(min(max(u, edge), 1 - edge))
+
+    def probability(self, code: float) -> float:
+        """Return a code's place in [0, 1]: for a choice the middle of its share."""
+        return code if self.choices is None else (code + 0.5) / self.choices
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +186,15 @@ class Space:
         Raises:  KeyError: the config lacks one of them.
         """
         return [_inside(config, d.path) for d in self.searched]
+
+    def encode(self, config: Mapping[str, Any]) -> list[float] | None:
+        """Return the searched dimensions' codes of a config; None for one outside the space."""
+        try:
+            pairs = list(zip(self.searched, self.values(config), strict=True))
+        except KeyError:
+            return None
+        inside = all(holds(d.distribution, value) for d, value in pairs)
+        return [d.encode(value) for d, value in pairs] if inside else None
 
     def key(self, config: Mapping[str, Any]) -> Hashable:
         """Return a key, equal for the same point: 3 equals 3.0, and constants do not count."""

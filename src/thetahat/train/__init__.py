@@ -12,7 +12,10 @@ from thetahat.train._driver import Interrupt as Interrupt
 from thetahat.train._fit import fit as fit, fit_many as fit_many
 from thetahat.train._grouping import (
     NeedsStatic as NeedsStatic,
+    Outline as Outline,
     Shop as Shop,
+    outline_of as outline_of,
+    try_out as try_out,
 )
 from thetahat.train._identity import member_identity as member_identity
 from thetahat.train._memory import (
@@ -21,17 +24,69 @@ from thetahat.train._memory import (
     total_memory as total_memory,
 )
 from thetahat.train._options import Options as Options, Progress as Progress
-from thetahat.train._outline import (
-    Outline as Outline,
-    outline_of as outline_of,
-    try_out as try_out,
+from thetahat.train._program import (
+    DIVERGED as DIVERGED,
+    FIRST_RULE as FIRST_RULE,
+    MODES as MODES,
+    RUNNING as RUNNING,
+    STOPPED as STOPPED,
+    UNMOVED as UNMOVED,
+    CohortStatus as CohortStatus,
+    Estimate as Estimate,
+    Hyper as Hyper,
+    Program as Program,
 )
-from thetahat.train._provenance import jax_facts as jax_facts
 from thetahat.train._result import History as History, Result as Result
 from thetahat.train._stopping import (
     Divergence as Divergence,
     Patience as Patience,
+    Record as Record,
     Rule as Rule,
     Threshold as Threshold,
     WallTime as WallTime,
+    sort_rules as sort_rules,
 )
+from thetahat.train.jax import precision as precision
+
+__all__ = [
+    "DIVERGED",
+    "FIRST_RULE",
+    "MODES",
+    "RUNNING",
+    "STOPPED",
+    "UNMOVED",
+    "Checkpoint",
+    "CohortStatus",
+    "Divergence",
+    "Estimate",
+    "History",
+    "Hyper",
+    "Interrupt",
+    "NeedsStatic",
+    "Options",
+    "Outline",
+    "Patience",
+    "Program",
+    "Progress",
+    "Record",
+    "Result",
+    "Rule",
+    "Shop",
+    "Threshold",
+    "TooLarge",
+    "Training",
+    "WallTime",
+    "cache_folder",
+    "fit",
+    "fit_many",
+    "free_memory",
+    "member_identity",
+    "outline_of",
+    "precision",
+    "read_checkpoint",
+    "read_header",
+    "sort_rules",
+    "total_memory",
+    "try_out",
+    "write_checkpoint",
+]

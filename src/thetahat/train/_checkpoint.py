@@ -1,4 +1,4 @@
-"""Checkpoints: all that resuming needs, in one file, whole or not at all (and never a pickle).
+"""Checkpoints: all that resuming needs, in one file, written whole or not at all, never a pickle.
 
     file    commit (64 bytes), then frames
     commit  magic, version, bytes that count, their digest: overwritten in place, last of all
@@ -29,7 +29,7 @@ import struct
 import time
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -37,7 +37,7 @@ from typing import IO, Any
 import numpy as np
 
 from thetahat.core import CheckpointError, Notice
-from thetahat.core.files import replacing
+from thetahat.core.replace import replacing
 from thetahat.train._memory import total_memory
 
 VERSION = 2
@@ -73,7 +73,7 @@ class Checkpoint:
 
 @dataclass
 class PatientWriter:
-    """Writes one cohort's checkpoints as long as it can, and again when it can again."""
+    """Writes one cohort's checkpoints; after an error it tries again every ten seconds."""
 
     path: Path
     facts: Mapping[str, Any]
@@ -82,7 +82,7 @@ class PatientWriter:
     """Whether the file lacks what could not be written."""
     _again_s: float = 0.0
     _commit: bytes = b""
-    """The commit that this writer wrote last: nobody else may have written since."""
+    """The commit that this writer wrote last: another writer makes it differ."""
     _digests: bytes = field(default=b"", repr=False)
     _live: int = 0
     """Bytes that count: all but states that were replaced."""
@@ -105,7 +105,7 @@ class PatientWriter:
     ) -> None:
         """Write a state and its ``new`` records; with all ``records`` where the file is made anew.
 
-        What cannot be written is said once, in a notice, and tried again every ten seconds.
+        An error is one notice; writing is tried again every ten seconds.
         """
         if self.behind and time.monotonic() < self._again_s:
             return
@@ -391,6 +391,3 @@ def _explained(path: Path) -> Iterator[None]:
         else:
             fix = f"{error.strerror}; give a folder that can be written"
         raise CheckpointError(f"cannot write the checkpoint {path}: {fix}") from error
-
-
-__all__: Sequence[str] = ("PatientWriter", "read_checkpoint", "read_header", "write_checkpoint")

@@ -1,7 +1,7 @@
-"""The one driver: chunks of compiled epochs, and between them everything the host has to do.
+"""The one driver: chunks of compiled epochs, and the host's work between them.
 
-Between chunks: records to trackers, a checkpoint, progress, wall time, Ctrl-C. The chunk's length
-adapts so that a chunk takes a fraction of a second, whatever an epoch costs.
+Between chunks the host sends records to trackers, writes a checkpoint, shows progress, and checks
+wall time and Ctrl-C. The length of a chunk adapts, so that it takes a fraction of a second.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,8 +26,8 @@ WRITE_SHARE = 0.02
 
 
 @dataclass
-class Pace:
-    """Chooses the next chunk's length from what the last ones took."""
+class ChunkLength:
+    """The length of the next chunk, from the time that the last ones took."""
 
     epoch_s: float = 0.0
     overhead_s: float = 0.0
@@ -40,7 +40,7 @@ class Pace:
         return max(1, min(left, most, int(aim / self.epoch_s)))
 
     def learn(self, epochs: int, seconds: float, overhead_s: float) -> None:
-        """Take in one chunk; the pace may at most quadruple, so that one fluke cannot block."""
+        """Learn from one chunk; the length at most quadruples, so that one fluke cannot block."""
         now = seconds / epochs
         self.epoch_s = now if self.epoch_s == 0 else max(now, self.epoch_s / 4)
         self.overhead_s = overhead_s
@@ -48,7 +48,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Chunk:
-    """What one chunk gave: the state after it and the records of its epochs, (C, n) each."""
+    """One chunk's outcome: the state after it and the records of its epochs, (C, n) each."""
 
     state: Any
     first: int
@@ -65,19 +65,9 @@ class Clock:
     spent_s: float = 0.0
 
 
-@dataclass(frozen=True)
-class Drive:
-    """How a drive ended."""
-
-    state: Any
-    epoch: int
-    cut: str = ""
-    """"interrupted", "wall time", or nothing."""
-
-
 @dataclass
 class Interrupt:
-    """Ctrl-C, once: finish the chunk, save, hand back. Twice: stop at once."""
+    """Ctrl-C: once, finish the chunk, save and return; twice, stop at once."""
 
     seen: bool = False
     _before: Any = field(default=None, repr=False)
@@ -114,19 +104,31 @@ class Driver:
     on_chunk: Callable[[Chunk], None]
     wall_s: float = float("inf")
     marks: tuple[int, ...] = ()
-    """Epochs at which a chunk must end, in rising order: where somebody decides."""
-    cut: str = ""
-    pace: Pace = field(default_factory=Pace)
+    """Epochs at which a chunk must end, in rising order: the agent decides there."""
+    length: ChunkLength = field(default_factory=ChunkLength)
+
+    @property
+    def over(self) -> bool:
+        """Whether all epochs are done."""
+        return self.epoch >= self.epochs
+
+    @property
+    def cut(self) -> Literal["", "interrupted", "wall time"]:
+        """The reason for which training ends before its last epoch, if there is one."""
+        if self.over:
+            return ""
+        if self.interrupt.seen:
+            return "interrupted"
+        return "wall time" if self.clock.spent_s >= self.wall_s else ""
 
     def step(self) -> bool:
-        """Train one chunk more; False when every member has ended, or something cuts it short."""
-        if self.epoch >= self.epochs or not self.program.standing(self.state).active.any():
+        """Train one chunk more; False when every member has ended, or training was cut short."""
+        if self.over or not self.program.status(self.state).active.any():
             return False
-        if self.interrupt.seen or self.clock.spent_s >= self.wall_s:
-            self.cut = "interrupted" if self.interrupt.seen else "wall time"
+        if self.cut:
             return False
         most = next((m for m in self.marks if m > self.epoch), self.epochs) - self.epoch
-        n = self.pace.next(min(self.epochs - self.epoch, most), self.program.max_chunk)
+        n = self.length.next(min(self.epochs - self.epoch, most), self.program.max_chunk)
         began = time.perf_counter()
         self.state, records = self.program.advance(self.state, self.epoch, n)
         took = time.perf_counter() - began
@@ -134,29 +136,5 @@ class Driver:
         self.clock.spent_s += took
         self.on_chunk(Chunk(self.state, self.epoch, n, records, ended_s))
         self.epoch += n
-        self.pace.learn(n, took, time.perf_counter() - began - took)
+        self.length.learn(n, took, time.perf_counter() - began - took)
         return True
-
-    @property
-    def ended(self) -> Drive:
-        """How it ended."""
-        late = self.interrupt.seen and self.epoch < self.epochs
-        return Drive(self.state, self.epoch, "interrupted" if late else self.cut)
-
-
-def drive(
-    program: Program,
-    state: Any,
-    *,
-    epochs: int,
-    first: int = 0,
-    clock: Clock,
-    wall_s: float = float("inf"),
-    interrupt: Interrupt,
-    on_chunk: Callable[[Chunk], None],
-) -> Drive:
-    """Train until every member has ended, ``epochs`` are done, or something cuts it short."""
-    driver = Driver(program, state, epochs, first, clock, interrupt, on_chunk, wall_s)
-    while driver.step():
-        pass
-    return driver.ended

@@ -8,16 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from thetahat.core import ConfigError, Interrupted, Status, Task, Tracker, read_signature
+from thetahat.core import ConfigError, Interrupted, Status, Task, Tracker
 from thetahat.core.content import static_parts
-from thetahat.data import use_cache
+from thetahat.core.errors import did_you_mean
 from thetahat.train._checkpoint import read_header
-from thetahat.train._cohort import first_program, train_cohort
-from thetahat.train._grouping import alike, builder, hyper_of, try_tracing
+from thetahat.train._cohort import Training
+from thetahat.train._driver import Interrupt
+from thetahat.train._grouping import NeedsStatic, Shop
+from thetahat.train._identity import program_facts
 from thetahat.train._memory import TooLarge
 from thetahat.train._options import Cohort, Options
+from thetahat.train._program import MODES, Hyper
 from thetahat.train._result import Result
-from thetahat.train._static import CONCRETE, find_static
+from thetahat.train.jax import prepare
 
 
 def fit(
@@ -55,8 +58,9 @@ def fit(
                 f"fit(task) takes no parameters; got {', '.join(config)}."
                 " Give the function that builds the task instead: fit(experiment, ...)"
             )
-        return _fit_all(lambda **_: what, {}, "task", [{}], options, bare=True)[0]
-    return fit_many(what, [config], **_as_keywords(options))[0]
+        return _fit_task(what, options)
+    shop = Shop(what)
+    return _fit_all(shop, [shop.signature.config(config)], options)[0]
 
 
 def fit_many(
@@ -64,7 +68,6 @@ def fit_many(
     configs: Iterable[Mapping[str, Any]],
     /,
     *,
-    exact: bool = False,
     mode: str = "auto",
     trackers: Sequence[Tracker] = (),
     checkpoint: str | Path | None = None,
@@ -74,12 +77,11 @@ def fit_many(
     """Fit many configs of an experiment: one compiled program per static part.
 
     ``float`` and ``th.Seed`` parameters are traced: configs that differ only in them train together
-    as one array program, by ``vmap`` or one by one, whichever a timed probe finds faster; and in
-    several turns where the memory does not hold them all.
+    as one array program; and in several turns if the memory does not hold them all.
 
     Args:
-        exact: members bitwise equal to fits alone (one by one, by ``lax.map``).
-        mode: "auto", "vmap" or "map".
+        mode: "vmap" (together), "exact" (one by one, each bitwise equal to its fit alone) or
+            "auto": whichever a timed probe finds faster.
         (the others as in ``fit``)
         checkpoint: of the first program; those of the others are PATH.1, PATH.2, ...
     Returns: one Result per config, in their order.
@@ -93,59 +95,49 @@ def fit_many(
     >>> [r.traces for r in th.fit_many(line, [{"lr": 0.1}, {"lr": 0.3}])]
     [1, 1]
     """
-    if mode not in ("auto", "vmap", "map"):
-        raise ConfigError(f"mode={mode!r}; give 'auto', 'vmap' or 'map'")
-    signature = read_signature(experiment)
-    full = [signature.config(given) for given in configs]
+    if mode not in MODES:
+        raise ConfigError(
+            f"mode={mode!r}: no such mode{did_you_mean(mode, MODES)}; give {', '.join(MODES)}"
+        )
+    shop = Shop(experiment)
+    full = [shop.signature.config(given) for given in configs]
     if not full:
         raise ConfigError("fit_many got no configs; give at least one, such as [{'lr': 0.01}]")
-    traced = {p.name: p.is_seed for p in signature.parameters.values() if p.traced}
-    options = Options(tuple(trackers), checkpoint, resume, progress, "map" if exact else mode)
-    return _fit_all(experiment, traced, signature.name, full, options)
+    return _fit_all(shop, full, Options(tuple(trackers), checkpoint, resume, progress, mode))
 
 
-def _as_keywords(options: Options) -> dict[str, Any]:
-    return {
-        "trackers": options.trackers,
-        "checkpoint": options.checkpoint,
-        "resume": options.resume,
-        "progress": options.progress,
-    }
+def _fit_task(task: Task, options: Options) -> Result:
+    """Fit a Task that is given as it is."""
+    interrupt = Interrupt()
+    with interrupt.listening():
+        program = prepare(lambda _: task, Hyper({}, {}), 1, "exact")
+        return Training(
+            Cohort(program, ({},), (0,), partial(program_facts, None, program)), options, interrupt
+        ).run()[0]
 
 
-def _fit_all(
-    experiment: Callable[..., Task],
-    traced: Mapping[str, bool],
-    name: str,
-    configs: list[dict[str, Any]],
-    options: Options,
-    *,
-    bare: bool = False,
-) -> list[Result]:
-    use_cache()
+def _fit_all(shop: Shop, configs: list[dict[str, Any]], options: Options) -> list[Result]:
+    """Fit configs, those that share a program together."""
     results: dict[int, Result] = {}
-    names, waiting, n_cohorts = frozenset(traced), list(range(len(configs))), 0
-    most, parts = len(configs), static_parts(configs, names)
+    waiting, n_cohorts = list(range(len(configs))), 0
+    most, parts = len(configs), static_parts(configs, shop.traced)
     while waiting:
-        some, like = _apart(options, n_cohorts), alike(waiting, parts)
-        members = like[: _together(len(like), most, some)]
+        own = _own_checkpoint(options, n_cohorts)
+        alike = [i for i in waiting if parts[i] == parts[waiting[0]]]
+        members = alike[: _together(len(alike), most, own)]
         mine = [configs[i] for i in members]
-        hyper = hyper_of(mine, {n: traced[n] for n in traced if n in names})
-        try:
-            program = first_program(builder(experiment, mine[0], names), hyper, len(mine), options)
-        except CONCRETE as error:
-            attempt = partial(try_tracing, experiment, mine[0])
-            names -= find_static(name, attempt, hyper.one(), error)
-            parts = static_parts(configs, names)
-            continue
-        seeds = tuple(n for n, is_seed in traced.items() if is_seed)
-        made_by = None if bare else experiment
-        cohort = Cohort(program, tuple(mine), tuple(members), len(like), seeds, made_by)
-        try:
-            results.update(train_cohort(cohort, some))
-        except TooLarge as error:
-            most = error.fits
-            continue
+        interrupt = Interrupt()
+        # Also while compiling: a compiler that is interrupted ends the process.
+        with interrupt.listening():
+            try:
+                training = shop.open(mine, own, interrupt, members=members, of=len(alike))
+            except NeedsStatic:
+                parts = static_parts(configs, shop.traced)
+                continue
+            except TooLarge as error:
+                most = error.fits
+                continue
+            results |= training.run()
         waiting = [i for i in waiting if i not in results]
         n_cohorts += 1
         if waiting and any(results[i].status is Status.INTERRUPTED for i in members):
@@ -158,14 +150,14 @@ def _fit_all(
 
 
 def _together(alike: int, most: int, options: Options) -> int:
-    """How many of those that are alike train now: as many as fit, or as began together before."""
+    """How many of those that share a program train now: as many as fit, or as began together."""
     if options.resume and options.checkpoint is not None and Path(options.checkpoint).exists():
         header = read_header(options.checkpoint)
         return int(header["size"]) if header.get("of") == alike else alike
     return min(alike, most)
 
 
-def _apart(options: Options, n: int) -> Options:
+def _own_checkpoint(options: Options, n: int) -> Options:
     """A checkpoint of its own for every cohort of a fit: PATH, PATH.1, PATH.2, ..."""
     if options.checkpoint is None or n == 0:
         return options

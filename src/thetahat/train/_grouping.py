@@ -1,22 +1,36 @@
-"""Which configs train as one program, and that program: made anew, or one that was made before."""
+"""The configs that train as one program, and that program: made anew, or used again.
+
+A parameter that Python itself must know is found by abstract traces, one parameter at a time.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import sysconfig
+import traceback
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from thetahat.core import Signature, Task, read_signature
+from thetahat import data as th_data
+from thetahat.core import ConfigError, Metric, Mode, Notice, Signature, Task, read_signature
 from thetahat.core.content import static_part
-from thetahat.data import use_cache
-from thetahat.train._cohort import Training, first_program
+from thetahat.core.metric import PARTS, directions_of, read_metrics
+from thetahat.train._cohort import Training
 from thetahat.train._driver import Interrupt
+from thetahat.train._identity import program_facts
 from thetahat.train._options import Cohort, Options
-from thetahat.train._static import CONCRETE, find_static
-from thetahat.train.jax import CohortProgram, Hyper, make_program, stage
+from thetahat.train._program import Build, Hyper, Program, Untraceable
+from thetahat.train.jax import prepare, sketch, try_out as try_task
+
+_OURS = str(Path(__file__).parents[1])
+_LIBRARIES = tuple({sysconfig.get_paths()[name] for name in ("purelib", "platlib", "stdlib")})
 
 
 class NeedsStatic(Exception):
@@ -29,7 +43,7 @@ class NeedsStatic(Exception):
 
 @dataclass
 class Shop:
-    """An experiment and the programs compiled for it so far: for a process with many cohorts.
+    """An experiment and the programs compiled for it so far.
 
     A program is used again when the static part, the size and the mode are the same: the experiment
     must then give the same arrays, as it does when its result depends on its arguments alone.
@@ -37,12 +51,11 @@ class Shop:
 
     experiment: Callable[..., Task]
     static: frozenset[str] = frozenset()
-    """Traced by their annotation, and yet needed by Python: found on the way."""
-    _made: dict[Any, CohortProgram] = field(default_factory=dict)
+    """Parameters that are traced by their annotation, and that Python must know."""
+    _made: dict[Any, tuple[Program, Callable[[], Any]]] = field(default_factory=dict)
     signature: Signature = field(init=False)
 
     def __post_init__(self) -> None:
-        use_cache()
         self.signature = read_signature(self.experiment)
 
     @property
@@ -57,45 +70,44 @@ class Shop:
         interrupt: Interrupt,
         *,
         members: Sequence[int] | None = None,
+        of: int | None = None,
         marks: tuple[int, ...] = (),
     ) -> Training:
         """Begin to train configs that differ in traced parameters only.
 
+        Args:    members: their positions among all the configs of a fit.
+                 of: how many share a program, if these are the first that fit into memory.
         Raises:  NeedsStatic: some of these parameters must be static; they are remembered.
         """
         full = [self.signature.config(config) for config in configs]
-        program = self._program(full, options)
+        seeds = {p.name: p.is_seed for p in self.signature.parameters.values()}
+        hyper = hyper_of(full, {n: seeds[n] for n in self.signature.traced if n in self.traced})
+        static = static_part(full[0], self.traced)
+        key = (static, tuple(hyper.own), tuple(hyper.common), len(full), options.mode)
+        if key in self._made:
+            made, facts = self._made[key]
+            program = made.again(hyper)
+        else:
+            program = self._prepared(full, hyper, options)
+            facts = functools.cache(partial(program_facts, self.experiment, program))
         places = tuple(range(len(full)) if members is None else members)
-        seeds = tuple(p.name for p in self.signature.parameters.values() if p.is_seed)
-        cohort = Cohort(program, tuple(full), places, seeds=seeds, experiment=self.experiment)
+        own_seeds = tuple(name for name, is_seed in seeds.items() if is_seed)
+        cohort = Cohort(program, tuple(full), places, facts, of, own_seeds)
         training = Training(cohort, options, interrupt, marks)
-        self._made[self._key(full, program.hyper, options)] = training.program
+        self._made[key] = training.program, facts
         return training
 
-    def _program(self, full: Sequence[Mapping[str, Any]], options: Options) -> CohortProgram:
-        names = self.traced
-        seeds = {p.name: p.is_seed for p in self.signature.parameters.values()}
-        hyper = hyper_of(full, {n: seeds[n] for n in self.signature.traced if n in names})
-        made = self._made.get(self._key(full, hyper, options))
-        if made is not None:
-            return made.again(hyper)
-        build = builder(self.experiment, full[0], names)
+    def _prepared(
+        self, full: Sequence[Mapping[str, Any]], hyper: Hyper, options: Options
+    ) -> Program:
+        build = builder(self.experiment, full[0], self.traced)
+        mode = "vmap" if options.mode == "auto" else options.mode
         try:
-            return first_program(build, hyper, len(full), options)
-        except CONCRETE as error:
-            attempt = partial(try_tracing, self.experiment, full[0])
-            found = find_static(self.signature.name, attempt, hyper.one(), error)
+            return prepare(build, hyper, len(full), mode)
+        except Untraceable as error:
+            found = find_static(self.signature.name, self.experiment, full[0], hyper, error)
             self.static |= found
             raise NeedsStatic(found) from error
-
-    def _key(self, full: Sequence[Mapping[str, Any]], hyper: Hyper, options: Options) -> Any:
-        static = static_part(full[0], self.traced)
-        return static, tuple(hyper.own), tuple(hyper.common), len(full), options.mode
-
-
-def alike(waiting: Sequence[int], parts: Sequence[Any]) -> list[int]:
-    """The first of those that wait, and all whose static part is the same."""
-    return [i for i in waiting if parts[i] == parts[waiting[0]]]
 
 
 def hyper_of(configs: Sequence[Mapping[str, Any]], traced: Mapping[str, bool]) -> Hyper:
@@ -112,21 +124,103 @@ def hyper_of(configs: Sequence[Mapping[str, Any]], traced: Mapping[str, bool]) -
 
 def builder(
     experiment: Callable[..., Task], config: Mapping[str, Any], traced: frozenset[str]
-) -> Callable[[Mapping[str, Any]], Task]:
+) -> Build:
     """Traced values in, Task out: the experiment with its static parameters bound."""
-    return partial(_build, experiment, {k: v for k, v in config.items() if k not in traced})
+    static = {k: v for k, v in config.items() if k not in traced}
+    return lambda values: experiment(**static, **values)
 
 
-def _build(
-    experiment: Callable[..., Task], static: Mapping[str, Any], values: Mapping[str, Any]
-) -> Task:
-    return experiment(**static, **values)
+# -- parameters that Python must know -------------------------------------------------------------
 
 
-def try_tracing(
-    experiment: Callable[..., Task], config: Mapping[str, Any], few: Mapping[str, Any]
-) -> None:
-    """Trace the estimation abstractly with only ``few`` parameters traced."""
-    build = builder(experiment, config, frozenset(few))
-    hyper = Hyper(own={}, common=dict(few))
-    make_program(build, hyper, stage(build, hyper), size=1, mode="map").trace()
+def find_static(
+    name: str,
+    experiment: Callable[..., Task],
+    config: Mapping[str, Any],
+    hyper: Hyper,
+    failure: Untraceable,
+) -> frozenset[str]:
+    """Names of the traced parameters whose values Python needs; one notice each.
+
+    Args:    hyper: the values of all traced parameters: each is traced alone.
+    Raises:  ConfigError: it is none of them alone.
+    """
+    found = {}
+    for parameter, value in hyper.member(0).items():
+        build = builder(experiment, config, frozenset({parameter}))
+        try:
+            prepare(build, Hyper({}, {parameter: value}), 1, "exact")
+        except Untraceable as error:
+            found[parameter] = _line(error.__cause__)
+    if not found:
+        raise ConfigError(
+            f"{name}() cannot be traced, and no single parameter is the cause: {failure};"
+            " annotate the parameters that Python must know as th.Static[float]"
+        ) from failure
+    for parameter, line in found.items():
+        kind = "int" if isinstance(hyper.member(0)[parameter], np.integer) else "float"
+        _notice(name, parameter, kind, line)
+    return frozenset(found)
+
+
+@functools.cache
+def _notice(experiment: str, name: str, kind: str, line: str) -> None:
+    """Warn once in a process."""
+    warnings.warn(
+        f"{experiment}(): {name!r} is static, because Python must know it{line};"
+        f" each of its values compiles a program of its own. Write {name}:"
+        f" th.Static[{kind}] to say so for good",
+        Notice,
+        stacklevel=2,
+    )
+
+
+def _line(error: BaseException | None) -> str:
+    """« at file.py:12: x = int(lr)», the last line of the user's own."""
+    frames = traceback.extract_tb(None if error is None else error.__traceback__)
+    lines = [f for f in frames if not f.filename.startswith((_OURS, *_LIBRARIES)) and f.line]
+    if not lines:
+        return ""
+    return f" at {Path(lines[-1].filename).name}:{lines[-1].lineno}: {lines[-1].line}"
+
+
+# -- an experiment that is only described ---------------------------------------------------------
+
+
+def try_out(experiment: Callable[..., Any], config: Mapping[str, Any]) -> None:
+    """Make an experiment's Task abstractly, and check that this machine can hold it.
+
+    Nothing is compiled, and nothing is checked where Python must know what is drawn.
+
+    Raises:  InputError: the Task is wrong, or needs more memory than there is.
+    """
+    with contextlib.suppress(Untraceable):
+        try_task(lambda _: experiment(**config))
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A Task's metrics, columns and epochs.
+
+    Args:    directions: of every column that a run has, in its records or at its end.
+    """
+
+    metrics: Mapping[str, Metric]
+    directions: Mapping[str, Mode | None]
+    epochs: int
+
+
+def outline_of(experiment: Callable[..., Any], config: Mapping[str, Any]) -> Outline | None:
+    """The outline of an experiment's Task; None where Python must know what is drawn.
+
+    Nothing is computed or compiled.
+    """
+    task = None
+    with contextlib.suppress(Untraceable):
+        task = sketch(lambda _: experiment(**config))
+    if task is None:
+        return None
+    data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
+    metrics = read_metrics(task.metrics)
+    parts = [part for part in PARTS if getattr(data, part) is not None]
+    return Outline(metrics, directions_of(metrics, parts), int(task.epochs))

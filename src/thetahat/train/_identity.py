@@ -1,14 +1,13 @@
-"""What makes a fit the one it is: what a checkpoint keeps of it, and how two fits differ.
+"""The identity of a fit: the facts that a checkpoint keeps, and how two fits differ.
 
 config        every parameter of every member, in their order
 code          of the experiment and of what it calls; of residual, loss, penalty, metrics
-task          model, loss, optimizer, batch size, sampling, seed, dtype, ...: what each holds
+task          model, loss, optimizer, batch size, sampling, seed, dtype, ... and their contents
 mathematics   the jaxprs of the first state, the loss and the step, constants included
 arrays        of every member: the data with their weights, and the initial parameters
 
-Epochs and stopping rules may change. A parameter may that changes nothing else, and so may the code
-of an experiment. Where Python or a library has another version, what cannot be compared is not, and
-that is said.
+Epochs and stopping rules may change, and so may a parameter or code that changes nothing else. If
+Python or a library has another version, the parts that depend on it are not compared, with a note.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from thetahat.core import Task
 from thetahat.core.content import content_key
 from thetahat.core.provenance import versions
 from thetahat.train._options import Cohort
-from thetahat.train.jax import CohortProgram, mathematics
+from thetahat.train._program import Program
 
 _FREE = ("data", "epochs", "stopping")
 """Fields of a Task that are compared otherwise, or not at all."""
 _MATHEMATICS = ("jax", "flax", "optax", "equinox", "thetahat")
-"""Libraries whose versions may change a jaxpr without anybody's doing."""
+"""Libraries whose versions may change a jaxpr of the same task."""
 _MOST = 12
 _LONGEST = 60
 _DEEPEST = 8
@@ -40,35 +39,31 @@ Identity = Mapping[str, Any]
 class Comparison:
     """How a fit differs from the one that a checkpoint is of.
 
-    Args:    refused: differences that may not be.   said: those that may, in words.
+    Args:    refused: differences that are not allowed.   notes: those that are, in words.
              new_rules: whether the stopping rules differ.
     """
 
     refused: tuple[str, ...]
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
     new_rules: bool
 
 
-def identity_of(cohort: Cohort, program: CohortProgram) -> dict[str, Any]:
-    """All but the arrays, in JSON's types."""
-    facts = program.staged.facts
-    if not facts:
-        # For a worker that trains many cohorts by one program: once.
-        facts |= _facts(cohort.experiment, program)
+def identity_of(cohort: Cohort) -> dict[str, Any]:
+    """Everything but the arrays, in JSON's types."""
     configs = [{name: _short(v) for name, v in config.items()} for config in cohort.configs]
-    return {**facts, "configs": configs}
+    return {**cohort.facts(), "configs": configs}
 
 
-def _facts(experiment: Callable[..., Any] | None, program: CohortProgram) -> dict[str, Any]:
-    """What is the same for any values of the traced parameters."""
-    task: Task = program.staged.task
+def program_facts(experiment: Callable[..., Any] | None, program: Program) -> dict[str, Any]:
+    """The facts that are the same for any values of the traced parameters."""
+    task: Task = program.task
     fields = [f.name for f in dataclasses.fields(task) if f.name not in _FREE]
     return {
         "versions": {"python": platform.python_version(), **versions()},
         "experiment": None if experiment is None else _fact(experiment, "code"),
-        "traced": sorted({*program.hyper.own, *program.hyper.common}),
+        "traced": sorted(program.hyper.names),
         "task": {name: _part(getattr(task, name)) for name in fields},
-        "mathematics": mathematics(program),
+        "mathematics": dict(program.mathematics()),
         "recorded": list(program.columns),
         "epochs": int(task.epochs),
         "stopping": [_fact(rule) for rule in task.stopping],
@@ -88,8 +83,8 @@ def compare(
 ) -> Comparison:
     """How two identities differ.
 
-    Args:    idle: places whose members are of no interest: nothing is told of them.
-             uses: tells which traced parameters matter beyond the stopping rules.
+    Args:    idle: positions of members that are not compared.
+             uses: gives the traced parameters that matter beyond the stopping rules.
     """
     moved = _moved(before["versions"], now["versions"])
     same_code = "python" not in moved
@@ -107,14 +102,14 @@ def compare(
     may = longer or new_rules or bool(free)
     if same_code and _code(before) != _code(now) and (refused or not may):
         refused.append("the experiment's code differs")
-    said = [f"epochs {before['epochs']} -> {now['epochs']}"] if longer else []
+    notes = [f"epochs {before['epochs']} -> {now['epochs']}"] if longer else []
     if new_rules:
         texts = [", ".join(r["shown"] for r in each["stopping"]) for each in (before, now)]
-        said.append("stopping changed: " + " -> ".join(text or "none" for text in texts))
-    said += [text for name, text in config if name in free and name != "epochs"]
-    said += [f"{name} was {a}, is {b}" for name, (a, b) in moved.items()]
+        notes.append("stopping changed: " + " -> ".join(text or "none" for text in texts))
+    notes += [text for name, text in config if name in free and name != "epochs"]
+    notes += [f"{name} was {a}, is {b}" for name, (a, b) in moved.items()]
     new_rules |= bool(free & {*now["traced"]})
-    return Comparison(tuple(dict.fromkeys(refused)), tuple(said), new_rules)
+    return Comparison(tuple(dict.fromkeys(refused)), tuple(notes), new_rules)
 
 
 def _moved(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -171,7 +166,7 @@ def compare_arrays(
 
 
 def refusal(path: Any, differences: Sequence[str]) -> str:
-    """What is said of a checkpoint that belongs to another fit."""
+    """The message about a checkpoint that belongs to another fit."""
     shown = list(differences[:_MOST])
     if len(differences) > _MOST:
         shown.append(f"and {len(differences) - _MOST} more")
@@ -244,7 +239,7 @@ def _mathematics(before: Identity, now: Identity) -> Iterator[str]:
 def _configs(
     before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]], idle: frozenset[int]
 ) -> Iterator[tuple[str, str]]:
-    """(parameter, what is said) of every parameter that differs; no parameter: of the members."""
+    """(parameter, message) of every parameter that differs; of the members: no parameter."""
     pairs = [(k, a, b) for k, (a, b) in enumerate(zip(before, now, strict=True)) if k not in idle]
     one, other = sorted(repr(a) for _, a, _ in pairs), sorted(repr(b) for _, _, b in pairs)
     if one == other and any(a != b for _, a, b in pairs):

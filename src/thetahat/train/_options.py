@@ -1,4 +1,4 @@
-"""How to run, rather than what: the options of a fit, and what its progress looks like."""
+"""The options of a fit (how to run, not what), its progress, and its cohorts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from thetahat.core import Mode, Tracker
-from thetahat.train.jax import CohortProgram
+from thetahat.train._memory import SHARE
+from thetahat.train._program import Program
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How a cohort stands between two chunks."""
+    """The state of a cohort between two chunks, for a display."""
 
     epoch: int
     epochs: int
@@ -43,25 +44,28 @@ class Options:
     resume: bool = False
     progress: Callable[[Progress], None] | None = None
     mode: str = "auto"
-    memory: int | None = None
-    """Bytes that a cohort may take; None for a share of what is free."""
+    """One of ``_program.MODES``."""
+    share: float = SHARE
+    """Of the free memory, the share that a cohort may take."""
     idle: frozenset[int] = frozenset()
-    """Places of members that only keep their place: another's config may stand for theirs."""
+    """Positions of members that only keep their place: their configs are not compared."""
     reasons: Mapping[int, str] = field(default_factory=dict)
     """Why members were stopped before the checkpoint to resume, by place."""
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """A traced program and the configs of its members."""
+    """A traced program and the configs of its members.
 
-    program: CohortProgram
+    Args:    members: their positions among all the configs of the fit.
+             facts: of the identity, those that do not depend on the traced parameters.
+             of: how many share the program, if these are the first that fit into memory.
+             seeds: the experiment's seeds, traced or static.
+    """
+
+    program: Program
     configs: tuple[Mapping[str, Any], ...]
     members: tuple[int, ...]
-    """Positions of the members among all the configs of the fit."""
+    facts: Callable[[], Mapping[str, Any]]
     of: int | None = None
-    """How many were alike, where these are the first of them that fit into memory."""
     seeds: tuple[str, ...] = ()
-    """The experiment's seeds, traced or static."""
-    experiment: Callable[..., Any] | None = None
-    """What made the Tasks; None for a Task that was given as it is."""

@@ -1,24 +1,52 @@
-"""What every backend offers the driver: a program that trains C members together.
+"""The Protocol of a backend: all that driver, session and cohort need of one.
 
-One driver trains everything: a single fit is a cohort of one. A backend is anything that prepares
-such programs; the conformance suite holds them all to the same results.
+A backend is one function, ``prepare(build, hyper, size, mode) -> Program``: C members of one
+estimation as one program. One driver trains everything: a single fit is a cohort of one. JAX takes
+every model that does not name a function of its own (see ``backend_of``). The conformance suite
+tests that all backends give the same results.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
+
+from thetahat.core import Mode, Task
 
 STOPPED, RUNNING, DIVERGED, UNMOVED, FIRST_RULE = -1, 0, 1, 2, 3
 """Outcome codes of a member; STOPPED by the host; ``FIRST_RULE + k`` is the k-th stopping rule."""
 
+MODES = ("auto", "vmap", "exact")
+"""How members train: together, or one by one and bitwise equal to fits alone. A timed probe
+decides "auto"; a program has one of the others."""
+
+Build = Callable[[Mapping[str, Any]], Task]
+"""Traced parameters in, Task out: the experiment with its static parameters bound."""
+
 
 @dataclass(frozen=True)
-class Standing:
-    """How the members stand between two chunks. Arrays of shape (C,)."""
+class Hyper:
+    """Traced parameters of a cohort: ``own`` (C,) differ between members, ``common`` () do not."""
+
+    own: Mapping[str, np.ndarray]
+    common: Mapping[str, np.ndarray]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The traced parameters."""
+        return frozenset((*self.own, *self.common))
+
+    def member(self, k: int) -> dict[str, Any]:
+        """The values of member ``k``."""
+        return {**{name: values[k] for name, values in self.own.items()}, **self.common}
+
+
+@dataclass(frozen=True)
+class CohortStatus:
+    """The state of the members between two chunks. Arrays of shape (C,)."""
 
     active: np.ndarray
     outcome: np.ndarray
@@ -28,16 +56,70 @@ class Standing:
     moved: np.ndarray
 
 
+class Estimate(Protocol):
+    """One member's estimated function: all that a Result needs of a backend."""
+
+    @property
+    def params(self) -> Any:
+        """The parameters at the best state."""
+        ...
+
+    @property
+    def data(self) -> Any:
+        """The data that it was fitted to, with a table's transform."""
+        ...
+
+    @property
+    def task(self) -> Task:
+        """The Task that was fitted."""
+        ...
+
+    @property
+    def model(self) -> Any:
+        """The estimated model, of the user's own kind."""
+        ...
+
+    def predict(self, x: Any) -> np.ndarray:
+        """h(x) for one input or many, in units of y."""
+        ...
+
+    def risk(self, part: str) -> float:
+        """The risk of a part anew. Raises ConfigError where there is no such part."""
+        ...
+
+
 class Program(Protocol):
-    """C members of one estimation, compiled together. States are opaque to the driver."""
+    """C members of one estimation, prepared together. States are opaque to the driver."""
 
     size: int
+    mode: str
+    """"vmap" or "exact"."""
+    hyper: Hyper
+    task: Task
+    """The members' Task; what traced parameters make may be abstract: use its static fields."""
+    dtype: str
+    n_params: int
+    best_mode: Mode | None
+    """The direction of what chooses the best state; None where the last state counts."""
     max_chunk: int
     """Epochs that one ``advance`` may take at most."""
+    traces: int
+    compile_s: float
+
+    @property
+    def batch_order(self) -> Literal["", "own", "shared"]:
+        """Whether members share a random order of batches; empty where none is drawn."""
+        ...
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that ``advance`` records, one value per epoch and member."""
+        ...
+
+    # -- training ---------------------------------------------------------------------------------
+
+    def fits(self, share: float) -> int:
+        """How many of the members fit into a share of the free memory; ``size`` if all do."""
         ...
 
     def init(self) -> Any:
@@ -45,15 +127,19 @@ class Program(Protocol):
         ...
 
     def advance(self, state: Any, epoch: int, n: int) -> tuple[Any, Mapping[str, np.ndarray]]:
-        """Train ``n`` epochs more, from ``epoch`` on; records have shape (C, n)."""
+        """Train ``n`` epochs more, from ``epoch`` on; records have shape (C, n).
+
+        An epoch that diverges changes nothing but its record; members that have ended change
+        nothing at all.
+        """
         ...
 
-    def standing(self, state: Any) -> Standing:
-        """How the members stand."""
+    def status(self, state: Any) -> CohortStatus:
+        """The state of the members."""
         ...
 
     def stop(self, state: Any, which: np.ndarray) -> Any:
-        """The state in which the members ``which`` (C,) train no more: their outcome is STOPPED."""
+        """End the members ``which`` (C,): their outcome is STOPPED."""
         ...
 
     def evaluate(self, state: Any, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:
@@ -62,6 +148,22 @@ class Program(Protocol):
         The best state is the last one where nothing chooses another.
         """
         ...
+
+    def fitted(self, state: Any, k: int, config: Mapping[str, Any]) -> Estimate:
+        """The function that member ``k`` has estimated; its config has the user's own types."""
+        ...
+
+    # -- other programs ---------------------------------------------------------------------------
+
+    def again(self, hyper: Hyper) -> Program:
+        """The same program for other values of the same traced parameters; nothing is traced."""
+        ...
+
+    def remapped(self, mode: str) -> Program:
+        """The same members in the other mode."""
+        ...
+
+    # -- checkpoints ------------------------------------------------------------------------------
 
     def pack(self, state: Any) -> dict[str, np.ndarray]:
         """The state as named arrays, for a checkpoint."""
@@ -72,11 +174,55 @@ class Program(Protocol):
     ) -> Any:
         """The state that ``pack`` gave.
 
-        Args:    first: the state before the first epoch, where it is at hand.
-                 new_rules: whether the stopping rules' own states are taken from that one.
+        Args:    first: the state before the first epoch, if it is at hand.
+                 new_rules: whether to take the stopping rules' own states from that one.
+        Raises:  CheckpointError: arrays of another task.
         """
         ...
 
     def replay(self, state: Any, records: Mapping[str, np.ndarray]) -> Any:
-        """The state as its stopping rules would have it, had they seen the records (C, n)."""
+        """The state after the stopping rules have seen the records (C, n) from the start."""
         ...
+
+    # -- what the numbers depend on ---------------------------------------------------------------
+
+    def facts(self, state: Any) -> list[dict[str, Any]]:
+        """The provenance of every member at the first state: the random numbers, precision and
+        device, and hashes of the data ("data_train", ...) and of the initial parameters ("init").
+
+        Raises:  DataError: data that the loss cannot use.
+        """
+        ...
+
+    def mathematics(self) -> Mapping[str, str]:
+        """Keys of what is computed, by part: a changed constant or formula changes a key."""
+        ...
+
+    def used(self) -> frozenset[str]:
+        """The traced parameters that a number depends on, beside those of stopping rules."""
+        ...
+
+
+Prepare = Callable[[Build, Hyper, int, str], Program]
+"""A backend: it traces the experiment where it can, and compiles nothing yet.
+
+Raises:  Untraceable: Python needs the value of a traced parameter.
+         ConfigError: the Task is wrong, or no memory of this machine holds it.
+"""
+
+
+class Untraceable(Exception):
+    """Python needs the value of a traced parameter; the cause is the backend's own error."""
+
+
+class OtherBackend(Exception):
+    """The Task's model has a backend of its own, ``prepare``."""
+
+    def __init__(self, prepare: Prepare) -> None:
+        super().__init__(getattr(prepare, "__qualname__", repr(prepare)))
+        self.prepare = prepare
+
+
+def backend_of(model: Any) -> Prepare | None:
+    """The backend that a model names as its ``thetahat_backend``; None for JAX."""
+    return getattr(model, "thetahat_backend", None)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from thetahat import models
 from thetahat.core import ConfigError, MissingExtra, Status, Task
 from thetahat.core.card import card, pairs
 from thetahat.core.errors import did_you_mean
-from thetahat.data import Transform
 from thetahat.figures import draw_fit, spark
-from thetahat.train._predict import evaluate_part, predict_rows
-from thetahat.train.jax import precision
+from thetahat.train._program import Estimate
 
 
 class UnknownColumn(ConfigError, KeyError):
@@ -80,7 +76,6 @@ class Result:
     metrics: Mapping[str, float]
     """The Task's metrics at this state, by column, such as val_accuracy."""
     history: History
-    params: Any
     n_params: int
     traces: int
     """How often the training program was traced for this result's cohort."""
@@ -88,49 +83,48 @@ class Result:
     """import, compile and run; the cohort's, not this member's share."""
     provenance: Mapping[str, Any]
     mode: str
-    """How its cohort was mapped: "alone", "vmap" or "map"."""
-    build: Callable[[], Task] = field(repr=False)
-    """Builds the Task of this config anew, concretely."""
-    frozen: Any = field(repr=False)
-    data: Any = field(repr=False)
+    """How it was trained: "alone", or in a cohort, by "vmap" or "exact"."""
+    fitted: Estimate = field(repr=False)
+    """The estimated function, by the backend that trained it."""
     looks: list[str] = field(default_factory=list, repr=False)
     """Every look at the test part, in order."""
 
-    @cached_property
+    @property
+    def params(self) -> Any:
+        """The model's parameters at the best state."""
+        return self.fitted.params
+
+    @property
+    def data(self) -> Any:
+        """The data that it was fitted to."""
+        return self.fitted.data
+
+    @property
     def model(self) -> Any:
         """The estimated model, of the user's own kind (an NNX module, an Equinox module, ...).
 
         Fitted to a table, it takes the table's numbers and gives the target's units, as ``predict``
         does; the module itself, of standardised numbers, is its ``.standardized``.
         """
-        module = self._adapted.export(self.params, self.frozen)
-        transform = getattr(self.data, "transform", None)
-        if not isinstance(transform, Transform):
-            return module
-        return models.InUnits(module, transform, self.task.dtype)
+        return self.fitted.model
 
-    @cached_property
+    @property
     def task(self) -> Task:
         """The Task that was fitted."""
-        with precision(str(self.provenance["dtype"])):
-            return self.build()
-
-    @cached_property
-    def _adapted(self) -> Any:
-        return models.adapt(self.task.model, self.task.seed)
+        return self.fitted.task
 
     def predict(self, x: Any) -> np.ndarray:
         """h(x) for one input (d,) or many (N, d), or for the rows of a frame with named columns.
 
         Returns: in units of y, also where the table was standardised: (), (N,), or (N, outputs).
         """
-        return predict_rows(self._adapted, self.params, self.frozen, self.data, x, self.task.dtype)
+        return self.fitted.predict(x)
 
     def evaluate(self, part: str = "val") -> float:
         """The risk of "train", "val" or "test" anew. A look at the test part is counted."""
         if part == "test":
             self.looks.append("evaluate")
-        return evaluate_part(self.task, self._adapted, self.params, self.frozen, self.data, part)
+        return self.fitted.risk(part)
 
     def to_frame(self) -> Any:
         """The history as a pandas frame."""

@@ -1,4 +1,4 @@
-"""Going on from a checkpoint: only with the fit that it is of."""
+"""Resume from a checkpoint, if it belongs to the same fit."""
 
 from __future__ import annotations
 
@@ -9,28 +9,32 @@ from typing import Any
 import numpy as np
 
 from thetahat.core import CheckpointError
-from thetahat.train import _program as program
 from thetahat.train._checkpoint import Checkpoint, read_checkpoint
 from thetahat.train._identity import compare, compare_arrays, identity_of, refusal
 from thetahat.train._options import Cohort, Options
-from thetahat.train._provenance import provenance_of
-from thetahat.train.jax import CohortProgram, used
+from thetahat.train._program import CohortStatus, Program
 
 
 @dataclass
 class Resumed:
-    """A checkpoint that a cohort goes on from.
+    """A checkpoint from which a cohort is resumed.
 
-    Args:    identity: of the cohort now, places that only keep their place as they were.
-             said: what differs and may.   new_rules: whether the stopping rules do.
+    Args:    identity: of the cohort now; of idle members, the old one.
+             notes: differences that are allowed.   new_rules: whether the stopping rules differ.
     """
 
     checkpoint: Checkpoint
     identity: dict[str, Any]
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
     new_rules: bool
     epoch: int
-    """Where training goes on: behind the last epoch that any member has lived."""
+    """The epoch from which training goes on: the last that any member has completed."""
+
+    @property
+    def mode(self) -> str:
+        """The mode that the members were trained in; "map" is its old name for "exact"."""
+        mode = str(self.checkpoint.header["mode"])
+        return "exact" if mode == "map" else mode
 
     @property
     def records(self) -> np.ndarray:
@@ -39,10 +43,10 @@ class Resumed:
 
     @property
     def note(self) -> str:
-        """What a run's reason says of how it went on; nothing where nothing differs."""
-        if not self.said:
+        """The addition to a run's reason: the epoch and the differences, if there are any."""
+        if not self.notes:
             return ""
-        return f"; resumed at epoch {self.epoch}: {'; '.join(self.said)}"
+        return f"; resumed at epoch {self.epoch}: {'; '.join(self.notes)}"
 
     @property
     def provenance(self) -> list[dict[str, Any]]:
@@ -51,7 +55,7 @@ class Resumed:
 
 
 def resumed(cohort: Cohort, options: Options) -> Resumed | None:
-    """The checkpoint to resume from, if there is one and it is wanted.
+    """The checkpoint to resume from, if there is one and the options ask for it.
 
     Raises:  CheckpointError: it is damaged, or of another fit: every difference is named.
     """
@@ -64,11 +68,11 @@ def resumed(cohort: Cohort, options: Options) -> Resumed | None:
             f"the checkpoint {options.checkpoint} holds {header['size']} members, and"
             f" {program.size} were asked for; give the configs it was made with"
         )
-    now, before = identity_of(cohort, program), header["identity"]
-    compared = compare(before, now, options.idle, lambda: used(program))
+    now, before = identity_of(cohort), header["identity"]
+    compared = compare(before, now, options.idle, program.used)
     if compared.refused:
         raise CheckpointError(refusal(options.checkpoint, compared.refused))
-    epochs = program.staged.task.epochs
+    epochs = program.task.epochs
     if epochs < found.epoch:
         raise CheckpointError(
             f"the checkpoint {options.checkpoint} holds {found.epoch} epochs, and {epochs} were"
@@ -76,38 +80,38 @@ def resumed(cohort: Cohort, options: Options) -> Resumed | None:
         )
     for k in options.idle:
         now["configs"][k] = before["configs"][k]
-    return Resumed(found, now, compared.said, compared.new_rules, found.epoch)
+    return Resumed(found, now, compared.notes, compared.new_rules, found.epoch)
 
 
-def resume_state(program: CohortProgram, found: Resumed, options: Options) -> Any:
-    """The state that a checkpoint holds; under new stopping rules, as they would have it.
+def resume_state(program: Program, found: Resumed, options: Options) -> Any:
+    """The state that a checkpoint holds; new stopping rules have seen its records.
 
     Raises:  CheckpointError: the data or the first parameters are others.
     """
     checkpoint = found.checkpoint
     first = program.init()
-    before, now = found.provenance, provenance_of(program, first)
+    before, now = found.provenance, program.facts(first)
     differ = compare_arrays(before, now, options.idle)
     if differ:
         raise CheckpointError(refusal(options.checkpoint, differ))
     moved = [(a.get("device"), b["device"]) for a, b in zip(before, now, strict=True)]
-    found.said += tuple(f"device was {a}, is {b}" for a, b in dict.fromkeys(moved) if a != b)
+    found.notes += tuple(f"device was {a}, is {b}" for a, b in dict.fromkeys(moved) if a != b)
     state = program.unpack(checkpoint.arrays, first, new_rules=found.new_rules)
     if not found.new_rules:
         return state
     names = checkpoint.header["columns"]
     state = program.replay(state, {n: checkpoint.records[..., i] for i, n in enumerate(names)})
-    found.epoch = _goes_on_at(program.standing(state), found, options)
+    found.epoch = _goes_on_at(program.status(state), found, options)
     return state
 
 
-def _goes_on_at(standing: program.Standing, found: Resumed, options: Options) -> int:
+def _goes_on_at(status: CohortStatus, found: Resumed, options: Options) -> int:
     """The epoch at which members go on: those that other rules had stopped, where they stood.
 
     Raises:  CheckpointError: they stand at several, and an epoch is the same for all.
     """
-    at = sorted({int(n) for n in standing.epochs[standing.active]})
-    last = int(standing.epochs.max())
+    at = sorted({int(n) for n in status.epochs[status.active]})
+    last = int(status.epochs.max())
     if not at or at == [last]:
         return last if at else found.epoch
     raise CheckpointError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,42 +12,50 @@ from typing import Any
 import numpy as np
 
 import thetahat
-from thetahat.core import CheckpointError, Ended, Logged, Started, Status
-from thetahat.core.metric import PARTS, directions_of
-from thetahat.train import _program as program
+from thetahat.core import (
+    CheckpointError,
+    Ended,
+    Event,
+    Logged,
+    Notice,
+    Started,
+    Status,
+    StoreError,
+    Task,
+    ThetahatError,
+    Tracker,
+)
+from thetahat.core.metric import PARTS, RISKS, directions_of
+from thetahat.data import Shuffle
 from thetahat.train._checkpoint import PatientWriter
-from thetahat.train._driver import Chunk, Clock, Drive
-from thetahat.train._ending import prove, verdict
+from thetahat.train._driver import Chunk, Clock
 from thetahat.train._identity import identity_of
-from thetahat.train._notify import Audience
 from thetahat.train._options import Cohort, Options, Progress
-from thetahat.train._provenance import batch_order, provenance_of
+from thetahat.train._program import DIVERGED, FIRST_RULE, STOPPED, UNMOVED, CohortStatus
 from thetahat.train._result import History, Result
 from thetahat.train._resume import Resumed
-from thetahat.train.jax import CohortProgram
+from thetahat.train._stopping import sort_rules
 
 
 def _readable(columns: tuple[str, ...]) -> tuple[str, ...]:
-    """Risks first, then the rate, then metrics: the order in which people read."""
+    """Order columns for readers: risks, the rate, metrics."""
     first = [c for c in ("train_risk", "val_risk", "learning_rate") if c in columns]
     return (*first, *(c for c in columns if c not in first))
 
 
 class Session:
-    """A cohort being trained; see the module."""
+    """The records, events, checkpoints and Results of one cohort in training."""
 
-    def __init__(
-        self, cohort: Cohort, program: CohortProgram, options: Options, found: Resumed | None
-    ) -> None:
-        self.cohort, self.program, self.options = cohort, program, options
-        self.audience = Audience(list(options.trackers))
-        self.names = (*_readable(program.columns), "seconds")
+    def __init__(self, cohort: Cohort, options: Options, found: Resumed | None) -> None:
+        self.cohort, self.program, self.options = cohort, cohort.program, options
+        self.trackers = TrackerGroup(list(options.trackers))
+        self.names = (*_readable(self.program.columns), "seconds")
         self.records: list[np.ndarray] = []
         self.first, self.clock, self.found = 0, Clock(), found
         self.provenance: list[dict[str, Any]] = []
         self.writer: PatientWriter | None = None
         self.results: dict[int, Result] = {}
-        """Of the members that have ended and were told of, by their place in the cohort."""
+        """Of the members that have ended, by their place in the cohort."""
         self.reasons = dict(options.reasons)
         """Why the host stopped members, by their place in the cohort."""
         if found is not None:
@@ -62,10 +72,10 @@ class Session:
             self.provenance = found.provenance
 
     def begin(self, state: Any) -> None:
-        """Tell the trackers, and write the first checkpoint, before anything runs."""
-        program, task = self.program, self.program.staged.task
+        """Write the first checkpoint and start the trackers, before anything runs."""
+        program, task = self.program, self.program.task
         if not self.provenance:
-            self.provenance = provenance_of(program, state)
+            self.provenance = program.facts(state)
         if self.options.checkpoint is not None:
             found = self.found
             facts = {
@@ -73,37 +83,37 @@ class Session:
                 "of": self.cohort.of or program.size,
                 "mode": program.mode,
                 "provenance": self.provenance,
-                "identity": identity_of(self.cohort, program) if found is None else found.identity,
+                "identity": identity_of(self.cohort) if found is None else found.identity,
             }
             past = self.records[0] if self.records else self._none()
             self.writer = PatientWriter(Path(self.options.checkpoint), facts, self.names)
             self.writer.begin(self.first, program.pack(state), past)
         for k, config in enumerate(self.cohort.configs):
-            self.audience.tell(
+            self.trackers.send(
                 Started(
                     member=self.cohort.members[k],
                     config=config,
                     epochs=task.epochs,
-                    n_params=program.staged.n_params,
+                    n_params=program.n_params,
                     provenance=self.provenance[k],
                     checkpoint=None if self.writer is None else str(self.writer.path),
                     resumed=None if self.found is None else self.first,
                     directions=self._directions,
                 )
             )
-        if self.first and self.audience.trackers:
-            # A tracker may have died before the checkpoint did: tell it the past again.
-            self._log(0, self.records[0], program.standing(state))
+        if self.first and self.trackers.working:
+            # A tracker may lack records that the checkpoint has: send them again.
+            self._log(0, self.records[0], program.status(state))
 
     def take(self, chunk: Chunk) -> None:
-        """Keep a chunk's records, tell the trackers, write the checkpoint, draw progress."""
+        """Keep a chunk's records, send them to trackers, write the checkpoint, show progress."""
         seconds = np.broadcast_to(chunk.ended_s, (self.program.size, chunk.n))
         columns = {**chunk.records, "seconds": seconds}
         new = np.stack([np.asarray(columns[name], np.float64) for name in self.names], axis=-1)
         self.records.append(new)
-        standing = self.program.standing(chunk.state)
-        if self.audience.trackers:
-            self._log(chunk.first, new, standing)
+        now = self.program.status(chunk.state)
+        if self.trackers.working:
+            self._log(chunk.first, new, now)
         if self.writer is not None:
             self.writer.write(
                 chunk.first + chunk.n,
@@ -112,10 +122,10 @@ class Session:
                 lambda: np.concatenate(self.records, axis=1),
             )
         if self.options.progress is not None:
-            row = np.clip(standing.epochs - chunk.first, 1, chunk.n) - 1  # the last each lived
+            row = np.clip(now.epochs - chunk.first, 1, chunk.n) - 1  # each member's last
             members = np.arange(self.program.size)
             last = {name: new[members, row, i] for i, name in enumerate(self.names)}
-            task, running = self.program.staged.task, int(standing.active.sum())
+            task, running = self.program.task, int(now.active.sum())
             self.options.progress(
                 Progress(
                     chunk.first + chunk.n,
@@ -124,36 +134,39 @@ class Session:
                     self.program.size,
                     last,
                     self.clock.spent_s,
-                    standing.best_epoch,
-                    standing.best_value,
+                    now.best_epoch,
+                    now.best_value,
                     task.best_by,
-                    self.program.staged.best_mode,
+                    self.program.best_mode,
                 )
             )
 
-    def finish(self, ended: Drive) -> dict[int, Result]:
-        """Tell how every member ended that has not been told of, and give all Results."""
-        self.settle(ended, range(self.program.size))
+    def finish(self, state: Any, cut: str) -> dict[int, Result]:
+        """Report the members that were not reported yet, and return all Results.
+
+        Args:    cut: the reason for which training ended early, or nothing.
+        """
+        self.settle(state, cut, range(self.program.size))
         return {member: self.results[k] for k, member in enumerate(self.cohort.members)}
 
-    def settle(self, ended: Drive, which: Iterable[int]) -> None:
-        """Evaluate the best states of members, once, and tell how they ended."""
+    def settle(self, state: Any, cut: str, which: Iterable[int]) -> None:
+        """Evaluate the best states of members, once, and report how they ended."""
         which = [k for k in which if k not in self.results]
         if not which:
             return
-        standing = self.program.standing(ended.state)
-        parts = ("train", "val") if ended.cut == "interrupted" else ("train", "val", "test")
-        numbers = self.program.evaluate(ended.state, parts)
+        now = self.program.status(state)
+        parts = ("train", "val") if cut == "interrupted" else ("train", "val", "test")
+        numbers = self.program.evaluate(state, parts)
         # JAX sorts its keys.
-        known = directions_of(self.program.staged.task.metrics, parts)
+        known = directions_of(self.program.task.metrics, parts)
         numbers = {name: numbers[name] for name in known if name in numbers}
         records = np.concatenate(self.records, axis=1) if self.records else self._none()
         for k in which:
-            result = self._result(ended, standing, numbers, records[k], k)
+            result = self._result(state, cut, now, numbers, records[k], k)
             self.results[k] = result
-            self._tell_end(self.cohort.members[k], result)
+            self._report(self.cohort.members[k], result)
 
-    def _tell_end(self, member: int, result: Result) -> None:
+    def _report(self, member: int, result: Result) -> None:
         metrics = {**{f"{p}_risk": v for p, v in result.risk.items()}, **result.metrics}
         detail = {
             "best_by": result.best_by,
@@ -166,7 +179,7 @@ class Session:
             "together": self.program.size,
             **self._batch_order(),
         }
-        self.audience.tell(
+        self.trackers.send(
             Ended(
                 member=member,
                 status=result.status,
@@ -180,12 +193,12 @@ class Session:
 
     @cached_property
     def _directions(self) -> dict[str, str]:
-        """Of the numbers that a run may have: in which direction they are better, where known."""
-        known = directions_of(self.program.staged.task.metrics)
+        """The directions of the numbers that a run may have, if they are known."""
+        known = directions_of(self.program.task.metrics)
         return {name: mode for name, mode in known.items() if mode}
 
     def fail(self, error: BaseException) -> None:
-        """Tell that every member broke, and why."""
+        """Report that every member failed, and why."""
         stopped = isinstance(error, KeyboardInterrupt)
         status = Status.INTERRUPTED if stopped else Status.FAILED
         reason = "interrupted twice" if stopped else f"{type(error).__name__}: {error}"
@@ -194,59 +207,66 @@ class Session:
         seconds = self._seconds(spent)
         for k, member in enumerate(self.cohort.members):
             if k not in self.results:
-                self.audience.tell(Ended(member, status, reason, done, {}, seconds))
+                self.trackers.send(Ended(member, status, reason, done, {}, seconds))
 
     # -- the parts of the above -------------------------------------------------------------------
 
     def _seconds(self, spent: Mapping[str, float]) -> dict[str, float]:
-        """The cohort's seconds by part and, where it has several members, each one's share."""
+        """The cohort's seconds by part and, of several members, each one's share."""
         size = self.program.size
         return dict(spent) if size == 1 else {**spent, "total": sum(spent.values()) / size}
 
     def _batch_order(self) -> dict[str, str]:
-        hyper = self.program.hyper
-        return batch_order(self.program.staged, self.cohort.seeds, {*hyper.own, *hyper.common})
+        """Whether runs that differ in their seed differ in the order of their batches.
+
+        Nothing if no order is drawn, if the experiment has no seed, or if it cannot be known: an
+        order of its own from a seed that is not traced may be any function of it.
+        """
+        order, seeds = self.program.batch_order, set(self.cohort.seeds)
+        unknown = isinstance(self.program.task.sampling, Shuffle) and (
+            not seeds <= self.program.hyper.names
+        )
+        if not order or not seeds or (order == "shared" and unknown):
+            return {}
+        return {"batch_order": order}
 
     def _none(self) -> np.ndarray:
         return np.zeros((self.program.size, 0, len(self.names)))
 
-    def _log(self, first: int, new: np.ndarray, standing: program.Standing) -> None:
-        """Tell records (C, n, columns) of epochs from ``first`` on, as far as each member lived."""
+    def _log(self, first: int, new: np.ndarray, now: CohortStatus) -> None:
+        """Send records (C, n, columns) from epoch ``first`` on, up to each member's last epoch."""
         for k, member in enumerate(self.cohort.members):
-            n = int(np.clip(standing.epochs[k] - first, 0, new.shape[1]))
+            n = int(np.clip(now.epochs[k] - first, 0, new.shape[1]))
             if n:
                 columns = {name: new[k, :n, i] for i, name in enumerate(self.names)}
                 epoch = np.arange(first + 1, first + n + 1)
-                self.audience.tell(Logged(member, {"epoch": epoch, **columns}))
+                self.trackers.send(Logged(member, {"epoch": epoch, **columns}))
 
     def _result(
         self,
-        ended: Drive,
-        standing: program.Standing,
+        state: Any,
+        cut: str,
+        now: CohortStatus,
         numbers: Mapping[str, np.ndarray],
         records: np.ndarray,
         k: int,
     ) -> Result:
-        program, task = self.program, self.program.staged.task
-        epochs = int(standing.epochs[k])
+        program, task = self.program, self.program.task
+        epochs = int(now.epochs[k])
         columns = {name: records[:epochs, i] for i, name in enumerate(self.names)}
         history = History({"epoch": np.arange(1, epochs + 1), **columns})
-        status, reason = verdict(task, ended, standing, history, k, self.reasons.get(k, ""))
+        status, reason = verdict(task, cut, now, history, k, self.reasons.get(k, ""))
         if self.found is not None:
             reason += self.found.note
         lost = status is Status.DIVERGED
         final = {name: float("nan") if lost else float(v[k]) for name, v in numbers.items()}
         risk = {part: final.pop(f"{part}_risk") for part in PARTS if f"{part}_risk" in final}
-        chosen, at = program.staged.best_mode is not None, int(standing.best_epoch[k])
+        chosen, at = program.best_mode is not None, int(now.best_epoch[k])
         if chosen and not lost and at > 0:
-            kept, again = float(standing.best_value[k]), float(numbers[task.best_by][k])
+            kept, again = float(now.best_value[k]), float(numbers[task.best_by][k])
             prove(task.best_by, kept, again, at, program.dtype)
-        params, frozen, data = program.member_arrays(ended.state, k)
-        values = {n: v[k] for n, v in program.hyper.own.items()} | dict(program.hyper.common)
-        config = self.cohort.configs[k]
-        native = {n: config.get(n, v) for n, v in values.items()}
         return Result(
-            config=config,
+            config=self.cohort.configs[k],
             status=status,
             reason=reason,
             epochs=epochs,
@@ -255,8 +275,7 @@ class Session:
             risk=risk,
             metrics=final,
             history=history,
-            params=params,
-            n_params=program.staged.n_params,
+            n_params=program.n_params,
             traces=program.traces,
             seconds={
                 "import": thetahat.import_seconds,
@@ -265,8 +284,105 @@ class Session:
             },
             provenance=self.provenance[k],
             mode="alone" if program.size == 1 else program.mode,
-            build=lambda: program.build(native),
-            frozen=frozen,
-            data=data,
+            fitted=program.fitted(state, k, self.cohort.configs[k]),
             looks=["fit"] if "test" in risk and not lost else [],
         )
+
+
+def verdict(
+    task: Task,
+    cut: str,
+    now: CohortStatus,
+    history: Mapping[str, np.ndarray],
+    k: int,
+    stopped: str = "",
+) -> tuple[Status, str]:
+    """The status of a member at its end, and the reason; ``stopped`` is the host's, if any."""
+    outcome, epochs = int(now.outcome[k]), int(now.epochs[k])
+    if outcome == STOPPED:
+        return Status.STOPPED, stopped or f"stopped after epoch {epochs} of {task.epochs}"
+    if outcome == DIVERGED:
+        came = {n: history[n][-1] for n in ("train_risk", "val_risk") if n in history}
+        risks = ", ".join(f"{n} = {v:.4g}" for n, v in came.items())
+        return Status.DIVERGED, f"{risks} in epoch {epochs}; the state before it is kept"
+    unmoved = "no parameter changed in {} epochs: check the learning rate and what is trainable"
+    if outcome == UNMOVED or (epochs == task.epochs and not now.moved[k]):
+        return Status.UNMOVED, unmoved.format(epochs)
+    if outcome >= FIRST_RULE:
+        rule = sort_rules(task.stopping).inside[outcome - FIRST_RULE]
+        return Status.STOPPED, rule.reason({n: float(history[n][-1]) for n in history})
+    if cut == "interrupted" and epochs < task.epochs:
+        return Status.INTERRUPTED, f"interrupted after epoch {epochs} of {task.epochs}"
+    if cut == "wall time" and epochs < task.epochs:
+        return Status.STOPPED, f"the wall time of {sort_rules(task.stopping).wall_s:g} s is over"
+    return Status.FINISHED, f"all {task.epochs} epochs done"
+
+
+def prove(name: str, kept: float, again: float, epoch: int, dtype: str = "float64") -> None:
+    """Warn if the best state, re-evaluated, does not give the number that it was chosen for."""
+    if not np.isclose(kept, again, rtol=1e-3, atol=1e-6):
+        what = "the residual" if name in RISKS else "the metric"
+        coarse = (
+            ", or float32 rounds too coarsely for its numbers: standardise the data, or give"
+            " dtype='float64' (--dtype float64)"
+        )
+        warnings.warn(
+            f"the best state (epoch {epoch}) was chosen at {name} {kept:.6g} and re-evaluates to"
+            f" {again:.6g}; {what} or the model is not a function of its arguments alone"
+            + (coarse if dtype == "float32" else ""),
+            Notice,
+            stacklevel=2,
+        )
+
+
+FAULTS = (ThetahatError, OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError)
+"""Errors of a broken tracker. Before anything ran they stop the fit; later they are one notice."""
+
+PASSING = (StoreError, OSError)
+"""Errors that may pass, such as a full disk: the tracker keeps what it could not write."""
+
+
+@dataclass
+class TrackerGroup:
+    """The trackers of a fit; a broken one gets no more events."""
+
+    working: Sequence[Tracker]
+    lost: list[str] = field(default_factory=list)
+    """The message of each failed tracker."""
+    _missed: list[tuple[Tracker, Ended]] = field(default_factory=list)
+    """Ends that could not be written: sent again before the next event."""
+
+    def send(self, event: Event) -> None:
+        """Send an event to every tracker that still works.
+
+        Raises:  whatever a tracker raises at Started: nothing has run yet, so nothing is lost.
+        """
+        missed, self._missed = self._missed, []
+        for tracker, end in missed:
+            self._send(tracker, end)
+        for tracker in list(self.working):
+            self._send(tracker, event)
+
+    def _send(self, tracker: Tracker, event: Event) -> None:
+        try:
+            tracker(event)
+        except FAULTS as error:
+            if isinstance(event, Started):
+                raise
+            passing = isinstance(error, PASSING)
+            if not passing:
+                self.working = [t for t in self.working if t is not tracker]
+            elif isinstance(event, Ended):
+                self._missed.append((tracker, event))
+            if str(error) in self.lost:
+                return
+            self.lost.append(str(error))
+            if passing:
+                text = f"{error}. The fit goes on, and what could not be kept is tried again"
+            else:
+                name = getattr(tracker, "__name__", type(tracker).__name__)
+                text = (
+                    f"the tracker {name} failed and is left out from here on: {error}."
+                    " The fit goes on; what was tracked before stands"
+                )
+            warnings.warn(text, Notice, stacklevel=3)

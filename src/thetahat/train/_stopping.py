@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import jax
-import jax.numpy as jnp
+import numpy as np
 
 from thetahat.core import ConfigError, Metric
 from thetahat.core.metric import (
@@ -38,18 +37,6 @@ class Record(dict[str, Any]):
     def __init__(self, columns: Mapping[str, Any], metrics: Mapping[str, Metric]) -> None:
         super().__init__(columns)
         self.metrics = metrics
-
-
-def _flat(record: Record) -> tuple[list[Any], tuple[str, ...]]:
-    return [record[name] for name in sorted(record)], tuple(sorted(record))
-
-
-def _unflat(names: tuple[str, ...], values: Any) -> Any:
-    return dict(zip(names, values, strict=True))
-
-
-# For rules that map over a record. What comes back is a plain mapping.
-jax.tree_util.register_pytree_node(Record, _flat, _unflat)
 
 
 class Rule(Protocol):
@@ -89,7 +76,7 @@ class Patience:
 
     def init(self) -> Any:
         """(best so far, epochs since); of a metric to maximize, the best of its negative."""
-        return jnp.asarray(jnp.inf), jnp.asarray(0, jnp.int32)
+        return np.asarray(np.inf), np.asarray(0, np.int32)
 
     def update(self, state: Any, record: Mapping[str, Any]) -> tuple[Any, Any]:
         """One more epoch."""
@@ -97,18 +84,20 @@ class Patience:
         value = watched(record, self.metric, "Patience")
         value = value if self.check(record) == "min" else -value
         better = value < best - self.min_delta
-        since = jnp.where(better, 0, since + 1)
-        return (jnp.where(better, value, best).astype(best.dtype), since), since >= self.epochs
+        since = _where(better, 0, since + 1)
+        best = _where(better, value, best).astype(getattr(value, "dtype", float))
+        return (best, since), since >= self.epochs
 
     def check(self, record: Mapping[str, Any]) -> Mode:
-        """The direction of what it watches.
+        """The direction of the watched column.
 
         Raises:  ConfigError: it is not recorded, or its direction is unknown.
         """
         mode = _direction(record, self.metric, "Patience")
         if mode is None:
-            said = unknown_direction(_metrics(record), self.metric)
-            raise ConfigError(f"Patience watches {said}")
+            raise ConfigError(
+                f"Patience watches {unknown_direction(_metrics(record), self.metric)}"
+            )
         return mode
 
     def reason(self, record: Mapping[str, float]) -> str:
@@ -147,15 +136,16 @@ class Threshold:
         return state, value <= self.below if self.above is None else value >= self.above
 
     def check(self, record: Mapping[str, Any]) -> None:
-        """See that the side is right.
+        """Check the side of the threshold.
 
-        Raises:  ConfigError: the metric is not recorded, or is better in the other direction, or
-                 nobody knows in which.
+        Raises:  ConfigError: the metric is not recorded, is better in the other direction, or has
+                 no known direction.
         """
         mode = _direction(record, self.metric, "Threshold")
         if mode is None and self.metric not in NEUTRAL:
-            said = unknown_direction(_metrics(record), self.metric)
-            raise ConfigError(f"Threshold watches {said}")
+            raise ConfigError(
+                f"Threshold watches {unknown_direction(_metrics(record), self.metric)}"
+            )
         given, right = ("below", "above") if self.above is None else ("above", "below")
         if mode == ("max" if given == "below" else "min"):
             value = self.below if given == "below" else self.above
@@ -190,7 +180,7 @@ class WallTime:
 
 @dataclass(frozen=True)
 class Rules:
-    """A Task's stopping rules, sorted by who checks them."""
+    """A Task's stopping rules: those inside the compiled epoch, and those of the host."""
 
     inside: tuple[Rule, ...]
     bound: float
@@ -200,7 +190,7 @@ class Rules:
 def sort_rules(stopping: Any) -> Rules:
     """Sort a Task's ``stopping``.
 
-    Raises:  ConfigError: something that is no rule.
+    Raises:  ConfigError: something that is not a rule.
     """
     inside, bound, wall_s = [], math.inf, math.inf
     for rule in stopping:
@@ -212,14 +202,14 @@ def sort_rules(stopping: Any) -> Rules:
             inside.append(rule)
         else:
             raise ConfigError(
-                f"stopping holds {rule!r}, which is no rule; give th.Patience(50),"
+                f"stopping holds {rule!r}, which is not a stopping rule; give th.Patience(50),"
                 " th.Threshold('val_risk', 1e-4), th.Divergence(1e6) or th.WallTime(60)"
             )
     return Rules(tuple(inside), bound, wall_s)
 
 
 def check_rules(rules: Rules, columns: Mapping[str, Any], metrics: Mapping[str, Metric]) -> None:
-    """See that what the rules watch is recorded, and better in a known direction.
+    """Check that the rules' columns are recorded, and have a known direction.
 
     Args:    columns: those of a record; their values do not matter.
     Raises:  ConfigError: it is not.
@@ -235,7 +225,13 @@ def watched(record: Mapping[str, Any], name: str, rule: str) -> Any:
     _direction(record, name, rule)
     value = record[name]
     # A risk that is not finite ends the run in any case.
-    return value if name in RISKS else jnp.where(jnp.isfinite(value), value, jnp.nan)
+    return value if name in RISKS else _where(abs(value) < math.inf, value, math.nan)
+
+
+def _where(condition: Any, this: Any, other: Any) -> Any:
+    """A choice in the backend's own arrays: rules run inside compiled code, too."""
+    arrays = getattr(condition, "__array_namespace__", lambda: np)()
+    return arrays.where(condition, this, other)
 
 
 def _direction(record: Mapping[str, Any], name: str, rule: str) -> Mode | None:

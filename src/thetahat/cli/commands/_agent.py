@@ -86,7 +86,6 @@ def _print_finished(store: Store, sweep: SweepRow, args: argparse.Namespace) -> 
     """Say that the sweep of a file is finished, and how to run it again."""
     if args.quiet:
         return
-
     where = store_flag(args.store)
     n = len(store.runs(sweep_id=sweep.id))
     print(f"sweep {sweep.id} ({sweep.name}) of this file is finished: {many_runs(n)}")

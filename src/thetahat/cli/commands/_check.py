@@ -45,9 +45,9 @@ def run(args: argparse.Namespace) -> int:
     errors, notes = list(reading.errors), list(reading.notes)
     if reading.sound is not None:
         # W&B reads the file only, so with --strict a mistake of the program is a note.
-        wrong, said = _against_program(reading.sound)
+        wrong, more = _against_program(reading.sound)
         (notes if args.strict else errors).extend(wrong)
-        notes.extend(said)
+        notes.extend(more)
     errors.sort(key=lambda problem: problem.line)
     notes.sort(key=lambda problem: problem.line)
     screen = read_screen()

@@ -106,16 +106,16 @@ def _work(store: Store, file: Path, args: argparse.Namespace) -> tuple[SweepRow,
         if not isinstance(event, Noted):
             view.say(event)
 
-    begun = start_early(spec, plan, work, str(store.path))
+    early = start_early(spec, plan, work, str(store.path))
     try:
-        pool = early_pool(store, spec, plan, work, begun)
+        pool = early_pool(store, spec, plan, work, early)
         sweep = new_sweep(store, spec, plan, found=find_out(spec, plan))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Notice)
             with View(store, sweep, spec.metric, quiet=args.quiet, where="") as view:
                 tally = work_on(store, sweep, work, say, pool)
     finally:
-        for worker in begun:
+        for worker in early:
             worker.close()
     return sweep, tally
 
@@ -157,13 +157,13 @@ def _show(store: Store, sweep: SweepRow, found: Sequence[RunRow], seconds: float
     print()
     best = found[0]
     if best.status.well and best.metrics.get(METRIC) is not None:
-        said = (
+        text = (
             f"The validation part chooses lr {short(best.config['lr'], 3)} and width"
             f" {best.config['width']}: {best.name}. Its risk there is"
             f" {short(best.metrics[METRIC], 3)}, the lowest of all and therefore flattered; on the"
             f" test part, which chose nothing, it is {short(best.metrics['test_risk'], 3)}."
         )
-        print("\n".join(textwrap.wrap(said, min(read_screen().width or 100, 100))))
+        print("\n".join(textwrap.wrap(text, min(read_screen().width or 100, 100))))
 
 
 def _suggest(sweep: SweepRow, best: RunRow, file: Path, args: argparse.Namespace) -> None:

@@ -162,14 +162,14 @@ def check_jax() -> list[DoctorCheck]:
         return [DoctorCheck("jax", "broken", first[0], fix)]
     kinds = ", ".join(dict.fromkeys(f"{d.platform} ({d.device_kind})" for d in devices))
     wrong = "" if answer == 42.0 else f", but 2 * 21 gave {answer}"
-    said = f"{len(devices)} device{'s' * (len(devices) != 1)}: {kinds}; compiles{wrong}"
+    detail = f"{len(devices)} device{'s' * (len(devices) != 1)}: {kinds}; compiles{wrong}"
     prng = (
         f"{config.jax_default_prng_impl}, partitionable"
         f" {'on' if config.jax_threefry_partitionable else 'off'}; float64"
         f" {'on' if config.jax_enable_x64 else 'off (a Task switches it on for itself)'}"
     )
     return [
-        DoctorCheck("jax", "broken" if wrong else "ok", said),
+        DoctorCheck("jax", "broken" if wrong else "ok", detail),
         DoctorCheck("random", "note", prng),
         check_cache(),
     ]

@@ -139,7 +139,7 @@ def _judged(name: str, beta: np.ndarray, rank: int, data: Data, measure: _Measur
 
 def _measure(loss: str, tau: float) -> _Measure:
     """Give the loss of each prediction, in double precision; None on another scale."""
-    from thetahat.train.jax import precision
+    from thetahat.train import precision
 
     if loss == "logistic":
         # Least squares predicts a probability, which may lie outside [0, 1]: it has no log loss.

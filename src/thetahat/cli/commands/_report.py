@@ -75,8 +75,8 @@ def run(args: argparse.Namespace) -> int:
         text = render(document, format)
         path = Path(args.output or f"report-{document.ident}.html")
         if format == "html" or args.output:
-            said = f"-o {path}" if args.output else str(path)
-            refuse_foreign(path, said, is_report(text, format))
+            option = f"-o {path}" if args.output else str(path)
+            refuse_foreign(path, option, is_report(text, format))
         drawn = save_figures(document, args.figures) if args.figures else []
     if format == "html" or args.output:
         # CSV brings its own line ends.

@@ -211,6 +211,6 @@ def _scope(store: Store, given: str | None) -> dict[str, str]:
         return {"sweep_id": find_sweep(store, given).id}
     words += [word for word, kind in known.items() if kind in ("experiment", "project")]
     raise StoreError(
-        f"{given!r} is no sweep, cohort, experiment or project of {store.path}"
+        f"the store {store.path} has no sweep, cohort, experiment or project {given!r}"
         f"{did_you_mean(given, words[-20:])}"
     )

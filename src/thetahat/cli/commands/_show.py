@@ -134,21 +134,21 @@ def page(
 
 def warnings_of(found: RunRow, notices: Sequence[str]) -> list[str]:
     """List what a reader must know before trusting the numbers."""
-    said: list[str] = []
+    lines: list[str] = []
     if found.contaminated:
-        said.append("contaminated: tuned on the test set; its test risk estimates nothing")
+        lines.append("contaminated: tuned on the test set; its test risk estimates nothing")
     if found.status == Status.RUNNING and found.heartbeat:
         silent_s = (datetime.now(UTC) - datetime.fromisoformat(found.heartbeat)).total_seconds()
         if silent_s > _SILENT_S:
-            said.append(f"no heartbeat for {_span(silent_s)}: its process has probably ended")
+            lines.append(f"no heartbeat for {_span(silent_s)}: its process has probably ended")
     if found.status == Status.INTERRUPTED and found.checkpoint:
-        said.append(f"go on with: thetahat resume {word(found.name)}")
+        lines.append(f"go on with: thetahat resume {word(found.name)}")
     missing = [key for key, value in found.metrics.items() if value is None]
     if missing:
-        said.append(f"not finite: {word(', '.join(missing))}")
+        lines.append(f"not finite: {word(', '.join(missing))}")
     if ((found.provenance or {}).get("git") or {}).get("dirty"):
-        said.append("the code had changes that are in no commit")
-    return [*said, *(word(line) for line in notices)]
+        lines.append("the code had changes that are in no commit")
+    return [*lines, *(word(line) for line in notices)]
 
 
 @dataclass(frozen=True)
@@ -242,8 +242,8 @@ def _when(found: RunRow) -> str:
     def local(stamp: str) -> str:
         return datetime.fromisoformat(stamp).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
-    begun = local(found.started or found.created)
-    return begun + (f", ended {local(found.finished)}" if found.finished else "")
+    start = local(found.started or found.created)
+    return start + (f", ended {local(found.finished)}" if found.finished else "")
 
 
 def _checkpoint(path: str | None) -> str | None:
@@ -255,26 +255,26 @@ def _checkpoint(path: str | None) -> str | None:
 
 
 def _origin(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
-    said: list[tuple[str, str]] = []
+    rows: list[tuple[str, str]] = []
     git = provenance.get("git")
     if git:
-        said.append(("commit", git["commit"][:12] + (" and changes" if git.get("dirty") else "")))
+        rows.append(("commit", git["commit"][:12] + (" and changes" if git.get("dirty") else "")))
     versions = provenance.get("versions", {})
     python = f"python {provenance['python']}" if "python" in provenance else ""
     named = ", ".join(filter(None, [python, *(f"{k} {v}" for k, v in versions.items())]))
-    said.append(("versions", named))
+    rows.append(("versions", named))
     machine = [provenance.get("platform"), provenance.get("device")]
     if provenance.get("cpus"):
         machine.append(f"{provenance['cpus']} CPUs")
-    said.append(("machine", ", ".join(str(m) for m in machine if m)))
+    rows.append(("machine", ", ".join(str(m) for m in machine if m)))
     known = ("versions", "python", "platform", "machine", "cpus", "command", "source", "git")
     rest = {k: v for k, v in provenance.items() if k not in (*known, "device", "earlier") and v}
-    said.append(("more", ", ".join(f"{k}={_beginning(v)}" for k, v in _flat(rest).items())))
+    rows.append(("more", ", ".join(f"{k}={_beginning(v)}" for k, v in _flat(rest).items())))
     earlier = provenance.get("earlier", [])
     if earlier:
         until = ", ".join(str(part.get("until_epoch")) for part in earlier)
-        said.append(("resumed", f"after epoch {until}"))
-    return said
+        rows.append(("resumed", f"after epoch {until}"))
+    return rows
 
 
 def _beginning(value: Any) -> str:

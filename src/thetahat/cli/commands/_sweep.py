@@ -53,9 +53,15 @@ def add_flags(parser: Any) -> None:
     running = parser.add_argument_group("running")
     add_value(running, "--retries R", "try a failed run R times more", whole_number(0))
     add_value(running, "--timeout S", "seconds a process may take", positive)
-    add_value(running, "--mode MODE", "cohort, worker or process (default: auto)")
+    add_value(running, "--mode MODE", "cohort, exact, worker or process (default: auto)")
     add_value(running, "--cohort K", "train at most K runs together", whole_number())
-    add_switch(running, "--exact", "runs of a cohort bitwise equal to runs alone")
+    running.add_argument(
+        "--exact",
+        dest="mode",
+        action="store_const",
+        const="exact",
+        help="the same as --mode exact: runs of a cohort bitwise equal to runs alone",
+    )
     add_value(running, "--name NAME", "of the sweep (default: the file's)")
     add_switch(running, "--run", "work on it at once")
     add_work(running)
@@ -98,11 +104,11 @@ def _make(args: argparse.Namespace) -> int:
     for problem in reading.notes:
         print_beside(problem.in_file(args.what, "note: "))
     # The workers load the experiment: one of them checks the file for this process.
-    begun = start_early(spec, plan, work, args.store) if args.run else []
+    early = start_early(spec, plan, work, args.store) if args.run else []
     try:
-        return _made(args, spec, plan, work, begun)
+        return _made(args, spec, plan, work, early)
     finally:
-        for worker in begun:
+        for worker in early:
             worker.close()
 
 
@@ -111,13 +117,13 @@ def _made(
     spec: SweepSpec,
     plan: SweepOptions,
     work: Work,
-    begun: Sequence[WorkerProcess],
+    early: Sequence[WorkerProcess],
 ) -> int:
     from thetahat.store import open_store
     from thetahat.sweep.agent import early_pool, find_out, new_sweep
 
     with open_store(args.store) as store:
-        pool = early_pool(store, spec, plan, work, begun)
+        pool = early_pool(store, spec, plan, work, early)
         sweep = new_sweep(store, spec, plan, args.name, found=find_out(spec, plan, pool))
         _print(sweep, spec, plan, args)
         if not args.run:
@@ -134,20 +140,20 @@ def _change(args: argparse.Namespace, how: str) -> int:
         sweep = find_sweep(store, args.what)
         if how == "extend":
             sweep = extend_sweep(store, sweep, read_sweep(args.extend).require())
-            said = f"goes on with {args.extend}"
+            outcome = f"goes on with {args.extend}"
         else:
             state = {"pause": "paused", "resume": "running", "cancel": "cancelled"}[how]
             if not set_state(store, sweep.id, state, f"by thetahat sweep --{how}"):
                 raise ConfigError(_too_late(store, find_sweep(store, sweep.id)))
             if how == "cancel":
                 _cancel_waiting(store, sweep)
-            said = {"pause": "is paused", "resume": "goes on", "cancel": "is cancelled"}[how]
+            outcome = {"pause": "is paused", "resume": "goes on", "cancel": "is cancelled"}[how]
         sweep = find_sweep(store, sweep.id)
     if args.format == "json":
         emit(json_text({**_answer(sweep), "state": sweep.state}))
     else:
         again = f"; work on it with: {_agent_command(sweep, args)}" if how != "cancel" else ""
-        print(f"sweep {sweep.id} ({sweep.name}) {said}{again if how != 'pause' else ''}")
+        print(f"sweep {sweep.id} ({sweep.name}) {outcome}{again if how != 'pause' else ''}")
     return 0
 
 
@@ -181,7 +187,6 @@ def plan_of(args: argparse.Namespace) -> SweepOptions:
         "enqueue": tuple(read_points(args.enqueue)) if args.enqueue else None,
         "asha": args.asha,
         "mode": args.mode,
-        "exact": args.exact,
         "cohort": args.cohort,
         "timeout_s": args.timeout,
     }

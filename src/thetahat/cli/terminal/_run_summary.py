@@ -49,8 +49,8 @@ def line(result: Result, name: str) -> str:
         "n_params": str(result.n_params),
         "seconds": short(sum(result.seconds.get(part, 0.0) for part in ("compile", "run")), 3),
     }
-    said = " ".join(f"{key}={value}" for key, value in numbers.items())
-    return f"{name} {result.status} ({result.reason}): {said}"
+    pairs = " ".join(f"{key}={value}" for key, value in numbers.items())
+    return f"{name} {result.status} ({result.reason}): {pairs}"
 
 
 def page(result: Result, name: str, look: str) -> str:

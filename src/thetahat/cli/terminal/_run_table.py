@@ -93,12 +93,12 @@ def group_columns(
     """
     settings = dict.fromkeys(name for group in groups for name in group.config)
     # The config of a run is incomplete before it starts: a missing value is not a difference.
-    begun = [g for g in groups if g.runs > g.unfinished]
+    started = [g for g in groups if g.runs > g.unfinished]
     varying = [
         n
         for n in settings
         if n in by
-        or _any_differs(g.config.get(n) for g in begun)
+        or _any_differs(g.config.get(n) for g in started)
         or _any_differs(g.config[n] for g in groups if n in g.config)
     ]
     columns = [Column("experiment", priority=95)] if any(g.experiment for g in groups) else []

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from thetahat.sweep.agent import AgentEvent, Ended, Tally
 
 EVERY_S = 2.0
-"""Seconds between two lines at first, where standard error is no terminal."""
+"""Seconds between two lines at first, if standard error is a file or a pipe."""
 BEST_RUNS = 10
 
 
@@ -95,8 +95,8 @@ class View:
         every = standing_runs(self.store, sweep_id=sweep.id)
         runs = [run for run in every if run.status.over]
         took = span(time.monotonic() - self._began_s)
-        said = f"{many_runs(len(runs))}{self._lost(runs)}{_left(sweep, every)}; {took}"
-        print(f"sweep {sweep.id} ({sweep.name}) {sweep.state}: {said}")
+        counts = f"{many_runs(len(runs))}{self._lost(runs)}{_left(sweep, every)}; {took}"
+        print(f"sweep {sweep.id} ({sweep.name}) {sweep.state}: {counts}")
         if self.metric is not None:
             self._best(sweep, every, self.metric)
         elif runs:
@@ -158,10 +158,10 @@ class View:
         silent = sum(finite(run.metrics.get(name or "")) is None for run in well)
         failed = sum(ending(run, name) == "failed" for run in runs)
         short = Counter(str(run.status) for run in runs if run.status.unfinished)
-        said = [f"{failed:,} failed"] if failed else []
-        said += [f"{n:,} {status}" for status, n in sorted(short.items())]
-        said += [f"{silent:,} without {name}"] if silent else []
-        return "".join(f", {one}" for one in said)
+        parts = [f"{failed:,} failed"] if failed else []
+        parts += [f"{n:,} {status}" for status, n in sorted(short.items())]
+        parts += [f"{silent:,} without {name}"] if silent else []
+        return "".join(f", {one}" for one in parts)
 
     def _over(self) -> bool:
         from thetahat.store import find_sweep

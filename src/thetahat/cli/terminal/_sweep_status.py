@@ -268,8 +268,8 @@ def _of_setting(found: Standing, paths: tuple[tuple[str, ...], ...], seeds: Sequ
     spread = found.spread
     assert spread is not None
     lost = [(found.failed, "failed"), (found.unfinished, "unfinished")]
-    said = [f"median of {spread.n}", *(f"{n} {how}" for n, how in lost if n)]
+    parts = [f"median of {spread.n}", *(f"{n} {how}" for n, how in lost if n)]
     known = {name: found.config.get(name) for name in (".".join(path) for path in paths)}
     setting = {k: v for k, v in known.items() if v is not None and k not in seeds}
     band = band_words(spread)
-    return Best(spread.median, ", ".join(said), found.ids[0], setting, band)
+    return Best(spread.median, ", ".join(parts), found.ids[0], setting, band)

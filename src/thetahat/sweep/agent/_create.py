@@ -161,7 +161,7 @@ def _check_flags(spec: SweepSpec, plan: SweepOptions) -> None:
             " early_terminate: {type: hyperband, min_iter: 3}"
         )
     sampler(plan.sampler or spec.method)  # raises if an extra is missing
-    if plan.mode in ("cohort", "worker") and not is_experiment(spec):
+    if plan.mode in ("cohort", "exact", "worker") and not is_experiment(spec):
         raise ConfigError(
             f"--mode={plan.mode} trains an experiment in a worker, and {spec.file} runs a program"
             " of its own; take --mode process"

@@ -204,7 +204,7 @@ def _pool(
         store,
         starter(spec, folder, store.folder, label, size, work),
         size,
-        mode="map" if plan.exact else "auto",
+        mode="exact" if plan.mode == "exact" else "auto",
         code=Code(file.absolute(), folder.absolute()),
         begun=begun,
     )

@@ -13,7 +13,7 @@ from typing import Any
 from thetahat.core.errors import ConfigError, did_you_mean
 
 SAMPLERS = ("tpe", "gp", "cmaes", "qmc", "random")
-MODES = ("auto", "cohort", "worker", "process")
+MODES = ("auto", "cohort", "exact", "worker", "process")
 
 _MOST = {"replicates": 1_000_000, "count": 2**31 - 1}
 """The replicates of a setting are created together; a store counts the runs."""
@@ -32,8 +32,8 @@ class SweepOptions:
         retries: the number of times that a failed run is tried again.
         enqueue: points to run first, before the search proposes any.
         asha: asynchronous successive halving in place of Hyperband's rule.
-        mode: "auto", "cohort", "worker" or "process".
-        exact: members of a cohort bitwise equal to fits alone.
+        mode: "cohort", "exact" (a cohort whose members are bitwise equal to fits alone),
+            "worker" (one run at a time) or "process"; "auto" takes the fastest that is possible.
         cohort: runs trained together, at most; None lets the agent choose.
         timeout_s: seconds after which a process is ended; None for never.
     Raises:  ConfigError: a value that is not allowed.
@@ -48,7 +48,6 @@ class SweepOptions:
     enqueue: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     asha: bool = False
     mode: str = "auto"
-    exact: bool = False
     cohort: int | None = None
     timeout_s: float | None = None
     extended: bool = False
@@ -82,6 +81,8 @@ def options_from_json(stored: Mapping[str, Any]) -> SweepOptions:
     known = {
         name: value for name, value in stored.items() if name in SweepOptions.__dataclass_fields__
     }
+    if stored.get("exact"):  # of an earlier version
+        known["mode"] = "exact"
     return SweepOptions(**{**known, "enqueue": tuple(known.get("enqueue", ()))})
 
 

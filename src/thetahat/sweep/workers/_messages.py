@@ -105,7 +105,7 @@ class Timed:
     """How fast a cohort trains.
 
     Args:
-        size: members of the program.   mode: "vmap" or "map".
+        size: members of the program.   mode: "vmap" or "exact".
         epoch_s: seconds of an epoch of all members, in the fastest chunk.
         epochs: trained so far.   compile_s: seconds of compiling; 0 if the program was there.
     """

@@ -52,7 +52,7 @@ class Pool:
     """Workers that train an experiment's runs.
 
     Args:    start: starts a worker, by its number.
-             mode: "auto", "map" (exact) or "vmap".
+             mode: "auto", "exact" or "vmap".
              code: the program's source: workers are replaced when it has changed.
              begun: the first workers, if they have started already.
     """

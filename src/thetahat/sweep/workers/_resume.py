@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import CheckpointError, StoreError
-from thetahat.core.files import replacing
+from thetahat.core.replace import replacing
 
 if TYPE_CHECKING:
     from thetahat.store import RunRow, Store
@@ -78,7 +78,7 @@ def take_member(old: str, place: int, new: str) -> None:
     own = slice(place, place + 1)
     facts = dict(found.header)
     # A fit alone has one mapping only.
-    facts |= {"size": 1, "mode": "map", "provenance": facts["provenance"][own]}
+    facts |= {"size": 1, "mode": "exact", "provenance": facts["provenance"][own]}
     facts["identity"] = member_identity(facts["identity"], place)
     arrays = {name: array[own] for name, array in found.arrays.items()}
     write_checkpoint(new, Checkpoint(facts, arrays, found.records[own]))
@@ -113,8 +113,8 @@ def keep_reasons(checkpoint: str | None, reasons: Mapping[int, str]) -> None:
         return
     every = {**read_reasons(checkpoint), **reasons}
     # Without it a resumed run only has a shorter reason for its end.
-    with contextlib.suppress(OSError), replacing(Path(f"{checkpoint}{_REASONS}")) as new:
-        new.write_text(json.dumps(every), encoding="utf-8")
+    with contextlib.suppress(OSError), replacing(Path(f"{checkpoint}{_REASONS}")) as beside:
+        beside.write_text(json.dumps(every), encoding="utf-8")
 
 
 def read_reasons(checkpoint: str | None) -> dict[int, str]:

@@ -80,7 +80,7 @@ class LiveJob:
         self.waits = self.training.driver.epoch in job.marks
 
     def _open(self, resume: bool) -> Any:
-        from thetahat.train import Interrupt, Options, free_memory
+        from thetahat.train import Interrupt, Options
 
         job = self.job
         options = Options(
@@ -88,7 +88,7 @@ class LiveJob:
             checkpoint=job.checkpoint,
             resume=resume,
             mode=job.mode,
-            memory=int(min(free_memory() * float(os.environ[SHARE]), sys.maxsize)),
+            share=float(os.environ[SHARE]),
             idle=self._idle,
             reasons=read_reasons(job.checkpoint) if resume else {},
         )
@@ -116,7 +116,7 @@ class LiveJob:
         training, driver = self.training, self.training.driver
         spent, epoch = driver.clock.spent_s, driver.epoch
         busy = size = training.program.size
-        if training.program.mode == "map":
+        if training.program.mode == "exact":
             # One by one, members that have ended cost nothing.
             busy = max(1, int(training.running.sum()))
         more = training.step()

@@ -1,4 +1,4 @@
-"""Compiling on a CPU without what costs seconds and gains nothing here.
+"""Compile on a CPU without the passes that cost seconds and gain nothing here.
 
 Measured on nets of width 1 to 256: without fusion emitters a training loop compiles in 60 % of the
 time, and a step takes 0.85 to 1.04 times what it does with them.
@@ -22,7 +22,7 @@ except ImportError:  # Windows: every process compiles for itself
     fcntl = None
 
 PATIENCE_S = 120.0
-"""Seconds until a process compiles what another seems to compile for ever."""
+"""Seconds after which a process compiles a program although another is compiling it."""
 
 
 class Busy(Exception):
@@ -107,7 +107,7 @@ def _while_others_wait(lowered: Any, options: Mapping[str, Any], patient: bool) 
 
 
 def _locked(file: IO[bytes]) -> bool:
-    """Whether the file could be locked: until it is closed, or its process dies."""
+    """Lock the file, until it is closed or its process ends; False if another has locked it."""
     assert fcntl is not None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

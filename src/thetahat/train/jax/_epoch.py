@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,9 @@ from thetahat import data as th_data
 from thetahat.train.jax import _member
 from thetahat.train.jax._member import Member
 from thetahat.train.jax._state import TrainState
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Int
 
 MAX_CHUNK = 512
 ORDERS = 2**22
@@ -79,8 +82,10 @@ def counted(train: Any) -> Any:
 
 
 @partial(jax.jit, static_argnums=(3, 4, 5))
-def orders(seed: Any, epoch: Any, n: Any, size: int, most: int, sampling: str) -> Any:
-    """The orders of ``n`` epochs from ``epoch`` on: int32 (most, size), of which n are filled.
+def orders(
+    seed: Any, epoch: Any, n: Any, size: int, most: int, sampling: str
+) -> Int[Array, "most N"]:
+    """The orders of ``n`` epochs from ``epoch`` on: the first ``n`` rows are filled.
 
     A program of its own, since it is the same for every task of this size: compiled once.
     """
@@ -98,7 +103,7 @@ def run_epoch(
     data: Any,
     state: TrainState,
     epoch: Any,
-    order: Callable[[], Any],
+    order: Callable[[], Int[Array, " N"]],
     *,
     alone: bool,
 ) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""What a fit computes, as text that can be compared: the jaxprs of one member's parts.
+"""The mathematics of a fit as text that can be compared: the jaxprs of one member's parts.
 
 Code that moved, or was written otherwise, gives the same jaxprs; a constant that changed anywhere
 below it does not, wherever it stood. Epochs and stopping rules are no part of them.
@@ -19,33 +19,31 @@ from jax.interpreters import partial_eval
 
 from thetahat import models
 from thetahat.core.content import content_key
-from thetahat.train.jax._cohort_program import CohortProgram
+from thetahat.train._program import Build, Hyper
 from thetahat.train.jax._member import Member, make_member, make_plan
 from thetahat.train.jax._precision import ON_DISK, precision
-from thetahat.train.jax._staging import Build, Hyper, Staged
+from thetahat.train.jax._staging import Staged
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 _ROWS = 2
 """Observations of the step that is traced: its mathematics is the same for any number."""
 
 
-def mathematics(program: CohortProgram) -> dict[str, str]:
+def mathematics(build: Build, hyper: Hyper, staged: Staged) -> dict[str, str]:
     """A key of the mathematics of the first state, loss, penalty, optimizer and metrics.
 
     They are traced, never compiled. The step follows from them, and costs more to trace.
     """
-    staged = program.staged
-    names, closed = _pieces(program.build, program.hyper, staged, step=False)
+    names, closed = _pieces(build, hyper, staged, step=False)
     pieces = {"first state": (staged.closed, _kept(staged))}
     pieces |= {name: (closed, [n == name for n in names]) for name in dict.fromkeys(names)}
     return {name: _key(*_reduced(*piece)) for name, piece in pieces.items()}
 
 
-def used(program: CohortProgram) -> frozenset[str]:
+def used(build: Build, hyper: Hyper, staged: Staged) -> frozenset[str]:
     """The traced parameters that a number depends on beside those of the stopping rules."""
-    build, hyper, staged = program.build, program.hyper, program.staged
     names, closed = _pieces(build, hyper, staged, step=True)
-    found = zip(sorted(hyper.one()), _reduced(closed, [True] * len(names))[2], strict=False)
+    found = zip(sorted(hyper.member(0)), _reduced(closed, [True] * len(names))[2], strict=False)
     order = [*sorted(hyper.own), *sorted(hyper.common)]
     first = zip(order, _reduced(staged.closed, _kept(staged))[2], strict=True)
     return frozenset(name for name, there in (*found, *first) if there)
@@ -56,7 +54,7 @@ def _pieces(build: Build, hyper: Hyper, staged: Staged, *, step: bool) -> tuple[
 
     The traced parameters are its first inputs, by their names.
     """
-    values = {name: np.asarray(value) for name, value in hyper.one().items()}
+    values = {name: np.asarray(value) for name, value in hyper.member(0).items()}
     shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in staged.closed.out_avals]
     state, made = jax.tree.unflatten(staged.out_tree, shapes)
     given = tuple(_shape(leaf, staged.task.dtype) for leaf in staged.given)
@@ -117,7 +115,7 @@ def _update(member: Member, state: Any, rows: Any) -> Any:
 
 
 def _kept(staged: Staged) -> list[bool]:
-    """Of each output of the first state: whether it is no stopping rule's."""
+    """Of each output of the first state: whether it belongs to no stopping rule."""
     n = len(staged.closed.out_avals)
     paths, _ = jax.tree_util.tree_flatten_with_path(jax.tree.unflatten(staged.out_tree, range(n)))
     return [all(getattr(step, "name", "") != "stoppers" for step in path[:2]) for path, _ in paths]

@@ -1,4 +1,4 @@
-"""What a cohort begins with: its data, then its states, drawn by two small programs.
+"""The beginning of a cohort: its data, then its first states, drawn by two small programs.
 
 The data have a program of their own, so that nothing of the model can reach a bit of them, and so
 that hypothesis classes of other sizes find it compiled.
@@ -7,9 +7,10 @@ that hypothesis classes of other sizes find it compiled.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -24,10 +25,34 @@ from thetahat.train.jax._staging import Staged
 _COMPARED = 1 << 16
 """Bytes of arrays in a program, up to which it is looked for among those that are compiled."""
 
-_KEPT = 32
 _Program = Callable[[Any, Any], list[Any]]
-_compiled: dict[Any, _Program] = {}
-"""Programs that this process has compiled, by what they do; the last of them."""
+
+
+@dataclass
+class CompiledDraws:
+    """The last programs that this process has compiled, by what they compute."""
+
+    most: int = 32
+    _programs: dict[Any, _Program] = field(default_factory=dict)
+    _lock: Any = field(default_factory=threading.Lock, repr=False)
+
+    def get(self, key: Any) -> _Program | None:
+        """The program of a key, if it is here."""
+        with self._lock:
+            return self._programs.get(key)
+
+    def keep(self, key: Any, program: _Program) -> None:
+        """Keep a program, and drop the first beyond ``most``."""
+        with self._lock:
+            self._programs[key] = program
+            if len(self._programs) > self.most:
+                del self._programs[next(iter(self._programs))]
+
+    def __len__(self) -> int:
+        return len(self._programs)
+
+
+_compiled = CompiledDraws()
 
 
 @dataclass(frozen=True)
@@ -60,9 +85,7 @@ class _Part:
         run = compile_draw(lowered, self.numbers, patient=patient)
         key = self._key(own, common)
         if key:
-            _compiled[key] = run
-            if len(_compiled) > _KEPT:
-                del _compiled[next(iter(_compiled))]
+            _compiled.keep(key, run)
         return run
 
     def _key(self, own: Any, common: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,9 @@ from thetahat.train._stopping import Record, Rules, sort_rules
 from thetahat.train.jax._metrics import Scores
 from thetahat.train.jax._state import TrainState, changed, chosen
 
+if TYPE_CHECKING:
+    from jaxtyping import Array, Bool, Float, Int
+
 UNMOVED_AFTER = 10
 """Epochs after which a fit none of whose parameters ever changed is stopped."""
 
@@ -34,7 +37,7 @@ EVAL_BLOCK = 8192
 
 
 @dataclass(frozen=True)
-class Plan:
+class MemberPlan:
     """What is static about a member's data: counts, batches, order."""
 
     n: int
@@ -65,7 +68,7 @@ class Plan:
         return self.n_batches == 1 and self.sampling in ("full", "sequential", "shuffle")
 
 
-def make_plan(task: Task, train: Any) -> Plan:
+def make_plan(task: Task, train: Any) -> MemberPlan:
     """The plan of a Task over its training part."""
     n = th_data.n_observations(train)
     sampling, seed = task.sampling, 0
@@ -74,7 +77,7 @@ def make_plan(task: Task, train: Any) -> Plan:
     # An epoch is n observations, drawn with replacement or not: a batch holds n of them at most.
     batch = n if sampling == "full" or task.batch_size is None else min(int(task.batch_size), n)
     n_batches = -(-n // batch)
-    return Plan(n, batch, n_batches, sampling, seed, th_data.weights_of(train) is not None)
+    return MemberPlan(n, batch, n_batches, sampling, seed, th_data.weights_of(train) is not None)
 
 
 @dataclass(frozen=True)
@@ -92,13 +95,13 @@ class Member:
 
     # -- risk ---------------------------------------------------------------------------------
 
-    def losses(self, params: Any, part: Any) -> Any:
-        """Loss of each observation at ``params``, in evaluation mode: (N,)."""
+    def losses(self, params: Any, part: Any) -> Float[Array, " N"]:
+        """The loss of each observation at ``params``, in evaluation mode."""
         hypothesis = self.adapted.bind(params, self.frozen)
         return jax.vmap(lambda z: self.loss_at(hypothesis, z))(part)
 
-    def risk(self, params: Any, part: Any) -> Any:
-        """Weighted mean loss over a part, in blocks when it is long: ()."""
+    def risk(self, params: Any, part: Any) -> Float[Array, ""]:
+        """The weighted mean loss over a part, in blocks when it is long."""
         n = th_data.n_observations(part)
         weights = th_data.weights_of(part)
         if n <= EVAL_BLOCK:
@@ -113,12 +116,14 @@ class Member:
         (total, weight), _ = jax.lax.scan(block, self.risk_zero(), (index, real))
         return total / weight
 
-    def risk_zero(self) -> tuple[Any, Any]:
+    def risk_zero(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """(weighted loss, weight) before the first block."""
         zero = jnp.zeros((), self.task.dtype)
         return zero, zero
 
-    def risk_block(self, params: Any, carry: Any, block: Any, real: Any) -> tuple[Any, Any]:
+    def risk_block(
+        self, params: Any, carry: Any, block: Any, real: Bool[Array, " B"]
+    ) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """Add one block of observations, those where ``real``, to (weighted loss, weight)."""
         weights = th_data.weights_of(block)
         w = (real if weights is None else real * weights).astype(self.task.dtype)
@@ -133,7 +138,9 @@ class Member:
         bind = partial(self.adapted.bind, frozen=self.frozen)
         return Scores(self.metrics, bind, self.task.dtype)
 
-    def averages(self, params: Any, part: Any) -> tuple[Any, dict[str, Any]]:
+    def averages(
+        self, params: Any, part: Any
+    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """The risk of a part, and the mean of every metric of one observation over it."""
         scores = self.scores
         if not scores.of_observations:
@@ -153,7 +160,9 @@ class Member:
         ((total, weight), sums), _ = jax.lax.scan(block, start, (index, real))
         return total / weight, scores.means(sums)
 
-    def block(self, params: Any, carry: Any, block: Any, real: Any) -> tuple[Any, Any]:
+    def block(
+        self, params: Any, carry: Any, block: Any, real: Bool[Array, " B"]
+    ) -> tuple[Any, Any]:
         """Add one block of observations to the sums of the risk and of the metrics."""
         risk_sums, sums = carry
         return (
@@ -161,7 +170,7 @@ class Member:
             self.scores.block(params, sums, block, real),
         )
 
-    def final(self, params: Any, parts: Mapping[str, Any]) -> dict[str, Any]:
+    def final(self, params: Any, parts: Mapping[str, Any]) -> dict[str, Float[Array, ""]]:
         """Every number of these parts at ``params``, by column."""
         found = {}
         for part, observations in parts.items():
@@ -172,7 +181,13 @@ class Member:
     # -- a step -------------------------------------------------------------------------------
 
     def step(
-        self, carry: Any, batch: Any, weight: Any, real: Any, scale: Any, key: Any
+        self,
+        carry: Any,
+        batch: Any,
+        weight: Float[Array, " B"] | None,
+        real: Bool[Array, " B"] | None,
+        scale: float,
+        key: Any,
     ) -> tuple[Any, None]:
         """One update of (params, optimizer state, the epoch's summed loss and metrics so far).
 
@@ -247,9 +262,9 @@ class Member:
         self,
         before: TrainState,
         carry: Any,
-        train_risk: Any,
-        val_risk: Any | None,
-        scores: Mapping[str, Any],
+        train_risk: Float[Array, ""],
+        val_risk: Float[Array, ""] | None,
+        scores: Mapping[str, Float[Array, ""]],
         *,
         alone: bool = False,
     ) -> tuple[TrainState, dict[str, Any]]:
@@ -358,7 +373,9 @@ def make_member(task: Task, frozen: Any, adapted: Any) -> Member:
     )
 
 
-def replayed(member: Member, state: TrainState, records: Mapping[str, Any]) -> TrainState:
+def replayed(
+    member: Member, state: TrainState, records: Mapping[str, Float[Array, " n"]]
+) -> TrainState:
     """A member's state as its rules would have it, had they seen its ``records`` (n,) from the
     first epoch on: one that other rules had stopped may go on, and one that ran may be over."""
 
@@ -382,14 +399,16 @@ def replayed(member: Member, state: TrainState, records: Mapping[str, Any]) -> T
     return replace(state, stoppers=stoppers, outcome=outcome, active=outcome == program.RUNNING)
 
 
-def eval_blocks(n: int) -> tuple[Any, Any]:
+def eval_blocks(
+    n: int,
+) -> tuple[Int[np.ndarray, "blocks B"], Bool[np.ndarray, "blocks B"]]:
     """Rows of each evaluation block and which of them are real: (blocks, EVAL_BLOCK) each."""
     blocks = -(-n // EVAL_BLOCK)
     index = np.arange(blocks * EVAL_BLOCK, dtype=np.int32).reshape(blocks, EVAL_BLOCK)
     return np.minimum(index, n - 1), index < n
 
 
-def check_batches(task: Task, plan: Plan) -> None:
+def check_batches(task: Task, plan: MemberPlan) -> None:
     """Refuse minibatches for optimizers that want the whole risk.
 
     Raises:  ConfigError.

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
 from thetahat import data as th_data, risk
 from thetahat.core import Metric
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,11 @@ class Scores:
             after[name] = so_far[name] + risk.weighted_sum(values, weight)
         return total + jnp.sum(weight), after
 
-    def means(self, sums: Any) -> dict[str, Any]:
+    def means(self, sums: Any) -> dict[str, Float[Array, ""]]:
         """The weighted mean of each metric over what was added."""
         return {} if sums is None else {name: total / sums[0] for name, total in sums[1].items()}
 
-    def whole(self, params: Any) -> dict[str, Any]:
+    def whole(self, params: Any) -> dict[str, Float[Array, ""]]:
         """The metrics of the hypothesis alone, ``f(h)``, by name."""
         alone = {n: m for n, m in self.metrics.items() if not m.per_observation}
         if not alone:

@@ -40,7 +40,7 @@ def cast_leaf(leaf: Any, dtype: str) -> Any:
         return leaf
     if isinstance(leaf, (np.ndarray, np.generic, float, int, bool, list)):
         array = np.asarray(leaf)
-        with np.errstate(over="ignore"):  # refuse_overflow has its say, in the Task's own dtype
+        with np.errstate(over="ignore"):  # refuse_overflow has checked it, in the Task's own dtype
             return array.astype(dtype) if array.dtype.kind == "f" else array
     if jnp.issubdtype(leaf.dtype, jnp.floating):
         return leaf.astype(dtype)
@@ -48,7 +48,7 @@ def cast_leaf(leaf: Any, dtype: str) -> Any:
 
 
 def refuse_overflow(data: Any, dtype: str) -> None:
-    """See that finite observations are finite in the Task's dtype too.
+    """Check that finite observations are finite in the Task's dtype too.
 
     Raises:  DataError: some are not; it says which array, or which column of a table.
     """
@@ -64,7 +64,7 @@ def refuse_overflow(data: Any, dtype: str) -> None:
             size = np.abs(array)
             wider = ", or give dtype='float64' (--dtype float64)" if size.max() < _HOPELESS else ""
             raise DataError(
-                f"{_said(data, jax.tree_util.keystr(path), size)}, which overflows single"
+                f"{_reaches(data, jax.tree_util.keystr(path), size)}, which overflows single"
                 f" precision; rescale it{wider}"
             )
 
@@ -78,7 +78,7 @@ _LOOKED_AT, _READ = 1 << 17, 1 << 12
 
 
 def refuse_rounding(data: Any, dtype: str, *, whole: bool) -> None:
-    """See that the Task's dtype holds the spread of the training observations, not their level
+    """Check that the Task's dtype holds the spread of the training observations, not their level
     alone, that it holds the square of that spread, and that it holds integers.
 
     Rounding at a level m costs about 0.3 eps |m|. Weights may be of any level whose sums the dtype
@@ -156,12 +156,12 @@ def _refuse_spread(name: Callable[[Any], str], some: np.ndarray, dtype: str) -> 
 
 
 def _first(found: Any) -> tuple[Any, ...]:
-    """Where the first true stands."""
+    """The position of the first true."""
     return np.unravel_index(int(np.argmax(found)), np.shape(found)) if np.ndim(found) else ()
 
 
 def refuse_level(y: Any, dtype: str) -> None:
-    """See that targets (N,) or (N, k) which were drawn in the Task's dtype still vary.
+    """Check that targets (N,) or (N, k) which were drawn in the Task's dtype still vary.
 
     Raises:  DataError: all are one number, and a large one: their spread was rounded away.
     """
@@ -220,7 +220,7 @@ def _column(data: Any, where: str, at: tuple[Any, ...]) -> str:
     return where + (f"[:, {', '.join(map(str, at))}]" if at else "")
 
 
-def _said(data: Any, where: str, size: np.ndarray) -> str:
+def _reaches(data: Any, where: str, size: np.ndarray) -> str:
     """Where numbers are too large, and how large: ``.transform`` holds those of a table."""
     top = f"{size.max():.3g}"
     if not where.startswith(".transform."):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -21,9 +21,10 @@ from jax.extend import core as jax_core
 from thetahat import data as th_data, models, optim
 from thetahat.core import ConfigError, Mode, Notice, Task
 from thetahat.core.metric import directions_of
+from thetahat.train._program import Build, Hyper, OtherBackend, backend_of
 from thetahat.train._stopping import check_rules, sort_rules
 from thetahat.train.jax._member import (
-    Plan,
+    MemberPlan,
     check_batches,
     choosing_mode,
     make_plan,
@@ -41,21 +42,6 @@ from thetahat.train.jax._precision import (
 from thetahat.train.jax._state import TrainState, first_state
 from thetahat.train.jax._targets import Targets, own_targets, targets_of
 
-Build = Callable[[Mapping[str, Any]], Task]
-"""Traced parameters in, Task out: the experiment with its static parameters bound."""
-
-
-@dataclass(frozen=True)
-class Hyper:
-    """Traced parameters of a cohort: ``own`` (C,) differ between members, ``common`` () do not."""
-
-    own: Mapping[str, np.ndarray]
-    common: Mapping[str, np.ndarray]
-
-    def one(self) -> dict[str, Any]:
-        """The first member's values."""
-        return {**{k: v[0] for k, v in self.own.items()}, **self.common}
-
 
 @dataclass(frozen=True)
 class Staged:
@@ -63,7 +49,7 @@ class Staged:
 
     task: Task
     """The Task as the trace saw it: its arrays may be tracers; use its static fields only."""
-    plan: Plan
+    plan: MemberPlan
     n_params: int
     closed: Any
     """The jaxpr of ``init``: traced parameters to (state, made arrays)."""
@@ -84,8 +70,6 @@ class Staged:
     """A table's transform in double precision, where it was not made by traced parameters."""
     best_mode: Mode | None
     """The direction of what chooses the best state; None where the last state counts."""
-    facts: dict[str, Any] = field(default_factory=dict, compare=False)
-    """What was found of it since, and is the same for any values of the traced parameters."""
 
     @property
     def streamed(self) -> bool:
@@ -208,7 +192,7 @@ def _solves_with_inputs(task: Task) -> bool:
     return plain and optim.wants_full_batch(optim.resolve(task.optimizer))
 
 
-def _say_if_larger(task: Task, plan: Plan) -> None:
+def _say_if_larger(task: Task, plan: MemberPlan) -> None:
     """Say that a batch is larger than the data."""
     if task.batch_size is not None and task.batch_size > plan.n:
         epoch = "full batch" if plan.full else f"batch of {plan.n} draws with replacement"
@@ -235,6 +219,9 @@ def _built(build: Build, values: Mapping[str, Any]) -> Task:
             f"an experiment must return a th.Task; got {type(task).__name__}."
             " End it with: return th.Task(model=..., data=...)"
         )
+    other = backend_of(task.model)
+    if other is not None:
+        raise OtherBackend(other)
     return task
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from thetahat.core import CheckpointError, Mode
-from thetahat.train import _program as program
+from thetahat.train._program import STOPPED
+from thetahat.train._stopping import Record
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Bool, Float, Int, UInt32
 
 
 @jax.tree_util.register_dataclass
@@ -23,16 +27,16 @@ class TrainState:
     opt_state: Any
     best: Any
     """The params of the best epoch so far; None where nothing chooses one."""
-    best_value: Any
-    best_epoch: Any
+    best_value: Float[Array, "*C"]
+    best_epoch: Int[Array, "*C"]
     stoppers: Any
-    key: Any
-    """Data of the base key, uint32."""
-    epochs: Any
+    key: UInt32[Array, "*C k"]
+    """Data of the base key."""
+    epochs: Int[Array, "*C"]
     """Epochs completed."""
-    active: Any
-    outcome: Any
-    moved: Any
+    active: Bool[Array, "*C"]
+    outcome: Int[Array, "*C"]
+    moved: Bool[Array, "*C"]
     """Whether any parameter has ever changed."""
 
 
@@ -77,14 +81,14 @@ def changed(new: Any, old: Any, *, alone: bool) -> Any:
     return jnp.vdot(ones, ones) > 0
 
 
-def stop_members(state: TrainState, which: np.ndarray) -> TrainState:
+def stop_members(state: TrainState, which: Bool[np.ndarray, " C"]) -> TrainState:
     """The state in which the members ``which`` (C,) train no more."""
     active, outcome = np.asarray(state.active), np.asarray(state.outcome)
     which = np.asarray(which, bool) & active
     return replace(
         state,
         active=jnp.asarray(active & ~which),
-        outcome=jnp.asarray(np.where(which, program.STOPPED, outcome).astype(outcome.dtype)),
+        outcome=jnp.asarray(np.where(which, STOPPED, outcome).astype(outcome.dtype)),
     )
 
 
@@ -121,4 +125,13 @@ def unpack_state(
     return jax.tree.unflatten(tree, values)
 
 
-__all__ = ["TrainState", "changed", "chosen", "first_state", "replace"]
+def _flat(record: Record) -> tuple[list[Any], tuple[str, ...]]:
+    return [record[name] for name in sorted(record)], tuple(sorted(record))
+
+
+def _unflat(names: tuple[str, ...], values: Any) -> Any:
+    return dict(zip(names, values, strict=True))
+
+
+# For rules that map over a record; the result is a plain mapping.
+jax.tree_util.register_pytree_node(Record, _flat, _unflat)

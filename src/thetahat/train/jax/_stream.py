@@ -7,6 +7,7 @@ close(before, carry, risks) -> state      as in memory, once an epoch
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -17,9 +18,12 @@ from jax.core import Tracer
 from thetahat import data as th_data
 from thetahat.core import ConfigError, Metric
 from thetahat.core.metric import read_metrics
+from thetahat.train._program import Build, Hyper
 from thetahat.train.jax import _member
-from thetahat.train.jax._cohort_program import CohortProgram
+from thetahat.train.jax._member import Member
 from thetahat.train.jax._precision import ON_DISK, cast_leaf, precision
+from thetahat.train.jax._program import CohortProgram, best_params
+from thetahat.train.jax._staging import Staged
 from thetahat.train.jax._state import TrainState
 
 SEGMENT_BYTES = 16 * 2**20
@@ -27,7 +31,7 @@ SEGMENT_BYTES = 16 * 2**20
 
 
 class StreamedProgram(CohortProgram):
-    """As ``CohortProgram``, for data larger than memory. See ``base.Program``."""
+    """As ``CohortProgram``, for data larger than memory. See ``train._program.Program``."""
 
     def trace(self) -> None:
         """Trace and lower the parts of an epoch, abstractly.
@@ -50,25 +54,21 @@ class StreamedProgram(CohortProgram):
             )
         # What is on disk reaches the compiled functions as batches, never as an argument.
         self._given = tuple(None if isinstance(g, ON_DISK) else g for g in self._given)
-        self._disk = self.staged.inputs([None] * sum(self.staged.slots), self.staged.given)[0]
         row = sum(int(np.prod(a.shape[1:])) * 4 for a in jax.tree.leaves(self._disk.train))
         self._together = int(np.clip(SEGMENT_BYTES // max(1, row * plan.batch), 1, plan.n_batches))
         with precision(self.dtype):
-            state, made = self._beginning.shapes(*self._hyper())
-            fixed = (*self._hyper(), made, self._given)
+            state, made = self._beginning.shapes(*self._hyper)
+            fixed = (*self._hyper, made, self._given)
             index = np.zeros((self._together, plan.batch), np.int32)
             taken = self._gather(index, None)
             first, zero = np.int32(0), np.zeros((self.size,), self.dtype)
             carry = (state.params, state.opt_state, zero, self._score_zero())
+            segment = self._each(self._segment)
+            close = self._each(self._close)
+            ended = (state, carry, *self._averages())
             self._lowered = (
-                self._timed(
-                    lambda: jax.jit(self._segment).lower(
-                        *fixed, (state, carry), taken, first, first
-                    )
-                ),
-                self._timed(
-                    lambda: jax.jit(self._close).lower(*fixed, (state, carry, *self._averages()))
-                ),
+                self._timed(lambda: segment.lower(*fixed, (state, carry), taken, first, first)),
+                self._timed(lambda: close.lower(*fixed, ended)),
             )
 
     def advance(
@@ -84,8 +84,7 @@ class StreamedProgram(CohortProgram):
 
     def evaluate(self, state: TrainState, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:
         """The risk and the metrics of each part at the best state."""
-        params = state.params if state.best is None else state.best
-        there = _member.parts_of(self._disk)
+        params, there = best_params(state), _member.parts_of(self._disk)
         found: dict[str, Any] = {}
         with precision(self.dtype):
             for part in parts:
@@ -94,8 +93,8 @@ class StreamedProgram(CohortProgram):
                     found[f"{part}_risk"] = risk
                     found |= {f"{part}_{name}": mean for name, mean in means.items()}
             if not all(m.per_observation for m in self._metrics.values()):
-                fixed = (*self._hyper(), self._made, self._given)
-                found |= self._timed(lambda: jax.jit(self._whole_metrics)(*fixed, (params,)))
+                whole = self._each(lambda member, _, params: member.scores.whole(params))
+                found |= self._timed(lambda: whole(*self._fixed, params))
         return {name: np.asarray(value) for name, value in found.items()}
 
     def _compiled(self) -> Any:
@@ -107,7 +106,7 @@ class StreamedProgram(CohortProgram):
     def _epoch(self, state: TrainState, epoch: int) -> tuple[TrainState, Any]:
         plan = self.staged.plan
         segment, close = self._chunk
-        fixed = (*self._hyper(), self._made, self._given)
+        fixed = self._fixed
         index = _order(plan.order_seed, epoch, plan.n, plan.sampling)
         padded = np.concatenate([index, np.zeros(plan.pad, index.dtype)])
         padded = padded.reshape(plan.n_batches, plan.batch)
@@ -120,7 +119,7 @@ class StreamedProgram(CohortProgram):
             first = (state, carry)
             args = (*fixed, first, taken, np.int32(epoch), np.int32(start))
             fits = len(padded[some]) == self._together
-            carry = (segment if fits else self._rest())(*args)
+            carry = (segment if fits else self._rest)(*args)
         val = self._averages()
         if self._disk.val is not None:
             val = self._means(carry[0], self._disk.val)
@@ -132,7 +131,7 @@ class StreamedProgram(CohortProgram):
         batches = jax.tree.map(
             lambda a: cast_leaf(np.asarray(a), self.dtype).reshape(*index.shape, *a.shape[1:]), flat
         )
-        weight = self._relative()[index] if self.staged.plan.weighted else None
+        weight = self._relative[index] if self.staged.plan.weighted else None
         if self.staged.plan.pad:
             real = np.ones(index.shape, bool) if real is None else real
             weight = real.astype(self.dtype) * (1 if weight is None else weight)
@@ -142,41 +141,49 @@ class StreamedProgram(CohortProgram):
         """Rows, of which those of weight zero are one that counts, as in memory."""
         if not self.staged.plan.weighted:
             return rows
-        weight = self._relative()
+        weight = self._relative
         return np.where(weight[rows] == 0, weight.argmax(), rows)
 
+    @cached_property
     def _relative(self) -> np.ndarray:
         """Weights with mean one, (N,): one column is small enough to keep."""
-        if not hasattr(self, "_weights"):
-            weight = np.asarray(th_data.weights_of(self._disk.train)).astype(self.dtype)
-            n = self.staged.plan.n
-            self._weights = np.asarray(jax.jit(lambda w: w * (n / jnp.sum(w)))(weight))
-        return self._weights
+        weight = np.asarray(th_data.weights_of(self._disk.train)).astype(self.dtype)
+        n = self.staged.plan.n
+        return np.asarray(jax.jit(lambda w: w * (n / jnp.sum(w)))(weight))
 
+    @cached_property
     def _rest(self) -> Any:
-        """The segment function for the last, shorter segment of an epoch: compiled once."""
-        if not hasattr(self, "_shorter"):
-            self._shorter = jax.jit(self._segment)
-        return self._shorter
+        """The segment function for the last, shorter segment of an epoch."""
+        return self._each(self._segment)
+
+    @cached_property
+    def _blocks(self) -> tuple[Any, Any]:
+        """The risk and metrics of a block and of a whole part, compiled once for each shape."""
+        block = self._each(lambda member, _, first, *part: member.block(*first, *part))
+        whole = self._each(lambda member, _, params, part: member.averages(params, part))
+        return block, whole
+
+    @cached_property
+    def _disk(self) -> Any:
+        """The data, where those on disk are not arrays yet."""
+        return self.staged.inputs([None] * sum(self.staged.slots), self.staged.given)[0]
 
     def _means(self, params: Any, part: Any) -> tuple[Any, dict[str, Any]]:
         """The members' risk and metrics over a part on disk, in the blocks of those in memory."""
         n = th_data.n_observations(part)
-        if not hasattr(self, "_block"):
-            self._block = jax.jit(self._part_block)
-            self._whole = jax.jit(self._part_whole)
-        fixed = (*self._hyper(), self._made, self._given)
+        block, whole = self._blocks
+        fixed = self._fixed
 
         def read(rows: np.ndarray) -> Any:
             taken = th_data.gather(part, rows)
             return jax.tree.map(lambda a: cast_leaf(np.asarray(a), self.dtype), taken)
 
         if n <= _member.EVAL_BLOCK:
-            return self._whole(*fixed, (params,), read(np.arange(n)))
+            return whole(*fixed, params, read(np.arange(n)))
         zero = np.zeros((self.size,), self.dtype)
         carry = ((zero, zero), self._score_zero())
         for rows, real in zip(*_member.eval_blocks(n), strict=True):
-            carry = self._block(*fixed, (params, carry), read(rows), real)
+            carry = block(*fixed, (params, carry), read(rows), real)
         (total, weight), sums = carry
         means = {} if sums is None else {k: v / sums[0] for k, v in sums[1].items()}
         return total / weight, means
@@ -199,74 +206,31 @@ class StreamedProgram(CohortProgram):
     # -- the compiled parts ------------------------------------------------------------------------
 
     def _segment(
-        self,
-        own: Any,
-        common: Any,
-        made: Any,
-        given: Any,
-        first: Any,
-        taken: Any,
-        epoch: Any,
-        start: Any,
+        self, member: Member, _: Any, first: Any, taken: Any, epoch: Any, start: Any
     ) -> Any:
-        def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
-            self.traces += 1
-            member, _ = self._member(own, common, made, given)
-            state, carry = first
-            scale = 1.0 / self.staged.plan.batch
+        self.traces += 1
+        state, carry = first
+        scale = 1.0 / self.staged.plan.batch
 
-            def step(carry: Any, at: Any) -> Any:
-                (batch, weight, real), i = at
-                key = _member.dropout_key(member, state, epoch, i)
-                return member.step(carry, batch, weight, real, scale, key)
+        def step(carry: Any, at: Any) -> Any:
+            (batch, weight, real), i = at
+            key = _member.dropout_key(member, state, epoch, i)
+            return member.step(carry, batch, weight, real, scale, key)
 
-            m = jax.tree.leaves(taken)[0].shape[0]
-            return jax.lax.scan(step, carry, (taken, start + jnp.arange(m)))[0]
+        m = jax.tree.leaves(taken)[0].shape[0]
+        return jax.lax.scan(step, carry, (taken, start + jnp.arange(m)))[0]
 
-        return self._mapped(one, own, common, made, given, first)
-
-    def _close(self, own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
-        def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
-            member, _ = self._member(own, common, made, given)
-            before, (params, opt_state, summed, sums), val, means = first
-            scores = {f"train_{name}": mean for name, mean in member.scores.means(sums).items()}
-            has_val = self._disk.val is not None
-            scores |= {f"val_{name}": mean for name, mean in means.items() if has_val}
-            state, record = member.close_epoch(
-                before,
-                (params, opt_state),
-                summed / self.staged.plan.n,
-                val if has_val else None,
-                scores,
-            )
-            self._columns = sorted(record)
-            return state, record
-
-        return self._mapped(one, own, common, made, given, first)
-
-    def _part_whole(
-        self, own: Any, common: Any, made: Any, given: Any, first: Any, part: Any
-    ) -> Any:
-        def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
-            return self._member(own, common, made, given)[0].averages(first[0], part)
-
-        return self._mapped(one, own, common, made, given, first)
-
-    def _part_block(
-        self, own: Any, common: Any, made: Any, given: Any, first: Any, block: Any, real: Any
-    ) -> Any:
-        def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
-            params, carry = first
-            member, _ = self._member(own, common, made, given)
-            return member.block(params, carry, block, real)
-
-        return self._mapped(one, own, common, made, given, first)
-
-    def _whole_metrics(self, own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
-        def one(own: Any, common: Any, made: Any, given: Any, first: Any) -> Any:
-            return self._member(own, common, made, given)[0].scores.whole(first[0])
-
-        return self._mapped(one, own, common, made, given, first)
+    def _close(self, member: Member, _: Any, first: Any) -> Any:
+        before, (params, opt_state, summed, sums), val, means = first
+        scores = {f"train_{name}": mean for name, mean in member.scores.means(sums).items()}
+        has_val = self._disk.val is not None
+        scores |= {f"val_{name}": mean for name, mean in means.items() if has_val}
+        train_risk, val_risk = summed / self.staged.plan.n, val if has_val else None
+        state, record = member.close_epoch(
+            before, (params, opt_state), train_risk, val_risk, scores
+        )
+        self._columns = sorted(record)
+        return state, record
 
 
 _compiled_order = jax.jit(th_data.order, static_argnums=(2, 3))
@@ -276,7 +240,7 @@ def _order(seed: Any, epoch: int, n: int, sampling: str) -> np.ndarray:
     return np.asarray(_compiled_order(seed, np.int32(epoch), n, sampling))
 
 
-def make_program(build: Any, hyper: Any, staged: Any, size: int, mode: str) -> CohortProgram:
+def make_program(build: Build, hyper: Hyper, staged: Staged, size: int, mode: str) -> CohortProgram:
     """The program that suits the data: in memory, or streamed from disk."""
     kind = StreamedProgram if staged.streamed else CohortProgram
     return kind(build, hyper, staged, size, mode)

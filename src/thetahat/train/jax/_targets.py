@@ -91,7 +91,7 @@ def _listed(classes: tuple[Any, ...]) -> str:
 
 @dataclass(frozen=True)
 class Targets:
-    """Where the targets of a task are, and what its loss needs of them.
+    """The place of a task's targets, and the loss's conditions on them.
 
     Args:    loss: the name.   outputs: of the model, under a loss of a prediction.
              of: a part's targets, (N,) or (N, k).
@@ -103,7 +103,7 @@ class Targets:
     of: Callable[[Any], Any]
 
     def check(self, data: Any) -> None:
-        """See that the targets of every part are what the loss needs, those that are no tracers.
+        """Check that the targets of every part are what the loss needs, unless they are tracers.
 
         Raises:  DataError: they are not.
         """
@@ -148,7 +148,7 @@ def targets_of(task: Task, adapted: Any, data: Any) -> Targets | None:
         try:
             risk.inputs_and_target(data.train)
         except ConfigError:
-            return None  # said when the residual is traced
+            return None  # an error when the residual is traced
     elif loss.of == risk.RESIDUAL:
         return None
     if loss.of == risk.RESIDUAL:
@@ -180,7 +180,7 @@ def _traced(task: Task, adapted: Any, part: Any) -> tuple[ClosedJaxpr, Any, int 
     params = jax.tree.map(_shape, adapted.params)
     closed, out = jax.make_jaxpr(pair, return_shape=True)(one, params)
     if not isinstance(out, tuple) or len(out) != 2 or len(jax.tree.leaves(out)) != 2:
-        return None  # said when the residual is traced
+        return None  # an error when the residual is traced
     score = out[0].shape
     return closed, jax.tree.structure(one), score[0] if len(score) == 1 else None
 
@@ -228,7 +228,7 @@ def _computed(closed: ClosedJaxpr, tree: Any, dtype: str) -> Callable[[Any], Any
 
 
 def _check_level(staged: Any, data: Any) -> None:
-    """See that the Task's dtype holds what varies in the data that were drawn."""
+    """Check that the Task's dtype holds the variation of the data that were drawn."""
     dtype = staged.task.dtype
     refuse_rounding(data, dtype, whole=False)
     y = staged.targets.of(data.train)
@@ -237,7 +237,7 @@ def _check_level(staged: Any, data: Any) -> None:
 
 
 def check_made(staged: Any, drawn: Mapping[int, Any]) -> None:
-    """See that what a data-generating process drew is what the loss needs, and keeps its digits.
+    """Check that drawn data are what the loss needs, and keep their digits.
 
     Args:    staged: of the cohort.   drawn: the data of each member.
     Raises:  DataError: they are not. A member whose targets are not finite, among others that are,

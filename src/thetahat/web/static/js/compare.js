@@ -78,7 +78,7 @@ class ComparePage {
       logs += log;
       one.show(lines, { log, smooth: this.bands ? 0 : this.smooth, axisName: this.runs[0].records.axis || "epoch", bands });
     }
-    // Where nobody has chosen, the button says what was chosen for them.
+    // Until the user chooses, the button names the default.
     if (!this.log) this.logButton.setAttribute("aria-pressed", String(logs > 0));
   }
 
@@ -90,7 +90,7 @@ class ComparePage {
   }
 
   // What decides: the metric of the sweep, else what chose the best states, else the validation risk; never a
-  // test risk. Experiments say in which direction a number is better; where nobody says it, less is.
+  // test risk. Experiments say in which direction a number is better; otherwise less is.
   judge() {
     const [sweep] = this.sweeps;
     const own = this.sweeps.length === 1 && sweep.metric && !/test/i.test(sweep.metric) ? sweep.metric : null;

@@ -1,39 +1,20 @@
-"""What our own models refuse, and what they make of one observation."""
+"""Shapes of thetahat's models: their outputs and one observation."""
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 
 from thetahat.core.errors import ConfigError, ShapeError
+from thetahat.core.numbers import whole
 
 lecun_normal = jax.nn.initializers.lecun_normal()
 
 
-def at_least(model: str, field: str, value: Any, least: int) -> int:
-    """An integer of a model's shape.
-
-    Raises:  ConfigError: no integer, or too small. A traced value raises JAX's own error, which
-             tells the engine that Python must know it.
-    """
-    whole = None
-    if not isinstance(value, bool):
-        try:
-            whole = operator.index(value)
-        except TypeError:
-            if isinstance(value, Tracer):
-                raise
-    if whole is None or whole < least:
-        raise ConfigError(f"{model}({field}={value!r}); give an integer of at least {least}")
-    return whole
-
-
 def outputs(model: str, out: Any) -> int | None:
-    """Number of outputs; None for a scalar, of shape ().
+    """Return the number of outputs; None for a scalar, of shape ().
 
     Raises:  ConfigError: neither "scalar" nor a positive integer.
     """
@@ -41,13 +22,13 @@ def outputs(model: str, out: Any) -> int | None:
         if out != "scalar":
             raise ConfigError(f'{model}(out={out!r}); give out="scalar", or the number of outputs')
         return None
-    return at_least(model, "out", out, 1)
+    return whole("out", out, of=model)
 
 
 def one_observation(model: str, d: int, x: Any, like: jax.Array) -> jax.Array:
-    """``x`` as a float vector of length ``d``; a scalar where d is 1.
+    """Return ``x`` as a float vector of length ``d``; with d = 1, x may be a scalar.
 
-    Raises:  ShapeError: any other shape, naming both.
+    Raises:  ShapeError: another shape.
     """
     x = jnp.asarray(x)
     if d == 1 and x.ndim == 0:

@@ -1,0 +1,72 @@
+"""The backend's entry: from an experiment to a program that is traced and not yet compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jax
+
+from thetahat.core import Task
+from thetahat.data import use_cache
+from thetahat.train._program import Build, Hyper, OtherBackend, Program, Untraceable
+from thetahat.train.jax._memory import check_possible
+from thetahat.train.jax._staging import stage
+from thetahat.train.jax._stream import make_program
+
+_NEEDS_VALUE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+
+
+def prepare(build: Build, hyper: Hyper, size: int, mode: str) -> Program:
+    """The program of a cohort. See ``train._program.Prepare``.
+
+    Args:    mode: "vmap" or "exact".
+    """
+    use_cache()
+    try:
+        with _untraceable():
+            staged = stage(build, hyper)
+            check_possible(staged)
+            program = make_program(build, hyper, staged, size, mode)
+            program.trace()
+            return program
+    except OtherBackend as other:
+        return other.prepare(build, hyper, size, mode)
+
+
+def try_out(build: Build) -> None:
+    """Check a Task without parameters abstractly; nothing is compiled.
+
+    Raises:  Untraceable; InputError: the Task is wrong, or this machine cannot hold it.
+    """
+    with _untraceable():
+        check_possible(stage(build, Hyper({}, {})))
+
+
+def sketch(build: Build) -> Task | None:
+    """The Task without parameters, its arrays abstract; None if it is not a Task.
+
+    Raises:  Untraceable.
+    """
+    made: list[Task] = []
+
+    def make() -> None:
+        task = build({})
+        if isinstance(task, Task):
+            made.append(task)
+
+    with _untraceable():
+        jax.eval_shape(make)
+    return made[0] if made else None
+
+
+@contextmanager
+def _untraceable() -> Iterator[None]:
+    try:
+        yield
+    except _NEEDS_VALUE as error:
+        raise Untraceable(str(error)) from error

@@ -1,0 +1,336 @@
+"""The compiled program of a cohort: the first state, chunks of epochs, evaluation.
+
+    chunk(hyper, made, given, state, epoch, n) -> state, records (n_max,)
+
+``n`` is data, not shape: one program serves every chunk length. Members are mapped by ``vmap``
+("vmap"), or one by one by ``lax.map`` ("exact": bitwise equal to training alone).
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thetahat import models
+from thetahat.core import Mode, Task
+from thetahat.data import Transform, content_hash
+from thetahat.train._program import Build, CohortStatus, Hyper
+from thetahat.train.jax import _member
+from thetahat.train.jax._compile import compile_loop, compile_read
+from thetahat.train.jax._epoch import MAX_CHUNK, ORDERS, orders, run_chunk
+from thetahat.train.jax._fingerprint import mathematics, used
+from thetahat.train.jax._fitted import FittedMember
+from thetahat.train.jax._init import Beginning
+from thetahat.train.jax._member import Member
+from thetahat.train.jax._memory import device_memory, memory_errors
+from thetahat.train.jax._precision import ON_DISK, precision
+from thetahat.train.jax._staging import Staged
+from thetahat.train.jax._state import TrainState, pack_state, stop_members, unpack_state
+from thetahat.train.jax._targets import check_made
+
+
+class CohortProgram:
+    """C members as one program. See ``train._program.Program``."""
+
+    def __init__(self, build: Build, hyper: Hyper, staged: Staged, size: int, mode: str) -> None:
+        self.build, self.hyper, self.staged = build, hyper, staged
+        self.size, self.mode = size, "exact" if size == 1 else mode
+        self.task: Task = staged.task
+        self.dtype, self.n_params = staged.task.dtype, staged.n_params
+        self.best_mode: Mode | None = staged.best_mode
+        self.traces = 0
+        self.compile_s = 0.0
+        self._made: Any = None
+        self._host: Any = None
+        self._chunk: Any = None
+        self._beginning = Beginning(staged, size)
+        self._finals: dict[tuple[str, ...], Any] = {}
+        self._lowered: Any = None
+        self._columns: list[str] = []
+        self._given = staged.given
+        self._ordered = staged.plan.shared_order
+        most = max(1, ORDERS // staged.plan.n) if self._ordered else MAX_CHUNK
+        self.max_chunk = min(MAX_CHUNK, most)
+
+    def trace(self) -> None:
+        """Trace and lower the chunk, abstractly: nothing runs, nothing is compiled.
+
+        Raises:  JAX's concretization errors: Python needs a traced value.
+        """
+        if self._lowered is not None:
+            return
+        own, common = self._hyper
+        with precision(self.dtype):
+            state, made = self._beginning.shapes(own, common)
+            index = None
+            if self._ordered:
+                index = jax.ShapeDtypeStruct((self.max_chunk, self.staged.plan.n), np.int32)
+            args = (own, common, made, self._given, state, index, np.int32(0), np.int32(1))
+            self._lowered = self._timed(lambda: self._each(self._member_chunk).lower(*args))
+
+    # -- the Protocol ---------------------------------------------------------------------------
+
+    @property
+    def batch_order(self) -> Literal["", "own", "shared"]:
+        """Whether members share the order of their batches."""
+        if not self.staged.plan.random:
+            return ""
+        return "shared" if self.staged.plan.shared_order else "own"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the recorded columns, known once traced."""
+        return tuple(self._columns)
+
+    def compile(self) -> None:
+        """Trace and compile, unless it was done before."""
+        if self._chunk is not None:
+            return
+        self.trace()
+        with precision(self.dtype):
+            self._chunk = self._timed(self._compiled)
+            if self._ordered:
+                plan, none = self.staged.plan, np.int32(0)
+                rest = (none, none, plan.n, self.max_chunk, plan.sampling)
+                self._timed(lambda: orders(plan.order_seed, *rest))
+
+    def needs(self) -> int:
+        """Bytes of memory that training takes by the compiler's count; 0 if it has none."""
+        self.compile()
+        chunks = self._chunk if isinstance(self._chunk, tuple) else (self._chunk,)
+        found = [m for chunk in chunks if (m := chunk.memory_analysis()) is not None]
+        parts = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
+        return max((sum(getattr(m, part) for part in parts) for m in found), default=0)
+
+    @memory_errors()
+    def fits(self, share: float) -> int:
+        """How many members fit. One alone is always tried: its needs cannot be divided."""
+        if self.size == 1:
+            return 1
+        room = device_memory()[0] * share
+        # What the members hold is known before anything is compiled, and is held twice.
+        least = 2 * self.size * self.staged.member_bytes
+        needs = least if least > room else max(least, self.needs())
+        if needs <= room:
+            return self.size
+        return max(1, min(self.size - 1, int(self.size * room / needs)))
+
+    @memory_errors()
+    def init(self) -> TrainState:
+        """The state before the first epoch, and the arrays that traced parameters make."""
+        self.compile()
+        with precision(self.dtype):
+            self._given = tuple(
+                leaf if isinstance(leaf, ON_DISK) else jax.device_put(leaf) for leaf in self._given
+            )
+            state, self._made = self._timed(lambda: self._beginning.draw(*self._hyper))
+        return state
+
+    @memory_errors()
+    def advance(
+        self, state: TrainState, epoch: int, n: int
+    ) -> tuple[TrainState, Mapping[str, np.ndarray]]:
+        """Train ``n`` epochs more."""
+        with precision(self.dtype):
+            epoch, n = np.int32(epoch), np.int32(n)  # pyright: ignore[reportAssignmentType]
+            index = None
+            if self._ordered:
+                plan = self.staged.plan
+                index = orders(plan.order_seed, epoch, n, plan.n, self.max_chunk, plan.sampling)
+            state, records = self._chunk(*self._fixed, state, index, epoch, n)
+            records = jax.device_get(records)
+        return state, {name: column[:, :n] for name, column in records.items()}
+
+    def status(self, state: TrainState) -> CohortStatus:
+        """The state of the members."""
+        names = ("active", "outcome", "epochs", "best_epoch", "best_value", "moved")
+        host = jax.device_get([getattr(state, name) for name in names])
+        return CohortStatus(*(np.atleast_1d(a) for a in host))
+
+    def stop(self, state: TrainState, which: np.ndarray) -> TrainState:
+        """End members."""
+        return stop_members(state, which)
+
+    def again(self, hyper: Hyper) -> CohortProgram:
+        """The same program for other values of the same traced parameters."""
+        other = copy.copy(self)
+        other.hyper, other.traces, other.compile_s = hyper, 0, 0.0
+        other._made = other._host = None
+        return other
+
+    def remapped(self, mode: str) -> CohortProgram:
+        """The same members in the other mode."""
+        return type(self)(self.build, self.hyper, self.staged, self.size, mode)
+
+    @memory_errors()
+    def evaluate(self, state: TrainState, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:
+        """The risk and the metrics of each part at the best state."""
+
+        def numbers(member: Member, data: Any, params: Any) -> Any:
+            there = _member.parts_of(data)
+            return member.final(params, {name: there[name] for name in parts if name in there})
+
+        with precision(self.dtype):
+            args = (*self._fixed, best_params(state))
+            if parts not in self._finals:
+                whole = self._each(numbers).lower(*args)
+                self._finals[parts] = self._timed(lambda: compile_read(whole, self.staged.numbers))
+            out = self._timed(lambda: jax.device_get(self._finals[parts](*args)))
+        return {name: np.atleast_1d(value) for name, value in out.items()}
+
+    def pack(self, state: TrainState) -> dict[str, np.ndarray]:
+        """The state as named arrays."""
+        return pack_state(state)
+
+    def unpack(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        first: TrainState | None = None,
+        *,
+        new_rules: bool = False,
+    ) -> TrainState:
+        """The state that ``pack`` gave.
+
+        Raises:  CheckpointError: arrays of another task.
+        """
+        template = self.init() if first is None else first
+        with precision(self.dtype):
+            return unpack_state(template, arrays, new_rules=new_rules)
+
+    def replay(self, state: TrainState, records: Mapping[str, np.ndarray]) -> TrainState:
+        """The state after the stopping rules have seen the records (C, n) from the start."""
+        with precision(self.dtype):
+            seen = {name: np.asarray(column, self.dtype) for name, column in records.items()}
+            replayed = self._each(lambda member, _, first: _member.replayed(member, *first))
+            return replayed(*self._fixed, (state, seen))
+
+    # -- what a Result needs --------------------------------------------------------------------
+
+    def fitted(self, state: TrainState, k: int, config: Mapping[str, Any]) -> FittedMember:
+        """The function that member ``k`` has estimated."""
+        values = {name: config.get(name, value) for name, value in self.hyper.member(k).items()}
+        build = self.build
+        return FittedMember(lambda: build(values), self.dtype, *self._arrays(state, k))
+
+    def facts(self, state: TrainState) -> list[dict[str, Any]]:
+        """The provenance of every member at the first state."""
+        device, known = jax.devices()[0], dict[tuple[int, ...], str]()
+        shared = {
+            "prng_impl": str(jax.config.values["jax_default_prng_impl"]),
+            "threefry_partitionable": bool(jax.config.values["jax_threefry_partitionable"]),
+            "dtype": self.dtype,
+            "device": f"{device.platform}: {device.device_kind}",
+            "n_devices": jax.device_count(),
+        }
+        found, drawn = [], {}
+        for k in range(self.size):
+            params, _, drawn[k] = self._arrays(state, k)
+            hashes = {}
+            for name, part in _member.parts_of(drawn[k]).items():
+                place = tuple(map(id, jax.tree.leaves(part)))  # members share arrays
+                if place not in known:
+                    known[place] = content_hash(part)
+                hashes[f"data_{name}"] = known[place]
+            init = content_hash(jax.tree.map(np.asarray, params))
+            found.append({**shared, **hashes, "init": init})
+        check_made(self.staged, drawn)
+        return found
+
+    def mathematics(self) -> Mapping[str, str]:
+        """Keys of what is computed; also for other values of the traced parameters."""
+        return self._mathematics
+
+    @cached_property
+    def _mathematics(self) -> Mapping[str, str]:
+        return mathematics(self.build, self.hyper, self.staged)
+
+    def used(self) -> frozenset[str]:
+        """The traced parameters that a number depends on."""
+        return used(self.build, self.hyper, self.staged)
+
+    def _arrays(self, state: TrainState, k: int) -> tuple[Any, Any, Any]:
+        """(params at the best state, frozen arrays, data) of member ``k``, on the host."""
+        if self._host is None or self._host[0] is not state:
+            self._host = (state, *jax.device_get((best_params(state), self._made)))
+        _, params, arrays = self._host
+        params = jax.tree.map(lambda a: a[k], params)
+        made = [a[k] if own else a for a, own in zip(arrays, self.staged.owned, strict=True)]
+        data, frozen = self.staged.inputs(made, self.staged.given)
+        transform = self.staged.transform or data.transform
+        if isinstance(transform, Transform):
+            data = data.changed(transform=transform.settled())
+        elif transform is not None:
+            data = data.changed(transform=transform)
+        return params, jax.tree.map(np.asarray, frozen), data
+
+    # -- tracing --------------------------------------------------------------------------------
+
+    @property
+    def _hyper(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return dict(self.hyper.own), dict(self.hyper.common)
+
+    @property
+    def _fixed(self) -> tuple[Any, ...]:
+        """The arguments that are the same for every call of a compiled function."""
+        return (*self._hyper, self._made, self._given)
+
+    def _each(self, fn: Callable[..., Any]) -> Any:
+        """``fn(member, data, first, *rest)`` of every member, to be compiled.
+
+        Its arguments are ``_fixed``, ``first`` with a leading axis C, and ``rest``.
+        """
+        return jax.jit(partial(self._mapped, fn))
+
+    def _mapped(
+        self, fn: Any, own: Any, common: Any, made: Any, given: Any, first: Any, *rest: Any
+    ) -> Any:
+        owned = self.staged.owned
+        mine = (own, [a for a, o in zip(made, owned, strict=True) if o], first)
+        shared = [a for a, o in zip(made, owned, strict=True) if not o]
+
+        def one(mine: Any) -> Any:
+            own, some, first = mine
+            some, others = iter(some), iter(shared)
+            whole = [next(some) if o else next(others) for o in owned]
+            task = self.build({**own, **common})
+            data, frozen = self.staged.inputs(whole, given)
+            member = _member.make_member(task, frozen, models.adapt(task.model, task.seed))
+            return fn(member, data, first, *rest)
+
+        if self.size == 1:
+            out = one(jax.tree.map(lambda a: a[0], mine))
+            return jax.tree.map(lambda a: jnp.asarray(a)[None], out)
+        if self.mode == "exact":
+            return jax.lax.map(one, mine)
+        return jax.vmap(one, axis_size=self.size)(mine)
+
+    def _compiled(self) -> Any:
+        return compile_loop(self._lowered)
+
+    def _member_chunk(
+        self, member: Member, data: Any, state: Any, index: Any, epoch: Any, n: Any
+    ) -> Any:
+        """One member's chunk: a loop over epochs that fills fixed buffers."""
+        self.traces += 1
+        alone = self.mode == "exact"
+        state, buffers = run_chunk(member, data, state, index, epoch, n, alone=alone)
+        self._columns = sorted(buffers)
+        return state, buffers
+
+    def _timed(self, work: Any) -> Any:
+        began = time.perf_counter()
+        out = work()
+        self.compile_s += time.perf_counter() - began
+        return out
+
+
+def best_params(state: TrainState) -> Any:
+    """The parameters that count."""
+    return state.params if state.best is None else state.best
