@@ -9,8 +9,8 @@ from collections import Counter
 import pytest
 from at_work import LOSES
 
-from thetahat.sweep.workers._early_start import Work, size_of
 from thetahat.sweep.workers._connection import count_cores
+from thetahat.sweep.workers._early_start import Work, size_of
 
 GRID = """\
 program: train.py
