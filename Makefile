@@ -21,6 +21,8 @@ test: $(STAMPS)/test $(STAMPS)/chromium wheel
 lint: $(STAMPS)/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tools/words.py
+	$(BIN)/python tools/tree.py --check
 	$(BIN)/pyright
 
 format: $(STAMPS)/lint

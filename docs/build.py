@@ -25,7 +25,7 @@ ROOT = DOCS.parent
 PAGES = (
     *("index", "tutorial", "concepts", "data", "models", "risk", "optimizers", "stopping"),
     *("cohorts", "sweeps", "sweep-language", "store", "page", "report", "notebook", "cli"),
-    *("reproducibility", "errors"),
+    *("reproducibility", "errors", "architecture"),
 )
 """The pages in the order of the menu; the reference, the examples and the decisions follow."""
 

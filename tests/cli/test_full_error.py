@@ -21,7 +21,7 @@ SOON = "import thetahat.cli.terminal._fit_progress as p; p.FIRST_LINE_S = 0.0\n"
 
 @pytest.fixture(params=["full", "pipe"])
 def full(request: pytest.FixtureRequest) -> Iterator[IO[bytes] | int]:
-    """A disk that is full, or a pipe that nobody reads any more."""
+    """A disk that is full, or a pipe without a reader."""
     if request.param == "full":
         with Path("/dev/full").open("wb") as file:
             yield file
@@ -48,7 +48,7 @@ def call(words: Sequence[str], folder: Path, err: IO[bytes] | int, **more: str) 
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_fit_says_its_progress_to_nobody_and_goes_on(folder, full, unbuffered) -> None:
+def test_a_fit_says_its_progress_without_a_reader_and_goes_on(folder, full, unbuffered) -> None:
     (folder / "line.py").write_text(SOON + LINE, encoding="utf-8")
     # Several chunks, every one of which has a line to say.
     words = ["line.py", "--epochs=2000", "--N=400", "--batch_size=8"]
@@ -63,7 +63,7 @@ def test_what_went_wrong_keeps_its_exit_code(folder: Path, full) -> None:
     (folder / "line.py").write_text(LINE, encoding="utf-8")
     assert call(["line.py", "--wrong=1"], folder, full) == (2, "")
     assert call(["line.py", "--lr=1e9"], folder, full)[0] == 1
-    assert call(["-c", COMMAND, "show", "nobody"], folder, full) == (2, "")
+    assert call(["-c", COMMAND, "show", "no-such-run"], folder, full) == (2, "")
     (folder / "line.py").write_text(LINE.replace("    x = np", "    1 / 0; x = np"))
     assert call(["line.py"], folder, full)[0] == 1
     with open_store(create=False) as store:

@@ -90,7 +90,7 @@ def test_a_store_that_cannot_be_made(line, folder: Path) -> None:
     (folder / "taken").write_text("", encoding="utf-8")
     with pytest.raises(StoreError) as caught:
         th.main(line, ["--store=taken/here", "--quiet"])
-    assert str(caught.value).startswith(f"no store can be made in {folder / 'taken' / 'here'}")
+    assert str(caught.value).startswith(f"a store cannot be made in {folder / 'taken' / 'here'}")
 
 
 def call(experiment, words: list[str], monkeypatch, capsys) -> tuple[int, str, str]:

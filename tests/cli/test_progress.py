@@ -1,4 +1,4 @@
-"""Progress: what it says, what it costs, and that nobody sees it where nobody looks."""
+"""Progress: what it says, what it costs, and that a closed screen draws nothing."""
 
 from __future__ import annotations
 

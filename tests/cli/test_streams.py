@@ -45,14 +45,14 @@ def without(closed: str, words: list[str], folder: Path) -> tuple[int, str, str]
 @pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_are_silence(kept: str, folder: Path, closed: str) -> None:
     assert without(closed, ["-c", COMMAND, "runs"], folder) == (0, "", "")
-    assert without(closed, ["-c", COMMAND, "show", "nobody"], folder)[0] == 2
+    assert without(closed, ["-c", COMMAND, "show", "no-such-run"], folder)[0] == 2
     # Nothing was written into the store, whose file could have taken the number of a stream.
     with open_store(create=False) as store:
         assert [found.name for found in store.runs()] == [kept]
 
 
 def test_a_message_does_not_end_up_among_the_data(kept: str, folder: Path) -> None:
-    code, out, err = without("2>&-", ["-c", COMMAND, "show", "nobody"], folder)
+    code, out, err = without("2>&-", ["-c", COMMAND, "show", "no-such-run"], folder)
     assert (code, out, err) == (2, "", "")
 
 

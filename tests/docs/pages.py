@@ -2,7 +2,8 @@
 
 A block whose language is "text output" is what the block of Python before it prints. In a console
 block, the lines after ``$ command`` are what a terminal of 80 cells shows. Numbers may differ a
-little, seconds and the ids of sweeps wholly. A block of "yaml NAME" is a file of that name.
+little, seconds and the ids of sweeps wholly. A block of "yaml NAME" or "python NAME" is a
+file of that name; the Python also runs.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def blocks(page: Path) -> list[Block]:
             before = found.pop()
             found.append(Block(before.language, before.text, before.line, match["text"]))
         else:
-            file = info[1] if info[:1] == ["yaml"] and len(info) == 2 else None
+            file = info[1] if info[:1] in (["yaml"], ["python"]) and len(info) == 2 else None
             found.append(Block(info[0] if info else "text", match["text"], line, file=file))
     return [block for block in found if block.language in ("python", "console") or block.file]
 

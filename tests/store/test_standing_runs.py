@@ -1,4 +1,4 @@
-"""Runs of a killed agent are queued, whoever asks."""
+"""Runs of a killed agent are queued in every listing."""
 
 from __future__ import annotations
 

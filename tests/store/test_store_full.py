@@ -64,7 +64,7 @@ def test_an_end_on_a_full_disk_is_marked_and_then_written_whole(
     row = store.run(track.run_id())
     assert (row.status, row.reason) == (marked, reason.format(lost))
     assert len(store.history(row.id)) == 0
-    # There is room again: nobody has to ask.
+    # There is room again: it is found without a call.
     limit.full = False
     until(lambda: store.run(row.id).reason == "why")
     assert store.run(row.id).status == status

@@ -99,7 +99,7 @@ def test_lists_filters_and_commands_agree(
 ) -> None:
     child, ids = begin()
     kill(child)
-    # Another writes just now: the rows cannot be changed, and nobody waits.
+    # Another writes just now: the rows cannot be changed, and no call waits.
     raw = sqlite3.connect(store.path, isolation_level=None)
     raw.execute("BEGIN IMMEDIATE")
     assert [r.id for r in store.runs(status="interrupted")] == ids

@@ -82,7 +82,7 @@ def test_log_goes_to_the_run_that_was_started(store: Store) -> None:
 
 
 def test_log_says_what_is_no_number(store: Store) -> None:
-    with start(store=store), pytest.raises(ConfigError, match="loss='low' is no number"):
+    with start(store=store), pytest.raises(ConfigError, match="loss='low' is not a number"):
         log({"loss": "low"})
 
 
@@ -165,7 +165,7 @@ def test_a_run_that_went_to_another_agent_takes_nothing_more(store: Store, agent
     with pytest.raises(StoreError) as caught:
         run.finish()
     assert str(caught.value) == (
-        "the run 'swept' has been handed to another agent (attempt 2; this program is attempt 1);"
+        "the run 'swept' has been claimed by another agent (attempt 2; this program is attempt 1);"
         " this program can stop"
     )
     np.testing.assert_array_equal(store.history(agents_run)["loss"], [1.0])
@@ -191,6 +191,6 @@ def test_rows_after(store: Store) -> None:
 
 
 def test_every_ending_is_a_status() -> None:
-    with pytest.raises(ConfigError, match="no run ends 'running'"):
+    with pytest.raises(ConfigError, match="a run cannot end with the status 'running'"):
         _live_run._ending("running")
     assert _live_run._ending("failed") == Status.FAILED

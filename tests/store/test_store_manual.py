@@ -64,10 +64,10 @@ def test_scalars_of_any_library_are_numbers(store: Store) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("low", "run.log: loss='low' is no number (str)"),
-        (None, "run.log: loss=None is no number (NoneType)"),
-        ([1.0], "run.log: loss=[1.0] is no number (list)"),
-        (1j, "run.log: loss=1j is no number (complex)"),
+        ("low", "run.log: loss='low' is not a number (str)"),
+        (None, "run.log: loss=None is not a number (NoneType)"),
+        ([1.0], "run.log: loss=[1.0] is not a number (list)"),
+        (1j, "run.log: loss=1j is not a number (complex)"),
     ],
 )
 def test_words_are_no_numbers(store: Store, value: Any, message: str) -> None:
@@ -87,13 +87,13 @@ def test_arrays_steps_and_statuses_that_are_wrong(store: Store) -> None:
         with pytest.raises(ConfigError) as caught:
             run.log({"loss": 1.0}, step=0.5)  # type: ignore[arg-type]
         assert str(caught.value) == (
-            "run.log: step=0.5 is no whole number; leave it out to count up from 0"
+            "run.log: step=0.5 is not an integer; leave it out to count up from 0"
         )
         with pytest.raises(ConfigError) as caught:
             run.finish("running")
         assert str(caught.value) == (
-            "no run ends 'running'; give one of finished, stopped, diverged, unmoved, interrupted,"
-            " cancelled, failed"
+            "a run cannot end with the status 'running'; give one of finished, stopped, diverged,"
+            " unmoved, interrupted, cancelled, failed"
         )
 
 

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Connection, event, inspect
 
 from thetahat.core import StoreError
-from thetahat.store import VERSION, Store, locate, open_store
+from thetahat.store import VERSION, Store, dead_agents, locate, open_store
 from thetahat.store._schema import prepare
 from thetahat.store._sqlite import Mode, explain
 
@@ -42,6 +42,45 @@ def test_where_a_store_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert locate("runs") == tmp_path / "runs" / "store.db"
     (tmp_path / "folder.db").mkdir()
     assert locate("folder.db") == tmp_path / "folder.db" / "store.db"
+
+
+def test_links_to_one_store_are_one_place(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "b" / "s.db").symlink_to("../a/s.db")
+    (tmp_path / "c").symlink_to("a", target_is_directory=True)
+    (tmp_path / "round.db").symlink_to("round.db")
+    place = tmp_path / "a" / "s.db"
+    for path in (tmp_path / "b" / "s.db", tmp_path / "c" / "s.db", place):
+        assert locate(path) == place
+        assert locate(f"sqlite:///{path}") == place
+    with pytest.raises(StoreError):
+        open_store(tmp_path / "round.db")
+
+
+def test_agents_that_reach_one_store_by_two_links_see_each_other_alive(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "b" / "s.db").symlink_to("../a/s.db")
+    code = """
+    import os, sys
+    from thetahat.store import NewSweep, Queue, create_sweep, open_store
+    from thetahat.sweep.agent._liveness import host_name, proof_of_life
+    store = open_store(sys.argv[1])
+    sweep = create_sweep(store, NewSweep("method: grid"))
+    with proof_of_life(store.folder / "agents", "first"):
+        Queue(store, sweep.id, "first").join(host_name(), os.getpid())
+        print("ready", flush=True)
+        sys.stdin.read()
+    """
+    with python(code, tmp_path / "b" / "s.db", stdin=subprocess.PIPE) as agent:
+        assert agent.stdout is not None
+        assert agent.stdout.readline() == "ready\n"
+        with open_store(tmp_path / "a" / "s.db") as store:
+            assert dead_agents(store) == frozenset()
+            agent.kill()
+            agent.wait()
+            assert dead_agents(store) == {"first"}
 
 
 def test_other_kinds_of_store() -> None:
@@ -154,7 +193,7 @@ def test_a_file_that_is_no_database(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(StoreError) as caught:
         open_store(path)
     assert str(caught.value) == (
-        f"the store {path} is damaged, or no database at all (file is not a database); move it away"
+        f"the store {path} is damaged, or not a database (file is not a database); move it away"
         f' and a new one is made, or save what can be read with: sqlite3 "{path}" .recover'
     )
     assert path.read_bytes() == content
@@ -170,7 +209,7 @@ def test_a_damaged_store(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(StoreError) as caught, open_store(path) as store:
         store.runs()
-    assert str(caught.value).startswith(f"the store {path} is damaged, or no database at all (")
+    assert str(caught.value).startswith(f"the store {path} is damaged, or not a database (")
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
@@ -178,12 +217,12 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         open_store(tmp_path / "file" / "runs")
     assert str(caught.value) == (
-        f"no store can be made in {tmp_path / 'file' / 'runs'} (Not a directory);"
+        f"a store cannot be made in {tmp_path / 'file' / 'runs'} (Not a directory);"
         " give another place with --store or THETAHAT_STORE"
     )
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write")
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder without writers")
 def test_a_read_only_folder() -> None:
     with pytest.raises(StoreError) as caught:
         open_store("/proc/runs.db")

@@ -222,7 +222,7 @@ def test_slips_are_no_conditions(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read_condition(text)
     assert str(caught.value) == (
-        f"{text!r} is no condition; write a column, one of = != < <= > >= ~ and a value,"
+        f"{text!r} is not a condition; write a column, one of = != < <= > >= ~ and a value,"
         " such as 'status=finished' or 'config.lr>=0.01'"
     )
 

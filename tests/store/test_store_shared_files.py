@@ -189,7 +189,7 @@ def test_a_look_by_another_path_does_not_let_go_of_the_lock(store: Store, tmp_pa
 def test_a_run_that_this_process_goes_on_with_is_not_dead(store: Store) -> None:
     track = begun(store)
     [file] = (store.folder / "running").iterdir()
-    # A file of the process that was killed before, and that nobody could remove.
+    # A file of the process that was killed before, and that no process could remove.
     (file.parent / "stale.lock").write_text(file.read_text())
     assert str(store.run(track.run_id()).status) == "running"
 

@@ -12,8 +12,13 @@ import time
 import pytest
 from at_work import until
 
-from thetahat.sweep.processes._orphans import end_programs, folder_of_run, remember_program
-from thetahat.sweep.processes._process_group import began_at, end_groups
+from thetahat.sweep.processes._process_group import (
+    began_at,
+    end_groups,
+    end_programs,
+    folder_of_run,
+    remember_program,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -33,19 +38,19 @@ def lives(pid: int) -> bool:
 
 
 def programs(at) -> list[int]:
-    """Processes that said that they began."""
+    """Return the ids of the processes that have begun."""
     seen = at.folder / "seen"
     lines = seen.read_text().splitlines() if seen.exists() else []
     return [int(line.split()[0]) for line in lines if line.endswith("began")]
 
 
-def keeper_of(pid: int) -> int:
-    """The one child of an agent that is none of its runs."""
+def watchdog_of(pid: int) -> int:
+    """Return the watchdog of an agent."""
     words = ["ps", "-A", "-ww", "-o", "ppid=,pid=,command="]
     rows = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
     found = [row.split(None, 2) for row in rows if "_process_group.py" in row]
-    (keeper,) = [int(child) for parent, child, _ in found if int(parent) == pid]
-    return keeper
+    (watchdog,) = [int(child) for parent, child, _ in found if int(parent) == pid]
+    return watchdog
 
 
 def test_programs_end_with_an_agent_that_is_killed(at) -> None:
@@ -57,10 +62,10 @@ def test_programs_end_with_an_agent_that_is_killed(at) -> None:
     assert "ended" not in (at.folder / "seen").read_text()
 
 
-def test_a_program_that_outlives_its_agent_is_ended_before_its_run_is_run_again(at) -> None:
+def test_an_agent_ends_the_programs_of_a_dead_agent_before_it_runs_their_runs(at) -> None:
     child = at.start("sweep", at.sweep(ONE, SILENT), "--run", "--workers", "2")
     began = until(lambda: len(programs(at)) == 2 and programs(at))
-    os.kill(keeper_of(child.pid), signal.SIGKILL)
+    os.kill(watchdog_of(child.pid), signal.SIGKILL)
     child.kill()
     child.communicate()
     time.sleep(0.5)
@@ -71,7 +76,7 @@ def test_a_program_that_outlives_its_agent_is_ended_before_its_run_is_run_again(
     assert "note: ended what a dead agent had left running: 2 programs" in err
     assert not any(map(lives, began))
     assert [(str(r.status), r.attempt) for r in at.runs()] == [("finished", 2)] * 2
-    # Nobody else saw its end: each run was run by one program at a time.
+    # Each run was run by one program at a time.
     ended = [
         int(s.split()[0]) for s in (at.folder / "seen").read_text().splitlines() if "ended" in s
     ]
@@ -101,7 +106,7 @@ def test_end_programs_leaves_a_process_that_reuses_an_id(at) -> None:
 
 
 def test_end_programs_kills_a_process_that_does_not_end(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("thetahat.sweep.processes._process_group.KIND_S", 0.3)
+    monkeypatch.setattr("thetahat.sweep.processes._process_group.TERMINATE_S", 0.3)
     stubborn = "import signal; signal.signal(15, signal.SIG_IGN); print(); input()"
     child = subprocess.Popen(
         [sys.executable, "-c", stubborn],

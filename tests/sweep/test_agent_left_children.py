@@ -12,8 +12,7 @@ import pytest
 from at_work import LINE, until
 
 from thetahat.core.run import Status
-from thetahat.sweep.processes._exit_reason import worker_reason
-from thetahat.sweep.processes._process import Order, Process, environment
+from thetahat.sweep.processes._process import Order, ProgramProcess, environment, worker_reason
 from thetahat.sweep.workers._connection import WorkerProcess
 from thetahat.sweep.workers._fork_server import CAN_FORK, ForkServer, lives, spawn
 
@@ -137,7 +136,7 @@ c.Connection.send = send
     assert left()
     assert all(map(lives, left()))
     assert worker.why_dead().startswith("the worker was killed by signal 9 (SIGKILL)")
-    worker.send(["more than a socket holds"] * 10**6)  # nobody reads it, and nothing waits
+    worker.send(["more than a socket holds"] * 10**6)  # it is not read, and nothing waits
     worker.close()
 
 
@@ -153,7 +152,7 @@ def test_a_program_whose_children_hold_its_pipes_ends(tmp_path: Path) -> None:
     env = environment({}, folder=folder, run_id="r", sweep_id="s", store=tmp_path)
     lines: list[str] = []
     words = [sys.executable, "forks.py"]
-    ended = Process(Order(words, env, folder, tmp_path), on_stdout=lines.append).wait()
+    ended = ProgramProcess(Order(words, env, folder, tmp_path), on_stdout=lines.append).wait()
     child = int((tmp_path / "child").read_text())
     try:
         assert lives(child)

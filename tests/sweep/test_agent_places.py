@@ -1,4 +1,4 @@
-"""Places that cannot be written, or are gone: one line, exit code 2, and no run is to blame."""
+"""Places that cannot be written, or are gone: one line, exit code 2, and no run fails by them."""
 
 from __future__ import annotations
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 
+import pytest
 from at_work import LOSES
+
+from thetahat.sweep.workers._early_start import Work, size_of
+from thetahat.sweep.workers._connection import count_cores
 
 GRID = """\
 program: train.py
@@ -336,3 +341,37 @@ print(json.dumps({"loss": 1.0}))
     assert f"note: {run.name}: {said}\n" in err
     with at.store() as store:
         assert store.notices(run.id) == [f"{run.name}: {said}"]
+
+
+@pytest.mark.parametrize(("n", "devices"), [(6, "0,1"), (5, "2,0,1"), (2, "0,1,2")])
+def test_devices_are_used_in_turn(at, thetahat, n: int, devices: str) -> None:
+    program = f"""\
+N = {n}
+import os, time, sys
+from pathlib import Path
+
+Path(sys.argv[1].split("=")[1] + ".device").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+while len(list(Path(".").glob("*.device"))) < N:
+    time.sleep(0.02)
+"""
+    sweep = f"program: train.py\nmethod: grid\nparameters:\n  k: {{values: {list(range(n))}}}\n"
+    name = at.sweep(sweep, program)
+    code, _, _ = thetahat("sweep", name, "--run", f"--devices={devices}", f"--workers={n}")
+    assert code == 0
+    used = Counter(path.read_text() for path in at.folder.glob("*.device"))
+    assert set(used) <= set(devices.split(","))
+    assert len(used) == min(n, 1 + devices.count(","))
+    assert max(used.values()) - min(used.values()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("work", "points", "size"),
+    [
+        (Work(devices=["0", "1"]), None, 2),
+        (Work(devices=["0", "1"], workers=6), None, 6),
+        (Work(devices=["0", "1", "2"]), 2, 2),
+        (Work(), None, count_cores()),
+    ],
+)
+def test_by_default_a_device_has_one_worker(work: Work, points: int | None, size: int) -> None:
+    assert size_of(work, points) == size

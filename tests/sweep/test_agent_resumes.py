@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSI
 
 EPOCHS = 16_000
 LONG = LINE.replace("-1, 1, 64", "-1, 1, 6000")
-"""Enough data that whoever must be killed in the middle is still in it when he is found there."""
+"""Enough data that a worker is still training when the test kills it."""
 assert LONG != LINE
 
 HYPERBAND = f"""\

@@ -48,7 +48,7 @@ def test_settled_doubles_as_long_as_that_pays() -> None:
     assert settled(table(w64=1.0, w128=0.6, w256=0.4, w512=0.39), 64) == 256
     # Beyond a width that did not pay nothing is believed.
     assert settled(table(w64=1.0, w128=1.2, w256=0.1), 64) == 64
-    # A gap: nobody knows what 128 would do.
+    # A gap: 128 is unknown.
     assert settled(table(w64=1.0, w256=0.1), 64) == 64
 
 

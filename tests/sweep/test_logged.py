@@ -13,7 +13,7 @@ import thetahat
 from thetahat.core.run import Status
 from thetahat.store import Store, open_store
 from thetahat.sweep.processes._metrics import Metrics
-from thetahat.sweep.processes._process import Ending, Order, Process, environment
+from thetahat.sweep.processes._process import Ending, Order, ProgramProcess, environment
 from thetahat.sweep.spec import argv_of
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -30,10 +30,10 @@ def run_program(store: Store, run_id: str, program: Path) -> tuple[Ending, Metri
     argv = argv_of(command, str(program), config, env={"PATH": ""}, folder=folder)
     assert argv[0] == sys.executable
     metrics = Metrics(folder, PROGRAMS, run_id, store)
-    process = Process(
+    process = ProgramProcess(
         Order(argv, env, folder, PROGRAMS),
-        on_stdout=metrics.hear_stdout,
-        on_stderr=metrics.hear_stderr,
+        on_stdout=metrics.take_stdout,
+        on_stderr=metrics.take_stderr,
     )
     return process.wait(), metrics
 

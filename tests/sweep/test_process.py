@@ -16,10 +16,18 @@ import pytest
 from thetahat.core.errors import InputError, StoreError
 from thetahat.core.run import Status
 from thetahat.sweep.processes import _process
-from thetahat.sweep.processes._capture import Kept, Lines, Printed, read_row
-from thetahat.sweep.processes._exit_reason import exit_reason, last_words
+from thetahat.sweep.processes._capture import BoundedLog, LineReader, Printed, read_row
 from thetahat.sweep.processes._metrics import Metrics
-from thetahat.sweep.processes._process import THREADS, Ending, Order, Process, ending, environment
+from thetahat.sweep.processes._process import (
+    THREADS,
+    Ending,
+    Order,
+    ProgramProcess,
+    ending,
+    environment,
+    exit_reason,
+    last_words,
+)
 from thetahat.sweep.spec import argv_of, check_runnable
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -45,10 +53,10 @@ class Ran:
         check_runnable(argv, program, env=env, cwd=PROGRAMS)
         self.metrics = Metrics(self.folder, PROGRAMS, "abc12345")
         self.rows: list[dict[str, float]] = []
-        self.process = Process(
+        self.process = ProgramProcess(
             Order(argv, env, self.folder, PROGRAMS, **order),
-            on_stdout=self.metrics.hear_stdout,
-            on_stderr=self.metrics.hear_stderr,
+            on_stdout=self.metrics.take_stdout,
+            on_stderr=self.metrics.take_stderr,
         )
 
     def end(self) -> Ending:
@@ -225,7 +233,7 @@ def test_what_a_program_leaves_behind_is_ended_and_said(tmp_path: Path) -> None:
     ended = misbehaving(tmp_path, "leaves", str(pid_file)).end()
     assert (ended.status, ended.reason) == (Status.FINISHED, "")
     assert ended.notes == (
-        "the program ended, but what it had started still ran 2 s later, and was ended",
+        "the program ended, but a process that it had started still ran 2 s later, and was ended",
     )
     assert ended.seconds < 10
     until(lambda: not lives(int(pid_file.read_text())))
@@ -276,7 +284,7 @@ def test_kept_files_at_every_size(tmp_path: Path) -> None:
     whole = bytes(range(256)) * 4
     for size in (0, 1, 99, 100, 101, 150, 151, 200, 201, 333, 1024):
         for piece in (1, 7, 64, 1024):
-            kept = Kept(tmp_path / "log", limit=100)
+            kept = BoundedLog(tmp_path / "log", limit=100)
             for at in range(0, size, piece):
                 kept.write(whole[at : min(size, at + piece)])
             kept.close()
@@ -296,7 +304,7 @@ def test_a_full_disk_does_not_stop_the_program(tmp_path: Path) -> None:
     order = Order([sys.executable, "misbehaves.py", "megabytes"], env, ran.folder, PROGRAMS)
     (ran.folder / "stdout.log").unlink()
     (ran.folder / "stdout.log").symlink_to("/dev/full")
-    ended = Process(order).wait()
+    ended = ProgramProcess(order).wait()
     assert (ended.status, ended.code) == (Status.FINISHED, 0)
     assert ended.notes == ("stdout.log could not be written whole: No space left on device",)
 
@@ -344,7 +352,7 @@ def read_in_pieces(text: bytes, piece: int) -> tuple[list[str], list[int]]:
     """The lines, and the sizes of those of JSON that were too long."""
     lines: list[str] = []
     dropped: list[int] = []
-    reader = Lines(lines.append, dropped.append)
+    reader = LineReader(lines.append, dropped.append)
     for at in range(0, len(text), piece):
         reader.feed(text[at : at + piece])
     reader.end()
@@ -420,7 +428,7 @@ def test_the_reason_of_a_log_file(tmp_path: Path) -> None:
 
 def start(folder: Path, argv: list[str], cwd: Path = PROGRAMS) -> str:
     with pytest.raises(InputError) as caught:
-        Process(Order(argv, dict(os.environ), folder, cwd))
+        ProgramProcess(Order(argv, dict(os.environ), folder, cwd))
     assert caught.value.exit_code == 2
     return str(caught.value)
 
@@ -431,7 +439,7 @@ def test_what_cannot_be_started(tmp_path: Path) -> None:
     odd.write_bytes(b"\x00\x01\x02")
     odd.chmod(0o755)
     assert start(tmp_path, [str(odd)]) == (
-        f"command: {str(odd)!r} is no program that this system can run (Exec format error); begin"
+        f"command: {str(odd)!r} is not a program that this system can run (Exec format error); begin"
         " it with a line such as '#!/usr/bin/env bash', or put ${interpreter} before it"
     )
     assert start(tmp_path, ["no-such"]) == (
@@ -496,5 +504,5 @@ def test_a_folder_that_goes_away_while_its_program_begins_leaves_none_running(
     folder = tmp_path / "run"
     words = [sys.executable, "-c", "import time; time.sleep(600)"]
     with pytest.raises(StoreError, match=f"the run's folder {folder} cannot be written"):
-        Process(Order(words, dict(BASE), folder, PROGRAMS))
+        ProgramProcess(Order(words, dict(BASE), folder, PROGRAMS))
     assert begun[0].poll() == -signal.SIGKILL

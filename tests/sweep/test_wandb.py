@@ -18,10 +18,18 @@ import yaml
 from thetahat.core.run import Status
 from thetahat.store import open_store, pack
 from thetahat.sweep.processes._metrics import About, Metrics
-from thetahat.sweep.processes._process import Order, Process, environment
+from thetahat.sweep.processes._process import Order, ProgramProcess, environment
 from thetahat.sweep.processes._wandb import WandbTail, mode_note, write_parameters
-from thetahat.sweep.processes._wandb_file import Config, Exit, Named, Row, Summary, read_record
-from thetahat.sweep.processes._wandb_log import BLOCK, LogTail
+from thetahat.sweep.processes._wandb_file import (
+    BLOCK,
+    Config,
+    Exit,
+    LogTail,
+    Named,
+    Row,
+    WandbSummary,
+    read_record,
+)
 from thetahat.sweep.spec._command import argv_of
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -34,7 +42,7 @@ def launch(
     config: dict[str, Any],
     command: Sequence[str] | None = None,
     cwd: Path = PROGRAMS,
-) -> tuple[Process, Metrics]:
+) -> tuple[ProgramProcess, Metrics]:
     run = folder / "run"
     env = environment(
         config,
@@ -47,8 +55,8 @@ def launch(
     )
     argv = argv_of(command, str(PROGRAMS / program), config, env=env, folder=run)
     metrics = Metrics(run, cwd, "abc12345")
-    process = Process(
-        Order(argv, env, run, cwd), on_stdout=metrics.hear_stdout, on_stderr=metrics.hear_stderr
+    process = ProgramProcess(
+        Order(argv, env, run, cwd), on_stdout=metrics.take_stdout, on_stderr=metrics.take_stderr
     )
     return process, metrics
 
@@ -289,7 +297,7 @@ def test_a_block_of_zeros_is_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (b"SQLite format", "run-x.wandb is no file of wandb; its records are left out"),
+        (b"SQLite format", "run-x.wandb is not a file of wandb; its records are left out"),
         (
             struct.pack("<4sHB", b":W&B", 0xBEE1, 7) + b"more",
             "run-x.wandb is of version 7, which this thetahat cannot read; its records are left out",
@@ -373,7 +381,9 @@ def test_numbers_in_protobufs_own_types() -> None:
 def test_summaries_exits_and_the_rest() -> None:
     update = (1, message((1, "best"), (16, "0.25")))
     remove = (2, message((2, "loss")))
-    assert read_record(message((3, message(update, remove)))) == Summary({"best": 0.25}, ("loss",))
+    assert read_record(message((3, message(update, remove)))) == WandbSummary(
+        {"best": 0.25}, ("loss",)
+    )
     assert read_record(message((18, message((1, 3))))) == Exit(3)
     assert read_record(message((18, b""))) == Exit(0)
     assert read_record(message((1, 5), (7, b"stats"))) is None
@@ -417,7 +427,7 @@ def test_the_sizes_of_media_are_no_metrics_however_they_are_written(
     media = {"img": kind, "val.pic": kind}
     assert read_record(message((2, message(*((1, i) for i in items))))) == Row(0, *wanted, media)
     summary = read_record(message((3, message(*((1, i) for i in items)))))
-    assert summary == Summary(wanted[0], (), wanted[1], media)
+    assert summary == WandbSummary(wanted[0], (), wanted[1], media)
 
 
 def test_what_a_run_is_called_and_its_config() -> None:
@@ -487,7 +497,7 @@ def test_a_folder_that_wandb_names_on_stderr(tmp_path: Path) -> None:
     tail = WandbTail(tmp_path / "run", tmp_path, "abc12345")
     write_run(tmp_path / "logs", "offline-run-1", [history(0, loss=1.0)])
     assert tail.new() == []
-    tail.hear("wandb: Run data is saved locally in ./logs/wandb/offline-run-1-abc12345\n")
+    tail.take_stderr("wandb: Run data is saved locally in ./logs/wandb/offline-run-1-abc12345\n")
     assert tail.new() == [{"loss": 1.0, "step": 0}]
     assert tail.new() == []
 
@@ -498,7 +508,7 @@ def test_one_place_under_two_names_is_read_once(tmp_path: Path) -> None:
     tail = WandbTail(tmp_path / "link", tmp_path, "abc12345")
     write_run(tmp_path / "real", "offline-run-1", [history(0, loss=1.0)])
     place = tmp_path / "real" / "wandb" / "offline-run-1-abc12345"
-    tail.hear(f"wandb: Run data is saved locally in {place}\n")
+    tail.take_stderr(f"wandb: Run data is saved locally in {place}\n")
     assert tail.new() == [{"loss": 1.0, "step": 0}]
     assert tail.new() == []
 
@@ -535,11 +545,11 @@ def test_a_removed_summary(tmp_path: Path) -> None:
 
 def test_a_metric_that_comes_twice_is_taken_once(tmp_path: Path) -> None:
     metrics = Metrics(tmp_path, tmp_path, "abc12345")
-    metrics.hear_stdout('{"loss": 1.0, "epoch": 0}')
+    metrics.take_stdout('{"loss": 1.0, "epoch": 0}')
     assert metrics.new() == [{"loss": 1.0, "epoch": 0.0, "step": 0}]
     write_run(tmp_path, "offline-run-1", [history(0, loss=1.0, val=3.0, epoch=0)])
-    metrics.hear_stdout('{"val": 9.0, "epoch": 1}')
-    metrics.hear_stdout('{"loss": 0.5, "val": 9.0, "epoch": 1}')
+    metrics.take_stdout('{"val": 9.0, "epoch": 1}')
+    metrics.take_stdout('{"loss": 0.5, "val": 9.0, "epoch": 1}')
     assert metrics.new() == [
         {"val": 3.0, "epoch": 0.0, "step": 0},
         {"loss": 0.5, "epoch": 1.0, "step": 1},
@@ -559,7 +569,7 @@ def test_the_axis_of_printed_rows(tmp_path: Path) -> None:
         '{"a": 7, "step": NaN}',
         '{"b": 8, "step": 21}',
     ):
-        metrics.hear_stdout(line)
+        metrics.take_stdout(line)
     assert [row["step"] for row in metrics.new()] == [0, 1, 10, 11, 12, 20, 21, 21]
     found = metrics.unstored()
     assert sum(len(columns["step"]) for columns in found) == 7

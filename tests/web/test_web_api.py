@@ -189,10 +189,10 @@ def test_compare(used, client_of) -> None:
     assert [run["id"] for run in answer["runs"]] == two
     assert all(run["records"]["columns"]["val_risk"] for run in answer["runs"])
     assert strictly(client_of(used).get("/api/compare").text)["runs"] == []
-    assert client_of(used).get("/api/compare?runs=nobody").status_code == 404
+    assert client_of(used).get("/api/compare?runs=none").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/api/sweeps/nobody", "/api/runs/nobody", "/api/nothing"])
+@pytest.mark.parametrize("path", ["/api/sweeps/none", "/api/runs/none", "/api/nothing"])
 def test_what_is_not_there_is_a_404_with_words(used, client_of, path) -> None:
     answer = client_of(used).get(path)
     assert answer.status_code == 404
@@ -293,7 +293,7 @@ def test_a_damaged_store(tmp_path, client_of) -> None:
     (tmp_path / "store.db").write_bytes(b"this is no database at all" * 100)
     answer = client_of(tmp_path).get("/api/home")
     assert answer.status_code == 503
-    assert "damaged, or no database at all" in answer.json()["error"]
+    assert "damaged, or not a database" in answer.json()["error"]
 
 
 def test_a_store_that_another_program_has_locked(tmp_path, client_of) -> None:

@@ -54,7 +54,7 @@ def read(url: str) -> Any:
 
 
 def gone(url: str) -> bool:
-    """Whether nobody answers there any more, within seconds."""
+    """Whether the server stops answering within seconds."""
     for _ in range(100):
         try:
             read(url)

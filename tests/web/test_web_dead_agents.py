@@ -1,4 +1,4 @@
-"""Runs whose agent was killed: page, counts, lists and report say the same, and nobody is asked."""
+"""Runs whose agent was killed: page, counts, lists and report say the same, without asking."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def test_elsewhere_names_can_be_made_to_point_here_and_addresses_cannot(used, cl
 
 def test_every_answer_carries_the_headers(used, client_of) -> None:
     client = client_of(used)
-    for path in (*(r for r in ROUTES if r != "/api/events"), "/api/runs/nobody"):
+    for path in (*(r for r in ROUTES if r != "/api/events"), "/api/runs/none"):
         headers = client.get(path).headers
         assert "default-src 'none'" in headers["content-security-policy"], path
         assert headers["x-content-type-options"] == "nosniff"

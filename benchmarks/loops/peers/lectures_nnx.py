@@ -1,6 +1,6 @@
 """The lectures' loop: ``nnx.jit`` train step, generator data loader, JAX batches.
 
-As it is taught, with one fault mended: the loader is made anew in every epoch, since a generator is
+As it is taught, with one fault fixed: the loader is made anew in every epoch, since a generator is
 exhausted after its first. A full batch goes through the loader too, as one batch of N.
 """
 

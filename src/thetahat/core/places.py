@@ -1,4 +1,4 @@
-"""Path of the store. This module opens and creates nothing."""
+"""The path of a store: nothing is opened or made here."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ _SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 
 def locate(url: str | os.PathLike[str] | None = None) -> Path:
-    """Return the database file of ``url``, else of THETAHAT_STORE, else of ``.thetahat/``.
+    """Return the database file that ``url`` names, else THETAHAT_STORE, else ``.thetahat/`` here.
+
+    Links are followed: processes that reach one store by several paths meet at one.
+
 
     Raises:  StoreError: a store of another kind than SQLite.
     """
     given = os.fspath(url) if url is not None else os.environ.get(ENVIRONMENT, "")
     if not given:
-        return Path(FOLDER).absolute() / FILE
+        return Path(os.path.realpath(Path(FOLDER) / FILE))
     scheme, separator, rest = given.partition("://")
     if separator:
         if scheme.startswith("postgres"):
@@ -35,4 +38,5 @@ def locate(url: str | os.PathLike[str] | None = None) -> Path:
             )
         given = rest[1:]
     path = Path(given).expanduser().absolute()
-    return path if path.suffix in _SUFFIXES and not path.is_dir() else path / FILE
+    file = path if path.suffix in _SUFFIXES and not path.is_dir() else path / FILE
+    return Path(os.path.realpath(file))

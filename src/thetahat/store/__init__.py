@@ -1,4 +1,4 @@
-"""Where runs live: one SQLite file, a function of events that fills it, and ``th.start``."""
+"""The store of runs: one SQLite file, the tracker that fills it, and ``th.start``."""
 
 from thetahat.core.places import locate as locate
 from thetahat.store._blocks import Block as Block, pack as pack, read_block as read_block
@@ -7,7 +7,6 @@ from thetahat.store._dead_agents import (
     standing as standing,
     standing_runs as standing_runs,
 )
-from thetahat.store._describe import describe_run as describe_run
 from thetahat.store._filters import (
     Condition as Condition,
     check_columns as check_columns,
@@ -19,23 +18,25 @@ from thetahat.store._incremental import Followed as Followed, Follower as Follow
 from thetahat.store._live_run import (
     ManualRun as ManualRun,
     columns_of as columns_of,
+    describe_run as describe_run,
     log as log,
     rows_after as rows_after,
     start as start,
 )
-from thetahat.store._page_columns import (
+from thetahat.store._page_queries import (
     FIELDS as FIELDS,
     Changed as Changed,
-    run_columns as run_columns,
-)
-from thetahat.store._page_queries import (
+    Origin as Origin,
     TriedRun as TriedRun,
     blocks_after as blocks_after,
     count_all as count_all,
     count_point as count_point,
     detail_of_sweep as detail_of_sweep,
+    first_data_files as first_data_files,
     metric_values as metric_values,
+    origins as origins,
     pulse as pulse,
+    run_columns as run_columns,
     run_configs as run_configs,
     run_metrics as run_metrics,
     runs_stand as runs_stand,
@@ -51,11 +52,6 @@ from thetahat.store._queue import (
 )
 from thetahat.store._reserved_space import Reserve as Reserve
 from thetahat.store._rows import NewRun as NewRun, RunRow as RunRow
-from thetahat.store._run_origins import (
-    Origin as Origin,
-    first_data_files as first_data_files,
-    origins as origins,
-)
 from thetahat.store._schema import VERSION as VERSION
 from thetahat.store._sqlite import found_no_room as found_no_room
 from thetahat.store._store import Store as Store, open_store as open_store
@@ -81,3 +77,74 @@ from thetahat.store._tracker import (
     store_tracker as store_tracker,
 )
 from thetahat.store._writer import Writer as Writer
+
+__all__ = [
+    "CANCELLED_REASON",
+    "EXIT_S",
+    "FIELDS",
+    "VERSION",
+    "Block",
+    "Changed",
+    "Claim",
+    "Condition",
+    "EndedRun",
+    "Followed",
+    "Follower",
+    "ManualRun",
+    "NewRun",
+    "NewSweep",
+    "Offer",
+    "Origin",
+    "Queue",
+    "Reserve",
+    "RunRow",
+    "Store",
+    "StoreTracker",
+    "SweepRow",
+    "Together",
+    "TriedRun",
+    "Unkept",
+    "Writer",
+    "blocks_after",
+    "change_plan",
+    "check_columns",
+    "columns_of",
+    "count_all",
+    "count_point",
+    "count_runs",
+    "create_sweep",
+    "dead_agents",
+    "describe_run",
+    "detail_of_sweep",
+    "ended_since",
+    "find_sweep",
+    "first_data_files",
+    "found_no_room",
+    "known_columns",
+    "list_agents",
+    "list_sweeps",
+    "locate",
+    "log",
+    "metric_values",
+    "new_agent_id",
+    "open_store",
+    "origins",
+    "pack",
+    "pulse",
+    "read_block",
+    "read_condition",
+    "rows_after",
+    "run_columns",
+    "run_configs",
+    "run_metrics",
+    "running_now",
+    "runs_stand",
+    "set_state",
+    "shared_orders",
+    "standing",
+    "standing_runs",
+    "start",
+    "store_tracker",
+    "tried_runs",
+    "value_of",
+]

@@ -1,9 +1,8 @@
-"""Records as blocks of columns: one row of the table per chunk of epochs, not one per epoch.
+"""Records as blocks of columns: one row of the table per chunk of epochs.
 
-A block holds the columns that were logged, each as ``count`` little-endian float64 numbers, one
-column after the other; its first column is the axis, ``epoch`` or ``step``. A column that is not
-in a block was not logged there (missing); a NaN in a block was logged as NaN. Infinity is stored
-as NaN: a divergence is never a number.
+A block contains the logged columns one after the other, each as ``count`` little-endian float64
+numbers. The first column is the axis, ``epoch`` or ``step``. A column missing in a block was not
+logged there. Infinity is stored as NaN.
 """
 
 from __future__ import annotations
@@ -37,12 +36,12 @@ class Block:
     data: bytes
 
     def column(self, name: str) -> array[float]:
-        """One column, as float64 of shape (count,)."""
+        """Return a column as float64 of shape (count,)."""
         at = self.columns.index(name) * self.count * 8
         return _from_bytes(self.data[at : at + self.count * 8])
 
     def before(self, axis_value: int) -> Block | None:
-        """The records whose axis is below ``axis_value``; None where there are none."""
+        """Return the records whose axis is below ``axis_value``, or None if there are none."""
         keep = [i for i, value in enumerate(self.column(self.columns[0])) if value < axis_value]
         if not keep:
             return None
@@ -50,7 +49,7 @@ class Block:
 
 
 def pack(columns: Mapping[str, Sequence[float]], axis: str | None = None) -> Block:
-    """Columns of equal length as a block.
+    """Pack columns of equal length into a block.
 
     Args:    axis: the column that counts the records; by default ``epoch``, else ``step``.
     Raises:  ConfigError: no axis, no records, or columns of different lengths.
@@ -65,8 +64,8 @@ def pack(columns: Mapping[str, Sequence[float]], axis: str | None = None) -> Blo
     arrays = [_to_array(columns[name]) for name in names]
     count = len(arrays[0])
     if count == 0 or any(len(a) != count for a in arrays):
-        said = ", ".join(f"{name} has {len(a)}" for name, a in zip(names, arrays, strict=True))
-        raise ConfigError(f"the columns of records must be equally long, and not empty; {said}")
+        lengths = ", ".join(f"{name} has {len(a)}" for name, a in zip(names, arrays, strict=True))
+        raise ConfigError(f"the columns of records must be equally long, and not empty; {lengths}")
     return Block(
         first=int(min(arrays[0])),
         last=int(max(arrays[0])),
@@ -78,22 +77,23 @@ def pack(columns: Mapping[str, Sequence[float]], axis: str | None = None) -> Blo
 
 @functools.cache
 def names_json(columns: tuple[str, ...]) -> str:
-    """The names of a block's columns, as the table keeps them."""
+    """Return the names of a block's columns as JSON."""
     return to_json(columns)
 
 
-def read_block(first: int, last: int, count: int, columns: str, data: bytes) -> Block:
-    """A block from its row in the table."""
-    return Block(first, last, count, tuple(from_json(columns)), bytes(data))
+def read_block(row: Mapping[Any, Any]) -> Block:
+    """Return a block from its row in the table."""
+    names = tuple(from_json(row["columns"]))
+    return Block(row["first"], row["last"], row["count"], names, bytes(row["data"]))
 
 
 def last_values(block: Block) -> dict[str, float | None]:
-    """The last record of a block, None for what is not finite."""
+    """Return the last record of a block, with None for values that are not finite."""
     return {name: _finite(block.column(name)[-1]) for name in block.columns}
 
 
 def best_of(block: Block, column: str = "val_risk") -> tuple[float, int] | None:
-    """The lowest finite value of ``column`` and where on the axis it first stands."""
+    """Return the lowest finite value of ``column`` and its first place on the axis."""
     if column not in block.columns:
         return None
     values = block.column(column)
@@ -105,9 +105,9 @@ def best_of(block: Block, column: str = "val_risk") -> tuple[float, int] | None:
 
 
 def join(blocks: Iterable[Block]) -> dict[str, np.ndarray]:
-    """All records as columns of shape (rows,), ordered by the axis; NaN where nothing was logged.
+    """Join blocks into columns of shape (rows,), ordered by the axis, NaN for missing values.
 
-    Rows that name the same epoch or step are one row: what was logged later wins.
+    Of several values of one epoch or step the latest is used.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""What cannot be kept when a program ends: it says so, and its exit code is not 0."""
+"""Let a program that ends fail with a message if results could not be stored."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ CODE = 120
 
 
 def at_exit(say: Callable[[], str]) -> Callable[[], None]:
-    """Call ``say`` when this process ends; the program fails if it has anything to say.
+    """Call ``say`` when this process ends; the program fails if it returns a message.
 
-    Returns: a function that forgets it.
+    Returns: a function that unregisters it.
     """
     owner = os.getpid()
 
@@ -31,11 +31,10 @@ def at_exit(say: Callable[[], str]) -> Callable[[], None]:
 
 
 def fail(words: str) -> None:
-    """Say why, and have the interpreter, which is ending, give an exit code of its own.
+    """Print the reason, and let the interpreter, which is ending, exit with an error.
 
-    Python gives the code of a program that has ended well whatever its exit functions raise. Only
-    an output that cannot be flushed changes it, and to end the process here would skip the exit
-    functions that are still to come.
+    Python ignores exceptions of exit functions. Only an output that cannot be flushed changes the
+    exit code; ``os._exit`` would skip the exit functions that follow.
     """
     if sys.stderr is not None:
         sys.stderr.write(f"thetahat: {words}\n")
@@ -47,7 +46,7 @@ def fail(words: str) -> None:
 
 
 class _Lost:
-    """Standard output, of which the last flush fails."""
+    """Standard output whose last flush fails."""
 
     def __init__(self, stdout: Any) -> None:
         self._stdout = stdout
@@ -62,7 +61,7 @@ class _Lost:
 
 
 class _LostError(Exception):
-    """What was to be kept is lost; it has been said."""
+    """Results are lost; the message was printed."""
 
 
 def _quiet(hook: Callable[[Any], None]) -> Callable[[Any], None]:

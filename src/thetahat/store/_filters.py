@@ -1,4 +1,4 @@
-"""Which runs, and in which order: conditions such as ``val_risk<0.1`` or ``config.lr>=0.01``."""
+"""Filter and sort runs by conditions such as ``val_risk<0.1`` or ``config.lr>=0.01``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Condition:
     value: Any
 
     def holds(self, run: RunRow) -> bool:
-        """Whether a run passes. A run that lacks the column passes only ``!=``."""
+        """Whether a run passes; without the column it passes only ``!=``."""
         found = value_of(run, self.column)
         if self.operator in ("=", "!="):
             return _equal(found, self.value) == (self.operator == "=")
@@ -38,31 +38,31 @@ class Condition:
 
 
 def read_condition(text: str) -> Condition:
-    """A condition as it is written on the command line.
+    """Parse a condition of the command line.
 
     >>> read_condition("config.lr>=0.01")
     Condition(column='config.lr', operator='>=', value=0.01)
 
-    Raises:  ConfigError: no comparison in it.
+    Raises:  ConfigError: no comparison.
     """
     match = _CONDITION.fullmatch(text)
-    if match is None or _slipped(match[2], match[3]):
+    if match is None or _is_typo(match[2], match[3]):
         raise ConfigError(
-            f"{text!r} is no condition; write a column, one of = != < <= > >= ~ and a value,"
+            f"{text!r} is not a condition; write a column, one of = != < <= > >= ~ and a value,"
             " such as 'status=finished' or 'config.lr>=0.01'"
         )
     column, operator, value = match.groups()
     return Condition(column, "=" if operator == "==" else operator, _read_value(value))
 
 
-def _slipped(operator: str, value: str) -> bool:
-    """``lr>>1``, ``lr=>1``, ``lr>``: a slip of the hand, which would hold for no run."""
+def _is_typo(operator: str, value: str) -> bool:
+    """Detect a typing error such as ``lr>>1``, ``lr=>1``, ``lr>``, which holds for no run."""
     doubled = value.startswith(("<", ">", "=", "!", "~"))
     return operator != "~" and (doubled or (not value and operator[0] in "<>"))
 
 
 def value_of(run: RunRow, column: str) -> Any:
-    """A run's value in a column: its own, a metric or a config value; None where it has none."""
+    """Return a run's value in a column: its own, a metric or a config value; else None."""
     if column == "seconds":
         return run.total_seconds
     if column in _OWN:
@@ -78,7 +78,7 @@ def value_of(run: RunRow, column: str) -> Any:
 
 
 def known_columns(listed: Iterable[RunRow]) -> list[str]:
-    """Every column that some run has, own columns first."""
+    """Return the columns that any run has, own columns first."""
     names: dict[str, None] = dict.fromkeys((*_OWN, "seconds"))
     for run in listed:
         for section in _SECTIONS:
@@ -105,7 +105,7 @@ def check_columns(asked: Iterable[str], listed: Sequence[RunRow]) -> None:
 
 
 def sort_key(column: str) -> Callable[[RunRow], tuple[int, Any]]:
-    """A key that orders numbers by size before words by letter."""
+    """Return a sort key: numbers by size, then texts."""
 
     def key(run: RunRow) -> tuple[int, Any]:
         found = value_of(run, column)
@@ -117,7 +117,7 @@ def sort_key(column: str) -> Callable[[RunRow], tuple[int, Any]]:
 
 
 def ordered(listed: Sequence[RunRow], sort: str) -> list[RunRow]:
-    """Runs by a column, ``-column`` from the highest; those without a value come last."""
+    """Sort runs by a column, ``-column`` in descending order; missing values come last."""
     column = sort.removeprefix("-")
     have = [run for run in listed if _present(value_of(run, column))]
     lack = [run for run in listed if not _present(value_of(run, column))]

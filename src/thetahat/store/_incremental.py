@@ -1,4 +1,4 @@
-"""Following a sweep: its runs and what they log, read from the store a little at a time."""
+"""Read the runs of a sweep, and their records, incrementally."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _READ = ("id", "number", "name", "config", "status", "metrics", "attempt", "poin
 
 @dataclass
 class Followed:
-    """A run of the sweep, as far as a search must know it."""
+    """A run of a sweep, as a search needs it."""
 
     id: str
     number: int
@@ -33,24 +33,24 @@ class Followed:
     point: int | None
     replicate: int | None
     values: array[float] = field(default_factory=lambda: array("d"))
-    """What it logged of the column that is followed, NaN where that was not finite."""
+    """The logged values of the followed column, NaN if not finite."""
 
 
 class Follower:
-    """The runs of one sweep; ``refresh`` reads what is new and what was not over.
+    """The runs of one sweep; ``refresh`` reads new runs and those that were not over.
 
-    Args:    column: of the records, to be followed too; None for none.
+    Args:    column: a column of the records to follow, or None.
     """
 
     def __init__(self, store: Store, sweep_id: str, column: str | None = None) -> None:
         self.store, self.sweep_id, self.column = store, sweep_id, column
         self.runs: dict[str, Followed] = {}
-        """By id, in the order in which they were begun."""
+        """By id, in the order of their numbers."""
         self._open: set[str] = set()
         self._last_number, self._last_record = 0, 0
 
     def refresh(self) -> None:
-        """Read on."""
+        """Read the changes since the last call."""
         with self.store.reading() as connection:
             mine = runs.c.sweep_id == self.sweep_id
             query = select(*(runs.c[name] for name in _READ)).order_by(runs.c.number)
@@ -64,7 +64,8 @@ class Follower:
             if self.column is not None:
                 of_mine = records.c.run_id.in_(select(runs.c.id).where(mine))
                 later = of_mine & (records.c.id > self._last_record)
-                for row in connection.execute(select(records).where(later).order_by(records.c.id)):
+                query = select(records).where(later).order_by(records.c.id)
+                for row in connection.execute(query).mappings():
                     self._append(row)
 
     def _take(self, row: Mapping[Any, Any]) -> None:
@@ -79,9 +80,9 @@ class Follower:
         self._last_number = max(self._last_number, run.number)
         (self._open.discard if run.status.over else self._open.add)(run.id)
 
-    def _append(self, row: Any) -> None:
-        self._last_record = row.id
-        run = self.runs.get(row.run_id)
-        block = read_block(row.first, row.last, row.count, row.columns, row.data)
+    def _append(self, row: Mapping[Any, Any]) -> None:
+        self._last_record = row["id"]
+        run = self.runs.get(row["run_id"])
+        block = read_block(row)
         if run is not None and self.column in block.columns:
             run.values.extend(block.column(str(self.column)))

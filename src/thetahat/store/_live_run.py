@@ -1,7 +1,7 @@
-"""``th.start`` and ``th.log``: track a program that is no experiment, number by number.
+"""``th.start`` and ``th.log``: track a program that is not an experiment, number by number.
 
-Where a sweep's agent started the program, THETAHAT_RUN_ID names the run that is already there:
-then the numbers go to it, and how it ends is for the agent to say.
+If an agent started the program, THETAHAT_RUN_ID names its run: the numbers go to that run, and the
+agent ends it.
 """
 
 from __future__ import annotations
@@ -18,34 +18,35 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select, update
 
 from thetahat.core.errors import ConfigError, StoreError
-from thetahat.core.json import merge, to_json
+from thetahat.core.json import from_json, merge, to_json
 from thetahat.core.places import ENVIRONMENT
 from thetahat.core.provenance import command_line, provenance, short_path
 from thetahat.core.run import Status
-from thetahat.store._blocks import pack, read_block
-from thetahat.store._describe import describe_run
+from thetahat.store._blocks import pack
 from thetahat.store._exit_code import fail
 from thetahat.store._owner_lock import Owner
+from thetahat.store._page_queries import blocks_after
 from thetahat.store._reserved_space import Reserve
-from thetahat.store._rows import NewRun
-from thetahat.store._schema import records
+from thetahat.store._rows import NewRun, text
+from thetahat.store._schema import runs
 from thetahat.store._sqlite import found_no_room
 from thetahat.store._store import Store, open_store
+from thetahat.store._writer import Writer
 
 FLUSH_S = 0.5
 BEAT_S = 15.0
 EXIT_S = 10.0
-"""Seconds that a program which ends waits for room on a full disk."""
+"""Seconds for which a program that ends waits for space on a full disk."""
 MANY_ROWS = 4096
-"""Rows that are written at once, without waiting for the half second to pass."""
+"""Limit of rows that wait for the next write."""
 
 RUN_ID = "THETAHAT_RUN_ID"
-"""The run that an agent started this program for; beside it THETAHAT_STORE."""
+"""The run for which an agent started this program, in the store THETAHAT_STORE."""
 ENDING = "THETAHAT_RUN_ENDING"
-"""A file of the agent's, for how the program says that its run ended."""
+"""The file in which the program tells the agent how its run ended."""
 
 _Rows = dict[int, dict[str, float]]
 _latest: list[ManualRun] = []
@@ -61,15 +62,15 @@ def start(
 ) -> ManualRun:
     """Begin a tracked run of any program; log numbers to it, then finish it.
 
-    In a program that a sweep's agent started this is the run that the agent made: it is kept in the
-    sweep's store, takes this name, and its config is ``config`` with the sweep's values over it. A
-    project is taken over where the sweep names none.
+    In a program that an agent started, this is the agent's run in the sweep's store: it gets this
+    name, and its config is ``config`` updated by the sweep's values. The project is used if the
+    sweep has none.
 
     Args:
-        config: what the run depends on; shown in tables, open to filters.
-        name: a name of your own; by default a memorable one.
+        config: the parameters of the run, for tables and filters.
+        name: by default a memorable one.
         project: a word to group runs by.
-        store: a store, or where it lies; else THETAHAT_STORE, else ``.thetahat/`` here.
+        store: a store or its path; else THETAHAT_STORE, else ``.thetahat/`` here.
     Returns: the run, also a context manager: an exception inside makes it ``failed``.
     Raises:  StoreError: the store cannot be opened or written.
 
@@ -105,14 +106,14 @@ def start(
 
 
 def log(metrics: Mapping[str, Any], step: int | None = None) -> None:
-    """Log one row of numbers to this program's run: the one it started last, or the agent's.
+    """Log one row of numbers to the run that this program started last, or to the agent's run.
 
-    A program that has none begins one with the first call, and finishes it when it ends.
+    The first call begins a run if there is none; it is finished when the program ends.
 
     Args:
         metrics: numbers by name.
         step: counts up from 0 unless given, here or as ``metrics["step"]``.
-    Raises:  ConfigError: a value that is no number, or the run has been finished.
+    Raises:  ConfigError: a value that is not a number, or the run has been finished.
              StoreError: the store cannot be written.
     """
     if not _latest:
@@ -147,8 +148,8 @@ def _attach(
 class ManualRun:
     """A run that a program logs by hand; made by ``th.start``.
 
-    Rows are written at most half a second after they were logged, by a thread that also says the
-    program is alive. The run of a program that was killed is ``interrupted``.
+    A thread writes rows at most half a second after they were logged. The run of a program that was
+    killed is ``interrupted``.
     """
 
     def __init__(
@@ -166,7 +167,7 @@ class ManualRun:
         self.name = name
         self.config = config
         self._attempt = attempt
-        """Of the agent's run that this program is; None for a run of the program's own."""
+        """The attempt of the agent's run; None for a run of the program's own."""
         self._quiet_end = attempt is not None
         self._began = time.monotonic()
         self._over = False
@@ -179,9 +180,9 @@ class ManualRun:
     def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log one row of numbers; ``step`` counts up from 0 unless given.
 
-        Rows of the same step are one row: what is logged later wins.
+        Rows of one step are merged; later values replace earlier ones.
 
-        Raises:  ConfigError: a value that is no number. StoreError: the store cannot be written.
+        Raises:  ConfigError: a value that is not a number. StoreError: the store cannot be written.
         """
         if step is None:
             step = metrics.get("step")
@@ -204,16 +205,14 @@ class ManualRun:
         reason: str = "",
         metrics: Mapping[str, float | None] | None = None,
     ) -> None:
-        """Write what waits and end the run.
+        """Write the rows that wait, and end the run.
 
-        Its metrics are the last value of each column, but where ``metrics`` says otherwise.
+        Its metrics are the last value of each column, updated by ``metrics``. An agent ends its run
+        when the program has ended, with this status and reason unless the program fails.
 
-        An agent's run is ended by the agent, when the program has: it takes over this status and
-        reason unless the program then fails.
-
-        Raises:  ConfigError: no status that a run can end with. StoreError: as for ``log``.
+        Raises:  ConfigError: a status with which a run cannot end. StoreError: as for ``log``.
         """
-        status = _ending(status)
+        status = _checked_ending(status)
         with self._lock:
             if self._over:
                 return
@@ -247,7 +246,7 @@ class ManualRun:
     def _end_unkept(
         self, status: Status, reason: str, metrics: Mapping[str, float | None] | None
     ) -> None:
-        """End the run on a full disk, where its rows find no room, as one that has failed."""
+        """End the run as failed on a full disk, without the rows that do not fit."""
         self._reserve.release()
         lost = f"{len(self._rows):,} rows could not be kept: the disk is full"
         ended = Status.FAILED if status is Status.FINISHED else status
@@ -263,22 +262,22 @@ class ManualRun:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.finish(*_verdict(error))
+        self.finish(*_ending_of(error))
 
     def __repr__(self) -> str:
         return f"ManualRun({self.name!r}, id={self.id!r})"
 
     def _fresh(self) -> None:
-        """Empty buffers, a new lock and a thread yet to start: also in a forked child."""
+        """Reset the buffers, the lock and the thread, also in a forked child."""
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        """Guards the buffer, briefly."""
+        """Guards the buffer."""
         self._one_writer = threading.Lock()
         self._stop = threading.Event()
         self._rows: _Rows = {}
         self._broken: StoreError | None = None
         self._again_s = 0.0
-        """When many rows are written at once again: after a while, where they could not be."""
+        """When many rows may be written at once again after an error."""
         self._thread: threading.Thread | None = None
 
     def _check(self) -> None:
@@ -296,7 +295,7 @@ class ManualRun:
                 return
             try:
                 with self.store.batch() as writer:
-                    # The batch holds the write lock: nobody can take the run over in between.
+                    # The batch holds the write lock: no agent can claim the run meanwhile.
                     self._check_attempt()
                     writer.log_blocks(
                         (self.id, pack(columns, "step")) for columns in columns_of(rows)
@@ -304,7 +303,7 @@ class ManualRun:
             except StoreError:
                 with self._lock:
                     self._rows = {**rows, **self._rows}
-                # Each row that is logged would else write all that wait.
+                # Else each new row would try to write all rows.
                 self._again_s = time.monotonic() + BEAT_S
                 raise
 
@@ -314,7 +313,7 @@ class ManualRun:
         now = self.store.run(self.id).attempt
         if now != self._attempt:
             raise StoreError(
-                f"the run {self.name!r} has been handed to another agent (attempt {now}; this"
+                f"the run {self.name!r} has been claimed by another agent (attempt {now}; this"
                 f" program is attempt {self._attempt}); this program can stop"
             )
 
@@ -336,15 +335,14 @@ class ManualRun:
                         writer.beat([self.id])
                     beat = time.monotonic()
             except StoreError as error:
-                # Raised where the program can see it: at its next log() or finish().
+                # Raised by the next log() or finish().
                 self._broken, pause_s = error, BEAT_S
 
     def _at_exit(self) -> None:
         if os.getpid() != self._owner or self._over:
             return
-        # The interpreter keeps the exception that ended the program, if one did.
         error = getattr(sys, "last_value", None)
-        status, reason = _verdict(error)
+        status, reason = _ending_of(error)
         if not self._quiet_end:
             reason = reason or "the program ended without run.finish()"
         give_up = time.monotonic() + EXIT_S
@@ -360,7 +358,7 @@ class ManualRun:
             time.sleep(FLUSH_S)
 
     def _lost(self, refused: StoreError) -> str:
-        """What the end of the program leaves unkept."""
+        """Describe what could not be stored when the program ended."""
         rows = len(self._rows)
         what = f"{rows:,} rows of the run {self.name}" if rows else f"the end of run {self.name}"
         return f"{what} could not be kept: {refused}"
@@ -369,26 +367,24 @@ class ManualRun:
 def _tell_agent(status: Status, reason: str, metrics: Mapping[str, float | None]) -> None:
     path = os.environ.get(ENDING)
     if path:
-        # A program may outlive its folder, or run where it cannot be written: the exit code stays.
+        # If the file cannot be written, the agent uses the exit code.
         with contextlib.suppress(OSError):
-            told = to_json([status, reason, metrics], numbers=True)
-            Path(path).write_text(told, encoding="utf-8")
+            text = to_json([status, reason, metrics], numbers=True)
+            Path(path).write_text(text, encoding="utf-8")
 
 
 def rows_after(store: Store, run_id: str, after: int = 0) -> tuple[list[dict[str, float]], int]:
-    """A run's records since a place, oldest first, each a row with its axis; and the next place."""
-    mine = (records.c.run_id == run_id) & (records.c.id > after)
-    found = store.read(select(records).where(mine).order_by(records.c.id))
+    """Return a run's records with ids above ``after``, oldest first, as rows; and the last id."""
+    blocks, after = blocks_after(store, run_id, after)
     rows = []
-    for record in found:
-        block = read_block(*(record[c] for c in ("first", "last", "count", "columns", "data")))
+    for block in blocks:
         columns = [block.column(name) for name in block.columns]
         rows += [dict(zip(block.columns, row, strict=True)) for row in zip(*columns, strict=True)]
-    return rows, found[-1]["id"] if found else after
+    return rows, after
 
 
 def columns_of(rows: _Rows) -> list[dict[str, Sequence[float]]]:
-    """Rows by step as columns, by set of names; the set that reaches furthest last."""
+    """Return rows by step as columns, by set of names, the set with the last step last."""
     groups: dict[tuple[str, ...], list[tuple[float, ...]]] = {}
     for step in sorted(rows):
         row = rows[step]
@@ -400,7 +396,7 @@ def columns_of(rows: _Rows) -> list[dict[str, Sequence[float]]]:
     return sorted(found, key=lambda columns: columns["step"][-1])
 
 
-def _verdict(error: BaseException | None) -> tuple[Status, str]:
+def _ending_of(error: BaseException | None) -> tuple[Status, str]:
     if error is None or (isinstance(error, SystemExit) and not error.code):
         return Status.FINISHED, ""
     if isinstance(error, KeyboardInterrupt):
@@ -408,10 +404,12 @@ def _verdict(error: BaseException | None) -> tuple[Status, str]:
     return Status.FAILED, f"{type(error).__name__}: {error}".rstrip(": ")
 
 
-def _ending(status: Status | str) -> Status:
+def _checked_ending(status: Status | str) -> Status:
     endings = [s.value for s in Status if s.over]
     if status not in endings:
-        raise ConfigError(f"no run ends {str(status)!r}; give one of {', '.join(endings)}")
+        raise ConfigError(
+            f"a run cannot end with the status {str(status)!r}; give one of {', '.join(endings)}"
+        )
     return Status(status)
 
 
@@ -434,12 +432,66 @@ def _number(key: str, value: Any) -> float:
 
 def _no_number(key: str, value: Any) -> str:
     return (
-        f"run.log: {key}={value!r} is no number ({type(value).__name__}); log numbers only, and put"
-        " words into the config"
+        f"run.log: {key}={value!r} is not a number ({type(value).__name__}); log numbers only, and"
+        " put words into the config"
     )
 
 
 def _whole(step: Any) -> int:
     if hasattr(step, "__index__") and not isinstance(step, bool):
         return int(step)
-    raise ConfigError(f"run.log: step={step!r} is no whole number; leave it out to count up from 0")
+    raise ConfigError(f"run.log: step={step!r} is not an integer; leave it out to count up from 0")
+
+
+def describe_run(
+    writer: Writer,
+    run_id: str,
+    *,
+    config: Mapping[str, Any],
+    proposed: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    project: str | None = None,
+    labels: Mapping[str, Any] | None = None,
+) -> str:
+    """Add a program's own config, name and labels to its run; return the run's name.
+
+    Args:
+        config: the program's values; the values that the sweep ``proposed`` override them (by
+            default those that the run has when this is called first).
+        name: the run's number is appended if another run has the name.
+        project: becomes a label if the run has another project.
+    """
+    connection = writer.connection
+    known = ("number", "name", "project", "config", "labels", "proposed")
+    query = select(*(runs.c[column] for column in known))
+    row = connection.execute(query.where(runs.c.id == run_id)).one()
+    before = from_json(row.config)
+    if proposed is None and row.proposed is not None:
+        proposed = from_json(row.proposed)
+    whole = merge(merge(before, config), before if proposed is None else proposed)
+    found = {**from_json(row.labels), **(labels or {})}
+    project = project or found.pop("project", None)
+    if project is not None and row.project not in (None, project):
+        found["project"] = project
+    word = _own_name(connection, run_id, row.number, row.name, text(name))
+    values = {
+        "name": word,
+        "config": to_json(whole),
+        "proposed": to_json(before if proposed is None else proposed),
+        "labels": to_json(found),
+        "project": row.project or text(project),
+    }
+    connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+    return word
+
+
+def _own_name(
+    connection: Connection, run_id: str, number: int, before: str, wanted: str | None
+) -> str:
+    if not wanted or before in (wanted, f"{wanted}-{number}"):
+        return before
+    taken = select(runs.c.id).where((runs.c.name == wanted) & (runs.c.id != run_id))
+    while connection.execute(taken).first() is not None:
+        wanted = f"{wanted}-{number}"
+        taken = select(runs.c.id).where((runs.c.name == wanted) & (runs.c.id != run_id))
+    return wanted

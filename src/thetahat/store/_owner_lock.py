@@ -1,8 +1,8 @@
-"""Whose runs are running: a locked file beside the store, which its process cannot outlive.
+"""Which process owns a run: a locked file beside the store, which the process cannot outlive.
 
-A run that no agent holds belongs to the process that began it. Where that was killed nobody says
-so, and its row would say ``running`` for good. The lock is one of POSIX's records: it belongs to
-the process alone, and not to what that has forked. It tells nothing of processes of other machines.
+A run without an agent belongs to the process that began it. If that process is killed, the lock is
+free, and the next reader marks the run as interrupted. The lock belongs to the process alone and
+not to its forked children. Locks of other machines are ignored.
 """
 
 from __future__ import annotations
@@ -14,23 +14,21 @@ import json
 import os
 import secrets
 import socket
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from thetahat.core.filelock import open_to_look, take
 from thetahat.store._shared_files import PerProcess
 
 FOLDER = "running"
 REASON = "its process ended without a word: it was killed, or the machine went down"
-_AT = 1 << 30
-"""The byte that is locked: Windows lets nobody read what is."""
 _PAGE = 4096
-_held: dict[str, _File] = {}
-"""Files that this process holds, by name: to open and close one would let go of its lock."""
+_held: dict[str, _OwnerFile] = {}
+"""Files that this process holds, by name: to open and close one would release its lock."""
 
 
 class Owner:
-    """This process's hold on runs that it began. A folder that takes no file is no reason to stop.
+    """The runs that this process began in one store. A folder that cannot be written is ignored.
 
     Args:    folder: of the store.
     """
@@ -39,18 +37,18 @@ class Owner:
         self._folder = folder
 
     def hold(self, runs: Iterable[str]) -> None:
-        """Hold these runs, until they are released."""
+        """Hold these runs until they are released."""
         with _files.lock, contextlib.suppress(OSError):
             _files.of(self._folder).hold(self, runs)
 
     def release(self) -> None:
-        """Hold none any more."""
+        """Release the runs."""
         with _files.lock, contextlib.suppress(OSError):
             _files.of(self._folder).release(self)
 
 
-class _File:
-    """One locked file that tells of all the runs that this process holds in a store."""
+class _OwnerFile:
+    """One locked file that lists all runs of this process in a store."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / FOLDER
@@ -65,19 +63,19 @@ class _File:
         return not self._runs
 
     def runs(self) -> list[str]:
-        """All that it tells of."""
+        """All runs that the file lists."""
         return [run for runs in list(self._runs.values()) for run in runs]
 
     def hold(self, owner: Owner, runs: Iterable[str]) -> None:
         self._runs[owner] = list(runs)
         if self._handle is not None and not self._is_there():
-            # Somebody has removed the folder, and what is in it.
+            # The folder was removed, with the file in it.
             self.disown()
         if self._handle is None:
             self._folder.mkdir(exist_ok=True)
             self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
             _held[self._path.name] = self
-            _lock(self._handle, shared=False)
+            take(self._handle, inherited=False)
         self._write()
 
     def release(self, owner: Owner) -> None:
@@ -89,11 +87,11 @@ class _File:
         if handle is None:
             return
         with contextlib.suppress(OSError):
-            # While it is locked: who finds an unlocked file takes its runs for dead.
+            # While it is locked: an unlocked file means that its runs are dead.
             self._path.unlink()
         self.disown()
         with contextlib.suppress(OSError):
-            self._path.unlink(missing_ok=True)  # Windows deletes nothing that is open
+            self._path.unlink(missing_ok=True)  # Windows does not delete an open file
             self._folder.rmdir()
 
     def disown(self) -> None:
@@ -114,7 +112,7 @@ class _File:
         assert self._handle is not None
         text = json.dumps({"host": self._host, "runs": self.runs()}).encode("ascii")
         if len(text) > self._size:
-            # Room first: on a full disk what was told before stays whole.
+            # Allocate first: on a full disk the list from before stays whole.
             size = -(-len(text) // _PAGE) * _PAGE
             os.lseek(self._handle, self._size, os.SEEK_SET)
             if os.write(self._handle, b" " * (size - self._size)) < size - self._size:
@@ -124,16 +122,16 @@ class _File:
         os.write(self._handle, text.ljust(self._size))
 
 
-_files = PerProcess(_File)
+_files = PerProcess(_OwnerFile)
 
 
 def close_idle(folder: Path) -> None:
-    """Remove this process's file beside a store, unless it holds a run there."""
+    """Remove this process's file beside a store if it holds no run there."""
     _files.close_idle(folder)
 
 
 def gone(folder: Path) -> dict[str, list[Path]]:
-    """The runs whose process on this machine is gone, each with the files that told of it."""
+    """Find the runs whose process on this machine is gone, each with the files that list it."""
     dead: dict[str, list[Path]] = {}
     alive: set[str] = set()
     try:
@@ -152,7 +150,7 @@ def gone(folder: Path) -> dict[str, list[Path]]:
         if not is_dead:
             alive.update(runs)
         elif not runs:
-            # All its runs had ended when it was killed.
+            # All its runs had ended before the process was killed.
             with contextlib.suppress(OSError):
                 path.unlink()
         for run in runs if is_dead else ():
@@ -161,13 +159,13 @@ def gone(folder: Path) -> dict[str, list[Path]]:
 
 
 def _read(path: Path) -> tuple[list[str], bool]:
-    """The runs of a file, and whether nobody holds them any more."""
+    """Read the runs of a file, and whether its process is gone."""
     handle = None
     try:
-        handle = os.open(path, os.O_RDONLY if sys.platform != "win32" else os.O_RDWR)
-        free = _lock(handle, shared=True)
-        told = json.loads(os.read(handle, 1 << 24))
-        return list(map(str, told["runs"])), free and told["host"] == _host()
+        handle = open_to_look(path)
+        free = take(handle, shared=True, inherited=False)
+        found = json.loads(os.read(handle, 1 << 24))
+        return list(map(str, found["runs"])), bool(free) and found["host"] == _host()
     except (OSError, ValueError, TypeError, LookupError):
         return [], False
     finally:
@@ -176,24 +174,5 @@ def _read(path: Path) -> tuple[list[str], bool]:
 
 
 def _host() -> str:
-    """This machine, by a word that does not tell its name."""
+    """Identify this machine without its name."""
     return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:16]
-
-
-def _lock(handle: int, *, shared: bool) -> bool:
-    """Take a lock without waiting: whether it was free; False too where there are no locks."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            os.lseek(handle, _AT, os.SEEK_SET)
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-            os.lseek(handle, 0, os.SEEK_SET)
-        else:
-            import fcntl
-
-            how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-            fcntl.lockf(handle, how | fcntl.LOCK_NB, 1, _AT)
-    except OSError:
-        return False
-    return True

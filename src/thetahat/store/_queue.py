@@ -1,7 +1,7 @@
-"""The runs of one sweep, claimed by agents: each run by one agent at a time, none lost, none twice.
+"""The queue of one sweep's runs: one agent at a time claims a run, and no run is lost or run twice.
 
-Every step is one transaction that holds the write lock. An agent that dies leaves its runs
-``running``; whoever finds it dead hands them back, and the next agent takes them first.
+Every step is one transaction that holds the write lock. The runs of a dead agent stay ``running``
+until another agent returns them to the queue, from which they are claimed first.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ FINISHED_REASON = "the sweep was finished"
 
 @dataclass(frozen=True)
 class Offer:
-    """New runs that a search proposes, for a sweep that stands at ``position``."""
+    """New runs that a search proposes."""
 
     configs: Sequence[NewRun]
     position: int
-    """Where the search stands once these have been taken."""
+    """The position of the search after these runs."""
     exhausted: bool = False
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What an agent got: runs handed back before, by their cohorts, and new ones."""
+    """The runs that an agent claimed: earlier ones from the queue, by cohort, and new ones."""
 
     sweep: SweepRow
     again: Sequence[Sequence[RunRow]]
     fresh: Sequence[RunRow]
     exhausted: bool
     open: int
-    """Runs of the sweep that are queued or running, these included."""
+    """Number of runs of the sweep that are queued or running, with these."""
 
     @property
     def runs(self) -> list[RunRow]:
-        """All of them."""
+        """All claimed runs."""
         return [run for group in self.again for run in group] + list(self.fresh)
 
 
 Propose = Callable[[SweepRow, int, int], Offer]
-"""(sweep, runs begun so far, how many are wanted) -> new runs."""
+"""(sweep, number of runs begun, number of runs wanted) -> new runs."""
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A sweep, its runs so far, and how many of them wait."""
+class _SweepState:
+    """A sweep, the number of its runs, and how many of them wait."""
 
     sweep: SweepRow
     begun: int
@@ -67,20 +67,20 @@ class _Seen:
 class Queue:
     """One sweep's runs, for one agent.
 
-    Args:    cap: runs over all agents together; None where there is no end.
+    Args:    cap: limit of runs over all agents; None for no limit.
     """
 
     def __init__(self, store: Store, sweep_id: str, agent: str, cap: int | None = None) -> None:
         self.store, self.sweep_id, self.agent, self.cap = store, sweep_id, agent, cap
 
     def claim(self, n: int, propose: Propose, most: int | None = None) -> Claim:
-        """Take up to ``n`` runs: what was handed back first, then new ones.
+        """Claim up to ``n`` runs: those in the queue first, then new ones.
 
-        A cohort that was handed back is taken whole, also where it has more than ``n`` runs, but
-        never more than ``most`` of it: others go on with the rest.
+        A cohort in the queue is claimed whole, even if it has more than ``n`` runs, but at most
+        ``most`` of it.
 
-        ``propose`` is asked outside the transaction, so that a slow search blocks nobody; when
-        another agent took runs meanwhile it is asked again, at last inside, where nobody can.
+        ``propose`` is called outside the transaction, so that a slow search blocks no other agent.
+        If another agent has claimed runs meanwhile it is called again, the last time inside.
         """
         for attempt in range(4):
             seen, offer = self._look(), None
@@ -94,7 +94,7 @@ class Queue:
         raise AssertionError("the last attempt proposes inside its transaction")
 
     def hand_back(self, run_ids: Sequence[str], reason: str = "") -> None:
-        """Give runs of this agent back to the queue, to go on from their checkpoints."""
+        """Return runs of this agent to the queue, to continue from their checkpoints."""
         with self.store.batch() as writer:
             mine = (runs.c.agent == self.agent) & among(runs.c.id, run_ids)
             self._hand_back(writer, mine, reason=reason)
@@ -110,12 +110,12 @@ class Queue:
         afresh: bool = True,
         keep: bool = False,
     ) -> list[RunRow]:
-        """Give runs back to be tried again; those that this agent keeps to try them itself.
+        """Retry runs; return those that this agent keeps.
 
         Args:
-            alone: each by itself.   failed: it counts as a failure of theirs.
-            afresh: from their beginning, and not from their checkpoints.
-            keep: others may not have them, unless the sweep is over.
+            alone: each in its own process.   failed: count a failure of the runs.
+            afresh: from the beginning, and not from their checkpoints.
+            keep: this agent keeps them unless the sweep is over, others may not claim them.
         """
         mine = (runs.c.agent == self.agent) & among(runs.c.id, run_ids)
         values: dict[str, Any] = {"failures": runs.c.failures + int(failed)}
@@ -130,14 +130,14 @@ class Queue:
         return []
 
     def end_waiting(self, reason: str) -> None:
-        """End the runs that wait: nobody will take them any more."""
+        """Cancel the runs that wait in the queue."""
         waits = (runs.c.sweep_id == self.sweep_id) & (runs.c.status == str(Status.QUEUED))
         ended = {"status": str(Status.CANCELLED), "reason": text(reason), "finished": utc_now()}
         with self.store.batch() as writer:
             writer.connection.execute(update(runs).where(waits).values(ended))
 
     def recover(self, dead: Sequence[str]) -> int:
-        """Hand back the runs of agents that are dead; how many runs that were."""
+        """Return the runs of dead agents to the queue; return their number."""
         with self.store.batch() as writer:
             now = utc_now()
             gone = among(agents.c.id, dead)
@@ -146,7 +146,7 @@ class Queue:
             return self._hand_back(writer, mine, reason="its agent died")
 
     def still_mine(self, writer: Writer, run_ids: Sequence[str]) -> set[str]:
-        """Those of the runs that this agent still holds: a fence against agents thought dead."""
+        """Return the runs that this agent still holds: others may have taken it for dead."""
         if not run_ids:
             return set()
         held = (runs.c.agent == self.agent) & (runs.c.status == str(Status.RUNNING))
@@ -154,13 +154,11 @@ class Queue:
         return {row.id for row in writer.connection.execute(query)}
 
     def look(self) -> SweepRow:
-        """The sweep as it stands."""
+        """Return the sweep's row."""
         return self._look().sweep
 
-    # -- agents ---------------------------------------------------------------------------------
-
     def join(self, host: str, pid: int) -> None:
-        """Say that this agent works on the sweep."""
+        """Add this agent to the sweep."""
         now = utc_now()
         row = {"id": self.agent, "sweep_id": self.sweep_id, "host": text(host), "pid": pid}
         with self.store.batch() as writer:
@@ -169,7 +167,7 @@ class Queue:
             )
 
     def beat(self, doing: str = "") -> str | None:
-        """Say that this agent lives; what it is asked to do ("stop"), if anything."""
+        """Update this agent's heartbeat; return a request to it ("stop"), if any."""
         with self.store.batch() as writer:
             me = agents.c.id == self.agent
             values = {"heartbeat": utc_now(), "doing": text(doing), "ended": None}
@@ -177,7 +175,7 @@ class Queue:
             return writer.connection.execute(select(agents.c.asked).where(me)).scalar()
 
     def leave(self) -> None:
-        """Say that this agent works no more; what it still holds goes back to the queue."""
+        """End this agent, and return its runs to the queue."""
         with self.store.batch() as writer:
             mine = (runs.c.sweep_id == self.sweep_id) & (runs.c.agent == self.agent)
             self._hand_back(writer, mine, reason="its agent left")
@@ -185,7 +183,7 @@ class Queue:
             writer.connection.execute(me.values(ended=utc_now(), doing=""))
 
     def others(self) -> list[Mapping[str, Any]]:
-        """Agents of the sweep that have not said that they ended, but for this one."""
+        """Return the other agents of the sweep that have not ended."""
         query = select(agents).where(
             (agents.c.sweep_id == self.sweep_id)
             & agents.c.ended.is_(None)
@@ -193,16 +191,14 @@ class Queue:
         )
         return list(self.store.read(query))
 
-    # -- inside a transaction ---------------------------------------------------------------------
-
-    def _look(self) -> _Seen:
-        waits = func.sum((runs.c.status == str(Status.QUEUED)).cast(_INTEGER))
+    def _look(self) -> _SweepState:
+        waits = func.sum((runs.c.status == str(Status.QUEUED)).cast(Integer))
         counts = select(func.count(), waits).where(runs.c.sweep_id == self.sweep_id)
         with self.store.reading() as connection:
             row = connection.execute(select(sweeps).where(sweeps.c.id == self.sweep_id))
             sweep = read_sweep_row(row.mappings().one())
             begun, waiting = connection.execute(counts).one()
-        return _Seen(sweep, int(begun), int(waiting or 0))
+        return _SweepState(sweep, int(begun), int(waiting or 0))
 
     def _wanted(self, begun: int, n: int) -> int:
         return n if self.cap is None else max(0, min(n, self.cap - begun))
@@ -213,7 +209,7 @@ class Queue:
         n: int,
         most: int | None,
         propose: Propose,
-        seen: _Seen,
+        seen: _SweepState,
         offer: Offer | None,
         inside: bool,
     ) -> Claim | None:
@@ -235,8 +231,8 @@ class Queue:
             elif offer is None or now_begun != seen.begun or not _same_search(sweep, seen.sweep):
                 return None
             elif left < n - seen.waiting:
-                return None  # others handed runs back meanwhile: those come first
-            # A search proposes replicates together; those that are too many are proposed again.
+                return None  # more runs came back to the queue meanwhile: they come first
+            # A search proposes all replicates; those beyond the limit are proposed again.
             taken = offer.configs[: self._wanted(now_begun, min(left, len(offer.configs)))]
             fresh = [writer.create_run(new)[0] for new in taken]
             whole = len(fresh) == len(offer.configs)
@@ -274,22 +270,21 @@ class Queue:
         )
 
     def _begun_again(self, writer: Writer, run_ids: Sequence[str]) -> dict[str, RunRow]:
-        """Begin the next attempt of runs, for this agent."""
+        """Begin the next attempt of runs for this agent."""
         if not run_ids:
             return {}
         values = {"status": str(Status.RUNNING), "agent": self.agent, "heartbeat": utc_now()}
         values |= {"attempt": runs.c.attempt + 1, "reason": "", "finished": None}
         which = among(runs.c.id, run_ids)
         writer.connection.execute(update(runs).where(which).values(values))
-        # The next attempt logs anew, also what its checkpoint holds: with this transaction nobody
-        # can count a record twice.
+        # The next attempt logs all records again, also those up to its checkpoint.
         logged = select(records.c.run_id).distinct().where(among(records.c.run_id, run_ids))
         for (run,) in writer.connection.execute(logged).all():
             writer.drop_records(run, 0)
         return _rows(writer, self.store.folder, run_ids)
 
     def finish(self, seen: SweepRow) -> str:
-        """End the sweep, unless it was given another file since it was ``seen``; how it stands."""
+        """Finish the sweep unless its file has changed since it was ``seen``; return its state."""
         with self.store.batch() as writer:
             row = writer.connection.execute(select(sweeps).where(sweeps.c.id == self.sweep_id))
             now = read_sweep_row(row.mappings().one())
@@ -304,7 +299,7 @@ class Queue:
         over = {CANCELLED: CANCELLED_REASON, FINISHED: FINISHED_REASON}
         state = _state(writer, self.sweep_id)
         if state in over:
-            # Nobody would ever take them.
+            # No agent will claim them.
             values |= {"status": str(Status.CANCELLED), "reason": over[state]}
             values["finished"] = utc_now()
         running = runs.c.status == str(Status.RUNNING)
@@ -314,7 +309,7 @@ class Queue:
 
 
 def _waiting(connection: Connection, sweep_id: str, n: int, most: int | None) -> list[list[str]]:
-    """Ids of runs that wait, by cohort: a cohort's checkpoint holds all of its members."""
+    """Return ids of runs that wait, by cohort: members of a cohort share a checkpoint."""
     waits = (runs.c.sweep_id == sweep_id) & (runs.c.status == str(Status.QUEUED))
     query = select(runs.c.id, runs.c.cohort, runs.c.checkpoint, runs.c.alone).where(waits)
     groups: dict[str, list[str]] = {}
@@ -344,13 +339,10 @@ def _state(writer: Writer, sweep_id: str) -> str:
 
 
 def _same_search(one: SweepRow, two: SweepRow) -> bool:
-    """Whether a sweep stands where it stood, with the file and the plan that it had."""
+    """Whether position, file and plan of a sweep are unchanged."""
     return (one.position, one.text, one.plan) == (two.position, two.text, two.plan)
 
 
-_INTEGER = Integer()
-
-
 def new_agent_id() -> str:
-    """An id for an agent."""
+    """Return an id for an agent."""
     return new_id()

@@ -1,4 +1,4 @@
-"""Space on a store's disk that is kept free, so that on a full disk the end of a run still fits."""
+"""Reserve disk space beside a store, so that the end of a run fits on a full disk."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from thetahat.store._shared_files import PerProcess
 
 LEAST_BYTES, RUN_BYTES, MOST_BYTES = 128 * 1024, 8 * 1024, 16 * 1024 * 1024
 IDLE_BYTES = LEAST_BYTES + RUN_BYTES
-"""What a process keeps for its next run when the last one has ended: to fill it anew for each run
-would take longer than to keep the run."""
+"""Reserved between two runs of a process: to allocate for each run takes longer than the run."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Reserve:
-    """The share of some runs in the space that this process keeps on the disk of a store.
+    """The part of this process's reserved space that belongs to some runs.
 
     Args:    folder: of the store.
     """
@@ -31,9 +30,9 @@ class Reserve:
         self._pid = os.getpid()
 
     def take(self, runs: int = 1) -> None:
-        """Keep the space that the ends of so many runs need, if it is not kept already.
+        """Reserve the space that the ends of so many runs need, once.
 
-        Raises:  StoreError: the disk is full. What else may go wrong is no reason not to begin.
+        Raises:  StoreError: the disk is full. Other errors are ignored.
         """
         if self._bytes:
             return
@@ -51,15 +50,15 @@ class Reserve:
         self._bytes, self._pid = size, os.getpid()
 
     def release(self) -> None:
-        """Give the space back to the disk, for what has to be written now."""
+        """Free the space for an urgent write."""
         self._drop(keep=0)
 
     def done(self) -> None:
-        """Need the space no more: a little of it stays for the next run of this process."""
+        """Free the space, but for a little that the next run of this process uses."""
         self._drop(keep=IDLE_BYTES)
 
     def _drop(self, keep: int) -> None:
-        # A forked child has no share: it must not give back that of its parent.
+        # The space belongs to the parent of a forked child.
         if not self._bytes or os.getpid() != self._pid:
             return
         with _spaces.lock, contextlib.suppress(OSError):
@@ -70,8 +69,8 @@ class Reserve:
         self.release()
 
 
-class _Space:
-    """A file without a name: it takes space until it is closed, or its process is gone."""
+class _ReservedFile:
+    """A file without a name: it takes space until it is closed or its process ends."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -84,10 +83,10 @@ class _Space:
         return self._needed == 0
 
     def hold(self, size: int) -> None:
-        """Need so many bytes more."""
+        """Need ``size`` bytes more."""
         about = os.stat(self._folder)
         if self._file is None or self._place != (about.st_dev, about.st_ino):
-            # Another folder, perhaps of another disk, has taken the place of the first.
+            # Another folder, perhaps on another disk, has replaced the first.
             self.close()
             self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115
             self._place = (about.st_dev, about.st_ino)
@@ -98,7 +97,7 @@ class _Space:
     def _grow(self, file: IO[bytes], size: int) -> None:
         try:
             file.seek(self._size)
-            # Random, since some file systems store zeros in no space.
+            # Random: some file systems do not allocate space for zeros.
             left = memoryview(os.urandom(size - self._size))
             while left:
                 left = left[file.write(left) :]
@@ -108,7 +107,7 @@ class _Space:
         self._size = size
 
     def drop(self, size: int, keep: int) -> None:
-        """Need so many bytes less; what is needed by nobody is kept up to ``keep`` in all."""
+        """Need ``size`` bytes less; keep at least ``keep`` bytes in all."""
         self._needed -= size
         keep = min(self._size, max(self._needed, keep))
         if self._file is not None and keep < self._size:
@@ -128,9 +127,9 @@ class _Space:
         self._file, self._size = None, 0
 
 
-_spaces = PerProcess(_Space)
+_spaces = PerProcess(_ReservedFile)
 
 
 def close_idle(folder: Path) -> None:
-    """Give back what is kept for the next run in a store, unless a run needs it."""
+    """Free the space that waits for the next run in a store, if no run needs it."""
     _spaces.close_idle(folder)

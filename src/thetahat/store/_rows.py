@@ -1,18 +1,20 @@
-"""A run as a row: what is given when it begins, and what is read back."""
+"""A run as a row of the table, as it is written and as it is read."""
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
 
 from thetahat.core.card import card, pairs
+from thetahat.core.errors import StoreError
 from thetahat.core.json import from_json, to_json
 from thetahat.core.run import Status
 from thetahat.store._blocks import AXES
@@ -21,19 +23,19 @@ _LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def new_id() -> str:
-    """A random id of eight base-36 characters, starting with a letter (never read as a number)."""
+    """Return a random id of eight base-36 characters; the first is a letter."""
     first = secrets.choice(_LETTERS[10:])
     return first + "".join(secrets.choice(_LETTERS) for _ in range(7))
 
 
 def utc_now() -> str:
-    """The time as ISO 8601 in UTC, to the millisecond; sorts as text."""
+    """Return the time as ISO 8601 in UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True)
 class NewRun:
-    """A run that begins. Only the config is needed; a taken name gets its number behind it."""
+    """A run that begins. If its name is taken, the run's number is appended."""
 
     config: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None
@@ -52,42 +54,29 @@ class NewRun:
     contaminated: bool = False
     sweep_id: str | None = None
     point: int | None = None
-    """Which setting of its sweep it runs, counted from 0."""
+    """The setting of its sweep, counted from 0."""
     replicate: int | None = None
     alone: bool = False
-    """Whether it must not share a process with others: one of them ended its process before."""
+    """Whether it must not share a process with others, after a crash."""
     status: Status = Status.RUNNING
     labels: Mapping[str, Any] = field(default_factory=dict)
-    """How the program calls it beside its name: group, job_type, tags, notes."""
+    """group, job_type, tags and notes, from the program."""
 
     def values(self, folder: Path, now: str) -> dict[str, Any]:
-        """The row's columns, all but id, number and name."""
+        """Return the columns of the row, except id, number and name."""
         begun = now if self.status == Status.RUNNING else None
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "name"}
+        texts = ("project", "experiment", "source", "command", "agent")
         return {
-            "project": text(self.project),
-            "experiment": text(self.experiment),
-            "source": text(self.source),
-            "command": text(self.command),
-            "config": to_json(self.config),
+            **given,
+            **{name: text(given[name]) for name in texts},
+            **{name: to_json(given[name]) for name in ("config", "provenance", "labels")},
+            "checkpoint": text(near(self.checkpoint, folder)),
             "status": str(self.status),
-            "max_epochs": self.max_epochs,
-            "n_params": self.n_params,
-            "provenance": to_json(self.provenance),
+            "failures": 0,
             "created": now,
             "started": begun,
             "heartbeat": begun,
-            "checkpoint": text(near(self.checkpoint, folder)),
-            "cohort": self.cohort,
-            "member": self.member,
-            "agent": text(self.agent),
-            "attempt": self.attempt,
-            "contaminated": self.contaminated,
-            "sweep_id": self.sweep_id,
-            "point": self.point,
-            "replicate": self.replicate,
-            "alone": self.alone,
-            "failures": 0,
-            "labels": to_json(self.labels),
         }
 
 
@@ -95,9 +84,8 @@ class NewRun:
 class RunRow:
     """A run as the store knows it.
 
-    ``metrics`` are the final numbers, or the last record while it runs; None stands where a number
-    was not finite. ``seconds``, ``detail`` and ``provenance`` are mappings; the latter two are
-    None in listings, which do not read them.
+    ``metrics`` are the final numbers, or the last record while it runs; None if not finite.
+    ``detail`` and ``provenance`` are None in listings, which do not read them.
     """
 
     id: str
@@ -132,28 +120,27 @@ class RunRow:
     replicate: int | None
     alone: bool
     failures: int
-    """How often it failed before and was tried again."""
+    """Number of failed attempts before."""
     labels: Mapping[str, Any] = field(default_factory=dict)
-    """How its program calls it beside its name: group, job_type, tags, notes."""
+    """group, job_type, tags and notes, from the program."""
     proposed: Mapping[str, Any] | None = None
-    """What its sweep proposed of the config; None where its program added nothing to that."""
+    """The sweep's part of the config; None if the program added nothing."""
     detail: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
 
     @property
     def setting(self) -> Mapping[str, Any]:
-        """The config without what the program itself added, a folder or a time, say: runs of one
-        setting of a sweep differ in nothing else but their seeds."""
+        """The config without values that the program added: only seeds differ in replicates."""
         return self.config if self.proposed is None else self.proposed
 
     @property
     def best_by(self) -> str:
-        """The column that chose its best state, where ``detail`` says so; else val_risk."""
+        """The column that chose the best state, from ``detail``; else val_risk."""
         return str((self.detail or {}).get("best_by") or "val_risk")
 
     @property
     def total_seconds(self) -> float | None:
-        """Seconds the run took: its own total, else the sum of its parts, else by the clock."""
+        """Seconds of the run: its own total, else the sum of its parts, else by the clock."""
         if self.seconds.get("total") is not None:
             return self.seconds["total"]
         parts = [s for s in self.seconds.values() if s is not None]
@@ -163,7 +150,7 @@ class RunRow:
         return seconds_between(self.started, until) if self.started and until else None
 
     def _repr_html_(self) -> str:
-        """The run as a notebook shows it."""
+        """Draw the run in a notebook."""
         ended = f"{self.status}" + (f": {self.reason}" if self.reason else "")
         known = {"epochs": self.epochs, "best epoch": self.best_epoch, "id": self.id}
         seconds = self.total_seconds
@@ -173,7 +160,7 @@ class RunRow:
         return card(self.name, ended, {**numbers, **known}, [pairs(self.config)], wrong)
 
     def listing(self) -> dict[str, Any]:
-        """The run as ``thetahat runs --format json`` gives it."""
+        """Return the run as ``thetahat runs --format json`` prints it."""
         return {
             "id": self.id,
             "name": self.name,
@@ -195,7 +182,7 @@ LISTED = tuple(f for f in RunRow.__dataclass_fields__ if f not in ("detail", "pr
 
 
 def read_row(row: Mapping[Any, Any], folder: Path) -> RunRow:
-    """A RunRow from the columns of the table."""
+    """Return a RunRow from a row of the table."""
     values = {name: row[name] for name in RunRow.__dataclass_fields__ if name in row}
     for name in ("config", "metrics", "seconds", "labels", "detail", "provenance"):
         if name in values:
@@ -213,16 +200,16 @@ def read_row(row: Mapping[Any, Any], folder: Path) -> RunRow:
 
 
 def among(column: Any, ids: Iterable[str]) -> Any:
-    """The condition that a column holds one of many ids: one variable, however many they are.
+    """Return the condition that a column is one of many ids, as one variable of the statement.
 
-    A database takes some thousands of variables in a statement, and no more.
+    A database limits the number of variables.
     """
     listed = func.json_each(json.dumps(list(ids))).table_valued("value")
     return column.in_(select(listed.c.value))
 
 
 def near(path: str | None, folder: Path) -> str | None:
-    """A path inside the store's folder as seen from there, so that the folder can be moved."""
+    """Make a path inside the store's folder relative to it, so that the folder can be moved."""
     if path is None:
         return None
     whole = Path(path).absolute()
@@ -230,11 +217,44 @@ def near(path: str | None, folder: Path) -> str | None:
 
 
 def text(value: str | None) -> str | None:
-    """Text that every database takes: a byte that is not UTF-8 is written as an escape."""
+    """Escape bytes that are not UTF-8, which databases refuse."""
     return None if value is None else value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def seconds_between(earlier: str, later: str) -> float:
-    """Seconds from one timestamp to another, never below zero (clocks jump)."""
+    """Return the seconds between two timestamps, at least 0: clocks may jump."""
     span = datetime.fromisoformat(later) - datetime.fromisoformat(earlier)
     return max(0.0, span.total_seconds())
+
+
+def resolve(rows: Sequence[Mapping[Any, Any]], name: str, kind: str, path: Path) -> str:
+    """Find a row by its id, its name, the beginning of either, or ``last``; return its id.
+
+    Args:    rows: with ``id`` and ``name``, the latest first.   kind: ``run`` or ``sweep``.
+    Raises:  StoreError: none, or several.
+    """
+    if not rows:
+        more = "; make one with thetahat sweep FILE" if kind == "sweep" else ""
+        raise StoreError(f"no {kind} {name!r}: the store {path} has no {kind}s yet{more}")
+    if name == "last":
+        return rows[0]["id"]
+    near = [row for row in rows if row["name"] == name] or [
+        row for row in rows if name and (row["id"].startswith(name) or row["name"].startswith(name))
+    ]
+    if len(near) == 1:
+        return near[0]["id"]
+
+    def listed(some: Sequence[Mapping[Any, Any]]) -> str:
+        shown = "{name}" if kind == "run" else "{id} ({name})"
+        return ", ".join(shown.format_map(row) for row in some)
+
+    if near:
+        some = listed(near[:5]) + (", ..." if len(near) > 5 else "")
+        fix = "give more of the name" if kind == "run" else "give the id"
+        raise StoreError(f"{name!r} could be any of {len(near)} {kind}s: {some}; {fix}")
+    words = [row["name"] for row in rows]
+    if kind == "sweep":
+        words += [row["id"] for row in rows]
+    close = get_close_matches(name, words, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"the latest are {listed(rows[:3])}"
+    raise StoreError(f"the store {path} has no {kind} {name!r}; {hint}")

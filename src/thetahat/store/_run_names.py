@@ -1,7 +1,7 @@
 """Memorable names: adjective-noun-number, such as ``calm-otter-7``.
 
-The number counts the runs of a store, so a name is never given twice there; the two words are a
-fixed function of the number, so that the same commands name the same runs everywhere.
+The number counts the runs of a store, so names are unique there. The two words are a fixed function
+of the number: the same commands give the same names everywhere.
 """
 
 from __future__ import annotations
@@ -43,13 +43,12 @@ NOUNS = tuple(_NOUNS.split())
 
 
 def run_name(number: int) -> str:
-    """The name of the ``number``-th run of a store, from 1.
+    """Return the name of the ``number``-th run of a store, from 1.
 
     >>> run_name(1), run_name(2), run_name(3)
     ('bright-magnolia-1', 'mild-sun-2', 'ample-dune-3')
     """
-    # Steps prime to the lengths visit every word once before any comes again, and neighbours look
-    # unlike; the second word moves on by one more whenever the first has gone round.
+    # Steps that are coprime to the lengths visit every word once per round.
     rounds, place = divmod(number - 1, len(ADJECTIVES))
     adjective = ADJECTIVES[(17 + 89 * place) % len(ADJECTIVES)]
     noun = NOUNS[(101 + 67 * (number - 1) + rounds) % len(NOUNS)]

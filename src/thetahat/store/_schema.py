@@ -1,8 +1,7 @@
-"""The tables of a store, and what happens to a store of another version.
+"""The tables of a store, and migrations from older versions.
 
-Written in SQLAlchemy Core and in types that every database has, so that nothing here is SQLite's
-own. JSON is text, timestamps are ISO 8601 in UTC (they sort as text), and a block of records is
-bytes: columns of little-endian float64, one after the other.
+The types exist in every database. JSON is text; timestamps are ISO 8601 in UTC, which sort as text;
+a block of records is bytes.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from thetahat.core.errors import StoreError
 from thetahat.core.sweep_file import file_json, read_plain
 
 VERSION = 3
-"""The version of the tables below. Raise it with a step in ``MIGRATIONS``."""
+"""The version of the tables below; a new one needs a step in ``MIGRATIONS``."""
 
 metadata = MetaData()
 
@@ -81,9 +80,9 @@ runs = Table(
     Column("replicate", Integer),
     Column("alone", Boolean, nullable=False, default=False),
     Column("failures", Integer, nullable=False, default=0),
-    # How the program itself calls its run: group, job_type, tags, notes.
+    # group, job_type, tags and notes, from the program.
     Column("labels", Text, nullable=False, default="{}", server_default="{}"),
-    # What the sweep proposed, where the program added to its config; None where nothing is added.
+    # The sweep's part of the config; None if the program added nothing.
     Column("proposed", Text),
     Index("runs_of_sweep", "sweep_id", "status"),
 )
@@ -98,7 +97,7 @@ sweeps = Table(
     Column("file", Text),
     Column("folder", Text),
     Column("text", Text, nullable=False),
-    # The text, read: None only where a program of an older version wrote the row.
+    # The parsed text; None only if an older version wrote the row.
     Column("spec", Text),
     Column("plan", Text, nullable=False, default="{}"),
     Column("state", String(16), nullable=False),
@@ -135,7 +134,7 @@ records = Table(
     Column("columns", Text, nullable=False),
     Column("data", LargeBinary, nullable=False),
     Index("records_of_run", "run_id", "first"),
-    # Followers read on from the last id: SQLite must not give that of a deleted row again.
+    # Followers continue after the last id: SQLite must not reuse the id of a deleted row.
     sqlite_autoincrement=True,
 )
 
@@ -152,8 +151,8 @@ Migration = Callable[[Connection], None]
 
 
 def _add_sweeps(connection: Connection) -> None:
-    """Version 1 to 2: sweeps, agents, and a run's place in its sweep."""
-    # Another process may have opened the store, and added them, just before.
+    """Migrate version 1 to 2: sweeps, agents, and a run's place in its sweep."""
+    # Another process may have added them just before.
     there = {column["name"] for column in inspect(connection).get_columns("runs")}
     for column, kind in (("point", "INTEGER"), ("replicate", "INTEGER")):
         if column not in there:
@@ -170,7 +169,7 @@ def _add_sweeps(connection: Connection) -> None:
 
 
 def _number_once(connection: Connection) -> None:
-    """Make SQLite's table of records anew, so that no id is given twice."""
+    """Recreate SQLite's table of records so that ids are unique."""
     query = "SELECT sql FROM sqlite_master WHERE name = 'records'"
     if "AUTOINCREMENT" in (connection.exec_driver_sql(query).scalar() or ""):
         return
@@ -188,11 +187,11 @@ _WAS_CANCELLED = (
     "status = 'stopped' AND sweep_id IS NOT NULL AND (reason LIKE '% reached its target %'"
     " OR reason IN ('the sweep was cancelled', 'the sweep was finished'))"
 )
-"""Runs that version 2 called stopped, as if they had ended well: their sweep was over."""
+"""Runs that version 2 called stopped although their sweep had ended."""
 
 
 def _add_specs(connection: Connection) -> None:
-    """Version 2 to 3: sweep files as they were read, labels of runs, and the status cancelled."""
+    """Migrate version 2 to 3: parsed sweep files, labels of runs, and the status cancelled."""
     connection.exec_driver_sql(f"UPDATE runs SET status = 'cancelled' WHERE {_WAS_CANCELLED}")
     there = {column["name"] for column in inspect(connection).get_columns("sweeps")}
     if "spec" not in there:
@@ -209,7 +208,7 @@ def _add_specs(connection: Connection) -> None:
 
 
 MIGRATIONS: Mapping[int, Migration] = {1: _add_sweeps, 2: _add_specs}
-"""From a version to the step that makes the next one of it."""
+"""The step from each version to the next."""
 
 
 def prepare(
@@ -219,9 +218,9 @@ def prepare(
     version: int = VERSION,
     migrations: Mapping[int, Migration] = MIGRATIONS,
 ) -> None:
-    """Make the tables in an empty database, or bring an older store up to ``version``.
+    """Make the tables in an empty database, or migrate an older store to ``version``.
 
-    Call it within one transaction that holds the write lock: two processes may open at once.
+    Call it in a transaction with the write lock: two processes may open a store at once.
 
     Raises:  StoreError: a store of a newer version, one too old, or another program's database.
     """
@@ -244,9 +243,9 @@ def prepare(
 
 
 def views_of_older(tables: Mapping[str, Collection[str]]) -> list[str]:
-    """Statements that let a store be read that is older, and cannot be written.
+    """Return statements that add a view for each table that lacks columns.
 
-    Each stands for a table of this version, in the place of one that lacks columns.
+    With them an older store that cannot be written can be read.
 
     Args:    tables: the tables of the store, each with its columns.
     """
@@ -276,7 +275,7 @@ def _default(column: Column[Any]) -> str:
 
 
 def check_version(found: int, where: str, version: int = VERSION) -> None:
-    """Refuse a store of a newer version: writing to it could lose what this version cannot see."""
+    """Refuse a store of a newer version: writing to it could lose data."""
     if found > version:
         raise StoreError(
             f"the store {where} was written by a newer thetahat (store version {found}; this one"
@@ -285,7 +284,7 @@ def check_version(found: int, where: str, version: int = VERSION) -> None:
 
 
 def read_version(connection: Connection, where: str) -> int | None:
-    """The version a store says it is of; None for an empty database."""
+    """Return the version of a store; None for an empty database."""
     tables = inspect(connection).get_table_names()
     if not tables:
         return None

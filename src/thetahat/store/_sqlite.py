@@ -1,4 +1,4 @@
-"""SQLite underneath a store: where the file is, how it is opened, and what its errors mean."""
+"""SQLite: open a store's file, and explain its errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _IGNORE = "# Runs and checkpoints of thetahat: data, not source.\n*\n"
 
 
 def make_folder(path: Path) -> None:
-    """The folder of a store's file, with a note for git that it holds data."""
+    """Make the folder of a store's file, with a ``.gitignore``."""
     folder = path.parent
     ignore = folder / ".gitignore"
     noted = folder.name != FOLDER or ignore.exists()
@@ -36,20 +36,20 @@ def make_folder(path: Path) -> None:
             ignore.write_text(_IGNORE, encoding="utf-8")
     except OSError as error:
         raise StoreError(
-            f"no store can be made in {folder} ({error.strerror or error}); {_ELSEWHERE}"
+            f"a store cannot be made in {folder} ({error.strerror or error}); {_ELSEWHERE}"
         ) from error
 
 
 @dataclass(frozen=True)
 class Mode:
-    """How a file is opened: ``read_only`` also works in a folder that cannot be written."""
+    """How to open a file; ``read_only`` works in a folder that cannot be written."""
 
     timeout_s: float = 30.0
     read_only: bool = False
 
 
 def connect(path: Path, mode: Mode) -> Engine:
-    """An engine whose transactions are explicit: BEGIN IMMEDIATE to write, BEGIN to read."""
+    """Return an engine with explicit transactions: BEGIN IMMEDIATE to write, BEGIN to read."""
 
     def opened() -> sqlite3.Connection:
         uri = path.as_uri() + _how(path, mode)
@@ -70,8 +70,8 @@ def connect(path: Path, mode: Mode) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # Taking the write lock at once lets SQLite wait its turn; a read that turned into a write
-        # would fail at once when another process wrote in between.
+        # With the write lock from the start SQLite waits for other writers; a reader that begins
+        # to write fails at once if another process has written meanwhile.
         writes = connection.get_execution_options().get("writes", False)
         connection.connection.cursor().execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -79,7 +79,7 @@ def connect(path: Path, mode: Mode) -> Engine:
 
 
 def _complete(raw: sqlite3.Connection) -> None:
-    """Let an older store that cannot be brought up to date be read as one of this version."""
+    """Add views, so that an older store that cannot be migrated reads as one of this version."""
     names = [row[0] for row in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     if "meta" not in names:
         return
@@ -92,15 +92,15 @@ def _complete(raw: sqlite3.Connection) -> None:
 def _how(path: Path, mode: Mode) -> str:
     if not mode.read_only:
         return ""
-    # Without a log beside it the file is whole, and SQLite need not write a lock to read it.
+    # Without a log the file is complete, and SQLite can read it without a lock file.
     log = path.with_name(path.name + "-wal")
     return "?mode=ro" if log.exists() and log.stat().st_size else "?mode=ro&immutable=1"
 
 
 def use_wal(engine: Engine, mode: Mode) -> None:
-    """Write-ahead logging, so that readers and one writer never wait for each other.
+    """Use write-ahead logging: readers and a writer never wait for each other.
 
-    Where a file system has no shared memory (some network drives) SQLite stays with its journal.
+    On a file system without shared memory (some network drives) SQLite keeps its journal.
     """
     give_up = time.monotonic() + mode.timeout_s
     raw = engine.raw_connection()
@@ -111,7 +111,7 @@ def use_wal(engine: Engine, mode: Mode) -> None:
                 cursor.execute("PRAGMA journal_mode=WAL")
                 return
             except sqlite3.OperationalError as error:
-                # SQLite does not wait by itself for this lock.
+                # SQLite does not wait for this lock.
                 if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
                     raise
                 time.sleep(0.01)
@@ -121,7 +121,7 @@ def use_wal(engine: Engine, mode: Mode) -> None:
 
 @contextlib.contextmanager
 def explained(path: Path, mode: Mode) -> Iterator[None]:
-    """Turn the errors of SQLite into StoreErrors that say how to fix them."""
+    """Raise errors of SQLite as StoreErrors with a fix."""
     try:
         yield
     except DBAPIError as error:
@@ -138,7 +138,7 @@ _ELSEWHERE = "give another place with --store or THETAHAT_STORE"
 
 
 def explain(error: sqlite3.Error, path: Path, mode: Mode) -> str:
-    """What an error of SQLite means for a user, and what to do."""
+    """Explain an error of SQLite to a user, with a fix."""
     code = _code(error)
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
         return f"the disk is full: the store {path} cannot grow; free some space, or {_ELSEWHERE}"
@@ -149,7 +149,7 @@ def explain(error: sqlite3.Error, path: Path, mode: Mode) -> str:
         )
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return (
-            f"the store {path} is damaged, or no database at all ({error}); move it away and a new"
+            f"the store {path} is damaged, or not a database ({error}); move it away and a new"
             f' one is made, or save what can be read with: sqlite3 "{path}" .recover'
         )
     if code == sqlite3.SQLITE_READONLY:
@@ -160,7 +160,7 @@ def explain(error: sqlite3.Error, path: Path, mode: Mode) -> str:
 
 
 def found_no_room(refused: StoreError) -> bool:
-    """Whether a store was refused because something could not be written."""
+    """Whether an error means that the disk is full."""
     origin = getattr(refused.__cause__, "orig", refused.__cause__)
     if isinstance(origin, OSError):  # of a folder or a file beside the store
         return origin.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -168,7 +168,7 @@ def found_no_room(refused: StoreError) -> bool:
 
 
 def _is_full(folder: Path) -> bool:
-    """Whether not even the shared memory of a log finds room."""
+    """Whether the disk has no space for the shared memory of a log."""
     try:
         return shutil.disk_usage(folder).free < _LOG_BYTES
     except OSError:
@@ -176,5 +176,5 @@ def _is_full(folder: Path) -> bool:
 
 
 def _code(error: Any) -> int:
-    # The low byte is the primary code; the rest tells variants of one cause apart.
+    # The low byte is the primary code.
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

@@ -1,4 +1,4 @@
-"""A store: runs, their records and their provenance, in one SQLite file that needs no server."""
+"""A store: runs, their records and their provenance in one SQLite file, without a server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from thetahat.store import _owner_lock, _reserved_space, _sqlite as sqlite
 from thetahat.store._blocks import Block, join, pack, read_block
 from thetahat.store._filters import Condition, check_columns, ordered
 from thetahat.store._owner_lock import REASON, gone
-from thetahat.store._rows import LISTED, NewRun, RunRow, among, read_row
+from thetahat.store._rows import LISTED, NewRun, RunRow, among, read_row, resolve
 from thetahat.store._schema import (
     VERSION,
     check_version,
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
 _LATEST = 10
 _INHERITED: list[Engine] = []
-"""Engines of a parent process, kept so that a forked child never closes their connections."""
+"""Engines of a parent process: a forked child must not close their connections."""
 
 
 def open_store(
@@ -48,9 +47,9 @@ def open_store(
 
     Args:
         url: a folder, a file such as ``runs.db``, or ``sqlite:///runs.db``.
-        create: make the store where there is none; otherwise only look, which also works on a
-            store that cannot be written.
-        timeout_s: how long to wait for another process's write.
+        create: make the store if there is none; if False, only read, which also works on a store
+            that cannot be written.
+        timeout_s: limit of seconds to wait for another process's write.
     Raises:  StoreError: it cannot be opened, is damaged, or is of a newer version.
     """
     path = locate(url)
@@ -66,7 +65,7 @@ def open_store(
     except StoreError as refused:
         if create or frozen or not sqlite.found_no_room(refused):
             raise
-        # A full disk has no room for the log that writing needs; one can still look.
+        # A full disk has no space for the log that writing needs.
         try:
             return _opened(path, replace(mode, read_only=True))
         except StoreError:
@@ -95,7 +94,7 @@ def _check(engine: Engine, path: Path, mode: sqlite.Mode) -> None:
         check_version(found, str(path))
     sqlite.use_wal(engine, mode)
     if found == VERSION:
-        return  # who only looks must not wait for a writer
+        return  # a reader must not wait for a writer
     with _writing(engine) as connection:
         prepare(connection, str(path))
 
@@ -120,12 +119,12 @@ class Store:
 
     @property
     def folder(self) -> Path:
-        """The folder of the store's file; checkpoints lie in it."""
+        """The folder of the store's file and of checkpoints."""
         return self.path.parent
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[Writer]:
-        """Several writes in one transaction: all happen, or none.
+        """Begin one transaction for several writes.
 
         Raises:  StoreError: disk full, locked, read-only, damaged.
         """
@@ -133,7 +132,7 @@ class Store:
             yield Writer(connection, self.folder)
 
     def create_run(self, config: Mapping[str, Any] | None = None, **fields: Any) -> RunRow:
-        """Begin a run (the fields are those of NewRun); its row, with id and name."""
+        """Begin a run (the fields are those of NewRun); return its row."""
         with self.batch() as writer:
             run_id, _ = writer.create_run(NewRun(config=config or {}, **fields))
         return self.run(run_id)
@@ -144,7 +143,7 @@ class Store:
             writer.log_blocks([(run_id, pack(columns))])
 
     def finish_run(self, run_id: str, *, status: Status | str, **ending: Any) -> None:
-        """Say how a run ended (see Writer.finish_run)."""
+        """Store how a run ended (see Writer.finish_run)."""
         with self.batch() as writer:
             writer.finish_run(run_id, status=Status(status), **ending)
 
@@ -160,7 +159,7 @@ class Store:
         sort: str = "number",
         limit: int | None = None,
     ) -> list[RunRow]:
-        """Runs, filtered and ordered; ``sort="-val_risk"`` puts the highest first.
+        """Return runs, filtered and sorted; ``sort="-val_risk"`` puts the highest first.
 
         Raises:  ConfigError: a column that no run has; the nearest is offered.
         """
@@ -183,7 +182,7 @@ class Store:
             query = query.order_by(by.desc() if sort.startswith("-") else by).limit(limit)
         else:
             query = query.order_by(runs.c.number)
-        found = [_as_it_is(read_row(row, self.folder), dead) for row in self.read(query)]
+        found = [_settled(read_row(row, self.folder), dead) for row in self.read(query)]
         if dead and status is not None:
             found = [run for run in found if run.status == status]
         if simple:
@@ -193,46 +192,42 @@ class Store:
         return ordered(found, sort)[:limit]
 
     def run(self, name: str) -> RunRow:
-        """A run by its id, its name, the beginning of either, or ``last``, with all it holds.
+        """Return a run by its id, its name, the beginning of either, or ``last``.
 
         Raises:  StoreError: no such run (the nearest is offered), or more than one.
         """
-        # A program may call its run "last"; the word keeps its meaning.
+        # "last" is the latest run, even if a program gave that name to a run.
         exact = () if name == "last" else (runs.c.id == name, runs.c.name == name)
         for condition in exact:
             dead = self._gone()
             row = next(iter(self.read(select(runs).where(condition))), None)
             if row is not None:
-                return _as_it_is(read_row(row, self.folder), dead)
+                return _settled(read_row(row, self.folder), dead)
         return self.run(self._resolve(name))
 
     def blocks(self, run_id: str) -> list[Block]:
-        """A run's blocks of records, in the order they were logged."""
+        """Return a run's blocks of records, in the order of logging."""
         query = select(records).where(records.c.run_id == run_id).order_by(records.c.id)
-        return [
-            read_block(r["first"], r["last"], r["count"], r["columns"], r["data"])
-            for r in self.read(query)
-        ]
+        return [read_block(row) for row in self.read(query)]
 
     def names(self) -> dict[str, str]:
-        """The name of every run by its id, the oldest first."""
+        """Return the name of every run by its id, the oldest first."""
         rows = self.read(select(runs.c.id, runs.c.name).order_by(runs.c.number))
         return {row["id"]: row["name"] for row in rows}
 
     def history(self, run_id: str) -> dict[str, np.ndarray]:
-        """A run's records as columns of shape (rows,); NaN where nothing was logged."""
+        """Return a run's records as columns of shape (rows,), NaN for missing values."""
         return join(self.blocks(run_id))
 
     def notices(self, run_id: str) -> list[str]:
-        """The notices kept with a run."""
+        """Return the notices of a run."""
         query = select(notices.c.text).where(notices.c.run_id == run_id).order_by(notices.c.id)
         return [row["text"] for row in self.read(query)]
 
     def settle_gone(self) -> int:
-        """Write that runs whose process was killed are interrupted; how many these were.
+        """Mark the runs of killed processes as interrupted; return their number.
 
-        Nothing is waited for: where another writes just now, or nothing can be written, the next
-        one does it.
+        If another process is writing, or nothing can be written, a later call does it.
         """
         found = gone(self.folder)
         if not found or self._mode.read_only:
@@ -251,7 +246,7 @@ class Store:
         return done.rowcount
 
     def health(self) -> dict[str, Any]:
-        """Version, SQLite's own integrity check, journal and counts, for ``thetahat doctor``."""
+        """Return version, SQLite's integrity check, journal and counts, for ``thetahat doctor``."""
         with sqlite.explained(self.path, self._mode), self._live().begin() as connection:
 
             def pragma(name: str) -> Any:
@@ -283,7 +278,7 @@ class Store:
         self.close()
 
     def _repr_html_(self) -> str:
-        """The store as a notebook shows it: its latest runs."""
+        """Draw the latest runs in a notebook."""
         latest = self.runs(sort="-number", limit=_LATEST)
         names = list(dict.fromkeys(name for run in latest for name in run.metrics))[:3]
         rows = [
@@ -306,7 +301,7 @@ class Store:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Several reads of one moment.
+        """Begin a transaction for consistent reads.
 
         Raises:  StoreError: the store cannot be read.
         """
@@ -314,12 +309,12 @@ class Store:
             yield connection
 
     def read(self, query: Any) -> Sequence[Any]:
-        """The rows of a query, as mappings."""
+        """Return the rows of a query as mappings."""
         with self.reading() as connection:
             return list(connection.execute(query).mappings())
 
     def _gone(self) -> Collection[str]:
-        """Runs whose process was killed, and whose rows could not be told so yet."""
+        """Return runs whose process was killed and that could not be marked yet."""
         found = gone(self.folder)
         if found:
             self.settle_gone()
@@ -328,9 +323,9 @@ class Store:
 
     @contextlib.contextmanager
     def _writing_at_once(self) -> Iterator[Connection]:
-        """A transaction that writes, if nobody else does just now.
+        """Begin a transaction that writes, without waiting.
 
-        Raises:  StoreError: somebody does.
+        Raises:  StoreError: another process is writing.
         """
         with sqlite.explained(self.path, self._mode), self._live().connect() as connection:
             patience = f"PRAGMA busy_timeout={int(1000 * self._mode.timeout_s)}"
@@ -344,37 +339,12 @@ class Store:
 
     def _resolve(self, name: str) -> str:
         rows = self.read(select(runs.c.id, runs.c.name).order_by(runs.c.number.desc()))
-        return _resolved(rows, name, self.path)
+        return resolve(rows, name, "run", self.path)
 
 
-def _as_it_is(run: RunRow, gone: Collection[str]) -> RunRow:
-    """A row, but one whose process was killed does not say that it runs."""
+def _settled(run: RunRow, gone: Collection[str]) -> RunRow:
+    """Return a row, as interrupted if its process was killed."""
     if run.id not in gone or run.status is not Status.RUNNING or run.agent is not None:
         return run
     ended = run.heartbeat or run.created
     return replace(run, status=Status.INTERRUPTED, reason=REASON, finished=ended)
-
-
-def _resolved(rows: Sequence[Mapping[Any, Any]], name: str, path: Path) -> str:
-    """The id of the run, of these, the latest first, that a name or the beginning of one means.
-
-    Raises:  StoreError: none, or several.
-    """
-    if name == "last" and rows:
-        return rows[0]["id"]
-    if not rows:
-        raise StoreError(f"no run {name!r}: the store {path} has no runs yet")
-    near = [
-        row for row in rows if name and (row["id"].startswith(name) or row["name"].startswith(name))
-    ]
-    if len(near) == 1:
-        return near[0]["id"]
-    names = [row["name"] for row in rows]
-    if near:
-        some = ", ".join(row["name"] for row in near[:5]) + (", ..." if len(near) > 5 else "")
-        raise StoreError(
-            f"{name!r} could be any of {len(near)} runs: {some}; give more of the name"
-        )
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}?" if close else f"the latest are {', '.join(names[:3])}"
-    raise StoreError(f"the store {path} has no run {name!r}; {hint}")

@@ -1,19 +1,17 @@
-"""Sweeps as rows: the file as it was given, the plan beside it, and how far it has come."""
+"""Sweeps as rows: the text of the file, the parsed file, the flags, and the state."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import func, select, update
 
-from thetahat.core.errors import StoreError
 from thetahat.core.json import from_json, to_json
 from thetahat.core.sweep_file import file_json, read_file_json, read_plain
 from thetahat.store._dead_agents import dead_among, status_of
-from thetahat.store._rows import new_id, text, utc_now
+from thetahat.store._rows import new_id, resolve, text, utc_now
 from thetahat.store._run_names import run_name
 from thetahat.store._schema import agents, runs, sweeps
 from thetahat.store._store import Store
@@ -27,25 +25,25 @@ class NewSweep:
     """A sweep that begins."""
 
     text: str
-    """The sweep file, as it was written."""
+    """The text of the sweep file."""
     name: str | None = None
     project: str | None = None
     file: str | None = None
     folder: str | None = None
-    """Where the sweep was made: programs are looked for from here."""
+    """Where the sweep was made, and where its program is looked up."""
     plan: Mapping[str, Any] = field(default_factory=dict)
-    """What the flags said beside the file."""
+    """The flags of the command line."""
     points: int | None = None
     contaminated: bool = False
     spec: Mapping[str, Any] | None = None
-    """The file as it was read, by ``core.sweep_file``; None where the store is to read it."""
+    """The parsed file, by ``core.sweep_file``; if None, the store parses the text."""
 
 
 @dataclass(frozen=True)
 class SweepRow:
-    """A sweep as the store knows it. ``position`` is where its search stands.
+    """A sweep as the store knows it.
 
-    ``spec`` is the file as it was read when the sweep was made: nobody reads ``text`` again.
+    ``position`` is that of its search. ``spec`` is the parsed file: ``text`` is parsed only once.
     """
 
     id: str
@@ -67,16 +65,15 @@ class SweepRow:
 
     @property
     def over(self) -> bool:
-        """Whether no run of it will begin any more."""
+        """Whether no further run will begin."""
         return self.state in (CANCELLED, FINISHED)
 
 
 def create_sweep(store: Store, new: NewSweep, *, join: bool = False) -> SweepRow:
-    """Insert a sweep; its row, with id and name.
+    """Insert a sweep; return its row.
 
-    Args:    join: take the latest sweep of the same file and plan in its place, one that is not
-             over, else one that is finished: two agents that are started at once on one file then
-             work on one sweep, and what is done is not done again unasked.
+    Args:    join: return the latest sweep of the same file and plan instead, if there is one that
+             is not cancelled: two agents that start on one file then work on one sweep.
     """
     with store.batch() as writer:
         if join:
@@ -109,44 +106,25 @@ def create_sweep(store: Store, new: NewSweep, *, join: bool = False) -> SweepRow
 
 
 def list_sweeps(store: Store) -> list[SweepRow]:
-    """All sweeps, the oldest first."""
+    """Return all sweeps, the oldest first."""
     return [read_sweep_row(row) for row in store.read(select(sweeps).order_by(sweeps.c.number))]
 
 
 def find_sweep(store: Store, name: str) -> SweepRow:
-    """A sweep by its id, its name, the beginning of either, or ``last``.
+    """Return a sweep by its id, its name, the beginning of either, or ``last``.
 
     Raises:  StoreError: no such sweep (the nearest is offered), or more than one.
     """
     rows = store.read(select(sweeps).where(sweeps.c.id == name))
     if rows:
         return read_sweep_row(rows[0])
-    known = list_sweeps(store)
-    if not known:
-        raise StoreError(
-            f"no sweep {name!r}: the store {store.path} has no sweeps yet; make one with"
-            " thetahat sweep FILE"
-        )
-    if name == "last":
-        return known[-1]
-    exact = [sweep for sweep in known if sweep.name == name]
-    near = exact or [
-        s for s in known if name and (s.id.startswith(name) or s.name.startswith(name))
-    ]
-    if len(near) == 1:
-        return near[0]
-    if near:
-        some = ", ".join(f"{s.id} ({s.name})" for s in near[-5:])
-        raise StoreError(f"{name!r} could be any of {len(near)} sweeps: {some}; give the id")
-    words = [word for s in known for word in (s.id, s.name)]
-    close = get_close_matches(name, words, n=1, cutoff=0.5)
-    latest = ", ".join(f"{s.id} ({s.name})" for s in known[-3:])
-    hint = f"did you mean {close[0]!r}?" if close else f"the latest are {latest}"
-    raise StoreError(f"the store {store.path} has no sweep {name!r}; {hint}")
+    rows = store.read(select(sweeps).order_by(sweeps.c.number.desc()))
+    found = resolve(rows, name, "sweep", store.path)
+    return next(read_sweep_row(row) for row in rows if row["id"] == found)
 
 
 def set_state(store: Store, sweep_id: str, state: str, reason: str = "") -> bool:
-    """Pause, resume, cancel or finish a sweep; whether it was not over: one that is stays so."""
+    """Pause, resume, cancel or finish a sweep; return False if it was over already."""
     assert state in STATES, state
     with store.batch() as writer:
         values = {"state": state, "reason": text(reason)}
@@ -164,7 +142,7 @@ def change_plan(
     points: int | None,
     spec: Mapping[str, Any] | None = None,
 ) -> None:
-    """Give a sweep another file or plan: it goes on, from the first point not yet run."""
+    """Replace the file or the plan of a sweep; its search starts again at the first point."""
     with store.batch() as writer:
         values = {"text": text_, "plan": to_json(plan), "points": points, "position": 0}
         values["spec"] = _spec_json(text_, spec)
@@ -173,7 +151,7 @@ def change_plan(
 
 
 def list_agents(store: Store, sweep_id: str | None = None) -> list[dict[str, Any]]:
-    """Agents, the latest first; those that have ended have a time in ``ended``."""
+    """Return agents, the latest first; ``ended`` is None while they run."""
     query = select(agents).order_by(agents.c.started.desc())
     if sweep_id is not None:
         query = query.where(agents.c.sweep_id == sweep_id)
@@ -181,7 +159,7 @@ def list_agents(store: Store, sweep_id: str | None = None) -> list[dict[str, Any
 
 
 def count_runs(store: Store, sweep_id: str) -> dict[str, int]:
-    """How many runs of a sweep stand how."""
+    """Count the runs of a sweep by status."""
     with store.reading() as connection:
         status = status_of(dead_among(connection, store.folder))
         query = select(status, func.count()).where(runs.c.sweep_id == sweep_id).group_by(status)
@@ -190,20 +168,20 @@ def count_runs(store: Store, sweep_id: str) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Together:
-    """Runs that one agent trains together now (or, as processes, beside each other)."""
+    """Runs of one agent that run now, as one cohort or as processes."""
 
     agent: str | None
     cohort: str | None
     runs: int
     epochs: tuple[int, int]
-    """The least and the most of them has done."""
+    """The fewest and the most that a run of them has done."""
     max_epochs: int | None
     share: float
-    """Parts of runs that are done, summed; 0 where nobody knows."""
+    """The sum of the done parts of the runs; 0 if unknown."""
 
 
 def running_now(store: Store, sweep_id: str) -> list[Together]:
-    """What runs now, by agent and cohort, in the order in which it was begun."""
+    """Return what runs now, by agent and cohort, in the order of the runs' numbers."""
     part = func.sum(runs.c.epochs * 1.0 / runs.c.max_epochs)
     columns = (runs.c.agent, runs.c.cohort, func.count(), func.min(runs.c.epochs))
     query = (
@@ -220,7 +198,7 @@ def running_now(store: Store, sweep_id: str) -> list[Together]:
 
 @dataclass(frozen=True)
 class EndedRun:
-    """A run that is over, as far as finding the best needs it."""
+    """A run that is over, as the search for the best run needs it."""
 
     id: str
     name: str
@@ -230,7 +208,7 @@ class EndedRun:
 
 
 def ended_since(store: Store, sweep_id: str, since: str, but: str | None = None) -> list[EndedRun]:
-    """Runs of a sweep that ended at a time or later, but for those of one agent."""
+    """Return the runs of a sweep that ended at ``since`` or later, but those of agent ``but``."""
     columns = (runs.c.id, runs.c.name, runs.c.status, runs.c.metrics, runs.c.finished)
     query = select(*columns).where((runs.c.sweep_id == sweep_id) & (runs.c.finished >= since))
     if but is not None:
@@ -241,7 +219,7 @@ def ended_since(store: Store, sweep_id: str, since: str, but: str | None = None)
 
 
 def read_sweep_row(row: Mapping[Any, Any]) -> SweepRow:
-    """A SweepRow from the columns of the table."""
+    """Return a SweepRow from a row of the table."""
     values = dict(row)
     values["plan"] = from_json(values["plan"])
     spec = values["spec"]

@@ -1,4 +1,4 @@
-"""A tracker that keeps runs in a store: a function of the events that training sends."""
+"""A tracker that writes runs to a store: a function of the events of training."""
 
 from __future__ import annotations
 
@@ -26,11 +26,10 @@ FLUSH_S = 0.5
 """Records wait at most this long for the next event before they are written."""
 
 AGAIN_S = 10.0
-"""Seconds until what could not be written is tried again; an end is tried at once."""
+"""Seconds until a failed write is tried again; the end of a run is tried at once."""
 
 END_AGAIN_S, EXIT_S = 1.0, 10.0
-"""Seconds until an end that could not be written whole is tried again; and those that a program
-which ends waits for it to succeed."""
+"""Seconds until the failed write of an end is tried again, and limit of the wait at exit."""
 
 
 def store_tracker(
@@ -47,8 +46,8 @@ def store_tracker(
 ) -> StoreTracker:
     """A tracker that writes a cohort's runs to ``store``.
 
-    A run that goes on from a checkpoint goes on in its row, as the next attempt: the records after
-    the checkpoint's epoch, which come again, are dropped first.
+    A run that continues from a checkpoint keeps its row, as the next attempt; its records after the
+    checkpoint's epoch are deleted.
 
     Args:
         name: of the run (a cohort's get numbers behind it); memorable ones by default.
@@ -70,13 +69,13 @@ def store_tracker(
 
 @dataclass(frozen=True)
 class Unkept:
-    """What a run's row lacks in the store."""
+    """What could not be stored of a run."""
 
     member: int
     name: str | None
-    """None for a run that is not even there."""
+    """None if the run itself could not be stored."""
     lost: int
-    """Records that are not in the store."""
+    """Number of records that are not in the store."""
     of: int
     marked: bool
     """Whether the run's row says so."""
@@ -84,27 +83,27 @@ class Unkept:
 
     @property
     def reason(self) -> str:
-        """The reason of a run that lacks them."""
+        """The reason for the row of the run."""
         if not self.lost:
             return f"its end could not be kept: {self.why}"
         return f"{self.lost:,} of {self.of:,} records could not be kept: {self.why}"
 
 
 @dataclass
-class _Member:
-    """What the tracker knows of one run of the cohort."""
+class _TrackedRun:
+    """One run of the cohort."""
 
     run_id: str
     name: str
     resumed: bool = False
-    """Whether records still have to make room for those that come again."""
+    """Whether records after the checkpoint still have to be deleted."""
 
 
 class StoreTracker:
-    """Keeps the runs of one cohort in a store; made by ``store_tracker``.
+    """Writes the runs of one cohort to a store; made by ``store_tracker``.
 
-    Events wait until half a second has passed or a run ends, and are then written in one
-    transaction, so that keeping records costs training nearly nothing.
+    Events wait for half a second or the end of a run, and are then written in one transaction, so
+    that training is hardly slower.
     """
 
     def __init__(
@@ -114,15 +113,15 @@ class StoreTracker:
         self._facts = facts
         self._process = provenance(facts.get("source"))
         self._clock = clock
-        self._members: dict[int, _Member] = {}
+        self._members: dict[int, _TrackedRun] = {}
         self._starting: list[Started] = []
         self._waiting: list[tuple[int, Block]] = []
         self._ends: dict[int, Ended] = {}
-        """Of runs that have ended, and of which not all is in the store."""
+        """Of runs that have ended but are not completely stored."""
         self._marked: set[int] = set()
-        """Those of them whose row says how they ended, and that records are missing."""
+        """Those of them whose row has the end, with missing records as the reason."""
         self._over: set[int] = set()
-        """Runs that have ended, and of which all is in the store: they may be told of again."""
+        """Runs that have ended and are stored; their end may be sent again."""
         self._told: Counter[int] = Counter()
         self._written = -FLUSH_S
         self._why = ""
@@ -133,12 +132,12 @@ class StoreTracker:
         self._forget: Callable[[], None] = lambda: None
 
     def __call__(self, event: Event) -> None:
-        """Take in one event; most calls only remember it."""
+        """Take one event; most calls only buffer it."""
         match event:
             case Started():
                 self._starting.append(event)
                 if not self._members:
-                    # A store that cannot be written must say so before anything has run.
+                    # Fail before training if the store cannot be written.
                     self.flush()
             case Logged(columns=columns):
                 if columns and (n := len(next(iter(columns.values())))):
@@ -151,15 +150,15 @@ class StoreTracker:
                 self.flush(event)
 
     def run_id(self, member: int = 0) -> str:
-        """The id of the cohort's run at a position."""
+        """Return the id of a member's run."""
         return self._member(member).run_id
 
     def run_name(self, member: int = 0) -> str:
-        """The name of the cohort's run at a position."""
+        """Return the name of a member's run."""
         return self._member(member).name
 
     def flush(self, ended: Ended | None = None) -> None:
-        """Write what waits, now. Call it before a checkpoint that counts on its records."""
+        """Write the buffered events now; a checkpoint needs its records in the store."""
         with self._lock:
             if ended is not None and ended.member not in self._over:
                 self._ends[ended.member] = ended
@@ -174,11 +173,11 @@ class StoreTracker:
                 raise
 
     def settle(self, patience_s: float = EXIT_S) -> list[Unkept]:
-        """Wait until all is in the store, at most so long; what is not.
+        """Wait until all is stored, at most ``patience_s``; return what is not.
 
-        A run that ended on a full disk is ``failed`` in the store, with what it lacks as its
-        reason. This goes on trying, until there is room, as long as the process lives.
-        Who asks says what is lost; otherwise the process says it when it ends, and fails.
+        A run that ended on a full disk is ``failed``, and the reason counts the lost records.
+        Writing is tried again until the process ends. After this call the caller reports what
+        is lost; otherwise the process reports it when it ends, and fails.
         """
         self._forget()
         return self._settle(patience_s)
@@ -190,7 +189,7 @@ class StoreTracker:
             return [self._unkept(member) for member in self._ends]
 
     def _flush(self) -> None:
-        """Write all that waits, in one transaction."""
+        """Write all buffered events in one transaction."""
         if self._starting:
             self._reserve.take(len(self._starting) + len(self._members))
             self.store.settle_gone()
@@ -199,7 +198,7 @@ class StoreTracker:
             self._write(writer, members)
             for end in self._ends.values():
                 writer.end_run(members[end.member].run_id, end)
-        # Only now: what failed to be written still waits.
+        # Only now: after an error the events stay in the buffer.
         self._members = members
         for member in {member for member, _ in self._waiting}:
             members[member].resumed = False
@@ -212,9 +211,9 @@ class StoreTracker:
         self._written = self._clock()
 
     def _flush_ends(self, error: StoreError) -> None:
-        """Write how runs ended without their records, where there is no room for those."""
+        """Write how runs ended, without their records, for which the disk has no space."""
         self._why = "the disk is full" if found_no_room(error) else str(error)
-        # From here on the space is better used.
+        # The ends use the reserved space.
         self._reserve.release()
         with contextlib.suppress(StoreError), self.store.batch() as writer:
             members = self._begun(writer)
@@ -227,10 +226,10 @@ class StoreTracker:
             self._late = threading.Thread(target=self._try_on, name="store-late", daemon=True)
             self._late.start()
             self._forget()
-            self._forget = at_exit(self._say_at_exit)
+            self._forget = at_exit(self._describe_losses)
 
     def _try_on(self) -> None:
-        """Write what waits as soon as there is room for it."""
+        """Write the buffered events as soon as the disk has space."""
         while True:
             time.sleep(END_AGAIN_S)
             with self._lock, contextlib.suppress(StoreError):
@@ -242,12 +241,12 @@ class StoreTracker:
                     self._kept.set()
                     return
 
-    def _say_at_exit(self) -> str:
-        """What a program that ends has to say: the lines of what is lost with it."""
+    def _describe_losses(self) -> str:
+        """Describe what is lost when the program ends now."""
         where = f"the store {self.store.path}"
         return "\n".join(f"{where}: {said(one)}" for one in self._settle(EXIT_S))
 
-    def _begun(self, writer: Writer) -> dict[int, _Member]:
+    def _begun(self, writer: Writer) -> dict[int, _TrackedRun]:
         if not self._starting:
             return self._members
         begun = {event.member: self._begin(writer, event) for event in self._starting}
@@ -268,12 +267,12 @@ class StoreTracker:
             return replace(end, status=Status.FAILED, reason=reason)
         return replace(end, reason=f"{end.reason}; {reason}" if end.reason else reason)
 
-    def _member(self, member: int) -> _Member:
+    def _member(self, member: int) -> _TrackedRun:
         if self._starting and member not in self._members:
             self.flush()
         return self._members[member]
 
-    def _begin(self, writer: Writer, event: Started) -> _Member:
+    def _begin(self, writer: Writer, event: Started) -> _TrackedRun:
         if event.resumed is not None and event.checkpoint:
             found = writer.find_run(event.checkpoint, event.member)
             if found is not None:
@@ -285,7 +284,7 @@ class StoreTracker:
                     provenance={**self._process, **event.provenance},
                     command=self._facts["command"],
                 )
-                return _Member(run_id, name, resumed=True)
+                return _TrackedRun(run_id, name, resumed=True)
         new = NewRun(
             config=event.config or {},
             max_epochs=event.epochs,
@@ -295,9 +294,9 @@ class StoreTracker:
             member=event.member,
             **self._facts,
         )
-        return _Member(*writer.create_run(new))
+        return _TrackedRun(*writer.create_run(new))
 
-    def _write(self, writer: Writer, members: dict[int, _Member]) -> None:
+    def _write(self, writer: Writer, members: dict[int, _TrackedRun]) -> None:
         first: dict[int, int] = {}
         for member, block in self._waiting:
             first[member] = min(block.first, first.get(member, block.first))
@@ -308,7 +307,7 @@ class StoreTracker:
 
 
 def said(one: Unkept) -> str:
-    """What was lost of a run, how the store has it, and how to repair it."""
-    run = "a run that could not be begun there" if one.name is None else f"the run {one.name}"
+    """Describe what was lost of a run, its row in the store, and the fix."""
+    run = "a run that could not be stored" if one.name is None else f"the run {one.name}"
     has = "the store has it as failed" if one.marked else "the store does not say how it ended"
     return f"of {run}, {one.reason}; {has}. Free some space, and run it again"

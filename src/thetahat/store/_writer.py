@@ -1,4 +1,4 @@
-"""What is written to a store, as functions of one open transaction."""
+"""Write to a store within one open transaction."""
 
 from __future__ import annotations
 
@@ -83,19 +83,14 @@ def _compiled(statement: Any, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
 
 
 class Writer:
-    """The writes of one transaction: all of them happen, or none."""
+    """The writes of one transaction, which is atomic."""
 
     def __init__(self, connection: Connection, folder: Path) -> None:
-        self._connection = connection
+        self.connection = connection
         self._folder = folder
 
-    @property
-    def connection(self) -> Connection:
-        """The open transaction."""
-        return self._connection
-
     def create_run(self, new: NewRun) -> tuple[str, str]:
-        """Insert a run; its id and its name."""
+        """Insert a run; return its id and its name."""
         highest = self._fast(_HIGHEST, {}).fetchone()[0] or 0
         number = highest + 1
         wanted = text(new.name) or run_name(number)
@@ -104,7 +99,7 @@ class Writer:
             if taken[0] == run_id:
                 run_id = new_id()
             else:
-                # Only a name that a user gave can stand here already.
+                # Only names that users give can be taken.
                 name = f"{name}-{number}"
         row = dict.fromkeys(c.name for c in runs.c)
         row |= {"id": run_id, "number": number, "name": name, **_DEFAULTS}
@@ -112,7 +107,7 @@ class Writer:
         return run_id, name
 
     def log_blocks(self, blocks: Iterable[tuple[str, Block]]) -> None:
-        """Append blocks of records, and keep each run's summary for listings."""
+        """Append blocks of records, and update each run's summary for listings."""
         grouped: dict[str, list[Block]] = {}
         for run_id, block in blocks:
             grouped.setdefault(run_id, []).append(block)
@@ -141,7 +136,7 @@ class Writer:
         seconds: Mapping[str, float] | None = None,
         detail: Mapping[str, Any] | None = None,
     ) -> None:
-        """Say how a run ended. Numbers that are not finite are stored as null."""
+        """Store how a run ended. Numbers that are not finite are stored as null."""
         given = {"metrics": metrics, "seconds": seconds, "detail": detail}
         row = {
             "run": run_id,
@@ -155,10 +150,10 @@ class Writer:
             },
         }
         self._fast(_FINISH, row)
-        _keep_best(self._connection, run_id, detail or {})
+        _keep_best(self.connection, run_id, detail or {})
 
     def end_run(self, run_id: str, event: Ended) -> None:
-        """Write how a run ended."""
+        """Write how a run ended, and the notices in its detail."""
         self.finish_run(
             run_id,
             status=event.status,
@@ -168,6 +163,8 @@ class Writer:
             seconds=event.seconds,
             detail=event.detail,
         )
+        for line in event.detail.get("notices", ()):
+            self.note(run_id, str(line))
 
     def begin_run(self, run_id: str, event: Started) -> None:
         """Write the parameters, the provenance and the cohort of a run that was claimed."""
@@ -185,11 +182,11 @@ class Writer:
         self._fast(_BEGIN, row)
 
     def find_run(self, checkpoint: str, member: int) -> tuple[str, str] | None:
-        """Id and name of the latest run with this checkpoint and place in its cohort."""
+        """Return id and name of the latest run with this checkpoint and place in its cohort."""
         place = text(near(checkpoint, self._folder))
         mine = (runs.c.checkpoint == place) & (runs.c.member == member)
         query = select(runs.c.id, runs.c.name).where(mine).order_by(runs.c.number.desc())
-        row = self._connection.execute(query).first()
+        row = self.connection.execute(query).first()
         return None if row is None else (row.id, row.name)
 
     def continue_run(
@@ -201,17 +198,17 @@ class Writer:
         provenance: Mapping[str, Any],
         command: str | None,
     ) -> None:
-        """Go on with a run after ``epochs``: the next attempt.
+        """Continue a run after ``epochs``, as its next attempt.
 
-        Records of later epochs are dropped (they come again); what led here stays in provenance.
+        Records of later epochs are deleted; provenance keeps the earlier attempts.
         """
         query = select(runs.c.provenance, runs.c.command).where(runs.c.id == run_id)
-        before, old_command = self._connection.execute(query).one()
+        before, old_command = self.connection.execute(query).one()
         earlier = from_json(before)
         history = [*earlier.pop("earlier", []), {**earlier, "until_epoch": epochs}]
         now = utc_now()
         self.drop_records(run_id, epochs + 1)
-        self._connection.execute(
+        self.connection.execute(
             update(runs)
             .where(runs.c.id == run_id)
             .values(
@@ -229,47 +226,43 @@ class Writer:
         )
 
     def drop_records(self, run_id: str, start: int) -> None:
-        """Delete the records whose epoch is ``start`` or later, and fix the run's summary."""
+        """Delete the records from the epoch ``start`` on, and update the run's summary."""
         mine = records.c.run_id == run_id
         cut = select(records).where(mine & (records.c.last >= start)).order_by(records.c.id)
-        late = [(row.id, _block(row)) for row in self._connection.execute(cut)]
+        rows = self.connection.execute(cut).mappings()
+        late = [(row["id"], read_block(row)) for row in rows]
         for row_id, block in late:
-            self._connection.execute(delete(records).where(records.c.id == row_id))
+            self.connection.execute(delete(records).where(records.c.id == row_id))
             kept = block.before(start)
             if kept is not None:
-                self._connection.execute(_INSERT_BLOCK, _row(run_id, kept))
+                self.connection.execute(_INSERT_BLOCK, _row(run_id, kept))
         if late:
             self._summarise(run_id)
 
     def beat(self, run_ids: Sequence[str]) -> None:
-        """Say that runs are alive."""
+        """Update the heartbeat of runs."""
         alive = update(runs).where(among(runs.c.id, run_ids)).values(heartbeat=utc_now())
-        self._connection.execute(alive)
+        self.connection.execute(alive)
 
     def note(self, run_id: str | None, line: str) -> None:
-        """Keep a notice with a run."""
+        """Store a notice of a run."""
         row = {"run_id": run_id, "at": utc_now(), "text": text(line)}
-        self._connection.execute(notices.insert(), row)
-
-    def set_checkpoint(self, run_id: str, path: str | None) -> None:
-        """Say where a run's checkpoint lies."""
-        place = text(near(path, self._folder))
-        self._connection.execute(update(runs).where(runs.c.id == run_id).values(checkpoint=place))
+        self.connection.execute(notices.insert(), row)
 
     def _summarise(self, run_id: str) -> None:
         query = select(records).where(records.c.run_id == run_id).order_by(records.c.id)
-        summary = _Summary()
-        for row in self._connection.execute(query):
-            summary = summary.after(_block(row))
-        self._connection.execute(
+        summary = _RunSummary()
+        for row in self.connection.execute(query).mappings():
+            summary = summary.after(read_block(row))
+        self.connection.execute(
             _UPDATE_SUMMARY, {"run": run_id, "now": utc_now(), **summary.values()}
         )
 
     def _fast(self, statement: Any, *rows: Mapping[str, Any]) -> Any:
-        """Run a statement that is run often through the driver, at a fifth of the cost."""
-        sql, names = _compiled(statement, self._connection.dialect)
+        """Execute a frequent statement directly by the driver, at a fifth of the cost."""
+        sql, names = _compiled(statement, self.connection.dialect)
         given = [tuple(row[name] for name in names) for row in rows]
-        cursor = self._connection.connection.cursor()
+        cursor = self.connection.connection.cursor()
         if len(given) == 1:
             cursor.execute(sql, given[0])
         else:
@@ -278,24 +271,24 @@ class Writer:
 
 
 def _keep_best(connection: Connection, run_id: str, detail: Mapping[str, Any]) -> None:
-    """Where another column chose the state: its epoch, which is not that of the lowest val_risk."""
+    """Store the best epoch of a run whose best state was chosen by another column."""
     if (detail.get("best_by") or "val_risk") != "val_risk":
         best = {"best_val_risk": None, "best_epoch": detail.get("best_epoch")}
         connection.execute(update(runs).where(runs.c.id == run_id).values(best))
 
 
 @dataclass(frozen=True)
-class _Summary:
-    """What a listing shows of a run's records."""
+class _RunSummary:
+    """The summary of a run's records for listings."""
 
     last: Mapping[str, float | None] = field(default_factory=dict)
     epochs: int = 0
     best: tuple[float, int] | None = None
 
-    def after(self, block: Block) -> _Summary:
+    def after(self, block: Block) -> _RunSummary:
         last = last_values(block)
         epoch = last.get("epoch")
-        return _Summary(
+        return _RunSummary(
             last={**self.last, **last},
             epochs=max(self.epochs, block.last + 1 if epoch is None else int(epoch)),
             best=min((b for b in (self.best, best_of(block)) if b is not None), default=None),
@@ -310,21 +303,17 @@ class _Summary:
         }
 
 
-def _read_summaries(fast: Callable[..., Any], run_ids: Sequence[str]) -> dict[str, _Summary]:
-    found: dict[str, _Summary] = {}
+def _read_summaries(fast: Callable[..., Any], run_ids: Sequence[str]) -> dict[str, _RunSummary]:
+    found: dict[str, _RunSummary] = {}
     for run_id in run_ids:
         row = fast(_READ_SUMMARY, {"run": run_id}).fetchone()
         if row is None:
             raise StoreError(f"records for the run {run_id!r}, which the store does not have")
         last, epochs, best, best_epoch = row
-        found[run_id] = _Summary(
+        found[run_id] = _RunSummary(
             json.loads(last), epochs, None if best is None else (best, best_epoch)
         )
     return found
-
-
-def _block(row: Any) -> Block:
-    return read_block(row.first, row.last, row.count, row.columns, row.data)
 
 
 def _row(run_id: str, block: Block) -> dict[str, Any]:

@@ -26,7 +26,6 @@ import math
 import os
 import stat
 import struct
-import tempfile
 import time
 import warnings
 import zipfile
@@ -38,6 +37,7 @@ from typing import IO, Any
 import numpy as np
 
 from thetahat.core import CheckpointError, Notice
+from thetahat.core.files import replacing
 from thetahat.train._memory import total_memory
 
 VERSION = 2
@@ -161,16 +161,9 @@ class PatientWriter:
             digests = _chained(digests, frame)
         live = _COMMIT_BYTES + sum(map(len, frames))
         commit = _commit(live, digests)
-        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.writelines([commit, *frames])
-                _sync(file)
-            os.replace(name, self.path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
-            raise
+        with replacing(self.path) as new, new.open("wb") as file:
+            file.writelines([commit, *frames])
+            _sync(file)
         self._commit, self._digests, self._live = commit, digests, live
 
 

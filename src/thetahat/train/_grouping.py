@@ -154,7 +154,7 @@ def find_static(
             found[parameter] = _line(error.__cause__)
     if not found:
         raise ConfigError(
-            f"{name}() cannot be traced, and no single parameter is to blame: {failure};"
+            f"{name}() cannot be traced, and no single parameter is the cause: {failure};"
             " annotate the parameters that Python must know as th.Static[float]"
         ) from failure
     for parameter, line in found.items():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 SHARE = 0.6
 """Share of the free memory that a cohort may take: the user's own arrays need some, too."""
@@ -21,35 +23,22 @@ class TooLarge(Exception):
 
 
 def total_memory() -> float:
-    """Bytes that this machine or container has, swap included; infinite if unknown."""
-    limits = [_read(folder / limit) for limit, _ in _GROUPS for folder in _FOLDERS]
-    return min([_machine("MemTotal:", "SwapTotal:"), *limits])
+    """Return how many bytes this machine or container has, swap included."""
+    machine = psutil.virtual_memory().total + psutil.swap_memory().total
+    return min(machine, *(limit for limit, _ in _container()))
 
 
 def free_memory() -> float:
-    """Bytes that this machine or container has free; infinite if unknown."""
-    free = [
-        _read(folder / limit) - _read(folder / used, missing=0.0)
-        for limit, used in _GROUPS
-        for folder in _FOLDERS
-    ]
-    return min([_machine("MemAvailable:"), *free])
+    """Return how many bytes of this machine or container are free."""
+    machine = psutil.virtual_memory().available
+    return min(machine, *(limit - used for limit, used in _container()))
 
 
-def _machine(*wanted: str) -> float:
-    """The sum of these lines of /proc/meminfo; elsewhere, the physical memory."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        found = [int(line.split()[1]) * 1024 for line in lines if line.startswith(wanted)]
-        return sum(found) or math.inf
-    except OSError:
-        if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        return math.inf
-
-
-def _read(path: Path, missing: float = math.inf) -> float:
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):  # not there, or "max"
-        return missing
+def _container() -> list[tuple[float, float]]:
+    """Return each limit of a container, which may have less than its machine, and what it uses."""
+    found = [(math.inf, 0.0)]
+    for limit, used in _GROUPS:
+        for folder in _FOLDERS:
+            with suppress(OSError, ValueError):  # not there, or "max"
+                found.append((int((folder / limit).read_text()), int((folder / used).read_text())))
+    return found

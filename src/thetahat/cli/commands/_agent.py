@@ -47,10 +47,9 @@ def add_flags(parser: Any) -> None:
 
 def add_work(parser: Any) -> None:
     """Add the flags that say how an agent works."""
-    add_value(
-        parser, "--workers N", "processes at a time (default: one for each core)", whole_number()
-    )
-    add_value(parser, "--devices 0,1", "GPUs, one for each worker", comma_list, [])
+    limit = "processes at a time (default: one for each device, else for each core)"
+    add_value(parser, "--workers N", limit, whole_number())
+    add_value(parser, "--devices 0,1", "GPUs, used in turn: each worker gets one", comma_list, [])
     add_switch(parser, "--keep-going", "continue although the first runs all fail")
     add_quiet(parser)
     add_switch(parser, "--ui", "show the page in a browser meanwhile")

@@ -40,8 +40,7 @@ from thetahat.sweep.agent._liveness import AgentWatch, StorePlace, proof_of_life
 from thetahat.sweep.agent._logged_metric import LoggedMetric
 from thetahat.sweep.agent._proposer import Proposer
 from thetahat.sweep.agent._recorder import Recorder
-from thetahat.sweep.processes._orphans import end_programs
-from thetahat.sweep.processes._process_group import host_name
+from thetahat.sweep.processes._process_group import end_programs, host_name
 
 POLL_S, BEAT_S, FLUSH_S, LOOK_S = 0.1, 5.0, 0.25, 1.0
 FIRST_FAILURES = 3

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import StoreError
-from thetahat.core.filelock import try_lock
+from thetahat.core.filelock import is_free, take
 from thetahat.sweep.processes._process_group import host_name
 
 LEASE_S = 60.0
@@ -37,7 +37,7 @@ def proof_of_life(folder: Path, agent: str) -> Iterator[None]:
             " with --store or THETAHAT_STORE"
         ) from error
     try:
-        while try_lock(handle) is False:
+        while take(handle) is False:
             time.sleep(0.01)  # another agent checks the lock at this moment
         yield
     finally:
@@ -89,7 +89,7 @@ class AgentWatch:
 
     def _is_dead(self, agent: Mapping[str, Any], now: float) -> bool:
         if agent["host"] == self._host:
-            released = _is_released(self.folder / f"{agent['id']}.lock")
+            released = is_free(self.folder / f"{agent['id']}.lock")
             if released is not None:
                 return released
         beat, since = self._seen.get(agent["id"], ("", now))
@@ -97,20 +97,6 @@ class AgentWatch:
             self._seen[agent["id"]] = (agent["heartbeat"], now)
             return False
         return now - since > self.lease_s
-
-
-def _is_released(path: Path) -> bool | None:
-    """Whether no process holds a lock file; None if that cannot be known."""
-    try:
-        handle = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return None
-    try:
-        return try_lock(handle)
-    finally:
-        os.close(handle)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

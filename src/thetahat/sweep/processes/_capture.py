@@ -1,7 +1,7 @@
-"""What a program writes to stdout and stderr: kept in files of bounded size, searched for metrics.
+"""The output of a program: kept in files of limited size, and searched for metrics.
 
 A line that is one JSON object with a number in it, such as ``{"val_loss": 0.1, "epoch": 3}``, is a
-row of metrics; ``step``, else ``epoch``, is its axis. What else stands in it is kept as words.
+row of metrics; ``step``, else ``epoch``, is its axis. Other values of the object are kept as words.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from pathlib import Path
 from typing import IO, Any
 
 LIMIT = 10 * 2**20
-"""Bytes that are kept of a stream: the first half of them and the last."""
+"""Limit of bytes kept of a stream: half from its beginning, half from its end."""
 
 LONGEST_LINE = 2**20
-"""Bytes; a longer line is never read as metrics."""
+"""Limit of bytes of a line that is read as metrics."""
 
 _EDGE = 64
-"""Bytes of both ends of a longer line that tell whether it is JSON."""
+"""Bytes at both ends of a longer line by which JSON is recognised."""
 
 TAIL = 2**16
-"""Bytes of the end of a stream that reasons are looked for in."""
+"""Bytes at the end of a stream that are searched for a reason."""
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 
 
-class Kept:
-    """A file of at most about ``limit`` bytes: the head of what was written, and the tail.
+class BoundedLog:
+    """A file of at most about ``limit`` bytes: the head and the tail of a stream.
 
-    While it is written, the tail lies in a second file beside the first; ``close`` joins them.
+    The tail is in a second file until ``close`` joins them.
     """
 
     def __init__(self, path: Path, limit: int = LIMIT) -> None:
@@ -46,7 +46,7 @@ class Kept:
         self._older, self._newer = (path.with_name(path.name + end) for end in (".old", ".tail"))
 
     def write(self, data: bytes) -> None:
-        """Append; what does not fit into the head pushes out the oldest of the tail."""
+        """Append to the head; when it is full, to the tail, which drops its oldest bytes."""
         head, rest = data[: self._room], data[self._room :]
         self._room -= len(head)
         if head:
@@ -67,7 +67,7 @@ class Kept:
                 os.replace(self._newer, self._older)
 
     def close(self) -> None:
-        """Join head and tail, with a line between them that counts what was left out."""
+        """Join head and tail, with a line between them that counts the dropped bytes."""
         if self._tail is not None:
             self._tail.close()
         tail = b"".join(p.read_bytes() for p in (self._older, self._newer) if p.exists())
@@ -80,8 +80,8 @@ class Kept:
             path.unlink(missing_ok=True)
 
 
-class Lines:
-    """Bytes in any pieces, whole lines out; lines that are too long are dropped.
+class LineReader:
+    """Splits a stream of bytes into lines; drops lines that are too long.
 
     Args:
         take: called with every line.
@@ -94,20 +94,20 @@ class Lines:
         self._take, self._drop = take, drop
         self._waiting = bytearray()
         self._dropped = 0
-        """Bytes of the line that is too long."""
+        """Bytes of a line that is too long."""
         self._edges = (b"", b"")
-        """How that line begins and ends."""
+        """The beginning and the end of that line."""
 
     def feed(self, data: bytes) -> None:
-        """Take in a piece of the stream."""
+        """Take a piece of the stream."""
         *whole, rest = data.split(b"\n")
         for end in whole:
-            self._keep(end)
+            self._add(end)
             self.end()
-        self._keep(rest)
+        self._add(rest)
 
     def end(self) -> None:
-        """The line has ended; at the end of the stream it needs no newline."""
+        """End the line; at the end of the stream it needs no newline."""
         if self._waiting:
             self._take(self._waiting.decode("utf-8", "replace"))
         first, last = self._edges
@@ -116,7 +116,7 @@ class Lines:
         self._waiting.clear()
         self._dropped, self._edges = 0, (b"", b"")
 
-    def _keep(self, piece: bytes) -> None:
+    def _add(self, piece: bytes) -> None:
         size = len(self._waiting) + len(piece)
         if not self._dropped and size <= LONGEST_LINE:
             self._waiting += piece
@@ -130,21 +130,21 @@ class Lines:
 
 @dataclass(frozen=True)
 class Printed:
-    """What one line of JSON says: its numbers, and what is no number: texts, true, lists."""
+    """The numbers of one line of JSON, and its other values: texts, booleans, lists."""
 
     values: dict[str, float]
     words: dict[str, Any]
 
 
 def read_row(line: str) -> Printed | None:
-    """A line that is one JSON object with a number in it; None for any other line.
+    """Read a line that is one JSON object with a number in it; None for any other line.
 
     >>> read_row('{"val_loss": 0.5, "epoch": 3, "note": "ok", "done": false, "best": null}')
     Printed(values={'val_loss': 0.5, 'epoch': 3.0}, words={'note': 'ok', 'done': False})
     >>> read_row("epoch 3: 0.5") is None
     True
     """
-    # A progress bar draws its line again and again, each time after a carriage return.
+    # A progress bar redraws its line after each carriage return.
     line = without_colours(line).rstrip().rpartition("\r")[2].strip().lstrip("\ufeff")
     if not (line.startswith("{") and line.endswith("}")):
         return None
@@ -161,12 +161,12 @@ def read_row(line: str) -> Printed | None:
 
 
 def without_colours(text: str) -> str:
-    """Text without a terminal's escape sequences."""
+    """Remove a terminal's escape sequences from a text."""
     return _ESCAPE.sub("", text)
 
 
 def number_of(value: Any) -> float | None:
-    """A number of JSON as a float; None for what is no number, true and false included."""
+    """Return a number of JSON as a float; None for other values, booleans included."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
@@ -176,12 +176,12 @@ def number_of(value: Any) -> float | None:
 
 
 class Stream:
-    """Reads one stream of a process in a thread of its own, so that the process never waits.
+    """Reads one stream of a process in its own thread, so that the process never waits.
 
     Args:
         pipe: the end to read.   path: the file to keep it in.
-        take: called with every whole line, in that thread.
-        drop: called there with the size of a line of JSON that was too long.
+        take: called with every line, in that thread.
+        drop: called there with the size of a line of JSON that is too long.
     """
 
     def __init__(
@@ -194,10 +194,10 @@ class Stream:
         limit: int = LIMIT,
     ) -> None:
         self.problem = ""
-        """Why the file could not be written, if so."""
+        """The error if the file could not be written."""
         self._pipe = pipe
-        self._kept: Kept | None = Kept(path, limit)
-        self._lines = Lines(take, drop)
+        self._file: BoundedLog | None = BoundedLog(path, limit)
+        self._lines = LineReader(take, drop)
         self._recent: deque[bytes] = deque()
         self._recent_bytes = 0
         self._closing = threading.Lock()
@@ -206,35 +206,35 @@ class Stream:
 
     @property
     def ended(self) -> bool:
-        """Whether every process that held the other end has closed it."""
+        """Whether every process has closed the other end."""
         return not self._thread.is_alive()
 
     def recent(self) -> str:
-        """The last 64 KB of the stream, as text."""
+        """Return the last 64 KB of the stream, as text."""
         with self._closing:
             whole = b"".join(self._recent)
         return without_colours(whole[-TAIL:].decode("utf-8", "replace"))
 
     def close(self) -> None:
-        """Finish the file. A process that still writes is read, and what it writes is dropped."""
+        """Close the file. Later output is read and dropped."""
         with self._closing:
-            kept, self._kept = self._kept, None
-            if kept is not None:
-                self._guarded(kept.close)
+            log, self._file = self._file, None
+            if log is not None:
+                self._guarded(log.close)
 
     def _read(self) -> None:
         with self._pipe as pipe:
             while data := os.read(pipe.fileno(), 2**16):
                 with self._closing:
-                    if self._kept is not None:
-                        self._take(data, self._kept)
+                    if self._file is not None:
+                        self._take(data, self._file)
             with self._closing:
-                if self._kept is not None:
+                if self._file is not None:
                     self._lines.end()
 
-    def _take(self, data: bytes, kept: Kept) -> None:
+    def _take(self, data: bytes, log: BoundedLog) -> None:
         if not self.problem:
-            self._guarded(lambda: kept.write(data))
+            self._guarded(lambda: log.write(data))
         self._recent.append(data)
         self._recent_bytes += len(data)
         while self._recent_bytes - len(self._recent[0]) >= TAIL:
@@ -242,7 +242,7 @@ class Stream:
         self._lines.feed(data)
 
     def _guarded(self, write: Callable[[], None]) -> None:
-        # A full disk must not stop the reading: the program would wait for ever.
+        # On a full disk reading must go on, or the program waits for ever.
         try:
             write()
         except OSError as error:

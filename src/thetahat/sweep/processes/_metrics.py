@@ -1,7 +1,7 @@
-"""The metrics of a program that runs as a process, whichever of three ways it logs them.
+"""The metrics of a program that runs as a process.
 
-``th.log`` writes to the store itself; a wandb program writes its file; any program may print a line
-of JSON. A metric that comes in two ways is taken from the one in which it came first.
+``th.log`` writes to the store, a wandb program writes its file, and any program may print JSON. A
+metric that is logged in two ways is read from the one that logged it first.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from thetahat.sweep.processes._wandb import WandbTail
 
 _AXES = ("step", "epoch")
 LONGEST_WORD = 1000
-"""Characters that are kept of what is no number."""
+"""Limit of characters of a value that is not a number."""
 
 
 @dataclass(frozen=True)
 class About:
-    """What a program says of its run beside numbers, as it stands."""
+    """What a program says of its run so far, besides numbers."""
 
     config: Mapping[str, Any]
     name: str = ""
-    """The name that the program gave; that of the agent where it gave none."""
+    """The name that the program gave, else the agent's."""
     labels: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Metrics:
-    """What one program has logged. Make it before the program starts.
+    """What one program logs. Create it before the program starts.
 
     Args:
         folder: the run's folder (WANDB_DIR); ``cwd``: where the program runs.
         run_id: the run, also WANDB_RUN_ID.
-        store: where ``th.log`` writes; None to leave that way out.
+        store: where ``th.log`` writes; None if it is not used.
     """
 
     def __init__(self, folder: Path, cwd: Path, run_id: str, store: Store | None = None) -> None:
@@ -51,30 +51,30 @@ class Metrics:
         self._printed: deque[dict[str, float]] = deque()
         self._words: dict[str, Any] = {}
         self._long: int | None = None
-        """The size of the first line that was too long; 0 once it has been told."""
+        """The size of the first line that was too long; 0 when it was reported."""
         self._next_step = 0
-        self._owner: dict[str, str] = {}
+        self._source_of: dict[str, str] = {}
         self._last: dict[str, float] = {}
         self._unstored: list[dict[str, float]] = []
 
-    def hear_stdout(self, line: str) -> None:
-        """A line of stdout; may be called by another thread."""
+    def take_stdout(self, line: str) -> None:
+        """Take a line of stdout; any thread may call this."""
         row = read_row(line)
         if row is not None:
             self._printed.append(row.values)
             self._words.update(row.words)
 
-    def hear_long(self, size: int) -> None:
-        """A line of JSON on stdout was too long to be read; may be called by another thread."""
+    def take_long(self, size: int) -> None:
+        """Take the size of a line of JSON on stdout that was too long; any thread may call this."""
         if self._long is None:
             self._long = size
 
-    def hear_stderr(self, line: str) -> None:
-        """A line of stderr; may be called by another thread."""
-        self._wandb.hear(line)
+    def take_stderr(self, line: str) -> None:
+        """Take a line of stderr; any thread may call this."""
+        self._wandb.take_stderr(line)
 
     def new(self) -> list[dict[str, float]]:
-        """The rows since the last call, each with a whole ``step``, in the order they were logged.
+        """Return the rows since the last call, in order, each with an integer ``step``.
 
         Raises:  StoreError: the store cannot be read.
         """
@@ -88,7 +88,7 @@ class Metrics:
         return rows + others
 
     def unstored(self) -> list[dict[str, Sequence[float]]]:
-        """What the store does not have yet of the rows that ``new`` has given, as columns."""
+        """Return the rows from ``new`` that the store does not have yet, as columns."""
         rows, self._unstored = self._unstored, []
         merged: dict[int, dict[str, float]] = {}
         for row in rows:
@@ -97,26 +97,26 @@ class Metrics:
         return columns_of(merged)
 
     def summary(self) -> dict[str, float]:
-        """The last value of every metric, or what a wandb program wrote into its summary."""
-        owned = self._wandb.summary.items()
-        return self._last | {k: v for k, v in owned if self._owner.get(k, "wandb") == "wandb"}
+        """Return the last value of every metric, or the summary of a wandb program."""
+        written = self._wandb.summary.items()
+        return self._last | {k: v for k, v in written if self._source_of.get(k, "wandb") == "wandb"}
 
     def words(self) -> dict[str, Any]:
-        """The last of all that was logged and is no number; very long ones are cut."""
+        """Return the last of all logged values that are not numbers; long ones are cut."""
         return {name: _cut(value) for name, value in {**self._words, **self._wandb.words}.items()}
 
     @property
     def media(self) -> Mapping[str, str]:
-        """Kinds of the pictures, tables and the like that a wandb program logged, by name."""
+        """Kinds of the images, tables and other media of a wandb program, by name."""
         return self._wandb.media
 
     def about(self) -> About:
-        """What a wandb program says of its run: its config, a name, labels."""
+        """Return what a wandb program says of its run: config, name and labels."""
         wandb = self._wandb
         return About(copy.deepcopy(wandb.config), wandb.name, dict(wandb.labels))
 
     def notes(self) -> list[str]:
-        """What a user should know, each once."""
+        """Return notes for the user, each once."""
         long, notes = self._long, self._wandb.notes()
         if long:
             self._long = 0
@@ -132,7 +132,7 @@ class Metrics:
             mine = {
                 name: value
                 for name, value in row.items()
-                if name in _AXES or self._owner.setdefault(name, source) == source
+                if name in _AXES or self._source_of.setdefault(name, source) == source
             }
             if set(mine) - set(_AXES):
                 kept.append(mine)

@@ -1,13 +1,14 @@
-"""One run as a process: started, polled, ended; nothing here waits.
+"""One run as a process: started, polled and ended without waiting; and the reason that it ended.
 
-The process gets a group of its own, so that what it starts ends with it, and no keyboard: Ctrl-C
-reaches the agent alone, which decides.
+The process has its own group, so that its children end with it, and no keyboard: Ctrl-C reaches
+only the agent, which decides.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -19,14 +20,13 @@ from typing import IO, Any
 from thetahat.core.errors import InputError, StoreError
 from thetahat.core.run import Status
 from thetahat.sweep.processes._capture import LIMIT, TAIL, Stream, without_colours
-from thetahat.sweep.processes._exit_reason import exit_reason
 from thetahat.sweep.processes._process_group import WINDOWS, has_living, kill_tree, signal_group
 from thetahat.sweep.processes._wandb import wandb_preferences, wandb_settings, write_parameters
 
 GRACE_S = 10.0
-"""How long a program has to end by itself once it was asked to."""
+"""Seconds in which a program may end after it was asked to."""
 LINGER_S = 2.0
-"""How long what a program started may go on after the program itself."""
+"""Seconds in which the children of a program may go on after it has ended."""
 
 THREADS = (
     "OMP_NUM_THREADS",
@@ -36,21 +36,21 @@ THREADS = (
     "VECLIB_MAXIMUM_THREADS",
 )
 _ENDING = "ending.json"
-_Told = tuple[Status, str, dict[str, float | None]]
-_SAYS_MORE = (Status.DIVERGED, Status.UNMOVED)
+_OwnEnding = tuple[Status, str, dict[str, float | None]]
+_PRECISE = (Status.DIVERGED, Status.UNMOVED)
 
 
 @dataclass(frozen=True)
 class Order:
-    """What to run, and where.
+    """A command line, and where it runs.
 
     Args:
         argv: the words of the command line, as ``argv_of`` gives them.
         env: all of the environment, as ``environment`` gives it.
-        folder: of this run alone: ``stdout.log``, ``stderr.log`` and wandb's files lie there.
+        folder: of this run, with ``stdout.log``, ``stderr.log`` and wandb's files.
         cwd: where the program runs.
-        timeout_s: seconds after which it is ended; None for never.
-        grace_s: seconds between asking it to end and killing it.
+        timeout_s: seconds after which it is ended; None for no limit.
+        grace_s: seconds between SIGTERM and SIGKILL.
         keep: bytes kept of each stream, half from its beginning and half from its end.
     """
 
@@ -65,7 +65,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a process ended. ``code`` is its exit code, negative for a signal, as Popen has it."""
+    """How a process ended. ``code`` is its exit code, or the negative number of a signal."""
 
     status: Status
     reason: str
@@ -73,7 +73,7 @@ class Ending:
     seconds: float
     notes: tuple[str, ...] = ()
     metrics: Mapping[str, float | None] = field(default_factory=dict)
-    """What the program itself said were its final numbers."""
+    """The final numbers that the program gave to ``run.finish``."""
 
 
 def environment(
@@ -87,9 +87,9 @@ def environment(
     threads: int = 1,
     base: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
-    """The environment of a run; the sweep's values are written into its folder for wandb.
+    """Return the environment of a run, and write the sweep's values into its folder for wandb.
 
-    Threads are pinned and output is not held back, unless the user has set otherwise.
+    Threads are pinned and output is not buffered, unless the user has set otherwise.
 
     Args:    name: the run's.   base: the agent's own environment.
              threads: for each of the usual libraries.
@@ -103,7 +103,7 @@ def environment(
         raise _no_folder(folder, error) from error
     preferences = {
         **dict.fromkeys(THREADS, str(threads)),
-        # Metrics printed to a pipe would else arrive when a buffer is full.
+        # Else printed metrics arrive when the buffer of the pipe is full.
         "PYTHONUNBUFFERED": "1",
         **wandb_preferences(name),
     }
@@ -121,20 +121,20 @@ def environment(
         "THETAHAT_RUN_ID": run_id,
         "THETAHAT_RUN_ENDING": str(folder / _ENDING),
     }
-    # The address of a wandb service that the agent's own process may have.
+    # The address of the wandb service of the agent's process.
     env.pop("WANDB_SERVICE", None)
     return env
 
 
-class Process:
-    """A program that runs. ``poll`` it again and again; it returns an Ending once.
+class ProgramProcess:
+    """A running program. ``poll`` returns its Ending when it has ended.
 
     Args:
         order: what to run.
-        on_stdout, on_stderr: called with every whole line, by other threads.
-        on_long: called with the size of a line of JSON on stdout that was too long to be read.
-    Raises:  InputError: it cannot be started; nothing has run then.
-             StoreError: its folder cannot be written, which is no fault of the program's.
+        on_stdout, on_stderr: called with every line, by other threads.
+        on_long: called with the size of a line of JSON on stdout that is too long to read.
+    Raises:  InputError: it cannot be started.
+             StoreError: its folder cannot be written.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class Process:
                 "stdout": _stream(self._popen.stdout, order, "stdout.log", on_stdout, on_long),
                 "stderr": _stream(self._popen.stderr, order, "stderr.log", on_stderr),
             }
-        except OSError as error:  # the folder went away while it began
+        except OSError as error:  # the folder was removed meanwhile
             self._kill_group()
             self._popen.wait()
             if self._popen.stderr is not None:
@@ -174,7 +174,7 @@ class Process:
         return self._popen.pid
 
     def poll(self) -> Ending | None:
-        """How it ended, or None while it runs. Ends it where its time is over."""
+        """Return how it ended, or None while it runs; end it after its time limit."""
         if self._ending is not None:
             return self._ending
         now = self._clock()
@@ -194,17 +194,16 @@ class Process:
             return None
         if alive and not self._killed:
             self._end_group()
-        # What a killed process had written is still on its way.
+        # The last output of a killed process may still be in the pipe.
         if open_ and now <= until + 1.0:
             return None
         self._ending = self._finish(code)
         return self._ending
 
     def stop(self, status: Status = Status.STOPPED, reason: str = "") -> None:
-        """Ask the program to end, and kill it when its grace is over; ``poll`` goes on.
+        """Ask the program to end; ``poll`` kills it after the grace period.
 
-        Its run will end with this status and reason. Nothing happens where it has ended, or has
-        been asked before.
+        Its run ends with this status and reason. A second call does nothing.
         """
         if self._asked is not None or self._popen.poll() is not None:
             return
@@ -216,14 +215,14 @@ class Process:
             signal_group(self.pid, signal.SIGTERM)
 
     def kill(self, status: Status = Status.INTERRUPTED, reason: str = "") -> None:
-        """End the program and what it started now, without grace."""
+        """Kill the program and its children now."""
         if self._asked is None and self._popen.poll() is None:
             self._asked = (status, reason)
         self._deadline = self._clock()
         self._kill_group()
 
     def wait(self, pause_s: float = 0.01) -> Ending:
-        """Poll until it has ended: for programs that run one process at a time."""
+        """Poll until the program has ended."""
         while (ending := self.poll()) is None:
             time.sleep(pause_s)
         return ending
@@ -239,28 +238,28 @@ class Process:
         self._kill_group()
         if self._asked is None:
             self._notes.append(
-                "the program ended, but what it had started still ran"
-                f" {LINGER_S:g} s later, and was ended"
+                f"the program ended, but a process that it had started still ran {LINGER_S:g} s"
+                " later, and was ended"
             )
 
     def _group_lives(self) -> bool:
-        return not WINDOWS and signal_group(self.pid, 0) and has_living(self.pid)
+        return not WINDOWS and has_living(self.pid)
 
     def _finish(self, code: int) -> Ending:
         for name, stream in self._streams.items():
             stream.close()
             if stream.problem:
                 self._notes.append(f"{name}.log could not be written whole: {stream.problem}")
-        told = _told(self.order.folder)
-        status, reason = self._asked or self._verdict(code, told)
+        own = _own_ending(self.order.folder)
+        status, reason = self._asked or self._verdict(code, own)
         seconds = round((self._exited or self._clock()) - self._began, 6)
-        metrics = {} if told is None else told[2]
+        metrics = {} if own is None else own[2]
         return Ending(status, reason, code, seconds, tuple(self._notes), metrics)
 
-    def _verdict(self, code: int, told: _Told | None) -> tuple[Status, str]:
-        # An experiment that diverged exits with 1, and says more than that.
-        if told is not None and (code == 0 or told[0] in _SAYS_MORE):
-            return told[:2]
+    def _verdict(self, code: int, own: _OwnEnding | None) -> tuple[Status, str]:
+        # An experiment that diverged exits with 1; its own ending is more precise.
+        if own is not None and (code == 0 or own[0] in _PRECISE):
+            return own[:2]
         if code == 0:
             return Status.FINISHED, ""
         return Status.FAILED, exit_reason(code, self._streams["stderr"].recent())
@@ -287,7 +286,7 @@ def _start(order: Order) -> subprocess.Popen[bytes]:
     flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
     try:
         order.folder.mkdir(parents=True, exist_ok=True)
-        # Where the logs cannot be written, say so before anything runs.
+        # If the logs cannot be written, fail before the program runs.
         for name in ("stdout.log", "stderr.log"):
             (order.folder / name).write_bytes(b"")
     except OSError as error:
@@ -314,7 +313,7 @@ def _not_started(order: Order, error: OSError | ValueError) -> str:
         return f"command: the folder {order.cwd}, where it is to run, does not exist"
     if isinstance(error, OSError) and error.errno == 8:
         return (
-            f"command: {word!r} is no program that this system can run ({what}); begin it with a"
+            f"command: {word!r} is not a program that this system can run ({what}); begin it with a"
             " line such as '#!/usr/bin/env bash', or put ${interpreter} before it"
         )
     if isinstance(error, OSError) and error.errno == 7:
@@ -329,18 +328,18 @@ def _no_folder(folder: Path, error: OSError) -> StoreError:
     )
 
 
-def _told(folder: Path) -> _Told | None:
-    """What the program itself said, by ``run.finish``, of how its run ended."""
+def _own_ending(folder: Path) -> _OwnEnding | None:
+    """Read how the program ended its run itself, by ``run.finish``."""
     try:
-        told = json.loads((folder / _ENDING).read_text(encoding="utf-8"))
-        status, reason, metrics = Status(told[0]), str(told[1]), dict(told[2])
+        found = json.loads((folder / _ENDING).read_text(encoding="utf-8"))
+        status, reason, metrics = Status(found[0]), str(found[1]), dict(found[2])
     except (OSError, ValueError, TypeError, LookupError):
         return None
     return (status, reason, metrics) if status.over else None
 
 
 def ending(code: int, log: Path) -> str:
-    """Why a process ended, from its exit code (negative for a signal) and the end of its log."""
+    """Return why a process ended, by its exit code (negative for a signal) and its log."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - TAIL))
@@ -348,3 +347,91 @@ def ending(code: int, log: Path) -> str:
     except OSError:
         text = ""
     return exit_reason(code, without_colours(text))
+
+
+LONGEST = 300
+_TRACEBACK = "Traceback (most recent call last):"
+_FATAL = ("Fatal Python error:", "terminate called", "panic:")
+_ABORTS = re.compile(r"Fatal Python error:|terminate called|F\d{4} \d\d:")
+"""The first words of lines that Python, C++ and XLA write when they abort a process."""
+_IGNORED = re.compile(r"wandb:|Set the environment variable HYDRA_FULL_ERROR")
+_WINDOWS_CODES = {
+    0xC0000005: "access violation",
+    0xC00000FD: "stack overflow",
+    0xC000013A: "Ctrl-C",
+    0xC0000409: "stack buffer overrun",
+}
+
+
+def exit_reason(code: int, stderr: str = "") -> str:
+    """Return the reason of a run whose program ended with ``code`` (negative for a signal).
+
+    >>> exit_reason(3, "ValueError: no data")
+    'exit code 3: ValueError: no data'
+    >>> exit_reason(-11)
+    'killed by SIGSEGV'
+    """
+    if code < 0:
+        what = f"killed by {signal_name(-code)}"
+        if signal_name(-code) == "SIGKILL":
+            what += " (by the system, if memory ran out)"
+    else:
+        what = f"exit code {code}"
+        inner = _WINDOWS_CODES.get(code) or (signal_name(code - 128) if 128 < code < 255 else "")
+        # A shell exits with 128 + the signal that killed its program.
+        what += f" ({inner})" if inner and not inner.startswith("signal") else ""
+    last = last_words(stderr)
+    return f"{what}: {last}" if last else what
+
+
+def worker_reason(code: int, log: str = "") -> str:
+    """Return why a worker ended, in one line, by its exit code.
+
+    Args:    log: its output. All its runs write there, so only the message of a process that
+             aborts is quoted.
+
+    >>> worker_reason(-9)
+    'the worker was killed by signal 9 (SIGKILL): by a person, or by a system short of memory'
+    >>> worker_reason(3, "epoch 4: 0.25")
+    'the worker ended with exit code 3'
+    """
+    if code >= 0:
+        inner = _WINDOWS_CODES.get(code)
+        return f"the worker ended with exit code {code}" + (f" ({inner})" if inner else "")
+    name = signal_name(-code)
+    what = f"the worker was killed by signal {-code}" + ("" if " " in name else f" ({name})")
+    if name == "SIGKILL":
+        return f"{what}: by a person, or by a system short of memory"
+    fatal = [line.strip() for line in log.splitlines() if _ABORTS.match(line)]
+    return f"{what}: {_short(fatal[-1])}" if fatal else what
+
+
+def signal_name(number: int) -> str:
+    """Return ``SIGSEGV`` for 11, ``signal 99`` for a number without a name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def last_words(stderr: str) -> str:
+    """Return the exception of the last traceback of a stderr, else its last line.
+
+    >>> last_words("Traceback (most recent call last):\\n  File ...\\nKeyError: 'x'\\nbye")
+    "KeyError: 'x'"
+    """
+    lines = [line.rpartition("\r")[2].rstrip() for line in stderr.replace("\r\n", "\n").split("\n")]
+    starts = [k for k, line in enumerate(lines) if line.endswith(_TRACEBACK)]
+    if starts:
+        indent = lines[starts[-1]].removesuffix(_TRACEBACK)
+        for line in lines[starts[-1] + 1 :]:
+            rest = line.removeprefix(indent)
+            if rest and not rest[0].isspace() and not rest.startswith(("|", "+")):
+                return _short(rest)
+    fatal = [line for line in lines if line.startswith(_FATAL)]
+    said = fatal[-1:] or [line for line in lines if line.strip() and not _IGNORED.match(line)]
+    return _short(said[-1].strip()) if said else ""
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= LONGEST else line[: LONGEST - 4] + " ..."

@@ -1,17 +1,17 @@
-"""Processes by their groups: who lives, who is who, and how a group is ended.
+"""Process groups: who is alive, and how a program and its children are ended.
 
-Also a program of its own, the *keeper*: an agent that is killed takes its programs with it. The
-keeper reads from the agent which programs run; when the agent is gone, however it went, the pipe
-between them ends, and the keeper ends what still runs. A pipe does that on every system. Linux
-could do it with a death signal, but that reaches only the program and not what it started, counts
-on the thread that began it, and needs code between fork and exec, in a process that has threads.
-
-It uses nothing but the standard library: the keeper is there within milliseconds.
+This module is also a program, the *watchdog*: it ends an agent's programs if the agent is killed.
+The agent writes to the watchdog which programs run. When the agent ends for any reason, the pipe
+between them closes, and the watchdog ends the programs that still run. A pipe does so on every
+system; a death signal of Linux reaches the program only, not its children. If the watchdog was
+killed too, the next agent ends the programs (``end_programs``) before it runs their runs again: two
+programs of one run would overwrite each other's outputs.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -20,66 +20,76 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+import psutil
+
+if TYPE_CHECKING:
+    from thetahat.store import RunRow, Store
 
 WINDOWS = sys.platform == "win32"
-KIND_S, SURE_S = 2.0, 2.0
-"""Seconds for those that were asked to end, and for those that were made to."""
+TERMINATE_S, KILL_S = 2.0, 2.0
+"""Seconds for programs that were asked to end, and for programs that were killed."""
+LOGS = "logs"
+_FILE = "process.json"
+_ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 
 
 def signal_group(group: int, number: int) -> bool:
-    """Send a signal to a group; whether anything in it lives."""
+    """Send a signal to a group; return whether any process in it is alive."""
     try:
         os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        # macOS says so of a group of zombies; elsewhere of a program that changed its user.
+    except (ProcessLookupError, PermissionError):
+        # macOS refuses a group of zombies; other systems a program that changed its user.
         return False
     return True
 
 
 def has_living(group: int) -> bool:
-    """Whether a group has more than zombies, which a container without an init keeps for ever."""
-    if not Path("/proc/self/stat").exists():
-        return True
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        fields = _fields(path)
-        if fields and int(fields[2]) == group and fields[0] not in "ZX":
-            return True
-    return False
+    """Whether a group has a process that is not a zombie: some containers keep zombies for ever."""
+    return signal_group(group, 0) and any(
+        _group_of(pid) == group and lives(pid) for pid in psutil.pids()
+    )
+
+
+def lives(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        return psutil.Process(pid).status() not in _ENDED
+    except psutil.Error:
+        return False
 
 
 def kill_tree(pid: int) -> None:
-    """End a program of Windows and what it started, which is found only while the program lives."""
+    """Kill a program of Windows and its children, which are found only while the program lives."""
     words = ["taskkill", "/T", "/F", "/PID", str(pid)]
     subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def began_at(pid: int) -> str | None:
-    """When a process began, as its system writes it; None where there is no such process.
+    """Return when a process began, on a clock that cannot be set; None if it does not run.
 
-    Ids of processes are given again: an id and this are one process and no other.
+    Process ids are reused: an id and this text identify one process.
     """
-    if WINDOWS:
-        return _began_on_windows(pid)
-    path = Path(f"/proc/{pid}/stat")
-    if Path("/proc/self/stat").exists():
-        fields = _fields(path)
-        return None if fields is None or fields[0] in "ZX" else f"{fields[19]} of {_boot()}"
-    words = ["ps", "-o", "lstart=", "-p", str(pid)]
-    said = subprocess.run(words, capture_output=True, text=True, check=False).stdout
-    return said.strip() or None
+    try:
+        process = psutil.Process(pid)
+        if process.status() in _ENDED:
+            return None
+        # Elsewhere than on Windows psutil counts from the boot and adds the time of the boot.
+        boot = 0.0 if WINDOWS else psutil.boot_time()
+        return f"{process.create_time() - boot:.2f} of {_boot_id()}"
+    except psutil.Error:
+        return None
 
 
 def end_groups(known: Iterable[tuple[int, str]]) -> set[int]:
-    """End programs and what they started, kindly, then not; those that had not ended by themselves.
+    """Terminate programs and their children, then kill them; return those that were running.
 
-    Args:    known: id and ``began_at`` of each: one whose id is another's by now is left alone.
+    Args:    known: id and ``began_at`` of each; a process that reuses an id is left alone.
     """
     alive = {pid for pid, began in known if began_at(pid) == began}
     found = set(alive)
-    for number, patience_s in ((signal.SIGTERM, KIND_S), (None, SURE_S)):
+    for number, patience_s in ((signal.SIGTERM, TERMINATE_S), (None, KILL_S)):
         for pid in alive:
             if WINDOWS:
                 kill_tree(pid)
@@ -88,48 +98,48 @@ def end_groups(known: Iterable[tuple[int, str]]) -> set[int]:
         until = time.monotonic() + patience_s
         while alive and time.monotonic() < until:
             time.sleep(0.01)
-            alive = {pid for pid in alive if _lives(pid)}
+            alive = {pid for pid in alive if (lives if WINDOWS else has_living)(pid)}
     return found
 
 
-class Keeper:
-    """Ends an agent's programs when the agent is gone. It begins with the first of them."""
+class Watchdog:
+    """The agent's end of the watchdog, which starts with the first program."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
     def watch(self, pid: int, began: str) -> None:
-        """A program runs."""
+        """Report that a program runs."""
         if self._process is None:
-            # A system that has no process left: whoever takes the runs ends their programs then.
+            # If no process can be started, the next agent ends the programs.
             with contextlib.suppress(OSError):
-                self._process = _start_keeper()
-        self._tell(f"+{pid} {began}\n")
+                self._process = _start_watchdog()
+        self._write(f"+{pid} {began}\n")
 
     def release(self, pid: int) -> None:
-        """It has ended."""
-        self._tell(f"-{pid}\n")
+        """Report that a program has ended."""
+        self._write(f"-{pid}\n")
 
     def close(self) -> None:
-        """No program runs any more."""
+        """End the watchdog, and programs that were not released."""
         if self._process is not None and self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
             self._process.wait()
         self._process = None
 
-    def _tell(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         if self._process is not None and self._process.stdin is not None:
-            # A keeper that was killed: the same.
+            # If the watchdog was killed, the next agent ends the programs.
             with contextlib.suppress(OSError):
                 self._process.stdin.write(line.encode())
                 self._process.stdin.flush()
 
 
-def _start_keeper() -> subprocess.Popen[bytes]:
-    # Of no group of ours: what ends the agent must not end its keeper.
+def _start_watchdog() -> subprocess.Popen[bytes]:
+    # In a session of its own: a signal to the agent's group must not end its watchdog.
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", __file__],
+        [sys.executable, "-P", __file__],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -138,10 +148,10 @@ def _start_keeper() -> subprocess.Popen[bytes]:
     )
 
 
-def keep(said: IO[bytes]) -> None:
-    """Take in what the agent says until it is gone, then end what still runs."""
+def keep(stream: IO[bytes]) -> None:
+    """Read which programs run until the agent has ended, then end those that still run."""
     known: dict[int, str] = {}
-    for line in said:
+    for line in stream:
         pid, _, began = line.decode()[1:].strip().partition(" ")
         if line.startswith(b"+"):
             known[int(pid)] = began
@@ -150,59 +160,57 @@ def keep(said: IO[bytes]) -> None:
     end_groups(known.items())
 
 
-def _fields(path: Path) -> list[str] | None:
-    """The fields of a process in /proc from its state on."""
+def host_name() -> str:
+    """Return the name of this machine as the agents' table has it."""
+    return socket.gethostname()
+
+
+def folder_of_run(store: Store, run: RunRow) -> Path:
+    """Return the folder with the files of a run's attempt."""
+    return store.folder / LOGS / f"{run.id}.{run.attempt}"
+
+
+def remember_program(folder: Path, pid: int, began: str) -> None:
+    """Write into a run's folder which process runs it."""
+    program = {"host": host_name(), "pid": pid, "began": began}
+    # On a full disk the watchdog still knows the program.
+    with contextlib.suppress(OSError):
+        (folder / _FILE).write_text(json.dumps(program), encoding="utf-8")
+
+
+def end_programs(store: Store, runs: Iterable[RunRow]) -> int:
+    """End the programs of a dead agent's runs on this machine; return how many were running."""
+    known = (_program(folder_of_run(store, run)) for run in runs)
+    return len(end_groups([one for one in known if one is not None]))
+
+
+def _program(folder: Path) -> tuple[int, str] | None:
     try:
-        # The name of the program stands in brackets, and may hold anything.
-        return path.read_text(errors="replace").rpartition(")")[2].split()
-    except (OSError, ValueError):
+        found = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        if found["host"] != host_name():
+            return None
+        return int(found["pid"]), str(found["began"])
+    except (OSError, ValueError, TypeError, LookupError):
         return None
 
 
-def _boot() -> str:
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return None
+
+
+def _boot_id() -> str:
+    """Return the id of this boot of Linux: process ids and start times repeat after a boot."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return ""
 
 
-def _lives(pid: int) -> bool:
-    if WINDOWS:
-        return began_at(pid) is not None
-    return signal_group(pid, 0) and has_living(pid)
-
-
-def _began_on_windows(pid: int) -> str | None:
-    if sys.platform != "win32":
-        return None
-    import ctypes
-    from ctypes import wintypes
-
-    kernel = ctypes.WinDLL("kernel32", use_last_error=True)
-    kernel.OpenProcess.restype = wintypes.HANDLE
-    limited_information, still_active = 0x1000, 259
-    handle = kernel.OpenProcess(limited_information, False, pid)
-    if not handle:
-        return None
-    try:
-        times = [wintypes.FILETIME() for _ in range(4)]
-        code = wintypes.DWORD()
-        kernel.GetExitCodeProcess(wintypes.HANDLE(handle), ctypes.byref(code))
-        if code.value != still_active:
-            return None
-        kernel.GetProcessTimes(wintypes.HANDLE(handle), *(ctypes.byref(one) for one in times))
-        return f"{times[0].dwHighDateTime}.{times[0].dwLowDateTime}"
-    finally:
-        kernel.CloseHandle(wintypes.HANDLE(handle))
-
-
 if __name__ == "__main__":
-    # Only the agent ends it, by being gone.
+    # The watchdog ends only when its agent has ended.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     keep(sys.stdin.buffer)
-
-
-def host_name() -> str:
-    """This machine, as agents know it; it stays in the agents' table."""
-    return socket.gethostname()

@@ -1,11 +1,12 @@
-"""Running claimed runs as processes of their own: any program, in any language."""
+"""Runs as processes: any program, in any language."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +16,40 @@ from thetahat.core.run import Ended, Logged, Started, Status
 from thetahat.store import RunRow, Store, SweepRow
 from thetahat.sweep._events import Described, Noted, RunEvent
 from thetahat.sweep.processes._metrics import About, Metrics
-from thetahat.sweep.processes._orphans import folder_of_run, remember_program
-from thetahat.sweep.processes._process import Ending, Order, Process, environment
-from thetahat.sweep.processes._process_group import Keeper, began_at
+from thetahat.sweep.processes._process import Ending, Order, ProgramProcess, environment
+from thetahat.sweep.processes._process_group import (
+    Watchdog,
+    began_at,
+    folder_of_run,
+    remember_program,
+)
 from thetahat.sweep.spec._command import argv_of
 from thetahat.sweep.spec._source_files import Code
 
 READ_S = 0.25
-"""How often a program's metrics are read."""
+"""Seconds between two reads of a program's metrics."""
 
 
 @dataclass
 class _Child:
-    """One process, and what it logs."""
+    """The process of one run, and what it logs."""
 
     run: RunRow
-    process: Process
+    process: ProgramProcess
     metrics: Metrics
     folder: Path
     proposed: Mapping[str, Any]
     about: About
-    """What its program has said of it, as far as that was told."""
+    """What the program said of the run, as far as it was reported."""
+    device: str | None = None
     read_s: float = 0.0
-    told: set[str] = field(default_factory=set)
 
 
 class Processes:
     """Runs as processes, several at once.
 
-    Args:    size: processes at a time.   command, program: of the sweep file.
-             cwd: where programs run.   devices: handed out in turn as CUDA_VISIBLE_DEVICES.
+    Args:    size: limit of processes at a time.   command, program: of the sweep file.
+             cwd: where programs run.   devices: used in turn, as CUDA_VISIBLE_DEVICES.
              code: the program's source.
     """
 
@@ -71,28 +76,26 @@ class Processes:
         self._waiting: list[RunEvent] = []
         self.code = code
         self._facts = provenance(None) if code is None else code.facts()
-        self._keeper = Keeper()
-        self._told_media: set[str] = set()
+        self._watchdog = Watchdog()
+        self._reported_media: set[str] = set()
 
     def follow(self, proposed: Callable[[RunRow], Mapping[str, Any]]) -> None:
         """Give programs the part of a run's config that its sweep proposed."""
         self._proposed = proposed
 
-    # -- the runner of an agent -------------------------------------------------------------------
-
     @property
     def busy(self) -> set[str]:
-        """Runs that are being run."""
+        """Ids of the runs whose processes run."""
         return set(self.children)
 
     def room(self) -> int:
-        """How many processes more there may be."""
+        """Return how many more processes may start."""
         return self.size - len(self.children)
 
     def take(self, again: Sequence[Sequence[RunRow]], fresh: Sequence[RunRow]) -> None:
-        """Start a process for each run. One that cannot be started has failed.
+        """Start a process for each run; a run whose process cannot start fails.
 
-        Raises:  StoreError: the store's folder cannot be written: the runs go back to the queue.
+        Raises:  StoreError: the store's folder cannot be written; the runs return to the queue.
         """
         for run in [*(r for group in again for r in group), *fresh]:
             try:
@@ -103,7 +106,7 @@ class Processes:
                 self._waiting.append(Ended(0, Status.FAILED, str(error), run=run.id))
 
     def poll(self, timeout_s: float) -> list[RunEvent]:
-        """What has happened; waits for it at most so long."""
+        """Return what has happened; wait for it at most ``timeout_s``."""
         until = time.monotonic() + timeout_s
         while True:
             events, self._waiting = self._waiting, []
@@ -114,41 +117,39 @@ class Processes:
             time.sleep(0.01)
 
     def stop(self, reasons: Mapping[str, str]) -> None:
-        """End processes, each for its reason: kindly, then not."""
+        """Terminate processes, each for its reason, and kill them after a grace period."""
         for run, reason in reasons.items():
             if run in self.children:
                 self.children[run].process.stop(Status.STOPPED, reason)
 
     def forget(self, runs: set[str]) -> None:
-        """End what another agent runs now."""
+        """Kill the processes of runs that another agent has claimed."""
         for run in runs & set(self.children):
             process = self.children.pop(run).process
             process.kill(Status.INTERRUPTED, "another agent took it")
-            self._keeper.release(process.pid)
+            self._watchdog.release(process.pid)
 
     def kept(self) -> None:
-        """All that was told is in the store; logs stay."""
+        """Keep the logs: all updates are in the store."""
 
     def halt(self) -> None:
-        """End all, kindly, then not; nothing is told of them any more."""
+        """Terminate all processes, kill them after a grace period, and report nothing more."""
         try:
             for child in self.children.values():
                 child.process.stop(Status.INTERRUPTED, "its agent left")
             for child in self.children.values():
                 child.process.wait()
         finally:
-            # Also when Ctrl-C is pressed again: their runs are another's in a moment.
+            # Also after a second Ctrl-C: another agent may claim their runs at once.
             self.close()
 
     def close(self) -> None:
-        """End every process now."""
+        """Kill every process."""
         for child in self.children.values():
             child.process.kill()
             child.process.wait()
         self.children = {}
-        self._keeper.close()
-
-    # -- one process ----------------------------------------------------------------------------
+        self._watchdog.close()
 
     def _start(self, run: RunRow) -> None:
         config = self._proposed(run)
@@ -162,35 +163,36 @@ class Processes:
             store=self.store.path,
             name=run.name,
         )
-        if self.devices:
-            taken = [c.told for c in self.children.values()]
-            free = [d for d in self.devices if not any(f"device {d}" in t for t in taken)]
-            device = (free or list(self.devices))[0]
+        device = self._next_device()
+        if device is not None:
             env["CUDA_VISIBLE_DEVICES"] = device
         argv = argv_of(self.command, self.program, config, env=env, folder=folder)
         metrics = Metrics(folder, self.cwd, run.id, self.store)
-        process = Process(
+        process = ProgramProcess(
             Order(argv, env, folder, self.cwd, self.timeout_s),
-            on_stdout=metrics.hear_stdout,
-            on_stderr=metrics.hear_stderr,
-            on_long=metrics.hear_long,
+            on_stdout=metrics.take_stdout,
+            on_stderr=metrics.take_stderr,
+            on_long=metrics.take_long,
         )
         began = began_at(process.pid)
         if began is not None:
-            self._keeper.watch(process.pid, began)
+            self._watchdog.watch(process.pid, began)
             remember_program(folder, process.pid, began)
-        child = _Child(run, process, metrics, folder, config, About({}, run.name))
-        if self.devices:
-            child.told.add(f"device {env['CUDA_VISIBLE_DEVICES']}")
-        self.children[run.id] = child
+        about = About({}, run.name)
+        self.children[run.id] = _Child(run, process, metrics, folder, config, about, device)
         facts = {**self._facts, "argv": argv, "logs": os.path.relpath(folder, self.store.folder)}
-        # A program of ``th.start`` adds to its config itself, maybe before this is written. What an
-        # earlier attempt added is not this one's.
+        # A program may add to its config by ``th.start`` before this is written. A later attempt
+        # starts without what the earlier one added.
         known = config if run.attempt > 1 else None
         self._waiting.append(Started(0, known, None, None, facts, run=run.id))
 
+    def _next_device(self) -> str | None:
+        """Return the device that the fewest processes use."""
+        used = Counter(child.device for child in self.children.values())
+        return min(self.devices, key=lambda device: used[device], default=None)
+
     def _look_at_code(self) -> None:
-        """Every process reads the program anew: what is kept of it is what it reads."""
+        """Record the source that the next process reads."""
         if self.code is None:
             return
         change = self.code.look(settled_s=0.0, warm=False)
@@ -224,18 +226,18 @@ class Processes:
         return events
 
     def _media(self, child: _Child) -> list[RunEvent]:
-        """What is no metric, said once for all runs."""
-        new = sorted(set(child.metrics.media) - self._told_media)
+        """Report media, which are not metrics, once for all runs."""
+        new = sorted(set(child.metrics.media) - self._reported_media)
         if not new:
             return []
-        self._told_media |= set(new)
+        self._reported_media |= set(new)
         kinds = ", ".join(f"{name} ({child.metrics.media[name]})" for name in new)
         line = f"logged as media, and so no metrics: {kinds}; the files stay in the runs' folders"
         return [Noted(None, line)]
 
     def _close(self, child: _Child, ending: Ending) -> list[RunEvent]:
         self.children.pop(child.run.id, None)
-        self._keeper.release(child.process.pid)
+        self._watchdog.release(child.process.pid)
         notes = [Noted(child.run.id, f"{child.run.name}: {line}") for line in ending.notes]
         words = child.metrics.words()
         ended = Ended(

@@ -1,7 +1,7 @@
-"""An unmodified ``import wandb`` program, offline: what it is told, and what it says read back.
+"""An unmodified ``import wandb`` program, offline: its environment, and its metrics read back.
 
-wandb is not needed here. The program writes ``offline-run-*/run-*.wandb`` into the run's folder;
-that file is read while it grows.
+The program writes ``offline-run-*/run-*.wandb`` into the run's folder; this module reads the file
+while it grows, without wandb.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from thetahat.core.yaml_words import flow
 from thetahat.sweep.processes._wandb_file import (
     Config,
     Exit,
+    LogTail,
     Named,
     Record,
     Row,
-    Summary,
+    WandbSummary,
     read_record,
 )
-from thetahat.sweep.processes._wandb_log import LogTail
 
 FLUSH_S = 0.5
-"""How often wandb is asked to write its file; its own default is 15 s."""
+"""Seconds until wandb writes its file; the default of wandb is 15 s."""
 
 PARAMETERS = "sweep_params.yaml"
-"""The file in the run's folder that gives wandb the sweep's values."""
+"""The file in the run's folder with the sweep's values for wandb."""
 
 _SAVED = re.compile(r"Run data is saved locally in (\S.*)")
 _PROJECT = re.compile(r"Ignoring project '(.*)' when running a sweep")
-"""In a sweep W&B leaves a program's own project out of its file, and says so."""
+"""In a sweep W&B ignores the program's project and prints this."""
 _MODE = re.compile(
     r"""(?:\bmode\s*=\s*|WANDB_MODE["']\s*(?:\]\s*=|,)\s*)["'](disabled|online|shared)["']"""
 )
@@ -39,7 +39,7 @@ _LONGEST_PROGRAM = 2**20
 
 
 def wandb_settings(folder: Path, *, sweep_id: str, run_id: str) -> dict[str, str]:
-    """The environment in which wandb runs offline and takes its config from the sweep."""
+    """Return the environment in which wandb runs offline, with the sweep's config."""
     return {
         "WANDB_MODE": "offline",
         "WANDB_DIR": str(folder),
@@ -50,20 +50,20 @@ def wandb_settings(folder: Path, *, sweep_id: str, run_id: str) -> dict[str, str
 
 
 def wandb_preferences(name: str) -> dict[str, str]:
-    """Settings that a user may have chosen otherwise.
+    """Return settings that the user's environment overrides.
 
     Args:    name: the run's; a program may build the names of its files with it.
     """
     return {
         **({"WANDB_NAME": name} if name else {}),
         "WANDB__TRANSACTION_LOG_FLUSH_INTERVAL": str(FLUSH_S),
-        # Reports of crashes go to the internet, which secure places have not.
+        # Crash reports need the internet.
         "WANDB_ERROR_REPORTING": "false",
     }
 
 
 def write_parameters(config: Mapping[str, Any], folder: Path) -> Path:
-    """Write a config as wandb reads a sweep's values: ``{name: {value: v}}`` in YAML 1.1."""
+    """Write a config as wandb reads it in a sweep: ``{name: {value: v}}`` in YAML 1.1."""
     path = folder / PARAMETERS
     lines = ["wandb_version: 1"]
     lines += [f"{flow(str(k))}:\n  value: {flow(v)}" for k, v in config.items()]
@@ -72,7 +72,7 @@ def write_parameters(config: Mapping[str, Any], folder: Path) -> Path:
 
 
 def mode_note(program: Path) -> str | None:
-    """What to say of a program that sets wandb's mode itself; None where it does not.
+    """Return a note if a program sets wandb's mode itself, else None.
 
     >>> mode_note(Path("no such file"))
     """
@@ -98,46 +98,46 @@ def mode_note(program: Path) -> str | None:
 
 
 class WandbTail:
-    """The metrics of one program's wandb runs, read while it runs. Make it before the start.
+    """The metrics of one program's wandb runs, read while it runs. Create it before the start.
 
     Args:
         folder: the run's folder, which is WANDB_DIR.
-        cwd: where the program runs: some loggers give ``dir="."`` themselves.
+        cwd: where the program runs: some loggers set ``dir="."``.
         run_id: WANDB_RUN_ID.
     """
 
     def __init__(self, folder: Path, cwd: Path, run_id: str) -> None:
         self.summary: dict[str, float] = {}
         self.words: dict[str, Any] = {}
-        """The last of all that it logged, or wrote into its summary, and that is no number."""
+        """The last of all logged or summary values that are not numbers."""
         self.media: dict[str, str] = {}
-        """Kinds of the pictures, tables and the like that it logged, by name."""
+        """Kinds of the images, tables and other media that it logged, by name."""
         self.config: dict[str, Any] = {}
         self.name = ""
-        """What the program calls the run: the name that it was given, or one of its own."""
+        """The name of the run: the program's, else the one that it was given."""
         self.labels: dict[str, Any] = {}
-        """group, job_type, tags, notes and project, as far as the program gave them."""
+        """group, job_type, tags, notes and project, if the program set them."""
         self.exit_code: int | None = None
         self._cwd = cwd
         self._places = ((folder / "wandb", "*"), (cwd / "wandb", f"*-{run_id}"))
-        # An earlier attempt of the same run may have left its files there.
+        # An earlier attempt of the run may have left files.
         self._known = {place.resolve() for place in self._found()}
-        self._said: list[Path] = []
+        self._announced: list[Path] = []
         self._tails: list[_Tail] = []
         self._notes: list[str] = []
 
-    def hear(self, line: str) -> None:
-        """Take in a line of stderr: wandb says there where its files are."""
+    def take_stderr(self, line: str) -> None:
+        """Take a line of stderr, in which wandb prints where its files are."""
         found = _SAVED.search(line)
         if found is not None:
-            self._said.append(self._cwd / found[1].strip())
+            self._announced.append(self._cwd / found[1].strip())
         found = _PROJECT.search(line)
         if found is not None:
             self.labels["project"] = found[1]
 
     def new(self) -> list[dict[str, float]]:
-        """The rows of history since the last call; ``step`` is their axis."""
-        for folder in [*self._found(), *self._said]:
+        """Return the rows of history since the last call; ``step`` is their axis."""
+        for folder in [*self._found(), *self._announced]:
             for path in self._logs(folder):
                 start = max((tail.last for tail in self._tails), default=-1) + 1
                 self._tails.append(_Tail(path, start))
@@ -148,7 +148,7 @@ class WandbTail:
         return [row for tail in self._tails for row in self._rows(tail)]
 
     def notes(self) -> list[str]:
-        """What a user should know, each once."""
+        """Return notes for the user, each once."""
         notes, self._notes = self._notes, []
         return notes
 
@@ -158,7 +158,7 @@ class WandbTail:
             yield from sorted(place.glob(f"run-{end}"))
 
     def _logs(self, folder: Path) -> list[Path]:
-        # What wandb says and what is found may be two names of one place.
+        # The printed path and the found one may be links to one folder.
         place = folder.resolve()
         if place in self._known:
             return []
@@ -172,17 +172,17 @@ class WandbTail:
             if isinstance(record, Row) and record.values:
                 yield {**record.values, "step": tail.place(record.step)}
             self._take(record)
-        if tail.log.problem and not tail.complained:
-            tail.complained = True
+        if tail.log.problem and not tail.reported:
+            tail.reported = True
             self._notes.append(tail.log.problem)
 
     def _take(self, record: Record) -> None:
-        if isinstance(record, Row | Summary):
+        if isinstance(record, Row | WandbSummary):
             self.words.update(record.words)
             self.media.update(record.media)
         if isinstance(record, Exit):
             self.exit_code = record.code
-        elif isinstance(record, Summary):
+        elif isinstance(record, WandbSummary):
             self.summary.update(record.values)
             for name in record.removed:
                 self.summary.pop(name, None)
@@ -206,12 +206,12 @@ class WandbTail:
 
 
 class _Tail:
-    """One wandb run of the program; its steps go on behind those of the run before."""
+    """One wandb run of the program; its steps follow those of the run before."""
 
     def __init__(self, path: Path, start: int) -> None:
         self.log = LogTail(path)
         self.last = start - 1
-        self.complained = False
+        self.reported = False
         self._start = start
 
     def place(self, step: int) -> int:

@@ -1,18 +1,25 @@
-"""What a record of a ``.wandb`` file says: just enough of protobuf to read it.
+"""Read the records of a ``.wandb`` file: the framing of the file, and just enough of protobuf.
 
-A record is a protobuf message, of which five kinds matter here: a row of history (field 2), an
-update of the summary (field 3), one of the config (field 5), what the run is called (field 17), and
-the exit code (field 18).
+The file is a LevelDB log behind seven bytes of W&B's own: ``:W&B``, a magic number and a version.
+It is a row of blocks of 32 KB. A block holds chunks: a checksum (CRC-32 of type and data), a
+length, a type, the data. A record is one full chunk, or a first, middle ones and a last.
 
-Source:  the field numbers of wandb_internal.proto, wandb 0.31 (MIT).
+A record is a protobuf message; five kinds matter here: a row of history (field 2), an update of the
+summary (field 3), one of the config (field 5), the run's name and labels (field 17), and the exit
+code (field 18).
+
+Source:  LevelDB's log format; wandb_internal.proto, the seven bytes and the checksum of wandb 0.31
+         (MIT).
 """
 
 from __future__ import annotations
 
 import json
 import struct
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from thetahat.sweep.processes._capture import number_of
@@ -21,28 +28,28 @@ _HISTORY, _SUMMARY, _CONFIG, _RUN, _EXIT = 2, 3, 5, 17, 18
 _KEY, _NESTED, _BOOLEAN, _INTEGER, _NUMBER, _TEXT, _JSON, _VALUE_JSON = 1, 2, 4, 5, 6, 7, 8, 16
 _OWN = ("_step", "_runtime", "_timestamp", "_wandb")
 _MEDIA = "_type"
-"""The key that W&B gives to pictures, tables and the like, beside their sizes and hashes."""
+"""The key by which W&B marks images, tables and other media, beside their sizes and hashes."""
 _LABELS = {6: "group", 7: "job_type", 9: "notes"}
 _RUN_CONFIG, _RUN_NAME, _RUN_TAGS = 4, 8, 10
 
-Path = tuple[str, ...]
-"""A name of W&B's, with those of the mappings it stands in before it."""
+Keys = tuple[str, ...]
+"""The keys of a value of W&B's, from the outermost mapping to the innermost."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of history: a step, its numbers, and what is no number."""
+    """One row of history: a step, its numbers and its other values."""
 
     step: int
     values: Mapping[str, float]
     words: Mapping[str, Any] = field(default_factory=dict)
-    """Texts, true and false, lists."""
+    """Texts, booleans and lists."""
     media: Mapping[str, str] = field(default_factory=dict)
-    """Kinds of pictures, tables and the like, by name."""
+    """Kinds of images, tables and other media, by name."""
 
 
 @dataclass(frozen=True)
-class Summary:
+class WandbSummary:
     """Changes of the summary: new values, and names that were removed."""
 
     values: Mapping[str, float]
@@ -55,17 +62,17 @@ class Summary:
 class Config:
     """Changes of the config: new values, each with its path, and paths that were removed."""
 
-    values: tuple[tuple[Path, Any], ...] = ()
-    removed: tuple[Path, ...] = ()
+    values: tuple[tuple[Keys, Any], ...] = ()
+    removed: tuple[Keys, ...] = ()
 
 
 @dataclass(frozen=True)
 class Named:
-    """What the program calls its run, and all of its config at that moment."""
+    """The name and labels of the run, and all of its config at that moment."""
 
     name: str
     labels: Mapping[str, Any]
-    """group, job_type, notes and tags, as far as they were given."""
+    """group, job_type, notes and tags, if they were set."""
     config: Config
 
 
@@ -76,13 +83,13 @@ class Exit:
     code: int
 
 
-Record = Row | Summary | Config | Named | Exit
+Record = Row | WandbSummary | Config | Named | Exit
 
 
 def read_record(data: bytes) -> Record | None:
-    """What a record says; None for a record of another kind.
+    """Decode a record; None for a record of another kind.
 
-    Raises:  ValueError: these bytes are no message.
+    Raises:  ValueError: these bytes are not a message.
     """
     for number, value in fields(data):
         if number == _HISTORY:
@@ -100,9 +107,9 @@ def read_record(data: bytes) -> Record | None:
 
 
 def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """The fields of a message: varints as int, everything else as bytes.
+    """Yield the fields of a message: varints as int, others as bytes.
 
-    Raises:  ValueError: these bytes are no message.
+    Raises:  ValueError: these bytes are not a message.
     """
     at = 0
     while at < len(data):
@@ -155,7 +162,7 @@ def _row(data: bytes) -> Row:
     return Row(step, *_parts(items))
 
 
-def _summary(data: bytes) -> Summary:
+def _summary(data: bytes) -> WandbSummary:
     items, removed = [], []
     for number, value in fields(data):
         if number in (1, 2):
@@ -165,7 +172,7 @@ def _summary(data: bytes) -> Summary:
             else:
                 removed.append(".".join(path))
     values, words, media = _parts(items)
-    return Summary(values, tuple(removed), words, media)
+    return WandbSummary(values, tuple(removed), words, media)
 
 
 def _config(data: bytes) -> Config:
@@ -200,7 +207,7 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
-def _item(data: bytes) -> tuple[Path, Any]:
+def _item(data: bytes) -> tuple[Keys, Any]:
     name, nested = "", []
     item: Any = None
     for number, value in fields(data):
@@ -230,11 +237,11 @@ def _from_json(value: bytes) -> Any:
 
 
 def _parts(
-    items: Iterable[tuple[Path, Any]],
+    items: Iterable[tuple[Keys, Any]],
 ) -> tuple[dict[str, float], dict[str, Any], dict[str, str]]:
-    """Numbers, words and kinds of media, nested ones under dotted names.
+    """Return numbers, other values and kinds of media, nested ones under dotted names.
 
-    A medium's own numbers, such as the width of a picture, are no metrics.
+    The numbers of media, such as the width of an image, are not metrics.
     """
     leaves = [leaf for path, item in items for leaf in _leaves(path, item)]
     media = {path[:-1]: kind for path, kind in leaves if path[-1] == _MEDIA and path[1:]}
@@ -251,7 +258,7 @@ def _parts(
     return numbers, words, {".".join(path): str(kind) for path, kind in media.items()}
 
 
-def _leaves(path: Path, item: Any) -> Iterator[tuple[Path, Any]]:
+def _leaves(path: Keys, item: Any) -> Iterator[tuple[Keys, Any]]:
     if not path or path[0].partition(".")[0] in _OWN:
         return
     if isinstance(item, dict):
@@ -259,3 +266,114 @@ def _leaves(path: Path, item: Any) -> Iterator[tuple[Path, Any]]:
             yield from _leaves((*path, str(key)), value)
     else:
         yield path, item
+
+
+BLOCK = 2**15
+HEADER = struct.Struct("<IHB")
+START = struct.Struct("<4sHB")
+IDENT, MAGIC, VERSION = b":W&B", 0xBEE1, 0
+FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
+
+_AT_ONCE = 2**23
+
+
+class LogTail:
+    """Reads the records of a log that is being written.
+
+    A record that is not complete yet is read later. Damaged ones are skipped; see ``problem``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problem = ""
+        """The first error that was found in the file."""
+        self._at = 0
+        self._parts: list[bytes] = []
+        self._suspect = -1
+        self._foreign = False
+
+    def new(self) -> Iterator[bytes]:
+        """Yield the records that are complete since the last call; the file may not exist yet."""
+        try:
+            with self.path.open("rb") as file:
+                while not self._foreign:
+                    file.seek(self._at)
+                    before, data = self._at, file.read(_AT_ONCE)
+                    yield from self._read(data)
+                    if self._at == before or len(data) < _AT_ONCE:
+                        return
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._complain(f"cannot be read ({error.strerror or error})")
+
+    def _read(self, data: bytes) -> Iterator[bytes]:
+        start = self._at
+        if start == 0 and not self._is_log(data):
+            return
+        while True:
+            here = self._at - start
+            left = BLOCK - self._at % BLOCK
+            if left < HEADER.size:
+                self._at += left
+                continue
+            if here + HEADER.size > len(data):
+                return
+            crc, length, kind = HEADER.unpack_from(data, here)
+            end = here + HEADER.size + length
+            if crc == length == kind == 0:
+                # A block that was not filled; wait if it is the last.
+                if here + left >= len(data):
+                    return
+                self._skip(left)
+                continue
+            if length <= left - HEADER.size and end > len(data):
+                return
+            body = data[here + HEADER.size : end]
+            if length > left - HEADER.size or zlib.crc32(body, zlib.crc32(bytes([kind]))) != crc:
+                if end >= len(data) and self._suspect != self._at:
+                    # The last bytes of the file may not be written yet.
+                    self._suspect = self._at
+                    return
+                self._complain(f"is damaged at byte {self._at}; the records up to the next block")
+                self._skip(left)
+                continue
+            self._at += HEADER.size + length
+            record = self._joined(kind, body)
+            if record is not None:
+                yield record
+
+    def _is_log(self, data: bytes) -> bool:
+        if len(data) < START.size:
+            return False
+        ident, magic, version = START.unpack_from(data)
+        if (ident, magic) != (IDENT, MAGIC):
+            self._complain("is not a file of wandb; its records")
+            self._foreign = True
+        elif version != VERSION:
+            self._complain(f"is of version {version}, which this thetahat cannot read; its records")
+            self._foreign = True
+        else:
+            self._at = START.size
+        return not self._foreign
+
+    def _joined(self, kind: int, body: bytes) -> bytes | None:
+        if kind == FULL:
+            self._parts = []
+            return body
+        if kind == FIRST:
+            self._parts = [body]
+        elif self._parts and kind in (MIDDLE, LAST):
+            self._parts.append(body)
+            if kind == LAST:
+                whole, self._parts = b"".join(self._parts), []
+                return whole
+        return None
+
+    def _skip(self, left: int) -> None:
+        self._parts = []
+        self._at += left
+
+    def _complain(self, what: str) -> None:
+        end = "" if what.endswith(")") else " are left out"
+        self.problem = self.problem or f"{self.path.name} {what}{end}"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.sweep.processes._capture import TAIL
-from thetahat.sweep.processes._exit_reason import worker_reason
+from thetahat.sweep.processes._process import worker_reason
 from thetahat.sweep.processes._process_group import WINDOWS, signal_group
 from thetahat.sweep.workers._fork_server import WorkerHandle, WorkerSetup, lives, spawn
 from thetahat.sweep.workers._messages import ADDRESS, KEY, PROGRAM, SHARE, Quit, Ready

@@ -90,6 +90,6 @@ def is_experiment(spec: SweepSpec, folder: Path | None = None) -> bool:
 
 
 def size_of(work: Work, points: int | None) -> int:
-    """Return how many runs or workers at a time: one for each core, or what the user asked for."""
-    size = work.workers or max(len(work.devices), count_cores())
+    """Return the limit of runs at a time: as given, else one per device, else one per core."""
+    size = work.workers or len(work.devices) or count_cores()
     return size if points is None else max(1, min(size, points))

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from thetahat.core.errors import StoreError
+from thetahat.sweep.processes._process_group import lives
 
 CAN_FORK = sys.platform == "linux"
 """On other systems a process that has loaded the system's frameworks cannot fork safely."""
@@ -252,12 +253,3 @@ def _uninterrupted() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def lives(pid: int) -> bool:
-    """Whether a process runs; one that has ended and was not waited for does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return state.rpartition(")")[2].split()[0] not in ("Z", "X")

@@ -296,18 +296,10 @@ def explain(error: BaseException) -> str:
 
 
 def resident() -> int:
-    """Bytes of memory that this process holds; its highest, if only that is known."""
-    try:
-        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, AttributeError, ValueError):
-        pass
-    if sys.platform == "win32":
-        return 0
-    import resource
+    """Return how many bytes of memory this process holds."""
+    import psutil
 
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    return psutil.Process().memory_info().rss
 
 
 def main(load: Callable[[], Any]) -> None:
