@@ -9,7 +9,6 @@ import pytest
 
 from thetahat.analysis import (
     band_words,
-    best_run,
     curve_band,
     ending,
     group_runs,
@@ -89,9 +88,10 @@ def test_a_run_that_did_not_end_well_has_no_say(store, status) -> None:
     assert group.metrics["val_risk"]["n"] == 1
     assert study.ends == {"well": 1, "failed" if failed else "unfinished": 2}
     assert ("f" if failed else "u") in study.best.marks
-    best = best_run(tried_runs(store, sweep.id), "val_risk", 1)
-    assert best is not None
-    assert best.id == good
+    lead = standings(tried_runs(store, sweep.id), ["seed"], "val_risk", 1)[0]
+    assert lead.spread is not None
+    assert (lead.spread.n, lead.spread.median) == (1, 0.5)
+    assert good in lead.ids
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

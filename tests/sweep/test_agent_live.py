@@ -183,7 +183,7 @@ def test_an_experiment_that_broke_after_its_sweep_was_made(at, thetahat, line) -
         assert err == f"thetahat: {LOADS[line]}\n"
     else:
         assert err.startswith(
-            "thetahat: a worker ended while it loaded the experiment: exit code 7; what it said is"
+            "thetahat: a worker ended while it loaded the experiment: exit code 7; its output is"
         )
     assert at.runs() == []
 

@@ -7,7 +7,6 @@ from thetahat.analysis._bands import (
 )
 from thetahat.analysis._best import (
     Standing as Standing,
-    best_run as best_run,
     is_seed as is_seed,
     may_repeat as may_repeat,
     names_of as names_of,
@@ -77,7 +76,6 @@ __all__ = [
     "Swept",
     "band_words",
     "best_first",
-    "best_run",
     "by_experiment",
     "caution",
     "check_over",

@@ -41,8 +41,8 @@ def seeds_of(sweep: SweepRow, names: Iterable[str]) -> list[str]:
     """List the parameters to average out: seeds by name, those of type ``th.Seed``, and the one
     that ``--replicates`` counts up."""
     found = sweep.plan.get("found") or {}
-    told = {found.get("seed"), *(found.get("seeds") or ())}
-    return [name for name in names if name in told or is_seed(name)]
+    declared = {found.get("seed"), *(found.get("seeds") or ())}
+    return [name for name in names if name in declared or is_seed(name)]
 
 
 def replicates_of(sweep: SweepRow) -> int:
@@ -194,16 +194,6 @@ def running_best(
         if not steps or sign * one.spread.median < sign * steps[-1][1]:
             steps.append((at(one), one.spread.median))
     return steps
-
-
-def best_run(runs: Iterable[TriedRun], metric: str, sign: int) -> TriedRun | None:
-    """Find the run that ended well with the best number; None if none did."""
-    have = [
-        (sign * value, run)
-        for run in runs
-        if ending(run, metric) == "well" and (value := finite(run.metrics.get(metric))) is not None
-    ]
-    return min(have, key=lambda one: one[0])[1] if have else None
 
 
 def names_of(runs: Iterable[TriedRun]) -> list[str]:

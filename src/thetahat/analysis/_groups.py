@@ -379,8 +379,8 @@ def directions_in(store: Store, sweep_id: str) -> dict[str, Any]:
     """
     from thetahat.store import detail_of_sweep
 
-    said = detail_of_sweep(store, sweep_id).get("directions")
-    return {**RISKS, **(said if isinstance(said, Mapping) else {})}
+    directions = detail_of_sweep(store, sweep_id).get("directions")
+    return {**RISKS, **(directions if isinstance(directions, Mapping) else {})}
 
 
 def sign_of(metric: str, file: SweepFile, directions: Mapping[str, Any]) -> int:

@@ -409,8 +409,8 @@ def _numbers(column: Sequence[Any]) -> Sequence[float]:
         return column
     if kinds == {int} and max(map(abs, column)) < _WHOLE:
         return list(map(float, column))
-    told = map(number, column)
-    return [math.nan if value is None else value for value in told]
+    finite = map(number, column)
+    return [math.nan if value is None else value for value in finite]
 
 
 def _levels(column: Sequence[Any], numbers: Sequence[float]) -> tuple[list[int], int]:
@@ -467,7 +467,7 @@ def _has(columns: Sequence[ParameterColumn], k: int) -> Sequence[bool] | None:
 
 
 def _same(one: ParameterColumn, other: ParameterColumn) -> bool:
-    """Tell whether two parameters move together too much to be told apart."""
+    """Tell whether two parameters move together too much to be finite apart."""
     n = len(one.codes)
     pairs = Counter(zip(one.codes, other.codes, strict=True))
     squares = (both * both / (one.sizes[a] * other.sizes[b]) for (a, b), both in pairs.items())

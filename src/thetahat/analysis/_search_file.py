@@ -80,20 +80,20 @@ def _parameters(section: Any, above: str = "", depth: int = 0) -> Iterator[Swept
 def _range(entry: Mapping[Any, Any], kind: str, values: Any) -> str:
     """Say in words where a parameter is searched: its bounds and its distribution."""
     if "value" in entry:
-        return _said(entry["value"])
+        return _value_word(entry["value"])
     if isinstance(values, (list, tuple)):
-        listed = [_said(value) for value in values[:_SHOWN]]
+        listed = [_value_word(value) for value in values[:_SHOWN]]
         more = f", and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
         return ", ".join(listed) + more
     law = kind.replace("_", " ")
     if "min" in entry or "max" in entry:
-        low, high = _said(entry.get("min", "...")), _said(entry.get("max", "..."))
+        low, high = _value_word(entry.get("min", "...")), _value_word(entry.get("max", "..."))
         return f"{low} to {high}" + (f" ({law})" if law else "")
-    numbers = ", ".join(f"{k} {_said(entry[k])}" for k in ("mu", "sigma", "q") if k in entry)
+    numbers = ", ".join(f"{k} {_value_word(entry[k])}" for k in ("mu", "sigma", "q") if k in entry)
     return f"{law} ({numbers})" if law and numbers else law or numbers
 
 
-def _said(value: Any) -> str:
+def _value_word(value: Any) -> str:
     if value is None:
         return "none"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -144,11 +144,11 @@ class Setting:
     @property
     def marks(self) -> str:
         """Letters of MARKS."""
-        said = "c" if self.group.contaminated else ""
-        said += "s" if len(self.values) == 1 else ""
-        said += "f" if self.group.failed else ""
-        said += "u" if self.group.unfinished else ""
-        return said + ("o" if self.group.shared_order else "")
+        letters = "c" if self.group.contaminated else ""
+        letters += "s" if len(self.values) == 1 else ""
+        letters += "f" if self.group.failed else ""
+        letters += "u" if self.group.unfinished else ""
+        return letters + ("o" if self.group.shared_order else "")
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Path of the store. This module opens and creates nothing."""
+"""The path of a store: nothing is opened or made here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 
 def locate(url: str | os.PathLike[str] | None = None) -> Path:
-    """Return the database file of ``url``, else of THETAHAT_STORE, else of ``.thetahat/``.
+    """Return the database file that ``url`` names, else THETAHAT_STORE, else ``.thetahat/`` here.
 
     Links are followed: processes that reach one store by several paths meet at one.
 

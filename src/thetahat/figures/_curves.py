@@ -171,5 +171,5 @@ def _count_runs(ax: Axes, counts: Sequence[tuple[float, int]]) -> None:
     for i, (x, n) in enumerate(shown):
         if i:
             ax.axvline(x, color=DIM, lw=0.6, ls=(0, (2, 3)), zorder=1)
-        said = {"fontsize": 7, "color": DIM, "transform": ax.get_xaxis_transform()}
-        ax.text(x, 0.02, f" n={n}", va="bottom", **said)
+        style = {"fontsize": 7, "color": DIM, "transform": ax.get_xaxis_transform()}
+        ax.text(x, 0.02, f" n={n}", va="bottom", **style)

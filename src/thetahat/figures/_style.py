@@ -135,8 +135,8 @@ def label(text: Any, longest: int = LONGEST) -> str:
     >>> label("a\\nb"), label("x" * 40, 5)
     ('a\\\\nb', 'xxxx…')
     """
-    said = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
-    return said if len(said) <= longest else said[: longest - 1] + "…"
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def tick(value: float, _: Any = None) -> str:

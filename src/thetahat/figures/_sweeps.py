@@ -78,14 +78,14 @@ def draw_progress(
             says(ax, "no run has a number yet")
             return figure
         xs, ys = zip(*dots, strict=True)
-        said = "best setting's median so far"
+        caption = "best setting's median so far"
         if steps is None:
-            steps, said = _running(xs, ys, maximize=maximize), "best so far"
+            steps, caption = _running(xs, ys, maximize=maximize), "best so far"
         _dots(ax, xs, ys, label="one run")
         if steps:
             at, bests = zip(*steps, strict=True)
             last = max(at[-1], len(values))
-            ax.step([*at, last], [*bests, bests[-1]], where="post", color=ORANGE, label=said)
+            ax.step([*at, last], [*bests, bests[-1]], where="post", color=ORANGE, label=caption)
         scale(ax.yaxis, ys)
         lost = [k for k, v in enumerate(values, 1) if v is None or not math.isfinite(v)]
         if lost:
@@ -189,9 +189,9 @@ def draw_importance(
             if bar.floor is not None:
                 ax.plot([bar.floor] * 2, [k - 0.38, k + 0.38], color=INK, lw=1.4)
             rho = bar.correlation
-            said = f"{bar.share:.0%}" + ("" if rho is None else f", rank corr. {rho:+.2f}")
+            caption = f"{bar.share:.0%}" + ("" if rho is None else f", rank corr. {rho:+.2f}")
             right = max(bar.share, bar.floor or 0)
-            ax.text(right + 0.02, k, said, va="center", fontsize=7.5, color=DIM)
+            ax.text(right + 0.02, k, caption, va="center", fontsize=7.5, color=DIM)
         if any(bar.floor is not None for bar in shown):
             share = "95 %" if sure else "roughly: points were not drawn at random"
             ax.plot([], [], color=INK, lw=1.4, label=f"what chance reaches ({share})")
@@ -228,8 +228,8 @@ def draw_strips(strips: Sequence[Strip], *, metric: str, says_bar: str) -> Figur
             ax.plot([strip.middle], [k], "D", ms=5, mfc="white", mec=INK, mew=1.2, zorder=5)
             if strip.says:
                 place = ax.get_yaxis_transform()
-                said = {"va": "center", "fontsize": 7, "color": DIM, "transform": place}
-                ax.text(1.01, k, strip.says, **said)
+                caption = {"va": "center", "fontsize": 7, "color": DIM, "transform": place}
+                ax.text(1.01, k, strip.says, **caption)
         ax.plot([], [], "D", ms=5, mfc="white", mec=INK, mew=1.2, label="median")
         ax.plot([], [], color=INK, lw=1.1, label=says_bar)
         scale(ax.xaxis, values)
@@ -399,8 +399,8 @@ def _heights(
     turn = math.log10 if log else float
     bottom, wide = turn(low), (turn(high) - turn(low)) or 1.0
     marks = [bottom + wide * part for part in (0, 0.25, 0.5, 0.75, 1)]
-    said = [(k / 4, f"{(10**m if log else m):.3g}") for k, m in enumerate(marks)]
-    return [(turn(v) - bottom) / wide for v in column], said
+    caption = [(k / 4, f"{(10**m if log else m):.3g}") for k, m in enumerate(marks)]
+    return [(turn(v) - bottom) / wide for v in column], caption
 
 
 def _few(values: Sequence[Any]) -> list[Any] | None:

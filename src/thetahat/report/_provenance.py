@@ -69,20 +69,20 @@ class Origins:
 
     def notes(self, *, looks: bool = True) -> list[tuple[str, str]]:
         """Return labels and sentences about what the store knows."""
-        said: list[tuple[str, str]] = []
+        lines: list[tuple[str, str]] = []
         if self.data:
-            said.append(("Splits", self._splits()))
+            lines.append(("Splits", self._splits()))
         if looks and self.n:
-            said.append(("Looks at the test part", self._looks()))
+            lines.append(("Looks at the test part", self._looks()))
         if self.versions:
-            said.append(("Versions", ", ".join(_one(k, v) for k, v in self.versions.items())))
+            lines.append(("Versions", ", ".join(_one(k, v) for k, v in self.versions.items())))
         if self.machine:
-            said.append(("Computed", "; ".join(_one(k, v) for k, v in self.machine.items())))
+            lines.append(("Computed", "; ".join(_one(k, v) for k, v in self.machine.items())))
         if self.commits:
             commits = _some(self.commits)
             changed = f"; {self.dirty} of {self.n} with changes in no commit" if self.dirty else ""
-            said.append(("Code", f"git commit {commits}{changed}"))
-        return said
+            lines.append(("Code", f"git commit {commits}{changed}"))
+        return lines
 
     def _splits(self) -> str:
         parts = [_PART_WORDS[p] for p in _PARTS if p in self.data]

@@ -57,48 +57,48 @@ def _summary(run: RunRow) -> list[str]:
     what = word(run.experiment or run.source or "a program")
     reason = f": {word(run.reason)}" if run.reason else ""
     epochs = f" after {run.epochs:,} epochs" if run.epochs else ""
-    said = [f"One run of {what}. It is {run.status}{epochs}{reason}."]
+    lines = [f"One run of {what}. It is {run.status}{epochs}{reason}."]
     val, test = run.metrics.get("val_risk"), run.metrics.get("test_risk")
     at = f" at epoch {run.best_epoch}" if run.best_epoch else ""
     best = run.metrics.get(run.best_by)
     if run.best_by != "val_risk" and best is not None:
         mode = ((run.detail or {}).get("directions") or {}).get(run.best_by)
         which = {"min": "lowest", "max": "highest"}.get(str(mode), "best")
-        said.append(f"Its {which} {word(run.best_by)} is {short(best)}{at}: it chose the state.")
-        said += [f"There its validation risk is {short(val)}."] if val is not None else []
+        lines.append(f"Its {which} {word(run.best_by)} is {short(best)}{at}: it chose the state.")
+        lines += [f"There its validation risk is {short(val)}."] if val is not None else []
     elif val is not None:
-        said.append(f"Its lowest validation risk is {short(val)}{at}.")
+        lines.append(f"Its lowest validation risk is {short(val)}{at}.")
     if test is not None:
         trust = ", which is contaminated" if run.contaminated else ""
-        said.append(
+        lines.append(
             f"On observations that played no part, its test_risk is {short(test)}{trust}. One seed"
             " says nothing of how much of that is luck."
         )
-    return said
+    return lines
 
 
 def _warnings(run: RunRow, notices: list[str]) -> list[str]:
-    said = []
+    lines = []
     if run.contaminated:
-        said.append("Contaminated: tuned on the test set; its test numbers estimate nothing.")
+        lines.append("Contaminated: tuned on the test set; its test numbers estimate nothing.")
     if not run.status.over:
-        said.append(
+        lines.append(
             f"Not finished: the run is {run.status}. Its numbers are those of its last record."
         )
     elif not run.status.well:
-        said.append(
+        lines.append(
             f"The run {_ended(run.status)}" + (f": {word(run.reason)}." if run.reason else ".")
         )
     missing = [word(name) for name, value in run.metrics.items() if value is None]
     if missing:
-        said.append(f"Not finite: {', '.join(missing)}.")
-    return said + [word(line) for line in notices]
+        lines.append(f"Not finite: {', '.join(missing)}.")
+    return lines + [word(line) for line in notices]
 
 
 def _ended(status: Status) -> str:
     was = (Status.INTERRUPTED, Status.CANCELLED)
-    said = {Status.UNMOVED: "did not move"}.get(status, str(status))
-    return f"was {status}" if status in was else said
+    lines = {Status.UNMOVED: "did not move"}.get(status, str(status))
+    return f"was {status}" if status in was else lines
 
 
 def _metrics(run: RunRow) -> Grid:
@@ -125,7 +125,7 @@ def _config(run: RunRow) -> Grid:
 
 def _facts(run: RunRow) -> list[tuple[str, str]]:
     seconds = run.total_seconds
-    said = [
+    lines = [
         ("Program", word(run.source)),
         ("Experiment", word(run.experiment)),
         ("Project", word(run.project)),
@@ -134,7 +134,7 @@ def _facts(run: RunRow) -> list[tuple[str, str]]:
         ("Parameters", f"{run.n_params:,} estimated" if run.n_params is not None else ""),
         ("Seconds", short(seconds, 3) if seconds is not None else ""),
     ]
-    return [(label, value) for label, value in said if value]
+    return [(label, value) for label, value in lines if value]
 
 
 def _pictures(store: Store, run: RunRow) -> list[Picture]:

@@ -147,11 +147,11 @@ def _summary(study: Study) -> list[str]:
     asked = [swept.name for swept in study.file.parameters if not swept.constant]
     over = _listed([word(name) for name in study.parameters or study.seeds or asked])
     over = f" over {over}" if over else ""
-    said = [f"{_runs(len(study.runs))} of a {word(method)}{over}: {_ends(study)}."]
+    lines = [f"{_runs(len(study.runs))} of a {word(method)}{over}: {_ends(study)}."]
     best = study.best
     if best is None:
         left = "no run may be shown" if study.rule.on and study.counted else "no run has a number"
-        return [*said, f"There is no best setting: {left} for {word(study.metric)}."]
+        return [*lines, f"There is no best setting: {left} for {word(study.metric)}."]
     goal = "highest " if study.maximize else "lowest "
     goal = goal if len(study.settings) > 1 else ""
     where = f" at {word(best.name)}" if best.name else ""
@@ -169,17 +169,17 @@ def _summary(study: Study) -> list[str]:
     spread = best.spread
     if spread is not None and spread.n > 1:
         quantiles = " quantiles" if spread.says.endswith("%") else ""
-        said.append(
+        lines.append(
             f"The {goal}median {word(study.metric)} is {value}{where}, over {_runs(spread.n)}"
             f" ({spread.says}{quantiles}: {short(spread.low)} to {short(spread.high)})."
         )
     else:
-        said.append(
+        lines.append(
             f"The {goal}{word(study.metric)} is {value}{where}. It is one run with one seed"
             + (f", the best of {n}: on fresh seeds, expect worse." if n > 1 else ".")
         )
-    said += _other_risks(study, best)
-    return said
+    lines += _other_risks(study, best)
+    return lines
 
 
 def _passed_over(study: Study, best: Setting) -> bool:
@@ -192,15 +192,15 @@ def _passed_over(study: Study, best: Setting) -> bool:
 
 def _trust(study: Study, best: Setting) -> str:
     """Say beside a number what is wrong with it."""
-    said = ["contaminated"] if best.group.contaminated else []
+    lines = ["contaminated"] if best.group.contaminated else []
     if best.group.shared_order and len(best.values) > 1:
-        said.append("seeds share the order of batches")
+        lines.append("seeds share the order of batches")
     failed, unfinished = best.group.failed, best.group.unfinished
     if failed and not study.rule.hides_count(failed):
-        said.append(f"{failed} of its {_runs(best.group.runs)} failed or diverged")
+        lines.append(f"{failed} of its {_runs(best.group.runs)} failed or diverged")
     if unfinished and not study.rule.hides_count(unfinished):
-        said.append(f"{_count(study, unfinished)} of them did not finish")
-    return f" ({'; '.join(said)})" if said else ""
+        lines.append(f"{_count(study, unfinished)} of them did not finish")
+    return f" ({'; '.join(lines)})" if lines else ""
 
 
 def _other_risks(study: Study, best: Setting) -> list[str]:
@@ -220,22 +220,22 @@ def _warnings(study: Study, changed: Sequence[str], *, directed: bool) -> list[s
     Args:    changed: data files that held different data for different runs.
              directed: whether the file or a run says in which direction the metric is better.
     """
-    said = []
+    lines = []
     if changed:
         names = _listed([word(name) for name in changed])
-        said.append(
+        lines.append(
             f"Different data: {names} changed while the sweep ran, so that its runs did not all"
             " read the same data. Their numbers do not compare."
         )
     if not directed:
         name = word(study.metric)
-        said.append(
+        lines.append(
             f"Nothing says in which direction {name} is better: the settings stand from the lowest"
             f" {name} to the highest, and the first of them may be the worst. A sweep file says it"
             " by metric and goal, an experiment by th.Metric."
         )
     if study.contaminated:
-        said.append(
+        lines.append(
             f"Contaminated: this sweep chose its settings by {word(study.metric)}, on the test set."
             " Its test numbers are too good, and estimate nothing."
         )
@@ -243,23 +243,23 @@ def _warnings(study: Study, changed: Sequence[str], *, directed: bool) -> list[s
     if not study.sweep.over or open_runs:
         verb = "run is" if open_runs == 1 and not study.rule.on else "runs are"
         still = f"; {_count(study, open_runs)} {verb} not over" if open_runs else ""
-        said.append(
+        lines.append(
             f"Not finished: the sweep is {word(study.sweep.state)}{still}. Numbers may move."
         )
     if study.settings and study.counted and not study.replicated:
-        said.append(
+        lines.append(
             "One seed a setting: differences between settings may be luck. Run the best ones with"
             " more seeds before believing them."
         )
     cut = study.ends["unfinished"] - open_runs
     if cut and not study.rule.hides_count(cut):
-        said.append(
+        lines.append(
             f"{cut} of {_runs(len(study.runs))} did not finish (cancelled, interrupted, or nothing"
             f" moved): {'its' if cut == 1 else 'their'} numbers do not count."
         )
     silent = study.ends["well"] - len(study.counted)
     if silent and study.declared and not study.rule.hides_count(silent):
-        said.append(
+        lines.append(
             f"{silent} of {_runs(len(study.runs))} ended well but logged no {word(study.metric)}:"
             " they count as runs and give no number."
         )
@@ -267,15 +267,15 @@ def _warnings(study: Study, changed: Sequence[str], *, directed: bool) -> list[s
     if lost and not study.rule.hides_count(lost):
         share = lost / len(study.runs)
         if share >= 0.05:
-            said.append(f"{lost} of {_runs(len(study.runs))} failed or diverged ({share:.0%}).")
+            lines.append(f"{lost} of {_runs(len(study.runs))} failed or diverged ({share:.0%}).")
     if study.rule.on:
         hidden = sum(setting.hidden for setting in study.settings)
-        said.append(
+        lines.append(
             f"Small cells are suppressed: nothing is shown that rests on fewer than"
             f" {study.rule.least} runs ({hidden} of {len(study.settings)} settings are hidden"
             + (f", {study.dropped} runs left out)." if study.dropped else ").")
         )
-    return said
+    return lines
 
 
 def _facts(study: Study, *, directed: bool) -> list[tuple[str, str]]:
@@ -288,7 +288,7 @@ def _facts(study: Study, *, directed: bool) -> list[tuple[str, str]]:
     other = "names none" if asked is None else f"names {word(asked)}"
     chosen = "" if asked == study.metric else f"; the sweep file {other}"
     reason = study.sweep.reason
-    said = [
+    lines = [
         ("Program", word(program)),
         ("Experiment", word(experiment)),
         ("About", word(study.file.description)),
@@ -298,7 +298,7 @@ def _facts(study: Study, *, directed: bool) -> list[tuple[str, str]]:
         ("Settings", f"{len(study.settings):,}, {_seeds(study)}"),
         ("State", word(study.sweep.state) + (f" ({word(reason)})" if reason else "")),
     ]
-    return [(label, value) for label, value in said if value]
+    return [(label, value) for label, value in lines if value]
 
 
 def _searched(study: Study) -> Grid:
@@ -363,29 +363,29 @@ def _failures(study: Study) -> Grid:
 
 
 def _notes(study: Study, known: Origins) -> list[tuple[str, str]]:
-    said = [("n", _n_note(study)), ("Seeds", _seeds(study))]
+    lines = [("n", _n_note(study)), ("Seeds", _seeds(study))]
     if len(study.settings) > 1:
         choice = (
             f"settings are ordered by their median {word(study.metric)}, which also chose them: the"
             " best number of many is too good, the more so the more were tried"
         )
-        said.append(("Choice", choice))
-    said += known.notes(looks=not study.rule.hides_count(known.looked))
+        lines.append(("Choice", choice))
+    lines += known.notes(looks=not study.rule.hides_count(known.looked))
     lost = Counter(
         str(run.status) if not run.status.well else f"without a finite {study.metric}"
         for run in study.runs
         if ending(run, study.metric) == "failed"
     )
     failures = [f"{_count(study, n)} {word(how)}" for how, n in lost.items()]
-    said.append(("Failures", ", ".join(failures) if failures else "none"))
+    lines.append(("Failures", ", ".join(failures) if failures else "none"))
     cut = Counter(str(run.status) for run in study.runs if run.status.unfinished)
     if cut:
         unfinished = [f"{_count(study, n)} {how}" for how, n in sorted(cut.items())]
-        said.append(("Unfinished", ", ".join(unfinished)))
+        lines.append(("Unfinished", ", ".join(unfinished)))
     shared = [setting for setting in study.settings if setting.group.shared_order]
     if shared:
-        said.append(("Batches", "seeds share the order of batches, so their bands are too narrow"))
-    return said
+        lines.append(("Batches", "seeds share the order of batches, so their bands are too narrow"))
+    return lines
 
 
 def _n_note(study: Study) -> str:
@@ -440,5 +440,5 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def _cut(text: str) -> str:
-    said = word(text)
-    return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
+    lines = word(text)
+    return lines if len(lines) <= _LONGEST else lines[: _LONGEST - 1] + "…"

@@ -49,9 +49,9 @@ def latex_report(document: Document) -> str:
 def _latex_notes(document: Document) -> list[str]:
     warnings = [rf"\item \textbf{{{_latex(line)}}}" for line in document.warnings]
     marks = [rf"\item[{letter}] {_latex(text)}." for letter, text in document.grid.legend.items()]
-    said = [rf"\textit{{{_latex(label)}:}} {_latex(text)}." for label, text in document.notes]
+    notes = [rf"\textit{{{_latex(label)}:}} {_latex(text)}." for label, text in document.notes]
     more = [_latex(document.grid.more)] if document.grid.more else []
-    return [*warnings, *marks, r"\item " + " ".join([*more, *said])]
+    return [*warnings, *marks, r"\item " + " ".join([*more, *notes])]
 
 
 def _latex_grid(grid: Grid) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from thetahat.analysis import CellRule
 from thetahat.core.errors import ConfigError, StoreError, did_you_mean
-from thetahat.core.replace import replacing
+from thetahat.core.files import replacing
 from thetahat.report._document import MADE_BY, Document
 from thetahat.report._html import html_report
 from thetahat.report._run import run_document
@@ -156,8 +156,8 @@ def write_whole(path: Path, data: bytes, *, make_folder: bool = False) -> None:
     try:
         if make_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as beside:
-            beside.write_bytes(data)
+        with replacing(path) as new:
+            new.write_bytes(data)
     except OSError as error:
         why = error.strerror or str(error)
         raise ConfigError(f"cannot write {path}: {why}; give another place with -o") from error

@@ -153,7 +153,7 @@ class Writer:
         _keep_best(self.connection, run_id, detail or {})
 
     def end_run(self, run_id: str, event: Ended) -> None:
-        """Write how a run ended."""
+        """Write how a run ended, and the notices in its detail."""
         self.finish_run(
             run_id,
             status=event.status,
@@ -163,6 +163,8 @@ class Writer:
             seconds=event.seconds,
             detail=event.detail,
         )
+        for line in event.detail.get("notices", ()):
+            self.note(run_id, str(line))
 
     def begin_run(self, run_id: str, event: Started) -> None:
         """Write the parameters, the provenance and the cohort of a run that was claimed."""

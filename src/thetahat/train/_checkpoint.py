@@ -37,7 +37,7 @@ from typing import IO, Any
 import numpy as np
 
 from thetahat.core import CheckpointError, Notice
-from thetahat.core.replace import replacing
+from thetahat.core.files import replacing
 from thetahat.train._memory import total_memory
 
 VERSION = 2

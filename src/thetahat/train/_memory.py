@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -22,25 +23,22 @@ class TooLarge(Exception):
 
 
 def total_memory() -> float:
-    """Return how many bytes this machine or container has, with its swap space."""
-    # The swap space holds data too, if slowly.
+    """Return how many bytes this machine or container has, swap included."""
     machine = psutil.virtual_memory().total + psutil.swap_memory().total
-    limits = [_read(folder / limit) for limit, _ in _GROUPS for folder in _FOLDERS]
-    return min([float(machine), *limits])
+    return min(machine, *(limit for limit, _ in _container()))
 
 
 def free_memory() -> float:
-    """Return how many bytes this machine or container has free."""
-    free = [
-        _read(folder / limit) - _read(folder / used, missing=0.0)
-        for limit, used in _GROUPS
-        for folder in _FOLDERS
-    ]
-    return min([psutil.virtual_memory().available, *free])
+    """Return how many bytes of this machine or container are free."""
+    machine = psutil.virtual_memory().available
+    return min(machine, *(limit - used for limit, used in _container()))
 
 
-def _read(path: Path, missing: float = math.inf) -> float:
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):  # not there, or "max"
-        return missing
+def _container() -> list[tuple[float, float]]:
+    """Return each limit of a container, which may have less than its machine, and what it uses."""
+    found = [(math.inf, 0.0)]
+    for limit, used in _GROUPS:
+        for folder in _FOLDERS:
+            with suppress(OSError, ValueError):  # not there, or "max"
+                found.append((int((folder / limit).read_text()), int((folder / used).read_text())))
+    return found

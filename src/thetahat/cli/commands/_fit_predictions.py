@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from thetahat.core.errors import ConfigError, DataError, MissingExtra
-from thetahat.core.replace import replacing
+from thetahat.core.files import replacing
 
 if TYPE_CHECKING:
     from thetahat.data import Table
@@ -119,11 +119,11 @@ def write(path: Path, made: Predictions) -> None:
     """
     kind = path.suffix.lower()
     try:
-        with replacing(path) as beside:
+        with replacing(path) as new:
             if kind in PARQUET:
-                _write_parquet(beside, made)
+                _write_parquet(new, made)
             else:
-                with beside.open("w", newline="", encoding="utf-8") as file:
+                with new.open("w", newline="", encoding="utf-8") as file:
                     if kind == ".json":
                         _write_json(file, made)
                     else:

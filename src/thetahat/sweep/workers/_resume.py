@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import CheckpointError, StoreError
-from thetahat.core.replace import replacing
+from thetahat.core.files import replacing
 
 if TYPE_CHECKING:
     from thetahat.store import RunRow, Store
@@ -113,8 +113,8 @@ def keep_reasons(checkpoint: str | None, reasons: Mapping[int, str]) -> None:
         return
     every = {**read_reasons(checkpoint), **reasons}
     # Without it a resumed run only has a shorter reason for its end.
-    with contextlib.suppress(OSError), replacing(Path(f"{checkpoint}{_REASONS}")) as beside:
-        beside.write_text(json.dumps(every), encoding="utf-8")
+    with contextlib.suppress(OSError), replacing(Path(f"{checkpoint}{_REASONS}")) as new:
+        new.write_text(json.dumps(every), encoding="utf-8")
 
 
 def read_reasons(checkpoint: str | None) -> dict[int, str]:

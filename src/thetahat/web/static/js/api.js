@@ -1,4 +1,4 @@
-// The store, by way of the server; and the view, by way of the address.
+// Requests to the server, and the view, which the address keeps.
 export class ApiError extends Error {
   constructor(message, code) { super(message); this.code = code; }
 }
@@ -30,7 +30,7 @@ export async function download(path, asked) {
   return response.text();
 }
 
-// State that the address keeps. Values are words; an empty one leaves the address.
+// The view: words in the address; an empty word is removed.
 export const view = {
   get(name, otherwise = "") { return new URLSearchParams(location.search).get(name) ?? otherwise; },
   set(changes) {
@@ -44,7 +44,7 @@ export const view = {
   },
 };
 
-// Calls back when the store has changed: never twice at once, and rarer where drawing is slow.
+// Call back when the store has changed: never concurrently, and less often if drawing is slow.
 export function follow(onchange, live, banner) {
   const source = new EventSource("/api/events");
   let [busy, again] = [false, false];

@@ -3,7 +3,7 @@ import { h } from "./dom.js";
 import { short } from "./format.js";
 
 const charts = new Set();
-// A megabyte: the page reads its runs while ECharts is still being read.
+// ECharts has a megabyte: the page reads its runs while it loads.
 let echarts = null;
 import("../vendor/echarts/echarts.esm.min.js").then((library) => { echarts = library; for (const one of charts) setTimeout(one.arrived, 0); });
 let idleDraws = true;
@@ -13,7 +13,7 @@ export const css = (name) => getComputedStyle(document.documentElement).getPrope
 export const lineColour = (i) => css(`--c${(i % 8) + 1}`);
 export const isDark = () => document.documentElement.dataset.theme === "dark";
 
-// The best stands out from the ground: dark on light, bright on dark.
+// The best run has the most contrast: dark on light, bright on dark.
 export function ramp() {
   return isDark() ? [...VIRIDIS].slice(1).reverse() : VIRIDIS.slice(0, 8);
 }
@@ -29,11 +29,11 @@ export function rampColour(t, colours = ramp()) {
   return `#${mix.join("")}`;
 }
 
-// Whether charts out of sight are drawn when there is time, or only once they come near: those of
-// thousands of runs would hold up what is being looked at.
+// Whether charts out of sight are drawn when the page is idle, or only when scrolled near: charts of
+// thousands of runs would block the visible ones.
 export const drawWhenIdle = (on) => { idleDraws = on; };
 
-// One chart at a time: between two of them the page answers.
+// Draw one chart at a time, so that the page stays responsive.
 const queue = [];
 function inTurn(job) {
   queue.push(job);
@@ -52,7 +52,7 @@ export function chart(size, label) {
     for (const [name, handler] of events) made.on(name, handler);
     return made;
   };
-  // What is out of sight is drawn when it comes near, once, however often it was asked for.
+  // Draw a chart once when it comes near, however often it was requested.
   let [near, stale, waiting] = [false, false, 0];
   const draw = (now = near) => {
     stale = true;
@@ -131,12 +131,12 @@ export function logAxis(name, low, high, more = {}) {
   return customValues.length < 2 ? made : { ...made, axisLabel: { ...made.axisLabel, customValues }, axisTick: { show: false, customValues } };
 }
 
-// A chart of nothing says so.
+// Show a message in place of an empty chart.
 export const nothing = (words) => ({ animation: false, title: { text: words, left: "center", top: "middle", textStyle: { color: css("--dim"), fontSize: 13, fontWeight: 400, fontFamily: "inherit" } } });
 
 export const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : tame(text));
 
-// ECharts keeps what it has measured in plain objects, by the words: a parameter named __proto__
+// ECharts caches measured texts in plain objects by their words: a parameter named __proto__
 // would write into every object of the page.
 const tame = (text) => (typeof text === "string" && text in Object.prototype ? `\u200b${text}` : text);
 const asList = (one) => (one === undefined ? [] : Array.isArray(one) ? one : [one]);

@@ -5,7 +5,7 @@ import { BOOKS, curveChart, legend, spansDecades } from "./curves.js";
 import { columnStyle, finite, flat, many, short } from "./format.js";
 import { CUT, FAILED, OPEN, WELL } from "./model.js";
 
-// A rate that never changes is no curve; it stands among the configs.
+// A constant learning rate is shown among the configs, not as a curve.
 const still = (run, name) => { const values = run.records.columns[name]; return !values || values.every((v) => v === values[0]); };
 
 export async function show(main, _id, { crumbs }) {
@@ -78,19 +78,19 @@ class ComparePage {
       logs += log;
       one.show(lines, { log, smooth: this.bands ? 0 : this.smooth, axisName: this.runs[0].records.axis || "epoch", bands });
     }
-    // Until the user chooses, the button names the default.
+    // Without a choice of the user, the button shows the default.
     if (!this.log) this.logButton.setAttribute("aria-pressed", String(logs > 0));
   }
 
-  // Runs that differ by their seed only, as the server has put them together.
+  // Runs that differ by their seed only, as grouped by the server.
   settings() {
     const byId = new Map(this.runs.map((run) => [run.id, run]));
     const differ = this.differing().filter((n) => new Set(this.groups.map((g) => JSON.stringify(g.config[n]))).size > 1);
     return this.groups.map((g) => ({ ...g, words: [...(g.experiment ? [g.experiment] : []), ...differ.map((n) => `${n}=${short(g.config[n], 3)}`)].join(", ") || "all runs", runs: g.ids.map((id) => byId.get(id)).filter(Boolean) }));
   }
 
-  // What decides: the metric of the sweep, else what chose the best states, else the validation risk; never a
-  // test risk. Experiments say in which direction a number is better; otherwise less is.
+  // The best run is chosen by the metric of the sweep, else by the metric of the best states, else by the validation
+  // risk; never by a test risk. Experiments declare the direction of a metric; by default less is better.
   judge() {
     const [sweep] = this.sweeps;
     const own = this.sweeps.length === 1 && sweep.metric && !/test/i.test(sweep.metric) ? sweep.metric : null;
@@ -100,7 +100,7 @@ class ComparePage {
     const more = metric === own ? sweep.goal === "maximize" : this.runs.some((run) => run.detail?.directions?.[metric] === "max");
     const sign = more ? -1 : 1;
     const have = this.runs.filter((run) => WELL.has(run.status) && finite(run.metrics[metric]));
-    // Among the seeds of one setting the luckiest is not the best.
+    // Seeds of one setting are not compared.
     if (have.length < 2 || this.groups.some((g) => g.ids.length > 1)) return {};
     return { metric, run: have.reduce((a, b) => (sign * b.metrics[metric] < sign * a.metrics[metric] ? b : a)) };
   }
@@ -136,7 +136,7 @@ function line(run, name) {
   return { name: run.name, x: at.map((i) => x[i]), y: at.map((i) => run.records.columns[name][i]), colour: run.colour, wide: 1.5, lost: FAILED.has(run.status) };
 }
 
-// A band for each setting, as the server computed it; the runs themselves where they are too few.
+// A band for each setting, as the server computed it; single runs if they are too few.
 function banded(groups, name, single) {
   const [lines, bands, said, few] = [[], [], [], []];
   groups.forEach((group, i) => {

@@ -1,11 +1,11 @@
-// Curves of records: one chart for train and val of a thing, log scale, smoothing.
+// Curves of records: one chart for the train and val part of a metric, log scale, smoothing.
 import { axis, base, chart, css, lineColour, logAxis, tip, tooltip } from "./charts.js";
 import { h } from "./dom.js";
 import { finite, short } from "./format.js";
 
 const PART = /^(train|val|valid|validation|test)[_/.-](.+)$|^(.+)[_/.-](train|val|valid|validation|test)$/;
 
-// train_risk and val_risk belong on one chart, "risk"; what has no part has a chart of its own.
+// train_risk and val_risk share one chart, "risk"; a metric without a part has a chart of its own.
 export function families(names) {
   const found = new Map();
   for (const name of names) {
@@ -18,7 +18,7 @@ export function families(names) {
   return [...found].map(([key, list]) => [list.length > 1 ? key : list[0], order(list)]).sort((a, b) => keeping(a[1]) - keeping(b[1]) || b[1].length - a[1].length);
 }
 
-// What tells how the run went on, not how well, comes last.
+// Columns about progress, such as seconds, come last.
 export const BOOKS = new Set(["learning_rate", "lr", "momentum", "seconds", "time", "runtime"]);
 const keeping = (list) => Number(list.every((name) => BOOKS.has(name)));
 const partRank = (name) => { const i = ["train", "val", "test"].findIndex((p) => name.includes(p)); return i < 0 ? 3 : i; };
@@ -62,7 +62,7 @@ function extent(lines) {
   return [low, high];
 }
 
-// Where runs that failed would take the axis, it fits the others; nothing where all or none failed.
+// Fit the axis to the runs that did not fail; undefined if all or none failed.
 function framed(lines, bands, log) {
   const well = lines.filter((line) => !line.lost);
   if (!well.length || well.length === lines.length) return null;
@@ -76,12 +76,12 @@ function framed(lines, bands, log) {
   return { min: round(Math.floor(low / step) * step), max: round(Math.ceil(high / step) * step), interval: round(step) };
 }
 
-// Arrows at the edge, where the line of a run that failed leaves the axis.
+// Arrows at the edge where the line of a failed run leaves the axis.
 function arrows(lines, { min, max }, log, colour) {
   return lines.flatMap((line, i) => {
     if (!line.lost) return [];
     const outside = (y) => finite(y) && (y > max || (y < min && !(log && y <= 0)));
-    // Where it leaves for good: at its beginning a run may be above all others and come down.
+    // The last exit: at its start a run may be above all others and come down.
     let at = line.y.length - 1;
     while (at >= 0 && !finite(line.y[at])) at -= 1;
     if (at < 0 || !outside(line.y[at])) return [];
@@ -101,7 +101,7 @@ function alignOf(x, all) {
   return share < 0.1 ? "left" : share > 0.9 ? "right" : "center";
 }
 
-// How many runs a band rests on, where that changes; of many changes some.
+// How many runs a band rests on where that changes; if often, at some places.
 function counted(line, colour, groups) {
   const most = groups > 3 ? 1 : 6;
   const all = line.band.changes;
@@ -111,7 +111,7 @@ function counted(line, colour, groups) {
   return { type: "scatter", name: `${line.name} n `, silent: true, symbolSize: 5, z: 7, tooltip: { show: false }, itemStyle: { color: colour }, label: { show: true, position: "top", fontSize: 10, color: css("--text"), backgroundColor: css("--panel"), padding: [1, 3], borderRadius: 2, formatter: (p) => `n=${p.value[2]}` }, labelLayout: { hideOverlap: true }, data: shown.map(([x, n]) => ({ value: [x, y.get(x), n], label: { align: alignOf(x, line.band.x) } })) };
 }
 
-// Of a band also where it lies at a place, and of how many runs.
+// For a band also its quantiles at a place, and n.
 function spreadAt(lines, point) {
   const band = lines.find((line) => line.name === point.seriesName)?.band;
   const k = band ? band.x.indexOf(point.value[0]) : -1;

@@ -1,4 +1,4 @@
-// Elements from plain values. Text is always a text node: nothing that a run says is ever HTML.
+// Elements from plain values. Text is always a text node: data is never parsed as HTML.
 const PROPERTIES = new Set(["value", "checked", "disabled", "hidden", "open", "selected", "indeterminate"]);
 
 export function h(tag, attributes = {}, ...children) {
@@ -25,7 +25,7 @@ function append(parent, children) {
   }
 }
 
-// Our own links only: a script in a link would run.
+// Accept our own links only: a javascript: link would run.
 function safeLink(to) {
   return /^(\/(?!\/)|\?|#)/.test(to) ? to : "#";
 }

@@ -12,7 +12,7 @@ export function short(value, digits = 4) {
   return String(Number(value.toPrecision(digits)));
 }
 
-// One style for a whole column, so that digits stand under digits.
+// One format for a whole column, so that digits are aligned.
 export function columnStyle(values, digits = 4) {
   const sizes = [];
   for (const v of values) if (finite(v) && v !== 0) sizes.push(Math.abs(v));
@@ -50,7 +50,7 @@ function isFlat(config) {
   return true;
 }
 
-// A config with the dots of its nesting in the names.
+// Flatten a config: nested names are joined with dots.
 export function flat(config, above = "", into = {}) {
   if (!above && isFlat(config)) return config;
   for (const [name, value] of Object.entries(config)) {

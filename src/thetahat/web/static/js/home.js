@@ -1,4 +1,4 @@
-// Home: projects, sweeps, runs of no sweep, agents that live, and what failed.
+// Home: projects, sweeps, runs outside sweeps, live agents, and failures.
 import { get, view } from "./api.js";
 import { command, fill, flag, h, panel, runLink, status, sweepLink } from "./dom.js";
 import { ago, finite, local, many, short, span } from "./format.js";

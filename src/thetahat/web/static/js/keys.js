@@ -1,4 +1,4 @@
-// Brushing an axis with the keyboard: what a mouse drags, arrow keys move.
+// Brushing an axis with the keyboard: arrow keys move the ends of the range.
 import { h } from "./dom.js";
 import { short } from "./format.js";
 import { categories } from "./model.js";
@@ -9,7 +9,7 @@ const WAIT_MS = 150;
 const [WIDE, TOP, BOTTOM] = [26, 34, 16];
 const HINT = "parallel-keys";
 
-// Where an axis begins and ends, what stands at a step of it, and how a range of it is said. A brush of categories is of their places.
+// The ends of an axis, its steps, and the words for a range. A brush of categories holds their indices.
 function scale(column, option, model) {
   if (option.type === "category") {
     const words = categories(model.byName.get(column.slice(2)));
@@ -18,13 +18,13 @@ function scale(column, option, model) {
   }
   const { min, max } = option;
   const [to, from] = option.type === "log" ? [Math.log, Math.exp] : [(v) => v, (v) => v];
-  // The ends are exactly those of the data: a rounded one would leave out the run that stands there.
+  // The ends are exactly those of the data: a rounded end would exclude the last run.
   const at = (k) => (k <= 0 ? min : k >= STEPS ? max : Number(from(to(min) + ((to(max) - to(min)) * k) / STEPS).toPrecision(4)));
   const step = (v) => Math.round(((to(v) - to(min)) / (to(max) - to(min))) * STEPS);
   return { steps: STEPS, least: 1, at, step, said: (a, b) => `${short(a, 3)} to ${short(b, 3)}` };
 }
 
-// The elements that take the keys, one for each axis, beside the chart: what lies inside of a picture is not there for a screen reader.
+// The elements that take the keys, one for each axis, beside the chart: screen readers do not see inside a canvas.
 export class AxisKeys {
   constructor(state, apply) {
     Object.assign(this, { state, apply, axes: [], waiting: 0, current: 0 });
@@ -34,7 +34,7 @@ export class AxisKeys {
     this.group.addEventListener("focusin", (event) => this.take(this.axes.findIndex((one) => one.element === event.target)));
   }
 
-  // Beside the axes as they were drawn; those that are still there keep the focus.
+  // Beside the drawn axes; elements that remain keep the focus.
   place(options, at, high) {
     const known = new Map(this.axes.map((one) => [one.column, one]));
     this.axes = options.map((option, k) => {
@@ -56,7 +56,7 @@ export class AxisKeys {
     this.axes.forEach(({ element }, i) => element.setAttribute("tabindex", i === k ? "0" : "-1"));
   }
 
-  // Several ranges on one axis, which a mouse can draw, are one from the first to the last of them.
+  // Several ranges on one axis, which a mouse can draw, become one from the first to the last.
   range({ column, scale: { steps, at } }) {
     const spans = this.state.brushes[column] || [];
     return spans.length ? [Math.min(...spans.map((s) => s[0])), Math.max(...spans.map((s) => s[1]))] : [at(0), at(steps)];
@@ -92,7 +92,7 @@ export class AxisKeys {
     this.set(one, low <= at(0) && high >= at(steps) ? [] : [[low, high]]);
   }
 
-  // The range moves at once; the runs follow when the keys rest.
+  // The range moves at once; the runs follow when no key is pressed.
   set({ column }, spans) {
     if (!spans.length && !this.state.brushes[column]?.length) return;
     this.state.brushes[column] = spans;

@@ -1,4 +1,4 @@
-// Which page, the line at the top, and what happens when the store is gone.
+// The choice of the page, the line at the top, and the banner for a missing store.
 import { follow, view } from "./api.js";
 import { fill, h } from "./dom.js";
 
@@ -49,7 +49,7 @@ async function start() {
         fill(main, h("div.empty", {}, h("h1", {}, error.code === 404 ? "Not here" : "Nothing to show yet"), h("p", {}, error.message || String(error)),
           h("p", {}, h("a", { href: "/" }, "All sweeps and runs")), h("p.dim", {}, "This page tries again by itself.")));
         main.setAttribute("aria-busy", "false");
-        // What the page itself got wrong must be seen while it is built.
+        // Errors of the page itself must be visible to its developers.
         if (error.code === undefined) { console.error(error); throw error; }
       }
     };

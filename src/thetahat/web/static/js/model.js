@@ -1,18 +1,18 @@
 // A sweep's runs as the page needs them: flat configs, which parameters vary, filters, the best.
 import { finite, flat } from "./format.js";
 
-// How a run counts, as core/run.py has it (a test compares them): it ended well, it failed, or it
-// did not finish, which is not over or cut short.
+// The classes of core/run.py (a test compares them): a run ended well, failed, or did not finish
+// (is not over, or was cut short).
 export const WELL = new Set(["finished", "stopped"]);
 export const FAILED = new Set(["failed", "diverged"]);
 export const OPEN = new Set(["queued", "running"]);
 export const CUT = new Set(["interrupted", "cancelled", "unmoved"]);
 export const sum = (counts, names) => [...names].reduce((all, name) => all + (counts[name] || 0), 0);
-// The setting of a run among those that the server has judged.
+// The setting of a run in the server's ranking.
 const settingOf = new WeakMap();
 export const settingFor = (run) => settingOf.get(run);
 
-// A run as the server tells of it. All fields stand here: an object that gets them one by one takes several times as long to make.
+// A run as the server sends it. One literal with all fields: adding them one by one takes several times as long.
 const runOf = (of, i) => ({
   id: of.id(i), number: of.number(i), name: of.name(i), status: of.status(i), reason: of.reason(i), epochs: of.epochs(i), max_epochs: of.max_epochs(i), n_params: of.n_params(i),
   best_val_risk: of.best_val_risk(i), best_epoch: of.best_epoch(i), created: of.created(i), started: of.started(i), finished: of.finished(i), heartbeat: of.heartbeat(i), agent: of.agent(i),
@@ -20,7 +20,7 @@ const runOf = (of, i) => ({
   sweep_id: of.sweep_id(i), seconds: of.seconds(i), config: flat(of.config(i)), metrics: of.metrics(i), time: null,
 });
 
-// Columns as the server gives them -> runs. A field that all runs share is told once.
+// Columns of the server -> runs. A field that all runs share is sent once.
 export function readRuns({ n, same, columns }) {
   const of = {};
   for (const name in columns) { const list = columns[name]; of[name] = (i) => list[i]; }
@@ -43,7 +43,7 @@ function seconds(run) {
   return Number.isFinite(from) && Number.isFinite(to) ? Math.max(0, (to - from) / 1000) : null;
 }
 
-// Reasons that differ by their numbers only are one reason.
+// Join reasons that differ by their numbers only.
 export const kindOf = (run) => `${run.status} ${(run.reason || "").replace(/-?\d[\d.e+-]*|\bnan\b|-?\binf\b/gi, "#")}`;
 
 export class Model {
@@ -52,7 +52,7 @@ export class Model {
     this.take(answer);
   }
 
-  // What the server tells: all runs, or those that changed. How many are new, other, or gone.
+  // Take all runs, or those that changed; return how many are new, changed, or gone.
   take(answer, whole = false) {
     this.sweep = { ...this.sweep, ...answer.sweep };
     this.counts = answer.counts;
@@ -73,8 +73,8 @@ export class Model {
     return changed;
   }
 
-  // Whether as many runs stand each way as the store has: one that was deleted, or that another
-  // machine's clock dates back, is not among those that changed.
+  // Whether the counts by status equal the store's: a deleted run, or one that another machine's
+  // clock dates back, is not among those that changed.
   get agrees() {
     const here = {};
     for (const run of this.byId.values()) here[run.status] = (here[run.status] || 0) + 1;
@@ -100,7 +100,7 @@ export class Model {
     }
     const told = new Map((this.sweep.parameters || []).map((p, i) => [p.name, { ...p, order: i }]));
     const seeds = (this.sweep.seeds || []).filter((name) => seen.get(name)?.values.size > 1);
-    // What a setting is: a point of the sweep, or what the sweep proposes but for its seeds where it tries seeds.
+    // A setting is a point of the sweep, or the proposed parameters without the seeds if the sweep tries seeds.
     const proposed = (name) => !told.size || name.split(".").some((_, i, parts) => told.has(parts.slice(0, i + 1).join(".")));
     const names = [...seen.keys()].filter((name) => !seeds.includes(name) && proposed(name));
     this.settingOf = !seeds.length ? (run) => run.point : (run) => JSON.stringify(names.map((name) => run.config[name]));
@@ -119,7 +119,7 @@ export class Model {
     this.metrics = [...metrics.keys()].sort((a, b) => rank(a) - rank(b));
   }
 
-  // Settings as the server judges them by the metric that is shown.
+  // Settings in the server's ranking by the shown metric.
   settle(found) {
     this.standing = found;
     for (const run of this.runs) {
@@ -168,7 +168,7 @@ export function best(runs, metric, sign) {
   return found;
 }
 
-// How many runs share the number of the best.
+// Count the runs that share the best number.
 export function tied(runs, metric, lead) {
   return runs.filter((run) => counts(run) && run.metrics[metric] === lead.metrics[metric]).length;
 }

@@ -18,7 +18,7 @@ export function spread(values) {
   return { low, high, log: low > 0 && high / low > 20, sorted };
 }
 
-// Where the metric lies in the runs that ended well: a run that did not takes no axis from them.
+// The range of the metric over the runs that ended well: the axis fits them.
 export function reach(state, log) {
   const of = (run) => run.metrics[state.metric];
   const valued = state.model.runs.filter((run) => finite(of(run)) && (!log || of(run) > 0));
@@ -30,7 +30,7 @@ export function reach(state, log) {
   return { ...spread(valued.filter((run) => !aside(run)).map(of)), aside };
 }
 
-// Runs as dots: flat numbers where they are many, for which objects would take longer than drawing.
+// Runs as dots; flat arrays for many runs, where objects would take longer than drawing.
 class Dots {
   constructor(name, more) { Object.assign(this, { name, more, runs: [], flat: [] }); }
 
@@ -53,7 +53,7 @@ function dotsOf(state) {
     lost: new Dots("no number, or above the axis", { large: false, symbol: "triangle", itemStyle: { color: css("--bad") } }),
     below: new Dots("below the axis", { large: false, symbol: "triangle", symbolRotate: 180, itemStyle: { color: css("--bad") } }),
     open: new Dots("did not end well", { large: false, itemStyle: { color: "transparent", borderColor: css("--c2"), borderWidth: 1.5 } }),
-    // What did not end well and lies far from the others stands at the edge.
+    // A run that did not end well and lies far from the others is drawn at the edge.
     put(run, x, y, edge) {
       const aside = edge.aside(run);
       if (!aside) this.add(run, x, y);
@@ -65,7 +65,7 @@ function dotsOf(state) {
   };
 }
 
-// A chart of runs whose dots answer.
+// A chart of runs whose dots open their run.
 function dotChart(label, size, option) {
   const made = chart(size, label);
   const drawn = { lists: [] };
@@ -94,15 +94,15 @@ function timeOption(state, drawn, runAt) {
     if (counts(run)) ended.push([x, y]);
   }
   if (last === -Infinity) return nothing(none(state));
-  // A run that broke has no height: it stands at the upper edge.
+  // A failed run without a number is drawn at the upper edge.
   for (const run of lost) if (state.kept.has(run.id)) dots.lost.add(run, at(run), edge.high);
   drawn.lists = dots.list;
   const told = state.model.standing?.replicated ? state.model.standing.running[byTime ? "time" : "run"] : null;
-  // Of settings with replicates the best is a median, and never the luckiest run.
+  // With replicates the best is a setting's median, never the luckiest run.
   if (told) ended.splice(0, Infinity, ...told.map(([at, y]) => [byTime ? Date.parse(at) : at - state.first + 1, y]));
   const line = [];
   if (byTime) ended.sort((a, b) => a[0] - b[0]);
-  // Steps as points of their own: ECharts' steps lose a small one beside a large one.
+  // Steps as separate points: ECharts' own steps lose a small one beside a large one.
   for (const [x, y] of ended) {
     const before = line.length ? line[line.length - 1][1] : null;
     if (before === null) line.push([x, y]); else if (state.sign * y < state.sign * before) line.push([x, before], [x, y]);
@@ -116,9 +116,9 @@ function timeOption(state, drawn, runAt) {
   });
 }
 
-// Colours by rank of the metric: outliers do not take the whole ramp.
+// Colours by rank of the metric, so that outliers do not use up the ramp.
 export function shader(runs, state) {
-  // A run of a setting with replicates is worth what its setting is.
+  // A replicated run has the value of its setting.
   const judged = state.model.standing?.replicated;
   const worth = (run) => (judged && finite(settingFor(run)?.median) ? settingFor(run).median : run.metrics[state.metric]);
   const sorted = Float64Array.from(runs, (run) => state.sign * worth(run)).sort();
@@ -135,7 +135,7 @@ export function shader(runs, state) {
   return { at, rankOf, share, colour: (run) => rampColour(at(run), colours), colours };
 }
 
-// The ground of a contour as one picture: a thousand rectangles would take longer than all the rest.
+// The background of a contour as one image: a thousand rectangles would take longer than all the rest.
 function painted(cells, colours) {
   const canvas = document.createElement("canvas");
   Object.assign(canvas, { width: WIDE, height: HIGH });
@@ -180,7 +180,7 @@ function sliceOption(state, drawn, runAt) {
   drawn.lists = dots.list;
   const said = axis(parameter.name, { ...x.axis });
   if (parameter.discrete && x.axis.data.length <= 12) {
-    // How many runs each median rests on.
+    // The number of runs of each median.
     const counted = x.axis.data.map(() => 0);
     for (let i = 0; i < dots.kept.flat.length; i += 2) counted[dots.kept.flat[i]] += 1;
     said.axisLabel = { ...said.axisLabel, lineHeight: 13, formatter: (v, i) => `${cut(String(v), 12)}\nn=${counted[i]}` };
@@ -207,7 +207,7 @@ const [WIDE, HIGH] = [44, 32];
 const GRAIN = 16;
 const LEVELS = 9;
 
-// A surface between the runs: the mean of near runs by distance, blank where none is near.
+// A surface between the runs: the mean of near runs weighted by distance, blank if none is near.
 export function surface(points, levels) {
   const cells = [];
   const reach = Math.max(0.07, Math.min(0.25, 1.6 / Math.sqrt(points.length)));

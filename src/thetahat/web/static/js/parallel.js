@@ -1,5 +1,5 @@
-// Parallel coordinates: ECharts has the axes and the brushes; the lines of all runs are drawn here,
-// a few at a time, on a canvas below: as objects that answer one by one they would take seconds.
+// Parallel coordinates: ECharts draws the axes and the brushes. The lines of all runs are drawn here,
+// a few at a time, on a canvas below: as ECharts objects they would take seconds.
 import { base, chart, css, cut, nothing, rampColour, tooltip } from "./charts.js";
 import { h } from "./dom.js";
 import { finite, short } from "./format.js";
@@ -39,7 +39,7 @@ export function parallelChart(state, onbrush) {
       const intervals = state.brushes[column] || [];
       if (intervals.length || lines.brushedAxes?.has(column)) { made.act({ type: "axisAreaSelect", parallelAxisId: column, intervals, silent: true }); acted = true; }
     }
-    // ECharts thinks that a mouse has drawn the range of an action already, and does not.
+    // ECharts does not draw the range of an action: it assumes that a mouse has drawn it.
     if (acted) made.raw?.setOption({});
     lines.brushedAxes = new Set(Object.keys(state.brushes).filter((c) => state.brushes[c].length));
   };
@@ -82,7 +82,7 @@ class Lines {
     const n = have.length;
     this.runs = new Array(n);
     this.ranks = new Float64Array(n);
-    // Each has its place by its rank; those that share a rank stand as they came.
+    // Ordered by rank; equal ranks keep their order.
     const ranks = have.map(shades.rankOf);
     const left = new Uint32Array(n);
     for (const rank of ranks) left[rank] += 1;
@@ -95,7 +95,7 @@ class Lines {
     this.places = null;
   }
 
-  // Two canvases: the lines under the axes, the one that is pointed at above them.
+  // Two canvases: all lines below the axes, the highlighted line above them.
   canvases() {
     const { element } = this.made;
     if (!this.below?.isConnected) {
@@ -112,10 +112,10 @@ class Lines {
     }
   }
 
-  // The axes as they stand, where each is, and how tall the chart is.
+  // The axes, their positions, and the height of the chart.
   axes() { return this.places ? [this.made.raw.getOption().parallelAxis, this.at, this.made.element.clientHeight] : [[], [], 0]; }
 
-  // Where every run crosses every axis, as ECharts has placed the axes.
+  // The crossings of all runs and axes.
   place() {
     const system = this.made.raw?.getModel().getComponent("parallel", 0)?.coordinateSystem;
     if (!system || !this.runs.length) return false;
@@ -130,7 +130,7 @@ class Lines {
       if (type === "category") {
         const words = categories(this.state.model.byName.get(column.slice(2)));
         const known = new Map(words.map((name, i) => [name, point(i, k)[1]]));
-        // Side by side by rank within a category: on one point, the last drawn would hide all others.
+        // Side by side by rank within a category: at one point the last line would hide all others.
         const apart = Math.min(70, 0.55 * (words.length > 1 ? Math.abs(point(1, k)[1] - point(0, k)[1]) : 140));
         for (let i = 0; i < n; i += 1) ys[i] = (known.get(String(read(this.runs[i]))) ?? NaN) + (this.ranks[i] - 0.5) * apart;
         return ys;
@@ -191,7 +191,7 @@ class Lines {
     }
   }
 
-  // The line that passes nearest to the pointer; beside an axis, brushes have the word.
+  // The line nearest to the pointer; beside an axis, the pointer brushes instead.
   point(event) {
     if (!this.places) return;
     const frame = this.made.element.getBoundingClientRect();

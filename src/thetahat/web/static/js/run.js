@@ -71,7 +71,7 @@ class RunPage {
     else if (run.status === "interrupted") marks.push(flag("unfinished", "it can be resumed"));
     else if (CUT.has(run.status)) marks.push(flag(run.status, run.reason || "its number does not count"));
     if (run.sweep && run.seeds < 2) marks.push(flag("1 seed", "this setting was run with one seed only", "plain"));
-    // Where another column than val_risk chose the state.
+    // If another column than val_risk chose the best state.
     const by = [run.detail?.best_by].find((name) => name && name !== "val_risk" && finite(run.metrics[name]) && finite(run.best_epoch));
     const names = Object.keys(run.metrics).sort((a, b) => rank(a) - rank(b)).slice(0, 8);
     fill(this.head, h("div.head", {}, h("h1", {}, run.name), status(run.status), run.contaminated && flag("contaminated", "tuned on the test set", "bad"), h("span.dim", {}, run.reason)),
@@ -90,7 +90,7 @@ class RunPage {
     const names = logged.filter((n) => this.columns[n].some(finite));
     const lost = logged.filter((n) => !names.includes(n));
     if (!names.length) { fill(this.curves, h("section.panel", {}, h("div.body", {}, h("div.empty", {}, this.run.status === "running" || this.run.status === "queued" ? "Nothing has been logged yet; curves appear here by themselves." : "This run logged no records.")))); this.charts.clear(); return; }
-    // A rate that never changes is a number, not a curve.
+    // A constant learning rate is shown as a number, not as a curve.
     const flat = names.filter((n) => BOOKS.has(n) && names.length > 1 && x.length > 1 && this.columns[n].every((v) => v === this.columns[n][0]));
     const all = families(names.filter((n) => !flat.includes(n)));
     const groups = all.slice(0, MOST_CHARTS);
@@ -148,7 +148,7 @@ class RunPage {
   async changed() {
     const path = `/api/runs/${encodeURIComponent(this.run.id)}`;
     const [run, records] = await Promise.all([get(path), get(`${path}/records?after=${this.last}`)]);
-    // Another attempt drops records: what is drawn then begins anew.
+    // Another attempt drops records: draw all curves again.
     const anew = run.attempt !== this.run.attempt || run.epochs < this.run.epochs;
     this.run = run;
     if (anew) this.take(await get(`${path}/records`), true); else this.take(records);

@@ -48,7 +48,7 @@ class SweepPage {
     this.pickParameters();
   }
 
-  // How the settings stand by the metric that is shown; nothing where none has replicates.
+  // The ranking of settings by the shown metric; nothing without replicates.
   async settle() {
     const { model } = this;
     const goal = this.sign < 0 ? "maximize" : "minimize";
@@ -127,10 +127,10 @@ class SweepPage {
       worst.map(({ status: how, why, n: k, differ }) => h("p.warning", {}, h("b", {}, `${many(k, "run")} ${how}${differ ? ", such as" : ""}: `), why.slice(0, 300))));
   }
 
-  // Says that several share the first place.
+  // Show that several share the first place.
   tiedFlag(n, what) { return n > 1 && flag(`${n} alike`, `${n} ${what} have this number: it chooses none of them`, "plain"); }
 
-  // What is best: a setting by its median where they have replicates, else a run.
+  // The best: with replicates a setting by its median, else a run.
   leadTile() {
     const { runs, standing } = this.model;
     const tile = (name, ...words) => h("div.tile", {}, h("dt", {}, name), h("dd", {}, words));
@@ -236,13 +236,13 @@ class SweepPage {
     this.fillTable();
   }
 
-  // The table of thousands of runs waits until it comes near.
+  // Build the table of thousands of runs when it comes near.
   near() {
     if (this.model.runs.length <= LARGE || this.table || this.seen) return true;
     if (!this.sight) {
       this.sight = new IntersectionObserver((entries) => { if (entries.some((e) => e.isIntersecting)) { this.sight.disconnect(); this.sight = null; this.seen = true; this.fillTable(); } }, { rootMargin: "300px 0px" });
       this.sight.observe(this.tablePanel.root);
-      // What makes the table is read when what is in sight has been drawn.
+      // Load the table's library after drawing what is visible.
       setTimeout(() => requestIdleCallback(() => tableLibrary().catch(() => {})), 1000);
     }
     return false;
@@ -274,7 +274,7 @@ class SweepPage {
     this.main.dataset.rows = String(rows.length);
   }
 
-  // Which runs pass the words and the brushes; then everything that shows them.
+  // Filter the runs by words and brushes, then update all views.
   refilter(write = true) {
     const { model } = this;
     let passes = () => true;
@@ -307,13 +307,13 @@ class SweepPage {
     if (onlyFiltered) this.parallel.again(); else this.parallel.draw();
     const without = this.model.runs.filter((run) => !finite(run.metrics[this.metric]) && !FAILED.has(run.status)).length;
     this.timePanel.say(without ? `${many(without, "run")} without a finite ${this.metric || "metric"} ${without === 1 ? "is" : "are"} not drawn.` : "Click a dot to open its run.");
-    const notes = ["Drag along an axis to filter the table; click the axis to let go. With the keyboard: Tab to an axis."];
+    const notes = ["Drag along an axis to filter the table; click the axis to clear the filter. With the keyboard: Tab to an axis."];
     if (axesOf(this).length - 1 < this.model.varying.length) notes.push(`The ${axesOf(this).length - 1} that matter most of ${this.model.varying.length} parameters.`);
     if (!this.model.runs.every(counts)) notes.push("Runs that failed or did not finish are left out.");
     this.parallelPanel.say(notes.join(" "));
   }
 
-  // The charts of parameters that were chosen, by hand or by what matters.
+  // The charts of chosen parameters: by hand, or by importance.
   drawChosen() {
     this.sliced.draw();
     this.contour.draw();
@@ -336,7 +336,7 @@ class SweepPage {
     const top = Math.max(0.01, ...effects.map((e) => Math.max(e.importance || 0, 0)));
     const rows = effects.slice(0, 14).map((e) => {
       const weak = e.importance !== null && (e.floor === null || e.importance <= e.floor);
-      // What chance reaches is a share too: where nothing matters it may be more than everything.
+      // If nothing matters, chance may reach more than all importances together.
       const floor = e.floor === null ? null : Math.min(1, e.floor);
       const bar = e.importance === null ? h("span.dim", {}, settings < 10 ? "too few settings" : "nothing to say") : h("div.meter", { title: `share ${short(e.importance, 3)}; by chance ${e.floor === null || e.floor > 1 ? "any: more than all together" : `up to ${short(e.floor, 3)}`}` }, h("i", { style: { width: `${(100 * e.importance) / top}%` } }), floor !== null && h("b", { style: { left: `${Math.min(99, (100 * floor) / top)}%` } }));
       return h("tr", { class: weak ? "weak" : "" }, h("td.name", { title: e.name }, e.name), h("td", {}, bar, h("span.hidden-text", {}, e.importance === null ? "" : `${short(e.importance, 2)}${weak ? ", no more than chance" : ""}`)), h("td", {}, signed(e)), h("td.num.small", { title: "settings that have it" }, e.n));
@@ -382,7 +382,7 @@ class SweepPage {
     save(text, `${this.model.sweep.name}.${format === "csv" ? "csv" : "tex"}`, format === "csv" ? "text/csv" : "text/x-tex");
   }
 
-  // Let go of what is drawn.
+  // Close all charts.
   leave() {
     this.drawn = false;
     this.table?.close();
@@ -406,7 +406,7 @@ class SweepPage {
     if (this.over.length) this.loadGroups();
   }
 
-  // What is new in the store; all of it where another store has taken its place, or runs are amiss.
+  // Read what changed in the store; read all if the store was replaced, or runs are missing.
   async changed(pulse) {
     const path = `/api/sweeps/${encodeURIComponent(this.model.sweep.id)}`;
     const had = { metrics: this.model.metrics.length, varying: this.model.varying.length };
@@ -427,7 +427,7 @@ class SweepPage {
   }
 }
 
-// What the head of the page shows beside the runs.
+// The head of the page.
 const said = ({ sweep, counts: n, agents }) => JSON.stringify([sweep, n, agents]);
 const median = (values) => { const s = Float64Array.from(values).sort(); return s[s.length >> 1]; };
 
@@ -449,10 +449,10 @@ const rampLegend = () => h("span.ramp", {}, "worst", h("i", {}, [...ramp()].reve
 
 function bandsOption(groups, state) {
   const sorted = groups.filter((g) => g.metrics[state.metric]).slice(0, 60);
-  // Of few runs no quantile is drawn, but the least and the greatest.
+  // For few runs draw the least and the greatest in place of quantiles.
   const data = sorted.map((g, i) => { const m = g.metrics[state.metric]; return m.n < FEW ? [i, m.q0, m.median, m.median, m.median, m.q100, m.n] : [i, m.q10, m.q25, m.median, m.q75, m.q90, m.n]; });
   const log = data.every((d) => d[1] > 0) && Math.max(...data.map((d) => d[5])) / Math.min(...data.map((d) => d[1])) > 100;
-  // Where it is short enough, a setting is named; else it has its place in the table below.
+  // A setting is named if that is short enough; else the label is its place in the table below.
   const names = Object.keys(sorted[0]?.config || {}).filter((n) => state.model.byName.get(n)?.varies && !state.over.includes(n));
   const thin = sorted.length <= 12 ? 6 : 3;
   const named = names.length > 0 && names.length <= 2 && sorted.length <= 12;

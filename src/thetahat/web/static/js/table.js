@@ -10,7 +10,7 @@ const OWN = {
 const MOST_PARAMETERS = 12;
 let library = null;
 
-// Tabulator is read when a table is to be made, or when there is time.
+// Load Tabulator when a table is needed, or when the page is idle.
 export const tableLibrary = () => (library ||= import("../vendor/tabulator/tabulator.esm.min.js").then((read) => read.TabulatorFull, (error) => { library = null; throw error; }));
 const ROW = 28;
 
@@ -67,7 +67,7 @@ function cell(run, column, state) {
   return h("span", { title: String(v ?? "").slice(0, 2000) }, text.length > 80 ? `${text.slice(0, 79)}…` : text);
 }
 
-// A setting's median, and how many of its runs it rests on.
+// A setting's median and its n.
 function settingCell(one) {
   if (!one || one.median === null) return h("span.dim", {}, one ? `none of ${one.runs}` : "");
   const lost = [one.failed && `${one.failed} failed`, one.unfinished && `${one.unfinished} unfinished`].filter(Boolean).join(", ");
@@ -97,7 +97,7 @@ function widthOf(column, state) {
   if (column === "name") return document.documentElement.clientWidth < 640 ? 130 : 190;
   if (column === "status") return 100;
   if (column === "setting") return 200;
-  // Room for the marks that stand before the number.
+  // Room for the marks before the number.
   if (column === `m.${state.metric}`) return Math.max(fitted(column, state), state.model.sweep.contaminated || state.model.replicated || state.model.runs.some((run) => FAILED.has(run.status) || OPEN.has(run.status)) ? 190 : 0);
   return fitted(column, state);
 }
@@ -112,7 +112,7 @@ function definition(column, state) {
     sorter: (a, b, ra, rb, _c, direction) => {
       const [x, y] = [read(ra.getData()), read(rb.getData())];
       if (finite(x) && finite(y)) return x - y;
-      // Those without a number come last, whichever way.
+      // Rows without a number come last in both directions.
       if (lacks(x) || lacks(y)) return (lacks(x) - lacks(y)) * (direction === "asc" ? 1 : -1);
       return compare(x, y);
     },
@@ -123,7 +123,7 @@ function definition(column, state) {
 
 export const tableHeight = (n) => Math.min(620, 110 + ROW * Math.max(3, n));
 
-// A table that will be there: `table` once `ready`. One that is closed before that never is.
+// A table that loads: use `table` once `ready`. A table closed before that never becomes ready.
 export function makeTable(box, state, rows, on) {
   const made = { table: null, closed: false, close() { made.closed = true; made.table?.destroy(); } };
   made.ready = new Promise((resolve, reject) => {
@@ -170,7 +170,7 @@ function groupHead(word, n, data, state) {
   return h("span", {}, `${title(`c.${state.group}`)} = ${word} `, h("span.dim", {}, ` ${n} runs${lost.map(([k, how]) => (k ? `, ${k} ${how}` : "")).join("")}`, values.length ? `, median ${state.metric} of ${values.length}: ${short((low + high) / 2)}` : ""));
 }
 
-// Of fewer than five runs no quantile is told, but the least and the greatest.
+// For fewer than five runs show the least and the greatest in place of quantiles.
 export const FEW = 5;
 function quantileCell(m, q, said) {
   if (m.n >= FEW || q === "median") return said(m[q]);

@@ -1,4 +1,4 @@
-// Before anything is drawn: the theme that was chosen, else the system's.
+// Before anything is drawn: apply the chosen theme, else the system's.
 (() => {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const chosen = () => { try { return localStorage.getItem("thetahat-theme"); } catch { return null; } };
@@ -11,11 +11,11 @@
     next() {
       const order = [null, "light", "dark"];
       const to = order[(order.indexOf(chosen()) + 1) % 3];
-      try { to ? localStorage.setItem("thetahat-theme", to) : localStorage.removeItem("thetahat-theme"); } catch { /* a private window keeps nothing */ }
+      try { to ? localStorage.setItem("thetahat-theme", to) : localStorage.removeItem("thetahat-theme"); } catch { /* private windows store nothing */ }
       apply();
     },
   };
-  // The runs are asked for before the scripts that show them are there; the page's head has begun to fetch them.
+  // Request the runs before the scripts that show them are loaded; the page's head preloads them.
   const [, kind, id] = location.pathname.split("/");
   if (kind === "sweep" && /^[A-Za-z0-9_-]+$/.test(id)) { const path = `/api/sweeps/${id}`; window.thetahatEarly = { path, answer: fetch(path) }; window.thetahatEarly.answer.catch(() => {}); }
   dark.addEventListener("change", apply);
