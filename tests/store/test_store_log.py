@@ -192,5 +192,5 @@ def test_rows_after(store: Store) -> None:
 
 def test_every_ending_is_a_status() -> None:
     with pytest.raises(ConfigError, match="a run cannot end with the status 'running'"):
-        _live_run._ending("running")
-    assert _live_run._ending("failed") == Status.FAILED
+        _live_run._checked_ending("running")
+    assert _live_run._checked_ending("failed") == Status.FAILED

@@ -18,7 +18,6 @@ def locate(url: str | os.PathLike[str] | None = None) -> Path:
 
     Links are followed: processes that reach one store by several paths meet at one.
 
-
     Raises:  StoreError: a store of another kind than SQLite.
     """
     given = os.fspath(url) if url is not None else os.environ.get(ENVIRONMENT, "")
