@@ -52,7 +52,7 @@ class RunSource:
 
 
 @dataclass(frozen=True)
-class Resumed:
+class ResumedRuns:
     """A checkpoint to continue from, and the names of its runs."""
 
     checkpoint: Path
@@ -83,7 +83,7 @@ def train(
     setting: FitSettings,
     source: RunSource,
     *,
-    resumed: Resumed | None = None,
+    resumed: ResumedRuns | None = None,
     label: str | None = None,
 ) -> Trained:
     """Fit configs that differ in traced parameters only, as tracked runs.
@@ -152,7 +152,7 @@ def _with_losses(results: Sequence[Result], unkept: Sequence[Unkept]) -> list[Re
 
 @contextlib.contextmanager
 def _keeper(
-    configs: Sequence[Any], setting: FitSettings, source: RunSource, resumed: Resumed | None
+    configs: Sequence[Any], setting: FitSettings, source: RunSource, resumed: ResumedRuns | None
 ) -> Iterator[tuple[_StoreKeeper | _AgentKeeper | None, Path | None]]:
     """Open the tracker of a fit, and the checkpoint that it writes, locked."""
     if os.environ.get("THETAHAT_RUN_ID") and os.environ.get("THETAHAT_STORE"):

@@ -35,7 +35,7 @@ _FROZEN: WeakKeyDictionary[Space, dict[int, tuple[TrialValue, FrozenTrial | None
 )
 
 
-class _Given(InMemoryStorage):
+class _HistoryStorage(InMemoryStorage):
     """A storage whose trials are given; it ignores the attributes that samplers set."""
 
     def __init__(self, trials: list[FrozenTrial]) -> None:
@@ -76,7 +76,7 @@ class HistoryStudy:
     def ask(self, method: str, seed: int) -> list[Any]:
         """Propose values of the searched parameters by a new sampler ("tpe" or "gp")."""
         with _quiet(), _one_thread() if method == "gp" else contextlib.nullcontext():
-            storage = _Given(self._trials)
+            storage = _HistoryStorage(self._trials)
             storage.create_new_study([StudyDirection.MINIMIZE], "thetahat")
             sampler = _SAMPLERS[method](seed)
             study = optuna.Study("thetahat", storage, sampler=sampler)

@@ -15,7 +15,7 @@ from thetahat.train._memory import TooLarge
 from thetahat.train._options import Cohort, Options
 from thetahat.train._program import Program
 from thetahat.train._result import Result
-from thetahat.train._resume import Resumed, resume_state, resumed
+from thetahat.train._resume import ResumedFit, resume_state, resumed
 from thetahat.train._session import Session
 from thetahat.train._stopping import sort_rules
 
@@ -131,7 +131,7 @@ class Training:
 
 
 def _start(
-    cohort: Cohort, options: Options, found: Resumed | None
+    cohort: Cohort, options: Options, found: ResumedFit | None
 ) -> tuple[Program, Any, OneByOne | None]:
     """The program in the mode that pays, its first (or resumed) state, and the other mode."""
     program = cohort.program

@@ -16,7 +16,7 @@ from thetahat.train._program import CohortStatus, Program
 
 
 @dataclass
-class Resumed:
+class ResumedFit:
     """A checkpoint from which a cohort is resumed.
 
     Args:    identity: of the cohort now; of idle members, the old one.
@@ -54,7 +54,7 @@ class Resumed:
         return list(self.checkpoint.header["provenance"])
 
 
-def resumed(cohort: Cohort, options: Options) -> Resumed | None:
+def resumed(cohort: Cohort, options: Options) -> ResumedFit | None:
     """The checkpoint to resume from, if there is one and the options ask for it.
 
     Raises:  CheckpointError: it is damaged, or of another fit: every difference is named.
@@ -80,10 +80,10 @@ def resumed(cohort: Cohort, options: Options) -> Resumed | None:
         )
     for k in options.idle:
         now["configs"][k] = before["configs"][k]
-    return Resumed(found, now, compared.notes, compared.new_rules, found.epoch)
+    return ResumedFit(found, now, compared.notes, compared.new_rules, found.epoch)
 
 
-def resume_state(program: Program, found: Resumed, options: Options) -> Any:
+def resume_state(program: Program, found: ResumedFit, options: Options) -> Any:
     """The state that a checkpoint holds; new stopping rules have seen its records.
 
     Raises:  CheckpointError: the data or the first parameters are others.
@@ -105,7 +105,7 @@ def resume_state(program: Program, found: Resumed, options: Options) -> Any:
     return state
 
 
-def _goes_on_at(status: CohortStatus, found: Resumed, options: Options) -> int:
+def _goes_on_at(status: CohortStatus, found: ResumedFit, options: Options) -> int:
     """The epoch at which members go on: those that other rules had stopped, where they stood.
 
     Raises:  CheckpointError: they stand at several, and an epoch is the same for all.

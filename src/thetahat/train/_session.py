@@ -33,7 +33,7 @@ from thetahat.train._identity import identity_of
 from thetahat.train._options import Cohort, Options, Progress
 from thetahat.train._program import DIVERGED, FIRST_RULE, STOPPED, UNMOVED, CohortStatus
 from thetahat.train._result import History, Result
-from thetahat.train._resume import Resumed
+from thetahat.train._resume import ResumedFit
 from thetahat.train._stopping import sort_rules
 
 
@@ -46,7 +46,7 @@ def _readable(columns: tuple[str, ...]) -> tuple[str, ...]:
 class Session:
     """The records, events, checkpoints and Results of one cohort in training."""
 
-    def __init__(self, cohort: Cohort, options: Options, found: Resumed | None) -> None:
+    def __init__(self, cohort: Cohort, options: Options, found: ResumedFit | None) -> None:
         self.cohort, self.program, self.options = cohort, cohort.program, options
         self.trackers = TrackerGroup(list(options.trackers))
         self.names = (*_readable(self.program.columns), "seconds")

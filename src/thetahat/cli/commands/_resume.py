@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         _check(asked, cohort)
         experiment, file = _experiment(store, asked, args.source)
     from thetahat.cli._flags import retyped
-    from thetahat.cli._session import FitSettings, Resumed, RunSource, exit_code, train
+    from thetahat.cli._session import FitSettings, ResumedRuns, RunSource, exit_code, train
     from thetahat.cli.terminal._run_summary import print_run
     from thetahat.core.signature import read_signature
 
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         [retyped(signature, run.config) for run in cohort],
         setting,
         RunSource(asked.experiment or signature.name, file),
-        resumed=Resumed(Path(asked.checkpoint or ""), tuple(run.name for run in cohort)),
+        resumed=ResumedRuns(Path(asked.checkpoint or ""), tuple(run.name for run in cohort)),
     )
     for result, run in zip(trained.results, cohort, strict=True):
         print_run(result, run.name, setting)

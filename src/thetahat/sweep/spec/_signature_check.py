@@ -65,7 +65,7 @@ def examine(spec: SweepSpec, experiment: Callable[..., Any]) -> Examined:
 
 
 @dataclass(frozen=True)
-class _Given:
+class _GivenValue:
     """One parameter of the file: its names, its key, and its section."""
 
     names: tuple[str, ...]
@@ -125,13 +125,13 @@ def notes_against(spec: SweepSpec, signature: Signature) -> list[Problem]:
 
 def _parameters(
     section: Mapping[str, Any], keys: tuple[str, ...], names: tuple[str, ...]
-) -> Iterator[_Given]:
+) -> Iterator[_GivenValue]:
     for name, given in section.items():
         path = (*keys, name)
         if "parameters" in given:
             yield from _parameters(given["parameters"], (*path, "parameters"), (*names, name))
         else:
-            yield _Given((*names, name), ".".join(path), given)
+            yield _GivenValue((*names, name), ".".join(path), given)
 
 
 def _unknown(signature: Signature, name: str) -> str:
@@ -202,7 +202,7 @@ def _choices(annotation: Any) -> tuple[Any, ...]:
 
 
 def _wrong_values(
-    spec: SweepSpec, given: _Given, annotation: Any, reader: ValueReader, seed: bool
+    spec: SweepSpec, given: _GivenValue, annotation: Any, reader: ValueReader, seed: bool
 ) -> Iterator[tuple[str, str]]:
     """Yield (key, message) of each value that a parameter cannot take."""
     section = given.section
@@ -263,7 +263,7 @@ def _number(text: str) -> int | float | None:
     return None
 
 
-def _wrong_range(given: _Given, annotation: Any, reader: ValueReader) -> str:
+def _wrong_range(given: _GivenValue, annotation: Any, reader: ValueReader) -> str:
     section = given.section
     drawn = read_distribution(section)
     kind, sample = drawn.kind, drawn.ppf(_SOMEWHERE)
