@@ -25,7 +25,8 @@ class DataFile:
     """A data file at the time it was read.
 
     Args:    path: absolute.   stamp: time of change (ns) and size, just before.
-             digest: the first 16 digits of its SHA-256.
+             digest: the first 16 digits of its SHA-256; "changed " and the stamp if the file
+             changed before it could be hashed, so that the data that were read are unknown.
     """
 
     path: str
@@ -45,7 +46,8 @@ class _Opened:
 
     on = hooked = False
     outside: tuple[str, ...] = ()
-    opened: dict[str, None]
+    opened: dict[str, Stamp | None]
+    """Path to its stamp when it was opened."""
     written: set[str]
     known: dict[str, DataFile]
 
@@ -71,26 +73,30 @@ def ignore(folder: str | os.PathLike[str]) -> None:
 def saw(path: str | os.PathLike[str]) -> None:
     """Record a file that a library is about to open without Python."""
     if _Opened.on:
-        _Opened.opened[os.path.abspath(path)] = None
+        name = os.path.abspath(path)
+        _Opened.opened[name] = stamp_of(name)
 
 
 def data_files() -> list[DataFile]:
     """List the files read so far, in order, each as of its last reading."""
     if not _Opened.on:
         return []
-    opened, _Opened.opened = list(_Opened.opened), {}
-    for path in opened:
+    opened, _Opened.opened = _Opened.opened, {}
+    for path, stamp in opened.items():
         parts = Path(path).parts
         if path in _Opened.written or path.startswith(_Opened.outside):
             continue
         if path.endswith(_CODE) or any(part in _OURS for part in parts):
             continue
-        stamp = stamp_of(path)
         if stamp is None or (path in _Opened.known and _Opened.known[path].stamp == stamp):
             continue
         digest = digest_of(path)
-        if digest is not None:
-            _Opened.known[path] = DataFile(path, stamp, digest)
+        if digest is None:
+            continue  # a temporary file that is gone
+        # A file that was edited since it was opened has another digest than the data in memory.
+        if stamp_of(path) != stamp:
+            digest = f"changed {stamp[0]}"
+        _Opened.known[path] = DataFile(path, stamp, digest)
     _Opened.opened = {}  # hashing opened them again
     return [file for path, file in _Opened.known.items() if path not in _Opened.written]
 
@@ -126,4 +132,4 @@ def _on_event(event: str, given: tuple[object, ...]) -> None:
     if writes or (isinstance(flags, int) and flags & _WRITES):
         _Opened.written.add(name)
     else:
-        _Opened.opened[name] = None
+        _Opened.opened[name] = None if name.endswith(_CODE) else stamp_of(name)
