@@ -23,7 +23,7 @@ BELOW: dict[str, set[str]] = {
     "search": {"core"},
     "store": {"core"},
     "sweep": {"core", "train", "search", "store"},
-    "analysis": {"core", "store"},
+    "analysis": {"core", "search", "store"},
     "report": {"core", "format", "figures", "store", "analysis"},
     "web": {"core", "format", "search", "store", "analysis", "report"},
     "cli": {

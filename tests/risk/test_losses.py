@@ -92,8 +92,8 @@ def test_a_users_function_is_a_loss_of_a_residual():
         ),
         (
             lambda: risk.resolve_loss(None),
-            "loss=None is not a loss; give a function of a residual, or one of squared, absolute,"
-            " huber, pinball, logistic, cross_entropy",
+            "loss=None is not a loss; give a function of a residual, or one of "
+            + ", ".join(risk.LOSSES),
         ),
         (
             lambda: risk.pinball(1.0),

@@ -50,8 +50,6 @@ _WHOLE = 1 << 1000
 """Whole numbers below are floats."""
 _DIGITS = 10
 """Of shares: what lies beyond is rounding."""
-_BLIND = ("random", "qmc")
-"""Searches of method ``bayes`` that follow no results."""
 _SO = "no interval of it is given, and what chance reaches is approximate."
 FOLLOWS = (
     "The search chose its points by earlier results, so a rank correlation may be another"
@@ -176,7 +174,9 @@ def caution(sweep: SweepRow, file: SweepFile) -> str:
     parameters together, so that one has the correlation of another. Hyperband does no harm to
     points in random order: an irrelevant parameter then does not decide which runs it stops.
     """
-    if file.method == "bayes" and sweep.plan.get("sampler") not in _BLIND:
+    from thetahat.search import BLIND
+
+    if file.method == "bayes" and (sweep.plan.get("sampler") or "tpe") not in BLIND:
         return FOLLOWS
     if file.method == "grid" and file.stops and not sweep.plan.get("shuffle"):
         return IN_ORDER

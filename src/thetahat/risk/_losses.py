@@ -160,6 +160,7 @@ _NAMED: dict[str, Callable[[], Loss]] = {
     "logistic": lambda: Loss("logistic", logistic, PREDICTION, BINARY),
     "cross_entropy": lambda: Loss("cross_entropy", cross_entropy, PREDICTION, CLASSES),
 }
+"""Losses by name, each made with its default arguments."""
 LOSSES = tuple(_NAMED)
 
 
@@ -182,14 +183,7 @@ def resolve_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
             f"loss={loss!r} is not a loss; give a function of a residual, or one of"
             f" {', '.join(LOSSES)}"
         )
-    of = {
-        squared: "squared",
-        absolute: "absolute",
-        logistic: "logistic",
-        cross_entropy: "cross_entropy",
-    }
-    if loss in of:
-        return _NAMED[of[loss]]()
-    if loss in (huber, pinball):
-        return loss()
+    for make in _NAMED.values():
+        if loss is make or loss is make().function:
+            return make()
     return Loss(getattr(loss, "__name__", "loss"), loss, RESIDUAL)

@@ -25,6 +25,7 @@ from thetahat.search._parameters import (
     section_faults as section_faults,
 )
 from thetahat.search._samplers import (
+    BLIND as BLIND,
     SAMPLERS as SAMPLERS,
     sampler as sampler,
 )
@@ -47,6 +48,7 @@ from thetahat.search._trials import (
 )
 
 __all__ = [
+    "BLIND",
     "DISTRIBUTIONS",
     "EXPONENTS",
     "SAMPLERS",

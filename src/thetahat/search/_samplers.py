@@ -19,7 +19,9 @@ _SAMPLERS: dict[str, Sampler] = {
 }
 
 SAMPLERS = tuple(_SAMPLERS)
-"""The names that ``--sampler`` takes."""
+"""The names of all samplers."""
+BLIND = frozenset({"grid", "random", "qmc"})
+"""Samplers that do not look at the results of earlier runs."""
 
 
 def sampler(name: str, *, shuffle: bool = False) -> Sampler:

@@ -20,7 +20,7 @@ from thetahat.cli._parser import (
     seed_number,
     whole_number,
 )
-from thetahat.core.errors import ConfigError
+from thetahat.core.errors import ConfigError, check_choice
 
 if TYPE_CHECKING:
     from thetahat.cli._session import FitSettings
@@ -32,7 +32,6 @@ LEAST_BYTES = 4096
 EXPERIMENT = "thetahat fit"
 """The experiment of these runs in the store."""
 _MODELS = ("mlp", "linear", "polynomial")
-_LOSSES = ("squared", "absolute", "huber", "pinball", "logistic")
 _MISSING = ("refuse", "drop", "mean", "median")
 _RATE, _RATES = 0.01, {"lion": 0.001, "newton": 1.0}
 """Default learning rates."""
@@ -113,7 +112,8 @@ def _add_training(group: Any) -> None:
         " on all but biases (default: 0, none)",
         not_negative,
     )
-    group.add_argument("--loss", choices=_LOSSES, default="squared", help="default: squared")
+    losses = "squared (the default), absolute, huber, pinball, logistic"
+    add_value(group, "--loss NAME", losses, str, "squared")
     add_value(group, "--tau X", "quantile of --loss pinball (default: 0.5)", number)
     add_value(group, "--epochs N", "at most (default: 500)", whole_number(), 500)
     add_value(group, "--batch-size N", "observations a step (default: all)", whole_number())
@@ -147,7 +147,10 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.cli.commands import _fit_table as fits
     from thetahat.cli.commands._fit_predictions import writable
     from thetahat.cli.commands._fit_report import report
+    from thetahat.risk import LOSSES
 
+    # A model of a table has one output; cross_entropy needs one for each class.
+    check_choice("--loss", args.loss, [name for name in LOSSES if name != "cross_entropy"])
     config = _config(args)
     table = fits.read(
         *(config[k] for k in ("table", "target", "features", "weights", "categorical", "missing"))

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 NO_RATE = ("lbfgs", "gauss_newton", "lm", "levenberg_marquardt")
 """Optimizers that choose their own steps."""
-LOSSES = {"squared": 2, "absolute": 1, "huber": None, "pinball": 1, "logistic": 0}
-"""Losses, and the power of y's unit that their risk is in; None: no power of it."""
 PARTS = ("train", "val", "test")
 
 

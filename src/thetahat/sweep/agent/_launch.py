@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import ConfigError
+from thetahat.search import BLIND
 from thetahat.store import Follower, Store, SweepRow, count_runs, find_sweep, list_agents
 from thetahat.sweep.agent._agent import Agent, Say, Search, Tally
 from thetahat.sweep.agent._create import Found, spec_of
@@ -116,7 +117,7 @@ def cohort_sizes(
     A search that learns proposes better the more runs it has seen, and proposes blindly what it is
     asked for at once. So it is asked for few runs at a time, and for one if their programs differ.
     """
-    learns = spec.method == "bayes" and plan.sampler not in ("qmc", "random")
+    learns = spec.method == "bayes" and (plan.sampler or "tpe") not in BLIND
     start, most = TOGETHER, MOST
     if plan.mode == "worker":
         start, most = 1, 0

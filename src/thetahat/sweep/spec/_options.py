@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.search import SAMPLERS
 
-SAMPLERS = ("tpe", "gp", "cmaes", "qmc", "random")
+OTHERS = tuple(name for name in SAMPLERS if name != "grid")
+"""Samplers that a flag can choose; ``method: grid`` chooses the grid."""
 MODES = ("auto", "cohort", "exact", "worker", "process")
 
 _MOST = {"replicates": 1_000_000, "count": 2**31 - 1}
@@ -63,8 +65,8 @@ class SweepOptions:
             value = getattr(self, name)
             if value is not None and value > high:
                 raise ConfigError(f"--{name}={value}: give a whole number of at most {high}")
-        if self.sampler is not None and self.sampler not in SAMPLERS:
-            hint = did_you_mean(self.sampler, SAMPLERS)
+        if self.sampler is not None and self.sampler not in OTHERS:
+            hint = did_you_mean(self.sampler, OTHERS)
             raise ConfigError(f"--sampler={self.sampler}: unknown sampler{hint}")
         if self.mode not in MODES:
             raise ConfigError(f"--mode={self.mode}: unknown mode{did_you_mean(self.mode, MODES)}")
