@@ -97,7 +97,10 @@ def test_batches_never_run_out():
 
 
 def test_a_generator_is_no_data():
-    with pytest.raises(th.InputError, match="train is a generator, not an array; wrap it in"):
+    with pytest.raises(
+        th.InputError,
+        match="train is a generator, not an array, and can be read only once; wrap it in",
+    ):
         th.Data(train=(z for z in [draw(4, 0)]))
 
 

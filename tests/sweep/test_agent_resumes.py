@@ -316,7 +316,7 @@ def test_ctrl_c_ends_processes_and_their_runs_wait(at, thetahat) -> None:
     child.send_signal(signal.SIGINT)
     out, _ = child.communicate(timeout=30)
     assert child.returncode == 130
-    assert "running: 0 runs, 2 waiting to go on, 1 not begun; " in out
+    assert "running: no runs, 2 waiting to go on, 1 not begun; " in out
     assert [str(run.status) for run in at.runs()] == ["queued"] * 2
     assert not any(os.path.exists(f"/proc/{pid}") for pid in programs)
     at.write("train.py", LOSES)

@@ -18,5 +18,5 @@ def test_exact_of_an_earlier_version_is_the_mode() -> None:
 def test_a_mode_is_kept() -> None:
     for mode in ("auto", "cohort", "exact", "worker", "process"):
         assert options_from_json(SweepOptions(mode=mode).as_json()).mode == mode
-    with pytest.raises(ConfigError, match="--mode=exakt: no such mode; did you mean 'exact'?"):
+    with pytest.raises(ConfigError, match="--mode=exakt: unknown mode; did you mean 'exact'?"):
         SweepOptions(mode="exakt")

@@ -25,6 +25,7 @@ class Distribution(Protocol):
 
     @property
     def kind(self) -> str:
+        """The distribution's name in a sweep file."""
         """Its name in a sweep file."""
         ...
 
@@ -71,6 +72,7 @@ class _Continuous:
     discrete = False
 
     def grid(self) -> Sequence[Any]:
+        """Raise ConfigError: the values are endless."""
         raise ConfigError(no_grid(self.kind))
 
 
@@ -84,12 +86,15 @@ class Constant:
     support = None
 
     def ppf(self, u: float) -> Any:
+        """Return the value at probability u, in [0, 1]."""
         return self.value
 
     def cdf(self, x: Any) -> float:
+        """Return the probability of x and of the values before it; 0 for a constant."""
         return 0.0
 
     def grid(self) -> Sequence[Any]:
+        """Return the different values, in order."""
         return (self.value,)
 
 
@@ -104,6 +109,7 @@ class Categorical:
 
     @property
     def kind(self) -> str:
+        """The distribution's name in a sweep file."""
         return "categorical" if self.probabilities is None else "categorical_w_probabilities"
 
     @cached_property
@@ -121,6 +127,7 @@ class Categorical:
         return tuple(accumulate(self.probabilities or (), initial=0.0))[1:]
 
     def ppf(self, u: float) -> Any:
+        """Return the value at probability u, in [0, 1]."""
         if self.probabilities is None:
             return self.values[_place(u, len(self.values))]
         for value, step in zip(self.values, self._steps, strict=True):
@@ -129,10 +136,12 @@ class Categorical:
         return [v for v, p in zip(self.values, self.probabilities, strict=True) if p > 0][-1]
 
     def cdf(self, x: Any) -> float:
+        """Return the probability of x and of the values before it; 0 for a constant."""
         place = next(i for i, v in enumerate(self.values) if same(v) == same(x))
         return (place + 1) / len(self.values) if self.probabilities is None else self._steps[place]
 
     def grid(self) -> Sequence[Any]:
+        """Return the different values, in order."""
         if self.probabilities is not None:
             raise ConfigError(no_grid(self.kind))
         return self.distinct

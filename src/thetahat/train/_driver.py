@@ -73,9 +73,16 @@ class Interrupt:
     _before: Any = field(default=None, repr=False)
 
     @contextmanager
-    def listening(self) -> Iterator[Interrupt]:
-        """Listen while a cohort trains; only the main thread may."""
-        if threading.current_thread() is not threading.main_thread():
+    def listening(self, *, opening: bool = False) -> Iterator[Interrupt]:
+        """Listen while a cohort trains; only the main thread may.
+
+        Args:    opening: the cohort is still traced and compiled. A compiler that is interrupted
+                 ends the process, so Ctrl-C waits; a caller that handles Ctrl-C itself, such as the
+                 command line, keeps its handler until training starts.
+        """
+        main = threading.current_thread() is threading.main_thread()
+        handled = signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+        if not main or (opening and handled):
             yield self
             return
         self._before = signal.getsignal(signal.SIGINT)

@@ -127,16 +127,16 @@ def _fit_all(shop: Shop, configs: list[dict[str, Any]], options: Options) -> lis
         members = alike[: _together(len(alike), most, own)]
         mine = [configs[i] for i in members]
         interrupt = Interrupt()
-        # Also while compiling: a compiler that is interrupted ends the process.
-        with interrupt.listening():
-            try:
+        try:
+            with interrupt.listening(opening=True):
                 training = shop.open(mine, own, interrupt, members=members, of=len(alike))
-            except NeedsStatic:
-                parts = static_parts(configs, shop.traced)
-                continue
-            except TooLarge as error:
-                most = error.fits
-                continue
+        except NeedsStatic:
+            parts = static_parts(configs, shop.traced)
+            continue
+        except TooLarge as error:
+            most = error.fits
+            continue
+        with interrupt.listening():
             results |= training.run()
         waiting = [i for i in waiting if i not in results]
         n_cohorts += 1

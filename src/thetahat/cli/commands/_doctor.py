@@ -25,7 +25,7 @@ from thetahat.format import json_text, paint, table
 
 CORE = (
     *("jax", "jaxlib", "optax", "flax", "numpy"),
-    *("jsonargparse", "ruamel.yaml", "rich", "SQLAlchemy"),
+    *("jsonargparse", "ruamel.yaml", "rich", "SQLAlchemy", "psutil"),
 )
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "tables": ("pandas", "pyarrow"),

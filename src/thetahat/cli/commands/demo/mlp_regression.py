@@ -1,4 +1,4 @@
-"""An experiment: one typed function, which is a command line, a compiled fit and a tracked
+"""An experiment: one typed function that gives a command line, a compiled fit and a tracked
 run.
 
 Its signature is the command line. The annotations say what compiles: ``float`` and
