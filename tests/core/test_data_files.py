@@ -55,6 +55,21 @@ def test_a_file_edited_after_it_was_read_does_not_get_the_digest_of_the_edit(fol
     assert [file.digest for file in found(folder)] == [files.digest_of(path)]
 
 
+def test_a_file_that_changes_between_two_readings_has_no_digest(folder) -> None:
+    path = written(folder / "x.csv", "1,2")
+    path.read_text()
+    (first,) = found(folder)
+    path.read_text()
+    changed(path, "2,3")
+    files._Opened.written.discard(str(path))
+    path.read_text()
+    (file,) = found(folder)
+    assert file.digest.startswith("changed ")
+    assert file.stamp == first.stamp
+    path.read_text()
+    assert [file.digest for file in found(folder)] == [files.digest_of(path)]
+
+
 def test_a_temporary_file_that_is_gone_is_not_data(folder) -> None:
     path = written(folder / "x.csv", "1,2")
     path.read_text()

@@ -25,8 +25,8 @@ class DataFile:
     """A data file at the time it was read.
 
     Args:    path: absolute.   stamp: time of change (ns) and size, just before.
-             digest: the first 16 digits of its SHA-256; "changed " and the stamp if the file
-             changed before it could be hashed, so that the data that were read are unknown.
+             digest: the first 16 digits of its SHA-256; "changed " and a time if the file changed
+             between two readings or before it was hashed: which data were used is unknown.
     """
 
     path: str
@@ -47,14 +47,16 @@ class _Opened:
     on = hooked = False
     outside: tuple[str, ...] = ()
     opened: dict[str, Stamp | None]
-    """Path to its stamp when it was opened."""
+    """Path to its stamp when it was first opened since the last listing."""
+    mixed: set[str]
+    """Of these, files that had another stamp when they were opened again."""
     written: set[str]
     known: dict[str, DataFile]
 
 
 def listen() -> None:
     """Start to record the files that are read."""
-    _Opened.opened, _Opened.written, _Opened.known = {}, set(), {}
+    _Opened.opened, _Opened.written, _Opened.known, _Opened.mixed = {}, set(), {}, set()
     _Opened.on = True
     for folder in (sys.prefix, sys.base_prefix, "/proc", "/sys", "/dev", "/etc"):
         ignore(folder)
@@ -74,11 +76,11 @@ def saw(path: str | os.PathLike[str]) -> None:
     """Record a file that a library is about to open without Python."""
     if _Opened.on:
         name = os.path.abspath(path)
-        _Opened.opened[name] = stamp_of(name)
+        _note_opened(name)
 
 
 def data_files() -> list[DataFile]:
-    """List the files read so far, in order, each as of its last reading."""
+    """List the files read so far, in order, each as of its reading since the last call."""
     if not _Opened.on:
         return []
     opened, _Opened.opened = _Opened.opened, {}
@@ -88,16 +90,18 @@ def data_files() -> list[DataFile]:
             continue
         if path.endswith(_CODE) or any(part in _OURS for part in parts):
             continue
-        if stamp is None or (path in _Opened.known and _Opened.known[path].stamp == stamp):
+        mixed = path in _Opened.mixed
+        known = path in _Opened.known and _Opened.known[path].stamp == stamp
+        if stamp is None or (known and not mixed):
             continue
         digest = digest_of(path)
         if digest is None:
             continue  # a temporary file that is gone
         # A file that was edited since it was opened has another digest than the data in memory.
-        if stamp_of(path) != stamp:
+        if mixed or stamp_of(path) != stamp:
             digest = f"changed {stamp[0]}"
         _Opened.known[path] = DataFile(path, stamp, digest)
-    _Opened.opened = {}  # hashing opened them again
+    _Opened.opened, _Opened.mixed = {}, set()  # hashing opened them again
     return [file for path, file in _Opened.known.items() if path not in _Opened.written]
 
 
@@ -132,4 +136,10 @@ def _on_event(event: str, given: tuple[object, ...]) -> None:
     if writes or (isinstance(flags, int) and flags & _WRITES):
         _Opened.written.add(name)
     else:
-        _Opened.opened[name] = None if name.endswith(_CODE) else stamp_of(name)
+        _note_opened(name)
+
+
+def _note_opened(name: str) -> None:
+    stamp = None if name.endswith(_CODE) else stamp_of(name)
+    if _Opened.opened.setdefault(name, stamp) != stamp:
+        _Opened.mixed.add(name)
