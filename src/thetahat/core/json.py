@@ -30,6 +30,8 @@ def to_json(value: Any, *, numbers: bool = False) -> str:
     >>> to_json({"val_risk": float("inf")}, numbers=True)
     '{"val_risk":null}'
     """
+    if isinstance(value, dict) and not value:
+        return "{}"
     plain = plain_value(value, numbers=numbers)
     text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     # Databases store UTF-8; a lone surrogate (a file name in another code) has no such bytes.
@@ -38,7 +40,7 @@ def to_json(value: Any, *, numbers: bool = False) -> str:
 
 def from_json(text: str | None) -> Any:
     """Read JSON text; return an empty object for None or an empty text."""
-    return json.loads(text) if text else {}
+    return json.loads(text) if text and text != "{}" else {}
 
 
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")

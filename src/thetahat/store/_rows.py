@@ -183,14 +183,15 @@ LISTED = tuple(f for f in RunRow.__dataclass_fields__ if f not in ("detail", "pr
 
 def read_row(row: Mapping[Any, Any], folder: Path) -> RunRow:
     """Return a RunRow from a row of the table."""
-    values = {name: row[name] for name in RunRow.__dataclass_fields__ if name in row}
+    found = dict(row)  # a row of SQLAlchemy answers ``in`` slowly
+    values = {name: found[name] for name in RunRow.__dataclass_fields__ if name in found}
     for name in ("config", "metrics", "seconds", "labels", "detail", "provenance"):
         if name in values:
             values[name] = from_json(values[name])
     if values.get("proposed") is not None:
         values["proposed"] = from_json(values["proposed"])
     if not values["metrics"]:
-        values["metrics"] = {k: v for k, v in from_json(row["last"]).items() if k not in AXES}
+        values["metrics"] = {k: v for k, v in from_json(found["last"]).items() if k not in AXES}
     values["status"] = Status(values["status"])
     values["contaminated"] = bool(values["contaminated"])
     values["alone"] = bool(values["alone"])
