@@ -8,6 +8,8 @@ from thetahat.models._adapt import (
     n_params as n_params,
     trainable as trainable,
 )
+from thetahat.models._described import describe as describe, described as described
+from thetahat.models._leaves import Selected as Selected
 from thetahat.models._linear import (
     Linear as Linear,
     Polynomial as Polynomial,
@@ -23,7 +25,10 @@ __all__ = [
     "InUnits",
     "Linear",
     "Polynomial",
+    "Selected",
     "adapt",
+    "describe",
+    "described",
     "freeze",
     "n_params",
     "trainable",
