@@ -38,7 +38,7 @@ from thetahat.train._program import (
 )
 from thetahat.train._result import History as History, Result as Result
 from thetahat.train._results import Results as Results, load as load
-from thetahat.train._saved import Fitted as Fitted
+from thetahat.train._saved import Fitted as Fitted, predictor_of as predictor_of
 from thetahat.train._stopping import (
     Divergence as Divergence,
     Patience as Patience,
@@ -48,6 +48,7 @@ from thetahat.train._stopping import (
     WallTime as WallTime,
     sort_rules as sort_rules,
 )
+from thetahat.train._tensor_file import check_place as check_place
 from thetahat.train.jax import precision as precision
 
 __all__ = [
@@ -81,6 +82,7 @@ __all__ = [
     "Training",
     "WallTime",
     "cache_folder",
+    "check_place",
     "fit",
     "fit_many",
     "free_memory",
@@ -88,6 +90,7 @@ __all__ = [
     "member_identity",
     "outline_of",
     "precision",
+    "predictor_of",
     "read_checkpoint",
     "read_header",
     "sort_rules",

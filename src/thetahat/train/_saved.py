@@ -154,13 +154,13 @@ def _loaded(
     experiment: Callable[..., Task] | Task | None,
     shared: dict[str, Any],
 ) -> Fitted:
-    given = {key: dict(held[key]) for key in _MAPPINGS}
+    given: dict[str, Any] = {key: dict(held[key]) for key in _MAPPINGS}
     for key in ("risk", "metrics"):
         given[key] = {k: math.nan if v is None else float(v) for k, v in given[key].items()}
     build = None if experiment is None else _build(experiment, given["config"], held["values"])
+    given |= {key: int(held[key]) for key in _COUNTS}
     return Fitted(
         **given,
-        **{key: int(held[key]) for key in _COUNTS},
         status=Status(held["status"]),
         reason=str(held["reason"]),
         best_by=str(held["best_by"]),

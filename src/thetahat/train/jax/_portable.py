@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat import models
-from thetahat.core import ConfigError
+from thetahat.core import ConfigError, InputError
 from thetahat.data import from_stored, to_stored
 from thetahat.train._program import Build, GivenTask
 from thetahat.train.jax._precision import precision
@@ -90,7 +90,10 @@ def unpack_predictor(
         loss=str(held["loss"]),
         residual=str(held["residual"]),
     )
-    one.check()
+    try:
+        one.check()
+    except InputError as error:
+        raise ValueError(str(error)) from error
     return one
 
 
@@ -98,7 +101,10 @@ def _source(held: Mapping[str, Any], most: int, build: Build | None) -> Source:
     """The source of a file's model."""
     name, description = str(held["class"]), held["model"]
     if description is not None:
-        models.described(description, most)
+        try:
+            models.described(description, most)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
         return Source(Described(description, most), name, description)
     if build is None:
         raise ConfigError(
