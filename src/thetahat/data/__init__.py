@@ -24,6 +24,7 @@ from thetahat.data._split import split as split
 from thetahat.data._stream import stream_table as stream_table
 from thetahat.data._table import Table as Table, read_table as read_table
 from thetahat.data._transform import Transform as Transform
+from thetahat.data._units import in_units_of as in_units_of
 
 __all__ = [
     "Batches",
@@ -39,6 +40,7 @@ __all__ = [
     "content_hash",
     "dgp",
     "gather",
+    "in_units_of",
     "is_concrete",
     "is_streamed",
     "n_observations",

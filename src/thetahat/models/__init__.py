@@ -13,6 +13,12 @@ from thetahat.models._linear import (
     Polynomial as Polynomial,
 )
 from thetahat.models._mlp import ACTIVATIONS as ACTIVATIONS, MLP as MLP
+from thetahat.models._start import (
+    check_same_function as check_same_function,
+    named_arrays as named_arrays,
+    own_model as own_model,
+    started as started,
+)
 from thetahat.models._units import InUnits as InUnits
 
 __all__ = [
@@ -24,7 +30,11 @@ __all__ = [
     "Linear",
     "Polynomial",
     "adapt",
+    "check_same_function",
     "freeze",
     "n_params",
+    "named_arrays",
+    "own_model",
+    "started",
     "trainable",
 ]

@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from thetahat.core import Mode, Task
+from thetahat.core.start import Start
 
 STOPPED, RUNNING, DIVERGED, UNMOVED, FIRST_RULE = -1, 0, 1, 2, 3
 """Outcome codes of a member; STOPPED by the host; ``FIRST_RULE + k`` is the k-th stopping rule."""
@@ -81,6 +82,10 @@ class Estimate(Protocol):
 
     def predict(self, x: Any) -> np.ndarray:
         """h(x) for one input or many, in units of y."""
+        ...
+
+    def as_start(self) -> Start:
+        """The parameters and their units, for another Task's ``start``."""
         ...
 
     def risk(self, part: str) -> float:

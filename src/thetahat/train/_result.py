@@ -11,6 +11,7 @@ import numpy as np
 from thetahat.core import ConfigError, MissingExtra, Status, Task
 from thetahat.core.card import card, pairs
 from thetahat.core.errors import did_you_mean
+from thetahat.core.start import Start
 from thetahat.figures import draw_fit, spark
 from thetahat.train._program import Estimate
 
@@ -119,6 +120,10 @@ class Result:
         Returns: in units of y, also where the table was standardised: (), (N,), or (N, outputs).
         """
         return self.fitted.predict(x)
+
+    def as_start(self) -> Start:
+        """What ``th.Task(start=result)`` keeps of it: parameters, and the units they are in."""
+        return self.fitted.as_start()
 
     def evaluate(self, part: str = "val") -> float:
         """The risk of "train", "val" or "test" anew. A look at the test part is counted."""

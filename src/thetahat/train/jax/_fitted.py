@@ -13,6 +13,7 @@ import numpy as np
 
 from thetahat import models
 from thetahat.core import ConfigError, ShapeError, Task
+from thetahat.core.start import Start
 from thetahat.data import Transform, gather, is_streamed, n_observations
 from thetahat.train.jax._member import eval_blocks, make_member, parts_of
 from thetahat.train.jax._precision import cast, precision
@@ -58,6 +59,13 @@ class FittedMember:
         if not isinstance(transform, Transform):
             return module
         return models.InUnits(module, transform, self.task.dtype)
+
+    def as_start(self) -> Start:
+        """The parameters and their units, for another Task's ``start``."""
+        leaves = models.named_arrays(self.params, self.frozen)
+        transform = self.data.transform
+        transform = transform if isinstance(transform, Transform) else None
+        return Start(leaves, transform, models.own_model(self.task.model))
 
     def risk(self, part: str) -> float:
         """The risk of a part anew."""
