@@ -62,6 +62,39 @@ def test_start_begins_at_the_best_state(fitted):
     assert th.fit(net(lr=0.01, epochs=20, start=fitted)).risk["val"] < fitted.risk["val"]
 
 
+def test_start_from_a_file_equals_start_from_its_result(fitted, wages, tmp_path):
+    path = tmp_path / "fitted.theta"
+    fitted.save(path)
+    runs = [th.fit(net(start=start)) for start in (fitted, path, str(path), th.load(path))]
+    for run in runs[1:]:
+        np.testing.assert_array_equal(run.history["val_risk"], runs[0].history["val_risk"])
+    keys = {run.provenance["start"].partition(" (")[2] for run in runs}
+    assert len(keys) == 1
+    wages.save(path)
+    moved = th.fit(linear(split(table(60, 9.0, 1)), start=path))
+    rows = table(60, 9.0, 1)[["a", "b"]]
+    np.testing.assert_allclose(moved.predict(rows), wages.predict(rows), rtol=1e-6)
+    with pytest.raises(th.InputError, match="there is no file"):
+        th.fit(net(start=tmp_path / "absent.theta"))
+    th.fit_many(net, [{"seed": 0}, {"seed": 1}]).save(path)
+    with pytest.raises(th.InputError, match=r"holds 2 models.*\[0\]"):
+        th.fit(net(start=path))
+
+
+def test_start_from_a_file_of_a_module_needs_no_experiment(tmp_path):
+    def task(seed, lr, start=None):
+        pair = (
+            lambda key: {"w/1": jax.random.normal(jax.random.key(seed), (2,))},
+            lambda p, x: p["w/1"] @ x,
+        )
+        return th.Task(pair, parts(), optimizer=optax.adam(lr), epochs=10, start=start)
+
+    first = th.fit(task(0, 0.05))
+    first.save(tmp_path / "own.theta")
+    second = th.fit(task(1, 1e-9, tmp_path / "own.theta"))
+    assert second.history["val_risk"][0] == pytest.approx(first.risk["val"], rel=1e-5)
+
+
 def test_start_survives_a_chain_without_keeping_results(fitted):
     second = th.fit(net(start=fitted))
     assert type(second.task.start).__name__ == "Start"

@@ -19,7 +19,7 @@ class Start:
 
     Args:    leaves: arrays by path, such as ``layers/0/kernel``: trained and frozen ones.
              transform: of the table that they were fitted to, or None.
-             model: of ``th.models``, or None where it is the user's own.
+             model: the description of a model of ``th.models``; None of the user's own.
              origin: where they come from, in words.
     """
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
-from jax.core import Tracer
 
 from thetahat.core.errors import ConfigError, ShapeError, did_you_mean
 from thetahat.models._adapted import Adapted
-from thetahat.models._leaves import Selected, is_inexact, name, steps
-from thetahat.models._linear import Linear, Polynomial
-from thetahat.models._mlp import MLP
+from thetahat.models._described import describe
+from thetahat.models._leaves import is_inexact, name, steps
 
-_OWN = (Linear, Polynomial, MLP)
-_FREE = ("seed", "start", "d", "width", "depth", "widths", "out", "degree", "bias")
+_FREE = ("start", "d", "width", "depth", "widths", "out", "degree", "bias")
 """Fields that choose initial parameters, or that show in the shapes."""
 
 
@@ -66,38 +63,23 @@ def started(adapted: Adapted, leaves: Mapping[str, Any]) -> Adapted:
     return dataclasses.replace(adapted, params=params, frozen=frozen)
 
 
-def own_model(model: Any) -> Any:
-    """Return the model of ``th.models`` inside a selection; None for any other model."""
-    while isinstance(model, Selected):
-        model = model.model
-    return model if type(model) in _OWN else None
-
-
-def check_same_function(fitted: Any, model: Any) -> None:
+def check_same_function(fitted: Mapping[str, Any] | None, model: Any) -> None:
     """Refuse a model of ``th.models`` to which the fitted parameters are another function.
 
+    Args:    fitted: the description of the fitted model, if it has one.
     Raises:  ConfigError: another activation, basis or domain.
     """
-    model = own_model(model)
-    if fitted is None or type(model) is not type(fitted):
+    own = describe(model)
+    if fitted is None or own is None or own["kind"] != fitted["kind"]:
         return  # their parameters have other names, or nothing is known
-    for field, was, now in _fields(fitted, model):
-        if not isinstance(was, Tracer) and not isinstance(now, Tracer) and was != now:
+    for field, now in own.items():
+        was = fitted.get(field)
+        was, now = (tuple(v) if isinstance(v, list) else v for v in (was, now))
+        if field not in _FREE and was != now:
             raise ConfigError(
-                f"start was fitted by {type(fitted).__name__}({field}={was!r}), and this model has"
+                f"start was fitted by {own['kind']}({field}={was!r}), and this model has"
                 f" {field}={now!r}: its parameters would be another function; give {field}={was!r}"
             )
-
-
-def _fields(fitted: Any, model: Any) -> Iterator[tuple[str, Any, Any]]:
-    for field in dataclasses.fields(model):
-        if field.name not in _FREE:
-            was, now = getattr(fitted, field.name), getattr(model, field.name)
-            if field.name == "domain" and was is not None and now is not None:
-                if not any(isinstance(end, Tracer) for end in (*was, *now)):
-                    yield field.name, tuple(map(float, was)), tuple(map(float, now))
-                continue
-            yield field.name, was, now
 
 
 def _shape(leaf: Any) -> tuple[int, ...]:

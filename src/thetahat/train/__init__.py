@@ -37,6 +37,8 @@ from thetahat.train._program import (
     Program as Program,
 )
 from thetahat.train._result import History as History, Result as Result
+from thetahat.train._results import Results as Results, load as load
+from thetahat.train._saved import Fitted as Fitted
 from thetahat.train._stopping import (
     Divergence as Divergence,
     Patience as Patience,
@@ -59,6 +61,7 @@ __all__ = [
     "CohortStatus",
     "Divergence",
     "Estimate",
+    "Fitted",
     "History",
     "Hyper",
     "Interrupt",
@@ -70,6 +73,7 @@ __all__ = [
     "Progress",
     "Record",
     "Result",
+    "Results",
     "Rule",
     "Shop",
     "Threshold",
@@ -80,6 +84,7 @@ __all__ = [
     "fit",
     "fit_many",
     "free_memory",
+    "load",
     "member_identity",
     "outline_of",
     "precision",

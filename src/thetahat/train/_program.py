@@ -15,7 +15,6 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from thetahat.core import Mode, Task
-from thetahat.core.start import Start
 
 STOPPED, RUNNING, DIVERGED, UNMOVED, FIRST_RULE = -1, 0, 1, 2, 3
 """Outcome codes of a member; STOPPED by the host; ``FIRST_RULE + k`` is the k-th stopping rule."""
@@ -26,6 +25,37 @@ decides "auto"; a program has one of the others."""
 
 Build = Callable[[Mapping[str, Any]], Task]
 """Traced parameters in, Task out: the experiment with its static parameters bound."""
+
+
+@dataclass(frozen=True)
+class GivenTask:
+    """The ``Build`` of a Task that is given as it is."""
+
+    given: Task
+
+    def __call__(self, values: Mapping[str, Any]) -> Task:
+        """Give the Task."""
+        del values
+        return self.given
+
+
+@dataclass(frozen=True)
+class BoundExperiment:
+    """Traced values in, Task out: an experiment with its static parameters bound."""
+
+    experiment: Callable[..., Task]
+    static: Mapping[str, Any]
+
+    def __call__(self, values: Mapping[str, Any]) -> Task:
+        """Build the Task."""
+        return self.experiment(**self.static, **values)
+
+
+def builder(
+    experiment: Callable[..., Task], config: Mapping[str, Any], traced: frozenset[str]
+) -> Build:
+    """Bind an experiment's static parameters."""
+    return BoundExperiment(experiment, {k: v for k, v in config.items() if k not in traced})
 
 
 @dataclass(frozen=True)
@@ -58,7 +88,10 @@ class CohortStatus:
 
 
 class Estimate(Protocol):
-    """One member's estimated function: all that a Result needs of a backend."""
+    """One member's estimated function: all that a Result needs of a backend.
+
+    A backend whose fits can be saved gives it a ``predictor`` too, as that of JAX.
+    """
 
     @property
     def params(self) -> Any:
@@ -82,10 +115,6 @@ class Estimate(Protocol):
 
     def predict(self, x: Any) -> np.ndarray:
         """h(x) for one input or many, in units of y."""
-        ...
-
-    def as_start(self) -> Start:
-        """The parameters and their units, for another Task's ``start``."""
         ...
 
     def risk(self, part: str) -> float:

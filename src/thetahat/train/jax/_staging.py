@@ -132,10 +132,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
             data = own_targets(task, data)
             if start is not None:
                 adapted, data = _started(start, leaves, task, adapted, data)
-            refuse_overflow(data, dtype)
-            refuse_rounding(data, dtype, whole=task.residual is None)
-            if _solves_with_inputs(task):
-                refuse_uncentred(data, dtype)
+            _refuse_coarse(task, data, dtype)
             seen["targets"] = targets_of(task, adapted, data)
         transform, data = _apart(data)
         leaves, tree = jax.tree.flatten((cast(data, dtype), cast(adapted.frozen, dtype)))
@@ -179,6 +176,14 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
         targets=seen.get("targets"),
         transform=seen["transform"],
     )
+
+
+def _refuse_coarse(task: Task, data: Any, dtype: str) -> None:
+    """Refuse numbers that this precision cannot hold, or that it rounds too coarsely."""
+    refuse_overflow(data, dtype)
+    refuse_rounding(data, dtype, whole=task.residual is None)
+    if _solves_with_inputs(task):
+        refuse_uncentred(data, dtype)
 
 
 def _started(start: Start, leaves: Any, task: Task, adapted: Any, data: Any) -> tuple[Any, Any]:
