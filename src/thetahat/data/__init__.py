@@ -4,8 +4,8 @@ from thetahat.data import dgp as dgp
 from thetahat.data._cache import cache_folder as cache_folder, use_cache as use_cache
 from thetahat.data._classes import (
     Classes as Classes,
+    check_levels as check_levels,
     listed as listed,
-    made_classes as made_classes,
 )
 from thetahat.data._containers import (
     Data as Data,
@@ -42,13 +42,13 @@ __all__ = [
     "Transform",
     "blocks",
     "cache_folder",
+    "check_levels",
     "content_hash",
     "dgp",
     "gather",
     "is_concrete",
     "is_streamed",
     "listed",
-    "made_classes",
     "n_observations",
     "order",
     "permutation",

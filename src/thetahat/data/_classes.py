@@ -23,8 +23,9 @@ _WHOLE = 2**53
 class Classes:
     """Labels of the classes 0..k-1, in order, and their type in predictions.
 
-    Args:    labels: Python bools, integers, floats or text.   dtype: of NumPy; "object" for text of
-             a table.
+    Args:    labels: Python bools, integers, floats or text.
+             dtype: of NumPy, "str" for its own text, "object" for Python's.
+    Raises:  ValueError: another dtype.
     >>> Classes(("no", "yes"), "object").decode(np.array([1, 0]))
     array(['yes', 'no'], dtype=object)
     """
@@ -32,15 +33,17 @@ class Classes:
     labels: tuple[Any, ...]
     dtype: str = "object"
 
+    def __post_init__(self) -> None:
+        if self.dtype not in ("str", "object") and np.dtype(self.dtype).kind not in "biuf":
+            raise ValueError(f"labels of dtype {self.dtype!r}")
+
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
     def array(self) -> np.ndarray:
         """The labels as an array, (k,)."""
-        array = np.empty(len(self.labels), self.dtype)
-        array[:] = self.labels
-        return array
+        return np.array(self.labels, self.dtype)
 
     def decode(self, codes: Any) -> np.ndarray:
         """Return the labels of codes 0..k-1, in the shape of the codes."""
@@ -78,7 +81,9 @@ def made_classes(labels: set[Any], dtype: str | None, order: Sequence[Any] | Non
         found = tuple(label for label in order if label in labels)
     if dtype is None:
         dtype = _dtype_of(found)
-    return Classes(tuple(np.array(found, dtype).tolist()) if dtype[0] != "o" else found, dtype)
+    return Classes(
+        tuple(np.array(found, dtype).tolist()) if dtype not in ("str", "object") else found, dtype
+    )
 
 
 def _dtype_of(labels: Sequence[Any]) -> str:
@@ -185,7 +190,7 @@ def _labels(name: str, part: Any) -> TableColumn | None:
             Notice,
             stacklevel=3,
         )
-    return replace(column, dtype=str(y.dtype))
+    return replace(column, dtype="str")
 
 
 def _where(name: str) -> str:

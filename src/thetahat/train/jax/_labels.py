@@ -15,7 +15,7 @@ from jax.core import Tracer
 
 from thetahat import data as th_data, risk
 from thetahat.core import DataError, Notice, Task
-from thetahat.data import Classes, NamedRows, Observations, Transform
+from thetahat.data import Classes, NamedRows, Observations, Transform, check_levels
 from thetahat.train.jax._precision import ON_DISK
 
 _PARTS = ("train", "val", "test")
@@ -69,6 +69,8 @@ def _found(
         raise DataError(
             f"{_where(data)} has the single class {low.item()}; there is nothing to estimate"
         )
+    if isinstance(data.transform, Transform) and data.transform.encoder.dtype == "int64":
+        check_levels(_where(data), {int(low), int(high)})  # a table's columns are doubles
     if low >= 0 and high < k:
         return _plain(data, y, k), dict(y)
     seen = np.unique(np.concatenate([np.unique(values) for values in y.values()]))
