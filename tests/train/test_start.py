@@ -247,6 +247,20 @@ def test_other_columns_levels_and_units_are_refused(wages):
         th.fit(linear(split(frame), loss="logistic", start=wages))
 
 
+def test_other_classes_are_refused():
+    x = np.linspace(-1, 1, 40, dtype="float32")[:, None]
+
+    def task(labels, start=None):
+        y = np.where(x[:, 0] > 0, *labels)
+        model = th.models.Linear(1)
+        return th.Task(model, th.Data((x, y)), loss="logistic", epochs=3, start=start)
+
+    first = th.fit(task(("up", "down")))
+    assert th.fit(task(("up", "down"), first)).risk["train"] < first.risk["train"]
+    with pytest.raises(th.InputError, match="classes 'down', 'up', and these data have 'a', 'b'"):
+        th.fit(task(("a", "b"), first))
+
+
 def test_resume_refuses_another_start_by_name(fitted, tmp_path):
     path = tmp_path / "fit.ckpt"
     th.fit(net(start=fitted), checkpoint=path)

@@ -19,12 +19,14 @@ class Start:
 
     Args:    leaves: arrays by path, such as ``layers/0/kernel``: trained and frozen ones.
              transform: of the table that they were fitted to, or None.
+             classes: of the target, in order, or None.
              model: the description of a model of ``th.models``; None of the user's own.
              origin: where they come from, in words.
     """
 
     leaves: Mapping[str, Any]
     transform: Any = None
+    classes: Any = None
     model: Any = None
     origin: str = "a Result"
 
@@ -32,7 +34,7 @@ class Start:
     def key(self) -> str:
         """A key of the numbers: equal keys mean an equal start."""
         numbers = {} if self.transform is None else vars(self.transform)
-        return content_key((dict(self.leaves), dict(numbers)), here=False)
+        return content_key((dict(self.leaves), dict(numbers), self.classes), here=False)
 
     def __str__(self) -> str:
         return f"{self.origin} ({self.key[:12]})"

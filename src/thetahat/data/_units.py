@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from thetahat.core.errors import DataError
+from thetahat.data._classes import Classes, listed
 from thetahat.data._containers import PARTS, Data, Observations, is_concrete
 from thetahat.data._encoder import Encoder
 from thetahat.data._rows import Rows
@@ -101,8 +102,16 @@ def _refuse_other_columns(fitted: Encoder, own: Encoder) -> None:
             f"start was fitted to the columns {', '.join(fitted.names)}, and this table has"
             f" {', '.join(own.names)}; give the same columns, levels and order"
         )
-    if fitted.classes != own.classes:
-        raise DataError(
-            f"start was fitted to the classes {fitted.classes} of {fitted.target!r}, and this table"
-            f" has {own.classes} of {own.target!r}; give the same classes in the same order"
-        )
+
+
+def check_same_classes(fitted: Classes | None, own: Classes | None) -> None:
+    """Refuse classes in another order than those that parameters were fitted to.
+
+    Raises:  DataError: the labels differ.
+    """
+    if fitted is None or own is None or fitted.labels == own.labels:
+        return
+    raise DataError(
+        f"start was fitted to the classes {listed(fitted.labels)}, and these data have"
+        f" {listed(own.labels)}; give the same classes in the same order"
+    )

@@ -47,8 +47,10 @@ def _of_file(path: Path) -> Start:
             for name, array in arrays.items()
             if name.startswith(f"0/{kind}") and array.dtype.kind == "f"
         }
-        transform = from_stored(members[0]["transform"], arrays)
-        return Start(leaves, transform, members[0]["model"], str(path))
+        transform, classes = (
+            from_stored(members[0].get(key), arrays) for key in ("transform", "classes")
+        )
+        return Start(leaves, transform, classes, members[0]["model"], str(path))
 
 
 def _unescaped(name: str) -> str:

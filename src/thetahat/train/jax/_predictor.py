@@ -188,7 +188,7 @@ class Predictor:
     def as_start(self) -> Start:
         """The parameters and their units, for another Task's ``start``."""
         leaves = models.named_arrays(self.params, self.frozen)
-        return Start(leaves, self.transform, self.source.description)
+        return Start(leaves, self.transform, self.classes, self.source.description)
 
     def check(self) -> None:
         """Trace a prediction, without compiling it: the parts fit together.

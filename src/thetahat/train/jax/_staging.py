@@ -25,6 +25,7 @@ from thetahat.core.start import Start
 from thetahat.train._program import Build, Hyper, OtherBackend, backend_of
 from thetahat.train._start import read_start
 from thetahat.train._stopping import check_rules, sort_rules
+from thetahat.train.jax._labels import labelled
 from thetahat.train.jax._member import (
     MemberPlan,
     check_batches,
@@ -130,10 +131,11 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
         data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
         if final(task):
             data = own_targets(task, data)
+            seen["targets"] = targets_of(task, adapted, data)
+            data = labelled(task, data, getattr(seen["targets"], "outputs", None))
             if start is not None:
                 adapted, data = _started(start, leaves, task, adapted, data)
             _refuse_coarse(task, data, dtype)
-            seen["targets"] = targets_of(task, adapted, data)
         transform, data = _apart(data)
         leaves, tree = jax.tree.flatten((cast(data, dtype), cast(adapted.frozen, dtype)))
         slots = tuple(isinstance(leaf, Tracer) for leaf in leaves)
@@ -190,6 +192,8 @@ def _started(start: Start, leaves: Any, task: Task, adapted: Any, data: Any) -> 
     """The adapted model at fitted parameters, and the data in the units that they are in."""
     models.check_same_function(start.model, task.model)
     labels = risk.resolve_loss(task.loss).of != risk.RESIDUAL
+    if labels:
+        th_data.check_same_classes(start.classes, data.classes)
     data = th_data.in_units_of(data, start.transform, labels=labels)
     return models.started(adapted, leaves), data
 
