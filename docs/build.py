@@ -26,6 +26,7 @@ PAGES = (
     *("index", "tutorial", "concepts", "data", "models", "risk", "optimizers", "stopping"),
     *(
         "save-load-predict",
+        "warm-start",
         "cohorts",
         "sweeps",
         "sweep-language",

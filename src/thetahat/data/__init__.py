@@ -2,6 +2,11 @@
 
 from thetahat.data import dgp as dgp
 from thetahat.data._cache import cache_folder as cache_folder, use_cache as use_cache
+from thetahat.data._classes import (
+    Classes as Classes,
+    check_levels as check_levels,
+    listed as listed,
+)
 from thetahat.data._containers import (
     Data as Data,
     Observations as Observations,
@@ -25,9 +30,14 @@ from thetahat.data._stored import from_stored as from_stored, to_stored as to_st
 from thetahat.data._stream import stream_table as stream_table
 from thetahat.data._table import Table as Table, read_table as read_table
 from thetahat.data._transform import Transform as Transform
+from thetahat.data._units import (
+    check_same_classes as check_same_classes,
+    in_units_of as in_units_of,
+)
 
 __all__ = [
     "Batches",
+    "Classes",
     "Data",
     "NamedRows",
     "Observations",
@@ -37,12 +47,16 @@ __all__ = [
     "Transform",
     "blocks",
     "cache_folder",
+    "check_levels",
+    "check_same_classes",
     "content_hash",
     "dgp",
     "from_stored",
     "gather",
+    "in_units_of",
     "is_concrete",
     "is_streamed",
+    "listed",
     "n_observations",
     "order",
     "permutation",

@@ -16,6 +16,7 @@ import numpy as np
 
 from thetahat.core import ConfigError, Parameter, Status, Task, read_signature
 from thetahat.core.json import plain_value
+from thetahat.core.start import Start
 from thetahat.train._program import Build, GivenTask, builder
 from thetahat.train._tensor_file import explained, read_tensors, write_tensors
 from thetahat.train.jax import Predictor, pack_predictor, unpack_predictor
@@ -82,6 +83,10 @@ class Fitted:
         Returns: as ``Result.predict``.
         """
         return self.predictor.predict(x)
+
+    def as_start(self) -> Start:
+        """What ``th.Task(start=fitted)`` keeps of it: parameters, and the units they are in."""
+        return self.predictor.as_start()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to a file again. Raises as ``Result.save``."""

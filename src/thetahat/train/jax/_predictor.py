@@ -19,6 +19,7 @@ import numpy as np
 
 from thetahat import models
 from thetahat.core import ConfigError, ShapeError, Task
+from thetahat.core.start import Start
 from thetahat.data import Transform
 from thetahat.models import Adapted
 from thetahat.train._program import Build, GivenTask
@@ -183,6 +184,11 @@ class Predictor:
             out = out[:, 0]
         out = out if transform is None else np.asarray(transform.decode(out))
         return out[0] if single else out
+
+    def as_start(self) -> Start:
+        """The parameters and their units, for another Task's ``start``."""
+        leaves = models.named_arrays(self.params, self.frozen)
+        return Start(leaves, self.transform, self.classes, self.source.description)
 
     def check(self) -> None:
         """Trace a prediction, without compiling it: the parts fit together.

@@ -70,7 +70,7 @@ class CohortProgram:
             return
         own, common = self._hyper
         with precision(self.dtype):
-            state, made = self._beginning.shapes(own, common)
+            state, made = self._beginning.shapes(own, self._shared)
             index = None
             if self._ordered:
                 index = jax.ShapeDtypeStruct((self.max_chunk, self.staged.plan.n), np.int32)
@@ -132,7 +132,9 @@ class CohortProgram:
             self._given = tuple(
                 leaf if isinstance(leaf, ON_DISK) else jax.device_put(leaf) for leaf in self._given
             )
-            state, self._made = self._timed(lambda: self._beginning.draw(*self._hyper))
+            state, self._made = self._timed(
+                lambda: self._beginning.draw(dict(self.hyper.own), self._shared)
+            )
         return state
 
     @memory_errors()
@@ -247,6 +249,8 @@ class CohortProgram:
             "device": f"{device.platform}: {device.device_kind}",
             "n_devices": jax.device_count(),
         }
+        if self.task.start is not None:
+            shared["start"] = str(self.task.start)
         found, drawn = [], {}
         for k in range(self.size):
             params, _, drawn[k] = self._arrays(state, k)
@@ -293,6 +297,12 @@ class CohortProgram:
     @property
     def _hyper(self) -> tuple[dict[str, Any], dict[str, Any]]:
         return dict(self.hyper.own), dict(self.hyper.common)
+
+    @property
+    def _shared(self) -> tuple[dict[str, Any], Any]:
+        """What all members begin with: common traced parameters, and a start's arrays."""
+        start = self.staged.start
+        return dict(self.hyper.common), None if start is None else dict(start)
 
     @property
     def _fixed(self) -> tuple[Any, ...]:
