@@ -6,6 +6,7 @@ from thetahat.data._classes import (
     Classes as Classes,
     check_levels as check_levels,
     listed as listed,
+    with_y as with_y,
 )
 from thetahat.data._containers import (
     Data as Data,
@@ -58,4 +59,5 @@ __all__ = [
     "table_columns",
     "use_cache",
     "weights_of",
+    "with_y",
 ]
