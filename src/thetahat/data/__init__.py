@@ -17,7 +17,7 @@ from thetahat.data._containers import (
 )
 from thetahat.data._named_rows import NamedRows as NamedRows
 from thetahat.data._permutation import permutation as permutation
-from thetahat.data._readers import table_columns as table_columns
+from thetahat.data._readers import table_columns as table_columns, table_names as table_names
 from thetahat.data._rows import (
     Rows as Rows,
     blocks as blocks,
@@ -57,6 +57,7 @@ __all__ = [
     "split",
     "stream_table",
     "table_columns",
+    "table_names",
     "use_cache",
     "weights_of",
     "with_y",
