@@ -6,6 +6,7 @@ from thetahat.data._classes import (
     Classes as Classes,
     check_levels as check_levels,
     listed as listed,
+    with_y as with_y,
 )
 from thetahat.data._containers import (
     Data as Data,
@@ -68,4 +69,5 @@ __all__ = [
     "to_stored",
     "use_cache",
     "weights_of",
+    "with_y",
 ]

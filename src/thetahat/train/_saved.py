@@ -68,20 +68,34 @@ class Fitted:
         return getattr(getattr(self.predictor.transform, "encoder", None), "target", None)
 
     @property
+    def classes(self) -> np.ndarray | None:
+        """The labels of the classes, (K,), in order; None where y is a number."""
+        labelled = self.predictor.scores.labelled
+        return None if labelled is None else labelled.array
+
+    @property
     def loss(self) -> str:
         """The loss, in a word."""
-        return self.predictor.loss
+        return self.predictor.scores.loss
 
     @property
     def residual(self) -> str:
         """The residual function, in a word; empty for h(x) - y."""
-        return self.predictor.residual
+        return self.predictor.scores.residual
 
     def predict(self, x: Any) -> np.ndarray:
         """h(x) for one input (d,) or many (N, d), or for the rows of a frame with named columns.
 
-        Returns: as ``Result.predict``.
+        Returns: as ``Result.predict``; of classes, the most probable label.
         """
+        return self.predictor.scores.labels(self.predictor.predict(x))
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """Probabilities of the classes: as ``Result.predict_proba``."""
+        return self.predictor.scores.probabilities(self.predictor.predict(x))
+
+    def decision_function(self, x: Any) -> np.ndarray:
+        """The scores h(x) of classes: as ``Result.decision_function``."""
         return self.predictor.predict(x)
 
     def as_start(self) -> Start:

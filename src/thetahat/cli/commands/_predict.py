@@ -61,12 +61,17 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.cli._errors import print_note
     from thetahat.cli.commands._fit_predictions import predictions_of, writable, write
 
-    out = writable(Path(args.output), Path(args.table), (), "-o")
+    out = writable(Path(args.output), Path(args.table), (), flag="-o")
     members = _members(args)
     if args.quantiles is not None and len(members) == 1:
         raise ConfigError(
             f"--quantiles has no effect: {args.model} is one model; leave it out, or give a model"
             " of several seeds (thetahat fit --seeds K --save FILE)"
+        )
+    if args.quantiles is not None and members[0].classes is not None:
+        raise ConfigError(
+            "--quantiles has no effect: the model predicts labels, with mean probabilities over its"
+            " seeds; leave it out"
         )
     made = predictions_of(args.table, members, args.quantiles or _QUANTILES)
     write(out, made, "-o")
