@@ -56,11 +56,14 @@ from thetahat.store import (
 )
 from thetahat.train import (
     Divergence as Divergence,
+    Fitted as Fitted,
     History as History,
     Patience as Patience,
     Result as Result,
+    Results as Results,
     Threshold as Threshold,
     WallTime as WallTime,
     fit as fit,
     fit_many as fit_many,
+    load as load,
 )
