@@ -9,6 +9,7 @@ from thetahat.data._containers import (
     n_observations as n_observations,
     weights_of as weights_of,
 )
+from thetahat.data._folds import Folds as Folds, folds as folds
 from thetahat.data._named_rows import NamedRows as NamedRows
 from thetahat.data._permutation import permutation as permutation
 from thetahat.data._readers import table_columns as table_columns
@@ -28,6 +29,7 @@ from thetahat.data._transform import Transform as Transform
 __all__ = [
     "Batches",
     "Data",
+    "Folds",
     "NamedRows",
     "Observations",
     "Rows",
@@ -38,6 +40,7 @@ __all__ = [
     "cache_folder",
     "content_hash",
     "dgp",
+    "folds",
     "gather",
     "is_concrete",
     "is_streamed",

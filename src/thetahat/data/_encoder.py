@@ -34,6 +34,7 @@ class Encoder:
              missing: "refuse" and "drop" refuse missing values; "mean" and "median" leave NaN
              for the split to fill.
              classes: the levels of a categorical target, in order: y is their position, 0..k-1.
+             of_arrays: whether the columns are those of an array.
     >>> Encoder((Feature("educ"), Feature("region", ("east", "west"))), "wage").names
     ('educ', 'region=east', 'region=west')
     """
@@ -42,6 +43,7 @@ class Encoder:
     target: str
     missing: str = "refuse"
     classes: tuple[Any, ...] | None = None
+    of_arrays: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

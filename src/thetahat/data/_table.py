@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from thetahat.core.errors import DataError, did_you_mean
 from thetahat.data._checks import Scan, TablePlan, look, plan, verdict
 from thetahat.data._columns import TableColumn
 from thetahat.data._containers import Observations
-from thetahat.data._encoder import Encoder
+from thetahat.data._encoder import Encoder, Feature
 from thetahat.data._readers import table_columns, table_names
 
 
@@ -23,6 +24,7 @@ class Table:
              weight: (N,) or None.   encoder: from later tables to x.
              standardize, target_scale: whether the split standardises x and y.
              rows: (N,), rows of the source, from 0; None: all.
+             source: the file or frame, for columns that ``th.split`` looks up; None: unknown.
     """
 
     x: Any
@@ -32,6 +34,7 @@ class Table:
     standardize: bool = True
     target_scale: bool = True
     rows: Any = None
+    source: Any = field(default=None, repr=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -55,6 +58,35 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def scaled(self, standardize: bool | None, target_scale: bool | None) -> Table:
+        """Return a copy that the split standardises otherwise; None for no change.
+
+        As in ``read_table``, the target follows ``standardize`` unless ``target_scale`` is given.
+        """
+        if target_scale is None:
+            target_scale = standardize
+        x = self.standardize if standardize is None else standardize
+        y = self.target_scale if target_scale is None else target_scale
+        return replace(self, standardize=x, target_scale=y and self.classes is None)
+
+    def column(self, name: str, role: str) -> TableColumn:
+        """Read a column of the source at the table's rows, whether or not it is in x.
+
+        Raises:  DataError: no such column, or a source that has changed.
+        """
+        if self.source is None:
+            raise DataError(f"{role}={name!r}: give one value per row; this table has no source")
+        names = table_names(self.source)
+        if name not in names:
+            raise DataError(f"the table has no column {name!r} ({role}){did_you_mean(name, names)}")
+        column = table_columns(self.source, [name])[name]
+        rows = np.arange(len(self)) if self.rows is None else np.asarray(self.rows)
+        if len(column.values) <= rows.max() or (self.rows is None) != (
+            len(column.values) == len(rows)
+        ):
+            raise DataError("the table has changed since it was read; read it again")
+        return replace(column, values=column.values[rows])
 
 
 def read_table(
@@ -103,7 +135,29 @@ def read_table(
     x, y, weight = arrays(encoder, columns, keep, roles)
     scaled = roles.target_scale and encoder.classes is None
     rows = None if keep.all() else np.flatnonzero(keep)
-    return Table(x, y, weight, encoder, roles.standardize, scaled, rows)
+    return Table(x, y, weight, encoder, roles.standardize, scaled, rows, source)
+
+
+def table_of_arrays(part: Any) -> Table:
+    """Return arrays as a Table of columns x0, x1, ... and y, to be standardised by a split.
+
+    Raises:  DataError: neither a pair (x, y) nor Observations, or x is not (N, d).
+    """
+    if not isinstance(part, Observations) or not hasattr(part.x, "shape"):
+        raise DataError(
+            "standardize=True needs a pair (x, y) of arrays, or th.Observations(x, y, weight)"
+        )
+    if part.x.ndim != 2:
+        raise DataError(
+            f"standardize=True needs x of shape (N, d); got {part.x.shape}"
+            + ("; give x[:, None]" if part.x.ndim == 1 else "")
+        )
+    x, y, weight = (
+        v if v is None or isinstance(v, np.memmap) else np.asarray(v, np.float64)
+        for v in (part.x, part.y, part.weight)
+    )
+    features = tuple(Feature(f"x{j}") for j in range(part.x.shape[1]))
+    return Table(x, y, weight, Encoder(features, "y", of_arrays=True))
 
 
 def arrays(
