@@ -365,3 +365,17 @@ def test_a_source_that_has_changed_is_refused() -> None:
     columns["g"] = [1, 2]
     with refused("the table has changed since it was read"):
         th.split(table, 2, 1, 1, groups="g")
+
+
+def test_labels_are_strata_of_arrays_and_tables() -> None:
+    region = PANEL["region"].to_numpy(str)
+    arrays = th.split((X, region), stratify=region, standardize=True, seed=4)
+    table = th.split(th.read_table(PANEL, "region", ["educ", "exper"]), stratify="region", seed=4)
+    for name, rows in arrays.rows.items():
+        np.testing.assert_array_equal(rows, table.rows[name])
+        np.testing.assert_array_equal(getattr(arrays, name).y, getattr(table, name).y)
+        np.testing.assert_array_equal(getattr(arrays, name).x, getattr(table, name).x)
+    assert arrays.transform.y_std == 1
+    plain = th.split((X, region), stratify=region, seed=4)
+    np.testing.assert_array_equal(plain.test.x, X[arrays.rows["test"]])
+    assert th.split((X, Y), target_scale=True).transform.x_std.tolist() == [1, 1]

@@ -10,6 +10,7 @@ import numpy as np
 
 from thetahat.core.errors import DataError
 from thetahat.core.numbers import whole as whole_number
+from thetahat.data._classes import Classes
 from thetahat.data._containers import Data, n_observations
 from thetahat.data._partition import STRATIFY, Scheme, cut, folds as rows_of_folds, shuffled
 from thetahat.data._scheme import read_scheme, say_unmet
@@ -19,8 +20,10 @@ from thetahat.data._split import bounds_of, share_of, taken, whole
 class Folds(Sequence[Data]):
     """The Data of each fold, made when it is asked for: ``folds[i]``, or in a loop."""
 
-    def __init__(self, obs: Any, part: Any, rows: list[dict[str, np.ndarray]]) -> None:
-        self._obs, self._part, self._rows = obs, part, rows
+    def __init__(
+        self, whole: tuple[Any, Any, Classes | None], rows: list[dict[str, np.ndarray]]
+    ) -> None:
+        self._whole, self._rows = whole, rows
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -32,7 +35,8 @@ class Folds(Sequence[Data]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(len(self))[index]]
-        return taken(self._obs, self._part, self._rows[operator.index(index)])
+        obs, part, classes = self._whole
+        return taken(obs, part, self._rows[operator.index(index)], classes)
 
     def __iter__(self) -> Iterator[Data]:
         return (self[i] for i in range(len(self)))
@@ -68,7 +72,7 @@ def folds(
     """
     k = whole_number("k", k, 2, of="folds", error=DataError)
     seed = operator.index(seed)
-    obs, part = whole(data, standardize, target_scale)
+    obs, part, classes = whole(data, standardize, target_scale)
     n = n_observations(part)
     if k > n:
         raise DataError(f"{n} observations cannot make {k} folds; give k={n} at most")
@@ -77,7 +81,7 @@ def folds(
     if scheme is not None and scheme.kind == STRATIFY:
         say_unmet(scheme, [f"fold {i}" for i in range(k)], [], [test for _, test in pairs])
     made = [{**_with_val(train, val, scheme, seed), "test": test} for train, test in pairs]
-    return Folds(obs, part, made)
+    return Folds((obs, part, classes), made)
 
 
 def _with_val(

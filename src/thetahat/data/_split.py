@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import Any
 
 import jax
 import numpy as np
 
 from thetahat.core.errors import DataError
+from thetahat.data._classes import Classes, coded
 from thetahat.data._containers import (
     PARTS,
     Data,
@@ -48,6 +50,7 @@ def split(
 
     Args:    obs: a pair (x, y) of arrays, ``Observations``, a draw of ``th.dgp``, a ``Table``, or
              any pytree of (N, ...).
+             Labels y (text, a categorical) become 0..k-1; the Data remember their classes.
              train, val, test: a fraction (float) or a count (int); val and test also None or 0.
              seed: an int or a traced integer. Without tracing, NumPy arrays stay NumPy and
              streamed ones stay on disk.
@@ -65,7 +68,7 @@ def split(
     >>> [len(part) for part in (data.train, data.val, data.test)]
     [14, 2, 4]
     """
-    obs, part = whole(obs, standardize, target_scale)
+    obs, part, classes = whole(obs, standardize, target_scale)
     n, leaves = n_observations(part), jax.tree.leaves(part)
     bounds = bounds_of(n, {"train": train, "val": val, "test": test})
     scheme = read_scheme(obs, n, {"groups": groups, "order": order, "stratify": stratify})
@@ -73,58 +76,58 @@ def split(
         wanted = {name: b - a for name, (a, b) in bounds.items() if b > a}
         rows = cut(scheme, list(wanted.values()), int(seed))
         say_unmet(scheme, list(wanted), list(wanted.values()), rows)
-        return taken(obs, part, dict(zip(wanted, rows, strict=True)))
+        return taken(obs, part, dict(zip(wanted, rows, strict=True)), classes)
     if is_streamed(part):
         seed = int(seed)  # Python orders rows on disk: a traced seed fails as in JAX
     if is_concrete(seed) and all(is_concrete(leaf) for leaf in leaves):
-        return taken(obs, part, _parts(shuffled(seed, n), bounds))
+        return taken(obs, part, _parts(shuffled(seed, n), bounds), classes)
     rows = permutation(role_key(seed, SPLIT), n, once=True)
     if isinstance(obs, Table) or any(isinstance(leaf, np.memmap | Rows) for leaf in leaves):
-        return taken(obs, part, _parts(rows, bounds))
+        return taken(obs, part, _parts(rows, bounds), classes)
     # One gather of all leaves, behind barriers: else XLA on a CPU repeats the draw and the order of
     # the data in the gather of every leaf of every part.
     both = jax.lax.optimization_barrier((jax.tree.map(jax.numpy.asarray, part), rows))
     mixed = jax.lax.optimization_barrier(_take(*both))
-    return Data(**{name: _take(mixed, slice(*at)) for name, at in bounds.items() if at[1] > at[0]})
+    made = {name: _take(mixed, slice(*at)) for name, at in bounds.items() if at[1] > at[0]}
+    return Data(**made).changed(classes=classes)
 
 
-def whole(obs: Any, standardize: bool | None, target_scale: bool | None) -> tuple[Any, Any]:
-    """Return what is split, as a Table where it is standardised, and its checked arrays."""
+def whole(
+    obs: Any, standardize: bool | None, target_scale: bool | None
+) -> tuple[Any, Any, Classes | None]:
+    """Return what is split, as a Table where it is standardised, its arrays and its classes."""
+    classes = None
     if not isinstance(obs, Table):
-        obs = as_pair(obs)
+        found, classes = coded({"obs": obs})
+        obs = as_pair(found["obs"])
         part = as_part(obs)
         check_part("obs", part)
         if not (standardize or target_scale):
-            return obs, part
-        obs = table_of_arrays(part)
+            return obs, part, classes
+        obs, classes = table_of_arrays(part, classes), None
     if standardize is not None or target_scale is not None:
         obs = obs.scaled(standardize, target_scale)
-    return obs, obs.obs
+    return obs, obs.obs, classes
 
 
 def _parts(order: Any, bounds: dict[str, tuple[int, int]]) -> dict[str, Any]:
     return {name: order[start:stop] for name, (start, stop) in bounds.items() if stop > start}
 
 
-def taken(obs: Any, part: Any, rows: dict[str, Any]) -> Data:
+def taken(obs: Any, part: Any, rows: dict[str, Any], classes: Classes | None = None) -> Data:
     """Take the rows of each part; those of a Table are standardised by the train part."""
     known = isinstance(rows["train"], np.ndarray)
-    if known and all(is_concrete(leaf) for leaf in jax.tree.leaves(part)):
-        # Also inside a trace: values that Python knows must stay out of the program.
-        with jax.ensure_compile_time_eval():
-            return _taken(obs, part, rows, known)
-    return _taken(obs, part, rows, known)
-
-
-def _taken(obs: Any, part: Any, rows: dict[str, Any], known: bool) -> Data:
-    if isinstance(obs, Table):
-        made, source = standardise(obs, rows), obs.rows
-        if known and source is not None:
-            on_disk = isinstance(source, np.memmap)
-            own = {n: Rows(source, at) if on_disk else source[at] for n, at in rows.items()}
-            return made.changed(rows=own)
-    else:
-        made = Data(**{name: _take(part, at) for name, at in rows.items()})
+    concrete = known and all(is_concrete(leaf) for leaf in jax.tree.leaves(part))
+    # Also inside a trace: values that Python knows must stay out of the program.
+    with jax.ensure_compile_time_eval() if concrete else nullcontext():
+        if isinstance(obs, Table):
+            made = standardise(obs, rows)
+        else:
+            parts = {name: _take(part, at) for name, at in rows.items()}
+            made = Data(**parts).changed(classes=classes)
+    if known and isinstance(obs, Table) and obs.rows is not None:
+        source, on_disk = obs.rows, isinstance(obs.rows, np.memmap)
+        rows = {n: Rows(source, at) if on_disk else source[at] for n, at in rows.items()}
     return made.changed(rows=rows) if known else made
 
 

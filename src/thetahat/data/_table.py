@@ -10,6 +10,7 @@ import numpy as np
 
 from thetahat.core.errors import DataError, did_you_mean
 from thetahat.data._checks import Scan, TablePlan, look, plan, verdict
+from thetahat.data._classes import Classes
 from thetahat.data._columns import TableColumn
 from thetahat.data._containers import Observations
 from thetahat.data._encoder import Encoder, Feature
@@ -48,8 +49,8 @@ class Table:
 
     @property
     def classes(self) -> tuple[Any, ...] | None:
-        """Classes of a categorical target, in the order of y = 0..k-1; None for numbers."""
-        return self.encoder.classes
+        """Labels of a target of classes, in the order of y = 0..k-1; None for numbers."""
+        return None if self.encoder.classes is None else self.encoder.classes.labels
 
     @property
     def obs(self) -> Observations:
@@ -108,9 +109,9 @@ def read_table(
              the train part (levels by their shares).
              standardize: whether the split standardises features (train mean 0, deviation 1).
              target_scale: the same for the target; as ``standardize`` by default.
-             categorical: columns to encode as one 0/1 column per sorted level; the levels of the
-             target become classes, y = 0..k-1. Columns of categorical dtype need no mention;
-             other text is an error.
+             categorical: columns to encode as one 0/1 column per sorted level. Columns of
+             categorical dtype need no mention; other text is an error. The levels of a target of
+             text, or named here, become classes: y = 0..k-1.
     Returns: a Table; ``th.split(table, ...)`` makes Data of it.
     Raises:  DataError: a file or a column that cannot be used.
              MissingExtra: Parquet without pyarrow or polars.
@@ -138,7 +139,7 @@ def read_table(
     return Table(x, y, weight, encoder, roles.standardize, scaled, rows, source)
 
 
-def table_of_arrays(part: Any) -> Table:
+def table_of_arrays(part: Any, classes: Classes | None) -> Table:
     """Return arrays as a Table of columns x0, x1, ... and y, to be standardised by a split.
 
     Raises:  DataError: neither a pair (x, y) nor Observations, or x is not (N, d).
@@ -157,7 +158,9 @@ def table_of_arrays(part: Any) -> Table:
         for v in (part.x, part.y, part.weight)
     )
     features = tuple(Feature(f"x{j}") for j in range(part.x.shape[1]))
-    return Table(x, y, weight, Encoder(features, "y", of_arrays=True))
+    dtype = {"b": "bool", "i": "int64", "u": "int64"}.get(part.y.dtype.kind, "float64")
+    encoder = Encoder(features, "y", classes=classes, dtype=dtype, of_arrays=True)
+    return Table(x, y, weight, encoder, standardize=False, target_scale=False)
 
 
 def arrays(
