@@ -94,7 +94,8 @@ def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, Tab
     kind, names = table_kind(table), names_of(table)
     if kind == "polars" and hasattr(table, "collect"):
         table = table.collect()
-    names = [name for name in names if wanted is None or name in wanted]
+    chosen = None if wanted is None else set(wanted)
+    names = [name for name in names if chosen is None or name in chosen]
     if kind == "pandas":
         by_name = {str(name): i for i, name in enumerate(table.columns)}
         columns = {name: _from_pandas(name, table.iloc[:, by_name[name]]) for name in names}
