@@ -18,6 +18,7 @@ HOMES = {
     "Batches": "thetahat.data",
     "Shuffle": "thetahat.data",
     "split": "thetahat.data",
+    "folds": "thetahat.data",
     "read_table": "thetahat.data",
     "stream_table": "thetahat.data",
     "trainable": "thetahat.models",

@@ -31,6 +31,7 @@ from thetahat.data import (
     Observations as Observations,
     Shuffle as Shuffle,
     dgp as dgp,
+    folds as folds,
     read_table as read_table,
     split as split,
     stream_table as stream_table,
