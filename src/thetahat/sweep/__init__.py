@@ -2,6 +2,7 @@
 
 from thetahat.sweep.spec import (
     Problem as Problem,
+    PythonSweep as PythonSweep,
     Reading as Reading,
     SweepOptions as SweepOptions,
     SweepProgram as SweepProgram,
@@ -17,11 +18,15 @@ from thetahat.sweep.spec import (
     parse_sweep as parse_sweep,
     read_points as read_points,
     read_sweep as read_sweep,
+    refuse_while_loaded as refuse_while_loaded,
+    sweep_from as sweep_from,
+    sweep_text as sweep_text,
 )
 from thetahat.sweep.workers._early_start import Work as Work, start_early as start_early
 
 __all__ = [
     "Problem",
+    "PythonSweep",
     "Reading",
     "SweepOptions",
     "SweepProgram",
@@ -38,5 +43,8 @@ __all__ = [
     "parse_sweep",
     "read_points",
     "read_sweep",
+    "refuse_while_loaded",
     "start_early",
+    "sweep_from",
+    "sweep_text",
 ]

@@ -92,6 +92,8 @@ class SweepTrials:
         return None
 
     def _trial(self, run: Followed) -> Trial:
+        if not run.status.over:
+            self._done.pop(run.id, None)
         if run.id in self._done:
             return self._done[run.id]
         state = "waiting" if run.status is Status.QUEUED else "running"

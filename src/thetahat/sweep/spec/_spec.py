@@ -19,6 +19,9 @@ from thetahat.sweep.spec._schema import check_top, is_test_metric
 if TYPE_CHECKING:
     from thetahat.search import Space
 
+IN_PYTHON = "the spec"
+"""In place of a file's name, for a spec that was given from Python."""
+
 
 @dataclass(frozen=True)
 class FilePosition:
@@ -46,6 +49,9 @@ class SweepSpec:
     name: str | None = None
     description: str | None = None
     project: str | None = None
+    function: str | None = None
+    """The experiment by name, ``name`` or ``package.module:name``, for a sweep made from Python; by
+    default the one that the program passes to ``th.main``."""
     text: str = ""
     file: str = "sweep.yaml"
     plain: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -218,6 +224,7 @@ def spec_from_plain(
         name=plain.get("name"),
         description=plain.get("description"),
         project=plain.get("project"),
+        function=plain.get("function"),
         plain=plain,
         text=text,
         file=file,
