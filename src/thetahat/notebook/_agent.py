@@ -41,9 +41,10 @@ def work_here(
         with view_of(store, sweep, spec_of(sweep).metric, quiet=quiet) as view:
             tally = _work(store, sweep, work, experiment, view.say)
     if tally.interrupted:
+        name = "" if experiment is None else getattr(experiment, "__name__", "experiment")
         raise Interrupted(
             f"interrupted: the runs of the sweep {sweep_id} went back to the queue; go on with"
-            f" th.open_sweep({sweep_id!r}).resume()"
+            f" th.open_sweep({sweep_id!r}).resume({name})"
         )
 
 

@@ -39,7 +39,7 @@ class NotebookView(progress.View):
         from IPython.display import HTML, display  # pyright: ignore[reportMissingImports]
 
         self._html: Callable[[str], Any] = HTML
-        self._shown = display(HTML(self._card()), display_id=True)
+        self._shown: Any = display(HTML(self._card()), display_id=True)
         self._next_s = 0.0
 
     def say(self, event: Any) -> None:
@@ -55,7 +55,10 @@ class NotebookView(progress.View):
         self._next_s = time.monotonic() + EVERY_S
 
     def __exit__(self, *error: Any) -> None:
+        from thetahat.store import find_sweep
+
         super().__exit__(*error)
+        self._follow(find_sweep(self.store, self.sweep.id))
         self.draw()
 
     def _print(self) -> None:

@@ -55,10 +55,10 @@ def open_sweep(
 
 
 class Sweep:
-    """A sweep of a store, to look at and to work on; made by ``th.run_sweep`` and ``th.open_sweep``.
+    """A sweep of a store, to look at and to work on: ``th.run_sweep`` and ``th.open_sweep`` give it.
 
-    Looking: ``best``, ``settings``, ``runs``, ``frame()``, ``groups()``, ``history()``, ``table()``,
-    ``plot``, ``report(path)``. Working: ``wait()``, ``cancel()``, ``resume()``, ``retry_failed()``,
+    Looking: ``best``, ``settings``, ``runs``, ``frame()``, ``groups()``, ``history()``, ``plot``,
+    ``report(path)``. Working: ``wait()``, ``cancel()``, ``resume()``, ``retry_failed()``,
     ``extend(...)``.
     """
 
@@ -170,7 +170,10 @@ class Sweep:
 
         self._take(experiment)
         with self._store() as store:
-            set_state(store, self._id, "running", "resumed from Python")
+            if not set_state(store, self._id, "running", "resumed from Python"):
+                raise ConfigError(
+                    f"the sweep {self._id} is {self.status} already; for other points use extend()"
+                )
         self.work(work_of(workers), wait=wait, quiet=quiet)
         return self
 
@@ -255,7 +258,9 @@ class Sweep:
             config = flat_config(run.config)
             metrics = {f"final {k}" if k in config else k: v for k, v in run.metrics.items()}
             known = {"run": run.name, "status": str(run.status), **config, **metrics}
-            rows.append({**known, "seconds": run.total_seconds, "attempt": run.attempt, "id": run.id})
+            rows.append(
+                {**known, "seconds": run.total_seconds, "attempt": run.attempt, "id": run.id}
+            )
         return _pandas("sweep.frame()").DataFrame(rows)
 
     def groups(self, over: str | Sequence[str] = ()) -> Any:
@@ -276,8 +281,8 @@ class Sweep:
         return _pandas("sweep.groups()").DataFrame(rows)
 
     def history(self, columns: Sequence[str] | None = None) -> Any:
-        """Return a pandas frame with a row for each epoch of each run: ``run`` (its name), ``epoch``
-        or ``step``, and the logged columns.
+        """Return a pandas frame with a row for each epoch of each run: ``run`` (its name),
+        ``epoch`` or ``step``, and the logged columns.
 
         Args:    columns: only these of the logged columns.
         Raises:  ConfigError: a column that no run logged.   MissingExtra: pandas is not installed.

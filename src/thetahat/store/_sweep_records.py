@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -31,7 +32,9 @@ def sweep_records(
 
     mine = runs.c.sweep_id == sweep_id
     query = (
-        select(runs.c.number, *(records.c[n] for n in ("first", "last", "count", "columns", "data")))
+        select(
+            runs.c.number, *(records.c[n] for n in ("first", "last", "count", "columns", "data"))
+        )
         .join(runs, runs.c.id == records.c.run_id)
         .where(mine)
         .order_by(runs.c.number, records.c.id)
@@ -43,7 +46,8 @@ def sweep_records(
         places = {number: k for k, (number, _) in enumerate(names)}
         found: list[tuple[int, Block]] = []
         known: dict[str, tuple[str, ...]] = {}
-        for number, first, last, count, texts, data in connection.execute(query):
+        for row in connection.execute(query):
+            number, first, last, count, texts, data = row
             if texts not in known:
                 known[texts] = tuple(from_json(texts))
             found.append((places[number], Block(first, last, count, known[texts], data)))
@@ -84,7 +88,7 @@ def _in_order(
         blocks = [block for _, block in found[k:end]]
         k = end
         plain = all(b.columns[0] == axis for b in blocks)
-        if plain and all(a.last < b.first for a, b in zip(blocks, blocks[1:], strict=False)):
+        if plain and all(a.last < b.first for a, b in pairwise(blocks)):
             for block in blocks:
                 data = np.frombuffer(block.data, "<f8").reshape(len(block.columns), block.count)
                 parts.append(dict(zip(block.columns, data, strict=True)))

@@ -211,7 +211,9 @@ def act(store: Store, sweep: SweepRow, action: str) -> str:
         return find_sweep(store, sweep.id).state
 
     if action not in ACTIONS:
-        raise ConfigError(f"the page can pause, resume, cancel and retry-failed, not {action[:40]!r}")
+        raise ConfigError(
+            f"the page can pause, resume, cancel and retry-failed, not {action[:40]!r}"
+        )
     reason = f"by the page: {action}"
     if action == "cancel":
         done = cancel_sweep(store, sweep.id, reason)

@@ -130,7 +130,7 @@ def cohort_sizes(
     elif plan.cohort is not None:
         start, most = plan.cohort, 0
     elif learns:
-        varies = {d.path[0] for d in spec.space.searched}
+        varies = {d.name for d in spec.space.searched}
         start, most = (ADAPTIVE if varies <= set(found.traced) else 1), 0
     return CohortSizes(start, most) if left is None else CohortSizes(start, most, left)
 

@@ -85,7 +85,7 @@ def source_of(experiment: Experiment) -> tuple[Path, str] | None:
     code = getattr(inspect.unwrap(experiment), "__code__", None)
     name = getattr(experiment, "__name__", "")
     module = sys.modules.get(getattr(experiment, "__module__", None) or "")
-    if code is None or getattr(module, name, None) is not experiment:
+    if code is None or module is None or getattr(module, name, None) is not experiment:
         return None
     file = Path(getattr(module, "__file__", None) or code.co_filename)
     if module is sys.modules.get("__main__"):
@@ -190,8 +190,7 @@ def _plain(value: Any, key: str) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Mapping):
-        inside = {str(k): _plain(v, f"{key}.{k}".lstrip(".")) for k, v in value.items()}
-        return inside
+        return {str(k): _plain(v, f"{key}.{k}".lstrip(".")) for k, v in value.items()}
     if isinstance(value, (list, tuple, range)):
         return [_plain(v, f"{key}[{i}]") for i, v in enumerate(value)]
     if isinstance(value, os.PathLike):

@@ -1,6 +1,6 @@
 """A worker in this process: for an experiment that no file has, such as a notebook's function.
 
-The worker is a thread that trains whole cohorts; the agent talks to it as to a process, over a pipe.
+The worker is a thread that trains whole cohorts; the agent talks to it as to a process, by a pipe.
 A thread cannot be killed: it ends after its chunk, and with this process in any case.
 """
 
