@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thetahat.core.errors import Interrupted
+from thetahat.core.errors import ConfigError, Interrupted
 
 if TYPE_CHECKING:
     from thetahat.store import Store, SweepRow
@@ -23,6 +23,34 @@ if TYPE_CHECKING:
 EXIT_S = 10.0
 """Seconds that Python's end waits for an agent's last chunk."""
 Experiment = Callable[..., Any]
+
+
+def work_of(workers: int | None, devices: Any = (), *, keep_going: bool = False) -> Work:
+    """Return how an agent works.
+
+    Raises:  ConfigError: a number of workers below 1.
+    """
+    from thetahat.sweep import Work
+
+    if workers is not None and (not isinstance(workers, int) or workers < 1):
+        raise ConfigError(f"workers={workers!r}: give a whole number of at least 1")
+    return Work(None, workers, tuple(map(str, devices)), bool(keep_going))
+
+
+def start_agent(
+    path: Path,
+    sweep_id: str,
+    work: Work,
+    experiment: Experiment | None,
+    *,
+    wait: bool,
+    quiet: bool,
+) -> Background | None:
+    """Work on a sweep until it is done, or in the background."""
+    if not wait:
+        return Background(path, sweep_id, work, experiment)
+    work_here(path, sweep_id, work, experiment, quiet=quiet)
+    return None
 
 
 def work_here(

@@ -8,11 +8,11 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
-from thetahat.notebook._agent import Background, work_here
+from thetahat.notebook._agent import work_of
+from thetahat.notebook._sweep import Sweep
 
 if TYPE_CHECKING:
     from thetahat.core import Task
-    from thetahat.notebook._sweep import Sweep
     from thetahat.store import Store
     from thetahat.sweep import SweepOptions, Work
 
@@ -57,7 +57,6 @@ def run_sweep(
     A function in a file runs in worker processes, which load the file: put the call under
     ``if __name__ == "__main__":``. A function of a notebook's cell runs in this process.
     """
-    from thetahat.notebook._sweep import Sweep
     from thetahat.store import open_store
     from thetahat.sweep import refuse_while_loaded, sweep_from
     from thetahat.sweep.agent import find_out, new_sweep
@@ -79,34 +78,6 @@ def run_sweep(
     sweep = Sweep(path, row.id, experiment=experiment)
     sweep.work(work, wait=wait, quiet=quiet)
     return sweep
-
-
-def work_of(workers: int | None, devices: Any = (), *, keep_going: bool = False) -> Work:
-    """Return how an agent works.
-
-    Raises:  ConfigError: a number of workers below 1.
-    """
-    from thetahat.sweep import Work
-
-    if workers is not None and (not isinstance(workers, int) or workers < 1):
-        raise ConfigError(f"workers={workers!r}: give a whole number of at least 1")
-    return Work(None, workers, tuple(map(str, devices)), bool(keep_going))
-
-
-def start_agent(
-    path: Any,
-    sweep_id: str,
-    work: Work,
-    experiment: Callable[..., Any] | None,
-    *,
-    wait: bool,
-    quiet: bool,
-) -> Background | None:
-    """Work on a sweep until it is done, or in the background."""
-    if not wait:
-        return Background(path, sweep_id, work, experiment)
-    work_here(path, sweep_id, work, experiment, quiet=quiet)
-    return None
 
 
 def _options(given: Mapping[str, Any], workers: int | None) -> tuple[SweepOptions, Work]:

@@ -21,6 +21,7 @@ from thetahat.analysis import (
 from thetahat.core.card import card, grid
 from thetahat.core.errors import ConfigError, Interrupted, MissingExtra
 from thetahat.format._numbers import column_cells, is_number, short
+from thetahat.notebook._agent import start_agent, work_of
 from thetahat.report import Plots
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def open_sweep(
 
 
 class Sweep:
-    """A sweep of a store, to look at and to work on: ``th.run_sweep`` and ``th.open_sweep`` give it.
+    """A sweep of a store, to look at and to work on: ``th.run_sweep`` and ``th.open_sweep`` give
+    one.
 
     Looking: ``best``, ``settings``, ``runs``, ``frame()``, ``groups()``, ``history()``, ``plot``,
     ``report(path)``. Working: ``wait()``, ``cancel()``, ``resume()``, ``retry_failed()``,
@@ -120,7 +122,6 @@ class Sweep:
 
         Raises:  Interrupted: Ctrl-C or a notebook's stop button.
         """
-        from thetahat.notebook._run import start_agent
 
         if self._agent is not None and self._agent.works:
             if wait:
@@ -165,7 +166,6 @@ class Sweep:
         Args:    experiment: the function, for a sweep that began in a notebook's cell.
                  (the others as for ``th.run_sweep``)
         """
-        from thetahat.notebook._run import work_of
         from thetahat.store import set_state
 
         self._take(experiment)
@@ -191,7 +191,6 @@ class Sweep:
                  (the others as for ``th.run_sweep``)
         Raises:  ConfigError: no run has failed.
         """
-        from thetahat.notebook._run import work_of
         from thetahat.store import retry_failed
 
         self._take(experiment)
@@ -216,7 +215,6 @@ class Sweep:
                  (the others as for ``th.run_sweep``)
         Raises:  ConfigError: values that the experiment cannot take; more runs of a whole grid.
         """
-        from thetahat.notebook._run import work_of
         from thetahat.store import find_sweep
         from thetahat.sweep.agent import extend_by
 

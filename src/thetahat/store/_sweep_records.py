@@ -47,7 +47,7 @@ def sweep_records(
         found: list[tuple[int, Block]] = []
         known: dict[str, tuple[str, ...]] = {}
         for row in connection.execute(query):
-            number, first, last, count, texts, data = row
+            number, first, last, count, texts, data = tuple(row)
             if texts not in known:
                 known[texts] = tuple(from_json(texts))
             found.append((places[number], Block(first, last, count, known[texts], data)))

@@ -24,6 +24,7 @@ from typing import Any
 from thetahat.core.collect import collecting
 from thetahat.core.errors import ConfigError, InputError, did_you_mean
 from thetahat.core.signature import read_signature
+from thetahat.core.yaml_tree import short
 from thetahat.sweep.spec._command import argv_of, check_runnable
 from thetahat.sweep.spec._diagnostics import Problem
 from thetahat.sweep.spec._spec import SweepSpec
@@ -53,9 +54,8 @@ def experiment_of(spec: SweepSpec) -> SweepProgram:
     runs_it = file is not None and runs_program(spec)
     if file is None or not runs_it or file.suffix != ".py":
         message = "not an experiment of thetahat, so its parameters are not checked"
-        return SweepProgram(
-            file, notes=(_problem(spec, "program" if runs_it else "command", message),)
-        )
+        note = _problem(spec, "program" if runs_it else "command", message)
+        return SweepProgram(file, notes=(note, *_lists(spec)))
     try:
         if spec.function is not None:
             return SweepProgram(file, load_experiment(file, spec.function))
@@ -64,7 +64,7 @@ def experiment_of(spec: SweepSpec) -> SweepProgram:
                 f"{file.name} never calls th.main, so it is not an experiment of thetahat, and its"
                 " parameters are not checked"
             )
-            return SweepProgram(file, notes=(_problem(spec, "program", message),))
+            return SweepProgram(file, notes=(_problem(spec, "program", message), *_lists(spec)))
         return SweepProgram(file, load_experiment(file))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a script may raise anything
         return SweepProgram(file, errors=(_problem(spec, "program", why_not_loaded(file, error)),))
@@ -237,6 +237,16 @@ def _cannot_run(spec: SweepSpec, file: Path | None) -> Problem | None:
             said = str(error).removeprefix("command: ").removeprefix("program: ")
             return _problem(spec, "command" if spec.command else "program", said)
     return None
+
+
+def _lists(spec: SweepSpec) -> Iterator[Problem]:
+    """Note lists that are one value: often they are meant as values."""
+    for d in spec.space.dimensions if spec.whole else ():
+        value = getattr(d.distribution, "value", None)
+        if isinstance(value, list) and len(value) > 1:
+            key = "parameters." + ".parameters.".join(d.path)
+            message = f"every run gets the whole list; did you mean values: {short(value)}?"
+            yield _problem(spec, f"{key}.value", message)
 
 
 def _problem(spec: SweepSpec, key: str, message: str) -> Problem:

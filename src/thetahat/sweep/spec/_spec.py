@@ -12,7 +12,7 @@ from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.sweep_file import plain_file
 from thetahat.core.yaml_tree import Unreadable, YamlNode, decoded, read_tree, short
 from thetahat.search import Hyperband, Objective, make_space
-from thetahat.sweep.spec._command import check_command
+from thetahat.sweep.spec._command import DEFAULT, check_command
 from thetahat.sweep.spec._diagnostics import Findings, Problem, by_line
 from thetahat.sweep.spec._schema import check_top, is_test_metric
 
@@ -167,7 +167,9 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
         spec = replace(spec, places=_places(root))
         if spec.method != "grid" and not spec.space.varies:
             message = f"nothing varies, so all runs have the same config; {_to_vary(spec)}"
-            findings.note(root.inside["parameters"], message)
+            findings.ours(root.inside["parameters"], message)
+            # Under strict the file is valid, as for W&B.
+            spec = None if findings.errors else spec
     method = root.inside.get("method")
     return Reading(
         file,
@@ -213,6 +215,8 @@ def spec_from_plain(
     if not isinstance(method, str) or not isinstance(parameters, Mapping):
         raise ConfigError(f"{file} names no method or no parameters; create the sweep again")
     cap, command = plain.get("run_cap"), plain.get("command")
+    if command is not None and tuple(command) == DEFAULT and plain.get("program"):
+        command = None  # written out, it means the same
     return SweepSpec(
         method=method,
         parameters=parameters,
