@@ -39,7 +39,7 @@ def add_flags(parser: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check a sweep file; 2 if it has a mistake."""
-    from thetahat.sweep import read_sweep
+    from thetahat.sweep import nothing_varies, read_sweep
 
     reading = read_sweep(args.file, strict=args.strict)
     errors, notes = list(reading.errors), list(reading.notes)
@@ -48,6 +48,9 @@ def run(args: argparse.Namespace) -> int:
         wrong, more = _against_program(reading.sound)
         (notes if args.strict else errors).extend(wrong)
         notes.extend(more)
+    same = None if reading.spec is None or errors else nothing_varies(reading.spec)
+    if same is not None:
+        (notes if args.strict else errors).append(same)
     errors.sort(key=lambda problem: problem.line)
     notes.sort(key=lambda problem: problem.line)
     screen = read_screen()

@@ -30,6 +30,7 @@ from thetahat.sweep.spec._spec import (
     IN_PYTHON,
     SweepSpec,
     contamination,
+    nothing_varies,
     read_sweep,
     spec_from_plain,
 )
@@ -184,6 +185,7 @@ def find_out(
         raise ConfigError(
             f"{spec.file} names no program to run; add a line such as program: train.py"
         )
+    _refuse(spec, [same] if (same := nothing_varies(spec)) else [])
     _check_flags(spec, plan)
     examined: Examined | None = None
     if experiment is not None:
@@ -218,7 +220,11 @@ def find_out(
 
 def _refuse(spec: SweepSpec, problems: Sequence[Problem]) -> None:
     if problems:
-        raise ConfigError("\n".join(problem.in_file(spec.file) for problem in problems))
+        if spec.file == IN_PYTHON:
+            lines = [f"{spec.file}: {problem.key}: {problem.message}" for problem in problems]
+        else:
+            lines = [problem.in_file(spec.file) for problem in problems]
+        raise ConfigError("\n".join(lines))
 
 
 def _check_flags(spec: SweepSpec, plan: SweepOptions) -> None:

@@ -213,7 +213,8 @@ def _wrong_values(
         for key, value in values.items():
             if not reader.fits(value):
                 fix = _fix(annotation, reader, value, spec.place(key).text)
-                if key.endswith(".value") and isinstance(value, list) and all(map(reader.fits, value)):
+                listed = key.endswith(".value") and isinstance(value, list)
+                if listed and all(map(reader.fits, value)):
                     fix = f"; did you mean values: {short(value)}?"
                 kind = _named(annotation)
                 yield key, f"{given.name} is {written(value)}, and must be {kind}{fix}"

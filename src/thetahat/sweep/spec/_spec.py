@@ -165,11 +165,6 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
     if not findings.wrong and not findings.errors:
         spec = spec_from_plain(plain_file(root), text=text, file=file)
         spec = replace(spec, places=_places(root))
-        if spec.method != "grid" and not spec.space.varies:
-            message = f"nothing varies, so all runs have the same config; {_to_vary(spec)}"
-            findings.ours(root.inside["parameters"], message)
-            # Under strict the file is valid, as for W&B.
-            spec = None if findings.errors else spec
     method = root.inside.get("method")
     return Reading(
         file,
@@ -179,6 +174,14 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
         method.value if method is not None and method.kind == "text" else None,
         spec or _sound(root, words, findings, file),
     )
+
+
+def nothing_varies(spec: SweepSpec) -> Problem | None:
+    """Return the mistake of a search, other than a grid, that has one config only."""
+    if spec.method == "grid" or spec.space.varies:
+        return None
+    message = f"nothing varies, so all runs have the same config; {_to_vary(spec)}"
+    return Problem(spec.place("parameters").line, "parameters", message)
 
 
 def contamination(spec: SweepSpec) -> bool:
