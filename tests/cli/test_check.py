@@ -287,8 +287,12 @@ def test_the_experiment_of_a_real_script(folder, thetahat):
     assert answer(thetahat, "sweep.yaml") == (
         0,
         {
-            **{"valid": True, "method": "grid", "points": 100, "settings": 100},
-            **{"errors": [], "notes": []},
+            "valid": True,
+            "method": "grid",
+            "points": 100,
+            "settings": 100,
+            "errors": [],
+            "notes": [],
         },
     )
 

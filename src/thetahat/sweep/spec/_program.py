@@ -82,13 +82,14 @@ def runs_program(spec: SweepSpec) -> bool:
     return spec.command is None or "${program}" in spec.command
 
 
-def load_experiment(file: Path, name: str | None = None) -> Callable[..., Any]:
+def load_experiment(file: Path | str, name: str | None = None) -> Callable[..., Any]:
     """Load the experiment of a script, without running the script as a program.
 
     Args:    name: which experiment; by default the one that the script passes to ``th.main``;
              ``package.module:name`` imports the file as that module.
     Raises:  ConfigError: the script lacks this experiment; the message offers the nearest.
     """
+    file = Path(file)
     dotted, _, inner = (name or "").rpartition(":")
     module, passed = _imported(file, dotted) if dotted else _module(file)
     name = inner or name
