@@ -42,7 +42,8 @@ HOMES = {
     "store_tracker": "thetahat.store",
     "start": "thetahat.store",
     "log": "thetahat.store",
-    "open_sweep": "thetahat.report",
+    "open_sweep": "thetahat.notebook",
+    "run_sweep": "thetahat.notebook",
     "main": "thetahat.cli",
 }
 
@@ -58,4 +59,5 @@ ROOMS = {
     "search": "thetahat.search",
     "sweep": "thetahat.sweep",
     "report": "thetahat.report",
+    "notebook": "thetahat.notebook",
 }

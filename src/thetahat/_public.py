@@ -4,6 +4,7 @@ from thetahat import (
     core as core,
     data as data,
     models as models,
+    notebook as notebook,
     optim as optim,
     report as report,
     risk as risk,
@@ -41,8 +42,9 @@ from thetahat.models import (
     n_params as n_params,
     trainable as trainable,
 )
-from thetahat.report import (
+from thetahat.notebook import (
     open_sweep as open_sweep,
+    run_sweep as run_sweep,
 )
 from thetahat.risk import (
     huber as huber,
