@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from thetahat.cli.terminal._output import discard_stdout, wrapped
+from thetahat.cli.terminal._output import discard_stdout, say, wrapped
 from thetahat.cli.terminal._stderr import standard_error_may_fail
 from thetahat.core.errors import InputError, Notice, ThetahatError
 
@@ -85,7 +85,9 @@ def print_note(message: str) -> None:
 
 
 def _print(who: str, colour: str, message: str) -> None:
-    text = wrapped(f"{who} {message}").removeprefix(who)
+    from thetahat.format import escaped
+
+    text = escaped(wrapped(f"{who} {message}").removeprefix(who), keep="\n\t")
     print(f"\x1b[{colour}m{who}\x1b[0m{text}" if _coloured() else who + text, file=sys.stderr)
 
 
@@ -114,9 +116,9 @@ def show_traceback(error: BaseException) -> None:
     if os.environ.get("THETAHAT_TRACEBACK") or not own:
         traceback.print_exception(error)
         return
-    print("Traceback (your own lines; THETAHAT_TRACEBACK=1 shows all):", file=sys.stderr)
     lines = [*traceback.format_list(own), *traceback.format_exception_only(error)]
-    print("".join(lines).rstrip(), file=sys.stderr)
+    head = "Traceback (your own lines; THETAHAT_TRACEBACK=1 shows all):\n"
+    say(head + "".join(lines).rstrip(), beside=True)
 
 
 def _coloured() -> bool:

@@ -15,7 +15,7 @@ from thetahat.cli._parser import (
     comma_list,
     whole_number,
 )
-from thetahat.cli.terminal._output import many_runs, store_flag
+from thetahat.cli.terminal._output import many_runs, say, store_flag
 from thetahat.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -88,9 +88,9 @@ def _print_finished(store: Store, sweep: SweepRow, args: argparse.Namespace) -> 
         return
     where = store_flag(args.store)
     n = len(store.runs(sweep_id=sweep.id))
-    print(f"sweep {sweep.id} ({sweep.name}) of this file is finished: {many_runs(n)}")
-    print(f"look at them: thetahat runs {sweep.id}{where}")
-    print(f"to run it again: thetahat sweep {args.sweep} --run{where}")
+    say(f"sweep {sweep.id} ({sweep.name}) of this file is finished: {many_runs(n)}")
+    say(f"look at them: thetahat runs {sweep.id}{where}")
+    say(f"to run it again: thetahat sweep {args.sweep} --run{where}")
 
 
 def check_name(spec: SweepSpec, given: str | None = None) -> None:

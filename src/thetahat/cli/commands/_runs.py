@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     if grouped:
         _print_groups(groups, metric, args)
     else:
-        print_runs(found, args.format, args.columns, read_screen())
+        print_runs(found, args.format, args.columns, read_screen(), raw=args.raw)
     return 0
 
 
@@ -170,7 +170,7 @@ def _print_groups(groups: list[Group], metric: str, args: argparse.Namespace) ->
         emit(table([group.listing() for group in groups], format="json"))
     elif rows or not as_table:
         screen = read_screen()
-        emit(table(rows, columns, args.format, **screen.look))
+        emit(table(rows, columns, args.format, raw=args.raw, **screen.look))
         if as_table and (gone := fit_width(rows, columns, screen.width)[1]):
             note_hidden(gone)
         if as_table:
