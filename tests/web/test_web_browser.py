@@ -113,7 +113,7 @@ def test_words_filter_the_table_and_the_address_keeps_them(look, served, paths) 
     [
         ("lr >= 0.01", "lr>=0.01"),
         ("optimizer:adam and lr > 0.01", "optimizer=adam lr>0.01"),
-        ("optimizer in (adam, 'sgd')", "lr>0"),
+        ("optimizer in (adam, 'none')", "optimizer=adam"),
         ('status = finished optimizer in ["adam"]', "status=finished optimizer=adam"),
     ],
 )
