@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
@@ -22,6 +21,7 @@ from thetahat.analysis import (
     seeds_of,
 )
 from thetahat.core.run import Status
+from thetahat.core.shell import pasteable
 from thetahat.store import (
     Changed,
     RunRow,
@@ -164,10 +164,10 @@ def again(run: RunRow) -> list[dict[str, str]]:
         found.append({"what": "go on with it", "command": f"thetahat resume {run.name}"})
     argv = (run.provenance or {}).get("argv")
     if isinstance(argv, list) and argv:
-        command = shlex.join(map(str, argv))
+        command = pasteable(map(str, argv))
     elif run.source and not (run.command and run.sweep_id is None):
         flags = [f"--{k}={_flag(v)}" for k, v in flat_config(run.config).items()]
-        command = shlex.join(["python", run.source, *flags])
+        command = pasteable(["python", run.source, *flags])
     else:
         command = run.command or ""
     return found + ([{"what": "run it again", "command": command}] if command else [])

@@ -59,11 +59,12 @@ def run(args: argparse.Namespace) -> int:
         configs = first_configs(reading.spec, args.list, args.seed)
         as_json = args.format == "json"
         rows = [flat_config(config) for config in configs]
-        emit(json_text(configs) if as_json else table(rows, **screen.look))
+        text = json_text(configs) if as_json else table(rows, **screen.look)
+        emit(text, painted=not as_json)
     elif args.format == "json":
         emit(json_text(_answer(reading, errors, notes)))
     else:
-        emit(page(reading, errors, notes, screen))
+        emit(page(reading, errors, notes, screen), painted=True)
     return 2 if errors else 0
 
 

@@ -52,11 +52,14 @@ def run(args: argparse.Namespace) -> int:
             rows = [
                 dict(zip(history, row, strict=True)) for row in zip(*history.values(), strict=True)
             ]
-            emit(table(rows, list(history), args.format, **screen.look))
+            emit(
+                table(rows, list(history), args.format, **screen.look),
+                painted=args.format == "table",
+            )
             return 0
         notices = store.notices(found.id)
         if args.format == "table":
-            emit(page(found, curves(store.blocks(found.id)), notices, screen))
+            emit(page(found, curves(store.blocks(found.id)), notices, screen), painted=True)
             return 0
     whole = facts(found, notices)
     if args.format == "json":

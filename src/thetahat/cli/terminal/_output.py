@@ -47,16 +47,20 @@ def say(line: str, *, beside: bool = False) -> None:
     print(escaped(line, keep="\n\t"), file=sys.stderr if beside else sys.stdout, flush=True)
 
 
-def emit(text: str) -> None:
-    """Write data to standard output, on a terminal escaped, elsewhere unchanged; a reader that
-    ended early is not an error."""
+def emit(text: str, *, painted: bool = False) -> None:
+    """Write data to standard output, on a terminal escaped, elsewhere unchanged.
+
+    A reader that ended early is not an error.
+
+    Args:    painted: text for people: it may have colours, and its words are escaped already.
+    """
     if is_terminal(sys.stdout):
         from thetahat.format import escaped
 
-        text = "".join(
-            part if _COLOUR.fullmatch(part) else escaped(part.replace("\r\n", "\n"), keep="\n\t")
-            for part in _COLOUR.split(text)
-        )
+        parts = _COLOUR.split(text) if painted else [text]
+        for i in range(0, len(parts), 2):
+            parts[i] = escaped(parts[i].replace("\r\n", "\n"), keep="\n\t")
+        text = "".join(parts)
     try:
         sys.stdout.flush()
         binary = getattr(sys.stdout, "buffer", None)
