@@ -12,7 +12,7 @@ from thetahat.cli._parser import (
     add_store,
     add_switch,
     add_value,
-    comma_list,
+    devices,
     whole_number,
 )
 from thetahat.cli.terminal._output import many_runs, say, store_flag
@@ -49,7 +49,7 @@ def add_work(parser: Any) -> None:
     """Add the flags that say how an agent works."""
     limit = "processes at a time (default: one for each device, else for each core)"
     add_value(parser, "--workers N", limit, whole_number())
-    add_value(parser, "--devices 0,1", "GPUs, used in turn: each worker gets one", comma_list, [])
+    add_value(parser, "--devices 0,1", "GPUs, used in turn: each worker gets one", devices, [])
     add_switch(parser, "--keep-going", "continue although the first runs all fail")
     add_quiet(parser)
     add_switch(parser, "--ui", "show the page in a browser meanwhile")

@@ -35,7 +35,8 @@ def add_flags(parser: Any) -> None:
         parser,
         "--host H",
         "another address than 127.0.0.1",
-        default="127.0.0.1",
+        _host,
+        "127.0.0.1",
     )
     add_switch(
         parser,
@@ -44,6 +45,12 @@ def add_flags(parser: Any) -> None:
     )
     add_switch(parser, "--no-browser", "print the address, open nothing")
     add_store(parser)
+
+
+def _host(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("=: give an address, such as 0.0.0.0 for all of them")
+    return text
 
 
 def run(args: argparse.Namespace) -> int:
