@@ -8,7 +8,14 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from thetahat.analysis import best_first, by_experiment, group_by, group_runs
-from thetahat.cli._parser import add_format, add_store, add_value, comma_list, whole_number
+from thetahat.cli._parser import (
+    add_format,
+    add_store,
+    add_switch,
+    add_value,
+    comma_list,
+    whole_number,
+)
 from thetahat.cli.terminal._output import emit, print_beside, read_screen
 from thetahat.cli.terminal._run_table import (
     group_columns,
@@ -75,6 +82,7 @@ def add_flags(parser: Any) -> None:
         parser, "--quantiles Q,...", "of the groups (default: 0.1,0.9)", _quantiles, (0.1, 0.9)
     )
     add_store(parser)
+    add_switch(parser, "--raw", "of csv: keep text that a spreadsheet would run as a formula")
     add_format(parser)
 
 
@@ -110,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
     if grouped:
         _print_groups(groups, metric, args)
     else:
-        print_runs(found, args.format, args.columns, read_screen())
+        print_runs(found, args.format, args.columns, read_screen(), raw=args.raw)
     return 0
 
 
@@ -172,7 +180,7 @@ def _print_groups(groups: list[Group], metric: str, args: argparse.Namespace) ->
         emit(table([group.listing() for group in groups], format="json"))
     elif rows or not as_table:
         screen = read_screen()
-        emit(table(rows, columns, args.format, **screen.look))
+        emit(table(rows, columns, args.format, raw=args.raw, **screen.look), painted=as_table)
         if as_table and (gone := fit_width(rows, columns, screen.width)[1]):
             note_hidden(gone)
         if as_table:
