@@ -55,6 +55,7 @@ from thetahat.store import (
     store_tracker as store_tracker,
 )
 from thetahat.train import (
+    Bag as Bag,
     Divergence as Divergence,
     History as History,
     Patience as Patience,
@@ -62,5 +63,6 @@ from thetahat.train import (
     Threshold as Threshold,
     WallTime as WallTime,
     fit as fit,
+    fit_bagged as fit_bagged,
     fit_many as fit_many,
 )

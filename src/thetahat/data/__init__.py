@@ -12,6 +12,7 @@ from thetahat.data._containers import (
 from thetahat.data._named_rows import NamedRows as NamedRows
 from thetahat.data._permutation import permutation as permutation
 from thetahat.data._readers import table_columns as table_columns
+from thetahat.data._rotation import held_out as held_out, joined as joined, rotated as rotated
 from thetahat.data._rows import (
     Rows as Rows,
     blocks as blocks,
@@ -39,12 +40,15 @@ __all__ = [
     "content_hash",
     "dgp",
     "gather",
+    "held_out",
     "is_concrete",
     "is_streamed",
+    "joined",
     "n_observations",
     "order",
     "permutation",
     "read_table",
+    "rotated",
     "split",
     "stream_table",
     "table_columns",

@@ -8,21 +8,25 @@ from thetahat.models._adapt import (
     n_params as n_params,
     trainable as trainable,
 )
+from thetahat.models._average import Average as Average
 from thetahat.models._linear import (
     Linear as Linear,
     Polynomial as Polynomial,
 )
 from thetahat.models._mlp import ACTIVATIONS as ACTIVATIONS, MLP as MLP
+from thetahat.models._tabular import TabularMLP as TabularMLP
 from thetahat.models._units import InUnits as InUnits
 
 __all__ = [
     "ACTIVATIONS",
     "MLP",
     "Adapted",
+    "Average",
     "Hypothesis",
     "InUnits",
     "Linear",
     "Polynomial",
+    "TabularMLP",
     "adapt",
     "freeze",
     "n_params",

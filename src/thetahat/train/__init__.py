@@ -1,6 +1,12 @@
 """Training: one driver, compiled chunks, cohorts, checkpoints."""
 
 from thetahat.data import cache_folder as cache_folder
+from thetahat.train._bag import (
+    Bag as Bag,
+    bag as bag,
+    bagged as bagged,
+    fit_bagged as fit_bagged,
+)
 from thetahat.train._checkpoint import (
     Checkpoint as Checkpoint,
     read_checkpoint as read_checkpoint,
@@ -55,6 +61,7 @@ __all__ = [
     "RUNNING",
     "STOPPED",
     "UNMOVED",
+    "Bag",
     "Checkpoint",
     "CohortStatus",
     "Divergence",
@@ -76,8 +83,11 @@ __all__ = [
     "TooLarge",
     "Training",
     "WallTime",
+    "bag",
+    "bagged",
     "cache_folder",
     "fit",
+    "fit_bagged",
     "fit_many",
     "free_memory",
     "member_identity",

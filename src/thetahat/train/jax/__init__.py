@@ -1,5 +1,11 @@
 """The JAX backend."""
 
+from thetahat.train.jax._bagged import (
+    average as average,
+    losses_by as losses_by,
+    numbers as numbers,
+    predictions_by as predictions_by,
+)
 from thetahat.train.jax._precision import precision as precision
 from thetahat.train.jax._prepare import (
     prepare as prepare,
@@ -7,4 +13,13 @@ from thetahat.train.jax._prepare import (
     try_out as try_out,
 )
 
-__all__ = ["precision", "prepare", "sketch", "try_out"]
+__all__ = [
+    "average",
+    "losses_by",
+    "numbers",
+    "precision",
+    "predictions_by",
+    "prepare",
+    "sketch",
+    "try_out",
+]

@@ -1,0 +1,86 @@
+"""The average of fitted members: their parameters as one array, and its loss at observations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thetahat import models, risk
+from thetahat.train.jax._fitted import FittedMember
+from thetahat.train.jax._member import make_member, parts_of
+from thetahat.train.jax._precision import cast, precision
+
+_AVERAGED = {"logistic": "logistic", "cross_entropy": "softmax"}
+
+
+def average(members: Sequence[FittedMember], data: Any) -> FittedMember:
+    """Make the average of members that are of one hypothesis class.
+
+    With the logistic loss and cross-entropy the probabilities are averaged, else the outputs.
+
+    Args:    data: that of the average: no member's held-out rows are its own.
+    """
+    first = members[0]
+
+    def build() -> Any:
+        task = first.build()
+        name = None if task.residual is not None else risk.resolve_loss(task.loss).name
+        of = _AVERAGED.get(str(name), "output")
+        return replace(task, model=models.Average(task.model, len(members), of), data=data)
+
+    stacked = [
+        jax.tree.map(lambda *leaves: np.stack(leaves), *(getattr(m, part) for m in members))
+        for part in ("params", "frozen")
+    ]
+    return replace(first, build=build, params=stacked[0], frozen=stacked[1], data=data)
+
+
+def numbers(fitted: FittedMember) -> Mapping[str, float]:
+    """Compute the risks and metrics of the parts of its data, by column."""
+    with precision(fitted.dtype):
+        member = make_member(fitted.task, fitted.frozen, models.adapt(fitted.task.model, 0))
+        parts = {k: cast(v, fitted.dtype) for k, v in parts_of(fitted.data).items()}
+        found = jax.jit(member.final)(fitted.params, parts)
+    return {name: float(value) for name, value in found.items()}
+
+
+def losses_by(fitted: FittedMember, part: Any, shares: np.ndarray) -> np.ndarray:
+    """Compute the loss at each observation of the average by that row's shares.
+
+    Args:    part: N observations.   shares: (N, members); each row sums to one.
+    Returns: (N,), float64.
+    """
+    task = fitted.task
+    with precision(fitted.dtype):
+        adapted = models.adapt(task.model, 0)
+        loss_at = risk.per_observation(task.residual, risk.resolve_loss(task.loss))
+
+        def one(params: Any, z: Any, share: Any) -> Any:
+            h = adapted.bind(params, fitted.frozen)
+            return loss_at(lambda x: h.weighted(x, share), z)
+
+        each = jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))
+        found = each(fitted.params, cast(part, fitted.dtype), jnp.asarray(shares, fitted.dtype))
+        return np.asarray(found, np.float64)
+
+
+def predictions_by(fitted: FittedMember, x: Any, shares: np.ndarray) -> np.ndarray:
+    """Compute h(x) of the average by each row's shares, undoing a table's standardisation."""
+    transform = fitted.data.transform
+    with precision(fitted.dtype):
+        adapted = models.adapt(fitted.task.model, 0)
+
+        def one(params: Any, x: Any, share: Any) -> Any:
+            return adapted.bind(params, fitted.frozen).weighted(x, share)
+
+        each = jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))
+        out = each(
+            fitted.params, jnp.asarray(x, fitted.dtype), jnp.asarray(shares, fitted.dtype)
+        )
+    out = np.asarray(out, np.float64)
+    return out if transform is None else np.asarray(transform.decode(out))
