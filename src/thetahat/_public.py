@@ -57,12 +57,15 @@ from thetahat.store import (
 from thetahat.train import (
     Bag as Bag,
     Divergence as Divergence,
+    Fitted as Fitted,
     History as History,
     Patience as Patience,
     Result as Result,
+    Results as Results,
     Threshold as Threshold,
     WallTime as WallTime,
     fit as fit,
     fit_bagged as fit_bagged,
     fit_many as fit_many,
+    load as load,
 )

@@ -22,9 +22,10 @@ from thetahat.data._rows import (
 )
 from thetahat.data._sampling import Batches as Batches, Shuffle as Shuffle, order as order
 from thetahat.data._split import split as split
+from thetahat.data._stored import from_stored as from_stored, to_stored as to_stored
 from thetahat.data._stream import stream_table as stream_table
 from thetahat.data._table import Table as Table, read_table as read_table
-from thetahat.data._transform import Transform as Transform
+from thetahat.data._transform import Transform as Transform, robust as robust
 
 __all__ = [
     "Batches",
@@ -39,6 +40,7 @@ __all__ = [
     "cache_folder",
     "content_hash",
     "dgp",
+    "from_stored",
     "gather",
     "held_out",
     "is_concrete",
@@ -48,10 +50,12 @@ __all__ = [
     "order",
     "permutation",
     "read_table",
+    "robust",
     "rotated",
     "split",
     "stream_table",
     "table_columns",
+    "to_stored",
     "use_cache",
     "weights_of",
 ]

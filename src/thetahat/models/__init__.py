@@ -9,6 +9,8 @@ from thetahat.models._adapt import (
     trainable as trainable,
 )
 from thetahat.models._average import Average as Average
+from thetahat.models._described import describe as describe, described as described
+from thetahat.models._leaves import Selected as Selected
 from thetahat.models._linear import (
     Linear as Linear,
     Polynomial as Polynomial,
@@ -26,8 +28,11 @@ __all__ = [
     "InUnits",
     "Linear",
     "Polynomial",
+    "Selected",
     "TabularMLP",
     "adapt",
+    "describe",
+    "described",
     "freeze",
     "n_params",
     "trainable",

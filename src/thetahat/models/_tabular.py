@@ -27,17 +27,15 @@ CLIP = 3.0
 class TabularMLP:
     """Multilayer perceptron for tables, ``d - width - ... - width - out``.
 
-        a_0 = scale * squash((x - center) / spread),   squash(z) = z / sqrt(1 + (z / 3)^2)
+        a_0 = scale * squash(x),   squash(z) = z / sqrt(1 + (z / 3)^2)
         a_l = dropout(activation(a_{l-1} . kernel_l / sqrt(inputs of layer l) + bias_l))
 
     and a last layer without activation, which starts at zero. ``scale`` is learned, one number per
-    input: inputs that do not help shrink.
+    input: inputs that do not help shrink. ``th.data.robust`` gives columns in the units it expects.
 
     Args:    d: inputs.   width, depth: units of each hidden layer, and the number of these.
              activation: as of ``MLP``.   out: "scalar" for an output of shape (), or k.
              dropout: share of hidden units that a training step leaves out.
-             center, spread: robust location and scale of each input, such as its median and
-             interquartile range; None leaves inputs as they are.
              seed: initialises the parameters. None: the Task's seed.
     Raises:  ConfigError: a field outside its range, or an unknown activation.
     Source:  Holzmüller, Grinsztajn & Steinwart (2024), "Better by default" (RealMLP).
@@ -51,8 +49,6 @@ class TabularMLP:
     activation: str | Callable[..., Any] = "mish"
     out: str | int = "scalar"
     dropout: float = 0.15
-    center: Any = None
-    spread: Any = None
     seed: Any = None
 
     def __post_init__(self) -> None:
@@ -95,8 +91,6 @@ class TabularMLP:
         """Predict at one ``x`` of shape (d,): shape (), or (k,); ``key`` draws the dropout."""
         layers = params["layers"]
         a = one_observation("TabularMLP", self.d, x, layers[0]["kernel"])
-        if self.center is not None:
-            a = (a - jnp.asarray(self.center, a.dtype)) / jnp.asarray(self.spread, a.dtype)
         a = params["scale"] * a / jnp.sqrt(1 + (a / CLIP) ** 2)
         between = activation(self.activation)
         for n, layer in enumerate(layers):

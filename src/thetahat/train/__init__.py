@@ -43,6 +43,8 @@ from thetahat.train._program import (
     Program as Program,
 )
 from thetahat.train._result import History as History, Result as Result
+from thetahat.train._results import Results as Results, load as load
+from thetahat.train._saved import Fitted as Fitted
 from thetahat.train._stopping import (
     Divergence as Divergence,
     Patience as Patience,
@@ -66,6 +68,7 @@ __all__ = [
     "CohortStatus",
     "Divergence",
     "Estimate",
+    "Fitted",
     "History",
     "Hyper",
     "Interrupt",
@@ -77,6 +80,7 @@ __all__ = [
     "Progress",
     "Record",
     "Result",
+    "Results",
     "Rule",
     "Shop",
     "Threshold",
@@ -90,6 +94,7 @@ __all__ = [
     "fit_bagged",
     "fit_many",
     "free_memory",
+    "load",
     "member_identity",
     "outline_of",
     "precision",

@@ -26,7 +26,7 @@ from thetahat.train._cohort import Training
 from thetahat.train._driver import Interrupt
 from thetahat.train._identity import program_facts
 from thetahat.train._options import Cohort, Options
-from thetahat.train._program import Build, Hyper, Program, Untraceable
+from thetahat.train._program import Hyper, Program, Untraceable, builder
 from thetahat.train.jax import prepare, sketch, try_out as try_task
 
 _OURS = str(Path(__file__).parents[1])
@@ -120,14 +120,6 @@ def hyper_of(configs: Sequence[Mapping[str, Any]], traced: Mapping[str, bool]) -
         else:
             own[name] = values
     return Hyper(own, common)
-
-
-def builder(
-    experiment: Callable[..., Task], config: Mapping[str, Any], traced: frozenset[str]
-) -> Build:
-    """Traced values in, Task out: the experiment with its static parameters bound."""
-    static = {k: v for k, v in config.items() if k not in traced}
-    return lambda values: experiment(**static, **values)
 
 
 # -- parameters that Python must know -------------------------------------------------------------

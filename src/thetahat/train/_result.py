@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from thetahat.core.card import card, pairs
 from thetahat.core.errors import did_you_mean
 from thetahat.figures import draw_fit, spark
 from thetahat.train._program import Estimate
+from thetahat.train._saved import save_all
 
 
 class UnknownColumn(ConfigError, KeyError):
@@ -119,6 +121,16 @@ class Result:
         Returns: in units of y, also where the table was standardised: (), (N,), or (N, outputs).
         """
         return self.fitted.predict(x)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the estimated function to one file, for ``th.load`` in any other process.
+
+        The file (safetensors and JSON, no pickle) has the parameters, a table's transform and
+        columns, the config and the provenance; it has no data. It replaces a saved model only.
+
+        Raises:  ConfigError: a file of another kind is there, or it cannot be written.
+        """
+        save_all([self], path)
 
     def evaluate(self, part: str = "val") -> float:
         """The risk of "train", "val" or "test" anew. A look at the test part is counted."""

@@ -6,7 +6,12 @@ from thetahat.train.jax._bagged import (
     numbers as numbers,
     predictions_by as predictions_by,
 )
+from thetahat.train.jax._portable import (
+    pack_predictor as pack_predictor,
+    unpack_predictor as unpack_predictor,
+)
 from thetahat.train.jax._precision import precision as precision
+from thetahat.train.jax._predictor import Predictor as Predictor
 from thetahat.train.jax._prepare import (
     prepare as prepare,
     sketch as sketch,
@@ -14,12 +19,15 @@ from thetahat.train.jax._prepare import (
 )
 
 __all__ = [
+    "Predictor",
     "average",
     "losses_by",
     "numbers",
+    "pack_predictor",
     "precision",
     "predictions_by",
     "prepare",
     "sketch",
     "try_out",
+    "unpack_predictor",
 ]

@@ -14,6 +14,7 @@ from thetahat import models, risk
 from thetahat.train.jax._fitted import FittedMember
 from thetahat.train.jax._member import make_member, parts_of
 from thetahat.train.jax._precision import cast, precision
+from thetahat.train.jax._predictor import source_of
 
 _AVERAGED = {"logistic": "logistic", "cross_entropy": "softmax"}
 
@@ -26,25 +27,27 @@ def average(members: Sequence[FittedMember], data: Any) -> FittedMember:
     Args:    data: that of the average: no member's held-out rows are its own.
     """
     first = members[0]
-
-    def build() -> Any:
-        task = first.build()
-        name = None if task.residual is not None else risk.resolve_loss(task.loss).name
-        of = _AVERAGED.get(str(name), "output")
-        return replace(task, model=models.Average(task.model, len(members), of), data=data)
-
-    stacked = [
+    task = first.task
+    name = None if task.residual is not None else risk.resolve_loss(task.loss).name
+    of = _AVERAGED.get(str(name), "output")
+    model = models.Average(task.model, len(members), of)
+    params, frozen = (
         jax.tree.map(lambda *leaves: np.stack(leaves), *(getattr(m, part) for m in members))
         for part in ("params", "frozen")
-    ]
-    return replace(first, build=build, params=stacked[0], frozen=stacked[1], data=data)
+    )
+    layers = len(jax.tree.leaves(first.params))
+    source = source_of(lambda _: task, replace(task, model=model), layers, False)
+    predictor = replace(
+        first.predictor, source=source, values={}, params=params, frozen=frozen, _memo={}
+    )
+    return FittedMember(lambda: replace(task, model=model, data=data), predictor, data)
 
 
 def numbers(fitted: FittedMember) -> Mapping[str, float]:
     """Compute the risks and metrics of the parts of its data, by column."""
-    with precision(fitted.dtype):
+    with precision(fitted.task.dtype):
         member = make_member(fitted.task, fitted.frozen, models.adapt(fitted.task.model, 0))
-        parts = {k: cast(v, fitted.dtype) for k, v in parts_of(fitted.data).items()}
+        parts = {k: cast(v, fitted.task.dtype) for k, v in parts_of(fitted.data).items()}
         found = jax.jit(member.final)(fitted.params, parts)
     return {name: float(value) for name, value in found.items()}
 
@@ -56,7 +59,7 @@ def losses_by(fitted: FittedMember, part: Any, shares: np.ndarray) -> np.ndarray
     Returns: (N,), float64.
     """
     task = fitted.task
-    with precision(fitted.dtype):
+    with precision(fitted.task.dtype):
         adapted = models.adapt(task.model, 0)
         loss_at = risk.per_observation(task.residual, risk.resolve_loss(task.loss))
 
@@ -65,14 +68,16 @@ def losses_by(fitted: FittedMember, part: Any, shares: np.ndarray) -> np.ndarray
             return loss_at(lambda x: h.weighted(x, share), z)
 
         each = jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))
-        found = each(fitted.params, cast(part, fitted.dtype), jnp.asarray(shares, fitted.dtype))
+        found = each(
+            fitted.params, cast(part, fitted.task.dtype), jnp.asarray(shares, fitted.task.dtype)
+        )
         return np.asarray(found, np.float64)
 
 
 def predictions_by(fitted: FittedMember, x: Any, shares: np.ndarray) -> np.ndarray:
     """Compute h(x) of the average by each row's shares, undoing a table's standardisation."""
     transform = fitted.data.transform
-    with precision(fitted.dtype):
+    with precision(fitted.task.dtype):
         adapted = models.adapt(fitted.task.model, 0)
 
         def one(params: Any, x: Any, share: Any) -> Any:
@@ -80,7 +85,7 @@ def predictions_by(fitted: FittedMember, x: Any, shares: np.ndarray) -> np.ndarr
 
         each = jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))
         out = each(
-            fitted.params, jnp.asarray(x, fitted.dtype), jnp.asarray(shares, fitted.dtype)
+            fitted.params, jnp.asarray(x, fitted.task.dtype), jnp.asarray(shares, fitted.task.dtype)
         )
     out = np.asarray(out, np.float64)
     return out if transform is None else np.asarray(transform.decode(out))

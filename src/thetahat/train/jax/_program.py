@@ -26,11 +26,12 @@ from thetahat.train.jax import _member
 from thetahat.train.jax._compile import compile_loop, compile_read
 from thetahat.train.jax._epoch import MAX_CHUNK, ORDERS, orders, run_chunk
 from thetahat.train.jax._fingerprint import mathematics, used
-from thetahat.train.jax._fitted import FittedMember
+from thetahat.train.jax._fitted import FittedMember, input_shape
 from thetahat.train.jax._init import Beginning
 from thetahat.train.jax._member import Member
 from thetahat.train.jax._memory import device_memory, memory_errors
 from thetahat.train.jax._precision import ON_DISK, precision
+from thetahat.train.jax._predictor import Predictor, Source, source_of, word_of
 from thetahat.train.jax._staging import Staged
 from thetahat.train.jax._state import TrainState, pack_state, stop_members, unpack_state
 from thetahat.train.jax._targets import check_made
@@ -52,6 +53,7 @@ class CohortProgram:
         self._chunk: Any = None
         self._beginning = Beginning(staged, size)
         self._finals: dict[tuple[str, ...], Any] = {}
+        self._sources: list[Source] = []
         self._lowered: Any = None
         self._columns: list[str] = []
         self._given = staged.given
@@ -215,9 +217,25 @@ class CohortProgram:
 
     def fitted(self, state: TrainState, k: int, config: Mapping[str, Any]) -> FittedMember:
         """The function that member ``k`` has estimated."""
-        values = {name: config.get(name, value) for name, value in self.hyper.member(k).items()}
-        build = self.build
-        return FittedMember(lambda: build(values), self.dtype, *self._arrays(state, k))
+        traced = self.hyper.member(k)
+        values, build = {name: config.get(name, v) for name, v in traced.items()}, self.build
+        params, frozen, data = self._arrays(state, k)
+        if not self._sources:
+            layers = len(jax.tree.leaves((params, frozen)))
+            self._sources.append(source_of(build, self.task, layers, bool(traced)))
+        predictor = Predictor(
+            source=self._sources[0],
+            values={} if self._sources[0].description else traced,
+            params=params,
+            frozen=frozen,
+            transform=data.transform,
+            classes=getattr(data, "classes", None),
+            dtype=self.dtype,
+            shape=input_shape(data.train),
+            loss=word_of(self.task.loss),
+            residual="" if self.task.residual is None else word_of(self.task.residual),
+        )
+        return FittedMember(lambda: build(values), predictor, data)
 
     def facts(self, state: TrainState) -> list[dict[str, Any]]:
         """The provenance of every member at the first state."""
