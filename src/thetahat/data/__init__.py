@@ -2,6 +2,11 @@
 
 from thetahat.data import dgp as dgp
 from thetahat.data._cache import cache_folder as cache_folder, use_cache as use_cache
+from thetahat.data._classes import (
+    Classes as Classes,
+    listed as listed,
+    made_classes as made_classes,
+)
 from thetahat.data._containers import (
     Data as Data,
     Observations as Observations,
@@ -29,6 +34,7 @@ from thetahat.data._transform import Transform as Transform, robust as robust
 
 __all__ = [
     "Batches",
+    "Classes",
     "Data",
     "NamedRows",
     "Observations",
@@ -46,6 +52,8 @@ __all__ = [
     "is_concrete",
     "is_streamed",
     "joined",
+    "listed",
+    "made_classes",
     "n_observations",
     "order",
     "permutation",

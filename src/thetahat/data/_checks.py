@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import DataError, check_choice, did_you_mean
+from thetahat.data._classes import check_levels, made_classes, single_class
 from thetahat.data._columns import TableColumn
 from thetahat.data._encoder import Encoder, Feature
 from thetahat.data._named_rows import NamedRows
@@ -54,6 +55,8 @@ class ColumnFacts:
     low: float = np.inf
     high: float = -np.inf
     levels: set[Any] = field(default_factory=set)
+    dtype: str | None = None
+    order: tuple[Any, ...] | None = None
 
 
 @dataclass
@@ -114,7 +117,10 @@ def look(scan: Scan, columns: dict[str, TableColumn], plan: TablePlan) -> np.nda
     for name in plan.used:
         column, seen = columns[name], scan.columns.setdefault(name, ColumnFacts())
         seen.missing += int(gone[name].sum())
+        seen.dtype = column.dtype if seen.dtype in (None, column.dtype) else "float64"
+        seen.order = column.order if not seen.levels or seen.order == column.order else None
         as_levels = name in plan.categorical or column.kind == "category"
+        as_levels |= name == plan.target and column.kind == "text" and not _some_numbers(column)
         if column.kind == "number":
             _look_at_numbers(seen, column.values, keep, scan.rows)
         spread = name in plan.features or name == plan.target
@@ -160,8 +166,10 @@ def verdict(scan: Scan, plan: TablePlan) -> Encoder:
         for name in plan.features
     )
     target = scan.columns[plan.target]
-    classes = _sorted(target.levels) if target.kind == "category" else None
-    return Encoder(features, plan.target, plan.missing, classes)
+    classes = None
+    if target.kind == "category":
+        classes = made_classes(target.levels, target.dtype, target.order)
+    return Encoder(features, plan.target, plan.missing, classes, target.dtype or "float64")
 
 
 def check_single(scan: Scan) -> None:
@@ -232,20 +240,16 @@ def _check_weights(scan: Scan, plan: TablePlan) -> None:
 def _check_varying(scan: Scan, plan: TablePlan) -> None:
     target = scan.columns[plan.target]
     if target.kind == "category":
-        _check_levels(plan.target, target)
+        check_levels(f"column {plan.target!r}", target.levels)
         if len(target.levels) == 1:
-            only = next(iter(target.levels))
-            raise DataError(
-                f"target {plan.target!r} has the single class {only!r};"
-                " there is nothing to estimate"
-            )
+            raise single_class(f"target {plan.target!r}", next(iter(target.levels)))
     elif target.low == target.high:
         raise DataError(
             f"target {plan.target!r} is constant ({target.low:g}); there is nothing to estimate"
         )
     for name in plan.features:
         seen = scan.columns[name]
-        _check_levels(name, seen)
+        check_levels(f"column {name!r}", seen.levels)
         if seen.kind == "category" and len(seen.levels) == 1:
             level = next(iter(seen.levels))
             raise DataError(f"column {name!r} has the single level {level!r}; leave it out")
@@ -256,13 +260,18 @@ def _check_varying(scan: Scan, plan: TablePlan) -> None:
             )
 
 
-def _check_levels(name: str, seen: ColumnFacts) -> None:
-    odd = [level for level in seen.levels if not isinstance(level, (str, int, float))]
-    if odd:
-        raise DataError(
-            f"column {name!r} has the level {odd[0]!r}, a {type(odd[0]).__name__}; "
-            "make the levels text or numbers"
-        )
+def _some_numbers(column: TableColumn) -> bool:
+    """Tell whether text is numbers in part: more likely odd cells of numbers than labels."""
+    levels = {value for value in column.values.tolist() if value is not None}
+    return 0 < sum(map(_is_number, levels)) < len(levels)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _not_numbers(column: TableColumn, plan: TablePlan) -> str:

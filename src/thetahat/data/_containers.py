@@ -17,6 +17,7 @@ from jax.core import Tracer
 from jax.tree_util import GetAttrKey, register_pytree_with_keys
 
 from thetahat.core.errors import DataError
+from thetahat.data._classes import Classes, coded
 from thetahat.data._named_rows import NamedRows
 
 
@@ -57,6 +58,7 @@ class Data:
              (logistic, cross-entropy).
     Has:     rows: by part, the positions of its rows in the argument of ``th.split``, for messages;
              None if unknown.
+             classes: of y, if it was given as labels (text, a categorical): y is then 0..k-1.
     Raises:  DataError: an empty part, leaves of different N, parts of different structure, values
              that are not finite. Traced values are not checked.
     >>> data = Data(train=(np.ones((8, 2)), np.ones(8)), val=(np.ones((2, 2)), np.ones(2)))
@@ -70,10 +72,16 @@ class Data:
     transform: Any = None
     targets: Any = None
     rows: Any = field(default=None, init=False, repr=False)
+    classes: Classes | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        there = {n: part for n in PARTS if (part := getattr(self, n)) is not None}
+        encoder = getattr(self.train, "encoder", None)  # of a Table
+        there, classes = coded(there) if there else ({}, None)
+        classes = classes if encoder is None else encoder.classes
+        object.__setattr__(self, "classes", classes)
         for name in PARTS:
-            part = getattr(self, name)
+            part = there.get(name)
             if isinstance(part, Iterator):
                 raise DataError(
                     f"{name} is a {type(part).__name__}, not an array, and can be read"
@@ -99,7 +107,7 @@ class Data:
     def changed(self, **fields: Any) -> Data:
         """Return a copy with other fields, without checks."""
         other = object.__new__(Data)
-        for name in (*PARTS, "transform", "targets", "rows"):
+        for name in (*PARTS, "transform", "targets", "rows", "classes"):
             object.__setattr__(other, name, fields.get(name, getattr(self, name)))
         return other
 
@@ -198,7 +206,10 @@ def check_part(name: str, part: Any) -> None:
 
 def _check_values(path: str, leaf: Any) -> None:
     if np.dtype(object) == leaf.dtype or getattr(leaf.dtype, "kind", "") in "USM":
-        raise DataError(f"{path} has dtype {leaf.dtype}; give numbers (read_table encodes columns)")
+        raise DataError(
+            f"{path} has dtype {leaf.dtype}; give numbers (read_table encodes columns; labels y may"
+            " be text)"
+        )
     # A memory map is larger than memory by intent: it was checked when it was written.
     if isinstance(leaf, np.memmap) or not isinstance(leaf, (np.ndarray, jax.Array)):
         return
@@ -246,4 +257,4 @@ def register(kind: type, fields: tuple[str, ...], static: tuple[str, ...] = ()) 
 
 
 register(Observations, ("x", "y", "weight"))
-register(Data, (*PARTS, "transform", "targets"))
+register(Data, (*PARTS, "transform", "targets"), static=("classes",))

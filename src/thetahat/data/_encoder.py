@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import DataError, did_you_mean
+from thetahat.data._classes import Classes
 from thetahat.data._columns import TableColumn, columns_of
 
 
@@ -33,7 +34,8 @@ class Encoder:
     Args:    features: columns in order.   target: the name of y.
              missing: "refuse" and "drop" refuse missing values; "mean" and "median" leave NaN
              for the split to fill.
-             classes: the levels of a categorical target, in order: y is their position, 0..k-1.
+             classes: those of a target of labels: y is their position, 0..k-1.
+             dtype: of a target of numbers, for labels: "bool", "int64" or "float64".
     >>> Encoder((Feature("educ"), Feature("region", ("east", "west"))), "wage").names
     ('educ', 'region=east', 'region=west')
     """
@@ -41,7 +43,8 @@ class Encoder:
     features: tuple[Feature, ...]
     target: str
     missing: str = "refuse"
-    classes: tuple[Any, ...] | None = None
+    classes: Classes | None = None
+    dtype: str = "float64"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,7 +88,7 @@ class Encoder:
         column = columns[self.target]
         if self.classes is None:
             return column.values
-        return _codes(Feature(self.target, self.classes), column)
+        return _codes(Feature(self.target, self.classes.labels), column)
 
     def _array(self, x: np.ndarray) -> np.ndarray:
         d = len(self.names)

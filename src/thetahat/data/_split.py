@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from thetahat.core.errors import DataError
+from thetahat.data._classes import coded
 from thetahat.data._containers import (
     PARTS,
     Data,
@@ -38,6 +39,7 @@ def split(
     up, so that each part is within one row of its share and 0.7 + 0.15 + 0.15 uses every row.
 
     Args:    obs: ``Observations``, a draw of ``th.dgp``, a ``Table``, or any pytree of (N, ...).
+             Labels y (text, a categorical) become 0..k-1; the Data remember their classes.
              train, val, test: a fraction (float) or a count (int); val and test also None or 0.
              seed: an int or a traced integer. Without tracing, NumPy arrays stay NumPy and
              streamed ones stay on disk.
@@ -48,11 +50,19 @@ def split(
     >>> [n_observations(part) for part in (data.train, data.val, data.test)]
     [14, 2, 4]
     """
+    shares = {"train": train, "val": val, "test": test}
+    if isinstance(obs, Table):
+        return _divided(obs, shares, seed)
+    found, classes = coded({"obs": obs})
+    return _divided(found["obs"], shares, seed).changed(classes=classes)
+
+
+def _divided(obs: Any, shares: dict[str, Any], seed: Any) -> Data:
     part = as_part(obs)
     if not isinstance(obs, Table):  # read_table checked it; it may have missing values
         check_part("obs", part)
     n, leaves = n_observations(part), jax.tree.leaves(part)
-    bounds = _bounds(n, {"train": train, "val": val, "test": test})
+    bounds = _bounds(n, shares)
     if is_streamed(part):
         seed = int(seed)  # Python orders rows on disk: a traced seed fails as in JAX
     if is_concrete(seed) and all(is_concrete(leaf) for leaf in leaves):

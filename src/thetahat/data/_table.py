@@ -45,8 +45,8 @@ class Table:
 
     @property
     def classes(self) -> tuple[Any, ...] | None:
-        """Classes of a categorical target, in the order of y = 0..k-1; None for numbers."""
-        return self.encoder.classes
+        """Labels of a target of classes, in the order of y = 0..k-1; None for numbers."""
+        return None if self.encoder.classes is None else self.encoder.classes.labels
 
     @property
     def obs(self) -> Observations:
@@ -76,9 +76,9 @@ def read_table(
              the train part (levels by their shares).
              standardize: whether the split standardises features (train mean 0, deviation 1).
              target_scale: the same for the target; as ``standardize`` by default.
-             categorical: columns to encode as one 0/1 column per sorted level; the levels of the
-             target become classes, y = 0..k-1. Columns of categorical dtype need no mention;
-             other text is an error.
+             categorical: columns to encode as one 0/1 column per sorted level. Columns of
+             categorical dtype need no mention; other text is an error. The levels of a target of
+             text, or named here, become classes: y = 0..k-1.
     Returns: a Table; ``th.split(table, ...)`` makes Data of it.
     Raises:  DataError: a file or a column that cannot be used.
              MissingExtra: Parquet without pyarrow or polars.

@@ -93,8 +93,8 @@ class Transform:
 
     @property
     def classes(self) -> tuple[Any, ...] | None:
-        """Classes of a categorical target, in the order of y = 0..k-1; None for numbers."""
-        return self.encoder.classes
+        """Labels of a target of classes, in the order of y = 0..k-1; None for numbers."""
+        return None if self.encoder.classes is None else self.encoder.classes.labels
 
     def of_scores(self) -> Transform:
         """Return a copy for a target that is not standardised: it keeps predictions unchanged."""
@@ -134,7 +134,7 @@ def standardise(table: Table, rows: dict[str, Any]) -> Data:
         **parts,
         transform=Transform(table.encoder, x_mean, x_std, y_mean, y_std, x_fill),
         targets=own,
-    )
+    ).changed(classes=table.encoder.classes)
 
 
 def robust(data: Data) -> Data:

@@ -13,6 +13,7 @@ from thetahat.core import ConfigError, MissingExtra, Status, Task
 from thetahat.core.card import card, pairs
 from thetahat.core.errors import did_you_mean
 from thetahat.figures import draw_fit, spark
+from thetahat.train._classify import classes_of, labels, probabilities
 from thetahat.train._program import Estimate
 from thetahat.train._saved import save_all
 
@@ -115,11 +116,30 @@ class Result:
         """The Task that was fitted."""
         return self.fitted.task
 
+    @property
+    def classes(self) -> np.ndarray | None:
+        """The labels of the classes, (K,), in order; None where y is a number."""
+        classes = classes_of(self.task, self.data)
+        return None if classes is None else classes.array
+
     def predict(self, x: Any) -> np.ndarray:
         """h(x) for one input (d,) or many (N, d), or for the rows of a frame with named columns.
 
-        Returns: in units of y, also where the table was standardised: (), (N,), or (N, outputs).
+        Returns: in units of y, also where the table was standardised: (), (N,), or (N, outputs);
+                 of classes, the most probable label, () or (N,).
         """
+        classes, scores = classes_of(self.task, self.data), self.fitted.predict(x)
+        return scores if classes is None else labels(scores, classes, self.task)
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """Probabilities of the classes, in the order of ``classes``: (N, K), or (K,) of one input.
+
+        Raises:  ConfigError: the loss is neither logistic nor cross-entropy.
+        """
+        return probabilities(self.fitted.predict(x), self.task)
+
+    def decision_function(self, x: Any) -> np.ndarray:
+        """The scores h(x) of classes: log-odds (N,) under logistic, logits (N, K) else."""
         return self.fitted.predict(x)
 
     def save(self, path: str | os.PathLike[str]) -> None:

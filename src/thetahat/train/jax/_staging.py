@@ -23,6 +23,7 @@ from thetahat.core import ConfigError, Mode, Notice, Task
 from thetahat.core.metric import directions_of
 from thetahat.train._program import Build, Hyper, OtherBackend, backend_of
 from thetahat.train._stopping import check_rules, sort_rules
+from thetahat.train.jax._labels import labelled
 from thetahat.train.jax._member import (
     MemberPlan,
     check_batches,
@@ -115,11 +116,13 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
         data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
         if task.dtype == dtype:
             data = own_targets(task, data)
+            targets = targets_of(task, adapted, data)
+            data = labelled(task, data, None if targets is None else targets.outputs)
             refuse_overflow(data, dtype)
             refuse_rounding(data, dtype, whole=task.residual is None)
             if _solves_with_inputs(task):
                 refuse_uncentred(data, dtype)
-            seen["targets"] = targets_of(task, adapted, data)
+            seen["targets"] = targets
         transform, data = _apart(data)
         leaves, tree = jax.tree.flatten((cast(data, dtype), cast(adapted.frozen, dtype)))
         slots = tuple(isinstance(leaf, Tracer) for leaf in leaves)
