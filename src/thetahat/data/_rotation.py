@@ -10,7 +10,7 @@ import numpy as np
 
 from thetahat.core.errors import DataError
 from thetahat.data._containers import Data, n_observations
-from thetahat.data._rows import is_streamed
+from thetahat.data._rows import gather, is_streamed
 
 
 def rotated(data: Data, member: Any, of: int) -> Data:
@@ -34,21 +34,11 @@ def rotated(data: Data, member: Any, of: int) -> Data:
     n_val = 0 if data.val is None else n_observations(data.val)
     n = n_train + n_val
     order = (jnp.arange(n) + member * n // of) % n
-    ring = joined(data)
+    ring = jax.tree.map(jnp.asarray, joined(data))
 
-    def taken(tree: Any, rows: Any) -> Any:
-        return jax.tree.map(lambda a: jnp.asarray(a)[rows], tree)
-
-    targets = data.targets
-    if targets is not None:
-        whole = _joined(targets["train"], targets.get("val"))
-        targets = {**targets, "train": taken(whole, order[:n_train])}
-        if n_val:
-            targets["val"] = taken(whole, order[n_train:])
     return data.changed(
-        train=taken(ring, order[:n_train]),
-        val=taken(ring, order[n_train:]) if n_val else None,
-        targets=targets,
+        train=gather(ring, order[:n_train]),
+        val=gather(ring, order[n_train:]) if n_val else None,
         rows=None,
     )
 
@@ -65,10 +55,8 @@ def held_out(data: Data, of: int) -> np.ndarray:
 
 def joined(data: Data) -> Any:
     """Return the rows of train, then those of val."""
-    return _joined(data.train, data.val)
-
-
-def _joined(train: Any, val: Any) -> Any:
-    if val is None:
-        return train
-    return jax.tree.map(lambda a, b: np.concatenate([np.asarray(a), np.asarray(b)]), train, val)
+    if data.val is None:
+        return data.train
+    return jax.tree.map(
+        lambda a, b: np.concatenate([np.asarray(a), np.asarray(b)]), data.train, data.val
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ class TabularMLP:
     depth: int = 3
     activation: str | Callable[..., Any] = "mish"
     out: str | int = "scalar"
-    dropout: float = 0.15
+    dropout: float = 0.0
     seed: Any = None
 
     def __post_init__(self) -> None:
@@ -73,7 +74,7 @@ class TabularMLP:
     def init(self, key: PRNGKeyArray) -> dict[str, Any]:
         """Draw parameters: ``scale`` (d,), and ``layers`` of ``kernel`` and ``bias``."""
         sizes = self.sizes
-        shapes = list(zip(sizes[:-1], sizes[1:], strict=True))[:-1]
+        shapes = list(itertools.pairwise(sizes))[:-1]
         # Each draw compiles a program, so there is one batched draw, as for MLP.
         most = max((into + 1) * units for into, units in shapes)
         keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(jnp.arange(len(shapes)))

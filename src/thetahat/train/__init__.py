@@ -4,7 +4,6 @@ from thetahat.data import cache_folder as cache_folder
 from thetahat.train._bag import (
     Bag as Bag,
     bag as bag,
-    bagged as bagged,
     fit_bagged as fit_bagged,
 )
 from thetahat.train._checkpoint import (
@@ -54,7 +53,7 @@ from thetahat.train._stopping import (
     WallTime as WallTime,
     sort_rules as sort_rules,
 )
-from thetahat.train.jax import precision as precision
+from thetahat.train.jax import precision as precision, rotated as rotated
 
 __all__ = [
     "DIVERGED",
@@ -88,7 +87,6 @@ __all__ = [
     "Training",
     "WallTime",
     "bag",
-    "bagged",
     "cache_folder",
     "fit",
     "fit_bagged",
@@ -100,6 +98,7 @@ __all__ = [
     "precision",
     "read_checkpoint",
     "read_header",
+    "rotated",
     "sort_rules",
     "total_memory",
     "try_out",

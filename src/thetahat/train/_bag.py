@@ -9,15 +9,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from thetahat.core import ConfigError, Seed, Task, Tracker
+from thetahat.core import ConfigError, Seed, Task, Tracker, read_signature
 from thetahat.core.numbers import whole
-from thetahat.data import Data, gather, held_out, joined, n_observations, rotated, weights_of
+from thetahat.data import gather, held_out, joined, n_observations, weights_of
 from thetahat.risk import inputs_and_target
 from thetahat.train._fit import fit_many
-from thetahat.train._grouping import try_out
 from thetahat.train._options import Progress
 from thetahat.train._result import History, Result
-from thetahat.train.jax import average, losses_by, numbers, predictions_by
+from thetahat.train.jax import average, losses_by, numbers, predictions_by, rotated
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,15 +36,6 @@ class Bag(Result):
     out_of_bag: np.ndarray = field(default_factory=lambda: np.zeros(0))
     """Predictions of the rows of train, then of val, by the members that held them out: NaN where
     none did."""
-
-
-def bagged(task: Task, member: Any, of: int) -> Task:
-    """Return the Task of one member of a bag: other held-out rows, other initial parameters.
-
-    Args:    member: an int from 0, or a traced integer.   of: members of the bag.
-    """
-    data = task.data if isinstance(task.data, Data) else Data(task.data)
-    return replace(task, data=rotated(data, member, of), seed=task.seed + member)
 
 
 def fit_bagged(
@@ -87,14 +77,12 @@ def fit_bagged(
                 f"fit_bagged(task) takes no parameters; got {', '.join(config)}."
                 " Give the function that builds the task instead: fit_bagged(experiment, ...)"
             )
-        try_out(lambda: what, {})  # what its members have traced cannot be checked
         task = what
     else:
-        try_out(what, config)
-        task = what(**config)
+        task = what(**read_signature(what).config(config))
 
     def experiment(member: Seed = 0) -> Task:
-        return bagged(task, member, members)
+        return rotated(task, member, members)
 
     configs = [{"member": k} for k in range(members)]
     results = fit_many(
@@ -111,7 +99,7 @@ def fit_bagged(
 def bag(results: Sequence[Result]) -> Bag:
     """Average the members of a bag that ended well.
 
-    Args:    results: of the Tasks that ``bagged`` made, in the order of the members.
+    Args:    results: of the Tasks that ``rotated`` made, in the order of the members.
     """
     first = results[0]
     ring = first.data.changed(train=joined(first.data), val=None, rows=None)

@@ -5,6 +5,7 @@ from thetahat.train.jax._bagged import (
     losses_by as losses_by,
     numbers as numbers,
     predictions_by as predictions_by,
+    rotated as rotated,
 )
 from thetahat.train.jax._portable import (
     pack_predictor as pack_predictor,
@@ -27,6 +28,7 @@ __all__ = [
     "precision",
     "predictions_by",
     "prepare",
+    "rotated",
     "sketch",
     "try_out",
     "unpack_predictor",

@@ -10,13 +10,33 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thetahat import models, risk
+from thetahat import data as th_data, models, risk
+from thetahat.core import Task
 from thetahat.train.jax._fitted import FittedMember
+from thetahat.train.jax._labels import labelled
 from thetahat.train.jax._member import make_member, parts_of
-from thetahat.train.jax._precision import cast, precision
+from thetahat.train.jax._precision import cast, precision, refuse_overflow, refuse_rounding
 from thetahat.train.jax._predictor import source_of
+from thetahat.train.jax._targets import own_targets, targets_of
 
 _AVERAGED = {"logistic": "logistic", "cross_entropy": "softmax"}
+
+
+def rotated(task: Task, member: Any, of: int) -> Task:
+    """Return the Task of one member of a bag: other held-out rows, other initial parameters.
+
+    Labels are coded, and targets checked, before a traced ``member`` hides their values.
+    """
+    data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
+    with jax.ensure_compile_time_eval():
+        data = own_targets(task, data)
+        targets = targets_of(task, models.adapt(task.model, 0), data)
+        data = labelled(task, data, None if targets is None else targets.outputs)
+        if targets is not None:
+            targets.check(data)
+        refuse_overflow(data, task.dtype)
+        refuse_rounding(data, task.dtype, whole=task.residual is None)
+    return replace(task, data=th_data.rotated(data, member, of), seed=task.seed + member)
 
 
 def average(members: Sequence[FittedMember], data: Any) -> FittedMember:
@@ -58,8 +78,8 @@ def losses_by(fitted: FittedMember, part: Any, shares: np.ndarray) -> np.ndarray
     Args:    part: N observations.   shares: (N, members); each row sums to one.
     Returns: (N,), float64.
     """
-    task = fitted.task
-    with precision(fitted.task.dtype):
+    task, dtype = fitted.task, fitted.task.dtype
+    with precision(dtype):
         adapted = models.adapt(task.model, 0)
         loss_at = risk.per_observation(task.residual, risk.resolve_loss(task.loss))
 
@@ -76,16 +96,14 @@ def losses_by(fitted: FittedMember, part: Any, shares: np.ndarray) -> np.ndarray
 
 def predictions_by(fitted: FittedMember, x: Any, shares: np.ndarray) -> np.ndarray:
     """Compute h(x) of the average by each row's shares, undoing a table's standardisation."""
-    transform = fitted.data.transform
-    with precision(fitted.task.dtype):
+    transform, dtype = fitted.data.transform, fitted.task.dtype
+    with precision(dtype):
         adapted = models.adapt(fitted.task.model, 0)
 
         def one(params: Any, x: Any, share: Any) -> Any:
             return adapted.bind(params, fitted.frozen).weighted(x, share)
 
         each = jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))
-        out = each(
-            fitted.params, jnp.asarray(x, fitted.task.dtype), jnp.asarray(shares, fitted.task.dtype)
-        )
+        out = each(fitted.params, jnp.asarray(x, dtype), jnp.asarray(shares, dtype))
     out = np.asarray(out, np.float64)
     return out if transform is None else np.asarray(transform.decode(out))
