@@ -87,7 +87,7 @@ def _of_classes(data: Data) -> list[Baseline]:
         alone[0] = np.log(shares)
     return [
         _class_baseline(name, beta, _rank(x, w) * (k - 1), data),
-        _class_baseline("shares of the classes", alone, k - 1, data),
+        _class_baseline("class shares", alone, k - 1, data),
     ]
 
 
