@@ -15,6 +15,7 @@ from thetahat.data._containers import (
     n_observations as n_observations,
     weights_of as weights_of,
 )
+from thetahat.data._folds import Folds as Folds, folds as folds
 from thetahat.data._named_rows import NamedRows as NamedRows
 from thetahat.data._permutation import permutation as permutation
 from thetahat.data._readers import table_columns as table_columns, table_names as table_names
@@ -27,14 +28,20 @@ from thetahat.data._rows import (
 )
 from thetahat.data._sampling import Batches as Batches, Shuffle as Shuffle, order as order
 from thetahat.data._split import split as split
+from thetahat.data._stored import from_stored as from_stored, to_stored as to_stored
 from thetahat.data._stream import stream_table as stream_table
 from thetahat.data._table import Table as Table, read_table as read_table
 from thetahat.data._transform import Transform as Transform
+from thetahat.data._units import (
+    check_same_classes as check_same_classes,
+    in_units_of as in_units_of,
+)
 
 __all__ = [
     "Batches",
     "Classes",
     "Data",
+    "Folds",
     "NamedRows",
     "Observations",
     "Rows",
@@ -44,9 +51,13 @@ __all__ = [
     "blocks",
     "cache_folder",
     "check_levels",
+    "check_same_classes",
     "content_hash",
     "dgp",
+    "folds",
+    "from_stored",
     "gather",
+    "in_units_of",
     "is_concrete",
     "is_streamed",
     "listed",
@@ -58,6 +69,7 @@ __all__ = [
     "stream_table",
     "table_columns",
     "table_names",
+    "to_stored",
     "use_cache",
     "weights_of",
     "with_y",
