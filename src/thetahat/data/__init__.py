@@ -15,6 +15,7 @@ from thetahat.data._containers import (
     n_observations as n_observations,
     weights_of as weights_of,
 )
+from thetahat.data._folds import Folds as Folds, folds as folds
 from thetahat.data._named_rows import NamedRows as NamedRows
 from thetahat.data._permutation import permutation as permutation
 from thetahat.data._readers import table_columns as table_columns, table_names as table_names
@@ -40,6 +41,7 @@ __all__ = [
     "Batches",
     "Classes",
     "Data",
+    "Folds",
     "NamedRows",
     "Observations",
     "Rows",
@@ -52,6 +54,7 @@ __all__ = [
     "check_same_classes",
     "content_hash",
     "dgp",
+    "folds",
     "from_stored",
     "gather",
     "in_units_of",

@@ -49,7 +49,7 @@ def report(
     screen = read_screen()
     if format == "table":
         print()
-    emit(as_table(rows, columns, format, **screen.look))
+    emit(as_table(rows, columns, format, **screen.look), painted=format == "table")
     if format == "table" and len(results) > 1:
         print(f"\n{_describe_seeds(results)}")
         if setting.tracked:

@@ -284,6 +284,7 @@ class CohortProgram:
         params = jax.tree.map(lambda a: a[k], params)
         made = [a[k] if own else a for a, own in zip(arrays, self.staged.owned, strict=True)]
         data, frozen = self.staged.inputs(made, self.staged.given)
+        data = data.changed(rows=self.staged.rows)
         transform = self.staged.transform or data.transform
         if isinstance(transform, Transform):
             data = data.changed(transform=transform.settled())
