@@ -138,13 +138,13 @@ def _model_of_run(store: Store, asked: RunRow, experiment: str | None) -> Result
             f"the run {asked.name} has not ended: {asked.status}; wait for it, or continue it with:"
             f" thetahat resume {asked.name}"
         )
-    experiment, _ = experiment_of(store, asked, None)
-    signature = read_signature(experiment)
+    program, _ = experiment_of(store, asked, None)
+    signature = read_signature(program)
     with tempfile.TemporaryDirectory() as folder:
         # A copy: a fit that goes on writes its checkpoint.
         path = shutil.copy(asked.checkpoint, folder)
         configs = [retyped(signature, one.config) for one in cohort]
-        results = fit_many(experiment, configs, checkpoint=path, resume=True)
+        results = fit_many(program, configs, checkpoint=path, resume=True)
     return Results([results[[one.id for one in cohort].index(asked.id)]])
 
 
