@@ -18,9 +18,15 @@ from thetahat.cli.commands._fit_classes import (
     log_losses,
     log_softmax,
     multinomial_logit,
+)
+from thetahat.cli.commands._fit_table import (
+    PARTS,
+    Fitted,
+    goodness,
+    outcome,
+    probability,
     shares_right,
 )
-from thetahat.cli.commands._fit_table import PARTS, Fitted, goodness, outcome, probability
 
 if TYPE_CHECKING:
     from thetahat.data import Data
@@ -87,7 +93,7 @@ def _of_classes(data: Data) -> list[Baseline]:
         alone[0] = np.log(shares)
     return [
         _class_baseline(name, beta, _rank(x, w) * (k - 1), data),
-        _class_baseline("shares of the classes", alone, k - 1, data),
+        _class_baseline("class shares", alone, k - 1, data),
     ]
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import thetahat as th
-from thetahat.cli.commands._fit_classes import shares_right
 from thetahat.core import ConfigError, Seed, Static, Task
 
 if TYPE_CHECKING:
@@ -180,6 +179,15 @@ def net_goodness(result: Result, table: Table, seed: int) -> Fitted:
         for name, at in rows.items()
     }
     return goodness(errors, result.data)
+
+
+def shares_right(proba: Mapping[str, np.ndarray], data: Data) -> dict[str, float]:
+    """Compute the accuracy of probabilities (N, K), by part, weighted."""
+    found = {}
+    for part, p in proba.items():
+        y, w = outcome(data, part)
+        found[part] = float(np.average(p.argmax(1) == y, weights=w))
+    return found
 
 
 def probability(score: np.ndarray) -> np.ndarray:
