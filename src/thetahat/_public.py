@@ -45,6 +45,7 @@ from thetahat.report import (
 )
 from thetahat.risk import (
     huber as huber,
+    metrics as metrics,
     pinball as pinball,
     ridge as ridge,
 )

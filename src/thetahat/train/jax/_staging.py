@@ -20,7 +20,7 @@ from jax.extend import core as jax_core
 
 from thetahat import data as th_data, models, optim, risk
 from thetahat.core import ConfigError, Mode, Notice, Task
-from thetahat.core.metric import directions_of
+from thetahat.core.metric import directions_of, read_metrics
 from thetahat.core.start import Start
 from thetahat.train._program import Build, Hyper, OtherBackend, backend_of
 from thetahat.train._start import read_start
@@ -136,7 +136,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
             if start is not None:
                 adapted, data = _started(start, leaves, task, adapted, data)
             _refuse_coarse(task, data, dtype)
-        transform, data = _apart(data)
+        transform, data = _apart(data, task)
         leaves, tree = jax.tree.flatten((cast(data, dtype), cast(adapted.frozen, dtype)))
         slots = tuple(isinstance(leaf, Tracer) for leaf in leaves)
         params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), adapted.params)
@@ -212,11 +212,19 @@ def _first(task: Task, params: Any, data: Any) -> TrainState:
     )
 
 
-def _apart(data: Any) -> tuple[Any, Any]:
-    """A transform that nothing traced has made, and the data without it: it is for the host."""
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(data.transform)):
+def _apart(data: Any, task: Task) -> tuple[Any, Any]:
+    """A transform that nothing traced has made, and the data without it: it is for the host.
+
+    Where metrics are computed in the target's units, its mean and deviation stay with the data.
+    """
+    transform = data.transform
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(transform)):
         return None, data
-    return data.transform, data.changed(transform=None)
+    units = None
+    parts = any(metric.kind == "part" for metric in read_metrics(task.metrics).values())
+    if parts and isinstance(transform, th_data.Transform):
+        units = th_data.TargetUnits(np.asarray(transform.y_mean), np.asarray(transform.y_std))
+    return transform, data.changed(transform=units)
 
 
 def _solves_with_inputs(task: Task) -> bool:
