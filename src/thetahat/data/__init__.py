@@ -6,6 +6,7 @@ from thetahat.data._classes import (
     Classes as Classes,
     check_levels as check_levels,
     listed as listed,
+    with_y as with_y,
 )
 from thetahat.data._containers import (
     Data as Data,
@@ -14,9 +15,11 @@ from thetahat.data._containers import (
     n_observations as n_observations,
     weights_of as weights_of,
 )
+from thetahat.data._folds import Folds as Folds, folds as folds
 from thetahat.data._named_rows import NamedRows as NamedRows
 from thetahat.data._permutation import permutation as permutation
-from thetahat.data._readers import table_columns as table_columns
+from thetahat.data._readers import table_columns as table_columns, table_names as table_names
+from thetahat.data._rotation import held_out as held_out, joined as joined, rotated as rotated
 from thetahat.data._rows import (
     Rows as Rows,
     blocks as blocks,
@@ -29,7 +32,11 @@ from thetahat.data._split import split as split
 from thetahat.data._stored import from_stored as from_stored, to_stored as to_stored
 from thetahat.data._stream import stream_table as stream_table
 from thetahat.data._table import Table as Table, read_table as read_table
-from thetahat.data._transform import TargetUnits as TargetUnits, Transform as Transform
+from thetahat.data._transform import (
+    TargetUnits as TargetUnits,
+    Transform as Transform,
+    robust as robust,
+)
 from thetahat.data._units import (
     check_same_classes as check_same_classes,
     in_units_of as in_units_of,
@@ -39,6 +46,7 @@ __all__ = [
     "Batches",
     "Classes",
     "Data",
+    "Folds",
     "NamedRows",
     "Observations",
     "Rows",
@@ -52,20 +60,27 @@ __all__ = [
     "check_same_classes",
     "content_hash",
     "dgp",
+    "folds",
     "from_stored",
     "gather",
+    "held_out",
     "in_units_of",
     "is_concrete",
     "is_streamed",
+    "joined",
     "listed",
     "n_observations",
     "order",
     "permutation",
     "read_table",
+    "robust",
+    "rotated",
     "split",
     "stream_table",
     "table_columns",
+    "table_names",
     "to_stored",
     "use_cache",
     "weights_of",
+    "with_y",
 ]

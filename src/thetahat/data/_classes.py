@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -157,7 +157,7 @@ def coded(parts: Mapping[str, Any]) -> tuple[dict[str, Any], Classes | None]:
         if found is None:
             raise DataError(f"y of {first} holds labels, and y of {name} not; give both labels")
         codes = classes.codes(found.levels_or_none(), _where(name), NamedRows())
-        made[name] = _with_y(part, codes)
+        made[name] = with_y(part, codes)
     return made, classes
 
 
@@ -202,7 +202,7 @@ def _y_of(part: Any) -> Any:
         return part.get("y")
     if isinstance(part, (tuple, list)):
         return part[1] if len(part) == 2 else None
-    return getattr(part, "y", None)
+    return getattr(part, "y", None) if is_dataclass(part) else None
 
 
 def _may_be_labels(y: Any) -> bool:
@@ -214,11 +214,10 @@ def _may_be_labels(y: Any) -> bool:
     return hasattr(dtype, "categories") or getattr(dtype, "kind", "") in ("U", "O", "T")
 
 
-def _with_y(part: Any, y: Any) -> Any:
-    from thetahat.data._containers import Observations
-
+def with_y(part: Any, y: Any) -> Any:
+    """Return observations with another y."""
     if isinstance(part, Mapping):
         return {**part, "y": y}
     if isinstance(part, (tuple, list)):
         return type(part)((part[0], y))
-    return Observations(part.x, y, getattr(part, "weight", None))
+    return replace(part, y=y)

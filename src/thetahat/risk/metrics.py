@@ -90,8 +90,8 @@ def rmse(
     """Compute the root of the mean squared error, in units of the target.
 
     Args, Returns: as ``r2``.
-    >>> float(rmse(jnp.array([1.0, 2.0]), jnp.array([4.0, 2.0]))) ** 2
-    4.5
+    >>> float(rmse(jnp.array([1.0, 2.0]), jnp.array([4.0, 5.0])))
+    3.0
     """
     prediction, y, w = _numbers(prediction, target, weight)
     return jnp.mean(jnp.sqrt(jnp.sum(w * (prediction - y) ** 2, 0) / jnp.sum(w, 0)))

@@ -69,6 +69,8 @@ class Staged:
     """The structure of (data, frozen)."""
     targets: Targets | None
     """What the loss needs of the data; None where nothing can be checked."""
+    rows: Any
+    """The rows of each part in what was split; None where a traced seed chose them."""
     transform: Any
     """A table's transform in double precision, where it was not made by traced parameters."""
     best_mode: Mode | None
@@ -143,7 +145,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
         state = _first(task, params, data)
         made_data = sum(slots[: len(jax.tree.leaves(data))])
         seen.update(task=task, data=data, leaves=leaves, tree=tree, slots=slots, params=params)
-        seen.update(made_data=made_data, transform=transform)
+        seen.update(made_data=made_data, transform=transform, rows=data.rows)
         return cast(state, dtype), [a for a, m in zip(leaves, slots, strict=True) if m]
 
     with precision(dtype):
@@ -176,6 +178,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
         tree=seen["tree"],
         best_mode=choosing_mode(task, seen["data"]),
         targets=seen.get("targets"),
+        rows=seen["rows"],
         transform=seen["transform"],
     )
 
