@@ -163,7 +163,6 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
     n_params = sum(int(np.prod(p.shape)) for p in jax.tree.leaves(seen["params"]))
     if n_params == 0:
         raise ConfigError("the model has no trainable parameters; check what th.trainable selects")
-    n_state = len(jax.tree.leaves(shapes[0]))
     reach = _reached(closed.jaxpr, len(hyper.own))
     return Staged(
         task=task,
@@ -171,7 +170,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
         n_params=n_params,
         closed=closed,
         out_tree=jax.tree.structure(shapes),
-        owned=tuple(reach[n_state:]),
+        owned=tuple(reach[len(jax.tree.leaves(shapes[0])) :]),
         made_data=seen["made_data"],
         given=tuple(a for a, m in zip(seen["leaves"], seen["slots"], strict=True) if not m),
         slots=seen["slots"],
