@@ -56,18 +56,8 @@ def fit_table(
         table, target, features, weights, categorical, missing, train, val, test, split_seed
     )
     d = data.train.x.shape[1]
-    if model == "polynomial" and d != 1:
-        raise ConfigError(
-            f"--model polynomial takes one feature; got {d}"
-            f" ({', '.join(data.transform.encoder.names)}); choose one with --features, or take"
-            " --model mlp"
-        )
+    _check_model(model, data, loss, target)
     out = "scalar" if loss != "cross_entropy" else len(data.classes or ())
-    if model == "polynomial" and loss == "cross_entropy":
-        raise ConfigError(
-            f"--model polynomial has one output, and --target {target} {out} classes; take --model"
-            " mlp or linear"
-        )
     hypothesis = {
         "mlp": lambda: th.models.MLP(d, width, depth, activation=activation, out=out),
         "linear": lambda: th.models.Linear(d, out=out),
@@ -89,6 +79,21 @@ def fit_table(
         seed=seed,
         dtype=dtype,
     )
+
+
+def _check_model(model: str, data: Data, loss: str, target: str) -> None:
+    """Check that a polynomial has one feature and one output."""
+    names = data.transform.encoder.names
+    if model == "polynomial" and len(names) != 1:
+        raise ConfigError(
+            f"--model polynomial takes one feature; got {len(names)} ({', '.join(names)}); choose"
+            " one with --features, or take --model mlp"
+        )
+    if model == "polynomial" and loss == "cross_entropy":
+        raise ConfigError(
+            f"--model polynomial has one output, and --target {target} {len(data.classes or ())}"
+            " classes; take --model mlp or linear"
+        )
 
 
 def _decay(optimizer: str, weight_decay: float) -> tuple[dict[str, float], Any]:
