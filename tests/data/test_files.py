@@ -149,12 +149,13 @@ def test_excel_is_read() -> None:
 @pytest.mark.usefixtures("reader")
 def test_numbers_may_have_other_marks() -> None:
     plain = read_table({"y": [1234.5, 2.0, 1e6], "x": [1.0, np.nan, -3500.0]}, "y", missing="mean")
-    for text, marks in (
+    cases: tuple[tuple[str, dict[str, Any]], ...] = (
         ('y,x\n"1,234.5",1\n2,.\n"1,000,000","-3,500"\n', {"thousands": ","}),
         ("y;x\n1.234,5;1\n2;.\n1.000.000;-3.500\n", {"thousands": ".", "decimal": ","}),
         ("y;x\n1234,5;1\n2;.\n1e6;-3500,0\n", {"decimal": ","}),
         ("y\tx\n1 234.5\t1\n2\t.\n1 000 000\t-3 500\n", {"thousands": " "}),
-    ):
+    )
+    for text, marks in cases:
         table = read_table(written(text), "y", na_values=".", missing="mean", **marks)
         np.testing.assert_array_equal(table.x, plain.x)
         np.testing.assert_array_equal(table.y, plain.y)
