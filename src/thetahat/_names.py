@@ -29,7 +29,10 @@ HOMES = {
     "ridge": "thetahat.risk",
     "fit": "thetahat.train",
     "fit_many": "thetahat.train",
+    "load": "thetahat.train",
     "Result": "thetahat.train",
+    "Results": "thetahat.train",
+    "Fitted": "thetahat.train",
     "History": "thetahat.train",
     "Patience": "thetahat.train",
     "Threshold": "thetahat.train",
@@ -39,7 +42,8 @@ HOMES = {
     "store_tracker": "thetahat.store",
     "start": "thetahat.store",
     "log": "thetahat.store",
-    "open_sweep": "thetahat.report",
+    "open_sweep": "thetahat.notebook",
+    "run_sweep": "thetahat.notebook",
     "main": "thetahat.cli",
 }
 
@@ -55,4 +59,5 @@ ROOMS = {
     "search": "thetahat.search",
     "sweep": "thetahat.sweep",
     "report": "thetahat.report",
+    "notebook": "thetahat.notebook",
 }

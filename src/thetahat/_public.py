@@ -4,6 +4,7 @@ from thetahat import (
     core as core,
     data as data,
     models as models,
+    notebook as notebook,
     optim as optim,
     report as report,
     risk as risk,
@@ -41,8 +42,9 @@ from thetahat.models import (
     n_params as n_params,
     trainable as trainable,
 )
-from thetahat.report import (
+from thetahat.notebook import (
     open_sweep as open_sweep,
+    run_sweep as run_sweep,
 )
 from thetahat.risk import (
     huber as huber,
@@ -57,11 +59,14 @@ from thetahat.store import (
 )
 from thetahat.train import (
     Divergence as Divergence,
+    Fitted as Fitted,
     History as History,
     Patience as Patience,
     Result as Result,
+    Results as Results,
     Threshold as Threshold,
     WallTime as WallTime,
     fit as fit,
     fit_many as fit_many,
+    load as load,
 )

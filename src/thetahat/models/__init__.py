@@ -8,11 +8,18 @@ from thetahat.models._adapt import (
     n_params as n_params,
     trainable as trainable,
 )
+from thetahat.models._described import describe as describe, described as described
+from thetahat.models._leaves import Selected as Selected
 from thetahat.models._linear import (
     Linear as Linear,
     Polynomial as Polynomial,
 )
 from thetahat.models._mlp import ACTIVATIONS as ACTIVATIONS, MLP as MLP
+from thetahat.models._start import (
+    check_same_function as check_same_function,
+    named_arrays as named_arrays,
+    started as started,
+)
 from thetahat.models._units import InUnits as InUnits
 
 __all__ = [
@@ -23,8 +30,14 @@ __all__ = [
     "InUnits",
     "Linear",
     "Polynomial",
+    "Selected",
     "adapt",
+    "check_same_function",
+    "describe",
+    "described",
     "freeze",
     "n_params",
+    "named_arrays",
+    "started",
     "trainable",
 ]

@@ -124,6 +124,11 @@ _NAMED: dict[str, Activation] = {
 ACTIVATIONS = tuple(_NAMED)
 
 
+def activation_name(function: Any) -> str | None:
+    """Return the name of an activation; None for any other function."""
+    return next((name for name, known in _NAMED.items() if known is function), None)
+
+
 def activation(given: Any) -> Activation:
     """Return an activation by name, or the given function of an array; None is the identity.
 

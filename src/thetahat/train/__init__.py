@@ -37,6 +37,8 @@ from thetahat.train._program import (
     Program as Program,
 )
 from thetahat.train._result import History as History, Result as Result
+from thetahat.train._results import Results as Results, load as load
+from thetahat.train._saved import Fitted as Fitted, predictor_of as predictor_of
 from thetahat.train._stopping import (
     Divergence as Divergence,
     Patience as Patience,
@@ -46,6 +48,7 @@ from thetahat.train._stopping import (
     WallTime as WallTime,
     sort_rules as sort_rules,
 )
+from thetahat.train._tensor_file import check_place as check_place
 from thetahat.train.jax import precision as precision
 
 __all__ = [
@@ -59,6 +62,7 @@ __all__ = [
     "CohortStatus",
     "Divergence",
     "Estimate",
+    "Fitted",
     "History",
     "Hyper",
     "Interrupt",
@@ -70,6 +74,7 @@ __all__ = [
     "Progress",
     "Record",
     "Result",
+    "Results",
     "Rule",
     "Shop",
     "Threshold",
@@ -77,12 +82,15 @@ __all__ = [
     "Training",
     "WallTime",
     "cache_folder",
+    "check_place",
     "fit",
     "fit_many",
     "free_memory",
+    "load",
     "member_identity",
     "outline_of",
     "precision",
+    "predictor_of",
     "read_checkpoint",
     "read_header",
     "sort_rules",
