@@ -58,6 +58,7 @@ from thetahat.store import (
     store_tracker as store_tracker,
 )
 from thetahat.train import (
+    Bag as Bag,
     Divergence as Divergence,
     Fitted as Fitted,
     History as History,
@@ -67,6 +68,7 @@ from thetahat.train import (
     Threshold as Threshold,
     WallTime as WallTime,
     fit as fit,
+    fit_bagged as fit_bagged,
     fit_many as fit_many,
     load as load,
 )

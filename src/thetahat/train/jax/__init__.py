@@ -1,5 +1,12 @@
 """The JAX backend."""
 
+from thetahat.train.jax._bagged import (
+    average as average,
+    losses_by as losses_by,
+    numbers as numbers,
+    predictions_by as predictions_by,
+    rotated as rotated,
+)
 from thetahat.train.jax._portable import (
     pack_predictor as pack_predictor,
     unpack_predictor as unpack_predictor,
@@ -14,9 +21,14 @@ from thetahat.train.jax._prepare import (
 
 __all__ = [
     "Predictor",
+    "average",
+    "losses_by",
+    "numbers",
     "pack_predictor",
     "precision",
+    "predictions_by",
     "prepare",
+    "rotated",
     "sketch",
     "try_out",
     "unpack_predictor",
