@@ -71,7 +71,7 @@ def folds(
     [[2, 3, 4], [0, 1]]
     """
     k = whole_number("k", k, 2, of="folds", error=DataError)
-    seed = operator.index(seed)
+    seed = whole_number("seed", seed, 0, of="folds", error=DataError)
     obs, part, classes = whole(data, standardize, target_scale)
     n = n_observations(part)
     if k > n:
