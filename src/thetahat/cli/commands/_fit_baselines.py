@@ -31,6 +31,7 @@ class Baseline:
     Args:    name: what it minimises, in the words of the field.   coefficients: intercept first.
              rank: of the design: how many coefficients the data tell apart.
              risk: by part, of the fit's own loss in its units.   fitted: MSE and R^2 in units of y.
+             test_losses: of the test part's observations; None without such a part or loss.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Baseline:
     rank: int
     risk: Mapping[str, float]
     fitted: Fitted
+    test_losses: np.ndarray | None = None
 
 
 def baselines(data: Data, loss: str, tau: float) -> list[Baseline]:
@@ -55,7 +57,7 @@ def baselines(data: Data, loss: str, tau: float) -> list[Baseline]:
         name = _weighted(f"{name} regression", weighted)
         found.append((name, quantile_regression(x, y, w, level)))
     found.append(("WLS" if weighted else "OLS", least_squares(x, y, w)))
-    measure = _measure(loss, tau)
+    measure = loss_of_scores(loss, tau)
     rank = int(np.linalg.matrix_rank(x * (w > 0)[:, None], rtol=_tolerance(x)))
     return [_judged(name, beta, rank, data, measure) for name, beta in found]
 
@@ -124,7 +126,7 @@ def huber_regression(x: np.ndarray, y: np.ndarray, w: np.ndarray, delta: float =
 
 
 def _judged(name: str, beta: np.ndarray, rank: int, data: Data, measure: _Measure) -> Baseline:
-    risk, errors = {}, {}
+    risk, errors, test_losses = {}, {}, None
     for part in PARTS:
         if getattr(data, part) is not None:
             y, w = outcome(data, part)
@@ -132,12 +134,13 @@ def _judged(name: str, beta: np.ndarray, rank: int, data: Data, measure: _Measur
             losses = measure(score, y, name)
             if losses is not None:
                 risk[part] = float(np.average(losses, weights=w))
+                test_losses = losses if part == "test" else None
             y_hat = probability(score) if name.endswith("logit") else score
             errors[part] = float(np.average((y_hat - y) ** 2, weights=w))
-    return Baseline(name, beta, rank, risk, goodness(errors, data))
+    return Baseline(name, beta, rank, risk, goodness(errors, data), test_losses)
 
 
-def _measure(loss: str, tau: float) -> _Measure:
+def loss_of_scores(loss: str, tau: float) -> _Measure:
     """Give the loss of each prediction, in double precision; None on another scale."""
     from thetahat.train import precision
 
