@@ -23,7 +23,17 @@ from pygments.util import ClassNotFound
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 PAGES = (
-    *("index", "tutorial", "concepts", "data", "models", "risk", "optimizers", "stopping"),
+    *(
+        "index",
+        "tutorial",
+        "concepts",
+        "data",
+        "classification",
+        "models",
+        "risk",
+        "optimizers",
+        "stopping",
+    ),
     *("cohorts", "sweeps", "sweep-language", "store", "page", "report", "notebook", "cli"),
     *("reproducibility", "errors", "architecture"),
 )

@@ -131,7 +131,7 @@ MESSAGES = {
     ),
     "text": (
         lambda: Data(train={"x": np.array(["a", "b"])}),
-        "train['x'] has dtype <U1; give numbers (read_table encodes columns)",
+        "train['x'] has dtype <U1; give numbers (read_table encodes columns; labels y may be text)",
     ),
     "structure": (
         lambda: Data(train=(np.ones(2), np.ones(2)), val=np.ones(2)),

@@ -80,8 +80,8 @@ COLUMNS = {
     ),
     "text target": (
         {},
-        {"wage": ["high", "low", "low"]},
-        "target 'wage' holds text, e.g. 'high'; declare its classes with categorical=['wage'] "
+        {"wage": ["3.5", "low", "low"]},
+        "target 'wage' holds text, e.g. '3.5'; declare its classes with categorical=['wage'] "
         "(--categorical wage), or turn it into numbers",
     ),
     "text weights": (

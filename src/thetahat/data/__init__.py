@@ -4,8 +4,9 @@ from thetahat.data import dgp as dgp
 from thetahat.data._cache import cache_folder as cache_folder, use_cache as use_cache
 from thetahat.data._classes import (
     Classes as Classes,
+    check_levels as check_levels,
     listed as listed,
-    made_classes as made_classes,
+    with_y as with_y,
 )
 from thetahat.data._containers import (
     Data as Data,
@@ -16,7 +17,7 @@ from thetahat.data._containers import (
 )
 from thetahat.data._named_rows import NamedRows as NamedRows
 from thetahat.data._permutation import permutation as permutation
-from thetahat.data._readers import table_columns as table_columns
+from thetahat.data._readers import table_columns as table_columns, table_names as table_names
 from thetahat.data._rotation import held_out as held_out, joined as joined, rotated as rotated
 from thetahat.data._rows import (
     Rows as Rows,
@@ -44,6 +45,7 @@ __all__ = [
     "Transform",
     "blocks",
     "cache_folder",
+    "check_levels",
     "content_hash",
     "dgp",
     "from_stored",
@@ -53,7 +55,6 @@ __all__ = [
     "is_streamed",
     "joined",
     "listed",
-    "made_classes",
     "n_observations",
     "order",
     "permutation",
@@ -63,7 +64,9 @@ __all__ = [
     "split",
     "stream_table",
     "table_columns",
+    "table_names",
     "to_stored",
     "use_cache",
     "weights_of",
+    "with_y",
 ]

@@ -120,7 +120,7 @@ def look(scan: Scan, columns: dict[str, TableColumn], plan: TablePlan) -> np.nda
         seen.dtype = column.dtype if seen.dtype in (None, column.dtype) else "float64"
         seen.order = column.order if not seen.levels or seen.order == column.order else None
         as_levels = name in plan.categorical or column.kind == "category"
-        as_levels |= name == plan.target and column.kind == "text" and not _some_numbers(column)
+        as_levels |= name == plan.target and column.kind == "text" and not column.some_numbers()
         if column.kind == "number":
             _look_at_numbers(seen, column.values, keep, scan.rows)
         spread = name in plan.features or name == plan.target
@@ -258,20 +258,6 @@ def _check_varying(scan: Scan, plan: TablePlan) -> None:
                 f"column {name!r} is constant ({seen.low:g}) and cannot be standardised; "
                 "leave it out"
             )
-
-
-def _some_numbers(column: TableColumn) -> bool:
-    """Tell whether text is numbers in part: more likely odd cells of numbers than labels."""
-    levels = {value for value in column.values.tolist() if value is not None}
-    return 0 < sum(map(_is_number, levels)) < len(levels)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _not_numbers(column: TableColumn, plan: TablePlan) -> str:

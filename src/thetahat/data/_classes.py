@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,9 @@ _WHOLE = 2**53
 class Classes:
     """Labels of the classes 0..k-1, in order, and their type in predictions.
 
-    Args:    labels: Python bools, integers, floats or text.   dtype: of NumPy; "object" for text of
-             a table.
+    Args:    labels: Python bools, integers, floats or text.
+             dtype: of NumPy, "str" for its own text, "object" for Python's.
+    Raises:  ValueError: another dtype.
     >>> Classes(("no", "yes"), "object").decode(np.array([1, 0]))
     array(['yes', 'no'], dtype=object)
     """
@@ -32,15 +33,17 @@ class Classes:
     labels: tuple[Any, ...]
     dtype: str = "object"
 
+    def __post_init__(self) -> None:
+        if self.dtype not in ("str", "object") and np.dtype(self.dtype).kind not in "biuf":
+            raise ValueError(f"labels of dtype {self.dtype!r}")
+
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
     def array(self) -> np.ndarray:
         """The labels as an array, (k,)."""
-        array = np.empty(len(self.labels), self.dtype)
-        array[:] = self.labels
-        return array
+        return np.array(self.labels, self.dtype)
 
     def decode(self, codes: Any) -> np.ndarray:
         """Return the labels of codes 0..k-1, in the shape of the codes."""
@@ -78,7 +81,9 @@ def made_classes(labels: set[Any], dtype: str | None, order: Sequence[Any] | Non
         found = tuple(label for label in order if label in labels)
     if dtype is None:
         dtype = _dtype_of(found)
-    return Classes(tuple(np.array(found, dtype).tolist()) if dtype[0] != "o" else found, dtype)
+    return Classes(
+        tuple(np.array(found, dtype).tolist()) if dtype not in ("str", "object") else found, dtype
+    )
 
 
 def _dtype_of(labels: Sequence[Any]) -> str:
@@ -152,7 +157,7 @@ def coded(parts: Mapping[str, Any]) -> tuple[dict[str, Any], Classes | None]:
         if found is None:
             raise DataError(f"y of {first} holds labels, and y of {name} not; give both labels")
         codes = classes.codes(found.levels_or_none(), _where(name), NamedRows())
-        made[name] = _with_y(part, codes)
+        made[name] = with_y(part, codes)
     return made, classes
 
 
@@ -185,7 +190,7 @@ def _labels(name: str, part: Any) -> TableColumn | None:
             Notice,
             stacklevel=3,
         )
-    return replace(column, dtype=str(y.dtype))
+    return replace(column, dtype="str")
 
 
 def _where(name: str) -> str:
@@ -197,23 +202,22 @@ def _y_of(part: Any) -> Any:
         return part.get("y")
     if isinstance(part, (tuple, list)):
         return part[1] if len(part) == 2 else None
-    return getattr(part, "y", None)
+    return getattr(part, "y", None) if is_dataclass(part) else None
 
 
 def _may_be_labels(y: Any) -> bool:
     if isinstance(y, (list, tuple)):
         return any(isinstance(value, str) for value in y)
-    dtype = getattr(y, "dtype", None)
+    dtype: Any = getattr(y, "dtype", None)
     if type(y).__module__.split(".")[0] == "polars":
         return not (dtype.is_numeric() or str(dtype) == "Boolean")
     return hasattr(dtype, "categories") or getattr(dtype, "kind", "") in ("U", "O", "T")
 
 
-def _with_y(part: Any, y: Any) -> Any:
-    from thetahat.data._containers import Observations
-
+def with_y(part: Any, y: Any) -> Any:
+    """Return observations with another y."""
     if isinstance(part, Mapping):
         return {**part, "y": y}
     if isinstance(part, (tuple, list)):
         return type(part)((part[0], y))
-    return Observations(part.x, y, getattr(part, "weight", None))
+    return replace(part, y=y)

@@ -29,8 +29,7 @@ def labels(scores: np.ndarray, classes: Classes, task: Task) -> np.ndarray:
     """
     if not np.isfinite(scores).all():
         raise RunFailed(
-            "the fit's scores are not finite, so they have no label; look at result.reason, and"
-            " give a smaller learning rate"
+            "the fit's scores are not finite, so they have no label; look at x and at result.reason"
         )
     binary = risk.resolve_loss(task.loss).needs is risk.BINARY
     return classes.decode((scores > 0).astype(np.int64) if binary else scores.argmax(-1))

@@ -37,8 +37,8 @@ MEMBERS = 8
 _MISSING = ("refuse", "drop", "mean", "median")
 _RATE, _RATES = 0.01, {"lion": 0.001, "newton": 1.0, "tabular": 0.07}
 """Default learning rates."""
-DECAY = 0.02
-"""Default weight decay of the net."""
+CLASS_RATE, DECAY = 0.04, 0.02
+"""Default learning rate of the net for classes, and its weight decay."""
 BATCH, EPOCHS, STEPS = 256, 256, 4000
 """Of the net: observations per step, epochs, and steps, of which long tables take no more."""
 _ONLY = {
@@ -83,6 +83,11 @@ def add_flags(parser: Any) -> None:
 
 def _add_columns(group: Any) -> None:
     group.add_argument("--target", required=True, metavar="COLUMN", help="the column to estimate")
+    group.add_argument(
+        "--target-kind",
+        choices=("number", "class"),
+        help="what the target is (default: text, true/false and up to 5 whole numbers are classes)",
+    )
     add_value(group, "--features A,B,...", "from these (default: all other columns)", comma_list)
     add_value(group, "--weights COLUMN", "weights of the observations")
     add_value(group, "--categorical A,B,...", "one 0/1 column a level", comma_list)
@@ -111,7 +116,7 @@ def _add_model(group: Any) -> None:
     )
     add_value(group, "--width N", "units of a layer of net or mlp (default: 64)", whole_number())
     add_value(group, "--depth N", "hidden layers (default: net 3, mlp 2)", whole_number())
-    add_value(group, "--activation NAME", "of net or mlp (default: mish, relu)")
+    add_value(group, "--activation NAME", "of net or mlp (default: mish, for classes selu; relu)")
     add_value(group, "--degree N", "of the polynomial (default: 3)", whole_number())
     add_value(
         group,
@@ -125,7 +130,7 @@ def _add_training(group: Any) -> None:
     add_value(
         group,
         "--lr X",
-        "learning rate (default: 0.01; lion 0.001, newton 1, tabular 0.07)",
+        "learning rate (default: 0.01; lion 0.001, newton 1, tabular 0.07, of classes 0.04)",
         positive,
     )
     add_value(
@@ -135,8 +140,8 @@ def _add_training(group: Any) -> None:
         " ridge penalty on all but biases (default: 0, none)",
         not_negative,
     )
-    losses = "squared (the default), absolute, huber, pinball, logistic"
-    add_value(group, "--loss NAME", losses, str, "squared")
+    losses = "squared (default of a number), absolute, huber, pinball; logistic (of two classes),"
+    add_value(group, "--loss NAME", f"{losses} cross_entropy (of more)")
     add_value(group, "--tau X", "quantile of --loss pinball (default: 0.5)", number)
     add_value(
         group,
@@ -173,16 +178,21 @@ def _add_parts(group: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fit a table."""
+    from thetahat.cli._errors import print_note
     from thetahat.cli._script import check_batch
     from thetahat.cli._session import FitSettings, RunSource, exit_code, train
     from thetahat.cli.commands import _fit_table as fits
+    from thetahat.cli.commands._fit_classes import settle
     from thetahat.cli.commands._fit_predictions import writable
     from thetahat.cli.commands._fit_report import report
     from thetahat.risk import LOSSES
     from thetahat.train import bag
 
-    # A model of a table has one output; cross_entropy needs one for each class.
-    check_choice("--loss", args.loss, [name for name in LOSSES if name != "cross_entropy"])
+    if args.loss is not None:
+        check_choice("--loss", args.loss, LOSSES)
+    note = settle(args)
+    if note is not None and not args.quiet:
+        print_note(note)
     config = _config(args)
     table = fits.read(
         *(config[k] for k in ("table", "target", "features", "weights", "categorical", "missing"))
@@ -191,7 +201,7 @@ def run(args: argparse.Namespace) -> int:
     out = None
     if args.predict is not None:
         shown = (table.target, config["weights"])
-        out = writable(Path(args.predict), Path(args.table), shown)
+        out = writable(Path(args.predict), Path(args.table), shown, table.classes or ())
     setting = FitSettings(args.store, not args.no_store, not args.no_store, args.name, args.quiet)
     _check_seeds(args.seed, args.seeds)
     experiment = fits.fit_table if args.batch_size is None else check_batch(fits.fit_table)
@@ -216,11 +226,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _sizes(args: argparse.Namespace, n: int, config: dict[str, Any]) -> dict[str, Any]:
     """Give the sizes of a net for n rows, where the flags do not."""
+    from thetahat.cli.commands._fit_classes import CLASS_LOSSES
+
     if config["model"] != "net":
         return {}
     train = args.train if isinstance(args.train, int) else max(1, int(args.train * n))
     batch = args.batch_size or min(BATCH, train)
-    found = {"batch_size": batch, "depth": 3, "activation": "mish"}
+    classes = config["loss"] in CLASS_LOSSES
+    found = {"batch_size": batch, "depth": 3, "activation": "selu" if classes else "mish"}
     if args.optimizer is None:
         steps = -(-train // batch)
         found["epochs"] = args.epochs or max(16, min(EPOCHS, STEPS // steps))
@@ -251,7 +264,6 @@ def _predict(path: Path, results: Sequence[Result], table: Table, setting: FitSe
     from thetahat.cli._errors import print_note
     from thetahat.cli.commands._fit_predictions import predictions, write
     from thetahat.cli.commands._fit_report import ended_well, has
-    from thetahat.cli.commands._fit_table import chance_of
 
     key = "val" if has(results[0], "val") else "train"
     kept = ended_well(results) if len(results) > 1 else results
@@ -264,7 +276,7 @@ def _predict(path: Path, results: Sequence[Result], table: Table, setting: FitSe
     write(path, made)
     if setting.quiet:
         return
-    of = "" if best.config["loss"] != "logistic" else f", probabilities of {chance_of(table)},"
+    of = "" if best.classes is None else ", labels and probabilities,"
     several = f" of seed {best.config['seed']}, the lowest {key} risk," if len(results) > 1 else ""
     lacking = made.rows - made.fitted
     but = f"; {lacking:,} of them lack a feature and have none" if lacking else ""
@@ -276,6 +288,7 @@ def _config(args: argparse.Namespace) -> dict[str, Any]:
 
     Raises:  ConfigError: such a flag, or an unknown optimizer.
     """
+    from thetahat.cli.commands._fit_classes import CLASS_LOSSES
     from thetahat.cli.commands._fit_table import fit_table
     from thetahat.core.signature import read_signature
     from thetahat.optim import named, own_decay
@@ -288,11 +301,12 @@ def _config(args: argparse.Namespace) -> dict[str, Any]:
         named(optimizer, args.lr)
     signature = read_signature(fit_table)
     given = {name: getattr(args, name, None) for name in signature.parameters}
+    net = optimizer == "tabular"
     bagged = args.model == "net" and args.seeds == 1 and args.val != 0
     resolved = {
         "optimizer": optimizer,
-        "lr": _RATES.get(optimizer, _RATE),
-        "weight_decay": DECAY if optimizer == "tabular" else own_decay(optimizer) or 0.0,
+        "lr": CLASS_RATE if net and args.loss in CLASS_LOSSES else _RATES.get(optimizer, _RATE),
+        "weight_decay": DECAY if net else own_decay(optimizer) or 0.0,
         "members": MEMBERS if bagged else 1,
     }
     config = {name: resolved.get(name) if value is None else value for name, value in given.items()}

@@ -14,7 +14,8 @@ import numpy as np
 
 from thetahat.cli.commands import _fit_table as fits
 from thetahat.cli.commands._fit_baselines import baselines, loss_of_scores
-from thetahat.cli.commands._fit_peers import CLASS_LOSSES, LEAST, Peer, peers
+from thetahat.cli.commands._fit_classes import CLASS_LOSSES, log_losses, shares_right
+from thetahat.cli.commands._fit_peers import LEAST, Peer, peers
 
 if TYPE_CHECKING:
     from thetahat.data import Data, Table
@@ -110,6 +111,7 @@ def fit_columns(risk: Mapping[str, float], fitted: fits.Fitted) -> dict[str, flo
         **{f"{part}_risk": value for part, value in risk.items()},
         **{f"{part}_mse": value for part, value in fitted.mse.items()},
         **{f"{part}_r2": value for part, value in fitted.r2.items()},
+        **{f"{part}_accuracy": value for part, value in fitted.accuracy.items()},
     }
 
 
@@ -127,24 +129,25 @@ def _own_losses(result: Result, table: Table, seed: int) -> np.ndarray | None:
 
 
 def _judged(peer: Peer, data: Data, loss: str, tau: float) -> Entry:
-    risk, errors, losses = {}, {}, None
+    classes = loss in CLASS_LOSSES
+    risk, errors, proba, losses = {}, {}, {}, None
     for part in fits.PARTS:
         if getattr(data, part) is None:
             continue
         y, w = fits.outcome(data, part)
         found = peer.predict(np.asarray(getattr(data, part).x, np.float64))
-        if loss in CLASS_LOSSES:
-            losses = _log_loss(found, y)
-            found = found[:, 1]
+        if classes:
+            losses, proba[part] = _log_loss(found, y), found
         else:
             losses = loss_of_scores(loss, tau)(found, y, peer.name)
+            errors[part] = float(np.average((found - y) ** 2, weights=w))
         assert losses is not None
         risk[part] = float(np.average(losses, weights=w))
-        errors[part] = float(np.average((found - y) ** 2, weights=w))
-    columns = fit_columns(risk, fits.goodness(errors, data))
+    right = fits.Fitted({}, {}, shares_right(proba, data)) if classes else None
+    columns = fit_columns(risk, right or fits.goodness(errors, data))
     columns |= {} if peer.params is None else {"params": peer.params}
     return Entry(peer.name, columns, losses if data.test is not None else None)
 
 
 def _log_loss(proba: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return -np.log(np.maximum(proba[np.arange(len(y)), y.astype(int)], LEAST))
+    return log_losses(np.log(np.maximum(proba, LEAST)), y)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from thetahat.cli.commands._fit_classes import CLASS_LOSSES
 from thetahat.cli.commands._fit_table import outcome
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ PENALTIES = np.logspace(-3, 5, 25)
 """Penalties that cross-validation compares, for columns of standard deviation one."""
 LEAST = 1e-6
 """Least probability of a class: one that a forest puts at zero has a finite log loss."""
-CLASS_LOSSES = ("logistic", "cross_entropy")
 Predict = Callable[[np.ndarray], np.ndarray]
 
 
@@ -47,13 +47,13 @@ def peers(data: Data, loss: str, tau: float) -> list[Peer]:
     x = np.asarray(data.train.x, np.float64)
     found = []
     if loss == "cross_entropy":
-        found += _multinomial(x, y, w)
+        found += _multinomial(x, y, w, len(data.classes or ()))
     elif loss == "logistic":
         found.append(_penalised("ridge logit", x, y, w, _ridge_logit, _log_loss))
     else:
         found.append(_penalised("ridge", x, y, w, _ridge, _squared))
     weight = None if data.train.weight is None else w
-    return [*found, *_trees(x, y, weight, loss, tau)]
+    return [*found, *_trees(x, y, weight, loss, tau, len(data.classes or ()))]
 
 
 def has_trees() -> bool:
@@ -138,7 +138,7 @@ def _folds(n: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 # -- scikit-learn ---------------------------------------------------------------------------------
 
 
-def _multinomial(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> list[Peer]:
+def _multinomial(x: np.ndarray, y: np.ndarray, w: np.ndarray, k: int) -> list[Peer]:
     if not has_trees():
         return []
     from sklearn.linear_model import LogisticRegressionCV
@@ -149,13 +149,12 @@ def _multinomial(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> list[Peer]:
     fitted = made(
         Cs=10, l1_ratios=(0,), scoring="neg_log_loss", max_iter=1000, use_legacy_attributes=False
     ).fit((x - mean) / spread, y, sample_weight=w)
-    k = int(y.max()) + 1
     params = (k - 1) * (x.shape[1] + 1)
     return [Peer("ridge logit", _proba(fitted, k, lambda x: (x - mean) / spread), params)]
 
 
 def _trees(
-    x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, loss: str, tau: float
+    x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, loss: str, tau: float, k: int
 ) -> list[Peer]:
     if not has_trees():
         return []
@@ -165,7 +164,6 @@ def _trees(
     if len(y) > LARGEST:
         forest["max_samples"] = LARGEST
     if loss in CLASS_LOSSES:
-        k = int(y.max()) + 1
         makers = {
             "forest": ensemble.RandomForestClassifier(**forest),
             "boosting": ensemble.HistGradientBoostingClassifier(random_state=0),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
+from thetahat.cli.commands._fit_classes import label_columns
 from thetahat.core.errors import ConfigError, DataError, MissingExtra
 from thetahat.core.files import replacing
 
@@ -43,10 +44,12 @@ class Predictions:
         return len(self.columns["row"])
 
 
-def writable(path: Path, table: Path, names: Sequence[str | None]) -> Path:
+def writable(
+    path: Path, table: Path, names: Sequence[str | None], classes: Sequence[Any] = ()
+) -> Path:
     """Check, before anything runs, that the file can be written and replaces no other file.
 
-    Args:    names: columns of the table that will stand in it.
+    Args:    names: columns of the table that will stand in it.   classes: of the target.
     Raises:  ConfigError: it cannot be written, or should not be.   MissingExtra: no pyarrow.
     """
     from thetahat.report import is_predictions, refuse_foreign, refuse_input
@@ -64,11 +67,12 @@ def writable(path: Path, table: Path, names: Sequence[str | None]) -> Path:
         )
     if kind in PARQUET:
         _pyarrow()
+    own = (*_OWN, *label_columns(classes))
     for name in names:
-        if name in _OWN:
+        if name in own:
             raise ConfigError(
                 f"{option}: the table's column {name!r} is called like one of the file's"
-                f" ({', '.join(_OWN)}); rename it in the table"
+                f" ({', '.join(own)}); rename it in the table"
             )
     refuse_input(path, option, table, "the table")
     refuse_foreign(path, option, is_predictions)
@@ -83,7 +87,7 @@ def predictions(file: str, table: Table, result: Result) -> Predictions:
     Args:    table: as it was read from the file for the fit.
     Raises:  DataError: the file has changed since.
     """
-    from thetahat.cli.commands._fit_table import fitted_values, rows_of
+    from thetahat.cli.commands._fit_table import rows_of
     from thetahat.data import table_columns
 
     config, encoder = result.config, table.encoder
@@ -98,15 +102,16 @@ def predictions(file: str, table: Table, result: Result) -> Predictions:
         raise DataError(f"{file!r} has changed since it was read; fit it again")
     enough = _enough(found, encoder)
     x = encoder.encode({name: found[name].values[enough] for name in features})
-    fitted = np.full(n, None, object)
-    fitted[enough] = fitted_values(result, x).tolist()
+    fitted = {"fitted": result.predict(x)}
+    if result.classes is not None:
+        fitted |= zip(label_columns(result.classes), result.predict_proba(x).T, strict=True)
     part = np.full(n, None, object)
     for name, rows in rows_of(result.data, len(table), int(config["split_seed"])).items():
         part[np.flatnonzero(used)[rows]] = name
     columns = {
         "row": list(range(1, n + 1)),
         **{name: _values(found[name]) for name in shown},
-        "fitted": [None if value != value else value for value in fitted.tolist()],
+        **{name: _spread(values, enough) for name, values in fitted.items()},
         "part": part.tolist(),
     }
     return Predictions(columns, int(enough.sum()))
@@ -133,6 +138,13 @@ def write(path: Path, made: Predictions) -> None:
         raise ConfigError(f"--predict {path} cannot be written: {why}") from error
 
 
+def _spread(values: np.ndarray, enough: np.ndarray) -> list[Any]:
+    """Put values into the rows that have one; None elsewhere, and for NaN."""
+    column = np.full(len(enough), None, object)
+    column[enough] = [None if value != value else value for value in values.tolist()]
+    return column.tolist()
+
+
 def _enough(found: Mapping[str, Any], encoder: Any) -> np.ndarray:
     """Tell which rows have the features that a fitted value needs, (n,)."""
     enough = np.ones(len(next(iter(found.values())).values), bool)
@@ -149,8 +161,9 @@ def _enough(found: Mapping[str, Any], encoder: Any) -> np.ndarray:
 
 
 def _values(column: Any) -> list[Any]:
-    """List a column's values, None if missing."""
-    return [None if v is None or v != v else v for v in column.values.tolist()]
+    """List a column's values as they were given, None if missing."""
+    kind = {"bool": bool, "int64": int}.get(column.dtype, lambda v: v)
+    return [None if v is None or v != v else kind(v) for v in column.values.tolist()]
 
 
 def _write_delimited(file: TextIO, made: Predictions, delimiter: str) -> None:

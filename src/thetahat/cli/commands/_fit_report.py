@@ -60,6 +60,7 @@ def report(
 
 def _describe_data(first: Result, table: Table) -> str:
     """Name the table, the target, and the sizes of the parts."""
+    from thetahat.cli.commands._fit_classes import describe_classes
     from thetahat.format import word
 
     sizes = {n: len(getattr(first.data, n)) for n in ("train", "val", "test") if has(first, n)}
@@ -68,7 +69,8 @@ def _describe_data(first: Result, table: Table) -> str:
         parts.insert(1, f"of which each member holds out {len(held):,}")
     file, d = Path(str(first.config["table"])).name, first.data.train.x.shape[1]
     wide = f"{d} column{'s' * (d > 1)}"
-    return f"{word(file)}: {word(table.target)} on {wide}, {len(table):,} rows ({', '.join(parts)})"
+    what = table.target if table.classes is None else describe_classes(table)
+    return f"{word(file)}: {word(what)} on {wide}, {len(table):,} rows ({', '.join(parts)})"
 
 
 def _print_members(bag: Bag, names: Sequence[str], setting: FitSettings, format: str) -> None:
@@ -155,11 +157,15 @@ def _columns(
     if any("unfinished" in row for row in rows):
         columns.append(Column("unfinished", priority=8))
     columns += [Column("params"), Column("epochs")]
-    columns += [Column(f"{p}_risk", priority=1) for p in parts]
-    columns += [Column(f"{p}_mse", f"{p} MSE ({unit}²)", priority=2) for p in parts]
-    columns += [Column(f"{p}_r2", f"{p} R²", priority=3) for p in parts]
+    if table.classes is not None:
+        columns += [Column(f"{p}_risk", f"{p} log loss", priority=1) for p in parts]
+        columns += [Column(f"{p}_accuracy", f"{p} accuracy", priority=2) for p in parts]
+    else:
+        columns += [Column(f"{p}_risk", priority=1) for p in parts]
+        columns += [Column(f"{p}_mse", f"{p} MSE ({unit}²)", priority=2) for p in parts]
+        columns += [Column(f"{p}_r2", f"{p} R²", priority=3) for p in parts]
     if any("gap" in row for row in rows):
-        columns += [Column("gap", "risk above", priority=4), Column("gap_se", "± se", priority=4)]
+        columns += [Column("gap", "above net", priority=4), Column("gap_se", "± se", priority=4)]
     return columns
 
 
@@ -173,16 +179,17 @@ def _describe_seeds(results: Sequence[Result]) -> str:
     if not n:
         return f"no quantiles: none of {every} seeds ended well ({lost})"
     over = f"{every} seeds" if n == every else f"the {n} of {every} seeds that ended well ({lost})"
-    return f"quantiles over {over}: {varies}; each R² is that of the MSE beside it"
+    each = "" if results[0].classes is not None else "; each R² is that of the MSE beside it"
+    return f"quantiles over {over}: {varies}{each}"
 
 
 def _quantile(rows: Sequence[dict[str, Any]], at: float) -> dict[str, Any]:
-    """Compute a quantile over the seeds, column by column; R^2 falls when risk rises."""
+    """Compute a quantile over the seeds, by column; R^2 and accuracy fall when risk rises."""
     from thetahat.analysis import quantile
 
     found: dict[str, Any] = {}
     for key in rows[0]:
-        level = 1 - at if key.endswith("_r2") else at
+        level = 1 - at if key.endswith(("_r2", "_accuracy")) else at
         value = quantile([row[key] for row in rows], level)
         found[key] = round(value) if key in ("params", "epochs") else value
     return found

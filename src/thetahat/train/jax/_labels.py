@@ -15,7 +15,7 @@ from jax.core import Tracer
 
 from thetahat import data as th_data, risk
 from thetahat.core import DataError, Notice, Task
-from thetahat.data import Classes, NamedRows, Observations, Transform
+from thetahat.data import Classes, NamedRows, Transform, check_levels
 from thetahat.train.jax._precision import ON_DISK
 
 _PARTS = ("train", "val", "test")
@@ -52,7 +52,7 @@ def labelled(task: Task, data: Any, outputs: int | None) -> Any:
             return data  # refused by the values of a part
         known, y = found
         if any(y[name] is not risk.inputs_and_target(part)[1] for name, part in there.items()):
-            changed = {name: _with_y(part, y[name]) for name, part in there.items()}
+            changed = {name: th_data.with_y(part, y[name]) for name, part in there.items()}
             data = data.changed(**changed)
             _say_codes(task, _where(data), known)
     _check_parts(data, y, known)
@@ -69,6 +69,8 @@ def _found(
         raise DataError(
             f"{_where(data)} has the single class {low.item()}; there is nothing to estimate"
         )
+    if isinstance(data.transform, Transform) and data.transform.encoder.dtype == "int64":
+        check_levels(_where(data), {int(low), int(high)})  # a table's columns are doubles
     if low >= 0 and high < k:
         return _plain(data, y, k), dict(y)
     seen = np.unique(np.concatenate([np.unique(values) for values in y.values()]))
@@ -94,14 +96,6 @@ def _whole(values: np.ndarray) -> bool:
     if values.dtype.kind in "iub":
         return True
     return values.dtype.kind == "f" and bool(np.all(np.isfinite(values) & (values % 1 == 0)))
-
-
-def _with_y(part: Any, y: Any) -> Any:
-    if isinstance(part, Mapping):
-        return {**part, "y": y}
-    if isinstance(part, (tuple, list)):
-        return type(part)((part[0], y))
-    return Observations(part.x, y, getattr(part, "weight", None))
 
 
 def _where(data: Any) -> str:
