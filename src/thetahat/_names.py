@@ -18,6 +18,7 @@ HOMES = {
     "Batches": "thetahat.data",
     "Shuffle": "thetahat.data",
     "split": "thetahat.data",
+    "folds": "thetahat.data",
     "read_table": "thetahat.data",
     "stream_table": "thetahat.data",
     "trainable": "thetahat.models",
@@ -43,7 +44,8 @@ HOMES = {
     "store_tracker": "thetahat.store",
     "start": "thetahat.store",
     "log": "thetahat.store",
-    "open_sweep": "thetahat.report",
+    "open_sweep": "thetahat.notebook",
+    "run_sweep": "thetahat.notebook",
     "main": "thetahat.cli",
 }
 
@@ -59,4 +61,5 @@ ROOMS = {
     "search": "thetahat.search",
     "sweep": "thetahat.sweep",
     "report": "thetahat.report",
+    "notebook": "thetahat.notebook",
 }

@@ -15,6 +15,7 @@ from thetahat.data._containers import (
     n_observations as n_observations,
     weights_of as weights_of,
 )
+from thetahat.data._folds import Folds as Folds, folds as folds
 from thetahat.data._named_rows import NamedRows as NamedRows
 from thetahat.data._permutation import permutation as permutation
 from thetahat.data._readers import table_columns as table_columns, table_names as table_names
@@ -32,11 +33,16 @@ from thetahat.data._stored import from_stored as from_stored, to_stored as to_st
 from thetahat.data._stream import stream_table as stream_table
 from thetahat.data._table import Table as Table, read_table as read_table
 from thetahat.data._transform import Transform as Transform, robust as robust
+from thetahat.data._units import (
+    check_same_classes as check_same_classes,
+    in_units_of as in_units_of,
+)
 
 __all__ = [
     "Batches",
     "Classes",
     "Data",
+    "Folds",
     "NamedRows",
     "Observations",
     "Rows",
@@ -46,11 +52,14 @@ __all__ = [
     "blocks",
     "cache_folder",
     "check_levels",
+    "check_same_classes",
     "content_hash",
     "dgp",
+    "folds",
     "from_stored",
     "gather",
     "held_out",
+    "in_units_of",
     "is_concrete",
     "is_streamed",
     "joined",

@@ -109,7 +109,8 @@ def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, Tab
     kind, names = table_kind(table), names_of(table)
     if kind == "polars" and hasattr(table, "collect"):
         table = table.collect()
-    names = [name for name in names if wanted is None or name in wanted]
+    chosen = None if wanted is None else set(wanted)
+    names = [name for name in names if chosen is None or name in chosen]
     if kind == "pandas":
         by_name = {str(name): i for i, name in enumerate(table.columns)}
         columns = {name: _from_pandas(name, table.iloc[:, by_name[name]]) for name in names}
@@ -118,14 +119,15 @@ def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, Tab
     elif kind == "arrow":
         columns = {name: _from_arrow(name, table.column(name)) for name in names}
     else:
-        columns = {name: _from_any(name, table[name]) for name in names}
+        columns = {name: column_of(name, table[name]) for name in names}
     if len({len(column.values) for column in columns.values()}) > 1:
         said = ", ".join(f"{name} {len(column.values)}" for name, column in columns.items())
         raise DataError(f"columns differ in length: {said}")
     return columns
 
 
-def _from_any(name: str, values: Any) -> TableColumn:
+def column_of(name: str, values: Any) -> TableColumn:
+    """Return values of any library, (n,), as a column."""
     library = type(values).__module__.split(".")[0]
     if library == "pandas":
         return _from_pandas(name, values)

@@ -27,10 +27,11 @@ class Observations:
 
     Args:    x: inputs, (N, d) or any pytree of (N, ...).   y: outcomes, (N,) or (N, k).
              weight: (N,), at least 0; None weighs all alike.
-    Has:     ``x, y = z`` unpacks N observations and, inside a residual, one.
+    Has:     ``x, y = z`` unpacks N observations and, inside a residual, one; ``z[0]`` is x and
+             ``z[1]`` is y, as in a pair. A slice or an array takes rows.
     >>> obs = Observations(np.ones((3, 2)), np.zeros(3))
-    >>> len(obs), obs[:2].x.shape
-    (3, (2, 2))
+    >>> len(obs), obs[:2].x.shape, obs[1].shape
+    (3, (2, 2), (3,))
     """
 
     x: Any
@@ -43,7 +44,14 @@ class Observations:
     def __len__(self) -> int:
         return n_observations(self)
 
-    def __getitem__(self, rows: Any) -> Observations:
+    def __getitem__(self, rows: Any) -> Any:
+        if isinstance(rows, (int, np.integer)) and not isinstance(rows, bool):
+            if rows not in (0, 1):
+                raise IndexError(
+                    f"index {rows} of observations: 0 is x, 1 is y; row {rows} is"
+                    f" [{rows}:{int(rows) + 1}]"
+                )
+            return (self.x, self.y)[rows]
         return jax.tree.map(lambda leaf: leaf[rows], self)
 
 
@@ -56,8 +64,8 @@ class Data:
              transform: from a table's columns to x and y, or None.
              targets: a table's own y by part, if y is standardised; for losses of a prediction
              (logistic, cross-entropy).
-    Has:     rows: by part, the positions of its rows in the argument of ``th.split``, for messages;
-             None if unknown.
+    Has:     rows: by part, (N,), the positions of its rows in the arrays or the table that was
+             split, from 0; None if unknown. They merge predictions back.
              classes: of y, if it was given as labels (text, a categorical): y is then 0..k-1.
     Raises:  DataError: an empty part, leaves of different N, parts of different structure, values
              that are not finite. Traced values are not checked.
@@ -99,7 +107,8 @@ class Data:
 
     def named_rows(self, name: str) -> NamedRows:
         """Return the names of a part's rows, for messages."""
-        tabular = self.transform is not None
+        encoder = getattr(self.transform, "encoder", None)
+        tabular = encoder is not None and not encoder.of_arrays
         if self.rows is None:
             return NamedRows("part" if tabular else "given")
         return NamedRows("table" if tabular else "arrays", self.rows[name])
@@ -174,6 +183,13 @@ def as_part(part: Any) -> Any:
     if isinstance(obs, Observations):
         part = obs
     return jax.tree.map(lambda leaf: leaf.to_numpy() if hasattr(leaf, "to_numpy") else leaf, part)
+
+
+def as_pair(obs: Any) -> Any:
+    """Return a pair (x, y) as Observations, so that arrays and tables have one kind of part."""
+    if type(obs) in (tuple, list) and len(obs) == 2 and hasattr(obs[1], "shape"):
+        return Observations(*obs)
+    return obs
 
 
 def _named_leaves(name: str, part: Any) -> list[tuple[str, Any]]:

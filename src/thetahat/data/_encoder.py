@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,8 @@ class Encoder:
              for the split to fill.
              classes: those of a target of labels: y is their position, 0..k-1.
              dtype: of a target of numbers, for labels: "bool", "int64" or "float64".
+             of_arrays: whether the columns are those of an array.
+             targets: the names of several targets, the columns of y; then ``target`` lists them.
     >>> Encoder((Feature("educ"), Feature("region", ("east", "west"))), "wage").names
     ('educ', 'region=east', 'region=west')
     """
@@ -45,6 +47,8 @@ class Encoder:
     missing: str = "refuse"
     classes: Classes | None = None
     dtype: str = "float64"
+    of_arrays: bool = False
+    targets: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,7 +88,9 @@ class Encoder:
         return np.concatenate(blocks, axis=1)
 
     def outcome(self, columns: dict[str, TableColumn]) -> np.ndarray:
-        """Return y from checked columns: numbers, or positions of classes."""
+        """Return y from checked columns: numbers (n,) or (n, K), or positions of classes."""
+        if self.targets:
+            return np.stack([columns[name].values for name in self.targets], axis=1)
         column = columns[self.target]
         if self.classes is None:
             return column.values
@@ -137,3 +143,9 @@ def _codes(feature: Feature, column: TableColumn) -> np.ndarray:
             raise DataError(f"column {column.name!r} has the level {value!r}; known: {known}")
         codes[row] = np.nan if value is None else position[value]
     return codes
+
+
+def feature_codes(feature: Feature, column: TableColumn, rows: np.ndarray) -> np.ndarray:
+    """Return one number for each of some rows: its value, or the position of its level."""
+    some = replace(column, values=column.values[rows])
+    return some.values if feature.levels is None else _codes(feature, some)

@@ -15,36 +15,37 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import ConfigError
-from thetahat.data import _encoder, _transform
+from thetahat.data import _classes, _encoder, _transform
 
-KINDS = {
+KINDS: dict[str, Any] = {
     name: kind
-    for module in (_transform, _encoder)
+    for module in (_transform, _encoder, _classes)
     for name, kind in vars(module).items()
     if dataclasses.is_dataclass(kind) and getattr(kind, "__module__", "") == module.__name__
 }
 _DATES: dict[str, Any] = {
-    "datetime": datetime.datetime.fromisoformat,
-    "date": datetime.date.fromisoformat,
-    "time": datetime.time.fromisoformat,
+    "datetime": datetime.datetime,
+    "date": datetime.date,
+    "time": datetime.time,
 }
 
 
-def to_stored(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
+def to_stored(given: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
     """Convert a transform, or a part of one, to JSON types; arrays go into ``arrays`` by name.
 
     Raises:  ConfigError: a value of a type that a file cannot hold.
     """
+    value: Any = given
     if value is None or type(value) in (bool, int, str):
         return value
-    if isinstance(value, float) and not isinstance(value, np.generic):
+    if type(value) is float:
         return value if math.isfinite(value) else {"float": str(value)}
     if isinstance(value, tuple):
         return {"tuple": [to_stored(v, arrays, f"{name}/{n}") for n, v in enumerate(value)]}
     if isinstance(value, np.str_):
         return str(value)
-    if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "fiub":
-        arrays[name] = np.asarray(value)
+    if isinstance(given, (np.ndarray, np.generic)) and given.dtype.kind in "fiub":
+        arrays[name] = np.asarray(given)
         return {"array": name}
     if type(value).__name__ in KINDS and type(value) is KINDS[type(value).__name__]:
         fields = {
@@ -52,8 +53,8 @@ def to_stored(value: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
             for field in dataclasses.fields(value)
         }
         return {"kind": type(value).__name__, "fields": fields}
-    for word in _DATES:
-        if type(value).__name__ == word and type(value).__module__ == "datetime":
+    for word, kind in _DATES.items():
+        if type(value) is kind:
             return {word: value.isoformat()}
     raise ConfigError(
         f"{name} is a {type(value).__name__}, which a file cannot hold; use text or numbers"
@@ -75,4 +76,4 @@ def from_stored(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         return tuple(from_stored(part, arrays) for part in held)
     if word == "array":
         return arrays[held]
-    return float(held) if word == "float" else _DATES[word](held)
+    return float(held) if word == "float" else _DATES[word].fromisoformat(held)

@@ -16,6 +16,11 @@ from thetahat.models._linear import (
     Polynomial as Polynomial,
 )
 from thetahat.models._mlp import ACTIVATIONS as ACTIVATIONS, MLP as MLP
+from thetahat.models._start import (
+    check_same_function as check_same_function,
+    named_arrays as named_arrays,
+    started as started,
+)
 from thetahat.models._tabular import TabularMLP as TabularMLP
 from thetahat.models._units import InUnits as InUnits
 
@@ -31,9 +36,12 @@ __all__ = [
     "Selected",
     "TabularMLP",
     "adapt",
+    "check_same_function",
     "describe",
     "described",
     "freeze",
     "n_params",
+    "named_arrays",
+    "started",
     "trainable",
 ]

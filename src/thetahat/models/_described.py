@@ -37,7 +37,7 @@ def describe(model: Any) -> dict[str, Any] | None:
         return None
     found: dict[str, Any] = {"kind": type(model).__name__}
     for field in dataclasses.fields(model):
-        value = getattr(model, field.name)
+        value: Any = getattr(model, field.name)
         if field.name == "seed":
             continue
         if field.name in _FUNCTIONS and callable(value):

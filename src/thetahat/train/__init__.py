@@ -43,7 +43,7 @@ from thetahat.train._program import (
 )
 from thetahat.train._result import History as History, Result as Result
 from thetahat.train._results import Results as Results, load as load
-from thetahat.train._saved import Fitted as Fitted
+from thetahat.train._saved import Fitted as Fitted, predictor_of as predictor_of
 from thetahat.train._stopping import (
     Divergence as Divergence,
     Patience as Patience,
@@ -53,6 +53,7 @@ from thetahat.train._stopping import (
     WallTime as WallTime,
     sort_rules as sort_rules,
 )
+from thetahat.train._tensor_file import check_place as check_place
 from thetahat.train.jax import precision as precision, rotated as rotated
 
 __all__ = [
@@ -88,6 +89,7 @@ __all__ = [
     "WallTime",
     "bag",
     "cache_folder",
+    "check_place",
     "fit",
     "fit_bagged",
     "fit_many",
@@ -96,6 +98,7 @@ __all__ = [
     "member_identity",
     "outline_of",
     "precision",
+    "predictor_of",
     "read_checkpoint",
     "read_header",
     "rotated",

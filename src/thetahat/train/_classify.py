@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,50 +11,81 @@ from thetahat import risk
 from thetahat.core import ConfigError, RunFailed, Task
 from thetahat.data import Classes
 
+BINARY, SEVERAL = "binary", "several"
+LINKS = ("", "logistic", "cross_entropy")
 
-def classes_of(task: Task, data: Any) -> Classes | None:
-    """Return the classes that a fit's scores decide between; None if it predicts numbers.
 
-    A residual of the user's own may take another score than h(x): it has none.
+@dataclass(frozen=True)
+class Scores:
+    """What the scores h(x) of a fit mean.
+
+    Args:    loss, residual: in a word; residual "" is h(x) - y.
+             decides: "binary" (by the sign), "several" (by the largest), or "" for numbers.
+             link: the loss that makes probabilities of them, or "".
+             classes: of the data, or None.
     """
-    needs = risk.resolve_loss(task.loss).needs
-    if task.residual is not None or needs not in (risk.BINARY, risk.CLASSES):
-        return None
-    return getattr(data, "classes", None)
+
+    loss: str
+    residual: str = ""
+    decides: str = ""
+    link: str = ""
+    classes: Classes | None = None
+
+    @property
+    def labelled(self) -> Classes | None:
+        """The classes that the scores decide between; None if they are numbers.
+
+        A residual of the user's own may take another score than h(x): it has none.
+        """
+        return None if self.residual or not self.decides else self.classes
+
+    def labels(self, scores: np.ndarray) -> np.ndarray:
+        """Return the most probable label of scores (...), or (..., k); numbers stay as they are.
+
+        Raises:  RunFailed: scores that are not finite.
+        """
+        if self.labelled is None:
+            return scores
+        if not np.isfinite(scores).all():
+            raise RunFailed(
+                "the fit's scores are not finite, so they have no label; look at x and at"
+                " result.reason"
+            )
+        codes = (scores > 0).astype(np.int64) if self.decides == BINARY else scores.argmax(-1)
+        return self.labelled.decode(codes)
+
+    def probabilities(self, scores: np.ndarray) -> np.ndarray:
+        """Return the probabilities of the classes, (..., k), in double precision.
+
+        Raises:  ConfigError: a loss without probabilities, or a residual of the user's own.
+        >>> Scores("logistic", link="logistic").probabilities(np.array([0.0, np.log(3.0)])).round(6)
+        array([[0.5 , 0.5 ],
+               [0.25, 0.75]])
+        """
+        if self.residual or not self.link:
+            own = " and a residual of its own" if self.residual else ""
+            raise ConfigError(
+                f"the fit has the loss {self.loss}{own}, so its predictions have no probabilities;"
+                ' give loss="logistic" or loss="cross_entropy" and no residual, or take'
+                " result.decision_function(x)"
+            )
+        scores = np.asarray(scores, np.float64)
+        if self.link == "logistic":
+            scores = np.stack([np.zeros_like(scores), scores], -1)
+        top = np.exp(scores - scores.max(-1, keepdims=True))
+        return top / top.sum(-1, keepdims=True)
 
 
-def labels(scores: np.ndarray, classes: Classes, task: Task) -> np.ndarray:
-    """Return the most probable label of scores (...), or (..., k).
-
-    Raises:  RunFailed: scores that are not finite.
-    """
-    if not np.isfinite(scores).all():
-        raise RunFailed(
-            "the fit's scores are not finite, so they have no label; look at x and at result.reason"
-        )
-    binary = risk.resolve_loss(task.loss).needs is risk.BINARY
-    return classes.decode((scores > 0).astype(np.int64) if binary else scores.argmax(-1))
-
-
-def probabilities(scores: np.ndarray, task: Task) -> np.ndarray:
-    """Return the probabilities of the classes, (..., k), in double precision.
-
-    Raises:  ConfigError: a loss without probabilities, or a residual of the user's own.
-    >>> task = Task(None, None, loss="logistic")
-    >>> probabilities(np.array([0.0, np.log(3.0)]), task).round(6)
-    array([[0.5 , 0.5 ],
-           [0.25, 0.75]])
-    """
+def scores_of(task: Task, data: Any) -> Scores:
+    """Return what the scores of a Task's fit mean."""
     loss = risk.resolve_loss(task.loss)
-    if task.residual is not None or loss.function not in (risk.logistic, risk.cross_entropy):
-        own = " and a residual of its own" if task.residual is not None else ""
-        raise ConfigError(
-            f"the fit has the loss {loss.name}{own}, so its predictions have no probabilities;"
-            ' give loss="logistic" or loss="cross_entropy" and no residual, or take'
-            " result.decision_function(x)"
-        )
-    scores = np.asarray(scores, np.float64)
-    if loss.function is risk.logistic:
-        scores = np.stack([np.zeros_like(scores), scores], -1)
-    top = np.exp(scores - scores.max(-1, keepdims=True))
-    return top / top.sum(-1, keepdims=True)
+    decides = {risk.BINARY: BINARY, risk.CLASSES: SEVERAL}
+    links = {risk.logistic: "logistic", risk.cross_entropy: "cross_entropy"}
+    residual = task.residual
+    return Scores(
+        loss=loss.name,
+        residual="" if residual is None else getattr(residual, "__qualname__", "residual"),
+        decides=next((word for need, word in decides.items() if loss.needs is need), ""),
+        link=next((word for function, word in links.items() if loss.function is function), ""),
+        classes=getattr(data, "classes", None),
+    )

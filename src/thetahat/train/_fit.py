@@ -61,7 +61,7 @@ def fit(
             )
         return _fit_task(what, options)
     shop = Shop(what)
-    return _fit_all(shop, [shop.signature.config(config)], options)[0]
+    return _fit_all(shop, [shop.full(config)], options)[0]
 
 
 def fit_many(
@@ -101,7 +101,7 @@ def fit_many(
             f"mode={mode!r}: no such mode{did_you_mean(mode, MODES)}; give {', '.join(MODES)}"
         )
     shop = Shop(experiment)
-    full = [shop.signature.config(given) for given in configs]
+    full = [shop.full(given) for given in configs]
     if not full:
         raise ConfigError("fit_many got no configs; give at least one, such as [{'lr': 0.01}]")
     return _fit_all(shop, full, Options(tuple(trackers), checkpoint, resume, progress, mode))

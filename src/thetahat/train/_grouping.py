@@ -21,6 +21,7 @@ import numpy as np
 from thetahat import data as th_data
 from thetahat.core import ConfigError, Metric, Mode, Notice, Signature, Task, read_signature
 from thetahat.core.content import static_part
+from thetahat.core.errors import ThetahatError
 from thetahat.core.metric import PARTS, directions_of, read_metrics
 from thetahat.train._cohort import Training
 from thetahat.train._driver import Interrupt
@@ -63,6 +64,14 @@ class Shop:
         """The parameters whose values share a program."""
         return frozenset(self.signature.traced) - self.static
 
+    def full(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The full config, with the fields of dataclasses in their place: ``net.width``."""
+        return self.signature.flat(self.signature.config(config))
+
+    def call(self, **flat: Any) -> Task:
+        """Call the experiment with a flat config."""
+        return self.experiment(**self.signature.arguments(flat))
+
     def open(
         self,
         configs: Sequence[Mapping[str, Any]],
@@ -79,9 +88,11 @@ class Shop:
                  of: how many share a program, if these are the first that fit into memory.
         Raises:  NeedsStatic: some of these parameters must be static; they are remembered.
         """
-        full = [self.signature.config(config) for config in configs]
-        seeds = {p.name: p.is_seed for p in self.signature.parameters.values()}
-        hyper = hyper_of(full, {n: seeds[n] for n in self.signature.traced if n in self.traced})
+        full = [self.full(config) for config in configs]
+        seeds = {leaf.name: leaf.is_seed for leaf in self.signature.leaves.values()}
+        # An instance of a dataclass's subclass stays whole, so that its leaves are not there.
+        traced = [n for n in self.signature.traced if n in self.traced and n in full[0]]
+        hyper = hyper_of(full, {n: seeds[n] for n in traced})
         static = static_part(full[0], self.traced)
         key = (static, tuple(hyper.own), tuple(hyper.common), len(full), options.mode)
         if key in self._made:
@@ -100,12 +111,17 @@ class Shop:
     def _prepared(
         self, full: Sequence[Mapping[str, Any]], hyper: Hyper, options: Options
     ) -> Program:
-        build = builder(self.experiment, full[0], self.traced)
+        build = builder(self.call, full[0], self.traced)
         mode = "vmap" if options.mode == "auto" else options.mode
         try:
             return prepare(build, hyper, len(full), mode)
-        except Untraceable as error:
-            found = find_static(self.signature.name, self.experiment, full[0], hyper, error)
+        except Exception as error:
+            # A library that wants a number refuses a traced one in words of its own.
+            if not _is_of_tracing(error) or not (
+                isinstance(error, Untraceable) or _works_untraced(self.call, full[0])
+            ):
+                raise
+            found = find_static(self.signature.name, self.call, full[0], hyper, error)
             self.static |= found
             raise NeedsStatic(found) from error
 
@@ -130,7 +146,7 @@ def find_static(
     experiment: Callable[..., Task],
     config: Mapping[str, Any],
     hyper: Hyper,
-    failure: Untraceable,
+    failure: Exception,
 ) -> frozenset[str]:
     """Names of the traced parameters whose values Python needs; one notice each.
 
@@ -142,8 +158,10 @@ def find_static(
         build = builder(experiment, config, frozenset({parameter}))
         try:
             prepare(build, Hyper({}, {parameter: value}), 1, "exact")
-        except Untraceable as error:
-            found[parameter] = _line(error.__cause__)
+        except Exception as error:
+            if not _is_of_tracing(error):
+                raise
+            found[parameter] = _line(error.__cause__ if isinstance(error, Untraceable) else error)
     if not found:
         raise ConfigError(
             f"{name}() cannot be traced, and no single parameter is the cause: {failure};"
@@ -153,6 +171,20 @@ def find_static(
         kind = "int" if isinstance(hyper.member(0)[parameter], np.integer) else "float"
         _notice(name, parameter, kind, line)
     return frozenset(found)
+
+
+def _is_of_tracing(error: Exception) -> bool:
+    """Whether an error may come from a traced value: not if we have said what is wrong."""
+    return isinstance(error, Untraceable) or not isinstance(error, ThetahatError)
+
+
+def _works_untraced(experiment: Callable[..., Task], config: Mapping[str, Any]) -> bool:
+    """Whether an experiment that failed works if Python knows all its values."""
+    try:
+        prepare(lambda _: experiment(**config), Hyper({}, {}), 1, "exact")
+    except Exception:  # noqa: BLE001 - then the error is the experiment's own, and is raised
+        return False
+    return True
 
 
 @functools.cache

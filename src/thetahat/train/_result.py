@@ -12,10 +12,11 @@ import numpy as np
 from thetahat.core import ConfigError, MissingExtra, Status, Task
 from thetahat.core.card import card, pairs
 from thetahat.core.errors import did_you_mean
+from thetahat.core.start import Start
 from thetahat.figures import draw_fit, spark
-from thetahat.train._classify import classes_of, labels, probabilities
+from thetahat.train._classify import Scores, scores_of
 from thetahat.train._program import Estimate
-from thetahat.train._saved import save_all
+from thetahat.train._saved import predictor_of, save_all
 
 
 class UnknownColumn(ConfigError, KeyError):
@@ -119,8 +120,8 @@ class Result:
     @property
     def classes(self) -> np.ndarray | None:
         """The labels of the classes, (K,), in order; None where y is a number."""
-        classes = classes_of(self.task, self.data)
-        return None if classes is None else classes.array
+        labelled = self._scores.labelled
+        return None if labelled is None else labelled.array
 
     def predict(self, x: Any) -> np.ndarray:
         """h(x) for one input (d,) or many (N, d), or for the rows of a frame with named columns.
@@ -128,19 +129,22 @@ class Result:
         Returns: in units of y, also where the table was standardised: (), (N,), or (N, outputs);
                  of classes, the most probable label, () or (N,).
         """
-        classes, scores = classes_of(self.task, self.data), self.fitted.predict(x)
-        return scores if classes is None else labels(scores, classes, self.task)
+        return self._scores.labels(self.fitted.predict(x))
 
     def predict_proba(self, x: Any) -> np.ndarray:
         """Probabilities of the classes, in the order of ``classes``: (N, K), or (K,) of one input.
 
         Raises:  ConfigError: the loss is neither logistic nor cross-entropy.
         """
-        return probabilities(self.fitted.predict(x), self.task)
+        return self._scores.probabilities(self.fitted.predict(x))
 
     def decision_function(self, x: Any) -> np.ndarray:
         """The scores h(x) of classes: log-odds (N,) under logistic, logits (N, K) else."""
         return self.fitted.predict(x)
+
+    def as_start(self) -> Start:
+        """What ``th.Task(start=result)`` keeps of it: parameters, and the units they are in."""
+        return predictor_of(self).as_start()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the estimated function to one file, for ``th.load`` in any other process.
@@ -177,6 +181,11 @@ class Result:
             ending=self._ending,
             log=log,
         )
+
+    @property
+    def _scores(self) -> Scores:
+        predictor = getattr(self.fitted, "predictor", None)
+        return scores_of(self.task, self.data) if predictor is None else predictor.scores
 
     @property
     def _ending(self) -> str:

@@ -43,7 +43,20 @@ class Results(list[Member]):
         Returns: (C, N) for C members and N rows; (C,) for one input; (C, N, k) for k outputs.
         Raises:  ShapeError: the members give different shapes.
         """
-        found = self._each(lambda member, at: member.predict(at), x)
+        return self._stacked(lambda member, at: member.predict(at), x)
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """Probabilities of the classes by every member: (C, N, K), or (C, K) of one input.
+
+        Raises:  ConfigError: a loss that gives none.   ShapeError: members with other classes.
+        """
+        first = self._first().classes
+        if any(not np.array_equal(member.classes, first) for member in self):  # pyright: ignore
+            raise ShapeError("the members have different classes; predict with those of one data")
+        return self._stacked(lambda member, at: member.predict_proba(at), x)
+
+    def _stacked(self, predict: Callable[[Member, Any], np.ndarray], x: Any) -> np.ndarray:
+        found = self._each(predict, x)
         if len({one.shape for one in found}) > 1:
             raise ShapeError(
                 "the members predict different shapes"
@@ -62,7 +75,13 @@ class Results(list[Member]):
         probabilities = np.asarray(q, np.float64)
         if not ((probabilities >= 0) & (probabilities <= 1)).all():
             raise ConfigError(f"q={q!r}: give probabilities from 0 to 1, such as (0.1, 0.5, 0.9)")
-        return np.quantile(self._that_ended_well().predict(x), probabilities, axis=0)
+        kept = self.ended_well()
+        if kept[0].classes is not None:
+            raise ConfigError(
+                "the members predict labels, which have no quantiles; take those of the"
+                " probabilities: np.quantile(results.predict_proba(x), q, axis=0)"
+            )
+        return np.quantile(kept.predict(x), probabilities, axis=0)
 
     def plot(self, x: Any, q: Sequence[float] = (0.1, 0.5, 0.9)) -> Any:
         """Draw the median of the predictions within a band, over one input.
@@ -75,7 +94,7 @@ class Results(list[Member]):
         if len(q) != 3:
             raise ConfigError(f"q={q!r}: give three probabilities: low, middle and high")
         name, at, x = _only_input(x, predictor_of(self._first()))
-        kept = self._that_ended_well()
+        kept = self.ended_well()
         low, middle, high = kept.quantiles(x, q)
         order = np.argsort(at, kind="stable")
         encoder = getattr(predictor_of(kept[0]).transform, "encoder", None)
@@ -122,7 +141,11 @@ class Results(list[Member]):
             raise ConfigError("there are no results here; fit_many gives one for each config")
         return self[0]
 
-    def _that_ended_well(self) -> Results[Member]:
+    def ended_well(self) -> Results[Member]:
+        """The members that finished or were stopped, with finite risks; a Notice if some did not.
+
+        Raises:  ConfigError: none did.
+        """
         self._first()
         kept = Results([m for m in self if m.status in _WELL and _is_finite(m)])
         if not kept:

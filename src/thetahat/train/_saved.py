@@ -16,6 +16,7 @@ import numpy as np
 
 from thetahat.core import ConfigError, Parameter, Status, Task, read_signature
 from thetahat.core.json import plain_value
+from thetahat.core.start import Start
 from thetahat.train._program import Build, GivenTask, builder
 from thetahat.train._tensor_file import explained, read_tensors, write_tensors
 from thetahat.train.jax import Predictor, pack_predictor, unpack_predictor
@@ -67,21 +68,39 @@ class Fitted:
         return getattr(getattr(self.predictor.transform, "encoder", None), "target", None)
 
     @property
+    def classes(self) -> np.ndarray | None:
+        """The labels of the classes, (K,), in order; None where y is a number."""
+        labelled = self.predictor.scores.labelled
+        return None if labelled is None else labelled.array
+
+    @property
     def loss(self) -> str:
         """The loss, in a word."""
-        return self.predictor.loss
+        return self.predictor.scores.loss
 
     @property
     def residual(self) -> str:
         """The residual function, in a word; empty for h(x) - y."""
-        return self.predictor.residual
+        return self.predictor.scores.residual
 
     def predict(self, x: Any) -> np.ndarray:
         """h(x) for one input (d,) or many (N, d), or for the rows of a frame with named columns.
 
-        Returns: as ``Result.predict``.
+        Returns: as ``Result.predict``; of classes, the most probable label.
         """
+        return self.predictor.scores.labels(self.predictor.predict(x))
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """Probabilities of the classes: as ``Result.predict_proba``."""
+        return self.predictor.scores.probabilities(self.predictor.predict(x))
+
+    def decision_function(self, x: Any) -> np.ndarray:
+        """The scores h(x) of classes: as ``Result.decision_function``."""
         return self.predictor.predict(x)
+
+    def as_start(self) -> Start:
+        """What ``th.Task(start=fitted)`` keeps of it: parameters, and the units they are in."""
+        return self.predictor.as_start()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it to a file again. Raises as ``Result.save``."""
@@ -154,13 +173,13 @@ def _loaded(
     experiment: Callable[..., Task] | Task | None,
     shared: dict[str, Any],
 ) -> Fitted:
-    given = {key: dict(held[key]) for key in _MAPPINGS}
+    given: dict[str, Any] = {key: dict(held[key]) for key in _MAPPINGS}
     for key in ("risk", "metrics"):
         given[key] = {k: math.nan if v is None else float(v) for k, v in given[key].items()}
     build = None if experiment is None else _build(experiment, given["config"], held["values"])
+    given |= {key: int(held[key]) for key in _COUNTS}
     return Fitted(
         **given,
-        **{key: int(held[key]) for key in _COUNTS},
         status=Status(held["status"]),
         reason=str(held["reason"]),
         best_by=str(held["best_by"]),

@@ -52,12 +52,8 @@ def write_tensors(path: Path, document: Any, arrays: Mapping[str, np.ndarray]) -
     Args:    document: JSON types.
     Raises:  ConfigError: a file of another kind is there, or the file cannot be written.
     """
+    check_place(path)
     try:
-        if path.exists() and not (path.is_file() and (_is_empty(path) or _is_ours(path))):
-            raise ConfigError(
-                f"{path} is there already and is not a saved model; give another name, or move it"
-                " away first"
-            )
         with replacing(path) as new, new.open("wb") as file:
             file.writelines(_parts(path, document, arrays))
             file.flush()
@@ -67,6 +63,20 @@ def write_tensors(path: Path, document: Any, arrays: Mapping[str, np.ndarray]) -
         raise ConfigError(
             f"cannot write {path}: {why}; give a file in a folder that exists and is yours"
         ) from error
+
+
+def check_place(path: Path) -> None:
+    """Check, before anything runs, that a file of this kind can be written here.
+
+    Raises:  ConfigError: a file of another kind is there, or no file can be.
+    """
+    if path.exists() and not (path.is_file() and (path.stat().st_size == 0 or is_ours(path))):
+        raise ConfigError(
+            f"{path} is there already and is not a saved model; give another name, or move it away"
+            " first"
+        )
+    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        raise ConfigError(f"cannot write {path}; give a file in a folder that exists and is yours")
 
 
 def read_tensors(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
@@ -110,21 +120,13 @@ def explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def is_tensor_file(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
     """Tell whether a file begins as those of ``write_tensors`` do."""
     try:
-        return path.is_file() and _is_ours(path)
+        with path.open("rb") as file:
+            return f'"kind":"{KIND}"'.encode() in file.read(200)
     except OSError:
         return False
-
-
-def _is_empty(path: Path) -> bool:
-    return path.stat().st_size == 0
-
-
-def _is_ours(path: Path) -> bool:
-    with path.open("rb") as file:
-        return f'"kind":"{KIND}"'.encode() in file.read(200)
 
 
 # -- writing --------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from thetahat.cli._parser import add_format, add_switch, add_value, seed_number, whole_number
 from thetahat.cli.terminal._output import Screen, emit, many_runs, read_screen
 from thetahat.core.errors import ConfigError
-from thetahat.format import json_text, paint, table
+from thetahat.format import escaped, json_text, paint, table
 
 if TYPE_CHECKING:
     from thetahat.sweep import Problem, Reading, SweepSpec
@@ -39,7 +39,7 @@ def add_flags(parser: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check a sweep file; 2 if it has a mistake."""
-    from thetahat.sweep import read_sweep
+    from thetahat.sweep import nothing_varies, read_sweep
 
     reading = read_sweep(args.file, strict=args.strict)
     errors, notes = list(reading.errors), list(reading.notes)
@@ -48,6 +48,9 @@ def run(args: argparse.Namespace) -> int:
         wrong, more = _against_program(reading.sound)
         (notes if args.strict else errors).extend(wrong)
         notes.extend(more)
+    same = None if reading.spec is None or errors else nothing_varies(reading.spec)
+    if same is not None:
+        (notes if args.strict else errors).append(same)
     errors.sort(key=lambda problem: problem.line)
     notes.sort(key=lambda problem: problem.line)
     screen = read_screen()
@@ -59,11 +62,12 @@ def run(args: argparse.Namespace) -> int:
         configs = first_configs(reading.spec, args.list, args.seed)
         as_json = args.format == "json"
         rows = [flat_config(config) for config in configs]
-        emit(json_text(configs) if as_json else table(rows, **screen.look))
+        text = json_text(configs) if as_json else table(rows, **screen.look)
+        emit(text, painted=not as_json)
     elif args.format == "json":
         emit(json_text(_answer(reading, errors, notes)))
     else:
-        emit(page(reading, errors, notes, screen))
+        emit(page(reading, errors, notes, screen), painted=True)
     return 2 if errors else 0
 
 
@@ -105,6 +109,7 @@ def _answer(
         "valid": not errors,
         "method": reading.method,
         "points": None if reading.spec is None else reading.spec.points,
+        "settings": None if reading.spec is None else reading.spec.space.settings,
         "errors": [asdict(problem) for problem in errors],
         "notes": [asdict(problem) for problem in notes],
     }
@@ -117,14 +122,15 @@ def page(
     lines = [(p.line, 0, _line(p, reading.file, "", screen)) for p in errors]
     lines += [(p.line, 1, _line(p, reading.file, "note: ", screen)) for p in notes]
     verdict = paint(_verdict(reading, len(errors)), "bold", screen.colour)
-    return "\n".join([*(text for *_, text in sorted(lines)), f"{reading.file}: {verdict}", ""])
+    last = f"{escaped(reading.file)}: {verdict}"
+    return "\n".join([*(text for *_, text in sorted(lines)), last, ""])
 
 
 def _line(problem: Problem, file: str, word: str, screen: Screen) -> str:
-    where = paint(f"{file}:{problem.line}:", "bold", screen.colour)
+    where = paint(f"{escaped(file)}:{problem.line}:", "bold", screen.colour)
     head = paint(word.strip(), "yellow", screen.colour) + " " if word else ""
-    key = paint(f"{problem.key}:", "yellow" if word else "red", screen.colour) + " "
-    message = problem.message
+    key = paint(f"{escaped(problem.key)}:", "yellow" if word else "red", screen.colour) + " "
+    message = escaped(problem.message)
     if screen.ascii_only:
         message = message.replace("«", '"').replace("»", '"').encode("ascii", "replace").decode()
     return f"{where} {head}{key if problem.key else ''}{message}"
@@ -139,7 +145,11 @@ def _verdict(reading: Reading, mistakes: int) -> str:
     points = spec.points
     if points is None:
         cap = f"run_cap ends it after {many_runs(spec.run_cap)}" if spec.run_cap else "endless"
-        return f"valid; {spec.method}, {cap}"
+        settings = spec.space.settings
+        over = "" if settings is None else f" over {settings:,} settings"
+        if settings is not None and not (spec.run_cap and spec.run_cap <= settings):
+            cap += f"; settings repeat after {settings:,} runs, when all were tried"
+        return f"valid; {spec.method}{over}, {cap}"
     counted = f"{points:,} point{'' if points == 1 else 's'}"
     if spec.run_cap is not None and spec.run_cap < points:
         counted += f", of which run_cap runs {spec.run_cap:,}"

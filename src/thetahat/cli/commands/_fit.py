@@ -74,6 +74,7 @@ def add_flags(parser: Any) -> None:
         "write every row's number, target, fitted value and part, as .csv, .tsv, .json or"
         " .parquet; replaces a file of this kind only",
     )
+    add_value(out, "--save FILE", "write the fitted model, for thetahat predict and th.load")
     add_value(out, "--name NAME", "a name for the run")
     add_switch(out, "--no-store", "keep nothing")
     add_quiet(out)
@@ -186,7 +187,7 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.cli.commands._fit_predictions import writable
     from thetahat.cli.commands._fit_report import report
     from thetahat.risk import LOSSES
-    from thetahat.train import bag
+    from thetahat.train import Results, bag, check_place
 
     if args.loss is not None:
         check_choice("--loss", args.loss, LOSSES)
@@ -202,6 +203,8 @@ def run(args: argparse.Namespace) -> int:
     if args.predict is not None:
         shown = (table.target, config["weights"])
         out = writable(Path(args.predict), Path(args.table), shown, table.classes or ())
+    if args.save is not None:
+        check_place(Path(args.save))
     setting = FitSettings(args.store, not args.no_store, not args.no_store, args.name, args.quiet)
     _check_seeds(args.seed, args.seeds)
     experiment = fits.fit_table if args.batch_size is None else check_batch(fits.fit_table)
@@ -221,6 +224,8 @@ def run(args: argparse.Namespace) -> int:
     report(results, names, table, setting, args.format)
     if out is not None:
         _predict(out, results, table, setting)
+    if args.save is not None:
+        (Results(results) if args.seeds > 1 else results[0]).save(args.save)
     return exit_code(trained.results)
 
 

@@ -45,7 +45,7 @@ def report(
     screen = read_screen()
     if format == "table":
         print()
-    emit(as_table(rows, columns, format, **screen.look))
+    emit(as_table(rows, columns, format, **screen.look), painted=format == "table")
     if format != "table":
         return
     if len(results) > 1:

@@ -140,6 +140,7 @@ class Agent:
     """Works on one sweep until it is done. Use ``work_on``.
 
     Args:    retries: how often a failed run is tried again.
+             stops: tells whether to stop as at Ctrl-C.
     """
 
     def __init__(
@@ -152,6 +153,7 @@ class Agent:
         say: Say,
         *,
         retries: int,
+        stops: Callable[[], bool] | None = None,
     ) -> None:
         search = refit(sweep)
         assert search is not None
@@ -169,6 +171,7 @@ class Agent:
         self._logged, self._data = LoggedMetric(store, sweep.id), DataFiles(store, sweep.id)
         self._beat_s = self._looked_s = -1e9
         self._unwritten: list[RunEvent] = []
+        self._stops = stops or (lambda: False)
         self._asked = 0
         """How often Ctrl-C was pressed."""
         self._works = False
@@ -225,6 +228,8 @@ class Agent:
 
     def _turn(self) -> bool:
         """Take one turn, or only a part of one while the disk is full; return whether to go on."""
+        if self._stops() and not self._asked:
+            self._interrupt()
         if self._disk.waits and not self._asked:
             self._unwritten += self.runner.poll(POLL_S)
             return True
@@ -281,9 +286,11 @@ class Agent:
 
     def _recover(self) -> None:
         """Find dead agents, end the orphans of their runs, and return the runs to the queue."""
-        dead = self._watch.dead(self.queue.others())
+        others = self.queue.others()
+        dead = self._watch.dead(others)
         if not dead:
             return
+        stopped = [a for a in others if a["id"] in dead and self._watch.is_stopped(a)]
         running = self.store.runs(sweep_id=self.sweep.id, status="running")
         ended = end_programs(self.store, [run for run in running if run.agent in dead])
         if ended:
@@ -291,7 +298,10 @@ class Agent:
         runs = self.queue.recover(dead)
         self._watch.forget(dead)
         agents = "an agent" if len(dead) == 1 else f"{len(dead)} agents"
-        self.say(Remarked(f"{agents} died; {runs} runs went back to the queue", again=True))
+        how = f"{agents} died"
+        if stopped:
+            how = ", ".join(f"{a['host']}:{a['pid']}" for a in stopped) + " stopped (Ctrl-Z?)"
+        self.say(Remarked(f"{how}; {runs} runs went back to the queue", again=True))
 
     def _claim(self) -> bool:
         """Claim as many runs as there is room for; return False when nothing is left to do."""

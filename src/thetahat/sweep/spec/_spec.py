@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,12 +14,15 @@ from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.sweep_file import plain_file
 from thetahat.core.yaml_tree import Unreadable, YamlNode, decoded, read_tree, short
 from thetahat.search import Hyperband, Objective, make_space
-from thetahat.sweep.spec._command import check_command
+from thetahat.sweep.spec._command import DEFAULT, check_command
 from thetahat.sweep.spec._diagnostics import Findings, Problem, by_line
 from thetahat.sweep.spec._schema import check_top, is_test_metric
 
 if TYPE_CHECKING:
     from thetahat.search import Space
+
+IN_PYTHON = "the spec"
+"""In place of a file's name, for a spec that was given from Python."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,9 @@ class SweepSpec:
     name: str | None = None
     description: str | None = None
     project: str | None = None
+    function: str | None = None
+    """The experiment by name, ``name`` or ``package.module:name``, for a sweep made from Python; by
+    default the one that the program passes to ``th.main``."""
     text: str = ""
     file: str = "sweep.yaml"
     plain: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -159,9 +167,6 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
     if not findings.wrong and not findings.errors:
         spec = spec_from_plain(plain_file(root), text=text, file=file)
         spec = replace(spec, places=_places(root))
-        if spec.method != "grid" and not spec.space.varies:
-            message = f"nothing varies, so all runs have the same config; {_to_vary(spec)}"
-            findings.note(root.inside["parameters"], message)
     method = root.inside.get("method")
     return Reading(
         file,
@@ -171,6 +176,14 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
         method.value if method is not None and method.kind == "text" else None,
         spec or _sound(root, words, findings, file),
     )
+
+
+def nothing_varies(spec: SweepSpec) -> Problem | None:
+    """Return the mistake of a search, other than a grid, that has one config only."""
+    if spec.method == "grid" or spec.space.varies:
+        return None
+    message = f"nothing varies, so all runs have the same config; {_to_vary(spec)}"
+    return Problem(spec.place("parameters").line, "parameters", message)
 
 
 def contamination(spec: SweepSpec) -> bool:
@@ -183,11 +196,11 @@ def _unreadable(file: str, problem: Unreadable) -> Reading:
 
 
 def _not_there(path: Path, error: OSError) -> str:
-    if path.is_dir():
+    if os.path.isdir(path):
         inside = sorted(p.name for p in path.iterdir() if p.suffix in (".yaml", ".yml"))
         such = f", such as {path / inside[0]}" if inside else ""
         return f"{path} is a folder; give the sweep file in it{such}"
-    if not path.exists():
+    if error.errno == errno.ENOENT:
         near = ""
         if path.parent.is_dir():
             files = [p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")]
@@ -207,6 +220,8 @@ def spec_from_plain(
     if not isinstance(method, str) or not isinstance(parameters, Mapping):
         raise ConfigError(f"{file} names no method or no parameters; create the sweep again")
     cap, command = plain.get("run_cap"), plain.get("command")
+    if command is not None and tuple(command) == DEFAULT and plain.get("program"):
+        command = None  # written out, it means the same
     return SweepSpec(
         method=method,
         parameters=parameters,
@@ -218,6 +233,7 @@ def spec_from_plain(
         name=plain.get("name"),
         description=plain.get("description"),
         project=plain.get("project"),
+        function=plain.get("function"),
         plain=plain,
         text=text,
         file=file,
@@ -229,7 +245,7 @@ def _sound(
 ) -> SweepSpec | None:
     """Return the sound part of a file with mistakes."""
     section = root.inside.get("parameters")
-    if section is None or section.kind != "mapping":
+    if section is None or section.kind != "mapping" or not section.inside:
         return None
     program = root.inside.get("program")
     runs = program is not None and program.kind == "text" and bool(program.value.strip())

@@ -11,13 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat import models
-from thetahat.core import ConfigError
-from thetahat.data import from_stored, to_stored
+from thetahat.core import ConfigError, InputError
+from thetahat.data import Classes, from_stored, to_stored
+from thetahat.train._classify import BINARY, LINKS, SEVERAL, Scores
 from thetahat.train._program import Build, GivenTask
 from thetahat.train.jax._precision import precision
 from thetahat.train.jax._predictor import Described, OfBuild, OfModel, Predictor, Source
 
 _DTYPES = ("float32", "float64")
+_SCORES = ("loss", "residual", "decides", "link")
 
 
 def pack_predictor(one: Predictor, arrays: dict[str, np.ndarray], name: str) -> dict[str, Any]:
@@ -35,11 +37,10 @@ def pack_predictor(one: Predictor, arrays: dict[str, np.ndarray], name: str) -> 
         "model": one.source.description,
         "values": list(one.values),
         "transform": to_stored(one.transform, arrays, f"{name}/transform"),
-        "classes": to_stored(one.classes, arrays, f"{name}/classes"),
+        "classes": to_stored(one.scores.classes, arrays, f"{name}/classes"),
         "dtype": one.dtype,
         "shape": None if one.shape is None else list(one.shape),
-        "loss": one.loss,
-        "residual": one.residual,
+        **{word: getattr(one.scores, word) for word in _SCORES},
     }
 
 
@@ -84,21 +85,35 @@ def unpack_predictor(
         params=params,
         frozen=frozen,
         transform=from_stored(held["transform"], arrays),
-        classes=from_stored(held["classes"], arrays),
+        scores=_scores(held, arrays),
         dtype=dtype,
         shape=None if shape is None else tuple(map(int, shape)),
-        loss=str(held["loss"]),
-        residual=str(held["residual"]),
     )
-    one.check()
+    try:
+        one.check()
+    except InputError as error:
+        raise ValueError(str(error)) from error
     return one
+
+
+def _scores(held: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Scores:
+    """What a file says that the scores mean."""
+    classes = from_stored(held["classes"], arrays)
+    words = {word: str(held[word]) for word in _SCORES}
+    known = words["decides"] in ("", BINARY, SEVERAL) and words["link"] in LINKS
+    if not known or not isinstance(classes, Classes | None) or (classes and classes.array is None):
+        raise ValueError("its scores mean nothing")
+    return Scores(**words, classes=classes)
 
 
 def _source(held: Mapping[str, Any], most: int, build: Build | None) -> Source:
     """The source of a file's model."""
     name, description = str(held["class"]), held["model"]
     if description is not None:
-        models.described(description, most)
+        try:
+            models.described(description, most)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
         return Source(Described(description, most), name, description)
     if build is None:
         raise ConfigError(

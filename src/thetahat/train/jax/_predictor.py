@@ -19,8 +19,10 @@ import numpy as np
 
 from thetahat import models
 from thetahat.core import ConfigError, ShapeError, Task
+from thetahat.core.start import Start
 from thetahat.data import Transform
 from thetahat.models import Adapted
+from thetahat.train._classify import Scores
 from thetahat.train._program import Build, GivenTask
 from thetahat.train.jax._precision import precision
 
@@ -135,8 +137,8 @@ class Predictor:
     """One member's estimated function.
 
     Args:    values: traced parameters.   params, frozen: arrays on the host, at the best state.
-             transform, classes: of a table, or None.   shape: of one input, if it has one.
-             loss, residual: in a word.
+             transform: of a table, or None.   scores: what h(x) means.
+             shape: of one input, if it has one.
     """
 
     source: Source
@@ -144,11 +146,9 @@ class Predictor:
     params: Any
     frozen: Any
     transform: Any
-    classes: Any
+    scores: Scores
     dtype: str
     shape: tuple[int, ...] | None
-    loss: str
-    residual: str
     _memo: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -184,6 +184,11 @@ class Predictor:
         out = out if transform is None else np.asarray(transform.decode(out))
         return out[0] if single else out
 
+    def as_start(self) -> Start:
+        """The parameters and their units, for another Task's ``start``."""
+        leaves = models.named_arrays(self.params, self.frozen)
+        return Start(leaves, self.transform, self.scores.classes, self.source.description)
+
     def check(self) -> None:
         """Trace a prediction, without compiling it: the parts fit together.
 
@@ -205,14 +210,6 @@ class Predictor:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_memo": {}}
-
-
-def word_of(function: Any) -> str:
-    """Name a loss or a residual."""
-    if isinstance(function, str):
-        return function
-    name = getattr(function, "name", None) or getattr(function, "__qualname__", None)
-    return str(name or type(function).__name__)
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,8 +57,10 @@ def _say_if_two_labels(task: Task, data: Any) -> None:
     own = ["the residual"] * (task.residual is not None)
     own += [f"the metric {n!r}" for n, m in task.metrics.items() if m.per_observation]
     transform, y = data.transform, getattr(data.train, "y", None)
-    if not own or y is None or not isinstance(transform, Transform) or isinstance(y, Tracer):
+    if not own or not isinstance(transform, Transform) or isinstance(y, Tracer | None):
         return
+    if y.ndim > 1:
+        return  # several targets
     seen = np.unique(np.asarray(y[:_LOOKED_AT], np.float64))
     y_mean, y_std = (float(np.asarray(v)) for v in (transform.y_mean, transform.y_std))
     if len(seen) != 2 or (y_mean, y_std) == (0, 1):
