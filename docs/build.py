@@ -31,6 +31,7 @@ PAGES = (
     "coming-from",
     "concepts",
     "data",
+    "classification",
     "models",
     "risk",
     "optimizers",
