@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from thetahat.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from thetahat.data import Data, Table
+    from thetahat.data import Table
 
 CLASS_LOSSES = ("logistic", "cross_entropy")
 KINDS = ("number", "class")
@@ -89,17 +88,6 @@ def _guessed(args: argparse.Namespace, column: Any, values: list[Any]) -> tuple[
 def label_columns(classes: Any) -> list[str]:
     """Name the columns of the probabilities of classes in a file."""
     return [f"prob_{label}" for label in classes]
-
-
-def shares_right(proba: Mapping[str, np.ndarray], data: Data) -> dict[str, float]:
-    """Compute the accuracy of probabilities (N, K), by part, weighted."""
-    from thetahat.cli.commands._fit_table import outcome
-
-    found = {}
-    for part, p in proba.items():
-        y, w = outcome(data, part)
-        found[part] = float(np.average(p.argmax(1) == y, weights=w))
-    return found
 
 
 def describe_classes(table: Table) -> str:
