@@ -230,3 +230,12 @@ def outcome(data: Data, name: str) -> tuple[np.ndarray, np.ndarray]:
     part = getattr(data, name)
     y = np.asarray(part.y, np.float64)
     return y, np.ones_like(y) if part.weight is None else np.asarray(part.weight, np.float64)
+
+
+def shares_right(proba: Mapping[str, np.ndarray], data: Data) -> dict[str, float]:
+    """Compute the accuracy of probabilities (N, K), by part, weighted."""
+    found = {}
+    for part, p in proba.items():
+        y, w = outcome(data, part)
+        found[part] = float(np.average(p.argmax(1) == y, weights=w))
+    return found
