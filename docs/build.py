@@ -24,8 +24,8 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 PAGES = (
     *("index", "tutorial", "concepts", "data", "models", "risk", "optimizers", "stopping"),
-    *("cohorts", "sweeps", "sweep-language", "store", "page", "report", "notebook", "cli"),
-    *("reproducibility", "errors", "architecture"),
+    *("cohorts", "sweeps", "sweep-language", "store", "page", "report", "notebook", "from-python"),
+    *("cli", "reproducibility", "errors", "architecture"),
 )
 """The pages in the order of the menu; the reference, the examples and the decisions follow."""
 
