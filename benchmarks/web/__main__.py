@@ -174,6 +174,7 @@ def serving(where: Path, found: dict[str, float]) -> Iterator[tuple[str, Any]]:
         COMMAND,
         "ui",
         "--no-browser",
+        "--no-token",
         "--port",
         "0",
         "--store",

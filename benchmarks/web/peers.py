@@ -57,7 +57,18 @@ def installed(package: str) -> bool:
 def ours(store: Path, sweep: str, runs: int) -> Contestant:
     """The page of this repository."""
     code = "import sys; from thetahat.cli import run; sys.exit(run(sys.argv[1:]))"
-    words = [sys.executable, "-c", code, "ui", "--no-browser", "--port", "0", "--store", str(store)]
+    words = [
+        sys.executable,
+        "-c",
+        code,
+        "ui",
+        "--no-browser",
+        "--no-token",
+        "--port",
+        "0",
+        "--store",
+        str(store),
+    ]
     return Contestant(f"ours, {runs:,} runs", words, {}, f"/sweep/{sweep}", "main[data-rows]")
 
 

@@ -32,6 +32,7 @@ from thetahat.data import (
     Observations as Observations,
     Shuffle as Shuffle,
     dgp as dgp,
+    folds as folds,
     read_table as read_table,
     split as split,
     stream_table as stream_table,
@@ -57,12 +58,17 @@ from thetahat.store import (
     store_tracker as store_tracker,
 )
 from thetahat.train import (
+    Bag as Bag,
     Divergence as Divergence,
+    Fitted as Fitted,
     History as History,
     Patience as Patience,
     Result as Result,
+    Results as Results,
     Threshold as Threshold,
     WallTime as WallTime,
     fit as fit,
+    fit_bagged as fit_bagged,
     fit_many as fit_many,
+    load as load,
 )

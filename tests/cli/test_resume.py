@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sqlite3
 import time
@@ -165,7 +166,8 @@ def test_a_program_that_was_edited_is_refused_by_name(
     text = (folder / "line.py").read_text(encoding="utf-8")
     assert edit[0] in text
     (folder / "line.py").write_text(text.replace(*edit), encoding="utf-8")
-    said = refusal(thetahat, "cut").partition("\nthetahat: ")[2]
+    assert "line.py is not the file that began the run cut" in refusal(thetahat, "cut")
+    said = refusal(thetahat, "cut", "--source", "line.py").partition("\nthetahat: ")[2]
     assert said.startswith(f"the checkpoint {cut.checkpoint} belongs to another fit: {differs}")
     with open_store(create=False) as store:
         assert store.run("cut").status == "interrupted"
@@ -183,9 +185,33 @@ def test_a_source_that_is_gone(cut, folder: Path, thetahat) -> None:
     assert out.startswith("cut finished (all 4 epochs done): ")
 
 
+def test_resume_takes_the_program_that_began_the_run(
+    cut, folder: Path, thetahat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "line.py").write_text("raise SystemExit('another program ran')", encoding="utf-8")
+    monkeypatch.chdir(elsewhere)
+    code, out, err = thetahat("resume", "cut", "--store", str(folder / ".thetahat"))
+    assert (code, err) == (0, "")
+    assert out.startswith("cut finished (all 4 epochs done): ")
+
+
+def test_a_store_from_elsewhere_runs_no_program_unasked(
+    cut, folder: Path, thetahat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "there").mkdir()
+    shutil.copytree(folder / ".thetahat", folder / "there" / ".thetahat")
+    (folder / "there" / "line.py").write_text("raise SystemExit('it ran')", encoding="utf-8")
+    monkeypatch.chdir(folder / "there")
+    said = refusal(thetahat, "cut")
+    assert "line.py is not the file that began the run cut" in said
+    assert "give --source" in said
+
+
 def test_an_experiment_that_was_renamed(cut, folder: Path, thetahat) -> None:
     (folder / "line.py").write_text(LINE.replace("line", "lines"), encoding="utf-8")
-    note, said = refusal(thetahat, "cut").split("\n")
+    note, said = refusal(thetahat, "cut", "--source", "line.py").split("\n")
     assert note == (
         "note: line.py has changed since the run began; what follows is trained by the file as it"
         " is now"
@@ -196,7 +222,7 @@ def test_an_experiment_that_was_renamed(cut, folder: Path, thetahat) -> None:
 def test_a_script_that_runs_th_main_when_it_is_loaded_runs_nothing(cut, folder, thetahat) -> None:
     text = LINE.partition('if __name__ == "__main__":')[0] + "th.main(line)\n"
     (folder / "line.py").write_text(text, encoding="utf-8")
-    code, out, err = thetahat("resume", "cut")
+    code, out, err = thetahat("resume", "cut", "--source", "line.py")
     assert code == 0
     assert err.startswith("note: line.py has changed since the run began;")
     assert out.count("\n") == 1

@@ -108,7 +108,12 @@ def test_the_command_can_be_typed_again(tmp_path: Path, monkeypatch: pytest.Monk
 def test_paths_are_seen_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert short_path(tmp_path / "a" / "b.py") == "a/b.py"
-    assert short_path("/somewhere/else/c.py") == "c.py"
+    assert short_path(tmp_path.parent / "d" / "c.py") == "../d/c.py"
+    assert short_path("/somewhere/else/c.py") == "/somewhere/else/c.py"
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    assert short_path(tmp_path.parent / "d" / "c.py") == "~/d/c.py"
+    monkeypatch.setattr(sys, "orig_argv", ["python", str(tmp_path.parent / "d e.py"), "--x=\u202e"])
+    assert command_line() == r"python ~/'d e.py' $'--x=\u202e'"
 
 
 def test_settings_that_change_numbers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

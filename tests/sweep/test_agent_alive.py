@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -21,8 +22,8 @@ with proof_of_life(Path(sys.argv[1]), "other"):
 """
 
 
-def agent(name: str, host: str, heartbeat: str = "t0") -> dict[str, str]:
-    return {"id": name, "host": host, "heartbeat": heartbeat}
+def agent(name: str, host: str, heartbeat: str = "t0", pid: int = 1) -> dict[str, object]:
+    return {"id": name, "host": host, "heartbeat": heartbeat, "pid": pid}
 
 
 def test_agent_watch_finds_an_agent_of_this_machine_dead_when_its_process_ends(tmp_path) -> None:
@@ -33,9 +34,9 @@ def test_agent_watch_finds_an_agent_of_this_machine_dead_when_its_process_ends(t
     try:
         assert child.stdout is not None
         child.stdout.readline()
-        # However long its heart stands still: it may be stopped, or asleep with the machine.
+        # However long its heart stands still: it may be slow, or asleep with the machine.
         for now in (0.0, 1e6):
-            assert watch.dead([agent("other", host_name())], now) == []
+            assert watch.dead([agent("other", host_name(), pid=child.pid)], now) == []
     finally:
         child.kill()
         child.communicate()
@@ -45,6 +46,30 @@ def test_agent_watch_finds_an_agent_of_this_machine_dead_when_its_process_ends(t
     assert list(tmp_path.iterdir()) == []
     # Without a lock nothing holds it.
     assert watch.dead([agent("other", host_name())]) == ["other"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not stop processes")
+def test_agent_watch_takes_the_lease_of_a_stopped_agent_of_this_machine(tmp_path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", LIVES, str(tmp_path)], env=environment(), stdout=subprocess.PIPE
+    )
+    other = agent("other", host_name(), pid=child.pid)
+    watch = AgentWatch(tmp_path, lease_s=60.0)
+    try:
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+        assert watch.dead([other], 0.0) == watch.dead([other], 59.0) == []
+        assert watch.dead([other], 61.0) == ["other"]
+        assert watch.is_stopped(other)
+        child.send_signal(signal.SIGCONT)
+        os.waitid(os.P_PID, child.pid, os.WCONTINUED | os.WNOWAIT)
+        assert watch.dead([other], 62.0) == []
+        assert not watch.is_stopped(other)
+    finally:
+        child.kill()
+        child.communicate()
 
 
 def test_agent_watch_finds_an_agent_of_another_machine_dead_after_a_lease(tmp_path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fractions
+import random
 import warnings
 
 import jax.numpy as jnp
@@ -39,6 +41,47 @@ def generator(seed: th.Seed = 0, lr: float = 0.1) -> th.Task:
     """A NumPy generator needs a number."""
     rng = np.random.default_rng(int(seed))
     x = rng.normal(size=(30, 2)).astype(np.float32)
+    return th.Task(
+        th.models.Linear(2, seed=0), th.Data((x, x.sum(axis=1))), optimizer=optax.sgd(lr), epochs=3
+    )
+
+
+def unconverted(seed: th.Seed = 0, lr: float = 0.1) -> th.Task:
+    """A NumPy generator is given the seed as it is."""
+    return of_draws(np.random.default_rng(seed).normal(size=(30, 2)), lr)
+
+
+def sequence(seed: th.Seed = 0, lr: float = 0.1) -> th.Task:
+    """A generator of a sequence of numbers."""
+    return of_draws(np.random.default_rng([seed, 1]).normal(size=(30, 2)), lr)
+
+
+def python(seed: th.Seed = 0, lr: float = 0.1) -> th.Task:
+    """Python's own generator."""
+    drawn = random.Random(seed)
+    return of_draws(np.array([[drawn.gauss(0, 1), drawn.gauss(0, 1)] for _ in range(30)]), lr)
+
+
+def sklearn(seed: th.Seed = 0, lr: float = 0.1) -> th.Task:
+    """scikit-learn checks the type of its random state."""
+    made = pytest.importorskip("sklearn.datasets").make_regression(30, 2, random_state=seed)
+    return of_draws(made[0], lr)
+
+
+def scipy(seed: th.Seed = 0, lr: float = 0.1) -> th.Task:
+    """SciPy checks its random state too."""
+    stats = pytest.importorskip("scipy.stats")
+    return of_draws(stats.norm.rvs(size=(30, 2), random_state=seed), lr)
+
+
+def exact(scale: float = 1.0, lr: float = 0.1) -> th.Task:
+    """A number of Python's own library."""
+    x = np.random.default_rng(0).normal(size=(30, 2))
+    return of_draws(x * float(fractions.Fraction(scale)), lr)
+
+
+def of_draws(x: np.ndarray, lr: float) -> th.Task:
+    x = np.asarray(x, np.float32)
     return th.Task(
         th.models.Linear(2, seed=0), th.Data((x, x.sum(axis=1))), optimizer=optax.sgd(lr), epochs=3
     )
@@ -87,7 +130,17 @@ def test_a_branch_makes_one_notice_that_names_parameter_line_and_cost() -> None:
 
 @pytest.mark.parametrize(
     ("experiment", "name", "values"),
-    [(fraction, "train", (0.5, 0.6)), (generator, "seed", (1, 2)), (late, "tilt", (1.0, 3.0))],
+    [
+        (fraction, "train", (0.5, 0.6)),
+        (generator, "seed", (1, 2)),
+        (late, "tilt", (1.0, 3.0)),
+        (unconverted, "seed", (1, 2)),
+        (sequence, "seed", (1, 2)),
+        (python, "seed", (1, 2)),
+        (sklearn, "seed", (1, 2)),
+        (scipy, "seed", (1, 2)),
+        (exact, "scale", (1.0, 2.0)),
+    ],
 )
 def test_shapes_generators_and_residuals_are_found(experiment, name, values) -> None:
     with pytest.warns(th.Notice, match=f"{name!r} is static") as caught:
@@ -98,6 +151,16 @@ def test_shapes_generators_and_residuals_are_found(experiment, name, values) -> 
         np.testing.assert_array_equal(
             result.predict(np.eye(2)), th.fit(experiment, **{name: value}).predict(np.eye(2))
         )
+
+
+def test_an_error_of_the_experiment_itself_is_raised_without_a_notice() -> None:
+    def broken(lr: float = 0.1, seed: th.Seed = 0) -> th.Task:
+        raise TypeError(f"wrong for {lr > 0 if isinstance(lr, float) else 'a traced'} value")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(TypeError, match="wrong for a traced value"):
+            th.fit(broken)
 
 
 def test_static_annotation_silences_the_notice() -> None:

@@ -105,6 +105,35 @@ def test_words_filter_the_table_and_the_address_keeps_them(look, served, paths) 
     box.fill("zzz")
     until(page, "document.querySelector('main').dataset.rows === '0'")
     assert page.is_visible("text=No run passes the filter.")
+    assert page.is_visible("text=no run's name contains “zzz”")
+
+
+@pytest.mark.parametrize(
+    ("words", "same"),
+    [
+        ("lr >= 0.01", "lr>=0.01"),
+        ("optimizer:adam and lr > 0.01", "optimizer=adam lr>0.01"),
+        ("optimizer in (adam, 'none')", "optimizer=adam"),
+        ('status = finished optimizer in ["adam"]', "status=finished optimizer=adam"),
+    ],
+)
+def test_filters_may_have_spaces_lists_and_colons(look, served, paths, words, same) -> None:
+    page = look(served).open(paths["sweep"])
+    rows = []
+    for text in (same, words):
+        page.get_by_label("Filter runs").fill(text)
+        page.wait_for_timeout(400)
+        rows.append(count(page))
+    assert rows[0] == rows[1] > 0
+
+
+@pytest.mark.parametrize("words", ["lr>>1", "lr>", "lr>0.1,width=8", "a=1 or lr>1", "> 3", "lr<x"])
+def test_a_filter_that_is_not_understood_is_named(look, served, paths, words) -> None:
+    page = look(served).open(paths["sweep"])
+    page.get_by_label("Filter runs").fill(words)
+    page.wait_for_selector("section[aria-label=Runs] .flag.bad")
+    said = page.inner_text("section[aria-label=Runs] .flag.bad")
+    assert "not understood" in said or "no run has a column" in said
 
 
 def drag_along(page: Any, axis: int, axes: int, top: float, bottom: float) -> None:

@@ -11,6 +11,7 @@ from thetahat.store import find_sweep, open_store
 from thetahat.web import access_for
 
 FAR = "192.0.2.7:8642"
+OWN = {"origin": "http://127.0.0.1:8642"}
 ODD = (
     "127.0.0.1:9944.evil.com",
     "127.0.0.1:8642:8642",
@@ -58,13 +59,45 @@ def test_a_change_needs_the_same_origin(tmp_path, client_of) -> None:
         assert find_sweep(store, sweep.id).state == "running"
 
 
-def test_this_machine_needs_no_token() -> None:
-    for host in ("127.0.0.1", "localhost", "::1", "127.0.0.53"):
-        assert access_for(host).token is None
-    for host in ("0.0.0.0", "192.0.2.7", "::", "example.org"):
-        token = access_for(host).token
-        assert token is not None
-        assert len(token) >= 32
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "0.0.0.0", "example.org"])
+def test_a_token_is_needed_everywhere_unless_it_is_declined(host) -> None:
+    token = access_for(host).token
+    assert token is not None
+    assert len(token) >= 32
+    assert access_for(host, token=False).token is None
+
+
+def test_another_user_of_this_machine_cannot_cancel_a_sweep(tmp_path, client_of) -> None:
+    with open_store(tmp_path) as store:
+        sweep = stores.tuning_sweep(store, 2, 5)
+        access = access_for("127.0.0.1")
+        client = client_of(tmp_path, access)
+        path = f"/api/sweeps/{sweep.id}/cancel"
+        for headers in ({}, {"authorization": "Bearer guess"}, {"cookie": "thetahat-8642=guess"}):
+            assert client.post(path, headers={**OWN, **headers}).status_code == 401
+            assert client.get("/api/home", headers=headers).status_code == 401
+        assert find_sweep(store, sweep.id).state == "running"
+        bearer = {**OWN, "authorization": f"Bearer {access.token}"}
+        assert client.post(path, headers=bearer).json() == {"state": "cancelled"}
+
+
+def test_what_a_browser_is_opened_with_is_valid_once(used, client_of) -> None:
+    access = access_for("127.0.0.1")
+    ticket = access.ticket()
+    assert client_of(used, access).get(f"/?token={ticket}").status_code == 200
+    assert client_of(used, access).get(f"/?token={ticket}").status_code == 401
+    assert client_of(used, access).get(f"/?token={access.token}").status_code == 200
+
+
+def test_pages_of_two_ports_do_not_end_each_others_session(used, client_of) -> None:
+    one, two = (access_for("127.0.0.1") for _ in range(2))
+    first = client_of(used, one, "127.0.0.1:8642")
+    first.get(f"/?token={one.token}")
+    second = client_of(used, two, "127.0.0.1:8643")
+    second.cookies = first.cookies
+    second.get(f"/?token={two.token}")
+    first.cookies = second.cookies
+    assert first.get("/api/home").status_code == second.get("/api/home").status_code == 200
 
 
 ROUTES = (
@@ -98,11 +131,11 @@ def test_the_token_travels_once_and_a_cookie_stays(used, client_of) -> None:
     assert answer.status_code == 200
     assert 'content="0; url=/sweep/x?log=1"' in answer.text
     cookie = answer.headers["set-cookie"]
-    assert re.fullmatch(r"thetahat=[\w-]{40,}; Path=/; HttpOnly; SameSite=Strict", cookie)
+    assert re.fullmatch(r"thetahat-8642=[\w-]{40,}; Path=/; HttpOnly; SameSite=Strict", cookie)
     assert access.token not in cookie
     assert client.get("/api/home").status_code == 200
     client.cookies.clear()
-    client.cookies.set("thetahat", "guess")
+    client.cookies.set("thetahat-8642", "guess")
     assert client.get("/api/home").status_code == 401
 
 
@@ -130,3 +163,35 @@ def test_every_answer_carries_the_headers(used, client_of) -> None:
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "no-referrer"
         assert "cache-control" in headers
+
+
+DEEP = (b"[" * 200_000, b'{"a":' * 100_000, b"[" * 200_000 + b"]" * 200_000)
+BODIES = (b"", b"{", b"nul", b"[]", b"3", b"\xff\xfe", b'"\\ud800"', b"NaN", b"9" * 5000)
+
+
+@pytest.mark.parametrize("body", [*DEEP, *BODIES], ids=lambda body: repr(body[:6]))
+def test_a_body_that_is_not_a_json_object_is_one_line(used, client_of, body) -> None:
+    with open_store(used, create=False) as store:
+        sweep = find_sweep(store, "wages, two layers")
+    answer = client_of(used).post(f"/api/sweeps/{sweep.id}/export", content=body, headers=OWN)
+    assert answer.status_code == 400
+    assert "\n" not in answer.json()["error"]
+
+
+def test_a_chunked_body_is_refused_as_soon_as_it_is_too_long(used, client_of) -> None:
+    with open_store(used, create=False) as store:
+        sweep = find_sweep(store, "wages, two layers")
+    sent = 0
+
+    async def parts():
+        nonlocal sent
+        for _ in range(400):
+            sent += 1
+            yield b" " * (1 << 20)
+
+    path = f"/api/sweeps/{sweep.id}/export"
+    answer = client_of(used).post(path, content=parts(), headers=OWN)
+    assert answer.status_code == 413
+    assert answer.json() == {"error": "the body may have 4 MiB"}
+    assert sent < 10
+    assert client_of(used).post(path, content=b" " * (5 << 20), headers=OWN).status_code == 413

@@ -40,6 +40,41 @@ def test_pause_resume_and_cancel(look, tmp_path) -> None:
             assert page.locator(".head button:visible").count() == 0
 
 
+def test_a_press_and_a_focus_outlive_the_news_of_a_working_sweep(look, tmp_path) -> None:
+    with open_store(tmp_path) as store:
+        sweep = stores.tuning_sweep(store, 12, 10)
+        over = threading.Event()
+
+        def write() -> None:
+            while not over.wait(0.05):
+                add_run(store, sweep, {"lr": 0.01}, {}, metrics={"val_risk": 1.0})
+
+        writer = threading.Thread(target=write)
+        with serving(tmp_path) as url:
+            page, home = look(url).open(f"/sweep/{sweep.id}"), look(url).open("/")
+            box = page.locator("button:text-is('Cancel')").bounding_box()
+            writer.start()
+            try:
+                page.focus("button:text-is('Pause')")
+                home.focus("a:has-text('" + sweep.name + "')")
+                for _ in range(4):
+                    page.mouse.move(box["x"] + 5, box["y"] + 5)
+                    page.mouse.down()
+                    # Several times as long as the page needs for its news.
+                    page.wait_for_timeout(1200)
+                    page.mouse.up()
+                    page.click("dialog >> button:text-is('Back')", timeout=3000)
+                page.focus("button:text-is('Pause')")
+                before = page.inner_text(".tiles")
+                page.wait_for_timeout(1500)
+                assert page.inner_text(".tiles") != before
+                assert page.evaluate("document.activeElement.textContent") == "Pause"
+                assert home.evaluate("document.activeElement.textContent") == sweep.name
+            finally:
+                over.set()
+                writer.join()
+
+
 def test_a_finished_sweep_has_no_buttons_to_press(look, tmp_path) -> None:
     with open_store(tmp_path) as store:
         sweep = stores.tuning_sweep(store, 3, 10)
@@ -103,6 +138,12 @@ def test_an_agent_that_writes_a_thousand_records_a_second(look, tmp_path) -> Non
                 first = page.evaluate(said)
                 until(page, f"{said} > {first} + 2000")
                 assert sweep_page.evaluate("1 + 1") == 2
+                # What comes live is thinned too: the memory of the tab does not grow for ever.
+                more = list(range(10**6, 10**6 + 15_000))
+                store.log_block(run, {"step": more, "loss": [1.0] * len(more)})
+                page.wait_for_selector(
+                    "text=/[2-4],\\d+ of [12]\\d,\\d+ records drawn/", timeout=20000
+                )
         finally:
             over.set()
             writer.join()

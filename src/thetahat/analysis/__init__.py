@@ -1,6 +1,6 @@
 """Numbers about many runs: settings, quantiles, importance; for page, report and terminal alike."""
 
-from thetahat.analysis._again import again as again, shell_word as shell_word
+from thetahat.analysis._again import again as again
 from thetahat.analysis._bands import (
     BAND_LEAST as BAND_LEAST,
     Band as Band,
@@ -107,7 +107,6 @@ __all__ = [
     "seeds_of",
     "settings_of",
     "settled",
-    "shell_word",
     "sign_of",
     "spread_of",
     "standings",

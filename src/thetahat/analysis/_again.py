@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.nested import flat_config
 from thetahat.core.run import Status
+from thetahat.core.shell import pasteable
 
 if TYPE_CHECKING:
     from thetahat.store import RunRow, SweepRow
@@ -22,32 +22,15 @@ def again(run: RunRow, sweep: SweepRow | None = None) -> list[tuple[str, str]]:
     """
     found = []
     if run.status is Status.INTERRUPTED and run.checkpoint and run.sweep_id is None:
-        found.append(("go on with it", f"thetahat resume {shell_word(run.name)}"))
+        found.append(("go on with it", f"thetahat resume {pasteable([run.name])}"))
     command = _alone(run, sweep)
     return [*found, ("run it again", command)] if command else found
-
-
-def shell_word(text: str) -> str:
-    """Quote a word for a shell; characters that a terminal would obey are written as escapes.
-
-    >>> print(shell_word("a b"), shell_word("--x=[2J" + chr(27)))
-    'a b' $'--x=[2J\\u001b'
-    """
-    if text.isprintable():
-        return shlex.quote(text)
-    escaped = "".join(c if c.isprintable() and c not in "'\\" else _escape(c) for c in text)
-    return f"$'{escaped}'"
-
-
-def _escape(character: str) -> str:
-    code = ord(character)
-    return f"\\U{code:08x}" if code > 0xFFFF else f"\\u{code:04x}"
 
 
 def _alone(run: RunRow, sweep: SweepRow | None) -> str:
     argv = (run.provenance or {}).get("argv")
     if isinstance(argv, list) and argv:
-        return " ".join(map(shell_word, map(str, argv)))
+        return pasteable(map(str, argv))
     if run.source is None or (run.command and run.sweep_id is None):
         return run.command or _in_python(run, sweep)
     function = None if sweep is None else sweep.spec.get("function")
@@ -59,7 +42,7 @@ def _alone(run: RunRow, sweep: SweepRow | None) -> str:
         fit = f"th.fit(load_experiment({of}), **{_literal(run.config)})"
         code = f"import thetahat as th; from thetahat.sweep import load_experiment; print({fit})"
         words = ["python", "-c", code]
-    return _from(sweep, " ".join(map(shell_word, words)))
+    return _from(sweep, pasteable(words))
 
 
 def _in_python(run: RunRow, sweep: SweepRow | None) -> str:
@@ -74,7 +57,7 @@ def _from(sweep: SweepRow | None, command: str) -> str:
     folder = None if sweep is None else sweep.folder
     if folder is None or Path(folder) == Path.cwd() or not Path(folder).is_dir():
         return command
-    return f"cd {shell_word(folder)} && {command}"
+    return f"cd {pasteable([folder])} && {command}"
 
 
 def _literal(value: Any) -> str:

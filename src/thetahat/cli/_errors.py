@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import sysconfig
@@ -11,11 +12,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from thetahat.cli.terminal._output import discard_stdout, wrapped
+from thetahat.cli.terminal._output import discard_stdout, say, wrapped
 from thetahat.cli.terminal._stderr import standard_error_may_fail
 from thetahat.core.errors import InputError, Notice, ThetahatError
 
 BROKE = 1
+_BAD_NAMES = (errno.ENAMETOOLONG, errno.ELOOP)
+"""Errors of names that no file can have."""
 INTERRUPTED = 130
 _OURS = str(Path(__file__).parents[1])
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")})
@@ -46,6 +49,11 @@ def _guarded(action: Callable[[], int]) -> int:
         if isinstance(error, OSError) and error.filename is None and _stdout_fails():
             print_error(f"standard output cannot be written ({error.strerror or error})")
             discard_stdout()
+            return InputError.exit_code
+        if isinstance(error, OSError) and error.errno in _BAD_NAMES and not _own_lines(error):
+            name = str(error.filename)
+            shown = name if len(name) <= 80 else f"{name[:80]}..."
+            print_error(f"{shown!r} cannot be opened ({error.strerror}); give another name")
             return InputError.exit_code
         show_traceback(error)
         return BROKE
@@ -85,7 +93,9 @@ def print_note(message: str) -> None:
 
 
 def _print(who: str, colour: str, message: str) -> None:
-    text = wrapped(f"{who} {message}").removeprefix(who)
+    from thetahat.format import escaped
+
+    text = escaped(wrapped(f"{who} {message}").removeprefix(who), keep="\n\t")
     print(f"\x1b[{colour}m{who}\x1b[0m{text}" if _coloured() else who + text, file=sys.stderr)
 
 
@@ -109,14 +119,19 @@ def notices_as_lines() -> Iterator[None]:
 def show_traceback(error: BaseException) -> None:
     """Print the traceback of the user's lines; all lines if THETAHAT_TRACEBACK is set or none is
     the user's, because the bug is then ours."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if not f.filename.startswith((_OURS, *_LIBRARIES, "<frozen"))]
+    own = _own_lines(error)
     if os.environ.get("THETAHAT_TRACEBACK") or not own:
         traceback.print_exception(error)
         return
-    print("Traceback (your own lines; THETAHAT_TRACEBACK=1 shows all):", file=sys.stderr)
     lines = [*traceback.format_list(own), *traceback.format_exception_only(error)]
-    print("".join(lines).rstrip(), file=sys.stderr)
+    head = "Traceback (your own lines; THETAHAT_TRACEBACK=1 shows all):\n"
+    say(head + "".join(lines).rstrip(), beside=True)
+
+
+def _own_lines(error: BaseException) -> list[traceback.FrameSummary]:
+    """List the frames of a traceback that are the user's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f for f in frames if not f.filename.startswith((_OURS, *_LIBRARIES, "<frozen"))]
 
 
 def _coloured() -> bool:

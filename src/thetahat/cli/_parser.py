@@ -8,6 +8,7 @@ import gc
 import importlib
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -19,6 +20,7 @@ from thetahat.core.errors import ConfigError, did_you_mean
 
 COMMANDS = {
     "fit": "fit a table, no code needed",
+    "predict": "predict the rows of a table by a saved model or a run",
     "check": "check a sweep file",
     "sweep": "create a sweep from a file; pause, resume, cancel or extend one",
     "agent": "work on a sweep until it is done",
@@ -80,6 +82,9 @@ class Parser(argparse.ArgumentParser):
 
         Raises:  ConfigError: an unknown flag or argument, a value outside its type.
         """
+        for word in words:
+            if word.startswith("--") and word.endswith("=--"):  # argparse would drop the value
+                raise ConfigError(f"{self.prog} {word}: '--' is not a value; give another")
         try:
             args, unknown = self.parse_known_args(_with_dashed_columns(words))
         except ConfigError as error:
@@ -233,6 +238,14 @@ def _number(text: str, allowed: Callable[[float], bool], what: str) -> float:
     if not allowed(value):
         raise argparse.ArgumentTypeError(f"={text}: give a {what}, such as 0.01")
     return value
+
+
+def devices(text: str) -> list[str]:
+    """Read the value of ``--devices``: numbers of GPUs, or their names of CUDA."""
+    found = comma_list(text)
+    if not found or not all(re.fullmatch(r"\d{1,4}|(GPU|MIG)-[\w/-]+", name) for name in found):
+        raise argparse.ArgumentTypeError(f"={text}: give numbers of GPUs, such as 0,1")
+    return found
 
 
 def comma_list(text: str) -> list[str]:

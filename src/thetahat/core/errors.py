@@ -94,7 +94,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     >>> did_you_mean("epoch", ["epochs", "width"])
     "; did you mean 'epochs'?"
     """
-    known = list(known)
+    known = [name if len(name) <= 80 else f"{name[:77]}..." for name in known]
     near = get_close_matches(word.replace("-", "_"), known, n=1, cutoff=0.5)
     if not near:
         near = [

@@ -36,6 +36,15 @@ def locate(url: str | os.PathLike[str] | None = None) -> Path:
                 " sqlite:///runs.db"
             )
         given = rest[1:]
-    path = Path(given).expanduser().absolute()
-    file = path if path.suffix in _SUFFIXES and not path.is_dir() else path / FILE
-    return Path(os.path.realpath(file))
+    try:
+        path = Path(given).expanduser().absolute()
+        file = path if path.suffix in _SUFFIXES and not path.is_dir() else path / FILE
+        file.exists()  # a name that is too long raises here
+        return Path(os.path.realpath(file))
+    except (OSError, ValueError, RuntimeError) as error:
+        shown = given if len(given) <= 80 else f"{given[:80]}..."
+        why = getattr(error, "strerror", None) or error
+        raise StoreError(
+            f"the store {shown!r} cannot be opened ({why}); give a folder, a file such as runs.db,"
+            " or sqlite:///runs.db"
+        ) from error

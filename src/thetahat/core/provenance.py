@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import os
 import platform
-import shlex
 import subprocess
 import sys
 from importlib import metadata
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import thetahat
+from thetahat.core.shell import pasteable
 
 SETTINGS = (
     "OMP_NUM_THREADS",
@@ -54,14 +54,20 @@ def command_line() -> str:
     if len(words) > 1 and Path(words[1]).parent == Path(sys.executable).parent:
         del words[0]  # an installed command, such as thetahat itself
     words[0] = Path(words[0]).name or "python"
-    return shlex.join([words[0], *(_shorter(word) for word in words[1:])])
+    return pasteable([words[0], *(_shorter(word) for word in words[1:])])
 
 
 def short_path(path: str | os.PathLike[str]) -> str:
-    """Shorten a path: from the current folder, or, outside it, its name alone."""
-    whole = Path(path).absolute()
-    here = Path.cwd()
-    return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else whole.name
+    """Shorten a path: from the current folder, or from the home or root that both share."""
+    whole, here, home = Path(path).absolute(), Path.cwd(), Path.home()
+    try:
+        shared = Path(os.path.commonpath([whole, here]))
+        if whole.is_relative_to(here) or shared not in (*home.parents, home):
+            return Path(os.path.relpath(whole, here)).as_posix()
+    except ValueError:  # another drive of Windows
+        return whole.as_posix()
+    inside = whole.is_relative_to(home)
+    return f"~/{whole.relative_to(home).as_posix()}" if inside else whole.as_posix()
 
 
 def git_state(source: str | os.PathLike[str] | None = None) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from thetahat.format._numbers import (
     column_cells as column_cells,
     cut as cut,
+    escaped as escaped,
     short as short,
     word as word,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "Column",
     "column_cells",
     "cut",
+    "escaped",
     "fit_width",
     "json_text",
     "latex_text",

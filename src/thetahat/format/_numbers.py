@@ -53,8 +53,15 @@ def word(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(short(item) for item in value) + "]"
+    return escaped(str(value))
+
+
+def escaped(text: str, *, keep: str = "") -> str:
+    """Escape what a terminal would obey, reorder or not show; ``keep`` lists exceptions."""
+    if text.isprintable():
+        return text
     return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value)
+        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
     )
 
 

@@ -7,7 +7,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,6 +36,7 @@ _CODES = {
     "cyan": "36",
 }
 _GAP = 2
+_SIGNED_NUMBER = re.compile(r"[-+](\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 Row = Mapping[str, Any]
 
@@ -68,6 +69,7 @@ def table(
     width: int | None = None,
     colour: bool = False,
     ascii_only: bool = False,
+    raw: bool = False,
 ) -> str:
     """Format rows as a table for the terminal, strict JSON, CSV (RFC 4180) or LaTeX (booktabs).
 
@@ -77,6 +79,7 @@ def table(
         format: "table", "json", "csv" or "latex".
         width: cells of the terminal, to which a "table" is fitted; None for no limit.
         colour: whether a "table" may have colours.   ascii_only: whether it must be ASCII.
+        raw: whether "csv" keeps text that a spreadsheet would run as a formula.
     Raises:  ConfigError: another format.
 
     >>> print(table([{"lr": 0.1, "val_risk": 0.25}]), end="")
@@ -92,7 +95,7 @@ def table(
             rows = [{c.key: row.get(c.key) for c in chosen} for row in rows]
         return json_text(rows)
     if format == "csv":
-        return _csv(rows, chosen)
+        return _csv(rows, chosen, raw=raw)
     if format == "latex":
         return _latex(rows, chosen)
     kept, _ = fit_width(rows, chosen, width)
@@ -224,13 +227,25 @@ def strict(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int)) else str(value)
 
 
-def _csv(rows: Sequence[Row], columns: Sequence[Column]) -> str:
+def _csv(rows: Sequence[Row], columns: Sequence[Column], *, raw: bool) -> str:
     file = io.StringIO()
     writer = csv.writer(file)
-    writer.writerow([c.head for c in columns])
+    keep: Callable[[Any], Any] = (lambda cell: cell) if raw else _no_formula
+    writer.writerow([keep(c.head) for c in columns])
     for row in rows:
-        writer.writerow([_csv_cell(row.get(c.key)) for c in columns])
+        writer.writerow([keep(_csv_cell(row.get(c.key))) for c in columns])
     return file.getvalue()
+
+
+def _no_formula(cell: Any) -> Any:
+    """Put an apostrophe before text that a spreadsheet would run, as OWASP has it.
+
+    >>> _no_formula("=1+1"), _no_formula("-1e-3"), _no_formula(-1)
+    ("'=1+1", '-1e-3', -1)
+    """
+    if not isinstance(cell, str) or not cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return cell
+    return cell if _SIGNED_NUMBER.fullmatch(cell) else f"'{cell}"
 
 
 def _csv_cell(value: Any) -> Any:

@@ -13,6 +13,9 @@ from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.store._rows import LISTED, RunRow
 
 _CONDITION = re.compile(r"\s*([^\s<>=!~]+)\s*(<=|>=|!=|==|=|<|>|~)\s*(.*?)\s*", re.DOTALL)
+_LIST = re.compile(r"\s*([^\s<>=!~]+)\s+in\s*[(\[{](.*)[)\]}]\s*", re.DOTALL)
+_PAIR = re.compile(r"\s*([^\s<>=!~:]+):\s*(\S.*?)\s*", re.DOTALL)
+_JOINED = re.compile(r"\s(and|or|&&?|\|\|?)\s+\S+\s*[<>=!~]")
 _SECTIONS = ("metrics", "config", "labels")
 _OWN = tuple(name for name in LISTED if name not in (*_SECTIONS, "seconds"))
 
@@ -28,6 +31,8 @@ class Condition:
     def holds(self, run: RunRow) -> bool:
         """Whether a run passes; without the column it passes only ``!=``."""
         found = value_of(run, self.column)
+        if self.operator == "in":
+            return any(_equal(found, value) for value in self.value)
         if self.operator in ("=", "!="):
             return _equal(found, self.value) == (self.operator == "=")
         if found is None:
@@ -45,14 +50,26 @@ def read_condition(text: str) -> Condition:
 
     Raises:  ConfigError: no comparison.
     """
+    if (match := _LIST.fullmatch(text)) is not None:
+        words = [word.strip() for word in match[2].split(",")]
+        return Condition(match[1], "in", [_read_value(_unquoted(word)) for word in words if word])
     match = _CONDITION.fullmatch(text)
+    if match is None and (pair := _PAIR.fullmatch(text)) is not None:
+        return Condition(pair[1], "=", _read_value(pair[2]))
     if match is None or _is_typo(match[2], match[3]):
         raise ConfigError(
             f"{text!r} is not a condition; write a column, one of = != < <= > >= ~ and a value,"
             " such as 'status=finished' or 'config.lr>=0.01'"
         )
     column, operator, value = match.groups()
+    if _JOINED.search(value):
+        raise ConfigError(f"{text!r} holds two conditions; give --where for each of them")
     return Condition(column, "=" if operator == "==" else operator, _read_value(value))
+
+
+def _unquoted(word: str) -> str:
+    quoted = len(word) > 1 and word[0] == word[-1] and word[0] in "'\""
+    return word[1:-1] if quoted else word
 
 
 def _is_typo(operator: str, value: str) -> bool:
@@ -142,7 +159,7 @@ def _inside(section: Mapping[str, Any], name: str) -> Any:
 def _read_value(text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # text, or a number with more digits than Python reads
         return {"True": True, "False": False, "None": None}.get(text, text)
 
 

@@ -21,12 +21,13 @@ import numpy as np
 from thetahat import data as th_data
 from thetahat.core import ConfigError, Metric, Mode, Notice, Signature, Task, read_signature
 from thetahat.core.content import static_part
+from thetahat.core.errors import ThetahatError
 from thetahat.core.metric import PARTS, directions_of, read_metrics
 from thetahat.train._cohort import Training
 from thetahat.train._driver import Interrupt
 from thetahat.train._identity import program_facts
 from thetahat.train._options import Cohort, Options
-from thetahat.train._program import Build, Hyper, Program, Untraceable
+from thetahat.train._program import Hyper, Program, Untraceable, builder
 from thetahat.train.jax import prepare, sketch, try_out as try_task
 
 _OURS = str(Path(__file__).parents[1])
@@ -114,7 +115,12 @@ class Shop:
         mode = "vmap" if options.mode == "auto" else options.mode
         try:
             return prepare(build, hyper, len(full), mode)
-        except Untraceable as error:
+        except Exception as error:
+            # A library that wants a number refuses a traced one in words of its own.
+            if not _is_of_tracing(error) or not (
+                isinstance(error, Untraceable) or _works_untraced(self.call, full[0])
+            ):
+                raise
             found = find_static(self.signature.name, self.call, full[0], hyper, error)
             self.static |= found
             raise NeedsStatic(found) from error
@@ -132,14 +138,6 @@ def hyper_of(configs: Sequence[Mapping[str, Any]], traced: Mapping[str, bool]) -
     return Hyper(own, common)
 
 
-def builder(
-    experiment: Callable[..., Task], config: Mapping[str, Any], traced: frozenset[str]
-) -> Build:
-    """Traced values in, Task out: the experiment with its static parameters bound."""
-    static = {k: v for k, v in config.items() if k not in traced}
-    return lambda values: experiment(**static, **values)
-
-
 # -- parameters that Python must know -------------------------------------------------------------
 
 
@@ -148,7 +146,7 @@ def find_static(
     experiment: Callable[..., Task],
     config: Mapping[str, Any],
     hyper: Hyper,
-    failure: Untraceable,
+    failure: Exception,
 ) -> frozenset[str]:
     """Names of the traced parameters whose values Python needs; one notice each.
 
@@ -160,8 +158,10 @@ def find_static(
         build = builder(experiment, config, frozenset({parameter}))
         try:
             prepare(build, Hyper({}, {parameter: value}), 1, "exact")
-        except Untraceable as error:
-            found[parameter] = _line(error.__cause__)
+        except Exception as error:
+            if not _is_of_tracing(error):
+                raise
+            found[parameter] = _line(error.__cause__ if isinstance(error, Untraceable) else error)
     if not found:
         raise ConfigError(
             f"{name}() cannot be traced, and no single parameter is the cause: {failure};"
@@ -171,6 +171,20 @@ def find_static(
         kind = "int" if isinstance(hyper.member(0)[parameter], np.integer) else "float"
         _notice(name, parameter, kind, line)
     return frozenset(found)
+
+
+def _is_of_tracing(error: Exception) -> bool:
+    """Whether an error may come from a traced value: not if we have said what is wrong."""
+    return isinstance(error, Untraceable) or not isinstance(error, ThetahatError)
+
+
+def _works_untraced(experiment: Callable[..., Task], config: Mapping[str, Any]) -> bool:
+    """Whether an experiment that failed works if Python knows all its values."""
+    try:
+        prepare(lambda _: experiment(**config), Hyper({}, {}), 1, "exact")
+    except Exception:  # noqa: BLE001 - then the error is the experiment's own, and is raised
+        return False
+    return True
 
 
 @functools.cache

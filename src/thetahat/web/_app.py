@@ -254,12 +254,16 @@ def _not_found() -> Iterator[None]:
 
 
 async def _body(request: Request) -> dict[str, Any]:
-    if int(request.headers.get("content-length") or 0) > _MOST_BODY:
-        raise HTTPException(413, "that is too long")
+    body = bytearray()
+    # Counted as it arrives: a chunked body does not say how long it is.
+    async for part in request.stream():
+        body += part
+        if len(body) > _MOST_BODY:
+            raise HTTPException(413, f"the body may have {_MOST_BODY >> 20} MiB")
     try:
-        found = json.loads(await request.body())
-    except ValueError as error:
-        raise HTTPException(400, "the body must be JSON") from error
+        found = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, "the body must be JSON, not too deeply nested") from error
     if not isinstance(found, dict):
         raise HTTPException(400, "the body must be a JSON object")
     return found

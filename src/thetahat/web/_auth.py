@@ -1,4 +1,4 @@
-"""Access to the page: checks of Host and Origin, and a token unless the host is 127.0.0.1.
+"""Access to the page: checks of Host and Origin, and a token: other users reach 127.0.0.1 too.
 
 Another site that the user has open cannot read or change anything: its requests carry its own
 Origin, and a foreign name that resolves to this machine (DNS rebinding) is refused.
@@ -37,7 +37,9 @@ HEADERS = {
 }
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 COOKIE = "thetahat"
-_HOST = re.compile(r"(\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(:[0-9]{0,5})?")
+_HOST = re.compile(
+    r"(\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(:(?P<port>[0-9]{0,5}))?"
+)
 
 
 def is_loopback(host: str) -> bool:
@@ -59,6 +61,21 @@ class Access:
     """None: no token is required."""
     session: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     """The value of the cookie; the token itself is sent once."""
+    _tickets: set[str] = field(default_factory=set)
+
+    def ticket(self) -> str:
+        """Make a token that is valid once: for a browser, whose command line others can read."""
+        made = secrets.token_urlsafe(24)
+        self._tickets.add(made)
+        return made
+
+    def admits(self, given: str) -> bool:
+        """Whether a token is valid. A ticket is used up."""
+        for known in [self.token or "", *self._tickets]:
+            if known and hmac.compare_digest(given.encode(), known.encode()):
+                self._tickets.discard(known)
+                return True
+        return False
 
     def knows(self, name: str) -> bool:
         """Whether a Host header names this server."""
@@ -76,9 +93,9 @@ class Access:
         return True
 
 
-def access_for(host: str) -> Access:
-    """Require a token unless the address is reached from this machine only."""
-    return Access(host, None if is_loopback(host) else secrets.token_urlsafe(24))
+def access_for(host: str, *, token: bool = True) -> Access:
+    """Require a token unless it is declined: every user of this machine reaches loopback."""
+    return Access(host, secrets.token_urlsafe(24) if token else None)
 
 
 class Guard:
@@ -95,18 +112,18 @@ class Guard:
             return
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        given, token = dict(query).get("token"), self.access.token
+        given = dict(query).get("token")
         refusal = self._refusal(scope, headers)
-        if refusal is None and token is not None and not self._has_cookie(headers):
-            if given is not None and hmac.compare_digest(given.encode(), token.encode()):
+        if refusal is None and self.access.token is not None and not self._knows(headers):
+            if given is not None and self.access.admits(given):
                 rest = urlencode([pair for pair in query if pair[0] != "token"])
-                path = "/" + scope["path"].lstrip("/")
-                await _set_cookie(send, path + (f"?{rest}" if rest else ""), self.access.session)
+                path = "/" + scope["path"].lstrip("/") + (f"?{rest}" if rest else "")
+                await _set_cookie(send, path, f"{_cookie(headers)}={self.access.session}")
                 return
             refusal = (
                 401,
                 "this page needs the token that `thetahat ui` printed: open the address it gave,"
-                " which ends in ?token=...",
+                " which ends in ?token=... (a program sends the header Authorization: Bearer ...)",
             )
         if refusal is not None:
             await _refuse(send, *refusal, scope["path"])
@@ -128,14 +145,24 @@ class Guard:
             return 403, "a change needs the Origin header, which every browser sends"
         return None
 
-    def _has_cookie(self, headers: Mapping[str, str]) -> bool:
-        jar = SimpleCookie()
+    def _knows(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request has the cookie, or the token as a header."""
+        kind, _, given = headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer" and self.access.admits(given.strip()):
+            return True
+        jar, name = SimpleCookie(), _cookie(headers)
         try:
             jar.load(headers.get("cookie", ""))
         except CookieError:
             return False
-        found = jar[COOKIE].value if COOKIE in jar else ""
+        found = jar[name].value if name in jar else ""
         return hmac.compare_digest(found.encode(), self.access.session.encode())
+
+
+def _cookie(headers: Mapping[str, str]) -> str:
+    """Name the cookie by its port: all ports of a machine share their cookies."""
+    match = _HOST.fullmatch(headers.get("host", ""))
+    return f"{COOKIE}-{match['port']}" if match and match["port"] else COOKIE
 
 
 def _hostname(host: str) -> str:
@@ -161,10 +188,10 @@ def _with_headers(send: Any) -> Any:
     return sending
 
 
-async def _set_cookie(send: Any, to: str, session: str) -> None:
+async def _set_cookie(send: Any, to: str, pair: str) -> None:
     # Not a redirect: browsers do not send a Strict cookie after one from another site.
     page = f'<!doctype html><meta http-equiv="refresh" content="0; url={html.escape(to)}">'
-    cookie = f"{COOKIE}={session}; Path=/; HttpOnly; SameSite=Strict"
+    cookie = f"{pair}; Path=/; HttpOnly; SameSite=Strict"
     headers = {**HEADERS, "content-type": "text/html; charset=utf-8", "set-cookie": cookie}
     await _answer(send, 200, {**headers, "cache-control": "no-store"}, page.encode())
 

@@ -22,7 +22,7 @@ def export(store: Store, sweep: SweepRow | None, asked: Mapping[str, Any]) -> tu
     Raises:  ConfigError: another format, or columns and ids that are not lists of words.
     """
     kind = asked.get("format")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ConfigError(f"the page exports csv and latex, not {str(kind)[:40]!r}")
     columns, ids = _words(asked, "columns"), _words(asked, "ids")
     found = standing_runs(store, sweep_id=sweep.id if sweep else None)

@@ -34,20 +34,22 @@ def serve(
     host: str = "127.0.0.1",
     port: int | None = None,
     browser: bool = True,
+    token: bool = True,
     say: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Serve the page of a store until Ctrl-C.
 
     Args:
         port: by default 8642, or the next free one.
+        token: whether the page asks for the token in the address that ``say`` gets.
         say: called with the page's address as soon as the server answers.
     Raises:  ConfigError: the address cannot be used.  MissingExtra: no Starlette or uvicorn.
     """
     import asyncio
 
-    access = access_for(host)
+    access = access_for(host, token=token)
     with _listen(host, port) as listening:
-        url = _url(access, listening.getsockname()[1])
+        url = _url(access, listening.getsockname()[1], access.token)
         source = Source(store)
         server = make_server(source, access)
 
@@ -59,7 +61,8 @@ def serve(
                 say(url)
                 threading.Thread(target=_warm, args=(source,), daemon=True).start()
                 if browser:
-                    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+                    opened = _url(access, listening.getsockname()[1], token and access.ticket())
+                    threading.Thread(target=webbrowser.open, args=(opened,), daemon=True).start()
             await task
 
         asyncio.run(run())
@@ -127,10 +130,10 @@ def _listen(host: str, port: int | None) -> socket.socket:
     raise AssertionError("the last port that is tried answers or raises")
 
 
-def _url(access: Access, port: int) -> str:
+def _url(access: Access, port: int, token: str | bool | None) -> str:
     host = socket.gethostname() if access.host in ("0.0.0.0", "::") else access.host
     host = f"[{host}]" if ":" in host else host
-    return f"http://{host}:{port}/" + (f"?token={access.token}" if access.token else "")
+    return f"http://{host}:{port}/" + (f"?token={token}" if token else "")
 
 
 @dataclass(frozen=True)

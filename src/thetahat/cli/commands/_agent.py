@@ -12,10 +12,10 @@ from thetahat.cli._parser import (
     add_store,
     add_switch,
     add_value,
-    comma_list,
+    devices,
     whole_number,
 )
-from thetahat.cli.terminal._output import many_runs, store_flag
+from thetahat.cli.terminal._output import many_runs, say, store_flag
 from thetahat.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def add_work(parser: Any) -> None:
     """Add the flags that say how an agent works."""
     limit = "processes at a time (default: one for each device, else for each core)"
     add_value(parser, "--workers N", limit, whole_number())
-    add_value(parser, "--devices 0,1", "GPUs, used in turn: each worker gets one", comma_list, [])
+    add_value(parser, "--devices 0,1", "GPUs, used in turn: each worker gets one", devices, [])
     add_switch(parser, "--keep-going", "continue although the first runs all fail")
     add_quiet(parser)
     add_switch(parser, "--ui", "show the page in a browser meanwhile")
@@ -88,9 +88,9 @@ def _print_finished(store: Store, sweep: SweepRow, args: argparse.Namespace) -> 
         return
     where = store_flag(args.store)
     n = len(store.runs(sweep_id=sweep.id))
-    print(f"sweep {sweep.id} ({sweep.name}) of this file is finished: {many_runs(n)}")
-    print(f"look at them: thetahat runs {sweep.id}{where}")
-    print(f"to run it again: thetahat sweep {args.sweep} --run{where}")
+    say(f"sweep {sweep.id} ({sweep.name}) of this file is finished: {many_runs(n)}")
+    say(f"look at them: thetahat runs {sweep.id}{where}")
+    say(f"to run it again: thetahat sweep {args.sweep} --run{where}")
 
 
 def check_name(spec: SweepSpec, given: str | None = None) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from thetahat.cli._parser import add_format, add_switch, add_value, seed_number, whole_number
 from thetahat.cli.terminal._output import Screen, emit, many_runs, read_screen
 from thetahat.core.errors import ConfigError
-from thetahat.format import json_text, paint, table
+from thetahat.format import escaped, json_text, paint, table
 
 if TYPE_CHECKING:
     from thetahat.sweep import Problem, Reading, SweepSpec
@@ -62,11 +62,12 @@ def run(args: argparse.Namespace) -> int:
         configs = first_configs(reading.spec, args.list, args.seed)
         as_json = args.format == "json"
         rows = [flat_config(config) for config in configs]
-        emit(json_text(configs) if as_json else table(rows, **screen.look))
+        text = json_text(configs) if as_json else table(rows, **screen.look)
+        emit(text, painted=not as_json)
     elif args.format == "json":
         emit(json_text(_answer(reading, errors, notes)))
     else:
-        emit(page(reading, errors, notes, screen))
+        emit(page(reading, errors, notes, screen), painted=True)
     return 2 if errors else 0
 
 
@@ -121,14 +122,15 @@ def page(
     lines = [(p.line, 0, _line(p, reading.file, "", screen)) for p in errors]
     lines += [(p.line, 1, _line(p, reading.file, "note: ", screen)) for p in notes]
     verdict = paint(_verdict(reading, len(errors)), "bold", screen.colour)
-    return "\n".join([*(text for *_, text in sorted(lines)), f"{reading.file}: {verdict}", ""])
+    last = f"{escaped(reading.file)}: {verdict}"
+    return "\n".join([*(text for *_, text in sorted(lines)), last, ""])
 
 
 def _line(problem: Problem, file: str, word: str, screen: Screen) -> str:
-    where = paint(f"{file}:{problem.line}:", "bold", screen.colour)
+    where = paint(f"{escaped(file)}:{problem.line}:", "bold", screen.colour)
     head = paint(word.strip(), "yellow", screen.colour) + " " if word else ""
-    key = paint(f"{problem.key}:", "yellow" if word else "red", screen.colour) + " "
-    message = problem.message
+    key = paint(f"{escaped(problem.key)}:", "yellow" if word else "red", screen.colour) + " "
+    message = escaped(problem.message)
     if screen.ascii_only:
         message = message.replace("«", '"').replace("»", '"').encode("ascii", "replace").decode()
     return f"{where} {head}{key if problem.key else ''}{message}"

@@ -153,7 +153,7 @@ def _show(store: Store, sweep: SweepRow, found: Sequence[RunRow], seconds: float
 
     epochs = max(run.epochs for run in found)
     print(f"{len(found)} runs of {epochs} epochs in {span(seconds)}, the best first:\n")
-    emit(_table(store, found))
+    emit(_table(store, found), painted=True)
     print()
     best = found[0]
     if best.status.well and best.metrics.get(METRIC) is not None:

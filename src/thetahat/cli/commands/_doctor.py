@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     broken = any(check.state == "broken" for check in checks)
     rows = [asdict(check) for check in checks]
     if args.format == "table":
-        emit(page(checks, read_screen()))
+        emit(page(checks, read_screen()), painted=True)
     elif args.format == "json":
         emit(json_text({"ok": not broken, "checks": rows}))
     else:

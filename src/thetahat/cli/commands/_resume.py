@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from thetahat.cli._parser import add_quiet, add_store, add_value
 from thetahat.core.errors import CheckpointError, ConfigError, Notice
 from thetahat.core.run import Status
+from thetahat.core.shell import pasteable
 
 if TYPE_CHECKING:
     from thetahat.store import RunRow, Store
@@ -41,9 +42,9 @@ def run(args: argparse.Namespace) -> int:
 
     with open_store(args.store, create=False) as store:
         asked = store.run(args.run_name)
-        cohort = _cohort(store, asked)
+        cohort = cohort_of(store, asked)
         _check(asked, cohort)
-        experiment, file = _experiment(store, asked, args.source)
+        experiment, file = experiment_of(store, asked, args.source)
     from thetahat.cli._flags import retyped
     from thetahat.cli._session import FitSettings, ResumedRuns, RunSource, exit_code, train
     from thetahat.cli.terminal._run_summary import print_run
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     return exit_code(trained.results)
 
 
-def _cohort(store: Store, asked: RunRow) -> list[RunRow]:
+def cohort_of(store: Store, asked: RunRow) -> list[RunRow]:
     """List the runs that share the checkpoint, in order: they can only continue together."""
     if asked.cohort is None:
         return [asked]
@@ -96,7 +97,7 @@ def _check(asked: RunRow, cohort: list[RunRow]) -> None:
         )
 
 
-def _experiment(
+def experiment_of(
     store: Store, asked: RunRow, given: str | None
 ) -> tuple[Callable[..., Any], Path | None]:
     """Load the experiment of a run from its file."""
@@ -120,20 +121,32 @@ def _experiment(
 def _source(store: Store, asked: RunRow, given: str | None) -> Path:
     """Find the file of a run's experiment.
 
-    Raises:  ConfigError: it is no longer there.
+    Raises:  ConfigError: it is no longer there, or is another one and was not asked for.
     """
+    from thetahat.cli._session import file_hash
+    from thetahat.cli.commands._fit import EXPERIMENT
+
     source = given or str(asked.source)
-    places = [Path(source)] if given else [Path(source), store.folder.parent / source]
-    file = next((place for place in places if place.is_file()), None)
+    path = Path(source).expanduser()
+    # A folder above the store is where the run was made; here there may be another of its name.
+    places = [path] if given else [store.folder.parent / path, path]
+    files = [place for place in places if place.is_file()]
+    before = (asked.provenance or {}).get("source_hash")
+    file = next((f for f in files if before == file_hash(f)), files[0] if files else None)
     if file is None:
         raise ConfigError(
             f"the run {asked.name} came from {source}, which is not here; go to its folder, or say"
             " where it is with --source"
         )
-    from thetahat.cli._session import file_hash
-
-    before = (asked.provenance or {}).get("source_hash")
-    if before is not None and before != file_hash(file):
+    if before is None or before != file_hash(file):
+        if not given and asked.experiment != EXPERIMENT:
+            what = "is not the file that began" if before else "may not be the file that began"
+            raise ConfigError(
+                f"{file} {what} the run {asked.name}: it was edited, or the store comes from"
+                f" elsewhere; to run it as it is now, give --source {pasteable([str(file)])}"
+            )
+        if before is None:
+            return file.absolute()
         warnings.warn(
             f"{file.name} has changed since the run began; what follows is trained by the file as"
             " it is now",

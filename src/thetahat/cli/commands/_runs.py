@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from thetahat.analysis import best_first, by_experiment, group_by, group_runs
-from thetahat.cli._parser import add_format, add_store, add_value, comma_list, whole_number
+from thetahat.cli._parser import (
+    add_format,
+    add_store,
+    add_switch,
+    add_value,
+    comma_list,
+    whole_number,
+)
 from thetahat.cli.terminal._output import emit, print_beside, read_screen
 from thetahat.cli.terminal._run_table import (
     group_columns,
@@ -75,6 +82,7 @@ def add_flags(parser: Any) -> None:
         parser, "--quantiles Q,...", "of the groups (default: 0.1,0.9)", _quantiles, (0.1, 0.9)
     )
     add_store(parser)
+    add_switch(parser, "--raw", "of csv: keep text that a spreadsheet would run as a formula")
     add_format(parser)
 
 
@@ -110,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
     if grouped:
         _print_groups(groups, metric, args)
     else:
-        print_runs(found, args.format, args.columns, read_screen())
+        print_runs(found, args.format, args.columns, read_screen(), raw=args.raw)
     return 0
 
 
@@ -152,12 +160,14 @@ def _print_groups(groups: list[Group], metric: str, args: argparse.Namespace) ->
     measured = metrics_of(groups, metric)
     first = measured[0] if measured else metric
     rows = [group_row(group, first) for group in groups]
+    known = dict.fromkeys(key for row in rows for key in row)
     key, as_table = args.sort.removeprefix("-"), args.format == "table"
+    key = f"{key}.median" if key in measured else key
     columns = group_columns(groups, first, whole=not as_table, by=args.group_by or ())
     if args.columns is not None:
-        columns = [Column(name) for name in args.columns]
-    known = dict.fromkeys(key for row in rows for key in row)
-    for name in [*(args.columns or ()), *([key] if key != "number" else [])]:
+        columns = [c for name in args.columns for c in _columns_of(name, measured, known)]
+    asked = columns if args.columns is not None else []
+    for name in [*(c.key for c in asked), *([key] if key != "number" else [])]:
         if rows and name not in known:
             raise ConfigError(f"the groups have no column {name!r}{did_you_mean(name, known)}")
     if key != "number":
@@ -170,11 +180,19 @@ def _print_groups(groups: list[Group], metric: str, args: argparse.Namespace) ->
         emit(table([group.listing() for group in groups], format="json"))
     elif rows or not as_table:
         screen = read_screen()
-        emit(table(rows, columns, args.format, **screen.look))
+        emit(table(rows, columns, args.format, raw=args.raw, **screen.look), painted=as_table)
         if as_table and (gone := fit_width(rows, columns, screen.width)[1]):
             note_hidden(gone)
         if as_table:
             note_shared_order(groups)
+
+
+def _columns_of(name: str, measured: Sequence[str], known: Iterable[str]) -> list[Column]:
+    """Return the column of a name; a metric's name is its n, median and quantiles."""
+    if name not in measured:
+        return [Column(name)]
+    keys = [key for key in known if key.startswith(f"{name}.")]
+    return [Column(key, f"{name} {key.removeprefix(name)[1:]}") for key in keys]
 
 
 def _order(value: Any) -> tuple[int, Any]:

@@ -51,11 +51,14 @@ def run(args: argparse.Namespace) -> int:
             rows = [
                 dict(zip(history, row, strict=True)) for row in zip(*history.values(), strict=True)
             ]
-            emit(table(rows, list(history), args.format, **screen.look))
+            emit(
+                table(rows, list(history), args.format, **screen.look),
+                painted=args.format == "table",
+            )
             return 0
         notices = store.notices(found.id)
         if args.format == "table":
-            emit(page(found, curves(store.blocks(found.id)), notices, screen))
+            emit(page(found, curves(store.blocks(found.id)), notices, screen), painted=True)
             sweep = next((s for s in list_sweeps(store) if s.id == found.sweep_id), None)
             # Not wrapped: to be pasted.
             emit("".join(f"\n{what} with:\n{line}\n" for what, line in again(found, sweep)))

@@ -16,7 +16,7 @@ from thetahat.cli._parser import (
     whole_number,
 )
 from thetahat.cli.commands._agent import add_work, check_name, exit_code, work_and_report, work_of
-from thetahat.cli.terminal._output import emit, many_runs, print_beside, store_flag
+from thetahat.cli.terminal._output import emit, many_runs, print_beside, say, store_flag
 from thetahat.core.errors import ConfigError
 from thetahat.format import json_text
 
@@ -169,7 +169,7 @@ def _change(args: argparse.Namespace, how: str) -> int:
         emit(json_text({**_answer(sweep), "state": sweep.state}))
     else:
         again = f"; work on it with: {_agent_command(sweep, args)}" if how != "cancel" else ""
-        print(f"sweep {sweep.id} ({sweep.name}) {outcome}{again if how != 'pause' else ''}")
+        say(f"sweep {sweep.id} ({sweep.name}) {outcome}{again if how != 'pause' else ''}")
     return 0
 
 
@@ -209,14 +209,14 @@ def _print(sweep: SweepRow, spec: SweepSpec, plan: SweepOptions, args: argparse.
     points = "endless" if sweep.points is None else many_runs(sweep.points)
     seeds = f", {plan.replicates} seeds each" if plan.replicates > 1 else ""
     if not args.quiet:
-        print(f"sweep {sweep.id} ({sweep.name}): {spec.method}, {points}{seeds}")
+        say(f"sweep {sweep.id} ({sweep.name}): {spec.method}, {points}{seeds}")
     if sweep.contaminated and spec.metric is not None:
         print_beside(
             f"contaminated: it tunes on the test set ({spec.metric.name}), so its best value is no"
             " estimate of the risk; tune on val_risk to keep the test set clean"
         )
     if not args.quiet and not args.run:
-        print(f"work on it with: {_agent_command(sweep, args)}")
+        say(f"work on it with: {_agent_command(sweep, args)}")
 
 
 def _agent_command(sweep: SweepRow, args: argparse.Namespace) -> str:

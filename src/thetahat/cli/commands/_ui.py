@@ -13,7 +13,7 @@ from thetahat.cli.terminal._output import print_beside
 
 DESCRIPTION = (
     "Serve a page of the store's sweeps and runs to your browser, live, until Ctrl-C. Only this"
-    " machine can reach it, and it loads nothing from any other."
+    " machine can reach it, with the token in the address; it loads nothing from any other."
 )
 EXAMPLES = """\
 examples:
@@ -34,11 +34,23 @@ def add_flags(parser: Any) -> None:
     add_value(
         parser,
         "--host H",
-        "another address than 127.0.0.1; the page then asks for the token it prints",
-        default="127.0.0.1",
+        "another address than 127.0.0.1",
+        _host,
+        "127.0.0.1",
+    )
+    add_switch(
+        parser,
+        "--no-token",
+        "ask for no token: every user who reaches the address sees the runs, and can cancel sweeps",
     )
     add_switch(parser, "--no-browser", "print the address, open nothing")
     add_store(parser)
+
+
+def _host(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("=: give an address, such as 0.0.0.0 for all of them")
+    return text
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
             host=args.host,
             port=args.port,
             browser=not args.no_browser,
+            token=not args.no_token,
             say=lambda url: print(f"the page is at {url}  (Ctrl-C ends it)", flush=True),
         )
     except KeyboardInterrupt:

@@ -3,13 +3,13 @@ times a second; a file or pipe gets a line now and then."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli.terminal._live import RefreshRate, Window, bar, fit, is_live, live, spinner
+from thetahat.cli.terminal._output import say
 from thetahat.format import cut, short, sparkline
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[Progr
     def print_line(now: Progress) -> None:
         status.update(now)
         if rate.due() and now.epoch < now.epochs:
-            print(f"{label}: {line(now, status.left_s(), 200)}", file=sys.stderr, flush=True)
+            say(f"{label}: {line(now, status.left_s(), 200)}", beside=True)
 
     yield print_line
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from thetahat.cli.terminal._output import can_write, is_terminal
-from thetahat.format import cut
+from thetahat.format import cut, word
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -130,7 +130,7 @@ def fit(pieces: Sequence[tuple[float, str, str]], room: int, gap: int = 3) -> Te
     from rich.cells import cell_len
     from rich.text import Text
 
-    kept = [piece for piece in pieces if piece[1]]
+    kept = [(priority, word(text), style) for priority, text, style in pieces if text]
     while len(kept) > 1 and sum(cell_len(p[1]) + gap for p in kept) - gap > room:
         kept.remove(min(reversed(kept), key=lambda piece: piece[0]))
     return Text(" " * gap).join(Text(cut(text, room), style) for _, text, style in kept)

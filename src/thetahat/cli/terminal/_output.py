@@ -39,8 +39,28 @@ def read_screen() -> Screen:
     )
 
 
-def emit(text: str) -> None:
-    """Write data to standard output, unchanged; a reader that ended early is not an error."""
+def say(line: str, *, beside: bool = False) -> None:
+    """Print a line for people, on standard output or beside it; all that came from outside is
+    escaped: no name gives orders to a terminal."""
+    from thetahat.format import escaped  # late: --help needs none of it
+
+    print(escaped(line, keep="\n\t"), file=sys.stderr if beside else sys.stdout, flush=True)
+
+
+def emit(text: str, *, painted: bool = False) -> None:
+    """Write data to standard output, on a terminal escaped, elsewhere unchanged.
+
+    A reader that ended early is not an error.
+
+    Args:    painted: text for people: it may have colours, and its words are escaped already.
+    """
+    if is_terminal(sys.stdout):
+        from thetahat.format import escaped
+
+        parts = _COLOUR.split(text) if painted else [text]
+        for i in range(0, len(parts), 2):
+            parts[i] = escaped(parts[i].replace("\r\n", "\n"), keep="\n\t")
+        text = "".join(parts)
     try:
         sys.stdout.flush()
         binary = getattr(sys.stdout, "buffer", None)
@@ -69,7 +89,7 @@ def is_terminal(stream: Any) -> bool:
 
 def print_beside(line: str) -> None:
     """Print a line on standard error, beside the data on standard output."""
-    print(wrapped(line), file=sys.stderr)
+    say(wrapped(line), beside=True)
 
 
 def store_flag(store: str | None) -> str:
@@ -103,6 +123,8 @@ def _old_windows() -> bool:
     return Console().legacy_windows
 
 
+_COLOUR = re.compile(r"(\x1b\[(?:[012]|3[1-6])m)")
+"""What ``paint`` writes."""
 _COMMAND = re.compile(r"\b(?:thetahat|python|pip) [^;,()]+")
 _STAYS = "\x00"
 

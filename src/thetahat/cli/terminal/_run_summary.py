@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from thetahat.cli._errors import print_error
 from thetahat.cli._session import FitSettings
 from thetahat.cli.terminal._fit_progress import span
-from thetahat.cli.terminal._output import is_terminal, read_screen, store_flag
+from thetahat.cli.terminal._output import is_terminal, read_screen, say, store_flag
 from thetahat.core.run import Status
 from thetahat.format import STATUS_STYLES, cut, paint, short, word
 
@@ -26,7 +26,7 @@ def print_run(result: Result, name: str, setting: FitSettings) -> None:
         look = f"thetahat show {word(name)}{store_flag(setting.store)}" if setting.tracked else ""
         print(page(result, word(name), look))
     elif not setting.quiet:
-        print(line(result, word(name)))
+        say(line(result, word(name)))
     print_end(result, name, setting)
 
 

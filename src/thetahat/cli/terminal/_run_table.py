@@ -26,10 +26,12 @@ def print_runs(
     screen: Screen,
     *,
     tell: bool = True,
+    raw: bool = False,
 ) -> None:
     """Print runs in a format; without columns asked for, JSON is the full listing.
 
     Args:    tell: note which columns are hidden, and how to choose others.
+             raw: whether CSV keeps text that a spreadsheet would run.
     """
     from thetahat.store import check_columns, value_of
 
@@ -49,7 +51,7 @@ def print_runs(
             if "contaminated" in row:
                 row["contaminated"] = "contaminated" if row["contaminated"] else ""
     gone = fit_width(rows, columns, screen.width)[1] if tell and format == "table" else []
-    emit(table(rows, columns, format, **screen.look))
+    emit(table(rows, columns, format, raw=raw, **screen.look), painted=format == "table")
     if gone:
         note_hidden(gone)
 
@@ -64,7 +66,7 @@ def print_settings(groups: Sequence[Group], metric: str, screen: Screen) -> None
         or c.key.removeprefix("config.") in groups[0].config
     ]
     rows = [group_row(group, metric) for group in groups]
-    emit(table(rows, columns, "table", **screen.look))
+    emit(table(rows, columns, "table", **screen.look), painted=True)
     note_shared_order(groups)
 
 

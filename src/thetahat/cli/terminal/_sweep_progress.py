@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from thetahat.cli._errors import print_error, print_note
 from thetahat.cli.terminal._fit_progress import span
 from thetahat.cli.terminal._live import RefreshRate, Window, is_live, live
-from thetahat.cli.terminal._output import emit, many_runs, read_screen
+from thetahat.cli.terminal._output import emit, many_runs, read_screen, say
 from thetahat.cli.terminal._sweep_screen import block, plain
 from thetahat.cli.terminal._sweep_status import SweepWatch
 from thetahat.core.run import Status
@@ -96,7 +95,7 @@ class View:
         runs = [run for run in every if run.status.over]
         took = span(time.monotonic() - self._began_s)
         counts = f"{many_runs(len(runs))}{self._lost(runs)}{_left(sweep, every)}; {took}"
-        print(f"sweep {sweep.id} ({sweep.name}) {sweep.state}: {counts}")
+        say(f"sweep {sweep.id} ({sweep.name}) {sweep.state}: {counts}")
         if self.metric is not None:
             self._best(sweep, every, self.metric)
         elif runs:
@@ -137,7 +136,7 @@ class View:
                 over = " and ".join(seeds) or "seeds"
                 places = [place_of(group, name, sign, replicates_of(sweep)) for group in have]
                 same = places.count(places[0])
-                print(f"the best settings by {name}, its median over {over}{_alike(same)}:")
+                say(f"the best settings by {name}, its median over {over}{_alike(same)}:")
                 print_settings(have[:BEST_RUNS], name, screen)
             return
         # The numbers of runs that failed, were cancelled or did not move do not count.
@@ -146,7 +145,7 @@ class View:
         found.sort(key=lambda run: sign * (finite(run.metrics[name]) or 0.0))
         if found:
             same = sum(run.metrics[name] == found[0].metrics[name] for run in found)
-            print(f"the best by {name}{_alike(same)}:")
+            say(f"the best by {name}{_alike(same)}:")
             print_runs(found[:BEST_RUNS], "table", None, screen, tell=False)
 
     def _lost(self, runs: Sequence[RunRow]) -> str:
@@ -192,7 +191,7 @@ class View:
         if self.quiet or self._live or not self._pace.due():
             return
         self.watch.look(at_once=True)
-        print(plain(self.watch.now()), file=sys.stderr, flush=True)
+        say(plain(self.watch.now()), beside=True)
 
     def _once(
         self, line: str, *, key: str | None = None, again: bool = False, bad: bool = False

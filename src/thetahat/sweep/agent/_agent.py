@@ -286,9 +286,11 @@ class Agent:
 
     def _recover(self) -> None:
         """Find dead agents, end the orphans of their runs, and return the runs to the queue."""
-        dead = self._watch.dead(self.queue.others())
+        others = self.queue.others()
+        dead = self._watch.dead(others)
         if not dead:
             return
+        stopped = [a for a in others if a["id"] in dead and self._watch.is_stopped(a)]
         running = self.store.runs(sweep_id=self.sweep.id, status="running")
         ended = end_programs(self.store, [run for run in running if run.agent in dead])
         if ended:
@@ -296,7 +298,10 @@ class Agent:
         runs = self.queue.recover(dead)
         self._watch.forget(dead)
         agents = "an agent" if len(dead) == 1 else f"{len(dead)} agents"
-        self.say(Remarked(f"{agents} died; {runs} runs went back to the queue", again=True))
+        how = f"{agents} died"
+        if stopped:
+            how = ", ".join(f"{a['host']}:{a['pid']}" for a in stopped) + " stopped (Ctrl-Z?)"
+        self.say(Remarked(f"{how}; {runs} runs went back to the queue", again=True))
 
     def _claim(self) -> bool:
         """Claim as many runs as there is room for; return False when nothing is left to do."""

@@ -2,13 +2,15 @@
 
 An agent holds a locked file; another agent of this machine that can lock it knows that it died. An
 agent of another machine is dead if its heartbeat has not changed for the length of a lease, by OUR
-clock: the clocks of two machines are never compared.
+clock: the clocks of two machines are never compared. So is an agent of this machine whose process
+is stopped (Ctrl-Z, SIGSTOP): it holds its file, and does nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -88,15 +90,38 @@ class AgentWatch:
             (self.folder / f"{agent}.lock").unlink(missing_ok=True)
 
     def _is_dead(self, agent: Mapping[str, Any], now: float) -> bool:
+        released = None
         if agent["host"] == self._host:
             released = is_free(self.folder / f"{agent['id']}.lock")
-            if released is not None:
-                return released
+            if released:
+                return True
         beat, since = self._seen.get(agent["id"], ("", now))
         if beat != agent["heartbeat"]:
             self._seen[agent["id"]] = (agent["heartbeat"], now)
             return False
-        return now - since > self.lease_s
+        if now - since <= self.lease_s:
+            return False
+        # A held file says that the process is there; slow it may be, but not stopped.
+        return released is None or self.is_stopped(agent)
+
+    def is_stopped(self, agent: Mapping[str, Any]) -> bool:
+        """Whether an agent is a stopped process of this machine."""
+        return agent["host"] == self._host and _is_stopped(agent["pid"])
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether a process is stopped; False where that cannot be told."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        return state.rpartition(")")[2].split()[:1] == ["T"]
+    except OSError:
+        pass
+    try:
+        words = ["ps", "-o", "state=", "-p", str(pid)]
+        found = subprocess.run(words, capture_output=True, text=True, check=False, timeout=5)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return found.stdout.strip().startswith("T")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -58,6 +58,13 @@ def check_command(node: YamlNode, findings: Findings, *, program: bool) -> tuple
         findings.ours(node, message)
         return None
     items = [_item(child, findings) for child in node.inside.values()]
+    if not items[0].strip():
+        findings.ours(node, "the first word of command is empty; name a program, such as python")
+    for child, text in zip(node.inside.values(), items, strict=True):
+        if re.search(r"^(- )?-.*\s--?\w", text):
+            words = ", ".join(map(_quoted, text.removeprefix("- ").split()))
+            message = f"{short(text)} reaches the program as one word; write its words as {words}"
+            findings.note(child, message)
     for child, text in zip(node.inside.values(), items, strict=True):
         for match in _MACRO.finditer(text):
             _check_macro(child, text, match, findings, program)

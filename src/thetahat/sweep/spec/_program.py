@@ -74,7 +74,8 @@ def find_program(spec: SweepSpec, folder: Path | None = None) -> Path | None:
     """Find the file of ``program``: from a folder (by default this one), or by the sweep file."""
     program, here = Path(spec.program or ""), folder or Path()
     places = (here / program, here / Path(spec.file).parent / program)
-    return next((place for place in places if place.is_file()), None)
+    # Not Path.is_file: a name that no file can have is no error here.
+    return next((place for place in places if os.path.isfile(place)), None)
 
 
 def runs_program(spec: SweepSpec) -> bool:

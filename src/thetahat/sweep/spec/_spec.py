@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -194,11 +196,11 @@ def _unreadable(file: str, problem: Unreadable) -> Reading:
 
 
 def _not_there(path: Path, error: OSError) -> str:
-    if path.is_dir():
+    if os.path.isdir(path):
         inside = sorted(p.name for p in path.iterdir() if p.suffix in (".yaml", ".yml"))
         such = f", such as {path / inside[0]}" if inside else ""
         return f"{path} is a folder; give the sweep file in it{such}"
-    if not path.exists():
+    if error.errno == errno.ENOENT:
         near = ""
         if path.parent.is_dir():
             files = [p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")]
@@ -243,7 +245,7 @@ def _sound(
 ) -> SweepSpec | None:
     """Return the sound part of a file with mistakes."""
     section = root.inside.get("parameters")
-    if section is None or section.kind != "mapping":
+    if section is None or section.kind != "mapping" or not section.inside:
         return None
     program = root.inside.get("program")
     runs = program is not None and program.kind == "text" and bool(program.value.strip())

@@ -1,6 +1,6 @@
 // Runs beside each other: curves, and where their configs differ.
 import { get, view } from "./api.js";
-import { fill, flag, h, panel, runLink, status, sweepLink, toggle } from "./dom.js";
+import { fill, flag, h, panel, patch, runLink, status, sweepLink, toggle } from "./dom.js";
 import { BOOKS, curveChart, legend, spansDecades } from "./curves.js";
 import { columnStyle, finite, flat, many, short } from "./format.js";
 import { CUT, FAILED, OPEN, WELL } from "./model.js";
@@ -124,7 +124,7 @@ class ComparePage {
     const bold = best.run ? ` Bold: the best by ${best.metric}.` : "";
     if (!differ.size) made.say(`Their configs are the same.${bold}`);
     else made.say(`${many(differ.size, "parameter")} differ; tinted: unlike the first run.${bold}`);
-    fill(this.tableBox, made.root);
+    patch(this.tableBox, made.root);
   }
 
   async changed() { if (this.runs.some((run) => OPEN.has(run.status))) await this.load(); }

@@ -36,6 +36,35 @@ export function fill(parent, ...children) {
   return parent;
 }
 
+// Like fill, but what is the same stays in place: a press, a focus and a scroll outlive the update.
+export function patch(parent, ...children) {
+  morph(parent, [...h("div", {}, ...children).childNodes]);
+  return parent;
+}
+
+// Controls listen: they stay if they are the same, else they are replaced; the rest is changed.
+const CONTROLS = new Set(["BUTTON", "INPUT", "SELECT", "DETAILS"]);
+
+function morph(parent, fresh) {
+  const old = [...parent.childNodes];
+  fresh.forEach((node, i) => {
+    const was = old[i];
+    if (!was) parent.append(node);
+    else if (was.isEqualNode(node)) return;
+    else if (was.nodeType !== 1 || was.nodeName !== node.nodeName || (CONTROLS.has(was.nodeName) && !was.dataset.project)) was.replaceWith(node);
+    else {
+      for (const name of was.getAttributeNames()) if (!node.hasAttribute(name)) was.removeAttribute(name);
+      for (const name of node.getAttributeNames()) {
+        if (was.getAttribute(name) === node.getAttribute(name)) continue;
+        // The policy of the page forbids a style as an attribute.
+        if (name === "style") was.style.cssText = node.style.cssText; else was.setAttribute(name, node.getAttribute(name));
+      }
+      morph(was, [...node.childNodes]);
+    }
+  });
+  for (const gone of old.slice(fresh.length)) gone.remove();
+}
+
 export const runLink = (run, text) => h("a", { href: `/run/${encodeURIComponent(run.id)}` }, text ?? run.name);
 export const sweepLink = (id, text) => h("a", { href: `/sweep/${encodeURIComponent(id)}` }, text);
 

@@ -1,6 +1,6 @@
 // Home: projects, sweeps, runs outside sweeps, live agents, and failures.
 import { get, view } from "./api.js";
-import { command, fill, flag, h, panel, runLink, status, sweepLink } from "./dom.js";
+import { command, fill, flag, h, panel, patch, runLink, status, sweepLink } from "./dom.js";
 import { ago, finite, local, many, short, span } from "./format.js";
 import { CUT, FAILED, kindOf, OPEN, readRuns, sum } from "./model.js";
 
@@ -13,7 +13,7 @@ export async function show(main, _id, { crumbs }) {
   const [head, body] = [h("div.head", {}, h("h1", {}, "Sweeps and runs"), h("span.spacer"), search), h("div")];
   fill(main, head, body);
   let answer = null;
-  const draw = () => { fill(body, page(answer, search.value.trim().toLowerCase(), view.get("project"))); };
+  const draw = () => { patch(body, page(answer, search.value.trim().toLowerCase(), view.get("project"))); };
   search.addEventListener("input", () => { view.set({ find: search.value }); draw(); });
   const load = async () => { answer = await get("/api/home"); draw(); };
   body.addEventListener("click", (event) => { const to = event.target.closest("[data-project]"); if (to) { view.set({ project: to.dataset.project === view.get("project") ? null : to.dataset.project }); draw(); } });

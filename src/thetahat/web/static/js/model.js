@@ -173,23 +173,36 @@ export function tied(runs, metric, lead) {
   return runs.filter((run) => counts(run) && run.metrics[metric] === lead.metrics[metric]).length;
 }
 
-const TERM = /^([^\s<>=!~]+)(<=|>=|!=|==|=|<|>|~)(.*)$/;
+// A condition with or without spaces, a list, or a word.
+const TOKEN = /([^\s"<>=!~]+)\s*(<=|>=|!=|==|=|<|>|~)\s*("[^"]*"|[^\s"]*)|([^\s"<>=!~]+)\s+in\s*[([{]([^)\]}]*)[)\]}]|"[^"]*"|\S+/gi;
 
-// "lr>0.01 status=finished otter" -> a test of runs; throws where a column is unknown.
+// "lr > 0.01 status=finished otter" -> a test of runs; throws where something is not understood. Its
+// `lost` are words that no name contains.
 export function condition(text, model) {
-  const words = text.match(/[^\s"]*"[^"]*"|\S+/g) || [];
-  const tests = words.map((word) => {
-    const match = TERM.exec(word.replaceAll('"', ""));
-    if (!match) { const part = word.replaceAll('"', "").toLowerCase(); return (run) => run.name.toLowerCase().includes(part) || run.id.startsWith(part); }
-    return term(match[1], match[2], match[3], model);
-  });
-  return (run) => tests.every((test) => test(run));
+  const [tests, lost] = [[], []];
+  for (const [token, name, operator, value, listed, values] of text.matchAll(TOKEN)) {
+    const bare = token.replaceAll('"', "");
+    const pair = /^([^:]+):(.+)$/.exec(bare);
+    if (operator) tests.push(term(name, operator, value.replaceAll('"', ""), model));
+    else if (listed) { const any = values.split(",").map((v) => term(listed, "=", v.trim().replace(/^(["'])(.*)\1$/, "$2"), model)); tests.push((run) => any.some((test) => test(run))); }
+    else if (pair && resolve(pair[1], model)) tests.push(term(pair[1], "=", pair[2], model));
+    else if (/^(and|&&?)$/i.test(bare)) continue;
+    else if (/^(or|\|\|?)$|[<>=!~]/i.test(bare)) throw new Error(`“${bare}” is not understood: all conditions must hold, such as lr>0.01 width in (8, 16)`);
+    else {
+      const part = bare.toLowerCase();
+      const test = (run) => run.name.toLowerCase().includes(part) || run.id.startsWith(part);
+      if (!model.runs.some(test)) lost.push(bare);
+      tests.push(test);
+    }
+  }
+  return Object.assign((run) => tests.every((test) => test(run)), { lost });
 }
 
 function term(name, operator, word, model) {
   const column = resolve(name, model);
   if (!column) throw new Error(`no run has a column “${name}”`);
   const wanted = word.trim() !== "" && Number.isFinite(Number(word)) ? Number(word) : word;
+  if (/[<>]/.test(operator) && typeof wanted !== "number") throw new Error(`“${name}${operator}${word}” is not understood: after ${operator} write a number`);
   return (run) => {
     const found = value(run, column);
     if (operator === "=" || operator === "==" || operator === "!=") return (String(found).toLowerCase() === String(wanted).toLowerCase()) === (operator !== "!=");

@@ -1,7 +1,7 @@
 // The page of a sweep.
 import { download, get, post, view } from "./api.js";
 import { axis, base, chart, css, drawWhenIdle, ramp, tip, tooltip } from "./charts.js";
-import { ask, command, fill, fillSelect, flag, h, panel, save, select, status, toggle } from "./dom.js";
+import { ask, command, fill, fillSelect, flag, h, panel, patch, save, select, status, toggle } from "./dom.js";
 import { finite, many, short, span } from "./format.js";
 import { best, brushed, categories, condition, counts, CUT, FAILED, kindOf, Model, OPEN, sum, tied } from "./model.js";
 import { contourChart, reach, sliceChart, timeChart } from "./overview.js";
@@ -97,7 +97,7 @@ class SweepPage {
   drawHead() {
     const { sweep, counts: n, agents, runs } = this.model;
     const busy = agents.filter((a) => a.alive);
-    fill(this.head, h("h1", {}, sweep.name), status(sweep.state, sweep.reason),
+    patch(this.head, h("h1", {}, sweep.name), status(sweep.state, sweep.reason),
       sweep.contaminated && flag("contaminated", "it tunes on the test set, so its best value is no estimate of the risk", "bad"),
       h("span.dim", {}, [sweep.method, sweep.metric && `${sweep.goal} ${sweep.metric}`].filter(Boolean).join(" · ")), h("span.spacer"), this.buttons());
     const over = runs.filter((run) => !OPEN.has(run.status)).length;
@@ -105,7 +105,7 @@ class SweepPage {
     const total = sweep.points ?? sweep.plan?.count ?? null;
     const tile = (name, ...words) => h("div.tile", {}, h("dt", {}, name), h("dd", {}, words));
     const times = runs.filter(counts).map((run) => run.time).filter(finite);
-    fill(this.tiles,
+    patch(this.tiles,
       this.leadTile(),
       tile("runs over", `${over.toLocaleString("en")}`, h("small", {}, total ? ` of ${total.toLocaleString("en")}` : ""), total ? progress(over - bad - cut, bad + cut, n.running || 0, total) : ""),
       tile("running", n.running || 0, n.queued ? h("small", {}, ` + ${n.queued} queued`) : ""),
@@ -122,7 +122,7 @@ class SweepPage {
       reasons.set(kind, one);
     }
     const worst = [...reasons.values()].sort((a, b) => b.n - a.n).slice(0, 2);
-    fill(this.warnings,
+    patch(this.warnings,
       sweep.contaminated && h("p.warning.bad", {}, h("b", {}, "Contaminated. "), `This sweep tunes on the test set (${sweep.metric}), so its best value is no estimate of the risk. Tune on val_risk to keep the test set clean.`),
       worst.map(({ status: how, why, n: k, differ }) => h("p.warning", {}, h("b", {}, `${many(k, "run")} ${how}${differ ? ", such as" : ""}: `), why.slice(0, 300))));
   }
@@ -209,7 +209,7 @@ class SweepPage {
   }
 
   buildTable() {
-    const filter = h("input", { type: "search", value: this.where, placeholder: "filter: lr>0.01 status=finished otter", "aria-label": "Filter runs", size: 34, title: "Words are looked for in names; column=value, <, <=, >, >=, !=, ~ (contains) test columns" });
+    const filter = h("input", { type: "search", value: this.where, placeholder: "filter: lr>0.01 status=finished otter", "aria-label": "Filter runs", size: 34, title: "Words are looked for in names; column=value, <, <=, >, >=, !=, ~ (contains) and width in (8, 16) test columns" });
     let waiting;
     filter.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(() => { this.where = filter.value; view.set({ where: this.where }); this.refilter(); }, 150); });
     this.filterBox = filter;
@@ -291,7 +291,8 @@ class SweepPage {
     if (write) view.set({ brush: writeBrushes(this.brushes) });
     const active = Object.entries(this.brushes).filter(([, s]) => s.length);
     fill(this.chips, active.map(([column, spans]) => h("button.chip", { type: "button", title: "Remove this filter", onclick: () => { this.brushes[column] = []; this.parallel.brush(); this.refilter(); } }, `${column.slice(2)} ${this.saidSpan(column, spans)}`)));
-    fill(this.countText, this.filterError ? h("span.flag.bad", {}, this.filterError) : this.kept.size === model.runs.length ? many(model.runs.length, "run") : `${this.kept.size.toLocaleString("en")} of ${many(model.runs.length, "run")}`);
+    const count = this.kept.size === model.runs.length ? many(model.runs.length, "run") : `${this.kept.size.toLocaleString("en")} of ${many(model.runs.length, "run")}`;
+    fill(this.countText, this.filterError ? h("span.flag.bad", {}, this.filterError) : [count, passes.lost?.length > 0 && h("span.flag", {}, `no run's name contains ${passes.lost.map((word) => `“${word}”`).join(", ")}`)]);
     this.draw(write);
     return this.fillTable();
   }
