@@ -23,9 +23,31 @@ from pygments.util import ClassNotFound
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 PAGES = (
-    *("index", "tutorial", "concepts", "data", "models", "risk", "optimizers", "stopping"),
-    *("cohorts", "sweeps", "sweep-language", "store", "page", "report", "notebook", "cli"),
-    *("reproducibility", "errors", "architecture"),
+    "index",
+    "tutorial-table",
+    "tutorial-arrays",
+    "tutorial-equation",
+    "tutorial-sweep",
+    "coming-from",
+    "concepts",
+    "data",
+    "models",
+    "risk",
+    "optimizers",
+    "stopping",
+    "save-load-predict",
+    "warm-start",
+    "cohorts",
+    "sweeps",
+    "sweep-language",
+    "store",
+    "page",
+    "report",
+    "notebook",
+    "cli",
+    "reproducibility",
+    "errors",
+    "architecture",
 )
 """The pages in the order of the menu; the reference, the examples and the decisions follow."""
 

@@ -15,7 +15,18 @@ SOURCE = ROOT / "src" / "thetahat"
 PAGE = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- tree: begin -->\n", "<!-- tree: end -->\n"
 ORDER = (
-    *("cli", "web", "sweep", "report", "analysis", "train", "search", "store", "figures"),
+    *(
+        "cli",
+        "web",
+        "notebook",
+        "sweep",
+        "report",
+        "analysis",
+        "train",
+        "search",
+        "store",
+        "figures",
+    ),
     *("data", "models", "risk", "optim", "format", "core"),
 )
 """The rooms from the faces down."""

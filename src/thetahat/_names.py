@@ -18,6 +18,7 @@ HOMES = {
     "Batches": "thetahat.data",
     "Shuffle": "thetahat.data",
     "split": "thetahat.data",
+    "folds": "thetahat.data",
     "read_table": "thetahat.data",
     "stream_table": "thetahat.data",
     "trainable": "thetahat.models",
@@ -28,7 +29,12 @@ HOMES = {
     "ridge": "thetahat.risk",
     "fit": "thetahat.train",
     "fit_many": "thetahat.train",
+    "fit_bagged": "thetahat.train",
     "Result": "thetahat.train",
+    "Bag": "thetahat.train",
+    "load": "thetahat.train",
+    "Results": "thetahat.train",
+    "Fitted": "thetahat.train",
     "History": "thetahat.train",
     "Patience": "thetahat.train",
     "Threshold": "thetahat.train",
@@ -38,7 +44,8 @@ HOMES = {
     "store_tracker": "thetahat.store",
     "start": "thetahat.store",
     "log": "thetahat.store",
-    "open_sweep": "thetahat.report",
+    "open_sweep": "thetahat.notebook",
+    "run_sweep": "thetahat.notebook",
     "main": "thetahat.cli",
 }
 
@@ -54,4 +61,5 @@ ROOMS = {
     "search": "thetahat.search",
     "sweep": "thetahat.sweep",
     "report": "thetahat.report",
+    "notebook": "thetahat.notebook",
 }

@@ -4,6 +4,7 @@ from thetahat import (
     core as core,
     data as data,
     models as models,
+    notebook as notebook,
     optim as optim,
     report as report,
     risk as risk,
@@ -31,6 +32,7 @@ from thetahat.data import (
     Observations as Observations,
     Shuffle as Shuffle,
     dgp as dgp,
+    folds as folds,
     read_table as read_table,
     split as split,
     stream_table as stream_table,
@@ -40,8 +42,9 @@ from thetahat.models import (
     n_params as n_params,
     trainable as trainable,
 )
-from thetahat.report import (
+from thetahat.notebook import (
     open_sweep as open_sweep,
+    run_sweep as run_sweep,
 )
 from thetahat.risk import (
     huber as huber,
@@ -55,12 +58,17 @@ from thetahat.store import (
     store_tracker as store_tracker,
 )
 from thetahat.train import (
+    Bag as Bag,
     Divergence as Divergence,
+    Fitted as Fitted,
     History as History,
     Patience as Patience,
     Result as Result,
+    Results as Results,
     Threshold as Threshold,
     WallTime as WallTime,
     fit as fit,
+    fit_bagged as fit_bagged,
     fit_many as fit_many,
+    load as load,
 )

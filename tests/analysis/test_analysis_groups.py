@@ -75,6 +75,13 @@ def test_the_command(store, ensemble, capsys, monkeypatch) -> None:
     assert lines[0].split() == ["width", "runs", "n", "failed", "unfinished", "val_risk", "median",
                                 "val_risk", "q25", "val_risk", "q75"]  # fmt: skip
     assert [line.split()[0] for line in lines[2:]] == ["8", "16"]
+    named = ["--columns", "width,val_risk", "--sort", "-val_risk"]
+    assert command([*words, *named]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == [
+        *("width", "val_risk", "n", "val_risk", "median", "val_risk", "q25", "val_risk", "q75")
+    ]
+    assert [line.split()[0] for line in lines[2:]] == ["8", "16"]
     assert command([*words[:-1], "x"]) == 2
     assert "--quantiles=x: give numbers from 0 to 1" in capsys.readouterr().err
     assert command(["runs", "last", "--over", "seed", "--sort", "nothing"]) == 2

@@ -26,6 +26,7 @@ BELOW: dict[str, set[str]] = {
     "analysis": {"core", "search", "store"},
     "report": {"core", "format", "figures", "store", "analysis"},
     "web": {"core", "format", "search", "store", "analysis", "report"},
+    "notebook": {"core", "format", "search", "store", "sweep", "analysis", "report", "cli"},
     "cli": {
         *(
             "core",

@@ -46,7 +46,14 @@ def test_a_grid_is_counted(line, thetahat):
         "sweep.yaml: valid; a grid of 6 points, of which run_cap runs 4\n"
     )
     note = {"line": 5, "key": "parameters.lr.values[2]", "message": fixed}
-    wanted = {"valid": True, "method": "grid", "points": 6, "errors": [], "notes": [note]}
+    wanted = {
+        "valid": True,
+        "method": "grid",
+        "points": 6,
+        "settings": 6,
+        "errors": [],
+        "notes": [note],
+    }
     assert answer(thetahat, "sweep.yaml") == (0, wanted)
 
 
@@ -279,7 +286,14 @@ def test_the_experiment_of_a_real_script(folder, thetahat):
     write("method: grid\nprogram: line.py\nparameters:\n  seed: {min: 1, max: 100}\n")
     assert answer(thetahat, "sweep.yaml") == (
         0,
-        {"valid": True, "method": "grid", "points": 100, "errors": [], "notes": []},
+        {
+            "valid": True,
+            "method": "grid",
+            "points": 100,
+            "settings": 100,
+            "errors": [],
+            "notes": [],
+        },
     )
 
 

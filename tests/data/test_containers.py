@@ -30,7 +30,10 @@ def test_observations_unpack_index_and_count() -> None:
     np.testing.assert_array_equal(picked.y, [2, 0])
     assert obs[1:].weight.shape == (2,)
     assert obs[jnp.array([1])].y.shape == (1,)
-    assert obs[0].x.shape == (2,)
+    assert obs[0] is obs.x
+    assert obs[1] is obs.y
+    with pytest.raises(IndexError, match=r"row 2 is \[2:3\]"):
+        obs[2]
 
 
 def test_weight_is_no_leaf_when_none() -> None:
@@ -131,7 +134,7 @@ MESSAGES = {
     ),
     "text": (
         lambda: Data(train={"x": np.array(["a", "b"])}),
-        "train['x'] has dtype <U1; give numbers (read_table encodes columns)",
+        "train['x'] has dtype <U1; give numbers (read_table encodes columns; labels y may be text)",
     ),
     "structure": (
         lambda: Data(train=(np.ones(2), np.ones(2)), val=np.ones(2)),

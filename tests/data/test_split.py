@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 from thetahat.core.errors import DataError
 from thetahat.data import Data, Observations, dgp, n_observations, permutation, split
-from thetahat.data._split import _bounds
+from thetahat.data._split import bounds_of
 from thetahat.data.keys import SPLIT, role_key
 
 
@@ -41,7 +41,7 @@ def test_parts_are_disjoint_rows_of_the_whole(n: int, seed: int, data: st.DataOb
 @given(st.integers(20, 3000), st.floats(0.3, 0.7), st.floats(0.1, 0.15))
 def test_fractions_are_within_a_row_of_their_share(n: int, train: float, val: float) -> None:
     test = 1 - train - val
-    bounds = _bounds(n, {"train": train, "val": val, "test": test})
+    bounds = bounds_of(n, {"train": train, "val": val, "test": test})
     got = [stop - start for start, stop in bounds.values()]
     assert sum(got) == n
     for count, share in zip(got, (train, val, test), strict=True):

@@ -80,14 +80,15 @@ COLUMNS = {
     ),
     "text target": (
         {},
-        {"wage": ["high", "low", "low"]},
-        "target 'wage' holds text, e.g. 'high'; declare its classes with categorical=['wage'] "
+        {"wage": ["3.5", "low", "low"]},
+        "target 'wage' holds text, e.g. '3.5'; declare its classes with categorical=['wage'] "
         "(--categorical wage), or turn it into numbers",
     ),
     "text weights": (
         {"weights": "w"},
         {"w": ["1", "2", "x"]},
-        "weights 'w' holds text, e.g. '1'; turn it into numbers",
+        "column 'w' holds numbers, and text in 1 row (row 3: 'x'); give na_values=['x'] "
+        "(--na-values=x) if they mean a missing value",
     ),
     "dates": (
         {},
@@ -98,7 +99,13 @@ COLUMNS = {
     "mixed": (
         {},
         {"mixed": np.array([1, "a", 2], dtype=object)},
-        "column 'mixed' holds int and str, e.g. 'a'; turn it into numbers, "
+        "column 'mixed' holds numbers, and text in 1 row (row 2: 'a'); give na_values=['a'] "
+        "(--na-values=a) if they mean a missing value",
+    ),
+    "two kinds": (
+        {},
+        {"mixed": np.array([1, (2, 3), 2], dtype=object)},
+        "column 'mixed' holds int and tuple, e.g. '(2, 3)'; turn it into numbers, "
         "or leave it out of the features",
     ),
     "all missing": (
@@ -257,12 +264,12 @@ class TestFiles:
             read_table("data", "y")
 
     def test_suffix(self) -> None:
-        Path("t.xlsx").write_text("")
+        Path("t.sav").write_text("")
         with refused(
-            "'t.xlsx' has the suffix '.xlsx'; give .csv, .tsv, .parquet or .pq, "
-            "or read the file and give the frame"
+            "'t.sav' has the suffix '.sav'; give .csv, .tsv (also .gz, .bz2, .xz, .zip), .parquet,"
+            " .pq, .dta or .xlsx, or read the file and give the frame"
         ):
-            read_table("t.xlsx", "y")
+            read_table("t.sav", "y")
 
     def test_empty(self) -> None:
         Path("t.csv").write_text("")
@@ -271,11 +278,6 @@ class TestFiles:
         Path("h.csv").write_text("y,x\n")
         with refused("the table has no rows; give at least one observation"):
             read_table("h.csv", "y")
-
-    def test_semicolons(self) -> None:
-        Path("t.csv").write_text("y;x\n1,5;2\n")
-        with refused("'t.csv' is separated by ';'; write it with ',' (and '.' decimals)"):
-            read_table("t.csv", "y")
 
     @pytest.mark.parametrize("pyarrow", [True, False])
     def test_ragged_csv(self, pyarrow: bool, monkeypatch: pytest.MonkeyPatch) -> None:

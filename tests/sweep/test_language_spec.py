@@ -12,7 +12,14 @@ from hypothesis import given, settings, strategies as st
 
 from thetahat.core.errors import ConfigError
 from thetahat.search import DISTRIBUTIONS, EXPONENTS, Hyperband, Objective
-from thetahat.sweep import Problem, SweepSpec, contamination, parse_sweep, read_sweep
+from thetahat.sweep import (
+    Problem,
+    SweepSpec,
+    contamination,
+    nothing_varies,
+    parse_sweep,
+    read_sweep,
+)
 
 ORACLE = Path(__file__).parents[1] / "oracle"
 FILES = json.loads((ORACLE / "sweep_files.json").read_text(encoding="utf-8"))
@@ -262,12 +269,10 @@ def test_a_file_is_read_from_the_disk(tmp_path: Path):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["random", "bayes"])
-def test_a_search_in_which_nothing_varies_is_noted(method, parameters, fix) -> None:
+def test_a_search_in_which_nothing_varies_is_refused(method, parameters, fix) -> None:
     text = f"method: {method}\nprogram: a.py\nmetric: {{name: loss}}\nparameters:\n  {parameters}\n"
     said = f"nothing varies, so all runs have the same config; {fix}"
-    reading = parse_sweep(text)
-    assert Problem(4, "parameters", said) in reading.notes
-    grid = parse_sweep(text.replace(method, "grid"))
-    assert (grid.require().points, [n for n in grid.notes if "varies" in n.message]) == (1, [])
-    varied = parse_sweep(f"{text}  other: {{min: 1, max: 2}}\n")
-    assert [n for n in varied.notes if "varies" in n.message] == []
+    assert nothing_varies(parse_sweep(text).require()) == Problem(4, "parameters", said)
+    grid = parse_sweep(text.replace(method, "grid")).require()
+    assert (grid.points, nothing_varies(grid)) == (1, None)
+    assert nothing_varies(parse_sweep(f"{text}  other: {{min: 1, max: 2}}\n").require()) is None

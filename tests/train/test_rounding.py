@@ -25,11 +25,11 @@ def fit(x: np.ndarray, y: np.ndarray, **fields: Any) -> th.Result:
 @pytest.mark.parametrize(
     ("x", "y", "which"),
     [
-        (X, 1e9 + Y, "data.train[1] has the mean 1e+09"),
-        (X + 1e6, Y, "data.train[0][:, 0] has the mean 1e+06"),
-        (X + np.array([0, 1e7]), Y, "data.train[0][:, 1] has the mean 1e+07"),
-        ((X + 1e6).astype(np.float32), Y, "data.train[0][:, 0] has the mean 1e+06"),
-        (X, (1_700_000_000 + 100 * Y).astype(np.int64), "data.train[1] has the mean 1.7e+09"),
+        (X, 1e9 + Y, "data.train.y has the mean 1e+09"),
+        (X + 1e6, Y, "data.train.x[:, 0] has the mean 1e+06"),
+        (X + np.array([0, 1e7]), Y, "data.train.x[:, 1] has the mean 1e+07"),
+        ((X + 1e6).astype(np.float32), Y, "data.train.x[:, 0] has the mean 1e+06"),
+        (X, (1_700_000_000 + 100 * Y).astype(np.int64), "data.train.y has the mean 1.7e+09"),
     ],
 )
 def test_a_spread_that_single_precision_loses_is_refused(
@@ -44,9 +44,7 @@ def test_a_spread_that_single_precision_loses_is_refused(
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-50])
 def test_a_spread_whose_square_is_rounded_to_zero_is_refused(scale: float) -> None:
-    with pytest.raises(
-        DataError, match=r"data.train\[1\] has the standard deviation .*; rescale it"
-    ):
+    with pytest.raises(DataError, match=r"data.train.y has the standard deviation .*; rescale it"):
         fit(X, Y * scale)
     assert fit(X, Y * scale, dtype="float64").risk["val"] == pytest.approx(0.09 * scale**2, rel=0.4)
     assert fit(X, Y * 1e-12).risk["val"] == pytest.approx(0.09e-24, rel=0.4)
@@ -231,7 +229,7 @@ def test_a_level_that_leaves_the_equations_no_digit_is_refused(optimizer: str) -
     with pytest.raises(DataError) as caught:
         estimate(2e4)
     said = str(caught.value)
-    assert said.startswith("data.train[0][:, 0] has the mean 19999.9")
+    assert said.startswith("data.train.x[:, 0] has the mean 19999.9")
     assert "in float32 the equations that this optimizer solves have no right digit left" in said
     assert said.endswith("subtract its mean, or give dtype='float64' (--dtype float64)")
     assert estimate(0).risk["train"] < 1e-6

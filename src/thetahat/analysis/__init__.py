@@ -1,5 +1,6 @@
 """Numbers about many runs: settings, quantiles, importance; for page, report and terminal alike."""
 
+from thetahat.analysis._again import again as again
 from thetahat.analysis._bands import (
     BAND_LEAST as BAND_LEAST,
     Band as Band,
@@ -74,6 +75,7 @@ __all__ = [
     "Study",
     "SweepFile",
     "Swept",
+    "again",
     "band_words",
     "best_first",
     "by_experiment",

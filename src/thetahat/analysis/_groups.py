@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.metric import RISKS
+from thetahat.core.nested import flat_config
 from thetahat.core.run import Status
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ LEAST = 10
 """Settings that importance and intervals need at least."""
 R = TypeVar("R", "RunRow", "TriedRun")
 QUANTILES = (0.1, 0.9)
-_PLAIN = (int, float, str, bool, type(None))
 FEW = 5
 """For fewer values the least and the greatest replace the quantiles."""
 
@@ -300,17 +300,6 @@ def quantile(values: Sequence[float], q: float) -> float:
     low = math.floor(at)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (at - low) * (ordered[high] - ordered[low])
-
-
-def flat_config(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Flatten a config: nested names are joined with dots."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if type(value) not in _PLAIN and isinstance(value, Mapping) and value:
-            flat |= flat_config(value, f"{above}{name}.")
-        else:
-            flat[f"{above}{name}"] = value
-    return flat
 
 
 def make_group(

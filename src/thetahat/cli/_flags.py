@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.nested import nest
 from thetahat.core.signature import Parameter, Seed, Signature
 from thetahat.core.yaml_words import flow
 
@@ -103,6 +104,7 @@ def retyped(signature: Signature, stored: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:  ConfigError: a parameter that the signature no longer has, or of another type.
     """
+    stored = nest(stored, signature.parameters)
     for name in stored:
         if name not in signature.parameters:
             hint = did_you_mean(name, signature.parameters)

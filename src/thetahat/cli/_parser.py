@@ -20,6 +20,7 @@ from thetahat.core.errors import ConfigError, did_you_mean
 
 COMMANDS = {
     "fit": "fit a table, no code needed",
+    "predict": "predict the rows of a table by a saved model or a run",
     "check": "check a sweep file",
     "sweep": "create a sweep from a file; pause, resume, cancel or extend one",
     "agent": "work on a sweep until it is done",

@@ -6,14 +6,17 @@ number of values of them run as one compiled program; every other parameter is s
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import numbers
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, TypeVar
 
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.nested import bare, fields_of, nest, revived
 from thetahat.core.numbers import is_number
 
 
@@ -77,16 +80,24 @@ class Signature:
     doc: str
     parameters: Mapping[str, Parameter]
 
+    @cached_property
+    def leaves(self) -> Mapping[str, Parameter]:
+        """The parameters, with the fields of a dataclass in its place: ``net.width``."""
+        return {leaf.name: leaf for p in self.parameters.values() for leaf in _leaves(p)}
+
     @property
     def traced(self) -> tuple[str, ...]:
-        """Names of the traced parameters."""
-        return tuple(p.name for p in self.parameters.values() if p.traced)
+        """Names of the traced leaves."""
+        return tuple(leaf.name for leaf in self.leaves.values() if leaf.traced)
 
     def config(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the full config: given values over the defaults, each value cast.
 
+        Nested parameters are taken as instances, as mappings and by dotted names.
+
         Raises:  ConfigError: an unknown name (the nearest is offered), a missing one, a bad value.
         """
+        given = nest(given, self.parameters)
         for name in given:
             if name not in self.parameters:
                 hint = did_you_mean(name, self.parameters)
@@ -94,7 +105,29 @@ class Signature:
         missing = [p.name for p in self.parameters.values() if p.required and p.name not in given]
         if missing:
             raise ConfigError(f"{self.name}() needs {', '.join(missing)}; give --{missing[0]}=...")
-        return {n: p.cast(given.get(n, p.default)) for n, p in self.parameters.items()}
+        return {
+            n: p.cast(revived(p.annotation, given.get(n, p.default), n, p.default))
+            for n, p in self.parameters.items()
+        }
+
+    def flat(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a full config with the fields of dataclasses in their place, cast as leaves."""
+        if len(self.leaves) == len(self.parameters):
+            return dict(config)
+        found: dict[str, Any] = {}
+        for name, value in config.items():
+            found |= _parts(self.parameters[name].annotation, name, value)
+        return {n: self.leaves[n].cast(v) if n in self.leaves else v for n, v in found.items()}
+
+    def arguments(self, flat: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a flat config as the arguments of the experiment: dataclasses again."""
+        if len(self.leaves) == len(self.parameters):
+            return dict(flat)
+        found = nest(flat, self.parameters)
+        for name in found.keys() - flat.keys():
+            parameter = self.parameters[name]
+            found[name] = revived(parameter.annotation, found[name], name, parameter.default)
+        return found
 
 
 def read_signature(experiment: Callable[..., Any]) -> Signature:
@@ -120,16 +153,44 @@ def read_signature(experiment: Callable[..., Any]) -> Signature:
                 " write it as a plain keyword parameter"
             )
         annotation = hints.get(p.name, type(p.default) if p.default is not p.empty else Any)
-        marks = getattr(annotation, "__metadata__", ())
-        is_seed = _SEED in marks
-        parameters[p.name] = Parameter(
-            name=p.name,
-            annotation=annotation,
-            default=p.default,
-            traced=is_seed or (annotation is float),
-            is_seed=is_seed,
-        )
+        parameters[p.name] = _parameter(p.name, annotation, p.default)
     return Signature(name=name, doc=inspect.getdoc(experiment) or "", parameters=parameters)
+
+
+def _expanded(annotation: Any) -> Mapping[str, Any]:
+    """The fields of a dataclass parameter; empty for any other, and for ``Static[...]``."""
+    marks = getattr(annotation, "__metadata__", ())
+    return {} if _STATIC in marks else fields_of(bare(annotation))
+
+
+def _parts(annotation: Any, name: str, value: Any) -> dict[str, Any]:
+    """A value by the names of its leaves; an instance of a subclass stays whole."""
+    fields = _expanded(annotation)
+    if not fields or type(value) is not bare(annotation):
+        return {name: value}
+    found: dict[str, Any] = {}
+    for field, inner in fields.items():
+        found |= _parts(inner, f"{name}.{field}", getattr(value, field))
+    return found
+
+
+def _leaves(parameter: Parameter) -> Iterator[Parameter]:
+    """The parameter itself, or those of its dataclass's fields."""
+    fields = _expanded(parameter.annotation)
+    if not fields:
+        yield parameter
+        return
+    kind = bare(parameter.annotation)
+    defaults = {f.name: f.default for f in dataclasses.fields(kind)}
+    for name, annotation in fields.items():
+        default = getattr(parameter.default, name, defaults[name])
+        default = _REQUIRED if default is dataclasses.MISSING else default
+        yield from _leaves(_parameter(f"{parameter.name}.{name}", annotation, default))
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> Parameter:
+    is_seed = _SEED in getattr(annotation, "__metadata__", ())
+    return Parameter(name, annotation, default, is_seed or annotation is float, is_seed)
 
 
 def _as_float(name: str, value: Any) -> float:

@@ -20,6 +20,7 @@ from thetahat.core.metric import (
     unknown_direction,
 )
 from thetahat.core.numbers import whole
+from thetahat.core.start import as_start
 
 SAMPLINGS = ("shuffle", "replacement", "sequential", "full")
 DTYPES = ("float32", "float64")
@@ -49,6 +50,8 @@ class Task:
         best_by: the column that chooses the best state: "val_risk", "val_NAME" or ``f(h)``'s NAME.
         seed: base of the keys for initial parameters and dropout.
         dtype: "float32" or "float64".
+        start: fitted parameters that this fit starts from: a Result, ``th.load(path)`` or the path
+            of a saved model; None draws initial parameters.
     Raises:  ConfigError: a field outside its range.
     """
 
@@ -66,6 +69,7 @@ class Task:
     best_by: str = "val_risk"
     seed: Any = 0
     dtype: str = "float32"
+    start: Any = None
     diagnostics: InitVar[Any] = None
     """Old name of ``metrics``; refused."""
 
@@ -88,6 +92,7 @@ class Task:
             check_choice("sampling", self.sampling, SAMPLINGS)
         if self.dtype not in DTYPES:
             raise ConfigError(f"dtype={self.dtype!r}; give 'float32' or 'float64'")
+        object.__setattr__(self, "start", as_start(self.start))
         metrics = read_metrics(self.metrics)
         object.__setattr__(self, "metrics", metrics)
         _check_best_by(self.best_by, metrics)
@@ -110,6 +115,7 @@ class Task:
             "stopping": ", ".join(map(_word, self.stopping)),
             "best by": "" if self.best_by == "val_risk" else self.best_by,
             "seed": self.seed,
+            "start": "" if self.start is None else str(self.start),
             "dtype": self.dtype,
         }
         return card("Task", "a description; nothing has run yet", facts)

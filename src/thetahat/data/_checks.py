@@ -6,19 +6,25 @@ for a frame.
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from thetahat.core.errors import DataError, check_choice, did_you_mean
+from thetahat.core.errors import DataError, Notice, check_choice, did_you_mean
+from thetahat.data._cells import PLAIN, Cells, odd_cells
+from thetahat.data._classes import check_levels, made_classes, single_class
 from thetahat.data._columns import TableColumn
 from thetahat.data._encoder import Encoder, Feature
 from thetahat.data._named_rows import NamedRows
 
 MISSING = ("refuse", "drop", "mean", "median")
+
+NAMELESS = ("", "Unnamed: 0")
+"""Names of a column without one: as written, and as pandas reads it."""
 
 LARGEST = 1e150
 """Largest value whose square, in a deviation or a risk, does not overflow."""
@@ -28,19 +34,25 @@ LARGEST = 1e150
 class TablePlan:
     """Roles of the columns, and the treatment of missing values."""
 
-    target: str
+    targets: tuple[str, ...]
     features: tuple[str, ...]
     weights: str | None
     missing: str
     standardize: bool
     target_scale: bool
     categorical: tuple[str, ...]
+    cells: Cells = PLAIN
+
+    @property
+    def target(self) -> str:
+        """Name of the target; of several, their names."""
+        return ", ".join(self.targets)
 
     @property
     def used(self) -> list[str]:
         """All columns to read, features first."""
-        extra = [self.target] if self.weights is None else [self.target, self.weights]
-        return list(dict.fromkeys([*self.features, *extra]))
+        extra = [] if self.weights is None else [self.weights]
+        return list(dict.fromkeys([*self.features, *self.targets, *extra]))
 
 
 @dataclass
@@ -54,6 +66,8 @@ class ColumnFacts:
     low: float = np.inf
     high: float = -np.inf
     levels: set[Any] = field(default_factory=set)
+    dtype: str | None = None
+    order: tuple[Any, ...] | None = None
 
 
 @dataclass
@@ -66,42 +80,78 @@ class Scan:
 
 
 def plan(
-    names: Sequence[str],
-    target: str,
+    names: Iterable[str],
+    target: Sequence[str] | str,
     features: Sequence[str] | str | None,
     weights: str | None,
     missing: str,
     standardize: bool,
     target_scale: bool | None,
     categorical: Sequence[str] | str | None,
+    ignore: Sequence[str] | str | None = None,
 ) -> TablePlan:
     """Assign roles to the columns, or raise a DataError that names the wrong name."""
-    for name in _repeated(names):
+    names = list(names)
+    for name in _repeated([name for name in names if name not in NAMELESS]):
         raise DataError(f"the table has two columns {name!r}; rename one")
-    _known(target, "target", names)
-    if weights is not None:
-        _known(weights, "weights", names)
+    names = dict.fromkeys(names)  # ordered, and quick to search
+    targets, ignored = _several(target), _several(ignore or ())
+    _known_roles(names, targets, weights, ignored)
     if features is None:
-        features = [name for name in names if name not in (target, weights)]
+        features = _other_columns(names, {*targets, weights, *ignored})
     features = _several(features)
+    wanted = set(features)
     for name in features:
         _known(name, "feature", names)
     for name in _repeated(features):
         raise DataError(f"feature {name!r} is given twice; give it once")
-    if target in features:
-        raise DataError(f"target {target!r} is among the features; leave it out of them")
-    if weights == target:
-        raise DataError(f"target {target!r} is also the weights; give another column")
+    for name in targets:
+        if name in wanted:
+            raise DataError(f"target {name!r} is among the features; leave it out of them")
+        if weights == name:
+            raise DataError(f"target {name!r} is also the weights; give another column")
     if not features:
-        raise DataError(f"no features: the table has no column beside {target!r}")
+        beside = " and ".join(map(repr, targets))
+        raise DataError(f"no features: the table has no column beside {beside}")
     categorical = _several(categorical or ())
     for name in categorical:
-        if name not in features and name != target:
+        if name not in wanted and name not in targets:
             hint = did_you_mean(name, features)
             raise DataError(f"categorical {name!r} is not among the features{hint}")
     check_choice("missing", missing, MISSING, DataError)
     scale = standardize if target_scale is None else target_scale
-    return TablePlan(target, features, weights, missing, standardize, scale, categorical)
+    return TablePlan(targets, features, weights, missing, standardize, scale, categorical)
+
+
+def _known_roles(
+    names: Collection[str], targets: Sequence[str], weights: str | None, ignored: Sequence[str]
+) -> None:
+    if not targets:
+        raise DataError("target=[] names no column; give the column to estimate, or several")
+    for name in targets:
+        _known(name, "target", names)
+    for name in _repeated(targets):
+        raise DataError(f"target {name!r} is given twice; give it once")
+    if weights is not None:
+        _known(weights, "weights", names)
+    for name in ignored:
+        _known(name, "ignore", names)
+        if name in targets or name == weights:
+            raise DataError(f"{name!r} is ignored, and is also the target or the weights")
+
+
+def _other_columns(names: Collection[str], taken: set[str | None]) -> list[str]:
+    """List the columns that are features unless the user says otherwise: those with a name."""
+    for at, name in enumerate(names):
+        if name in NAMELESS and name not in taken:
+            shown = f"named {name!r}" if name else "without a name"
+            warnings.warn(
+                f"column {at + 1} of the table is {shown}, as the index of a saved frame is: it is"
+                " not taken as a feature" + ("; list it in features to use it" if name else ""),
+                Notice,
+                stacklevel=4,
+            )
+    return [name for name in names if name not in taken and name not in NAMELESS]
 
 
 def look(scan: Scan, columns: dict[str, TableColumn], plan: TablePlan) -> np.ndarray:
@@ -111,19 +161,23 @@ def look(scan: Scan, columns: dict[str, TableColumn], plan: TablePlan) -> np.nda
     keep = np.ones(n, bool)
     if plan.missing == "drop":
         keep = ~np.any(list(gone.values()), axis=0)
+    features, categorical = set(plan.features), set(plan.categorical)
     for name in plan.used:
         column, seen = columns[name], scan.columns.setdefault(name, ColumnFacts())
         seen.missing += int(gone[name].sum())
-        as_levels = name in plan.categorical or column.kind == "category"
+        seen.dtype = column.dtype if seen.dtype in (None, column.dtype) else "float64"
+        seen.order = column.order if not seen.levels or seen.order == column.order else None
+        as_levels = name in categorical or column.kind == "category"
+        as_levels |= plan.targets == (name,) and _are_labels(column, plan.cells)
         if column.kind == "number":
             _look_at_numbers(seen, column.values, keep, scan.rows)
-        spread = name in plan.features or name == plan.target
+        spread = name in features or plan.targets == (name,)
         if as_levels and spread and column.kind != "other":
             seen.kind = "category"
             kept = column.levels_or_none()
             seen.levels |= {v for v, k in zip(kept, keep, strict=True) if k and v is not None}
         elif column.kind != "number" and not gone[name].all():
-            raise DataError(_not_numbers(column, plan))
+            raise DataError(odd_cells(column, scan.rows, plan.cells) or _not_numbers(column, plan))
     scan.rows += n
     scan.kept += int(keep.sum())
     return keep
@@ -159,9 +213,12 @@ def verdict(scan: Scan, plan: TablePlan) -> Encoder:
         else Feature(name)
         for name in plan.features
     )
-    target = scan.columns[plan.target]
-    classes = _sorted(target.levels) if target.kind == "category" else None
-    return Encoder(features, plan.target, plan.missing, classes)
+    if len(plan.targets) > 1:
+        return Encoder(features, plan.target, plan.missing, targets=plan.targets)
+    target, classes = scan.columns[plan.target], None
+    if target.kind == "category":
+        classes = made_classes(target.levels, target.dtype, target.order)
+    return Encoder(features, plan.target, plan.missing, classes, target.dtype or "float64")
 
 
 def check_single(scan: Scan) -> None:
@@ -201,14 +258,14 @@ def _check_missing(scan: Scan, plan: TablePlan) -> None:
         return
     if gone and plan.missing == "refuse":
         said = ", ".join(f"{name!r} in {n} of {scan.rows} rows" for name, n in gone.items())
-        stuck = [name for name in (plan.target, plan.weights) if name in gone]
+        stuck = [name for name in (*plan.targets, plan.weights) if name in gone]
         others = (
             f" ({' and '.join(map(repr, stuck))} cannot be imputed, nor left out)"
             if stuck
             else ", 'mean' or 'median', or leave the columns out"
         )
         raise DataError(f"missing values: {said}; give missing='drop' (--missing drop){others}")
-    for role, name in (("target", plan.target), ("weights", plan.weights)):
+    for role, name in (*(("target", name) for name in plan.targets), ("weights", plan.weights)):
         if name in gone and name is not None:
             raise DataError(
                 f"{role} {name!r} has {gone[name]} missing value{'s' * (gone[name] > 1)}, which "
@@ -230,22 +287,19 @@ def _check_weights(scan: Scan, plan: TablePlan) -> None:
 
 
 def _check_varying(scan: Scan, plan: TablePlan) -> None:
-    target = scan.columns[plan.target]
-    if target.kind == "category":
-        _check_levels(plan.target, target)
-        if len(target.levels) == 1:
-            only = next(iter(target.levels))
+    for name in plan.targets:
+        target = scan.columns[name]
+        if target.kind == "category":
+            check_levels(f"column {name!r}", target.levels)
+            if len(target.levels) == 1:
+                raise single_class(f"target {name!r}", next(iter(target.levels)))
+        elif target.low == target.high:
             raise DataError(
-                f"target {plan.target!r} has the single class {only!r};"
-                " there is nothing to estimate"
+                f"target {name!r} is constant ({target.low:g}); there is nothing to estimate"
             )
-    elif target.low == target.high:
-        raise DataError(
-            f"target {plan.target!r} is constant ({target.low:g}); there is nothing to estimate"
-        )
     for name in plan.features:
         seen = scan.columns[name]
-        _check_levels(name, seen)
+        check_levels(f"column {name!r}", seen.levels)
         if seen.kind == "category" and len(seen.levels) == 1:
             level = next(iter(seen.levels))
             raise DataError(f"column {name!r} has the single level {level!r}; leave it out")
@@ -256,21 +310,20 @@ def _check_varying(scan: Scan, plan: TablePlan) -> None:
             )
 
 
-def _check_levels(name: str, seen: ColumnFacts) -> None:
-    odd = [level for level in seen.levels if not isinstance(level, (str, int, float))]
-    if odd:
-        raise DataError(
-            f"column {name!r} has the level {odd[0]!r}, a {type(odd[0]).__name__}; "
-            "make the levels text or numbers"
-        )
+def _are_labels(column: TableColumn, cells: Cells) -> bool:
+    """Tell whether text is labels: not numbers in part, nor numbers with other marks."""
+    if column.kind != "text" or odd_cells(column, 0, cells) is not None:
+        return False
+    levels = {value for value in column.values.tolist() if value is not None}
+    return sum(cells.number(v) is not None for v in levels) in (0, len(levels))
 
 
 def _not_numbers(column: TableColumn, plan: TablePlan) -> str:
-    role = "target" if column.name == plan.target else "column"
+    role = "target" if column.name in plan.targets else "column"
     if column.name not in plan.features:
         role = "weights" if column.name == plan.weights else role
         fix = "turn it into numbers"
-        if role == "target" and column.kind == "text":
+        if plan.targets == (column.name,) and column.kind == "text":
             fix = (
                 f"declare its classes with categorical=[{column.name!r}] (--categorical"
                 f" {column.name}), or turn it into numbers"
@@ -285,7 +338,7 @@ def _not_numbers(column: TableColumn, plan: TablePlan) -> str:
     return f"{role} {column.name!r} holds {column.what}, e.g. {str(column.example)!r}; {fix}"
 
 
-def _known(name: str, role: str, names: Sequence[str]) -> None:
+def _known(name: str, role: str, names: Collection[str]) -> None:
     if name not in names:
         raise DataError(f"the table has no column {name!r} ({role}){did_you_mean(name, names)}")
 

@@ -22,12 +22,16 @@ class TableColumn:
 
     Args:    name: as in the table.   kind: "number", "category" (declared by its dtype), "text" or
              "other".   values: (n,).   what: its contents, in words.
+             dtype: "bool", "int64" or "float64" of numbers, as they were given; None of others.
+             order: categories in the order of their dtype, where it has one.
     """
 
     name: str
     kind: str
     values: np.ndarray
     what: str = "numbers"
+    dtype: str | None = None
+    order: tuple[Any, ...] | None = None
 
     @property
     def example(self) -> Any:
@@ -42,12 +46,27 @@ class TableColumn:
             return np.isnan(self.values)
         return np.array([value is None for value in self.values], bool)
 
+    def some_numbers(self) -> bool:
+        """Return whether text is numbers in part: odd cells among numbers, rather than labels."""
+        if self.kind != "text":
+            return False
+        levels = {value for value in self.values.tolist() if value is not None}
+        return 0 < sum(map(_is_number, levels)) < len(levels)
+
     def levels_or_none(self) -> list[Any]:
         """Return values as levels; whole numbers become integers: 1.0 and 1 are one level."""
         if self.kind != "number":
             return self.values.tolist()
         values = self.values.tolist()
         return [None if v != v else int(v) if v.is_integer() else v for v in values]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def table_kind(source: Any) -> str | None:
@@ -90,7 +109,8 @@ def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, Tab
     kind, names = table_kind(table), names_of(table)
     if kind == "polars" and hasattr(table, "collect"):
         table = table.collect()
-    names = [name for name in names if wanted is None or name in wanted]
+    chosen = None if wanted is None else set(wanted)
+    names = [name for name in names if chosen is None or name in chosen]
     if kind == "pandas":
         by_name = {str(name): i for i, name in enumerate(table.columns)}
         columns = {name: _from_pandas(name, table.iloc[:, by_name[name]]) for name in names}
@@ -99,14 +119,15 @@ def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, Tab
     elif kind == "arrow":
         columns = {name: _from_arrow(name, table.column(name)) for name in names}
     else:
-        columns = {name: _from_any(name, table[name]) for name in names}
+        columns = {name: column_of(name, table[name]) for name in names}
     if len({len(column.values) for column in columns.values()}) > 1:
         said = ", ".join(f"{name} {len(column.values)}" for name, column in columns.items())
         raise DataError(f"columns differ in length: {said}")
     return columns
 
 
-def _from_any(name: str, values: Any) -> TableColumn:
+def column_of(name: str, values: Any) -> TableColumn:
+    """Return values of any library, (n,), as a column."""
     library = type(values).__module__.split(".")[0]
     if library == "pandas":
         return _from_pandas(name, values)
@@ -114,7 +135,7 @@ def _from_any(name: str, values: Any) -> TableColumn:
         return _from_polars(name, values)
     values = np.atleast_1d(np.asarray(values))
     if values.dtype.kind in "fiub":
-        return TableColumn(name, "number", values.astype(np.float64))
+        return _numbers(name, values.astype(np.float64), values.dtype.kind)
     if values.dtype.kind in "mMc":
         return _other(name, values.tolist(), str(values.dtype))
     return from_objects(name, values.tolist())
@@ -122,13 +143,13 @@ def _from_any(name: str, values: Any) -> TableColumn:
 
 def _from_pandas(name: str, series: Any) -> TableColumn:
     dtype, words = series.dtype, str(series.dtype)
-    missing = series.isna().to_numpy(bool)
+    missing = np.asarray(series.isna(), bool)
     if hasattr(dtype, "categories"):
-        return TableColumn(name, "category", _objects(series.tolist(), missing), "categories")
+        return _categories(name, _objects(series.tolist(), missing), dtype.categories.tolist())
     kind = getattr(dtype, "kind", "O")
     if kind in "fiub" and words not in ("str", "string"):
         values = series.to_numpy(dtype=np.float64, na_value=np.nan)
-        return TableColumn(name, "number", np.where(missing, np.nan, values))
+        return _numbers(name, np.where(missing, np.nan, values), kind)
     if kind in "mMc" or words.startswith(("datetime", "timedelta", "period", "interval")):
         return _other(name, _objects(series.tolist(), missing).tolist(), words)
     return from_objects(name, _objects(series.tolist(), missing).tolist())
@@ -139,11 +160,11 @@ def _from_polars(name: str, series: Any) -> TableColumn:
 
     dtype = series.dtype
     if dtype == polars.Categorical or dtype == polars.Enum:
-        return TableColumn(name, "category", _objects(series.to_list()), "categories")
+        order = dtype.categories.to_list() if dtype == polars.Enum else None
+        return _categories(name, _objects(series.to_list()), order)
     if dtype == polars.Boolean or dtype.is_numeric() or dtype == polars.Null:
-        return TableColumn(
-            name, "number", np.array(series.cast(polars.Float64).to_numpy(), np.float64)
-        )
+        kind = "b" if dtype == polars.Boolean else "i" if dtype.is_integer() else "f"
+        return _numbers(name, np.array(series.cast(polars.Float64).to_numpy(), np.float64), kind)
     if dtype == polars.String or dtype == polars.Object:
         return from_objects(name, series.to_list())
     return _other(name, series.to_list(), str(dtype))
@@ -155,14 +176,16 @@ def _from_arrow(name: str, column: Any) -> TableColumn:
 
     kind = column.type
     if types.is_dictionary(kind):
-        return TableColumn(name, "category", _objects(column.to_pylist()), "categories")
-    if types.is_boolean(kind):
-        column, kind = column.cast(pyarrow.int8()), pyarrow.int8()
+        return _categories(name, _objects(column.to_pylist()), _order_of(column))
     if types.is_null(kind):
-        return TableColumn(name, "number", np.full(len(column), np.nan))
+        return _numbers(name, np.full(len(column), np.nan), "f")
+    if types.is_boolean(kind):
+        values = column.cast(pyarrow.int8()).cast(pyarrow.float64()).to_numpy()
+        return _numbers(name, np.array(values, np.float64), "b")
     if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
         values = column.cast(pyarrow.float64(), safe=False).to_numpy()
-        return TableColumn(name, "number", np.array(values, np.float64))
+        whole = "i" if types.is_integer(kind) else "f"
+        return _numbers(name, np.array(values, np.float64), whole)
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         return from_objects(name, column.to_pylist())
     return _other(name, column.to_pylist(), str(kind))
@@ -174,11 +197,34 @@ def from_objects(name: str, values: Iterable[Any]) -> TableColumn:
     there = [v for v in values if v is not None]
     if all(isinstance(v, (bool, np.bool_, numbers.Real, decimal.Decimal)) for v in there):
         floats = [np.nan if v is None else float(v) for v in values]
-        return TableColumn(name, "number", np.array(floats, np.float64))
+        kinds = {"b" if isinstance(v, (bool, np.bool_)) else _kind_of(v) for v in there}
+        return _numbers(name, np.array(floats, np.float64), kinds.pop() if len(kinds) == 1 else "f")
     if all(isinstance(v, str) for v in there):
         return TableColumn(name, "text", _objects(values), "text")
     kinds = sorted({type(v).__name__ for v in there})
     return _other(name, values, " and ".join(kinds))
+
+
+def _kind_of(value: Any) -> str:
+    return "i" if isinstance(value, numbers.Integral) else "f"
+
+
+def _numbers(name: str, values: np.ndarray, kind: str) -> TableColumn:
+    dtype = {"b": "bool", "i": "int64", "u": "int64"}.get(kind, "float64")
+    return TableColumn(name, "number", values, dtype=dtype)
+
+
+def _categories(name: str, values: np.ndarray, order: Sequence[Any] | None) -> TableColumn:
+    order = None if order is None else tuple(order)
+    return TableColumn(name, "category", values, "categories", order=order)
+
+
+def _order_of(column: Any) -> list[Any] | None:
+    """Return the order of an arrow dictionary that all chunks share; others are unordered."""
+    chunks = column.chunks if hasattr(column, "chunks") else [column]
+    orders = [chunk.dictionary.to_pylist() for chunk in chunks]
+    same = all(order == orders[0] for order in orders)
+    return orders[0] if orders and same and column.type.ordered else None
 
 
 def _other(name: str, values: list[Any], what: str) -> TableColumn:

@@ -17,6 +17,7 @@ from jax.core import Tracer
 from jax.tree_util import GetAttrKey, register_pytree_with_keys
 
 from thetahat.core.errors import DataError
+from thetahat.data._classes import Classes, coded
 from thetahat.data._named_rows import NamedRows
 
 
@@ -26,10 +27,11 @@ class Observations:
 
     Args:    x: inputs, (N, d) or any pytree of (N, ...).   y: outcomes, (N,) or (N, k).
              weight: (N,), at least 0; None weighs all alike.
-    Has:     ``x, y = z`` unpacks N observations and, inside a residual, one.
+    Has:     ``x, y = z`` unpacks N observations and, inside a residual, one; ``z[0]`` is x and
+             ``z[1]`` is y, as in a pair. A slice or an array takes rows.
     >>> obs = Observations(np.ones((3, 2)), np.zeros(3))
-    >>> len(obs), obs[:2].x.shape
-    (3, (2, 2))
+    >>> len(obs), obs[:2].x.shape, obs[1].shape
+    (3, (2, 2), (3,))
     """
 
     x: Any
@@ -42,7 +44,14 @@ class Observations:
     def __len__(self) -> int:
         return n_observations(self)
 
-    def __getitem__(self, rows: Any) -> Observations:
+    def __getitem__(self, rows: Any) -> Any:
+        if isinstance(rows, (int, np.integer)) and not isinstance(rows, bool):
+            if rows not in (0, 1):
+                raise IndexError(
+                    f"index {rows} of observations: 0 is x, 1 is y; row {rows} is"
+                    f" [{rows}:{int(rows) + 1}]"
+                )
+            return (self.x, self.y)[rows]
         return jax.tree.map(lambda leaf: leaf[rows], self)
 
 
@@ -55,8 +64,9 @@ class Data:
              transform: from a table's columns to x and y, or None.
              targets: a table's own y by part, if y is standardised; for losses of a prediction
              (logistic, cross-entropy).
-    Has:     rows: by part, the positions of its rows in the argument of ``th.split``, for messages;
-             None if unknown.
+    Has:     rows: by part, (N,), the positions of its rows in the arrays or the table that was
+             split, from 0; None if unknown. They merge predictions back.
+             classes: of y, if it was given as labels (text, a categorical): y is then 0..k-1.
     Raises:  DataError: an empty part, leaves of different N, parts of different structure, values
              that are not finite. Traced values are not checked.
     >>> data = Data(train=(np.ones((8, 2)), np.ones(8)), val=(np.ones((2, 2)), np.ones(2)))
@@ -70,10 +80,16 @@ class Data:
     transform: Any = None
     targets: Any = None
     rows: Any = field(default=None, init=False, repr=False)
+    classes: Classes | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        there = {n: part for n in PARTS if (part := getattr(self, n)) is not None}
+        encoder = getattr(self.train, "encoder", None)  # of a Table
+        there, classes = coded(there) if there else ({}, None)
+        classes = classes if encoder is None else encoder.classes
+        object.__setattr__(self, "classes", classes)
         for name in PARTS:
-            part = getattr(self, name)
+            part = there.get(name)
             if isinstance(part, Iterator):
                 raise DataError(
                     f"{name} is a {type(part).__name__}, not an array, and can be read"
@@ -91,7 +107,8 @@ class Data:
 
     def named_rows(self, name: str) -> NamedRows:
         """Return the names of a part's rows, for messages."""
-        tabular = self.transform is not None
+        encoder = getattr(self.transform, "encoder", None)
+        tabular = encoder is not None and not encoder.of_arrays
         if self.rows is None:
             return NamedRows("part" if tabular else "given")
         return NamedRows("table" if tabular else "arrays", self.rows[name])
@@ -99,7 +116,7 @@ class Data:
     def changed(self, **fields: Any) -> Data:
         """Return a copy with other fields, without checks."""
         other = object.__new__(Data)
-        for name in (*PARTS, "transform", "targets", "rows"):
+        for name in (*PARTS, "transform", "targets", "rows", "classes"):
             object.__setattr__(other, name, fields.get(name, getattr(self, name)))
         return other
 
@@ -168,6 +185,13 @@ def as_part(part: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.to_numpy() if hasattr(leaf, "to_numpy") else leaf, part)
 
 
+def as_pair(obs: Any) -> Any:
+    """Return a pair (x, y) as Observations, so that arrays and tables have one kind of part."""
+    if type(obs) in (tuple, list) and len(obs) == 2 and hasattr(obs[1], "shape"):
+        return Observations(*obs)
+    return obs
+
+
 def _named_leaves(name: str, part: Any) -> list[tuple[str, Any]]:
     paths = jax.tree_util.tree_flatten_with_path(part)[0]
     return [(name + jax.tree_util.keystr(path), leaf) for path, leaf in paths]
@@ -198,7 +222,10 @@ def check_part(name: str, part: Any) -> None:
 
 def _check_values(path: str, leaf: Any) -> None:
     if np.dtype(object) == leaf.dtype or getattr(leaf.dtype, "kind", "") in "USM":
-        raise DataError(f"{path} has dtype {leaf.dtype}; give numbers (read_table encodes columns)")
+        raise DataError(
+            f"{path} has dtype {leaf.dtype}; give numbers (read_table encodes columns; labels y may"
+            " be text)"
+        )
     # A memory map is larger than memory by intent: it was checked when it was written.
     if isinstance(leaf, np.memmap) or not isinstance(leaf, (np.ndarray, jax.Array)):
         return
@@ -246,4 +273,4 @@ def register(kind: type, fields: tuple[str, ...], static: tuple[str, ...] = ()) 
 
 
 register(Observations, ("x", "y", "weight"))
-register(Data, (*PARTS, "transform", "targets"))
+register(Data, (*PARTS, "transform", "targets"), static=("classes",))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from thetahat.core.errors import DataError, did_you_mean
+from thetahat.data._classes import Classes
 from thetahat.data._columns import TableColumn, columns_of
 
 
@@ -33,7 +34,10 @@ class Encoder:
     Args:    features: columns in order.   target: the name of y.
              missing: "refuse" and "drop" refuse missing values; "mean" and "median" leave NaN
              for the split to fill.
-             classes: the levels of a categorical target, in order: y is their position, 0..k-1.
+             classes: those of a target of labels: y is their position, 0..k-1.
+             dtype: of a target of numbers, for labels: "bool", "int64" or "float64".
+             of_arrays: whether the columns are those of an array.
+             targets: the names of several targets, the columns of y; then ``target`` lists them.
     >>> Encoder((Feature("educ"), Feature("region", ("east", "west"))), "wage").names
     ('educ', 'region=east', 'region=west')
     """
@@ -41,7 +45,10 @@ class Encoder:
     features: tuple[Feature, ...]
     target: str
     missing: str = "refuse"
-    classes: tuple[Any, ...] | None = None
+    classes: Classes | None = None
+    dtype: str = "float64"
+    of_arrays: bool = False
+    targets: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,11 +88,13 @@ class Encoder:
         return np.concatenate(blocks, axis=1)
 
     def outcome(self, columns: dict[str, TableColumn]) -> np.ndarray:
-        """Return y from checked columns: numbers, or positions of classes."""
+        """Return y from checked columns: numbers (n,) or (n, K), or positions of classes."""
+        if self.targets:
+            return np.stack([columns[name].values for name in self.targets], axis=1)
         column = columns[self.target]
         if self.classes is None:
             return column.values
-        return _codes(Feature(self.target, self.classes), column)
+        return _codes(Feature(self.target, self.classes.labels), column)
 
     def _array(self, x: np.ndarray) -> np.ndarray:
         d = len(self.names)
@@ -134,3 +143,9 @@ def _codes(feature: Feature, column: TableColumn) -> np.ndarray:
             raise DataError(f"column {column.name!r} has the level {value!r}; known: {known}")
         codes[row] = np.nan if value is None else position[value]
     return codes
+
+
+def feature_codes(feature: Feature, column: TableColumn, rows: np.ndarray) -> np.ndarray:
+    """Return one number for each of some rows: its value, or the position of its level."""
+    some = replace(column, values=column.values[rows])
+    return some.values if feature.levels is None else _codes(feature, some)

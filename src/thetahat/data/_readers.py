@@ -1,21 +1,30 @@
-"""Readers of CSV and Parquet files, by the installed library."""
+"""Readers of files of tables, by the installed library."""
 
 from __future__ import annotations
 
 import csv
 import importlib.util
-from collections.abc import Sequence
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from thetahat.core.data_files import saw
 from thetahat.core.errors import DataError, MissingExtra
+from thetahat.data._cells import PLAIN, Cells
 from thetahat.data._columns import TableColumn, columns_of, from_objects, names_of
+from thetahat.data._office import excel_columns, excel_names, stata_columns, stata_names, unreadable
 
 CSV = {".csv": ",", ".tsv": "\t"}
 PARQUET = (".parquet", ".pq")
-_NO_VALUE = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A")
+STATA, EXCEL = ".dta", ".xlsx"
+_PACKED = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma", ".zip": "zipfile"}
+_KINDS = ".csv, .tsv (also .gz, .bz2, .xz, .zip), .parquet, .pq, .dta or .xlsx"
 
 
 def table_names(source: Any) -> list[str]:
@@ -23,27 +32,58 @@ def table_names(source: Any) -> list[str]:
     if not isinstance(source, (str, Path)):
         return names_of(source)
     path = checked_path(source)
-    if path.suffix.lower() in CSV:
-        return _csv_header(path)
+    kind = kind_of(path)
+    if kind in CSV:
+        return _csv_header(path)[0]
+    if kind == STATA:
+        return stata_names(path)
+    if kind == EXCEL:
+        return excel_names(path)
     if _has("pyarrow"):
         return list(parquet_file(path).schema_arrow.names)
     return names_of(_polars_parquet(path))
 
 
-def table_columns(source: Any, wanted: Sequence[str]) -> dict[str, TableColumn]:
+def table_columns(
+    source: Any, wanted: Sequence[str], cells: Cells = PLAIN
+) -> dict[str, TableColumn]:
     """Read the wanted columns of a file or a frame."""
+    found = _columns(source, wanted, cells)
+    return {name: cells.read(column) for name, column in found.items()}
+
+
+def _columns(source: Any, wanted: Sequence[str], cells: Cells) -> dict[str, TableColumn]:
     if not isinstance(source, (str, Path)):
         return columns_of(source, wanted)
     path = checked_path(source)
-    if path.suffix.lower() in CSV:
-        return _read_csv(path, wanted)
+    kind = kind_of(path)
+    if kind in CSV:
+        return _read_csv(path, wanted, cells)
+    if kind == STATA:
+        return stata_columns(path, wanted)
+    if kind == EXCEL:
+        return excel_columns(path, wanted)
     if _has("pyarrow"):
         file = parquet_file(path)
         try:
             return columns_of(file.read(columns=list(wanted)), wanted)
         except OSError as error:
-            raise DataError(_unreadable(path, "Parquet", error)) from error
+            raise DataError(unreadable(path, "Parquet", error)) from error
     return columns_of(_polars_parquet(path), wanted)
+
+
+def kind_of(path: Path) -> str:
+    """Return the suffix that says how to read a file: of wages.csv.gz, .csv."""
+    suffix = path.suffix.lower()
+    if suffix not in _PACKED:
+        return suffix
+    inner = Path(path.stem).suffix.lower()
+    if suffix == ".zip" and inner not in CSV:
+        with _opened(path) as file:
+            inner = Path(str(getattr(file, "name", ""))).suffix.lower()
+        if inner not in (*PARQUET, STATA, EXCEL, *CSV):  # pandas gives the member any name
+            return ".csv"
+    return inner if inner in CSV else suffix
 
 
 def checked_path(source: str | Path) -> Path:
@@ -57,9 +97,9 @@ def checked_path(source: str | Path) -> Path:
         near = get_close_matches(path.name, there, n=1, cutoff=0.5)
         hint = f"; did you mean {str(folder / near[0])!r}?" if near else "; check the path"
         raise DataError(f"no file {str(path)!r}{hint}")
-    if path.suffix.lower() not in (*CSV, *PARQUET):
+    if kind_of(path) not in (*CSV, *PARQUET, STATA, EXCEL):
         raise DataError(
-            f"{path.name!r} has the suffix {path.suffix!r}; give .csv, .tsv, .parquet or .pq, "
+            f"{path.name!r} has the suffix {path.suffix!r}; give {_KINDS}, "
             "or read the file and give the frame"
         )
     saw(path)
@@ -76,7 +116,7 @@ def parquet_file(path: Path, buffer_size: int = 0) -> Any:
     try:
         return parquet.ParquetFile(path, buffer_size=buffer_size, pre_buffer=False)
     except (pyarrow.ArrowInvalid, OSError) as error:
-        raise DataError(_unreadable(path, "Parquet", error)) from error
+        raise DataError(unreadable(path, "Parquet", error)) from error
 
 
 def _polars_parquet(path: Path) -> Any:
@@ -87,85 +127,148 @@ def _polars_parquet(path: Path) -> Any:
     try:
         return polars.read_parquet(path)
     except (polars.exceptions.PolarsError, OSError) as error:
-        raise DataError(_unreadable(path, "Parquet", error)) from error
+        raise DataError(unreadable(path, "Parquet", error)) from error
 
 
-def _csv_header(path: Path) -> list[str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header = next(csv.reader(file, delimiter=CSV[path.suffix.lower()]), [])
-    except UnicodeDecodeError as error:
-        raise DataError(_not_utf8(path)) from error
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading, decompressed.
+
+    Raises:  DataError: it is damaged, or a .zip of several files.
+    """
+    library = _PACKED.get(path.suffix.lower())
+    with ExitStack() as stack:
+        try:
+            if library is None:
+                file: Any = stack.enter_context(path.open("rb"))
+            elif library == "zipfile":
+                archive = stack.enter_context(zipfile.ZipFile(path))
+                file = stack.enter_context(archive.open(_only_file(path, archive)))
+            else:
+                file = stack.enter_context(importlib.import_module(library).open(path, "rb"))
+            yield file
+        except (EOFError, OSError, lzma.LZMAError, zlib.error, zipfile.BadZipFile) as error:
+            raise DataError(unreadable(path, "CSV", error)) from error
+        except (RuntimeError, NotImplementedError) as error:  # encrypted, or unknown to zipfile
+            raise DataError(unreadable(path, "CSV", error)) from error
+
+
+def _only_file(path: Path, archive: zipfile.ZipFile) -> str:
+    names = [n for n in archive.namelist() if not n.endswith("/") and "__MACOSX" not in n]
+    if len(names) != 1:
+        raise DataError(
+            f"{path.name!r} holds {len(names)} files; give a .zip of one CSV file, or unpack it"
+        )
+    return names[0]
+
+
+def _csv_header(path: Path) -> tuple[list[str], str]:
+    """Return the names of the columns, and the delimiter: that of the suffix, or ; or a tab."""
+    with _opened(path) as file:
+        lines = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        try:
+            first = _logical_line(lines)
+        except UnicodeDecodeError as error:
+            raise DataError(_not_utf8(path)) from error
+    delimiter = CSV[kind_of(path)]
+    header = next(csv.reader(first, delimiter=delimiter), [])
     if not header:
         raise DataError(f"{path.name!r} is empty; give a header line and rows")
-    if len(header) == 1 and ";" in header[0]:
-        raise DataError(f"{path.name!r} is separated by ';'; write it with ',' (and '.' decimals)")
-    return header
+    for other in ";\t":
+        if len(header) == 1 and other in header[0]:
+            delimiter, header = other, next(csv.reader(first, delimiter=other))
+    return header, delimiter
 
 
-def _read_csv(path: Path, wanted: Sequence[str]) -> dict[str, TableColumn]:
+def _logical_line(lines: Iterable[str]) -> list[str]:
+    """Return the first line that is not empty, with those that a quoted newline continues."""
+    found: list[str] = []
+    for line in lines:
+        if found or line.strip():
+            found.append(line)
+            if sum(part.count('"') for part in found) % 2 == 0:
+                break
+    return found
+
+
+def _read_csv(path: Path, wanted: Sequence[str], cells: Cells) -> dict[str, TableColumn]:
     try:
         if _has("pyarrow"):
-            return _csv_by_pyarrow(path, wanted)
-        return _csv_by_python(path, wanted)
+            return _csv_by_pyarrow(path, wanted, cells)
+        return _csv_by_python(path, wanted, cells)
     except UnicodeDecodeError as error:
         raise DataError(_not_utf8(path)) from error
 
 
-def _csv_by_pyarrow(path: Path, wanted: Sequence[str]) -> dict[str, TableColumn]:
+def _csv_by_pyarrow(path: Path, wanted: Sequence[str], cells: Cells) -> dict[str, TableColumn]:
     import pyarrow
     from pyarrow import csv as arrow_csv
 
+    source: Any = path
+    size = path.stat().st_size
+    if path.suffix.lower() in _PACKED:
+        with _opened(path) as file:
+            text = file.read()
+        source, size = pyarrow.BufferReader(text), len(text)
     # One block, so that a column's type is inferred from all of its rows, not from the first MB.
-    block = min(max(path.stat().st_size, 1) + 1, 2**31 - 1)
+    block = min(max(size, 1) + 1, 2**31 - 1)
+    as_text = {} if cells.thousands is None else dict.fromkeys(wanted, pyarrow.string())
     try:
         table = arrow_csv.read_csv(
-            path,
+            source,
             read_options=arrow_csv.ReadOptions(block_size=block),
             parse_options=arrow_csv.ParseOptions(
-                delimiter=CSV[path.suffix.lower()], newlines_in_values=True
+                delimiter=_csv_header(path)[1], newlines_in_values=True
             ),
             convert_options=arrow_csv.ConvertOptions(
                 include_columns=list(wanted),
-                null_values=list(_NO_VALUE),
+                null_values=cells.no_value,
                 strings_can_be_null=True,
+                decimal_point=cells.decimal,
+                column_types=as_text,
             ),
         )
     except pyarrow.ArrowInvalid as error:
-        raise DataError(_unreadable(path, "CSV", error)) from error
+        raise DataError(unreadable(path, "CSV", error)) from error
     if any(pyarrow.types.is_binary(kind) for kind in table.schema.types):
         raise DataError(_not_utf8(path))
-    return columns_of(table, wanted)
+    columns = columns_of(table, wanted)
+    if cells.thousands is None:
+        return columns
+    return {name: _from_strings(name, c.values.tolist(), cells) for name, c in columns.items()}
 
 
-def _csv_by_python(path: Path, wanted: Sequence[str]) -> dict[str, TableColumn]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, delimiter=CSV[path.suffix.lower()])
-        header = next(lines)
+def _csv_by_python(path: Path, wanted: Sequence[str], cells: Cells) -> dict[str, TableColumn]:
+    header, delimiter = _csv_header(path)
+    with _opened(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        lines = csv.reader(text, delimiter=delimiter)
+        next(row for row in lines if row)
         rows = []
         for row in lines:
             if row and len(row) != len(header):
                 said = f"line {lines.line_num} has {len(row)} fields, the header {len(header)}"
-                raise DataError(_unreadable(path, "CSV", said))
+                raise DataError(unreadable(path, "CSV", said))
             if row:
                 rows.append(row)
     at = [(i, name) for i, name in enumerate(header) if name in wanted]
-    return {name: _from_strings(name, [row[i] for row in rows]) for i, name in at}
+    return {name: _from_strings(name, [row[i] for row in rows], cells) for i, name in at}
 
 
-def _from_strings(name: str, values: list[str]) -> TableColumn:
-    there = [value for value in values if value not in _NO_VALUE]
+def _from_strings(name: str, values: list[Any], cells: Cells) -> TableColumn:
+    marks = set(cells.no_value)
+    values = [None if v in marks else v for v in values]
+    there = [value for value in values if value is not None]
     if there and all(value.lower() in ("true", "false") for value in there):
-        truth = [None if v in _NO_VALUE else v.lower() == "true" for v in values]
-        return from_objects(name, truth)
-    try:
-        return from_objects(name, [None if v in _NO_VALUE else float(v) for v in values])
-    except ValueError:
-        return from_objects(name, [None if v in _NO_VALUE else v for v in values])
+        return from_objects(name, [None if v is None else v.lower() == "true" for v in values])
+    floats = [None if v is None else cells.number(v) for v in values]
+    if all(f is not None or v is None for f, v in zip(floats, values, strict=True)):
+        return from_objects(name, floats)
+    return from_objects(name, values)
 
 
 def _not_utf8(path: Path) -> str:
-    with path.open("rb") as file:
+    with _opened(path) as file:
         for number, line in enumerate(file, start=1):
             try:
                 line.decode("utf-8")
@@ -175,14 +278,6 @@ def _not_utf8(path: Path) -> str:
                     f"{path.name!r} is not UTF-8 (byte {byte} in line {number}); save it as UTF-8"
                 )
     return f"{path.name!r} is not UTF-8; save it as UTF-8"
-
-
-def _unreadable(path: Path, kind: str, error: object) -> str:
-    said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    return (
-        f"{path.name!r} cannot be read as {kind} ({said}); check that the file is complete"
-        " and of that kind"
-    )
 
 
 def _has(library: str) -> bool:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import Any
 
 import jax
 import numpy as np
 
 from thetahat.core.errors import DataError
+from thetahat.data._classes import Classes, coded
 from thetahat.data._containers import (
     PARTS,
     Data,
+    as_pair,
     as_part,
     check_part,
     is_concrete,
     n_observations,
 )
+from thetahat.data._partition import cut, shuffled
 from thetahat.data._permutation import permutation
 from thetahat.data._rows import Rows, is_streamed
-from thetahat.data._table import Table
+from thetahat.data._scheme import read_scheme, say_unmet
+from thetahat.data._table import Table, table_of_arrays
 from thetahat.data._transform import standardise
 from thetahat.data.keys import SPLIT, role_key
 
@@ -30,57 +35,99 @@ def split(
     val: Any = 0.15,
     test: Any = 0.15,
     seed: Any = 0,
+    *,
+    groups: Any = None,
+    order: Any = None,
+    stratify: Any = None,
+    standardize: bool | None = None,
+    target_scale: bool | None = None,
 ) -> Data:
-    """Split N observations at random into train, val and test.
+    """Split N observations into train, val and test: at random, or by one of three rules.
 
-    The order is ``permutation(role_key(seed, SPLIT), N)``; train takes its first rows, then val,
-    then test. Integers count rows. Fractions are cut at their running sums times N, rounded half
-    up, so that each part is within one row of its share and 0.7 + 0.15 + 0.15 uses every row.
+    Integers count rows. Fractions are cut at their running sums times N, rounded half up, so that
+    each part is within one row of its share and 0.7 + 0.15 + 0.15 uses every row. At random, the
+    order is ``permutation(role_key(seed, SPLIT), N)``.
 
-    Args:    obs: ``Observations``, a draw of ``th.dgp``, a ``Table``, or any pytree of (N, ...).
+    Args:    obs: a pair (x, y) of arrays, ``Observations``, a draw of ``th.dgp``, a ``Table``, or
+             any pytree of (N, ...).
+             Labels y (text, a categorical) become 0..k-1; the Data remember their classes.
              train, val, test: a fraction (float) or a count (int); val and test also None or 0.
              seed: an int or a traced integer. Without tracing, NumPy arrays stay NumPy and
              streamed ones stay on disk.
-    Returns: Data; the columns of a Table are imputed and standardised by the train part, and its
-             ``transform`` holds these numbers.
-    Raises:  DataError: shares that exceed the whole, or leave a part empty.
+             groups: no group is in two parts; sizes are the nearest that whole groups allow.
+             order: train takes the earliest rows, test the latest; equal values stay together.
+             stratify: every part has the same shares of each level.
+             Each of these: the name of a table's column, or one value per row.
+             standardize, target_scale: as in ``read_table``, also for a pair of arrays; None: as
+             the Table was read, and no for arrays.
+    Returns: Data; x is standardised (and imputed) by the train part, and ``transform`` holds these
+             numbers, so that predictions are in units of y. ``rows`` are the rows of each part.
+    Raises:  DataError: shares that exceed the whole, or leave a part empty; a rule that cannot be
+             met.
     >>> data = split((np.ones((20, 1)), np.arange(20.0)), train=0.7, val=0.1, test=0.2)
-    >>> [n_observations(part) for part in (data.train, data.val, data.test)]
+    >>> [len(part) for part in (data.train, data.val, data.test)]
     [14, 2, 4]
     """
-    part = as_part(obs)
-    if not isinstance(obs, Table):  # read_table checked it; it may have missing values
-        check_part("obs", part)
+    obs, part, classes = whole(obs, standardize, target_scale)
     n, leaves = n_observations(part), jax.tree.leaves(part)
-    bounds = _bounds(n, {"train": train, "val": val, "test": test})
+    bounds = bounds_of(n, {"train": train, "val": val, "test": test})
+    scheme = read_scheme(obs, n, {"groups": groups, "order": order, "stratify": stratify})
+    if scheme is not None:
+        wanted = {name: b - a for name, (a, b) in bounds.items() if b > a}
+        rows = cut(scheme, list(wanted.values()), int(seed))
+        say_unmet(scheme, list(wanted), list(wanted.values()), rows)
+        return taken(obs, part, dict(zip(wanted, rows, strict=True)), classes)
     if is_streamed(part):
         seed = int(seed)  # Python orders rows on disk: a traced seed fails as in JAX
     if is_concrete(seed) and all(is_concrete(leaf) for leaf in leaves):
-        # Also inside a trace: values that Python knows must stay out of the program.
-        with jax.ensure_compile_time_eval():
-            order: Any = np.asarray(permutation(role_key(seed, SPLIT), n, once=True))
-            return _cut(obs, part, order, bounds)
-    order = permutation(role_key(seed, SPLIT), n, once=True)
+        return taken(obs, part, _parts(shuffled(seed, n), bounds), classes)
+    rows = permutation(role_key(seed, SPLIT), n, once=True)
     if isinstance(obs, Table) or any(isinstance(leaf, np.memmap | Rows) for leaf in leaves):
-        return _cut(obs, part, order, bounds)
+        return taken(obs, part, _parts(rows, bounds), classes)
     # One gather of all leaves, behind barriers: else XLA on a CPU repeats the draw and the order of
     # the data in the gather of every leaf of every part.
-    whole = jax.lax.optimization_barrier((jax.tree.map(jax.numpy.asarray, part), order))
-    shuffled = jax.lax.optimization_barrier(_take(*whole))
-    return Data(
-        **{name: _take(shuffled, slice(*at)) for name, at in bounds.items() if at[1] > at[0]}
-    )
+    both = jax.lax.optimization_barrier((jax.tree.map(jax.numpy.asarray, part), rows))
+    mixed = jax.lax.optimization_barrier(_take(*both))
+    made = {name: _take(mixed, slice(*at)) for name, at in bounds.items() if at[1] > at[0]}
+    return Data(**made).changed(classes=classes)
 
 
-def _cut(obs: Any, part: Any, order: Any, bounds: dict[str, tuple[int, int]]) -> Data:
-    rows = {name: order[start:stop] for name, (start, stop) in bounds.items() if stop > start}
-    known = isinstance(order, np.ndarray)
-    if isinstance(obs, Table):
-        made, source = standardise(obs, rows), obs.rows
-        if known and source is not None:
-            return made.changed(rows={name: Rows(source, at) for name, at in rows.items()})
-    else:
-        made = Data(**{name: _take(part, rows[name]) for name in rows})
+def whole(
+    obs: Any, standardize: bool | None, target_scale: bool | None
+) -> tuple[Any, Any, Classes | None]:
+    """Return what is split, as a Table where it is standardised, its arrays and its classes."""
+    classes = None
+    if not isinstance(obs, Table):
+        found, classes = coded({"obs": obs})
+        obs = as_pair(found["obs"])
+        part = as_part(obs)
+        check_part("obs", part)
+        if not (standardize or target_scale):
+            return obs, part, classes
+        obs, classes = table_of_arrays(part, classes), None
+    if standardize is not None or target_scale is not None:
+        obs = obs.scaled(standardize, target_scale)
+    return obs, obs.obs, classes
+
+
+def _parts(order: Any, bounds: dict[str, tuple[int, int]]) -> dict[str, Any]:
+    return {name: order[start:stop] for name, (start, stop) in bounds.items() if stop > start}
+
+
+def taken(obs: Any, part: Any, rows: dict[str, Any], classes: Classes | None = None) -> Data:
+    """Take the rows of each part; those of a Table are standardised by the train part."""
+    known = isinstance(rows["train"], np.ndarray)
+    concrete = known and all(is_concrete(leaf) for leaf in jax.tree.leaves(part))
+    # Also inside a trace: values that Python knows must stay out of the program.
+    with jax.ensure_compile_time_eval() if concrete else nullcontext():
+        if isinstance(obs, Table):
+            made = standardise(obs, rows)
+        else:
+            parts = {name: _take(part, at) for name, at in rows.items()}
+            made = Data(**parts).changed(classes=classes)
+    if known and isinstance(obs, Table) and obs.rows is not None:
+        source, on_disk = obs.rows, isinstance(obs.rows, np.memmap)
+        rows = {n: Rows(source, at) if on_disk else source[at] for n, at in rows.items()}
     return made.changed(rows=rows) if known else made
 
 
@@ -99,9 +146,9 @@ def _take(part: Any, rows: Any) -> Any:
     return jax.tree.map(take, part)
 
 
-def _bounds(n: int, shares: dict[str, Any]) -> dict[str, tuple[int, int]]:
+def bounds_of(n: int, shares: dict[str, Any]) -> dict[str, tuple[int, int]]:
     """Return start and stop of each part in the order."""
-    given = {name: _share(name, value) for name, value in shares.items()}
+    given = {name: share_of(name, value) for name, value in shares.items()}
     total = math.fsum(v for v in given.values() if isinstance(v, float))
     if total > 1 + 1e-9:
         said = " + ".join(f"{k}={v:g}" for k, v in given.items() if isinstance(v, float) and v)
@@ -129,7 +176,7 @@ def _bounds(n: int, shares: dict[str, Any]) -> dict[str, tuple[int, int]]:
     return bounds
 
 
-def _share(name: str, value: Any) -> int | float:
+def share_of(name: str, value: Any) -> int | float:
     """Read a share as an int (rows) or a float (fraction); a tracer raises JAX's error."""
     if value is None:
         return 0

@@ -22,13 +22,14 @@ import numpy as np
 
 from thetahat.core.errors import ConfigError, DataError, RunFailed
 from thetahat.data._checks import Scan, TablePlan, check_single, look, plan, verdict
+from thetahat.data._classes import Classes
 from thetahat.data._columns import TableColumn, columns_of
 from thetahat.data._encoder import Encoder, Feature
 from thetahat.data._readers import PARQUET, checked_path, parquet_file
 from thetahat.data._table import Table, arrays
 
 _BLOCK_VALUES = 1 << 21  # numbers held at once while spooling: 16 MB in double precision
-_FORMAT = 1
+_FORMAT = 2
 
 
 def stream_table(
@@ -177,7 +178,8 @@ def _write(
             before += len(keep)
     features = [{"name": f.name, "levels": f.levels} for f in encoder.features]
     said = {"rows": scan.kept, "dtype": dtype.str, "weighted": weighted, "features": features}
-    said |= {"classes": encoder.classes, "dropped": scan.kept < scan.rows}
+    classes = None if encoder.classes is None else asdict(encoder.classes)
+    said |= {"classes": classes, "dtype_y": encoder.dtype, "dropped": scan.kept < scan.rows}
     (folder / "spool.json").write_text(json.dumps(said), encoding="utf-8")
 
 
@@ -196,8 +198,9 @@ def _open(spool: Path, roles: TablePlan) -> Table:
         Feature(f["name"], None if f["levels"] is None else tuple(f["levels"]))
         for f in said["features"]
     )
-    classes = None if said.get("classes") is None else tuple(said["classes"])
-    encoder = Encoder(features, roles.target, roles.missing, classes)
+    found = said["classes"]
+    classes = None if found is None else Classes(tuple(found["labels"]), found["dtype"])
+    encoder = Encoder(features, roles.target, roles.missing, classes, said["dtype_y"])
     rows, dtype = said["rows"], np.dtype(said["dtype"])
 
     def array(name: str, shape: tuple[int, ...], dtype: np.dtype = dtype) -> np.memmap:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from thetahat.core.errors import DataError, did_you_mean
+from thetahat.data._cells import PLAIN, Cells, cells_of
 from thetahat.data._checks import Scan, TablePlan, look, plan, verdict
+from thetahat.data._classes import Classes
 from thetahat.data._columns import TableColumn
 from thetahat.data._containers import Observations
-from thetahat.data._encoder import Encoder
+from thetahat.data._encoder import Encoder, Feature
+from thetahat.data._leaks import say_suspicious
 from thetahat.data._readers import table_columns, table_names
 
 
@@ -23,6 +27,8 @@ class Table:
              weight: (N,) or None.   encoder: from later tables to x.
              standardize, target_scale: whether the split standardises x and y.
              rows: (N,), rows of the source, from 0; None: all.
+             source: the file or frame, for columns that ``th.split`` looks up; None: unknown.
+             cells: how its cells are written.
     """
 
     x: Any
@@ -32,6 +38,8 @@ class Table:
     standardize: bool = True
     target_scale: bool = True
     rows: Any = None
+    source: Any = field(default=None, repr=False)
+    cells: Cells = field(default=PLAIN, repr=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -40,13 +48,13 @@ class Table:
 
     @property
     def target(self) -> str:
-        """Name of y."""
+        """Name of y; of several targets, their names in one text."""
         return self.encoder.target
 
     @property
     def classes(self) -> tuple[Any, ...] | None:
-        """Classes of a categorical target, in the order of y = 0..k-1; None for numbers."""
-        return self.encoder.classes
+        """Labels of a target of classes, in the order of y = 0..k-1; None for numbers."""
+        return None if self.encoder.classes is None else self.encoder.classes.labels
 
     @property
     def obs(self) -> Observations:
@@ -56,29 +64,68 @@ class Table:
     def __len__(self) -> int:
         return len(self.y)
 
+    def scaled(self, standardize: bool | None, target_scale: bool | None) -> Table:
+        """Return a copy that the split standardises otherwise; None for no change.
+
+        As in ``read_table``, the target follows ``standardize`` unless ``target_scale`` is given.
+        """
+        if target_scale is None:
+            target_scale = standardize
+        x = self.standardize if standardize is None else standardize
+        y = self.target_scale if target_scale is None else target_scale
+        return replace(self, standardize=x, target_scale=y and self.classes is None)
+
+    def column(self, name: str, role: str) -> TableColumn:
+        """Read a column of the source at the table's rows, whether or not it is in x.
+
+        Raises:  DataError: no such column, or a source that has changed.
+        """
+        if self.source is None:
+            raise DataError(f"{role}={name!r}: give one value per row; this table has no source")
+        names = table_names(self.source)
+        if name not in names:
+            raise DataError(f"the table has no column {name!r} ({role}){did_you_mean(name, names)}")
+        column = table_columns(self.source, [name], self.cells)[name]
+        rows = np.arange(len(self)) if self.rows is None else np.asarray(self.rows)
+        if len(column.values) <= rows.max() or (self.rows is None) != (
+            len(column.values) == len(rows)
+        ):
+            raise DataError("the table has changed since it was read; read it again")
+        return replace(column, values=column.values[rows])
+
 
 def read_table(
     source: Any,
-    target: str,
+    target: Sequence[str] | str,
     features: Sequence[str] | str | None = None,
     weights: str | None = None,
     missing: str = "refuse",
     standardize: bool = True,
     target_scale: bool | None = None,
     categorical: Sequence[str] | str | None = None,
+    *,
+    ignore: Sequence[str] | str | None = None,
+    na_values: Sequence[str | float] | str | float | None = None,
+    thousands: str | None = None,
+    decimal: str = ".",
 ) -> Table:
     """Read a table with named columns.
 
-    Args:    source: a CSV, TSV or Parquet file, a pandas or polars frame, a mapping of columns.
-             target: the column to estimate.   features: columns to estimate from; by
-             default all others.   weights: a column of observation weights.
+    Args:    source: a CSV (also compressed), Parquet, Stata or Excel file, a pandas or polars
+             frame, or a mapping of columns.
+             target: the column to estimate; of several, y is (N, K).   features: columns to
+             estimate from; by default all others that have a name.
+             weights: a column of observation weights.
              missing: "refuse"; "drop" the rows; or impute features by the "mean" or "median" of
              the train part (levels by their shares).
              standardize: whether the split standardises features (train mean 0, deviation 1).
              target_scale: the same for the target; as ``standardize`` by default.
-             categorical: columns to encode as one 0/1 column per sorted level; the levels of the
-             target become classes, y = 0..k-1. Columns of categorical dtype need no mention;
-             other text is an error.
+             categorical: columns to encode as one 0/1 column per sorted level. Columns of
+             categorical dtype need no mention; other text is an error. The levels of a target of
+             text, or named here, become classes: y = 0..k-1.
+             ignore: columns that are no features, such as ids; ``th.split`` may use them.
+             na_values: more values that mean missing, such as "." or -99.
+             thousands, decimal: marks in numbers, such as "." and "," in 1.234,5.
     Returns: a Table; ``th.split(table, ...)`` makes Data of it.
     Raises:  DataError: a file or a column that cannot be used.
              MissingExtra: Parquet without pyarrow or polars.
@@ -95,15 +142,42 @@ def read_table(
         standardize,
         target_scale,
         categorical,
+        ignore,
     )
-    columns = table_columns(source, roles.used)
+    roles = replace(roles, cells=cells_of(na_values, thousands, decimal))
+    columns = table_columns(source, roles.used, roles.cells)
     scan = Scan()
     keep = look(scan, columns, roles)
     encoder = verdict(scan, roles)
     x, y, weight = arrays(encoder, columns, keep, roles)
     scaled = roles.target_scale and encoder.classes is None
     rows = None if keep.all() else np.flatnonzero(keep)
-    return Table(x, y, weight, encoder, roles.standardize, scaled, rows)
+    say_suspicious(encoder, columns, keep, y, chosen=features is not None)
+    return Table(x, y, weight, encoder, roles.standardize, scaled, rows, source, roles.cells)
+
+
+def table_of_arrays(part: Any, classes: Classes | None) -> Table:
+    """Return arrays as a Table of columns x0, x1, ... and y, to be standardised by a split.
+
+    Raises:  DataError: neither a pair (x, y) nor Observations, or x is not (N, d).
+    """
+    if not isinstance(part, Observations) or not hasattr(part.x, "shape"):
+        raise DataError(
+            "standardize=True needs a pair (x, y) of arrays, or th.Observations(x, y, weight)"
+        )
+    if part.x.ndim != 2:
+        raise DataError(
+            f"standardize=True needs x of shape (N, d); got {part.x.shape}"
+            + ("; give x[:, None]" if part.x.ndim == 1 else "")
+        )
+    x, y, weight = (
+        v if v is None or isinstance(v, np.memmap) else np.asarray(v, np.float64)
+        for v in (part.x, part.y, part.weight)
+    )
+    features = tuple(Feature(f"x{j}") for j in range(part.x.shape[1]))
+    dtype = {"b": "bool", "i": "int64", "u": "int64"}.get(part.y.dtype.kind, "float64")
+    encoder = Encoder(features, "y", classes=classes, dtype=dtype, of_arrays=True)
+    return Table(x, y, weight, encoder, standardize=False, target_scale=False)
 
 
 def arrays(

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat.core.errors import DataError
-from thetahat.data._containers import Data, Observations, is_concrete, register
+from thetahat.data._containers import PARTS, Data, Observations, is_concrete, register
 from thetahat.data._encoder import Encoder
 from thetahat.data._rows import Rows, blocks, standardised
 from thetahat.data._table import Table
@@ -93,8 +93,8 @@ class Transform:
 
     @property
     def classes(self) -> tuple[Any, ...] | None:
-        """Classes of a categorical target, in the order of y = 0..k-1; None for numbers."""
-        return self.encoder.classes
+        """Labels of a target of classes, in the order of y = 0..k-1; None for numbers."""
+        return None if self.encoder.classes is None else self.encoder.classes.labels
 
     def of_scores(self) -> Transform:
         """Return a copy for a target that is not standardised: it keeps predictions unchanged."""
@@ -134,7 +134,31 @@ def standardise(table: Table, rows: dict[str, Any]) -> Data:
         **parts,
         transform=Transform(table.encoder, x_mean, x_std, y_mean, y_std, x_fill),
         targets=own,
-    )
+    ).changed(classes=table.encoder.classes)
+
+
+def robust(data: Data) -> Data:
+    """Scale the columns of a table by their median and interquartile range in the train part.
+
+    A column whose quartiles are equal is scaled by half its range, so that most of its values are
+    zero. The transform says so: predictions take the table's own numbers, as before.
+
+    Args:    data: from ``split`` of a Table in memory, with known numbers.
+    Returns: Data with other x and another transform.
+    """
+    x = np.asarray(data.train.x, np.float64)
+    middle = np.median(x, axis=0)
+    low, high = np.quantile(x, [0.25, 0.75], axis=0)
+    around = np.where(high > low, high - low, np.ptp(x, axis=0) / 2)
+    around = np.where(around > 0, around, 1.0)
+    parts = {
+        name: replace(part, x=(np.asarray(part.x, np.float64) - middle) / around)
+        for name in PARTS
+        if (part := getattr(data, name)) is not None
+    }
+    old = data.transform
+    transform = replace(old, x_mean=old.x_mean + old.x_std * middle, x_std=old.x_std * around)
+    return data.changed(**parts, transform=transform)
 
 
 def _taken(source: Any, rows: Any) -> Any:

@@ -8,23 +8,40 @@ from thetahat.models._adapt import (
     n_params as n_params,
     trainable as trainable,
 )
+from thetahat.models._average import Average as Average
+from thetahat.models._described import describe as describe, described as described
+from thetahat.models._leaves import Selected as Selected
 from thetahat.models._linear import (
     Linear as Linear,
     Polynomial as Polynomial,
 )
 from thetahat.models._mlp import ACTIVATIONS as ACTIVATIONS, MLP as MLP
+from thetahat.models._start import (
+    check_same_function as check_same_function,
+    named_arrays as named_arrays,
+    started as started,
+)
+from thetahat.models._tabular import TabularMLP as TabularMLP
 from thetahat.models._units import InUnits as InUnits
 
 __all__ = [
     "ACTIVATIONS",
     "MLP",
     "Adapted",
+    "Average",
     "Hypothesis",
     "InUnits",
     "Linear",
     "Polynomial",
+    "Selected",
+    "TabularMLP",
     "adapt",
+    "check_same_function",
+    "describe",
+    "described",
     "freeze",
     "n_params",
+    "named_arrays",
+    "started",
     "trainable",
 ]

@@ -1,7 +1,7 @@
-"""Reports of sweeps and runs, as files and in notebooks."""
+"""Reports of sweeps and runs, as files, and their figures."""
 
 from thetahat.report._document import Document as Document, Grid as Grid, Picture as Picture
-from thetahat.report._notebook import Plots as Plots, Sweep as Sweep, open_sweep as open_sweep
+from thetahat.report._plots import Plots as Plots
 from thetahat.report._write import (
     MADE_BY as MADE_BY,
     REPORT_FORMATS as REPORT_FORMATS,
@@ -24,13 +24,11 @@ __all__ = [
     "Grid",
     "Picture",
     "Plots",
-    "Sweep",
     "find_subject",
     "format_of",
     "is_predictions",
     "is_report",
     "make_report",
-    "open_sweep",
     "refuse_foreign",
     "refuse_input",
     "render",

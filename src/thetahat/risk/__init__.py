@@ -15,6 +15,8 @@ from thetahat.risk._losses import (
     squared as squared,
 )
 from thetahat.risk._needs import (
+    BINARY as BINARY,
+    CLASSES as CLASSES,
     Need as Need,
     NotFinite as NotFinite,
     check_targets as check_targets,
@@ -34,6 +36,8 @@ from thetahat.risk._residuals import (
 )
 
 __all__ = [
+    "BINARY",
+    "CLASSES",
     "LOSSES",
     "PREDICTION",
     "RESIDUAL",

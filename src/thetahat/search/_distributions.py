@@ -123,6 +123,14 @@ class Categorical:
         return tuple({same(v): v for v in self.values}.values())
 
     @cached_property
+    def likely(self) -> tuple[Any, ...]:
+        """The different values with a probability above 0."""
+        if self.probabilities is None:
+            return self.distinct
+        drawn = {same(v) for v, p in zip(self.values, self.probabilities, strict=True) if p > 0}
+        return tuple(v for v in self.distinct if same(v) in drawn)
+
+    @cached_property
     def _steps(self) -> tuple[float, ...]:
         return tuple(accumulate(self.probabilities or (), initial=0.0))[1:]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,12 +53,28 @@ class KnownPoints:
         return True
 
 
+def untried(space: Space, known: KnownPoints, rng: random.Random) -> list[Any] | None:
+    """Return the values of a setting that has not run, and add it; None if all have run.
+
+    The search begins at a random setting and goes on from there.
+    """
+    settings = space.settings
+    if settings is None:
+        return None
+    start = rng.randrange(settings)
+    for step in range(min(settings, len(known) + 1)):
+        values = space.setting_values((start + step) % settings)
+        if known.add(space.values_key(values)):
+            return values
+    return None
+
+
 def points_to_avoid(space: Space, history: SearchHistory) -> KnownPoints | None:
     """Return the points that have run; None where a repetition is impossible or unavoidable."""
     if not space.discrete:
         return None
     known = KnownPoints(space, history.trials)
-    return None if space.size is not None and len(known) >= space.size else known
+    return None if space.settings is not None and len(known) >= space.settings else known
 
 
 def _first_places(space: Space, trials: Sequence[Trial]) -> dict[Hashable, int]:

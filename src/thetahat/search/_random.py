@@ -6,19 +6,19 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from thetahat.search._known_points import KnownPoints
+from thetahat.search._known_points import KnownPoints, untried
 from thetahat.search._space import Space
 from thetahat.search._trials import Proposals, SearchHistory
 
 _REDRAWS = 20
-"""The number of times that a point which has already run is drawn anew, before it runs again."""
+"""The number of times that a point which has already run is drawn anew, before one is looked up."""
 
 
 def random_draws(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
     """Draw independently from the parameters' distributions. The position counts draws.
 
-    Where two draws can be equal, a point that has run is drawn anew, up to 20 times; otherwise a
-    draw does not depend on the trials at all.
+    Where two draws can be equal, a point that has run is drawn anew, until all points of a finite
+    space have run; otherwise a draw does not depend on the trials at all.
     """
     known = KnownPoints(space, history.trials) if space.discrete else None
     configs = [draw(space, known, seed, history.position + k) for k in range(n)]
@@ -29,14 +29,14 @@ def draw(space: Space, known: KnownPoints | None, seed: int, k: int) -> dict[str
     """Return the ``k``-th draw, and add it to the known points."""
     # A string is hashed into the whole state, so neighbouring seeds and draws share nothing.
     rng = random.Random(f"thetahat {seed} {k}")
-    return _new_point(space, known, lambda: space.draw(rng))
+    return _new_point(space, known, lambda: space.draw(rng), rng)
 
 
 def qmc(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
     """Return the next points of a scrambled Sobol sequence, more even than random draws.
 
     The position is a place in the sequence. Where two points can be equal, a point that has run is
-    skipped, up to 20 times.
+    skipped, until all have run.
 
     Source:  Sobol' (1967); Owen (1998), Scrambling Sobol' and Niederreiter-Xing Points.
     """
@@ -57,15 +57,22 @@ def qmc(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
         position += 1
         return [axis.at(u) for axis, u in zip(axes, sobol.random(1)[0].tolist(), strict=True)]
 
-    return Proposals([_new_point(space, known, values) for _ in range(n)], position)
+    rng = random.Random(f"thetahat {seed} {history.position}")
+    return Proposals([_new_point(space, known, values, rng) for _ in range(n)], position)
 
 
 def _new_point(
-    space: Space, known: KnownPoints | None, values_of: Callable[[], list[Any]]
+    space: Space,
+    known: KnownPoints | None,
+    values_of: Callable[[], list[Any]],
+    rng: random.Random,
 ) -> dict[str, Any]:
-    values: list[Any] = []
-    for _ in range(1 + _REDRAWS):
-        values = values_of()
-        if known is None or known.add(space.values_key(values)):
-            break
-    return space.config(values)
+    """A point that has not run; once all have, any point."""
+    values = values_of()
+    if known is None or known.add(space.values_key(values)):
+        return space.config(values)
+    for _ in range(_REDRAWS):
+        again = values_of()
+        if known.add(space.values_key(again)):
+            return space.config(again)
+    return space.config(untried(space, known, rng) or values)

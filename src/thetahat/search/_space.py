@@ -125,6 +125,16 @@ class Space:
         except ConfigError:
             return None
 
+    @cached_property
+    def settings(self) -> int | None:
+        """The number of different configs that can be drawn; None where they are endless."""
+        return None if self._drawn is None else math.prod(map(_count, self._drawn))
+
+    def setting_values(self, i: int) -> list[Any]:
+        """Return the searched dimensions' values of the ``i``-th of the ``settings``."""
+        assert self._drawn is not None
+        return _digits(self._drawn, i)[0]
+
     @property
     def grid_size(self) -> int:
         """The number of points of the grid.
@@ -145,14 +155,10 @@ class Space:
 
         Raises:  ConfigError: a parameter has no grid.   IndexError: past the last point.
         """
-        values: list[Any] = []
-        rest = i
-        for grid in reversed(self._grids):
-            rest, place = divmod(rest, _count(grid))
-            values.append(grid[place])
+        values, rest = _digits(self._grids, i)
         if rest or i < 0:
             raise IndexError(f"point {i} of a grid of {self.size}")
-        return values[::-1]
+        return values
 
     def draw(self, rng: random.Random) -> list[Any]:
         """Draw the searched dimensions' values, each from its own distribution."""
@@ -228,6 +234,20 @@ class Space:
         return tuple(grids)
 
     @cached_property
+    def _drawn(self) -> tuple[Sequence[Any], ...] | None:
+        """The values of each searched dimension that a draw can give."""
+        drawn = []
+        for d in self.searched:
+            if isinstance(d.distribution, Categorical):
+                drawn.append(d.distribution.likely)
+                continue
+            try:
+                drawn.append(d.distribution.grid())
+            except ConfigError:
+                return None
+        return tuple(drawn)
+
+    @cached_property
     def _layout(self) -> tuple[tuple[tuple[str, ...], Any, bool], ...]:
         rows = []
         for d in self.dimensions:
@@ -267,6 +287,15 @@ def _dimensions(section: YamlNode, above: tuple[str, ...]) -> Iterator[Dimension
             yield from _dimensions(node.inside["parameters"], (*above, name))
         else:
             yield Dimension((*above, name), distribution_of(node))
+
+
+def _digits(grids: Sequence[Sequence[Any]], i: int) -> tuple[list[Any], int]:
+    """The values at place ``i`` where the last grid varies fastest, and what is left of ``i``."""
+    values: list[Any] = []
+    for grid in reversed(grids):
+        i, place = divmod(i, _count(grid))
+        values.append(grid[place])
+    return values[::-1], i
 
 
 def _count(values: Sequence[Any]) -> int:

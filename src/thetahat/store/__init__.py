@@ -51,15 +51,18 @@ from thetahat.store._queue import (
     new_agent_id as new_agent_id,
 )
 from thetahat.store._reserved_space import Reserve as Reserve
+from thetahat.store._retry import retry_failed as retry_failed
 from thetahat.store._rows import NewRun as NewRun, RunRow as RunRow
 from thetahat.store._schema import VERSION as VERSION
 from thetahat.store._sqlite import found_no_room as found_no_room
 from thetahat.store._store import Store as Store, open_store as open_store
+from thetahat.store._sweep_records import sweep_records as sweep_records
 from thetahat.store._sweeps import (
     EndedRun as EndedRun,
     NewSweep as NewSweep,
     SweepRow as SweepRow,
     Together as Together,
+    cancel_sweep as cancel_sweep,
     change_plan as change_plan,
     count_runs as count_runs,
     create_sweep as create_sweep,
@@ -106,6 +109,7 @@ __all__ = [
     "Unkept",
     "Writer",
     "blocks_after",
+    "cancel_sweep",
     "change_plan",
     "check_columns",
     "columns_of",
@@ -133,6 +137,7 @@ __all__ = [
     "pulse",
     "read_block",
     "read_condition",
+    "retry_failed",
     "rows_after",
     "run_columns",
     "run_configs",
@@ -145,6 +150,7 @@ __all__ = [
     "standing_runs",
     "start",
     "store_tracker",
+    "sweep_records",
     "tried_runs",
     "value_of",
 ]

@@ -56,6 +56,10 @@ class Follower:
             query = select(*(runs.c[name] for name in _READ)).order_by(runs.c.number)
             new = query.where(mine & (runs.c.number > self._last_number))
             rows = list(connection.execute(new).mappings())
+            # A failed run may be tried again.
+            stand = runs.c.status.in_([str(Status.QUEUED), str(Status.RUNNING)])
+            open_ = set(connection.execute(select(runs.c.id).where(mine & stand)).scalars())
+            self._open |= open_ & self.runs.keys()
             if self._open:
                 known = query.where(among(runs.c.id, self._open))
                 rows += connection.execute(known).mappings()

@@ -133,6 +133,17 @@ def set_state(store: Store, sweep_id: str, state: str, reason: str = "") -> bool
         return bool(writer.connection.execute(update(sweeps).where(this).values(values)).rowcount)
 
 
+def cancel_sweep(store: Store, sweep_id: str, reason: str = "") -> bool:
+    """Cancel a sweep and the runs that wait; return False if it was over already."""
+    from thetahat.store._dead_agents import standing_runs
+
+    if not set_state(store, sweep_id, CANCELLED, reason):
+        return False
+    for run in standing_runs(store, sweep_id=sweep_id, status="queued"):
+        store.finish_run(run.id, status="cancelled", reason="the sweep was cancelled")
+    return True
+
+
 def change_plan(
     store: Store,
     sweep_id: str,
@@ -141,10 +152,15 @@ def change_plan(
     plan: Mapping[str, Any],
     points: int | None,
     spec: Mapping[str, Any] | None = None,
+    again: bool = True,
 ) -> None:
-    """Replace the file or the plan of a sweep; its search starts again at the first point."""
+    """Replace the file or the plan of a sweep.
+
+    Args:    again: whether its search starts again at the first point.
+    """
     with store.batch() as writer:
-        values = {"text": text_, "plan": to_json(plan), "points": points, "position": 0}
+        values = {"text": text_, "plan": to_json(plan), "points": points}
+        values |= {"position": 0} if again else {}
         values["spec"] = _spec_json(text_, spec)
         values |= {"state": RUNNING, "reason": "", "finished": None}
         writer.connection.execute(update(sweeps).where(sweeps.c.id == sweep_id).values(values))

@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, bindparam, delete, func, select, update
+from sqlalchemy import (
+    Connection,
+    Dialect,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal_column,
+    select,
+    update,
+)
 
 from thetahat.core.errors import StoreError
 from thetahat.core.json import from_json, to_json
@@ -62,6 +72,14 @@ _FINISH = (
         },
     )
 )
+_PATH = literal_column("'$.earlier'")
+_EARLIER = func.json_extract(runs.c.provenance, _PATH)
+
+
+def _with_earlier() -> Any:
+    return func.json_set(bindparam("new_provenance"), _PATH, func.json(_EARLIER))
+
+
 _BEGUN = ("config", "max_epochs", "n_params", "provenance", "checkpoint", "cohort", "member")
 _BEGIN = (
     update(runs)
@@ -70,6 +88,10 @@ _BEGIN = (
         {
             **{c: bindparam(f"new_{c}") for c in _BEGUN},
             "config": func.coalesce(bindparam("new_config"), runs.c.config),
+            # A run that is tried again keeps the provenance of its earlier attempts.
+            "provenance": case(
+                (_EARLIER.is_(None), bindparam("new_provenance")), else_=_with_earlier()
+            ),
             "heartbeat": bindparam("now"),
         }
     )

@@ -2,6 +2,7 @@
 
 from thetahat.sweep.spec import (
     Problem as Problem,
+    PythonSweep as PythonSweep,
     Reading as Reading,
     SweepOptions as SweepOptions,
     SweepProgram as SweepProgram,
@@ -14,14 +15,19 @@ from thetahat.sweep.spec import (
     notes_against as notes_against,
     notes_of_bands as notes_of_bands,
     notes_of_trials as notes_of_trials,
+    nothing_varies as nothing_varies,
     parse_sweep as parse_sweep,
     read_points as read_points,
     read_sweep as read_sweep,
+    refuse_while_loaded as refuse_while_loaded,
+    sweep_from as sweep_from,
+    sweep_text as sweep_text,
 )
 from thetahat.sweep.workers._early_start import Work as Work, start_early as start_early
 
 __all__ = [
     "Problem",
+    "PythonSweep",
     "Reading",
     "SweepOptions",
     "SweepProgram",
@@ -35,8 +41,12 @@ __all__ = [
     "notes_against",
     "notes_of_bands",
     "notes_of_trials",
+    "nothing_varies",
     "parse_sweep",
     "read_points",
     "read_sweep",
+    "refuse_while_loaded",
     "start_early",
+    "sweep_from",
+    "sweep_text",
 ]

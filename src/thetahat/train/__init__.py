@@ -1,6 +1,11 @@
 """Training: one driver, compiled chunks, cohorts, checkpoints."""
 
 from thetahat.data import cache_folder as cache_folder
+from thetahat.train._bag import (
+    Bag as Bag,
+    bag as bag,
+    fit_bagged as fit_bagged,
+)
 from thetahat.train._checkpoint import (
     Checkpoint as Checkpoint,
     read_checkpoint as read_checkpoint,
@@ -37,6 +42,8 @@ from thetahat.train._program import (
     Program as Program,
 )
 from thetahat.train._result import History as History, Result as Result
+from thetahat.train._results import Results as Results, load as load
+from thetahat.train._saved import Fitted as Fitted, predictor_of as predictor_of
 from thetahat.train._stopping import (
     Divergence as Divergence,
     Patience as Patience,
@@ -46,7 +53,8 @@ from thetahat.train._stopping import (
     WallTime as WallTime,
     sort_rules as sort_rules,
 )
-from thetahat.train.jax import precision as precision
+from thetahat.train._tensor_file import check_place as check_place
+from thetahat.train.jax import precision as precision, rotated as rotated
 
 __all__ = [
     "DIVERGED",
@@ -55,10 +63,12 @@ __all__ = [
     "RUNNING",
     "STOPPED",
     "UNMOVED",
+    "Bag",
     "Checkpoint",
     "CohortStatus",
     "Divergence",
     "Estimate",
+    "Fitted",
     "History",
     "Hyper",
     "Interrupt",
@@ -70,21 +80,28 @@ __all__ = [
     "Progress",
     "Record",
     "Result",
+    "Results",
     "Rule",
     "Shop",
     "Threshold",
     "TooLarge",
     "Training",
     "WallTime",
+    "bag",
     "cache_folder",
+    "check_place",
     "fit",
+    "fit_bagged",
     "fit_many",
     "free_memory",
+    "load",
     "member_identity",
     "outline_of",
     "precision",
+    "predictor_of",
     "read_checkpoint",
     "read_header",
+    "rotated",
     "sort_rules",
     "total_memory",
     "try_out",

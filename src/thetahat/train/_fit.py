@@ -18,8 +18,9 @@ from thetahat.train._grouping import NeedsStatic, Shop
 from thetahat.train._identity import program_facts
 from thetahat.train._memory import TooLarge
 from thetahat.train._options import Cohort, Options
-from thetahat.train._program import MODES, Hyper
+from thetahat.train._program import MODES, GivenTask, Hyper
 from thetahat.train._result import Result
+from thetahat.train._results import Results
 from thetahat.train.jax import prepare
 
 
@@ -60,7 +61,7 @@ def fit(
             )
         return _fit_task(what, options)
     shop = Shop(what)
-    return _fit_all(shop, [shop.signature.config(config)], options)[0]
+    return _fit_all(shop, [shop.full(config)], options)[0]
 
 
 def fit_many(
@@ -73,7 +74,7 @@ def fit_many(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     progress: Callable[..., None] | None = None,
-) -> list[Result]:
+) -> Results[Result]:
     """Fit many configs of an experiment: one compiled program per static part.
 
     ``float`` and ``th.Seed`` parameters are traced: configs that differ only in them train together
@@ -84,7 +85,7 @@ def fit_many(
             "auto": whichever a timed probe finds faster.
         (the others as in ``fit``)
         checkpoint: of the first program; those of the others are PATH.1, PATH.2, ...
-    Returns: one Result per config, in their order.
+    Returns: one Result per config, in their order: a list that also predicts.
     Raises:  InputError: as ``fit``.   Interrupted: Ctrl-C before the last program began.
 
     >>> import numpy as np, thetahat as th
@@ -100,7 +101,7 @@ def fit_many(
             f"mode={mode!r}: no such mode{did_you_mean(mode, MODES)}; give {', '.join(MODES)}"
         )
     shop = Shop(experiment)
-    full = [shop.signature.config(given) for given in configs]
+    full = [shop.full(given) for given in configs]
     if not full:
         raise ConfigError("fit_many got no configs; give at least one, such as [{'lr': 0.01}]")
     return _fit_all(shop, full, Options(tuple(trackers), checkpoint, resume, progress, mode))
@@ -110,13 +111,13 @@ def _fit_task(task: Task, options: Options) -> Result:
     """Fit a Task that is given as it is."""
     interrupt = Interrupt()
     with interrupt.listening():
-        program = prepare(lambda _: task, Hyper({}, {}), 1, "exact")
+        program = prepare(GivenTask(task), Hyper({}, {}), 1, "exact")
         return Training(
             Cohort(program, ({},), (0,), partial(program_facts, None, program)), options, interrupt
         ).run()[0]
 
 
-def _fit_all(shop: Shop, configs: list[dict[str, Any]], options: Options) -> list[Result]:
+def _fit_all(shop: Shop, configs: list[dict[str, Any]], options: Options) -> Results[Result]:
     """Fit configs, those that share a program together."""
     results: dict[int, Result] = {}
     waiting, n_cohorts = list(range(len(configs))), 0
@@ -144,9 +145,9 @@ def _fit_all(shop: Shop, configs: list[dict[str, Any]], options: Options) -> lis
             raise Interrupted(
                 f"interrupted: {len(waiting)} of {len(configs)} fits had not begun; what was done"
                 " is in the exception's results, and in the store if it was tracked",
-                [results[i] for i in sorted(results)],
+                Results(results[i] for i in sorted(results)),
             )
-    return [results[i] for i in range(len(configs))]
+    return Results(results[i] for i in range(len(configs)))
 
 
 def _together(alike: int, most: int, options: Options) -> int:

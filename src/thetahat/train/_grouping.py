@@ -27,7 +27,7 @@ from thetahat.train._cohort import Training
 from thetahat.train._driver import Interrupt
 from thetahat.train._identity import program_facts
 from thetahat.train._options import Cohort, Options
-from thetahat.train._program import Build, Hyper, Program, Untraceable
+from thetahat.train._program import Hyper, Program, Untraceable, builder
 from thetahat.train.jax import prepare, sketch, try_out as try_task
 
 _OURS = str(Path(__file__).parents[1])
@@ -64,6 +64,14 @@ class Shop:
         """The parameters whose values share a program."""
         return frozenset(self.signature.traced) - self.static
 
+    def full(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The full config, with the fields of dataclasses in their place: ``net.width``."""
+        return self.signature.flat(self.signature.config(config))
+
+    def call(self, **flat: Any) -> Task:
+        """Call the experiment with a flat config."""
+        return self.experiment(**self.signature.arguments(flat))
+
     def open(
         self,
         configs: Sequence[Mapping[str, Any]],
@@ -80,9 +88,11 @@ class Shop:
                  of: how many share a program, if these are the first that fit into memory.
         Raises:  NeedsStatic: some of these parameters must be static; they are remembered.
         """
-        full = [self.signature.config(config) for config in configs]
-        seeds = {p.name: p.is_seed for p in self.signature.parameters.values()}
-        hyper = hyper_of(full, {n: seeds[n] for n in self.signature.traced if n in self.traced})
+        full = [self.full(config) for config in configs]
+        seeds = {leaf.name: leaf.is_seed for leaf in self.signature.leaves.values()}
+        # An instance of a dataclass's subclass stays whole, so that its leaves are not there.
+        traced = [n for n in self.signature.traced if n in self.traced and n in full[0]]
+        hyper = hyper_of(full, {n: seeds[n] for n in traced})
         static = static_part(full[0], self.traced)
         key = (static, tuple(hyper.own), tuple(hyper.common), len(full), options.mode)
         if key in self._made:
@@ -101,17 +111,17 @@ class Shop:
     def _prepared(
         self, full: Sequence[Mapping[str, Any]], hyper: Hyper, options: Options
     ) -> Program:
-        build = builder(self.experiment, full[0], self.traced)
+        build = builder(self.call, full[0], self.traced)
         mode = "vmap" if options.mode == "auto" else options.mode
         try:
             return prepare(build, hyper, len(full), mode)
         except Exception as error:
             # A library that wants a number refuses a traced one in words of its own.
             if not _is_of_tracing(error) or not (
-                isinstance(error, Untraceable) or _works_untraced(self.experiment, full[0])
+                isinstance(error, Untraceable) or _works_untraced(self.call, full[0])
             ):
                 raise
-            found = find_static(self.signature.name, self.experiment, full[0], hyper, error)
+            found = find_static(self.signature.name, self.call, full[0], hyper, error)
             self.static |= found
             raise NeedsStatic(found) from error
 
@@ -126,14 +136,6 @@ def hyper_of(configs: Sequence[Mapping[str, Any]], traced: Mapping[str, bool]) -
         else:
             own[name] = values
     return Hyper(own, common)
-
-
-def builder(
-    experiment: Callable[..., Task], config: Mapping[str, Any], traced: frozenset[str]
-) -> Build:
-    """Traced values in, Task out: the experiment with its static parameters bound."""
-    static = {k: v for k, v in config.items() if k not in traced}
-    return lambda values: experiment(**static, **values)
 
 
 # -- parameters that Python must know -------------------------------------------------------------

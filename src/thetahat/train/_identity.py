@@ -24,7 +24,7 @@ from thetahat.core.provenance import versions
 from thetahat.train._options import Cohort
 from thetahat.train._program import Program
 
-_FREE = ("data", "epochs", "stopping")
+_FREE = ("data", "epochs", "start", "stopping")
 """Fields of a Task that are compared otherwise, or not at all."""
 _MATHEMATICS = ("jax", "flax", "optax", "equinox", "thetahat")
 """Libraries whose versions may change a jaxpr of the same task."""
@@ -58,11 +58,13 @@ def program_facts(experiment: Callable[..., Any] | None, program: Program) -> di
     """The facts that are the same for any values of the traced parameters."""
     task: Task = program.task
     fields = [f.name for f in dataclasses.fields(task) if f.name not in _FREE]
+    start = task.start
+    begun = _fact(None) if start is None else {"key": start.key, "shown": str(start)}
     return {
         "versions": {"python": platform.python_version(), **versions()},
         "experiment": None if experiment is None else _fact(experiment, "code"),
         "traced": sorted(program.hyper.names),
-        "task": {name: _part(getattr(task, name)) for name in fields},
+        "task": {**{name: _part(getattr(task, name)) for name in fields}, "start": begun},
         "mathematics": dict(program.mathematics()),
         "recorded": list(program.columns),
         "epochs": int(task.epochs),

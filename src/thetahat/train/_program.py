@@ -28,6 +28,37 @@ Build = Callable[[Mapping[str, Any]], Task]
 
 
 @dataclass(frozen=True)
+class GivenTask:
+    """The ``Build`` of a Task that is given as it is."""
+
+    given: Task
+
+    def __call__(self, values: Mapping[str, Any]) -> Task:
+        """Give the Task."""
+        del values
+        return self.given
+
+
+@dataclass(frozen=True)
+class BoundExperiment:
+    """Traced values in, Task out: an experiment with its static parameters bound."""
+
+    experiment: Callable[..., Task]
+    static: Mapping[str, Any]
+
+    def __call__(self, values: Mapping[str, Any]) -> Task:
+        """Build the Task."""
+        return self.experiment(**self.static, **values)
+
+
+def builder(
+    experiment: Callable[..., Task], config: Mapping[str, Any], traced: frozenset[str]
+) -> Build:
+    """Bind an experiment's static parameters."""
+    return BoundExperiment(experiment, {k: v for k, v in config.items() if k not in traced})
+
+
+@dataclass(frozen=True)
 class Hyper:
     """Traced parameters of a cohort: ``own`` (C,) differ between members, ``common`` () do not."""
 
@@ -57,7 +88,10 @@ class CohortStatus:
 
 
 class Estimate(Protocol):
-    """One member's estimated function: all that a Result needs of a backend."""
+    """One member's estimated function: all that a Result needs of a backend.
+
+    A backend whose fits can be saved gives it a ``predictor`` too, as that of JAX.
+    """
 
     @property
     def params(self) -> Any:

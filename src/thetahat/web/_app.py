@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from thetahat.store import RunRow, Store, SweepRow
 
 ACTIONS = {"pause": "paused", "resume": "running", "cancel": "cancelled"}
+RETRY = "retry-failed"
 EVERY_S = 0.5
 _MOST_IDS = 60
 _MOST_BODY = 4 << 20
@@ -197,20 +198,30 @@ class _Api:
 
 
 def act(store: Store, sweep: SweepRow, action: str) -> str:
-    """Pause, resume or cancel a sweep by the rules of ``thetahat sweep``; return its new state.
+    """Pause, resume or cancel a sweep, or queue its failed runs again, by the rules of ``thetahat
+    sweep``; return its new state.
 
-    Raises:  ConfigError: another action, or a sweep that is over.
+    Raises:  ConfigError: another action, a sweep that is over, or no failed run.
     """
-    from thetahat.store import find_sweep, set_state, standing_runs
+    from thetahat.store import cancel_sweep, find_sweep, retry_failed, set_state
+
+    if action == RETRY:
+        if not retry_failed(store, sweep.id):
+            raise ConfigError(f"no run of the sweep {sweep.name} has failed")
+        return find_sweep(store, sweep.id).state
 
     if action not in ACTIONS:
-        raise ConfigError(f"the page can pause, resume and cancel, not {action[:40]!r}")
-    if not set_state(store, sweep.id, ACTIONS[action], f"by the page: {action}"):
+        raise ConfigError(
+            f"the page can pause, resume, cancel and retry-failed, not {action[:40]!r}"
+        )
+    reason = f"by the page: {action}"
+    if action == "cancel":
+        done = cancel_sweep(store, sweep.id, reason)
+    else:
+        done = set_state(store, sweep.id, ACTIONS[action], reason)
+    if not done:
         state = find_sweep(store, sweep.id).state
         raise ConfigError(f"the sweep {sweep.name} is {state} already")
-    if action == "cancel":
-        for run in standing_runs(store, sweep_id=sweep.id, status="queued"):
-            store.finish_run(run.id, status="cancelled", reason="the sweep was cancelled")
     return ACTIONS[action]
 
 

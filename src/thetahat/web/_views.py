@@ -11,8 +11,8 @@ from typing import Any
 
 from thetahat.analysis import (
     SweepFile,
+    again,
     directions_in,
-    flat_config,
     may_repeat,
     members_of,
     names_of,
@@ -21,7 +21,6 @@ from thetahat.analysis import (
     seeds_of,
 )
 from thetahat.core.run import Status
-from thetahat.core.shell import pasteable
 from thetahat.store import (
     Changed,
     RunRow,
@@ -145,36 +144,16 @@ def run_page(store: Store, run: RunRow) -> dict[str, Any]:
         "total_seconds": run.total_seconds,
         "notices": store.notices(run.id),
         "logs": tails(store.folder, run.provenance or {}),
-        "again": again(run),
         "silent_s": None,
     }
     if run.status is Status.RUNNING and run.heartbeat:
         found["silent_s"] = _since(run.heartbeat)
     row = next((s for s in list_sweeps(store) if s.id == run.sweep_id), None)
+    found["again"] = [{"what": what, "command": line} for what, line in again(run, row)]
     if row is not None:
         found["sweep"] = about(row, read_file(row.spec), with_text=False)
         found["seeds"] = _replicates(store, run, row, seeded=found["sweep"]["seeded"])
     return found
-
-
-def again(run: RunRow) -> list[dict[str, str]]:
-    """Give the commands that repeat a run, or continue it."""
-    found = []
-    if run.status is Status.INTERRUPTED and run.checkpoint:
-        found.append({"what": "go on with it", "command": f"thetahat resume {run.name}"})
-    argv = (run.provenance or {}).get("argv")
-    if isinstance(argv, list) and argv:
-        command = pasteable(map(str, argv))
-    elif run.source and not (run.command and run.sweep_id is None):
-        flags = [f"--{k}={_flag(v)}" for k, v in flat_config(run.config).items()]
-        command = pasteable(["python", run.source, *flags])
-    else:
-        command = run.command or ""
-    return found + ([{"what": "run it again", "command": command}] if command else [])
-
-
-def _flag(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _best(

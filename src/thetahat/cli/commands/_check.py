@@ -39,7 +39,7 @@ def add_flags(parser: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check a sweep file; 2 if it has a mistake."""
-    from thetahat.sweep import read_sweep
+    from thetahat.sweep import nothing_varies, read_sweep
 
     reading = read_sweep(args.file, strict=args.strict)
     errors, notes = list(reading.errors), list(reading.notes)
@@ -48,6 +48,9 @@ def run(args: argparse.Namespace) -> int:
         wrong, more = _against_program(reading.sound)
         (notes if args.strict else errors).extend(wrong)
         notes.extend(more)
+    same = None if reading.spec is None or errors else nothing_varies(reading.spec)
+    if same is not None:
+        (notes if args.strict else errors).append(same)
     errors.sort(key=lambda problem: problem.line)
     notes.sort(key=lambda problem: problem.line)
     screen = read_screen()
@@ -106,6 +109,7 @@ def _answer(
         "valid": not errors,
         "method": reading.method,
         "points": None if reading.spec is None else reading.spec.points,
+        "settings": None if reading.spec is None else reading.spec.space.settings,
         "errors": [asdict(problem) for problem in errors],
         "notes": [asdict(problem) for problem in notes],
     }
@@ -141,7 +145,11 @@ def _verdict(reading: Reading, mistakes: int) -> str:
     points = spec.points
     if points is None:
         cap = f"run_cap ends it after {many_runs(spec.run_cap)}" if spec.run_cap else "endless"
-        return f"valid; {spec.method}, {cap}"
+        settings = spec.space.settings
+        over = "" if settings is None else f" over {settings:,} settings"
+        if settings is not None and not (spec.run_cap and spec.run_cap <= settings):
+            cap += f"; settings repeat after {settings:,} runs, when all were tried"
+        return f"valid; {spec.method}{over}, {cap}"
     counted = f"{points:,} point{'' if points == 1 else 's'}"
     if spec.run_cap is not None and spec.run_cap < points:
         counted += f", of which run_cap runs {spec.run_cap:,}"

@@ -68,6 +68,7 @@ def add_flags(parser: Any) -> None:
         "write every row's number, target, fitted value and part, as .csv, .tsv, .json or"
         " .parquet; replaces a file of this kind only",
     )
+    add_value(out, "--save FILE", "write the fitted model, for thetahat predict and th.load")
     add_value(out, "--name NAME", "a name for the run")
     add_switch(out, "--no-store", "keep nothing")
     add_quiet(out)
@@ -77,6 +78,11 @@ def add_flags(parser: Any) -> None:
 
 def _add_columns(group: Any) -> None:
     group.add_argument("--target", required=True, metavar="COLUMN", help="the column to estimate")
+    group.add_argument(
+        "--target-kind",
+        choices=("number", "class"),
+        help="what the target is (default: text, true/false and up to 5 whole numbers are classes)",
+    )
     add_value(group, "--features A,B,...", "from these (default: all other columns)", comma_list)
     add_value(group, "--weights COLUMN", "weights of the observations")
     add_value(group, "--categorical A,B,...", "one 0/1 column a level", comma_list)
@@ -112,8 +118,8 @@ def _add_training(group: Any) -> None:
         " on all but biases (default: 0, none)",
         not_negative,
     )
-    losses = "squared (the default), absolute, huber, pinball, logistic"
-    add_value(group, "--loss NAME", losses, str, "squared")
+    losses = "squared (default of a number), absolute, huber, pinball; logistic (of two classes),"
+    add_value(group, "--loss NAME", f"{losses} cross_entropy (of more)")
     add_value(group, "--tau X", "quantile of --loss pinball (default: 0.5)", number)
     add_value(group, "--epochs N", "at most (default: 500)", whole_number(), 500)
     add_value(group, "--batch-size N", "observations a step (default: all)", whole_number())
@@ -142,15 +148,21 @@ def _add_parts(group: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fit a table."""
+    from thetahat.cli._errors import print_note
     from thetahat.cli._script import check_batch
     from thetahat.cli._session import FitSettings, RunSource, exit_code, train
     from thetahat.cli.commands import _fit_table as fits
+    from thetahat.cli.commands._fit_classes import settle
     from thetahat.cli.commands._fit_predictions import writable
     from thetahat.cli.commands._fit_report import report
     from thetahat.risk import LOSSES
+    from thetahat.train import Results, check_place
 
-    # A model of a table has one output; cross_entropy needs one for each class.
-    check_choice("--loss", args.loss, [name for name in LOSSES if name != "cross_entropy"])
+    if args.loss is not None:
+        check_choice("--loss", args.loss, LOSSES)
+    note = settle(args)
+    if note is not None and not args.quiet:
+        print_note(note)
     config = _config(args)
     table = fits.read(
         *(config[k] for k in ("table", "target", "features", "weights", "categorical", "missing"))
@@ -158,7 +170,9 @@ def run(args: argparse.Namespace) -> int:
     out = None
     if args.predict is not None:
         shown = (table.target, config["weights"])
-        out = writable(Path(args.predict), Path(args.table), shown)
+        out = writable(Path(args.predict), Path(args.table), shown, table.classes or ())
+    if args.save is not None:
+        check_place(Path(args.save))
     setting = FitSettings(args.store, not args.no_store, not args.no_store, args.name, args.quiet)
     _check_seeds(args.seed, args.seeds)
     experiment = fits.fit_table if args.batch_size is None else check_batch(fits.fit_table)
@@ -169,6 +183,9 @@ def run(args: argparse.Namespace) -> int:
     report(trained.results, names, table, setting, args.format)
     if out is not None:
         _predict(out, trained.results, table, setting)
+    if args.save is not None:
+        made = Results(trained.results)
+        (made if args.seeds > 1 else made[0]).save(args.save)
     return exit_code(trained.results)
 
 
@@ -194,7 +211,6 @@ def _predict(path: Path, results: Sequence[Result], table: Table, setting: FitSe
     from thetahat.cli._errors import print_note
     from thetahat.cli.commands._fit_predictions import predictions, write
     from thetahat.cli.commands._fit_report import ended_well, has
-    from thetahat.cli.commands._fit_table import chance_of
 
     key = "val" if has(results[0], "val") else "train"
     kept = ended_well(results) if len(results) > 1 else results
@@ -207,7 +223,7 @@ def _predict(path: Path, results: Sequence[Result], table: Table, setting: FitSe
     write(path, made)
     if setting.quiet:
         return
-    of = "" if best.config["loss"] != "logistic" else f", probabilities of {chance_of(table)},"
+    of = "" if best.classes is None else ", labels and probabilities,"
     several = f" of seed {best.config['seed']}, the lowest {key} risk," if len(results) > 1 else ""
     lacking = made.rows - made.fitted
     but = f"; {lacking:,} of them lack a feature and have none" if lacking else ""

@@ -13,6 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import thetahat as th
+from thetahat.cli.commands._fit_classes import (
+    CLASS_LOSSES,
+    log_losses,
+    log_softmax,
+    multinomial_logit,
+    shares_right,
+)
 from thetahat.cli.commands._fit_table import PARTS, Fitted, goodness, outcome, probability
 
 if TYPE_CHECKING:
@@ -42,12 +49,12 @@ class Baseline:
 
 def baselines(data: Data, loss: str, tau: float) -> list[Baseline]:
     """Fit the linear model of the loss, if that is another one, and least squares."""
+    if loss in CLASS_LOSSES:
+        return _of_classes(data)
     y, w = outcome(data, "train")
     x = _design(data.train.x)
     weighted = data.train.weight is not None
     found: list[tuple[str, np.ndarray]] = []
-    if loss == "logistic":
-        found.append((_weighted("logit", weighted), logit(x, y, w)))
     if loss == "huber":
         found.append((_weighted("Huber regression", weighted), huber_regression(x, y, w)))
     if loss in ("absolute", "pinball") and len(y) <= LARGEST:
@@ -56,8 +63,43 @@ def baselines(data: Data, loss: str, tau: float) -> list[Baseline]:
         found.append((name, quantile_regression(x, y, w, level)))
     found.append(("WLS" if weighted else "OLS", least_squares(x, y, w)))
     measure = _measure(loss, tau)
-    rank = int(np.linalg.matrix_rank(x * (w > 0)[:, None], rtol=_tolerance(x)))
+    rank = _rank(x, w)
     return [_judged(name, beta, rank, data, measure) for name, beta in found]
+
+
+def _rank(x: np.ndarray, w: np.ndarray) -> int:
+    return int(np.linalg.matrix_rank(x * (w > 0)[:, None], rtol=_tolerance(x)))
+
+
+def _of_classes(data: Data) -> list[Baseline]:
+    """Fit the logit of two classes or of more, and the shares of the classes alone."""
+    y, w = outcome(data, "train")
+    x, k = _design(data.train.x), len(data.classes or ())
+    weighted = data.train.weight is not None
+    if k == 2:
+        beta = np.column_stack([np.zeros(x.shape[1]), logit(x, y, w)])
+    else:
+        beta = multinomial_logit(x, y, w, k)
+    name = _weighted("logit" if k == 2 else "multinomial logit", weighted)
+    shares = np.bincount(y.astype(np.int64), w, k) / w.sum()
+    with np.errstate(divide="ignore"):  # a class that the training part lacks has an infinite loss
+        alone = np.zeros_like(beta)
+        alone[0] = np.log(shares)
+    return [
+        _class_baseline(name, beta, _rank(x, w) * (k - 1), data),
+        _class_baseline("shares of the classes", alone, k - 1, data),
+    ]
+
+
+def _class_baseline(name: str, beta: np.ndarray, rank: int, data: Data) -> Baseline:
+    risk, proba = {}, {}
+    for part in PARTS:
+        if getattr(data, part) is not None:
+            y, w = outcome(data, part)
+            log_p = log_softmax(_design(getattr(data, part).x) @ beta)
+            risk[part] = float(np.average(log_losses(log_p, y), weights=w))
+            proba[part] = np.exp(log_p)
+    return Baseline(name, beta, rank, risk, Fitted({}, {}, shares_right(proba, data)))
 
 
 def least_squares(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -132,8 +174,7 @@ def _judged(name: str, beta: np.ndarray, rank: int, data: Data, measure: _Measur
             losses = measure(score, y, name)
             if losses is not None:
                 risk[part] = float(np.average(losses, weights=w))
-            y_hat = probability(score) if name.endswith("logit") else score
-            errors[part] = float(np.average((y_hat - y) ** 2, weights=w))
+            errors[part] = float(np.average((score - y) ** 2, weights=w))
     return Baseline(name, beta, rank, risk, goodness(errors, data))
 
 
@@ -141,11 +182,6 @@ def _measure(loss: str, tau: float) -> _Measure:
     """Give the loss of each prediction, in double precision; None on another scale."""
     from thetahat.train import precision
 
-    if loss == "logistic":
-        # Least squares predicts a probability, which may lie outside [0, 1]: it has no log loss.
-        return lambda score, y, name: (
-            np.logaddexp(0, score) - y * score if name.endswith("logit") else None
-        )
     function = (th.risk.pinball(tau) if loss == "pinball" else th.risk.resolve_loss(loss)).function
 
     def measure(score: np.ndarray, y: np.ndarray, name: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The file of ``thetahat fit --predict``: every row of the table, in order, with its fitted value.
+"""Files of predictions (``fit --predict``, ``predict``): every row of a table, in order.
 
 A row's number is its key: the file can be merged back into the table whatever was left out of the
 fit. Numbers are written with all their digits, so that what is recomputed from the file is what was
@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
-from thetahat.core.errors import ConfigError, DataError, MissingExtra
+from thetahat.cli.commands._fit_classes import label_columns
+from thetahat.core.errors import ConfigError, DataError, MissingExtra, did_you_mean
 from thetahat.core.files import replacing
 
 if TYPE_CHECKING:
     from thetahat.data import Table
-    from thetahat.train import Result
+    from thetahat.train import Result, Results
 
 DELIMITED = {".csv": ",", ".tsv": "\t", ".txt": ",", "": ","}
 PARQUET = (".parquet", ".pq")
-_OWN = ("row", "fitted", "part")
+_OWN = ("row", "fitted", "part", "predicted")
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,22 @@ class Predictions:
         return len(self.columns["row"])
 
 
-def writable(path: Path, table: Path, names: Sequence[str | None]) -> Path:
+def writable(
+    path: Path,
+    table: Path,
+    names: Sequence[str | None],
+    classes: Sequence[Any] = (),
+    flag: str = "--predict",
+) -> Path:
     """Check, before anything runs, that the file can be written and replaces no other file.
 
-    Args:    names: columns of the table that will stand in it.
+    Args:    names: columns of the table that will stand in it.   classes: of the target.
+             flag: that names the file.
     Raises:  ConfigError: it cannot be written, or should not be.   MissingExtra: no pyarrow.
     """
     from thetahat.report import is_predictions, refuse_foreign, refuse_input
 
-    option = f"--predict {path}"
+    option = f"{flag} {path}"
     if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise ConfigError(
             f"{option} cannot be written; give a file in a folder that exists and is yours"
@@ -64,11 +72,12 @@ def writable(path: Path, table: Path, names: Sequence[str | None]) -> Path:
         )
     if kind in PARQUET:
         _pyarrow()
+    own = (*_OWN, *label_columns(classes))
     for name in names:
-        if name in _OWN:
+        if name in own:
             raise ConfigError(
                 f"{option}: the table's column {name!r} is called like one of the file's"
-                f" ({', '.join(_OWN)}); rename it in the table"
+                f" ({', '.join(own)}); rename it in the table"
             )
     refuse_input(path, option, table, "the table")
     refuse_foreign(path, option, is_predictions)
@@ -83,7 +92,7 @@ def predictions(file: str, table: Table, result: Result) -> Predictions:
     Args:    table: as it was read from the file for the fit.
     Raises:  DataError: the file has changed since.
     """
-    from thetahat.cli.commands._fit_table import fitted_values, rows_of
+    from thetahat.cli.commands._fit_table import rows_of
     from thetahat.data import table_columns
 
     config, encoder = result.config, table.encoder
@@ -98,21 +107,108 @@ def predictions(file: str, table: Table, result: Result) -> Predictions:
         raise DataError(f"{file!r} has changed since it was read; fit it again")
     enough = _enough(found, encoder)
     x = encoder.encode({name: found[name].values[enough] for name in features})
-    fitted = np.full(n, None, object)
-    fitted[enough] = fitted_values(result, x).tolist()
+    fitted = {"fitted": result.predict(x)}
+    if result.classes is not None:
+        fitted |= zip(label_columns(result.classes), result.predict_proba(x).T, strict=True)
     part = np.full(n, None, object)
     for name, rows in rows_of(result.data, len(table), int(config["split_seed"])).items():
         part[np.flatnonzero(used)[rows]] = name
     columns = {
         "row": list(range(1, n + 1)),
         **{name: _values(found[name]) for name in shown},
-        "fitted": [None if value != value else value for value in fitted.tolist()],
+        **{name: _spread(values, enough) for name, values in fitted.items()},
         "part": part.tolist(),
     }
     return Predictions(columns, int(enough.sum()))
 
 
-def write(path: Path, made: Predictions) -> None:
+def predictions_of(file: str, members: Results[Any], quantiles: Sequence[float]) -> Predictions:
+    """List every row of a file in order: its number and what fitted functions predict.
+
+    A row has a prediction wherever its features allow one. That of several members is their median,
+    with quantiles over them; of classes, the label whose mean probability is largest.
+
+    Args:    file: has the columns of the fit, in any order; its target is not needed.
+    Raises:  DataError: a column of the fit is absent.
+    """
+    x, enough = _inputs(file, members)
+    columns: dict[str, Sequence[Any]] = {"row": list(range(1, len(enough) + 1))}
+    made = {"predicted": np.zeros(0)}
+    if enough.any():
+        classes = members[0].classes
+        made = _numbers(members, x, quantiles) if classes is None else _labels(members, x, classes)
+    for name, column in made.items():
+        for label, one in _outputs(name, column):
+            columns[label] = _spread(one, enough)
+    return Predictions(columns, int(enough.sum()))
+
+
+def _numbers(members: Results[Any], x: Any, quantiles: Sequence[float]) -> dict[str, np.ndarray]:
+    values = members.predict(x)
+    if len(members) == 1:
+        return {"predicted": values[0]}
+    over = {f"q{100 * q:g}": np.quantile(values, q, axis=0) for q in quantiles}
+    return {"predicted": np.quantile(values, 0.5, axis=0), **over}
+
+
+def _labels(members: Results[Any], x: Any, classes: np.ndarray) -> dict[str, np.ndarray]:
+    proba = members.predict_proba(x).mean(axis=0)
+    labels = members[0].predict(x) if len(members) == 1 else classes[proba.argmax(axis=1)]
+    return {"predicted": labels, **dict(zip(label_columns(classes), proba.T, strict=True))}
+
+
+def _inputs(file: str, members: Sequence[Any]) -> tuple[Any, np.ndarray]:
+    """The inputs of the rows that have all features, and which rows these are."""
+    from thetahat.data import table_columns, table_names
+    from thetahat.train import predictor_of
+
+    there, ones = table_names(file), [predictor_of(member) for member in members]
+    encoder = getattr(ones[0].transform, "encoder", None)
+    if encoder is None:
+        return _plain_inputs(file, there, ones[0].shape)
+    names = [feature.name for feature in encoder.features]
+    for name in names:
+        if name not in there:
+            raise DataError(f"{file!r} has no column {name!r} (feature){did_you_mean(name, there)}")
+    found = table_columns(file, names)
+    enough = np.all([_enough(found, e) for e in {one.transform.encoder for one in ones}], axis=0)
+    x = {name: found[name].values[enough] for name in names}
+    return x if enough.any() else (), enough
+
+
+def _plain_inputs(
+    file: str, there: Sequence[str], shape: tuple[int, ...] | None
+) -> tuple[Any, np.ndarray]:
+    """The inputs of a function that was fitted to arrays: the columns of the table, in order."""
+    from thetahat.data import table_columns
+
+    wide = None if shape is None or len(shape) != 1 else shape[0]
+    if wide != len(there):
+        takes = "inputs of another kind" if wide is None else f"{wide} inputs without names"
+        raise DataError(
+            f"the model was fitted to arrays and takes {takes}; {file!r} has {len(there)} columns"
+            f" ({', '.join(there)}): give a table with its inputs alone, in their order"
+        )
+    found = table_columns(file, there)
+    for name, column in found.items():
+        if column.kind != "number":
+            raise DataError(
+                f"column {name!r} of {file!r} holds {column.what}, e.g. {column.example!r}; the"
+                " model was fitted to numbers"
+            )
+    rows = np.stack([found[name].values for name in there], axis=1)
+    enough = np.isfinite(rows).all(axis=1)
+    return rows[enough], enough
+
+
+def _outputs(name: str, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Columns of predictions (n,), or (n, k) of k outputs."""
+    if values.ndim == 1:
+        return [(name, values)]
+    return [(f"{name}_{k + 1}", column) for k, column in enumerate(values.T)]
+
+
+def write(path: Path, made: Predictions, flag: str = "--predict") -> None:
     """Write fitted values in the format of the file's ending, whole or not at all.
 
     Raises:  ConfigError: the file cannot be written.
@@ -130,7 +226,14 @@ def write(path: Path, made: Predictions) -> None:
                         _write_delimited(file, made, DELIMITED[kind])
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else error
-        raise ConfigError(f"--predict {path} cannot be written: {why}") from error
+        raise ConfigError(f"{flag} {path} cannot be written: {why}") from error
+
+
+def _spread(values: np.ndarray, enough: np.ndarray) -> list[Any]:
+    """Put values into the rows that have one; None elsewhere, and for NaN."""
+    column = np.full(len(enough), None, object)
+    column[enough] = [None if value != value else value for value in values.tolist()]
+    return column.tolist()
 
 
 def _enough(found: Mapping[str, Any], encoder: Any) -> np.ndarray:
@@ -149,8 +252,9 @@ def _enough(found: Mapping[str, Any], encoder: Any) -> np.ndarray:
 
 
 def _values(column: Any) -> list[Any]:
-    """List a column's values, None if missing."""
-    return [None if v is None or v != v else v for v in column.values.tolist()]
+    """List a column's values as they were given, None if missing."""
+    kind = {"bool": bool, "int64": int}.get(column.dtype, lambda v: v)
+    return [None if v is None or v != v else kind(v) for v in column.values.tolist()]
 
 
 def _write_delimited(file: TextIO, made: Predictions, delimiter: str) -> None:

@@ -26,6 +26,7 @@ def report(
     results: Sequence[Result], names: Sequence[str], table: Table, setting: FitSettings, format: str
 ) -> None:
     """Print how the fits ended, and the table of how well they fit."""
+    from thetahat.cli.commands._fit_classes import describe_classes
     from thetahat.cli.terminal._run_summary import print_end, print_run
     from thetahat.format import table as as_table, word
 
@@ -35,7 +36,8 @@ def report(
         parts = ", ".join(f"{size:,} {name}" for name, size in sizes.items())
         file, d = Path(str(first.config["table"])).name, first.data.train.x.shape[1]
         wide = f"{d} column{'s' * (d > 1)}"
-        print(f"{word(file)}: {word(table.target)} on {wide}, {len(table):,} rows ({parts})")
+        what = table.target if table.classes is None else describe_classes(table)
+        print(f"{word(file)}: {word(what)} on {wide}, {len(table):,} rows ({parts})")
     if len(results) == 1 and format == "table":
         print_run(first, names[0], setting)
     else:
@@ -120,6 +122,9 @@ def _columns(first: Result, table: Table, several: bool, unfinished: bool) -> li
     if unfinished:
         columns.append(Column("unfinished", priority=8))
     columns += [Column("params"), Column("epochs")]
+    if table.classes is not None:
+        columns += [Column(f"{p}_risk", f"{p} log loss", priority=1) for p in parts]
+        return columns + [Column(f"{p}_accuracy", f"{p} accuracy", priority=2) for p in parts]
     columns += [Column(f"{p}_risk", priority=1) for p in parts]
     columns += [Column(f"{p}_mse", f"{p} MSE ({unit}²)", priority=2) for p in parts]
     columns += [Column(f"{p}_r2", f"{p} R²", priority=3) for p in parts]
@@ -136,7 +141,8 @@ def _describe_seeds(results: Sequence[Result]) -> str:
     if not n:
         return f"no quantiles: none of {every} seeds ended well ({lost})"
     over = f"{every} seeds" if n == every else f"the {n} of {every} seeds that ended well ({lost})"
-    return f"quantiles over {over}: {varies}; each R² is that of the MSE beside it"
+    each = "" if results[0].classes is not None else "; each R² is that of the MSE beside it"
+    return f"quantiles over {over}: {varies}{each}"
 
 
 def _fit_columns(risk: Mapping[str, float], fitted: Fitted) -> dict[str, float]:
@@ -144,16 +150,17 @@ def _fit_columns(risk: Mapping[str, float], fitted: Fitted) -> dict[str, float]:
         **{f"{part}_risk": value for part, value in risk.items()},
         **{f"{part}_mse": value for part, value in fitted.mse.items()},
         **{f"{part}_r2": value for part, value in fitted.r2.items()},
+        **{f"{part}_accuracy": value for part, value in fitted.accuracy.items()},
     }
 
 
 def _quantile(rows: Sequence[dict[str, Any]], at: float) -> dict[str, Any]:
-    """Compute a quantile over the seeds, column by column; R^2 falls when risk rises."""
+    """Compute a quantile over the seeds, by column; R^2 and accuracy fall when risk rises."""
     from thetahat.analysis import quantile
 
     found: dict[str, Any] = {}
     for key in rows[0]:
-        level = 1 - at if key.endswith("_r2") else at
+        level = 1 - at if key.endswith(("_r2", "_accuracy")) else at
         value = quantile([row[key] for row in rows], level)
         found[key] = round(value) if key in ("params", "epochs") else value
     return found

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import thetahat as th
+from thetahat.cli.commands._fit_classes import shares_right
 from thetahat.core import ConfigError, Seed, Static, Task
 
 if TYPE_CHECKING:
@@ -62,9 +63,15 @@ def fit_table(
             f" ({', '.join(data.transform.encoder.names)}); choose one with --features, or take"
             " --model mlp"
         )
+    out = "scalar" if loss != "cross_entropy" else len(data.classes or ())
+    if model == "polynomial" and loss == "cross_entropy":
+        raise ConfigError(
+            f"--model polynomial has one output, and --target {target} {out} classes; take --model"
+            " mlp or linear"
+        )
     hypothesis = {
-        "mlp": lambda: th.models.MLP(d, width=width, depth=depth, activation=activation),
-        "linear": lambda: th.models.Linear(d),
+        "mlp": lambda: th.models.MLP(d, width, depth, activation=activation, out=out),
+        "linear": lambda: th.models.Linear(d, out=out),
         "polynomial": lambda: th.models.Polynomial(degree, basis),
     }[model]()
     rate = {} if optimizer in NO_RATE else {"lr": lr}
@@ -139,6 +146,8 @@ class Fitted:
 
     mse: Mapping[str, float]
     r2: Mapping[str, float]
+    accuracy: Mapping[str, float] = field(default_factory=dict)
+    """Of classes, which have no MSE and no R^2."""
 
 
 def goodness(errors: Mapping[str, float], data: Data) -> Fitted:
@@ -160,29 +169,22 @@ def net_goodness(result: Result, table: Table, seed: int) -> Fitted:
     """Compute how well a result fits each part, in units of y."""
     if result.task.loss == "squared":
         return goodness(result.risk, result.data)
-    y_hat = fitted_values(result, table.x)
-    residual = (y_hat - table.y) / float(result.data.transform.y_std)
+    rows = rows_of(result.data, len(table), seed)
+    if result.classes is not None:
+        proba = result.predict_proba(table.x)
+        right = shares_right({name: proba[at] for name, at in rows.items()}, result.data)
+        return Fitted({}, {}, right)
+    residual = (result.predict(table.x) - table.y) / float(result.data.transform.y_std)
     errors = {
-        name: float(np.average(residual[rows] ** 2, weights=outcome(result.data, name)[1]))
-        for name, rows in rows_of(result.data, len(table), seed).items()
+        name: float(np.average(residual[at] ** 2, weights=outcome(result.data, name)[1]))
+        for name, at in rows.items()
     }
     return goodness(errors, result.data)
-
-
-def fitted_values(result: Result, x: Any) -> np.ndarray:
-    """Predict in units of y; with the logistic loss, probabilities of y = 1."""
-    score = np.asarray(result.predict(x), np.float64)
-    return probability(score) if result.config["loss"] == "logistic" else score
 
 
 def probability(score: np.ndarray) -> np.ndarray:
     """Compute ``1 / (1 + exp(-score))`` without overflow."""
     return np.exp(-np.logaddexp(0, -score))
-
-
-def chance_of(table: Table) -> str:
-    """Name the event that the probabilities are of."""
-    return f"{table.target} = {1 if table.classes is None else table.classes[1]}"
 
 
 def rows_of(data: Data, n: int, seed: int) -> dict[str, np.ndarray]:

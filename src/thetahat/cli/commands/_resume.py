@@ -42,9 +42,9 @@ def run(args: argparse.Namespace) -> int:
 
     with open_store(args.store, create=False) as store:
         asked = store.run(args.run_name)
-        cohort = _cohort(store, asked)
+        cohort = cohort_of(store, asked)
         _check(asked, cohort)
-        experiment, file = _experiment(store, asked, args.source)
+        experiment, file = experiment_of(store, asked, args.source)
     from thetahat.cli._flags import retyped
     from thetahat.cli._session import FitSettings, ResumedRuns, RunSource, exit_code, train
     from thetahat.cli.terminal._run_summary import print_run
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     return exit_code(trained.results)
 
 
-def _cohort(store: Store, asked: RunRow) -> list[RunRow]:
+def cohort_of(store: Store, asked: RunRow) -> list[RunRow]:
     """List the runs that share the checkpoint, in order: they can only continue together."""
     if asked.cohort is None:
         return [asked]
@@ -97,7 +97,7 @@ def _check(asked: RunRow, cohort: list[RunRow]) -> None:
         )
 
 
-def _experiment(
+def experiment_of(
     store: Store, asked: RunRow, given: str | None
 ) -> tuple[Callable[..., Any], Path | None]:
     """Load the experiment of a run from its file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from thetahat.analysis import best_first, by_experiment, group_by, group_runs
@@ -160,12 +160,14 @@ def _print_groups(groups: list[Group], metric: str, args: argparse.Namespace) ->
     measured = metrics_of(groups, metric)
     first = measured[0] if measured else metric
     rows = [group_row(group, first) for group in groups]
+    known = dict.fromkeys(key for row in rows for key in row)
     key, as_table = args.sort.removeprefix("-"), args.format == "table"
+    key = f"{key}.median" if key in measured else key
     columns = group_columns(groups, first, whole=not as_table, by=args.group_by or ())
     if args.columns is not None:
-        columns = [Column(name) for name in args.columns]
-    known = dict.fromkeys(key for row in rows for key in row)
-    for name in [*(args.columns or ()), *([key] if key != "number" else [])]:
+        columns = [c for name in args.columns for c in _columns_of(name, measured, known)]
+    asked = columns if args.columns is not None else []
+    for name in [*(c.key for c in asked), *([key] if key != "number" else [])]:
         if rows and name not in known:
             raise ConfigError(f"the groups have no column {name!r}{did_you_mean(name, known)}")
     if key != "number":
@@ -183,6 +185,14 @@ def _print_groups(groups: list[Group], metric: str, args: argparse.Namespace) ->
             note_hidden(gone)
         if as_table:
             note_shared_order(groups)
+
+
+def _columns_of(name: str, measured: Sequence[str], known: Iterable[str]) -> list[Column]:
+    """Return the column of a name; a metric's name is its n, median and quantiles."""
+    if name not in measured:
+        return [Column(name)]
+    keys = [key for key in known if key.startswith(f"{name}.")]
+    return [Column(key, f"{name} {key.removeprefix(name)[1:]}") for key in keys]
 
 
 def _order(value: Any) -> tuple[int, Any]:

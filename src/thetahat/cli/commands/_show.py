@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +18,6 @@ from thetahat.format import STATUS_STYLES, json_text, paint, short, sparkline, t
 if TYPE_CHECKING:
     from thetahat.store import Block, RunRow
 
-_HASH = re.compile(r"[0-9a-f]{16,}")
 _LABEL = 12
 _SILENT_S = 60.0
 _CURVES = ("train_risk", "val_risk")
@@ -42,7 +40,8 @@ def add_flags(parser: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Show a run."""
-    from thetahat.store import open_store, standing
+    from thetahat.analysis import again
+    from thetahat.store import list_sweeps, open_store, standing
 
     screen = read_screen()
     with open_store(args.store, create=False) as store:
@@ -60,6 +59,9 @@ def run(args: argparse.Namespace) -> int:
         notices = store.notices(found.id)
         if args.format == "table":
             emit(page(found, curves(store.blocks(found.id)), notices, screen), painted=True)
+            sweep = next((s for s in list_sweeps(store) if s.id == found.sweep_id), None)
+            # Not wrapped: to be pasted.
+            emit("".join(f"\n{what} with:\n{line}\n" for what, line in again(found, sweep)))
             return 0
     whole = facts(found, notices)
     if args.format == "json":
@@ -100,7 +102,8 @@ def page(
         proposed = f"the sweep proposed {', '.join(_flat(found.proposed)) or 'none'}"
     labels = {k: v if isinstance(v, list) else [v] for k, v in found.labels.items()}
     more = found.max_epochs and found.max_epochs != found.epochs
-    attempt = f"  attempt {found.attempt}" if found.attempt > 1 else ""
+    failed = f", {found.failures} failed" if found.failures else ""
+    attempt = f"  attempt {found.attempt}{failed}" if found.attempt > 1 else ""
     sections = [
         [
             "  ".join([name, status, *about]),
@@ -258,32 +261,41 @@ def _checkpoint(path: str | None) -> str | None:
 
 
 def _origin(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The whole provenance: the code, versions and the machine first."""
     rows: list[tuple[str, str]] = []
     git = provenance.get("git")
     if git:
-        rows.append(("commit", git["commit"][:12] + (" and changes" if git.get("dirty") else "")))
+        folder = f" in {git['folder']}" if git.get("folder") not in (None, ".") else ""
+        rows.append(
+            ("commit", git["commit"] + (" and changes" if git.get("dirty") else "") + folder)
+        )
     versions = provenance.get("versions", {})
     python = f"python {provenance['python']}" if "python" in provenance else ""
     named = ", ".join(filter(None, [python, *(f"{k} {v}" for k, v in versions.items())]))
     rows.append(("versions", named))
-    machine = [provenance.get("platform"), provenance.get("device")]
+    machine = [provenance.get("platform"), provenance.get("machine"), provenance.get("device")]
     if provenance.get("cpus"):
         machine.append(f"{provenance['cpus']} CPUs")
     rows.append(("machine", ", ".join(str(m) for m in machine if m)))
-    known = ("versions", "python", "platform", "machine", "cpus", "command", "source", "git")
-    rest = {k: v for k, v in provenance.items() if k not in (*known, "device", "earlier") and v}
-    rows.append(("more", ", ".join(f"{k}={_beginning(v)}" for k, v in _flat(rest).items())))
-    earlier = provenance.get("earlier", [])
-    if earlier:
-        until = ", ".join(str(part.get("until_epoch")) for part in earlier)
-        rows.append(("resumed", f"after epoch {until}"))
+    known = ("versions", "python", "platform", "machine", "cpus", "git", "device", "earlier")
+    rest = {k: v for k, v in provenance.items() if k not in known and v}
+    rows.append(("more", _facts(rest)))
+    for number, before in enumerate(provenance.get("earlier", []), 1):
+        facts = {k: v for k, v in before.items() if k not in ("failed", "attempt", "until_epoch")}
+        said = (
+            f"failed: {before['failed']}"
+            if "failed" in before
+            else f"to epoch {before.get('until_epoch')}"
+        )
+        label = f"attempt {before.get('attempt', number)}"
+        rows.append((label, "; ".join(filter(None, [said, _facts(facts)]))))
     return rows
 
 
-def _beginning(value: Any) -> str:
-    """Shorten a hash, as commits are shown; JSON has all of it."""
-    text = short(value)
-    return text[:12] if _HASH.fullmatch(text) else text
+def _facts(values: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{k}={v if isinstance(v, str) else short(v)}" for k, v in _flat(values).items()
+    )
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._parser import (
@@ -35,8 +36,9 @@ examples:
   thetahat sweep sweep.yaml --replicates 5 --count 100 --seed 1
   thetahat sweep ID --pause                  no new runs; --resume starts them again
   thetahat sweep ID --extend more.yaml       continue with another file's points
+  thetahat sweep ID --retry-failed --run     run the failed runs again, after a fix
 """
-_CHANGES = ("pause", "resume", "cancel", "extend")
+_CHANGES = ("pause", "resume", "cancel", "extend", "retry_failed")
 
 
 def add_flags(parser: Any) -> None:
@@ -70,6 +72,7 @@ def add_flags(parser: Any) -> None:
     add_switch(change, "--resume", "start new runs again")
     add_switch(change, "--cancel", "end it, and its runs, now")
     add_value(change, "--extend FILE", "continue with another file")
+    add_switch(change, "--retry-failed", "run its failed runs again, and no others")
     add_store(parser)
     add_format(parser, ("table", "json"))
 
@@ -78,15 +81,18 @@ def run(args: argparse.Namespace) -> int:
     """Create a sweep, or change one."""
     asked = [name for name in _CHANGES if getattr(args, name)]
     if len(asked) > 1:
-        both = " and ".join(f"--{name}" for name in asked[:2])
+        both = " and ".join(f"--{name.replace('_', '-')}" for name in asked[:2])
         raise ConfigError(f"{both} exclude each other; give one of them")
     if asked:
         fits = {*_CHANGES, "what", "quiet", "store", "format"}
+        if asked[0] in ("extend", "retry_failed", "resume"):
+            # Working on it is what comes next.
+            fits |= {"run", "ui", "workers", "devices", "keep_going"} if args.run else {"run"}
         given = [n for n, v in vars(args).items() if n not in fits and v not in (None, False, [])]
         if given:
-            flag = given[0].replace("_", "-")
+            flag, how = given[0].replace("_", "-"), asked[0].replace("_", "-")
             raise ConfigError(
-                f"--{asked[0]} changes a sweep that exists, and --{flag} is for creating or running"
+                f"--{how} changes a sweep that exists, and --{flag} is for creating or running"
                 f" one; leave out --{flag}"
             )
         return _change(args, asked[0])
@@ -132,7 +138,7 @@ def _made(
 
 
 def _change(args: argparse.Namespace, how: str) -> int:
-    from thetahat.store import find_sweep, open_store, set_state
+    from thetahat.store import cancel_sweep, find_sweep, open_store, retry_failed, set_state
     from thetahat.sweep import read_sweep
     from thetahat.sweep.agent import extend_sweep
 
@@ -141,14 +147,24 @@ def _change(args: argparse.Namespace, how: str) -> int:
         if how == "extend":
             sweep = extend_sweep(store, sweep, read_sweep(args.extend).require())
             outcome = f"goes on with {args.extend}"
+        elif how == "retry_failed":
+            n = retry_failed(store, sweep.id)
+            if not n:
+                raise ConfigError(f"no run of the sweep {sweep.id} has failed")
+            outcome = f"runs {n:,} failed run{'s' * (n != 1)} again"
         else:
             state = {"pause": "paused", "resume": "running", "cancel": "cancelled"}[how]
-            if not set_state(store, sweep.id, state, f"by thetahat sweep --{how}"):
+            reason = f"by thetahat sweep --{how}"
+            cancels = how == "cancel"
+            done = cancel_sweep if cancels else partial(set_state, state=state)
+            if not done(store, sweep.id, reason=reason):
                 raise ConfigError(_too_late(store, find_sweep(store, sweep.id)))
-            if how == "cancel":
-                _cancel_waiting(store, sweep)
             outcome = {"pause": "is paused", "resume": "goes on", "cancel": "is cancelled"}[how]
         sweep = find_sweep(store, sweep.id)
+        if args.run:
+            if not args.quiet:
+                print_beside(f"sweep {sweep.id} ({sweep.name}) {outcome}")
+            return exit_code(work_and_report(store, sweep, work_of(args), args))
     if args.format == "json":
         emit(json_text({**_answer(sweep), "state": sweep.state}))
     else:
@@ -164,13 +180,6 @@ def _too_late(store: Store, sweep: SweepRow) -> str:
         f"the sweep {sweep.id} is {sweep.state} already{done}; go on with other points with:"
         f" thetahat sweep {sweep.id} --extend FILE"
     )
-
-
-def _cancel_waiting(store: Store, sweep: SweepRow) -> None:
-    from thetahat.store import standing_runs
-
-    for run in standing_runs(store, sweep_id=sweep.id, status="queued"):
-        store.finish_run(run.id, status="cancelled", reason="the sweep was cancelled")
 
 
 def plan_of(args: argparse.Namespace) -> SweepOptions:

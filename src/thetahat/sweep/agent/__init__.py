@@ -16,11 +16,16 @@ from thetahat.sweep._events import (
 from thetahat.sweep.agent._agent import Runner as Runner, Tally as Tally
 from thetahat.sweep.agent._create import (
     Found as Found,
+    extend_by as extend_by,
     extend_sweep as extend_sweep,
     find_out as find_out,
     new_sweep as new_sweep,
     spec_of as spec_of,
 )
-from thetahat.sweep.agent._launch import early_pool as early_pool, work_on as work_on
+from thetahat.sweep.agent._launch import (
+    early_pool as early_pool,
+    pool_here as pool_here,
+    work_on as work_on,
+)
 from thetahat.sweep.workers._connection import WorkerProcess as WorkerProcess
 from thetahat.sweep.workers._pool import Pool as Pool

@@ -140,6 +140,7 @@ class Agent:
     """Works on one sweep until it is done. Use ``work_on``.
 
     Args:    retries: how often a failed run is tried again.
+             stops: tells whether to stop as at Ctrl-C.
     """
 
     def __init__(
@@ -152,6 +153,7 @@ class Agent:
         say: Say,
         *,
         retries: int,
+        stops: Callable[[], bool] | None = None,
     ) -> None:
         search = refit(sweep)
         assert search is not None
@@ -169,6 +171,7 @@ class Agent:
         self._logged, self._data = LoggedMetric(store, sweep.id), DataFiles(store, sweep.id)
         self._beat_s = self._looked_s = -1e9
         self._unwritten: list[RunEvent] = []
+        self._stops = stops or (lambda: False)
         self._asked = 0
         """How often Ctrl-C was pressed."""
         self._works = False
@@ -225,6 +228,8 @@ class Agent:
 
     def _turn(self) -> bool:
         """Take one turn, or only a part of one while the disk is full; return whether to go on."""
+        if self._stops() and not self._asked:
+            self._interrupt()
         if self._disk.waits and not self._asked:
             self._unwritten += self.runner.poll(POLL_S)
             return True

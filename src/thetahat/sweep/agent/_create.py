@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.sweep_file import file_json, read_file_json
 from thetahat.search import sampler
-from thetahat.store import NewSweep, Store, SweepRow, change_plan, create_sweep, find_sweep
+from thetahat.store import (
+    NewSweep,
+    Store,
+    SweepRow,
+    change_plan,
+    count_runs,
+    create_sweep,
+    find_sweep,
+)
 from thetahat.sweep.spec._diagnostics import Problem
+from thetahat.sweep.spec._from_python import with_values
 from thetahat.sweep.spec._options import SweepOptions, nested, options_from_json
 from thetahat.sweep.spec._program import experiment_of
 from thetahat.sweep.spec._signature_check import Examined, examine
-from thetahat.sweep.spec._spec import SweepSpec, contamination, spec_from_plain
-from thetahat.sweep.workers._early_start import is_experiment, points_of
+from thetahat.sweep.spec._spec import (
+    IN_PYTHON,
+    SweepSpec,
+    contamination,
+    nothing_varies,
+    read_sweep,
+    spec_from_plain,
+)
+from thetahat.sweep.workers._early_start import cap_of, is_experiment, points_of
 
 if TYPE_CHECKING:
     from thetahat.sweep.workers._pool import Pool
@@ -60,7 +76,7 @@ def new_sweep(
             spec=spec.plain,
             name=name or spec.name or Path(spec.file).stem,
             project=spec.project,
-            file=_from_here(spec.file),
+            file=None if spec.file == IN_PYTHON else _from_here(spec.file),
             folder=os.getcwd(),
             plan={**plan.as_json(), "found": vars(found)},
             points=points_of(spec, plan),
@@ -70,9 +86,58 @@ def new_sweep(
     )
 
 
-def extend_sweep(store: Store, sweep: SweepRow, spec: SweepSpec) -> SweepRow:
+def extend_by(
+    store: Store,
+    sweep: SweepRow,
+    more: int | Mapping[str, Any] | str | os.PathLike[str],
+    experiment: Callable[..., Any] | None = None,
+) -> SweepRow:
+    """Let a sweep go on with more runs, with more values, or with another file.
+
+    Args:    more: a number of runs, new values by parameter, or the path of a sweep file.
+             experiment: the sweep's, if this process has it.
+    Raises:  ConfigError: nothing is left to run, or the values do not fit.
+    """
+    if isinstance(more, (str, os.PathLike)):
+        return extend_sweep(store, sweep, read_sweep(os.fspath(more)).require())
+    if isinstance(more, Mapping):
+        spec = with_values(spec_of(sweep), more)
+        return extend_sweep(store, sweep, spec, experiment)
+    if not isinstance(more, int) or isinstance(more, bool) or more < 1:
+        raise ConfigError(
+            f"extend({more!r}): give a number of runs, new values such as {{'width': [128, 256]}},"
+            " or the path of a sweep file"
+        )
+    spec, plan = spec_of(sweep), options_from_json(sweep.plan)
+    begun = sum(count_runs(store, sweep.id).values())
+    cap = cap_of(replace(spec, run_cap=None), replace(plan, limit=None))
+    whole = points_of(replace(spec, run_cap=None), replace(plan, count=None, limit=None))
+    if whole is not None and begun >= whole:
+        raise ConfigError(
+            f"all {begun:,} runs of the grid have begun; give new values, such as"
+            " extend({'width': [128, 256]})"
+        )
+    count = (begun if cap is None else max(cap, begun)) + more
+    plain = {k: v for k, v in spec.plain.items() if k != "run_cap"}
+    made = spec_from_plain(plain, text=spec.text, file=spec.file)
+    plan = replace(plan, count=count, limit=None)
+    stored = {**plan.as_json(), "found": sweep.plan.get("found", {})}
+    points = points_of(made, plan)
+    change_plan(
+        *(store, sweep.id), text_=spec.text, spec=plain, plan=stored, points=points, again=False
+    )
+    return find_sweep(store, sweep.id)
+
+
+def extend_sweep(
+    store: Store,
+    sweep: SweepRow,
+    spec: SweepSpec,
+    experiment: Callable[..., Any] | None = None,
+) -> SweepRow:
     """Give a sweep another file: it goes on with what has not been run.
 
+    Args:    experiment: the sweep's, if this process has it.
     Raises:  ConfigError: another method, or a program that does not fit.
     """
     before = spec_of(sweep)
@@ -81,8 +146,13 @@ def extend_sweep(store: Store, sweep: SweepRow, spec: SweepSpec) -> SweepRow:
             f"the sweep {sweep.id} is a {before.method} search, and {spec.file} asks for"
             f" {spec.method}; keep the method, or make a new sweep of it"
         )
-    plan = replace(options_from_json(sweep.plan), extended=True)
-    found = find_out(spec, plan)
+    plan = replace(options_from_json(sweep.plan), extended=True, limit=None)
+    if spec.function is None and before.function is not None:
+        # A file names no function.
+        kept = {"program": before.program, "function": before.function}
+        plain = {**spec.plain, **{k: v for k, v in kept.items() if v is not None}}
+        spec = spec_from_plain(plain, text=spec.text, file=spec.file)
+    found = find_out(spec, plan, experiment=experiment)
     stored = {**plan.as_json(), "found": vars(found)}
     points = points_of(spec, plan)
     change_plan(store, sweep.id, text_=spec.text, spec=spec.plain, plan=stored, points=points)
@@ -91,7 +161,7 @@ def extend_sweep(store: Store, sweep: SweepRow, spec: SweepSpec) -> SweepRow:
 
 def spec_of(sweep: SweepRow) -> SweepSpec:
     """Return the file of a sweep, as it was read when the sweep was created."""
-    return _made(file_json(sweep.spec), sweep.text, sweep.file or "sweep.yaml")
+    return _made(file_json(sweep.spec), sweep.text, sweep.file or IN_PYTHON)
 
 
 @lru_cache(maxsize=4)
@@ -99,19 +169,28 @@ def _made(spec: str, text: str, file: str) -> SweepSpec:
     return spec_from_plain(read_file_json(spec), text=text, file=file)
 
 
-def find_out(spec: SweepSpec, plan: SweepOptions, pool: Pool | None = None) -> Found:
+def find_out(
+    spec: SweepSpec,
+    plan: SweepOptions,
+    pool: Pool | None = None,
+    experiment: Callable[..., Any] | None = None,
+) -> Found:
     """Check a file and its flags against the program, and return the facts about it.
 
     Args:    pool: workers that load the experiment anyway: one of them checks it, not this process.
+             experiment: the experiment, if this process has it.
     Raises:  ConfigError: every error, a line each.
     """
-    if spec.program is None and spec.command is None:
+    if spec.program is None and spec.command is None and experiment is None:
         raise ConfigError(
             f"{spec.file} names no program to run; add a line such as program: train.py"
         )
+    _refuse(spec, [same] if (same := nothing_varies(spec)) else [])
     _check_flags(spec, plan)
     examined: Examined | None = None
-    if pool is not None:
+    if experiment is not None:
+        examined = examine(spec, experiment)
+    elif pool is not None:
         examined = pool.examine(spec)
     else:
         program = experiment_of(spec)
@@ -141,7 +220,11 @@ def find_out(spec: SweepSpec, plan: SweepOptions, pool: Pool | None = None) -> F
 
 def _refuse(spec: SweepSpec, problems: Sequence[Problem]) -> None:
     if problems:
-        raise ConfigError("\n".join(problem.in_file(spec.file) for problem in problems))
+        if spec.file == IN_PYTHON:
+            lines = [f"{spec.file}: {problem.key}: {problem.message}" for problem in problems]
+        else:
+            lines = [problem.in_file(spec.file) for problem in problems]
+        raise ConfigError("\n".join(lines))
 
 
 def _check_flags(spec: SweepSpec, plan: SweepOptions) -> None:
@@ -161,7 +244,9 @@ def _check_flags(spec: SweepSpec, plan: SweepOptions) -> None:
             " early_terminate: {type: hyperband, min_iter: 3}"
         )
     sampler(plan.sampler or spec.method)  # raises if an extra is missing
-    if plan.mode in ("cohort", "exact", "worker") and not is_experiment(spec):
+    if plan.mode in ("cohort", "exact", "worker") and not (
+        is_experiment(spec) or spec.function is not None
+    ):
         raise ConfigError(
             f"--mode={plan.mode} trains an experiment in a worker, and {spec.file} runs a program"
             " of its own; take --mode process"

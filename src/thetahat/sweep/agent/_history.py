@@ -54,7 +54,9 @@ class SweepTrials:
             if len(path) == 1 and path[0] == self.seed and not with_seed:
                 continue
             value: Any = config
-            for name in path:
+            # A config that a worker has completed has flat names.
+            flat = ".".join(path)
+            for name in (flat,) if flat in config else path:
                 if not isinstance(value, Mapping) or name not in value:
                     break
                 value = value[name]
@@ -92,6 +94,8 @@ class SweepTrials:
         return None
 
     def _trial(self, run: Followed) -> Trial:
+        if not run.status.over:
+            self._done.pop(run.id, None)
         if run.id in self._done:
             return self._done[run.id]
         state = "waiting" if run.status is Status.QUEUED else "running"

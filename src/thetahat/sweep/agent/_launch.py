@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from thetahat.sweep.agent._proposer import Proposer, sampler_of
 from thetahat.sweep.processes._runner import Processes
 from thetahat.sweep.spec._options import SweepOptions, options_from_json
 from thetahat.sweep.spec._program import find_program, runs_program
-from thetahat.sweep.spec._source_files import Code
+from thetahat.sweep.spec._source_files import Code, FunctionCode
 from thetahat.sweep.spec._spec import SweepSpec
 from thetahat.sweep.workers._cohort_size import CohortSizes
 from thetahat.sweep.workers._connection import WorkerProcess
@@ -33,11 +33,17 @@ _BANDS_UPTO = 10**6
 
 
 def work_on(
-    store: Store, sweep: SweepRow, work: Work, say: Say, runner: Pool | Processes | None = None
+    store: Store,
+    sweep: SweepRow,
+    work: Work,
+    say: Say,
+    runner: Pool | Processes | None = None,
+    stops: Callable[[], bool] | None = None,
 ) -> Tally:
     """Have one agent work on a sweep until it is done.
 
     Args:    runner: one that was started before; by default one is made.
+             stops: tells whether to stop as at Ctrl-C; for an agent outside of the main thread.
     Raises:  ConfigError: the sweep cannot be worked on here.
     """
     tally = Tally()
@@ -46,7 +52,7 @@ def work_on(
         try:
             refit = partial(_search_of, store, work, runner, _program_of(sweep))
             retries = options_from_json(sweep.plan).retries
-            agent = Agent(store, sweep, runner, refit, tally, say, retries=retries)
+            agent = Agent(store, sweep, runner, refit, tally, say, retries=retries, stops=stops)
             agent.work()
         finally:
             runner.close()
@@ -106,7 +112,7 @@ def _search_of(
 def _program_of(sweep: SweepRow) -> tuple[Any, ...]:
     """What a runner is made for: another file of the sweep needs another runner if it differs."""
     spec = spec_of(sweep)
-    return spec.program, spec.command, sweep.plan.get("found", {}).get("experiment")
+    return spec.program, spec.command, spec.function, sweep.plan.get("found", {}).get("experiment")
 
 
 def cohort_sizes(
@@ -124,7 +130,7 @@ def cohort_sizes(
     elif plan.cohort is not None:
         start, most = plan.cohort, 0
     elif learns:
-        varies = {d.path[0] for d in spec.space.searched}
+        varies = {d.name for d in spec.space.searched}
         start, most = (ADAPTIVE if varies <= set(found.traced) else 1), 0
     return CohortSizes(start, most) if left is None else CohortSizes(start, most, left)
 
@@ -157,6 +163,28 @@ def early_pool(
     return _pool(store, f"p{os.getpid()}", spec, plan, Path.cwd(), len(begun), work, begun)
 
 
+def pool_here(
+    store: Store, sweep: SweepRow, experiment: Callable[..., Any], work: Work
+) -> Pool | Processes:
+    """Return a pool whose worker is a thread of this process, for a function that no file has.
+
+    Raises:  ConfigError: flags that need processes.
+    """
+    plan = options_from_json(sweep.plan)
+    if plan.mode == "process":
+        raise ConfigError("mode='process' runs programs; give run_sweep() the path of one")
+    if work.devices:
+        raise ConfigError(
+            "devices give each worker process a GPU; write the experiment in a file for that"
+        )
+    from thetahat.sweep.workers._worker_thread import WorkerThread
+
+    log = store.folder / "logs" / f"{sweep.id}.log"
+    mode = "exact" if plan.mode == "exact" else "auto"
+    code = FunctionCode(experiment)
+    return Pool(store, lambda k: WorkerThread(experiment, log), 1, mode=mode, code=code)
+
+
 def start_runner(store: Store, sweep: SweepRow, work: Work) -> Pool | Processes:
     """Start workers if the program is an experiment, else make a runner of processes.
 
@@ -166,6 +194,12 @@ def start_runner(store: Store, sweep: SweepRow, work: Work) -> Pool | Processes:
     folder = folder_of(sweep)
     size = size_of(work, sweep.points)
     file = None if spec.program is None else find_program(spec, folder)
+    if spec.program is None and spec.function is not None:
+        raise ConfigError(
+            f"{spec.function}() of the sweep {sweep.id} was defined in a notebook or inside another"
+            " function, where no agent finds it; go on from Python with:"
+            f" th.open_sweep({sweep.id!r}).resume({spec.function})"
+        )
     if file is None and spec.program is not None and runs_program(spec):
         raise ConfigError(
             f"there is no file {spec.program} in {folder.absolute()}, where the sweep"

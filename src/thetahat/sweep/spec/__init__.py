@@ -13,6 +13,12 @@ from thetahat.sweep.spec._command import (
 from thetahat.sweep.spec._diagnostics import (
     Problem as Problem,
 )
+from thetahat.sweep.spec._from_python import (
+    PythonSweep as PythonSweep,
+    source_of as source_of,
+    sweep_from as sweep_from,
+    sweep_text as sweep_text,
+)
 from thetahat.sweep.spec._options import (
     SweepOptions as SweepOptions,
     nested as nested,
@@ -25,6 +31,7 @@ from thetahat.sweep.spec._program import (
     experiment_of as experiment_of,
     find_program as find_program,
     load_experiment as load_experiment,
+    refuse_while_loaded as refuse_while_loaded,
     runs_program as runs_program,
     why_not_loaded as why_not_loaded,
 )
@@ -47,6 +54,7 @@ from thetahat.sweep.spec._spec import (
     Reading as Reading,
     SweepSpec as SweepSpec,
     contamination as contamination,
+    nothing_varies as nothing_varies,
     parse_sweep as parse_sweep,
     read_sweep as read_sweep,
     spec_from_plain as spec_from_plain,
@@ -66,6 +74,7 @@ __all__ = [
     "Examined",
     "FilePosition",
     "Problem",
+    "PythonSweep",
     "Reading",
     "SweepOptions",
     "SweepProgram",
@@ -85,13 +94,18 @@ __all__ = [
     "notes_against",
     "notes_of_bands",
     "notes_of_trials",
+    "nothing_varies",
     "options_from_json",
     "parse_sweep",
     "read_points",
     "read_sweep",
     "reads_as_larger",
+    "refuse_while_loaded",
     "runs_program",
+    "source_of",
     "spec_from_plain",
+    "sweep_from",
+    "sweep_text",
     "typed",
     "why_not_loaded",
 ]

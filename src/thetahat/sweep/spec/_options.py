@@ -54,6 +54,9 @@ class SweepOptions:
     timeout_s: float | None = None
     extended: bool = False
     """Whether the sweep has had another file after its first."""
+    limit: int | None = None
+    """Runs that a sweep had when it ended early: while its failed ones are tried again, no others
+    begin."""
 
     def __post_init__(self) -> None:
         least = {"seed": 0, "count": 1, "replicates": 1, "retries": 0, "cohort": 1}

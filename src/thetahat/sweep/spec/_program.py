@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import importlib
 import importlib.util
 import os
 import sys
 import tempfile
 import tokenize
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,7 @@ from typing import Any
 from thetahat.core.collect import collecting
 from thetahat.core.errors import ConfigError, InputError, did_you_mean
 from thetahat.core.signature import read_signature
+from thetahat.core.yaml_tree import short
 from thetahat.sweep.spec._command import argv_of, check_runnable
 from thetahat.sweep.spec._diagnostics import Problem
 from thetahat.sweep.spec._spec import SweepSpec
@@ -52,16 +54,17 @@ def experiment_of(spec: SweepSpec) -> SweepProgram:
     runs_it = file is not None and runs_program(spec)
     if file is None or not runs_it or file.suffix != ".py":
         message = "not an experiment of thetahat, so its parameters are not checked"
-        return SweepProgram(
-            file, notes=(_problem(spec, "program" if runs_it else "command", message),)
-        )
+        note = _problem(spec, "program" if runs_it else "command", message)
+        return SweepProgram(file, notes=(note, *_lists(spec)))
     try:
+        if spec.function is not None:
+            return SweepProgram(file, load_experiment(file, spec.function))
         if experiment_names(file) is None:
             message = (
                 f"{file.name} never calls th.main, so it is not an experiment of thetahat, and its"
                 " parameters are not checked"
             )
-            return SweepProgram(file, notes=(_problem(spec, "program", message),))
+            return SweepProgram(file, notes=(_problem(spec, "program", message), *_lists(spec)))
         return SweepProgram(file, load_experiment(file))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a script may raise anything
         return SweepProgram(file, errors=(_problem(spec, "program", why_not_loaded(file, error)),))
@@ -80,13 +83,17 @@ def runs_program(spec: SweepSpec) -> bool:
     return spec.command is None or "${program}" in spec.command
 
 
-def load_experiment(file: Path, name: str | None = None) -> Callable[..., Any]:
+def load_experiment(file: Path | str, name: str | None = None) -> Callable[..., Any]:
     """Load the experiment of a script, without running the script as a program.
 
-    Args:    name: which experiment; by default the one that the script passes to ``th.main``.
+    Args:    name: which experiment; by default the one that the script passes to ``th.main``;
+             ``package.module:name`` imports the file as that module.
     Raises:  ConfigError: the script lacks this experiment; the message offers the nearest.
     """
-    module, passed = _module(file)
+    file = Path(file)
+    dotted, _, inner = (name or "").rpartition(":")
+    module, passed = _imported(file, dotted) if dotted else _module(file)
+    name = inner or name
     named = {read_signature(experiment).name: experiment for experiment in passed}
     if name is None:
         if passed:
@@ -155,13 +162,49 @@ def _module(file: Path) -> tuple[ModuleType, list[Callable[..., Any]]]:
         raise ConfigError(f"{file.name} is not a Python file; give the one of the experiment")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    folder = str(file.absolute().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    _find_in(file.absolute().parent)
     # The output of a command does not include the output of a script that is loaded.
-    with collecting() as passed, contextlib.redirect_stdout(sys.stderr):
+    with collecting() as passed, contextlib.redirect_stdout(sys.stderr), _loading(file):
         spec.loader.exec_module(module)
     return module, passed
+
+
+def _imported(file: Path, dotted: str) -> tuple[ModuleType, list[Callable[..., Any]]]:
+    """Import a module of a package, from the folder that the package lies in."""
+    _find_in(file.absolute().parents[dotted.count(".") + (file.name == "__init__.py")])
+    with collecting() as passed, contextlib.redirect_stdout(sys.stderr), _loading(file):
+        return importlib.import_module(dotted), passed
+
+
+def _find_in(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
+_LOADED: list[Path] = []
+"""Files that are loaded for their experiment now."""
+
+
+@contextlib.contextmanager
+def _loading(file: Path) -> Iterator[None]:
+    _LOADED.append(file)
+    try:
+        yield
+    finally:
+        _LOADED.pop()
+
+
+def refuse_while_loaded(call: str) -> None:
+    """Refuse a call that a script makes whenever it is loaded, as every worker does.
+
+    Raises:  ConfigError: a file is loaded for its experiment.
+    """
+    if _LOADED:
+        name = _LOADED[-1].name
+        raise ConfigError(
+            f"{name} calls {call} whenever it is loaded, and each worker loads it for its"
+            f" experiment; in {name}, put the call under: if __name__ == '__main__':"
+        )
 
 
 def why_not_loaded(file: Path, error: BaseException) -> str:
@@ -196,6 +239,16 @@ def _cannot_run(spec: SweepSpec, file: Path | None) -> Problem | None:
             said = str(error).removeprefix("command: ").removeprefix("program: ")
             return _problem(spec, "command" if spec.command else "program", said)
     return None
+
+
+def _lists(spec: SweepSpec) -> Iterator[Problem]:
+    """Note lists that are one value: often they are meant as values."""
+    for d in spec.space.dimensions if spec.whole else ():
+        value = getattr(d.distribution, "value", None)
+        if isinstance(value, list) and len(value) > 1:
+            key = "parameters." + ".parameters.".join(d.path)
+            message = f"every run gets the whole list; did you mean values: {short(value)}?"
+            yield _problem(spec, f"{key}.value", message)
 
 
 def _problem(spec: SweepSpec, key: str, message: str) -> Problem:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from thetahat.core.errors import did_you_mean
 from thetahat.core.signature import MAX_SEED, Parameter, Signature, read_signature
-from thetahat.core.yaml_tree import written
+from thetahat.core.yaml_tree import short, written
 from thetahat.search import read_distribution
 from thetahat.sweep.spec._coerce import ValueReader, arms, bare, reader_of
 from thetahat.sweep.spec._diagnostics import Problem, by_line
@@ -213,6 +213,9 @@ def _wrong_values(
         for key, value in values.items():
             if not reader.fits(value):
                 fix = _fix(annotation, reader, value, spec.place(key).text)
+                listed = key.endswith(".value") and isinstance(value, list)
+                if listed and all(map(reader.fits, value)):
+                    fix = f"; did you mean values: {short(value)}?"
                 kind = _named(annotation)
                 yield key, f"{given.name} is {written(value)}, and must be {kind}{fix}"
             elif seed and not 0 <= value <= MAX_SEED:

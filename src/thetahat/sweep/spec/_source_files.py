@@ -8,9 +8,11 @@ folder, and the data files that workers have read.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
+import inspect
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -121,6 +123,29 @@ class Code:
     def _name(self, path: Path) -> str:
         near = path.is_relative_to(self.file.parent)
         return path.relative_to(self.file.parent).as_posix() if near else path.name
+
+
+class FunctionCode(Code):
+    """The code of a function that no file has, such as one of a notebook: it stays as it is."""
+
+    def __init__(self, experiment: Callable[..., Any]) -> None:
+        self.hashes = {}
+        # Python's prompt keeps no source.
+        with contextlib.suppress(OSError, TypeError):
+            text = inspect.getsource(experiment)
+            name = getattr(experiment, "__name__", "experiment")
+            self.hashes[f"{name}()"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def look(self, *, settled_s: float = SETTLED_S, warm: bool = True) -> Change:
+        """Find no change."""
+        return Change()
+
+    def watch(self, files: Sequence[DataFile]) -> None:
+        """Watch no data files."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return the facts stored with every run."""
+        return {**provenance(), "code": dict(self.hashes)}
 
 
 def _have_changed(names: Sequence[str]) -> str:

@@ -14,12 +14,15 @@ from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.sweep_file import plain_file
 from thetahat.core.yaml_tree import Unreadable, YamlNode, decoded, read_tree, short
 from thetahat.search import Hyperband, Objective, make_space
-from thetahat.sweep.spec._command import check_command
+from thetahat.sweep.spec._command import DEFAULT, check_command
 from thetahat.sweep.spec._diagnostics import Findings, Problem, by_line
 from thetahat.sweep.spec._schema import check_top, is_test_metric
 
 if TYPE_CHECKING:
     from thetahat.search import Space
+
+IN_PYTHON = "the spec"
+"""In place of a file's name, for a spec that was given from Python."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,9 @@ class SweepSpec:
     name: str | None = None
     description: str | None = None
     project: str | None = None
+    function: str | None = None
+    """The experiment by name, ``name`` or ``package.module:name``, for a sweep made from Python; by
+    default the one that the program passes to ``th.main``."""
     text: str = ""
     file: str = "sweep.yaml"
     plain: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -161,9 +167,6 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
     if not findings.wrong and not findings.errors:
         spec = spec_from_plain(plain_file(root), text=text, file=file)
         spec = replace(spec, places=_places(root))
-        if spec.method != "grid" and not spec.space.varies:
-            message = f"nothing varies, so all runs have the same config; {_to_vary(spec)}"
-            findings.note(root.inside["parameters"], message)
     method = root.inside.get("method")
     return Reading(
         file,
@@ -173,6 +176,14 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
         method.value if method is not None and method.kind == "text" else None,
         spec or _sound(root, words, findings, file),
     )
+
+
+def nothing_varies(spec: SweepSpec) -> Problem | None:
+    """Return the mistake of a search, other than a grid, that has one config only."""
+    if spec.method == "grid" or spec.space.varies:
+        return None
+    message = f"nothing varies, so all runs have the same config; {_to_vary(spec)}"
+    return Problem(spec.place("parameters").line, "parameters", message)
 
 
 def contamination(spec: SweepSpec) -> bool:
@@ -209,6 +220,8 @@ def spec_from_plain(
     if not isinstance(method, str) or not isinstance(parameters, Mapping):
         raise ConfigError(f"{file} names no method or no parameters; create the sweep again")
     cap, command = plain.get("run_cap"), plain.get("command")
+    if command is not None and tuple(command) == DEFAULT and plain.get("program"):
+        command = None  # written out, it means the same
     return SweepSpec(
         method=method,
         parameters=parameters,
@@ -220,6 +233,7 @@ def spec_from_plain(
         name=plain.get("name"),
         description=plain.get("description"),
         project=plain.get("project"),
+        function=plain.get("function"),
         plain=plain,
         text=text,
         file=file,

@@ -22,7 +22,15 @@ from thetahat.sweep.processes._capture import TAIL
 from thetahat.sweep.processes._process import worker_reason
 from thetahat.sweep.processes._process_group import WINDOWS, signal_group
 from thetahat.sweep.workers._fork_server import WorkerHandle, WorkerSetup, lives, spawn
-from thetahat.sweep.workers._messages import ADDRESS, KEY, PROGRAM, SHARE, Quit, Ready
+from thetahat.sweep.workers._messages import (
+    ADDRESS,
+    FUNCTION,
+    KEY,
+    PROGRAM,
+    SHARE,
+    Quit,
+    Ready,
+)
 
 ONE_THREAD = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
@@ -43,6 +51,7 @@ class WorkerProcess:
     """One worker.
 
     Args:    share: of the memory for cohorts.   start: starts a process.
+             function: the experiment by name; by default the one passed to ``th.main``.
     """
 
     def __init__(
@@ -53,6 +62,7 @@ class WorkerProcess:
         device: str | None,
         share: float = 1.0,
         start: Callable[[WorkerSetup], WorkerHandle] = spawn,
+        function: str | None = None,
     ) -> None:
         self.log = log
         self.ready: Ready | None = None
@@ -68,6 +78,7 @@ class WorkerProcess:
         shared = {SHARE: f"{MEMORY * share:.3f}", **ONE_THREAD, **os.environ}
         shared.pop("THETAHAT_RUN_ID", None)
         own = {ADDRESS: str(self._listener.address), KEY: key.hex(), PROGRAM: str(program)}
+        own[FUNCTION] = function or ""
         if device is not None:
             own["CUDA_VISIBLE_DEVICES"] = device
         try:

@@ -62,7 +62,8 @@ def starter(spec: SweepSpec, folder: Path, store: Path, label: str, size: int, w
         device = work.devices[k % len(work.devices)] if work.devices else None
         log = store / "logs" / f"{label}.worker-{k}.log"
         # Devices have a memory of their own.
-        return WorkerProcess(file, folder, log, device, 1.0 if work.devices else 1 / size, process)
+        share = 1.0 if work.devices else 1 / size
+        return WorkerProcess(file, folder, log, device, share, process, spec.function)
 
     return start
 
@@ -77,7 +78,7 @@ def points_of(spec: SweepSpec, plan: SweepOptions) -> int | None:
 
 def cap_of(spec: SweepSpec, plan: SweepOptions) -> int | None:
     """Return how many runs a sweep may have at most."""
-    caps = [cap for cap in (spec.run_cap, plan.count) if cap is not None]
+    caps = [cap for cap in (spec.run_cap, plan.count, plan.limit) if cap is not None]
     return min(caps) if caps else None
 
 
@@ -86,7 +87,9 @@ def is_experiment(spec: SweepSpec, folder: Path | None = None) -> bool:
     if spec.command is not None or spec.program is None:
         return False
     file = find_program(spec, folder)
-    return file is not None and file.suffix == ".py" and experiment_names(file) is not None
+    if file is None or file.suffix != ".py":
+        return False
+    return spec.function is not None or experiment_names(file) is not None
 
 
 def size_of(work: Work, points: int | None) -> int:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 ADDRESS, KEY = "THETAHAT_WORKER_ADDRESS", "THETAHAT_WORKER_KEY"
 SHARE, PROGRAM = "THETAHAT_WORKER_SHARE", "THETAHAT_WORKER_PROGRAM"
 """The environment of a worker: its socket, its share of the free memory, the user's file."""
+FUNCTION = "THETAHAT_WORKER_FUNCTION"
+"""The experiment in the user's file, by name; empty for the one that is passed to ``th.main``."""
 
 
 # -- to the worker --------------------------------------------------------------------------------

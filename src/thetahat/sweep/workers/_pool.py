@@ -14,6 +14,7 @@ from typing import Any
 
 from thetahat.core.content import StaticPart, static_part
 from thetahat.core.errors import ConfigError, StoreError
+from thetahat.core.nested import flat_config
 from thetahat.core.run import Ended, Status
 from thetahat.store import RunRow, Store
 from thetahat.sweep._events import Noted, RunEvent
@@ -344,7 +345,7 @@ class Pool:
         self.idlest.waiting.append(ClaimedJob(job, alone=True))
 
     def _static(self, config: Config) -> StaticPart:
-        return static_part(config, self.traced or frozenset())
+        return static_part(flat_config(config), self.traced or frozenset())
 
     # -- messages -------------------------------------------------------------------------------
 

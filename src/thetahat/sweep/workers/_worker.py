@@ -31,6 +31,7 @@ from thetahat.sweep._full_disk import AGAIN_S, ROOM_S
 from thetahat.sweep.spec._coerce import typed
 from thetahat.sweep.workers._messages import (
     ADDRESS,
+    FUNCTION,
     KEY,
     PROGRAM,
     SHARE,
@@ -51,6 +52,8 @@ from thetahat.sweep.workers._messages import (
 )
 from thetahat.sweep.workers._resume import keep_reasons, read_reasons, take_member
 
+_WHOLE = "0.6"
+"""Share of the free memory for cohorts, of a worker that is no process of its own."""
 SURE_S = 0.5
 """Seconds of training until a job's speed is reported: its first chunk is shorter than others."""
 
@@ -88,7 +91,7 @@ class LiveJob:
             checkpoint=job.checkpoint,
             resume=resume,
             mode=job.mode,
-            share=float(os.environ[SHARE]),
+            share=float(os.environ.get(SHARE, _WHOLE)),
             idle=self._idle,
             reasons=read_reasons(job.checkpoint) if resume else {},
         )
@@ -338,7 +341,7 @@ def _load() -> Any:
     from thetahat.train import Shop
 
     listen()
-    return Shop(load_experiment(Path(os.environ[PROGRAM])))
+    return Shop(load_experiment(Path(os.environ[PROGRAM]), os.environ.get(FUNCTION) or None))
 
 
 def work() -> NoReturn:

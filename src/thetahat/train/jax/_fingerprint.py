@@ -45,7 +45,7 @@ def used(build: Build, hyper: Hyper, staged: Staged) -> frozenset[str]:
     names, closed = _pieces(build, hyper, staged, step=True)
     found = zip(sorted(hyper.member(0)), _reduced(closed, [True] * len(names))[2], strict=False)
     order = [*sorted(hyper.own), *sorted(hyper.common)]
-    first = zip(order, _reduced(staged.closed, _kept(staged))[2], strict=True)
+    first = zip(order, _reduced(staged.closed, _kept(staged))[2], strict=False)  # then a start
     return frozenset(name for name, there in (*found, *first) if there)
 
 

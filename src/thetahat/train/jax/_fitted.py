@@ -8,14 +8,14 @@ from functools import cached_property
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from thetahat import models
-from thetahat.core import ConfigError, ShapeError, Task
-from thetahat.data import Transform, gather, is_streamed, n_observations
+from thetahat.core import ConfigError, Task
+from thetahat.data import gather, is_streamed, n_observations
 from thetahat.train.jax._member import eval_blocks, make_member, parts_of
 from thetahat.train.jax._precision import cast, precision
+from thetahat.train.jax._predictor import Predictor, WithoutData
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,22 @@ class FittedMember:
     """See ``train._program.Estimate``.
 
     Args:    build: builds the Task of this config anew, concretely.
-             params, frozen, data: on the host; params at the best state.
+             predictor: the function, at the best state.   data: on the host.
     """
 
     build: Callable[[], Task]
-    dtype: str
-    params: Any
-    frozen: Any
+    predictor: Predictor
     data: Any
+
+    @property
+    def params(self) -> Any:
+        """The parameters at the best state."""
+        return self.predictor.params
+
+    @property
+    def frozen(self) -> Any:
+        """The arrays that are not trained."""
+        return self.predictor.frozen
 
     @property
     def task(self) -> Task:
@@ -40,64 +48,38 @@ class FittedMember:
     @property
     def model(self) -> Any:
         """The estimated model, of the user's own kind."""
-        return self._model
+        return self.predictor.model
 
     @cached_property
     def _task(self) -> Task:
-        with precision(self.dtype):
+        with precision(self.predictor.dtype):
             return self.build()
-
-    @cached_property
-    def _adapted(self) -> Any:
-        return models.adapt(self.task.model, self.task.seed)
-
-    @cached_property
-    def _model(self) -> Any:
-        """The module; of a table, one that takes and gives the table's units."""
-        module, transform = self._adapted.export(self.params, self.frozen), self.data.transform
-        if not isinstance(transform, Transform):
-            return module
-        return models.InUnits(module, transform, self.task.dtype)
 
     def risk(self, part: str) -> float:
         """The risk of a part anew."""
         there = parts_of(self.data)
         if part not in there:
             raise ConfigError(f"there is no part {part!r}; this task has {', '.join(there)}")
-        rows, dtype = there[part], self.task.dtype
-        with precision(dtype):
-            member = make_member(self.task, self.frozen, self._adapted)
+        rows, task, params = there[part], self.task, self.params
+        with precision(task.dtype):
+            adapted = models.adapt(task.model, task.seed)
+            member = make_member(task, self.predictor.frozen, adapted)
             if not is_streamed(rows):
-                return float(jax.jit(member.risk)(self.params, cast(rows, dtype)))
+                return float(jax.jit(member.risk)(params, cast(rows, task.dtype)))
             block, sums = jax.jit(member.risk_block), member.risk_zero()
             for at, real in zip(*eval_blocks(n_observations(rows)), strict=True):
-                sums = block(self.params, sums, cast(gather(rows, at), dtype), real)
+                sums = block(params, sums, cast(gather(rows, at), task.dtype), real)
             return float(sums[0] / sums[1])
 
     def predict(self, x: Any) -> np.ndarray:
         """h(x) over the rows of ``x``, undoing a table's standardisation."""
-        transform = self.data.transform
-        if transform is not None and np.ndim(x) == 1 and not hasattr(x, "columns"):
-            return self.predict(np.asarray(x)[None])[0]
-        rows = np.asarray(x if transform is None else transform.encode(x))
-        shape = _input_shape(self.data.train)
-        single = rows.ndim == (0 if shape is None else len(shape))
-        rows = rows[None] if single else rows
-        if shape is not None and rows.shape[1:] != shape:
-            raise ShapeError(
-                f"predict got inputs of shape {rows.shape[1:]}, and the model was fitted to"
-                f" {shape}; give one row per observation"
-            )
-        with precision(self.task.dtype):
-            bound = self._adapted.bind(self.params, self.frozen)
-            out = np.asarray(jax.jit(jax.vmap(bound))(jnp.asarray(rows, self.task.dtype)))
-        if out.ndim == 2 and out.shape[1] == 1:
-            out = out[:, 0]
-        out = out if transform is None else np.asarray(transform.decode(out))
-        return out[0] if single else out
+        return self.predictor.predict(x)
+
+    def __reduce__(self) -> Any:
+        return WithoutData, (self.predictor,)
 
 
-def _input_shape(part: Any) -> tuple[int, ...] | None:
+def input_shape(part: Any) -> tuple[int, ...] | None:
     """The shape of one input, if the observations have one."""
     x: Any = part
     if hasattr(part, "x"):

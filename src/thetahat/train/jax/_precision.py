@@ -215,7 +215,7 @@ def _column(data: Any, where: str, at: tuple[Any, ...]) -> str:
     if isinstance(data.transform, Transform):
         encoder = data.transform.encoder
         if where.endswith(".y"):
-            return f"target {encoder.target!r}"
+            return f"target {(encoder.targets[int(at[-1])] if at else encoder.target)!r}"
         return f"column {encoder.names[int(at[-1])]!r}"
     return where + (f"[:, {', '.join(map(str, at))}]" if at else "")
 
@@ -229,5 +229,6 @@ def _reaches(data: Any, where: str, size: np.ndarray) -> str:
     what = {"mean": "mean", "std": "standard deviation", "fill": "imputed value"}[number]
     encoder = data.transform.encoder
     if which == "y":
-        return f"target {encoder.target!r} has the {what} {top}"
+        name = encoder.targets[int(size.argmax())] if encoder.targets else encoder.target
+        return f"target {name!r} has the {what} {top}"
     return f"column {encoder.names[int(size.argmax())]!r} has the {what} {top}"

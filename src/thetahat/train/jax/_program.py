@@ -21,16 +21,18 @@ import numpy as np
 from thetahat import models
 from thetahat.core import Mode, Task
 from thetahat.data import Transform, content_hash
+from thetahat.train._classify import scores_of
 from thetahat.train._program import Build, CohortStatus, Hyper
 from thetahat.train.jax import _member
 from thetahat.train.jax._compile import compile_loop, compile_read
 from thetahat.train.jax._epoch import MAX_CHUNK, ORDERS, orders, run_chunk
 from thetahat.train.jax._fingerprint import mathematics, used
-from thetahat.train.jax._fitted import FittedMember
+from thetahat.train.jax._fitted import FittedMember, input_shape
 from thetahat.train.jax._init import Beginning
 from thetahat.train.jax._member import Member
 from thetahat.train.jax._memory import device_memory, memory_errors
 from thetahat.train.jax._precision import ON_DISK, precision
+from thetahat.train.jax._predictor import Predictor, Source, source_of
 from thetahat.train.jax._staging import Staged
 from thetahat.train.jax._state import TrainState, pack_state, stop_members, unpack_state
 from thetahat.train.jax._targets import check_made
@@ -52,6 +54,7 @@ class CohortProgram:
         self._chunk: Any = None
         self._beginning = Beginning(staged, size)
         self._finals: dict[tuple[str, ...], Any] = {}
+        self._sources: list[Source] = []
         self._lowered: Any = None
         self._columns: list[str] = []
         self._given = staged.given
@@ -68,7 +71,7 @@ class CohortProgram:
             return
         own, common = self._hyper
         with precision(self.dtype):
-            state, made = self._beginning.shapes(own, common)
+            state, made = self._beginning.shapes(own, self._shared)
             index = None
             if self._ordered:
                 index = jax.ShapeDtypeStruct((self.max_chunk, self.staged.plan.n), np.int32)
@@ -130,7 +133,9 @@ class CohortProgram:
             self._given = tuple(
                 leaf if isinstance(leaf, ON_DISK) else jax.device_put(leaf) for leaf in self._given
             )
-            state, self._made = self._timed(lambda: self._beginning.draw(*self._hyper))
+            state, self._made = self._timed(
+                lambda: self._beginning.draw(dict(self.hyper.own), self._shared)
+            )
         return state
 
     @memory_errors()
@@ -215,9 +220,23 @@ class CohortProgram:
 
     def fitted(self, state: TrainState, k: int, config: Mapping[str, Any]) -> FittedMember:
         """The function that member ``k`` has estimated."""
-        values = {name: config.get(name, value) for name, value in self.hyper.member(k).items()}
-        build = self.build
-        return FittedMember(lambda: build(values), self.dtype, *self._arrays(state, k))
+        traced = self.hyper.member(k)
+        values, build = {name: config.get(name, v) for name, v in traced.items()}, self.build
+        params, frozen, data = self._arrays(state, k)
+        if not self._sources:
+            layers = len(jax.tree.leaves((params, frozen)))
+            self._sources.append(source_of(build, self.task, layers, bool(traced)))
+        predictor = Predictor(
+            source=self._sources[0],
+            values={} if self._sources[0].description else traced,
+            params=params,
+            frozen=frozen,
+            transform=data.transform,
+            scores=scores_of(self.task, data),
+            dtype=self.dtype,
+            shape=input_shape(data.train),
+        )
+        return FittedMember(lambda: build(values), predictor, data)
 
     def facts(self, state: TrainState) -> list[dict[str, Any]]:
         """The provenance of every member at the first state."""
@@ -229,6 +248,8 @@ class CohortProgram:
             "device": f"{device.platform}: {device.device_kind}",
             "n_devices": jax.device_count(),
         }
+        if self.task.start is not None:
+            shared["start"] = str(self.task.start)
         found, drawn = [], {}
         for k in range(self.size):
             params, _, drawn[k] = self._arrays(state, k)
@@ -263,6 +284,7 @@ class CohortProgram:
         params = jax.tree.map(lambda a: a[k], params)
         made = [a[k] if own else a for a, own in zip(arrays, self.staged.owned, strict=True)]
         data, frozen = self.staged.inputs(made, self.staged.given)
+        data = data.changed(rows=self.staged.rows)
         transform = self.staged.transform or data.transform
         if isinstance(transform, Transform):
             data = data.changed(transform=transform.settled())
@@ -275,6 +297,12 @@ class CohortProgram:
     @property
     def _hyper(self) -> tuple[dict[str, Any], dict[str, Any]]:
         return dict(self.hyper.own), dict(self.hyper.common)
+
+    @property
+    def _shared(self) -> tuple[dict[str, Any], Any]:
+        """What all members begin with: common traced parameters, and a start's arrays."""
+        start = self.staged.start
+        return dict(self.hyper.common), None if start is None else dict(start)
 
     @property
     def _fixed(self) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -18,11 +18,14 @@ import numpy as np
 from jax.core import Tracer
 from jax.extend import core as jax_core
 
-from thetahat import data as th_data, models, optim
+from thetahat import data as th_data, models, optim, risk
 from thetahat.core import ConfigError, Mode, Notice, Task
 from thetahat.core.metric import directions_of
+from thetahat.core.start import Start
 from thetahat.train._program import Build, Hyper, OtherBackend, backend_of
+from thetahat.train._start import read_start
 from thetahat.train._stopping import check_rules, sort_rules
+from thetahat.train.jax._labels import labelled
 from thetahat.train.jax._member import (
     MemberPlan,
     check_batches,
@@ -52,7 +55,7 @@ class Staged:
     plan: MemberPlan
     n_params: int
     closed: Any
-    """The jaxpr of ``init``: traced parameters to (state, made arrays)."""
+    """The jaxpr of ``init``: traced parameters and a start's arrays to (state, made arrays)."""
     out_tree: Any
     owned: tuple[bool, ...]
     """Of each made array: whether it differs between members."""
@@ -66,10 +69,17 @@ class Staged:
     """The structure of (data, frozen)."""
     targets: Targets | None
     """What the loss needs of the data; None where nothing can be checked."""
+    rows: Any
+    """The rows of each part in what was split; None where a traced seed chose them."""
     transform: Any
     """A table's transform in double precision, where it was not made by traced parameters."""
     best_mode: Mode | None
     """The direction of what chooses the best state; None where the last state counts."""
+
+    @property
+    def start(self) -> Mapping[str, Any] | None:
+        """The arrays that the members start from, by path: arguments of their first state."""
+        return None if self.task.start is None else self.task.start.leaves
 
     @property
     def streamed(self) -> bool:
@@ -102,24 +112,32 @@ def stage(build: Build, hyper: Hyper) -> Staged:
 
     Raises:  JAX's concretization errors, where Python had to know a traced value.
     """
-    staged = _stage(build, hyper, "float32")
-    return staged if staged.task.dtype == "float32" else _stage(build, hyper, "float64")
+    staged = _stage(build, hyper, "float32", None)
+    start = read_start(staged.task.start)
+    if staged.task.dtype == "float32" and start is None:
+        return staged
+    return _stage(build, hyper, staged.task.dtype, start)
 
 
-def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
+def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Staged:
+    """Trace once. What the Task asks for (precision, a start) is known after the first trace."""
     seen: dict[str, Any] = {}
 
-    def init(own: Any, common: Any) -> Any:
+    def final(task: Task) -> bool:
+        return task.dtype == dtype and (task.start is None) == (start is None)
+
+    def init(own: Any, shared: Any) -> Any:
+        common, leaves = shared
         task = _built(build, {**own, **common})
         adapted = models.adapt(task.model, task.seed)
         data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
-        if task.dtype == dtype:
+        if final(task):
             data = own_targets(task, data)
-            refuse_overflow(data, dtype)
-            refuse_rounding(data, dtype, whole=task.residual is None)
-            if _solves_with_inputs(task):
-                refuse_uncentred(data, dtype)
             seen["targets"] = targets_of(task, adapted, data)
+            data = labelled(task, data, getattr(seen["targets"], "outputs", None))
+            if start is not None:
+                adapted, data = _started(start, leaves, task, adapted, data)
+            _refuse_coarse(task, data, dtype)
         transform, data = _apart(data)
         leaves, tree = jax.tree.flatten((cast(data, dtype), cast(adapted.frozen, dtype)))
         slots = tuple(isinstance(leaf, Tracer) for leaf in leaves)
@@ -127,19 +145,20 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
         state = _first(task, params, data)
         made_data = sum(slots[: len(jax.tree.leaves(data))])
         seen.update(task=task, data=data, leaves=leaves, tree=tree, slots=slots, params=params)
-        seen.update(made_data=made_data, transform=transform)
+        seen.update(made_data=made_data, transform=transform, rows=data.rows)
         return cast(state, dtype), [a for a, m in zip(leaves, slots, strict=True) if m]
 
     with precision(dtype):
-        example = ({k: v[0] for k, v in hyper.own.items()}, dict(hyper.common))
+        shared = (dict(hyper.common), None if start is None else dict(start.leaves))
+        example = ({k: v[0] for k, v in hyper.own.items()}, shared)
         closed, shapes = jax.make_jaxpr(init, return_shape=True)(*example)
-    task = seen["task"]
+    last, task = final(seen["task"]), replace(seen["task"], start=start or seen["task"].start)
     if seen.get("targets") is not None:
         with precision(dtype):
             seen["targets"].check(seen["data"].changed(transform=seen["transform"]))
     plan = make_plan(task, seen["data"].train)
     check_batches(task, plan)
-    if task.dtype == dtype:  # else it is staged once more
+    if last:  # else it is staged once more
         _say_if_larger(task, plan)
     n_params = sum(int(np.prod(p.shape)) for p in jax.tree.leaves(seen["params"]))
     if n_params == 0:
@@ -159,8 +178,27 @@ def _stage(build: Build, hyper: Hyper, dtype: str) -> Staged:
         tree=seen["tree"],
         best_mode=choosing_mode(task, seen["data"]),
         targets=seen.get("targets"),
+        rows=seen["rows"],
         transform=seen["transform"],
     )
+
+
+def _refuse_coarse(task: Task, data: Any, dtype: str) -> None:
+    """Refuse numbers that this precision cannot hold, or that it rounds too coarsely."""
+    refuse_overflow(data, dtype)
+    refuse_rounding(data, dtype, whole=task.residual is None)
+    if _solves_with_inputs(task):
+        refuse_uncentred(data, dtype)
+
+
+def _started(start: Start, leaves: Any, task: Task, adapted: Any, data: Any) -> tuple[Any, Any]:
+    """The adapted model at fitted parameters, and the data in the units that they are in."""
+    models.check_same_function(start.model, task.model)
+    labels = risk.resolve_loss(task.loss).of != risk.RESIDUAL
+    if labels:
+        th_data.check_same_classes(start.classes, data.classes)
+    data = th_data.in_units_of(data, start.transform, labels=labels)
+    return models.started(adapted, leaves), data
 
 
 def _first(task: Task, params: Any, data: Any) -> TrainState:
@@ -221,6 +259,11 @@ def _built(build: Build, values: Mapping[str, Any]) -> Task:
         )
     other = backend_of(task.model)
     if other is not None:
+        if task.start is not None:
+            raise ConfigError(
+                f"start={task.start}: the backend of {type(task.model).__name__} does not start"
+                " from fitted parameters; leave start away"
+            )
         raise OtherBackend(other)
     return task
 

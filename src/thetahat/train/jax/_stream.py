@@ -57,7 +57,7 @@ class StreamedProgram(CohortProgram):
         row = sum(int(np.prod(a.shape[1:])) * 4 for a in jax.tree.leaves(self._disk.train))
         self._together = int(np.clip(SEGMENT_BYTES // max(1, row * plan.batch), 1, plan.n_batches))
         with precision(self.dtype):
-            state, made = self._beginning.shapes(*self._hyper)
+            state, made = self._beginning.shapes(dict(self.hyper.own), self._shared)
             fixed = (*self._hyper, made, self._given)
             index = np.zeros((self._together, plan.batch), np.int32)
             taken = self._gather(index, None)

@@ -35,11 +35,11 @@ def own_targets(task: Task, data: Any) -> Any:
     Raises:  DataError: classes under a loss of numbers.
     """
     loss, transform = risk.resolve_loss(task.loss), data.transform
+    if loss.of == risk.RESIDUAL and data.classes is not None and task.residual is None:
+        raise DataError(_classes_are_no_numbers(loss, data))
     if not isinstance(transform, Transform):
         return data
     if loss.of == risk.RESIDUAL:
-        if transform.classes is not None and task.residual is None:
-            raise DataError(_classes_are_no_numbers(loss, transform))
         _say_if_two_labels(task, data)
         return data.changed(targets=None)
     if data.targets is None:
@@ -57,8 +57,10 @@ def _say_if_two_labels(task: Task, data: Any) -> None:
     own = ["the residual"] * (task.residual is not None)
     own += [f"the metric {n!r}" for n, m in task.metrics.items() if m.per_observation]
     transform, y = data.transform, getattr(data.train, "y", None)
-    if not own or y is None or not isinstance(transform, Transform) or isinstance(y, Tracer):
+    if not own or not isinstance(transform, Transform) or isinstance(y, Tracer | None):
         return
+    if y.ndim > 1:
+        return  # several targets
     seen = np.unique(np.asarray(y[:_LOOKED_AT], np.float64))
     y_mean, y_std = (float(np.asarray(v)) for v in (transform.y_mean, transform.y_std))
     if len(seen) != 2 or (y_mean, y_std) == (0, 1):
@@ -74,19 +76,14 @@ def _say_if_two_labels(task: Task, data: Any) -> None:
     )
 
 
-def _classes_are_no_numbers(loss: Loss, transform: Transform) -> str:
-    classes = transform.classes or ()
-    k = len(classes)
+def _classes_are_no_numbers(loss: Loss, data: Any) -> str:
+    tabular, k = isinstance(data.transform, Transform), len(data.classes)
+    where = f"target {data.transform.encoder.target!r}" if tabular else "y"
     fix = 'loss="logistic"' if k == 2 else f'loss="cross_entropy" and a model with out={k}'
     return (
-        f"target {transform.encoder.target!r} has the classes {_listed(classes)}, and the loss"
-        f" {loss.name} needs finite numbers: give {fix}, or a column of numbers"
+        f"{where} has the classes {th_data.listed(data.classes.labels)}, and the loss"
+        f" {loss.name} needs finite numbers: give {fix}, or {'a column of ' * tabular}numbers"
     )
-
-
-def _listed(classes: tuple[Any, ...]) -> str:
-    shown = ", ".join(map(repr, classes[:6]))
-    return shown + (f", ... ({len(classes)})" if len(classes) > 6 else "")
 
 
 @dataclass(frozen=True)
@@ -131,7 +128,7 @@ def _named(data: Any, name: str, part: Any, y: Any) -> tuple[str, str]:
         encoder = data.transform.encoder
         column = encoder.target
         if encoder.classes is not None:
-            coded = f" (0, 1, ... for {_listed(encoder.classes)})"
+            coded = f" (0, 1, ... for {th_data.listed(encoder.classes.labels)})"
             return f"target {column!r}{coded}, in the {name} part,", ""
         hint = f"declare its classes with categorical=[{column!r}] (--categorical {column})"
         return f"target {column!r}, in the {name} part,", hint

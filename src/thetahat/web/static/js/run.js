@@ -188,8 +188,15 @@ function origins(run) {
   return {
     id: run.id, ...(run.sweep ? { sweep: sweepLink(run.sweep.id, run.sweep.name), ...(run.point !== null ? { setting: `${run.point}${run.replicate !== null ? `, replicate ${run.replicate}` : ""}; ${run.seeds} run${run.seeds === 1 ? "" : "s"} of it` } : {}) } : {}),
     experiment: run.experiment, agent: run.agent, attempt: run.attempt, begun: run.started ? `${local(run.started)} (${ago(run.started)})` : null, ended: run.finished && local(run.finished), checkpoint: run.checkpoint,
-    commit: git?.commit ? `${git.commit.slice(0, 12)}${git.dirty ? " and changes" : ""}` : null, ...flat(more), ...(versions ? Object.fromEntries(Object.entries(versions).map(([k, v]) => [`version of ${k}`, v])) : {}), ...(earlier?.length ? { resumed: `after epoch ${earlier.map((e) => e.until_epoch).join(", ")}` } : {}),
+    commit: git?.commit ? `${git.commit.slice(0, 12)}${git.dirty ? " and changes" : ""}` : null, ...flat(more), ...(versions ? Object.fromEntries(Object.entries(versions).map(([k, v]) => [`version of ${k}`, v])) : {}), ...(git?.folder ? { "folder in git": git.folder } : {}), ...Object.assign({}, ...(earlier || []).map(attempt)),
   };
+}
+
+function attempt(before, i) {
+  const { until_epoch: until, failed, attempt: n, ...more } = before;
+  const name = failed === undefined ? `resumed (${i + 1})` : `attempt ${n}`;
+  const said = failed === undefined ? `after epoch ${until}` : `failed: ${failed}`;
+  return { [name]: said, ...Object.fromEntries(Object.entries(flat(more)).map(([k, v]) => [`${name}: ${k}`, v])) };
 }
 
 function facts(values, everything = false) {

@@ -154,7 +154,14 @@ class SweepPage {
       await this.changed();
     };
     const cancel = async () => { if (await ask(`Cancel ${sweep.name}?`, "Its runs end now, and it begins no others. This cannot be taken back.", "Cancel the sweep")) await act("cancel"); };
+    const failed = this.model.runs.filter((run) => run.status === "failed").length;
+    const retry = async () => {
+      const many = failed === 1 ? "1 failed run" : `${failed.toLocaleString("en")} failed runs`;
+      const told = `They wait in the queue from their beginning${over ? ", and no other runs begin" : ""}. Work on them with: thetahat agent ${sweep.id}`;
+      if (await ask(`Run ${many} again?`, told, "Run them again")) await act("retry-failed");
+    };
     return h("div.tools", {},
+      failed > 0 && h("button", { type: "button", onclick: retry, title: "After the program was fixed: these runs and no others" }, "Retry failed"),
       sweep.state === "running" && h("button", { type: "button", onclick: () => act("pause"), title: "Begin no new runs" }, "Pause"),
       sweep.state === "paused" && h("button", { type: "button", onclick: () => act("resume"), title: "Let new runs begin" }, "Resume"),
       !over && h("button.danger", { type: "button", onclick: cancel }, "Cancel"));

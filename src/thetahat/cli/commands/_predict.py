@@ -1,0 +1,156 @@
+"""``thetahat predict``: predict the rows of a table by a saved model, or by a run's."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thetahat.cli._parser import add_quiet, add_store, add_value, number
+from thetahat.core.errors import CheckpointError, ConfigError, StoreError
+
+if TYPE_CHECKING:
+    from thetahat.store import RunRow, Store
+    from thetahat.train import Results
+
+DESCRIPTION = (
+    "Predict every row of a table by the model of a file, which result.save or thetahat fit wrote,"
+    " or of a run."
+)
+EXAMPLES = """\
+examples:
+  thetahat predict wage.theta new.csv -o predicted.csv
+  thetahat predict last new.csv -o predicted.csv
+"""
+_QUANTILES = (0.1, 0.9)
+
+
+def add_flags(parser: Any) -> None:
+    """Add the flags of ``predict``."""
+    parser.usage = "thetahat predict MODEL TABLE -o FILE [options]"
+    parser.add_argument(
+        "model", metavar="MODEL", help="a saved model; or a run's id or name, or last"
+    )
+    parser.add_argument("table", metavar="TABLE", help="a CSV, TSV or Parquet file")
+    parser.add_argument(
+        *("-o", "--output"),
+        metavar="FILE",
+        required=True,
+        help="write every row's number and prediction, as .csv, .tsv, .json or .parquet; replaces a"
+        " file of this kind only",
+    )
+    add_value(
+        parser,
+        "--quantiles A,B,...",
+        "of a model of several seeds: quantiles over them (default: 0.1,0.9)",
+        _probabilities,
+    )
+    add_value(
+        parser,
+        "--experiment FILE:NAME",
+        "the function that was fitted, for a file whose model is of your own class",
+    )
+    add_quiet(parser)
+    add_store(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict the rows of a table."""
+    from thetahat.cli._errors import print_note
+    from thetahat.cli.commands._fit_predictions import predictions_of, writable, write
+
+    out = writable(Path(args.output), Path(args.table), (), flag="-o")
+    members = _members(args)
+    if args.quantiles is not None and len(members) == 1:
+        raise ConfigError(
+            f"--quantiles has no effect: {args.model} is one model; leave it out, or give a model"
+            " of several seeds (thetahat fit --seeds K --save FILE)"
+        )
+    if args.quantiles is not None and members[0].classes is not None:
+        raise ConfigError(
+            "--quantiles has no effect: the model predicts labels, with mean probabilities over its"
+            " seeds; leave it out"
+        )
+    made = predictions_of(args.table, members, args.quantiles or _QUANTILES)
+    write(out, made, "-o")
+    if not args.quiet:
+        of = "" if len(members) == 1 else f", the median of {len(members)} members,"
+        lacking = made.rows - made.fitted
+        but = f"; {lacking:,} of them lack a feature and have none" if lacking else ""
+        print_note(f"predictions{of} of {made.rows:,} rows are in {out}{but}")
+    return 0
+
+
+def _members(args: argparse.Namespace) -> Results[Any]:
+    """The model that was asked for, as one or several members that ended well."""
+    from thetahat.store import open_store
+    from thetahat.train import Results, load
+
+    if Path(args.model).is_file():
+        found = load(args.model, _experiment(args.experiment))
+        return found.ended_well() if isinstance(found, Results) else Results([found])
+    if "/" in args.model or Path(args.model).suffix:
+        raise ConfigError(f"there is no file {args.model}; check the path, or give a run's name")
+    try:
+        with open_store(args.store, create=False) as store:
+            return _model_of_run(store, store.run(args.model))
+    except StoreError as error:
+        raise StoreError(f"{args.model!r} is not a file here, and not a run: {error}") from error
+
+
+def _experiment(given: str | None) -> Any:
+    """Load the experiment of ``--experiment FILE:NAME``."""
+    if given is None:
+        return None
+    file, _, name = given.rpartition(":")
+    if not file or not Path(file).is_file():
+        raise ConfigError(
+            f"--experiment {given}: give a Python file that exists and a function in it, such as"
+            " wage.py:wage"
+        )
+    from thetahat.sweep import load_experiment
+
+    return load_experiment(Path(file), name)
+
+
+def _model_of_run(store: Store, asked: RunRow) -> Results[Any]:
+    """The model of a run, from its last checkpoint.
+
+    Raises:  ConfigError, CheckpointError: nothing is left to make it from.
+    """
+    from thetahat.cli._flags import retyped
+    from thetahat.cli.commands._resume import cohort_of, experiment_of
+    from thetahat.core.signature import read_signature
+    from thetahat.train import Results, fit_many
+
+    if asked.checkpoint is None or not Path(asked.checkpoint).is_file():
+        raise CheckpointError(
+            f"the run {asked.name} kept no model: it has no checkpoint; fit it again, and write the"
+            " model with --save FILE or result.save(path)"
+        )
+    cohort = cohort_of(store, asked)
+    if not all(one.status.over for one in cohort):
+        raise ConfigError(
+            f"the run {asked.name} has not ended: {asked.status}; wait for it, or continue it with:"
+            f" thetahat resume {asked.name}"
+        )
+    experiment, _ = experiment_of(store, asked, None)
+    signature = read_signature(experiment)
+    with tempfile.TemporaryDirectory() as folder:
+        # A copy: a fit that goes on writes its checkpoint.
+        path = shutil.copy(asked.checkpoint, folder)
+        configs = [retyped(signature, one.config) for one in cohort]
+        results = fit_many(experiment, configs, checkpoint=path, resume=True)
+    return Results([results[[one.id for one in cohort].index(asked.id)]])
+
+
+def _probabilities(text: str) -> list[float]:
+    """Read probabilities, such as 0.1,0.9."""
+    found = [number(part) for part in text.split(",") if part.strip()]
+    if not found or not all(0 <= one <= 1 for one in found):
+        raise argparse.ArgumentTypeError(
+            f"={text}: give probabilities from 0 to 1, such as 0.1,0.9"
+        )
+    return found

@@ -1,0 +1,162 @@
+"""Cells of a table as numbers: missing values, thousands, decimals, and cells that do not parse."""
+
+from __future__ import annotations
+
+import numbers
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from thetahat.core.errors import ConfigError
+from thetahat.data._columns import TableColumn, from_objects
+
+NO_VALUE = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A")
+"""Text of a missing value in every CSV file."""
+_GROUPS = r"[+-]?\d{{1,3}}({0}\d{{2,3}})*{0}\d{{3}}({1}\d*)?([eE][+-]?\d+)?"
+_MOSTLY = 0.5
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Cells:
+    """How cells are written.
+
+    Args:    na_values: text and numbers that stand for a missing value, beside ``NO_VALUE``.
+             thousands: between groups of three digits, or None.   decimal: before the fraction.
+    """
+
+    na_values: tuple[str | float, ...] = ()
+    thousands: str | None = None
+    decimal: str = "."
+
+    @property
+    def no_value(self) -> list[str]:
+        """Text of a missing value."""
+        return [*NO_VALUE, *(str(value) for value in self.na_values)]
+
+    @property
+    def plain(self) -> bool:
+        """Whether Python's own numbers are meant."""
+        return self.thousands is None and self.decimal == "."
+
+    def read(self, column: TableColumn) -> TableColumn:
+        """Return the column with its missing values, and as numbers if all its text is."""
+        if column.kind == "number":
+            return replace(column, values=self._without_codes(column.values))
+        if column.kind == "other" or (self.plain and not self.na_values):
+            return column
+        marks = set(self.no_value)
+        old = column.values.tolist()
+        values = [None if isinstance(v, str) and v.strip() in marks else v for v in old]
+        made = np.empty(len(values), object)
+        made[:] = values
+        column = replace(column, values=made)
+        if column.kind == "text" and (not self.plain or values != old):
+            floats = [None if v is None else self.number(v) for v in values]
+            if all(f is not None or v is None for f, v in zip(floats, values, strict=True)):
+                column = from_objects(column.name, floats)
+                return replace(column, values=self._without_codes(column.values))
+        return column
+
+    def number(self, text: str) -> float | None:
+        """Return the number of a cell, or None."""
+        text = text.strip()
+        if self.thousands is not None and self.thousands in text:
+            mark = re.escape(self.thousands)
+            if not re.fullmatch(_GROUPS.format(mark, re.escape(self.decimal)), text):
+                return None
+            text = text.replace(self.thousands, "")
+        if self.decimal != ".":
+            if "." in text:
+                return None
+            text = text.replace(self.decimal, ".")
+        return as_number(text)
+
+    def _without_codes(self, values: np.ndarray) -> np.ndarray:
+        codes = [c for v in self.na_values if (c := as_number(str(v))) is not None]
+        return np.where(np.isin(values, codes), np.nan, values) if codes else values
+
+
+PLAIN = Cells()
+"""Cells of numbers as Python writes them."""
+
+
+def cells_of(
+    na_values: Sequence[str | float] | str | float | None,
+    thousands: str | None,
+    decimal: str,
+) -> Cells:
+    """Check how cells are written.
+
+    Raises:  ConfigError: marks that are not one character, or clash.
+    """
+    if na_values is None:
+        marks: tuple[str | float, ...] = ()
+    elif isinstance(na_values, (str, numbers.Real)):
+        marks = (na_values,)  # pyright: ignore[reportAssignmentType]
+    else:
+        marks = tuple(na_values)  # pyright: ignore[reportArgumentType]
+    for name, mark in (("thousands", thousands), ("decimal", decimal)):
+        if mark is not None and (not isinstance(mark, str) or len(mark) != 1 or mark.isalnum()):
+            raise ConfigError(f"{name}={mark!r}; give one character such as ',' or '.'")
+    if thousands == decimal:
+        other = "," if thousands == "." else "."
+        raise ConfigError(f"thousands and decimal are both {decimal!r}; give decimal={other!r}")
+    return Cells(marks, thousands, decimal)
+
+
+def as_number(text: str) -> float | None:
+    """Return the number that text is, or None; unlike in Python, 1_000 is none.
+
+    >>> as_number(" 1e3 "), as_number("1_000"), as_number(".")
+    (1000.0, None, None)
+    """
+    if "_" in text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def odd_cells(column: TableColumn, before: int, cells: Cells) -> str | None:
+    """Describe the cells of a column of numbers that are no numbers, and the fix.
+
+    Args:    before: rows of the table before the column's first.
+    Returns: None if fewer than half of the cells are numbers.
+    """
+    there = [(i, v) for i, v in enumerate(column.values.tolist()) if v is not None]
+    odd = [(i, v) for i, v in there if isinstance(v, str) and cells.number(v) is None]
+    rest = [v for _, v in there if not isinstance(v, (str, numbers.Real))]
+    marks = list(dict.fromkeys(v for _, v in odd))
+    fix = _other_format(marks) if cells.plain else None
+    if rest or not odd or (fix is None and len(odd) > max(1, _MOSTLY * len(there))):
+        return None
+    shown = ", ".join(f"row {before + i + 1}: {v!r}" for i, v in odd[:_SHOWN])
+    more = ", ..." if len(odd) > _SHOWN else ""
+    many = f"{len(odd)} row{'s' * (len(odd) > 1)}"
+    said = f"column {column.name!r} holds numbers, and text in {many} ({shown}{more})"
+    return f"{said}; {fix or _fix(column.name, marks)}"
+
+
+def _other_format(marks: Sequence[str]) -> str | None:
+    """Suggest marks of thousands or decimals that make all these cells numbers."""
+    for thousands, decimal in ((",", "."), (None, ","), (".", ","), (" ", "."), (" ", ",")):
+        other = Cells((), thousands, decimal)
+        if marks and all(other.number(mark) is not None for mark in marks):
+            given = {"thousands": thousands, "decimal": decimal}
+            given = {k: v for k, v in given.items() if v is not None and (k, v) != ("decimal", ".")}
+            python = ", ".join(f"{k}={v!r}" for k, v in given.items())
+            return f"give {python} ({' '.join(f'--{k}={v!r}' for k, v in given.items())})"
+    return None
+
+
+def _fix(name: str, marks: Sequence[str]) -> str:
+    if len(marks) > _SHOWN:
+        return (
+            f"correct these cells, or declare it with categorical=[{name!r}] (--categorical {name})"
+        )
+    flag = ",".join(marks)
+    return f"give na_values={list(marks)!r} (--na-values={flag}) if they mean a missing value"

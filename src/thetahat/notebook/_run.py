@@ -1,0 +1,101 @@
+"""``th.run_sweep``: a sweep from Python, with the engine and the store of the command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.notebook._agent import work_of
+from thetahat.notebook._sweep import Sweep
+
+if TYPE_CHECKING:
+    from thetahat.core import Task
+    from thetahat.store import Store
+    from thetahat.sweep import SweepOptions, Work
+
+_WORK = ("devices", "keep_going")
+_OWN = ("extended", "limit")
+"""Options that a sweep gets later."""
+
+
+def run_sweep(
+    what: Callable[..., Task] | str | os.PathLike[str],
+    spec: Mapping[str, Any] | str | os.PathLike[str],
+    *,
+    count: int | None = None,
+    replicates: int = 1,
+    workers: int | None = None,
+    store: Store | str | os.PathLike[str] | None = None,
+    wait: bool = True,
+    name: str | None = None,
+    quiet: bool = False,
+    **options: Any,
+) -> Sweep:
+    """Run a sweep, as ``thetahat sweep FILE --run`` does.
+
+    Args:
+        what: an experiment, or the path of a program in any language.
+        spec: a dict with the keys of a W&B sweep file, or the path of such a file.
+        count: runs in all, at most.
+        replicates: seeds of each setting.
+        workers: processes at a time; by default one per core.
+        store: open, or where it lies; by default as for ``th.open_store``.
+        wait: return when the sweep is done; else at once, while an agent works in a thread:
+            ``sweep.wait()``, ``sweep.cancel()``. It ends with Python.
+        name: of the sweep; by default the spec's, else the experiment's.
+        quiet: show nothing but failures.
+        options: seed, retries, sampler, shuffle, asha, mode, cohort, enqueue, timeout_s, devices,
+            keep_going: as the flags of ``thetahat sweep``.
+    Returns: the sweep, as ``th.open_sweep`` gives it.
+    Raises:  ConfigError: every mistake of the spec.
+             Interrupted: Ctrl-C or a notebook's stop button; the runs go back to the queue, and
+             ``th.open_sweep("last").resume()`` goes on.
+
+    A function in a file runs in worker processes, which load the file: put the call under
+    ``if __name__ == "__main__":``. A function of a notebook's cell runs in this process.
+    """
+    from thetahat.store import open_store
+    from thetahat.sweep import refuse_while_loaded, sweep_from
+    from thetahat.sweep.agent import find_out, new_sweep
+
+    refuse_while_loaded("th.run_sweep")
+    given = sweep_from(what, spec)
+    plan, work = _options({"count": count, "replicates": replicates, **options}, workers)
+    url: Any = getattr(store, "path", store)
+    try:
+        found = find_out(given.spec, plan, experiment=given.experiment)
+    except ConfigError as error:
+        raise ConfigError(_in_python(str(error))) from None
+    if given.here and plan.mode == "process":
+        raise ConfigError("mode='process' runs programs; give run_sweep() the path of one")
+    with open_store(url) as opened:
+        row = new_sweep(opened, given.spec, plan, name, found=found)
+        path = opened.path
+    experiment = given.experiment if given.here else None
+    sweep = Sweep(path, row.id, experiment=experiment)
+    sweep.work(work, wait=wait, quiet=quiet)
+    return sweep
+
+
+def _options(given: Mapping[str, Any], workers: int | None) -> tuple[SweepOptions, Work]:
+    from thetahat.sweep import SweepOptions
+
+    known = [f.name for f in fields(SweepOptions) if f.name not in _OWN]
+    for name in given:
+        if name not in known and name not in _WORK:
+            hint = did_you_mean(name, [*known, *_WORK, "workers", "store", "wait", "name"])
+            raise ConfigError(f"run_sweep() has no option {name!r}{hint}")
+    try:
+        plan = SweepOptions(**{k: v for k, v in given.items() if k in known})
+    except ConfigError as error:
+        raise ConfigError(_in_python(str(error))) from None
+    more = {k: v for k, v in given.items() if k in _WORK}
+    return plan, work_of(workers, **more)
+
+
+def _in_python(message: str) -> str:
+    """A message about a flag, as one about an argument."""
+    return message.removeprefix("--")

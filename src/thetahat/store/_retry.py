@@ -1,0 +1,46 @@
+"""Return a sweep's failed runs to the queue, after their program was fixed."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select, update
+
+from thetahat.core.json import from_json, to_json
+from thetahat.core.run import Status
+from thetahat.store._schema import runs, sweeps
+from thetahat.store._store import Store
+from thetahat.store._sweeps import CANCELLED, RUNNING, read_sweep_row
+
+
+def retry_failed(store: Store, sweep_id: str) -> int:
+    """Queue the failed runs of a sweep from their beginning; return their number.
+
+    If the sweep is over, it goes on with these runs and begins no others. Their provenance keeps
+    the earlier attempts: the code that failed, and why.
+    """
+    with store.batch() as writer:
+        connection = writer.connection
+        mine = (runs.c.sweep_id == sweep_id) & (runs.c.status == str(Status.FAILED))
+        columns = (runs.c.id, runs.c.provenance, runs.c.reason, runs.c.attempt)
+        failed = connection.execute(select(*columns).where(mine)).all()
+        if not failed:
+            return 0
+        for run_id, provenance, reason, attempt in failed:
+            before = from_json(provenance)
+            earlier = before.pop("earlier", [])
+            now = {**before, "attempt": attempt, "failed": reason}
+            values = dict.fromkeys(("agent", "cohort", "member", "checkpoint", "finished"))
+            values |= {"status": str(Status.QUEUED), "reason": "", "epochs": 0, "metrics": "{}"}
+            values |= {"failures": runs.c.failures + 1, "alone": False}
+            values["provenance"] = to_json({"earlier": [*earlier, now]})
+            connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+        this = sweeps.c.id == sweep_id
+        sweep = read_sweep_row(connection.execute(select(sweeps).where(this)).mappings().one())
+        if sweep.over:
+            values = {"state": RUNNING, "reason": "", "finished": None}
+            if sweep.state == CANCELLED or sweep.reason:
+                # It ended before its search did.
+                count = select(func.count()).where(runs.c.sweep_id == sweep_id)
+                begun = connection.execute(count).scalar()
+                values["plan"] = to_json({**sweep.plan, "limit": begun})
+            connection.execute(update(sweeps).where(this).values(values))
+        return len(failed)

@@ -1,0 +1,99 @@
+"""All records of a sweep's runs at once: columns over all runs, read in one query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.json import from_json
+from thetahat.store._blocks import AXES, Block, join
+from thetahat.store._schema import records, runs
+from thetahat.store._store import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def sweep_records(
+    store: Store, sweep_id: str, columns: Sequence[str] | None = None
+) -> tuple[list[str], np.ndarray, dict[str, np.ndarray]]:
+    """Read the records of all runs of a sweep.
+
+    Args:    columns: only these of the logged columns.
+    Returns: the runs' names in the order of their numbers; of each row the place of its run; and
+             the columns, NaN where a run did not log one. Rows are sorted by run, then by epoch.
+    Raises:  ConfigError: a column that no run logged; the nearest is offered.
+    """
+    import numpy as np
+
+    mine = runs.c.sweep_id == sweep_id
+    query = (
+        select(
+            runs.c.number, *(records.c[n] for n in ("first", "last", "count", "columns", "data"))
+        )
+        .join(runs, runs.c.id == records.c.run_id)
+        .where(mine)
+        .order_by(runs.c.number, records.c.id)
+    )
+    with store.reading() as connection:
+        names = connection.execute(
+            select(runs.c.number, runs.c.name).where(mine).order_by(runs.c.number)
+        ).all()
+        places = {number: k for k, (number, _) in enumerate(names)}
+        found: list[tuple[int, Block]] = []
+        known: dict[str, tuple[str, ...]] = {}
+        for row in connection.execute(query):
+            number, first, last, count, texts, data = tuple(row)
+            if texts not in known:
+                known[texts] = tuple(from_json(texts))
+            found.append((places[number], Block(first, last, count, known[texts], data)))
+    logged = dict.fromkeys(name for each in known.values() for name in each)
+    axis = next((name for name in AXES if name in logged), AXES[0])
+    for name in columns or ():
+        if name not in logged:
+            raise ConfigError(f"no run logged {name!r}{did_you_mean(name, logged)}")
+    wanted = [n for n in logged if columns is None or n in columns or n == axis]
+    parts, at = _in_order(found, axis)
+    counts = np.array([len(next(iter(part.values()))) for part in parts], np.int64)
+    rows, ends = int(counts.sum()), np.cumsum(counts)
+    joined = {name: np.full(rows, np.nan) for name in wanted}
+    for part, end, count in zip(parts, ends.tolist(), counts.tolist(), strict=True):
+        for name in wanted:
+            if name in part:
+                joined[name][end - count : end] = part[name]
+    for name in AXES:
+        if name in joined and np.equal(joined[name], np.floor(joined[name])).all():
+            joined[name] = joined[name].astype(np.int64)
+    return [name for _, name in names], np.repeat(np.array(at, np.int64), counts), joined
+
+
+def _in_order(
+    found: Sequence[tuple[int, Block]], axis: str
+) -> tuple[list[dict[str, np.ndarray]], list[int]]:
+    """Columns of each block, and the place of its run; the blocks of a run that overlap or have
+    another axis are joined first."""
+    import numpy as np
+
+    parts: list[dict[str, np.ndarray]] = []
+    at: list[int] = []
+    k = 0
+    while k < len(found):
+        place, end = found[k][0], k
+        while end < len(found) and found[end][0] == place:
+            end += 1
+        blocks = [block for _, block in found[k:end]]
+        k = end
+        plain = all(b.columns[0] == axis for b in blocks)
+        if plain and all(a.last < b.first for a, b in pairwise(blocks)):
+            for block in blocks:
+                data = np.frombuffer(block.data, "<f8").reshape(len(block.columns), block.count)
+                parts.append(dict(zip(block.columns, data, strict=True)))
+                at.append(place)
+        else:
+            parts.append(join(blocks))
+            at.append(place)
+    return parts, at

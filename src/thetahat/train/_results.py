@@ -1,0 +1,248 @@
+"""Several results as one object: predictions of all members, bands, a frame."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, SupportsIndex, TypeVar, overload
+
+import numpy as np
+
+from thetahat.core import ConfigError, MissingExtra, Notice, ShapeError, Status, Task
+from thetahat.core.card import card, grid
+from thetahat.figures import draw_band
+from thetahat.train._result import Result
+from thetahat.train._saved import Fitted, load_all, predictor_of, save_all
+
+Member = TypeVar("Member", Result, Fitted)
+_SHOWN = 20
+"""Members that a notebook lists."""
+_WELL = (Status.FINISHED, Status.STOPPED, Status.INTERRUPTED)
+
+
+class Results(list[Member]):
+    """A list of Results, as ``fit_many`` returns it, or of what ``th.load`` read.
+
+    Members that share a program share one compiled prediction.
+    """
+
+    @overload
+    def __getitem__(self, at: SupportsIndex) -> Member: ...
+    @overload
+    def __getitem__(self, at: slice) -> Results[Member]: ...
+    def __getitem__(self, at: Any) -> Any:
+        found = super().__getitem__(at)
+        return Results(found) if isinstance(at, slice) else found
+
+    def predict(self, x: Any) -> np.ndarray:
+        """Predict with every member.
+
+        Args:    x: as for ``Result.predict``.
+        Returns: (C, N) for C members and N rows; (C,) for one input; (C, N, k) for k outputs.
+        Raises:  ShapeError: the members give different shapes.
+        """
+        return self._stacked(lambda member, at: member.predict(at), x)
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """Probabilities of the classes by every member: (C, N, K), or (C, K) of one input.
+
+        Raises:  ConfigError: a loss that gives none.   ShapeError: members with other classes.
+        """
+        first = self._first().classes
+        if any(not np.array_equal(member.classes, first) for member in self):  # pyright: ignore
+            raise ShapeError("the members have different classes; predict with those of one data")
+        return self._stacked(lambda member, at: member.predict_proba(at), x)
+
+    def _stacked(self, predict: Callable[[Member, Any], np.ndarray], x: Any) -> np.ndarray:
+        found = self._each(predict, x)
+        if len({one.shape for one in found}) > 1:
+            raise ShapeError(
+                "the members predict different shapes"
+                f" ({', '.join(map(str, sorted({one.shape for one in found})))}); predict with"
+                " those of one shape, such as results[:3]"
+            )
+        return np.stack(found)
+
+    def quantiles(self, x: Any, q: Sequence[float] | float = (0.1, 0.5, 0.9)) -> np.ndarray:
+        """Quantiles over the members that ended well, at each row; a Notice if some did not.
+
+        Args:    q: probabilities.
+        Returns: (len(q), N), or (N,) for one probability.
+        Raises:  ConfigError: a probability outside [0, 1], or no member ended well.
+        """
+        probabilities = np.asarray(q, np.float64)
+        if not ((probabilities >= 0) & (probabilities <= 1)).all():
+            raise ConfigError(f"q={q!r}: give probabilities from 0 to 1, such as (0.1, 0.5, 0.9)")
+        kept = self.ended_well()
+        if kept[0].classes is not None:
+            raise ConfigError(
+                "the members predict labels, which have no quantiles; take those of the"
+                " probabilities: np.quantile(results.predict_proba(x), q, axis=0)"
+            )
+        return np.quantile(kept.predict(x), probabilities, axis=0)
+
+    def plot(self, x: Any, q: Sequence[float] = (0.1, 0.5, 0.9)) -> Any:
+        """Draw the median of the predictions within a band, over one input.
+
+        Args:    x: (N,) or (N, 1): values of the only input; or a table with one number that
+                 varies.   q: probabilities of the band's edges and of its middle.
+        Returns: a matplotlib figure.
+        Raises:  ShapeError: more inputs than one vary.   MissingExtra: no matplotlib.
+        """
+        if len(q) != 3:
+            raise ConfigError(f"q={q!r}: give three probabilities: low, middle and high")
+        name, at, x = _only_input(x, predictor_of(self._first()))
+        kept = self.ended_well()
+        low, middle, high = kept.quantiles(x, q)
+        order = np.argsort(at, kind="stable")
+        encoder = getattr(predictor_of(kept[0]).transform, "encoder", None)
+        return draw_band(
+            *(column[order].tolist() for column in (at, low, middle, high)),
+            says_band=f"quantiles {q[0]:g} to {q[2]:g} of {len(kept)} fits",
+            axis=name,
+            metric=getattr(encoder, "target", "prediction"),
+        )
+
+    def frame(self) -> Any:
+        """A pandas frame: one row per member, its config, status, risks and metrics as columns.
+
+        Parameters inside a parameter have dotted names; a column of the config that is called like
+        one of the others begins with "config.".
+        """
+        try:
+            import pandas as pd
+        except ModuleNotFoundError:
+            raise MissingExtra("frame()", "tables") from None
+        return pd.DataFrame(self._rows())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all members to one file; ``th.load`` gives them back. Raises as ``Result.save``."""
+        self._first()
+        save_all(self, path, several=True)
+
+    def _rows(self) -> list[dict[str, Any]]:
+        rows = []
+        for member in self:
+            facts = {
+                "status": str(member.status),
+                "epochs": member.epochs,
+                "best_epoch": member.best_epoch,
+                **{f"{part}_risk": value for part, value in member.risk.items()},
+                **member.metrics,
+            }
+            config = dict(_flat(member.config))
+            rows.append({f"config.{k}" if k in facts else k: v for k, v in config.items()} | facts)
+        return rows
+
+    def _first(self) -> Member:
+        if not self:
+            raise ConfigError("there are no results here; fit_many gives one for each config")
+        return self[0]
+
+    def ended_well(self) -> Results[Member]:
+        """The members that finished or were stopped, with finite risks; a Notice if some did not.
+
+        Raises:  ConfigError: none did.
+        """
+        self._first()
+        kept = Results([m for m in self if m.status in _WELL and _is_finite(m)])
+        if not kept:
+            raise ConfigError(f"none of the {len(self)} results ended well; look at .frame()")
+        if len(kept) < len(self):
+            warnings.warn(
+                f"{len(self) - len(kept)} of {len(self)} results did not end well and are left out",
+                Notice,
+                stacklevel=3,
+            )
+        return kept
+
+    def _each(self, predict: Callable[[Member, Any], np.ndarray], x: Any) -> list[np.ndarray]:
+        """Predict with each member; a table's rows are encoded once for all that encode alike."""
+        self._first()
+        encoder, at = None, x
+        found = []
+        for member in self:
+            own = getattr(predictor_of(member).transform, "encoder", None)
+            if own is None or not _is_table(x):
+                at = x
+            elif own != encoder:
+                encoder, at = own, own.encode(x)
+            found.append(np.asarray(predict(member, at)))
+        return found
+
+    def _repr_html_(self) -> str:
+        """The results as a notebook shows them: the parameters that differ, and the risks."""
+        rows = self._rows()
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        varied = [n for n in names if len({repr(row.get(n)) for row in rows}) > 1]
+        shown = [n for n in varied if n not in ("epochs", "best_epoch")] or ["status"]
+        table = [[row.get(n) for n in shown] for row in rows[:_SHOWN]]
+        more = f", the first {_SHOWN} shown" if len(rows) > _SHOWN else ""
+        return card("Results", f"{len(self)}{more}", parts=[grid(shown, table)])
+
+    def __repr__(self) -> str:
+        return f"Results([{', '.join(map(repr, self[:3]))}{', ...' if len(self) > 3 else ''}])"
+
+
+def load(
+    path: str | os.PathLike[str], experiment: Callable[..., Task] | Task | None = None
+) -> Fitted | Results[Fitted]:
+    """Load a model that ``result.save`` or ``results.save`` wrote.
+
+    Args:    experiment: what was fitted, where the model is of a class of the user's own: the
+             function is called with the stored config. Models of ``th.models`` need none.
+    Returns: a Fitted; Results of them for a file of ``results.save``.
+    Raises:  InputError: no such file, a damaged one, or one that needs the experiment.
+
+    >>> import numpy as np, tempfile, thetahat as th
+    >>> x = np.linspace(-1, 1, 64)[:, None]
+    >>> result = th.fit(th.Task(th.models.Linear(1), th.Data((x, 2 * x[:, 0])), optimizer="lbfgs"))
+    >>> path = f"{tempfile.mkdtemp()}/line.theta"
+    >>> result.save(path)
+    >>> bool((th.load(path).predict(x) == result.predict(x)).all())
+    True
+    """
+    members, several = load_all(path, experiment)
+    return Results(members) if several else members[0]
+
+
+def _is_table(x: Any) -> bool:
+    """Whether x has named columns."""
+    return isinstance(x, Mapping) or hasattr(x, "columns") or hasattr(x, "column_names")
+
+
+def _only_input(x: Any, one: Any) -> tuple[str, np.ndarray, Any]:
+    """The input that varies over the rows of x: its name, its values, and x for ``predict``."""
+    encoder = getattr(one.transform, "encoder", None)
+    if _is_table(x):
+        rows = encoder.encode(x) if encoder is not None else np.asarray(x)
+    else:
+        rows = np.asarray(x, np.float64)
+        rows = x = rows[:, None] if rows.ndim == 1 else rows
+    if rows.ndim != 2 or len(rows) < 2:
+        raise ShapeError(f"plot got inputs of shape {rows.shape}; give (N, d), at least two rows")
+    varies = np.flatnonzero((rows != rows[0]).any(axis=0))
+    if len(varies) != 1:
+        raise ShapeError(
+            f"plot draws over one input, and {len(varies)} of {rows.shape[1]} vary in x; hold the"
+            " others fixed, at their means for example"
+        )
+    names = [f"x[{k}]" for k in range(rows.shape[1])] if encoder is None else encoder.names
+    name = "x" if encoder is None and rows.shape[1] == 1 else names[varies[0]]
+    return name, rows[:, varies[0]], x
+
+
+def _flat(config: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in config.items():
+        if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+            value = vars(value) if hasattr(value, "__dict__") else value
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def _is_finite(member: Result | Fitted) -> bool:
+    return all(map(math.isfinite, member.risk.values()))

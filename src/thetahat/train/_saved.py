@@ -1,0 +1,233 @@
+"""A saved model: the file of ``result.save``, and the Fitted that ``th.load`` makes of it."""
+
+from __future__ import annotations
+
+import math
+import os
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thetahat.core import ConfigError, Parameter, Status, Task, read_signature
+from thetahat.core.json import plain_value
+from thetahat.core.start import Start
+from thetahat.train._program import Build, GivenTask, builder
+from thetahat.train._tensor_file import explained, read_tensors, write_tensors
+from thetahat.train.jax import Predictor, pack_predictor, unpack_predictor
+
+_TEXTS = ("status", "reason", "best_by")
+_COUNTS = ("epochs", "best_epoch", "n_params")
+_MAPPINGS = ("config", "risk", "metrics", "provenance")
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted function from a file: it predicts as the Result that was saved, to the last bit.
+
+    The fields are those of the Result; ``loss`` and ``residual`` name what was minimised. There are
+    no data here: fit anew, with ``th.Task(start=...)``, to go on.
+    """
+
+    config: Mapping[str, Any]
+    status: Status
+    reason: str
+    epochs: int
+    best_epoch: int
+    best_by: str
+    risk: Mapping[str, float]
+    metrics: Mapping[str, float]
+    n_params: int
+    provenance: Mapping[str, Any]
+    predictor: Predictor = field(repr=False)
+
+    @property
+    def params(self) -> Any:
+        """The model's parameters."""
+        return self.predictor.params
+
+    @property
+    def model(self) -> Any:
+        """The estimated model; fitted to a table, it takes and gives the table's units."""
+        return self.predictor.model
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """Columns of a table that ``predict`` needs; None where arrays were fitted."""
+        encoder = getattr(self.predictor.transform, "encoder", None)
+        return None if encoder is None else tuple(feature.name for feature in encoder.features)
+
+    @property
+    def target(self) -> str | None:
+        """Name of the target column; None where arrays were fitted."""
+        return getattr(getattr(self.predictor.transform, "encoder", None), "target", None)
+
+    @property
+    def classes(self) -> np.ndarray | None:
+        """The labels of the classes, (K,), in order; None where y is a number."""
+        labelled = self.predictor.scores.labelled
+        return None if labelled is None else labelled.array
+
+    @property
+    def loss(self) -> str:
+        """The loss, in a word."""
+        return self.predictor.scores.loss
+
+    @property
+    def residual(self) -> str:
+        """The residual function, in a word; empty for h(x) - y."""
+        return self.predictor.scores.residual
+
+    def predict(self, x: Any) -> np.ndarray:
+        """h(x) for one input (d,) or many (N, d), or for the rows of a frame with named columns.
+
+        Returns: as ``Result.predict``; of classes, the most probable label.
+        """
+        return self.predictor.scores.labels(self.predictor.predict(x))
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """Probabilities of the classes: as ``Result.predict_proba``."""
+        return self.predictor.scores.probabilities(self.predictor.predict(x))
+
+    def decision_function(self, x: Any) -> np.ndarray:
+        """The scores h(x) of classes: as ``Result.decision_function``."""
+        return self.predictor.predict(x)
+
+    def as_start(self) -> Start:
+        """What ``th.Task(start=fitted)`` keeps of it: parameters, and the units they are in."""
+        return self.predictor.as_start()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to a file again. Raises as ``Result.save``."""
+        save_all([self], path)
+
+    def __repr__(self) -> str:
+        of = "" if self.columns is None else f"{self.target} from {', '.join(self.columns)}; "
+        risks = ", ".join(f"{name} {value:.4g}" for name, value in self.risk.items())
+        return (
+            f"Fitted({of}{self.predictor.source.name}, {self.n_params} params; risk {risks};"
+            f" best epoch {self.best_epoch} of {self.epochs})"
+        )
+
+
+def save_all(
+    members: Iterable[Any], path: str | os.PathLike[str], *, several: bool = False
+) -> None:
+    """Write Results, or what was loaded, to one file, whole or not at all.
+
+    Raises:  ConfigError: a file of another kind is there, it cannot be written, or a model comes
+             from a backend whose models cannot be saved.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    found = []
+    for k, member in enumerate(members):
+        held = {name: plain_value(getattr(member, name)) for name in _TEXTS + _COUNTS + _MAPPINGS}
+        found.append({**held, **pack_predictor(predictor_of(member), arrays, str(k))})
+    write_tensors(Path(path), {"several": several, "members": found}, arrays)
+
+
+def predictor_of(member: Any) -> Predictor:
+    """The function of a Result, or of what was loaded.
+
+    Raises:  ConfigError: a backend without one.
+    """
+    estimate = getattr(member, "fitted", member)
+    found = getattr(estimate, "predictor", None)
+    if found is None:
+        raise ConfigError(
+            f"a model of the backend of {type(estimate).__name__} cannot be saved; save its"
+            " parameters, result.params"
+        )
+    return found
+
+
+def load_all(
+    path: str | os.PathLike[str], experiment: Callable[..., Task] | Task | None
+) -> tuple[list[Fitted], bool]:
+    """Read the members of a file, and whether they were saved as several.
+
+    Raises:  InputError: no such file, a damaged one, or the model needs the experiment.
+    """
+    path = Path(path)
+    document, arrays = read_tensors(path)
+    shared: dict[str, Any] = {}
+    with explained(path):
+        members = [
+            _loaded(held, arrays, str(k), experiment, shared)
+            for k, held in enumerate(document["members"])
+        ]
+        if not members:
+            raise ValueError("it holds no model")
+    return members, bool(document["several"])
+
+
+def _loaded(
+    held: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    name: str,
+    experiment: Callable[..., Task] | Task | None,
+    shared: dict[str, Any],
+) -> Fitted:
+    given: dict[str, Any] = {key: dict(held[key]) for key in _MAPPINGS}
+    for key in ("risk", "metrics"):
+        given[key] = {k: math.nan if v is None else float(v) for k, v in given[key].items()}
+    build = None if experiment is None else _build(experiment, given["config"], held["values"])
+    given |= {key: int(held[key]) for key in _COUNTS}
+    return Fitted(
+        **given,
+        status=Status(held["status"]),
+        reason=str(held["reason"]),
+        best_by=str(held["best_by"]),
+        predictor=unpack_predictor(held, arrays, name, build, shared),
+    )
+
+
+def _build(
+    experiment: Callable[..., Task] | Task, config: Mapping[str, Any], traced: list[str]
+) -> Build:
+    """What makes the Task of a stored config; ``config`` is JSON.
+
+    Raises:  ConfigError: a value that the experiment cannot take.
+    """
+    if isinstance(experiment, Task):
+        return GivenTask(experiment)
+    signature = read_signature(experiment)
+    known = signature.parameters
+    typed = {n: _typed(known[n], v) if n in known else v for n, v in config.items()}
+    return builder(experiment, signature.config(typed), frozenset(traced))
+
+
+def _typed(parameter: Parameter, value: Any) -> Any:
+    """A stored value as the parameter's type: a number, an Enum member, a dataclass, a tuple."""
+    kinds = [k for k in _arms(parameter.bare_type) if isinstance(k, type)]
+    for kind in (*kinds, type(parameter.default)):
+        try:
+            if issubclass(kind, Enum) and not isinstance(value, Enum):
+                return kind(value)
+            if is_dataclass(kind) and isinstance(value, Mapping):
+                return kind(**value)
+            if kind is tuple and isinstance(value, list):
+                return tuple(value)
+            if kind is float and isinstance(value, str) and str not in kinds:
+                return float(value)  # "nan" and "inf": JSON has neither
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"the file's config has {parameter.name}={value!r}, which the experiment's"
+                f" {parameter.annotation} does not take; give the experiment that was fitted"
+            ) from error
+    return value
+
+
+def _arms(annotation: Any) -> list[Any]:
+    """The classes of an annotation: ``tuple`` of ``tuple[int, ...] | None``."""
+    parts = typing.get_args(annotation) if _is_union(annotation) else (annotation,)
+    return [typing.get_origin(part) or part for part in parts]
+
+
+def _is_union(annotation: Any) -> bool:
+    return typing.get_origin(annotation) in (typing.Union, types.UnionType)

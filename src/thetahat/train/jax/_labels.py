@@ -1,0 +1,160 @@
+"""Classes of a task's targets: numbers that are labels are coded once, before training.
+
+Under the logistic loss and cross-entropy, y is a class. Labels 0..k-1 stay as they are; k other
+whole numbers are coded by size, and ``Result.predict`` gives them back.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jax.core import Tracer
+
+from thetahat import data as th_data, risk
+from thetahat.core import DataError, Notice, Task
+from thetahat.data import Classes, NamedRows, Transform, check_levels
+from thetahat.train.jax._precision import ON_DISK
+
+_PARTS = ("train", "val", "test")
+
+
+def labelled(task: Task, data: Any, outputs: int | None) -> Any:
+    """Return data whose y are the classes 0..k-1, and that know the labels.
+
+    Data of a loss of numbers, or of a residual of the user's own, stay as they are.
+
+    Args:    outputs: of the model; None: one score.
+    Raises:  DataError: another number of classes than of outputs, a single class, or a label that
+             the training part lacks.
+    """
+    loss = risk.resolve_loss(task.loss)
+    k = 2 if loss.needs is risk.BINARY else outputs
+    if task.residual is not None or loss.needs not in (risk.BINARY, risk.CLASSES) or k is None:
+        return data
+    there = {name: part for name in _PARTS if (part := getattr(data, name)) is not None}
+    y = {name: risk.inputs_and_target(part)[1] for name, part in there.items()}
+    known = data.classes
+    if known is not None and len(known) != k:
+        raise DataError(_mismatch(_where(data), list(known.labels), k, loss))
+    if any(isinstance(values, Tracer) or len(values.shape) != 1 for values in y.values()):
+        # One row of probabilities is no class; drawn labels are 0..k-1, or are refused later.
+        one = all(len(values.shape) == 1 for values in y.values())
+        return data.changed(classes=(known or _plain(data, y, k)) if one else None)
+    if any(isinstance(values, ON_DISK) for values in y.values()):
+        return data.changed(classes=known or _plain(data, y, k))
+    y = {name: np.asarray(values) for name, values in y.items()}
+    if known is None:
+        found = _found(data, y, k) if all(map(_whole, y.values())) else None
+        if found is None:
+            return data  # refused by the values of a part
+        known, y = found
+        if any(y[name] is not risk.inputs_and_target(part)[1] for name, part in there.items()):
+            changed = {name: th_data.with_y(part, y[name]) for name, part in there.items()}
+            data = data.changed(**changed)
+            _say_codes(task, _where(data), known)
+    _check_parts(data, y, known)
+    return data.changed(classes=known)
+
+
+def _found(
+    data: Any, y: Mapping[str, np.ndarray], k: int
+) -> tuple[Classes, dict[str, np.ndarray]] | None:
+    """Find the k classes of whole numbers, and code labels that are not 0..k-1."""
+    low = min(values.min() for values in y.values())
+    high = max(values.max() for values in y.values())
+    if low == high:
+        raise DataError(
+            f"{_where(data)} has the single class {low.item()}; there is nothing to estimate"
+        )
+    if isinstance(data.transform, Transform) and data.transform.encoder.dtype == "int64":
+        check_levels(_where(data), {int(low), int(high)})  # a table's columns are doubles
+    if low >= 0 and high < k:
+        return _plain(data, y, k), dict(y)
+    seen = np.unique(np.concatenate([np.unique(values) for values in y.values()]))
+    if len(seen) != k:
+        return None
+    classes = Classes(tuple(seen.astype(_dtype(data, y)).tolist()), _dtype(data, y))
+    return classes, {n: np.searchsorted(seen, v).astype(np.int32) for n, v in y.items()}
+
+
+def _plain(data: Any, y: Mapping[str, Any], k: int) -> Classes:
+    """Return the classes 0..k-1, in the type of the target."""
+    labels = np.arange(k).astype(_dtype(data, y))
+    return Classes(tuple(labels.tolist()), str(labels.dtype))
+
+
+def _dtype(data: Any, y: Mapping[str, Any]) -> str:
+    if isinstance(data.transform, Transform):
+        return data.transform.encoder.dtype
+    return str(np.dtype(next(iter(y.values())).dtype))
+
+
+def _whole(values: np.ndarray) -> bool:
+    if values.dtype.kind in "iub":
+        return True
+    return values.dtype.kind == "f" and bool(np.all(np.isfinite(values) & (values % 1 == 0)))
+
+
+def _where(data: Any) -> str:
+    tabular = isinstance(data.transform, Transform)
+    return f"target {data.transform.encoder.target!r}" if tabular else "y"
+
+
+def _mismatch(where: str, labels: list[Any], k: int, loss: Any) -> str:
+    n = len(labels)
+    found = f"{where} has {n} classes ({th_data.listed(labels)})"
+    if loss.needs is risk.BINARY:
+        fix = f'loss="cross_entropy" and a model with out={n}'
+        return f"{found} and {loss.name} needs two: give {fix}"
+    fix = f"the model out={n}"
+    return f"{found} and the model {k} outputs: give {fix}, such as th.models.MLP(d, out={n})"
+
+
+def _say_codes(task: Task, where: str, classes: Classes) -> None:
+    """Say that metrics of the user's get codes in place of labels."""
+    own = [
+        repr(name)
+        for name, metric in task.metrics.items()
+        if metric.per_observation
+        and not getattr(metric.function, "__module__", "").startswith("thetahat.")
+    ]
+    if own:
+        k = len(classes)
+        warnings.warn(
+            f"{where} has the labels {th_data.listed(classes.labels)}, coded 0..{k - 1} in this"
+            f" order: the metric {' and '.join(own)} gets these codes",
+            Notice,
+            stacklevel=2,
+        )
+
+
+def _check_parts(data: Any, y: Mapping[str, np.ndarray], classes: Classes) -> None:
+    """Check that the training part has every class of the other parts.
+
+    A split of the whole leaves a rare class out by chance, which is said; a part of its own with
+    another label is refused.
+    """
+    train = np.bincount(y["train"].astype(np.int64), minlength=len(classes)) > 0
+    for name in ("val", "test"):
+        if name not in y:
+            continue
+        rows = np.flatnonzero(~train[y[name].astype(np.int64)])
+        if not rows.size:
+            continue
+        label = classes.labels[int(y[name][rows[0]])]
+        names: NamedRows = data.named_rows(name)
+        at = names.said(np.sort(names.of(rows))[:3], rows.size)
+        found = (
+            f"{_where(data)} has the class {label!r} in the {name} part ({names.word} {at}), and no"
+            " such observation in the training part"
+        )
+        if data.rows is None and not isinstance(data.transform, Transform):
+            raise DataError(f"{found}: give train some, or drop these rows")
+        warnings.warn(
+            f"{found}: its probability is driven to 0. Give another split seed, or drop the class",
+            Notice,
+            stacklevel=2,
+        )

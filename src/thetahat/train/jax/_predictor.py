@@ -1,0 +1,254 @@
+"""A fitted function without its data: what another process needs to predict.
+
+Members of one program share their ``Source``, and with it one compiled function of (parameters,
+inputs): a hundred seeds predict with one compilation. A file holds what ``Source`` is made of, and
+the function is compiled from it in the same way everywhere, so that predictions are bitwise equal.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thetahat import models
+from thetahat.core import ConfigError, ShapeError, Task
+from thetahat.core.start import Start
+from thetahat.data import Transform
+from thetahat.models import Adapted
+from thetahat.train._classify import Scores
+from thetahat.train._program import Build, GivenTask
+from thetahat.train.jax._precision import precision
+
+Make = Callable[[Mapping[str, Any]], Adapted]
+
+
+@dataclass(frozen=True)
+class Described:
+    """The model of a description: it needs no program of the user's."""
+
+    description: Mapping[str, Any]
+    layers: int
+
+    def __call__(self, values: Mapping[str, Any]) -> Adapted:
+        """Adapt the model."""
+        del values
+        return models.adapt(models.described(self.description, self.layers), 0)
+
+
+@dataclass(frozen=True)
+class OfModel:
+    """The model of a Task that was given as it is."""
+
+    model: Any
+    seed: Any
+
+    def __call__(self, values: Mapping[str, Any]) -> Adapted:
+        """Adapt the model."""
+        del values
+        return models.adapt(self.model, self.seed)
+
+
+@dataclass(frozen=True)
+class OfBuild:
+    """The model of the Task that an experiment builds from traced parameters.
+
+    Args:    traced: whether there are any; without, the model is built once, outside every trace.
+    """
+
+    build: Build
+    traced: bool = True
+
+    def settled(self) -> Make:
+        """What makes the model inside a trace."""
+        if self.traced:
+            return self
+        with jax.ensure_compile_time_eval():
+            task = self.build({})
+        return OfModel(task.model, task.seed)
+
+    def __call__(self, values: Mapping[str, Any]) -> Adapted:
+        """Adapt the model."""
+        task = self.build(values)
+        return models.adapt(task.model, task.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What makes the model of a cohort's members.
+
+    Args:    make: from traced parameters to the adapted model.   name: the model's class.
+             description: of a model of ``th.models``; None for others.
+    """
+
+    make: Make
+    name: str
+    description: Mapping[str, Any] | None = None
+
+    @cached_property
+    def compiled(self) -> Any:
+        """The predictions (N, ...) at rows of inputs, compiled once for all members."""
+        make = self.make.settled() if isinstance(self.make, OfBuild) else self.make
+
+        def run(values: Any, params: Any, frozen: Any, rows: Any) -> Any:
+            return jax.vmap(make(values).bind(params, frozen))(rows)
+
+        return jax.jit(run)
+
+    def __reduce__(self) -> Any:
+        experiment = getattr(getattr(self.make, "build", None), "experiment", None)
+        if getattr(experiment, "__module__", "") != "__main__":
+            try:
+                pickle.dumps(self.make)
+            except (pickle.PicklingError, AttributeError, TypeError) as error:
+                raise ConfigError(
+                    f"this Result cannot be pickled: its model ({self.name}) holds {error}; define"
+                    " that function or class at the top level of a module, or use"
+                    " result.save(path) and th.load(path, experiment)"
+                ) from error
+        return type(self), (self.make, self.name, self.description)
+
+
+def source_of(build: Build, task: Task, layers: int, traced: bool) -> Source:
+    """The source of a program's models.
+
+    Args:    task: as the trace saw it.   layers: how many arrays the model has at most.
+             traced: whether there are traced parameters.
+    """
+    model = task.model
+    while isinstance(model, models.Selected):
+        model = model.model
+    name, description = type(model).__name__, models.describe(model)
+    if description is not None:
+        return Source(Described(description, layers), name, description)
+    given = build.given if isinstance(build, GivenTask) else None
+    make = OfBuild(build, traced) if given is None else OfModel(given.model, given.seed)
+    return Source(make, name)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """One member's estimated function.
+
+    Args:    values: traced parameters.   params, frozen: arrays on the host, at the best state.
+             transform: of a table, or None.   scores: what h(x) means.
+             shape: of one input, if it has one.
+    """
+
+    source: Source
+    values: Mapping[str, Any]
+    params: Any
+    frozen: Any
+    transform: Any
+    scores: Scores
+    dtype: str
+    shape: tuple[int, ...] | None
+    _memo: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def model(self) -> Any:
+        """The module; of a table, one that takes and gives the table's units."""
+        if "model" not in self._memo:
+            own = {n: v.item() if hasattr(v, "item") else v for n, v in self.values.items()}
+            with precision(self.dtype):
+                module = self.source.make(own).export(self.params, self.frozen)
+            if isinstance(self.transform, Transform):
+                module = models.InUnits(module, self.transform, self.dtype)
+            self._memo["model"] = module
+        return self._memo["model"]
+
+    def predict(self, x: Any) -> np.ndarray:
+        """h(x) over the rows of ``x``, undoing a table's standardisation."""
+        transform = self.transform
+        if transform is not None and np.ndim(x) == 1 and not hasattr(x, "columns"):
+            return self.predict(np.asarray(x)[None])[0]
+        rows = np.asarray(x if transform is None else transform.encode(x))
+        single = rows.ndim == (0 if self.shape is None else len(self.shape))
+        rows = rows[None] if single else rows
+        if self.shape is not None and rows.shape[1:] != self.shape:
+            raise ShapeError(
+                f"predict got inputs of shape {rows.shape[1:]}, and the model was fitted to"
+                f" {self.shape}; give one row per observation"
+            )
+        with precision(self.dtype):
+            at = jnp.asarray(rows, self.dtype)
+            out = np.asarray(self.source.compiled(self.values, self.params, self.frozen, at))
+        if out.ndim == 2 and out.shape[1] == 1:
+            out = out[:, 0]
+        out = out if transform is None else np.asarray(transform.decode(out))
+        return out[0] if single else out
+
+    def as_start(self) -> Start:
+        """The parameters and their units, for another Task's ``start``."""
+        leaves = models.named_arrays(self.params, self.frozen)
+        return Start(leaves, self.transform, self.scores.classes, self.source.description)
+
+    def check(self) -> None:
+        """Trace a prediction, without compiling it: the parts fit together.
+
+        Raises:  whatever the model or the transform raises.
+        """
+        if self.shape is None:
+            return
+        row = np.zeros((1, *self.shape))
+        if self.transform is not None:
+            row = self.transform.encode(np.zeros((1, len(self.transform.encoder.names))))
+        with precision(self.dtype):
+            at = jnp.asarray(row, self.dtype)
+            given = (self.values, self.params, self.frozen, at)
+            out = jax.eval_shape(self.source.compiled, *given)
+        if row.shape[1:] != self.shape or not jnp.issubdtype(out.dtype, jnp.floating):
+            raise ValueError("its parts do not fit together")
+        if self.transform is not None:
+            self.transform.decode(np.zeros(out.shape))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_memo": {}}
+
+
+@dataclass(frozen=True, eq=False)
+class WithoutData:
+    """A Result's estimate in another process: it predicts, and has neither data nor Task."""
+
+    predictor: Predictor
+
+    @property
+    def params(self) -> Any:
+        """The parameters at the best state."""
+        return self.predictor.params
+
+    @property
+    def model(self) -> Any:
+        """The estimated model, of the user's own kind."""
+        return self.predictor.model
+
+    def predict(self, x: Any) -> np.ndarray:
+        """h(x) for one input or many, in units of y."""
+        return self.predictor.predict(x)
+
+    @property
+    def data(self) -> Any:
+        """Nothing: data are not copied along."""
+        raise _left("data")
+
+    @property
+    def task(self) -> Any:
+        """Nothing: a Task holds the data."""
+        raise _left("task")
+
+    def risk(self, part: str) -> float:
+        """Nothing: a risk needs data."""
+        raise _left(f"evaluate({part!r})")
+
+
+def _left(what: str) -> ConfigError:
+    return ConfigError(
+        f"this Result came from a pickle, which leaves the data and the Task behind: it has no"
+        f" {what}; use the Result in the process that fitted it"
+    )
