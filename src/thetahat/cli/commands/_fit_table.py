@@ -57,10 +57,10 @@ def fit_table(
     data = read_data(
         table, target, features, weights, categorical, missing, train, val, test, split_seed
     )
+    _check_model(model, data, loss, target)
     data = th.data.robust(data) if model == "net" else data
     n, d = data.train.x.shape
-    _check_model(model, data, loss, target)
-    out = "scalar" if loss != "cross_entropy" else len(data.classes or ())
+    out = len(data.classes or ()) if loss == "cross_entropy" else "scalar"
     layers = {"width": width, "depth": depth, "activation": activation, "out": out}
     hypothesis = {
         "net": lambda: th.models.TabularMLP(d, **layers),
@@ -68,8 +68,7 @@ def fit_table(
         "linear": lambda: th.models.Linear(d, out=out),
         "polynomial": lambda: th.models.Polynomial(degree, basis),
     }[model]()
-    steps = epochs * -(-n // (batch_size or n))
-    method, penalty = _optimizer(optimizer, lr, weight_decay, steps)
+    method, penalty = _optimizer(optimizer, lr, weight_decay, epochs * -(-n // (batch_size or n)))
     task = Task(
         model=hypothesis,
         data=data,
@@ -155,7 +154,7 @@ def _read(
 
 
 @dataclass(frozen=True)
-class Fitted:
+class Goodness:
     """One estimate of y over the parts of a table, in units of y."""
 
     mse: Mapping[str, float]
@@ -164,7 +163,7 @@ class Fitted:
     """Of classes, which have no MSE and no R^2."""
 
 
-def goodness(errors: Mapping[str, float], data: Data) -> Fitted:
+def goodness(errors: Mapping[str, float], data: Data) -> Goodness:
     """Compute MSE in units of y, and R^2, by part; ``errors`` are MSE of the standardised y.
 
     R^2 = 1 - MSE / variance of the part's y about its own mean, all weighted.
@@ -176,10 +175,10 @@ def goodness(errors: Mapping[str, float], data: Data) -> Fitted:
         around = float(np.average((y - np.average(y, weights=w)) ** 2, weights=w))
         mse[name] = error * scale**2
         r2[name] = 1 - error / around if around > 0 else float("nan")
-    return Fitted(mse, r2)
+    return Goodness(mse, r2)
 
 
-def net_goodness(result: Result, table: Table, seed: int) -> Fitted:
+def net_goodness(result: Result, table: Table, seed: int) -> Goodness:
     """Compute how well a result fits each part, in units of y."""
     if result.task.loss == "squared":
         there = {p: r for p, r in result.risk.items() if getattr(result.data, p) is not None}
@@ -188,7 +187,7 @@ def net_goodness(result: Result, table: Table, seed: int) -> Fitted:
     if result.classes is not None:
         proba = result.predict_proba(table.x)
         right = shares_right({name: proba[at] for name, at in rows.items()}, result.data)
-        return Fitted({}, {}, right)
+        return Goodness({}, {}, right)
     residual = (result.predict(table.x) - table.y) / float(result.data.transform.y_std)
     errors = {
         name: float(np.average(residual[at] ** 2, weights=outcome(result.data, name)[1]))
@@ -230,12 +229,3 @@ def outcome(data: Data, name: str) -> tuple[np.ndarray, np.ndarray]:
     part = getattr(data, name)
     y = np.asarray(part.y, np.float64)
     return y, np.ones_like(y) if part.weight is None else np.asarray(part.weight, np.float64)
-
-
-def shares_right(proba: Mapping[str, np.ndarray], data: Data) -> dict[str, float]:
-    """Compute the accuracy of probabilities (N, K), by part, weighted."""
-    found = {}
-    for part, p in proba.items():
-        y, w = outcome(data, part)
-        found[part] = float(np.average(p.argmax(1) == y, weights=w))
-    return found
