@@ -48,6 +48,7 @@ from thetahat.notebook import (
 )
 from thetahat.risk import (
     huber as huber,
+    metrics as metrics,
     pinball as pinball,
     ridge as ridge,
 )
@@ -58,6 +59,7 @@ from thetahat.store import (
     store_tracker as store_tracker,
 )
 from thetahat.train import (
+    Bag as Bag,
     Divergence as Divergence,
     Fitted as Fitted,
     History as History,
@@ -67,6 +69,7 @@ from thetahat.train import (
     Threshold as Threshold,
     WallTime as WallTime,
     fit as fit,
+    fit_bagged as fit_bagged,
     fit_many as fit_many,
     load as load,
 )

@@ -20,15 +20,25 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from operator import add, eq, mul, sub
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cached_property
+from itertools import accumulate, compress, pairwise
+from operator import add, eq, mul, ne, sub
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from thetahat.analysis._additive import Additive
 from thetahat.analysis._groups import LEAST, number
-from thetahat.analysis._permuted import by_stratum, law_of
+from thetahat.analysis._permuted import (
+    Powers,
+    Strata,
+    gather,
+    in_strata,
+    law_of,
+    powers_of,
+    strata_of,
+    sums_of,
+)
 
 if TYPE_CHECKING:
     from thetahat.analysis._search_file import SweepFile
@@ -46,8 +56,9 @@ _WITHIN = 0.3
 """A grid: so large a share of the degrees of freedom lies within strata."""
 _FEW = 64
 """Bins of a parameter whose effect can be removed."""
-_WHOLE = 1 << 1000
-"""Whole numbers below are floats."""
+_WORDS = {str, type(None)}
+_WHOLE = 1 << 53
+"""Whole numbers below are floats, each another one."""
 _DIGITS = 10
 """Of shares: what lies beyond is rounding."""
 _SO = "no interval of it is given, and what chance reaches is approximate."
@@ -84,32 +95,79 @@ class Effect:
     points were not drawn blind."""
 
 
+class Bins(NamedTuple):
+    """Bins of the values of a parameter, from the least value."""
+
+    codes: Sequence[int]
+    """The bin of each value; to lack the parameter is the last value."""
+    sizes: Sequence[int]
+    """Settings in each bin."""
+    ranks: Sequence[float] | None
+    """Of each value, less the mean rank; NaN for the lack of one. None if some are words."""
+    several: bool
+    """Whether a bin holds several values."""
+
+
 @dataclass(frozen=True)
 class ParameterColumn:
     """A parameter over settings."""
 
     name: str
-    numbers: Sequence[float]
-    """NaN where it is none."""
     known: int
     """Settings that have it."""
     has: Sequence[bool]
-    numeric: bool
-    """Whether all of those have a number."""
-    codes: Sequence[int]
-    """Its bin in each setting; to lack it is a bin too."""
-    sizes: Sequence[int]
-    """Settings in each bin."""
-    places: Sequence[float] | None
-    """Ranks from 0 to 1 where a bin holds several numbers; NaN where a setting lacks it."""
-    rest: Sequence[int] | None
-    """In each setting a key of all other parameters: equal where all their values are. None where
-    no two settings have equal ones."""
+    level: Sequence[int]
+    """The number of its value in each setting."""
+    of_levels: Bins
+    rest: tuple[Sequence[int], int] | None
+    """In each setting a key of all other parameters: equal where all their values are; and how many
+    there are at most. None where no two settings have equal ones."""
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Settings in each bin."""
+        return self.of_levels.sizes
 
     @property
     def bins(self) -> int:
         """How many bins there are."""
-        return len(self.sizes)
+        return len(self.of_levels.sizes)
+
+    @property
+    def codes(self) -> Sequence[int]:
+        """Its bin in each setting; to lack it is a bin too."""
+        return self._codes
+
+    @property
+    def places(self) -> Sequence[float] | None:
+        """Ranks from 0 to 1 where a bin holds several numbers; NaN where a setting lacks it."""
+        ranks = self.of_levels.ranks
+        if ranks is None or not self.of_levels.several:
+            return None
+        places = [(rank + self.known / 2) / self.known for rank in ranks]
+        return list(map(places.__getitem__, self.level))
+
+    @cached_property
+    def strata(self) -> Strata | None:
+        """Settings that differ in this parameter alone."""
+        return None if self.rest is None else strata_of(self.rest[0], self.level)
+
+    def by_bin(self, values: Sequence[_T]) -> list[Sequence[_T]]:
+        """Split values by bin."""
+        ordered = gather(values, self._by_code)
+        return [ordered[start:end] for start, end in self._bounds]
+
+    @cached_property
+    def _codes(self) -> Sequence[int]:
+        return list(map(self.of_levels.codes.__getitem__, self.level))
+
+    @cached_property
+    def _by_code(self) -> Sequence[int]:
+        return sorted(range(len(self.codes)), key=self.codes.__getitem__)
+
+    @cached_property
+    def _bounds(self) -> Sequence[tuple[int, int]]:
+        return list(pairwise(accumulate(self.sizes, initial=0)))
 
 
 @dataclass(frozen=True)
@@ -121,6 +179,12 @@ class RankTable:
     """The median of the metric over its runs."""
     ranks: Sequence[float]
     """Of the values."""
+
+    @cached_property
+    def centred(self) -> Sequence[float]:
+        """Ranks less their mean."""
+        middle = (len(self.ranks) + 1) / 2
+        return [rank - middle for rank in self.ranks]
 
 
 @dataclass(frozen=True)
@@ -185,64 +249,58 @@ def caution(sweep: SweepRow, file: SweepFile) -> str:
 
 def settings_of(columns: Mapping[str, Sequence[Any]], values: Sequence[float]) -> RankTable:
     """Join the runs that are equal in all columns into one row."""
-    numbers = [_numbers(column) for column in columns.values()]
-    levels, scales, many, rows = [], [1], [], [0] * len(values)
-    for column, known in zip(columns.values(), numbers, strict=True):
-        level, n = _levels(column, known)
-        rows = list(map(add, rows, map(scales[-1].__mul__, level)))
-        levels.append(level)
-        many.append(n)
-        scales.append(scales[-1] * n)
-    runs, middle = _medians(rows, values)
+    found = list(map(_levels, columns.values()))
+    levels, numbers = [level for level, _ in found], [known for _, known in found]
+    many = [1 + max(level) for level in levels]
+    mixed: Sequence[int] | None = None
+    if len(values) in many:
+        keys: Sequence[Any] = levels[many.index(len(values))]
+    elif math.prod(many) < _WHOLE:
+        keys = mixed = _mixed(levels, many)
+    else:
+        keys = list(zip(*levels, strict=True))
+    runs, middle = _medians(keys, values)
     # Sorted, so that no sum depends on the order of the runs.
-    order = sorted(zip(middle, map(rows.__getitem__, runs), runs, strict=True))
-    keys, kept = [row for _, row, _ in order], [run for _, _, run in order]
-    # A parameter with a distinct value in each setting leaves no two settings equal elsewhere.
-    own = [n == len(kept) for n in many]
-    made = []
-    for k, (name, column) in enumerate(columns.items()):
-        rest = None
-        if sum(own) == own[k]:
-            level = map(levels[k].__getitem__, kept)
-            rest = list(map(sub, keys, map(scales[k].__mul__, level)))
-        of_each = list(map(column.__getitem__, kept))
-        made.append(_column(name, of_each, list(map(numbers[k].__getitem__, kept)), rest))
-    medians = array("d", [value for value, _, _ in order])
-    return RankTable(made, medians, ranks(medians))
+    order = list(range(len(runs)))
+    if len({*middle}) < len(middle):
+        order.sort(key=gather(keys, runs).__getitem__)
+    order.sort(key=middle.__getitem__)
+    rows = gather(runs, order)
+    levels = [gather(level, rows) for level in levels]
+    rests = _rests(levels, many, len(rows), mixed and gather(mixed, rows))
+    # Columns with a distinct value in each setting have the same bins.
+    kept: dict[tuple[int, ...], Bins] = {}
+    made = [
+        _column(name, column, known, rows, level, rest, kept)
+        for (name, column), known, level, rest in zip(
+            columns.items(), numbers, levels, rests, strict=True
+        )
+    ]
+    medians = array("d", gather(middle, order))
+    return RankTable(made, medians, _ranks(medians))
 
 
 def ranks(values: Sequence[float]) -> list[float]:
     """Rank values from 1; equal ones get their mean rank."""
     order = sorted(range(len(values)), key=values.__getitem__)
     found = [0.0] * len(values)
-    for place, i in enumerate(order, 1):
-        found[i] = float(place)
-    for start, end in _ties(list(map(values.__getitem__, order))):
-        for i in order[start:end]:
-            found[i] = (start + 1 + end) / 2
+    for i, rank in zip(order, _ranks(gather(values, order)), strict=True):
+        found[i] = rank
     return found
 
 
-def savage(places: Sequence[float]) -> array[float]:
-    """Score ranks (from 1, means where equal): the mean is 1 and the best score highest."""
-    n = len(places)
-    each = list(accumulate(1 / i for i in range(n, 0, -1)))[::-1]
-    order = sorted(range(n), key=places.__getitem__)
-    scores = array("d", bytes(8 * n))
-    for i, score in zip(order, each, strict=True):
-        scores[i] = score
-    for start, end in _ties(list(map(places.__getitem__, order))):
-        score = sum(each[start:end]) / (end - start)
-        for i in order[start:end]:
-            scores[i] = score
+def savage(ordered: Sequence[float]) -> list[float]:
+    """Score values in order, the first best: the mean is 1, and equal ones share their scores."""
+    scores = list(accumulate(map((1).__truediv__, range(len(ordered), 0, -1))))[::-1]
+    for start, end in _ties(ordered):
+        scores[start:end] = [sum(scores[start:end]) / (end - start)] * (end - start)
     return scores
 
 
 def explained(table: RankTable, sign: int) -> list[Explained | None]:
     """Measure what each parameter explains; None if the metric or the parameter does not vary."""
     columns = table.columns
-    last = len(table.ranks) + 1
-    scores = savage(table.ranks if sign > 0 else [last - rank for rank in table.ranks])
+    scores = savage(table.values) if sign > 0 else savage(table.values[::-1])[::-1]
     mean = math.fsum(scores) / len(scores)
     centred = [score - mean for score in scores]
     total = math.fsum(map(mul, centred, centred))
@@ -252,29 +310,37 @@ def explained(table: RankTable, sign: int) -> list[Explained | None]:
         return found
     fits = Additive(columns, centred)
     others: list[int] | None = None
-    shared: dict[tuple[int, ...], list[float]] = {}
+    shared: dict[tuple[int, ...], tuple[Sequence[float], Powers]] = {}
     for k in usable:
         column, has = columns[k], _has(columns, k)
-        rows = None if has is None else [i for i, whether in enumerate(has) if whether]
-        codes = _at(column.codes, rows)
-        rest = None if column.rest is None else _at(column.rest, rows)
-        if len(codes) < LEAST:
+        rows = None if has is None else _where(has)
+        n = len(centred) if rows is None else len(rows)
+        if n < LEAST:
             continue
-        strata = None if rest is None else strata_of(rest)
+        # The last bin is that of settings which lack the parameter.
+        sizes = dict(enumerate(column.sizes if rows is None else column.sizes[:-1]))
+        strata = _strata(column, rows, grid=True)
         if strata is not None:
-            left = _at(centred, rows)
-            left = [value - m for value, m in zip(left, _means(strata, left), strict=True)]
+            found[k] = _against(
+                sizes, *in_strata(strata, _at(centred, rows), column.of_levels.codes), total
+            )
+            continue
+        if others is None:
+            others = _others(columns, usable, centred, fits)
+        taken = tuple(j for j in others if j != k and not _same(columns[j], column))
+        if taken not in shared:
+            left = fits.left(taken)
+            shared[taken] = left, powers_of(left, len(left))
+        left, powers = shared[taken]
+        if rows is None:
+            sums = map(sum, column.by_bin(left))
         else:
-            if others is None:
-                others = _others(columns, usable, centred, fits)
-            taken = tuple(j for j in others if j != k and not _same(columns[j], column))
-            if taken not in shared:
-                shared[taken] = fits.left(taken)
-            left = _at(shared[taken], rows)
-            if rows is not None:
-                middle = math.fsum(left) / len(left)
-                left = [value - middle for value in left]
-        found[k] = _against(codes, left, strata, total)
+            left = _at(left, rows)
+            middle = math.fsum(left) / n
+            left = [value - middle for value in left]
+            powers = powers_of(left, n)
+            sums = _sums(_at(column.codes, rows), left, len(sizes))
+        found[k] = _against(sizes, [(sizes, powers)], dict(enumerate(sums)), total)
     return found
 
 
@@ -282,25 +348,21 @@ def correlated(
     table: RankTable, column: ParameterColumn
 ) -> tuple[float | None, float | None, float | None]:
     """Compute Spearman's correlation and its interval; None for words, or too few settings."""
-    if not column.numeric or column.known < _LEAST_CORRELATED:
+    ranks_of = column.of_levels.ranks
+    if ranks_of is None or column.known < _LEAST_CORRELATED:
         return None, None, None
-    rows = None
-    if column.known < len(column.has):
-        rows = [i for i, has in enumerate(column.has) if has]
-    # A linear function of ranks has the same correlation.
-    middle = (column.known + 1) / 2
-    y = [
-        rank - middle for rank in (table.ranks if rows is None else ranks(_at(table.values, rows)))
-    ]
-    if column.places is None:
-        x = [rank - middle for rank in ranks(_at(column.numbers, rows))]
-    else:
-        x = [place - 0.5 for place in _at(column.places, rows)]
-    both = math.sqrt(math.fsum(map(mul, x, x)) * math.fsum(map(mul, y, y)))
+    rows = None if column.known == len(column.has) else _where(column.has)
+    level, y = _at(column.level, rows), table.centred
+    if rows is not None:
+        middle = (len(rows) + 1) / 2
+        y = [rank - middle for rank in ranks(gather(table.values, rows))]
+    x = list(map(ranks_of.__getitem__, level))
+    both = math.sqrt(sum(map(mul, x, x)) * sum(map(mul, y, y)))
     if both <= 0:
         return None, None, None
-    rho = max(-1.0, min(1.0, math.fsum(map(mul, x, y)) / both))
-    wide = 1.0 if column.rest is None else spread(_at(column.rest, rows), x, y)
+    rho = max(-1.0, min(1.0, sum(map(mul, x, y)) / both))
+    strata = _strata(column, rows)
+    wide = 1.0 if strata is None else spread(strata, ranks_of, y)
     low, high = interval(rho, len(x), wide) or (None, None)
     return rho, low, high
 
@@ -325,127 +387,176 @@ def interval(rho: float, n: int, spread: float = 1.0) -> tuple[float, float] | N
     return min(rho, math.tanh(z - wide)), max(rho, math.tanh(z + wide))
 
 
-def bins_of(
-    column: Sequence[Any], numbers: Sequence[float]
-) -> tuple[array[int], int, array[float] | None]:
-    """Code each setting: by its value if there are few, else by its equally filled bin.
+def bins_of(counts: Sequence[int], lack: int = 0) -> Bins:
+    """Make a bin of each number if they are few, else equally filled ones.
 
-    Returns: codes, how many, and the ranks from 0 to 1 where bins hold several numbers.
+    Args:    counts: how often each number occurs, from the least.
+             lack: settings without a number: a bin of their own.
     """
-    n = len(column)
-    known = [value for value in numbers if value == value]
-    have = len(known)
-    lack = have < n
-    if lack and any(x != x and value is not None for x, value in zip(numbers, column, strict=True)):
-        words = [None if value is None else str(value) for value in column]
-        code: dict[Any, int] = {key: i for i, key in enumerate(dict.fromkeys(words))}
-        return array("q", map(code.__getitem__, words)), len(code), None
-    distinct = {*known}
-    if len(distinct) <= min(_BINS, n / 2):
-        code = {value: i for i, value in enumerate(sorted(distinct))}
-        if lack:
-            return array("q", [code.get(x, len(code)) for x in numbers]), len(code) + 1, None
-        return array("q", map(code.__getitem__, numbers)), len(code), None
-    bins = min(_BINS, max(4, have // 10))
-    places = array("d", [(rank - 0.5) / have for rank in ranks(known)])
+    have, many = sum(counts), len(counts)
+    ends = accumulate(counts)
+    ranks = [end - (count + have) / 2 for end, count in zip(ends, counts, strict=True)]
+    codes, sizes = list(range(many)), list(counts)
+    several = many > min(_BINS, (have + lack) / 2)
+    if several:
+        bins = min(_BINS, max(4, have // 10))
+        # Half a place below 1, the last is in the last bin.
+        wanted = [int((rank + have / 2) / have * bins) for rank in ranks]
+        # Where many are equal, a bin may be empty.
+        code = {bin: i for i, bin in enumerate(sorted({*wanted}))}
+        codes = list(map(code.__getitem__, wanted))
+        sizes = [0] * len(code)
+        for i, count in zip(codes, counts, strict=True):
+            sizes[i] += count
     if lack:
-        each = iter(places)
-        places = array("d", [next(each) if x == x else math.nan for x in numbers])
-    # Half a place below 1, the last is in the last bin.
-    wanted = [int(x * bins) if x == x else bins for x in places]
-    # Where many are equal, a bin may be empty.
-    code = {bin: i for i, bin in enumerate(sorted({*wanted}))}
-    return array("q", map(code.__getitem__, wanted)), len(code), places
+        codes.append(len(sizes))
+        sizes.append(lack)
+        ranks.append(math.nan)
+    return Bins(codes, sizes, ranks, several)
 
 
-def strata_of(rest: Sequence[int]) -> list[int] | None:
-    """Number settings whose other parameters are equal; None if they form no grid."""
-    n, number_of = len(rest), {key: i for i, key in enumerate(dict.fromkeys(rest))}
-    if n - len(number_of) < _WITHIN * (n - 1):
-        return None
-    return list(map(number_of.__getitem__, rest))
-
-
-def spread(strata: Sequence[int], x: Sequence[float], y: Sequence[float]) -> float:
+def spread(strata: Strata, x: Sequence[float], y: Sequence[float]) -> float:
     """Compute the standard deviation of a correlation under no effect, times sqrt(n - 1).
 
     It is 1 for independent pairs. Strata are settings that differ in this parameter alone. Of its
     L values a stratum has all (in a grid: what else moves the metric then cancels), or some by lot:
 
         var(x'y) = sum_s SSx_s SSy_s / (m_s - 1) + m_s^2 mean(y_s)^2 S^2 (1 / m_s - 1 / L)
+
+    Args:    x: of each level.   y: of each setting.
     """
-    n = len(x)
-    if len({*strata}) == n:
+    n = len(y)
+    if strata.number == n:
         return 1.0
-    levels, xx = len({*x}), math.fsum(map(mul, x, x))
-    summed = 0.0
-    for mine, metric in by_stratum(strata, x, y):
-        m, of_x, of_y = len(mine), sum(mine), sum(metric)
+    ordered, at = gather(y, strata.rows), 0
+    levels = len({level for kinds, _ in strata.groups for level in kinds})
+    xx = within = by_lot = 0.0
+    for kinds, times in strata.groups:
+        m, mine = len(kinds), [x[level] for level in kinds]
+        metric = ordered[at : at + m * times]
+        at += m * times
+        squares, totals = sum(map(mul, mine, mine)), sums_of(metric, m)
+        of_totals = sum(map(mul, totals, totals))
+        xx += times * squares
         if m > 1:
-            squares = sum(map(mul, mine, mine)) - of_x**2 / m
-            summed += squares * (sum(map(mul, metric, metric)) - of_y**2 / m) / (m - 1)
-        # Divided by n - 1: the ranks of all strata are drawn together, so that their sum is known.
-        by_lot = max(1 / m - 1 / levels, 0.0) * levels / (levels - 1)
-        summed += of_y**2 * by_lot * xx / (n - 1)
-    return min(1.0, math.sqrt((n - 1) * summed / (xx * math.fsum(map(mul, y, y)))))
+            of_metric = sum(map(mul, metric, metric)) - of_totals / m
+            within += (squares - sum(mine) ** 2 / m) * of_metric / (m - 1)
+        by_lot += of_totals * max(1 / m - 1 / levels, 0.0) * levels / (levels - 1)
+    # Divided by n - 1: the ranks of all strata are drawn together, so that their sum is known.
+    summed = within + by_lot * xx / (n - 1)
+    return min(1.0, math.sqrt((n - 1) * summed / (xx * sum(map(mul, y, y)))))
 
 
-def _medians(rows: Sequence[int], values: Sequence[float]) -> tuple[Sequence[int], list[float]]:
-    """Find the first run of each setting, and the median of its runs."""
-    if len({*rows}) == len(rows):
-        return range(len(rows)), list(map(float, values))
-    every: dict[int, tuple[int, list[float]]] = {}
-    for run, (row, value) in enumerate(zip(rows, values, strict=True)):
-        if row not in every:
-            every[row] = run, []
-        every[row][1].append(float(value))
+def _mixed(levels: Sequence[Sequence[int]], many: Sequence[int]) -> list[int]:
+    """Return one number for the levels of each row, as of digits."""
+    keys, scale = [0] * len(levels[0]), 1
+    for level, base in zip(levels, many, strict=True):
+        keys = list(map(add, keys, map(scale.__mul__, level)))
+        scale *= base
+    return keys
+
+
+def _medians(keys: Sequence[Any], values: Sequence[float]) -> tuple[Sequence[int], list[float]]:
+    """Find the first run of each setting, whose keys are equal, and the median of its runs."""
+    if len({*keys}) == len(keys):
+        return range(len(values)), list(map(float, values))
+    every: dict[Any, tuple[int, list[float]]] = {}
+    for run, (key, value) in enumerate(zip(keys, values, strict=True)):
+        if key not in every:
+            every[key] = run, []
+        every[key][1].append(float(value))
     return [run for run, _ in every.values()], [_median(mine) for _, mine in every.values()]
 
 
-def _numbers(column: Sequence[Any]) -> Sequence[float]:
-    """Convert a column to numbers; NaN for other values."""
-    kinds = {*map(type, column)}
-    if kinds == {float} and all(map(math.isfinite, column)):
-        return column
-    if kinds == {int} and max(map(abs, column)) < _WHOLE:
-        return list(map(float, column))
-    finite = map(number, column)
-    return [math.nan if value is None else value for value in finite]
+def _rests(
+    levels: Sequence[Sequence[int]], many: Sequence[int], n: int, keys: Sequence[int] | None
+) -> list[tuple[Sequence[int], int] | None]:
+    """Return for each parameter keys of all others; None where no two settings have equal ones.
+
+    Returns: also how many keys there are at most.
+    """
+    # A parameter with a distinct value in each setting leaves no two settings equal elsewhere.
+    own = [base == n for base in many]
+    if sum(own) > 1:
+        return [None] * len(own)
+    keys, scale, total = keys or _mixed(levels, many), 1, math.prod(many)
+    found: list[tuple[Sequence[int], int] | None] = [None] * len(own)
+    for k, (level, base) in enumerate(zip(levels, many, strict=True)):
+        if sum(own) == own[k]:
+            rest = list(map(sub, keys, map(scale.__mul__, level)))
+            # So few combinations of values are a grid, and need no count.
+            most = total // base
+            distinct = most if _is_grid(most, n) else len({*rest})
+            found[k] = (rest, distinct) if distinct < n else None
+        scale *= base
+    return found
 
 
-def _levels(column: Sequence[Any], numbers: Sequence[float]) -> tuple[list[int], int]:
-    """Number each value among all values of a column, and count those."""
-    keys: Sequence[Any] = numbers
-    distinct: list[Any] = sorted({x for x in numbers if x == x})
-    if any(map(math.isnan, numbers)):
+def _levels(column: Sequence[Any]) -> tuple[list[int], Sequence[float] | None]:
+    """Number each value among all values of a column: numbers, then words, then None.
+
+    Returns: also its numbers, NaN where there is none; None where all values are numbers.
+    """
+    kinds, keys, numbers, ordered = {*map(type, column)}, column, None, list[Any]()
+    if kinds <= _WORDS:
+        numbers, ordered = [math.nan] * len(column), [*sorted({*column} - {None}), None]
+    elif not _plain(column, kinds):
+        numbers = [math.nan if x is None else x for x in map(number, column)]
         pairs = zip(column, numbers, strict=True)
         keys = [x if x == x else None if value is None else str(value) for value, x in pairs]
-        distinct += sorted({key for key in keys if isinstance(key, str)})
-        distinct.append(None)
-    place = {key: i for i, key in enumerate(distinct)}
-    # None counts as a value only if some run lacks the parameter.
-    return list(map(place.__getitem__, keys)), len({*keys})
+        words = sorted({key for key in keys if isinstance(key, str)})
+        ordered = [*sorted({x for x in numbers if x == x}), *words, None]
+        numbers = numbers if any(map(ne, numbers, numbers)) else None
+    ordered = ordered or sorted({*column})
+    place = dict(zip(ordered, range(len(ordered)), strict=True))
+    return list(map(place.__getitem__, keys)), numbers
+
+
+def _plain(column: Sequence[Any], kinds: set[type]) -> bool:
+    """Tell whether values are numbers as they are."""
+    if kinds == {float}:
+        return all(map(math.isfinite, column))
+    return kinds == {int} and min(column) > -_WHOLE and max(column) < _WHOLE
 
 
 def _column(
-    name: str, column: Sequence[Any], numbers: Sequence[float], rest: Sequence[int] | None
+    name: str,
+    column: Sequence[Any],
+    numbers: Sequence[float] | None,
+    rows: Sequence[int],
+    level: Sequence[int],
+    rest: tuple[Sequence[int], int] | None,
+    kept: dict[tuple[int, ...], Bins],
 ) -> ParameterColumn:
-    has = [value is not None for value in column]
+    n, lack, has = len(level), 0, [True] * len(level)
+    if numbers is not None:
+        column, numbers = gather(column, rows), gather(numbers, rows)
+        lack, has = sum(map(ne, numbers, numbers)), [value is not None for value in column]
     known = sum(has)
-    codes, bins, places = bins_of(column, numbers)
-    of_each = codes.tolist()
-    counts = Counter(of_each)
-    return ParameterColumn(
-        name=name,
-        numbers=numbers,
-        known=known,
-        has=has,
-        numeric=known == len(numbers) - sum(map(math.isnan, numbers)),
-        codes=of_each,
-        sizes=[counts[code] for code in range(bins)],
-        places=None if places is None else places.tolist(),
-        rest=rest,
-    )
+    if known > n - lack:
+        if not {*map(type, column)} <= _WORDS:
+            words = [None if value is None else str(value) for value in column]
+            place = {word: i for i, word in enumerate([*({*words} - {None}), None])}
+            level = list(map(place.__getitem__, words))
+        sizes = _counts(level)
+        return ParameterColumn(
+            name, known, has, level, Bins(range(len(sizes)), sizes, None, False), rest
+        )
+    counts = _counts(level)
+    if lack:
+        return ParameterColumn(name, known, has, level, bins_of(counts[:-1], lack), rest)
+    if counts not in kept:
+        kept[counts] = bins_of(counts)
+    return ParameterColumn(name, known, has, level, kept[counts], rest)
+
+
+def _counts(level: Sequence[int]) -> tuple[int, ...]:
+    """Count the settings with each value."""
+    many = 1 + max(level)
+    if many == len(level):
+        return (1,) * many
+    counts = Counter(level)
+    return tuple(map(counts.__getitem__, range(many)))
 
 
 def _has(columns: Sequence[ParameterColumn], k: int) -> Sequence[bool] | None:
@@ -460,27 +571,54 @@ def _has(columns: Sequence[ParameterColumn], k: int) -> Sequence[bool] | None:
         return None
     for j, other in enumerate(columns):
         if j != k and other.bins <= min(_BINS, n / 3):
-            have = Counter(code for code, has in zip(other.codes, column.has, strict=True) if has)
-            if all(size == other.sizes[code] for code, size in have.items()):
+            have = map(sum, other.by_bin(column.has))
+            if all(some in (0, size) for some, size in zip(have, other.sizes, strict=True)):
                 return column.has
     return None
 
 
 def _same(one: ParameterColumn, other: ParameterColumn) -> bool:
     """Tell whether two parameters move together too much to be finite apart."""
-    n = len(one.codes)
-    pairs = Counter(zip(one.codes, other.codes, strict=True))
-    squares = (both * both / (one.sizes[a] * other.sizes[b]) for (a, b), both in pairs.items())
+    n, codes = len(one.codes), range(one.bins)
+    squares = list[float]()
+    for part, size in zip(other.by_bin(one.codes), other.sizes, strict=True):
+        # The bins are few, so that their codes are bytes.
+        if len(part) > one.bins:
+            both = zip(codes, map(bytes(part).count, codes), strict=True)
+        else:
+            both = Counter(part).items()
+        squares += [k * k / (size * one.sizes[code]) for code, k in both]
     return n * math.fsum(squares) - n > 0.5 * n * (min(one.bins, other.bins) - 1)
 
 
+def _strata(
+    column: ParameterColumn, rows: Sequence[int] | None, *, grid: bool = False
+) -> Strata | None:
+    """Sort some settings by stratum; None where each is one, or where they form no grid."""
+    if column.rest is None:
+        return None
+    rest, most = column.rest
+    if rows is not None:
+        rest = gather(rest, rows)
+        most = len({*rest})
+    if grid and not _is_grid(most, len(rest)):
+        return None
+    return column.strata if rows is None else strata_of(rest, gather(column.level, rows))
+
+
+def _is_grid(strata: int, n: int) -> bool:
+    """Tell whether permutations within strata suffice."""
+    return n - strata >= _WITHIN * (n - 1)
+
+
 def _against(
-    codes: Sequence[int], left: Sequence[float], strata: Sequence[int] | None, total: float
+    sizes: Mapping[int, int],
+    parts: Iterable[tuple[Mapping[int, int], Powers]],
+    sums: Mapping[int, float],
+    total: float,
 ) -> Explained:
-    sizes = Counter(codes)
-    sums = _sums(codes, left, max(sizes) + 1)
     seen = math.fsum(sums[code] ** 2 / size for code, size in sizes.items())
-    law = law_of(codes, left, sizes, strata)
+    law = law_of(parts, sizes)
     seen, mean, mark = (round(x / total, _DIGITS) for x in (seen, law.mean, law.reached()))
     return Explained(seen - mean, mark - mean)
 
@@ -510,7 +648,7 @@ def _others(
 
 def _above_chance(column: ParameterColumn, left: Sequence[float], total: float) -> float:
     n, bins = len(left), column.bins
-    sums = _sums(column.codes, left, bins)
+    sums = map(sum, column.by_bin(left))
     share = sum(map(_squared_over, sums, column.sizes)) / total
     spread = math.sqrt(2 * (bins - 1) * (n - bins) / ((n - 1) ** 2 * (n + 1)))
     return (share - (bins - 1) / (n - 1)) / spread
@@ -528,23 +666,26 @@ def _sums(codes: Sequence[int], values: Sequence[float], bins: int) -> list[floa
     return sums
 
 
-def _means(codes: Sequence[int], values: Sequence[float]) -> list[float]:
-    """Return in each row the mean of the values of its code."""
-    bins = max(codes) + 1
-    sizes = Counter(codes)
-    means = [total / (sizes[k] or 1) for k, total in enumerate(_sums(codes, values, bins))]
-    return [means[code] for code in codes]
-
-
 def _at(values: Sequence[_T], rows: Sequence[int] | None) -> Sequence[_T]:
-    return values if rows is None else [values[i] for i in rows]
+    return values if rows is None else gather(values, rows)
+
+
+def _where(has: Sequence[bool]) -> list[int]:
+    return [i for i, whether in enumerate(has) if whether]
+
+
+def _ranks(ordered: Sequence[float]) -> list[float]:
+    """Rank sorted values."""
+    found = list(map(float, range(1, len(ordered) + 1)))
+    for start, end in _ties(ordered):
+        found[start:end] = [(start + 1 + end) / 2] * (end - start)
+    return found
 
 
 def _ties(ordered: Sequence[float]) -> list[tuple[int, int]]:
     """Find where runs of equal values start and end."""
-    starts = [i for i, same in enumerate(map(eq, ordered, ordered[1:])) if same]
     found: list[tuple[int, int]] = []
-    for i in starts:
+    for i in compress(range(len(ordered)), map(eq, ordered, ordered[1:])):
         if found and found[-1][1] == i + 1:
             found[-1] = found[-1][0], i + 2
         else:
@@ -553,6 +694,8 @@ def _ties(ordered: Sequence[float]) -> list[tuple[int, int]]:
 
 
 def _median(values: list[float]) -> float:
-    values.sort()
     n = len(values)
+    if n == 1:
+        return values[0]
+    values.sort()
     return values[(n - 1) // 2] / 2 + values[n // 2] / 2

@@ -16,22 +16,34 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import add, mul
-from typing import TypeVar
+from itertools import chain, compress, pairwise
+from operator import add, itemgetter, mul, ne, sub
+from typing import NamedTuple, TypeVar
 
-_Counts = tuple[tuple[int, int], ...]
-"""Bins, and how many numbers of a stratum are in each."""
-_Powers = list[float]
+Powers = tuple[float, ...]
+"""Sums of powers of the numbers of a stratum, or of strata that are alike."""
 _T = TypeVar("_T")
-_S = TypeVar("_S")
 
 _LEVEL = 0.95
 _Z = 1.6448536
 """The quantile of a normal law at that level."""
 _NONE = 1e-12
 """So small a share of the variance is rounding."""
+
+
+class Strata(NamedTuple):
+    """Rows by stratum. Strata with rows of the same kinds follow each other."""
+
+    rows: Sequence[int]
+    groups: Sequence[tuple[tuple[int, ...], int]]
+    """The kinds of a stratum's rows, in order, and how many strata have them."""
+
+    @property
+    def number(self) -> int:
+        """How many strata there are."""
+        return sum(times for _, times in self.groups)
 
 
 @dataclass(frozen=True)
@@ -58,31 +70,46 @@ class Law:
         return min(self.most, found + (_Z * _Z - 1) / 6 * self.lopsided / self.variance)
 
 
-def law_of(
-    codes: Sequence[int],
-    x: Sequence[float],
-    sizes: Mapping[int, int],
-    strata: Sequence[int] | None = None,
-) -> Law:
+def strata_of(keys: Sequence[int], kinds: Sequence[int]) -> Strata:
+    """Sort rows by stratum.
+
+    Args:    keys: of each row, equal in a stratum.   kinds: of each row, from 0.
+    """
+    n, many = len(keys), 1 + max(kinds)
+    both = list(map(add, map(many.__mul__, keys), kinds))
+    rows = sorted(range(n), key=both.__getitem__)
+    keys, kinds = gather(keys, rows), gather(kinds, rows)
+    starts = compress(range(1, n), map(ne, keys, keys[1:]))
+    groups: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+    for start, end in pairwise((0, *starts, n)):
+        groups[tuple(kinds[start:end])].append(start)
+    if len(groups) > 1:
+        parts = (rows[i : i + len(group)] for group, starts in groups.items() for i in starts)
+        rows = list(chain.from_iterable(parts))
+    return Strata(rows, [(group, len(starts)) for group, starts in groups.items()])
+
+
+def gather(values: Sequence[_T], rows: Sequence[int]) -> Sequence[_T]:
+    """Return the values in some rows."""
+    return itemgetter(*rows)(values) if len(rows) > 1 else [values[i] for i in rows]
+
+
+def sums_of(values: Sequence[float], m: int) -> list[float]:
+    """Sum each m values that follow each other."""
+    return list(map(sum, zip(*[iter(values)] * m, strict=True)))
+
+
+def law_of(parts: Iterable[tuple[Mapping[int, int], Powers]], sizes: Mapping[int, int]) -> Law:
     """Compute the law of what bins explain.
 
-    Args:    codes: the bin of each number.   sizes: the numbers in each bin.
-             strata: the stratum of each number; None for one.
+    Args:    parts: by ``in_strata``; or the sizes and the powers of all numbers.
+             sizes: the numbers in each bin.
     """
-    # Strata with the same numbers of values in the same bins are one, with sums of powers.
-    alike: dict[tuple[int, ...], _Powers] = {}
-    for inside, numbers in [(codes, x)] if strata is None else by_stratum(strata, codes, x):
-        powers = _powers(numbers)
-        key = () if strata is None else tuple(sorted(inside))
-        alike[key] = list(map(add, alike[key], powers)) if key in alike else powers
     mean = variance = most = 0.0
-    covariances: dict[_Counts, float] = {}
+    covariances: list[tuple[Mapping[int, int], float]] = []
     thirds, pairs = dict.fromkeys(sizes, 0.0), dict.fromkeys(sizes, 0.0)
-    for key, (p2, p22, p4, third, third2, both) in alike.items():
-        counts = Counter(key) if key else sizes
-        m = len(key) or len(x)
-        if m < 2:
-            continue
+    for counts, (p2, p22, p4, third, third2, both) in parts:
+        m = sum(counts.values())
         has = [(n, sizes[code]) for code, n in counts.items()]
         ways = m * (m - 1)
         here = sum(n * (m - n) / size for n, size in has) / ways
@@ -91,39 +118,57 @@ def law_of(
         for code, n in counts.items():
             thirds[code] += third * n
             pairs[code] += n * ((n - 1) * both - n * third2)
-        if key:
-            covariances[tuple(sorted(counts.items()))] = p2 / ways
-            variance -= 2 * p22 * _trace(m, has) / ways**2
+        if counts is not sizes:
+            covariances.append((counts, p2 / ways))
+            variance -= 2 * p22 * _trace(counts, counts, sizes) / ways**2
     variance += 2 * _trace_of_sum(covariances, sizes)
     cubes = sum((thirds[code] ** 2 + pairs[code]) / size**3 for code, size in sizes.items())
     return Law(mean, variance, most, 4 * _centred(sizes) * cubes)
 
 
-def by_stratum(
-    strata: Sequence[int], first: Sequence[_T], second: Sequence[_S]
-) -> Collection[tuple[list[_T], list[_S]]]:
-    """Split two columns by stratum."""
-    found: dict[int, tuple[list[_T], list[_S]]] = {}
-    for stratum, one, other in zip(strata, first, second, strict=True):
-        part = found.get(stratum)
-        if part is None:
-            part = found[stratum] = [], []
-        part[0].append(one)
-        part[1].append(other)
-    return found.values()
+def in_strata(
+    strata: Strata, x: Sequence[float], codes: Sequence[int]
+) -> tuple[list[tuple[Mapping[int, int], Powers]], Mapping[int, float]]:
+    """Centre numbers in each stratum.
+
+    Args:    codes: the bin of each kind of rows.
+    Returns: by strata whose numbers lie in the same bins, how many of a stratum are in each, and
+             powers; and the sum of the numbers in each bin.
+    """
+    ordered, at = gather(x, strata.rows), 0
+    found: dict[tuple[int, ...], Powers] = {}
+    sums: defaultdict[int, float] = defaultdict(float)
+    for kinds, times in strata.groups:
+        m = len(kinds)
+        numbers = ordered[at : at + m * times]
+        at += m * times
+        if m < 2:
+            continue
+        means = [total / m for total in sums_of(numbers, m)]
+        numbers = list(map(sub, numbers, chain.from_iterable(zip(*[means] * m, strict=True))))
+        key = tuple(map(codes.__getitem__, kinds))
+        for i, code in enumerate(key):
+            sums[code] += sum(numbers[i::m])
+        powers = powers_of(numbers, m)
+        found[key] = tuple(map(add, found[key], powers)) if key in found else powers
+    return [(Counter(key), powers) for key, powers in found.items()], sums
 
 
-def _powers(x: Sequence[float]) -> _Powers:
-    """Return p2, p2^2 and p4 (sums of powers) of a stratum's numbers, their third cumulant, its
-    square, and the mean product of the cubes of two of them."""
-    m, squares = len(x), list(map(mul, x, x))
-    p2, p4 = sum(squares), sum(map(mul, squares, squares))
-    if m < 3:
-        return [p2, p2 * p2, p4, 0.0, 0.0, 0.0]
+def powers_of(x: Sequence[float], m: int) -> Powers:
+    """Sum powers of numbers over strata of m that follow each other.
+
+    Returns: sums of p2, p2^2 and p4 (sums of powers in a stratum), of the third cumulant and its
+             square, and of the mean product of the cubes of two numbers.
+    """
+    squares = list(map(mul, x, x))
     cubes = list(map(mul, squares, x))
-    p3, p6 = sum(cubes), sum(map(mul, cubes, cubes))
-    third = m * p3 / ((m - 1) * (m - 2))
-    return [p2, p2 * p2, p4, third, third * third, (p3 * p3 - p6) / (m * (m - 1))]
+    p2, p3 = sums_of(squares, m), sums_of(cubes, m)
+    sums = sum(p2), sum(map(mul, p2, p2)), sum(map(mul, squares, squares))
+    if m < 3:
+        return *sums, 0.0, 0.0, 0.0
+    p33, p6 = sum(map(mul, p3, p3)), sum(map(mul, cubes, cubes))
+    third = m / ((m - 1) * (m - 2))
+    return *sums, third * sum(p3), third * third * p33, (p33 - p6) / (m * (m - 1))
 
 
 def _centred(sizes: Mapping[int, int]) -> float:
@@ -156,24 +201,43 @@ def _second(p22: float, p4: float, m: int, has: Iterable[tuple[int, int]]) -> fl
     return own + e22 * (u * u - uu) + 2 * e211 * (u * w - uw) + e1111 * (w * w - ww)
 
 
-def _trace(m: int, has: Iterable[tuple[int, int]]) -> float:
-    """Return tr(D C D C): C the covariance of a stratum's sums (p2 = m (m - 1)), D of 1 / size."""
+def _trace(one: Mapping[int, int], other: Mapping[int, int], sizes: Mapping[int, int]) -> float:
+    """Return tr(D C D C'): C, C' the covariances of the sums of two strata, D of 1 / size.
+
+    Args:    one, other: their numbers in each bin; p2 = m (m - 1) in both.
+    """
+    m, m_other = sum(one.values()), sum(other.values())
+    if m == len(one) and m_other == len(other):
+        shares = [1 / sizes[code] for code in one.keys() & other.keys()]
+        return ((m - 1) * (m_other - 1) - 1) * sum(map(mul, shares, shares)) + sum(shares) ** 2
     diagonal = outer = both = 0.0
-    for n, size in has:
-        diagonal += (n * (m - n) / size) ** 2
-        outer += n * n / size
-        both += (n * n / size) ** 2
+    for code, n in one.items():
+        if n_other := other.get(code, 0):
+            part = n * n_other / sizes[code]
+            diagonal += part * (m - n) * (m_other - n_other) / sizes[code]
+            outer, both = outer + part, both + part * part
     return diagonal + outer * outer - both
 
 
-def _trace_of_sum(alike: Mapping[_Counts, float], sizes: Mapping[int, int]) -> float:
-    """Return tr(D C D C) of the sum of all covariances; equal counts are one stratum."""
+def _trace_of_sum(
+    strata: Sequence[tuple[Mapping[int, int], float]], sizes: Mapping[int, int]
+) -> float:
+    """Return tr(D C D C) of the sum of all covariances: over pairs of strata, or of bins."""
+    widths = [len(counts) for counts, _ in strata]
+    if len(strata) * sum(widths) <= sum(width * width for width in widths):
+        found = 0.0
+        for k, (counts, own) in enumerate(strata):
+            found += own * own * _trace(counts, counts, sizes)
+            for other, of_other in strata[:k]:
+                found += 2 * own * of_other * _trace(counts, other, sizes)
+        return found
     covariance: defaultdict[tuple[int, int], float] = defaultdict(float)
-    for counts, own in alike.items():
-        m = sum(n for _, n in counts)
-        for k, (code, n) in enumerate(counts):
+    for counts, own in strata:
+        ordered = sorted(counts.items())
+        m = sum(counts.values())
+        for k, (code, n) in enumerate(ordered):
             covariance[code, code] += own * n * (m - n)
-            for other, n_other in counts[:k]:
+            for other, n_other in ordered[:k]:
                 covariance[other, code] -= own * n * n_other
     return sum(
         (1 if a == b else 2) * value * value / (sizes[a] * sizes[b])
@@ -182,7 +246,7 @@ def _trace_of_sum(alike: Mapping[_Counts, float], sizes: Mapping[int, int]) -> f
 
 
 def _beta_quantile(a: float, b: float) -> float:
-    """Find the quantile by Paulson's approximation, then Newton's method in a bracket."""
+    """Find the quantile by Paulson's approximation, then Halley's method in a bracket."""
     low, high, x = 0.0, 1.0, a / (a + b)
     p, q = 1 - 1 / (9 * a), 1 - 1 / (9 * b)
     square = q * q - _Z * _Z / (9 * b)
@@ -198,8 +262,10 @@ def _beta_quantile(a: float, b: float) -> float:
         above = _below(a, b, x, height) - _LEVEL
         low, high = (low, x) if above > 0 else (x, high)
         step = above * x * (1 - x) / height if height > 0 else 1.0
+        step /= max(0.5, 1 - step * ((a - 1) / x - (b - 1) / (1 - x)) / 2)
         x -= step
-        if abs(step) < 1e-9 * x or high - low < 1e-12:
+        # Its order is three.
+        if abs(step) < 1e-5 * min(x, 1 - x) or high - low < 1e-12:
             break
     return x
 

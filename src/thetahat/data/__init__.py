@@ -19,6 +19,7 @@ from thetahat.data._folds import Folds as Folds, folds as folds
 from thetahat.data._named_rows import NamedRows as NamedRows
 from thetahat.data._permutation import permutation as permutation
 from thetahat.data._readers import table_columns as table_columns, table_names as table_names
+from thetahat.data._rotation import held_out as held_out, joined as joined, rotated as rotated
 from thetahat.data._rows import (
     Rows as Rows,
     blocks as blocks,
@@ -31,7 +32,11 @@ from thetahat.data._split import split as split
 from thetahat.data._stored import from_stored as from_stored, to_stored as to_stored
 from thetahat.data._stream import stream_table as stream_table
 from thetahat.data._table import Table as Table, read_table as read_table
-from thetahat.data._transform import Transform as Transform
+from thetahat.data._transform import (
+    TargetUnits as TargetUnits,
+    Transform as Transform,
+    robust as robust,
+)
 from thetahat.data._units import (
     check_same_classes as check_same_classes,
     in_units_of as in_units_of,
@@ -47,6 +52,7 @@ __all__ = [
     "Rows",
     "Shuffle",
     "Table",
+    "TargetUnits",
     "Transform",
     "blocks",
     "cache_folder",
@@ -57,14 +63,18 @@ __all__ = [
     "folds",
     "from_stored",
     "gather",
+    "held_out",
     "in_units_of",
     "is_concrete",
     "is_streamed",
+    "joined",
     "listed",
     "n_observations",
     "order",
     "permutation",
     "read_table",
+    "robust",
+    "rotated",
     "split",
     "stream_table",
     "table_columns",

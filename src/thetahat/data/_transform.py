@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat.core.errors import DataError
-from thetahat.data._containers import Data, Observations, is_concrete, register
+from thetahat.data._containers import PARTS, Data, Observations, is_concrete, register
 from thetahat.data._encoder import Encoder
 from thetahat.data._rows import Rows, blocks, standardised
 from thetahat.data._table import Table
@@ -113,6 +113,17 @@ class Transform:
 register(Transform, ("x_mean", "x_std", "y_mean", "y_std", "x_fill"), static=("encoder",))
 
 
+@dataclass(frozen=True, eq=False)
+class TargetUnits:
+    """Mean and standard deviation of a standardised target: ``y = y_hat * y_std + y_mean``."""
+
+    y_mean: Any
+    y_std: Any
+
+
+register(TargetUnits, ("y_mean", "y_std"))
+
+
 def standardise(table: Table, rows: dict[str, Any]) -> Data:
     """Cut a table into parts and standardise them by the rows of "train"; keep its own y.
 
@@ -135,6 +146,30 @@ def standardise(table: Table, rows: dict[str, Any]) -> Data:
         transform=Transform(table.encoder, x_mean, x_std, y_mean, y_std, x_fill),
         targets=own,
     ).changed(classes=table.encoder.classes)
+
+
+def robust(data: Data) -> Data:
+    """Scale the columns of a table by their median and interquartile range in the train part.
+
+    A column whose quartiles are equal is scaled by half its range, so that most of its values are
+    zero. The transform says so: predictions take the table's own numbers, as before.
+
+    Args:    data: from ``split`` of a Table in memory, with known numbers.
+    Returns: Data with other x and another transform.
+    """
+    x = np.asarray(data.train.x, np.float64)
+    middle = np.median(x, axis=0)
+    low, high = np.quantile(x, [0.25, 0.75], axis=0)
+    around = np.where(high > low, high - low, np.ptp(x, axis=0) / 2)
+    around = np.where(around > 0, around, 1.0)
+    parts = {
+        name: replace(part, x=(np.asarray(part.x, np.float64) - middle) / around)
+        for name in PARTS
+        if (part := getattr(data, name)) is not None
+    }
+    old = data.transform
+    transform = replace(old, x_mean=old.x_mean + old.x_std * middle, x_std=old.x_std * around)
+    return data.changed(**parts, transform=transform)
 
 
 def _taken(source: Any, rows: Any) -> Any:
@@ -160,12 +195,13 @@ def _scaled(
 
 
 def _traced_scaled(
-    source: np.ndarray, rows: dict[str, Any], missing: str, weight: Any, scale: bool
+    source: Any, rows: dict[str, Any], missing: str, weight: Any, scale: bool
 ) -> tuple[dict[str, Any], Any, Any, Any]:
     """Do as ``_scaled`` in a traced program, on (columns - centre) / unit."""
-    centre = np.nanmean(source, axis=0)
-    unit = np.nanstd(source, axis=0)
-    unit = np.where(unit > 0, unit, 1.0)
+    centre, unit = np.zeros(source.shape[1:]), np.ones(source.shape[1:])
+    if isinstance(source, np.ndarray):  # else drawn in the program, where nothing is known of it
+        centre, unit = np.nanmean(source, axis=0), np.nanstd(source, axis=0)
+        unit = np.where(unit > 0, unit, 1.0)
     near = jnp.asarray((source - centre) / unit)
     mean, std, fill = _traced_moments(near, rows["train"], missing, weight, 1 / unit)
     moved = None if fill is None else Moved(centre.tolist(), unit.tolist(), fill)
@@ -254,7 +290,8 @@ def _traced_moments(
     values = near[rows]
     mass = None
     if weight is not None:
-        mass = jnp.asarray(np.asarray(weight) / np.max(weight))[rows]
+        xp = np if is_concrete(weight) else jnp
+        mass = jnp.asarray(xp.asarray(weight) / xp.max(weight))[rows]
         mass = mass.reshape(-1, *[1] * (values.ndim - 1))
     fill = None
     if missing == "mean":

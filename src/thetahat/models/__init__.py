@@ -8,6 +8,7 @@ from thetahat.models._adapt import (
     n_params as n_params,
     trainable as trainable,
 )
+from thetahat.models._average import Average as Average
 from thetahat.models._described import describe as describe, described as described
 from thetahat.models._leaves import Selected as Selected
 from thetahat.models._linear import (
@@ -20,17 +21,20 @@ from thetahat.models._start import (
     named_arrays as named_arrays,
     started as started,
 )
+from thetahat.models._tabular import TabularMLP as TabularMLP
 from thetahat.models._units import InUnits as InUnits
 
 __all__ = [
     "ACTIVATIONS",
     "MLP",
     "Adapted",
+    "Average",
     "Hypothesis",
     "InUnits",
     "Linear",
     "Polynomial",
     "Selected",
+    "TabularMLP",
     "adapt",
     "check_same_function",
     "describe",

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from thetahat.core.errors import ConfigError
 from thetahat.data.keys import INIT, role_key
 from thetahat.models._adapted import Adapted, Hypothesis, parameters, takes_key
+from thetahat.models._average import Average, averaged
 from thetahat.models._leaves import (
     Selected,
     Where,
@@ -39,6 +40,8 @@ def adapt(model: Any, seed: Any) -> Adapted:
     Returns: the adapted model.
     Raises:  ConfigError: another value, or a model whose layers need a whole batch.
     """
+    if isinstance(model, Average):
+        return averaged(adapt(model.model, seed), model)
     selections: list[Selected] = []
     while isinstance(model, Selected):
         selections.insert(0, model)

@@ -8,11 +8,13 @@ from typing import Any
 
 from jax.core import Tracer
 
+from thetahat.models._average import Average
 from thetahat.models._leaves import Selected
 from thetahat.models._linear import Linear, Polynomial
 from thetahat.models._mlp import MLP, activation_name
+from thetahat.models._tabular import TabularMLP
 
-_KINDS = {kind.__name__: kind for kind in (Linear, Polynomial, MLP)}
+_KINDS = {kind.__name__: kind for kind in (Linear, Polynomial, MLP, TabularMLP)}
 _FUNCTIONS = ("activation", "out_activation")
 
 
@@ -27,6 +29,10 @@ def describe(model: Any) -> dict[str, Any] | None:
     """
     while isinstance(model, Selected):
         model = model.model
+    if isinstance(model, Average):
+        inside = describe(model.model)
+        own = {"kind": "Average", "n": model.n, "of": model.of, "model": inside}
+        return None if inside is None else own
     if type(model) not in _KINDS.values():
         return None
     found: dict[str, Any] = {"kind": type(model).__name__}
@@ -55,6 +61,11 @@ def described(description: Mapping[str, Any], most: int) -> Any:
     Linear(d=3, out='scalar', bias=True, seed=None, start='lecun_normal')
     """
     fields = {name: value for name, value in description.items() if name != "kind"}
+    if description["kind"] == "Average":
+        inside = fields.pop("model")
+        if inside["kind"] == "Average":
+            raise ValueError("an average of averages")
+        return Average(described(inside, most), **fields)
     deep = fields.get("depth", 0)
     if (deep if fields.get("widths") is None else len(fields["widths"])) > most:
         raise ValueError(f"a model of {deep} layers has more than {most} arrays")

@@ -36,7 +36,7 @@ class MLP:
              width, depth: units of each hidden layer, and the number of hidden layers (0: linear).
              widths: units layer by layer, such as (64, 32), in place of width and depth.
              activation: "relu", "tanh", "sigmoid", "softplus", "gelu", "silu", "elu", "leaky_relu",
-             "identity", or any function of an array.
+             "mish", "selu", "identity", or any function of an array.
              out: "scalar" for an output of shape (), or k for shape (k,).
              out_activation: of the last layer; None is the identity.
              bias: whether layers have a bias.
@@ -119,6 +119,8 @@ _NAMED: dict[str, Activation] = {
     "silu": jax.nn.silu,
     "elu": jax.nn.elu,
     "leaky_relu": jax.nn.leaky_relu,
+    "mish": jax.nn.mish,
+    "selu": jax.nn.selu,
     "identity": lambda x: x,
 }
 ACTIVATIONS = tuple(_NAMED)

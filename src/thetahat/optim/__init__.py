@@ -26,6 +26,7 @@ from thetahat.optim._second_order import (
     levenberg_marquardt as levenberg_marquardt,
     newton as newton,
 )
+from thetahat.optim._tabular import tabular as tabular
 
 __all__ = [
     "OPTIMIZERS",
@@ -45,5 +46,6 @@ __all__ = [
     "own_decay",
     "preconditioned",
     "resolve",
+    "tabular",
     "wants_full_batch",
 ]

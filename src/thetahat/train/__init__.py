@@ -1,6 +1,11 @@
 """Training: one driver, compiled chunks, cohorts, checkpoints."""
 
 from thetahat.data import cache_folder as cache_folder
+from thetahat.train._bag import (
+    Bag as Bag,
+    bag as bag,
+    fit_bagged as fit_bagged,
+)
 from thetahat.train._checkpoint import (
     Checkpoint as Checkpoint,
     read_checkpoint as read_checkpoint,
@@ -49,7 +54,7 @@ from thetahat.train._stopping import (
     sort_rules as sort_rules,
 )
 from thetahat.train._tensor_file import check_place as check_place
-from thetahat.train.jax import precision as precision
+from thetahat.train.jax import precision as precision, rotated as rotated
 
 __all__ = [
     "DIVERGED",
@@ -58,6 +63,7 @@ __all__ = [
     "RUNNING",
     "STOPPED",
     "UNMOVED",
+    "Bag",
     "Checkpoint",
     "CohortStatus",
     "Divergence",
@@ -81,9 +87,11 @@ __all__ = [
     "TooLarge",
     "Training",
     "WallTime",
+    "bag",
     "cache_folder",
     "check_place",
     "fit",
+    "fit_bagged",
     "fit_many",
     "free_memory",
     "load",
@@ -93,6 +101,7 @@ __all__ = [
     "predictor_of",
     "read_checkpoint",
     "read_header",
+    "rotated",
     "sort_rules",
     "total_memory",
     "try_out",

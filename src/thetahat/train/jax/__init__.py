@@ -1,5 +1,11 @@
 """The JAX backend."""
 
+from thetahat.train.jax._bagged import (
+    average as average,
+    evaluated as evaluated,
+    metrics as metrics,
+    rotated as rotated,
+)
 from thetahat.train.jax._portable import (
     pack_predictor as pack_predictor,
     unpack_predictor as unpack_predictor,
@@ -14,9 +20,13 @@ from thetahat.train.jax._prepare import (
 
 __all__ = [
     "Predictor",
+    "average",
+    "evaluated",
+    "metrics",
     "pack_predictor",
     "precision",
     "prepare",
+    "rotated",
     "sketch",
     "try_out",
     "unpack_predictor",

@@ -1,0 +1,62 @@
+"""Held-out rows of a bag: its members train on different rows of one table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thetahat.core.errors import DataError
+from thetahat.data._containers import Data, n_observations
+from thetahat.data._rows import gather, is_streamed
+
+
+def rotated(data: Data, member: Any, of: int) -> Data:
+    """Return the data of one member of a bag, which holds out other rows than the next member.
+
+    The rows of train and val form a ring. Member k begins a share k / of further round it: the
+    first rows are its train part, the last its val part. Member 0 has ``data`` itself; sizes, test
+    part and standardisation are the same for all members.
+
+    Args:    data: with its train part in memory.   member: k, an int or a traced integer.
+             of: members of the bag.
+    Returns: Data; its arrays are traced if ``member`` is.
+    Raises:  DataError: data on disk.
+    >>> data = Data((np.arange(8.0),), val=(np.arange(8.0, 10.0),))
+    >>> [[int(v) for v in rotated(data, k, 5).val[0]] for k in range(5)]
+    [[8, 9], [0, 1], [2, 3], [4, 5], [6, 7]]
+    """
+    if any(is_streamed(part) for part in (data.train, data.val) if part is not None):
+        raise DataError("a bag needs its data in memory; read the table with read_table")
+    n_train = n_observations(data.train)
+    n_val = 0 if data.val is None else n_observations(data.val)
+    n = n_train + n_val
+    order = (jnp.arange(n) + member * n // of) % n
+    ring = jax.tree.map(jnp.asarray, joined(data))
+
+    return data.changed(
+        train=gather(ring, order[:n_train]),
+        val=gather(ring, order[n_train:]) if n_val else None,
+        rows=None,
+    )
+
+
+def held_out(data: Data, of: int) -> np.ndarray:
+    """Tell which rows of train and val, in this order, each member of a bag holds out: (of, n)."""
+    n_train = n_observations(data.train)
+    n = n_train + (0 if data.val is None else n_observations(data.val))
+    held = np.zeros((of, n), bool)
+    for k in range(of):
+        held[k, (np.arange(n_train, n) + k * n // of) % n] = True
+    return held
+
+
+def joined(data: Data) -> Any:
+    """Return the rows of train, then those of val."""
+    if data.val is None:
+        return data.train
+    return jax.tree.map(
+        lambda a, b: np.concatenate([np.asarray(a), np.asarray(b)]), data.train, data.val
+    )

@@ -1,0 +1,103 @@
+"""The average of fitted members: their parameters as one array, and its loss at observations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from thetahat import data as th_data, models, risk
+from thetahat.core import Task
+from thetahat.train.jax._fitted import FittedMember
+from thetahat.train.jax._labels import labelled
+from thetahat.train.jax._member import make_member, parts_of
+from thetahat.train.jax._precision import cast, precision, refuse_overflow, refuse_rounding
+from thetahat.train.jax._predictor import source_of
+from thetahat.train.jax._targets import own_targets, targets_of
+
+_AVERAGED = {"logistic": "logistic", "cross_entropy": "softmax"}
+
+
+def rotated(task: Task, member: Any, of: int) -> Task:
+    """Return the Task of one member of a bag: other held-out rows, other initial parameters.
+
+    Labels are coded, and targets checked, before a traced ``member`` hides their values.
+    """
+    data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
+    with jax.ensure_compile_time_eval():
+        data = own_targets(task, data)
+        targets = targets_of(task, models.adapt(task.model, 0), data)
+        data = labelled(task, data, None if targets is None else targets.outputs)
+        if targets is not None:
+            targets.check(data)
+        refuse_overflow(data, task.dtype)
+        refuse_rounding(data, task.dtype, whole=task.residual is None)
+    return replace(task, data=th_data.rotated(data, member, of), seed=task.seed + member)
+
+
+def average(members: Sequence[FittedMember], data: Any) -> FittedMember:
+    """Make the average of members that are of one hypothesis class.
+
+    With the logistic loss and cross-entropy the probabilities are averaged, else the outputs.
+
+    Args:    data: that of the average: no member's held-out rows are its own.
+    """
+    first = members[0]
+    task = first.task
+    name = None if task.residual is not None else risk.resolve_loss(task.loss).name
+    of = _AVERAGED.get(str(name), "output")
+    model = models.Average(task.model, len(members), of)
+    params, frozen = (
+        jax.tree.map(lambda *leaves: np.stack(leaves), *(getattr(m, part) for m in members))
+        for part in ("params", "frozen")
+    )
+    layers = len(jax.tree.leaves(first.params))
+    source = source_of(lambda _: task, replace(task, model=model), layers, False)
+    predictor = replace(
+        first.predictor, source=source, values={}, params=params, frozen=frozen, _memo={}
+    )
+    return FittedMember(lambda: replace(task, model=model, data=data), predictor, data)
+
+
+def evaluated(
+    fitted: FittedMember, part: Any, shares: np.ndarray, x: Any
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Compute loss and prediction at observations, of the average by each row's shares.
+
+    Args:    part: N observations.   shares: (N, members); each row sums to one.
+             x: inputs, or None.
+    Returns: losses (N,); and h(x) (N, ...) in units of the target, None without ``x``. float64.
+    """
+    task = fitted.task
+    with precision(task.dtype):
+        adapted = models.adapt(task.model, 0)
+        loss_at = risk.per_observation(task.residual, risk.resolve_loss(task.loss))
+
+        def one(params: Any, z: Any, x: Any, share: Any) -> Any:
+            h = partial(adapted.bind(params, fitted.frozen).weighted, share=share)
+            return loss_at(h, z), None if x is None else h(x)
+
+        each = jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0)))
+        given = cast((part, x, shares), task.dtype)
+        losses, out = each(fitted.params, *given)
+    if out is not None:
+        out = np.asarray(out, np.float64)
+        transform = fitted.data.transform
+        out = out if transform is None else np.asarray(transform.decode(out))
+    return np.asarray(losses, np.float64), out
+
+
+def metrics(fitted: FittedMember) -> Mapping[str, float]:
+    """Compute the metrics of the parts of its data, by column."""
+    if not fitted.task.metrics:
+        return {}
+    with precision(fitted.task.dtype):
+        member = make_member(fitted.task, fitted.frozen, models.adapt(fitted.task.model, 0))
+        parts = {k: cast(v, fitted.task.dtype) for k, v in parts_of(fitted.data).items()}
+        found = jax.jit(member.final)(fitted.params, parts)
+    risks = {f"{part}_risk" for part in parts}
+    return {name: float(value) for name, value in found.items() if name not in risks}
