@@ -171,7 +171,9 @@ def _inputs(file: str, members: Sequence[Any]) -> tuple[Any, np.ndarray]:
         if name not in there:
             raise DataError(f"{file!r} has no column {name!r} (feature){did_you_mean(name, there)}")
     found = table_columns(file, names)
-    enough = np.all([_enough(found, e) for e in {one.transform.encoder for one in ones}], axis=0)
+    enough = np.ones(len(next(iter(found.values())).values), bool)
+    for each in {one.transform.encoder for one in ones}:
+        enough = np.logical_and(enough, _enough(found, each))
     x = {name: found[name].values[enough] for name in names}
     return x if enough.any() else (), enough
 
