@@ -37,6 +37,7 @@ PAGES = (
     "stopping",
     "save-load-predict",
     "warm-start",
+    "events",
     "cohorts",
     "sweeps",
     "sweep-language",
