@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ NO_VALUE = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>"
 """Text of a missing value in every CSV file."""
 _GROUPS = r"[+-]?\d{{1,3}}({0}\d{{2,3}})*{0}\d{{3}}({1}\d*)?([eE][+-]?\d+)?"
 _MOSTLY = 0.5
-_SHOWN = 3
+_SHOWN, _LONG = 3, 20
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,10 @@ def cells_of(
         marks = (na_values,)  # pyright: ignore[reportAssignmentType]
     else:
         marks = tuple(na_values)  # pyright: ignore[reportArgumentType]
+    if isinstance(na_values, Mapping) or not all(isinstance(v, str | numbers.Real) for v in marks):
+        raise ConfigError(f"na_values={na_values!r}; give text and numbers, such as ['.', -99]")
+    if decimal is None:
+        raise ConfigError("decimal=None; give one character such as '.' or ','")
     for name, mark in (("thousands", thousands), ("decimal", decimal)):
         if mark is not None and (not isinstance(mark, str) or len(mark) != 1 or mark.isalnum()):
             raise ConfigError(f"{name}={mark!r}; give one character such as ',' or '.'")
@@ -154,7 +158,7 @@ def _other_format(marks: Sequence[str]) -> str | None:
 
 
 def _fix(name: str, marks: Sequence[str]) -> str:
-    if len(marks) > _SHOWN:
+    if len(marks) > _SHOWN or any(len(v) > _LONG or not v.isprintable() for v in marks):
         return (
             f"correct these cells, or declare it with categorical=[{name!r}] (--categorical {name})"
         )

@@ -208,7 +208,7 @@ def _y_of(part: Any) -> Any:
 def _may_be_labels(y: Any) -> bool:
     if isinstance(y, (list, tuple)):
         return any(isinstance(value, str) for value in y)
-    dtype = getattr(y, "dtype", None)
+    dtype: Any = getattr(y, "dtype", None)
     if type(y).__module__.split(".")[0] == "polars":
         return not (dtype.is_numeric() or str(dtype) == "Boolean")
     return hasattr(dtype, "categories") or getattr(dtype, "kind", "") in ("U", "O", "T")

@@ -13,7 +13,7 @@ from thetahat.data._cells import PLAIN, Cells, cells_of
 from thetahat.data._checks import Scan, TablePlan, look, plan, verdict
 from thetahat.data._classes import Classes
 from thetahat.data._columns import TableColumn
-from thetahat.data._containers import Observations
+from thetahat.data._containers import Observations, is_concrete
 from thetahat.data._encoder import Encoder, Feature
 from thetahat.data._leaks import say_suspicious
 from thetahat.data._readers import table_columns, table_names
@@ -170,14 +170,17 @@ def table_of_arrays(part: Any, classes: Classes | None) -> Table:
             f"standardize=True needs x of shape (N, d); got {part.x.shape}"
             + ("; give x[:, None]" if part.x.ndim == 1 else "")
         )
-    x, y, weight = (
-        v if v is None or isinstance(v, np.memmap) else np.asarray(v, np.float64)
-        for v in (part.x, part.y, part.weight)
-    )
+    x, y, weight = (_as_floats(v) for v in (part.x, part.y, part.weight))
     features = tuple(Feature(f"x{j}") for j in range(part.x.shape[1]))
     dtype = {"b": "bool", "i": "int64", "u": "int64"}.get(part.y.dtype.kind, "float64")
     encoder = Encoder(features, "y", classes=classes, dtype=dtype, of_arrays=True)
     return Table(x, y, weight, encoder, standardize=False, target_scale=False)
+
+
+def _as_floats(values: Any) -> Any:
+    if values is None or isinstance(values, np.memmap):
+        return values
+    return np.asarray(values, np.float64) if is_concrete(values) else values.astype(float)
 
 
 def arrays(

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import thetahat as th
-from thetahat.cli.commands._fit_classes import shares_right
 from thetahat.core import ConfigError, Seed, Static, Task
 
 if TYPE_CHECKING:
@@ -51,37 +50,32 @@ def fit_table(
     split_seed: int = 0,
     seed: Seed = 0,
     dtype: str = "float32",
+    members: int = 1,
+    member: Seed = 0,
 ) -> Task:
-    """Fit a table's target from its features."""
+    """Fit a table's target from its features; of a bag, one member."""
     data = read_data(
         table, target, features, weights, categorical, missing, train, val, test, split_seed
     )
-    d = data.train.x.shape[1]
-    if model == "polynomial" and d != 1:
-        raise ConfigError(
-            f"--model polynomial takes one feature; got {d}"
-            f" ({', '.join(data.transform.encoder.names)}); choose one with --features, or take"
-            " --model mlp"
-        )
+    data = th.data.robust(data) if model == "net" else data
+    n, d = data.train.x.shape
+    _check_model(model, data, loss, target)
     out = "scalar" if loss != "cross_entropy" else len(data.classes or ())
-    if model == "polynomial" and loss == "cross_entropy":
-        raise ConfigError(
-            f"--model polynomial has one output, and --target {target} {out} classes; take --model"
-            " mlp or linear"
-        )
+    layers = {"width": width, "depth": depth, "activation": activation, "out": out}
     hypothesis = {
-        "mlp": lambda: th.models.MLP(d, width, depth, activation=activation, out=out),
+        "net": lambda: th.models.TabularMLP(d, **layers),
+        "mlp": lambda: th.models.MLP(d, **layers),
         "linear": lambda: th.models.Linear(d, out=out),
         "polynomial": lambda: th.models.Polynomial(degree, basis),
     }[model]()
-    rate = {} if optimizer in NO_RATE else {"lr": lr}
-    options, penalty = _decay(optimizer, weight_decay)
-    return Task(
+    steps = epochs * -(-n // (batch_size or n))
+    method, penalty = _optimizer(optimizer, lr, weight_decay, steps)
+    task = Task(
         model=hypothesis,
         data=data,
         loss=th.risk.pinball(tau) if loss == "pinball" else loss,
         penalty=penalty,
-        optimizer=th.optim.named(optimizer, **rate, **options),
+        optimizer=method,
         epochs=epochs,
         batch_size=batch_size,
         # Every seed has its own order of batches: a spread over seeds is that of separate fits.
@@ -90,13 +84,33 @@ def fit_table(
         seed=seed,
         dtype=dtype,
     )
+    return task if members == 1 else th.train.rotated(task, member, members)
 
 
-def _decay(optimizer: str, weight_decay: float) -> tuple[dict[str, float], Any]:
-    """Give the optimizer's own decay, or else a ridge penalty; never both."""
-    if th.optim.own_decay(optimizer) is not None:
-        return {"weight_decay": weight_decay}, None
-    return {}, th.risk.ridge(weight_decay, skip="bias") if weight_decay else None
+def _check_model(model: str, data: Data, loss: str, target: str) -> None:
+    """Check that a polynomial has one feature and one output."""
+    names = data.transform.encoder.names
+    if model == "polynomial" and len(names) != 1:
+        raise ConfigError(
+            f"--model polynomial takes one feature; got {len(names)} ({', '.join(names)}); choose"
+            " one with --features, or take --model mlp"
+        )
+    if model == "polynomial" and loss == "cross_entropy":
+        raise ConfigError(
+            f"--model polynomial has one output, and --target {target} {len(data.classes or ())}"
+            " classes; take --model mlp or linear"
+        )
+
+
+def _optimizer(name: str, lr: float, weight_decay: float, steps: int) -> tuple[Any, Any]:
+    """Give the optimizer with its own decay, or else a ridge penalty; never both."""
+    if name == "tabular":
+        return th.optim.tabular(steps, lr, weight_decay), None
+    rate = {} if name in NO_RATE else {"lr": lr}
+    if th.optim.own_decay(name) is not None:
+        return th.optim.named(name, **rate, weight_decay=weight_decay), None
+    penalty = th.risk.ridge(weight_decay, skip="bias") if weight_decay else None
+    return th.optim.named(name, **rate), penalty
 
 
 def read_data(
@@ -168,7 +182,8 @@ def goodness(errors: Mapping[str, float], data: Data) -> Fitted:
 def net_goodness(result: Result, table: Table, seed: int) -> Fitted:
     """Compute how well a result fits each part, in units of y."""
     if result.task.loss == "squared":
-        return goodness(result.risk, result.data)
+        there = {p: r for p, r in result.risk.items() if getattr(result.data, p) is not None}
+        return goodness(there, result.data)
     rows = rows_of(result.data, len(table), seed)
     if result.classes is not None:
         proba = result.predict_proba(table.x)
@@ -180,6 +195,15 @@ def net_goodness(result: Result, table: Table, seed: int) -> Fitted:
         for name, at in rows.items()
     }
     return goodness(errors, result.data)
+
+
+def shares_right(proba: Mapping[str, np.ndarray], data: Data) -> dict[str, float]:
+    """Compute the accuracy of probabilities (N, K), by part, weighted."""
+    found = {}
+    for part, p in proba.items():
+        y, w = outcome(data, part)
+        found[part] = float(np.average(p.argmax(1) == y, weights=w))
+    return found
 
 
 def probability(score: np.ndarray) -> np.ndarray:
@@ -206,3 +230,12 @@ def outcome(data: Data, name: str) -> tuple[np.ndarray, np.ndarray]:
     part = getattr(data, name)
     y = np.asarray(part.y, np.float64)
     return y, np.ones_like(y) if part.weight is None else np.asarray(part.weight, np.float64)
+
+
+def shares_right(proba: Mapping[str, np.ndarray], data: Data) -> dict[str, float]:
+    """Compute the accuracy of probabilities (N, K), by part, weighted."""
+    found = {}
+    for part, p in proba.items():
+        y, w = outcome(data, part)
+        found[part] = float(np.average(p.argmax(1) == y, weights=w))
+    return found

@@ -25,7 +25,7 @@ from thetahat.core.start import Start
 from thetahat.train._program import Build, Hyper, OtherBackend, backend_of
 from thetahat.train._start import read_start
 from thetahat.train._stopping import check_rules, sort_rules
-from thetahat.train.jax._labels import labelled
+from thetahat.train.jax._labels import coded_targets
 from thetahat.train.jax._member import (
     MemberPlan,
     check_batches,
@@ -43,7 +43,7 @@ from thetahat.train.jax._precision import (
     refuse_uncentred,
 )
 from thetahat.train.jax._state import TrainState, first_state
-from thetahat.train.jax._targets import Targets, own_targets, targets_of
+from thetahat.train.jax._targets import Targets
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
         adapted = models.adapt(task.model, task.seed)
         data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
         if final(task):
-            data = own_targets(task, data)
-            seen["targets"] = targets_of(task, adapted, data)
-            data = labelled(task, data, getattr(seen["targets"], "outputs", None))
+            seen["targets"], data = coded_targets(task, adapted, data)
             if start is not None:
                 adapted, data = _started(start, leaves, task, adapted, data)
             _refuse_coarse(task, data, dtype)
