@@ -196,15 +196,6 @@ def net_goodness(result: Result, table: Table, seed: int) -> Goodness:
     return goodness(errors, result.data)
 
 
-def shares_right(proba: Mapping[str, np.ndarray], data: Data) -> dict[str, float]:
-    """Compute the accuracy of probabilities (N, K), by part, weighted."""
-    found = {}
-    for part, p in proba.items():
-        y, w = outcome(data, part)
-        found[part] = float(np.average(p.argmax(1) == y, weights=w))
-    return found
-
-
 def probability(score: np.ndarray) -> np.ndarray:
     """Compute ``1 / (1 + exp(-score))`` without overflow."""
     return np.exp(-np.logaddexp(0, -score))
