@@ -45,6 +45,7 @@ PAGES = (
     "page",
     "report",
     "notebook",
+    "from-python",
     "cli",
     "reproducibility",
     "errors",

@@ -55,6 +55,7 @@ ROOMS = {
     "dgp": "thetahat.data.dgp",
     "models": "thetahat.models",
     "risk": "thetahat.risk",
+    "metrics": "thetahat.risk.metrics",
     "optim": "thetahat.optim",
     "train": "thetahat.train",
     "store": "thetahat.store",

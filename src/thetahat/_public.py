@@ -48,6 +48,7 @@ from thetahat.notebook import (
 )
 from thetahat.risk import (
     huber as huber,
+    metrics as metrics,
     pinball as pinball,
     ridge as ridge,
 )

@@ -84,7 +84,7 @@ def test_classes_of_every_type_are_recognised_and_can_be_overruled(
             "has 4 classes (0, 1, 2, 3) and logistic needs two",
         ),
         (["--target=works", "--loss=squared"], "squared needs finite numbers: give loss="),
-        (["--target=kidslt6", "--model=polynomial"], "4 classes; take --model"),
+        (["--target=kidslt6", "--model=polynomial"], "--model polynomial takes one feature"),
     ):
         code, _, err = thetahat("fit", "mroz.csv", *words, *told)
         assert code == 2

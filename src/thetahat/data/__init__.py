@@ -33,7 +33,11 @@ from thetahat.data._split import split as split
 from thetahat.data._stored import from_stored as from_stored, to_stored as to_stored
 from thetahat.data._stream import stream_table as stream_table
 from thetahat.data._table import Table as Table, read_table as read_table
-from thetahat.data._transform import Transform as Transform, robust as robust
+from thetahat.data._transform import (
+    TargetUnits as TargetUnits,
+    Transform as Transform,
+    robust as robust,
+)
 from thetahat.data._units import (
     check_same_classes as check_same_classes,
     in_units_of as in_units_of,
@@ -49,6 +53,7 @@ __all__ = [
     "Rows",
     "Shuffle",
     "Table",
+    "TargetUnits",
     "Transform",
     "blocks",
     "cache_folder",

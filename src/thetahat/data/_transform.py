@@ -113,6 +113,17 @@ class Transform:
 register(Transform, ("x_mean", "x_std", "y_mean", "y_std", "x_fill"), static=("encoder",))
 
 
+@dataclass(frozen=True, eq=False)
+class TargetUnits:
+    """Mean and standard deviation of a standardised target: ``y = y_hat * y_std + y_mean``."""
+
+    y_mean: Any
+    y_std: Any
+
+
+register(TargetUnits, ("y_mean", "y_std"))
+
+
 def standardise(table: Table, rows: dict[str, Any]) -> Data:
     """Cut a table into parts and standardise them by the rows of "train"; keep its own y.
 

@@ -205,6 +205,10 @@ class Store:
                 return _settled(read_row(row, self.folder), dead)
         return self.run(self._resolve(name))
 
+    def model_path(self, run_id: str) -> Path:
+        """Return where the fitted model of a run is, if it was kept."""
+        return self.folder / "models" / f"{run_id}.theta"
+
     def blocks(self, run_id: str) -> list[Block]:
         """Return a run's blocks of records, in the order of logging."""
         query = select(records).where(records.c.run_id == run_id).order_by(records.c.id)

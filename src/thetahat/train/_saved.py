@@ -176,7 +176,9 @@ def _loaded(
     given: dict[str, Any] = {key: dict(held[key]) for key in _MAPPINGS}
     for key in ("risk", "metrics"):
         given[key] = {k: math.nan if v is None else float(v) for k, v in given[key].items()}
-    build = None if experiment is None else _build(experiment, given["config"], held["values"])
+    build = None
+    if experiment is not None and held["model"] is None:
+        build = _build(experiment, given["config"], held["values"])
     given |= {key: int(held[key]) for key in _COUNTS}
     return Fitted(
         **given,

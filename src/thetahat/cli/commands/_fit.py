@@ -197,7 +197,7 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.cli._script import check_batch
     from thetahat.cli._session import FitSettings, RunSource, exit_code, train
     from thetahat.cli.commands import _fit_table as fits
-    from thetahat.cli.commands._fit_classes import settle
+    from thetahat.cli.commands._fit_classes import refuse_many, settle
     from thetahat.cli.commands._fit_predictions import writable
     from thetahat.cli.commands._fit_report import report
     from thetahat.risk import LOSSES
@@ -205,11 +205,13 @@ def run(args: argparse.Namespace) -> int:
 
     if args.loss is not None:
         check_choice("--loss", args.loss, LOSSES)
-    note = settle(args)
+    note, guess = settle(args)
     if note is not None and not args.quiet:
         print_note(note)
     config = _config(args)
     table = fits.read(config)
+    if guess:
+        refuse_many(table)
     config |= _sizes(args, len(table), config)
     out = None
     if args.predict is not None:

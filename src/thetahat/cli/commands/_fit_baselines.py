@@ -18,9 +18,15 @@ from thetahat.cli.commands._fit_classes import (
     log_losses,
     log_softmax,
     multinomial_logit,
+)
+from thetahat.cli.commands._fit_table import (
+    PARTS,
+    Fitted,
+    goodness,
+    outcome,
+    probability,
     shares_right,
 )
-from thetahat.cli.commands._fit_table import PARTS, Fitted, goodness, outcome, probability
 
 if TYPE_CHECKING:
     from thetahat.data import Data

@@ -14,7 +14,7 @@ import numpy as np
 
 from thetahat.cli.commands import _fit_table as fits
 from thetahat.cli.commands._fit_baselines import baselines, loss_of_scores
-from thetahat.cli.commands._fit_classes import CLASS_LOSSES, log_losses, shares_right
+from thetahat.cli.commands._fit_classes import CLASS_LOSSES, log_losses
 from thetahat.cli.commands._fit_peers import LEAST, Peer, peers
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _judged(peer: Peer, data: Data, loss: str, tau: float) -> Entry:
             errors[part] = float(np.average((found - y) ** 2, weights=w))
         assert losses is not None
         risk[part] = float(np.average(losses, weights=w))
-    right = fits.Fitted({}, {}, shares_right(proba, data)) if classes else None
+    right = fits.Fitted({}, {}, fits.shares_right(proba, data)) if classes else None
     columns = fit_columns(risk, right or fits.goodness(errors, data))
     columns |= {} if peer.params is None else {"params": peer.params}
     return Entry(peer.name, columns, losses if data.test is not None else None)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import thetahat as th
-from thetahat.cli.commands._fit_classes import shares_right
 from thetahat.core import ConfigError, Seed, Static, Task
 
 if TYPE_CHECKING:
@@ -70,21 +69,9 @@ def fit_table(
     data = read_data(locals())
     data = th.data.robust(data) if model == "net" else data
     n, d = data.train.x.shape
-    if model == "polynomial" and d != 1:
-        raise ConfigError(
-            f"--model polynomial takes one feature; got {d}"
-            f" ({', '.join(data.transform.encoder.names)}); choose one with --features, or take"
-            " --model mlp"
-        )
-    several = data.transform.encoder.targets
-    out: Any = len(several) or "scalar"
+    out: Any = len(data.transform.encoder.targets) or "scalar"
     out = len(data.classes or ()) if loss == "cross_entropy" else out
-    if model == "polynomial" and out != "scalar":
-        what = "columns" if several else "classes"
-        raise ConfigError(
-            f"--model polynomial has one output, and --target {target} {out} {what}; take --model"
-            " mlp or linear"
-        )
+    _check_model(model, data, out, target)
     layers = {"width": width, "depth": depth, "activation": activation, "out": out}
     hypothesis = {
         "net": lambda: th.models.TabularMLP(d, **layers),
@@ -109,6 +96,22 @@ def fit_table(
         dtype=dtype,
     )
     return task if members == 1 else th.train.rotated(task, member, members)
+
+
+def _check_model(model: str, data: Data, out: Any, target: str) -> None:
+    """Check that a polynomial has one feature and one output."""
+    names = data.transform.encoder.names
+    if model == "polynomial" and len(names) != 1:
+        raise ConfigError(
+            f"--model polynomial takes one feature; got {len(names)} ({', '.join(names)}); choose"
+            " one with --features, or take --model mlp"
+        )
+    if model == "polynomial" and out != "scalar":
+        what = "columns" if data.transform.encoder.targets else "classes"
+        raise ConfigError(
+            f"--model polynomial has one output, and --target {target} {out} {what}; take --model"
+            " mlp or linear"
+        )
 
 
 def _optimizer(name: str, lr: float, weight_decay: float, steps: int) -> tuple[Any, Any]:
@@ -205,6 +208,15 @@ def net_goodness(result: Result, table: Table) -> Fitted:
     return goodness(errors, result.data)
 
 
+def shares_right(proba: Mapping[str, np.ndarray], data: Data) -> dict[str, float]:
+    """Compute the accuracy of probabilities (N, K), by part, weighted."""
+    found = {}
+    for part, p in proba.items():
+        y, w = outcome(data, part)
+        found[part] = float(np.average(p.argmax(1) == y, weights=w))
+    return found
+
+
 def probability(score: np.ndarray) -> np.ndarray:
     """Compute ``1 / (1 + exp(-score))`` without overflow."""
     return np.exp(-np.logaddexp(0, -score))
@@ -228,3 +240,12 @@ def outcome(data: Data, name: str) -> tuple[np.ndarray, np.ndarray]:
     part = getattr(data, name)
     y = np.asarray(part.y, np.float64)
     return y, np.ones_like(y) if part.weight is None else np.asarray(part.weight, np.float64)
+
+
+def shares_right(proba: Mapping[str, np.ndarray], data: Data) -> dict[str, float]:
+    """Compute the accuracy of probabilities (N, K), by part, weighted."""
+    found = {}
+    for part, p in proba.items():
+        y, w = outcome(data, part)
+        found[part] = float(np.average(p.argmax(1) == y, weights=w))
+    return found

@@ -95,7 +95,7 @@ def _members(args: argparse.Namespace) -> Results[Any]:
         raise ConfigError(f"there is no file {args.model}; check the path, or give a run's name")
     try:
         with open_store(args.store, create=False) as store:
-            return _model_of_run(store, store.run(args.model))
+            return _model_of_run(store, store.run(args.model), args.experiment)
     except StoreError as error:
         raise StoreError(f"{args.model!r} is not a file here, and not a run: {error}") from error
 
@@ -115,8 +115,8 @@ def _experiment(given: str | None) -> Any:
     return load_experiment(Path(file), name)
 
 
-def _model_of_run(store: Store, asked: RunRow) -> Results[Any]:
-    """The model of a run, from its last checkpoint.
+def _model_of_run(store: Store, asked: RunRow, experiment: str | None) -> Results[Any]:
+    """The model of a run: the one that was kept, or from its last checkpoint.
 
     Raises:  ConfigError, CheckpointError: nothing is left to make it from.
     """
@@ -125,6 +125,8 @@ def _model_of_run(store: Store, asked: RunRow) -> Results[Any]:
     from thetahat.core.signature import read_signature
     from thetahat.train import Results, fit_many
 
+    if (kept := store.model_path(asked.id)).is_file():
+        return _kept(store, asked, kept, _experiment(experiment))
     if asked.checkpoint is None or not Path(asked.checkpoint).is_file():
         raise CheckpointError(
             f"the run {asked.name} kept no model: it has no checkpoint; fit it again, and write the"
@@ -136,14 +138,28 @@ def _model_of_run(store: Store, asked: RunRow) -> Results[Any]:
             f"the run {asked.name} has not ended: {asked.status}; wait for it, or continue it with:"
             f" thetahat resume {asked.name}"
         )
-    experiment, _ = experiment_of(store, asked, None)
-    signature = read_signature(experiment)
+    program, _ = experiment_of(store, asked, None)
+    signature = read_signature(program)
     with tempfile.TemporaryDirectory() as folder:
         # A copy: a fit that goes on writes its checkpoint.
         path = shutil.copy(asked.checkpoint, folder)
         configs = [retyped(signature, one.config) for one in cohort]
-        results = fit_many(experiment, configs, checkpoint=path, resume=True)
+        results = fit_many(program, configs, checkpoint=path, resume=True)
     return Results([results[[one.id for one in cohort].index(asked.id)]])
+
+
+def _kept(store: Store, asked: RunRow, path: Path, experiment: Any) -> Results[Any]:
+    """The model that a run kept; a class of the user's own needs the run's program."""
+    from thetahat.cli.commands._resume import experiment_of
+    from thetahat.train import Results, load
+
+    try:
+        found = load(path, experiment)
+    except ConfigError:
+        if experiment is not None:
+            raise
+        found = load(path, experiment_of(store, asked, None)[0])
+    return found if isinstance(found, Results) else Results([found])
 
 
 def _probabilities(text: str) -> list[float]:

@@ -17,8 +17,19 @@ from thetahat import data as th_data, risk
 from thetahat.core import DataError, Notice, Task
 from thetahat.data import Classes, NamedRows, Transform, check_levels
 from thetahat.train.jax._precision import ON_DISK
+from thetahat.train.jax._targets import Targets, own_targets, targets_of
 
 _PARTS = ("train", "val", "test")
+
+
+def coded_targets(task: Task, adapted: Any, data: Any) -> tuple[Targets | None, Any]:
+    """Return the place of a task's targets, and data with the targets that its loss takes.
+
+    Raises:  DataError: classes under a loss of numbers; or as ``labelled``.
+    """
+    data = own_targets(task, data)
+    targets = targets_of(task, adapted, data)
+    return targets, labelled(task, data, None if targets is None else targets.outputs)
 
 
 def labelled(task: Task, data: Any, outputs: int | None) -> Any:
