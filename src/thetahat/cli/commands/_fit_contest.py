@@ -40,10 +40,9 @@ def entries(result: Result, table: Table, label: str, *, all_peers: bool) -> lis
     All are fitted to the training part of the result; of a bag, that is all but the test part.
     """
     data, loss, tau = result.data, str(result.config["loss"]), float(result.config["tau"])
-    seed = int(result.config["split_seed"])
     found = [Entry(label, {}, None)]
     if np.isfinite(result.risk.get("train", math.nan)):
-        found = [Entry(label, own_columns(result, table, seed), _own_losses(result, table, seed))]
+        found = [Entry(label, own_columns(result, table), _own_losses(result, table))]
     for line in baselines(data, loss, tau):
         columns = {"params": line.rank, **fit_columns(line.risk, line.fitted)}
         found.append(Entry(line.name, columns, line.test_losses))
@@ -52,9 +51,9 @@ def entries(result: Result, table: Table, label: str, *, all_peers: bool) -> lis
     return found
 
 
-def own_columns(result: Result, table: Table, seed: int) -> dict[str, Any]:
+def own_columns(result: Result, table: Table) -> dict[str, Any]:
     """Give the numbers of a result in the table."""
-    fitted = fit_columns(result.risk, fits.net_goodness(result, table, seed))
+    fitted = fit_columns(result.risk, fits.net_goodness(result, table))
     return {"params": result.n_params, "epochs": result.epochs, **fitted}
 
 
@@ -115,8 +114,8 @@ def fit_columns(risk: Mapping[str, float], fitted: fits.Goodness) -> dict[str, f
     }
 
 
-def _own_losses(result: Result, table: Table, seed: int) -> np.ndarray | None:
-    rows = fits.rows_of(result.data, len(table), seed).get("test")
+def _own_losses(result: Result, table: Table) -> np.ndarray | None:
+    rows = fits.rows_of(result, table).get("test")
     if rows is None:
         return None
     y, _ = fits.outcome(result.data, "test")
