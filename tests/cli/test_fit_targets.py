@@ -103,6 +103,8 @@ def test_more_classes_have_the_multinomial_logit_of_scikit_learn(folder: Path, t
     found = {row["model"]: row for row in json.loads(out)}
     file = pd.read_csv("out.csv")
     labels = ["employed", "out", "unemployed"]
+    code, _, err = thetahat("fit", "a.csv", *told)
+    assert code == 0, err  # the file replaces a file of its kind
     proba = file[[f"prob_{label}" for label in labels]].to_numpy()
     np.testing.assert_allclose(proba.sum(1), 1)
     assert (file["fitted"] == np.array(labels)[proba.argmax(1)]).all()
