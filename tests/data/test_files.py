@@ -216,6 +216,16 @@ CELLS: dict[str, tuple[str, dict[str, Any], str]] = {
         "text in 1 row (row 1: '3.100,5'); give thousands='.', decimal=','"
         " (--thousands='.' --decimal=',')",
     ),
+    "two forms": (
+        "wage;educ\n3.1;1\n4,5;2\n5.3;3\n",
+        {},
+        "text in 1 row (row 2: '4,5'); correct these cells, or declare it with categorical=",
+    ),
+    "points under commas": (
+        "wage;educ\n3.1;1\n4.5;2\n5.3;3\n",
+        {"decimal": ","},
+        "text in 3 rows (row 1: '3.1', row 2: '4.5', row 3: '5.3'); give decimal='.'",
+    ),
     "many marks": (
         "wage,educ\n" + "".join(f"{i},{i}\n" for i in range(9)) + "a,1\nb,1\nc,1\nd,1\n",
         {},

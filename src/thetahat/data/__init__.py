@@ -2,6 +2,7 @@
 
 from thetahat.data import dgp as dgp
 from thetahat.data._cache import cache_folder as cache_folder, use_cache as use_cache
+from thetahat.data._cells import cells_of as cells_of, odd_cells as odd_cells
 from thetahat.data._classes import (
     Classes as Classes,
     check_levels as check_levels,
@@ -56,6 +57,7 @@ __all__ = [
     "Transform",
     "blocks",
     "cache_folder",
+    "cells_of",
     "check_levels",
     "check_same_classes",
     "content_hash",
@@ -70,6 +72,7 @@ __all__ = [
     "joined",
     "listed",
     "n_observations",
+    "odd_cells",
     "order",
     "permutation",
     "read_table",

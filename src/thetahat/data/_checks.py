@@ -214,11 +214,12 @@ def verdict(scan: Scan, plan: TablePlan) -> Encoder:
         for name in plan.features
     )
     if len(plan.targets) > 1:
-        return Encoder(features, plan.target, plan.missing, targets=plan.targets)
+        return Encoder(features, plan.target, plan.missing, targets=plan.targets, cells=plan.cells)
     target, classes = scan.columns[plan.target], None
     if target.kind == "category":
         classes = made_classes(target.levels, target.dtype, target.order)
-    return Encoder(features, plan.target, plan.missing, classes, target.dtype or "float64")
+    dtype = target.dtype or "float64"
+    return Encoder(features, plan.target, plan.missing, classes, dtype, cells=plan.cells)
 
 
 def check_single(scan: Scan) -> None:

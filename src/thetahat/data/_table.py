@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import DataError, did_you_mean
-from thetahat.data._cells import PLAIN, Cells, cells_of
+from thetahat.data._cells import cells_of
 from thetahat.data._checks import Scan, TablePlan, look, plan, verdict
 from thetahat.data._classes import Classes
 from thetahat.data._columns import TableColumn
@@ -28,7 +28,6 @@ class Table:
              standardize, target_scale: whether the split standardises x and y.
              rows: (N,), rows of the source, from 0; None: all.
              source: the file or frame, for columns that ``th.split`` looks up; None: unknown.
-             cells: how its cells are written.
     """
 
     x: Any
@@ -39,7 +38,10 @@ class Table:
     target_scale: bool = True
     rows: Any = None
     source: Any = field(default=None, repr=False)
-    cells: Cells = field(default=PLAIN, repr=False)
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.names[:8]) + (", ..." if len(self.names) > 8 else "")
+        return f"Table({self.target} on {names}; {len(self):,} rows)"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,7 +87,7 @@ class Table:
         names = table_names(self.source)
         if name not in names:
             raise DataError(f"the table has no column {name!r} ({role}){did_you_mean(name, names)}")
-        column = table_columns(self.source, [name], self.cells)[name]
+        column = table_columns(self.source, [name], self.encoder.cells)[name]
         rows = np.arange(len(self)) if self.rows is None else np.asarray(self.rows)
         if len(column.values) <= rows.max() or (self.rows is None) != (
             len(column.values) == len(rows)
@@ -153,7 +155,7 @@ def read_table(
     scaled = roles.target_scale and encoder.classes is None
     rows = None if keep.all() else np.flatnonzero(keep)
     say_suspicious(encoder, columns, keep, y, chosen=features is not None)
-    return Table(x, y, weight, encoder, roles.standardize, scaled, rows, source, roles.cells)
+    return Table(x, y, weight, encoder, roles.standardize, scaled, rows, source)
 
 
 def table_of_arrays(part: Any, classes: Classes | None) -> Table:

@@ -72,14 +72,24 @@ def _target(args: argparse.Namespace) -> tuple[Any, list[Any]] | None:
 
     if args.target not in table_names(args.table):
         return None  # an error when the table is read
-    column = table_columns(args.table, [args.target])[args.target]
+    column = table_columns(args.table, [args.target], _cells(args))[args.target]
     values = {v for v in column.values.tolist() if v is not None and v == v}
     return column, sorted(values, key=str) if column.kind != "number" else sorted(values)
 
 
+def _cells(args: argparse.Namespace) -> Any:
+    from thetahat.data import cells_of
+
+    return cells_of(args.na_values, args.thousands, args.decimal or ".")
+
+
 def _guessed(args: argparse.Namespace, column: Any, values: list[Any]) -> tuple[str, str | None]:
+    from thetahat.data import odd_cells
+
     if args.target in (args.categorical or ()):
         return "class", None
+    if column.kind == "text" and odd_cells(column, 0, _cells(args)) is not None:
+        return "number", None  # refused, with its cells, when the table is read
     if column.kind in ("text", "category"):
         return "class", None
     if column.kind != "number":
