@@ -175,7 +175,8 @@ def _inputs(file: str, members: Sequence[Any]) -> tuple[Any, np.ndarray]:
         if name not in there:
             raise DataError(f"{file!r} has no column {name!r} (feature){did_you_mean(name, there)}")
     found = table_columns(file, names, encoder.cells)
-    enough = np.all([_enough(found, e) for e in {one.transform.encoder for one in ones}], axis=0)
+    encoders = {one.transform.encoder for one in ones}
+    enough: Any = np.all([_enough(found, each) for each in encoders], axis=0)
     x = {name: found[name].values[enough] for name in names}
     return x if enough.any() else (), enough
 
@@ -241,7 +242,7 @@ def _spread(values: np.ndarray, enough: np.ndarray) -> list[Any]:
     return column.tolist()
 
 
-def _enough(found: Mapping[str, Any], encoder: Any) -> np.ndarray:
+def _enough(found: Mapping[str, Any], encoder: Any) -> Any:
     """Tell which rows have the features that a fitted value needs, (n,)."""
     enough = np.ones(len(next(iter(found.values())).values), bool)
     for feature in encoder.features:
