@@ -138,7 +138,7 @@ class RunPage {
     notices?.body.append(h("div.bounded", { tabindex: "0", role: "group", "aria-label": "notices" }, run.notices.map((n) => h("p.warning", {}, n))));
     const logs = Object.keys(run.logs).length ? panel("What it printed", "") : null;
     if (logs) for (const [name, text] of Object.entries(run.logs)) logs.body.append(h("h3", {}, name), h("pre.log", { tabindex: "0", "aria-label": name }, text || "(nothing)"));
-    const whole = JSON.stringify([run.config, run.labels, run.provenance, run.notices, run.logs, run.detail, run.status, run.checkpoint]);
+    const whole = JSON.stringify([run.config, run.labels, run.provenance, run.notices, run.logs, run.detail, run.status, run.checkpoint, run.model]);
     if (whole === this.drawnRest) return;
     this.drawnRest = whole;
     fill(this.rest, h("div.stack.s6", {}, config.root, detail?.root, notices?.root), h("div.stack.s6", {}, origin.root), logs?.root);
@@ -187,7 +187,7 @@ function origins(run) {
   const { git, versions, earlier, argv, ...more } = p;
   return {
     id: run.id, ...(run.sweep ? { sweep: sweepLink(run.sweep.id, run.sweep.name), ...(run.point !== null ? { setting: `${run.point}${run.replicate !== null ? `, replicate ${run.replicate}` : ""}; ${run.seeds} run${run.seeds === 1 ? "" : "s"} of it` } : {}) } : {}),
-    experiment: run.experiment, agent: run.agent, attempt: run.attempt, begun: run.started ? `${local(run.started)} (${ago(run.started)})` : null, ended: run.finished && local(run.finished), checkpoint: run.checkpoint,
+    experiment: run.experiment, agent: run.agent, attempt: run.attempt, begun: run.started ? `${local(run.started)} (${ago(run.started)})` : null, ended: run.finished && local(run.finished), checkpoint: run.checkpoint, model: run.model,
     commit: git?.commit ? `${git.commit.slice(0, 12)}${git.dirty ? " and changes" : ""}` : null, ...flat(more), ...(versions ? Object.fromEntries(Object.entries(versions).map(([k, v]) => [`version of ${k}`, v])) : {}), ...(git?.folder ? { "folder in git": git.folder } : {}), ...Object.assign({}, ...(earlier || []).map(attempt)),
   };
 }
