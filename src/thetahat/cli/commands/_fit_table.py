@@ -66,22 +66,13 @@ def fit_table(
     member: Seed = 0,
 ) -> Task:
     """Fit a table's target from its features; of a bag, one member."""
-    data = read_data(locals())
+    config = dict(locals())
+    data = read_data(config)
     data = th.data.robust(data) if model == "net" else data
-    n, d = data.train.x.shape
-    out: Any = len(data.transform.encoder.targets) or "scalar"
-    out = len(data.classes or ()) if loss == "cross_entropy" else out
-    _check_model(model, data, out, target)
-    layers = {"width": width, "depth": depth, "activation": activation, "out": out}
-    hypothesis = {
-        "net": lambda: th.models.TabularMLP(d, **layers),
-        "mlp": lambda: th.models.MLP(d, **layers),
-        "linear": lambda: th.models.Linear(d, out=out),
-        "polynomial": lambda: th.models.Polynomial(degree, basis),
-    }[model]()
+    n = len(data.train.x)
     method, penalty = _optimizer(optimizer, lr, weight_decay, epochs * -(-n // (batch_size or n)))
     task = Task(
-        model=hypothesis,
+        model=_model(config, data),
         data=data,
         loss=th.risk.pinball(tau) if loss == "pinball" else loss,
         penalty=penalty,
@@ -97,20 +88,30 @@ def fit_table(
     return task if members == 1 else th.train.rotated(task, member, members)
 
 
-def _check_model(model: str, data: Data, out: Any, target: str) -> None:
-    """Check that a polynomial has one feature and one output."""
-    names = data.transform.encoder.names
+def _model(config: Mapping[str, Any], data: Data) -> Any:
+    """Give the model of these flags; a polynomial has one feature and one output."""
+    model, loss, target = (config[k] for k in ("model", "loss", "target"))
+    names, targets = data.transform.encoder.names, data.transform.encoder.targets
+    out = len(data.classes or ()) if loss == "cross_entropy" else len(targets) or "scalar"
     if model == "polynomial" and len(names) != 1:
         raise ConfigError(
             f"--model polynomial takes one feature; got {len(names)} ({', '.join(names)}); choose"
             " one with --features, or take --model mlp"
         )
     if model == "polynomial" and out != "scalar":
-        what = "columns" if data.transform.encoder.targets else "classes"
+        what = "columns" if targets else "classes"
         raise ConfigError(
             f"--model polynomial has one output, and --target {target} {out} {what}; take --model"
             " mlp or linear"
         )
+    d = data.train.x.shape[1]
+    layers = {k: config[k] for k in ("width", "depth", "activation")}
+    return {
+        "net": lambda: th.models.TabularMLP(d, **layers, out=out),
+        "mlp": lambda: th.models.MLP(d, **layers, out=out),
+        "linear": lambda: th.models.Linear(d, out=out),
+        "polynomial": lambda: th.models.Polynomial(config["degree"], config["basis"]),
+    }[model]()
 
 
 def _optimizer(name: str, lr: float, weight_decay: float, steps: int) -> tuple[Any, Any]:
@@ -205,6 +206,15 @@ def net_goodness(result: Result, table: Table) -> Goodness:
         for name, at in rows.items()
     }
     return goodness(errors, result.data)
+
+
+def shares_right(proba: Mapping[str, np.ndarray], data: Data) -> dict[str, float]:
+    """Compute the accuracy of probabilities (N, K), by part, weighted."""
+    found = {}
+    for part, p in proba.items():
+        y, w = outcome(data, part)
+        found[part] = float(np.average(p.argmax(1) == y, weights=w))
+    return found
 
 
 def probability(score: np.ndarray) -> np.ndarray:
