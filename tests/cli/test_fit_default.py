@@ -76,7 +76,7 @@ def test_the_screen_says_who_wins_and_one_member_is_one_run(table: pd.DataFrame,
     assert "has the lowest test risk; that of" in said
     assert "(paired over 23 test rows)" in said
     code, out, _ = thetahat(*words, "--members=1", "--format=json")
-    assert [row["model"] for row in json.loads(out)][0] == "net"
+    assert next(row["model"] for row in json.loads(out)) == "net"
 
 
 @pytest.mark.parametrize(
