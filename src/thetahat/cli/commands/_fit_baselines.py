@@ -15,6 +15,7 @@ import numpy as np
 import thetahat as th
 from thetahat.cli.commands._fit_classes import (
     CLASS_LOSSES,
+    LARGEST_OF_CLASSES,
     log_losses,
     log_softmax,
     multinomial_logit,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 LARGEST = 20_000
 """Training rows up to which a quantile regression is solved: a linear program beyond is slow."""
-LARGEST_OF_CLASSES = 200_000
-"""Training rows times classes up to which a multinomial logit is solved."""
 _STEPS, _SCORED, _TOLERANCE = 1000, 100, 1e-12
 _Measure = Callable[[np.ndarray, np.ndarray, str], np.ndarray | None]
 
