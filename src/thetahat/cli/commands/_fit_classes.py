@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 CLASS_LOSSES = ("logistic", "cross_entropy")
 KINDS = ("number", "class")
+LARGEST_OF_CLASSES = 200_000
+"""Training rows times classes up to which other estimators are fitted beside a model."""
 FEW = 5
 """Different whole numbers up to which a target is taken as classes."""
 
