@@ -154,7 +154,7 @@ def read(config: Mapping[str, Any]) -> Table:
 @functools.lru_cache(maxsize=2)
 def _read(path: str, stamp: tuple[Any, ...], given: tuple[tuple[str, Any], ...]) -> Table:
     del stamp  # a changed file is read again
-    options = {name: list(v) if isinstance(v, tuple) else v for name, v in given}
+    options: dict[str, Any] = {n: list(v) if isinstance(v, tuple) else v for n, v in given}
     return th.read_table(path, targets_named(path, options.pop("target")), **options)
 
 
@@ -206,15 +206,6 @@ def net_goodness(result: Result, table: Table) -> Fitted:
         for name, at in rows.items()
     }
     return goodness(errors, result.data)
-
-
-def shares_right(proba: Mapping[str, np.ndarray], data: Data) -> dict[str, float]:
-    """Compute the accuracy of probabilities (N, K), by part, weighted."""
-    found = {}
-    for part, p in proba.items():
-        y, w = outcome(data, part)
-        found[part] = float(np.average(p.argmax(1) == y, weights=w))
-    return found
 
 
 def probability(score: np.ndarray) -> np.ndarray:
