@@ -72,17 +72,11 @@ def fit_table(
     out: Any = len(data.transform.encoder.targets) or "scalar"
     out = len(data.classes or ()) if loss == "cross_entropy" else out
     _check_model(model, data, out, target)
-    layers = {"width": width, "depth": depth, "activation": activation, "out": out}
-    hypothesis = {
-        "net": lambda: th.models.TabularMLP(d, **layers),
-        "mlp": lambda: th.models.MLP(d, **layers),
-        "linear": lambda: th.models.Linear(d, out=out),
-        "polynomial": lambda: th.models.Polynomial(degree, basis),
-    }[model]()
+    layers = {"width": width, "depth": depth, "activation": activation}
     steps = epochs * -(-n // (batch_size or n))
     method, penalty = _optimizer(optimizer, lr, weight_decay, steps)
     task = Task(
-        model=hypothesis,
+        model=_model(model, d, out, layers, degree, basis),
         data=data,
         loss=th.risk.pinball(tau) if loss == "pinball" else loss,
         penalty=penalty,
@@ -96,6 +90,15 @@ def fit_table(
         dtype=dtype,
     )
     return task if members == 1 else th.train.rotated(task, member, members)
+
+
+def _model(name: str, d: int, out: Any, layers: dict[str, Any], degree: int, basis: str) -> Any:
+    return {
+        "net": lambda: th.models.TabularMLP(d, out=out, **layers),
+        "mlp": lambda: th.models.MLP(d, out=out, **layers),
+        "linear": lambda: th.models.Linear(d, out=out),
+        "polynomial": lambda: th.models.Polynomial(degree, basis),
+    }[name]()
 
 
 def _check_model(model: str, data: Data, out: Any, target: str) -> None:
