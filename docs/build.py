@@ -38,6 +38,7 @@ PAGES = (
     "stopping",
     "save-load-predict",
     "warm-start",
+    "events",
     "cohorts",
     "sweeps",
     "sweep-language",

@@ -117,7 +117,7 @@ def test_a_model_that_a_run_kept_is_found_by_the_run(folder, thetahat) -> None:
     path.parent.mkdir()
     result.save(path)
     write("x.csv", ["x"], [[0.5], [1]])
-    assert thetahat("predict", run.name, "x.csv", "-o", "p.csv")[0] == 0
+    assert thetahat("predict", run.name, "x.csv", "-o", "p.csv", "--source=own.py")[0] == 0
     assert [row["predicted"] for row in read("p.csv")] == result.predict([[0.5], [1]]).tolist()
 
 
@@ -130,7 +130,7 @@ def test_a_model_of_ones_own_class_needs_its_experiment(folder, thetahat) -> Non
     write("x.csv", ["x"], [[0.5], [1]])
     code, _, err = thetahat("predict", "own.theta", "x.csv", "-o", "p.csv")
     assert code == 2 and "a model of your own" in err
-    words = ("predict", "own.theta", "x.csv", "-o", "p.csv", "--experiment=own.py:line")
+    words = ("predict", "own.theta", "x.csv", "-o", "p.csv", "--source=own.py:line")
     assert thetahat(*words)[0] == 0
     assert [row["predicted"] for row in read("p.csv")] == result.predict([[0.5], [1]]).tolist()
     write("x.csv", ["x", "z"], [[0.5, 1]])
@@ -151,7 +151,7 @@ def test_wrong_words_get_one_message(table, thetahat) -> None:
         (("m.theta", "new.csv", "-o", "new.csv"), "is the table itself"),
         (("m.theta", *new, "--quantiles=0.5"), "is one model"),
         (("m.theta", *new, "--quantiles=5"), "give probabilities from 0 to 1"),
-        (("m.theta", *new, "--experiment=x.py"), "give a Python file that exists"),
+        (("m.theta", *new, "--source=x.py"), "give a Python file that exists"),
         (("m.theta", "new.csv"), "-o"),
     ):
         code, out, err = thetahat("predict", *words)

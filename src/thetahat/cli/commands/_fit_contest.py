@@ -104,7 +104,7 @@ def _beside(gap: float, error: float) -> str:
     return f"more than two standard errors of {error:.2g}"
 
 
-def fit_columns(risk: Mapping[str, float], fitted: fits.Fitted) -> dict[str, float]:
+def fit_columns(risk: Mapping[str, float], fitted: fits.Goodness) -> dict[str, float]:
     """Name the numbers of an estimate as columns."""
     return {
         **{f"{part}_risk": value for part, value in risk.items()},
@@ -142,7 +142,7 @@ def _judged(peer: Peer, data: Data, loss: str, tau: float) -> Entry:
             errors[part] = float(np.average((found - y) ** 2, weights=w))
         assert losses is not None
         risk[part] = float(np.average(losses, weights=w))
-    right = fits.Fitted({}, {}, fits.shares_right(proba, data)) if classes else None
+    right = fits.Goodness({}, {}, fits.shares_right(proba, data)) if classes else None
     columns = fit_columns(risk, right or fits.goodness(errors, data))
     columns |= {} if peer.params is None else {"params": peer.params}
     return Entry(peer.name, columns, losses if data.test is not None else None)

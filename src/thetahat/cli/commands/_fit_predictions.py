@@ -201,7 +201,7 @@ def _plain_inputs(
                 " model was fitted to numbers"
             )
     rows = np.stack([found[name].values for name in there], axis=1)
-    enough = np.isfinite(rows).all(axis=1)
+    enough = np.asarray(np.isfinite(rows).all(axis=1))
     return rows[enough], enough
 
 

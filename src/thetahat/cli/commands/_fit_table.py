@@ -66,17 +66,13 @@ def fit_table(
     member: Seed = 0,
 ) -> Task:
     """Fit a table's target from its features; of a bag, one member."""
-    data = read_data(locals())
+    config = dict(locals())
+    data = read_data(config)
     data = th.data.robust(data) if model == "net" else data
-    n, d = data.train.x.shape
-    out: Any = len(data.transform.encoder.targets) or "scalar"
-    out = len(data.classes or ()) if loss == "cross_entropy" else out
-    _check_model(model, data, out, target)
-    layers = {"width": width, "depth": depth, "activation": activation}
-    steps = epochs * -(-n // (batch_size or n))
-    method, penalty = _optimizer(optimizer, lr, weight_decay, steps)
+    n = len(data.train.x)
+    method, penalty = _optimizer(optimizer, lr, weight_decay, epochs * -(-n // (batch_size or n)))
     task = Task(
-        model=_model(model, d, out, layers, degree, basis),
+        model=_model(config, data),
         data=data,
         loss=th.risk.pinball(tau) if loss == "pinball" else loss,
         penalty=penalty,
@@ -92,29 +88,30 @@ def fit_table(
     return task if members == 1 else th.train.rotated(task, member, members)
 
 
-def _model(name: str, d: int, out: Any, layers: dict[str, Any], degree: int, basis: str) -> Any:
-    return {
-        "net": lambda: th.models.TabularMLP(d, out=out, **layers),
-        "mlp": lambda: th.models.MLP(d, out=out, **layers),
-        "linear": lambda: th.models.Linear(d, out=out),
-        "polynomial": lambda: th.models.Polynomial(degree, basis),
-    }[name]()
-
-
-def _check_model(model: str, data: Data, out: Any, target: str) -> None:
-    """Check that a polynomial has one feature and one output."""
-    names = data.transform.encoder.names
+def _model(config: Mapping[str, Any], data: Data) -> Any:
+    """Give the model of these flags; a polynomial has one feature and one output."""
+    model, loss, target = (config[k] for k in ("model", "loss", "target"))
+    names, targets = data.transform.encoder.names, data.transform.encoder.targets
+    out = len(data.classes or ()) if loss == "cross_entropy" else len(targets) or "scalar"
     if model == "polynomial" and len(names) != 1:
         raise ConfigError(
             f"--model polynomial takes one feature; got {len(names)} ({', '.join(names)}); choose"
             " one with --features, or take --model mlp"
         )
     if model == "polynomial" and out != "scalar":
-        what = "columns" if data.transform.encoder.targets else "classes"
+        what = "columns" if targets else "classes"
         raise ConfigError(
             f"--model polynomial has one output, and --target {target} {out} {what}; take --model"
             " mlp or linear"
         )
+    d = data.train.x.shape[1]
+    layers = {k: config[k] for k in ("width", "depth", "activation")}
+    return {
+        "net": lambda: th.models.TabularMLP(d, **layers, out=out),
+        "mlp": lambda: th.models.MLP(d, **layers, out=out),
+        "linear": lambda: th.models.Linear(d, out=out),
+        "polynomial": lambda: th.models.Polynomial(config["degree"], config["basis"]),
+    }[model]()
 
 
 def _optimizer(name: str, lr: float, weight_decay: float, steps: int) -> tuple[Any, Any]:
@@ -157,7 +154,7 @@ def read(config: Mapping[str, Any]) -> Table:
 @functools.lru_cache(maxsize=2)
 def _read(path: str, stamp: tuple[Any, ...], given: tuple[tuple[str, Any], ...]) -> Table:
     del stamp  # a changed file is read again
-    options: dict[str, Any] = {n: list(v) if isinstance(v, tuple) else v for n, v in given}
+    options = {name: list(v) if isinstance(v, tuple) else v for name, v in given}
     return th.read_table(path, targets_named(path, options.pop("target")), **options)
 
 
@@ -169,7 +166,7 @@ def targets_named(table: str, target: str) -> str | list[str]:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class Goodness:
     """One estimate of y over the parts of a table, in units of y."""
 
     mse: Mapping[str, float]
@@ -178,7 +175,7 @@ class Fitted:
     """Of classes, which have no MSE and no R^2."""
 
 
-def goodness(errors: Mapping[str, float], data: Data) -> Fitted:
+def goodness(errors: Mapping[str, float], data: Data) -> Goodness:
     """Compute MSE in units of y, and R^2, by part; ``errors`` are MSE of the standardised y.
 
     R^2 = 1 - MSE / variance of the part's y about its own mean, all weighted.
@@ -190,10 +187,10 @@ def goodness(errors: Mapping[str, float], data: Data) -> Fitted:
         around = float(np.average((y - np.average(y, weights=w)) ** 2, weights=w))
         mse[name] = error * scale**2
         r2[name] = 1 - error / around if around > 0 else float("nan")
-    return Fitted(mse, r2)
+    return Goodness(mse, r2)
 
 
-def net_goodness(result: Result, table: Table) -> Fitted:
+def net_goodness(result: Result, table: Table) -> Goodness:
     """Compute how well a result fits each part, in units of y."""
     if result.task.loss == "squared":
         there = {p: r for p, r in result.risk.items() if getattr(result.data, p) is not None}
@@ -202,13 +199,22 @@ def net_goodness(result: Result, table: Table) -> Fitted:
     if result.classes is not None:
         proba = result.predict_proba(table.x)
         right = shares_right({name: proba[at] for name, at in rows.items()}, result.data)
-        return Fitted({}, {}, right)
+        return Goodness({}, {}, right)
     residual = (result.predict(table.x) - table.y) / float(result.data.transform.y_std)
     errors = {
         name: float(np.average(residual[at] ** 2, weights=outcome(result.data, name)[1]))
         for name, at in rows.items()
     }
     return goodness(errors, result.data)
+
+
+def shares_right(proba: Mapping[str, np.ndarray], data: Data) -> dict[str, float]:
+    """Compute the accuracy of probabilities (N, K), by part, weighted."""
+    found = {}
+    for part, p in proba.items():
+        y, w = outcome(data, part)
+        found[part] = float(np.average(p.argmax(1) == y, weights=w))
+    return found
 
 
 def probability(score: np.ndarray) -> np.ndarray:
@@ -234,12 +240,3 @@ def outcome(data: Data, name: str) -> tuple[np.ndarray, np.ndarray]:
     part = getattr(data, name)
     y = np.asarray(part.y, np.float64)
     return y, np.ones_like(y) if part.weight is None else np.asarray(part.weight, np.float64)
-
-
-def shares_right(proba: Mapping[str, np.ndarray], data: Data) -> dict[str, float]:
-    """Compute the accuracy of probabilities (N, K), by part, weighted."""
-    found = {}
-    for part, p in proba.items():
-        y, w = outcome(data, part)
-        found[part] = float(np.average(p.argmax(1) == y, weights=w))
-    return found

@@ -15,6 +15,7 @@ from jax.core import Tracer
 
 from thetahat import data as th_data, risk
 from thetahat.core import DataError, Notice, Task
+from thetahat.core.metric import BY_PART
 from thetahat.data import Classes, NamedRows, Transform, check_levels
 from thetahat.train.jax._precision import ON_DISK
 from thetahat.train.jax._targets import Targets, own_targets, targets_of
@@ -129,8 +130,7 @@ def _say_codes(task: Task, where: str, classes: Classes) -> None:
     own = [
         repr(name)
         for name, metric in task.metrics.items()
-        if metric.per_observation
-        and not getattr(metric.function, "__module__", "").startswith("thetahat.")
+        if metric.kind in BY_PART and not isinstance(metric.function, str)
     ]
     if own:
         k = len(classes)
