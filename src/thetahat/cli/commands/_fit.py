@@ -50,7 +50,7 @@ _ONLY = {
     "tau": ("loss", ("pinball",)),
 }
 """Flags that need one of some choices of another flag."""
-DESCRIPTION = "Fit a column of a CSV or Parquet table from the others, and keep the run."
+DESCRIPTION = "Fit a column of a table from the others, and keep the run."
 EXAMPLES = """\
 examples:
   thetahat fit wages.csv --target wage --features educ,exper,tenure
@@ -62,7 +62,7 @@ examples:
 def add_flags(parser: Any) -> None:
     """Add the flags of ``fit``."""
     parser.usage = "thetahat fit TABLE --target COLUMN [options]"
-    parser.add_argument("table", metavar="TABLE", help="a CSV, TSV or Parquet file")
+    parser.add_argument("table", metavar="TABLE", help="a CSV, Parquet, Stata or Excel file")
     _add_columns(parser.add_argument_group("columns"))
     _add_model(parser.add_argument_group("model"))
     _add_training(parser.add_argument_group("training"))
@@ -83,13 +83,15 @@ def add_flags(parser: Any) -> None:
 
 
 def _add_columns(group: Any) -> None:
-    group.add_argument("--target", required=True, metavar="COLUMN", help="the column to estimate")
+    target = "the column to estimate; of several, A,B,..., the fit is one"
+    group.add_argument("--target", required=True, metavar="COLUMN", help=target)
     group.add_argument(
         "--target-kind",
         choices=("number", "class"),
         help="what the target is (default: text, true/false and up to 5 whole numbers are classes)",
     )
     add_value(group, "--features A,B,...", "from these (default: all other columns)", comma_list)
+    add_value(group, "--ignore A,B,...", "columns that are no features, such as ids", comma_list)
     add_value(group, "--weights COLUMN", "weights of the observations")
     add_value(group, "--categorical A,B,...", "one 0/1 column a level", comma_list)
     group.add_argument(
@@ -99,6 +101,11 @@ def _add_columns(group: Any) -> None:
         help="missing values: refuse them, drop their rows, or impute the mean or median of the"
         " training part (default: refuse)",
     )
+    add_value(
+        group, "--na-values A,B,...", "more marks of a missing value, as in .,-99", comma_list
+    )
+    add_value(group, "--thousands CHAR", "mark between thousands, such as ,")
+    add_value(group, "--decimal CHAR", "decimal mark (default: .)")
 
 
 def _add_model(group: Any) -> None:
@@ -167,6 +174,13 @@ def _add_parts(group: Any) -> None:
     for part, share in (("train", 0.7), ("val", 0.15), ("test", 0.15)):
         add_value(group, f"--{part} X", f"share, or count (default: {share})", _share, share)
     add_value(group, "--split-seed N", "which rows go where (default: 0)", seed_number, 0)
+    add_value(group, "--groups COLUMN", "no group in two parts; no feature unless listed")
+    add_value(
+        group,
+        "--order COLUMN",
+        "train on the earliest, test on the latest; no feature unless listed",
+    )
+    add_value(group, "--stratify COLUMN", "the same shares of its levels in every part")
     add_value(group, "--seed N", "initial parameters, batch order (default: 0)", seed_number, 0)
     add_value(
         group,
@@ -183,7 +197,7 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.cli._script import check_batch
     from thetahat.cli._session import FitSettings, RunSource, exit_code, train
     from thetahat.cli.commands import _fit_table as fits
-    from thetahat.cli.commands._fit_classes import settle
+    from thetahat.cli.commands._fit_classes import refuse_many, settle
     from thetahat.cli.commands._fit_predictions import writable
     from thetahat.cli.commands._fit_report import report
     from thetahat.risk import LOSSES
@@ -191,17 +205,17 @@ def run(args: argparse.Namespace) -> int:
 
     if args.loss is not None:
         check_choice("--loss", args.loss, LOSSES)
-    note = settle(args)
+    note, guess = settle(args)
     if note is not None and not args.quiet:
         print_note(note)
     config = _config(args)
-    table = fits.read(
-        *(config[k] for k in ("table", "target", "features", "weights", "categorical", "missing"))
-    )
+    table = fits.read(config)
+    if guess:
+        refuse_many(table)
     config |= _sizes(args, len(table), config)
     out = None
     if args.predict is not None:
-        shown = (table.target, config["weights"])
+        shown = (*(table.encoder.targets or (table.target,)), config["weights"])
         out = writable(Path(args.predict), Path(args.table), shown, table.classes or ())
     if args.save is not None:
         check_place(Path(args.save))

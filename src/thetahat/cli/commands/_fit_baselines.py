@@ -21,7 +21,7 @@ from thetahat.cli.commands._fit_classes import (
 )
 from thetahat.cli.commands._fit_table import (
     PARTS,
-    Fitted,
+    Goodness,
     goodness,
     outcome,
     probability,
@@ -51,7 +51,7 @@ class Baseline:
     coefficients: np.ndarray
     rank: int
     risk: Mapping[str, float]
-    fitted: Fitted
+    fitted: Goodness
     test_losses: np.ndarray | None = None
 
 
@@ -109,7 +109,7 @@ def _class_baseline(name: str, beta: np.ndarray, rank: int, data: Data) -> Basel
             risk[part] = float(np.average(losses, weights=w))
             test_losses = losses if part == "test" else None
             proba[part] = np.exp(log_p)
-    right = Fitted({}, {}, shares_right(proba, data))
+    right = Goodness({}, {}, shares_right(proba, data))
     return Baseline(name, beta, rank, risk, right, test_losses)
 
 

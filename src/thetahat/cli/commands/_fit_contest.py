@@ -40,10 +40,9 @@ def entries(result: Result, table: Table, label: str, *, all_peers: bool) -> lis
     All are fitted to the training part of the result; of a bag, that is all but the test part.
     """
     data, loss, tau = result.data, str(result.config["loss"]), float(result.config["tau"])
-    seed = int(result.config["split_seed"])
     found = [Entry(label, {}, None)]
     if np.isfinite(result.risk.get("train", math.nan)):
-        found = [Entry(label, own_columns(result, table, seed), _own_losses(result, table, seed))]
+        found = [Entry(label, own_columns(result, table), _own_losses(result, table))]
     for line in baselines(data, loss, tau):
         columns = {"params": line.rank, **fit_columns(line.risk, line.fitted)}
         found.append(Entry(line.name, columns, line.test_losses))
@@ -52,9 +51,9 @@ def entries(result: Result, table: Table, label: str, *, all_peers: bool) -> lis
     return found
 
 
-def own_columns(result: Result, table: Table, seed: int) -> dict[str, Any]:
+def own_columns(result: Result, table: Table) -> dict[str, Any]:
     """Give the numbers of a result in the table."""
-    fitted = fit_columns(result.risk, fits.net_goodness(result, table, seed))
+    fitted = fit_columns(result.risk, fits.net_goodness(result, table))
     return {"params": result.n_params, "epochs": result.epochs, **fitted}
 
 
@@ -105,7 +104,7 @@ def _beside(gap: float, error: float) -> str:
     return f"more than two standard errors of {error:.2g}"
 
 
-def fit_columns(risk: Mapping[str, float], fitted: fits.Fitted) -> dict[str, float]:
+def fit_columns(risk: Mapping[str, float], fitted: fits.Goodness) -> dict[str, float]:
     """Name the numbers of an estimate as columns."""
     return {
         **{f"{part}_risk": value for part, value in risk.items()},
@@ -115,8 +114,8 @@ def fit_columns(risk: Mapping[str, float], fitted: fits.Fitted) -> dict[str, flo
     }
 
 
-def _own_losses(result: Result, table: Table, seed: int) -> np.ndarray | None:
-    rows = fits.rows_of(result.data, len(table), seed).get("test")
+def _own_losses(result: Result, table: Table) -> np.ndarray | None:
+    rows = fits.rows_of(result, table).get("test")
     if rows is None:
         return None
     y, _ = fits.outcome(result.data, "test")
@@ -143,7 +142,7 @@ def _judged(peer: Peer, data: Data, loss: str, tau: float) -> Entry:
             errors[part] = float(np.average((found - y) ** 2, weights=w))
         assert losses is not None
         risk[part] = float(np.average(losses, weights=w))
-    right = fits.Fitted({}, {}, fits.shares_right(proba, data)) if classes else None
+    right = fits.Goodness({}, {}, fits.shares_right(proba, data)) if classes else None
     columns = fit_columns(risk, right or fits.goodness(errors, data))
     columns |= {} if peer.params is None else {"params": peer.params}
     return Entry(peer.name, columns, losses if data.test is not None else None)

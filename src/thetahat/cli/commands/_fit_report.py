@@ -104,6 +104,8 @@ def goodness_rows(
 
     first = results[0]
     several = len(results) > 1
+    if table.encoder.targets:
+        return _of_several_targets(results, table)
     label = str(first.config["model"])
     if isinstance(first, Bag):
         label = f"{label}, {len(first.members)} averaged"
@@ -113,10 +115,34 @@ def goodness_rows(
     found, said = contest.verdict(found, first.data) if nets else (found, "")
     rows = [{"model": entry.name, **entry.columns} for entry in found]
     if several or not kept:
-        seed = int(first.config["split_seed"])
-        own = [contest.own_columns(r, table, seed) for r in kept]
+        own = [contest.own_columns(r, table) for r in kept]
         rows[:1] = _aggregates(label, results, own) if several else []
     return rows, _columns(first, table, several, rows), said
+
+
+def _of_several_targets(
+    results: Sequence[Result], table: Table
+) -> tuple[list[dict[str, Any]], list[Column], str]:
+    """Make a row for each target and the fit, or three quantiles over seeds, and for OLS."""
+    from thetahat.cli.commands import _fit_targets as targets
+    from thetahat.format import Column
+
+    label, several = str(results[0].config["model"]), len(results) > 1
+    kept = ended_well(results) if several else [r for r in results if _finite(r)]
+    rows = []
+    for k, target in enumerate(table.encoder.targets):
+        own = [targets.own_columns(r, table, k) for r in kept]
+        made = [{"model": label, **columns} for columns in own]
+        made = _aggregates(label, results, own) if several else made
+        line = targets.linear(results[0].data, k)
+        rows += [{"target": target, **row} for row in (*made, line)]
+    keys = {key for row in rows for key in row}
+    columns = [Column("target", priority=9), Column("model", priority=9)]
+    columns += [Column(name) for name in ("n", "failed", "unfinished") if name in keys]
+    columns += [Column("params"), Column("epochs")]
+    parts = [part for part in ("val", "test") if f"{part}_mse" in keys] or ["train"]
+    columns += [Column(f"{part}_mse", f"{part} MSE", priority=2) for part in parts]
+    return rows, columns + [Column(f"{p}_r2", f"{p} R²", priority=3) for p in parts], ""
 
 
 def ended_well(results: Sequence[Result]) -> list[Result]:
