@@ -41,6 +41,8 @@ def test_it_is_compared_with_other_estimators_on_the_same_rows(
     x, y = table[list("abcdef")].to_numpy(), table["y"].to_numpy()
     net = rows["net, 3 averaged"]
     assert net["test_r2"] == pytest.approx(r2_score(y[test], file["fitted"][test]), rel=1e-4)
+    outside = file.loc[train, "out_of_bag"]
+    assert outside.notna().sum() == 69 and file.loc[test, "out_of_bag"].isna().all()
     peers = {
         "OLS": LinearRegression(),
         "forest": RandomForestRegressor(200, random_state=0),
@@ -86,6 +88,7 @@ def test_the_screen_says_who_wins_and_one_member_is_one_run(table: pd.DataFrame,
         (["--lr=inf"], "--lr=inf"),
         (["--tau=2"], "--tau has no effect with --loss squared"),
         (["--loss=pinball", "--tau=2"], "tau"),
+        (["--members=3", "--groups=a"], "--members 3 holds out rows without regard to --groups"),
         (["--members=0"], "--members=0"),
     ],
 )
