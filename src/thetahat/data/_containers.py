@@ -38,6 +38,11 @@ class Observations:
     y: Any
     weight: Any = None
 
+    def __repr__(self) -> str:
+        parts = {"x": self.x, "y": self.y, "weight": self.weight}
+        told = ", ".join(f"{k}: {_shapes(v)}" for k, v in parts.items() if v is not None)
+        return f"Observations({told})"
+
     def __iter__(self) -> Iterator[Any]:
         return iter((self.x, self.y))
 
@@ -53,6 +58,17 @@ class Observations:
                 )
             return (self.x, self.y)[rows]
         return jax.tree.map(lambda leaf: leaf[rows], self)
+
+
+def _shapes(value: Any) -> str:
+    """Write the shapes of a tree's arrays: the numbers themselves are too many.
+
+    >>> _shapes(np.ones((3, 2))), _shapes({"a": np.ones(3)})
+    ('(3, 2)', '(3,)')
+    """
+    leaves = jax.tree.leaves(value)
+    told = ", ".join(str(getattr(leaf, "shape", leaf)) for leaf in leaves[:4])
+    return told + (", ..." if len(leaves) > 4 else "")
 
 
 @dataclass(frozen=True, eq=False)

@@ -145,6 +145,11 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
     >>> print(parse_sweep("method: gird\\n").errors[0].message)
     method is the text 'gird', and must be grid, random or bayes; did you mean 'grid'?
     """
+    if not isinstance(text, str):
+        raise ConfigError(
+            f"parse_sweep takes the text of a sweep file; got a {type(text).__name__}: give its"
+            " YAML or JSON, such as json.dumps(...)"
+        )
     try:
         root, repeated = read_tree(text, strict=strict)
     except Unreadable as problem:

@@ -26,10 +26,11 @@ from thetahat.core.data_files import DataFile, data_files, listen
 from thetahat.core.errors import CheckpointError, InputError, Notice, ThetahatError
 from thetahat.core.json import plain_value
 from thetahat.core.provenance import versions
-from thetahat.core.run import Event, Started
+from thetahat.core.run import Ended, Event, Started
 from thetahat.sweep._full_disk import AGAIN_S, ROOM_S
 from thetahat.sweep.spec._coerce import typed
 from thetahat.sweep.workers._fork_server import appended
+from thetahat.sweep.workers._kept import ModelKeeper
 from thetahat.sweep.workers._messages import (
     ADDRESS,
     FUNCTION,
@@ -113,6 +114,11 @@ class LiveJob:
             # The agent cannot import the experiment's own types.
             config = plain_value(event.config)
             event = replace(event, config=config, provenance=given, cohort=self.job.cohort)
+        if isinstance(event, Ended) and self.job.models is not None:
+            # Before its end is reported: the best run of a sweep always has its model.
+            result = self.training.session.results.get(event.member)
+            if result is not None:
+                self._worker.keeper.take(self.job.models, event, result)
         self._events.append(event)
 
     def step(self) -> bool:
@@ -166,6 +172,7 @@ class Worker:
     ) -> None:
         self.link, self.shop, self.notices, self._log = link, shop, notices, log
         self.live: dict[str, LiveJob] = {}
+        self.keeper = ModelKeeper(notices.append)
         self._phase: JobPhase | None = None
         self._files: list[DataFile] = []
 
