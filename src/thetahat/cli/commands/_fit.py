@@ -98,7 +98,7 @@ def _add_columns(group: Any) -> None:
 def _add_model(group: Any) -> None:
     group.add_argument("--model", choices=_MODELS, default="mlp", help="default: mlp")
     add_value(group, "--width N", "units of a layer of the mlp (default: 64)", whole_number())
-    add_value(group, "--depth N", "hidden layers of the mlp (default: 2)", whole_number())
+    add_value(group, "--depth N", "hidden layers of the mlp (default: 2)", whole_number(1, 1000))
     add_value(group, "--activation NAME", "of the mlp (default: relu)")
     add_value(group, "--degree N", "of the polynomial (default: 3)", whole_number())
     add_value(
@@ -155,6 +155,7 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.cli.commands._fit_classes import settle
     from thetahat.cli.commands._fit_predictions import writable
     from thetahat.cli.commands._fit_report import report
+    from thetahat.cli.terminal._fit_progress import SlowNotice
     from thetahat.risk import LOSSES
     from thetahat.train import Results, check_place
 
@@ -164,9 +165,9 @@ def run(args: argparse.Namespace) -> int:
     if note is not None and not args.quiet:
         print_note(note)
     config = _config(args)
-    table = fits.read(
-        *(config[k] for k in ("table", "target", "features", "weights", "categorical", "missing"))
-    )
+    names = ("table", "target", "features", "weights", "categorical", "missing")
+    with SlowNotice(f"{args.table}: the table is being read"):
+        table = fits.read(*(config[name] for name in names))
     out = None
     if args.predict is not None:
         shown = (table.target, config["weights"])
