@@ -132,7 +132,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     titles, names = options.tables.split(","), options.only.split(",")
     if options.smoke:
-        titles, names = ["wine"], [OURS, "ridge, logit"]
+        titles, names = ["wine"], [OURS, "ridge or logit"]
     facts = machine.facts(PACKAGES)
     path = options.file or machine.RESULTS / f"tables-{facts['date'][:10]}.json"
     kept = json.loads(path.read_text()) if options.write and path.exists() else {}

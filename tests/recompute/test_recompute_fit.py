@@ -20,7 +20,7 @@ from scipy import optimize, special
 from sklearn import linear_model, metrics
 
 PARTS = ("val", "test")
-NET = ["--width=8", "--depth=1", "--epochs=40"]
+NET = ["--model=mlp", "--width=8", "--depth=1", "--epochs=40"]
 WAGE = ["educ", "exper", "tenure", "female"]
 WORK = ["educ", "exper", "age", "kidslt6", "nwifeinc"]
 TAU = 0.2

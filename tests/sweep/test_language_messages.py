@@ -529,7 +529,8 @@ TOP_NOTES = [
     (
         "command: [python, train.py]",
         "command",
-        "command has no macro such as ${args}, so the program never sees the parameters",
+        "command has no macro such as ${args}: the program sees the parameters only if it reads"
+        " wandb.config, or th.start",
     ),
     (
         'command: [a, "--x=${args}", "${args}"]',

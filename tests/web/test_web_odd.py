@@ -141,6 +141,25 @@ def test_odd_sweeps_and_runs(look, tmp_path) -> None:
             )
 
 
+def test_a_run_that_failed_at_its_start_makes_no_parameter_of_defaults(look, tmp_path) -> None:
+    with open_store(tmp_path) as store:
+        sweep = create_sweep(store, NewSweep(stores.TUNING, "s"))
+        for k in range(12):
+            config = {"lr": 0.001 * (k + 1), "N": 500, "M": 2}
+            add_run(store, sweep, config, {}, metrics={"val_risk": 1.0 + k})
+        add_run(store, sweep, {"lr": 0.5}, {}, Status.FAILED, reason="no module")
+        with serving(tmp_path) as url:
+            page = look(url).open(f"/sweep/{sweep.id}")
+            assert page.get_by_label("parameter of the slice").inner_text().split() == ["lr"]
+            heads = page.locator("section[aria-label=Runs] .tabulator-col-title").all_inner_texts()
+            assert "lr" in heads
+            assert not {"N", "M"} & set(heads)
+            page.click("summary:text-is('Columns')")
+            assert page.is_visible("text=As usual")
+            page.keyboard.press("Escape")
+            assert not page.is_visible("text=As usual")
+
+
 def test_no_store_then_one(look, tmp_path) -> None:
     with serving(tmp_path / "none") as url:
         page = look(url).open("/")

@@ -29,6 +29,7 @@ COMMANDS = {
     "ui": "look at sweeps and runs in a browser",
     "report": "write one file about a sweep or run, for co-authors",
     "resume": "continue an interrupted run",
+    "store": "copy the store, also while programs write to it",
     "doctor": "check this installation, this machine and the store",
     "demo": "run the lectures' sweep",
 }

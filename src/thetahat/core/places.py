@@ -20,6 +20,8 @@ def locate(url: str | os.PathLike[str] | None = None) -> Path:
 
     Raises:  StoreError: a store of another kind than SQLite.
     """
+    if url is not None and not isinstance(url, (str, os.PathLike)):
+        raise StoreError(f"{url!r} is not a store; give a folder, or a file such as runs.db")
     given = os.fspath(url) if url is not None else os.environ.get(ENVIRONMENT, "")
     if not given:
         return Path(os.path.realpath(Path(FOLDER) / FILE))

@@ -137,6 +137,10 @@ def read_signature(experiment: Callable[..., Any]) -> Signature:
     Returns: its parameters and its description.
     Raises:  ConfigError: ``*args`` or positional-only parameters, which flags cannot name.
     """
+    if not callable(experiment):
+        raise ConfigError(
+            f"{experiment!r} is not an experiment; give a th.Task, or a function that returns one"
+        )
     name = getattr(experiment, "__name__", type(experiment).__name__)
     try:
         hints = typing.get_type_hints(experiment, include_extras=True)

@@ -38,6 +38,11 @@ class Observations:
     y: Any
     weight: Any = None
 
+    def __repr__(self) -> str:
+        parts = {"x": self.x, "y": self.y, "weight": self.weight}
+        told = ", ".join(f"{k}: {_shapes(v)}" for k, v in parts.items() if v is not None)
+        return f"Observations({told})"
+
     def __iter__(self) -> Iterator[Any]:
         return iter((self.x, self.y))
 
@@ -55,6 +60,17 @@ class Observations:
         return jax.tree.map(lambda leaf: leaf[rows], self)
 
 
+def _shapes(value: Any) -> str:
+    """Write the shapes of a tree's arrays: the numbers themselves are too many.
+
+    >>> _shapes(np.ones((3, 2))), _shapes({"a": np.ones(3)})
+    ('(3, 2)', '(3,)')
+    """
+    leaves = jax.tree.leaves(value)
+    told = ", ".join(str(getattr(leaf, "shape", leaf)) for leaf in leaves[:4])
+    return told + (", ..." if len(leaves) > 4 else "")
+
+
 @dataclass(frozen=True, eq=False)
 class Data:
     """The train, validation and test parts of one estimation.
@@ -67,6 +83,7 @@ class Data:
     Has:     rows: by part, (N,), the positions of its rows in the arrays or the table that was
              split, from 0; None if unknown. They merge predictions back.
              classes: of y, if it was given as labels (text, a categorical): y is then 0..k-1.
+             levels: different whole numbers of y, where the split is traced; None elsewhere.
     Raises:  DataError: an empty part, leaves of different N, parts of different structure, values
              that are not finite. Traced values are not checked.
     >>> data = Data(train=(np.ones((8, 2)), np.ones(8)), val=(np.ones((2, 2)), np.ones(2)))
@@ -81,6 +98,7 @@ class Data:
     targets: Any = None
     rows: Any = field(default=None, init=False, repr=False)
     classes: Classes | None = field(default=None, init=False, repr=False)
+    levels: Classes | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         there = {n: part for n in PARTS if (part := getattr(self, n)) is not None}
@@ -116,7 +134,7 @@ class Data:
     def changed(self, **fields: Any) -> Data:
         """Return a copy with other fields, without checks."""
         other = object.__new__(Data)
-        for name in (*PARTS, "transform", "targets", "rows", "classes"):
+        for name in (*PARTS, "transform", "targets", "rows", "classes", "levels"):
             object.__setattr__(other, name, fields.get(name, getattr(self, name)))
         return other
 
@@ -273,4 +291,4 @@ def register(kind: type, fields: tuple[str, ...], static: tuple[str, ...] = ()) 
 
 
 register(Observations, ("x", "y", "weight"))
-register(Data, (*PARTS, "transform", "targets"), static=("classes",))
+register(Data, (*PARTS, "transform", "targets"), static=("classes", "levels"))

@@ -39,6 +39,10 @@ class Table:
     rows: Any = None
     source: Any = field(default=None, repr=False)
 
+    def __repr__(self) -> str:
+        names = ", ".join(self.names[:8]) + (", ..." if len(self.names) > 8 else "")
+        return f"Table({self.target} on {names}; {len(self):,} rows)"
+
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the columns of x."""

@@ -54,6 +54,8 @@ class Column:
     """Text is cut to this many cells on a terminal."""
     least: int = 12
     """If there is little room, text is cut to no fewer cells."""
+    together: str = ""
+    """Columns of one word are left out together."""
 
     @property
     def head(self) -> str:
@@ -129,8 +131,9 @@ def fit_width(
         if give >= over:
             return _shrink(kept, needs, over), gone
         least = min(reversed(kept), key=lambda c: c.priority)
-        kept.remove(least)
-        gone.insert(0, least)
+        out = [c for c in kept if c is least or (least.together and c.together == least.together)]
+        kept = [c for c in kept if c not in out]
+        gone = [*out, *gone]
     return kept, gone
 
 
@@ -291,7 +294,10 @@ def latex_text(text: str) -> str:
     >>> latex_text("50% of val_risk")
     '50\\\\% of val\\\\_risk'
     """
-    return "".join(_LATEX.get(c, c) for c in _LIGATURES.sub("\x00", text)).replace("\x00", "{}")
+    spaced = _LIGATURES.sub("\x00", text)
+    # pdflatex stops at emoji, for which no font of LaTeX has a sign.
+    told = (_LATEX.get(c, c) if c < "\U00010000" else f"[U+{ord(c):X}]" for c in spaced)
+    return "".join(told).replace("\x00", "{}")
 
 
 def _latex(rows: Sequence[Row], columns: Sequence[Column]) -> str:

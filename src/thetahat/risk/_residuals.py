@@ -82,9 +82,13 @@ def _signed(residual: Residual | None) -> Residual:
         if r.ndim == 0 or (r.ndim == 1 and r.shape[0] > 1):
             return r
         if r.shape == (1,):
+            x = getattr(z, "x", z[0] if isinstance(z, (tuple, list)) else z)
+            alone = isinstance(x, jax.Array) and x.shape == (1,)
+            fix = 'Use h(x)[0], or MLP(..., out="scalar").'
+            if alone and jnp.ndim(h(x)) == 0:
+                fix = "h(x) is a scalar and x has shape (1,): use x[0]."
             raise ShapeError(
-                f"residual must return a scalar per observation; got shape {r.shape}."
-                ' Use h(x)[0], or MLP(..., out="scalar").'
+                f"residual must return a scalar per observation; got shape {r.shape}. {fix}"
             )
         raise ShapeError(
             f"residual must return a scalar or a vector (k,) per observation; got shape {r.shape}."

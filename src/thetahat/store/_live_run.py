@@ -81,6 +81,10 @@ def start(
     >>> run.name
     'bright-magnolia-1'
     """
+    if config is not None and not isinstance(config, Mapping):
+        raise ConfigError(
+            f"config={config!r} is not a mapping; give names and values: {{'lr': 0.1}}"
+        )
     if os.environ.get(RUN_ID) and os.environ.get(ENVIRONMENT):
         return _attach(os.environ[RUN_ID], config or {}, name, project)
     opened = store if isinstance(store, Store) else open_store(store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections import Counter
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from thetahat.core.errors import StoreError
+from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.provenance import provenance
 from thetahat.core.run import Ended, Event, Logged, Started, Status
 from thetahat.store._blocks import Block, pack
@@ -53,8 +54,14 @@ def store_tracker(
         name: of the run (a cohort's get numbers behind it); memorable ones by default.
         experiment: dotted name of the experiment; ``source``: its file.
         command: the command line; ``cohort``: an id that the runs of one program share.
-    Raises:  StoreError (from a call): the disk is full, the store is locked or read-only.
+    Raises:  ConfigError: something else than a store.
+             StoreError (from a call): the disk is full, the store is locked or read-only.
     """
+    if not isinstance(store, Store):
+        given = "a path" if isinstance(store, (str, os.PathLike)) else f"a {type(store).__name__}"
+        raise ConfigError(
+            f"store_tracker takes an open store; got {given}: th.open_store opens one"
+        )
     facts = {
         "name": name,
         "experiment": experiment,

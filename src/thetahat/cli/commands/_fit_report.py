@@ -110,7 +110,7 @@ def goodness_rows(
     if isinstance(first, Bag):
         label = f"{label}, {len(first.members)} averaged"
     kept = ended_well(results) if several else [r for r in results if _finite(r)]
-    nets = not several and first.config["model"] in ("net", "mlp") and bool(kept)
+    nets = not several and first.config["model"] == "net" and bool(kept)
     found = contest.entries(first, table, label, all_peers=nets)
     found, said = contest.verdict(found, first.data) if nets else (found, "")
     rows = [{"model": entry.name, **entry.columns} for entry in found]

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from thetahat.analysis import Group
+from thetahat.analysis import Group, flat_config
 from thetahat.cli.terminal._output import Screen, emit, print_beside
-from thetahat.format import Column, fit_width, table
+from thetahat.format import Column, fit_width, short, table
 
 if TYPE_CHECKING:
     from thetahat.store import RunRow
@@ -76,6 +76,18 @@ def note_shared_order(groups: Sequence[Group]) -> None:
         print_beside(_SHARED)
 
 
+def shared_words(found: Sequence[RunRow], names: Iterable[str]) -> str:
+    """Write the parameters that have one value in all these runs, such as "all: act=relu".
+
+    A table of runs has no columns for them.
+    """
+    flat = [flat_config(run.config) for run in found]
+    names = [n for n in names if n in flat[0] and not _any_differs(c.get(n) for c in flat)]
+    same = {name: flat[0][name] for name in names}
+    told = ", ".join(f"{name}={short(value)}" for name, value in same.items())
+    return f"all: {told}" if told and len(found) > 1 else ""
+
+
 def note_hidden(gone: Sequence[Column]) -> None:
     print_beside(f"no room for {', '.join(c.head for c in gone)}; --columns chooses")
 
@@ -121,7 +133,12 @@ def group_columns(
         for number in numbers:
             # A metric of other runs than the first metric has its own n.
             if number != "n" or not same:
-                columns.append(Column(f"{name}.{number}", f"{name} {number}", priority=75 - 9 * i))
+                band = number not in ("median", "n")
+                # The answer first: the first metric's median stays as long as the settings do.
+                priority = 96 if i == 0 and not band else 77 if i == 0 else 75 - 9 * i
+                together = f"{name}, quantiles" if band else ""
+                title = f"{name} {number}"
+                columns.append(Column(f"{name}.{number}", title, priority, together=together))
     if whole and any(group.shared_order for group in groups):
         columns.append(Column("shared_order", "shared order"))
     if any(group.contaminated for group in groups):

@@ -120,7 +120,7 @@ class View:
             seeds_of,
             settings_of,
         )
-        from thetahat.cli.terminal._run_table import print_runs, print_settings
+        from thetahat.cli.terminal._run_table import print_runs, print_settings, shared_words
         from thetahat.store import shared_orders
 
         name, sign, screen = metric.name, metric.sign, read_screen()
@@ -147,6 +147,9 @@ class View:
             same = sum(run.metrics[name] == found[0].metrics[name] for run in found)
             say(f"the best by {name}{_alike(same)}:")
             print_runs(found[:BEST_RUNS], "table", None, screen, tell=False)
+            searched = (".".join(path) for path in _searched(sweep))
+            if told := shared_words(found[:BEST_RUNS], searched):
+                say(told)
 
     def _lost(self, runs: Sequence[RunRow]) -> str:
         """Count the runs that failed, did not finish, or never logged the metric."""

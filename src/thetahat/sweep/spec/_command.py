@@ -71,7 +71,8 @@ def check_command(node: YamlNode, findings: Findings, *, program: bool) -> tuple
     if not any(f"${{{name}}}" in items for name in ARGUMENTS):
         findings.note(
             node,
-            "command has no macro such as ${args}, so the program never sees the parameters",
+            "command has no macro such as ${args}: the program sees the parameters only if it reads"
+            " wandb.config, or th.start",
         )
     return tuple(items)
 

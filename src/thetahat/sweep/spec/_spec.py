@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.files import refuse_special
 from thetahat.core.sweep_file import plain_file
 from thetahat.core.yaml_tree import Unreadable, YamlNode, decoded, read_tree, short
 from thetahat.search import Hyperband, Objective, make_space
@@ -126,6 +127,7 @@ def read_sweep(path: str | Path, *, strict: bool = False) -> Reading:
     """
     path = Path(path)
     try:
+        refuse_special(path)
         content = path.read_bytes()
     except OSError as error:
         raise ConfigError(_not_there(path, error)) from error
@@ -145,6 +147,11 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
     >>> print(parse_sweep("method: gird\\n").errors[0].message)
     method is the text 'gird', and must be grid, random or bayes; did you mean 'grid'?
     """
+    if not isinstance(text, str):
+        raise ConfigError(
+            f"parse_sweep takes the text of a sweep file; got a {type(text).__name__}: give its"
+            " YAML or JSON, such as json.dumps(...)"
+        )
     try:
         root, repeated = read_tree(text, strict=strict)
     except Unreadable as problem:

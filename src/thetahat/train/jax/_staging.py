@@ -203,13 +203,36 @@ def _first(task: Task, params: Any, data: Any) -> TrainState:
     rules = sort_rules(task.stopping)
     recorded = [part for part in parts_of(data) if part != "test"]
     check_rules(rules, directions_of(task.metrics, recorded), task.metrics)
+    began = optim.resolve(task.optimizer).init(params)
+    _refuse_parameters_of_its_own(began)
     return first_state(
         params,
-        optim.resolve(task.optimizer).init(params),
+        began,
         tuple(rule.init() for rule in rules.inside),
         jax.random.key_data(jax.random.key(task.seed)),
         best_mode=choosing_mode(task, data),
     )
+
+
+_OWN_PARAMETERS = {
+    "LookaheadState": "optax.lookahead trains a pair of parameters (fast and slow)",
+    "ScheduleFreeState": "optax's schedule-free optimizers are judged at other parameters than"
+    " those that they train",
+}
+
+
+def _refuse_parameters_of_its_own(state: Any) -> None:
+    """Refuse an optimizer whose numbers would be those of parameters that it is not judged at.
+
+    Raises:  ConfigError.
+    """
+    found = _OWN_PARAMETERS.get(type(state).__name__)
+    if found is not None:
+        raise ConfigError(f"{found}, which thetahat cannot do; take its inner optimizer")
+    children = state.values() if isinstance(state, Mapping) else state
+    if isinstance(state, (tuple, list, Mapping)):
+        for child in children:
+            _refuse_parameters_of_its_own(child)
 
 
 def _apart(data: Any, task: Task) -> tuple[Any, Any]:

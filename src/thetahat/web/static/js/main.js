@@ -33,8 +33,16 @@ function themeButton() {
   said();
 }
 
+// Esc and a click beside it close an open menu.
+function menus() {
+  const close = (all) => { for (const menu of document.querySelectorAll("details.menu[open]")) if (all(menu)) { menu.open = false; return menu; } return null; };
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") close((menu) => menu.contains(document.activeElement) || true)?.querySelector("summary").focus(); });
+  document.addEventListener("pointerdown", (event) => { close((menu) => !menu.contains(event.target)); });
+}
+
 async function start() {
   themeButton();
+  menus();
   for (const [pattern, load] of PAGES) {
     const match = pattern.exec(location.pathname);
     if (!match) continue;

@@ -87,17 +87,22 @@ export class Model {
     const seen = new Map();
     const metrics = new Map();
     const settings = new Map();
+    let good = 0;
     for (const run of this.runs) {
+      const well = counts(run);
+      good += well;
       for (const name in run.config) {
         const value = run.config[name];
         let one = seen.get(name);
-        if (!one) seen.set(name, (one = { name, values: new Set(), n: 0, words: 0, low: Infinity, high: -Infinity }));
+        if (!one) seen.set(name, (one = { name, values: new Set(), n: 0, good: 0, words: 0, low: Infinity, high: -Infinity }));
         one.n += 1;
+        one.good += well;
         if (one.values.size < 50) one.values.add(value);
         if (finite(value)) { if (value < one.low) one.low = value; if (value > one.high) one.high = value; } else if (value !== null) one.words += 1;
       }
       for (const name in run.metrics) if (!metrics.has(name) && finite(run.metrics[name])) metrics.set(name, metrics.size);
     }
+    // A run that failed at its start lacks the defaults: only runs that ended well tell what varies by being absent.
     const told = new Map((this.sweep.parameters || []).map((p, i) => [p.name, { ...p, order: i }]));
     const seeds = (this.sweep.seeds || []).filter((name) => seen.get(name)?.values.size > 1);
     // A setting is a point of the sweep, or the proposed parameters without the seeds if the sweep tries seeds.
@@ -111,7 +116,7 @@ export class Model {
       const file = told.get(one.name);
       const numeric = one.words === 0 && one.low <= one.high;
       const few = one.values.size <= 12;
-      return { name: one.name, numeric, few, discrete: !numeric || (few && one.n >= 2 * one.values.size), values: [...one.values], low: one.low, high: one.high, n: one.n, varies: one.values.size > 1 || (one.values.size === 1 && one.n < this.runs.length),
+      return { name: one.name, numeric, few, discrete: !numeric || (few && one.n >= 2 * one.values.size), values: [...one.values], low: one.low, high: one.high, n: one.n, varies: one.values.size > 1 || (one.good > 0 && one.good < good),
         log: numeric && one.low > 0 && (file?.log ?? one.high / one.low >= 100), order: file ? file.order : 1e6 };
     }).sort((a, b) => a.order - b.order);
     this.byName = new Map(this.parameters.map((p) => [p.name, p]));

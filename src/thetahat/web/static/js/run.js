@@ -2,7 +2,7 @@
 import { get, view } from "./api.js";
 import { command, fill, flag, h, panel, patch, status, sweepLink, toggle } from "./dom.js";
 import { BOOKS, curveChart, families, legend, spansDecades } from "./curves.js";
-import { ago, finite, flat, local, short, span } from "./format.js";
+import { ago, brief, finite, flat, local, short, span } from "./format.js";
 import { CUT, FAILED } from "./model.js";
 
 const MOST_CHARTS = 24;
@@ -75,7 +75,7 @@ class RunPage {
     // If another column than val_risk chose the best state.
     const by = [run.detail?.best_by].find((name) => name && name !== "val_risk" && finite(run.metrics[name]) && finite(run.best_epoch));
     const names = Object.keys(run.metrics).sort((a, b) => rank(a) - rank(b)).slice(0, 8);
-    patch(this.head, h("div.head", {}, h("h1", {}, run.name), status(run.status), run.contaminated && flag("contaminated", "tuned on the test set", "bad"), h("span.dim", {}, run.reason)),
+    patch(this.head, h("div.head", {}, h("h1", { title: run.name }, brief(run.name, 160)), status(run.status), run.contaminated && flag("contaminated", "tuned on the test set", "bad"), h("span.dim", {}, run.reason)),
       warnings(run).map(([kind, words]) => h("p.warning", { class: kind }, words)),
       h("dl.tiles", {}, names.map((name) => tile(name, finite(run.metrics[name]) ? h("span", { title: run.metrics[name] }, short(run.metrics[name], 5)) : h("small", {}, "not finite"), marks.map((m) => m.cloneNode(true)), run.contaminated && /test/.test(name) && flag("contaminated", "", "bad"))),
         by && tile(`best ${by}`, short(run.metrics[by], 5), h("small", {}, ` at epoch ${run.best_epoch}`)),
