@@ -220,6 +220,23 @@ def test_cohorts_of_text_classes_train_together() -> None:
     assert (many[3].predict(X) == alone.predict(X)).all()
 
 
+@pytest.mark.parametrize("kind", ["arrays", "table"])
+@pytest.mark.parametrize("y", [BINARY, BINARY + 1, 2.0 * BINARY - 1])
+def test_numbers_under_a_traced_split_are_labels_too(kind: str, y: np.ndarray) -> None:
+    def estimate(seed: th.Seed = 0, known: bool = False) -> th.Task:
+        part = (
+            (X, y) if kind == "arrays" else th.read_table({"a": X[:, 0], "b": X[:, 1], "y": y}, "y")
+        )
+        data = th.split(part, seed=1 if known else seed)
+        return th.Task(th.models.Linear(2, seed=0), data, loss="logistic", epochs=3)
+
+    traced, known = th.fit_many(estimate, [{"seed": 1}, {"known": True}])
+    assert traced.risk["test"] == pytest.approx(known.risk["test"], rel=1e-5)
+    for result in (traced, known):
+        assert result.classes.tolist() == np.unique(y).tolist()
+        assert result.predict(X).dtype == y.dtype
+
+
 def test_soft_labels_keep_scores_and_have_probabilities() -> None:
     result = fit(np.full((60, 3), 1 / 3), out=3)
     assert result.classes is None

@@ -15,6 +15,10 @@ from thetahat.data._named_rows import NamedRows
 
 _SHOWN = 6
 """Number of labels that a message lists."""
+_MOST = 1000
+"""Number of different whole numbers up to which they may be labels."""
+_SINGLE = 2**24
+"""Whole numbers up to it are exact in single precision."""
 _WHOLE = 2**53
 """Whole numbers up to it are exact in double precision."""
 
@@ -161,9 +165,27 @@ def coded(parts: Mapping[str, Any]) -> tuple[dict[str, Any], Classes | None]:
     return made, classes
 
 
+def whole_labels(y: Any) -> Classes | None:
+    """Return the different values of y as classes, where they may be labels; None elsewhere.
+
+    They may be, if they are few whole numbers that single precision holds.
+
+    >>> whole_labels(np.array([2, 1, 2]))
+    Classes(labels=(1, 2), dtype='int64')
+    """
+    if not isinstance(y, np.ndarray) or y.ndim != 1 or y.dtype.kind not in "biuf":
+        return None
+    if y.dtype.kind == "f" and not (y == np.floor(y)).all():
+        return None
+    seen = np.unique(y)
+    if len(seen) > _MOST or np.abs(seen[[0, -1]].astype(np.float64)).max() > _SINGLE:
+        return None
+    return Classes(tuple(seen.tolist()), str(y.dtype))
+
+
 def _labels(name: str, part: Any) -> TableColumn | None:
     """Return the labels of a part's y, checked; None if y is numbers, or absent."""
-    y, where = _y_of(part), _where(name)
+    y, where = y_of(part), _where(name)
     if y is None or not _may_be_labels(y):
         return None
     if len(np.shape(y)) != 1:
@@ -197,7 +219,8 @@ def _where(name: str) -> str:
     return "y" if name == "obs" else f"y of {name}"
 
 
-def _y_of(part: Any) -> Any:
+def y_of(part: Any) -> Any:
+    """Return y of observations, as they were given; None if there is none."""
     if isinstance(part, Mapping):
         return part.get("y")
     if isinstance(part, (tuple, list)):

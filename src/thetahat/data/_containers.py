@@ -83,6 +83,7 @@ class Data:
     Has:     rows: by part, (N,), the positions of its rows in the arrays or the table that was
              split, from 0; None if unknown. They merge predictions back.
              classes: of y, if it was given as labels (text, a categorical): y is then 0..k-1.
+             levels: different whole numbers of y, where the split is traced; None elsewhere.
     Raises:  DataError: an empty part, leaves of different N, parts of different structure, values
              that are not finite. Traced values are not checked.
     >>> data = Data(train=(np.ones((8, 2)), np.ones(8)), val=(np.ones((2, 2)), np.ones(2)))
@@ -97,6 +98,7 @@ class Data:
     targets: Any = None
     rows: Any = field(default=None, init=False, repr=False)
     classes: Classes | None = field(default=None, init=False, repr=False)
+    levels: Classes | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         there = {n: part for n in PARTS if (part := getattr(self, n)) is not None}
@@ -132,7 +134,7 @@ class Data:
     def changed(self, **fields: Any) -> Data:
         """Return a copy with other fields, without checks."""
         other = object.__new__(Data)
-        for name in (*PARTS, "transform", "targets", "rows", "classes"):
+        for name in (*PARTS, "transform", "targets", "rows", "classes", "levels"):
             object.__setattr__(other, name, fields.get(name, getattr(self, name)))
         return other
 
@@ -289,4 +291,4 @@ def register(kind: type, fields: tuple[str, ...], static: tuple[str, ...] = ()) 
 
 
 register(Observations, ("x", "y", "weight"))
-register(Data, (*PARTS, "transform", "targets"), static=("classes",))
+register(Data, (*PARTS, "transform", "targets"), static=("classes", "levels"))

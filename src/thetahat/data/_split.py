@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from thetahat.core.errors import DataError
-from thetahat.data._classes import Classes, coded
+from thetahat.data._classes import Classes, coded, whole_labels, y_of
 from thetahat.data._containers import (
     PARTS,
     Data,
@@ -81,15 +81,16 @@ def split(
         seed = int(seed)  # Python orders rows on disk: a traced seed fails as in JAX
     if is_concrete(seed) and all(is_concrete(leaf) for leaf in leaves):
         return taken(obs, part, _parts(shuffled(seed, n), bounds), classes)
+    levels = whole_labels(obs.y if isinstance(obs, Table) else y_of(part))
     rows = permutation(role_key(seed, SPLIT), n, once=True)
     if isinstance(obs, Table) or any(isinstance(leaf, np.memmap | Rows) for leaf in leaves):
-        return taken(obs, part, _parts(rows, bounds), classes)
+        return taken(obs, part, _parts(rows, bounds), classes).changed(levels=levels)
     # One gather of all leaves, behind barriers: else XLA on a CPU repeats the draw and the order of
     # the data in the gather of every leaf of every part.
     both = jax.lax.optimization_barrier((jax.tree.map(jax.numpy.asarray, part), rows))
     mixed = jax.lax.optimization_barrier(_take(*both))
     made = {name: _take(mixed, slice(*at)) for name, at in bounds.items() if at[1] > at[0]}
-    return Data(**made).changed(classes=classes)
+    return Data(**made).changed(classes=classes, levels=levels)
 
 
 def whole(

@@ -123,7 +123,7 @@ def _add_model(group: Any) -> None:
         whole_number(),
     )
     add_value(group, "--width N", "units of a layer of net or mlp (default: 64)", whole_number())
-    add_value(group, "--depth N", "hidden layers (default: net 3, mlp 2)", whole_number())
+    add_value(group, "--depth N", "hidden layers (default: net 3, mlp 2)", whole_number(1, 1000))
     add_value(group, "--activation NAME", "of net or mlp (default: mish, for classes selu; relu)")
     add_value(group, "--degree N", "of the polynomial (default: 3)", whole_number())
     add_value(
@@ -200,6 +200,7 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.cli.commands._fit_classes import refuse_many, settle
     from thetahat.cli.commands._fit_predictions import writable
     from thetahat.cli.commands._fit_report import report
+    from thetahat.cli.terminal._fit_progress import SlowNotice
     from thetahat.risk import LOSSES
     from thetahat.train import Results, bag, check_place
 
@@ -321,7 +322,8 @@ def _config(args: argparse.Namespace) -> dict[str, Any]:
     signature = read_signature(fit_table)
     given = {name: getattr(args, name, None) for name in signature.parameters}
     net = optimizer == "tabular"
-    bagged = args.model == "net" and args.seeds == 1 and args.val != 0
+    ruled = args.groups is not None or args.order is not None
+    bagged = args.model == "net" and args.seeds == 1 and args.val != 0 and not ruled
     resolved = {
         "optimizer": optimizer,
         "lr": CLASS_RATE if net and args.loss in CLASS_LOSSES else _RATES.get(optimizer, _RATE),
@@ -346,6 +348,12 @@ def _check_effect(args: argparse.Namespace) -> None:
             f"--members {args.members} averages fits and --seeds {args.seeds} shows how single fits"
             " spread; give one of them"
         )
+    for flag in ("groups", "order"):
+        if (args.members or 1) > 1 and getattr(args, flag) is not None:
+            raise ConfigError(
+                f"--members {args.members} holds out rows without regard to --{flag}; leave one of"
+                " them out"
+            )
     for flag in ("name", "store"):
         if args.no_store and getattr(args, flag) is not None:
             raise ConfigError(

@@ -15,6 +15,7 @@ import numpy as np
 import thetahat as th
 from thetahat.cli.commands._fit_classes import (
     CLASS_LOSSES,
+    LARGEST_OF_CLASSES,
     log_losses,
     log_softmax,
     multinomial_logit,
@@ -84,19 +85,19 @@ def _of_classes(data: Data) -> list[Baseline]:
     y, w = outcome(data, "train")
     x, k = _design(data.train.x), len(data.classes or ())
     weighted = data.train.weight is not None
+    shares = np.bincount(y.astype(np.int64), w, k) / w.sum()
+    alone = np.zeros((x.shape[1], k))
+    with np.errstate(divide="ignore"):  # a class that the training part lacks has an infinite loss
+        alone[0] = np.log(shares)
+    found = [_class_baseline("class shares", alone, k - 1, data)]
+    if k > 2 and len(y) * k > LARGEST_OF_CLASSES:
+        return found
     if k == 2:
         beta = np.column_stack([np.zeros(x.shape[1]), logit(x, y, w)])
     else:
         beta = multinomial_logit(x, y, w, k)
     name = _weighted("logit" if k == 2 else "multinomial logit", weighted)
-    shares = np.bincount(y.astype(np.int64), w, k) / w.sum()
-    with np.errstate(divide="ignore"):  # a class that the training part lacks has an infinite loss
-        alone = np.zeros_like(beta)
-        alone[0] = np.log(shares)
-    return [
-        _class_baseline(name, beta, _rank(x, w) * (k - 1), data),
-        _class_baseline("class shares", alone, k - 1, data),
-    ]
+    return [_class_baseline(name, beta, _rank(x, w) * (k - 1), data), *found]
 
 
 def _class_baseline(name: str, beta: np.ndarray, rank: int, data: Data) -> Baseline:

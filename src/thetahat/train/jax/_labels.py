@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
@@ -52,9 +53,9 @@ def labelled(task: Task, data: Any, outputs: int | None) -> Any:
     if known is not None and len(known) != k:
         raise DataError(_mismatch(_where(data), list(known.labels), k, loss))
     if any(isinstance(values, Tracer) or len(values.shape) != 1 for values in y.values()):
-        # One row of probabilities is no class; drawn labels are 0..k-1, or are refused later.
-        one = all(len(values.shape) == 1 for values in y.values())
-        return data.changed(classes=(known or _plain(data, y, k)) if one else None)
+        if any(len(values.shape) != 1 for values in y.values()):
+            return data.changed(classes=None)  # a row of probabilities is no class
+        return data.changed(classes=known) if known else _traced(data, there, y, k)
     if any(isinstance(values, ON_DISK) for values in y.values()):
         return data.changed(classes=known or _plain(data, y, k))
     y = {name: np.asarray(values) for name, values in y.items()}
@@ -92,6 +93,20 @@ def _found(
     return classes, {n: np.searchsorted(seen, v).astype(np.int32) for n, v in y.items()}
 
 
+def _traced(data: Any, there: Mapping[str, Any], y: Mapping[str, Any], k: int) -> Any:
+    """Return data of traced y: labels that the split has seen are coded; others are 0..k-1."""
+    levels = data.levels
+    inside = levels is not None and levels.labels[0] >= 0 and levels.labels[-1] < k
+    if levels is None or inside or len(levels) != k:
+        return data.changed(classes=_plain(data, y, k))  # others are refused later
+    sorted_ = {n: jnp.asarray(levels.array, values.dtype) for n, values in y.items()}
+    codes = {n: jnp.searchsorted(sorted_[n], v).astype(jnp.int32) for n, v in y.items()}
+    changed = {name: th_data.with_y(part, codes[name]) for name, part in there.items()}
+    dtype = _dtype(data, y)
+    known = Classes(tuple(np.array(levels.labels, dtype).tolist()), dtype)
+    return data.changed(**changed, classes=known)
+
+
 def _plain(data: Any, y: Mapping[str, Any], k: int) -> Classes:
     """Return the classes 0..k-1, in the type of the target."""
     labels = np.arange(k).astype(_dtype(data, y))
@@ -101,7 +116,8 @@ def _plain(data: Any, y: Mapping[str, Any], k: int) -> Classes:
 def _dtype(data: Any, y: Mapping[str, Any]) -> str:
     if isinstance(data.transform, Transform):
         return data.transform.encoder.dtype
-    return str(np.dtype(next(iter(y.values())).dtype))
+    levels = data.levels
+    return str(np.dtype(next(iter(y.values())).dtype)) if levels is None else levels.dtype
 
 
 def _whole(values: np.ndarray) -> bool:
