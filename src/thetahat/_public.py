@@ -17,10 +17,13 @@ from thetahat.cli import (
     main as main,
 )
 from thetahat.core import (
+    Ended as Ended,
     InputError as InputError,
+    Logged as Logged,
     Metric as Metric,
     Notice as Notice,
     Seed as Seed,
+    Started as Started,
     Static as Static,
     Status as Status,
     Task as Task,
@@ -48,6 +51,7 @@ from thetahat.notebook import (
 )
 from thetahat.risk import (
     huber as huber,
+    metrics as metrics,
     pinball as pinball,
     ridge as ridge,
 )

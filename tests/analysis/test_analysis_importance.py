@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from thetahat.analysis import effects, number
-from thetahat.analysis._importance import Effect, bins_of, interval, savage, settings_of
+from thetahat.analysis._importance import Bins, Effect, interval, savage, settings_of
 
 
 def simulated(n: int) -> tuple[dict[str, list[Any]], list[float]]:
@@ -158,19 +158,22 @@ def test_a_perfect_correlation_of_few_is_not_said_to_be_perfect() -> None:
 
 
 def test_bins_take_few_values_as_they_are_and_many_in_equal_shares() -> None:
-    codes, bins, places = bins_of(["b", "a", "b"], np.full(3, np.nan))
-    assert (codes.tolist(), bins, places) == ([0, 1, 0], 2, None)
-    codes, bins, places = bins_of(list(range(120)), np.arange(120.0))
-    assert bins == 12 and np.bincount(codes).tolist() == [10] * 12 and places is not None
-    codes, bins, _ = bins_of(list(range(10)), np.arange(10.0))
-    assert bins == 4, "a value of its own in each setting is no bin"
-    codes, bins, _ = bins_of([*range(20), None], np.array([*range(20), np.nan]))
-    assert bins == 5 and np.bincount(codes)[4] == 1, "those that lack it are a bin"
+    def bins_of(column: list[Any]) -> Bins:
+        settings = {"x": column, "y": list(range(len(column)))}
+        return settings_of(settings, settings["y"]).columns[0].of_levels
+
+    words = bins_of(["b", "a", "b"])
+    assert (*words.codes,) == (0, 1) and words.sizes == (1, 2) and not words.several
+    every = bins_of(list(range(120)))
+    assert every.sizes == [10] * 12 and every.several
+    assert len(bins_of(list(range(10))).sizes) == 4, "a value of its own in each setting is no bin"
+    lacking = bins_of([*range(20), None])
+    assert len(lacking.sizes) == 5 and lacking.sizes[4] == 1, "those that lack it are a bin"
 
 
 def test_scores_are_savages_and_equal_ranks_share_theirs() -> None:
-    assert savage(np.array([1.0, 2.0, 3.0])).tolist() == pytest.approx([11 / 6, 5 / 6, 1 / 3])
-    assert savage(np.array([1.5, 1.5, 3.0])).tolist() == pytest.approx([4 / 3, 4 / 3, 1 / 3])
+    assert savage([1.0, 2.0, 3.0]) == pytest.approx([11 / 6, 5 / 6, 1 / 3])
+    assert savage([1.5, 1.5, 3.0]) == pytest.approx([4 / 3, 4 / 3, 1 / 3])
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 from scipy import stats
 
 from thetahat.analysis._additive import Additive
-from thetahat.analysis._permuted import Law, law_of
+from thetahat.analysis._permuted import Law, in_strata, law_of, powers_of, strata_of
 
 STRATA = {
     "one": [0] * 7,
@@ -38,6 +38,15 @@ def centred(numbers: np.ndarray, strata: np.ndarray) -> np.ndarray:
     return numbers - means[strata]
 
 
+def law_within(strata: np.ndarray, codes: np.ndarray, x: np.ndarray) -> Law:
+    found = strata_of(strata.tolist(), codes.tolist())
+    parts, sums = in_strata(found, x.tolist(), range(1 + max(codes)))
+    assert [sums.get(code, 0.0) for code in range(1 + max(codes))] == pytest.approx(
+        np.bincount(codes, x), abs=1e-9
+    )
+    return law_of(parts, Counter(codes.tolist()))
+
+
 @pytest.mark.parametrize("kind", STRATA)
 @pytest.mark.parametrize("seed", range(3))
 def test_mean_and_variance_are_those_of_all_permutations(kind: str, seed: int) -> None:
@@ -48,7 +57,10 @@ def test_mean_and_variance_are_those_of_all_permutations(kind: str, seed: int) -
     orders = itertools.product(*(itertools.permutations(rows.tolist()) for rows in each))
     drawn = between(codes, np.array([x[list(itertools.chain(*order))] for order in orders]))
     sizes = Counter(codes.tolist())
-    law = law_of(codes.tolist(), x.tolist(), sizes, None if kind == "one" else strata.tolist())
+    if kind == "one":
+        law = law_of([(sizes, powers_of(x.tolist(), len(x)))], sizes)
+    else:
+        law = law_within(strata, codes, x)
     assert law.mean == pytest.approx(drawn.mean())
     assert law.variance == pytest.approx(drawn.var(), abs=1e-12)
     assert law.most == pytest.approx(x @ x) and drawn.max() <= law.most + 1e-9
@@ -64,7 +76,8 @@ def test_what_chance_reaches_is_the_quantile_of_a_beta_law(a: float, b: float) -
 
 def test_what_never_varies_is_reached_and_not_exceeded() -> None:
     numbers = [3.0, -1.0, -2.0]
-    law = law_of([0, 1, 2], numbers, Counter([0, 1, 2]))
+    sizes = Counter([0, 1, 2])
+    law = law_of([(sizes, powers_of(numbers, 3))], sizes)
     assert law.reached() == law.mean == pytest.approx(14)
 
 
@@ -81,8 +94,7 @@ def test_permutations_exceed_the_mark_in_one_case_of_twenty(n: int, bins: int, g
         x = centred(rng.permutation(scores), strata)
         rows = np.tile(x, (1000, 1)).reshape(1000, -1, bins if grid else n)
         drawn = between(codes, rng.permuted(rows, axis=2).reshape(1000, n))
-        sizes = Counter(codes.tolist())
-        law = law_of(codes.tolist(), x.tolist(), sizes, strata.tolist() if grid else None)
+        law = law_within(strata, codes, x)
         exceed.append(np.mean(drawn > law.reached()))
     assert 0.03 <= np.mean(exceed) <= 0.07
 

@@ -96,7 +96,7 @@ CATALOGUE: list[tuple[str, int, str]] = [
     ("fit t.csv --target=y --val=0.001", 2, "empty split: val=0.001 of 200 observations gives 0 rows; give a larger share, or 0"),
     ("fit t.csv --target=y --model=mpl", 2, f"{CHOICES} thetahat fit --help"),
     ("fit t.csv --target=y --tau=0.3", 2, "--tau has no effect with --loss squared; leave it out, or give --loss pinball"),
-    ("fit t.csv --target=y --degree=100", 2, "--degree has no effect with --model mlp; leave it out, or give --model polynomial"),
+    ("fit t.csv --target=y --degree=100", 2, "--degree has no effect with --model net; leave it out, or give --model polynomial"),
     ("fit t.csv --target=y --model=linear --width=4", 2, "--width has no effect with --model linear; leave it out, or give --model mlp"),
     ("fit t.csv --target=y --no-store --name=a", 2, "--name has no effect with --no-store, which keeps no run; leave one of them out"),
     ("fit t.csv --target=y --loss=pinball --tau=2", 2, "pinball(tau=2.0); give a tau between 0 and 1, such as tau=0.5"),

@@ -87,6 +87,40 @@ def test_several_seeds_give_their_median_and_quantiles(table, thetahat) -> None:
         assert np.array_equal([row[name] for row in rows], np.quantile(each, q, axis=0)), name
 
 
+def test_classes_give_a_label_and_probabilities(table, thetahat) -> None:
+    fit = ["fit", "t.csv", "--target=c", "--features=a", "--model=linear", "--epochs=5"]
+    assert thetahat(*fit, "--seeds=2", "--no-store", "--save=m.theta")[0] == 0
+    assert thetahat("predict", "m.theta", "t.csv", "-o", "p.json")[0] == 0
+    rows, model = read("p.json"), th.load("m.theta")
+    a = [float(row["a"]) for row in csv.DictReader(Path("t.csv").read_text().splitlines())]
+    proba = model.predict_proba({"a": a}).mean(axis=0)
+    assert list(rows[0]) == ["row", "predicted", "prob_u", "prob_v"]
+    assert np.array_equal([[row["prob_u"], row["prob_v"]] for row in rows], proba)
+    assert [row["predicted"] for row in rows] == ["uv"[k] for k in proba.argmax(axis=1)]
+    # Such a file is replaced, and is a prediction of a run's own model.
+    code, _, err = thetahat("predict", "m.theta", "t.csv", "-o", "p.json", "--quantiles=0.5")
+    assert code == 2 and "predicts labels" in err
+    assert thetahat("predict", "m.theta", "t.csv", "-o", "p.json")[0] == 0
+
+
+def test_a_model_that_a_run_kept_is_found_by_the_run(folder, thetahat) -> None:
+    from thetahat.store import open_store
+
+    (folder / "own.py").write_text(f"{SCRIPT}\n\nif __name__ == '__main__':\n    th.main(line)\n")
+    namespace: dict[str, Any] = {"__name__": "own"}
+    exec(SCRIPT, namespace)
+    result = th.fit(namespace["line"], seed=2)
+    with open_store() as store:
+        run = store.create_run(dict(result.config), experiment="line", source="own.py")
+        store.finish_run(run.id, status=th.Status.FINISHED, epochs=2)
+        path = store.model_path(run.id)
+    path.parent.mkdir()
+    result.save(path)
+    write("x.csv", ["x"], [[0.5], [1]])
+    assert thetahat("predict", run.name, "x.csv", "-o", "p.csv", "--source=own.py")[0] == 0
+    assert [row["predicted"] for row in read("p.csv")] == result.predict([[0.5], [1]]).tolist()
+
+
 def test_a_model_of_ones_own_class_needs_its_experiment(folder, thetahat) -> None:
     (folder / "own.py").write_text(SCRIPT)
     namespace: dict[str, Any] = {}
@@ -96,7 +130,7 @@ def test_a_model_of_ones_own_class_needs_its_experiment(folder, thetahat) -> Non
     write("x.csv", ["x"], [[0.5], [1]])
     code, _, err = thetahat("predict", "own.theta", "x.csv", "-o", "p.csv")
     assert code == 2 and "a model of your own" in err
-    words = ("predict", "own.theta", "x.csv", "-o", "p.csv", "--experiment=own.py:line")
+    words = ("predict", "own.theta", "x.csv", "-o", "p.csv", "--source=own.py:line")
     assert thetahat(*words)[0] == 0
     assert [row["predicted"] for row in read("p.csv")] == result.predict([[0.5], [1]]).tolist()
     write("x.csv", ["x", "z"], [[0.5, 1]])
@@ -117,7 +151,7 @@ def test_wrong_words_get_one_message(table, thetahat) -> None:
         (("m.theta", "new.csv", "-o", "new.csv"), "is the table itself"),
         (("m.theta", *new, "--quantiles=0.5"), "is one model"),
         (("m.theta", *new, "--quantiles=5"), "give probabilities from 0 to 1"),
-        (("m.theta", *new, "--experiment=x.py"), "give a Python file that exists"),
+        (("m.theta", *new, "--source=x.py"), "give a Python file that exists"),
         (("m.theta", "new.csv"), "-o"),
     ):
         code, out, err = thetahat("predict", *words)

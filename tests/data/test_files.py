@@ -149,12 +149,13 @@ def test_excel_is_read() -> None:
 @pytest.mark.usefixtures("reader")
 def test_numbers_may_have_other_marks() -> None:
     plain = read_table({"y": [1234.5, 2.0, 1e6], "x": [1.0, np.nan, -3500.0]}, "y", missing="mean")
-    for text, marks in (
+    cases: tuple[tuple[str, dict[str, Any]], ...] = (
         ('y,x\n"1,234.5",1\n2,.\n"1,000,000","-3,500"\n', {"thousands": ","}),
         ("y;x\n1.234,5;1\n2;.\n1.000.000;-3.500\n", {"thousands": ".", "decimal": ","}),
         ("y;x\n1234,5;1\n2;.\n1e6;-3500,0\n", {"decimal": ","}),
         ("y\tx\n1 234.5\t1\n2\t.\n1 000 000\t-3 500\n", {"thousands": " "}),
-    ):
+    )
+    for text, marks in cases:
         table = read_table(written(text), "y", na_values=".", missing="mean", **marks)
         np.testing.assert_array_equal(table.x, plain.x)
         np.testing.assert_array_equal(table.y, plain.y)
@@ -214,6 +215,16 @@ CELLS: dict[str, tuple[str, dict[str, Any], str]] = {
         {},
         "text in 1 row (row 1: '3.100,5'); give thousands='.', decimal=','"
         " (--thousands='.' --decimal=',')",
+    ),
+    "two forms": (
+        "wage;educ\n3.1;1\n4,5;2\n5.3;3\n",
+        {},
+        "text in 1 row (row 2: '4,5'); correct these cells, or declare it with categorical=",
+    ),
+    "points under commas": (
+        "wage;educ\n3.1;1\n4.5;2\n5.3;3\n",
+        {"decimal": ","},
+        "text in 3 rows (row 1: '3.1', row 2: '4.5', row 3: '5.3'); give decimal='.'",
     ),
     "many marks": (
         "wage,educ\n" + "".join(f"{i},{i}\n" for i in range(9)) + "a,1\nb,1\nc,1\nd,1\n",
@@ -329,3 +340,30 @@ def test_ignored_columns_are_checked_and_remain_for_the_split() -> None:
         read_table(frame, "wage", ignore="firms")
     with refused("'wage' is ignored, and is also the target or the weights"):
         read_table(frame, "wage", ignore=["name", "wage"])
+
+
+ROLES: dict[str, tuple[dict[str, Any], str]] = {
+    "number": ({"target": 0}, "target=0; give the name of a column as text, or a list of names"),
+    "nested": ({"target": [["y"]]}, "target=[['y']]; give the name of a column as text"),
+    "features": ({"features": 3}, "features=3; give the name of a column as text"),
+    "ignore": ({"ignore": 3}, "ignore=3; give the name of a column as text"),
+    "na": ({"na_values": {"x": 1}}, "na_values={'x': 1}; give text and numbers"),
+}
+
+
+@pytest.mark.parametrize("case", ROLES)
+def test_arguments_of_another_type_are_refused(case: str) -> None:
+    given, said = ROLES[case]
+    with pytest.raises(th.InputError, match=re.escape(said)):
+        read_table({"y": [1.0, 2.0], "x": [2.0, 1.0]}, **{"target": "y", **given})
+
+
+@pytest.mark.usefixtures("reader")
+def test_text_across_lines_and_other_delimiters_are_read() -> None:
+    table = read_table(written('"y\nz"|x|s\n1|2|"a\n\nb"\n2|3|c\n'), "y\nz", "x")
+    assert table.y.tolist() == [1, 2]
+    assert table.column("s", "groups").values.tolist() == ["a\n\nb", "c"]
+    with refused("(row 1: '2\\n2,3\\n'); correct these cells"):
+        read_table(written('y,x\n1,"2\n2,3\n'), "y")
+    Path("bom.csv").write_bytes("\ufeff\ny;x\n1;2\n2;3\n".encode())
+    assert read_table("bom.csv", "y").names == ("x",)

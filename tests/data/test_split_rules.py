@@ -379,3 +379,31 @@ def test_labels_are_strata_of_arrays_and_tables() -> None:
     plain = th.split((X, region), stratify=region, seed=4)
     np.testing.assert_array_equal(plain.test.x, X[arrays.rows["test"]])
     assert th.split((X, Y), target_scale=True).transform.x_std.tolist() == [1, 1]
+
+
+def test_arrays_drawn_in_a_program_are_standardised() -> None:
+    def drawn(sigma: float = 0.5, seed: th.Seed = 0) -> th.Task:
+        draw = th.dgp.linear(N=60, M=2, sigma=sigma, seed=seed)
+        data = th.split(draw, order=np.arange(60), standardize=True)
+        return th.Task(th.models.Linear(2), data, optimizer="lbfgs", epochs=10)
+
+    result = th.fit(drawn)
+    assert result.data.rows["train"].tolist() == list(range(42))
+    draw = th.dgp.linear(N=60, M=2, sigma=0.5, seed=0)
+    x, y = np.asarray(draw.x), np.asarray(draw.y)
+    np.testing.assert_allclose(result.data.transform.x_mean, x[:42].mean(0), rtol=1e-5)
+    np.testing.assert_allclose(result.data.transform.y_std, y[:42].std(0), rtol=1e-5)
+    line = np.linalg.lstsq(np.c_[np.ones(42), x[:42]], y[:42])[0]
+    np.testing.assert_allclose(result.predict(x), np.c_[np.ones(60), x] @ line, atol=0.1)
+
+
+@pytest.mark.parametrize("order", [["2020-12", "202001"], ["2020-01-01T10:00+02:00", "2020-01-02"]])
+def test_text_of_two_forms_does_not_sort_by_time(order: list[str]) -> None:
+    with refused("which does not sort by time; give dates, numbers, or text of one form"):
+        th.split(np.arange(40.0), order=order * 20)
+
+
+def test_dates_and_times_of_one_form_sort() -> None:
+    order = ["2020-12", "2021", "2020-12-01 10:00", "2020"] * 10
+    data = th.split(np.arange(40.0), train=20, val=10, test=10, order=order)
+    assert set(np.asarray(order)[data.rows["test"]]) == {"2021"}

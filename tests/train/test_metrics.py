@@ -401,11 +401,14 @@ class Right:
 
 
 def test_a_metric_says_by_its_arguments_what_it_is_of() -> None:
-    assert th.Metric(right).per_observation
-    assert th.Metric(Right()).per_observation
-    assert th.Metric(partial(right, z=None)).per_observation is False
-    assert th.Metric(lambda h, z, scale=2.0: 0.0).per_observation
-    assert not th.Metric(lambda h, target=1.0: 0.0).per_observation
+    assert th.Metric(right).kind == "observation"
+    assert th.Metric(Right()).kind == "observation"
+    assert th.Metric(partial(right, z=None)).kind == "hypothesis"
+    assert th.Metric(lambda h, z, scale=2.0: 0.0).kind == "observation"
+    assert th.Metric(lambda h, target=1.0: 0.0).kind == "hypothesis"
+    assert th.Metric(lambda prediction, target, weight: 0.0).kind == "part"
+    assert th.Metric(th.metrics.r2) == th.Metric("R2") == th.Metric("r2", "max")
+    assert th.Metric("grad_norm").kind == "norm"
 
 
 @pytest.mark.parametrize(
@@ -413,13 +416,16 @@ def test_a_metric_says_by_its_arguments_what_it_is_of() -> None:
     [
         ({"m": lambda *a: 0.0}, "is neither f(h) nor f(h, z)"),
         ({"m": lambda: 0.0}, "is neither f(h) nor f(h, z)"),
-        ({"m": lambda h, z, w: 0.0}, "is neither f(h) nor f(h, z)"),
+        ({"m": lambda h, y, w, n: 0.0}, "is neither f(h) nor f(h, z)"),
         ({"m": lambda h, *, z: 0.0}, "is neither f(h) nor f(h, z)"),
         ({"m": 3.0}, "the metric 3.0 is not a function"),
         ({"": right}, "a metric is named ''"),
         ({"risk": right}, "the metric 'risk' would hide the column 'train_risk'"),
         ({"a": right, "val_a": lambda h: 0.0}, "like the metric 'a'; rename it"),
-        ([right], "give a mapping from names to functions"),
+        ([lambda h: 0.0], "give a mapping from names to functions"),
+        (["accuracie"], "did you mean 'accuracy'?"),
+        (["r2", "R2"], "'r2' is given twice"),
+        ({"auc": th.Metric("auc", mode=None), "s": "sharpe"}, "metric='sharpe' is unknown"),
     ],
 )
 def test_what_is_no_metric_is_refused_by_name(metrics: Any, message: str) -> None:

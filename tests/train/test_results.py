@@ -36,7 +36,11 @@ def experiment(lr: float = 0.02, seed: th.Seed = 0, net: Net = Net()) -> th.Task
 def by_table(seed: th.Seed = 0, split_seed: int = 0) -> th.Task:
     """A line on a table; each split has a transform of its own."""
     rng = np.random.default_rng(0)
-    columns = {"wage": rng.normal(5, 2, 40), "educ": rng.normal(12, 3, 40), "age": np.arange(40)}
+    columns = {
+        "wage": rng.normal(5, 2, 40),
+        "educ": rng.normal(12, 3, 40),
+        "age": rng.normal(40, 9, 40),
+    }
     data = th.split(
         th.read_table(columns, target="wage"), train=0.6, val=0.4, test=0, seed=split_seed
     )

@@ -229,7 +229,7 @@ def test_a_level_that_leaves_the_equations_no_digit_is_refused(optimizer: str) -
     with pytest.raises(DataError) as caught:
         estimate(2e4)
     said = str(caught.value)
-    assert said.startswith("data.train.x[:, 0] has the mean 19999.9")
+    assert said.startswith("data.train[0][:, 0] has the mean 19999.9")
     assert "in float32 the equations that this optimizer solves have no right digit left" in said
     assert said.endswith("subtract its mean, or give dtype='float64' (--dtype float64)")
     assert estimate(0).risk["train"] < 1e-6

@@ -161,6 +161,25 @@ def test_a_loaded_model_can_be_saved_again_unchanged(fitted, tmp_path):
     assert (tmp_path / "again.theta").read_bytes() == fitted[1].read_bytes()
 
 
+@pytest.mark.parametrize("loss", ["logistic", "cross_entropy"])
+def test_a_loaded_model_of_classes_predicts_labels_and_probabilities(loss, tmp_path):
+    rng = np.random.default_rng(0)
+    kinds = ["no", "yes"] if loss == "logistic" else ["a", "b", "c"]
+    columns = {"work": np.array(kinds)[rng.integers(0, len(kinds), 40)], "age": np.arange(40.0)}
+    data = th.split(th.read_table(columns, target="work", categorical="work"), seed=1)
+    out = "scalar" if loss == "logistic" else 3
+    result = th.fit(th.Task(th.models.Linear(1, out=out), data, loss=loss, epochs=5))
+    result.save(tmp_path / "work.theta")
+    loaded, rows = th.load(tmp_path / "work.theta"), {"age": [1, 20, 39]}
+    assert loaded.classes.tolist() == result.classes.tolist() == kinds
+    assert loaded.predict(rows).tolist() == result.predict(rows).tolist()
+    assert set(loaded.predict(rows)) <= set(kinds)
+    assert np.array_equal(loaded.predict_proba(rows), result.predict_proba(rows))
+    assert np.array_equal(loaded.decision_function(rows), result.decision_function(rows))
+    copy = pickle.loads(pickle.dumps(result))
+    assert copy.predict(rows).tolist() == result.predict(rows).tolist()
+
+
 def test_a_model_of_ones_own_class_needs_the_experiment(net, tmp_path):
     with pytest.raises(th.InputError, match=r"parameters of Net.*th\.load\(path, experiment\)"):
         th.load(net[1])

@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import accumulate, compress, pairwise
 from operator import add, eq, mul, ne, sub
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -56,8 +56,9 @@ _WITHIN = 0.3
 """A grid: so large a share of the degrees of freedom lies within strata."""
 _FEW = 64
 """Bins of a parameter whose effect can be removed."""
-_WHOLE = 1 << 1000
-"""Whole numbers below are floats."""
+_WORDS = {str, type(None)}
+_WHOLE = 1 << 53
+"""Whole numbers below are floats, each another one."""
 _DIGITS = 10
 """Of shares: what lies beyond is rounding."""
 _SO = "no interval of it is given, and what chance reaches is approximate."
@@ -118,9 +119,9 @@ class ParameterColumn:
     level: Sequence[int]
     """The number of its value in each setting."""
     of_levels: Bins
-    rest: Sequence[int] | None
-    """In each setting a key of all other parameters: equal where all their values are. None where
-    no two settings have equal ones."""
+    rest: tuple[Sequence[int], int] | None
+    """In each setting a key of all other parameters: equal where all their values are; and how many
+    there are at most. None where no two settings have equal ones."""
 
     @property
     def sizes(self) -> Sequence[int]:
@@ -132,33 +133,33 @@ class ParameterColumn:
         """How many bins there are."""
         return len(self.of_levels.sizes)
 
-    @cached_property
+    @property
     def codes(self) -> Sequence[int]:
         """Its bin in each setting; to lack it is a bin too."""
-        return list(map(self.of_levels.codes.__getitem__, self.level))
+        return self._codes
 
-    @cached_property
-    def ranks(self) -> Sequence[float] | None:
-        """Ranks of its numbers, less their mean; NaN where a setting lacks it."""
-        ranks = self.of_levels.ranks
-        return None if ranks is None else list(map(ranks.__getitem__, self.level))
-
-    @cached_property
+    @property
     def places(self) -> Sequence[float] | None:
         """Ranks from 0 to 1 where a bin holds several numbers; NaN where a setting lacks it."""
-        if self.ranks is None or not self.of_levels.several:
+        ranks = self.of_levels.ranks
+        if ranks is None or not self.of_levels.several:
             return None
-        return [(rank + self.known / 2) / self.known for rank in self.ranks]
+        places = [(rank + self.known / 2) / self.known for rank in ranks]
+        return list(map(places.__getitem__, self.level))
 
     @cached_property
     def strata(self) -> Strata | None:
         """Settings that differ in this parameter alone."""
-        return None if self.rest is None else strata_of(self.rest, self.level)
+        return None if self.rest is None else strata_of(self.rest[0], self.level)
 
     def by_bin(self, values: Sequence[_T]) -> list[Sequence[_T]]:
         """Split values by bin."""
         ordered = gather(values, self._by_code)
         return [ordered[start:end] for start, end in self._bounds]
+
+    @cached_property
+    def _codes(self) -> Sequence[int]:
+        return list(map(self.of_levels.codes.__getitem__, self.level))
 
     @cached_property
     def _by_code(self) -> Sequence[int]:
@@ -248,61 +249,58 @@ def caution(sweep: SweepRow, file: SweepFile) -> str:
 
 def settings_of(columns: Mapping[str, Sequence[Any]], values: Sequence[float]) -> RankTable:
     """Join the runs that are equal in all columns into one row."""
-    numbers = [_numbers(column) for column in columns.values()]
-    levels = list(map(_levels, columns.values(), numbers))
+    found = list(map(_levels, columns.values()))
+    levels, numbers = [level for level, _ in found], [known for _, known in found]
     many = [1 + max(level) for level in levels]
-    runs, middle = _medians(levels, values, distinct=len(values) in many)
+    mixed: Sequence[int] | None = None
+    if len(values) in many:
+        keys: Sequence[Any] = levels[many.index(len(values))]
+    elif math.prod(many) < _WHOLE:
+        keys = mixed = _mixed(levels, many)
+    else:
+        keys = list(zip(*levels, strict=True))
+    runs, middle = _medians(keys, values)
     # Sorted, so that no sum depends on the order of the runs.
-    keys: Sequence[Any] = middle
+    order = list(range(len(runs)))
     if len({*middle}) < len(middle):
-        keys = list(zip(middle, *(gather(level, runs) for level in levels), strict=True))
-    order = sorted(range(len(runs)), key=keys.__getitem__)
+        order.sort(key=gather(keys, runs).__getitem__)
+    order.sort(key=middle.__getitem__)
     rows = gather(runs, order)
     levels = [gather(level, rows) for level in levels]
+    rests = _rests(levels, many, len(rows), mixed and gather(mixed, rows))
     # Columns with a distinct value in each setting have the same bins.
     kept: dict[tuple[int, ...], Bins] = {}
     made = [
         _column(name, column, known, rows, level, rest, kept)
         for (name, column), known, level, rest in zip(
-            columns.items(), numbers, levels, _rests(levels, many, len(rows)), strict=True
+            columns.items(), numbers, levels, rests, strict=True
         )
     ]
     medians = array("d", gather(middle, order))
-    return RankTable(made, medians, ranks(medians))
+    return RankTable(made, medians, _ranks(medians))
 
 
 def ranks(values: Sequence[float]) -> list[float]:
     """Rank values from 1; equal ones get their mean rank."""
     order = sorted(range(len(values)), key=values.__getitem__)
     found = [0.0] * len(values)
-    for place, i in enumerate(order, 1):
-        found[i] = float(place)
-    for start, end in _ties(list(map(values.__getitem__, order))):
-        for i in order[start:end]:
-            found[i] = (start + 1 + end) / 2
+    for i, rank in zip(order, _ranks(gather(values, order)), strict=True):
+        found[i] = rank
     return found
 
 
-def savage(places: Sequence[float]) -> array[float]:
-    """Score ranks (from 1, means where equal): the mean is 1 and the best score highest."""
-    n = len(places)
-    each = list(accumulate(1 / i for i in range(n, 0, -1)))[::-1]
-    order = sorted(range(n), key=places.__getitem__)
-    scores = array("d", bytes(8 * n))
-    for i, score in zip(order, each, strict=True):
-        scores[i] = score
-    for start, end in _ties(list(map(places.__getitem__, order))):
-        score = sum(each[start:end]) / (end - start)
-        for i in order[start:end]:
-            scores[i] = score
+def savage(ordered: Sequence[float]) -> list[float]:
+    """Score values in order, the first best: the mean is 1, and equal ones share their scores."""
+    scores = list(accumulate(map((1).__truediv__, range(len(ordered), 0, -1))))[::-1]
+    for start, end in _ties(ordered):
+        scores[start:end] = [sum(scores[start:end]) / (end - start)] * (end - start)
     return scores
 
 
 def explained(table: RankTable, sign: int) -> list[Explained | None]:
     """Measure what each parameter explains; None if the metric or the parameter does not vary."""
     columns = table.columns
-    last = len(table.ranks) + 1
-    scores = savage(table.ranks if sign > 0 else [last - rank for rank in table.ranks])
+    scores = savage(table.values) if sign > 0 else savage(table.values[::-1])[::-1]
     mean = math.fsum(scores) / len(scores)
     centred = [score - mean for score in scores]
     total = math.fsum(map(mul, centred, centred))
@@ -321,8 +319,8 @@ def explained(table: RankTable, sign: int) -> list[Explained | None]:
             continue
         # The last bin is that of settings which lack the parameter.
         sizes = dict(enumerate(column.sizes if rows is None else column.sizes[:-1]))
-        strata = _strata(column, rows)
-        if strata is not None and n - strata.number >= _WITHIN * (n - 1):
+        strata = _strata(column, rows, grid=True)
+        if strata is not None:
             found[k] = _against(
                 sizes, *in_strata(strata, _at(centred, rows), column.of_levels.codes), total
             )
@@ -449,90 +447,97 @@ def spread(strata: Strata, x: Sequence[float], y: Sequence[float]) -> float:
     return min(1.0, math.sqrt((n - 1) * summed / (xx * sum(map(mul, y, y)))))
 
 
-def _medians(
-    levels: Sequence[Sequence[int]], values: Sequence[float], *, distinct: bool
-) -> tuple[Sequence[int], list[float]]:
-    """Find the first run of each setting, and the median of its runs."""
-    rows = [] if distinct else list(zip(*levels, strict=True))
-    if distinct or len({*rows}) == len(rows):
+def _mixed(levels: Sequence[Sequence[int]], many: Sequence[int]) -> list[int]:
+    """Return one number for the levels of each row, as of digits."""
+    keys, scale = [0] * len(levels[0]), 1
+    for level, base in zip(levels, many, strict=True):
+        keys = list(map(add, keys, map(scale.__mul__, level)))
+        scale *= base
+    return keys
+
+
+def _medians(keys: Sequence[Any], values: Sequence[float]) -> tuple[Sequence[int], list[float]]:
+    """Find the first run of each setting, whose keys are equal, and the median of its runs."""
+    if len({*keys}) == len(keys):
         return range(len(values)), list(map(float, values))
-    every: dict[tuple[int, ...], tuple[int, list[float]]] = {}
-    for run, (row, value) in enumerate(zip(rows, values, strict=True)):
-        if row not in every:
-            every[row] = run, []
-        every[row][1].append(float(value))
+    every: dict[Any, tuple[int, list[float]]] = {}
+    for run, (key, value) in enumerate(zip(keys, values, strict=True)):
+        if key not in every:
+            every[key] = run, []
+        every[key][1].append(float(value))
     return [run for run, _ in every.values()], [_median(mine) for _, mine in every.values()]
 
 
 def _rests(
-    levels: Sequence[Sequence[int]], many: Sequence[int], n: int
-) -> list[Sequence[int] | None]:
-    """Return for each parameter a key of all others; None where no two settings have equal ones."""
+    levels: Sequence[Sequence[int]], many: Sequence[int], n: int, keys: Sequence[int] | None
+) -> list[tuple[Sequence[int], int] | None]:
+    """Return for each parameter keys of all others; None where no two settings have equal ones.
+
+    Returns: also how many keys there are at most.
+    """
     # A parameter with a distinct value in each setting leaves no two settings equal elsewhere.
-    own = [levels_of == n for levels_of in many]
+    own = [base == n for base in many]
     if sum(own) > 1:
         return [None] * len(own)
-    keys, scale, scales = [0] * n, 1, list[int]()
-    for level, levels_of, alone in zip(levels, many, own, strict=True):
-        scales.append(scale)
-        if not alone:
-            keys = list(map(add, keys, map(scale.__mul__, level)))
-            scale *= levels_of
-    found: list[Sequence[int] | None] = [None] * len(own)
-    for k, level in enumerate(levels):
+    keys, scale, total = keys or _mixed(levels, many), 1, math.prod(many)
+    found: list[tuple[Sequence[int], int] | None] = [None] * len(own)
+    for k, (level, base) in enumerate(zip(levels, many, strict=True)):
         if sum(own) == own[k]:
-            rest = keys if own[k] else list(map(sub, keys, map(scales[k].__mul__, level)))
-            # Fewer keys than settings: two are equal.
-            alike = scale // (1 if own[k] else many[k]) < n or len({*rest}) < n
-            found[k] = rest if alike else None
+            rest = list(map(sub, keys, map(scale.__mul__, level)))
+            # So few combinations of values are a grid, and need no count.
+            most = total // base
+            distinct = most if _is_grid(most, n) else len({*rest})
+            found[k] = (rest, distinct) if distinct < n else None
+        scale *= base
     return found
 
 
-def _numbers(column: Sequence[Any]) -> Sequence[float]:
-    """Convert a column to numbers; NaN for other values."""
-    kinds = {*map(type, column)}
-    if kinds == {float} and all(map(math.isfinite, column)):
-        return column
-    if kinds == {int} and max(map(abs, column)) < _WHOLE:
-        return list(map(float, column))
-    finite = map(number, column)
-    return [math.nan if value is None else value for value in finite]
+def _levels(column: Sequence[Any]) -> tuple[list[int], Sequence[float] | None]:
+    """Number each value among all values of a column: numbers, then words, then None.
 
-
-def _levels(column: Sequence[Any], numbers: Sequence[float]) -> list[int]:
-    """Number each value among all values of a column: numbers, then words, then None."""
-    keys: Sequence[Any] = numbers
-    if any(map(ne, numbers, numbers)):
+    Returns: also its numbers, NaN where there is none; None where all values are numbers.
+    """
+    kinds, keys, numbers, ordered = {*map(type, column)}, column, None, list[Any]()
+    if kinds <= _WORDS:
+        numbers, ordered = [math.nan] * len(column), [*sorted({*column} - {None}), None]
+    elif not _plain(column, kinds):
+        numbers = [math.nan if x is None else x for x in map(number, column)]
         pairs = zip(column, numbers, strict=True)
         keys = [x if x == x else None if value is None else str(value) for value, x in pairs]
-        of_words = sorted({key for key in keys if isinstance(key, str)})
-        ordered = [*sorted({x for x in numbers if x == x}), *of_words, None]
-    else:
-        ordered = sorted({*numbers})
+        words = sorted({key for key in keys if isinstance(key, str)})
+        ordered = [*sorted({x for x in numbers if x == x}), *words, None]
+        numbers = numbers if any(map(ne, numbers, numbers)) else None
+    ordered = ordered or sorted({*column})
     place = dict(zip(ordered, range(len(ordered)), strict=True))
-    return list(map(place.__getitem__, keys))
+    return list(map(place.__getitem__, keys)), numbers
+
+
+def _plain(column: Sequence[Any], kinds: set[type]) -> bool:
+    """Tell whether values are numbers as they are."""
+    if kinds == {float}:
+        return all(map(math.isfinite, column))
+    return kinds == {int} and min(column) > -_WHOLE and max(column) < _WHOLE
 
 
 def _column(
     name: str,
     column: Sequence[Any],
-    numbers: Sequence[float],
+    numbers: Sequence[float] | None,
     rows: Sequence[int],
     level: Sequence[int],
-    rest: Sequence[int] | None,
+    rest: tuple[Sequence[int], int] | None,
     kept: dict[tuple[int, ...], Bins],
 ) -> ParameterColumn:
     n, lack, has = len(level), 0, [True] * len(level)
-    if any(map(ne, numbers, numbers)):
+    if numbers is not None:
         column, numbers = gather(column, rows), gather(numbers, rows)
         lack, has = sum(map(ne, numbers, numbers)), [value is not None for value in column]
     known = sum(has)
     if known > n - lack:
-        words = [None if value is None else str(value) for value in column]
-        code: dict[Any, int] = dict.fromkeys(words, 0)
-        code.pop(None, None)
-        code = {key: i for i, key in enumerate([*code, None])}
-        level = list(map(code.__getitem__, words))
+        if not {*map(type, column)} <= _WORDS:
+            words = [None if value is None else str(value) for value in column]
+            place = {word: i for i, word in enumerate([*({*words} - {None}), None])}
+            level = list(map(place.__getitem__, words))
         sizes = _counts(level)
         return ParameterColumn(
             name, known, has, level, Bins(range(len(sizes)), sizes, None, False), rest
@@ -586,10 +591,24 @@ def _same(one: ParameterColumn, other: ParameterColumn) -> bool:
     return n * math.fsum(squares) - n > 0.5 * n * (min(one.bins, other.bins) - 1)
 
 
-def _strata(column: ParameterColumn, rows: Sequence[int] | None) -> Strata | None:
-    if rows is None or column.rest is None:
-        return column.strata
-    return strata_of(gather(column.rest, rows), gather(column.level, rows))
+def _strata(
+    column: ParameterColumn, rows: Sequence[int] | None, *, grid: bool = False
+) -> Strata | None:
+    """Sort some settings by stratum; None where each is one, or where they form no grid."""
+    if column.rest is None:
+        return None
+    rest, most = column.rest
+    if rows is not None:
+        rest = gather(rest, rows)
+        most = len({*rest})
+    if grid and not _is_grid(most, len(rest)):
+        return None
+    return column.strata if rows is None else strata_of(rest, gather(column.level, rows))
+
+
+def _is_grid(strata: int, n: int) -> bool:
+    """Tell whether permutations within strata suffice."""
+    return n - strata >= _WITHIN * (n - 1)
 
 
 def _against(
@@ -655,11 +674,18 @@ def _where(has: Sequence[bool]) -> list[int]:
     return [i for i, whether in enumerate(has) if whether]
 
 
+def _ranks(ordered: Sequence[float]) -> list[float]:
+    """Rank sorted values."""
+    found = list(map(float, range(1, len(ordered) + 1)))
+    for start, end in _ties(ordered):
+        found[start:end] = [(start + 1 + end) / 2] * (end - start)
+    return found
+
+
 def _ties(ordered: Sequence[float]) -> list[tuple[int, int]]:
     """Find where runs of equal values start and end."""
-    starts = [i for i, same in enumerate(map(eq, ordered, ordered[1:])) if same]
     found: list[tuple[int, int]] = []
-    for i in starts:
+    for i in compress(range(len(ordered)), map(eq, ordered, ordered[1:])):
         if found and found[-1][1] == i + 1:
             found[-1] = found[-1][0], i + 2
         else:
@@ -668,6 +694,8 @@ def _ties(ordered: Sequence[float]) -> list[tuple[int, int]]:
 
 
 def _median(values: list[float]) -> float:
-    values.sort()
     n = len(values)
+    if n == 1:
+        return values[0]
+    values.sort()
     return values[(n - 1) // 2] / 2 + values[n // 2] / 2

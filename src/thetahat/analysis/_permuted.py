@@ -18,7 +18,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain, compress, pairwise
 from operator import add, itemgetter, mul, ne, sub
 from typing import NamedTuple, TypeVar
 
@@ -79,13 +79,14 @@ def strata_of(keys: Sequence[int], kinds: Sequence[int]) -> Strata:
     both = list(map(add, map(many.__mul__, keys), kinds))
     rows = sorted(range(n), key=both.__getitem__)
     keys, kinds = gather(keys, rows), gather(kinds, rows)
-    starts = [i for i, new in enumerate(map(ne, keys, keys[1:]), 1) if new]
-    groups: defaultdict[tuple[int, ...], list[list[int]]] = defaultdict(list)
+    starts = compress(range(1, n), map(ne, keys, keys[1:]))
+    groups: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
     for start, end in pairwise((0, *starts, n)):
-        groups[tuple(kinds[start:end])].append(rows[start:end])
+        groups[tuple(kinds[start:end])].append(start)
     if len(groups) > 1:
-        rows = [row for parts in groups.values() for part in parts for row in part]
-    return Strata(rows, [(group, len(parts)) for group, parts in groups.items()])
+        parts = (rows[i : i + len(group)] for group, starts in groups.items() for i in starts)
+        rows = list(chain.from_iterable(parts))
+    return Strata(rows, [(group, len(starts)) for group, starts in groups.items()])
 
 
 def gather(values: Sequence[_T], rows: Sequence[int]) -> Sequence[_T]:
@@ -206,6 +207,9 @@ def _trace(one: Mapping[int, int], other: Mapping[int, int], sizes: Mapping[int,
     Args:    one, other: their numbers in each bin; p2 = m (m - 1) in both.
     """
     m, m_other = sum(one.values()), sum(other.values())
+    if m == len(one) and m_other == len(other):
+        shares = [1 / sizes[code] for code in one.keys() & other.keys()]
+        return ((m - 1) * (m_other - 1) - 1) * sum(map(mul, shares, shares)) + sum(shares) ** 2
     diagonal = outer = both = 0.0
     for code, n in one.items():
         if n_other := other.get(code, 0):
@@ -242,7 +246,7 @@ def _trace_of_sum(
 
 
 def _beta_quantile(a: float, b: float) -> float:
-    """Find the quantile by Paulson's approximation, then Newton's method in a bracket."""
+    """Find the quantile by Paulson's approximation, then Halley's method in a bracket."""
     low, high, x = 0.0, 1.0, a / (a + b)
     p, q = 1 - 1 / (9 * a), 1 - 1 / (9 * b)
     square = q * q - _Z * _Z / (9 * b)
@@ -258,8 +262,10 @@ def _beta_quantile(a: float, b: float) -> float:
         above = _below(a, b, x, height) - _LEVEL
         low, high = (low, x) if above > 0 else (x, high)
         step = above * x * (1 - x) / height if height > 0 else 1.0
+        step /= max(0.5, 1 - step * ((a - 1) / x - (b - 1) / (1 - x)) / 2)
         x -= step
-        if abs(step) < 1e-9 * x or high - low < 1e-12:
+        # Its order is three.
+        if abs(step) < 1e-5 * min(x, 1 - x) or high - low < 1e-12:
             break
     return x
 

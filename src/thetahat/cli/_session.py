@@ -85,6 +85,7 @@ def train(
     *,
     resumed: ResumedRuns | None = None,
     label: str | None = None,
+    mode: str = "auto",
 ) -> Trained:
     """Fit configs that differ in traced parameters only, as tracked runs.
 
@@ -108,6 +109,7 @@ def train(
                 results = fit_many(
                     experiment,
                     configs,
+                    mode=mode,
                     trackers=(stop_if_asked,) if keeper is None else (stop_if_asked, keeper),
                     checkpoint=path,
                     resume=resumed is not None,

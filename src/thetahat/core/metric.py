@@ -10,13 +10,26 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.errors import ConfigError, check_choice, did_you_mean
 
 Mode = Literal["min", "max"]
 MODES = ("min", "max")
 PARTS = ("train", "val", "test")
 RISKS: Mapping[str, Mode] = {f"{part}_risk": "min" for part in PARTS}
 """Columns of risks: smaller is better."""
+READY: Mapping[str, Mode] = {
+    "r2": "max",
+    "mae": "min",
+    "rmse": "min",
+    "pinball": "min",
+    "accuracy": "max",
+    "balanced_accuracy": "max",
+    "log_loss": "min",
+    "auc": "max",
+}
+"""The ready metrics of ``th.metrics`` and their directions."""
+NORMS: Mapping[str, Mode | None] = {"grad_norm": "min", "param_norm": None}
+"""Norms of the gradient and of the parameters, which a Task records on request."""
 NEUTRAL = ("epoch", "learning_rate", "seconds")
 """Columns without a direction."""
 
@@ -26,49 +39,80 @@ class Metric:
     """A number recorded beside the risk, and its better direction.
 
     Args:
-        function: ``f(h) -> scalar``, one number per epoch (column NAME); or ``f(h, z) -> scalar``,
+        function: ``f(h) -> scalar``, one number per epoch (column NAME); ``f(h, z) -> scalar``,
             one number per observation ``z``, averaged with the weights over each part (columns
-            train_NAME and val_NAME, and test_NAME at the end).
+            train_NAME and val_NAME, and test_NAME at the end); ``f(prediction, target, weight) ->
+            scalar``, one number of a whole part from arrays (N, ...), in units of the target
+            (the same columns); or the name of a ready metric, such as "auc" or "grad_norm".
         mode: "min" or "max"; None if no rule, ``best_by`` or sweep uses it.
-    Raises:  ConfigError: another mode, or another function than f(h) or f(h, z).
+    Raises:  ConfigError: another mode, or another function.
 
-    >>> Metric(lambda h, z: abs(h(z[0]) - z[1]) < 0.1, mode="max").per_observation
-    True
+    >>> Metric(lambda h, z: abs(h(z[0]) - z[1]) < 0.1, mode="max").kind
+    'observation'
     """
 
-    function: Callable[..., Any]
+    function: Callable[..., Any] | str
     mode: Mode | None = None
 
     def __post_init__(self) -> None:
+        name = getattr(self.function, "ready_metric", self.function)
+        if isinstance(name, str):
+            self._read_name(name)
         if self.mode is not None and self.mode not in MODES:
             hint = did_you_mean(str(self.mode), MODES)
             raise ConfigError(
                 f"th.Metric(mode={self.mode!r}); give 'min' where smaller is better, or 'max'"
                 f" where larger is{hint if hint.startswith('; did') else ''}"
             )
-        _arity(self.function)
+        _ = self.kind
+
+    def _read_name(self, given: str) -> None:
+        name = "_".join(given.lower().replace("-", " ").split())
+        known = {**READY, **NORMS}
+        check_choice("metric", name, tuple(known))
+        if self.mode not in (None, known[name]) and known[name] is not None:
+            larger = "larger" if known[name] == "max" else "smaller"
+            raise ConfigError(
+                f"th.Metric({given!r}, mode={self.mode!r}): {name} is better the {larger} it is;"
+                " leave mode out"
+            )
+        object.__setattr__(self, "function", name)
+        object.__setattr__(self, "mode", self.mode or known[name])
 
     @property
-    def per_observation(self) -> bool:
-        """Whether the metric is a function ``f(h, z)`` of one observation."""
-        return _arity(self.function) == 2
+    def kind(self) -> str:
+        """What the metric is a function of: "hypothesis", "observation", "part" or "norm"."""
+        if isinstance(self.function, str):
+            return "norm" if self.function in NORMS else "part"
+        return _KINDS[_arity(self.function)]
+
+    def __call__(self, *args: Any) -> Any:
+        """Call the function; a ready metric takes (prediction, target), and perhaps weights."""
+        if isinstance(self.function, str):
+            raise ConfigError(f"call the function: th.metrics.{self.function}(prediction, target)")
+        return self.function(*args, *[None] * (self.kind == "part" and len(args) == 2))
 
     def columns(self, name: str, parts: Collection[str] = PARTS) -> list[str]:
         """List the columns of a metric of this name."""
-        if not self.per_observation:
+        if self.kind not in BY_PART:
             return [name]
         return [f"{part}_{name}" for part in PARTS if part in parts]
 
 
+_KINDS = {1: "hypothesis", 2: "observation", 3: "part"}
+BY_PART = ("observation", "part")
+"""Kinds of metrics with a column for each part."""
+
+
 def _arity(function: Any) -> int:
-    """Count the arguments of a metric: 1 for f(h), 2 for f(h, z).
+    """Count the arguments of a metric: f(h), f(h, z) or f(prediction, target, weight).
 
     Raises:  ConfigError: another number of arguments.
     """
     if isinstance(function, Metric) or not callable(function):
         raise ConfigError(
-            f"the metric {function!r} is not a function; give f(h) or f(h, z), or"
-            ' th.Metric(f, mode="max")'
+            f"the metric {function!r} is not a function; give f(h) or f(h, z),"
+            ' th.Metric(f, mode="max"), or a name such as "r2" or "accuracy"'
         )
     name = getattr(function, "__qualname__", type(function).__name__).replace("<locals>.", "")
     try:
@@ -83,10 +127,11 @@ def _arity(function: Any) -> int:
     needed = [p for p in parameters if p.default is p.empty]
     needed = [p for p in needed if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     by_name = any(p.kind is p.KEYWORD_ONLY for p in needed)
-    if open_ended or by_name or len(needed) not in (1, 2):
+    if open_ended or by_name or len(needed) not in _KINDS:
         raise ConfigError(
             f"the metric {name}{signature} is neither f(h) nor f(h, z); write f(h) for one"
-            " number per epoch, or f(h, z) for one number per observation z"
+            " number per epoch, f(h, z) for one number per observation z, or f(prediction, target,"
+            " weight) for one number of a whole part"
         )
     return len(needed)
 
@@ -96,10 +141,12 @@ def read_metrics(given: Any) -> dict[str, Metric]:
 
     Raises:  ConfigError: a wrong name or value, or two metrics with one column.
     """
+    if isinstance(given, (list, tuple)):
+        given = _named(given)
     if not isinstance(given, Mapping):
         raise ConfigError(
-            f"metrics={given!r}: give a mapping from names to functions, such as"
-            ' metrics={"accuracy": th.Metric(accuracy, mode="max")}'
+            f"metrics={given!r}: give names of ready metrics, such as metrics=['r2', 'mae'], or a"
+            ' mapping from names to functions: {"accuracy": th.Metric(accuracy, mode="max")}'
         )
     taken = dict.fromkeys((*RISKS, *NEUTRAL, "step"), "")
     metrics = {}
@@ -116,6 +163,23 @@ def read_metrics(given: Any) -> dict[str, Metric]:
                 )
             taken[column] = name
     return metrics
+
+
+def _named(given: list[Any] | tuple[Any, ...]) -> dict[str, Any]:
+    """Map a list of ready metrics by their names."""
+    found: dict[str, Any] = {}
+    for value in given:
+        metric = value if isinstance(value, Metric) else Metric(value)
+        function = metric.function
+        name = function if isinstance(function, str) else getattr(function, "__name__", "")
+        if not name.isidentifier():
+            raise ConfigError(
+                f"metrics={given!r}: {value!r} has no name; give a mapping from names to functions"
+            )
+        if name in found:
+            raise ConfigError(f"metrics={given!r}: {name!r} is given twice; give it once")
+        found[name] = metric
+    return found
 
 
 def directions_of(
@@ -152,7 +216,7 @@ def unknown_direction(metrics: Mapping[str, Metric], column: str) -> str:
 def not_recorded(metrics: Mapping[str, Metric], column: str, columns: Collection[str]) -> str:
     """Word the hint for an absent column: the nearest, or a part of a metric."""
     metric = metrics.get(column)
-    if metric is not None and metric.per_observation:
+    if metric is not None and metric.kind in BY_PART:
         there = [c for c in metric.columns(column) if c in columns]
         near = next((c for c in there if c.startswith("val_")), there[0] if there else None)
         if near is not None:

@@ -50,3 +50,21 @@ def locate(url: str | os.PathLike[str] | None = None) -> Path:
             f"the store {shown!r} cannot be opened ({why}); give a folder, a file such as runs.db,"
             " or sqlite:///runs.db"
         ) from error
+
+
+CHECKPOINTS = "checkpoints"
+"""The folder, beside a store's file, of checkpoints and kept models."""
+_MODEL = ".theta"
+
+
+def model_path(folder: Path, run: str) -> Path:
+    """Return where the model of a run lies, if it was kept.
+
+    Args:    folder: of the store.   run: its id.
+    """
+    return folder / CHECKPOINTS / f"{run}{_MODEL}"
+
+
+def kept_models(folder: Path) -> dict[str, Path]:
+    """Map ids of runs to their models, in the folder of a store."""
+    return {path.stem: path for path in (folder / CHECKPOINTS).glob(f"*{_MODEL}")}

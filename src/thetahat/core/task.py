@@ -40,8 +40,9 @@ class Task:
         loss: "squared", "absolute", "huber", "pinball", "logistic", "cross_entropy", or a
             function of one residual.
         penalty: ``penalty(params) -> scalar``, added to the training objective, not to the risk.
-        metrics: name to ``f(h)`` or ``f(h, z)``, recorded every epoch. A metric that a stopping
-            rule, ``best_by`` or a sweep uses needs a direction: ``th.Metric(f, mode="max")``.
+        metrics: names of ready metrics (["r2", "auc"]), or name to ``f(h)`` or ``f(h, z)``,
+            recorded every epoch. A metric that a stopping rule, ``best_by`` or a sweep uses needs a
+            direction: ``th.Metric(f, mode="max")``.
         optimizer: an optax transformation, one of ``th.optim``, or a name ("adam").
         epochs: maximal number of passes over the training part.
         batch_size: observations per step; None is the full batch.
@@ -60,7 +61,7 @@ class Task:
     residual: Callable[..., Any] | None = None
     loss: str | Callable[..., Any] = "squared"
     penalty: Callable[[Any], Any] | None = None
-    metrics: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Any = field(default_factory=dict)
     optimizer: Any = "adam"
     epochs: int = 100
     batch_size: int | None = None
@@ -138,6 +139,11 @@ def _check_best_by(best_by: Any, metrics: Mapping[str, Metric]) -> None:
     if best_by not in known:
         hint = not_recorded(metrics, str(best_by), wanted)
         raise ConfigError(f"best_by={best_by!r}: the task does not record it{hint}")
+    if metrics.get(best_by, Metric(lambda h: h)).function == "grad_norm":
+        raise ConfigError(
+            f"best_by={best_by!r}: the norm of a gradient belongs to an epoch, not to a state; give"
+            " a risk or another metric"
+        )
     if best_by not in wanted:
         raise ConfigError(
             f"best_by={best_by!r}: the best state is chosen on the validation part, or by a metric"

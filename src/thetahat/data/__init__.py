@@ -2,6 +2,7 @@
 
 from thetahat.data import dgp as dgp
 from thetahat.data._cache import cache_folder as cache_folder, use_cache as use_cache
+from thetahat.data._cells import cells_of as cells_of, odd_cells as odd_cells
 from thetahat.data._classes import (
     Classes as Classes,
     check_levels as check_levels,
@@ -32,7 +33,11 @@ from thetahat.data._split import split as split
 from thetahat.data._stored import from_stored as from_stored, to_stored as to_stored
 from thetahat.data._stream import stream_table as stream_table
 from thetahat.data._table import Table as Table, read_table as read_table
-from thetahat.data._transform import Transform as Transform, robust as robust
+from thetahat.data._transform import (
+    TargetUnits as TargetUnits,
+    Transform as Transform,
+    robust as robust,
+)
 from thetahat.data._units import (
     check_same_classes as check_same_classes,
     in_units_of as in_units_of,
@@ -48,9 +53,11 @@ __all__ = [
     "Rows",
     "Shuffle",
     "Table",
+    "TargetUnits",
     "Transform",
     "blocks",
     "cache_folder",
+    "cells_of",
     "check_levels",
     "check_same_classes",
     "content_hash",
@@ -65,6 +72,7 @@ __all__ = [
     "joined",
     "listed",
     "n_observations",
+    "odd_cells",
     "order",
     "permutation",
     "read_table",

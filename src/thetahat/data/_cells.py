@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,8 +15,10 @@ from thetahat.data._columns import TableColumn, from_objects
 NO_VALUE = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A")
 """Text of a missing value in every CSV file."""
 _GROUPS = r"[+-]?\d{{1,3}}({0}\d{{2,3}})*{0}\d{{3}}({1}\d*)?([eE][+-]?\d+)?"
+_FORMATS = ((None, "."), (",", "."), (None, ","), (".", ","), (" ", "."), (" ", ","))
+"""Marks of thousands and of decimals that are in use, those of one group first."""
 _MOSTLY = 0.5
-_SHOWN = 3
+_SHOWN, _LONG = 3, 20
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,10 @@ def cells_of(
         marks = (na_values,)  # pyright: ignore[reportAssignmentType]
     else:
         marks = tuple(na_values)  # pyright: ignore[reportArgumentType]
+    if isinstance(na_values, Mapping) or not all(isinstance(v, str | numbers.Real) for v in marks):
+        raise ConfigError(f"na_values={na_values!r}; give text and numbers, such as ['.', -99]")
+    if decimal is None:
+        raise ConfigError("decimal=None; give one character such as '.' or ','")
     for name, mark in (("thousands", thousands), ("decimal", decimal)):
         if mark is not None and (not isinstance(mark, str) or len(mark) != 1 or mark.isalnum()):
             raise ConfigError(f"{name}={mark!r}; give one character such as ',' or '.'")
@@ -131,7 +137,7 @@ def odd_cells(column: TableColumn, before: int, cells: Cells) -> str | None:
     odd = [(i, v) for i, v in there if isinstance(v, str) and cells.number(v) is None]
     rest = [v for _, v in there if not isinstance(v, (str, numbers.Real))]
     marks = list(dict.fromkeys(v for _, v in odd))
-    fix = _other_format(marks) if cells.plain else None
+    fix = _other_format({v for _, v in there if isinstance(v, str)}, cells) if odd else None
     if rest or not odd or (fix is None and len(odd) > max(1, _MOSTLY * len(there))):
         return None
     shown = ", ".join(f"row {before + i + 1}: {v!r}" for i, v in odd[:_SHOWN])
@@ -141,20 +147,21 @@ def odd_cells(column: TableColumn, before: int, cells: Cells) -> str | None:
     return f"{said}; {fix or _fix(column.name, marks)}"
 
 
-def _other_format(marks: Sequence[str]) -> str | None:
-    """Suggest marks of thousands or decimals that make all these cells numbers."""
-    for thousands, decimal in ((",", "."), (None, ","), (".", ","), (" ", "."), (" ", ",")):
+def _other_format(text: set[str], cells: Cells) -> str | None:
+    """Suggest marks of thousands or decimals that make all cells of a column numbers."""
+    for thousands, decimal in _FORMATS:
         other = Cells((), thousands, decimal)
-        if marks and all(other.number(mark) is not None for mark in marks):
-            given = {"thousands": thousands, "decimal": decimal}
-            given = {k: v for k, v in given.items() if v is not None and (k, v) != ("decimal", ".")}
+        if all(other.number(v) is not None for v in text):
+            marks = {"thousands": thousands, "decimal": decimal}
+            given = {k: v for k, v in marks.items() if v is not None and v != getattr(cells, k)}
             python = ", ".join(f"{k}={v!r}" for k, v in given.items())
             return f"give {python} ({' '.join(f'--{k}={v!r}' for k, v in given.items())})"
     return None
 
 
 def _fix(name: str, marks: Sequence[str]) -> str:
-    if len(marks) > _SHOWN:
+    odd = any(len(v) > _LONG or not v.isprintable() or re.search(r"[\d,]", v) for v in marks)
+    if odd or len(marks) > _SHOWN:
         return (
             f"correct these cells, or declare it with categorical=[{name!r}] (--categorical {name})"
         )

@@ -95,11 +95,11 @@ def plan(
     for name in _repeated([name for name in names if name not in NAMELESS]):
         raise DataError(f"the table has two columns {name!r}; rename one")
     names = dict.fromkeys(names)  # ordered, and quick to search
-    targets, ignored = _several(target), _several(ignore or ())
+    targets, ignored = _several(target, "target"), _several(ignore or (), "ignore")
     _known_roles(names, targets, weights, ignored)
     if features is None:
         features = _other_columns(names, {*targets, weights, *ignored})
-    features = _several(features)
+    features = _several(features, "features")
     wanted = set(features)
     for name in features:
         _known(name, "feature", names)
@@ -113,7 +113,7 @@ def plan(
     if not features:
         beside = " and ".join(map(repr, targets))
         raise DataError(f"no features: the table has no column beside {beside}")
-    categorical = _several(categorical or ())
+    categorical = _several(categorical or (), "categorical")
     for name in categorical:
         if name not in wanted and name not in targets:
             hint = did_you_mean(name, features)
@@ -214,11 +214,12 @@ def verdict(scan: Scan, plan: TablePlan) -> Encoder:
         for name in plan.features
     )
     if len(plan.targets) > 1:
-        return Encoder(features, plan.target, plan.missing, targets=plan.targets)
+        return Encoder(features, plan.target, plan.missing, targets=plan.targets, cells=plan.cells)
     target, classes = scan.columns[plan.target], None
     if target.kind == "category":
         classes = made_classes(target.levels, target.dtype, target.order)
-    return Encoder(features, plan.target, plan.missing, classes, target.dtype or "float64")
+    dtype = target.dtype or "float64"
+    return Encoder(features, plan.target, plan.missing, classes, dtype, cells=plan.cells)
 
 
 def check_single(scan: Scan) -> None:
@@ -347,8 +348,11 @@ def _repeated(names: Sequence[str]) -> list[str]:
     return [name for name, count in Counter(names).items() if count > 1]
 
 
-def _several(names: Sequence[str] | str) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
+def _several(names: Any, role: str) -> tuple[str, ...]:
+    found = (names,) if isinstance(names, str) else names
+    if not isinstance(found, Iterable) or not all(isinstance(name, str) for name in found):
+        raise DataError(f"{role}={names!r}; give the name of a column as text, or a list of names")
+    return tuple(found)
 
 
 def _sorted(levels: set[Any]) -> tuple[Any, ...]:

@@ -208,9 +208,11 @@ def _y_of(part: Any) -> Any:
 def _may_be_labels(y: Any) -> bool:
     if isinstance(y, (list, tuple)):
         return any(isinstance(value, str) for value in y)
-    dtype = getattr(y, "dtype", None)
+    dtype: Any = getattr(y, "dtype", None)
     if type(y).__module__.split(".")[0] == "polars":
         return not (dtype.is_numeric() or str(dtype) == "Boolean")
+    if getattr(dtype, "kind", "") == "b" and hasattr(y, "isna"):
+        return bool(np.any(y.isna()))
     return hasattr(dtype, "categories") or getattr(dtype, "kind", "") in ("U", "O", "T")
 
 
@@ -219,5 +221,5 @@ def with_y(part: Any, y: Any) -> Any:
     if isinstance(part, Mapping):
         return {**part, "y": y}
     if isinstance(part, (tuple, list)):
-        return type(part)((part[0], y))
+        return type(part)(part[0], y) if hasattr(part, "_fields") else type(part)((part[0], y))
     return replace(part, y=y)

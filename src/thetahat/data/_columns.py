@@ -46,27 +46,12 @@ class TableColumn:
             return np.isnan(self.values)
         return np.array([value is None for value in self.values], bool)
 
-    def some_numbers(self) -> bool:
-        """Return whether text is numbers in part: odd cells among numbers, rather than labels."""
-        if self.kind != "text":
-            return False
-        levels = {value for value in self.values.tolist() if value is not None}
-        return 0 < sum(map(_is_number, levels)) < len(levels)
-
     def levels_or_none(self) -> list[Any]:
         """Return values as levels; whole numbers become integers: 1.0 and 1 are one level."""
         if self.kind != "number":
             return self.values.tolist()
         values = self.values.tolist()
         return [None if v != v else int(v) if v.is_integer() else v for v in values]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def table_kind(source: Any) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import DataError, did_you_mean
+from thetahat.data._cells import PLAIN, Cells
 from thetahat.data._classes import Classes
 from thetahat.data._columns import TableColumn, columns_of
 
@@ -38,6 +39,7 @@ class Encoder:
              dtype: of a target of numbers, for labels: "bool", "int64" or "float64".
              of_arrays: whether the columns are those of an array.
              targets: the names of several targets, the columns of y; then ``target`` lists them.
+             cells: how cells were written, also in later tables.
     >>> Encoder((Feature("educ"), Feature("region", ("east", "west"))), "wage").names
     ('educ', 'region=east', 'region=west')
     """
@@ -49,6 +51,7 @@ class Encoder:
     dtype: str = "float64"
     of_arrays: bool = False
     targets: tuple[str, ...] = ()
+    cells: Cells = PLAIN
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,7 +76,8 @@ class Encoder:
             and not hasattr(table, "columns")
         ):
             return self._array(np.asarray(table, np.float64))
-        columns = columns_of(table, [f.name for f in self.features])
+        found = columns_of(table, [f.name for f in self.features])
+        columns = {name: self.cells.read(column) for name, column in found.items()}
         for feature in self.features:
             if feature.name not in columns:
                 hint = did_you_mean(feature.name, columns)

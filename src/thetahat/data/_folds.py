@@ -68,10 +68,10 @@ def folds(
     Returns: a sequence of k Data.
     Raises:  DataError: k larger than N, or than the number of groups; as ``th.split``.
     >>> [data.rows["test"].tolist() for data in folds((np.ones((5, 1)), np.arange(5.0)), k=2)]
-    [[0, 2, 3], [1, 4]]
+    [[2, 3, 4], [0, 1]]
     """
     k = whole_number("k", k, 2, of="folds", error=DataError)
-    seed = operator.index(seed)
+    seed = whole_number("seed", seed, 0, of="folds", error=DataError)
     obs, part, classes = whole(data, standardize, target_scale)
     n = n_observations(part)
     if k > n:

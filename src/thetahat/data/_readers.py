@@ -179,7 +179,7 @@ def _csv_header(path: Path) -> tuple[list[str], str]:
     header = next(csv.reader(first, delimiter=delimiter), [])
     if not header:
         raise DataError(f"{path.name!r} is empty; give a header line and rows")
-    for other in ";\t":
+    for other in ";\t|":
         if len(header) == 1 and other in header[0]:
             delimiter, header = other, next(csv.reader(first, delimiter=other))
     return header, delimiter

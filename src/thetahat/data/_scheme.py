@@ -15,7 +15,7 @@ from thetahat.data._named_rows import NamedRows
 from thetahat.data._partition import GROUPS, ORDER, STRATIFY, Scheme
 from thetahat.data._table import Table
 
-_SORTS_AS_TEXT = re.compile(r"\d{4}(-?(\d\d|Q\d|[Ww]\d\d)(-?\d\d([ T].*)?)?)?")
+_SORTS_AS_TEXT = re.compile(r"\d{4}(-?(\d\d|Q\d|[Ww]\d\d)(-?\d\d([ T][\d:.]*Z?)?)?)?")
 """Years, quarters, months, weeks, days and times in ISO 8601, which sort as text."""
 _UNMET = 0.05
 
@@ -116,11 +116,15 @@ def _codes(column: TableColumn, kind: str, name: str) -> tuple[np.ndarray, list[
     values = column.values.tolist()
     levels = list(dict.fromkeys(values))
     if kind == ORDER:
-        odd = [v for v in levels if isinstance(v, str) and not _SORTS_AS_TEXT.fullmatch(v)]
+        text = [v for v in levels if isinstance(v, str)]
+        forms = {v: re.sub(r"\d", "0", v) for v in text}
+        longest = max(forms.values(), key=len, default="")
+        odd = [v for v in text if not _SORTS_AS_TEXT.fullmatch(v)]
+        odd += [v for v in text if not longest.startswith(forms[v])]
         if odd:
             raise DataError(
                 f"{name} holds text such as {odd[0]!r}, which does not sort by time; give dates,"
-                " numbers, or text such as 2020-01-31"
+                " numbers, or text of one form such as 2020-01-31"
             )
     try:
         levels.sort()

@@ -121,7 +121,7 @@ def taken(obs: Any, part: Any, rows: dict[str, Any], classes: Classes | None = N
     # Also inside a trace: values that Python knows must stay out of the program.
     with jax.ensure_compile_time_eval() if concrete else nullcontext():
         if isinstance(obs, Table):
-            made = standardise(obs, rows)
+            made = standardise(obs, rows if concrete else jax.tree.map(jax.numpy.asarray, rows))
         else:
             parts = {name: _take(part, at) for name, at in rows.items()}
             made = Data(**parts).changed(classes=classes)

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import ConfigError
-from thetahat.data import _classes, _encoder, _transform
+from thetahat.data import _cells, _classes, _encoder, _transform
 
 KINDS: dict[str, Any] = {
     name: kind
-    for module in (_transform, _encoder, _classes)
+    for module in (_transform, _encoder, _classes, _cells)
     for name, kind in vars(module).items()
     if dataclasses.is_dataclass(kind) and getattr(kind, "__module__", "") == module.__name__
 }

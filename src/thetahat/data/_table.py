@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import DataError, did_you_mean
-from thetahat.data._cells import PLAIN, Cells, cells_of
+from thetahat.data._cells import cells_of
 from thetahat.data._checks import Scan, TablePlan, look, plan, verdict
 from thetahat.data._classes import Classes
 from thetahat.data._columns import TableColumn
-from thetahat.data._containers import Observations
+from thetahat.data._containers import Observations, is_concrete
 from thetahat.data._encoder import Encoder, Feature
 from thetahat.data._leaks import say_suspicious
 from thetahat.data._readers import table_columns, table_names
@@ -28,7 +28,6 @@ class Table:
              standardize, target_scale: whether the split standardises x and y.
              rows: (N,), rows of the source, from 0; None: all.
              source: the file or frame, for columns that ``th.split`` looks up; None: unknown.
-             cells: how its cells are written.
     """
 
     x: Any
@@ -39,7 +38,6 @@ class Table:
     target_scale: bool = True
     rows: Any = None
     source: Any = field(default=None, repr=False)
-    cells: Cells = field(default=PLAIN, repr=False)
 
     def __repr__(self) -> str:
         names = ", ".join(self.names[:8]) + (", ..." if len(self.names) > 8 else "")
@@ -89,7 +87,7 @@ class Table:
         names = table_names(self.source)
         if name not in names:
             raise DataError(f"the table has no column {name!r} ({role}){did_you_mean(name, names)}")
-        column = table_columns(self.source, [name], self.cells)[name]
+        column = table_columns(self.source, [name], self.encoder.cells)[name]
         rows = np.arange(len(self)) if self.rows is None else np.asarray(self.rows)
         if len(column.values) <= rows.max() or (self.rows is None) != (
             len(column.values) == len(rows)
@@ -157,7 +155,7 @@ def read_table(
     scaled = roles.target_scale and encoder.classes is None
     rows = None if keep.all() else np.flatnonzero(keep)
     say_suspicious(encoder, columns, keep, y, chosen=features is not None)
-    return Table(x, y, weight, encoder, roles.standardize, scaled, rows, source, roles.cells)
+    return Table(x, y, weight, encoder, roles.standardize, scaled, rows, source)
 
 
 def table_of_arrays(part: Any, classes: Classes | None) -> Table:
@@ -174,14 +172,17 @@ def table_of_arrays(part: Any, classes: Classes | None) -> Table:
             f"standardize=True needs x of shape (N, d); got {part.x.shape}"
             + ("; give x[:, None]" if part.x.ndim == 1 else "")
         )
-    x, y, weight = (
-        v if v is None or isinstance(v, np.memmap) else np.asarray(v, np.float64)
-        for v in (part.x, part.y, part.weight)
-    )
+    x, y, weight = (_as_floats(v) for v in (part.x, part.y, part.weight))
     features = tuple(Feature(f"x{j}") for j in range(part.x.shape[1]))
     dtype = {"b": "bool", "i": "int64", "u": "int64"}.get(part.y.dtype.kind, "float64")
     encoder = Encoder(features, "y", classes=classes, dtype=dtype, of_arrays=True)
     return Table(x, y, weight, encoder, standardize=False, target_scale=False)
+
+
+def _as_floats(values: Any) -> Any:
+    if values is None or isinstance(values, np.memmap):
+        return values
+    return np.asarray(values, np.float64) if is_concrete(values) else values.astype(float)
 
 
 def arrays(

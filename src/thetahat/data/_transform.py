@@ -113,6 +113,17 @@ class Transform:
 register(Transform, ("x_mean", "x_std", "y_mean", "y_std", "x_fill"), static=("encoder",))
 
 
+@dataclass(frozen=True, eq=False)
+class TargetUnits:
+    """Mean and standard deviation of a standardised target: ``y = y_hat * y_std + y_mean``."""
+
+    y_mean: Any
+    y_std: Any
+
+
+register(TargetUnits, ("y_mean", "y_std"))
+
+
 def standardise(table: Table, rows: dict[str, Any]) -> Data:
     """Cut a table into parts and standardise them by the rows of "train"; keep its own y.
 
@@ -184,12 +195,13 @@ def _scaled(
 
 
 def _traced_scaled(
-    source: np.ndarray, rows: dict[str, Any], missing: str, weight: Any, scale: bool
+    source: Any, rows: dict[str, Any], missing: str, weight: Any, scale: bool
 ) -> tuple[dict[str, Any], Any, Any, Any]:
     """Do as ``_scaled`` in a traced program, on (columns - centre) / unit."""
-    centre = np.nanmean(source, axis=0)
-    unit = np.nanstd(source, axis=0)
-    unit = np.where(unit > 0, unit, 1.0)
+    centre, unit = np.zeros(source.shape[1:]), np.ones(source.shape[1:])
+    if isinstance(source, np.ndarray):  # else drawn in the program, where nothing is known of it
+        centre, unit = np.nanmean(source, axis=0), np.nanstd(source, axis=0)
+        unit = np.where(unit > 0, unit, 1.0)
     near = jnp.asarray((source - centre) / unit)
     mean, std, fill = _traced_moments(near, rows["train"], missing, weight, 1 / unit)
     moved = None if fill is None else Moved(centre.tolist(), unit.tolist(), fill)
@@ -278,7 +290,8 @@ def _traced_moments(
     values = near[rows]
     mass = None
     if weight is not None:
-        mass = jnp.asarray(np.asarray(weight) / np.max(weight))[rows]
+        xp = np if is_concrete(weight) else jnp
+        mass = jnp.asarray(xp.asarray(weight) / xp.max(weight))[rows]
         mass = mass.reshape(-1, *[1] * (values.ndim - 1))
     fill = None
     if missing == "mean":

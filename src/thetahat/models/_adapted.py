@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Join = Callable[[Any, Any, Any, bool], Any]
@@ -38,9 +38,9 @@ class Adapted:
 class Hypothesis:
     """An ``(init, apply)`` pair at its parameters: ``h(x) = apply(params, x)``."""
 
-    params: Any
+    params: Any = field(repr=False)
     apply: Callable[..., Any]
-    key: Any = None
+    key: Any = field(default=None, repr=False)
 
     def __call__(self, x: Any) -> Any:
         """Predict at one observation."""

@@ -211,8 +211,8 @@ def is_report(text: str, format: str) -> Callable[[bytes], bool]:
 
 
 def is_predictions(ends: bytes) -> bool:
-    """Tell whether a file holds fitted values: row, target, [weight,] fitted, part; or predictions:
-    row, predicted, ..."""
+    """Tell whether a file holds fitted values: row, target, [weight,] fitted, [prob_...,] part; or
+    predictions: row, predicted, ..."""
     if ends.startswith(b"PAR1"):
         return f"{MADE_BY}: fitted".encode() in ends
     first = _first_line(ends)
@@ -220,6 +220,9 @@ def is_predictions(ends: bytes) -> bool:
         ours = first.startswith('[{"row": 1, "predicted')
         return ours or ('"fitted": ' in first and '"part": ' in first)
     header = next(csv.reader([first], delimiter="\t" if "\t" in first else ","), [])
+    if "fitted" in header:  # probabilities of classes may follow
+        at = header.index("fitted") + 1
+        header = header[:at] + [name for name in header[at:] if not name.startswith("prob_")]
     numbered = len(header) in (4, 5) and header[0] == "row"
     if header[:1] == ["row"] and header[1:2] and header[1].split("_")[0] == "predicted":
         return True

@@ -1,5 +1,6 @@
 """Losses, residuals, metrics, penalties, and means over observations."""
 
+from thetahat.risk import metrics as metrics
 from thetahat.risk._losses import (
     LOSSES as LOSSES,
     PREDICTION as PREDICTION,
@@ -28,9 +29,14 @@ from thetahat.risk._objective import (
     weighted_mean as weighted_mean,
     weighted_sum as weighted_sum,
 )
+from thetahat.risk._parts import (
+    part_function as part_function,
+    prediction_and_target as prediction_and_target,
+)
 from thetahat.risk._residuals import (
     inputs_and_target as inputs_and_target,
     metric_of as metric_of,
+    number_of as number_of,
     per_observation as per_observation,
     residual_vector as residual_vector,
 )
@@ -54,8 +60,12 @@ __all__ = [
     "lasso",
     "logistic",
     "metric_of",
+    "metrics",
+    "number_of",
+    "part_function",
     "per_observation",
     "pinball",
+    "prediction_and_target",
     "residual_vector",
     "resolve_loss",
     "ridge",

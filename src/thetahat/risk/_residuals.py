@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from thetahat.core import Metric
 from thetahat.core.errors import ConfigError, ShapeError
-from thetahat.risk._losses import PREDICTION, Loss
+from thetahat.risk._losses import PREDICTION, RESIDUAL, Loss
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -100,21 +100,7 @@ def _signed(residual: Residual | None) -> Residual:
 
 def _of_prediction(residual: Residual | None, loss: Loss) -> Residual:
     def f(h: Any, z: Any) -> jax.Array:
-        if residual is None:
-            x, target = inputs_and_target(z)
-            score = h(x)
-        else:
-            pair = residual(h, z)
-            if not isinstance(pair, tuple) or len(pair) != 2:
-                raise ShapeError(
-                    f"with loss={loss.name!r} residual must return the pair (score, target);"
-                    f" got {describe(pair)}"
-                )
-            score, target = pair
-        if loss.name in ("logistic", "fractional_logit"):
-            score, target = _aligned(score, target)
-        else:
-            score, target = _number("h(x)", score), jnp.asarray(target)
+        score, target = pair_of(residual, loss, h, z)
         if loss.name == "cross_entropy" and target.ndim == 0 and _is_float(target):
             value = _of_whole(loss, score, target)
         else:
@@ -124,6 +110,28 @@ def _of_prediction(residual: Residual | None, loss: Loss) -> Residual:
         return jnp.mean(value)
 
     return f
+
+
+def pair_of(residual: Residual | None, loss: Loss, h: Any, z: Any) -> tuple[jax.Array, jax.Array]:
+    """Return (h(x), y) of one observation, or the pair of a residual; of equal shapes where the
+    loss compares numbers.
+
+    Raises:  ShapeError, ConfigError: as ``per_observation``.
+    """
+    if residual is None:
+        x, target = inputs_and_target(z)
+        score = h(x)
+    else:
+        pair = residual(h, z)
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise ShapeError(
+                f"with loss={loss.name!r} residual must return the pair (score, target);"
+                f" got {describe(pair)}"
+            )
+        score, target = pair
+    if loss.of == RESIDUAL or loss.name in ("logistic", "fractional_logit"):
+        return _aligned(score, target)
+    return _number("h(x)", score), jnp.asarray(target)
 
 
 def _of_whole(loss: Loss, score: jax.Array, target: jax.Array) -> jax.Array:
@@ -231,26 +239,36 @@ def metric_of(name: str, metric: Metric, h: Any, *z: Any) -> jax.Array:
 
     Raises:  ShapeError (when traced): the value is not one real number.
     """
-    value, per = metric.function(h, *z), " per observation" if z else ""
+    assert callable(metric.function)
+    return number_of(name, metric.function(h, *z), per=bool(z))
+
+
+def number_of(name: str, value: Any, *, per: bool = False) -> jax.Array:
+    """Return what a metric gave as an array of shape ().
+
+    Args:    per: whether it is of one observation.
+    Raises:  ShapeError (when traced): the value is not one real number.
+    """
+    where = " per observation" if per else ""
     if isinstance(value, (tuple, list, dict, str)) or value is None:
         raise ShapeError(
-            f"the metric {name!r} must return a scalar{per}; got {describe(value)}."
+            f"the metric {name!r} must return a scalar{where}; got {describe(value)}."
             + (" Does the function return?" if value is None else "")
         )
     array = jnp.asarray(value)
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise ShapeError(
-            f"the metric {name!r} must return a real number{per}; got {array.dtype}."
+            f"the metric {name!r} must return a real number{where}; got {array.dtype}."
             " Take jnp.real or jnp.abs."
         )
     if array.shape == ():
         return array
-    if not z:
+    if not per:
         fix = " Take a norm or a mean."
     elif array.shape == (1,):
         fix = ' Use h(x)[0], or MLP(..., out="scalar").'
     else:
         fix = " Take a mean, or look for a broadcast."
     raise ShapeError(
-        f"the metric {name!r} must return a scalar{per}; got shape {array.shape}.{fix}"
+        f"the metric {name!r} must return a scalar{where}; got shape {array.shape}.{fix}"
     )

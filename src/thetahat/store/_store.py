@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, select, update
 
 from thetahat.core.card import card, grid
 from thetahat.core.errors import StoreError
-from thetahat.core.places import locate
+from thetahat.core.places import locate, model_path
 from thetahat.core.run import Status
 from thetahat.store import _owner_lock, _reserved_space, _sqlite as sqlite
 from thetahat.store._blocks import Block, join, pack, read_block
@@ -122,6 +122,11 @@ class Store:
         """The folder of the store's file and of checkpoints."""
         return self.path.parent
 
+    def model(self, run: str) -> Path | None:
+        """Return the file of a run's model, by the run's id; None where none was kept."""
+        path = model_path(self.folder, run)
+        return path if path.is_file() else None
+
     @contextlib.contextmanager
     def batch(self) -> Iterator[Writer]:
         """Begin one transaction for several writes.
@@ -204,6 +209,10 @@ class Store:
             if row is not None:
                 return _settled(read_row(row, self.folder), dead)
         return self.run(self._resolve(name))
+
+    def model_path(self, run_id: str) -> Path:
+        """Return where the fitted model of a run is, if it was kept."""
+        return self.folder / "models" / f"{run_id}.theta"
 
     def blocks(self, run_id: str) -> list[Block]:
         """Return a run's blocks of records, in the order of logging."""

@@ -11,12 +11,12 @@ import numpy as np
 
 from thetahat.core import ConfigError, Seed, Task, Tracker, read_signature
 from thetahat.core.numbers import whole
-from thetahat.data import gather, held_out, joined, n_observations, weights_of
+from thetahat.data import Data, gather, held_out, joined, n_observations, weights_of
 from thetahat.risk import inputs_and_target
 from thetahat.train._fit import fit_many
 from thetahat.train._options import Progress
 from thetahat.train._result import History, Result
-from thetahat.train.jax import average, losses_by, numbers, predictions_by, rotated
+from thetahat.train.jax import average, evaluated, metrics, rotated
 
 
 @dataclass(frozen=True, repr=False)
@@ -117,32 +117,47 @@ def bag(results: Sequence[Result]) -> Bag:
     if not kept:
         return _made(base, results, np.full(len(weights_or_ones(ring.train)), np.nan))
     fitted: Any = average([cast(Any, results[k].fitted) for k in kept], ring)
-    found = numbers(fitted)
     held = held_out(first.data, len(results))[kept]
-    risks = {
-        part: found.pop(f"{part}_risk") for part in ("train", "test") if f"{part}_risk" in found
-    }
-    known = held.any(0)
-    x = _inputs(ring.train)
-    outside = np.full(held.shape[1], np.nan)
-    if known.any():
-        shares = (held / np.maximum(held.sum(0), 1)).T[known]
-        weight = weights_or_ones(ring.train)[known]
-        rows = gather(ring.train, np.flatnonzero(known))
-        each = losses_by(fitted, rows, shares)
-        risks = {"train": risks["train"], "val": float(np.average(each, weights=weight)), **risks}
-        if x is not None:
-            made = predictions_by(fitted, x[known], shares)
-            outside = np.full((held.shape[1], *made.shape[1:]), np.nan)
-            outside[known] = made
+    risks, outside = _judged(fitted, ring, held)
     base = replace(
         base,
         risk=risks,
-        metrics=found,
+        metrics=metrics(fitted),
         best_epoch=int(np.median([results[k].best_epoch for k in kept])),
         fitted=fitted,
     )
     return _made(base, results, outside)
+
+
+def _judged(fitted: Any, ring: Data, held: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
+    """Compute the risks of the average, and its predictions out of bag.
+
+    Args:    ring: the data of the bag.   held: which of its rows each member held out, (K, n).
+    """
+    members, n = held.shape
+    known = np.flatnonzero(held.any(0))
+    uniform = np.full((1, members), 1 / members)
+    # One program for all: the rows of train, of test, and again those that a member held out.
+    blocks = [(ring.train, np.repeat(uniform, n, 0))]
+    if ring.test is not None:
+        blocks.append((ring.test, np.repeat(uniform, n_observations(ring.test), 0)))
+    blocks.append((gather(ring.train, known), (held / np.maximum(held.sum(0), 1)).T[known]))
+    whole = blocks[0][0]
+    for part, _ in blocks[1:]:
+        whole = joined(ring.changed(train=whole, val=part))
+    losses, made = evaluated(fitted, whole, np.vstack([s for _, s in blocks]), _inputs(whole))
+    ends = np.cumsum([len(shares) for _, shares in blocks])
+    names = ["train", *(["test"] if ring.test is not None else []), "val"]
+    means = {}
+    for name, (part, _), each in zip(names, blocks, np.split(losses, ends[:-1]), strict=True):
+        if len(each):
+            means[name] = float(np.average(each, weights=weights_or_ones(part)))
+    risks = {name: means[name] for name in ("train", "val", "test") if name in means}
+    if made is None:
+        return risks, np.full(n, np.nan)
+    outside = np.full((n, *made.shape[1:]), np.nan)
+    outside[known] = made[ends[-2] :]
+    return risks, outside
 
 
 def weights_or_ones(part: Any) -> np.ndarray:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from thetahat.core import ConfigError, Interrupted, Status, Task, Tracker
+from thetahat.core import ConfigError, Event, Interrupted, Status, Task, Tracker
 from thetahat.core.content import static_parts
 from thetahat.core.errors import did_you_mean
 from thetahat.train._checkpoint import read_header
@@ -32,6 +32,7 @@ def fit(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     progress: Callable[..., None] | None = None,
+    on: Callable[[Event], Any] | None = None,
     **config: Any,
 ) -> Result:
     """Fit one Task, or one config of an experiment. A single fit is a cohort of one.
@@ -42,6 +43,8 @@ def fit(
         checkpoint: a file to keep the state in, after every chunk.
         resume: go on from ``checkpoint`` if it exists.
         progress: called between chunks with a ``th.train.Progress``.
+        on: your function of events (``th.Started``, ``th.Logged``, ``th.Ended``), called between
+            chunks: to print, plot or keep a log. An error in it ends the fit.
         config: the experiment's parameters; what is not given has its default.
     Returns: the Result; after Ctrl-C, one with status "interrupted".
     Raises:  InputError: something wrong in the Task, the config or the checkpoint.
@@ -52,7 +55,7 @@ def fit(
     >>> round(float(th.fit(task).predict([0.5])), 3)
     1.0
     """
-    options = Options(tuple(trackers), checkpoint, resume, progress)
+    options = Options(tuple(trackers), checkpoint, resume, progress, on=_function(on))
     if isinstance(what, Task):
         if config:
             raise ConfigError(
@@ -74,6 +77,7 @@ def fit_many(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     progress: Callable[..., None] | None = None,
+    on: Callable[[Event], Any] | None = None,
 ) -> Results[Result]:
     """Fit many configs of an experiment: one compiled program per static part.
 
@@ -104,7 +108,15 @@ def fit_many(
     full = [shop.full(given) for given in configs]
     if not full:
         raise ConfigError("fit_many got no configs; give at least one, such as [{'lr': 0.01}]")
-    return _fit_all(shop, full, Options(tuple(trackers), checkpoint, resume, progress, mode))
+    return _fit_all(
+        shop, full, Options(tuple(trackers), checkpoint, resume, progress, mode, on=_function(on))
+    )
+
+
+def _function(on: Any) -> Any:
+    if on is not None and not callable(on):
+        raise ConfigError(f"on={on!r} is not a function; give a function of one event, on=print")
+    return on
 
 
 def _fit_task(task: Task, options: Options) -> Result:

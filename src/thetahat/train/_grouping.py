@@ -111,7 +111,7 @@ class Shop:
     def _prepared(
         self, full: Sequence[Mapping[str, Any]], hyper: Hyper, options: Options
     ) -> Program:
-        build = builder(self.call, full[0], self.traced)
+        build = builder(self.experiment, full[0], self.traced)
         mode = "vmap" if options.mode == "auto" else options.mode
         try:
             return prepare(build, hyper, len(full), mode)
@@ -121,7 +121,7 @@ class Shop:
                 isinstance(error, Untraceable) or _works_untraced(self.call, full[0])
             ):
                 raise
-            found = find_static(self.signature.name, self.call, full[0], hyper, error)
+            found = find_static(self.signature.name, self.experiment, full[0], hyper, error)
             self.static |= found
             raise NeedsStatic(found) from error
 

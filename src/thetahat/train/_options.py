@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from thetahat.core import Mode, Tracker
+from thetahat.core import Event, Mode, Tracker
 from thetahat.train._memory import SHARE
 from thetahat.train._program import Program
 
@@ -49,6 +49,8 @@ class Options:
     """Of the free memory, the share that a cohort may take."""
     idle: frozenset[int] = frozenset()
     """Positions of members that only keep their place: their configs are not compared."""
+    on: Callable[[Event], Any] | None = None
+    """The user's function of events; its errors end the fit."""
     reasons: Mapping[int, str] = field(default_factory=dict)
     """Why members were stopped before the checkpoint to resume, by place."""
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from thetahat.core import Mode, Task
+from thetahat.core import Mode, Task, read_signature
 
 STOPPED, RUNNING, DIVERGED, UNMOVED, FIRST_RULE = -1, 0, 1, 2, 3
 """Outcome codes of a member; STOPPED by the host; ``FIRST_RULE + k`` is the k-th stopping rule."""
@@ -41,14 +41,15 @@ class GivenTask:
 
 @dataclass(frozen=True)
 class BoundExperiment:
-    """Traced values in, Task out: an experiment with its static parameters bound."""
+    """Traced values in, Task out: an experiment with its static parameters bound, by flat names."""
 
     experiment: Callable[..., Task]
     static: Mapping[str, Any]
 
     def __call__(self, values: Mapping[str, Any]) -> Task:
         """Build the Task."""
-        return self.experiment(**self.static, **values)
+        arguments = read_signature(self.experiment).arguments({**self.static, **values})
+        return self.experiment(**arguments)
 
 
 def builder(

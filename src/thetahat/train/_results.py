@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Any, SupportsIndex, TypeVar, overload
 
 import numpy as np
 
 from thetahat.core import ConfigError, MissingExtra, Notice, ShapeError, Status, Task
 from thetahat.core.card import card, grid
+from thetahat.core.json import plain_value
+from thetahat.core.nested import flat_config
 from thetahat.figures import draw_band
 from thetahat.train._result import Result
 from thetahat.train._saved import Fitted, load_all, predictor_of, save_all
@@ -132,7 +135,8 @@ class Results(list[Member]):
                 **{f"{part}_risk": value for part, value in member.risk.items()},
                 **member.metrics,
             }
-            config = dict(_flat(member.config))
+            plain = {n: plain_value(v) if is_dataclass(v) else v for n, v in member.config.items()}
+            config = flat_config(plain)
             rows.append({f"config.{k}" if k in facts else k: v for k, v in config.items()} | facts)
         return rows
 
@@ -232,16 +236,6 @@ def _only_input(x: Any, one: Any) -> tuple[str, np.ndarray, Any]:
     names = [f"x[{k}]" for k in range(rows.shape[1])] if encoder is None else encoder.names
     name = "x" if encoder is None and rows.shape[1] == 1 else names[varies[0]]
     return name, rows[:, varies[0]], x
-
-
-def _flat(config: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any]]:
-    for name, value in config.items():
-        if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-            value = vars(value) if hasattr(value, "__dict__") else value
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value
 
 
 def _is_finite(member: Result | Fitted) -> bool:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-import types
-import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, is_dataclass
-from enum import Enum
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from thetahat.core import ConfigError, Parameter, Status, Task, read_signature
+from thetahat.core import ConfigError, Status, Task, read_signature
 from thetahat.core.json import plain_value
 from thetahat.core.start import Start
 from thetahat.train._program import Build, GivenTask, builder
@@ -23,6 +20,7 @@ from thetahat.train.jax import Predictor, pack_predictor, unpack_predictor
 
 _TEXTS = ("status", "reason", "best_by")
 _COUNTS = ("epochs", "best_epoch", "n_params")
+_NOT_IN_JSON = ("nan", "inf", "-inf")
 _MAPPINGS = ("config", "risk", "metrics", "provenance")
 
 
@@ -176,7 +174,9 @@ def _loaded(
     given: dict[str, Any] = {key: dict(held[key]) for key in _MAPPINGS}
     for key in ("risk", "metrics"):
         given[key] = {k: math.nan if v is None else float(v) for k, v in given[key].items()}
-    build = None if experiment is None else _build(experiment, given["config"], held["values"])
+    build = None
+    if experiment is not None and held["model"] is None:
+        build = _build(experiment, given["config"], held["values"])
     given |= {key: int(held[key]) for key in _COUNTS}
     return Fitted(
         **given,
@@ -197,37 +197,12 @@ def _build(
     if isinstance(experiment, Task):
         return GivenTask(experiment)
     signature = read_signature(experiment)
-    known = signature.parameters
-    typed = {n: _typed(known[n], v) if n in known else v for n, v in config.items()}
-    return builder(experiment, signature.config(typed), frozenset(traced))
 
+    def read(name: str, value: Any) -> Any:
+        leaf = signature.leaves.get(name)
+        # JSON has neither NaN nor infinity: in a config they are text.
+        gone = value in _NOT_IN_JSON and leaf is not None and leaf.bare_type is float
+        return float(value) if gone else value
 
-def _typed(parameter: Parameter, value: Any) -> Any:
-    """A stored value as the parameter's type: a number, an Enum member, a dataclass, a tuple."""
-    kinds = [k for k in _arms(parameter.bare_type) if isinstance(k, type)]
-    for kind in (*kinds, type(parameter.default)):
-        try:
-            if issubclass(kind, Enum) and not isinstance(value, Enum):
-                return kind(value)
-            if is_dataclass(kind) and isinstance(value, Mapping):
-                return kind(**value)
-            if kind is tuple and isinstance(value, list):
-                return tuple(value)
-            if kind is float and isinstance(value, str) and str not in kinds:
-                return float(value)  # "nan" and "inf": JSON has neither
-        except (TypeError, ValueError) as error:
-            raise ConfigError(
-                f"the file's config has {parameter.name}={value!r}, which the experiment's"
-                f" {parameter.annotation} does not take; give the experiment that was fitted"
-            ) from error
-    return value
-
-
-def _arms(annotation: Any) -> list[Any]:
-    """The classes of an annotation: ``tuple`` of ``tuple[int, ...] | None``."""
-    parts = typing.get_args(annotation) if _is_union(annotation) else (annotation,)
-    return [typing.get_origin(part) or part for part in parts]
-
-
-def _is_union(annotation: Any) -> bool:
-    return typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    flat = {name: read(name, value) for name, value in config.items()}
+    return builder(experiment, signature.flat(signature.config(flat)), frozenset(traced))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ class Session:
     def __init__(self, cohort: Cohort, options: Options, found: ResumedFit | None) -> None:
         self.cohort, self.program, self.options = cohort, cohort.program, options
         self.trackers = TrackerGroup(list(options.trackers))
+        self._on, self._untold = options.on, list[Event]()
         self.names = (*_readable(self.program.columns), "seconds")
         self.records: list[np.ndarray] = []
         self.first, self.clock, self.found = 0, Clock(), found
@@ -89,7 +90,7 @@ class Session:
             self.writer = PatientWriter(Path(self.options.checkpoint), facts, self.names)
             self.writer.begin(self.first, program.pack(state), past)
         for k, config in enumerate(self.cohort.configs):
-            self.trackers.send(
+            self._send(
                 Started(
                     member=self.cohort.members[k],
                     config=config,
@@ -104,6 +105,11 @@ class Session:
         if self.first and self.trackers.working:
             # A tracker may lack records that the checkpoint has: send them again.
             self._log(0, self.records[0], program.status(state))
+        try:
+            self._tell()
+        except BaseException as error:
+            self.fail(error)
+            raise
 
     def take(self, chunk: Chunk) -> None:
         """Keep a chunk's records, send them to trackers, write the checkpoint, show progress."""
@@ -112,7 +118,7 @@ class Session:
         new = np.stack([np.asarray(columns[name], np.float64) for name in self.names], axis=-1)
         self.records.append(new)
         now = self.program.status(chunk.state)
-        if self.trackers.working:
+        if self.trackers.working or self._on is not None:
             self._log(chunk.first, new, now)
         if self.writer is not None:
             self.writer.write(
@@ -140,6 +146,7 @@ class Session:
                     self.program.best_mode,
                 )
             )
+        self._tell()
 
     def finish(self, state: Any, cut: str) -> dict[int, Result]:
         """Report the members that were not reported yet, and return all Results.
@@ -165,6 +172,7 @@ class Session:
             result = self._result(state, cut, now, numbers, records[k], k)
             self.results[k] = result
             self._report(self.cohort.members[k], result)
+        self._tell()
 
     def _report(self, member: int, result: Result) -> None:
         metrics = {**{f"{p}_risk": v for p, v in result.risk.items()}, **result.metrics}
@@ -179,7 +187,7 @@ class Session:
             "together": self.program.size,
             **self._batch_order(),
         }
-        self.trackers.send(
+        self._send(
             Ended(
                 member=member,
                 status=result.status,
@@ -207,7 +215,8 @@ class Session:
         seconds = self._seconds(spent)
         for k, member in enumerate(self.cohort.members):
             if k not in self.results:
-                self.trackers.send(Ended(member, status, reason, done, {}, seconds))
+                self._send(Ended(member, status, reason, done, {}, seconds))
+        self._tell()
 
     # -- the parts of the above -------------------------------------------------------------------
 
@@ -240,7 +249,26 @@ class Session:
             if n:
                 columns = {name: new[k, :n, i] for i, name in enumerate(self.names)}
                 epoch = np.arange(first + 1, first + n + 1)
-                self.trackers.send(Logged(member, {"epoch": epoch, **columns}))
+                self._send(Logged(member, {"epoch": epoch, **columns}))
+
+    def _send(self, event: Event) -> None:
+        self.trackers.send(event)
+        if self._on is not None:
+            self._untold.append(event)
+
+    def _tell(self) -> None:
+        """Call the user's function of events, once trackers and checkpoint have all they need.
+
+        It gets copies, and none after it has raised.
+
+        Raises:  whatever it raises.
+        """
+        untold, self._untold = self._untold, []
+        on, self._on = self._on, None
+        for event in untold:
+            assert on is not None
+            on(_copied(event))
+        self._on = on
 
     def _result(
         self,
@@ -287,6 +315,18 @@ class Session:
             fitted=program.fitted(state, k, self.cohort.configs[k]),
             looks=["fit"] if "test" in risk and not lost else [],
         )
+
+
+def _copied(event: Event) -> Event:
+    """An event whose mappings and arrays may be changed."""
+    fields = {name: value for name, value in vars(event).items() if isinstance(value, Mapping)}
+    return replace(
+        event,
+        **{
+            name: {k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in value.items()}
+            for name, value in fields.items()
+        },
+    )
 
 
 def verdict(

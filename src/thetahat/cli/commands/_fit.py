@@ -31,20 +31,26 @@ LEAST_BYTES = 4096
 """Least bytes of the config, the result and the parameters of one fit."""
 EXPERIMENT = "thetahat fit"
 """The experiment of these runs in the store."""
-_MODELS = ("mlp", "linear", "polynomial")
+_MODELS = ("net", "mlp", "linear", "polynomial")
+MEMBERS = 8
+"""Nets that the default averages."""
 _MISSING = ("refuse", "drop", "mean", "median")
-_RATE, _RATES = 0.01, {"lion": 0.001, "newton": 1.0}
+_RATE, _RATES = 0.01, {"lion": 0.001, "newton": 1.0, "tabular": 0.07}
 """Default learning rates."""
+CLASS_RATE, DECAY = 0.04, 0.02
+"""Default learning rate of the net for classes, and its weight decay."""
+BATCH, EPOCHS, STEPS = 256, 256, 4000
+"""Of the net: observations per step, epochs, and steps, of which long tables take no more."""
 _ONLY = {
-    "width": ("model", "mlp"),
-    "depth": ("model", "mlp"),
-    "activation": ("model", "mlp"),
-    "degree": ("model", "polynomial"),
-    "basis": ("model", "polynomial"),
-    "tau": ("loss", "pinball"),
+    "width": ("model", ("mlp", "net")),
+    "depth": ("model", ("mlp", "net")),
+    "activation": ("model", ("mlp", "net")),
+    "degree": ("model", ("polynomial",)),
+    "basis": ("model", ("polynomial",)),
+    "tau": ("loss", ("pinball",)),
 }
-"""Flags that need one choice of another flag."""
-DESCRIPTION = "Fit a column of a CSV or Parquet table from the others, and keep the run."
+"""Flags that need one of some choices of another flag."""
+DESCRIPTION = "Fit a column of a table from the others, and keep the run."
 EXAMPLES = """\
 examples:
   thetahat fit wages.csv --target wage --features educ,exper,tenure
@@ -56,7 +62,7 @@ examples:
 def add_flags(parser: Any) -> None:
     """Add the flags of ``fit``."""
     parser.usage = "thetahat fit TABLE --target COLUMN [options]"
-    parser.add_argument("table", metavar="TABLE", help="a CSV, TSV or Parquet file")
+    parser.add_argument("table", metavar="TABLE", help="a CSV, Parquet, Stata or Excel file")
     _add_columns(parser.add_argument_group("columns"))
     _add_model(parser.add_argument_group("model"))
     _add_training(parser.add_argument_group("training"))
@@ -77,13 +83,15 @@ def add_flags(parser: Any) -> None:
 
 
 def _add_columns(group: Any) -> None:
-    group.add_argument("--target", required=True, metavar="COLUMN", help="the column to estimate")
+    target = "the column to estimate; of several, A,B,..., the fit is one"
+    group.add_argument("--target", required=True, metavar="COLUMN", help=target)
     group.add_argument(
         "--target-kind",
         choices=("number", "class"),
         help="what the target is (default: text, true/false and up to 5 whole numbers are classes)",
     )
     add_value(group, "--features A,B,...", "from these (default: all other columns)", comma_list)
+    add_value(group, "--ignore A,B,...", "columns that are no features, such as ids", comma_list)
     add_value(group, "--weights COLUMN", "weights of the observations")
     add_value(group, "--categorical A,B,...", "one 0/1 column a level", comma_list)
     group.add_argument(
@@ -93,13 +101,30 @@ def _add_columns(group: Any) -> None:
         help="missing values: refuse them, drop their rows, or impute the mean or median of the"
         " training part (default: refuse)",
     )
+    add_value(
+        group, "--na-values A,B,...", "more marks of a missing value, as in .,-99", comma_list
+    )
+    add_value(group, "--thousands CHAR", "mark between thousands, such as ,")
+    add_value(group, "--decimal CHAR", "decimal mark (default: .)")
 
 
 def _add_model(group: Any) -> None:
-    group.add_argument("--model", choices=_MODELS, default="mlp", help="default: mlp")
-    add_value(group, "--width N", "units of a layer of the mlp (default: 64)", whole_number())
-    add_value(group, "--depth N", "hidden layers of the mlp (default: 2)", whole_number(1, 1000))
-    add_value(group, "--activation NAME", "of the mlp (default: relu)")
+    group.add_argument(
+        "--model",
+        choices=_MODELS,
+        help="net: made for small tables, with its own optimizer (the default); mlp: a plain one"
+        " (the default with --optimizer or --activation)",
+    )
+    add_value(
+        group,
+        "--members N",
+        f"average N fits that hold out different rows (default: {MEMBERS} nets; else, or with"
+        " --seeds, 1)",
+        whole_number(),
+    )
+    add_value(group, "--width N", "units of a layer of net or mlp (default: 64)", whole_number())
+    add_value(group, "--depth N", "hidden layers (default: net 3, mlp 2)", whole_number(1, 1000))
+    add_value(group, "--activation NAME", "of net or mlp (default: mish, for classes selu; relu)")
     add_value(group, "--degree N", "of the polynomial (default: 3)", whole_number())
     add_value(
         group,
@@ -109,24 +134,37 @@ def _add_model(group: Any) -> None:
 
 
 def _add_training(group: Any) -> None:
-    add_value(group, "--optimizer NAME", "default: adam", default="adam")
-    add_value(group, "--lr X", "learning rate (default: 0.01; lion 0.001, newton 1)", positive)
+    add_value(group, "--optimizer NAME", "default: adam; of net its own, tabular")
+    add_value(
+        group,
+        "--lr X",
+        "learning rate (default: 0.01; lion 0.001, newton 1, tabular 0.07, of classes 0.04)",
+        positive,
+    )
     add_value(
         group,
         "--weight-decay X",
-        "adamw, lion: their decoupled decay (default: 0.0001, 0.001); others: a ridge penalty"
-        " on all but biases (default: 0, none)",
+        "adamw, lion, tabular: their decoupled decay (default: 0.0001, 0.001, 0.02); others: a"
+        " ridge penalty on all but biases (default: 0, none)",
         not_negative,
     )
     losses = "squared (default of a number), absolute, huber, pinball; logistic (of two classes),"
     add_value(group, "--loss NAME", f"{losses} cross_entropy (of more)")
     add_value(group, "--tau X", "quantile of --loss pinball (default: 0.5)", number)
-    add_value(group, "--epochs N", "at most (default: 500)", whole_number(), 500)
-    add_value(group, "--batch-size N", "observations a step (default: all)", whole_number())
+    add_value(
+        group,
+        "--epochs N",
+        "at most (default: 500; of net 256, fewer on long tables)",
+        whole_number(),
+    )
+    add_value(
+        group, "--batch-size N", "observations a step (default: all; of net 256)", whole_number()
+    )
     add_value(
         group,
         "--patience N",
-        "stop when the validation risk has not improved for N epochs",
+        "stop when the validation risk has not improved for N epochs (default: never; of net a"
+        " quarter of its epochs)",
         whole_number(),
     )
     group.add_argument("--dtype", choices=("float32", "float64"), default="float32")
@@ -136,6 +174,13 @@ def _add_parts(group: Any) -> None:
     for part, share in (("train", 0.7), ("val", 0.15), ("test", 0.15)):
         add_value(group, f"--{part} X", f"share, or count (default: {share})", _share, share)
     add_value(group, "--split-seed N", "which rows go where (default: 0)", seed_number, 0)
+    add_value(group, "--groups COLUMN", "no group in two parts; no feature unless listed")
+    add_value(
+        group,
+        "--order COLUMN",
+        "train on the earliest, test on the latest; no feature unless listed",
+    )
+    add_value(group, "--stratify COLUMN", "the same shares of its levels in every part")
     add_value(group, "--seed N", "initial parameters, batch order (default: 0)", seed_number, 0)
     add_value(
         group,
@@ -152,42 +197,70 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.cli._script import check_batch
     from thetahat.cli._session import FitSettings, RunSource, exit_code, train
     from thetahat.cli.commands import _fit_table as fits
-    from thetahat.cli.commands._fit_classes import settle
+    from thetahat.cli.commands._fit_classes import refuse_many, settle
     from thetahat.cli.commands._fit_predictions import writable
     from thetahat.cli.commands._fit_report import report
     from thetahat.cli.terminal._fit_progress import SlowNotice
     from thetahat.risk import LOSSES
-    from thetahat.train import Results, check_place
+    from thetahat.train import Results, bag, check_place
 
     if args.loss is not None:
         check_choice("--loss", args.loss, LOSSES)
-    note = settle(args)
+    note, guess = settle(args)
     if note is not None and not args.quiet:
         print_note(note)
     config = _config(args)
-    names = ("table", "target", "features", "weights", "categorical", "missing")
     with SlowNotice(f"{args.table}: the table is being read"):
-        table = fits.read(*(config[name] for name in names))
+        table = fits.read(config)
+    if guess:
+        refuse_many(table)
+    config |= _sizes(args, len(table), config)
     out = None
     if args.predict is not None:
-        shown = (table.target, config["weights"])
+        shown = (*(table.encoder.targets or (table.target,)), config["weights"])
         out = writable(Path(args.predict), Path(args.table), shown, table.classes or ())
     if args.save is not None:
         check_place(Path(args.save))
     setting = FitSettings(args.store, not args.no_store, not args.no_store, args.name, args.quiet)
     _check_seeds(args.seed, args.seeds)
     experiment = fits.fit_table if args.batch_size is None else check_batch(fits.fit_table)
+    members = config["members"]
     configs = [{**config, "seed": args.seed + k} for k in range(args.seeds)]
+    if members > 1:
+        configs = [{**config, "member": k} for k in range(members)]
     origin = RunSource(EXPERIMENT, Path(args.table))
-    trained = train(experiment, configs, setting, origin, label=Path(args.table).name)
-    names = [name or f"seed {args.seed + k}" for k, name in enumerate(trained.names)]
-    report(trained.results, names, table, setting, args.format)
+    mode = "auto" if members == 1 else "vmap"
+    trained = train(experiment, configs, setting, origin, label=Path(args.table).name, mode=mode)
+    what = "seed" if members == 1 else "member"
+    names = [
+        name or f"{what} {config[what]}"
+        for name, config in zip(trained.names, configs, strict=True)
+    ]
+    results = [bag(trained.results)] if members > 1 else trained.results
+    report(results, names, table, setting, args.format)
     if out is not None:
-        _predict(out, trained.results, table, setting)
+        _predict(out, results, table, setting)
     if args.save is not None:
-        made = Results(trained.results)
-        (made if args.seeds > 1 else made[0]).save(args.save)
+        (Results(results) if args.seeds > 1 else results[0]).save(args.save)
     return exit_code(trained.results)
+
+
+def _sizes(args: argparse.Namespace, n: int, config: dict[str, Any]) -> dict[str, Any]:
+    """Give the sizes of a net for n rows, where the flags do not."""
+    from thetahat.cli.commands._fit_classes import CLASS_LOSSES
+
+    if config["model"] != "net":
+        return {}
+    train = args.train if isinstance(args.train, int) else max(1, int(args.train * n))
+    batch = args.batch_size or min(BATCH, train)
+    classes = config["loss"] in CLASS_LOSSES
+    found = {"batch_size": batch, "depth": 3, "activation": "selu" if classes else "mish"}
+    if args.optimizer is None:
+        steps = -(-train // batch)
+        found["epochs"] = args.epochs or max(16, min(EPOCHS, STEPS // steps))
+        if args.val != 0:
+            found["patience"] = max(1, found["epochs"] // 4)
+    return {name: value for name, value in found.items() if getattr(args, name) is None}
 
 
 def _check_seeds(first: int, seeds: int) -> None:
@@ -236,17 +309,26 @@ def _config(args: argparse.Namespace) -> dict[str, Any]:
 
     Raises:  ConfigError: such a flag, or an unknown optimizer.
     """
+    from thetahat.cli.commands._fit_classes import CLASS_LOSSES
     from thetahat.cli.commands._fit_table import fit_table
     from thetahat.core.signature import read_signature
     from thetahat.optim import named, own_decay
 
+    plain = args.optimizer is not None or args.activation is not None
+    args.model = args.model or ("mlp" if plain else "net")
     _check_effect(args)
-    named(args.optimizer, args.lr)
+    optimizer = args.optimizer or ("tabular" if args.model == "net" else "adam")
+    if optimizer != "tabular" or args.model != "net":
+        named(optimizer, args.lr)
     signature = read_signature(fit_table)
-    given = {name: getattr(args, name) for name in signature.parameters}
+    given = {name: getattr(args, name, None) for name in signature.parameters}
+    net = optimizer == "tabular"
+    bagged = args.model == "net" and args.seeds == 1 and args.val != 0
     resolved = {
-        "lr": _RATES.get(args.optimizer, _RATE),
-        "weight_decay": own_decay(args.optimizer) or 0.0,
+        "optimizer": optimizer,
+        "lr": CLASS_RATE if net and args.loss in CLASS_LOSSES else _RATES.get(optimizer, _RATE),
+        "weight_decay": DECAY if net else own_decay(optimizer) or 0.0,
+        "members": MEMBERS if bagged else 1,
     }
     config = {name: resolved.get(name) if value is None else value for name, value in given.items()}
     # None stands for the experiment's own default.
@@ -254,13 +336,18 @@ def _config(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _check_effect(args: argparse.Namespace) -> None:
-    for flag, (chooser, choice) in _ONLY.items():
+    for flag, (chooser, choices) in _ONLY.items():
         chosen = getattr(args, chooser)
-        if getattr(args, flag) is not None and chosen != choice:
+        if getattr(args, flag) is not None and chosen not in choices:
             raise ConfigError(
                 f"--{flag} has no effect with --{chooser} {chosen}; leave it out, or give"
-                f" --{chooser} {choice}"
+                f" --{chooser} {choices[0]}"
             )
+    if (args.members or 1) > 1 and args.seeds > 1:
+        raise ConfigError(
+            f"--members {args.members} averages fits and --seeds {args.seeds} shows how single fits"
+            " spread; give one of them"
+        )
     for flag in ("name", "store"):
         if args.no_store and getattr(args, flag) is not None:
             raise ConfigError(

@@ -18,9 +18,15 @@ from thetahat.cli.commands._fit_classes import (
     log_losses,
     log_softmax,
     multinomial_logit,
+)
+from thetahat.cli.commands._fit_table import (
+    PARTS,
+    Goodness,
+    goodness,
+    outcome,
+    probability,
     shares_right,
 )
-from thetahat.cli.commands._fit_table import PARTS, Fitted, goodness, outcome, probability
 
 if TYPE_CHECKING:
     from thetahat.data import Data
@@ -38,13 +44,15 @@ class Baseline:
     Args:    name: what it minimises, in the words of the field.   coefficients: intercept first.
              rank: of the design: how many coefficients the data tell apart.
              risk: by part, of the fit's own loss in its units.   fitted: MSE and R^2 in units of y.
+             test_losses: of the test part's observations; None without such a part or loss.
     """
 
     name: str
     coefficients: np.ndarray
     rank: int
     risk: Mapping[str, float]
-    fitted: Fitted
+    fitted: Goodness
+    test_losses: np.ndarray | None = None
 
 
 def baselines(data: Data, loss: str, tau: float) -> list[Baseline]:
@@ -62,7 +70,7 @@ def baselines(data: Data, loss: str, tau: float) -> list[Baseline]:
         name = _weighted(f"{name} regression", weighted)
         found.append((name, quantile_regression(x, y, w, level)))
     found.append(("WLS" if weighted else "OLS", least_squares(x, y, w)))
-    measure = _measure(loss, tau)
+    measure = loss_of_scores(loss, tau)
     rank = _rank(x, w)
     return [_judged(name, beta, rank, data, measure) for name, beta in found]
 
@@ -87,19 +95,22 @@ def _of_classes(data: Data) -> list[Baseline]:
         alone[0] = np.log(shares)
     return [
         _class_baseline(name, beta, _rank(x, w) * (k - 1), data),
-        _class_baseline("shares of the classes", alone, k - 1, data),
+        _class_baseline("class shares", alone, k - 1, data),
     ]
 
 
 def _class_baseline(name: str, beta: np.ndarray, rank: int, data: Data) -> Baseline:
-    risk, proba = {}, {}
+    risk, proba, test_losses = {}, {}, None
     for part in PARTS:
         if getattr(data, part) is not None:
             y, w = outcome(data, part)
             log_p = log_softmax(_design(getattr(data, part).x) @ beta)
-            risk[part] = float(np.average(log_losses(log_p, y), weights=w))
+            losses = log_losses(log_p, y)
+            risk[part] = float(np.average(losses, weights=w))
+            test_losses = losses if part == "test" else None
             proba[part] = np.exp(log_p)
-    return Baseline(name, beta, rank, risk, Fitted({}, {}, shares_right(proba, data)))
+    right = Goodness({}, {}, shares_right(proba, data))
+    return Baseline(name, beta, rank, risk, right, test_losses)
 
 
 def least_squares(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -166,7 +177,7 @@ def huber_regression(x: np.ndarray, y: np.ndarray, w: np.ndarray, delta: float =
 
 
 def _judged(name: str, beta: np.ndarray, rank: int, data: Data, measure: _Measure) -> Baseline:
-    risk, errors = {}, {}
+    risk, errors, test_losses = {}, {}, None
     for part in PARTS:
         if getattr(data, part) is not None:
             y, w = outcome(data, part)
@@ -174,11 +185,12 @@ def _judged(name: str, beta: np.ndarray, rank: int, data: Data, measure: _Measur
             losses = measure(score, y, name)
             if losses is not None:
                 risk[part] = float(np.average(losses, weights=w))
+                test_losses = losses if part == "test" else None
             errors[part] = float(np.average((score - y) ** 2, weights=w))
-    return Baseline(name, beta, rank, risk, goodness(errors, data))
+    return Baseline(name, beta, rank, risk, goodness(errors, data), test_losses)
 
 
-def _measure(loss: str, tau: float) -> _Measure:
+def loss_of_scores(loss: str, tau: float) -> _Measure:
     """Give the loss of each prediction, in double precision; None on another scale."""
     from thetahat.train import precision
 

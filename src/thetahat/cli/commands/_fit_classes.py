@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from thetahat.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from thetahat.data import Data, Table
+    from thetahat.data import Table
 
 CLASS_LOSSES = ("logistic", "cross_entropy")
 KINDS = ("number", "class")
@@ -19,13 +18,14 @@ FEW = 5
 """Different whole numbers up to which a target is taken as classes."""
 
 
-def settle(args: argparse.Namespace) -> str | None:
-    """Choose the loss by the target, and declare a target of classes; return a note on a guess.
+def settle(args: argparse.Namespace) -> tuple[str | None, bool]:
+    """Choose the loss by the target, and declare a target of classes.
 
     Text, booleans, categories and at most ``FEW`` different whole numbers are classes, unless
     ``--loss`` or ``--target-kind`` say otherwise.
 
-    Raises:  ConfigError: flags that contradict each other, or too many classes.
+    Returns: a note on a guess, or None; and whether the kind of the target is a guess.
+    Raises:  ConfigError: flags that contradict each other.
     """
     kind, note = args.target_kind, None
     if args.loss is not None:
@@ -37,16 +37,33 @@ def settle(args: argparse.Namespace) -> str | None:
             )
         kind = of_loss
     found = _target(args) if kind != "number" else None
+    guess = kind is None and found is not None
     if kind is None and found is not None:
         kind, note = _guessed(args, *found)
     if kind == "class":
         given = args.categorical or []
-        args.categorical = given if args.target in given else [*given, args.target]
+        # Text needs no declaration, and undeclared it is checked for odd cells among numbers.
+        text = guess and found is not None and found[0].kind == "text"
+        declared = args.target in given or text
+        args.categorical = args.categorical if declared else [*given, args.target]
         if args.loss is None:
             k = 2 if found is None else len(found[1])
             args.loss = CLASS_LOSSES[k > 2]
     args.loss = args.loss or "squared"
-    return note
+    return note, guess
+
+
+def refuse_many(table: Table) -> None:
+    """Check that a target that is taken as classes has labels, and not a name for each row.
+
+    Raises:  ConfigError: more than one label for two rows.
+    """
+    n, labels = len(table), list(table.classes or ())
+    if 2 * len(labels) > n > 2 * FEW:
+        raise ConfigError(
+            f"--target {table.target} has {len(labels):,} different labels in {n:,} rows, such as"
+            f" {labels[0]!r}: too many for classes; give another target, or --target-kind class"
+        )
 
 
 def _target(args: argparse.Namespace) -> tuple[Any, list[Any]] | None:
@@ -55,24 +72,26 @@ def _target(args: argparse.Namespace) -> tuple[Any, list[Any]] | None:
 
     if args.target not in table_names(args.table):
         return None  # an error when the table is read
-    column = table_columns(args.table, [args.target])[args.target]
+    column = table_columns(args.table, [args.target], _cells(args))[args.target]
     values = {v for v in column.values.tolist() if v is not None and v == v}
     return column, sorted(values, key=str) if column.kind != "number" else sorted(values)
 
 
+def _cells(args: argparse.Namespace) -> Any:
+    from thetahat.data import cells_of
+
+    return cells_of(args.na_values, args.thousands, args.decimal or ".")
+
+
 def _guessed(args: argparse.Namespace, column: Any, values: list[Any]) -> tuple[str, str | None]:
+    from thetahat.data import odd_cells
+
     if args.target in (args.categorical or ()):
         return "class", None
+    if column.kind == "text" and odd_cells(column, 0, _cells(args)) is not None:
+        return "number", None  # refused, with its cells, when the table is read
     if column.kind in ("text", "category"):
-        n = len(column.values)
-        if 2 * len(values) > n > 2:
-            raise ConfigError(
-                f"--target {args.target} has {len(values):,} different labels in {n:,} rows, such"
-                f" as {values[0]!r}: too many for classes; give another target, or --target-kind"
-                " class"
-            )
-        # Numbers with an odd cell are refused, by name, when the table is read.
-        return ("class" if not column.some_numbers() else "number"), None
+        return "class", None
     if column.kind != "number":
         return "number", None
     whole = all(value == int(value) for value in values if abs(value) < 2**53)
@@ -89,17 +108,6 @@ def _guessed(args: argparse.Namespace, column: Any, values: list[Any]) -> tuple[
 def label_columns(classes: Any) -> list[str]:
     """Name the columns of the probabilities of classes in a file."""
     return [f"prob_{label}" for label in classes]
-
-
-def shares_right(proba: Mapping[str, np.ndarray], data: Data) -> dict[str, float]:
-    """Compute the accuracy of probabilities (N, K), by part, weighted."""
-    from thetahat.cli.commands._fit_table import outcome
-
-    found = {}
-    for part, p in proba.items():
-        y, w = outcome(data, part)
-        found[part] = float(np.average(p.argmax(1) == y, weights=w))
-    return found
 
 
 def describe_classes(table: Table) -> str:

@@ -97,9 +97,10 @@ def predictions(file: str, table: Table, result: Result) -> Predictions:
 
     config, encoder = result.config, table.encoder
     features = [feature.name for feature in encoder.features]
-    shown = [name for name in (table.target, config["weights"]) if name is not None]
-    found = table_columns(file, [*features, *shown])
-    n = len(found[table.target].values)
+    targets = encoder.targets or (table.target,)
+    shown = [name for name in (*targets, config["weights"]) if name is not None]
+    found = table_columns(file, [*features, *shown], encoder.cells)
+    n = len(found[targets[0]].values)
     used = np.ones(n, bool)
     if config["missing"] == "drop":
         used = ~np.any([column.gone() for column in found.values()], axis=0)
@@ -107,11 +108,11 @@ def predictions(file: str, table: Table, result: Result) -> Predictions:
         raise DataError(f"{file!r} has changed since it was read; fit it again")
     enough = _enough(found, encoder)
     x = encoder.encode({name: found[name].values[enough] for name in features})
-    fitted = {"fitted": result.predict(x)}
+    fitted = dict(_outputs("fitted", result.predict(x), encoder.targets))
     if result.classes is not None:
         fitted |= zip(label_columns(result.classes), result.predict_proba(x).T, strict=True)
     part = np.full(n, None, object)
-    for name, rows in rows_of(result.data, len(table), int(config["split_seed"])).items():
+    for name, rows in rows_of(result, table).items():
         part[np.flatnonzero(used)[rows]] = name
     columns = {
         "row": list(range(1, n + 1)),
@@ -131,14 +132,17 @@ def predictions_of(file: str, members: Results[Any], quantiles: Sequence[float])
     Args:    file: has the columns of the fit, in any order; its target is not needed.
     Raises:  DataError: a column of the fit is absent.
     """
+    from thetahat.train import predictor_of
+
     x, enough = _inputs(file, members)
+    targets = getattr(getattr(predictor_of(members[0]).transform, "encoder", None), "targets", ())
     columns: dict[str, Sequence[Any]] = {"row": list(range(1, len(enough) + 1))}
     made = {"predicted": np.zeros(0)}
     if enough.any():
         classes = members[0].classes
         made = _numbers(members, x, quantiles) if classes is None else _labels(members, x, classes)
     for name, column in made.items():
-        for label, one in _outputs(name, column):
+        for label, one in _outputs(name, column, targets):
             columns[label] = _spread(one, enough)
     return Predictions(columns, int(enough.sum()))
 
@@ -170,7 +174,7 @@ def _inputs(file: str, members: Sequence[Any]) -> tuple[Any, np.ndarray]:
     for name in names:
         if name not in there:
             raise DataError(f"{file!r} has no column {name!r} (feature){did_you_mean(name, there)}")
-    found = table_columns(file, names)
+    found = table_columns(file, names, encoder.cells)
     enough = np.all([_enough(found, e) for e in {one.transform.encoder for one in ones}], axis=0)
     x = {name: found[name].values[enough] for name in names}
     return x if enough.any() else (), enough
@@ -197,15 +201,16 @@ def _plain_inputs(
                 " model was fitted to numbers"
             )
     rows = np.stack([found[name].values for name in there], axis=1)
-    enough = np.isfinite(rows).all(axis=1)
+    enough = np.asarray(np.isfinite(rows).all(axis=1))
     return rows[enough], enough
 
 
-def _outputs(name: str, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """Columns of predictions (n,), or (n, k) of k outputs."""
+def _outputs(name: str, values: np.ndarray, targets: Sequence[str]) -> list[tuple[str, np.ndarray]]:
+    """Columns of predictions (n,), or (n, k) of k targets or outputs."""
     if values.ndim == 1:
         return [(name, values)]
-    return [(f"{name}_{k + 1}", column) for k, column in enumerate(values.T)]
+    labels = targets or [str(k + 1) for k in range(values.shape[1])]
+    return [(f"{name}_{label}", column) for label, column in zip(labels, values.T, strict=True)]
 
 
 def write(path: Path, made: Predictions, flag: str = "--predict") -> None:

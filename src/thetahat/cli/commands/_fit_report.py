@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thetahat.cli.terminal._output import emit, read_screen, store_flag
+from thetahat.cli.terminal._output import emit, read_screen, store_flag, wrap
 from thetahat.core.run import Status
+from thetahat.train import Bag
 
 if TYPE_CHECKING:
     from thetahat.cli._session import FitSettings
-    from thetahat.cli.commands._fit_table import Fitted
     from thetahat.data import Table
     from thetahat.format import Column
     from thetahat.train import Result
@@ -26,64 +26,123 @@ def report(
     results: Sequence[Result], names: Sequence[str], table: Table, setting: FitSettings, format: str
 ) -> None:
     """Print how the fits ended, and the table of how well they fit."""
-    from thetahat.cli.commands._fit_classes import describe_classes
     from thetahat.cli.terminal._run_summary import print_end, print_run
     from thetahat.format import table as as_table, word
 
     first = results[0]
     if format == "table" and not setting.quiet:
-        sizes = {n: len(getattr(first.data, n)) for n in ("train", "val", "test") if has(first, n)}
-        parts = ", ".join(f"{size:,} {name}" for name, size in sizes.items())
-        file, d = Path(str(first.config["table"])).name, first.data.train.x.shape[1]
-        wide = f"{d} column{'s' * (d > 1)}"
-        what = table.target if table.classes is None else describe_classes(table)
-        print(f"{word(file)}: {word(what)} on {wide}, {len(table):,} rows ({parts})")
-    if len(results) == 1 and format == "table":
+        print(_describe_data(first, table))
+    if isinstance(first, Bag):
+        _print_members(first, names, setting, format)
+    elif len(results) == 1 and format == "table":
         print_run(first, names[0], setting)
     else:
         for result, name in zip(results, names, strict=True):
             print_end(result, name, setting)
     if setting.quiet:
         return
-    rows, columns = goodness_rows(results, table)
+    rows, columns, said = goodness_rows(results, table)
     screen = read_screen()
     if format == "table":
         print()
     emit(as_table(rows, columns, format, **screen.look), painted=format == "table")
-    if format == "table" and len(results) > 1:
-        print(f"\n{_describe_seeds(results)}")
-        if setting.tracked:
-            where = store_flag(setting.store)
-            first_to_last = f"{word(names[0])} to {word(names[-1])}"
-            print(f"{len(results)} runs, {first_to_last}; look at them: thetahat runs{where}")
+    if format != "table":
+        return
+    if len(results) > 1:
+        said = _describe_seeds(results)
+    if said:
+        print(f"\n{said if screen.width is None else wrap(said, screen.width)}")
+    if len(names) > 1 and setting.tracked:
+        where = store_flag(setting.store)
+        first_to_last = f"{word(names[0])} to {word(names[-1])}"
+        print(f"{len(names)} runs, {first_to_last}; look at them: thetahat runs{where}")
+
+
+def _describe_data(first: Result, table: Table) -> str:
+    """Name the table, the target, and the sizes of the parts."""
+    from thetahat.cli.commands._fit_classes import describe_classes
+    from thetahat.format import word
+
+    sizes = {n: len(getattr(first.data, n)) for n in ("train", "val", "test") if has(first, n)}
+    parts = [f"{size:,} {name}" for name, size in sizes.items()]
+    if isinstance(first, Bag) and (held := first.members[0].data.val) is not None:
+        parts.insert(1, f"of which each member holds out {len(held):,}")
+    file, d = Path(str(first.config["table"])).name, first.data.train.x.shape[1]
+    wide = f"{d} column{'s' * (d > 1)}"
+    what = table.target if table.classes is None else describe_classes(table)
+    return f"{word(file)}: {word(what)} on {wide}, {len(table):,} rows ({', '.join(parts)})"
+
+
+def _print_members(bag: Bag, names: Sequence[str], setting: FitSettings, format: str) -> None:
+    """Print how the members of a bag ended: in a line, and those that went wrong on their own."""
+    from thetahat.cli.terminal._fit_progress import span
+    from thetahat.cli.terminal._run_summary import print_end
+    from thetahat.format import short
+
+    for member, name in zip(bag.members, names, strict=True):
+        print_end(member, name, setting)
+    if setting.quiet or format != "table":
+        return
+    best = [m.best_epoch for m in bag.members if _finite(m)]
+    at = f"; best epochs {min(best):,} to {max(best):,}" if best and bag.best_by else ""
+    outside = f"; out-of-bag risk {short(bag.risk['val'])}" if "val" in bag.risk else ""
+    spent = {part: span(bag.seconds.get(part, 0.0)) for part in ("run", "compile")}
+    print(
+        f"{len(best)} of {len(bag.members)} members averaged, {bag.epochs:,} epochs{at}{outside}"
+        f"  ({spent['run']} training, {spent['compile']} compiling)"
+    )
 
 
 def goodness_rows(
     results: Sequence[Result], table: Table
-) -> tuple[list[dict[str, Any]], list[Column]]:
-    """Make a row for the fit, or three quantiles over seeds, and one for each linear model."""
-    from thetahat.cli.commands import _fit_table as fits
-    from thetahat.cli.commands._fit_baselines import baselines
+) -> tuple[list[dict[str, Any]], list[Column], str]:
+    """Make a row for the fit, or three quantiles over seeds, and one for each other estimator.
+
+    Returns: the rows, their columns, and whose test risk is lowest.
+    """
+    from thetahat.cli.commands import _fit_contest as contest
 
     first = results[0]
-    seed, several = int(first.config["split_seed"]), len(results) > 1
+    several = len(results) > 1
+    if table.encoder.targets:
+        return _of_several_targets(results, table)
     label = str(first.config["model"])
+    if isinstance(first, Bag):
+        label = f"{label}, {len(first.members)} averaged"
     kept = ended_well(results) if several else [r for r in results if _finite(r)]
-    found = [
-        {
-            "params": r.n_params,
-            "epochs": r.epochs,
-            **_fit_columns(r.risk, fits.net_goodness(r, table, seed)),
-        }
-        for r in kept
-    ]
-    rows = [{"model": label, **row} for row in found]
-    if several:
-        rows = _aggregates(label, results, found)
-    for line in baselines(first.data, str(first.config["loss"]), float(first.config["tau"])):
-        columns = _fit_columns(line.risk, line.fitted)
-        rows.append({"model": line.name, "params": line.rank, **columns})
-    return rows, _columns(first, table, several, any("unfinished" in row for row in rows))
+    nets = not several and first.config["model"] == "net" and bool(kept)
+    found = contest.entries(first, table, label, all_peers=nets)
+    found, said = contest.verdict(found, first.data) if nets else (found, "")
+    rows = [{"model": entry.name, **entry.columns} for entry in found]
+    if several or not kept:
+        own = [contest.own_columns(r, table) for r in kept]
+        rows[:1] = _aggregates(label, results, own) if several else []
+    return rows, _columns(first, table, several, rows), said
+
+
+def _of_several_targets(
+    results: Sequence[Result], table: Table
+) -> tuple[list[dict[str, Any]], list[Column], str]:
+    """Make a row for each target and the fit, or three quantiles over seeds, and for OLS."""
+    from thetahat.cli.commands import _fit_targets as targets
+    from thetahat.format import Column
+
+    label, several = str(results[0].config["model"]), len(results) > 1
+    kept = ended_well(results) if several else [r for r in results if _finite(r)]
+    rows = []
+    for k, target in enumerate(table.encoder.targets):
+        own = [targets.own_columns(r, table, k) for r in kept]
+        made = [{"model": label, **columns} for columns in own]
+        made = _aggregates(label, results, own) if several else made
+        line = targets.linear(results[0].data, k)
+        rows += [{"target": target, **row} for row in (*made, line)]
+    keys = {key for row in rows for key in row}
+    columns = [Column("target", priority=9), Column("model", priority=9)]
+    columns += [Column(name) for name in ("n", "failed", "unfinished") if name in keys]
+    columns += [Column("params"), Column("epochs")]
+    parts = [part for part in ("val", "test") if f"{part}_mse" in keys] or ["train"]
+    columns += [Column(f"{part}_mse", f"{part} MSE", priority=2) for part in parts]
+    return rows, columns + [Column(f"{p}_r2", f"{p} R²", priority=3) for p in parts], ""
 
 
 def ended_well(results: Sequence[Result]) -> list[Result]:
@@ -112,22 +171,27 @@ def _aggregates(
     return [{"model": f"{label}, {q}", **counts, **_quantile(found, at)} for q, at in _QUANTILES]
 
 
-def _columns(first: Result, table: Table, several: bool, unfinished: bool) -> list[Column]:
+def _columns(
+    first: Result, table: Table, several: bool, rows: Sequence[dict[str, Any]]
+) -> list[Column]:
     from thetahat.format import Column
 
     unit, parts = table.target, [n for n in ("val", "test") if has(first, n)] or ["train"]
     columns = [Column("model", priority=9)]
     if several:
         columns += [Column("n", priority=8), Column("failed", priority=8)]
-    if unfinished:
+    if any("unfinished" in row for row in rows):
         columns.append(Column("unfinished", priority=8))
     columns += [Column("params"), Column("epochs")]
     if table.classes is not None:
         columns += [Column(f"{p}_risk", f"{p} log loss", priority=1) for p in parts]
-        return columns + [Column(f"{p}_accuracy", f"{p} accuracy", priority=2) for p in parts]
-    columns += [Column(f"{p}_risk", priority=1) for p in parts]
-    columns += [Column(f"{p}_mse", f"{p} MSE ({unit}²)", priority=2) for p in parts]
-    columns += [Column(f"{p}_r2", f"{p} R²", priority=3) for p in parts]
+        columns += [Column(f"{p}_accuracy", f"{p} accuracy", priority=2) for p in parts]
+    else:
+        columns += [Column(f"{p}_risk", priority=1) for p in parts]
+        columns += [Column(f"{p}_mse", f"{p} MSE ({unit}²)", priority=2) for p in parts]
+        columns += [Column(f"{p}_r2", f"{p} R²", priority=3) for p in parts]
+    if any("gap" in row for row in rows):
+        columns += [Column("gap", "above net", priority=4), Column("gap_se", "± se", priority=4)]
     return columns
 
 
@@ -143,15 +207,6 @@ def _describe_seeds(results: Sequence[Result]) -> str:
     over = f"{every} seeds" if n == every else f"the {n} of {every} seeds that ended well ({lost})"
     each = "" if results[0].classes is not None else "; each R² is that of the MSE beside it"
     return f"quantiles over {over}: {varies}{each}"
-
-
-def _fit_columns(risk: Mapping[str, float], fitted: Fitted) -> dict[str, float]:
-    return {
-        **{f"{part}_risk": value for part, value in risk.items()},
-        **{f"{part}_mse": value for part, value in fitted.mse.items()},
-        **{f"{part}_r2": value for part, value in fitted.r2.items()},
-        **{f"{part}_accuracy": value for part, value in fitted.accuracy.items()},
-    }
 
 
 def _quantile(rows: Sequence[dict[str, Any]], at: float) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import thetahat as th
-from thetahat.cli.commands._fit_classes import shares_right
 from thetahat.core import ConfigError, Seed, Static, Task
 
 if TYPE_CHECKING:
@@ -22,6 +21,11 @@ if TYPE_CHECKING:
 NO_RATE = ("lbfgs", "gauss_newton", "lm", "levenberg_marquardt")
 """Optimizers that choose their own steps."""
 PARTS = ("train", "val", "test")
+_READING = (
+    "target", "features", "weights", "categorical", "missing", "ignore", "na_values", "thousands",
+    "decimal",
+)  # fmt: skip
+_SPLITTING = (*PARTS, "split_seed", "groups", "order", "stratify")
 
 
 def fit_table(
@@ -31,6 +35,10 @@ def fit_table(
     weights: str | None = None,
     categorical: list[str] | None = None,
     missing: str = "refuse",
+    ignore: list[str] | None = None,
+    na_values: list[str] | None = None,
+    thousands: str | None = None,
+    decimal: str = ".",
     model: str = "mlp",
     width: int = 64,
     depth: int = 2,
@@ -49,39 +57,26 @@ def fit_table(
     val: float | int = 0.15,
     test: float | int = 0.15,
     split_seed: int = 0,
+    groups: str | None = None,
+    order: str | None = None,
+    stratify: str | None = None,
     seed: Seed = 0,
     dtype: str = "float32",
+    members: int = 1,
+    member: Seed = 0,
 ) -> Task:
-    """Fit a table's target from its features."""
-    data = read_data(
-        table, target, features, weights, categorical, missing, train, val, test, split_seed
-    )
-    d = data.train.x.shape[1]
-    if model == "polynomial" and d != 1:
-        raise ConfigError(
-            f"--model polynomial takes one feature; got {d}"
-            f" ({', '.join(data.transform.encoder.names)}); choose one with --features, or take"
-            " --model mlp"
-        )
-    out = "scalar" if loss != "cross_entropy" else len(data.classes or ())
-    if model == "polynomial" and loss == "cross_entropy":
-        raise ConfigError(
-            f"--model polynomial has one output, and --target {target} {out} classes; take --model"
-            " mlp or linear"
-        )
-    hypothesis = {
-        "mlp": lambda: th.models.MLP(d, width, depth, activation=activation, out=out),
-        "linear": lambda: th.models.Linear(d, out=out),
-        "polynomial": lambda: th.models.Polynomial(degree, basis),
-    }[model]()
-    rate = {} if optimizer in NO_RATE else {"lr": lr}
-    options, penalty = _decay(optimizer, weight_decay)
-    return Task(
-        model=hypothesis,
+    """Fit a table's target from its features; of a bag, one member."""
+    config = dict(locals())
+    data = read_data(config)
+    data = th.data.robust(data) if model == "net" else data
+    n = len(data.train.x)
+    method, penalty = _optimizer(optimizer, lr, weight_decay, epochs * -(-n // (batch_size or n)))
+    task = Task(
+        model=_model(config, data),
         data=data,
         loss=th.risk.pinball(tau) if loss == "pinball" else loss,
         penalty=penalty,
-        optimizer=th.optim.named(optimizer, **rate, **options),
+        optimizer=method,
         epochs=epochs,
         batch_size=batch_size,
         # Every seed has its own order of batches: a spread over seeds is that of separate fits.
@@ -90,58 +85,88 @@ def fit_table(
         seed=seed,
         dtype=dtype,
     )
+    return task if members == 1 else th.train.rotated(task, member, members)
 
 
-def _decay(optimizer: str, weight_decay: float) -> tuple[dict[str, float], Any]:
-    """Give the optimizer's own decay, or else a ridge penalty; never both."""
-    if th.optim.own_decay(optimizer) is not None:
-        return {"weight_decay": weight_decay}, None
-    return {}, th.risk.ridge(weight_decay, skip="bias") if weight_decay else None
+def _model(config: Mapping[str, Any], data: Data) -> Any:
+    """Give the model of these flags; a polynomial has one feature and one output."""
+    model, loss, target = (config[k] for k in ("model", "loss", "target"))
+    names, targets = data.transform.encoder.names, data.transform.encoder.targets
+    out = len(data.classes or ()) if loss == "cross_entropy" else len(targets) or "scalar"
+    if model == "polynomial" and len(names) != 1:
+        raise ConfigError(
+            f"--model polynomial takes one feature; got {len(names)} ({', '.join(names)}); choose"
+            " one with --features, or take --model mlp"
+        )
+    if model == "polynomial" and out != "scalar":
+        what = "columns" if targets else "classes"
+        raise ConfigError(
+            f"--model polynomial has one output, and --target {target} {out} {what}; take --model"
+            " mlp or linear"
+        )
+    d = data.train.x.shape[1]
+    layers = {k: config[k] for k in ("width", "depth", "activation")}
+    return {
+        "net": lambda: th.models.TabularMLP(d, **layers, out=out),
+        "mlp": lambda: th.models.MLP(d, **layers, out=out),
+        "linear": lambda: th.models.Linear(d, out=out),
+        "polynomial": lambda: th.models.Polynomial(config["degree"], config["basis"]),
+    }[model]()
 
 
-def read_data(
-    table: str, target: str, features: Sequence[str] | None, weights: str | None,
-    categorical: Sequence[str] | None, missing: str, train: Any, val: Any, test: Any, seed: int,
-) -> Data:  # fmt: skip
+def _optimizer(name: str, lr: float, weight_decay: float, steps: int) -> tuple[Any, Any]:
+    """Give the optimizer with its own decay, or else a ridge penalty; never both."""
+    if name == "tabular":
+        return th.optim.tabular(steps, lr, weight_decay), None
+    rate = {} if name in NO_RATE else {"lr": lr}
+    if th.optim.own_decay(name) is not None:
+        return th.optim.named(name, **rate, weight_decay=weight_decay), None
+    penalty = th.risk.ridge(weight_decay, skip="bias") if weight_decay else None
+    return th.optim.named(name, **rate), penalty
+
+
+def read_data(config: Mapping[str, Any]) -> Data:
     """Split a table, standardised by its training part."""
-    whole = read(table, target, features, weights, categorical, missing)
-    return th.split(whole, train=train, val=val, test=test, seed=seed)
-
-
-def read(
-    table: str, target: str, features: Sequence[str] | None, weights: str | None,
-    categorical: Sequence[str] | None, missing: str,
-) -> Table:  # fmt: skip
-    """Read a table; once, however often the experiment is called."""
-    stamp: tuple[Any, ...] = ()
-    if Path(table).is_file():
-        at = os.stat(table)
-        stamp = (os.path.abspath(table), at.st_size, at.st_mtime_ns, at.st_ctime_ns)
-
-    def fixed(names: Sequence[str] | None) -> tuple[str, ...] | None:
-        return None if names is None else tuple(names)
-
-    return _read(table, stamp, target, fixed(features), weights, fixed(categorical), missing)
+    return _split(read(config), tuple((name, config[name]) for name in _SPLITTING))
 
 
 @functools.lru_cache(maxsize=2)
-def _read(
-    table: str, stamp: tuple[Any, ...], target: str, features: tuple[str, ...] | None,
-    weights: str | None, categorical: tuple[str, ...] | None, missing: str,
-) -> Table:  # fmt: skip
+def _split(table: Table, given: tuple[tuple[str, Any], ...]) -> Data:
+    options = dict(given)
+    return th.split(table, seed=options.pop("split_seed"), **options)
+
+
+def read(config: Mapping[str, Any]) -> Table:
+    """Read the table of a config; once, however often the experiment is called."""
+    path, stamp = str(config["table"]), ()
+    if Path(path).is_file():
+        at = os.stat(path)
+        stamp = (os.path.abspath(path), at.st_size, at.st_mtime_ns, at.st_ctime_ns)
+    given = {name: config[name] for name in _READING}
+    if given["features"] is None:
+        names = [n for n in (config["groups"], config["order"]) if n and n != given["target"]]
+        rules = [n for n in names if n in th.data.table_names(path)]
+        given["ignore"] = [*(given["ignore"] or ()), *rules]
+    fixed = ((k, tuple(v) if isinstance(v, list) else v) for k, v in given.items())
+    return _read(path, stamp, tuple(fixed))
+
+
+@functools.lru_cache(maxsize=2)
+def _read(path: str, stamp: tuple[Any, ...], given: tuple[tuple[str, Any], ...]) -> Table:
     del stamp  # a changed file is read again
-    return th.read_table(
-        table,
-        target=target,
-        features=None if features is None else list(features),
-        weights=weights,
-        missing=missing,
-        categorical=None if categorical is None else list(categorical),
-    )
+    options = {name: list(v) if isinstance(v, tuple) else v for name, v in given}
+    return th.read_table(path, targets_named(path, options.pop("target")), **options)
+
+
+def targets_named(table: str, target: str) -> str | list[str]:
+    """Return the column of that name, or the columns that it lists with commas."""
+    if "," not in target or target in th.data.table_names(table):
+        return target
+    return [name.strip() for name in target.split(",")]
 
 
 @dataclass(frozen=True)
-class Fitted:
+class Goodness:
     """One estimate of y over the parts of a table, in units of y."""
 
     mse: Mapping[str, float]
@@ -150,7 +175,7 @@ class Fitted:
     """Of classes, which have no MSE and no R^2."""
 
 
-def goodness(errors: Mapping[str, float], data: Data) -> Fitted:
+def goodness(errors: Mapping[str, float], data: Data) -> Goodness:
     """Compute MSE in units of y, and R^2, by part; ``errors`` are MSE of the standardised y.
 
     R^2 = 1 - MSE / variance of the part's y about its own mean, all weighted.
@@ -162,18 +187,19 @@ def goodness(errors: Mapping[str, float], data: Data) -> Fitted:
         around = float(np.average((y - np.average(y, weights=w)) ** 2, weights=w))
         mse[name] = error * scale**2
         r2[name] = 1 - error / around if around > 0 else float("nan")
-    return Fitted(mse, r2)
+    return Goodness(mse, r2)
 
 
-def net_goodness(result: Result, table: Table, seed: int) -> Fitted:
+def net_goodness(result: Result, table: Table) -> Goodness:
     """Compute how well a result fits each part, in units of y."""
     if result.task.loss == "squared":
-        return goodness(result.risk, result.data)
-    rows = rows_of(result.data, len(table), seed)
+        there = {p: r for p, r in result.risk.items() if getattr(result.data, p) is not None}
+        return goodness(there, result.data)
+    rows = rows_of(result, table)
     if result.classes is not None:
         proba = result.predict_proba(table.x)
         right = shares_right({name: proba[at] for name, at in rows.items()}, result.data)
-        return Fitted({}, {}, right)
+        return Goodness({}, {}, right)
     residual = (result.predict(table.x) - table.y) / float(result.data.transform.y_std)
     errors = {
         name: float(np.average(residual[at] ** 2, weights=outcome(result.data, name)[1]))
@@ -182,23 +208,31 @@ def net_goodness(result: Result, table: Table, seed: int) -> Fitted:
     return goodness(errors, result.data)
 
 
+def shares_right(proba: Mapping[str, np.ndarray], data: Data) -> dict[str, float]:
+    """Compute the accuracy of probabilities (N, K), by part, weighted."""
+    found = {}
+    for part, p in proba.items():
+        y, w = outcome(data, part)
+        found[part] = float(np.average(p.argmax(1) == y, weights=w))
+    return found
+
+
 def probability(score: np.ndarray) -> np.ndarray:
     """Compute ``1 / (1 + exp(-score))`` without overflow."""
     return np.exp(-np.logaddexp(0, -score))
 
 
-def rows_of(data: Data, n: int, seed: int) -> dict[str, np.ndarray]:
-    """Find the rows of a table of ``n`` that each part took."""
-    from thetahat.data import keys, n_observations, permutation
+def rows_of(result: Result, table: Table) -> dict[str, np.ndarray]:
+    """Find the rows of a table that each part of a result took; of a bag, train has those of val.
 
-    there = {name: getattr(data, name) for name in PARTS if getattr(data, name) is not None}
-    order = np.asarray(permutation(keys.role_key(seed, keys.SPLIT), n))
-    rows, start = {}, 0
-    for name, part in there.items():
-        size = n_observations(part)
-        rows[name] = order[start : start + size]
-        start += size
-    return rows
+    Returns: positions among the rows that were kept.
+    """
+    rows = result.data.rows or read_data(result.config).rows
+    if result.data.val is None and "val" in rows:
+        rows = {**rows, "train": np.concatenate([rows["train"], rows["val"]])}
+    there = {name: rows[name] for name in PARTS if getattr(result.data, name) is not None}
+    kept = table.rows
+    return there if kept is None else {n: np.searchsorted(kept, at) for n, at in there.items()}
 
 
 def outcome(data: Data, name: str) -> tuple[np.ndarray, np.ndarray]:

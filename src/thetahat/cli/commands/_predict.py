@@ -49,8 +49,8 @@ def add_flags(parser: Any) -> None:
     )
     add_value(
         parser,
-        "--experiment FILE:NAME",
-        "the function that was fitted, for a file whose model is of your own class",
+        "--source FILE",
+        "the program that was fitted, for a model of your own class; FILE:NAME names its function",
     )
     add_quiet(parser)
     add_store(parser)
@@ -89,34 +89,37 @@ def _members(args: argparse.Namespace) -> Results[Any]:
     from thetahat.train import Results, load
 
     if Path(args.model).is_file():
-        found = load(args.model, _experiment(args.experiment))
+        found = load(args.model, _experiment(args.source))
         return found.ended_well() if isinstance(found, Results) else Results([found])
     if "/" in args.model or Path(args.model).suffix:
         raise ConfigError(f"there is no file {args.model}; check the path, or give a run's name")
     try:
         with open_store(args.store, create=False) as store:
-            return _model_of_run(store, store.run(args.model))
+            return _model_of_run(store, store.run(args.model), args.source)
     except StoreError as error:
         raise StoreError(f"{args.model!r} is not a file here, and not a run: {error}") from error
 
 
 def _experiment(given: str | None) -> Any:
-    """Load the experiment of ``--experiment FILE:NAME``."""
+    """Load the experiment of ``--source FILE`` or ``--source FILE:NAME``."""
     if given is None:
         return None
-    file, _, name = given.rpartition(":")
-    if not file or not Path(file).is_file():
-        raise ConfigError(
-            f"--experiment {given}: give a Python file that exists and a function in it, such as"
-            " wage.py:wage"
-        )
+    file, name = _parted(given)
     from thetahat.sweep import load_experiment
 
-    return load_experiment(Path(file), name)
+    return load_experiment(file, name)
 
 
-def _model_of_run(store: Store, asked: RunRow) -> Results[Any]:
-    """The model of a run, from its last checkpoint.
+def _parted(source: str) -> tuple[Path, str | None]:
+    """The file of ``--source``, and the name of its function if it has one."""
+    file, _, name = source.rpartition(":") if not Path(source).is_file() else (source, "", None)
+    if not Path(file).is_file():
+        raise ConfigError(f"--source {source}: give a Python file that exists, or FILE:NAME")
+    return Path(file), name
+
+
+def _model_of_run(store: Store, asked: RunRow, source: str | None) -> Results[Any]:
+    """The model of a run: the one that was kept, or from its last checkpoint.
 
     Raises:  ConfigError, CheckpointError: nothing is left to make it from.
     """
@@ -125,6 +128,8 @@ def _model_of_run(store: Store, asked: RunRow) -> Results[Any]:
     from thetahat.core.signature import read_signature
     from thetahat.train import Results, fit_many
 
+    if (kept := store.model_path(asked.id)).is_file():
+        return _kept(store, asked, kept, source)
     if asked.checkpoint is None or not Path(asked.checkpoint).is_file():
         raise CheckpointError(
             f"the run {asked.name} kept no model: it has no checkpoint; fit it again, and write the"
@@ -136,14 +141,26 @@ def _model_of_run(store: Store, asked: RunRow) -> Results[Any]:
             f"the run {asked.name} has not ended: {asked.status}; wait for it, or continue it with:"
             f" thetahat resume {asked.name}"
         )
-    experiment, _ = experiment_of(store, asked, None)
-    signature = read_signature(experiment)
+    program, _ = experiment_of(store, asked, source)
+    signature = read_signature(program)
     with tempfile.TemporaryDirectory() as folder:
         # A copy: a fit that goes on writes its checkpoint.
         path = shutil.copy(asked.checkpoint, folder)
         configs = [retyped(signature, one.config) for one in cohort]
-        results = fit_many(experiment, configs, checkpoint=path, resume=True)
+        results = fit_many(program, configs, checkpoint=path, resume=True)
     return Results([results[[one.id for one in cohort].index(asked.id)]])
+
+
+def _kept(store: Store, asked: RunRow, path: Path, source: str | None) -> Results[Any]:
+    """The model that a run kept; a class of the user's own needs the run's program."""
+    from thetahat.cli.commands._resume import experiment_of
+    from thetahat.train import Results, load
+
+    try:
+        found = load(path)
+    except ConfigError:
+        found = load(path, experiment_of(store, asked, source)[0])
+    return found if isinstance(found, Results) else Results([found])
 
 
 def _probabilities(text: str) -> list[float]:

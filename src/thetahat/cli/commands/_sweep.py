@@ -64,6 +64,7 @@ def add_flags(parser: Any) -> None:
         const="exact",
         help="the same as --mode exact: runs of a cohort bitwise equal to runs alone",
     )
+    add_value(running, "--keep K", "best runs that keep their model (default: 1)", whole_number(0))
     add_value(running, "--name NAME", "of the sweep (default: the file's)")
     add_switch(running, "--run", "work on it at once")
     add_work(running)
@@ -198,6 +199,7 @@ def plan_of(args: argparse.Namespace) -> SweepOptions:
         "mode": args.mode,
         "cohort": args.cohort,
         "timeout_s": args.timeout,
+        "keep": args.keep,
     }
     return SweepOptions(**{name: value for name, value in given.items() if value is not None})
 

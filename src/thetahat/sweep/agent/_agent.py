@@ -36,6 +36,7 @@ from thetahat.sweep._events import AgentEvent, Alive, Noted, Remarked, RunEvent
 from thetahat.sweep._full_disk import FullDisk
 from thetahat.sweep.agent._data_files import DataFiles
 from thetahat.sweep.agent._history import SweepTrials
+from thetahat.sweep.agent._kept_models import KeptModels
 from thetahat.sweep.agent._liveness import AgentWatch, StorePlace, proof_of_life
 from thetahat.sweep.agent._logged_metric import LoggedMetric
 from thetahat.sweep.agent._proposer import Proposer
@@ -114,6 +115,8 @@ class Search:
     early: Hyperband | None = None
     asha: bool = False
     columns: frozenset[str] | None = None
+    kept: KeptModels | None = None
+    """The models of its best runs; None where none are kept."""
 
 
 Refit = Callable[[SweepRow], "Search | None"]
@@ -196,6 +199,9 @@ class Agent:
                     # Once more: without it, the runs still go back to the queue.
                     with suppress(StoreError):
                         self._record()
+                if self._search.kept is not None:
+                    with suppress(StoreError):
+                        self._search.kept.prune(now=True)
             except StoreError:
                 # If the whole store was removed, a folder in it is missing too: report the store.
                 self._place.check(self.sweep.id)
@@ -377,6 +383,8 @@ class Agent:
                 self.tally.failed += 1
                 self.tally.last_failure = ended.reason
             self.say(ended)
+        if self._search.kept is not None and written.ended:
+            self._search.kept.prune()
         if metric is not None:
             self._logged.check(metric, written.ended, self._search.columns)
         if not self._search.keep_going and not self._works:

@@ -14,6 +14,7 @@ from thetahat.store import Follower, Store, SweepRow, count_runs, find_sweep, li
 from thetahat.sweep.agent._agent import Agent, Say, Search, Tally
 from thetahat.sweep.agent._create import Found, spec_of
 from thetahat.sweep.agent._history import SweepTrials, words_of
+from thetahat.sweep.agent._kept_models import KeptModels
 from thetahat.sweep.agent._proposer import Proposer, sampler_of
 from thetahat.sweep.processes._runner import Processes
 from thetahat.sweep.spec._options import SweepOptions, options_from_json
@@ -23,12 +24,15 @@ from thetahat.sweep.spec._spec import SweepSpec
 from thetahat.sweep.workers._cohort_size import CohortSizes
 from thetahat.sweep.workers._connection import WorkerProcess
 from thetahat.sweep.workers._early_start import Work, cap_of, is_experiment, size_of, starter
+from thetahat.sweep.workers._kept import Models
 from thetahat.sweep.workers._pool import Pool
 
 TOGETHER, MOST, ADAPTIVE = 64, 4096, 4
 """Runs trained together: in a search that does not learn, at first and at most; in one that does.
 """
 RISKS = frozenset({"train_risk", "val_risk", "test_risk"})
+_JUDGED = ("val_risk", "test_risk", "train_risk")
+"""What a sweep without a metric is judged by: the first that its runs have, as on the page."""
 _BANDS_UPTO = 10**6
 
 
@@ -83,8 +87,11 @@ def _search_of(
     if isinstance(runner, Pool):
         left = partial(left_of, store, sweep, runner.size, work.count)
         marks = () if spec.hyperband is None else spec.hyperband.bands(upto=_BANDS_UPTO)
-        runner.follow(trials.proposed_of, cohort_sizes(spec, plan, found, left), marks)
+        sizes = cohort_sizes(spec, plan, found, left)
+        kept = _kept(store, spec, plan, trials)
+        runner.follow(trials.proposed_of, sizes, marks, None if kept is None else kept.models)
     else:
+        kept = None
         runner.follow(trials.proposed_of)
     draws = spec.method == "random" and not spec.space.discrete
     proposer = Proposer(
@@ -106,7 +113,21 @@ def _search_of(
         spec.hyperband,
         plan.asha,
         RISKS if found.experiment is not None else None,
+        kept,
     )
+
+
+def _kept(
+    store: Store, spec: SweepSpec, plan: SweepOptions, trials: SweepTrials
+) -> KeptModels | None:
+    """The models that a sweep keeps; None where it keeps none."""
+    if not plan.keep:
+        return None
+    metrics = _JUDGED if spec.metric is None else (spec.metric.name,)
+    sign = -1 if spec.metric is not None and spec.metric.goal == "maximize" else 1
+    most = plan.keep if trials.seed is None else 0
+    models = Models(str(store.folder), metrics, sign, most)
+    return KeptModels(trials, models, plan.keep)
 
 
 def _program_of(sweep: SweepRow) -> tuple[Any, ...]:

@@ -56,7 +56,8 @@ class LoggedMetric:
                 f" {metric.goal}",
                 f"write goal: {right} in the file",
             )
-        done = [event for event in ended if not event.status.failed]
+        # A run that was cut short may not have logged anything yet.
+        done = [event for event in ended if not (event.status.failed or event.status.unfinished)]
         seen = self._columns.union(*(event.metrics for event in done))
         # A metric that an experiment's records lack may still be among the risks of its end.
         known = columns if self._columns else None

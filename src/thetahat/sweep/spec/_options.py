@@ -38,6 +38,7 @@ class SweepOptions:
         mode: "cohort", "exact" (a cohort whose members are bitwise equal to fits alone),
             "worker" (one run at a time) or "process"; "auto" takes the fastest that is possible.
         cohort: runs trained together, at most; None lets the agent choose.
+        keep: how many of the best runs (or settings, where they are replicated) keep their model.
         timeout_s: seconds after which a process is ended; None for never.
     Raises:  ConfigError: a value that is not allowed.
     """
@@ -53,6 +54,7 @@ class SweepOptions:
     mode: str = "auto"
     cohort: int | None = None
     timeout_s: float | None = None
+    keep: int = 1
     extended: bool = False
     """Whether the sweep has had another file after its first."""
     limit: int | None = None
@@ -60,7 +62,7 @@ class SweepOptions:
     begin."""
 
     def __post_init__(self) -> None:
-        least = {"seed": 0, "count": 1, "replicates": 1, "retries": 0, "cohort": 1}
+        least = {"seed": 0, "count": 1, "replicates": 1, "retries": 0, "cohort": 1, "keep": 0}
         for name, low in least.items():
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < low):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.core.data_files import DataFile
 from thetahat.core.run import Event
+from thetahat.sweep.workers._kept import Models
 
 if TYPE_CHECKING:
     from thetahat.sweep.spec._spec import SweepSpec
@@ -39,6 +40,8 @@ class Job:
     marks: tuple[int, ...] = ()
     """Epochs at which the job waits for the agent's decision."""
     mode: str = "auto"
+    models: Models | None = None
+    """Which models the worker keeps."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Of every run: the program's code, among others."""
 

@@ -23,6 +23,7 @@ from thetahat.sweep.spec._source_files import Code
 from thetahat.sweep.spec._spec import SweepSpec
 from thetahat.sweep.workers._cohort_size import CohortSizes
 from thetahat.sweep.workers._connection import WorkerProcess, wait_for_any
+from thetahat.sweep.workers._kept import Models
 from thetahat.sweep.workers._messages import (
     Broken,
     Examine,
@@ -77,6 +78,7 @@ class Pool:
         self.traced: frozenset[str] | None = None
         """The parameters whose values share a program."""
         self._sizes, self._marks = CohortSizes(1), ()
+        self._models: Models | None = None
         self._proposed: Callable[[RunRow], Config] = lambda run: run.config
         self._broken: Broken | None = None
         self._failed_loads = 0
@@ -91,13 +93,16 @@ class Pool:
         proposed: Callable[[RunRow], Config],
         sizes: CohortSizes,
         marks: tuple[int, ...] = (),
+        models: Models | None = None,
     ) -> None:
         """Work for a sweep's file from now on.
 
         Args:    proposed: the part of a run's config that the sweep proposed.
                  marks: epochs at which the agent decides which runs go on.
+                 models: which models the workers keep.
         """
         self._proposed, self._sizes, self._marks = proposed, sizes, marks
+        self._models = models
 
     def examine(self, spec: SweepSpec) -> Examined:
         """Have the first worker check the experiment against a sweep file.
@@ -318,6 +323,7 @@ class Pool:
             part,
             self._marks,
             self._mode,
+            self._models,
         )
 
     def _resume(self, group: Sequence[RunRow]) -> bool:

@@ -26,9 +26,11 @@ from thetahat.core.data_files import DataFile, data_files, listen
 from thetahat.core.errors import CheckpointError, InputError, Notice, ThetahatError
 from thetahat.core.json import plain_value
 from thetahat.core.provenance import versions
-from thetahat.core.run import Event, Started
+from thetahat.core.run import Ended, Event, Started
 from thetahat.sweep._full_disk import AGAIN_S, ROOM_S
 from thetahat.sweep.spec._coerce import typed
+from thetahat.sweep.workers._fork_server import appended
+from thetahat.sweep.workers._kept import ModelKeeper
 from thetahat.sweep.workers._messages import (
     ADDRESS,
     FUNCTION,
@@ -112,6 +114,11 @@ class LiveJob:
             # The agent cannot import the experiment's own types.
             config = plain_value(event.config)
             event = replace(event, config=config, provenance=given, cohort=self.job.cohort)
+        if isinstance(event, Ended) and self.job.models is not None:
+            # Before its end is reported: the best run of a sweep always has its model.
+            result = self.training.session.results.get(event.member)
+            if result is not None:
+                self._worker.keeper.take(self.job.models, event, result)
         self._events.append(event)
 
     def step(self) -> bool:
@@ -157,11 +164,15 @@ class Worker:
     """Trains jobs in turn until the agent is gone.
 
     Args:    notices: lines for users, collected while the worker works.
+             log: the file for tracebacks; by default they go to standard error, a process's log.
     """
 
-    def __init__(self, link: Connection, shop: Any, notices: list[str]) -> None:
-        self.link, self.shop, self.notices = link, shop, notices
+    def __init__(
+        self, link: Connection, shop: Any, notices: list[str], log: Path | None = None
+    ) -> None:
+        self.link, self.shop, self.notices, self._log = link, shop, notices, log
         self.live: dict[str, LiveJob] = {}
+        self.keeper = ModelKeeper(notices.append)
         self._phase: JobPhase | None = None
         self._files: list[DataFile] = []
 
@@ -222,7 +233,7 @@ class Worker:
         except TooLarge as error:
             self.link.send(Fewer(job.id, error.fits, self.taken_notices()))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's program may raise anything
-            _log()
+            log_error(self._log)
             blocked = isinstance(error, CheckpointError)
             self.link.send(Over(job.id, resident(), error=explain(error), blocked=blocked))
         else:
@@ -255,7 +266,7 @@ class Worker:
         try:
             more = live.step()
         except Exception as error:  # noqa: BLE001 - a user's program may raise anything: it is told
-            _log()
+            log_error(self._log)
             live.training.fail(error)
             more = live.waits = False
         self.link.send(live.report())
@@ -285,11 +296,15 @@ def _padded(job: Job) -> Job:
     return replace(job, configs=configs, runs=[*job.runs, *[None] * idle])
 
 
-def _log() -> None:
+def log_error(log: Path | None = None) -> None:
     """Write the current error into the worker's log."""
     # If the disk is full, the message to the agent matters more.
     with contextlib.suppress(OSError):
-        traceback.print_exc()
+        if log is None:
+            traceback.print_exc()
+            return
+        with appended(log) as file:
+            file.write(traceback.format_exc().encode("utf-8", "backslashreplace"))
 
 
 def explain(error: BaseException) -> str:
@@ -326,7 +341,7 @@ def main(load: Callable[[], Any]) -> None:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's file may raise anything
             from thetahat.sweep.spec._program import why_not_loaded
 
-            _log()
+            log_error()
             link.send(Broken(why_not_loaded(Path(os.environ[PROGRAM]), error)))
             return
         link.send(Ready(os.getpid(), shop.traced))

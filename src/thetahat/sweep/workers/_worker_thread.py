@@ -48,7 +48,7 @@ class _Thread:
 class WorkerThread(WorkerProcess):
     """One worker in this process.
 
-    Args:    experiment: the function.   log: named in messages; nothing is written to it.
+    Args:    experiment: the function.   log: the file for tracebacks.
     """
 
     def __init__(self, experiment: Callable[..., Any], log: Path) -> None:
@@ -60,7 +60,7 @@ class WorkerThread(WorkerProcess):
         self._drained = threading.Event()
         self.link, theirs = Pipe()
         self._ours = self.link
-        self.process: Any = _Thread(lambda: _work(experiment, theirs), self._cut)
+        self.process: Any = _Thread(lambda: _work(experiment, theirs, log), self._cut)
 
     def has_grown(self, rss: int) -> bool:
         """Never: another thread would not free this process's memory."""
@@ -86,7 +86,7 @@ class WorkerThread(WorkerProcess):
         self.link = None
 
 
-def _work(experiment: Callable[..., Any], link: Connection) -> None:
+def _work(experiment: Callable[..., Any], link: Connection, log: Path) -> None:
     """Serve until the agent closes its end."""
     from thetahat.train import Shop
 
@@ -98,6 +98,6 @@ def _work(experiment: Callable[..., Any], link: Connection) -> None:
                 link.send(Broken(explain(error)))
                 return
             link.send(Ready(os.getpid(), shop.traced))
-            Worker(link, shop, []).serve()
+            Worker(link, shop, [], log).serve()
     finally:
         link.close()

@@ -2,9 +2,8 @@
 
 from thetahat.train.jax._bagged import (
     average as average,
-    losses_by as losses_by,
-    numbers as numbers,
-    predictions_by as predictions_by,
+    evaluated as evaluated,
+    metrics as metrics,
     rotated as rotated,
 )
 from thetahat.train.jax._portable import (
@@ -22,11 +21,10 @@ from thetahat.train.jax._prepare import (
 __all__ = [
     "Predictor",
     "average",
-    "losses_by",
-    "numbers",
+    "evaluated",
+    "metrics",
     "pack_predictor",
     "precision",
-    "predictions_by",
     "prepare",
     "rotated",
     "sketch",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from thetahat import data as th_data, models, risk
@@ -63,47 +63,41 @@ def average(members: Sequence[FittedMember], data: Any) -> FittedMember:
     return FittedMember(lambda: replace(task, model=model, data=data), predictor, data)
 
 
-def numbers(fitted: FittedMember) -> Mapping[str, float]:
-    """Compute the risks and metrics of the parts of its data, by column."""
+def evaluated(
+    fitted: FittedMember, part: Any, shares: np.ndarray, x: Any
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Compute loss and prediction at observations, of the average by each row's shares.
+
+    Args:    part: N observations.   shares: (N, members); each row sums to one.
+             x: inputs, or None.
+    Returns: losses (N,); and h(x) (N, ...) in units of the target, None without ``x``. float64.
+    """
+    task = fitted.task
+    with precision(task.dtype):
+        adapted = models.adapt(task.model, 0)
+        loss_at = risk.per_observation(task.residual, risk.resolve_loss(task.loss))
+
+        def one(params: Any, z: Any, x: Any, share: Any) -> Any:
+            h = partial(adapted.bind(params, fitted.frozen).weighted, share=share)
+            return loss_at(h, z), None if x is None else h(x)
+
+        each = jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0)))
+        given = cast((part, x, shares), task.dtype)
+        losses, out = each(fitted.params, *given)
+    if out is not None:
+        out = np.asarray(out, np.float64)
+        transform = fitted.data.transform
+        out = out if transform is None else np.asarray(transform.decode(out))
+    return np.asarray(losses, np.float64), out
+
+
+def metrics(fitted: FittedMember) -> Mapping[str, float]:
+    """Compute the metrics of the parts of its data, by column."""
+    if not fitted.task.metrics:
+        return {}
     with precision(fitted.task.dtype):
         member = make_member(fitted.task, fitted.frozen, models.adapt(fitted.task.model, 0))
         parts = {k: cast(v, fitted.task.dtype) for k, v in parts_of(fitted.data).items()}
         found = jax.jit(member.final)(fitted.params, parts)
-    return {name: float(value) for name, value in found.items()}
-
-
-def losses_by(fitted: FittedMember, part: Any, shares: np.ndarray) -> np.ndarray:
-    """Compute the loss at each observation of the average by that row's shares.
-
-    Args:    part: N observations.   shares: (N, members); each row sums to one.
-    Returns: (N,), float64.
-    """
-    task, dtype = fitted.task, fitted.task.dtype
-    with precision(dtype):
-        adapted = models.adapt(task.model, 0)
-        loss_at = risk.per_observation(task.residual, risk.resolve_loss(task.loss))
-
-        def one(params: Any, z: Any, share: Any) -> Any:
-            h = adapted.bind(params, fitted.frozen)
-            return loss_at(lambda x: h.weighted(x, share), z)
-
-        each = jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))
-        found = each(
-            fitted.params, cast(part, fitted.task.dtype), jnp.asarray(shares, fitted.task.dtype)
-        )
-        return np.asarray(found, np.float64)
-
-
-def predictions_by(fitted: FittedMember, x: Any, shares: np.ndarray) -> np.ndarray:
-    """Compute h(x) of the average by each row's shares, undoing a table's standardisation."""
-    transform, dtype = fitted.data.transform, fitted.task.dtype
-    with precision(dtype):
-        adapted = models.adapt(fitted.task.model, 0)
-
-        def one(params: Any, x: Any, share: Any) -> Any:
-            return adapted.bind(params, fitted.frozen).weighted(x, share)
-
-        each = jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))
-        out = each(fitted.params, jnp.asarray(x, dtype), jnp.asarray(shares, dtype))
-    out = np.asarray(out, np.float64)
-    return out if transform is None else np.asarray(transform.decode(out))
+    risks = {f"{part}_risk" for part in parts}
+    return {name: float(value) for name, value in found.items() if name not in risks}

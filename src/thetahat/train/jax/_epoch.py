@@ -119,11 +119,13 @@ def run_epoch(
         key = _member.dropout_key(member, state, epoch, 0)
         zero = jnp.zeros((), member.task.dtype)
         carry = (state.params, state.opt_state, zero, member.scores.zero())
-        carry, _ = member.step(carry, train, relative, None, scale, key)
+        carry, pairs = member.step(carry, train, relative, None, scale, key)
     else:
-        carry = _minibatches(member, plan, train, relative, state, epoch, order())
+        carry, pairs = _minibatches(member, plan, train, relative, state, epoch, order())
     *carry, summed, sums = carry
-    scores = {f"train_{name}": mean for name, mean in member.scores.means(sums).items()}
+    of_train = member.scores.means(sums) | member.scores.of_part(pairs)
+    scores = {f"train_{name}": value for name, value in of_train.items()}
+    scores |= member.scores.gradient(sums)
     val_risk = None
     if data.val is not None:
         val_risk, means = member.averages(carry[0], data.val)
@@ -159,4 +161,5 @@ def _minibatches(
     xs = (taken, real, jnp.arange(plan.n_batches))
     zero = jnp.zeros((), member.task.dtype)
     carry = (state.params, state.opt_state, zero, member.scores.zero())
-    return jax.lax.scan(one, carry, xs)[0]
+    carry, pairs = jax.lax.scan(one, carry, xs)
+    return carry, jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), pairs)

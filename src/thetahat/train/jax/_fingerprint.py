@@ -66,8 +66,9 @@ def _pieces(build: Build, hyper: Hyper, staged: Staged, *, step: bool) -> tuple[
 
     def pieces(values: Any, made: Any, given: Any, state: Any, rows: Any) -> list[Any]:
         task = build(values)
-        frozen = staged.inputs(made, given)[1]
-        member = make_member(task, frozen, models.adapt(task.model, task.seed))
+        data, frozen = staged.inputs(made, given)
+        adapted = models.adapt(task.model, task.seed)
+        member = make_member(task, frozen, adapted, data.transform)
         key = jax.random.wrap_key_data(state.key) if member.adapted.stochastic else None
         h = member.adapted.bind(state.params, frozen, key=key, train=True)
         found = {"loss": member.loss_at(h, jax.tree.map(lambda a: a[0], rows))}
@@ -94,7 +95,9 @@ def _pieces(build: Build, hyper: Hyper, staged: Staged, *, step: bool) -> tuple[
 def _metrics(member: Member, params: Any, rows: Any) -> Any:
     """What the metrics give: of the hypothesis alone, and summed over observations."""
     scores, hypothesis = member.scores, member.adapted.bind(params, member.frozen)
-    return scores.whole(params), scores.add(scores.zero(), lambda _: hypothesis, rows, None, None)
+    pairs = scores.of_part(scores.pairs(lambda _: hypothesis, rows, None, None))
+    sums = scores.add(scores.zero(), lambda _: hypothesis, rows, None, None)
+    return scores.whole(params), sums, pairs
 
 
 def _update(member: Member, state: Any, rows: Any) -> Any:

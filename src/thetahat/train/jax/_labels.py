@@ -15,10 +15,22 @@ from jax.core import Tracer
 
 from thetahat import data as th_data, risk
 from thetahat.core import DataError, Notice, Task
+from thetahat.core.metric import BY_PART
 from thetahat.data import Classes, NamedRows, Transform, check_levels
 from thetahat.train.jax._precision import ON_DISK
+from thetahat.train.jax._targets import Targets, own_targets, targets_of
 
 _PARTS = ("train", "val", "test")
+
+
+def coded_targets(task: Task, adapted: Any, data: Any) -> tuple[Targets | None, Any]:
+    """Return the place of a task's targets, and data with the targets that its loss takes.
+
+    Raises:  DataError: classes under a loss of numbers; or as ``labelled``.
+    """
+    data = own_targets(task, data)
+    targets = targets_of(task, adapted, data)
+    return targets, labelled(task, data, None if targets is None else targets.outputs)
 
 
 def labelled(task: Task, data: Any, outputs: int | None) -> Any:
@@ -118,8 +130,7 @@ def _say_codes(task: Task, where: str, classes: Classes) -> None:
     own = [
         repr(name)
         for name, metric in task.metrics.items()
-        if metric.per_observation
-        and not getattr(metric.function, "__module__", "").startswith("thetahat.")
+        if metric.kind in BY_PART and not isinstance(metric.function, str)
     ]
     if own:
         k = len(classes)

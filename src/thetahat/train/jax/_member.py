@@ -92,6 +92,8 @@ class Member:
     loss_at: Callable[[Any, Any], Any]
     residual_at: Callable[[Any, Any], Any] | None
     metrics: Mapping[str, Metric]
+    units: Any = None
+    """Has y_mean and y_std of a table's target; None where numbers are in its units."""
 
     # -- risk ---------------------------------------------------------------------------------
 
@@ -136,29 +138,33 @@ class Member:
     def scores(self) -> Scores:
         """The metrics, as functions of parameters."""
         bind = partial(self.adapted.bind, frozen=self.frozen)
-        return Scores(self.metrics, bind, self.task.dtype)
+        loss = risk.resolve_loss(self.task.loss)
+        pair_at = risk.prediction_and_target(self.task.residual, loss)
+        return Scores(self.metrics, bind, self.task.dtype, pair_at, loss, self.units)
 
     def averages(
         self, params: Any, part: Any
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-        """The risk of a part, and the mean of every metric of one observation over it."""
+        """The risk of a part, and its metrics: means over observations, and those of the whole."""
         scores = self.scores
-        if not scores.of_observations:
+        if not scores.of_observations and not scores.of_parts:
             return self.risk(params, part), {}
         n = th_data.n_observations(part)
         if n <= EVAL_BLOCK:
             sums = scores.block(params, scores.zero(), part, True)
-            return self.risk(params, part), scores.means(sums)
+            pairs = scores.block_pairs(params, part)
+            return self.risk(params, part), scores.means(sums) | scores.of_part(pairs)
         index, real = eval_blocks(n)
 
-        def block(carry: Any, at: Any) -> tuple[Any, None]:
+        def block(carry: Any, at: Any) -> tuple[Any, Any]:
             rows, there = at
             taken = jax.tree.map(lambda a: a[rows], part)
-            return self.block(params, carry, taken, there), None
+            return self.block(params, carry, taken, there), scores.block_pairs(params, taken)
 
         start = (self.risk_zero(), scores.zero())
-        ((total, weight), sums), _ = jax.lax.scan(block, start, (index, real))
-        return total / weight, scores.means(sums)
+        ((total, weight), sums), pairs = jax.lax.scan(block, start, (index, real))
+        pairs = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:n], pairs)
+        return total / weight, scores.means(sums) | scores.of_part(pairs)
 
     def block(
         self, params: Any, carry: Any, block: Any, real: Bool[Array, " B"]
@@ -188,8 +194,9 @@ class Member:
         real: Bool[Array, " B"] | None,
         scale: float,
         key: Any,
-    ) -> tuple[Any, None]:
-        """One update of (params, optimizer state, the epoch's summed loss and metrics so far).
+    ) -> tuple[Any, Any]:
+        """One update of (params, optimizer state, the epoch's summed loss and metrics so far), and
+        what metrics of the whole part need of the batch.
 
         ``weight`` (B,) or None, zero where not ``real`` (B,) or None; ``scale`` is 1/B, so that
         each observation of an epoch weighs the same, in a short last batch too.
@@ -216,8 +223,11 @@ class Member:
             return value, total
 
         # Like the loss: before the step, by the hypothesis that trains.
-        sums = self.scores.add(sums, partial(self._training, params), batch, spread, weight)
+        scores, training = self.scores, partial(self._training, params)
+        sums = scores.add(sums, training, batch, spread, weight)
+        pairs = scores.pairs(training, batch, spread, weight)
         (value, total), grads = jax.value_and_grad(objective, has_aux=True)(params)
+        sums = scores.stepped(sums, grads)
         updates, opt_state = self.optimizer.update(
             grads,
             opt_state,
@@ -228,7 +238,7 @@ class Member:
             residual_fn=self.residual_fn(batch, weight, scale),
         )
         params = jax.tree.map(lambda p, u: (p + u).astype(p.dtype), params, updates)
-        return (params, opt_state, so_far + total, sums), None
+        return (params, opt_state, so_far + total, sums), pairs
 
     def _training(self, params: Any, key: Any) -> Any:
         return self.adapted.bind(params, self.frozen, key=key, train=True)
@@ -270,7 +280,7 @@ class Member:
     ) -> tuple[TrainState, dict[str, Any]]:
         """Record an epoch: the best state, the stopping rules, divergence, the alarm.
 
-        Args:    scores: means of metrics of observations, by column.
+        Args:    scores: metrics of the parts and of the epoch's steps, by column.
                  alone: an epoch is only run while the member is active, so nothing is frozen.
         """
         params, opt_state = carry
@@ -355,9 +365,10 @@ def _better(task: Task, value: Any, best: Any) -> Any:
     return jnp.isfinite(value) & (value > best if best_mode(task) == "max" else value < best)
 
 
-def make_member(task: Task, frozen: Any, adapted: Any) -> Member:
+def make_member(task: Task, frozen: Any, adapted: Any, units: Any = None) -> Member:
     """The functions of a member.
 
+    Args:    units: as in ``Member``.
     Raises:  ConfigError: an optimizer that needs squared loss or the full batch and has neither.
     """
     loss = risk.resolve_loss(task.loss)
@@ -370,6 +381,7 @@ def make_member(task: Task, frozen: Any, adapted: Any) -> Member:
         loss_at=risk.per_observation(task.residual, loss),
         residual_at=risk.residual_vector(task.residual) if loss.name == "squared" else None,
         metrics=read_metrics(task.metrics),
+        units=units,
     )
 
 

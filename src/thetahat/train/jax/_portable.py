@@ -65,10 +65,10 @@ def unpack_predictor(
     values = {key: mine[f"values/{key}"][()] for key in held["values"]}
     with precision(dtype):
         static = {k: v for k, v in held["config"].items() if k not in values}
-        key = json.dumps([held["class"], held["model"], held["model"] or static, len(mine)])
+        key = json.dumps([held["class"], held["model"] or static, dtype, len(mine)])
         source = shared.setdefault(key, _source(held, len(mine), build))
         if source.description is not None:
-            layout = jax.eval_shape(lambda: source.make({}).params)
+            layout = source.layout
             params, frozen = _filled(layout, mine, "params"), _filled(layout, mine, "frozen")
             found = jax.tree.leaves((params, frozen))
             if len(found) != len(jax.tree.leaves(layout)):

@@ -92,6 +92,11 @@ class Source:
     description: Mapping[str, Any] | None = None
 
     @cached_property
+    def layout(self) -> Any:
+        """The shapes of the parameters of a described model."""
+        return jax.eval_shape(lambda: self.make({}).params)
+
+    @cached_property
     def compiled(self) -> Any:
         """The predictions (N, ...) at rows of inputs, compiled once for all members."""
         make = self.make.settled() if isinstance(self.make, OfBuild) else self.make

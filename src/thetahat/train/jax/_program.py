@@ -329,7 +329,8 @@ class CohortProgram:
             whole = [next(some) if o else next(others) for o in owned]
             task = self.build({**own, **common})
             data, frozen = self.staged.inputs(whole, given)
-            member = _member.make_member(task, frozen, models.adapt(task.model, task.seed))
+            adapted = models.adapt(task.model, task.seed)
+            member = _member.make_member(task, frozen, adapted, data.transform)
             return fn(member, data, first, *rest)
 
         if self.size == 1:

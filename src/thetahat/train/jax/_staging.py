@@ -20,12 +20,12 @@ from jax.extend import core as jax_core
 
 from thetahat import data as th_data, models, optim, risk
 from thetahat.core import ConfigError, Mode, Notice, Task
-from thetahat.core.metric import directions_of
+from thetahat.core.metric import directions_of, read_metrics
 from thetahat.core.start import Start
 from thetahat.train._program import Build, Hyper, OtherBackend, backend_of
 from thetahat.train._start import read_start
 from thetahat.train._stopping import check_rules, sort_rules
-from thetahat.train.jax._labels import labelled
+from thetahat.train.jax._labels import coded_targets
 from thetahat.train.jax._member import (
     MemberPlan,
     check_batches,
@@ -43,7 +43,7 @@ from thetahat.train.jax._precision import (
     refuse_uncentred,
 )
 from thetahat.train.jax._state import TrainState, first_state
-from thetahat.train.jax._targets import Targets, own_targets, targets_of
+from thetahat.train.jax._targets import Targets
 
 
 @dataclass(frozen=True)
@@ -132,13 +132,11 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
         adapted = models.adapt(task.model, task.seed)
         data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
         if final(task):
-            data = own_targets(task, data)
-            seen["targets"] = targets_of(task, adapted, data)
-            data = labelled(task, data, getattr(seen["targets"], "outputs", None))
+            seen["targets"], data = coded_targets(task, adapted, data)
             if start is not None:
                 adapted, data = _started(start, leaves, task, adapted, data)
             _refuse_coarse(task, data, dtype)
-        transform, data = _apart(data)
+        transform, data = _apart(data, task)
         leaves, tree = jax.tree.flatten((cast(data, dtype), cast(adapted.frozen, dtype)))
         slots = tuple(isinstance(leaf, Tracer) for leaf in leaves)
         params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), adapted.params)
@@ -163,7 +161,6 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
     n_params = sum(int(np.prod(p.shape)) for p in jax.tree.leaves(seen["params"]))
     if n_params == 0:
         raise ConfigError("the model has no trainable parameters; check what th.trainable selects")
-    n_state = len(jax.tree.leaves(shapes[0]))
     reach = _reached(closed.jaxpr, len(hyper.own))
     return Staged(
         task=task,
@@ -171,7 +168,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
         n_params=n_params,
         closed=closed,
         out_tree=jax.tree.structure(shapes),
-        owned=tuple(reach[n_state:]),
+        owned=tuple(reach[len(jax.tree.leaves(shapes[0])) :]),
         made_data=seen["made_data"],
         given=tuple(a for a, m in zip(seen["leaves"], seen["slots"], strict=True) if not m),
         slots=seen["slots"],
@@ -238,11 +235,19 @@ def _refuse_parameters_of_its_own(state: Any) -> None:
             _refuse_parameters_of_its_own(child)
 
 
-def _apart(data: Any) -> tuple[Any, Any]:
-    """A transform that nothing traced has made, and the data without it: it is for the host."""
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(data.transform)):
+def _apart(data: Any, task: Task) -> tuple[Any, Any]:
+    """A transform that nothing traced has made, and the data without it: it is for the host.
+
+    Where metrics are computed in the target's units, its mean and deviation stay with the data.
+    """
+    transform = data.transform
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(transform)):
         return None, data
-    return data.transform, data.changed(transform=None)
+    units = None
+    parts = any(metric.kind == "part" for metric in read_metrics(task.metrics).values())
+    if parts and isinstance(transform, th_data.Transform):
+        units = th_data.TargetUnits(np.asarray(transform.y_mean), np.asarray(transform.y_std))
+    return transform, data.changed(transform=units)
 
 
 def _solves_with_inputs(task: Task) -> bool:

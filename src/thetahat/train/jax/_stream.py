@@ -21,6 +21,7 @@ from thetahat.core.metric import read_metrics
 from thetahat.train._program import Build, Hyper
 from thetahat.train.jax import _member
 from thetahat.train.jax._member import Member
+from thetahat.train.jax._metrics import Scores
 from thetahat.train.jax._precision import ON_DISK, cast_leaf, precision
 from thetahat.train.jax._program import CohortProgram, best_params
 from thetahat.train.jax._staging import Staged
@@ -51,6 +52,13 @@ class StreamedProgram(CohortProgram):
             raise ConfigError(
                 "streamed members share the order of their batches, and th.Shuffle(seed=...) got a"
                 " traced seed; give sampling='shuffle', or mark the seed static"
+            )
+        whole = [name for name, metric in self._metrics.items() if metric.kind == "part"]
+        if whole:
+            raise ConfigError(
+                f"the metric {whole[0]!r} is a function of a whole part, and these observations"
+                " stay on disk; give a metric f(h, z) of one observation, or read the table into"
+                " memory with th.read_table"
             )
         # What is on disk reaches the compiled functions as batches, never as an argument.
         self._given = tuple(None if isinstance(g, ON_DISK) else g for g in self._given)
@@ -92,7 +100,7 @@ class StreamedProgram(CohortProgram):
                     risk, means = self._timed(lambda part=part: self._means(params, there[part]))
                     found[f"{part}_risk"] = risk
                     found |= {f"{part}_{name}": mean for name, mean in means.items()}
-            if not all(m.per_observation for m in self._metrics.values()):
+            if any(m.kind in ("hypothesis", "norm") for m in self._metrics.values()):
                 whole = self._each(lambda member, _, params: member.scores.whole(params))
                 found |= self._timed(lambda: whole(*self._fixed, params))
         return {name: np.asarray(value) for name, value in found.items()}
@@ -185,7 +193,8 @@ class StreamedProgram(CohortProgram):
         for rows, real in zip(*_member.eval_blocks(n), strict=True):
             carry = block(*fixed, (params, carry), read(rows), real)
         (total, weight), sums = carry
-        means = {} if sums is None else {k: v / sums[0] for k, v in sums[1].items()}
+        sums = sums or {}
+        means = {k: v / sums["weight"] for k, v in sums.get("of", {}).items()}
         return total / weight, means
 
     @property
@@ -194,14 +203,13 @@ class StreamedProgram(CohortProgram):
 
     def _score_zero(self) -> Any:
         """The members' sums of metrics before the first observation."""
-        names = [name for name, metric in self._metrics.items() if metric.per_observation]
-        zero = np.zeros((self.size,), self.dtype)
-        return (zero, dict.fromkeys(names, zero)) if names else None
+        zero = Scores(self._metrics, lambda params: params, self.dtype).zero()
+        return jax.tree.map(lambda _: np.zeros((self.size,), self.dtype), zero)
 
     def _averages(self) -> tuple[Any, dict[str, Any]]:
         """What ``_means`` gives, in shape: all zero."""
         sums = self._score_zero()
-        return np.zeros((self.size,), self.dtype), {} if sums is None else sums[1]
+        return np.zeros((self.size,), self.dtype), {} if sums is None else sums.get("of", {})
 
     # -- the compiled parts ------------------------------------------------------------------------
 
@@ -225,6 +233,7 @@ class StreamedProgram(CohortProgram):
         scores = {f"train_{name}": mean for name, mean in member.scores.means(sums).items()}
         has_val = self._disk.val is not None
         scores |= {f"val_{name}": mean for name, mean in means.items() if has_val}
+        scores |= member.scores.gradient(sums)
         train_risk, val_risk = summed / self.staged.plan.n, val if has_val else None
         state, record = member.close_epoch(
             before, (params, opt_state), train_risk, val_risk, scores

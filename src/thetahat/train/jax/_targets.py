@@ -55,7 +55,7 @@ def own_targets(task: Task, data: Any) -> Any:
 def _say_if_two_labels(task: Task, data: Any) -> None:
     """Say that functions of the user's get two labels standardised: the loss takes numbers."""
     own = ["the residual"] * (task.residual is not None)
-    own += [f"the metric {n!r}" for n, m in task.metrics.items() if m.per_observation]
+    own += [f"the metric {n!r}" for n, m in task.metrics.items() if m.kind == "observation"]
     transform, y = data.transform, getattr(data.train, "y", None)
     if not own or not isinstance(transform, Transform) or isinstance(y, Tracer | None):
         return

@@ -1,0 +1,271 @@
+"""Ready metrics of a whole part: ``th.metrics.r2(prediction, target, weight)``, or by name.
+
+    Task(metrics=["r2", "mae"]),   Task(metrics={"acc": "accuracy"})
+
+Metrics of numbers take predictions and targets in one unit. Metrics of classes take scores
+(log-odds (N,) of two classes, or logits (N, k)) and classes 0..k-1 as targets. Weights (N,) are one
+where they are not given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+
+from thetahat.core import Metric
+from thetahat.core.errors import ShapeError
+from thetahat.core.numbers import number
+from thetahat.risk._losses import cross_entropy, logistic
+
+if TYPE_CHECKING:
+    from jax.typing import ArrayLike
+    from jaxtyping import Array, Float, Shaped
+
+NUMBERS, CLASSES = "numbers", "classes"
+READY: dict[str, tuple[Callable[..., Any], str]] = {}
+"""The function of each name, and whether it is of numbers or of classes."""
+
+
+def _ready(kind: str) -> Callable[[Any], Any]:
+    """Make a function a ready metric: a Task reads it by its name."""
+
+    def marked(function: Any) -> Any:
+        function.ready_metric = function.__name__
+        READY[function.__name__] = function, kind
+        return function
+
+    return marked
+
+
+# -- metrics of numbers ---------------------------------------------------------------------------
+
+
+@_ready(NUMBERS)
+def r2(
+    prediction: Shaped[ArrayLike, "*shape"],
+    target: Shaped[ArrayLike, "*shape"],
+    weight: Shaped[ArrayLike, " N"] | None = None,
+) -> Float[Array, ""]:
+    """Compute the share of variance that predictions explain.
+
+        1 - sum w (y - prediction)^2 / sum w (y - mean)^2,   mean: of y, by w
+
+    Args:    prediction, target: (N,), or (N, k): then the mean over the k outputs.   weight: (N,).
+    Returns: shape (), at most 1; NaN if y does not vary.
+    >>> round(float(r2(jnp.array([1.0, 2.0, 4.0]), jnp.array([1.0, 2.0, 3.0]))), 6)
+    0.5
+    """
+    prediction, y, w = _numbers(prediction, target, weight)
+    mean = jnp.sum(w * y, 0) / jnp.sum(w, 0)
+    left, whole = jnp.sum(w * (y - prediction) ** 2, 0), jnp.sum(w * (y - mean) ** 2, 0)
+    return jnp.mean(1 - left / whole)
+
+
+@_ready(NUMBERS)
+def mae(
+    prediction: Shaped[ArrayLike, "*shape"],
+    target: Shaped[ArrayLike, "*shape"],
+    weight: Shaped[ArrayLike, " N"] | None = None,
+) -> Float[Array, ""]:
+    """Compute the mean absolute error, in units of the target.
+
+    Args, Returns: as ``r2``.
+    >>> float(mae(jnp.array([1.0, 4.0]), jnp.array([2.0, 2.0])))
+    1.5
+    """
+    prediction, y, w = _numbers(prediction, target, weight)
+    return jnp.mean(jnp.sum(w * jnp.abs(prediction - y), 0) / jnp.sum(w, 0))
+
+
+@_ready(NUMBERS)
+def rmse(
+    prediction: Shaped[ArrayLike, "*shape"],
+    target: Shaped[ArrayLike, "*shape"],
+    weight: Shaped[ArrayLike, " N"] | None = None,
+) -> Float[Array, ""]:
+    """Compute the root of the mean squared error, in units of the target.
+
+    Args, Returns: as ``r2``.
+    >>> float(rmse(jnp.array([1.0, 2.0]), jnp.array([4.0, 5.0])))
+    3.0
+    """
+    prediction, y, w = _numbers(prediction, target, weight)
+    return jnp.mean(jnp.sqrt(jnp.sum(w * (prediction - y) ** 2, 0) / jnp.sum(w, 0)))
+
+
+@dataclass(frozen=True)
+class _Pinball:
+    """The pinball loss of a part, as a function of (prediction, target, weight)."""
+
+    tau: float
+    kind = NUMBERS
+    __name__ = "pinball"
+
+    def __call__(self, prediction: Any, target: Any, weight: Any) -> Any:
+        """Compute it."""
+        prediction, y, w = _numbers(prediction, target, weight)
+        r = prediction - y
+        values = jnp.maximum((1 - self.tau) * r, -self.tau * r)
+        return jnp.mean(jnp.sum(w * values, 0) / jnp.sum(w, 0))
+
+
+def pinball(tau: float = 0.5) -> Metric:
+    """Make the mean pinball loss of the tau-quantile; by name it is at tau = 0.5, half the MAE.
+
+        mean of max((1 - tau) r, -tau r),   r = prediction - y
+
+    Args:    tau: between 0 and 1.
+    Returns: a Metric, which is a function of (prediction, target, weight) too.
+    Raises:  ConfigError: tau outside (0, 1).
+    >>> round(float(pinball(0.9)(jnp.array([1.0]), jnp.array([3.0]))), 6)
+    1.8
+    """
+    number("tau", tau, lambda v: 0 < v < 1, "a tau between 0 and 1, such as 0.9", of="pinball")
+    return Metric(_Pinball(tau), mode="min")
+
+
+READY["pinball"] = _Pinball(0.5), NUMBERS
+
+
+# -- metrics of classes ---------------------------------------------------------------------------
+
+
+@_ready(CLASSES)
+def accuracy(
+    prediction: Shaped[ArrayLike, "*shape"],
+    target: Shaped[ArrayLike, "*shape"],
+    weight: Shaped[ArrayLike, " N"] | None = None,
+) -> Float[Array, ""]:
+    """Compute the share of observations whose most probable class is theirs.
+
+    Args:    prediction: scores (N,) or (N, k).   target: classes (N,), or probabilities (N, k).
+             weight: (N,).
+    Returns: shape (), from 0 to 1.
+    >>> float(accuracy(jnp.array([2.0, -1.0, 0.5, 0.1]), jnp.array([1, 0, 0, 1])))
+    0.75
+    """
+    scores, y, w = _classes(prediction, target, weight)
+    return jnp.sum(w * (_decided(scores) == y)) / jnp.sum(w)
+
+
+@_ready(CLASSES)
+def balanced_accuracy(
+    prediction: Shaped[ArrayLike, "*shape"],
+    target: Shaped[ArrayLike, "*shape"],
+    weight: Shaped[ArrayLike, " N"] | None = None,
+) -> Float[Array, ""]:
+    """Compute the mean over classes of the share of their observations that are recognised.
+
+    Args, Returns: as ``accuracy``; a class without observations does not count.
+    >>> float(balanced_accuracy(jnp.array([2.0, -1.0, 0.5, 0.1]), jnp.array([1, 0, 0, 1])))
+    0.75
+    """
+    scores, y, w = _classes(prediction, target, weight)
+    mine = jax.nn.one_hot(y, 2 if scores.ndim == 1 else scores.shape[1]) * w[:, None]
+    size, right = jnp.sum(mine, 0), jnp.sum(mine * (_decided(scores) == y)[:, None], 0)
+    there = size > 0
+    return jnp.sum(jnp.where(there, right / jnp.where(there, size, 1), 0)) / jnp.sum(there)
+
+
+@_ready(CLASSES)
+def log_loss(
+    prediction: Shaped[ArrayLike, "*shape"],
+    target: Shaped[ArrayLike, "*shape"],
+    weight: Shaped[ArrayLike, " N"] | None = None,
+) -> Float[Array, ""]:
+    """Compute the mean of minus the log of the probability of each observation's class.
+
+    Args:    as ``accuracy``.
+    Returns: shape (), at least 0, in nats.
+    >>> round(float(log_loss(jnp.zeros(2), jnp.array([0, 1]))), 6)
+    0.693147
+    """
+    scores, w = jnp.asarray(prediction), _weights(weight, prediction)
+    y = jnp.asarray(target)
+    if scores.ndim == 1:
+        values = logistic(scores, y.astype(scores.dtype))
+    else:
+        y = y if y.ndim == 2 else y.astype(jnp.int32)
+        values = jax.vmap(cross_entropy)(scores, y)
+    return jnp.sum(w * values) / jnp.sum(w)
+
+
+@_ready(CLASSES)
+def auc(
+    prediction: Shaped[ArrayLike, "*shape"],
+    target: Shaped[ArrayLike, "*shape"],
+    weight: Shaped[ArrayLike, " N"] | None = None,
+) -> Float[Array, ""]:
+    """Compute the area under the ROC curve.
+
+        P(score of a positive > score of a negative) + P(they are equal) / 2
+
+    Of k > 2 classes it is the mean over classes, each against the others, by probabilities.
+
+    Args:    as ``accuracy``.
+    Returns: shape (), from 0 to 1; NaN if a class has no observation.
+    Source:  Fawcett (2006).
+    >>> float(auc(jnp.array([0.1, 0.4, 0.35, 0.8]), jnp.array([0, 0, 1, 1])))
+    0.75
+    """
+    scores, y, w = _classes(prediction, target, weight)
+    if scores.ndim == 2 and scores.shape[1] == 2:
+        scores = scores[:, 1] - scores[:, 0]
+    if scores.ndim == 1:
+        return _area(scores, w * (y == 1), w * (y != 1))
+    chances = jax.nn.softmax(scores, axis=1)
+    areas = [_area(chances[:, c], w * (y == c), w * (y != c)) for c in range(scores.shape[1])]
+    return jnp.mean(jnp.stack(areas))
+
+
+def _area(scores: Any, positive: Any, negative: Any) -> Any:
+    """sum_ij p_i n_j (1[s_i > s_j] + 1[s_i = s_j] / 2) / (sum p sum n), by one sort."""
+    order = jnp.argsort(scores)
+    s, p, n = scores[order], positive[order], negative[order]
+    at = jnp.arange(len(s))
+    begins = jnp.concatenate([jnp.ones(1, bool), s[1:] != s[:-1]])
+    first = jax.lax.cummax(jnp.where(begins, at, 0))  # of the ties of each
+    ends = jnp.concatenate([begins[1:], jnp.ones(1, bool)])
+    last = jax.lax.cummin(jnp.where(ends, at, len(s)), reverse=True)
+    so_far = jnp.cumsum(n)
+    below, until = so_far[first] - n[first], so_far[last]
+    return jnp.sum(p * (below + until) / 2) / (jnp.sum(p) * jnp.sum(n))
+
+
+# -- arguments ------------------------------------------------------------------------------------
+
+
+def _weights(weight: Any, prediction: Any) -> jax.Array:
+    n, kind = jnp.shape(prediction)[0], jnp.result_type(float)
+    return jnp.ones(n, kind) if weight is None else jnp.asarray(weight)
+
+
+def _numbers(prediction: Any, target: Any, weight: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Predictions, targets and weights whose shapes fit."""
+    h, y, w = jnp.asarray(prediction), jnp.asarray(target), _weights(weight, prediction)
+    if h.shape != y.shape or h.ndim not in (1, 2):
+        raise ShapeError(
+            f"a metric got predictions of shape {h.shape} and targets of shape {y.shape}; give"
+            " both as (N,) or (N, k)"
+        )
+    return h, y, w.reshape(-1, *[1] * (h.ndim - 1))
+
+
+def _classes(prediction: Any, target: Any, weight: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Scores, the class of each observation, and weights."""
+    scores, y = jnp.asarray(prediction), jnp.asarray(target)
+    if scores.ndim not in (1, 2) or len(scores) != len(y) or y.ndim not in (1, scores.ndim):
+        raise ShapeError(
+            f"a metric of classes got scores of shape {scores.shape} and targets of shape"
+            f" {y.shape}; give scores (N,) or (N, k), and classes (N,)"
+        )
+    y = jnp.argmax(y, 1) if y.ndim == 2 else y.astype(jnp.int32)
+    return scores, y, _weights(weight, prediction)
+
+
+def _decided(scores: jax.Array) -> jax.Array:
+    return (scores > 0).astype(jnp.int32) if scores.ndim == 1 else jnp.argmax(scores, 1)

@@ -1,0 +1,98 @@
+"""``thetahat fit`` without flags about training: averaged nets beside other estimators."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.metrics import r2_score
+
+from thetahat.store import open_store
+
+N = 150
+SMALL = ["--members=3", "--width=8", "--epochs=24"]
+
+
+@pytest.fixture
+def table(folder: Path) -> pd.DataFrame:
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame(rng.normal(size=(N, 6)), columns=list("abcdef"))
+    frame["y"] = 50 + 10 * (np.sin(2 * frame["a"]) + frame["b"] + 0.7 * rng.normal(size=N))
+    frame.to_csv("t.csv", index=False)
+    return frame
+
+
+def test_it_is_compared_with_other_estimators_on_the_same_rows(
+    table: pd.DataFrame, thetahat
+) -> None:
+    words = ["fit", "t.csv", "--target=y", *SMALL, "--predict=p.csv", "--format=json"]
+    code, out, err = thetahat(*words)
+    assert code == 0, err
+    rows = {row["model"]: row for row in json.loads(out)}
+    assert list(rows) == ["net, 3 averaged", "OLS", "ridge", "forest", "boosting"]
+    file = pd.read_csv("p.csv")
+    assert file["part"].value_counts().to_dict() == {"train": 127, "test": 23}
+    train, test = ((file["part"] == part).to_numpy() for part in ("train", "test"))
+    x, y = table[list("abcdef")].to_numpy(), table["y"].to_numpy()
+    net = rows["net, 3 averaged"]
+    assert net["test_r2"] == pytest.approx(r2_score(y[test], file["fitted"][test]), rel=1e-4)
+    peers = {
+        "OLS": LinearRegression(),
+        "forest": RandomForestRegressor(200, random_state=0),
+        "boosting": HistGradientBoostingRegressor(random_state=0),
+    }
+    for name, model in peers.items():
+        y_hat = model.fit(x[train], y[train]).predict(x[test])
+        close = 1e-6 if name == "OLS" else 0.05  # trees see scaled columns: ties fall otherwise
+        assert rows[name]["test_r2"] == pytest.approx(r2_score(y[test], y_hat), abs=close)
+    # Ridge has some penalty between none and many: its fit is one of scikit-learn's.
+    z = (x - x[train].mean(0)) / x[train].std(0)
+    fits = [Ridge(p).fit(z[train], y[train]).predict(z[test]) for p in np.logspace(-3, 5, 25)]
+    assert min(abs(r2_score(y[test], f) - rows["ridge"]["test_r2"]) for f in fits) < 1e-5
+    # The difference in the table is paired over the test rows.
+    y_hat = LinearRegression().fit(x[train], y[train]).predict(x[test])
+    scale = net["test_mse"] / net["test_risk"]
+    gaps = ((y_hat - y[test]) ** 2 - (file["fitted"][test] - y[test]) ** 2) / scale
+    assert rows["OLS"]["gap"] == pytest.approx(gaps.mean(), rel=1e-3, abs=1e-4)
+    assert rows["OLS"]["gap_se"] == pytest.approx(gaps.std(ddof=1) / np.sqrt(len(gaps)), rel=1e-3)
+    with open_store(create=False) as store:
+        runs = store.runs()
+    assert [run.config["member"] for run in runs] == [0, 1, 2]
+    assert len({run.cohort for run in runs}) == 1
+
+
+def test_the_screen_says_who_wins_and_one_member_is_one_run(table: pd.DataFrame, thetahat) -> None:
+    words = ["fit", "t.csv", "--target=y", *SMALL, "--no-store"]
+    code, out, _ = thetahat(*words)
+    assert code == 0
+    said = " ".join(out.split())
+    assert "(127 train, of which each member holds out 22, 23 test)" in said
+    assert "3 of 3 members averaged" in said and "out-of-bag risk" in said
+    assert "has the lowest test risk; that of" in said
+    assert "(paired over 23 test rows)" in said
+    code, out, _ = thetahat(*words, "--members=1", "--format=json")
+    assert next(row["model"] for row in json.loads(out)) == "net"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--members=8", "--seeds=3"], "--members 8 averages fits and --seeds 3 shows"),
+        (["--lr=inf"], "--lr=inf"),
+        (["--tau=2"], "--tau has no effect with --loss squared"),
+        (["--loss=pinball", "--tau=2"], "tau"),
+        (["--members=0"], "--members=0"),
+    ],
+)
+def test_flags_that_cannot_be_are_refused(
+    words: list[str], said: str, table: pd.DataFrame, thetahat
+) -> None:
+    code, _, err = thetahat("fit", "t.csv", "--target=y", "--no-store", *words)
+    assert code == 2
+    assert said in " ".join(err.split())
+    assert err.count("Traceback") == 0
