@@ -209,7 +209,8 @@ def run(args: argparse.Namespace) -> int:
     if note is not None and not args.quiet:
         print_note(note)
     config = _config(args)
-    table = fits.read(config)
+    with SlowNotice(f"{args.table}: the table is being read"):
+        table = fits.read(config)
     if guess:
         refuse_many(table)
     config |= _sizes(args, len(table), config)
