@@ -12,7 +12,9 @@ from thetahat.cli._parser import add_quiet, add_store, add_value, number
 from thetahat.core.errors import CheckpointError, ConfigError, StoreError
 
 if TYPE_CHECKING:
-    from thetahat.store import RunRow, Store
+    from collections.abc import Sequence
+
+    from thetahat.store import RunRow, Store, SweepRow
     from thetahat.train import Results
 
 DESCRIPTION = (
@@ -31,7 +33,9 @@ def add_flags(parser: Any) -> None:
     """Add the flags of ``predict``."""
     parser.usage = "thetahat predict MODEL TABLE -o FILE [options]"
     parser.add_argument(
-        "model", metavar="MODEL", help="a saved model; or a run's id or name, or last"
+        "model",
+        metavar="MODEL",
+        help="a saved model; or the id or name of a run or sweep; or last, the latest run",
     )
     parser.add_argument("table", metavar="TABLE", help="a CSV, TSV or Parquet file")
     parser.add_argument(
@@ -85,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _members(args: argparse.Namespace) -> Results[Any]:
     """The model that was asked for, as one or several members that ended well."""
-    from thetahat.store import open_store
+    from thetahat.store import find_sweep, list_sweeps, open_store
     from thetahat.train import Results, load
 
     if Path(args.model).is_file():
@@ -95,6 +99,11 @@ def _members(args: argparse.Namespace) -> Results[Any]:
         raise ConfigError(f"there is no file {args.model}; check the path, or give a run's name")
     try:
         with open_store(args.store, create=False) as store:
+            if args.model in {
+                word for sweep in list_sweeps(store) for word in (sweep.id, sweep.name)
+            }:
+                sweep = find_sweep(store, args.model)
+                return _models_of_sweep(store, sweep, store.runs(sweep_id=sweep.id), args.source)
             return _model_of_run(store, store.run(args.model), args.source)
     except StoreError as error:
         raise StoreError(f"{args.model!r} is not a file here, and not a run: {error}") from error
@@ -127,8 +136,11 @@ def _model_of_run(store: Store, asked: RunRow, source: str | None) -> Results[An
     from thetahat.cli.commands._fit import EXPERIMENT
     from thetahat.cli.commands._resume import cohort_of, experiment_of
     from thetahat.core.signature import read_signature
+    from thetahat.store import find_sweep
     from thetahat.train import Results, bag, fit_many
 
+    if asked.sweep_id is not None:
+        return _models_of_sweep(store, find_sweep(store, asked.sweep_id), [asked], source)
     if (kept := store.model_path(asked.id)).is_file():
         return _kept(store, asked, kept, source)
     if asked.checkpoint is None or not Path(asked.checkpoint).is_file():
@@ -152,6 +164,25 @@ def _model_of_run(store: Store, asked: RunRow, source: str | None) -> Results[An
     if asked.config.get("members", 1) != 1 and asked.experiment == EXPERIMENT:
         return Results([bag(results)])  # the runs of a bag are one model
     return Results([results[[one.id for one in cohort].index(asked.id)]])
+
+
+def _models_of_sweep(
+    store: Store, sweep: SweepRow, runs: Sequence[RunRow], source: str | None
+) -> Results[Any]:
+    """The models that runs of a sweep kept.
+
+    Raises:  ConfigError: none was kept.
+    """
+    from thetahat.sweep.agent import load_models
+    from thetahat.train import Results
+
+    found = load_models(store, sweep, runs, _experiment(source))
+    if found is None:
+        raise ConfigError(
+            f"no model was kept of these runs of the sweep {sweep.id}: it keeps those of its best"
+            " runs; fit the setting again, and save the result"
+        )
+    return found if isinstance(found, Results) else Results([found])
 
 
 def _kept(store: Store, asked: RunRow, path: Path, source: str | None) -> Results[Any]:
