@@ -1,4 +1,4 @@
-"""--keep K: the best runs of a sweep keep their model, whoever ran them; others leave no file."""
+"""--keep K: the best runs of a sweep keep their model, over all agents; others leave no file."""
 
 from __future__ import annotations
 
