@@ -11,7 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-SOURCE = str(Path(__file__).parents[2] / "src")
+import thetahat
+
+SOURCE = str(Path(thetahat.__file__).parents[1])
+"""Where the tested package is: installed, it has bytecode."""
 
 LINE = '''
 import numpy as np, thetahat as th
@@ -43,7 +46,9 @@ print(json.dumps({"loss": float(given["lr"])}))
 
 def environment(**more: str) -> dict[str, str]:
     """The environment of a child: ours, the package's source, one thread, no colours."""
-    added = {"OMP_NUM_THREADS": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
+    # The same flags as ours: compiled programs are shared.
+    flags = os.environ.get("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+    added = {"OMP_NUM_THREADS": "1", "XLA_FLAGS": flags}
     path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH", ""), SOURCE]))
     kept = {k: v for k, v in os.environ.items() if k not in ("THETAHAT_STORE", "COLUMNS")}
     return {**kept, "PYTHONPATH": path, "NO_COLOR": "1", **added, **more}

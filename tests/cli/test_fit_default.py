@@ -36,11 +36,13 @@ def test_it_is_compared_with_other_estimators_on_the_same_rows(
     rows = {row["model"]: row for row in json.loads(out)}
     assert list(rows) == ["net, 3 averaged", "OLS", "ridge", "forest", "boosting"]
     file = pd.read_csv("p.csv")
-    assert file["part"].value_counts().to_dict() == {"train": 127, "test": 23}
+    assert file["part"].value_counts().to_dict() == {"train": 128, "test": 22}
     train, test = ((file["part"] == part).to_numpy() for part in ("train", "test"))
     x, y = table[list("abcdef")].to_numpy(), table["y"].to_numpy()
     net = rows["net, 3 averaged"]
     assert net["test_r2"] == pytest.approx(r2_score(y[test], file["fitted"][test]), rel=1e-4)
+    outside = file.loc[train, "out_of_bag"]
+    assert outside.notna().sum() == 69 and file.loc[test, "out_of_bag"].isna().all()
     peers = {
         "OLS": LinearRegression(),
         "forest": RandomForestRegressor(200, random_state=0),
@@ -71,10 +73,10 @@ def test_the_screen_says_who_wins_and_one_member_is_one_run(table: pd.DataFrame,
     code, out, _ = thetahat(*words)
     assert code == 0
     said = " ".join(out.split())
-    assert "(127 train, of which each member holds out 22, 23 test)" in said
+    assert "(128 train, of which each member holds out 23, 22 test)" in said
     assert "3 of 3 members averaged" in said and "out-of-bag risk" in said
     assert "has the lowest test risk; that of" in said
-    assert "(paired over 23 test rows)" in said
+    assert "(paired over 22 test rows)" in said
     code, out, _ = thetahat(*words, "--members=1", "--format=json")
     assert next(row["model"] for row in json.loads(out)) == "net"
 
@@ -86,6 +88,7 @@ def test_the_screen_says_who_wins_and_one_member_is_one_run(table: pd.DataFrame,
         (["--lr=inf"], "--lr=inf"),
         (["--tau=2"], "--tau has no effect with --loss squared"),
         (["--loss=pinball", "--tau=2"], "tau"),
+        (["--members=3", "--groups=a"], "--members 3 holds out rows without regard to --groups"),
         (["--members=0"], "--members=0"),
     ],
 )

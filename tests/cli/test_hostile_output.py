@@ -144,3 +144,9 @@ def test_a_command_to_paste_reads_as_what_it_runs(words: list[str]) -> None:
         env={**os.environ, "LC_ALL": "C.UTF-8"},
     )
     assert json.loads(said.stdout) == words
+
+
+def test_emoji_do_not_stop_pdflatex() -> None:
+    text = table([{"name": "run 🎈", "lr": 1.0}], format="latex")
+    assert "run [U+1F388]" in text
+    assert "café" in table([{"name": "café"}], format="latex")

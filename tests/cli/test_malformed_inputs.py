@@ -248,6 +248,8 @@ LINES = [
     ("fit", "bare.csv", "--target=y", "--predict=none/x.csv"), ("fit", "bare.csv", "--target=y", f"--predict={LONG}.csv"),
     ("fit", "bare.csv", "--target=y", "--predict=bare.csv"), ("fit", LONG, "--target=y"),
     ("fit", f"{LONG}.csv", "--target=y"), ("fit", "bare.csv", "--target=y", "--optimizer=none"),
+    ("fit", "pipe.csv", "--target=y"), ("sweep", "good.yaml", "--enqueue", "pipe.csv"), ("check", "pipe.csv"),
+    ("check", "/dev/zero"), ("sweep", "/dev/zero"), ("fit", "bare.csv", "--target=y", "--depth=100000"),
     ("ui", "--host", "no.such.host.invalid", "--no-browser"), ("ui", "--host", "", "--no-browser"),
 ]  # fmt: skip
 
@@ -257,6 +259,8 @@ LINES = [
 )
 def test_a_malformed_command_line_is_refused(place: Path, refused, words: tuple[str, ...]) -> None:
     (place / "bare.csv").write_bytes(HEAD + ROWS)
+    if not (place / "pipe.csv").exists():
+        os.mkfifo(place / "pipe.csv")
     (place / "good.yaml").write_text(json.dumps(SOUND), encoding="utf-8")
     said = refused(*words)
     if words[0] != "check":

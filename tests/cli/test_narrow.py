@@ -36,6 +36,29 @@ def test_the_median_stays_and_quantiles_go_together(
     assert ("val_risk q10" not in head) or ("runs" in head and " n " in head)
 
 
+PROGRAM = """\
+import json, sys
+given = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
+print(json.dumps({"loss": float(given["lr"]) + (given["act"] == "tanh")}))
+"""
+FILE = """\
+program: train.py
+method: grid
+metric: {name: loss}
+parameters: {lr: {values: [0.1, 0.2]}, act: {values: [tanh, relu]}}
+"""
+
+
+def test_what_the_best_runs_share_stands_below_them(folder, thetahat, monkeypatch) -> None:
+    monkeypatch.setattr("thetahat.cli.terminal._sweep_progress.BEST_RUNS", 2)
+    (folder / "train.py").write_text(PROGRAM, encoding="utf-8")
+    (folder / "s.yaml").write_text(FILE, encoding="utf-8")
+    code, out, _ = thetahat("sweep", "s.yaml", "--run")
+    assert code == 0
+    assert out.splitlines()[-2] == "all: act=relu"
+    assert "act" not in out.splitlines()[-6]
+
+
 def test_columns_of_one_word_leave_together() -> None:
     columns = [Column("a"), Column("low", together="band"), Column("high", together="band")]
     kept, gone = fit_width([{"a": 1, "low": 2, "high": 3}], columns, 8)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
+import thetahat
 from thetahat.cli._parser import parser_of
 from thetahat.cli.commands import _doctor
 from thetahat.core import Ended, Logged, Started, Status, ThetahatError
@@ -285,7 +286,7 @@ def test_an_interrupted_run_says_how_to_go_on(run: Run, tmp_path: Path) -> None:
 
 
 def program(*words: str, **env: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **env}
+    environment = {**os.environ, "PYTHONPATH": str(Path(thetahat.__file__).parents[1]), **env}
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *words],
         env=environment,

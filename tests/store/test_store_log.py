@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import thetahat
 from thetahat.core import ConfigError, Status, StoreError
 from thetahat.store import Store, _live_run, open_store
 from thetahat.store._live_run import log, rows_after, start
 
-ROOT = Path(__file__).parents[2]
+SOURCE = str(Path(thetahat.__file__).parents[1])
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +30,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def script(folder: Path, code: str, **env: str) -> subprocess.CompletedProcess[str]:
     file = folder / "script.py"
     file.write_text("from thetahat.store._live_run import log, start\n" + textwrap.dedent(code))
-    whole = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "THETAHAT_STORE": str(folder / "runs")}
+    whole = {**os.environ, "PYTHONPATH": SOURCE, "THETAHAT_STORE": str(folder / "runs")}
     return subprocess.run(
         [sys.executable, str(file)],
         env={**whole, **env},

@@ -15,16 +15,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import thetahat
 from thetahat.core import ConfigError, StoreError
 from thetahat.store import ManualRun, Store, open_store, start
 
-ROOT = Path(__file__).parents[2]
+SOURCE = str(Path(thetahat.__file__).parents[1])
 
 
 def script(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
     file = folder / "script.py"
     file.write_text(textwrap.dedent(code))
-    env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "THETAHAT_STORE": str(folder / "runs")}
+    env = {**os.environ, "PYTHONPATH": SOURCE, "THETAHAT_STORE": str(folder / "runs")}
     return subprocess.run(
         [sys.executable, str(file)],
         env=env,

@@ -14,16 +14,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, event, inspect
 
+import thetahat
 from thetahat.core import StoreError
 from thetahat.store import VERSION, Store, dead_agents, locate, open_store
 from thetahat.store._schema import prepare
 from thetahat.store._sqlite import Mode, explain
 
-ROOT = Path(__file__).parents[2]
+SOURCE = str(Path(thetahat.__file__).parents[1])
 
 
 def python(code: str, *args: str | Path, **kwargs: object) -> subprocess.Popen[str]:
-    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    env = {**os.environ, "PYTHONPATH": SOURCE}
     words = [sys.executable, "-c", textwrap.dedent(code), *map(str, args)]
     return subprocess.Popen(words, env=env, text=True, stdout=subprocess.PIPE, **kwargs)  # type: ignore[call-overload]
 

@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import thetahat
 from thetahat.store import RunRow, Store, SweepRow, find_sweep, open_store
 
-SOURCE = str(Path(__file__).parents[2] / "src")
+SOURCE = str(Path(thetahat.__file__).parents[1])
+"""Where the tested package is: installed, it has bytecode."""
 COMMAND = "import sys; sys.argv[0] = 'thetahat'; from thetahat.cli import run; sys.exit(run())"
 
 LOSES = """\
@@ -122,7 +124,9 @@ def start(
 
 def environment(**more: str) -> dict[str, str]:
     """Ours, without a store, with the package's source and one thread."""
-    added = {"OMP_NUM_THREADS": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
+    # The same flags as ours: compiled programs are shared.
+    flags = os.environ.get("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+    added = {"OMP_NUM_THREADS": "1", "XLA_FLAGS": flags}
     path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH", ""), SOURCE]))
     kept = {k: v for k, v in os.environ.items() if k not in ("THETAHAT_STORE", "COLUMNS")}
     return {**kept, "PYTHONPATH": path, "NO_COLOR": "1", **added, **more}

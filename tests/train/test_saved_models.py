@@ -193,6 +193,28 @@ def test_a_model_of_ones_own_class_needs_the_experiment(net, tmp_path):
         assert isinstance(loaded.model, eqx.nn.MLP)
 
 
+def test_a_bag_is_saved_as_one_model(tmp_path):
+    data = th.Data((X, X[:, 0]), (X, X[:, 0]))
+    for model, experiment in ((th.models.Linear(1), None), (tuple_of_functions(), bagged)):
+        task = th.Task(model, data, optimizer="lbfgs", epochs=3)
+        result = th.fit_bagged(experiment or task, members=2)
+        result.save(tmp_path / "bag.theta")
+        loaded = th.load(tmp_path / "bag.theta", experiment)
+        assert result.predict(X).shape == (30,)
+        assert np.array_equal(loaded.predict(X), result.predict(X))
+
+
+def tuple_of_functions() -> Any:
+    """A pair of the user's own."""
+    return lambda key: {"a": jax.random.normal(key)}, lambda params, x: params["a"] * x[0]
+
+
+def bagged(seed: th.Seed = 0) -> th.Task:
+    """A pair of functions to bag."""
+    data = th.Data((X, X[:, 0]), (X, X[:, 0]))
+    return th.Task(tuple_of_functions(), data, optimizer="lbfgs", epochs=3, seed=seed)
+
+
 def test_a_result_can_be_pickled(fitted, net):
     for result, x in ((fitted[0], ROWS), (net[0], X)):
         copy = pickle.loads(pickle.dumps(result))

@@ -432,6 +432,19 @@ def run_with_logs(where: Path, said: str) -> str:
         return store.create_run({}, provenance={"logs": said, "argv": ["python", "a b.py"]}).id
 
 
+def test_logs_may_lie_on_another_disk_and_have_no_colours(tmp_path, client_of) -> None:
+    (tmp_path / "disk" / "r").mkdir(parents=True)
+    text = "\x1b[31mloss\x1b[0m 0.5\x1b]0;title\x07\n"
+    (tmp_path / "disk" / "r" / "stdout.log").write_text(text, encoding="utf-8")
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "logs").symlink_to(tmp_path / "disk")
+    with open_store(tmp_path / "s") as store:
+        run = add_run(store, None, {}, {}, provenance={"logs": "logs/r"})
+    assert client_of(tmp_path / "s").get(f"/api/runs/{run}").json()["logs"] == {
+        "stdout.log": "loss 0.5\n"
+    }
+
+
 def test_the_tail_of_the_logs(tmp_path, client_of) -> None:
     run = run_with_logs(tmp_path, "logs/r.1")
     folder = tmp_path / "logs" / "r.1"

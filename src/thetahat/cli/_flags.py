@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.files import refuse_special
 from thetahat.core.nested import nest
 from thetahat.core.signature import Parameter, Seed, Signature
 from thetahat.core.yaml_words import flow
@@ -392,6 +393,7 @@ def _file_keys(signature: Signature, path: str) -> list[str]:
     from ruamel.yaml.error import MarkedYAMLError
 
     try:
+        refuse_special(path)
         text = Path(path).read_text(encoding="utf-8")
         content = YAML(typ="safe", pure=True).load(text)
     except OSError as error:

@@ -1,12 +1,25 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all; pipes and devices that are given as files."""
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def refuse_special(path: str | os.PathLike[str]) -> None:
+    """Refuse a named pipe or a device: reading it may never end. The shell's <(command) is fine.
+
+    Raises:  OSError.
+    """
+    mode = os.stat(path).st_mode
+    of_shell = stat.S_ISFIFO(mode) and os.fspath(path).startswith(("/dev/", "/proc/"))
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or of_shell):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", os.fspath(path))
 
 
 @contextmanager

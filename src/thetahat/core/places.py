@@ -52,8 +52,8 @@ def locate(url: str | os.PathLike[str] | None = None) -> Path:
         ) from error
 
 
-CHECKPOINTS = "checkpoints"
-"""The folder, beside a store's file, of checkpoints and kept models."""
+MODELS = "models"
+"""The folder, beside a store's file, of kept models."""
 _MODEL = ".theta"
 
 
@@ -62,9 +62,9 @@ def model_path(folder: Path, run: str) -> Path:
 
     Args:    folder: of the store.   run: its id.
     """
-    return folder / CHECKPOINTS / f"{run}{_MODEL}"
+    return folder / MODELS / f"{run}{_MODEL}"
 
 
 def kept_models(folder: Path) -> dict[str, Path]:
     """Map ids of runs to their models, in the folder of a store."""
-    return {path.stem: path for path in (folder / CHECKPOINTS).glob(f"*{_MODEL}")}
+    return {path.stem: path for path in (folder / MODELS).glob(f"*{_MODEL}")}

@@ -2,7 +2,7 @@
 
 from thetahat.data import dgp as dgp
 from thetahat.data._cache import cache_folder as cache_folder, use_cache as use_cache
-from thetahat.data._cells import cells_of as cells_of, odd_cells as odd_cells
+from thetahat.data._cells import cells_of as cells_of
 from thetahat.data._classes import (
     Classes as Classes,
     check_levels as check_levels,
@@ -72,7 +72,6 @@ __all__ = [
     "joined",
     "listed",
     "n_observations",
-    "odd_cells",
     "order",
     "permutation",
     "read_table",

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from thetahat.core.data_files import saw
 from thetahat.core.errors import DataError, MissingExtra
+from thetahat.core.files import refuse_special
 from thetahat.data._cells import PLAIN, Cells
 from thetahat.data._columns import TableColumn, columns_of, from_objects, names_of
 from thetahat.data._office import excel_columns, excel_names, stata_columns, stata_names, unreadable
@@ -97,6 +98,10 @@ def checked_path(source: str | Path) -> Path:
         near = get_close_matches(path.name, there, n=1, cutoff=0.5)
         hint = f"; did you mean {str(folder / near[0])!r}?" if near else "; check the path"
         raise DataError(f"no file {str(path)!r}{hint}")
+    try:
+        refuse_special(path)
+    except OSError as error:
+        raise DataError(f"{str(path)!r}: {error.strerror}; give a file") from error
     if kind_of(path) not in (*CSV, *PARQUET, STATA, EXCEL):
         raise DataError(
             f"{path.name!r} has the suffix {path.suffix!r}; give {_KINDS}, "

@@ -294,7 +294,10 @@ def latex_text(text: str) -> str:
     >>> latex_text("50% of val_risk")
     '50\\\\% of val\\\\_risk'
     """
-    return "".join(_LATEX.get(c, c) for c in _LIGATURES.sub("\x00", text)).replace("\x00", "{}")
+    spaced = _LIGATURES.sub("\x00", text)
+    # pdflatex stops at emoji, for which no font of LaTeX has a sign.
+    told = (_LATEX.get(c, c) if c < "\U00010000" else f"[U+{ord(c):X}]" for c in spaced)
+    return "".join(told).replace("\x00", "{}")
 
 
 def _latex(rows: Sequence[Row], columns: Sequence[Column]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,26 @@ if TYPE_CHECKING:
 
 _FRESH_S = 1.0
 _SHOWN = 8
+
+
+@dataclass(frozen=True, repr=False)
+class LoadableSetting(Setting):
+    """A setting of a sweep, whose fitted models can be loaded if the sweep keeps them."""
+
+    sweep: Sweep | None = None
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The median of each metric over its runs that ended well."""
+        return {name: numbers["median"] for name, numbers in self.group.metrics.items()}
+
+    def load(self) -> Any:
+        """Load the fitted model of its run: a ``th.Fitted``; ``th.Results`` of several seeds.
+
+        Raises:  ConfigError: the sweep keeps no model of it.
+        """
+        assert self.sweep is not None
+        return self.sweep._load(self)
 
 
 def open_sweep(
@@ -223,6 +244,22 @@ class Sweep:
         self.work(work_of(workers), wait=wait, quiet=quiet)
         return self
 
+    def _load(self, setting: Setting) -> Any:
+        """Load the kept models of a setting."""
+        from thetahat.store import find_sweep
+        from thetahat.sweep.agent import load_models
+
+        with self._store() as store:
+            row = find_sweep(store, self._id)
+            found = load_models(store, row, setting.runs, self._experiment)
+        if found is None:
+            raise ConfigError(
+                f"the sweep {self._id} keeps no model of {setting.name}: it keeps those of its best"
+                " settings; run it with --keep K (keep=K) for more, or fit this one again:"
+                " th.fit(experiment, **setting.config)"
+            )
+        return found
+
     def _take(self, experiment: Callable[..., Any] | None) -> None:
         """Take a function for a sweep of a notebook's function."""
         from thetahat.store import find_sweep
@@ -333,14 +370,20 @@ class Sweep:
         return self._study.runs
 
     @property
-    def settings(self) -> Sequence[Setting]:
+    def settings(self) -> Sequence[LoadableSetting]:
         """Its settings, the best first; runs of one setting differ in their seeds alone."""
-        return self._study.settings
+        return [self._loadable(setting) for setting in self._study.settings]
 
     @property
-    def best(self) -> Setting | None:
-        """The setting with the best median; None where no run has a number."""
-        return self._study.best
+    def best(self) -> LoadableSetting | None:
+        """The setting with the best median; None where no run has a number. ``best.load()`` is its
+        fitted model."""
+        found = self._study.best
+        return None if found is None else self._loadable(found)
+
+    def _loadable(self, setting: Setting) -> LoadableSetting:
+        own = {field.name: getattr(setting, field.name) for field in fields(setting)}
+        return LoadableSetting(**own, sweep=self)
 
     @property
     def plot(self) -> Plots:

@@ -122,11 +122,6 @@ class Store:
         """The folder of the store's file and of checkpoints."""
         return self.path.parent
 
-    def model(self, run: str) -> Path | None:
-        """Return the file of a run's model, by the run's id; None where none was kept."""
-        path = model_path(self.folder, run)
-        return path if path.is_file() else None
-
     @contextlib.contextmanager
     def batch(self) -> Iterator[Writer]:
         """Begin one transaction for several writes.
@@ -212,7 +207,7 @@ class Store:
 
     def model_path(self, run_id: str) -> Path:
         """Return where the fitted model of a run is, if it was kept."""
-        return self.folder / "models" / f"{run_id}.theta"
+        return model_path(self.folder, run_id)
 
     def blocks(self, run_id: str) -> list[Block]:
         """Return a run's blocks of records, in the order of logging."""

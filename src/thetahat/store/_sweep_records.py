@@ -31,26 +31,18 @@ def sweep_records(
     import numpy as np
 
     mine = runs.c.sweep_id == sweep_id
-    query = (
-        select(
-            runs.c.number, *(records.c[n] for n in ("first", "last", "count", "columns", "data"))
-        )
-        .join(runs, runs.c.id == records.c.run_id)
-        .where(mine)
-        .order_by(runs.c.number, records.c.id)
-    )
+    columns_of = ("id", "run_id", "first", "last", "count", "columns", "data")
+    query = select(*(records.c[name] for name in columns_of))
+    query = query.where(records.c.run_id.in_(select(runs.c.id).where(mine)))
+    listed = select(runs.c.id, runs.c.name).where(mine).order_by(runs.c.number)
     with store.reading() as connection:
-        names = connection.execute(
-            select(runs.c.number, runs.c.name).where(mine).order_by(runs.c.number)
-        ).all()
-        places = {number: k for k, (number, _) in enumerate(names)}
-        found: list[tuple[int, Block]] = []
-        known: dict[str, tuple[str, ...]] = {}
-        for row in connection.execute(query):
-            number, first, last, count, texts, data = tuple(row)
-            if texts not in known:
-                known[texts] = tuple(from_json(texts))
-            found.append((places[number], Block(first, last, count, known[texts], data)))
+        names = connection.execute(listed).all()
+        rows_found = connection.execute(query).all()
+    places = {run_id: k for k, (run_id, _) in enumerate(names)}
+    # Sorted here: a database would copy all data to do it.
+    rows_found.sort(key=lambda row: (places[row[1]], row[0]))
+    known = {text: tuple(from_json(text)) for text in {row[5] for row in rows_found}}
+    found = [(places[r[1]], Block(r[2], r[3], r[4], known[r[5]], r[6])) for r in rows_found]
     logged = dict.fromkeys(name for each in known.values() for name in each)
     axis = next((name for name in AXES if name in logged), AXES[0])
     for name in columns or ():

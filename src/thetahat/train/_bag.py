@@ -79,7 +79,8 @@ def fit_bagged(
             )
         task = what
     else:
-        task = what(**read_signature(what).config(config))
+        config = read_signature(what).config(config)
+        task = what(**config)
 
     def experiment(member: Seed = 0) -> Task:
         return rotated(task, member, members)
@@ -93,7 +94,7 @@ def fit_bagged(
         resume=resume,
         progress=progress,
     )
-    return bag(results)
+    return replace(bag(results), config=config)
 
 
 def bag(results: Sequence[Result]) -> Bag:

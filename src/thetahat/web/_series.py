@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from thetahat.store import Block, Store, blocks_after
 MOST = 4000
 LOGS = ("stdout.log", "stderr.log")
 _TAIL = 64 * 1024
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+"""What a terminal obeys: colours, titles."""
 
 
 def curves(store: Store, run_id: str, after: int, most: int) -> dict[str, Any]:
@@ -84,8 +87,10 @@ def tails(folder: Path, provenance: Mapping[str, Any]) -> dict[str, str]:
     for name in LOGS:
         try:
             path = (inside / logs / name).resolve()
-            if path.is_relative_to(inside) and path.is_file():
-                found[name] = _tail(path)
+            # The folder of all logs may be a link, to a larger disk.
+            homes = (inside, (inside / "logs").resolve())
+            if any(map(path.is_relative_to, homes)) and path.is_file():
+                found[name] = _ESCAPES.sub("", _tail(path))
         except (OSError, ValueError):
             continue
     return found

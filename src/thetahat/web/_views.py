@@ -145,6 +145,7 @@ def run_page(store: Store, run: RunRow) -> dict[str, Any]:
         "notices": store.notices(run.id),
         "logs": tails(store.folder, run.provenance or {}),
         "silent_s": None,
+        "model": str(path) if (path := store.model_path(run.id)).is_file() else None,
     }
     if run.status is Status.RUNNING and run.heartbeat:
         found["silent_s"] = _since(run.heartbeat)

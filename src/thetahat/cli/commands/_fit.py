@@ -123,7 +123,7 @@ def _add_model(group: Any) -> None:
         whole_number(),
     )
     add_value(group, "--width N", "units of a layer of net or mlp (default: 64)", whole_number())
-    add_value(group, "--depth N", "hidden layers (default: net 3, mlp 2)", whole_number())
+    add_value(group, "--depth N", "hidden layers (default: net 3, mlp 2)", whole_number(1, 1000))
     add_value(group, "--activation NAME", "of net or mlp (default: mish, for classes selu; relu)")
     add_value(group, "--degree N", "of the polynomial (default: 3)", whole_number())
     add_value(
@@ -209,7 +209,8 @@ def run(args: argparse.Namespace) -> int:
     if note is not None and not args.quiet:
         print_note(note)
     config = _config(args)
-    table = fits.read(config)
+    with SlowNotice(f"{args.table}: the table is being read"):
+        table = fits.read(config)
     if guess:
         refuse_many(table)
     config |= _sizes(args, len(table), config)
@@ -321,7 +322,8 @@ def _config(args: argparse.Namespace) -> dict[str, Any]:
     signature = read_signature(fit_table)
     given = {name: getattr(args, name, None) for name in signature.parameters}
     net = optimizer == "tabular"
-    bagged = args.model == "net" and args.seeds == 1 and args.val != 0
+    ruled = args.groups is not None or args.order is not None
+    bagged = args.model == "net" and args.seeds == 1 and args.val != 0 and not ruled
     resolved = {
         "optimizer": optimizer,
         "lr": CLASS_RATE if net and args.loss in CLASS_LOSSES else _RATES.get(optimizer, _RATE),
@@ -346,6 +348,12 @@ def _check_effect(args: argparse.Namespace) -> None:
             f"--members {args.members} averages fits and --seeds {args.seeds} shows how single fits"
             " spread; give one of them"
         )
+    for flag in ("groups", "order"):
+        if (args.members or 1) > 1 and getattr(args, flag) is not None:
+            raise ConfigError(
+                f"--members {args.members} holds out rows without regard to --{flag}; leave one of"
+                " them out"
+            )
     for flag in ("name", "store"):
         if args.no_store and getattr(args, flag) is not None:
             raise ConfigError(

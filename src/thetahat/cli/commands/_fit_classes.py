@@ -86,12 +86,8 @@ def _cells(args: argparse.Namespace) -> Any:
 
 
 def _guessed(args: argparse.Namespace, column: Any, values: list[Any]) -> tuple[str, str | None]:
-    from thetahat.data import odd_cells
-
     if args.target in (args.categorical or ()):
         return "class", None
-    if column.kind == "text" and odd_cells(column, 0, _cells(args)) is not None:
-        return "number", None  # refused, with its cells, when the table is read
     if column.kind in ("text", "category"):
         return "class", None
     if column.kind != "number":

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DELIMITED = {".csv": ",", ".tsv": "\t", ".txt": ",", "": ","}
 PARQUET = (".parquet", ".pq")
-_OWN = ("row", "fitted", "part", "predicted")
+_OWN = ("row", "fitted", "part", "predicted", "out_of_bag")
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ def predictions(file: str, table: Table, result: Result) -> Predictions:
     """
     from thetahat.cli.commands._fit_table import rows_of
     from thetahat.data import table_columns
+    from thetahat.train import Bag
 
     config, encoder = result.config, table.encoder
     features = [feature.name for feature in encoder.features]
@@ -111,14 +112,20 @@ def predictions(file: str, table: Table, result: Result) -> Predictions:
     fitted = dict(_outputs("fitted", result.predict(x), encoder.targets))
     if result.classes is not None:
         fitted |= zip(label_columns(result.classes), result.predict_proba(x).T, strict=True)
-    part = np.full(n, None, object)
+    part, outside = np.full(n, None, object), {}
     for name, rows in rows_of(result, table).items():
         part[np.flatnonzero(used)[rows]] = name
+        if name == "train" and isinstance(result, Bag) and result.classes is None:
+            at = np.flatnonzero(used)[rows]
+            for label, values in _outputs("out_of_bag", result.out_of_bag, encoder.targets):
+                outside[label] = np.full(n, None, object)
+                outside[label][at] = [None if v != v else v for v in values.tolist()]
     columns = {
         "row": list(range(1, n + 1)),
         **{name: _values(found[name]) for name in shown},
         **{name: _spread(values, enough) for name, values in fitted.items()},
         "part": part.tolist(),
+        **{name: values.tolist() for name, values in outside.items()},
     }
     return Predictions(columns, int(enough.sum()))
 
@@ -175,7 +182,8 @@ def _inputs(file: str, members: Sequence[Any]) -> tuple[Any, np.ndarray]:
         if name not in there:
             raise DataError(f"{file!r} has no column {name!r} (feature){did_you_mean(name, there)}")
     found = table_columns(file, names, encoder.cells)
-    enough = np.all([_enough(found, e) for e in {one.transform.encoder for one in ones}], axis=0)
+    encoders = {one.transform.encoder for one in ones}
+    enough: Any = np.all([_enough(found, each) for each in encoders], axis=0)
     x = {name: found[name].values[enough] for name in names}
     return x if enough.any() else (), enough
 
@@ -241,7 +249,7 @@ def _spread(values: np.ndarray, enough: np.ndarray) -> list[Any]:
     return column.tolist()
 
 
-def _enough(found: Mapping[str, Any], encoder: Any) -> np.ndarray:
+def _enough(found: Mapping[str, Any], encoder: Any) -> Any:
     """Tell which rows have the features that a fitted value needs, (n,)."""
     enough = np.ones(len(next(iter(found.values())).values), bool)
     for feature in encoder.features:

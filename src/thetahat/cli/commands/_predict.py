@@ -124,9 +124,10 @@ def _model_of_run(store: Store, asked: RunRow, source: str | None) -> Results[An
     Raises:  ConfigError, CheckpointError: nothing is left to make it from.
     """
     from thetahat.cli._flags import retyped
+    from thetahat.cli.commands._fit import EXPERIMENT
     from thetahat.cli.commands._resume import cohort_of, experiment_of
     from thetahat.core.signature import read_signature
-    from thetahat.train import Results, fit_many
+    from thetahat.train import Results, bag, fit_many
 
     if (kept := store.model_path(asked.id)).is_file():
         return _kept(store, asked, kept, source)
@@ -148,6 +149,8 @@ def _model_of_run(store: Store, asked: RunRow, source: str | None) -> Results[An
         path = shutil.copy(asked.checkpoint, folder)
         configs = [retyped(signature, one.config) for one in cohort]
         results = fit_many(program, configs, checkpoint=path, resume=True)
+    if asked.config.get("members", 1) != 1 and asked.experiment == EXPERIMENT:
+        return Results([bag(results)])  # the runs of a bag are one model
     return Results([results[[one.id for one in cohort].index(asked.id)]])
 
 

@@ -57,13 +57,16 @@ def run(args: argparse.Namespace) -> int:
             )
             return 0
         notices = store.notices(found.id)
+        path = store.model_path(found.id)
+        kept = path if path.is_file() else None
         if args.format == "table":
-            emit(page(found, curves(store.blocks(found.id)), notices, screen), painted=True)
+            drawn = curves(store.blocks(found.id))
+            emit(page(found, drawn, notices, screen, kept), painted=True)
             sweep = next((s for s in list_sweeps(store) if s.id == found.sweep_id), None)
             # Not wrapped: to be pasted.
             emit("".join(f"\n{what} with:\n{line}\n" for what, line in again(found, sweep)))
             return 0
-    whole = facts(found, notices)
+    whole = {**facts(found, notices), "model": None if kept is None else str(kept)}
     if args.format == "json":
         emit(json_text(whole))
     else:
@@ -89,9 +92,16 @@ def curves(blocks: Sequence[Block]) -> dict[str, list[float]]:
 
 
 def page(
-    found: RunRow, drawn: Mapping[str, list[float]], notices: Sequence[str], screen: Screen
+    found: RunRow,
+    drawn: Mapping[str, list[float]],
+    notices: Sequence[str],
+    screen: Screen,
+    model: Path | None = None,
 ) -> str:
-    """Lay a run out as a page of the terminal."""
+    """Lay a run out as a page of the terminal.
+
+    Args:    model: where its fitted model is, if it was kept.
+    """
     layout = _Layout(min(screen.width or 100, 120), screen)
     row, pairs = layout.row, layout.pairs
     status = paint(str(found.status), STATUS_STYLES.get(str(found.status), ""), screen.colour)
@@ -131,7 +141,8 @@ def page(
             *row("started", _when(found)),
             *row("command", found.command),
             *row("source", found.source),
-            *row("checkpoint", _checkpoint(found.checkpoint)),
+            *row("checkpoint", _checkpoint(found)),
+            *row("model", _model(model)),
             *(line for k, v in _origin(found.provenance or {}) for line in row(k, v)),
         ],
     ]
@@ -252,12 +263,22 @@ def _when(found: RunRow) -> str:
     return start + (f", ended {local(found.finished)}" if found.finished else "")
 
 
-def _checkpoint(path: str | None) -> str | None:
-    if path is None:
+def _checkpoint(found: RunRow) -> str | None:
+    if found.checkpoint is None:
         return None
-    whole, here = Path(path), Path.cwd()
-    shown = whole.relative_to(here) if whole.is_relative_to(here) else whole
-    return f"{shown}" + ("" if whole.exists() else "  (no longer there)")
+    whole = Path(found.checkpoint)
+    if found.status.well and not whole.exists():
+        return None  # nothing is left to go on with
+    return _near(whole) + ("" if whole.exists() else "  (no longer there)")
+
+
+def _model(path: Path | None) -> str | None:
+    return None if path is None else f"{_near(path)}  (th.load, thetahat predict)"
+
+
+def _near(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _origin(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@ times a second; a file or pipe gets a line now and then."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,13 +39,37 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[Progr
             yield status.update
         return
     rate = RefreshRate(FIRST_LINE_S)
+    waiting = SlowNotice(f"{label}: it compiles; the first epoch has not ended")
+    waiting.__enter__()
 
     def print_line(now: Progress) -> None:
+        waiting.__exit__(None, None, None)
         status.update(now)
         if rate.due() and now.epoch < now.epochs:
             say(f"{label}: {line(now, status.left_s(), 200)}", beside=True)
 
-    yield print_line
+    try:
+        yield print_line
+    finally:
+        waiting.__exit__(None, None, None)
+
+
+class SlowNotice:
+    """Print one line if the block takes long, so that no command is silent for a minute."""
+
+    def __init__(self, line: str) -> None:
+        self._timer = threading.Timer(min(FIRST_LINE_S, threading.TIMEOUT_MAX), self._say)
+        self._timer.daemon = True
+        self._line = line
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def _say(self) -> None:
+        say(self._line, beside=True)
 
 
 class FitStatus:

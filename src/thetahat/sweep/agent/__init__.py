@@ -27,5 +27,6 @@ from thetahat.sweep.agent._launch import (
     pool_here as pool_here,
     work_on as work_on,
 )
+from thetahat.sweep.agent._load_models import load_models as load_models
 from thetahat.sweep.workers._connection import WorkerProcess as WorkerProcess
 from thetahat.sweep.workers._pool import Pool as Pool

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.files import refuse_special
 from thetahat.search import SAMPLERS
 
 OTHERS = tuple(name for name in SAMPLERS if name != "grid")
@@ -101,6 +102,7 @@ def read_points(path: str | Path) -> list[dict[str, Any]]:
     Raises:  ConfigError: a missing file, no header, a row of another length.
     """
     try:
+        refuse_special(path)
         with open(path, encoding="utf-8-sig", newline="") as file:
             rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
     except OSError as error:

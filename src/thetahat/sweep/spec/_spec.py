@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.files import refuse_special
 from thetahat.core.sweep_file import plain_file
 from thetahat.core.yaml_tree import Unreadable, YamlNode, decoded, read_tree, short
 from thetahat.search import Hyperband, Objective, make_space
@@ -126,6 +127,7 @@ def read_sweep(path: str | Path, *, strict: bool = False) -> Reading:
     """
     path = Path(path)
     try:
+        refuse_special(path)
         content = path.read_bytes()
     except OSError as error:
         raise ConfigError(_not_there(path, error)) from error

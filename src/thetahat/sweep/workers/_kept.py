@@ -58,7 +58,9 @@ class ModelKeeper:
         if run is None or not event.status.well or worse:
             return
         try:
-            result.save(model_path(Path(models.folder), run))
+            path = model_path(Path(models.folder), run)
+            path.parent.mkdir(exist_ok=True)
+            result.save(path)
         except (InputError, OSError) as error:
             if not self._failed:
                 self._say(f"the sweep keeps no model: {error}")

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import CheckpointError, StoreError
 from thetahat.core.files import replacing
-from thetahat.core.places import CHECKPOINTS
 
 if TYPE_CHECKING:
     from thetahat.store import RunRow, Store
 
+CHECKPOINTS = "checkpoints"
 _REASONS = ".reasons"
 
 

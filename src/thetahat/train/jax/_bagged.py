@@ -12,6 +12,7 @@ import numpy as np
 
 from thetahat import data as th_data, models, risk
 from thetahat.core import Task
+from thetahat.train._program import GivenTask
 from thetahat.train.jax._fitted import FittedMember
 from thetahat.train.jax._labels import labelled
 from thetahat.train.jax._member import make_member, parts_of
@@ -56,11 +57,12 @@ def average(members: Sequence[FittedMember], data: Any) -> FittedMember:
         for part in ("params", "frozen")
     )
     layers = len(jax.tree.leaves(first.params))
-    source = source_of(lambda _: task, replace(task, model=model), layers, False)
+    whole = replace(task, model=model)
+    source = source_of(GivenTask(whole), whole, layers, False)
     predictor = replace(
         first.predictor, source=source, values={}, params=params, frozen=frozen, _memo={}
     )
-    return FittedMember(lambda: replace(task, model=model, data=data), predictor, data)
+    return FittedMember(lambda: replace(whole, data=data), predictor, data)
 
 
 def evaluated(

@@ -35,6 +35,7 @@ def pack_predictor(one: Predictor, arrays: dict[str, np.ndarray], name: str) -> 
     return {
         "class": one.source.name,
         "model": one.source.description,
+        "average": _average(one.source),
         "values": list(one.values),
         "transform": to_stored(one.transform, arrays, f"{name}/transform"),
         "classes": to_stored(one.scores.classes, arrays, f"{name}/classes"),
@@ -123,7 +124,16 @@ def _source(held: Mapping[str, Any], most: int, build: Build | None) -> Source:
     if held["values"]:
         return Source(OfBuild(build), name)
     task = build.given if isinstance(build, GivenTask) else build({})
-    return Source(OfModel(task.model, task.seed), name)
+    model = task.model
+    if held["average"] is not None and not isinstance(model, models.Average):
+        model = models.Average(model, *held["average"])
+    return Source(OfModel(model, task.seed), name)
+
+
+def _average(source: Source) -> list[Any] | None:
+    """How a bag averages members of the user's own model; None for other models."""
+    model = source.make.model if isinstance(source.make, OfModel) else None
+    return [model.n, model.of] if isinstance(model, models.Average) else None
 
 
 def _filled(layout: Any, mine: Mapping[str, np.ndarray], kind: str) -> Any:

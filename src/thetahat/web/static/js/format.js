@@ -59,3 +59,6 @@ export function flat(config, above = "", into = {}) {
   }
   return into;
 }
+
+// A name as a label: a long one is cut, and its title has all of it.
+export const brief = (text, most = 32) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);

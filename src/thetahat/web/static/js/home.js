@@ -1,10 +1,11 @@
 // Home: projects, sweeps, runs outside sweeps, live agents, and failures.
 import { get, view } from "./api.js";
 import { command, fill, flag, h, panel, patch, runLink, status, sweepLink } from "./dom.js";
-import { ago, finite, local, many, short, span } from "./format.js";
+import { ago, brief, finite, local, many, short, span } from "./format.js";
 import { CUT, FAILED, kindOf, OPEN, readRuns, sum } from "./model.js";
 
 const MOST = 100;
+const MOST_CHIPS = 12;
 
 export async function show(main, _id, { crumbs }) {
   crumbs();
@@ -47,7 +48,7 @@ function projects(answer, runs, chosen) {
   const found = new Map();
   for (const one of [...answer.sweeps, ...runs]) { const name = one.project || "no project"; found.set(name, (found.get(name) || 0) + 1); }
   if (found.size < 2) return null;
-  return h("div.tools", { role: "group", "aria-label": "projects", style: { marginBottom: "10px" } }, h("span.dim.small", {}, "project"), [...found].map(([name, n]) => h("button", { type: "button", "data-project": name, "aria-pressed": String(name === chosen) }, `${name} `, h("span.dim", {}, n))));
+  return h("div.tools", { role: "group", "aria-label": "projects", style: { marginBottom: "10px" } }, h("span.dim.small", {}, "project"), [...found].sort((a, b) => b[1] - a[1]).filter(([name], i) => i < MOST_CHIPS || name === chosen).map(([name, n]) => h("button", { type: "button", title: name, "data-project": name, "aria-pressed": String(name === chosen) }, `${brief(name)} `, h("span.dim", {}, n))), found.size > MOST_CHIPS && h("span.dim.small", {}, `and ${found.size - MOST_CHIPS} more: find them by name`));
 }
 
 function bar(s) {

@@ -2,7 +2,7 @@
 import { get, view } from "./api.js";
 import { command, fill, flag, h, panel, patch, status, sweepLink, toggle } from "./dom.js";
 import { BOOKS, curveChart, families, legend, spansDecades } from "./curves.js";
-import { ago, finite, flat, local, short, span } from "./format.js";
+import { ago, brief, finite, flat, local, short, span } from "./format.js";
 import { CUT, FAILED } from "./model.js";
 
 const MOST_CHARTS = 24;
@@ -75,7 +75,7 @@ class RunPage {
     // If another column than val_risk chose the best state.
     const by = [run.detail?.best_by].find((name) => name && name !== "val_risk" && finite(run.metrics[name]) && finite(run.best_epoch));
     const names = Object.keys(run.metrics).sort((a, b) => rank(a) - rank(b)).slice(0, 8);
-    patch(this.head, h("div.head", {}, h("h1", {}, run.name), status(run.status), run.contaminated && flag("contaminated", "tuned on the test set", "bad"), h("span.dim", {}, run.reason)),
+    patch(this.head, h("div.head", {}, h("h1", { title: run.name }, brief(run.name, 160)), status(run.status), run.contaminated && flag("contaminated", "tuned on the test set", "bad"), h("span.dim", {}, run.reason)),
       warnings(run).map(([kind, words]) => h("p.warning", { class: kind }, words)),
       h("dl.tiles", {}, names.map((name) => tile(name, finite(run.metrics[name]) ? h("span", { title: run.metrics[name] }, short(run.metrics[name], 5)) : h("small", {}, "not finite"), marks.map((m) => m.cloneNode(true)), run.contaminated && /test/.test(name) && flag("contaminated", "", "bad"))),
         by && tile(`best ${by}`, short(run.metrics[by], 5), h("small", {}, ` at epoch ${run.best_epoch}`)),
@@ -138,7 +138,7 @@ class RunPage {
     notices?.body.append(h("div.bounded", { tabindex: "0", role: "group", "aria-label": "notices" }, run.notices.map((n) => h("p.warning", {}, n))));
     const logs = Object.keys(run.logs).length ? panel("What it printed", "") : null;
     if (logs) for (const [name, text] of Object.entries(run.logs)) logs.body.append(h("h3", {}, name), h("pre.log", { tabindex: "0", "aria-label": name }, text || "(nothing)"));
-    const whole = JSON.stringify([run.config, run.labels, run.provenance, run.notices, run.logs, run.detail, run.status, run.checkpoint]);
+    const whole = JSON.stringify([run.config, run.labels, run.provenance, run.notices, run.logs, run.detail, run.status, run.checkpoint, run.model]);
     if (whole === this.drawnRest) return;
     this.drawnRest = whole;
     fill(this.rest, h("div.stack.s6", {}, config.root, detail?.root, notices?.root), h("div.stack.s6", {}, origin.root), logs?.root);
@@ -187,7 +187,7 @@ function origins(run) {
   const { git, versions, earlier, argv, ...more } = p;
   return {
     id: run.id, ...(run.sweep ? { sweep: sweepLink(run.sweep.id, run.sweep.name), ...(run.point !== null ? { setting: `${run.point}${run.replicate !== null ? `, replicate ${run.replicate}` : ""}; ${run.seeds} run${run.seeds === 1 ? "" : "s"} of it` } : {}) } : {}),
-    experiment: run.experiment, agent: run.agent, attempt: run.attempt, begun: run.started ? `${local(run.started)} (${ago(run.started)})` : null, ended: run.finished && local(run.finished), checkpoint: run.checkpoint,
+    experiment: run.experiment, agent: run.agent, attempt: run.attempt, begun: run.started ? `${local(run.started)} (${ago(run.started)})` : null, ended: run.finished && local(run.finished), checkpoint: run.checkpoint, model: run.model,
     commit: git?.commit ? `${git.commit.slice(0, 12)}${git.dirty ? " and changes" : ""}` : null, ...flat(more), ...(versions ? Object.fromEntries(Object.entries(versions).map(([k, v]) => [`version of ${k}`, v])) : {}), ...(git?.folder ? { "folder in git": git.folder } : {}), ...Object.assign({}, ...(earlier || []).map(attempt)),
   };
 }

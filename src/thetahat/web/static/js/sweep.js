@@ -2,7 +2,7 @@
 import { download, get, post, view } from "./api.js";
 import { axis, base, chart, css, drawWhenIdle, ramp, tip, tooltip } from "./charts.js";
 import { ask, command, fill, fillSelect, flag, h, panel, patch, save, select, status, toggle } from "./dom.js";
-import { finite, many, short, span } from "./format.js";
+import { brief, finite, many, short, span } from "./format.js";
 import { best, brushed, categories, condition, counts, CUT, FAILED, kindOf, Model, OPEN, sum, tied } from "./model.js";
 import { contourChart, reach, sliceChart, timeChart } from "./overview.js";
 import { axesOf, parallelChart } from "./parallel.js";
@@ -97,7 +97,7 @@ class SweepPage {
   drawHead() {
     const { sweep, counts: n, agents, runs } = this.model;
     const busy = agents.filter((a) => a.alive);
-    patch(this.head, h("h1", {}, sweep.name), status(sweep.state, sweep.reason),
+    patch(this.head, h("h1", { title: sweep.name }, brief(sweep.name, 160)), status(sweep.state, sweep.reason),
       sweep.contaminated && flag("contaminated", "it tunes on the test set, so its best value is no estimate of the risk", "bad"),
       h("span.dim", {}, [sweep.method, sweep.metric && `${sweep.goal} ${sweep.metric}`].filter(Boolean).join(" · ")), h("span.spacer"), this.buttons());
     const over = runs.filter((run) => !OPEN.has(run.status)).length;
@@ -266,11 +266,14 @@ class SweepPage {
     if (!this.table) {
       const mine = makeTable(this.tableBox, this, rows, {
         sorted: (sort) => { if (!this.settled) return; this.sort = sort; view.set({ sort }); },
-        selected: (ids) => { this.selected = ids; this.compareButton.disabled = ids.length < 1; this.compareButton.textContent = ids.length ? `Compare ${ids.length}` : "Compare"; },
+        selected: (ids) => { if (!this.settled) return; this.selected = ids; view.set({ sel: ids.slice(0, 60).join(",") }); this.compareButton.disabled = ids.length < 1; this.compareButton.textContent = ids.length ? `Compare ${ids.length}` : "Compare"; },
       });
       this.table = mine;
       await mine.ready;
       this.settled = true;
+      // The way back from a comparison finds what was chosen.
+      const chosen = (this.selected.length ? this.selected : list(view.get("sel"))).filter((id) => this.kept.has(id));
+      if (chosen.length) mine.table.selectRow(chosen);
       this.main.dataset.rows = String(rows.length);
       if (rows.length === this.kept.size && rows.every((run) => this.model.byId.get(run.id) === run)) return;
     }
