@@ -417,7 +417,7 @@ def test_a_refused_row_of_split_arrays_has_its_index_before_the_split() -> None:
 
 def test_rows_of_a_split_by_a_traced_seed_are_said_to_be_in_its_order() -> None:
     def estimate(seed: th.Seed = 1) -> th.Task:
-        data = th.split(th.read_table({**_rows(), "y": BINARY + 1.0}, "y"), seed=seed)
+        data = th.split(th.read_table({**_rows(), "y": THREE + 1.0}, "y"), seed=seed)
         return th.Task(th.models.Linear(2, seed=3), data, loss="logistic", epochs=3)
 
     with pytest.raises(DataError, match=r"at indices .* of the part, in the order of the split\)"):

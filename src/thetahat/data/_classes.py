@@ -244,5 +244,6 @@ def with_y(part: Any, y: Any) -> Any:
     if isinstance(part, Mapping):
         return {**part, "y": y}
     if isinstance(part, (tuple, list)):
-        return type(part)(part[0], y) if hasattr(part, "_fields") else type(part)((part[0], y))
+        kind: Any = type(part)
+        return kind(part[0], y) if hasattr(part, "_fields") else kind((part[0], y))
     return replace(part, y=y)

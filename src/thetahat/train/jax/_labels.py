@@ -123,7 +123,9 @@ def _dtype(data: Any, y: Mapping[str, Any]) -> str:
 def _whole(values: np.ndarray) -> bool:
     if values.dtype.kind in "iub":
         return True
-    return values.dtype.kind == "f" and bool(np.all(np.isfinite(values) & (values % 1 == 0)))
+    if values.dtype.kind != "f":
+        return False
+    return bool(np.all(np.isfinite(values) & (values == np.floor(values))))
 
 
 def _where(data: Any) -> str:
