@@ -40,6 +40,11 @@ class LoadableSetting(Setting):
 
     sweep: Sweep | None = None
 
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The median of each metric over its runs that ended well."""
+        return {name: numbers["median"] for name, numbers in self.group.metrics.items()}
+
     def load(self) -> Any:
         """Load the fitted model of its run: a ``th.Fitted``; ``th.Results`` of several seeds.
 

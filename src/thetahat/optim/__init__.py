@@ -13,6 +13,11 @@ from thetahat.optim._named import (
     own_decay as own_decay,
     resolve as resolve,
 )
+from thetahat.optim._plateau import (
+    PlateauState as PlateauState,
+    end_epoch as end_epoch,
+    plateau as plateau,
+)
 from thetahat.optim._rates import (
     learning_rate as learning_rate,
     wants_full_batch as wants_full_batch,
@@ -34,8 +39,10 @@ __all__ = [
     "LevenbergMarquardtState",
     "NesterovState",
     "NewtonState",
+    "PlateauState",
     "PreconditionedState",
     "StackedResiduals",
+    "end_epoch",
     "gauss_newton",
     "lbfgs",
     "learning_rate",
@@ -44,6 +51,7 @@ __all__ = [
     "nesterov",
     "newton",
     "own_decay",
+    "plateau",
     "preconditioned",
     "resolve",
     "tabular",

@@ -118,7 +118,7 @@ def _factors(update: Callable[..., Any], state: Any) -> list[Any] | None:
         return [held["step_size"]]
     if name.startswith("scale_by_schedule.<locals>"):
         return [held["step_size_fn"](jnp.maximum(state.count - 1, 0))]
-    if name.startswith("reduce_on_plateau.<locals>"):
+    if name.startswith(("reduce_on_plateau.<locals>", "plateau.<locals>")):
         return [state.scale]
     inner = _inside(name, held, update, state)
     if inner is None:

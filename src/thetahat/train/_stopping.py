@@ -228,6 +228,17 @@ def watched(record: Mapping[str, Any], name: str, rule: str) -> Any:
     return value if name in RISKS else _where(abs(value) < math.inf, value, math.nan)
 
 
+def less_is_better(record: Mapping[str, Any], name: str, rule: str) -> Any:
+    """The value of a watched column, negative where larger is better.
+
+    Raises:  ConfigError: it is not recorded, or its direction is unknown.
+    """
+    value, mode = watched(record, name, rule), _direction(record, name, rule)
+    if mode is None:
+        raise ConfigError(f"{rule} watches {unknown_direction(_metrics(record), name)}")
+    return value if mode == "min" else -value
+
+
 def _where(condition: Any, this: Any, other: Any) -> Any:
     """A choice in the backend's own arrays: rules run inside compiled code, too."""
     arrays = getattr(condition, "__array_namespace__", lambda: np)()

@@ -109,12 +109,6 @@ def _add_columns(group: Any) -> None:
 
 
 def _add_model(group: Any) -> None:
-<<<<<<< HEAD
-    group.add_argument("--model", choices=_MODELS, default="mlp", help="default: mlp")
-    add_value(group, "--width N", "units of a layer of the mlp (default: 64)", whole_number())
-    add_value(group, "--depth N", "hidden layers of the mlp (default: 2)", whole_number(1, 1000))
-    add_value(group, "--activation NAME", "of the mlp (default: relu)")
-=======
     group.add_argument(
         "--model",
         choices=_MODELS,
@@ -129,9 +123,8 @@ def _add_model(group: Any) -> None:
         whole_number(),
     )
     add_value(group, "--width N", "units of a layer of net or mlp (default: 64)", whole_number())
-    add_value(group, "--depth N", "hidden layers (default: net 3, mlp 2)", whole_number())
+    add_value(group, "--depth N", "hidden layers (default: net 3, mlp 2)", whole_number(1, 1000))
     add_value(group, "--activation NAME", "of net or mlp (default: mish, for classes selu; relu)")
->>>>>>> main
     add_value(group, "--degree N", "of the polynomial (default: 3)", whole_number())
     add_value(
         group,
@@ -207,7 +200,6 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.cli.commands._fit_classes import refuse_many, settle
     from thetahat.cli.commands._fit_predictions import writable
     from thetahat.cli.commands._fit_report import report
-    from thetahat.cli.terminal._fit_progress import SlowNotice
     from thetahat.risk import LOSSES
     from thetahat.train import Results, bag, check_place
 
@@ -217,16 +209,11 @@ def run(args: argparse.Namespace) -> int:
     if note is not None and not args.quiet:
         print_note(note)
     config = _config(args)
-<<<<<<< HEAD
-    names = ("table", "target", "features", "weights", "categorical", "missing")
     with SlowNotice(f"{args.table}: the table is being read"):
-        table = fits.read(*(config[name] for name in names))
-=======
-    table = fits.read(config)
+        table = fits.read(config)
     if guess:
         refuse_many(table)
     config |= _sizes(args, len(table), config)
->>>>>>> main
     out = None
     if args.predict is not None:
         shown = (*(table.encoder.targets or (table.target,)), config["weights"])

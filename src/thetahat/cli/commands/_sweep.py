@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"{both} exclude each other; give one of them")
     if asked:
         fits = {*_CHANGES, "what", "quiet", "store", "format"}
-        if asked[0] in ("extend", "retry_failed", "resume"):
+        if asked[0] in ("extend", "retry_failed"):
             # Working on it is what comes next.
             fits |= {"run", "ui", "workers", "devices", "keep_going"} if args.run else {"run"}
         given = [n for n, v in vars(args).items() if n not in fits and v not in (None, False, [])]

@@ -22,7 +22,7 @@ from thetahat.core.metric import RISKS, read_metrics
 from thetahat.core.task import best_mode
 from thetahat.data import keys
 from thetahat.train import _program as program
-from thetahat.train._stopping import Record, Rules, sort_rules
+from thetahat.train._stopping import Record, Rules, less_is_better, sort_rules
 from thetahat.train.jax._metrics import Scores
 from thetahat.train.jax._state import TrainState, changed, chosen
 
@@ -290,6 +290,7 @@ class Member:
             record["learning_rate"] = rate
         record |= {**scores, **self.scores.whole(params)}
         record = Record(record, self.metrics)
+        opt_state = optim.end_epoch(opt_state, lambda n: less_is_better(record, n, "plateau"))
         finite = self._in_bounds(record)
         epochs = before.epochs + 1
         # One whose parameters have moved need not be compared again.
