@@ -33,6 +33,7 @@ bench: $(STAMPS)/bench
 	$(PINNED) $(BIN)/python -m benchmarks.loops --write
 	$(PINNED) $(BIN)/python -m benchmarks.store --write
 	$(PINNED) $(BIN)/python -m benchmarks.search --write
+	$(PINNED) $(BIN)/python -m benchmarks.tables --write
 	$(BIN)/python -m benchmarks.sweeps --write
 	$(BIN)/python -m benchmarks.web --write
 	$(BIN)/python -m benchmarks.startup --write
