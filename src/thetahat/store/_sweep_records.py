@@ -40,8 +40,8 @@ def sweep_records(
         rows_found = connection.execute(query).all()
     places = {run_id: k for k, (run_id, _) in enumerate(names)}
     # Sorted here: a database would copy all data to do it.
-    rows_found.sort(key=lambda row: (places[row[1]], row[0]))
-    known = {text: tuple(from_json(text)) for text in {row[5] for row in rows_found}}
+    rows_found = sorted(rows_found, key=lambda row: (places[row[1]], row[0]))
+    known = {text: tuple(from_json(text)) for text in dict.fromkeys(r[5] for r in rows_found)}
     found = [(places[r[1]], Block(r[2], r[3], r[4], known[r[5]], r[6])) for r in rows_found]
     logged = dict.fromkeys(name for each in known.values() for name in each)
     axis = next((name for name in AXES if name in logged), AXES[0])
