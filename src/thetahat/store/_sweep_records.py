@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
@@ -37,10 +37,10 @@ def sweep_records(
     listed = select(runs.c.id, runs.c.name).where(mine).order_by(runs.c.number)
     with store.reading() as connection:
         names = connection.execute(listed).all()
-        rows_found = connection.execute(query).all()
+        rows_found: list[Any] = list(connection.execute(query))
     places = {run_id: k for k, (run_id, _) in enumerate(names)}
     # Sorted here: a database would copy all data to do it.
-    rows_found = sorted(rows_found, key=lambda row: (places[row[1]], row[0]))
+    rows_found.sort(key=lambda row: (places[row[1]], row[0]))
     known = {text: tuple(from_json(text)) for text in dict.fromkeys(r[5] for r in rows_found)}
     found = [(places[r[1]], Block(r[2], r[3], r[4], known[r[5]], r[6])) for r in rows_found]
     logged = dict.fromkeys(name for each in known.values() for name in each)
