@@ -200,6 +200,7 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.cli.commands._fit_classes import refuse_many, settle
     from thetahat.cli.commands._fit_predictions import writable
     from thetahat.cli.commands._fit_report import report
+    from thetahat.cli.terminal._fit_progress import SlowNotice
     from thetahat.risk import LOSSES
     from thetahat.train import Results, bag, check_place
 
