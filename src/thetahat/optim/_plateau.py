@@ -74,7 +74,7 @@ def plateau(
     number("min_delta", min_delta, lambda v: v >= 0, "a number of at least 0", of="plateau")
     inner = named(optimizer, lr) if isinstance(optimizer, str) else resolve(optimizer)
 
-    def init(params: Any) -> PlateauState:
+    def init(params: Any) -> Any:
         del params
         start = jnp.asarray(1.0), jnp.asarray(jnp.inf), jnp.asarray(0, jnp.int32)
         return PlateauState(*start, metric, patience, factor, min_delta, least)

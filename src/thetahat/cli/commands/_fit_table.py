@@ -154,7 +154,7 @@ def read(config: Mapping[str, Any]) -> Table:
 @functools.lru_cache(maxsize=2)
 def _read(path: str, stamp: tuple[Any, ...], given: tuple[tuple[str, Any], ...]) -> Table:
     del stamp  # a changed file is read again
-    options = {name: list(v) if isinstance(v, tuple) else v for name, v in given}
+    options: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in given}
     return th.read_table(path, targets_named(path, options.pop("target")), **options)
 
 
