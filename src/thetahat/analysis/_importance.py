@@ -23,8 +23,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, compress, pairwise
-from operator import add, eq, mul, ne, sub
+from itertools import accumulate, chain, compress, pairwise
+from operator import add, mul, ne, sub
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from thetahat.analysis._additive import Additive
@@ -684,13 +684,11 @@ def _ranks(ordered: Sequence[float]) -> list[float]:
 
 def _ties(ordered: Sequence[float]) -> list[tuple[int, int]]:
     """Find where runs of equal values start and end."""
-    found: list[tuple[int, int]] = []
-    for i in compress(range(len(ordered)), map(eq, ordered, ordered[1:])):
-        if found and found[-1][1] == i + 1:
-            found[-1] = found[-1][0], i + 2
-        else:
-            found.append((i, i + 2))
-    return found
+    n, differs = len(ordered), list(map(ne, ordered, ordered[1:]))
+    if all(differs):
+        return []
+    starts = chain((0,), compress(range(1, n), differs), (n,))
+    return [(start, end) for start, end in pairwise(starts) if end > start + 1]
 
 
 def _median(values: list[float]) -> float:
