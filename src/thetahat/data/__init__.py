@@ -9,6 +9,7 @@ from thetahat.data._classes import (
     listed as listed,
     with_y as with_y,
 )
+from thetahat.data._columns import named_row as named_row
 from thetahat.data._containers import (
     Data as Data,
     Observations as Observations,
@@ -72,6 +73,7 @@ __all__ = [
     "joined",
     "listed",
     "n_observations",
+    "named_row",
     "order",
     "permutation",
     "read_table",

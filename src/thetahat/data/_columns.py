@@ -64,6 +64,16 @@ def table_kind(source: Any) -> str | None:
     return "mapping" if isinstance(source, Mapping) else None
 
 
+def named_row(x: Any) -> dict[str, list[Any]] | None:
+    """Return a row with named values (a pandas Series) as a table of one row, else None."""
+    names = getattr(x, "index", None)
+    if np.ndim(x) != 1 or callable(names) or not hasattr(x, "to_frame"):
+        return None
+    if names is None or not all(isinstance(name, str) for name in names):
+        return None
+    return {name: [value] for name, value in zip(names, x, strict=True)}
+
+
 def names_of(table: Any) -> list[str]:
     """List the names of a table's columns, in order.
 

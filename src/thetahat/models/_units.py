@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat.core.errors import ShapeError
-from thetahat.data import Transform
+from thetahat.data import Transform, named_row
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,10 @@ class InUnits:
         Raises:  ShapeError: not one observation.   DataError: values outside the table's columns.
         """
         names = self.transform.encoder.names
-        if isinstance(x, Mapping):
+        named = named_row(x)
+        if named is not None:
+            row = self.transform.encode(named)[0]
+        elif isinstance(x, Mapping):
             row = self.transform.encode({name: [value] for name, value in x.items()})[0]
         else:
             x = x if hasattr(x, "shape") else np.asarray(x, np.float64)

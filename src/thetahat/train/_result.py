@@ -126,6 +126,8 @@ class Result:
     def predict(self, x: Any) -> np.ndarray:
         """h(x) for one input (d,) or many (N, d), or for the rows of a frame with named columns.
 
+        Args:    x: also one row with names (a pandas Series), or a part of the data, as
+                 ``result.data.test`` or its name "test".
         Returns: in units of y, also where the table was standardised: (), (N,), or (N, outputs);
                  of classes, the most probable label, () or (N,).
         """

@@ -140,7 +140,8 @@ def _reduced(closed: ClosedJaxpr, wanted: Sequence[bool]) -> tuple[Jaxpr, list[A
 
 
 def _key(jaxpr: Jaxpr, consts: Sequence[Any], _: Any) -> str:
-    text = _ADDRESS.sub("0x", str(jaxpr))
+    # Text as str() gives it, without the colours that it has on a terminal and in a notebook.
+    text = _ADDRESS.sub("0x", jaxpr.pretty_print(use_color=False))
     return content_key((text, consts, list(_hidden(jaxpr))), here=False)
 
 

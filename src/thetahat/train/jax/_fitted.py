@@ -72,8 +72,27 @@ class FittedMember:
             return float(sums[0] / sums[1])
 
     def predict(self, x: Any) -> np.ndarray:
-        """h(x) over the rows of ``x``, undoing a table's standardisation."""
-        return self.predictor.predict(x)
+        """h(x) over the rows of ``x``, undoing a table's standardisation.
+
+        A part of the data, its name, and its inputs are standardised already.
+        """
+        own = self._inputs_of_part(x)
+        return (
+            self.predictor.predict(x) if own is None else self.predictor.predict(own, encoded=True)
+        )
+
+    def _inputs_of_part(self, x: Any) -> Any:
+        """The inputs of a part, if x is one, its name, or (rows of) its inputs."""
+        parts = {name: part for name, part in parts_of(self.data).items() if hasattr(part, "x")}
+        if isinstance(x, str) and x in parts:
+            return parts[x].x
+        for part in parts.values():
+            if x is part:
+                return part.x
+            both = isinstance(x, np.ndarray) and isinstance(part.x, np.ndarray)
+            if x is part.x or (both and np.shares_memory(x, part.x)):
+                return x
+        return None
 
     def __reduce__(self) -> Any:
         return WithoutData, (self.predictor,)

@@ -20,7 +20,7 @@ import numpy as np
 from thetahat import models
 from thetahat.core import ConfigError, ShapeError, Task
 from thetahat.core.start import Start
-from thetahat.data import Transform
+from thetahat.data import Transform, named_row
 from thetahat.models import Adapted
 from thetahat.train._classify import Scores
 from thetahat.train._program import Build, GivenTask
@@ -168,12 +168,18 @@ class Predictor:
             self._memo["model"] = module
         return self._memo["model"]
 
-    def predict(self, x: Any) -> np.ndarray:
-        """h(x) over the rows of ``x``, undoing a table's standardisation."""
+    def predict(self, x: Any, *, encoded: bool = False) -> np.ndarray:
+        """h(x) over the rows of ``x``, undoing a table's standardisation.
+
+        Args:    encoded: x are a part's own inputs, as the model takes them.
+        """
         transform = self.transform
-        if transform is not None and np.ndim(x) == 1 and not hasattr(x, "columns"):
-            return self.predict(np.asarray(x)[None])[0]
-        rows = np.asarray(x if transform is None else transform.encode(x))
+        if transform is not None and not encoded:
+            if (named := named_row(x)) is not None:
+                return self.predict(named)[0]
+            if np.ndim(x) == 1 and not hasattr(x, "columns"):
+                return self.predict(np.asarray(x)[None])[0]
+        rows = np.asarray(x if transform is None or encoded else transform.encode(x))
         single = rows.ndim == (0 if self.shape is None else len(self.shape))
         rows = rows[None] if single else rows
         if self.shape is not None and rows.shape[1:] != self.shape:
