@@ -217,7 +217,8 @@ def test_first_runs_that_all_fail_end_the_agent(thetahat, sweep, folder) -> None
     assert code == 2
     assert err.endswith(
         "thetahat: the first 3 runs all failed, the last because: exit code 1: KeyError: 'lr'."
-        f" Fix it and go on with: thetahat agent {row.id}; or run the others all the same with --keep-going\n"
+        f" Fix it, and run all again with: thetahat sweep {row.id} --retry-failed --run; or run the"
+        " others all the same with --keep-going\n"
     )
     assert states() == ("running", ["failed"] * 3)
     code, _, _ = thetahat("agent", row.id, "--keep-going")

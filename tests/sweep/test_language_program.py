@@ -121,8 +121,8 @@ MISTAKES = [
     ),
     (
         "import thetahat as th\nif __name__ == '__main__':\n    th.main(lambda lr: None)\n",
-        "the experiment that train.py passes to th.main has no name at the top of the file; write a"
-        " function, and th.main(its_name)",
+        "train.py passes no function to th.main that has a name at the top of the file; write a"
+        " function, and th.main(its_name) at the end",
     ),
 ]
 

@@ -286,8 +286,12 @@ def test_a_background_sweep_returns_at_once_and_can_be_cancelled(folder):
 def test_wait_raises_what_ended_the_agent(folder):
     Path("dies.py").write_text("raise SystemExit('no luck')", encoding="utf-8")
     sweep = th.run_sweep("dies.py", GRID, wait=False, workers=1)
-    with pytest.raises(th.InputError, match="the first 3 runs all failed.*no luck"):
+    with pytest.raises(th.InputError, match="the first 3 runs all failed.*no luck") as caught:
         sweep.wait()
+    fix = str(caught.value).partition("run all again with: ")[2].partition(";")[0]
+    assert fix == f"th.open_sweep('{sweep.id}').retry_failed()"
+    Path("dies.py").write_text("import json; print(json.dumps({'loss': 1.0}))", encoding="utf-8")
+    assert {str(run.status) for run in eval(fix).runs} == {"finished"}
 
 
 # -- experiments ----------------------------------------------------------------------------------
@@ -312,7 +316,9 @@ def test_a_function_of_no_file_runs_in_this_process(folder):
     sweep = th.run_sweep(here, spec, quiet=True)
     assert sweep.frame()["status"].tolist() == ["finished", "failed"]
     opened = th.open_sweep(sweep.id)
-    with pytest.raises(ConfigError, match=r"is in no file; give it: for example resume\(here\)"):
+    with pytest.raises(
+        ConfigError, match=r"is in no file; give it: for example retry_failed\(here\)"
+    ):
         opened.retry_failed()
     broken = False
     opened.retry_failed(here, quiet=True)
@@ -355,6 +361,7 @@ def test_a_script_without_a_guard_is_told_to_have_one(folder):
     assert done.returncode == 1
     assert "script.py calls th.run_sweep whenever it is loaded" in said.splitlines()[-1]
     assert "if __name__ == '__main__':" in said.splitlines()[-1]
+    assert th.open_sweep("last").status == "cancelled"
 
 
 def test_ctrl_c_returns_the_runs_of_a_script(folder):

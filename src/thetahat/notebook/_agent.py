@@ -145,9 +145,17 @@ def _work(
     say: Callable[[Any], None],
     stops: Callable[[], bool] | None = None,
 ) -> Tally:
-    from thetahat.sweep.agent import pool_here, spec_of, work_on
+    from thetahat.sweep.agent import FirstRunsFailed, pool_here, spec_of, work_on
 
     runner = None
     if experiment is not None and spec_of(sweep).program is None:
         runner = pool_here(store, sweep, experiment, work)
-    return work_on(store, sweep, work, say, runner, stops)
+    try:
+        return work_on(store, sweep, work, say, runner, stops)
+    except FirstRunsFailed as error:
+        name = "" if experiment is None else getattr(experiment, "__name__", "experiment")
+        raise FirstRunsFailed(
+            error.reason,
+            f"run all again with: th.open_sweep({sweep.id!r}).retry_failed({name}); or run the"
+            " others all the same with keep_going=True",
+        ) from None

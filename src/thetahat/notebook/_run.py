@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
@@ -76,8 +77,21 @@ def run_sweep(
         path = opened.path
     experiment = given.experiment if given.here else None
     sweep = Sweep(path, row.id, experiment=experiment)
-    sweep.work(work, wait=wait, quiet=quiet)
+    try:
+        sweep.work(work, wait=wait, quiet=quiet)
+    except ConfigError as error:
+        _cancel_empty(path, row.id, str(error))
+        raise
     return sweep
+
+
+def _cancel_empty(path: Path, sweep_id: str, reason: str) -> None:
+    """Cancel a sweep that no worker could begin, so that no agent waits for it."""
+    from thetahat.store import cancel_sweep, open_store
+
+    with open_store(path) as store:
+        if not store.runs(sweep_id=sweep_id):
+            cancel_sweep(store, sweep_id, reason)
 
 
 def _options(given: Mapping[str, Any], workers: int | None) -> tuple[SweepOptions, Work]:

@@ -189,7 +189,7 @@ class Sweep:
         """
         from thetahat.store import set_state
 
-        self._take(experiment)
+        self._take(experiment, "resume")
         with self._store() as store:
             if not set_state(store, self._id, "running", "resumed from Python"):
                 raise ConfigError(
@@ -214,7 +214,7 @@ class Sweep:
         """
         from thetahat.store import retry_failed
 
-        self._take(experiment)
+        self._take(experiment, "retry_failed")
         with self._store() as store:
             if not retry_failed(store, self._id):
                 raise ConfigError(f"no run of the sweep {self._id} has failed")
@@ -260,7 +260,7 @@ class Sweep:
             )
         return found
 
-    def _take(self, experiment: Callable[..., Any] | None) -> None:
+    def _take(self, experiment: Callable[..., Any] | None, call: str) -> None:
         """Take a function for a sweep of a notebook's function."""
         from thetahat.store import find_sweep
         from thetahat.sweep.agent import spec_of
@@ -278,7 +278,7 @@ class Sweep:
         elif self._experiment is None:
             raise ConfigError(
                 f"{spec.function}() of the sweep {self._id} is in no file; give it: for example"
-                f" resume({spec.function})"
+                f" {call}({spec.function})"
             )
 
     # -- looking ----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._parser import add_quiet, add_store, add_value, number
-from thetahat.core.errors import CheckpointError, ConfigError, StoreError
+from thetahat.core.errors import CheckpointError, ConfigError, InputError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,10 +90,10 @@ def run(args: argparse.Namespace) -> int:
 def _members(args: argparse.Namespace) -> Results[Any]:
     """The model that was asked for, as one or several members that ended well."""
     from thetahat.store import find_sweep, list_sweeps, open_store
-    from thetahat.train import Results, load
+    from thetahat.train import Results
 
     if Path(args.model).is_file():
-        found = load(args.model, _experiment(args.source))
+        found = _loaded(args.model, args.source)
         return found.ended_well() if isinstance(found, Results) else Results([found])
     if "/" in args.model or Path(args.model).suffix:
         raise ConfigError(f"there is no file {args.model}; check the path, or give a run's name")
@@ -109,6 +109,22 @@ def _members(args: argparse.Namespace) -> Results[Any]:
         raise StoreError(f"{args.model!r} is not a file here, and not a run: {error}") from error
 
 
+def _loaded(file: str, source: str | None) -> Any:
+    """Load a saved model.
+
+    Raises:  InputError: as ``th.load``, in words of the command line.
+    """
+    from thetahat.train import load
+
+    try:
+        return load(file, _experiment(source))
+    except InputError as error:
+        if source is not None or "th.load(path, experiment)" not in str(error):
+            raise
+        said = str(error).replace("th.load(path, experiment)", "--source FILE.py:FUNCTION")
+        raise type(error)(said) from None
+
+
 def _experiment(given: str | None) -> Any:
     """Load the experiment of ``--source FILE`` or ``--source FILE:NAME``."""
     if given is None:
@@ -116,7 +132,12 @@ def _experiment(given: str | None) -> Any:
     file, name = _parted(given)
     from thetahat.sweep import load_experiment
 
-    return load_experiment(file, name)
+    try:
+        return load_experiment(file, name)
+    except ConfigError as error:
+        if name is not None:
+            raise
+        raise ConfigError(f"{error}; or name it here: --source {given}:FUNCTION") from None
 
 
 def _parted(source: str) -> tuple[Path, str | None]:

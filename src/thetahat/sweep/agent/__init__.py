@@ -13,7 +13,11 @@ from thetahat.sweep._events import (
     Remarked as Remarked,
     RunEvent as RunEvent,
 )
-from thetahat.sweep.agent._agent import Runner as Runner, Tally as Tally
+from thetahat.sweep.agent._agent import (
+    FirstRunsFailed as FirstRunsFailed,
+    Runner as Runner,
+    Tally as Tally,
+)
 from thetahat.sweep.agent._create import (
     Found as Found,
     extend_by as extend_by,

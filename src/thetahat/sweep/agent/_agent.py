@@ -435,16 +435,25 @@ class Agent:
         self.say(Remarked("stopping; runs go back to the queue. Ctrl-C again stops at once"))
 
 
+class FirstRunsFailed(InputError):
+    """The first runs of a sweep all failed, for ``reason``."""
+
+    def __init__(self, reason: str, fix: str) -> None:
+        super().__init__(f"{reason}. Fix it, and {fix}")
+        self.reason = reason
+
+
 def _check_first_failures(tally: Tally, sweep: SweepRow) -> None:
     """Stop if the first runs all fail: probably all will.
 
-    Raises:  ConfigError.
+    Raises:  FirstRunsFailed.
     """
     if tally.failed == tally.ended >= FIRST_FAILURES:
-        raise InputError(
+        raise FirstRunsFailed(
             f"the first {tally.ended} runs all failed, the last because:"
-            f" {tally.last_failure.rstrip('.')}. Fix it and go on with: thetahat agent"
-            f" {sweep.id}; or run the others all the same with --keep-going"
+            f" {tally.last_failure.rstrip('.')}",
+            f"run all again with: thetahat sweep {sweep.id} --retry-failed --run; or run the others"
+            " all the same with --keep-going",
         )
 
 

@@ -101,8 +101,8 @@ def load_experiment(file: Path | str, name: str | None = None) -> Callable[..., 
         name = next(iter(experiment_names(file) or ()), None)
         if name is None or not callable(getattr(module, name, None)):
             raise ConfigError(
-                f"the experiment that {file.name} passes to th.main has no name at the top of the"
-                " file; write a function, and th.main(its_name)"
+                f"{file.name} passes no function to th.main that has a name at the top of the file;"
+                " write a function, and th.main(its_name) at the end"
             )
         return getattr(module, name)
     named |= {k: v for k, v in vars(module).items() if callable(v) and not isinstance(v, type)}
