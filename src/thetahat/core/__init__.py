@@ -12,6 +12,7 @@ from thetahat.core.errors import (
     ShapeError as ShapeError,
     StoreError as StoreError,
     ThetahatError as ThetahatError,
+    notify as notify,
 )
 from thetahat.core.metric import Metric as Metric, Mode as Mode
 from thetahat.core.run import (
@@ -56,5 +57,6 @@ __all__ = [
     "Task",
     "ThetahatError",
     "Tracker",
+    "notify",
     "read_signature",
 ]

@@ -14,6 +14,10 @@ ThetahatError                  exit code 1
 
 from __future__ import annotations
 
+import os
+import sys
+import sysconfig
+import warnings
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
@@ -73,6 +77,16 @@ class Interrupted(ThetahatError):
 
 class Notice(UserWarning):
     """One line that the user should read once; the program goes on."""
+
+
+def notify(text: str) -> None:
+    """Warn with a Notice at the line of the user's program, in no library and no file of ours."""
+    paths = sysconfig.get_paths()
+    ours = (os.path.dirname(os.path.dirname(__file__)), paths["stdlib"], paths["purelib"], "<")
+    frame, level = sys._getframe(1), 2
+    while frame is not None and frame.f_code.co_filename.startswith(ours):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, Notice, stacklevel=2 if frame is None else level)
 
 
 def check_choice(

@@ -6,7 +6,6 @@ for a frame.
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from thetahat.core.errors import DataError, Notice, check_choice, did_you_mean
+from thetahat.core.errors import DataError, check_choice, did_you_mean, notify
 from thetahat.data._cells import PLAIN, Cells, odd_cells
 from thetahat.data._classes import check_levels, made_classes, single_class
 from thetahat.data._columns import TableColumn
@@ -145,11 +144,9 @@ def _other_columns(names: Collection[str], taken: set[str | None]) -> list[str]:
     for at, name in enumerate(names):
         if name in NAMELESS and name not in taken:
             shown = f"named {name!r}" if name else "without a name"
-            warnings.warn(
+            notify(
                 f"column {at + 1} of the table is {shown}, as the index of a saved frame is: it is"
                 " not taken as a feature" + ("; list it in features to use it" if name else ""),
-                Notice,
-                stacklevel=4,
             )
     return [name for name in names if name not in taken and name not in NAMELESS]
 

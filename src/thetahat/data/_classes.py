@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from thetahat.core.errors import DataError, Notice
+from thetahat.core.errors import DataError, notify
 from thetahat.data._columns import TableColumn, columns_of
 from thetahat.data._named_rows import NamedRows
 
@@ -206,11 +205,9 @@ def _labels(name: str, part: Any) -> TableColumn | None:
     if getattr(getattr(y, "dtype", None), "kind", "") != "U":
         return column
     if "nan" in column.values:
-        warnings.warn(
+        notify(
             f"{where} has the label 'nan': NumPy makes this text of a missing value among text;"
             " if it is one, drop those rows",
-            Notice,
-            stacklevel=3,
         )
     return replace(column, dtype="str")
 

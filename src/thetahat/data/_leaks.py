@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 
 import numpy as np
 
-from thetahat.core.errors import Notice
+from thetahat.core.errors import notify
 from thetahat.data._columns import TableColumn
 from thetahat.data._encoder import Encoder, feature_codes
 
@@ -98,4 +97,4 @@ def _numbers_rows(column: TableColumn, rows: np.ndarray) -> bool:
 
 
 def _say(text: str) -> None:
-    warnings.warn(text, Notice, stacklevel=4)
+    notify(text)

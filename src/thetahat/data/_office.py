@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from struct import error as StructError  # noqa: N812
 from typing import Any
 from zipfile import BadZipFile
 
-from thetahat.core.errors import DataError, MissingExtra, Notice
+from thetahat.core.errors import DataError, MissingExtra, notify
 from thetahat.data._columns import TableColumn, columns_of
 
 _DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, EOFError,
@@ -92,7 +91,7 @@ def unreadable(path: Path, kind: str, error: object) -> str:
 
 
 def _say(text: str) -> None:
-    warnings.warn(text, Notice, stacklevel=5)
+    notify(text)
 
 
 def _has(library: str) -> bool:

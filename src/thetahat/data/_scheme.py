@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from thetahat.core.errors import DataError, Notice
+from thetahat.core.errors import DataError, notify
 from thetahat.data._columns import TableColumn, column_of
 from thetahat.data._named_rows import NamedRows
 from thetahat.data._partition import GROUPS, ORDER, STRATIFY, Scheme
@@ -49,11 +48,9 @@ def read_scheme(obs: Any, n: int, given: Mapping[str, Any]) -> Scheme | None:
             " intervals such as np.digitize(y, np.quantile(y, [0.25, 0.5, 0.75]))"
         )
     if kind == GROUPS and isinstance(value, str) and value in _features(obs):
-        warnings.warn(
+        notify(
             f"{name} is a feature too, and no part has the groups of another; leave it out of the"
             f" features, as read_table(..., ignore={value!r}) does",
-            Notice,
-            stacklevel=4,
         )
     return scheme
 
@@ -68,10 +65,8 @@ def say_unmet(scheme: Scheme, names: Sequence[str], asked: Sequence[int], rows: 
             if len(gone := np.setdiff1d(np.arange(len(scheme.labels)), scheme.codes[at]))
         ]
         if lacking:
-            warnings.warn(
+            notify(
                 f"{scheme.name}: {'; '.join(lacking)}: too few rows to be in every part",
-                Notice,
-                stacklevel=3,
             )
         return
     off = [
@@ -82,11 +77,9 @@ def say_unmet(scheme: Scheme, names: Sequence[str], asked: Sequence[int], rows: 
     if off:
         sizes = np.bincount(scheme.codes)
         top = int(sizes.argmax())
-        warnings.warn(
+        notify(
             f"{scheme.name}: {'; '.join(off)}, since {scheme.labels[top]!r} has {sizes[top]:,} of"
             f" {n:,} rows and no {'group' if scheme.kind == GROUPS else 'value'} is divided",
-            Notice,
-            stacklevel=3,
         )
 
 

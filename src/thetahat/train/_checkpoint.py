@@ -27,7 +27,6 @@ import os
 import stat
 import struct
 import time
-import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -36,7 +35,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from thetahat.core import CheckpointError, Notice
+from thetahat.core import CheckpointError, notify
 from thetahat.core.files import replacing
 from thetahat.train._memory import total_memory
 
@@ -118,7 +117,7 @@ class PatientWriter:
         except CheckpointError as error:
             if not self.behind:
                 text = f"{error}. The fit goes on, and tries again every {AGAIN_S:g} s"
-                warnings.warn(text, Notice, stacklevel=2)
+                notify(text)
             self.behind, self._again_s = True, time.monotonic() + AGAIN_S
 
     def _append(self, epoch: int, arrays: Mapping[str, np.ndarray], new: np.ndarray) -> bool:

@@ -9,7 +9,6 @@ import contextlib
 import functools
 import sysconfig
 import traceback
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from thetahat import data as th_data
-from thetahat.core import ConfigError, Metric, Mode, Notice, Signature, Task, read_signature
+from thetahat.core import ConfigError, Metric, Mode, Signature, Task, notify, read_signature
 from thetahat.core.content import static_part
 from thetahat.core.errors import ThetahatError
 from thetahat.core.metric import PARTS, directions_of, read_metrics
@@ -190,12 +189,10 @@ def _works_untraced(experiment: Callable[..., Task], config: Mapping[str, Any]) 
 @functools.cache
 def _notice(experiment: str, name: str, kind: str, line: str) -> None:
     """Warn once in a process."""
-    warnings.warn(
+    notify(
         f"{experiment}(): {name!r} is static, because Python must know it{line};"
         f" each of its values compiles a program of its own. Write {name}:"
         f" th.Static[{kind}] to say so for good",
-        Notice,
-        stacklevel=2,
     )
 
 

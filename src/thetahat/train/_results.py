@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any, SupportsIndex, TypeVar, overload
 
 import numpy as np
 
-from thetahat.core import ConfigError, MissingExtra, Notice, ShapeError, Status, Task
+from thetahat.core import ConfigError, MissingExtra, ShapeError, Status, Task, notify
 from thetahat.core.card import card, grid
 from thetahat.core.json import plain_value
 from thetahat.core.nested import flat_config
@@ -155,10 +154,8 @@ class Results(list[Member]):
         if not kept:
             raise ConfigError(f"none of the {len(self)} results ended well; look at .frame()")
         if len(kept) < len(self):
-            warnings.warn(
+            notify(
                 f"{len(self) - len(kept)} of {len(self)} results did not end well and are left out",
-                Notice,
-                stacklevel=3,
             )
         return kept
 

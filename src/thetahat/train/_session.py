@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,13 +16,13 @@ from thetahat.core import (
     Ended,
     Event,
     Logged,
-    Notice,
     Started,
     Status,
     StoreError,
     Task,
     ThetahatError,
     Tracker,
+    notify,
 )
 from thetahat.core.metric import PARTS, RISKS, directions_of
 from thetahat.data import Shuffle
@@ -366,12 +365,10 @@ def prove(name: str, kept: float, again: float, epoch: int, dtype: str = "float6
             ", or float32 rounds too coarsely for its numbers: standardise the data, or give"
             " dtype='float64' (--dtype float64)"
         )
-        warnings.warn(
+        notify(
             f"the best state (epoch {epoch}) was chosen at {name} {kept:.6g} and re-evaluates to"
             f" {again:.6g}; {what} or the model is not a function of its arguments alone"
             + (coarse if dtype == "float32" else ""),
-            Notice,
-            stacklevel=2,
         )
 
 
@@ -425,4 +422,4 @@ class TrackerGroup:
                     f"the tracker {name} failed and is left out from here on: {error}."
                     " The fit goes on; what was tracked before stands"
                 )
-            warnings.warn(text, Notice, stacklevel=3)
+            notify(text)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._parser import add_quiet, add_store, add_value
-from thetahat.core.errors import CheckpointError, ConfigError, Notice
+from thetahat.core.errors import CheckpointError, ConfigError, notify
 from thetahat.core.run import Status
 from thetahat.core.shell import pasteable
 
@@ -147,10 +146,8 @@ def _source(store: Store, asked: RunRow, given: str | None) -> Path:
             )
         if before is None:
             return file.absolute()
-        warnings.warn(
+        notify(
             f"{file.name} has changed since the run began; what follows is trained by the file as"
             " it is now",
-            Notice,
-            stacklevel=2,
         )
     return file.absolute()

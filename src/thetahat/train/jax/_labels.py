@@ -6,7 +6,6 @@ whole numbers are coded by size, and ``Result.predict`` gives them back.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from jax.core import Tracer
 
 from thetahat import data as th_data, risk
-from thetahat.core import DataError, Notice, Task
+from thetahat.core import DataError, Task, notify
 from thetahat.core.metric import BY_PART
 from thetahat.data import Classes, NamedRows, Transform, check_levels
 from thetahat.train.jax._precision import ON_DISK
@@ -152,11 +151,9 @@ def _say_codes(task: Task, where: str, classes: Classes) -> None:
     ]
     if own:
         k = len(classes)
-        warnings.warn(
+        notify(
             f"{where} has the labels {th_data.listed(classes.labels)}, coded 0..{k - 1} in this"
             f" order: the metric {' and '.join(own)} gets these codes",
-            Notice,
-            stacklevel=2,
         )
 
 
@@ -182,8 +179,6 @@ def _check_parts(data: Any, y: Mapping[str, np.ndarray], classes: Classes) -> No
         )
         if data.rows is None and not isinstance(data.transform, Transform):
             raise DataError(f"{found}: give train some, or drop these rows")
-        warnings.warn(
+        notify(
             f"{found}: its probability is driven to 0. Give another split seed, or drop the class",
-            Notice,
-            stacklevel=2,
         )

@@ -7,7 +7,6 @@ shared) and which are the user's own (they are passed in, never compiled in).
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +18,7 @@ from jax.core import Tracer
 from jax.extend import core as jax_core
 
 from thetahat import data as th_data, models, optim, risk
-from thetahat.core import ConfigError, Mode, Notice, Task
+from thetahat.core import ConfigError, Mode, Task, notify
 from thetahat.core.metric import directions_of, read_metrics
 from thetahat.core.start import Start
 from thetahat.train._program import Build, Hyper, OtherBackend, backend_of
@@ -262,11 +261,9 @@ def _say_if_larger(task: Task, plan: MemberPlan) -> None:
     """Say that a batch is larger than the data."""
     if task.batch_size is not None and task.batch_size > plan.n:
         epoch = "full batch" if plan.full else f"batch of {plan.n} draws with replacement"
-        warnings.warn(
+        notify(
             f"batch_size={task.batch_size} is larger than the {plan.n} training observations:"
             f" every epoch is one {epoch}",
-            Notice,
-            stacklevel=2,
         )
 
 

@@ -6,7 +6,6 @@ standardised one. What a loss needs of its targets is checked on the host, once,
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,7 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 from jax.interpreters import partial_eval
 
 from thetahat import data as th_data, risk
-from thetahat.core import ConfigError, DataError, Notice, Task
+from thetahat.core import ConfigError, DataError, Task, notify
 from thetahat.data import Observations, Rows, Transform
 from thetahat.risk import Loss
 from thetahat.train.jax._precision import refuse_level, refuse_rounding
@@ -66,13 +65,11 @@ def _say_if_two_labels(task: Task, data: Any) -> None:
     if len(seen) != 2 or (y_mean, y_std) == (0, 1):
         return
     low, high = np.round(y_mean + y_std * seen, 5) + 0.0  # no -0
-    warnings.warn(
+    notify(
         f"target {transform.encoder.target!r} has two values, {low:g} and {high:g}, and is"
         f" standardised: {' and '.join(own)} get {seen[0]:.4g}, {seen[1]:.4g}. For"
         " labels give read_table(..., target_scale=False), or a loss of labels such as"
         " loss='logistic'",
-        Notice,
-        stacklevel=2,
     )
 
 
