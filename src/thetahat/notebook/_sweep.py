@@ -293,9 +293,8 @@ class Sweep:
             config = flat_config(run.config)
             metrics = {f"final {k}" if k in config else k: v for k, v in run.metrics.items()}
             known = {"run": run.name, "status": str(run.status), **config, **metrics}
-            rows.append(
-                {**known, "seconds": run.total_seconds, "attempt": run.attempt, "id": run.id}
-            )
+            last = {"seconds": run.total_seconds, "attempt": run.attempt, "id": run.id}
+            rows.append({**known, **last, "reason": run.reason})
         return _pandas("sweep.frame()").DataFrame(rows)
 
     def groups(self, over: str | Sequence[str] = ()) -> Any:

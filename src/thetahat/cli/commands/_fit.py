@@ -21,6 +21,7 @@ from thetahat.cli._parser import (
     whole_number,
 )
 from thetahat.core.errors import ConfigError, check_choice
+from thetahat.core.shell import pasteable
 
 if TYPE_CHECKING:
     from thetahat.cli._session import FitSettings
@@ -242,6 +243,9 @@ def run(args: argparse.Namespace) -> int:
         _predict(out, results, table, setting)
     if args.save is not None:
         (Results(results) if args.seeds > 1 else results[0]).save(args.save)
+        if not args.quiet:
+            fix = pasteable(["thetahat", "predict", args.save])
+            print_note(f"the model is in {args.save}; predict with: {fix} TABLE -o FILE")
     return exit_code(trained.results)
 
 
