@@ -377,3 +377,13 @@ class TestEncoding:
 def test_every_refusal_is_an_input_error() -> None:
     assert issubclass(DataError, InputError)
     assert DataError("x").exit_code == 2
+
+
+def test_all_features_of_text_are_named_at_once():
+    table = {"y": [1.0, 2.0, 3.0], "a": ["u", "v", "u"], "n": [1, 2, 4], "b": ["p", "q", "q"]}
+    with pytest.raises(DataError) as caught:
+        read_table(table, target="y")
+    assert str(caught.value) == (
+        "columns 'a', 'b' hold text, e.g. 'u' in 'a'; declare them with categorical=['a', 'b']"
+        " (--categorical a,b), or leave them out of the features"
+    )

@@ -7,7 +7,7 @@ for a frame.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -174,7 +174,8 @@ def look(scan: Scan, columns: dict[str, TableColumn], plan: TablePlan) -> np.nda
             kept = column.levels_or_none()
             seen.levels |= {v for v, k in zip(kept, keep, strict=True) if k and v is not None}
         elif column.kind != "number" and not gone[name].all():
-            raise DataError(odd_cells(column, scan.rows, plan.cells) or _not_numbers(column, plan))
+            odd = odd_cells(column, scan.rows, plan.cells)
+            raise DataError(odd or _not_numbers(column, plan, columns))
     scan.rows += n
     scan.kept += int(keep.sum())
     return keep
@@ -316,7 +317,19 @@ def _are_labels(column: TableColumn, cells: Cells) -> bool:
     return sum(cells.number(v) is not None for v in levels) in (0, len(levels))
 
 
-def _not_numbers(column: TableColumn, plan: TablePlan) -> str:
+def _not_numbers(column: TableColumn, plan: TablePlan, columns: Mapping[str, TableColumn]) -> str:
+    text = [
+        name
+        for name in plan.features
+        if name not in plan.categorical and columns[name].kind == "text"
+        if odd_cells(columns[name], 0, plan.cells) is None
+    ]
+    if column.name in text and len(text) > 1:
+        return (
+            f"columns {', '.join(map(repr, text))} hold text, e.g. {column.example!r} in"
+            f" {column.name!r}; declare them with categorical={text!r} (--categorical"
+            f" {','.join(text)}), or leave them out of the features"
+        )
     role = "target" if column.name in plan.targets else "column"
     if column.name not in plan.features:
         role = "weights" if column.name == plan.weights else role
