@@ -63,7 +63,7 @@ def test_version(thetahat) -> None:
 
 
 def test_a_hostile_name_is_escaped_where_it_is_printed(thetahat, folder) -> None:
-    (folder / "t.csv").write_text("y,a\n" + "1,2\n3,5\n4,9\n" * 10, encoding="utf-8")
+    (folder / "t.csv").write_text("y,a\n" + "1.5,2\n3.5,5\n4.5,9\n" * 10, encoding="utf-8")
     words = ["fit", "t.csv", "--target=y", "--model=linear", "--epochs=2"]
     code, out, err = thetahat(*words, "--name=bad\nname\x1b[31m")
     assert code == 0

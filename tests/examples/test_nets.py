@@ -70,7 +70,8 @@ def test_happiness_is_the_multinomial_logit_of_scikit_learn(example):
     train, test = data.rows["train"], data.rows["test"]
     peer = LogisticRegression(C=np.inf, tol=1e-9, max_iter=5_000).fit(x[train], y[train])
     assert result.risk["test"] == pytest.approx(
-        log_loss(y[test], peer.predict_proba(x[test])), abs=2e-3
+        log_loss(y[test], peer.predict_proba(x[test])),
+        abs=5e-3,  # the val part chose the epoch
     )
     assert result.risk["test"] < module.loss_of_shares(result.data)
     assert result.classes.tolist() == peer.classes_.tolist()

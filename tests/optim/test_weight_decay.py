@@ -14,7 +14,7 @@ import optax
 import pytest
 
 import thetahat as th
-from thetahat.cli.commands._fit_table import fit_table, read_data
+from thetahat.cli.commands._fit_table import fit_table
 from thetahat.optim import OPTIMIZERS, named, own_decay
 
 LR = 0.02
@@ -40,7 +40,7 @@ def fitted(table: str, optimizer: str, weight_decay: float, **more: Any) -> dict
 
 
 def by_hand(table: str, optimizer: Any) -> dict[str, np.ndarray]:
-    data = read_data(table, "y", None, None, None, "refuse", 0.7, 0.15, 0.15, 0)
+    data = fit_table(table, "y", model="linear").data
     task = th.Task(th.models.Linear(3), data, optimizer=optimizer, epochs=8)
     return dict(th.fit(task).params)
 

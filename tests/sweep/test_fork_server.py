@@ -144,7 +144,7 @@ def test_beside_threads_a_worker_loads_everything_itself(at, monkeypatch) -> Non
     # A package that the fork server would load, which starts a thread.
     (at.folder / "lib").mkdir()
     at.write("lib/equinox.py", "import threading, time\n" + THREAD)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([os.environ["PYTHONPATH"], "lib"]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["lib", os.environ["PYTHONPATH"]]))
     at.write("train.py", TELLS + LINE)
     for modules, words in (
         (["equinox"], "thetahat.sweep.workers._worker"),

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,9 @@ class Client:
                 self.cookies = httpx.Cookies(client.cookies)
                 return answer
 
-        return asyncio.run(ask())
+        # In a thread of its own: a browser of another test may have a loop in this one.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, ask()).result()
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         return self._request("GET", path, **more)

@@ -99,6 +99,7 @@ class Sweep:
         self._agent: Background | None = None
         self._read: Study | None = None
         self._read_s = 0.0
+        self._settings: tuple[Study, list[LoadableSetting]] | None = None
 
     @property
     def _study(self) -> Study:
@@ -371,14 +372,20 @@ class Sweep:
     @property
     def settings(self) -> Sequence[LoadableSetting]:
         """Its settings, the best first; runs of one setting differ in their seeds alone."""
-        return [self._loadable(setting) for setting in self._study.settings]
+        study = self._study
+        if self._settings is None or self._settings[0] is not study:
+            self._settings = study, [self._loadable(setting) for setting in study.settings]
+        return self._settings[1]
 
     @property
     def best(self) -> LoadableSetting | None:
         """The setting with the best median; None where no run has a number. ``best.load()`` is its
         fitted model."""
         found = self._study.best
-        return None if found is None else self._loadable(found)
+        if found is None:
+            return None
+        pairs = zip(self._study.settings, self.settings, strict=True)
+        return next(ours for given, ours in pairs if given is found)
 
     def _loadable(self, setting: Setting) -> LoadableSetting:
         own = {field.name: getattr(setting, field.name) for field in fields(setting)}

@@ -77,8 +77,8 @@ def verdict(found: Sequence[Entry], data: Data) -> tuple[list[Entry], str]:
     gap, error = paired_difference(second.losses - first.losses, weights)
     n = int((weights > 0).sum())
     return paired, (
-        f"{first.name} has the lowest test risk; that of {second.name} is higher by {gap:.3g},"
-        f" {_beside(gap, error)} (paired over {n:,} test rows)"
+        f"{first.name} has the lowest test risk; {second.name} is next, higher by {gap:.3g}"
+        f" ({_beside(gap, error)}; paired over {n:,} test rows)"
     )
 
 
@@ -95,13 +95,7 @@ def paired_difference(gaps: np.ndarray, weights: np.ndarray) -> tuple[float, flo
 
 
 def _beside(gap: float, error: float) -> str:
-    if not error > 0:
-        return "and has no standard error"
-    if gap <= error:
-        return f"within its standard error of {error:.2g}"
-    if gap <= 2 * error:
-        return f"more than its standard error of {error:.2g}, and less than two"
-    return f"more than two standard errors of {error:.2g}"
+    return f"{gap / error:.1f} standard errors" if error > 0 else "no standard error"
 
 
 def fit_columns(risk: Mapping[str, float], fitted: fits.Goodness) -> dict[str, float]:

@@ -176,7 +176,10 @@ class _Layout:
     screen: Screen
 
     def wrapped(self, text: str, indent: int = 0) -> list[str]:
-        lines = textwrap.wrap(word(text), self.width - indent, break_on_hyphens=False)
+        # A word that is too long is left whole, to be copied.
+        lines = textwrap.wrap(
+            word(text), self.width - indent, break_on_hyphens=False, break_long_words=False
+        )
         return [" " * indent + line for line in lines or [""]]
 
     def warning(self, text: str) -> list[str]:
