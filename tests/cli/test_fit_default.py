@@ -34,12 +34,12 @@ def test_it_is_compared_with_other_estimators_on_the_same_rows(
     code, out, err = thetahat(*words)
     assert code == 0, err
     rows = {row["model"]: row for row in json.loads(out)}
-    assert list(rows) == ["net, 3 averaged", "OLS", "ridge", "forest", "boosting"]
+    assert list(rows) == ["3 × net", "OLS", "ridge", "forest", "boosting"]
     file = pd.read_csv("p.csv")
     assert file["part"].value_counts().to_dict() == {"train": 128, "test": 22}
     train, test = ((file["part"] == part).to_numpy() for part in ("train", "test"))
     x, y = table[list("abcdef")].to_numpy(), table["y"].to_numpy()
-    net = rows["net, 3 averaged"]
+    net = rows["3 × net"]
     assert net["test_r2"] == pytest.approx(r2_score(y[test], file["fitted"][test]), rel=1e-4)
     outside = file.loc[train, "out_of_bag"]
     assert outside.notna().sum() == 69 and file.loc[test, "out_of_bag"].isna().all()
@@ -75,7 +75,7 @@ def test_the_screen_says_who_wins_and_one_member_is_one_run(table: pd.DataFrame,
     said = " ".join(out.split())
     assert "(128 train, of which each member holds out 23, 22 test)" in said
     assert "3 of 3 members averaged" in said and "out-of-bag risk" in said
-    assert "has the lowest test risk; " in said
+    assert "lowest test risk: " in said
     assert "(paired over 22 test rows)" in said
     code, out, _ = thetahat(*words, "--members=1", "--format=json")
     assert next(row["model"] for row in json.loads(out)) == "net"

@@ -77,7 +77,7 @@ def verdict(found: Sequence[Entry], data: Data) -> tuple[list[Entry], str]:
     gap, error = paired_difference(second.losses - first.losses, weights)
     n = int((weights > 0).sum())
     return paired, (
-        f"{first.name} has the lowest test risk; {second.name} is next, higher by {gap:.3g}"
+        f"lowest test risk: {first.name}; next: {second.name}, higher by {gap:.3g}"
         f" ({_beside(gap, error)}; paired over {n:,} test rows)"
     )
 

@@ -108,7 +108,7 @@ def goodness_rows(
         return _of_several_targets(results, table)
     label = str(first.config["model"])
     if isinstance(first, Bag):
-        label = f"{label}, {len(first.members)} averaged"
+        label = f"{len(first.members)} × {label}"
     kept = ended_well(results) if several else [r for r in results if _finite(r)]
     nets = not several and first.config["model"] == "net" and bool(kept)
     found = contest.entries(first, table, label, all_peers=nets)
