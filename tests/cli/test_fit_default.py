@@ -76,7 +76,7 @@ def test_the_screen_says_who_wins_and_one_member_is_one_run(table: pd.DataFrame,
     assert "(128 train, of which each member holds out 23, 22 test)" in said
     assert "3 of 3 members averaged" in said and "out-of-bag risk" in said
     assert "lowest test risk: " in said
-    assert "(paired over 22 test rows)" in said
+    assert "paired over 22 test rows" in said
     code, out, _ = thetahat(*words, "--members=1", "--format=json")
     assert next(row["model"] for row in json.loads(out)) == "net"
 
