@@ -327,7 +327,12 @@ def test_a_run_that_did_not_end_well_takes_no_axis_of_its_sweep(look, tmp_path, 
     with serving(tmp_path) as url:
         page = look(url).open(f"/sweep/{sweep.id}?x=run&log={int(log)}")
         until(page, "document.querySelectorAll('.chart').length > 2")
-        extents = page.evaluate(AXES_THAT_ARE)
+        extents = []
+        for _ in range(100):  # a chart is in the page before it is drawn
+            extents = page.evaluate(AXES_THAT_ARE)
+            if len(extents) >= 2:
+                break
+            page.wait_for_timeout(100)
         assert len(extents) >= 2
         assert all(low >= 0 and high < 4 for low, high in extents), extents
         assert "beyond the axis" in page.locator("main").inner_text()
