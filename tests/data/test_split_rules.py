@@ -345,7 +345,7 @@ def test_folds_that_cannot_be_made_are_refused(case: str) -> None:
 
 
 def test_arrays_have_no_columns() -> None:
-    with refused("groups='firm' names a column, and what is split is no table"):
+    with refused("groups='firm' names a column, and arrays have none"):
         th.split((X, Y), groups="firm")
     with refused("standardize=True needs x of shape (N, d); got (240,); give x[:, None]"):
         th.split((Y, Y), standardize=True)

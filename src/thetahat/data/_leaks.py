@@ -15,7 +15,7 @@ _LEAST_ROWS = 30
 _SAMPLE, _NUMBERS = 200, 1 << 21
 """Rows of a first look, and how many numbers it may have."""
 _CHANCE = 1e-6
-"""Probability below which a perfect order is no accident."""
+"""Probability below which a perfect order is not taken for chance."""
 
 
 def say_suspicious(

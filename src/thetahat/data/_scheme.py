@@ -87,7 +87,7 @@ def _column(obs: Any, n: int, kind: str, value: Any) -> tuple[TableColumn, str]:
     if isinstance(value, str):
         if not isinstance(obs, Table):
             raise DataError(
-                f"{kind}={value!r} names a column, and what is split is no table; give one value"
+                f"{kind}={value!r} names a column, and arrays have none; give one value"
                 " per row, or split a table of th.read_table"
             )
         return obs.column(value, kind), f"{kind}={value!r}"

@@ -331,7 +331,7 @@ class Sweep:
     def report(self, path: str | os.PathLike[str]) -> Path:
         """Write the report as one file, whose ending chooses the format: .html, .tex, .md or .csv.
 
-        Raises:  ConfigError: another ending, or a file that is no report.
+        Raises:  ConfigError: another ending, or a file of another kind.
         """
         from thetahat.report import (
             format_of,

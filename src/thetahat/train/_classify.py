@@ -16,7 +16,7 @@ LINKS = ("", "logistic", "cross_entropy")
 
 
 @dataclass(frozen=True)
-class Scores:
+class ClassScores:
     """What the scores h(x) of a fit mean.
 
     Args:    loss, residual: in a word; residual "" is h(x) - y.
@@ -58,7 +58,8 @@ class Scores:
         """Return the probabilities of the classes, (..., k), in double precision.
 
         Raises:  ConfigError: a loss without probabilities, or a residual of the user's own.
-        >>> Scores("logistic", link="logistic").probabilities(np.array([0.0, np.log(3.0)])).round(6)
+        >>> scores = ClassScores("logistic", link="logistic")
+        >>> scores.probabilities(np.array([0.0, np.log(3.0)])).round(6)
         array([[0.5 , 0.5 ],
                [0.25, 0.75]])
         """
@@ -76,13 +77,13 @@ class Scores:
         return top / top.sum(-1, keepdims=True)
 
 
-def scores_of(task: Task, data: Any) -> Scores:
+def scores_of(task: Task, data: Any) -> ClassScores:
     """Return what the scores of a Task's fit mean."""
     loss = risk.resolve_loss(task.loss)
     decides = {risk.BINARY: BINARY, risk.CLASSES: SEVERAL}
     links = {risk.logistic: "logistic", risk.cross_entropy: "cross_entropy"}
     residual = task.residual
-    return Scores(
+    return ClassScores(
         loss=loss.name,
         residual="" if residual is None else getattr(residual, "__qualname__", "residual"),
         decides=next((word for need, word in decides.items() if loss.needs is need), ""),

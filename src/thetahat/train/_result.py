@@ -14,7 +14,7 @@ from thetahat.core.card import card, pairs
 from thetahat.core.errors import did_you_mean
 from thetahat.core.start import Start
 from thetahat.figures import draw_fit, spark
-from thetahat.train._classify import Scores, scores_of
+from thetahat.train._classify import ClassScores, scores_of
 from thetahat.train._program import Estimate
 from thetahat.train._saved import predictor_of, save_all
 
@@ -185,7 +185,7 @@ class Result:
         )
 
     @property
-    def _scores(self) -> Scores:
+    def _scores(self) -> ClassScores:
         predictor = getattr(self.fitted, "predictor", None)
         return scores_of(self.task, self.data) if predictor is None else predictor.scores
 

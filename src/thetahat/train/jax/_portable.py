@@ -13,10 +13,10 @@ import numpy as np
 from thetahat import models
 from thetahat.core import ConfigError, InputError
 from thetahat.data import Classes, from_stored, to_stored
-from thetahat.train._classify import BINARY, LINKS, SEVERAL, Scores
+from thetahat.train._classify import BINARY, LINKS, SEVERAL, ClassScores
 from thetahat.train._program import Build, GivenTask
 from thetahat.train.jax._precision import precision
-from thetahat.train.jax._predictor import Described, OfBuild, OfModel, Predictor, Source
+from thetahat.train.jax._predictor import DescribedModel, ModelSource, OfBuild, OfModel, Predictor
 
 _DTYPES = ("float32", "float64")
 _SCORES = ("loss", "residual", "decides", "link")
@@ -50,7 +50,7 @@ def unpack_predictor(
     arrays: Mapping[str, np.ndarray],
     name: str,
     build: Build | None,
-    shared: dict[str, Source],
+    shared: dict[str, ModelSource],
 ) -> Predictor:
     """Make the predictor that ``pack_predictor`` described.
 
@@ -97,17 +97,17 @@ def unpack_predictor(
     return one
 
 
-def _scores(held: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Scores:
+def _scores(held: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> ClassScores:
     """What a file says that the scores mean."""
     classes = from_stored(held["classes"], arrays)
     words = {word: str(held[word]) for word in _SCORES}
     known = words["decides"] in ("", BINARY, SEVERAL) and words["link"] in LINKS
     if not known or not isinstance(classes, Classes | None) or (classes and classes.array is None):
         raise ValueError("its scores mean nothing")
-    return Scores(**words, classes=classes)
+    return ClassScores(**words, classes=classes)
 
 
-def _source(held: Mapping[str, Any], most: int, build: Build | None) -> Source:
+def _source(held: Mapping[str, Any], most: int, build: Build | None) -> ModelSource:
     """The source of a file's model."""
     name, description = str(held["class"]), held["model"]
     if description is not None:
@@ -115,22 +115,22 @@ def _source(held: Mapping[str, Any], most: int, build: Build | None) -> Source:
             models.described(description, most)
         except ConfigError as error:
             raise ValueError(str(error)) from error
-        return Source(Described(description, most), name, description)
+        return ModelSource(DescribedModel(description, most), name, description)
     if build is None:
         raise ConfigError(
             f"the file holds parameters of {name}, a model of your own, and no program; give the"
             " function that builds its Task too: th.load(path, experiment)"
         )
     if held["values"]:
-        return Source(OfBuild(build), name)
+        return ModelSource(OfBuild(build), name)
     task = build.given if isinstance(build, GivenTask) else build({})
     model = task.model
     if held["average"] is not None and not isinstance(model, models.Average):
         model = models.Average(model, *held["average"])
-    return Source(OfModel(model, task.seed), name)
+    return ModelSource(OfModel(model, task.seed), name)
 
 
-def _average(source: Source) -> list[Any] | None:
+def _average(source: ModelSource) -> list[Any] | None:
     """How a bag averages members of the user's own model; None for other models."""
     model = source.make.model if isinstance(source.make, OfModel) else None
     return [model.n, model.of] if isinstance(model, models.Average) else None

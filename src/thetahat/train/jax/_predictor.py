@@ -1,8 +1,9 @@
 """A fitted function without its data: what another process needs to predict.
 
-Members of one program share their ``Source``, and with it one compiled function of (parameters,
-inputs): a hundred seeds predict with one compilation. A file holds what ``Source`` is made of, and
-the function is compiled from it in the same way everywhere, so that predictions are bitwise equal.
+Members of one program share their ``ModelSource``, and with it one compiled function of
+(parameters, inputs): a hundred seeds predict with one compilation. A file holds what the source is
+made of, and the function is compiled from it in the same way everywhere, so that predictions are
+bitwise equal.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from thetahat.core import ConfigError, ShapeError, Task
 from thetahat.core.start import Start
 from thetahat.data import Transform, named_row
 from thetahat.models import Adapted
-from thetahat.train._classify import Scores
+from thetahat.train._classify import ClassScores
 from thetahat.train._program import Build, GivenTask
 from thetahat.train.jax._precision import precision
 
@@ -30,7 +31,7 @@ Make = Callable[[Mapping[str, Any]], Adapted]
 
 
 @dataclass(frozen=True)
-class Described:
+class DescribedModel:
     """The model of a description: it needs no program of the user's."""
 
     description: Mapping[str, Any]
@@ -80,7 +81,7 @@ class OfBuild:
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class ModelSource:
     """What makes the model of a cohort's members.
 
     Args:    make: from traced parameters to the adapted model.   name: the model's class.
@@ -120,7 +121,7 @@ class Source:
         return type(self), (self.make, self.name, self.description)
 
 
-def source_of(build: Build, task: Task, layers: int, traced: bool) -> Source:
+def source_of(build: Build, task: Task, layers: int, traced: bool) -> ModelSource:
     """The source of a program's models.
 
     Args:    task: as the trace saw it.   layers: how many arrays the model has at most.
@@ -131,10 +132,10 @@ def source_of(build: Build, task: Task, layers: int, traced: bool) -> Source:
         model = model.model
     name, description = type(model).__name__, models.describe(model)
     if description is not None:
-        return Source(Described(description, layers), name, description)
+        return ModelSource(DescribedModel(description, layers), name, description)
     given = build.given if isinstance(build, GivenTask) else None
     make = OfBuild(build, traced) if given is None else OfModel(given.model, given.seed)
-    return Source(make, name)
+    return ModelSource(make, name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,12 +147,12 @@ class Predictor:
              shape: of one input, if it has one.
     """
 
-    source: Source
+    source: ModelSource
     values: Mapping[str, Any]
     params: Any
     frozen: Any
     transform: Any
-    scores: Scores
+    scores: ClassScores
     dtype: str
     shape: tuple[int, ...] | None
     _memo: dict[str, Any] = field(default_factory=dict, repr=False)

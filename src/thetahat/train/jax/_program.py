@@ -32,7 +32,7 @@ from thetahat.train.jax._init import Beginning
 from thetahat.train.jax._member import Member
 from thetahat.train.jax._memory import device_memory, memory_errors
 from thetahat.train.jax._precision import ON_DISK, precision
-from thetahat.train.jax._predictor import Predictor, Source, source_of
+from thetahat.train.jax._predictor import ModelSource, Predictor, source_of
 from thetahat.train.jax._staging import Staged
 from thetahat.train.jax._state import TrainState, pack_state, stop_members, unpack_state
 from thetahat.train.jax._targets import check_made
@@ -54,7 +54,7 @@ class CohortProgram:
         self._chunk: Any = None
         self._beginning = Beginning(staged, size)
         self._finals: dict[tuple[str, ...], Any] = {}
-        self._sources: list[Source] = []
+        self._sources: list[ModelSource] = []
         self._lowered: Any = None
         self._columns: list[str] = []
         self._given = staged.given
