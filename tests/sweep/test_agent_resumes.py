@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from at_work import LINE, LOSES, until
+from at_work import HOLD, LINE, LOSES, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -134,7 +133,7 @@ parameters:
     # What the checkpoint holds is told again before anything is trained.
     until(lambda: any(r.attempt == 2 and r.epochs > 0 for r in at.runs()))
     assert all(r.epochs >= 100 for r in at.runs() if r.attempt == 2 and r.epochs > 0)
-    child.communicate(timeout=60)
+    child.communicate()
     assert child.returncode == 0
     runs = at.runs()
     assert [run.epochs for run in runs] == [EPOCHS // 2] * 2 + [EPOCHS] * 2
@@ -209,7 +208,7 @@ def test_pool_replaces_a_killed_worker_without_failing_a_run(at, thetahat) -> No
     # What the checkpoint holds is told again before anything is trained.
     until(lambda: any(r.attempt == 2 and r.epochs > 0 for r in at.runs()))
     assert all(r.epochs >= 1000 for r in at.runs() if r.attempt == 2 and r.epochs > 0)
-    _, err = child.communicate(timeout=100)
+    _, err = child.communicate()
     assert child.returncode == 0
     assert "2 runs are tried again: the worker was killed by signal 9 (SIGKILL)" in err
     runs = at.runs()
@@ -234,7 +233,7 @@ def test_a_run_alone_in_a_killed_worker_fails_and_its_retry_resumes(at) -> None:
     os.kill(children(child.pid)[0], signal.SIGKILL)
     again = until(lambda: [r for r in at.runs() if r.attempt == 2 and r.epochs > 0])
     assert again[0].epochs >= reached
-    child.communicate(timeout=60)
+    child.communicate()
     assert child.returncode == 0
     (run,) = at.runs()
     assert (str(run.status), run.failures, run.attempt) == ("finished", 1, 2)
@@ -257,7 +256,7 @@ def test_agent_with_a_count_takes_a_part_of_a_cohort_and_others_the_rest(at) -> 
     # The others' checkpoint is still there.
     until(lambda: any(r.attempt == 2 and 0 < r.epochs < EPOCHS for r in at.runs()))
     assert all(r.epochs >= 1000 for r in at.runs() if r.attempt == 2 and r.epochs > 0)
-    child.communicate(timeout=100)
+    child.communicate()
     assert child.returncode == 0
     runs = at.runs()
     assert [str(run.status) for run in runs] == ["finished"] * 5
@@ -288,7 +287,7 @@ parameters:
     child = at.start("sweep", at.sweep(text, LONG), "--run", "--workers", "1")
     until(lambda: at.any() and max_epochs(at.runs()) > 100)
     child.send_signal(how)
-    _, err = child.communicate(timeout=30)
+    _, err = child.communicate()
     sweep = at.row().id
     assert child.returncode == 130
     assert err.endswith(f"thetahat: interrupted; go on with: thetahat agent {sweep}\n")
@@ -304,7 +303,7 @@ parameters:
         assert list(at.history(run)["epoch"]) == list(range(1, EPOCHS + 1))
 
 
-SLEEPS = LOSES + "import time\ntime.sleep(60)\n"
+SLEEPS = LOSES + HOLD + "hold()\n"
 ONE = "program: train.py\nmethod: grid\nmetric: {name: loss}\nparameters: {lr: {values: [1, 2, 3]}}"
 
 
@@ -314,7 +313,7 @@ def test_ctrl_c_ends_processes_and_their_runs_wait(at, thetahat) -> None:
     programs = children(child.pid)
     assert len(programs) == 2
     child.send_signal(signal.SIGINT)
-    out, _ = child.communicate(timeout=30)
+    out, _ = child.communicate()
     assert child.returncode == 130
     assert "running: no runs, 2 waiting to go on, 1 not begun; " in out
     assert [str(run.status) for run in at.runs()] == ["queued"] * 2
@@ -330,17 +329,16 @@ def test_ctrl_c_ends_processes_and_their_runs_wait(at, thetahat) -> None:
 
 
 def test_ctrl_c_twice_stops_at_once(at) -> None:
-    stubborn = LOSES + (
-        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)\n"
+    stubborn = (
+        LOSES + HOLD + ("import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nhold()\n")
     )
     child = at.start("sweep", at.sweep(ONE, stubborn), "--run", "--workers", "1")
     until(lambda: at.any() and [r.epochs for r in at.runs()] == [2])
     programs = children(child.pid)
     child.send_signal(signal.SIGINT)
-    until(lambda: [str(r.status) for r in at.runs()] == ["running"])
-    time.sleep(0.5)
+    until(lambda: "note: stopping; runs go back to the queue" in child.said())
     child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=5)
+    _, err = child.communicate()
     assert child.returncode == 130
     assert err.endswith(f"thetahat: interrupted; go on with: thetahat agent {at.row().id}\n")
     assert not any(os.path.exists(f"/proc/{pid}") for pid in programs)
