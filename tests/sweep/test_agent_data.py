@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from at_work import LINE, STEPS, until
+from at_work import LINE
 
+from children import STEPS, until
 from thetahat.core.data_files import DataFile
 from thetahat.sweep.spec._source_files import Code
 

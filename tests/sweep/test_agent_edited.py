@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from at_work import AFTER_ONE, LINE, LOSES, STEPS, until
+from at_work import LINE, LOSES
 
+from children import AFTER_ONE, STEPS, until
 from thetahat.sweep import read_sweep
 from thetahat.sweep.spec._signature_check import Examined
 from thetahat.sweep.spec._source_files import Code
