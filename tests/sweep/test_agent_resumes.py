@@ -319,7 +319,7 @@ def test_sigterm_while_a_worker_compiles_returns_its_runs_to_the_queue(at, theta
     text = "program: train.py\nmethod: grid\nparameters: {lr: {values: [0.1, 0.2]}}\n"
     file = at.sweep(text, LINE.replace(head, head + blocks))
     child = at.start("sweep", file, "--run", "--workers", "1")
-    until(lambda: (at.folder / "tracing").exists())
+    until((at.folder / "tracing").exists)
     child.send_signal(signal.SIGTERM)
     _, err = child.communicate(timeout=120)
     assert child.returncode == 130
