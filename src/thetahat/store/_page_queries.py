@@ -99,6 +99,28 @@ def run_configs(
             yield run, from_json(config)
 
 
+_SCOPES = ("project", "experiment", "cohort", "sweep_id")
+
+
+def scope_of(store: Store, given: str) -> str | None:
+    """Return the column that has a value in some run: a project, experiment, cohort or sweep.
+
+    If several have it, that of the latest run counts.
+    """
+    latest = [func.max(case((runs.c[kind] == given, runs.c.number))) for kind in _SCOPES]
+    with store.reading() as connection:
+        found = connection.execute(select(*latest)).one()
+    known = [(number, i) for i, number in enumerate(found) if number is not None]
+    return _SCOPES[max(known)[1]] if known else None
+
+
+def known_scopes(store: Store) -> list[str]:
+    """Return the names of all experiments and projects."""
+    with store.reading() as connection:
+        rows = connection.execute(select(runs.c.project, runs.c.experiment).distinct()).all()
+    return list(dict.fromkeys(name for row in rows for name in row if name is not None))
+
+
 def runs_stand(store: Store, sweep_id: str) -> list[Any]:
     """Return values that change if a run of a sweep begins, ends, is retried or deleted."""
     told = (func.count(), func.sum(runs.c.number), func.sum(runs.c.attempt))
