@@ -372,19 +372,28 @@ class Origin:
     detail: Mapping[str, Any]
 
 
+class _Texts(dict[str, Any]):
+    """JSON texts, each parsed once: runs of one sweep share most of their provenance."""
+
+    def __missing__(self, text: str) -> Any:
+        self[text] = from_json(text)
+        return self[text]
+
+
 def origins(store: Store, sweep_id: str) -> Iterator[Origin]:
     """Yield the origin of every run of a sweep in the order of numbers, a few hundred in memory.
 
     Raises:  StoreError: the store cannot be read.
     """
     columns = (runs.c.id, runs.c.number, runs.c.provenance, runs.c.detail)
-    after = 0
+    after, known = 0, _Texts()
     while True:
         mine = (runs.c.sweep_id == sweep_id) & (runs.c.number > after)
         rows = store.read(select(*columns).where(mine).order_by(runs.c.number).limit(_CHUNK))
         for row in rows:
             after = row["number"]
-            yield Origin(row["id"], from_json(row["provenance"]), from_json(row["detail"]))
+            yield Origin(row["id"], known[row["provenance"]], known[row["detail"]])
+        known.clear()
         if len(rows) < _CHUNK:
             return
 
