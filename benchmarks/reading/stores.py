@@ -28,7 +28,7 @@ PROVENANCE = {
     "machine": "AMD EPYC, x86_64",
     "cpus": 2,
     "device": "cpu",
-    "versions": {name: "1.2.3" for name in ("jax", "jaxlib", "optax", "flax", "numpy", "thetahat")},
+    "versions": dict.fromkeys(("jax", "jaxlib", "optax", "flax", "numpy", "thetahat"), "1.2.3"),
     "git": {"commit": "0123456789abcdef" * 2, "dirty": False, "folder": "."},
     "argv": ["thetahat", "agent", "abcdefgh"],
     "dtype": "float32",

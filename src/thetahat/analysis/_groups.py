@@ -311,7 +311,7 @@ def _quantile(ordered: Sequence[float], q: float) -> float:
 
 def make_group(
     setting: Mapping[str, Any],
-    runs: Sequence[RunRow],
+    runs: Sequence[RunRow] | Sequence[TriedRun],
     quantiles: Sequence[float] = QUANTILES,
     *,
     metric: str | None = None,

@@ -185,9 +185,7 @@ def read_row(row: Mapping[Any, Any], folder: Path) -> RunRow:
     return read_rows(list(row), [list(row.values())], folder)[0]
 
 
-def read_rows(
-    names: Sequence[str], rows: Sequence[Sequence[Any]], folder: Path
-) -> list[RunRow]:
+def read_rows(names: Sequence[str], rows: Sequence[Sequence[Any]], folder: Path) -> list[RunRow]:
     """Return RunRows from rows of the table.
 
     Args:    names: of the columns of each row; those of a listing and ``last``, at least.

@@ -12,16 +12,16 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, func, literal, select
+from sqlalchemy import Connection, case, func, literal, select
 
 from thetahat.store._blocks import AXES
 from thetahat.store._filters import OWN, SECTIONS, Condition, places
 from thetahat.store._rows import parse_all, total_of
 from thetahat.store._schema import runs
 
-_PLAIN = re.compile(r"[^\"\\.\[\]\x00-\x1f]+")
+PLAIN = re.compile(r"[^\"\\.\[\]\x00-\x1f]+")
 _SPARE = 64
-"""Runs beyond the limit that are decoded: SQLite may read the last digit of a number differently."""
+"""Runs decoded beyond the limit: SQLite may read the last digit of a number differently."""
 _OTHER = ("checkpoint", "contaminated", "alone", *AXES)
 """Columns whose stored values are not those of a row."""
 
@@ -60,18 +60,17 @@ def chosen_ids(
     Args:    wanted: conditions in SQL.
     """
     by = sort.removeprefix("-")
-    readers = {name: _reader(name) for name in (by, *(one.column for one in where))}
+    readers = {name: reader_of(name) for name in (by, *(one.column for one in where))}
     if any(reader is None for reader in readers.values()):
         return None
     read = {name: reader for name, reader in readers.items() if reader is not None}
     query = select(runs.c.number, runs.c.id, *(e for r in read.values() for e in r.columns))
-    rows: Sequence[Row[Any]] = connection.execute(query.where(*wanted)).all()
+    rows: Sequence[Any] = connection.execute(query.where(*wanted)).all()
     # Mostly in the order of their numbers already.
     rows = sorted(rows, key=itemgetter(0))
     values, at = {}, 2
     for name, reader in read.items():
-        parts = [list(map(itemgetter(at + i), rows)) for i in range(len(reader.columns))]
-        values[name], at = reader.decode(*parts), at + len(parts)
+        values[name], at = decoded(reader, rows, at), at + len(reader.columns)
         if rows and name not in OWN and not any(value is not None for value in values[name]):
             return None  # of no run, or an error
     keep = range(len(rows))
@@ -81,7 +80,7 @@ def chosen_ids(
     return [rows[keep[place]][1] for place in order[:limit]]
 
 
-class _Reader:
+class Reader:
     """A column of runs: what SQL selects for it, and how that is decoded."""
 
     def __init__(self, columns: Sequence[Any], decode: Callable[..., list[Any]]) -> None:
@@ -89,14 +88,23 @@ class _Reader:
         self.decode = decode
 
 
-def _reader(name: str) -> _Reader | None:
+def decoded(reader: Reader, rows: Sequence[Any], at: int) -> list[Any]:
+    """Return a column's values of rows that hold what it selects from place ``at`` on."""
+    parts = (list(map(itemgetter(at + i), rows)) for i in range(len(reader.columns)))
+    return reader.decode(*parts)
+
+
+def reader_of(name: str) -> Reader | None:
     if name == "seconds":
         c = runs.c
         columns = (c.seconds, c.started, func.coalesce(func.nullif(c.finished, ""), c.heartbeat))
-        return _Reader(columns, lambda *parts: [*map(total_of, parse_all(parts[0]), *parts[1:])])
+        return Reader(columns, lambda *parts: [*map(total_of, parse_all(parts[0]), *parts[1:])])
     if name in OWN:
-        return None if name in _OTHER else _Reader([runs.c[name]], list)
-    found = _sections(name)
+        return None if name in _OTHER else Reader([runs.c[name]], list)
+    return json_reader(_places(name))
+
+
+def json_reader(found: Sequence[tuple[Any, str]] | None) -> Reader | None:
     if found is None:
         return None
     # Of two paths SQLite makes a list, whose numbers have all of their digits.
@@ -105,30 +113,30 @@ def _reader(name: str) -> _Reader | None:
         for section, path in found
     ]
     column = case(*lists, else_=literal("[null]"))
-    return _Reader([column], lambda texts: [value[0] for value in parse_all(texts)])
+    return Reader([column], lambda texts: [value[0] for value in parse_all(texts)])
 
 
 def _value(name: str) -> Any:
     """Return the expression of a column whose numbers SQL can compare; None if there is none."""
     if name in OWN:
         return None if name in _OTHER else runs.c[name]
-    found = _sections(name)
+    found = _places(name)
     if found is None:
         return None
     return func.coalesce(*(_inside(section, path) for section, path in found), None)
 
 
-def _sections(name: str) -> list[tuple[Any, str]] | None:
+def _places(name: str) -> list[tuple[Any, str]] | None:
     """Return the JSON texts in which a column is looked up, and its path in them."""
     section, dot, key = name.partition(".")
     named = dot and section in (*SECTIONS, "seconds")
     key = key if named else name
-    if not _PLAIN.fullmatch(key) or key in AXES:
+    if not PLAIN.fullmatch(key) or key in AXES:
         return None
-    return [(_text(one), f'$."{key}"') for one in ((section,) if named else SECTIONS)]
+    return [(text_of(one), f'$."{key}"') for one in ((section,) if named else SECTIONS)]
 
 
-def _text(section: str) -> Any:
+def text_of(section: str) -> Any:
     text = runs.c[section]
     # The metrics of a running run are its last record.
     return case((text.in_(["", "{}"]), runs.c.last), else_=text) if section == "metrics" else text

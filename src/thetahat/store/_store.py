@@ -159,11 +159,13 @@ class Store:
         project: str | None = None,
         sweep_id: str | None = None,
         cohort: str | None = None,
+        ids: Collection[str] | None = None,
         sort: str = "number",
         limit: int | None = None,
     ) -> list[RunRow]:
         """Return runs, filtered and sorted; ``sort="-val_risk"`` puts the highest first.
 
+        Args:    ids: only these.
         Raises:  ConfigError: a column that no run has; the nearest is offered.
         """
         equal = {
@@ -177,9 +179,10 @@ class Store:
         if dead:
             del equal["status"]
         wanted = [runs.c[name] == value for name, value in equal.items() if value is not None]
-        ids = None if dead else self._chosen(wanted, where, sort, limit)
-        if ids is not None:
-            return self._listed([among(runs.c.id, ids)], sort, limit)
+        wanted += [] if ids is None else [among(runs.c.id, ids)]
+        chosen = None if dead else self._chosen(wanted, where, sort, limit)
+        if chosen is not None:
+            return self._listed([among(runs.c.id, chosen)], sort, limit)
         found = [_settled(run, dead) for run in self._listed(wanted, "number", None)]
         if dead and status is not None:
             found = [run for run in found if run.status == status]
