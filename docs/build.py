@@ -33,6 +33,7 @@ PAGES = (
     "data",
     "classification",
     "models",
+    "small-tables",
     "risk",
     "optimizers",
     "stopping",

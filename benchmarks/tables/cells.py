@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -28,7 +29,8 @@ class Cell:
     """One measurement.
 
     Args:    risk: mean squared error, or log loss, of the test rows.   accuracy: of classes.
-             train, test: rows.   cpu_s: to fit and predict.   commit: what was measured, and when.
+             variance: of the whole table's y, unless it is a class.   train, test: rows.
+             cpu_s: to fit and predict, where known.   commit: what was measured.
     """
 
     table: str
@@ -37,9 +39,10 @@ class Cell:
     fold: int
     risk: float
     accuracy: float | None
+    variance: float | None
     train: int
     test: int
-    cpu_s: float
+    cpu_s: float | None
     date: str
     commit: str
 
@@ -69,17 +72,25 @@ def measured(table: str, estimator: str, repeat: int, fold: int) -> Cell:
     train, test = list(folds(table, repeat))[fold]
     given, began = problem(table), time.process_time()
     made = np.asarray(ESTIMATORS[estimator](given, train, test), float)
-    cpu_s, y, accuracy = time.process_time() - began, given.y[test], None
+    cpu_s, y, accuracy, variance = time.process_time() - began, given.y[test], None, None
     if given.classes:
         accuracy = float(np.mean(made.argmax(1) == y))
         made = np.clip(made, LEAST, 1)
         risk = -np.log(made[np.arange(len(y)), y] / made.sum(1)).mean()
     else:
         risk = ((made.reshape(len(y)) - y) ** 2).mean()
-    when = machine.facts(())
-    where = (table, estimator, repeat, fold)
-    rows = (len(train), len(test), round(cpu_s, 1))
-    return Cell(*where, float(f"{risk:.7g}"), accuracy, *rows, when["date"], when["commit"])
+        variance = float(f"{given.y.var():.7g}")
+    return Cell(
+        *(table, estimator, repeat, fold),
+        risk=float(f"{risk:.7g}"),
+        accuracy=accuracy,
+        variance=variance,
+        train=len(train),
+        test=len(test),
+        cpu_s=round(cpu_s, 1),
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        commit=machine.commit(),
+    )
 
 
 def plan(titles: Sequence[str], names: Sequence[str], repeats: int) -> Iterator[Key]:

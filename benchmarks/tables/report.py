@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.tables.cells import FOLDS, Cell, problem
+from benchmarks.tables.cells import FOLDS, Cell
 from benchmarks.tables.data import LARGEST, TABLES
 from benchmarks.tables.estimators import ESTIMATORS, OURS
 
 Value = Callable[[Cell], float]
-By = Mapping[tuple[str, str], Mapping[tuple[int, int], Cell]]
+Fold = tuple[int, int]
+"""Repeat and fold."""
+By = Mapping[tuple[str, str], Mapping[Fold, Cell]]
 """Cells by table and estimator, then by repeat and fold."""
 
 
@@ -21,22 +23,17 @@ By = Mapping[tuple[str, str], Mapping[tuple[int, int], Cell]]
 class Measure:
     """A number of a cell.
 
-    Args:    title: of the column.   value: the smaller the better.   shown: of a mean value.
+    Args:    value: the smaller the better.   shown: of a mean value, and the variance of y.
     """
 
     title: str
     value: Value
-    shown: Callable[[str, float], float]
+    shown: Callable[[float, float], float]
 
 
-def _r2(table: str, risk: float) -> float:
-    return 1 - risk / float(problem(table).y.var())
-
-
-RISK = Measure("risk", lambda cell: cell.risk, lambda _, value: value)
-ERROR = Measure("accuracy", lambda cell: 1 - (cell.accuracy or 0.0), lambda _, value: 1 - value)
-R2 = Measure("R²", lambda cell: cell.risk, _r2)
-LOG_LOSS = Measure("log loss", RISK.value, RISK.shown)
+R2 = Measure("R²", lambda cell: cell.risk, lambda value, variance: 1 - value / variance)
+LOG_LOSS = Measure("log loss", lambda cell: cell.risk, lambda value, _: value)
+ACCURACY = Measure("accuracy", lambda cell: 1 - (cell.accuracy or 0.0), lambda value, _: 1 - value)
 
 
 def lines(cells: Iterable[Cell]) -> list[str]:
@@ -47,38 +44,42 @@ def lines(cells: Iterable[Cell]) -> list[str]:
     titles = [t for t in TABLES if (t, OURS) in by]
     if not titles:
         return [f"No table was measured with {OURS} yet."]
-    numbers = [t for t in titles if not problem(t).classes]
-    classes = [t for t in titles if problem(t).classes]
+    numbers = [t for t in titles if not _classes(by, t)]
+    classes = [t for t in titles if _classes(by, t)]
     found = [
         f"Each number is a mean over the test folds that all of its row have ({FOLDS}-fold"
         " cross-validation, repeated where more folds are given). ± is the standard error of its"
         f" difference to {OURS}, paired over the folds and corrected for the overlap of their"
-        " training parts (Nadeau & Bengio 2003). Longer tables are sampled to"
-        f" {LARGEST:,} rows, the same for all.",
+        f" training parts (Nadeau & Bengio 2003). Longer tables are sampled to {LARGEST:,} rows,"
+        " the same for all.",
     ]
-    for title, measure, rows in (
-        ("R² of numbers", R2, numbers),
-        ("Log loss of classes", LOG_LOSS, classes),
-        ("Accuracy of classes", ERROR, classes),
-    ):
-        found += ["", f"## {title}", "", *_levels(by, rows, names, measure)] if rows else []
-    found += ["", "## Mean ranks", "", *_mean_ranks(by, titles, names)]
-    return [*found, "", f"## {OURS} against each", "", *_pairs(by, names), "", *_costs(by, names)]
+    for measure, rows in ((R2, numbers), (LOG_LOSS, classes), (ACCURACY, classes)):
+        found += ["", *_levels(by, rows, names, measure)] if rows else []
+    found += ["", *_mean_ranks(by, titles, names)]
+    return [*found, "", *_pairs(by, names), "", _costs(by, names)]
 
 
 def _grouped(cells: Iterable[Cell]) -> By:
-    by: dict[tuple[str, str], dict[tuple[int, int], Cell]] = {}
+    by: dict[tuple[str, str], dict[Fold, Cell]] = {}
     for cell in cells:
         by.setdefault((cell.table, cell.estimator), {})[cell.repeat, cell.fold] = cell
     return by
 
 
-def shared(by: By, table: str, names: Sequence[str]) -> list[tuple[int, int]]:
+def _any(by: By, table: str) -> Cell:
+    return next(iter(by[table, OURS].values()))
+
+
+def _classes(by: By, table: str) -> bool:
+    return _any(by, table).variance is None
+
+
+def shared(by: By, table: str, names: Sequence[str]) -> list[Fold]:
     """List repeats and folds of a table that all these estimators have."""
     return sorted(set.intersection(*(set(by.get((table, name), {})) for name in names)))
 
 
-def mean(by: By, table: str, name: str, at: Sequence[tuple[int, int]], value: Value) -> float:
+def mean(by: By, table: str, name: str, at: Sequence[Fold], value: Value) -> float:
     """Average over folds, each with the weight of its test rows."""
     cells = [by[table, name][k] for k in at]
     return float(np.average([value(c) for c in cells], weights=[c.test for c in cells]))
@@ -96,15 +97,13 @@ def corrected_error(gaps: Sequence[float], train: float, test: float) -> float:
     return math.sqrt((1 / len(gaps) + test / train) * float(np.var(gaps, ddof=1)))
 
 
-def gap(
-    by: By, table: str, name: str, at: Sequence[tuple[int, int]], value: Value
-) -> tuple[float, float]:
+def gap(by: By, table: str, name: str, at: Sequence[Fold], value: Value) -> tuple[float, float]:
     """Compute how far the mean of an estimator is above ours, and its standard error."""
     ours, theirs = by[table, OURS], by[table, name]
     gaps = [value(theirs[k]) - value(ours[k]) for k in at]
-    sizes = [np.mean([getattr(ours[k], part) for k in at]) for part in ("train", "test")]
+    train, test = (float(np.mean([getattr(ours[k], p) for k in at])) for p in ("train", "test"))
     between = mean(by, table, name, at, value) - mean(by, table, OURS, at, value)
-    return between, corrected_error(gaps, float(sizes[0]), float(sizes[1]))
+    return between, corrected_error(gaps, train, test)
 
 
 def _levels(by: By, titles: Sequence[str], names: Sequence[str], measure: Measure) -> list[str]:
@@ -114,18 +113,15 @@ def _levels(by: By, titles: Sequence[str], names: Sequence[str], measure: Measur
         there = [n for n in names if (title, n) in by]
         at = shared(by, title, there)
         means = {n: mean(by, title, n, at, measure.value) for n in there}
-        best = min(means.values())
-        told = []
-        for name in names:
-            if name not in means:
-                told.append("")
-                continue
-            text = f"{measure.shown(title, means[name]):.3f}"
-            text = f"**{text}**" if means[name] == best else text
-            error = gap(by, title, name, at, measure.value)[1]
-            error *= abs(measure.shown(title, 1.0) - measure.shown(title, 0.0))
-            told.append(text if name == OURS or math.isnan(error) else f"{text} ± {error:.3f}")
-        rows.append(f"| {title} | {len(problem(title).y):,} | {len(at)} | {' | '.join(told)} |")
+        variance = _any(by, title).variance or 1.0
+        told = dict.fromkeys(names, "")
+        for name, value in means.items():
+            text = f"{measure.shown(value, variance):.3f}"
+            text = f"**{text}**" if value == min(means.values()) else text
+            error = gap(by, title, name, at, measure.value)[1] / variance
+            told[name] = text if name == OURS or math.isnan(error) else f"{text} ± {error:.3f}"
+        size = _any(by, title).train + _any(by, title).test
+        rows.append(f"| {title} | {size:,} | {len(at)} | {' | '.join(told.values())} |")
     return rows
 
 
@@ -133,7 +129,7 @@ def ranks(by: By, titles: Sequence[str], names: Sequence[str], *, accuracy: bool
     """Rank estimators on each table, 1 the best, ties shared: (tables, estimators)."""
     found = []
     for title in titles:
-        value = (ERROR if accuracy and problem(title).classes else RISK).value
+        value = (ACCURACY if accuracy and _classes(by, title) else R2).value
         at = shared(by, title, names)
         means = np.array([mean(by, title, n, at, value) for n in names])
         below, equal = means[None] < means[:, None], means[None] == means[:, None]
@@ -149,24 +145,27 @@ def _mean_ranks(by: By, titles: Sequence[str], names: Sequence[str]) -> list[str
     rows = ["| mean rank | tables | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
     for tables, those in chosen.values():
         ours = those.index(OURS)
-        for label, accuracy in (("R² or log loss", False), ("R² or accuracy", True)):
+        labels = {"R² or log loss": False}
+        if any(_classes(by, t) for t in tables):
+            labels["R² or accuracy"] = True
+        for label, accuracy in labels.items():
             found = ranks(by, tables, those, accuracy=accuracy)
             gaps = found - found[:, [ours]]
             errors = gaps.std(0, ddof=1) / math.sqrt(len(gaps)) if len(gaps) > 1 else 0 * gaps[0]
-            told = {
-                name: f"{found[:, k].mean():.2f}" + (f" ± {errors[k]:.2f}" if errors[k] else "")
-                for k, name in enumerate(those)
-            }
-            row = " | ".join(told.get(name, "") for name in names)
-            rows.append(f"| {label} | {len(tables)} | {row} |")
+            told = dict.fromkeys(names, "")
+            for k, name in enumerate(those):
+                told[name] = f"{found[:, k].mean():.2f}"
+                told[name] += f" ± {errors[k]:.2f}" if errors[k] else ""
+            rows.append(f"| {label} | {len(tables)} | {' | '.join(told.values())} |")
     said = f"± is the standard error of the difference to {OURS}, paired over the tables."
     return [*rows, "", said]
 
 
 def _pairs(by: By, names: Sequence[str]) -> list[str]:
+    """Count the tables on which our risk is lower, over all folds that the two share."""
     rows = [
-        f"| {OURS} and | tables | folds of a table | lower risk on | by 2 ± or more |"
-        " higher by 2 ± or more |",
+        f"| {OURS} and | tables | folds | its R² or log loss is better on | by 2 ± or more |"
+        " worse by 2 ± or more |",
         "|---" * 6 + "|",
     ]
     for name in names:
@@ -174,22 +173,20 @@ def _pairs(by: By, names: Sequence[str]) -> list[str]:
         there = {t: at for t, at in there.items() if at}
         if name == OURS or not there:
             continue
-        gaps = [gap(by, t, name, at, RISK.value) for t, at in there.items()]
+        gaps = [gap(by, t, name, at, R2.value) for t, at in there.items()]
         folds = sorted({len(at) for at in there.values()})
-        counts = [
-            sum(g > 0 for g, _ in gaps),
-            *(sum(s * g >= 2 * e for g, e in gaps) for s in (1, -1)),
-        ]
-        span = " to ".join(map(str, dict.fromkeys((folds[0], folds[-1]))))
-        rows.append(f"| {name} | {len(there)} | {span} | {' | '.join(map(str, counts))} |")
+        far = [sum(sign * g >= 2 * error for g, error in gaps) for sign in (1, -1)]
+        told = [len(there), " to ".join(map(str, dict.fromkeys((folds[0], folds[-1]))))]
+        told += [sum(g > 0 for g, _ in gaps), *far]
+        rows.append(f"| {name} | {' | '.join(map(str, told))} |")
     return rows
 
 
-def _costs(by: By, names: Sequence[str]) -> list[str]:
+def _costs(by: By, names: Sequence[str]) -> str:
     costs = {}
     for name in names:
-        costs[name] = float(
-            np.median([c.cpu_s for (_, n), at in by.items() if n == name for c in at.values()])
-        )
+        each = [c.cpu_s for (_, n), at in by.items() if n == name for c in at.values()]
+        if known := [cost for cost in each if cost is not None]:
+            costs[name] = float(np.median(known))
     told = ", ".join(f"{name} {cost:.1f}" for name, cost in costs.items())
-    return [f"CPU seconds of one fit and its predictions, median over the cells: {told}."]
+    return f"CPU seconds of one fit and its predictions, median over the cells: {told}."
