@@ -10,10 +10,11 @@ import functools
 import os
 import platform
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +27,7 @@ from thetahat import models, optim, risk
 from thetahat.core.metric import read_metrics
 from thetahat.core.provenance import versions
 from thetahat.data import n_observations, weights_of
-from thetahat.train._program import Build, Hyper
+from thetahat.train._program import Build, GivenTask, Hyper
 from thetahat.train._stopping import Record, less_is_better, sort_rules
 from thetahat.train.jax import _epoch, _member
 from thetahat.train.jax._compiled import MOST_CONSTANTS
@@ -110,22 +111,29 @@ class Mathematics:
         state, made = jax.tree.unflatten(staged.out_tree, shapes)
         given = tuple(_shape(leaf, staged.task.dtype) for leaf in staged.given)
         data = staged.inputs(made, given)[0]
-        batch = jax.tree.map(
-            lambda a: jax.ShapeDtypeStruct((staged.plan.batch, *a.shape[1:]), a.dtype), data.train
+        one = jax.ShapeDtypeStruct((), np.dtype(staged.task.dtype))
+        free = _Free(
+            z=jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), data.train),
+            batch=jax.tree.map(
+                lambda a: jax.ShapeDtypeStruct((staged.plan.batch, *a.shape[1:]), a.dtype),
+                data.train,
+            ),
+            value=one,
+            record=[one] * (3 + 3 * len(staged.task.metrics)),
         )
         names: list[str] = []
         deep: list[bool] = []
 
-        def pieces(
-            values: Any, made: Any, given: Any, state: Any, batch: Any, numbers: Any
-        ) -> list[Any]:
+        def pieces(values: Any, made: Any, given: Any, state: Any, free: Any) -> list[Any]:
             task = self._build(values)
             data, frozen = staged.inputs(made, given)
-            adapted = models.adapt(task.model, task.seed)
+            # An experiment makes another model; that of a given Task was adapted before.
+            known = isinstance(self._build, GivenTask)
+            adapted = staged.adapted if known else models.adapt(task.model, task.seed)
             member = make_member(task, frozen, adapted, data.transform)
-            found, searches = _parts(member, data, state, batch, numbers)
+            found, searches = _parts(member, data, state, free)
             if step or searches:
-                found["step"] = _step(member, staged.plan, state, batch)
+                found["step"] = _step(member, staged.plan, state, free.batch)
             # Each member's own order may depend on any seed.
             order = make_plan(task, data.train).order_seed
             found["order"] = order if isinstance(order, Tracer) else ()
@@ -135,9 +143,7 @@ class Mathematics:
             return [leaf for _, leaf in flat]
 
         with precision(staged.task.dtype):
-            one = jnp.zeros((), staged.task.dtype)
-            numbers = [one] * (3 + 3 * len(staged.task.metrics))
-            closed = jax.make_jaxpr(pieces)(values, made, given, state, batch, numbers)
+            closed = jax.make_jaxpr(pieces)(values, made, given, state, free)
         return names, closed, deep[0]
 
     @property
@@ -194,23 +200,31 @@ class Mathematics:
         ]  # fmt: skip
 
 
-def _parts(
-    member: Member, data: Any, state: Any, batch: Any, numbers: Sequence[Any]
-) -> tuple[dict[str, Any], bool]:
-    """What the user's functions give, by part; and whether the optimizer evaluates the objective.
+class _Free(NamedTuple):
+    """Inputs of the pieces that stand for numbers of training.
 
-    Args:    numbers: those of an epoch's record.
+    Args:    z: one observation.   batch: of observations.   value: of the objective.
+             record: the numbers of an epoch's record.
     """
-    task, z = member.task, jax.tree.map(lambda a: a[0], batch)
+
+    z: Any
+    batch: Any
+    value: Any
+    record: list[Any]
+
+
+def _parts(member: Member, data: Any, state: Any, free: _Free) -> tuple[dict[str, Any], bool]:
+    """What the user's functions give, by part; and whether the optimizer asks for the objective."""
+    task, z = member.task, free.z
     hypotheses = _hypotheses(member, state)
     found: dict[str, Any] = {"loss": [member.loss_at(h, z) for h in hypotheses]}
     if task.penalty is not None:
         found["penalty"] = task.penalty(state.params)
     if member.metrics:
         found["metrics"] = _metrics(member, data, state, z, hypotheses)
-    found["optimizer"], searches = _update(member, state, batch)
+    found["optimizer"], searches = _update(member, state, free)
     columns = member.columns(data, state)
-    record = Record(dict(zip(columns, numbers, strict=False)), member.metrics)
+    record = Record(dict(zip(columns, free.record, strict=False)), member.metrics)
     rules = zip(member.rules.inside, state.stoppers, strict=True)
     ended = optim.end_epoch(state.opt_state, lambda n: less_is_better(record, n, "plateau"))
     found["rules"] = [rule.update(before, record) for rule, before in rules], ended
@@ -247,31 +261,44 @@ def _metrics(member: Member, data: Any, state: Any, z: Any, hypotheses: Sequence
     return [*found, pairs]
 
 
-def _update(member: Member, state: Any, batch: Any) -> tuple[Any, bool]:
+def _update(member: Member, state: Any, free: _Free) -> tuple[Any, bool]:
     """What the optimizer makes of a gradient, here of a linear objective; and whether it asked for
     the objective or its residuals."""
     asked: list[str] = []
-    residuals = member.residual_fn(batch, None, 1.0 / n_observations(batch))
 
     def linear(params: Any) -> Any:
         asked.append("value")
         return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(params))
 
-    def residual_fn(*args: Any, **options: Any) -> Any:
-        asked.append("residuals")
-        return residuals(*args, **options)  # pyright: ignore[reportOptionalCall]
+    def residuals() -> Any:
+        return member.residual_fn(free.batch, None, 1.0 / n_observations(free.batch))
 
-    value = sum(jnp.sum(leaf) for leaf in jax.tree.leaves(state.params))
     updates = member.optimizer.update(
         state.params,
         state.opt_state,
         state.params,
-        value=value,
+        value=free.value,
         grad=state.params,
         value_fn=linear,
-        residual_fn=None if residuals is None else residual_fn,
+        residual_fn=None if member.residual_at is None else _Asked(residuals, asked),
     )
     return updates, bool(asked)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The residuals of a batch, which notes that it was asked for them."""
+
+    make: Callable[[], Any]
+    asked: list[str]
+
+    def __call__(self, params: Any) -> Any:
+        self.asked.append("residuals")
+        return self.make()(params)
+
+    def __getattr__(self, name: str) -> Any:
+        self.asked.append(name)
+        return getattr(self.make(), name)
 
 
 def _step(member: Member, plan: MemberPlan, state: Any, batch: Any) -> Any:

@@ -6,9 +6,14 @@ A jaxpr's text is no key: it leaves constants out, shortens arrays, and shows ad
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+import threading
+import types
+import weakref
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -33,6 +38,27 @@ class CustomDerivative(NotComparable):
     """A derivative by a rule of the user's, which only the derivative itself shows."""
 
 
+@dataclasses.dataclass
+class InnerKeys:
+    """Keys of jaxprs without constants: JAX itself keeps those of its functions, such as where."""
+
+    _found: Any = dataclasses.field(default_factory=weakref.WeakKeyDictionary, repr=False)
+    _lock: Any = dataclasses.field(default_factory=threading.Lock, repr=False)
+
+    def get(self, jaxpr: Jaxpr, how: Any) -> bytes | None:
+        """The key of a jaxpr that is alive; None if it is not known."""
+        with self._lock:
+            return self._found.get(jaxpr, {}).get(how)
+
+    def keep(self, jaxpr: Jaxpr, how: Any, key: bytes) -> None:
+        """Keep a key as long as its jaxpr is alive."""
+        with self._lock:
+            self._found.setdefault(jaxpr, {})[how] = key
+
+
+_inner = InnerKeys()
+
+
 class JaxprKey:
     """The key of a jaxpr.
 
@@ -43,8 +69,6 @@ class JaxprKey:
 
     def __init__(self, *, strict: bool, differentiated: bool = False) -> None:
         self._strict, self._rules = strict, differentiated
-        self._inner: dict[int, tuple[Any, bytes]] = {}
-        """Digests of inner jaxprs by their ``id``, with references that keep these ids valid."""
         self._texts: dict[Any, str] = {}
         self.const_bytes = 0
 
@@ -114,6 +138,9 @@ class JaxprKey:
             return ""
         if name != "jvp_jaxpr_fun" or equation.params.get("symbolic_zeros"):
             raise CustomDerivative(f"the rule of {equation.primitive.name}")
+        known = _names_of_jax(rule)
+        if known is not None:
+            return known
         n = len(equation.invars) - equation.params["num_consts"]
         self._rules = False  # a rule's own derivative is of second order
         try:
@@ -126,11 +153,14 @@ class JaxprKey:
 
     def _inside(self, jaxpr: Jaxpr, consts: Sequence[Any], *, rules: bool | None = None) -> bytes:
         before, self._rules = self._rules, self._rules if rules is None else rules
+        how = (self._strict, self._rules)
         try:
-            place = (id(jaxpr), self._rules, *map(id, consts))
-            if place not in self._inner:
-                self._inner[place] = ((jaxpr, consts), self._closed(jaxpr, consts))
-            return self._inner[place][1]
+            found = None if consts else _inner.get(jaxpr, how)
+            if found is None:
+                held, found = self.const_bytes, self._closed(jaxpr, consts)
+                if not consts and self._strict and self.const_bytes == held:
+                    _inner.keep(jaxpr, how, found)
+            return found
         finally:
             self._rules = before
 
@@ -192,20 +222,50 @@ def _of_jax(what: Any) -> bool:
     return (what.__module__ or "").split(".")[0] in ("jax", "jaxlib")
 
 
+_MACHINERY = ("EqualStore", "Store", "DynamicJaxprTrace", "PyTreeDef", "ShapedArray", "DebugInfo")
+"""Types of what tracing a rule needs, beside the functions that make it."""
+
+
+def _names_of_jax(rule: Any) -> list[str] | None:
+    """The functions behind a rule, by place, if all of them are JAX's own (as those of relu are):
+    then it need not be traced. None if any of them, or of what they hold, is not."""
+    found: list[str] = []
+    seen, left = set[int](), [rule]
+    while left:
+        one = left.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, types.FunctionType):
+            if not _of_jax(one) or not one.__code__.co_filename.startswith(_JAX):
+                return None
+            found.append(f"{one.__code__.co_filename[len(_JAX) :]}:{one.__code__.co_firstlineno}")
+            cells = [cell.cell_contents for cell in one.__closure__ or ()]
+            if one.__qualname__.startswith("_memoize"):  # with what was traced so far
+                cells = [cell for cell in cells if not isinstance(cell, dict)]
+            left += cells
+            left += [one.__defaults__, one.__kwdefaults__]
+        elif isinstance(one, functools.partial):
+            left += [one.func, *one.args, *one.keywords.values()]
+        elif type(one).__name__ in ("WrappedFun", "custom_jvp") and _of_jax(type(one)):
+            names = ("f", "transforms") if type(one).__name__ == "WrappedFun" else ("fun", "jvp")
+            left += [getattr(one, name) for name in names]
+        elif isinstance(one, (list, tuple)):
+            left += one
+        elif isinstance(one, (str, bool, int, type(None))):
+            found.append(repr(one))
+        elif type(one).__name__ == "JaxprEqn":  # the one that dead code was taken from
+            left.append(one.params.get("jvp_jaxpr_fun", one.params))
+        elif type(one).__name__ == "PjitFunction":
+            left.append(one.__wrapped__)
+        elif type(one) is not object and type(one).__name__ not in _MACHINERY:
+            return None
+    return found
+
+
+_JAX = os.path.dirname(jax.__file__)
+
+
 def digest(parts: Any) -> bytes:
-    """Digest a tree of lists, texts and numbers, so that two different trees differ."""
-    found = hashlib.blake2b(digest_size=20)
-    _feed(found.update, parts)
-    return found.digest()
-
-
-def _feed(update: Callable[[bytes], Any], part: Any) -> None:
-    if isinstance(part, (list, tuple)):
-        update(b"(")
-        for one in part:
-            _feed(update, one)
-        update(b")")
-    else:
-        data = part if isinstance(part, bytes) else repr(part).encode("utf-8", "surrogatepass")
-        update(b"%d:" % len(data))
-        update(data)
+    """Digest a tree of lists, texts, bytes and numbers by its text, which tells all of them."""
+    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=20).digest()
