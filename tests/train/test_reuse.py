@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 
@@ -11,9 +12,13 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from numpy_backend import Descent, NumpyLinear
 
 import thetahat as th
-from thetahat.train.jax import _compiled  # the store of programs has no public name
+from thetahat.core import ConfigError
+from thetahat.train import Hyper
+from thetahat.train._driver import Clock, Driver, Interrupt  # below the front door: no Session
+from thetahat.train.jax import _compiled, prepare  # the store of programs has no public name
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 2)).astype(np.float32)
@@ -85,6 +90,42 @@ def test_experiments_share_programs_with_tasks_and_with_each_other(monkeypatch) 
     assert [numbers(r) for r in together[0]] == [numbers(r) for r in together[1]]
     assert th.fit(other).traces in (0, 1)  # other names, never other numbers
     assert numbers(th.fit(other)) == numbers(th.fit(one))
+
+
+@pytest.mark.parametrize("model", [th.models.Linear(2), NumpyLinear(2)], ids=["jax", "numpy"])
+def test_a_program_trains_on_other_data_as_a_fit_of_them(model) -> None:
+    given = task(
+        model=model, optimizer=Descent(0.1) if model.__class__ is NumpyLinear else optax.sgd(0.1)
+    )
+    one, other = (
+        th.Data(th.Observations(x, y), val=th.Observations(x[:8], y[:8]))
+        for x, y in ((X, Y), (X[::-1], Y + 1))
+    )
+    given = dataclasses.replace(given, data=one)
+
+    def trained(program) -> list[bytes]:
+        driver = Driver(program, program.init(), 2, 0, Clock(), Interrupt(), lambda _: None)
+        while driver.step():
+            pass
+        risks = program.evaluate(driver.state, ("train", "val"))
+        fitted = program.fitted(driver.state, 0, {})
+        arrays = [*risks.values(), *jax.tree.leaves(fitted.params)]
+        assert fitted.task.data is other
+        return [np.asarray(a).tobytes() for a in arrays]
+
+    none = Hyper({}, {})
+    first = prepare(lambda _: given, none, 1, "exact")
+    first.init()
+    again = first.again(none, other)
+    alone = prepare(lambda _: dataclasses.replace(given, data=other), none, 1, "exact")
+    assert trained(again) == trained(alone)
+    assert again.traces == 0
+
+
+def test_a_program_refuses_data_of_other_shapes() -> None:
+    program = prepare(lambda _: task(), Hyper({}, {}), 1, "exact")
+    with pytest.raises(ConfigError, match="of the shapes and types .*; give 24 training"):
+        program.again(Hyper({}, {}), th.Data((X[:20], Y[:20]), val=(X[:8], Y[:8])))
 
 
 def test_any_thread_may_reuse_a_program() -> None:

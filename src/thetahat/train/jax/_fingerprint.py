@@ -85,6 +85,8 @@ class Mathematics:
 
         Raises:  NotComparable: something that cannot be compared; it says what.
         """
+        if self._staged.streamed:
+            raise NotComparable("data on disk")
         with precision(self._staged.task.dtype):
             names, closed, whole = self._pieces
             try:
@@ -92,7 +94,7 @@ class Mathematics:
             except CustomDerivative:
                 names, closed, whole = self._trace(step=True)
                 key = self._strict(names, closed, True)
-            return digest([key, names, size, mode, *self._facts(), *settings()]).hex()
+            return digest([key, names, size, mode, *self.facts(), *settings()]).hex()
 
     # -- what is traced -------------------------------------------------------------------------
 
@@ -170,11 +172,9 @@ class Mathematics:
             raise NotComparable(f"constants of {key.const_bytes >> 20} MB; give them as data")
         return found
 
-    def _facts(self) -> list[Any]:
+    def facts(self) -> list[Any]:
         """What is static about the members: structures, sizes, names and choices."""
         staged, task, plan = self._staged, self._staged.task, self._staged.plan
-        if staged.streamed:
-            raise NotComparable("data on disk")
         loss, rules = risk.resolve_loss(task.loss), sort_rules(task.stopping)
         metrics = read_metrics(task.metrics)
         given = [
@@ -183,7 +183,7 @@ class Mathematics:
         ]
         avals = [(a.shape, str(a.dtype), a.weak_type) for a in staged.closed.out_avals]
         state, made = jax.tree.unflatten(staged.out_tree, range(len(avals)))
-        shapes = [jax.ShapeDtypeStruct(np.shape(g), np.bool_) for g in staged.given]
+        shapes = [jax.ShapeDtypeStruct(_array(g).shape, np.bool_) for g in staged.given]
         data, frozen = staged.inputs(made, shapes)
         return [
             *("given", given, "made", avals, staged.owned, staged.slots, staged.made_data),
@@ -355,6 +355,7 @@ def _versions() -> tuple[str, ...]:
 
 
 def _array(leaf: Any) -> Any:
+    """A leaf with a dtype and a shape; on disk, both are known."""
     return leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
 
 

@@ -224,6 +224,7 @@ def _of_jax(what: Any) -> bool:
 
 _MACHINERY = ("EqualStore", "Store", "DynamicJaxprTrace", "PyTreeDef", "ShapedArray", "DebugInfo")
 """Types of what tracing a rule needs, beside the functions that make it."""
+_JAX = os.path.dirname(jax.__file__)
 
 
 def _names_of_jax(rule: Any) -> list[str] | None:
@@ -240,30 +241,40 @@ def _names_of_jax(rule: Any) -> list[str] | None:
             if not _of_jax(one) or not one.__code__.co_filename.startswith(_JAX):
                 return None
             found.append(f"{one.__code__.co_filename[len(_JAX) :]}:{one.__code__.co_firstlineno}")
-            cells = [cell.cell_contents for cell in one.__closure__ or ()]
-            if one.__qualname__.startswith("_memoize"):  # with what was traced so far
-                cells = [cell for cell in cells if not isinstance(cell, dict)]
-            left += cells
-            left += [one.__defaults__, one.__kwdefaults__]
-        elif isinstance(one, functools.partial):
-            left += [one.func, *one.args, *one.keywords.values()]
-        elif type(one).__name__ in ("WrappedFun", "custom_jvp") and _of_jax(type(one)):
-            names = ("f", "transforms") if type(one).__name__ == "WrappedFun" else ("fun", "jvp")
-            left += [getattr(one, name) for name in names]
-        elif isinstance(one, (list, tuple)):
-            left += one
         elif isinstance(one, (str, bool, int, type(None))):
             found.append(repr(one))
-        elif type(one).__name__ == "JaxprEqn":  # the one that dead code was taken from
-            left.append(one.params.get("jvp_jaxpr_fun", one.params))
-        elif type(one).__name__ == "PjitFunction":
-            left.append(one.__wrapped__)
-        elif type(one) is not object and type(one).__name__ not in _MACHINERY:
+        inner = _held(one)
+        if inner is None:
             return None
+        left += inner
     return found
 
 
-_JAX = os.path.dirname(jax.__file__)
+def _held(value: Any) -> Sequence[Any] | None:
+    """What a part of a rule holds that the rule may depend on; None where that is unknown."""
+    name = type(value).__name__
+    if isinstance(value, types.FunctionType):
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        if value.__qualname__.startswith("_memoize"):  # with what was traced so far
+            cells = [cell for cell in cells if not isinstance(cell, dict)]
+        return [*cells, value.__defaults__, value.__kwdefaults__]
+    if isinstance(value, functools.partial):
+        return [value.func, *value.args, *value.keywords.values()]
+    if name in _PARTS_OF_RULES and _of_jax(type(value)):
+        return [getattr(value, part) for part in _PARTS_OF_RULES[name]]
+    if name == "JaxprEqn":  # the one that dead code was taken from
+        return [value.params.get("jvp_jaxpr_fun", value.params)]
+    if isinstance(value, (list, tuple)):
+        return value
+    known = isinstance(value, (str, bool, int, type(None))) or type(value) is object
+    return () if known or name in _MACHINERY else None
+
+
+_PARTS_OF_RULES = {
+    "WrappedFun": ("f", "transforms"),
+    "custom_jvp": ("fun", "jvp"),
+    "PjitFunction": ("__wrapped__",),
+}
 
 
 def digest(parts: Any) -> bytes:

@@ -21,10 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat import models
-from thetahat.core import Mode, Task
+from thetahat.core import ConfigError, Mode, Task
 from thetahat.data import Transform, content_hash
 from thetahat.train._classify import scores_of
-from thetahat.train._program import Build, CohortStatus, Hyper
+from thetahat.train._program import Build, CohortStatus, Hyper, WithData
 from thetahat.train.jax import _member
 from thetahat.train.jax._compile import compile_loop, compile_read
 from thetahat.train.jax._compiled import compiled, reused
@@ -37,7 +37,7 @@ from thetahat.train.jax._member import Member
 from thetahat.train.jax._memory import device_memory, memory_errors
 from thetahat.train.jax._precision import ON_DISK, precision
 from thetahat.train.jax._predictor import ModelSource, Predictor, source_of
-from thetahat.train.jax._staging import Staged
+from thetahat.train.jax._staging import Staged, stage
 from thetahat.train.jax._state import TrainState, pack_state, stop_members, unpack_state
 from thetahat.train.jax._targets import check_made
 
@@ -179,11 +179,33 @@ class CohortProgram:
         """End members."""
         return stop_members(state, which)
 
-    def again(self, hyper: Hyper) -> CohortProgram:
-        """The same program for other values of the same traced parameters."""
+    def again(self, hyper: Hyper, data: Any = None) -> CohortProgram:
+        """The same program for other values of the same traced parameters, or other data.
+
+        Raises:  ConfigError: data of other shapes.
+        """
+        if data is not None:
+            return self._with_data(hyper, data)
         other = copy.copy(self)
         other.hyper, other.traces, other.compile_s = hyper, 0, 0.0
         other._made = other._host = None
+        return other
+
+    def _with_data(self, hyper: Hyper, data: Any) -> CohortProgram:
+        build = WithData(self.build, data)
+        other = type(self)(build, hyper, stage(build, hyper), self.size, self.mode)
+        if self.staged.streamed or other.staged.streamed:
+            other.trace()
+            return other
+        mine, others = (program._mathematics.facts() for program in (self, other))
+        if mine != others:
+            raise ConfigError(
+                "again() takes data of the shapes and types that the program was made for; give"
+                f" {self.staged.plan.n} training observations like those, or fit a new Task"
+            )
+        other._chunk, other._columns, other._finals = self._chunk, self._columns, self._finals
+        other._lowered = self._lowered
+        other._fingerprint = None  # its mathematics is taken as known, and not compared
         return other
 
     def remapped(self, mode: str) -> CohortProgram:
