@@ -18,7 +18,7 @@ from pathlib import Path
 from thetahat.sweep.agent._liveness import proof_of_life
 with proof_of_life(Path(sys.argv[1]), "other"):
     print("ready", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

@@ -44,7 +44,7 @@ def test_runs_that_begin_after_an_edit_read_the_new_data_and_note_it(at, reads) 
     child = at.start("sweep", file, "--run", "--workers", "1", "--cohort", "1")
     until(lambda: at.any() and any(r.epochs for r in at.runs()))
     at.write("x.csv", table(10))
-    _, err = child.communicate(timeout=120)
+    _, err = child.communicate()
     assert child.returncode == 0, err
     assert err.count("note: x.csv has changed: new runs use the new data") == 1
     assert err.count("note: x.csv is not as run ") == 1

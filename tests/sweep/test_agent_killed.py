@@ -78,7 +78,7 @@ def lives(pid: int) -> bool:
 def test_eight_agents_killed_at_random_moments(at, thetahat, text, points) -> None:
     _, out, _ = thetahat("sweep", at.sweep(text, LOSES), "--format", "json")
     sweep = json.loads(out)["id"]
-    held = agents_under_fire(at, sweep, 8, seed=points, kills=20, until_s=85)
+    held = agents_under_fire(at, sweep, 8, seed=points, kills=20, until_s=280)
     assert held >= 3
     runs = at.runs(sweep)
     assert len(runs) == points

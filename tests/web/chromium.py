@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,11 +142,18 @@ def count(page: Any) -> int:
     return int(page.locator("main").get_attribute("data-rows"))
 
 
-def until(page: Any, test: str) -> None:
-    """Wait until an expression in the page holds."""
+def until(page: Any, test: str, patience_s: float = 240.0) -> Any:
+    """Wait until an expression in the page holds, and give it."""
     # Not wait_for_function: it evaluates text, which the page's policy forbids.
-    for _ in range(100):
-        if page.evaluate(test):
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError(f"never: {test}")
+    give_up = time.monotonic() + patience_s
+    while not (found := page.evaluate(test)):
+        assert time.monotonic() < give_up, f"never: {test}"
+        page.wait_for_timeout(50)
+    return found
+
+
+def changed(page: Any, selector: str, times: int = 1) -> None:
+    """Wait until what an element says has changed, so often."""
+    for _ in range(times):
+        before = json.dumps(page.inner_text(selector))
+        until(page, f"document.querySelector({json.dumps(selector)}).innerText !== {before}")

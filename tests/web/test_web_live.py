@@ -9,7 +9,7 @@ import time
 
 import pytest
 import stores
-from chromium import serving, until
+from chromium import changed, serving, until
 from stores import add_run
 
 from thetahat.store import NewSweep, create_sweep, find_sweep, open_store, set_state
@@ -60,14 +60,12 @@ def test_a_press_and_a_focus_outlive_the_news_of_a_working_sweep(look, tmp_path)
                 for _ in range(4):
                     page.mouse.move(box["x"] + 5, box["y"] + 5)
                     page.mouse.down()
-                    # Several times as long as the page needs for its news.
-                    page.wait_for_timeout(1200)
+                    changed(page, ".tiles", times=2)
                     page.mouse.up()
-                    page.click("dialog >> button:text-is('Back')", timeout=3000)
+                    page.click("dialog >> button:text-is('Back')")
                 page.focus("button:text-is('Pause')")
-                before = page.inner_text(".tiles")
-                page.wait_for_timeout(1500)
-                assert page.inner_text(".tiles") != before
+                changed(page, ".tiles", times=2)
+                changed(home, ".tiles", times=2)
                 assert page.evaluate("document.activeElement.textContent") == "Pause"
                 assert home.evaluate("document.activeElement.textContent") == sweep.name
             finally:
@@ -138,12 +136,12 @@ def test_an_agent_that_writes_a_thousand_records_a_second(look, tmp_path) -> Non
                 first = page.evaluate(said)
                 until(page, f"{said} > {first} + 2000")
                 assert sweep_page.evaluate("1 + 1") == 2
+                over.set()
+                writer.join()
                 # What comes live is thinned too: the memory of the tab does not grow for ever.
                 more = list(range(10**6, 10**6 + 15_000))
                 store.log_block(run, {"step": more, "loss": [1.0] * len(more)})
-                page.wait_for_selector(
-                    "text=/[2-4],\\d+ of [12]\\d,\\d+ records drawn/", timeout=20000
-                )
+                page.wait_for_selector(r"text=/[2-4],\d+ of [1-9]\d+,\d+ records drawn/")
         finally:
             over.set()
             writer.join()
