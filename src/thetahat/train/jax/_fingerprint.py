@@ -333,16 +333,16 @@ def unchanged_generators() -> Iterator[None]:
 
     Raises:  NotComparable: there were some.
     """
-    before = random.getstate(), np.random.get_state()
+    ours: Any = np.random.get_state()
+    before = random.getstate(), ours[1].tobytes(), ours[2:]
     try:
         yield
     finally:
-        drawn = random.getstate() != before[0]
-        _, keys, *place = np.random.get_state()
-        drawn |= tuple(place) != before[1][2:] or not np.array_equal(keys, before[1][1])
+        theirs: Any = np.random.get_state()
+        drawn = before != (random.getstate(), theirs[1].tobytes(), theirs[2:])
         if drawn:
             random.setstate(before[0])
-            np.random.set_state(before[1])
+            np.random.set_state(ours)
     if drawn:
         raise NotComparable("a function draws random numbers on the host while it is traced")
 

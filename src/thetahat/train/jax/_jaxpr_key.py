@@ -187,9 +187,9 @@ class JaxprKey:
     def _special(self, value: Any, where: str) -> Any:
         kind = type(value)
         if _of_jax(kind):
-            for plain in (int, float, complex):
-                if isinstance(value, plain):
-                    return (kind.__name__, plain.__repr__(value))
+            if isinstance(value, (int, float, complex)):  # with a dtype
+                number = np.asarray(value)
+                return (kind.__name__, number.dtype.str, number.tobytes())
             if dataclasses.is_dataclass(value):
                 fields = [getattr(value, f.name) for f in dataclasses.fields(value)]
                 return [kind.__qualname__, *(self._value(one, where) for one in fields)]
