@@ -12,8 +12,9 @@ import pytest
 from small_disks import Limit, fill, small_disk
 
 from children import until
+from thetahat import start
 from thetahat.core import Ended, Logged, Started, Status, StoreError
-from thetahat.store import Store, open_store, start, store_tracker
+from thetahat.store import Store, open_store, store_tracker
 
 N = 20_000
 
