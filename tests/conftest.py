@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import stated_shapes
@@ -46,11 +47,13 @@ def thetahat(
 
 @pytest.fixture
 def shared_workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Single workers come from one server, but in modules with OWN_WORKERS."""
+    """Workers come from one server, but in modules with OWN_WORKERS."""
     if sys.platform == "linux" and not getattr(request.module, "OWN_WORKERS", False):
         from worker_server import fork
 
-        monkeypatch.setattr("thetahat.sweep.workers._early_start.spawn", fork)
+        where = "thetahat.sweep.workers._early_start"
+        monkeypatch.setattr(f"{where}.spawn", fork)
+        monkeypatch.setattr(f"{where}.ForkServer", lambda preloads: SimpleNamespace(fork=fork))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -1,6 +1,6 @@
 """Workers of the agents in a test process, forked from one server: it loads JAX once for all tests.
 
-It is the package's fork server, which every agent with several workers starts, and ends with it.
+It is the package's fork server, which an agent with several workers starts, and which ends with it.
 Here it stays, and single workers come from it too. A test of how a worker starts or ends sets
 ``OWN_WORKERS = True`` in its module, and gets workers as users do.
 """
