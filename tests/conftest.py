@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import stated_shapes
@@ -44,6 +45,17 @@ def thetahat(
     return call
 
 
+@pytest.fixture
+def shared_workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers come from one server, but in modules with OWN_WORKERS."""
+    if sys.platform == "linux" and not getattr(request.module, "OWN_WORKERS", False):
+        from worker_server import fork
+
+        where = "thetahat.sweep.workers._early_start"
+        monkeypatch.setattr(f"{where}.spawn", fork)
+        monkeypatch.setattr(f"{where}.ForkServer", lambda preloads: SimpleNamespace(fork=fork))
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Remember what was skipped."""
     if report.skipped and not hasattr(report, "wasxfail"):
@@ -52,6 +64,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI a skipped test is a failed one: CI installs what every test needs."""
+    if "worker_server" in sys.modules:
+        sys.modules["worker_server"].close()
     if os.environ.get("CI") and _skipped and not hasattr(session.config, "workerinput"):
         print("\nskipped in CI, which must run every test:", *_skipped, sep="\n  ")  # noqa: T201
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -18,7 +18,9 @@ from thetahat.store import open_store
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_progress: None) -> Path:
+def folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_progress: None, shared_workers: None
+) -> Path:
     """The current folder, empty, with no store given."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("THETAHAT_STORE", raising=False)

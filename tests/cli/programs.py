@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from children import COMMAND, start
+from children import COMMAND, environment
 
 LINE = '''
 import numpy as np, thetahat as th
@@ -41,9 +42,16 @@ print(json.dumps({"loss": float(given["lr"])}))
 
 def run_python(words: list[str], folder: Path, **more: str) -> tuple[int, str, str]:
     """A child Python to its end: exit code, standard output, standard error."""
-    with start(words, folder, **more) as child:
-        out, err = child.communicate()
-    return child.returncode, out, said(err)
+    # By pipes: in a child that may write no file, standard error must be none.
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, said(done.stderr)
 
 
 def said(err: str) -> str:

@@ -42,7 +42,6 @@ def call(words: Sequence[str], folder: Path, err: IO[bytes] | int, **more: str) 
         stdout=subprocess.PIPE,
         stderr=err,
         text=True,
-        timeout=120,
         check=False,
     )
     return done.returncode, done.stdout
@@ -89,6 +88,6 @@ def test_both_full(folder: Path, kept: str, full) -> None:
     with Path("/dev/full").open("wb") as out:
         done = subprocess.run(
             [sys.executable, "-c", COMMAND, "runs"],
-            cwd=folder, env=environment(), stdout=out, stderr=full, timeout=60, check=False,
+            cwd=folder, env=environment(), stdout=out, stderr=full, check=False,
         )  # fmt: skip
     assert done.returncode == 2

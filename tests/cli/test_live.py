@@ -132,6 +132,8 @@ def test_quiet_says_only_what_went_wrong(folder) -> None:
 
 def test_piped_there_are_plain_lines(folder) -> None:
     file = write(folder, 7, [5, 6, 7, 8])
+    # A line is due two seconds after the last one, at the end of a run.
+    (folder / "train.py").write_text(PROGRAM + "time.sleep(2.5 * (lr == 6))\n")
     with start(["-c", COMMAND, "sweep", file, "--run", "--workers", "1"], folder) as child:
         until(lambda: "2 of 4 runs; " in child.said())
         (folder / "go").touch()

@@ -16,6 +16,8 @@ from children import STEPS, hold_at, start
 from thetahat.store import open_store
 
 EPOCHS = 100
+HELD = STEPS + "from thetahat.store import _tracker; _tracker.FLUSH_S = 0.0\n" + LINE
+"""The store has each chunk before the next begins."""
 
 
 def wait_for_epochs(folder: Path, least: int) -> None:
@@ -45,7 +47,7 @@ def numbers(folder: Path) -> tuple:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple:
     """The same run, never interrupted."""
     folder = tmp_path_factory.mktemp("whole")
-    (folder / "line.py").write_text(STEPS + LINE, encoding="utf-8")
+    (folder / "line.py").write_text(HELD, encoding="utf-8")
     code, _, err = run_python(["line.py", f"--epochs={EPOCHS}"], folder)
     assert (code, err) == (0, "")
     return numbers(folder)
@@ -56,7 +58,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple:
 def test_ctrl_c_saves_and_resume_ends_with_the_same_bits(
     folder: Path, whole: tuple, how: signal.Signals
 ) -> None:
-    (folder / "line.py").write_text(STEPS + LINE, encoding="utf-8")
+    (folder / "line.py").write_text(HELD, encoding="utf-8")
     hold_at(folder, 40)
     with start(["line.py", f"--epochs={EPOCHS}"], folder) as child:
         wait_for_epochs(folder, 40)
@@ -78,7 +80,7 @@ def test_ctrl_c_saves_and_resume_ends_with_the_same_bits(
 
 @pytest.mark.slow
 def test_kill_9_loses_at_most_the_last_chunk(folder: Path, whole: tuple) -> None:
-    (folder / "line.py").write_text(STEPS + LINE, encoding="utf-8")
+    (folder / "line.py").write_text(HELD, encoding="utf-8")
     hold_at(folder, 40)
     with start(["line.py", f"--epochs={EPOCHS}"], folder) as child:
         wait_for_epochs(folder, 40)

@@ -15,6 +15,11 @@ from at_work import At
 from children import SOURCE
 
 
+@pytest.fixture(autouse=True)
+def _workers(shared_workers: None) -> None:
+    """Workers of agents in this process load nothing."""
+
+
 @pytest.fixture
 def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[At]:
     """The current folder, empty, with no store given; workers find the package's source."""

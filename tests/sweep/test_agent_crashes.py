@@ -12,6 +12,7 @@ from thetahat.sweep.agent._agent import _groups
 from thetahat.sweep.workers._messages import Job, JobPhase
 from thetahat.sweep.workers._slot import ClaimedJob, Slot, crashes
 
+OWN_WORKERS = True
 ABORT, KILL = -6, -9
 
 

@@ -19,6 +19,7 @@ from thetahat.sweep.workers._fork_server import CAN_FORK, ForkServer, lives, spa
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
+OWN_WORKERS = True
 LONG_S = 600
 """Seconds that children go on: longer than a test may take."""
 

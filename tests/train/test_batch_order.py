@@ -29,14 +29,19 @@ def experiment(sampling: Any, batch: int | None = 8) -> Any:
 
 
 def orders(made: Any, *configs: dict) -> list[str | None]:
-    found = []
+    return fitted(made, *configs)[0]
+
+
+def fitted(made: Any, *configs: dict) -> tuple[list[str | None], Any]:
+    """Fit configs together: what is recorded of their orders, and their results."""
+    found: list[str | None] = []
 
     def listen(event: Any) -> None:
         if isinstance(event, Ended):
             found.append(event.detail.get("batch_order"))
 
-    th.fit_many(made, configs, trackers=[listen])
-    return found
+    results = th.fit_many(made, configs, trackers=[listen])
+    return found, results
 
 
 @pytest.mark.parametrize(
@@ -55,10 +60,10 @@ def orders(made: Any, *configs: dict) -> list[str | None]:
 )
 def test_what_is_recorded_is_what_happens(sampling: Any, batch: Any, said: str | None) -> None:
     made = experiment(sampling, batch)
-    assert orders(made, {"seed": 0}, {"seed": 7}) == [said, said]
+    recorded, (first, other) = fitted(made, {"seed": 0}, {"seed": 7})
+    assert recorded == [said, said]
     assert orders(made, {"seed": 7}) == [said]
     # From zero, nothing but the order can tell two seeds apart.
-    first, other = th.fit_many(made, [{"seed": 0}, {"seed": 7}])
     alike = np.array_equal(first.params["kernel"], other.params["kernel"])
     assert alike == (said != "own")
 

@@ -79,10 +79,9 @@ def of_task(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"lr": 0.1, "seed": 3}, "lr was 0.05, is 0.1; seed was 0, is 3"),
     ],
 )
-@pytest.mark.parametrize("epochs", [4, 9])
-def test_resume_refuses_another_config(
-    of_net: Path, config: dict[str, Any], said: str, epochs: int
-) -> None:
+def test_resume_refuses_another_config(of_net: Path, config: dict[str, Any], said: str) -> None:
+    # As many epochs, or more.
+    epochs = 4 if len(config) > 1 else 9
     again = lambda: th.fit(net, **config, epochs=epochs, checkpoint=of_net, resume=True)  # noqa: E731
     assert refused(of_net, again) == said
 
