@@ -12,6 +12,7 @@ import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -180,7 +181,14 @@ class Predictor:
                 return self.predict(named)[0]
             if np.ndim(x) == 1 and not hasattr(x, "columns"):
                 return self.predict(np.asarray(x)[None])[0]
+        if transform is None and (isinstance(x, (str, Path, Mapping)) or x is None):
+            raise ShapeError(
+                f"predict got a {type(x).__name__}, and the model was fitted to arrays; give an"
+                " array with one row per observation"
+            )
         rows = np.asarray(x if transform is None or encoded else transform.encode(x))
+        if rows.dtype.kind not in "biuf" and not jnp.issubdtype(rows.dtype, jnp.number):
+            raise ShapeError(f"predict got an array of {rows.dtype}; give numbers")
         single = rows.ndim == (0 if self.shape is None else len(self.shape))
         rows = rows[None] if single else rows
         if self.shape is not None and rows.shape[1:] != self.shape:
