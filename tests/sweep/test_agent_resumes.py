@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from at_work import HOLD, LINE, LOSES, STEPS, until
+from at_work import LINE, LOSES
+
+from children import HOLD, STEPS, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
