@@ -47,8 +47,8 @@ SOURCES = {
 @pytest.mark.parametrize("kind", SOURCES)
 def test_integers_that_doubles_merge_are_refused_as_numbers_and_as_groups(kind: str) -> None:
     source = SOURCES[kind](id=IDS)
-    said = "column 'id' holds integers beyond 2**53, and double precision cannot tell"
-    with refused(f"{said} {10**17} from {10**17 + 1}; make them text"):
+    said = "column 'id' holds integers beyond 2**53: double precision rounds"
+    with refused(f"{said} {10**17} and {10**17 + 1} to one number; make them text"):
         th.read_table(source, "y")
     table = th.read_table(source, "y", ignore="id")
     with refused(said):
@@ -61,7 +61,7 @@ def test_long_ids_of_a_csv_file_are_refused_with_and_without_pyarrow(
 ) -> None:
     frame(id=IDS).to_csv(tmp_path / "t.csv", index=False)
     monkeypatch.setattr(_readers, "_has", lambda library: pyarrow)
-    with refused(f"double precision cannot tell {10**17} from {10**17 + 1}"):
+    with refused(f"double precision rounds {10**17} and {10**17 + 1} to one number"):
         th.read_table(tmp_path / "t.csv", "y")
 
 

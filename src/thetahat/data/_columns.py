@@ -231,8 +231,8 @@ def _refuse_merged(name: str, values: np.ndarray) -> None:
     if merged.size:
         one, two = (int(different[merged[0] + k]) for k in (0, 1))
         raise DataError(
-            f"column {name!r} holds integers beyond 2**53, and double precision cannot tell {one}"
-            f" from {two}; make them text, subtract an offset, or leave the column out"
+            f"column {name!r} holds integers beyond 2**53: double precision rounds {one} and {two}"
+            " to one number; make them text, subtract an offset, or leave the column out"
         )
 
 
