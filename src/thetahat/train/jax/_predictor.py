@@ -173,9 +173,11 @@ class Predictor:
         if "model" not in self._memo:
             own = {n: v.item() if hasattr(v, "item") else v for n, v in self.values.items()}
             with precision(self.dtype):
-                module = self.source.make(own).export(self.params, self.frozen)
-            if isinstance(self.transform, Transform):
-                module = models.InUnits(module, self.transform, self.dtype)
+                adapted = self.source.make(own)
+                module = adapted.export(self.params, self.frozen)
+                if isinstance(self.transform, Transform):
+                    h = adapted.bind(self.params, self.frozen)
+                    module = models.InUnits(module, self.transform, self.dtype, h)
             self._memo["model"] = module
         return self._memo["model"]
 
