@@ -85,10 +85,13 @@ def said_beside(name: str) -> str:
 
 
 def members(kind: type) -> Iterator[tuple[str, Any]]:
-    """Public methods and properties that a class defines itself, documented ones."""
-    for name, held in vars(kind).items():
-        if not name.startswith("_") and isinstance(_plain(held), FunctionType):
-            yield name, held
+    """Public methods and properties that a class defines, or a base of it that is not public."""
+    ours = (base for base in kind.__mro__ if base.__module__.startswith("thetahat"))
+    own = [base for base in ours if base is kind or base.__name__ not in HOMES]
+    held = {name: value for base in own[::-1] for name, value in vars(base).items()}
+    for name, value in held.items():
+        if not name.startswith("_") and isinstance(_plain(value), FunctionType):
+            yield name, value
 
 
 def _plain(held: Any) -> Any:

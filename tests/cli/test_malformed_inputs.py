@@ -185,6 +185,12 @@ TABLES: dict[str, tuple[str, bytes | None]] = {
     "cut parquet": ("parquet", b"PAR1" + bytes(200)), "suffix": ("docx", HEAD + ROWS),
     "no suffix": ("", HEAD + ROWS), "folder": ("csv", None), "headless": ("csv", ROWS),
     "only commas": ("csv", b",,,\n" * 30), "no line end": ("csv", b"x,y" + b"1" * 70000),
+    "long ids": ("csv", HEAD + b"".join(b"%d,%d\n" % (10**17 + k, k % 5) for k in range(40))),
+    "tiny": ("csv", HEAD + b"".join(b"%d,%de-300\n" % (k, k % 7) for k in range(40))),
+    "one class": ("csv", HEAD + b"".join(b"%d,yes\n" % k for k in range(40))),
+    "class gap": ("csv", HEAD + b"1,\n" + b"".join(b"%d,%s\n" % (k, b"no" if k % 3 else b"yes") for k in range(40))),
+    "constant x": ("csv", HEAD + b"".join(b"3,%d\n" % (k % 7) for k in range(40))),
+    "true and text": ("csv", HEAD + b"".join(b"%s,%d\n" % (b"true" if k % 2 else b"no", k) for k in range(40))),
     "dates": ("csv", b"x,y\n" + b"2020-01-01,1\n2021-01-01,2\n" * 20), "semicolons": ("csv", b"x;y\n" + b"1;2\n" * 30),
 }  # fmt: skip
 

@@ -74,6 +74,32 @@ def test_a_flag_that_a_residual_gives_comes_first() -> None:
     np.testing.assert_allclose(never.history["train_risk"], dry.history["train_risk"], rtol=1e-6)
 
 
+def test_the_model_of_a_table_does_not_train_when_it_is_called() -> None:
+    rows = {"a": np.arange(12.0), "b": np.arange(12.0) % 5, "y": np.arange(12.0) % 3}
+    data = th.split(th.read_table(rows, target="y"), val=0, test=0, train=1.0)
+    result = th.fit(th.Task(OnByDefault(nnx.Rngs(0)), data, epochs=2))
+    called = [result.model({"a": a, "b": b})[0] for a, b in ((0.0, 0.0), (3.0, 1.0))]
+    np.testing.assert_allclose(
+        called, result.predict({"a": [0.0, 3.0], "b": [0.0, 1.0]}), rtol=1e-5
+    )
+
+
+def test_a_metric_sees_the_arrays_of_a_module_with_dropout() -> None:
+    def size(h: Any) -> Any:
+        return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(nnx.state(h, nnx.Param)))
+
+    result = fitted(OffByDefault, metrics={"size": size})
+    arrays = jax.tree.leaves(nnx.state(result.model, nnx.Param))
+    assert result.metrics["size"] == pytest.approx(sum(float(jnp.sum(a**2)) for a in arrays))
+
+
+def test_a_rate_that_is_no_probability_diverges() -> None:
+    def net(rate: float = 1.5) -> th.Task:
+        return th.Task(Net(nnx.Rngs(0), rate), th.Data(draw(20)), epochs=2)
+
+    assert str(th.fit(net).status) == "diverged"
+
+
 def test_a_call_that_takes_rngs_gets_streams_in_training() -> None:
     class Streams(Net):
         def __init__(self, rngs: nnx.Rngs) -> None:

@@ -26,7 +26,8 @@ NAMELESS = ("", "Unnamed: 0")
 """Names of a column without one: as written, and as pandas reads it."""
 
 LARGEST = 1e150
-"""Largest value whose square, in a deviation or a risk, does not overflow."""
+"""Largest value whose square, in a deviation or a risk, does not overflow; that of its inverse is
+not rounded to zero."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,10 @@ def plan(
         raise DataError(f"the table has two columns {name!r}; rename one")
     names = dict.fromkeys(names)  # ordered, and quick to search
     targets, ignored = _several(target, "target"), _several(ignore or (), "ignore")
+    if weights is not None and not isinstance(weights, str):
+        raise DataError(
+            f"weights is a {type(weights).__name__}; give the name of a column that holds them"
+        )
     _known_roles(names, targets, weights, ignored)
     if features is None:
         features = _other_columns(names, {*targets, weights, *ignored})
@@ -202,6 +207,11 @@ def verdict(scan: Scan, plan: TablePlan) -> Encoder:
             raise DataError(
                 f"column {name!r} reaches {top:.3g}, whose square overflows double precision;"
                 " rescale it"
+            )
+        if name != plan.weights and 0 < seen.high - seen.low < 1 / LARGEST:
+            raise DataError(
+                f"column {name!r} varies by {seen.high - seen.low:.3g}, whose square double"
+                " precision rounds to zero; rescale it"
             )
     _check_weights(scan, plan)
     _check_varying(scan, plan)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import DataError, notify
-from thetahat.data._columns import TableColumn, columns_of
+from thetahat.data._columns import WHOLE, TableColumn, columns_of
 from thetahat.data._named_rows import NamedRows
 
 _SHOWN = 6
@@ -18,8 +18,6 @@ _MOST = 1000
 """Number of different whole numbers up to which they may be labels."""
 _SINGLE = 2**24
 """Whole numbers up to it are exact in single precision."""
-_WHOLE = 2**53
-"""Whole numbers up to it are exact in double precision."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +80,25 @@ def made_classes(labels: set[Any], dtype: str | None, order: Sequence[Any] | Non
         found = tuple(sorted(labels, key=lambda v: (isinstance(v, str), v)))
     else:
         found = tuple(label for label in order if label in labels)
+    _say_alike(found)
     if dtype is None:
         dtype = _dtype_of(found)
     return Classes(
         tuple(np.array(found, dtype).tolist()) if dtype not in ("str", "object") else found, dtype
     )
+
+
+def _say_alike(labels: Sequence[Any]) -> None:
+    """Note text labels that differ in case or spaces only."""
+    seen: dict[str, str] = {}
+    for label in labels:
+        if isinstance(label, str):
+            other = seen.setdefault(" ".join(label.split()).casefold(), label)
+            if other != label:
+                notify(
+                    f"the labels {other!r} and {label!r} differ in case or spaces only, and are two"
+                    " classes; write them alike if they are one"
+                )
 
 
 def _dtype_of(labels: Sequence[Any]) -> str:
@@ -124,7 +136,7 @@ def check_levels(where: str, levels: set[Any]) -> None:
             f"{where} has the level {odd[0]!r}, a {type(odd[0]).__name__};"
             " make the levels text or numbers"
         )
-    large = [v for v in levels if not isinstance(v, str) and abs(v) > _WHOLE]
+    large = [v for v in levels if not isinstance(v, str) and abs(v) > WHOLE]
     if large:
         raise DataError(
             f"{where} has the level {large[0]!r}, which double precision rounds;"

@@ -15,6 +15,9 @@ import numpy as np
 
 from thetahat.core.errors import DataError
 
+WHOLE = 2**53
+"""Whole numbers up to it are exact in double precision."""
+
 
 @dataclass(frozen=True, eq=False)
 class TableColumn:
@@ -130,6 +133,7 @@ def column_of(name: str, values: Any) -> TableColumn:
         return _from_polars(name, values)
     values = np.atleast_1d(np.asarray(values))
     if values.dtype.kind in "fiub":
+        _refuse_merged(name, values)
         return _numbers(name, values.astype(np.float64), values.dtype.kind)
     if values.dtype.kind in "mMc":
         return _other(name, values.tolist(), str(values.dtype))
@@ -143,6 +147,8 @@ def _from_pandas(name: str, series: Any) -> TableColumn:
         return _categories(name, _objects(series.tolist(), missing), dtype.categories.tolist())
     kind = getattr(dtype, "kind", "O")
     if kind in "fiub" and words not in ("str", "string"):
+        if kind in "iu":
+            _refuse_merged(name, np.asarray(series[~missing].tolist(), object))
         values = series.to_numpy(dtype=np.float64, na_value=np.nan)
         return _numbers(name, np.where(missing, np.nan, values), kind)
     if kind in "mMc" or words.startswith(("datetime", "timedelta", "period", "interval")):
@@ -159,6 +165,8 @@ def _from_polars(name: str, series: Any) -> TableColumn:
         return _categories(name, _objects(series.to_list()), order)
     if dtype == polars.Boolean or dtype.is_numeric() or dtype == polars.Null:
         kind = "b" if dtype == polars.Boolean else "i" if dtype.is_integer() else "f"
+        if kind == "i":
+            _refuse_merged(name, series.drop_nulls().to_numpy())
         return _numbers(name, np.array(series.cast(polars.Float64).to_numpy(), np.float64), kind)
     if dtype == polars.String or dtype == polars.Object:
         return from_objects(name, series.to_list())
@@ -178,6 +186,8 @@ def _from_arrow(name: str, column: Any) -> TableColumn:
         values = column.cast(pyarrow.int8()).cast(pyarrow.float64()).to_numpy()
         return _numbers(name, np.array(values, np.float64), "b")
     if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+        if types.is_integer(kind):
+            _refuse_merged(name, column.drop_null().to_numpy())
         values = column.cast(pyarrow.float64(), safe=False).to_numpy()
         whole = "i" if types.is_integer(kind) else "f"
         return _numbers(name, np.array(values, np.float64), whole)
@@ -191,6 +201,8 @@ def from_objects(name: str, values: Iterable[Any]) -> TableColumn:
     values = [None if v is None or v != v else v for v in values]
     there = [v for v in values if v is not None]
     if all(isinstance(v, (bool, np.bool_, numbers.Real, decimal.Decimal)) for v in there):
+        whole = [v for v in there if isinstance(v, numbers.Integral)]
+        _refuse_merged(name, np.array(whole, object))
         floats = [np.nan if v is None else float(v) for v in values]
         kinds = {"b" if isinstance(v, (bool, np.bool_)) else _kind_of(v) for v in there}
         return _numbers(name, np.array(floats, np.float64), kinds.pop() if len(kinds) == 1 else "f")
@@ -202,6 +214,26 @@ def from_objects(name: str, values: Iterable[Any]) -> TableColumn:
 
 def _kind_of(value: Any) -> str:
     return "i" if isinstance(value, numbers.Integral) else "f"
+
+
+def _refuse_merged(name: str, values: np.ndarray) -> None:
+    """Refuse different integers that double precision makes one number, such as long ids."""
+    if values.dtype.kind not in "iuO" or not values.size:
+        return
+    largest = max(int(values.max()), -int(values.min()))
+    if largest <= WHOLE:
+        return
+    if largest > 10**300:
+        raise DataError(f"column {name!r} holds an integer above 10**300; rescale it")
+    different = np.unique(values)
+    floats = different.astype(np.float64)
+    merged = np.flatnonzero(floats[1:] == floats[:-1])
+    if merged.size:
+        one, two = (int(different[merged[0] + k]) for k in (0, 1))
+        raise DataError(
+            f"column {name!r} holds integers beyond 2**53: double precision rounds {one} and {two}"
+            " to one number; make them text, subtract an offset, or leave the column out"
+        )
 
 
 def _numbers(name: str, values: np.ndarray, kind: str) -> TableColumn:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -220,6 +221,11 @@ def check_part(name: str, part: Any) -> None:
     if not leaves:
         raise DataError(f"{name} has no arrays; give observations with N along the first axis")
     for path, leaf in leaves:
+        if isinstance(leaf, (str, Path)):
+            raise DataError(
+                f"{path} is the text {str(leaf)!r}; read a table first, as in"
+                " th.read_table(path, target=...), or give arrays"
+            )
         if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
             raise DataError(
                 f"{path} is a {type(leaf).__name__}, not an array; wrap it in np.asarray(...)"

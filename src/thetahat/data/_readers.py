@@ -18,7 +18,7 @@ from thetahat.core.data_files import saw
 from thetahat.core.errors import DataError, MissingExtra
 from thetahat.core.files import refuse_special
 from thetahat.data._cells import PLAIN, Cells
-from thetahat.data._columns import TableColumn, columns_of, from_objects, names_of
+from thetahat.data._columns import WHOLE, TableColumn, columns_of, from_objects, names_of
 from thetahat.data._office import excel_columns, excel_names, stata_columns, stata_names, unreadable
 
 CSV = {".csv": ",", ".tsv": "\t"}
@@ -268,6 +268,9 @@ def _from_strings(name: str, values: list[Any], cells: Cells) -> TableColumn:
         return from_objects(name, [None if v is None else v.lower() == "true" for v in values])
     floats = [None if v is None else cells.number(v) for v in values]
     if all(f is not None or v is None for f, v in zip(floats, values, strict=True)):
+        if max((abs(f) for f in floats if f is not None), default=0) > WHOLE:
+            # Digits as Python's integers, for the check of those that doubles make one number.
+            from_objects(name, [int(v) for v in there if v.lstrip("+-").isdecimal()])
         return from_objects(name, floats)
     return from_objects(name, values)
 

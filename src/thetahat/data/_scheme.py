@@ -37,9 +37,10 @@ def read_scheme(obs: Any, n: int, given: Mapping[str, Any]) -> Scheme | None:
     if (lost := np.flatnonzero(column.gone())).size:
         names = NamedRows("table", obs.rows) if isinstance(obs, Table) else NamedRows("arrays")
         said = names.said(names.of(lost[:3]), lost.size)
+        but = " (missing= reads features, weights and the target)" * isinstance(obs, Table)
         raise DataError(
             f"{name} has {lost.size} missing value{'s' * (lost.size > 1)}, {names.word} {said};"
-            " fill them, or drop those rows first"
+            f" fill them, or drop those rows first{but}"
         )
     scheme = Scheme(kind, name, *_codes(column, kind, name))
     if kind == STRATIFY and len(scheme.labels) > max(1, n // 2):

@@ -14,6 +14,7 @@ from thetahat.data._classes import Classes, coded, whole_labels, y_of
 from thetahat.data._containers import (
     PARTS,
     Data,
+    Observations,
     as_pair,
     as_part,
     check_part,
@@ -98,6 +99,8 @@ def whole(
 ) -> tuple[Any, Any, Classes | None]:
     """Return what is split, as a Table where it is standardised, its arrays and its classes."""
     classes = None
+    if isinstance(obs, Data):
+        raise DataError("these Data are split already; give the observations or the table")
     if not isinstance(obs, Table):
         found, classes = coded({"obs": obs})
         obs = as_pair(found["obs"])
@@ -120,6 +123,13 @@ def taken(obs: Any, part: Any, rows: dict[str, Any], classes: Classes | None = N
     known = isinstance(rows["train"], np.ndarray)
     concrete = known and all(is_concrete(leaf) for leaf in jax.tree.leaves(part))
     # Also inside a trace: values that Python knows must stay out of the program.
+    weight = part.weight if concrete and isinstance(part, Observations) else None
+    for name, at in rows.items() if isinstance(weight, np.ndarray) else ():
+        if len(at) and not weight[at].any():
+            raise DataError(
+                f"the weights of the {name} part are all zero; give another seed, or leave out the"
+                " observations of weight zero"
+            )
     with jax.ensure_compile_time_eval() if concrete else nullcontext():
         if isinstance(obs, Table):
             made = standardise(obs, rows if concrete else jax.tree.map(jax.numpy.asarray, rows))

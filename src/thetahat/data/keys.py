@@ -10,12 +10,19 @@ from typing import Any
 
 import jax
 
+from thetahat.core.errors import DataError
 from thetahat.data._cache import use_cache
 
 DATA, SPLIT, INIT, SHUFFLE, DROPOUT = 1, 2, 3, 4, 5
 
 
 def role_key(seed: Any, role: int) -> jax.Array:
-    """Return the key of ``role`` for ``seed`` (an int or a traced integer scalar)."""
+    """Return the key of ``role`` for ``seed`` (an int or a traced integer scalar).
+
+    Raises:  DataError: another seed.
+    """
+    kind = getattr(getattr(seed, "dtype", None), "kind", "i" if isinstance(seed, int) else None)
+    if kind not in ("i", "u") or isinstance(seed, bool):
+        raise DataError(f"seed={seed!r}; give an integer (seed: th.Seed in an experiment)")
     use_cache()  # a program compiles its draws of data first
     return jax.random.fold_in(jax.random.key(seed), role)

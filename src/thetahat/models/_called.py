@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jax.tree_util import GetAttrKey, register_pytree_with_keys
+
 # What an argument of this name is in training; in evaluation it is the opposite.
 _IN_TRAINING = {
     "train": True,
@@ -18,9 +20,11 @@ _IN_TRAINING = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Called:
     """A module with arguments that each call gets; its attributes are those of the module.
+
+    A pytree of its module, so that ``nnx.state(h)`` and ``jax.tree.leaves(h)`` see the arrays.
 
     Args:    module: read for its attributes.   call: the module as it is called.
              names: its positional arguments.   filled: arguments that a call may leave away.
@@ -39,6 +43,17 @@ class Called:
 
     def __getattr__(self, attribute: str) -> Any:
         return getattr(self.module, attribute)
+
+
+def _flat(held: Called) -> tuple[Any, Any]:
+    return ((GetAttrKey("module"), held.module),), (held.call, held.names, held.filled)
+
+
+def _whole(rest: Any, children: Any) -> Called:
+    return Called(children[0], *rest)
+
+
+register_pytree_with_keys(Called, _flat, _whole)
 
 
 @dataclass(frozen=True)

@@ -228,8 +228,10 @@ class _DropoutOfTracedRate(nnx.Dropout):
         if isinstance(stream, nnx.Rngs):
             stream = stream[self.rng_collection]
         key = stream() if isinstance(stream, nnx.RngStream) else stream
-        keep = 1.0 - self.rate
+        rate = jnp.where((self.rate >= 0) & (self.rate <= 1), self.rate, jnp.nan)
+        keep = 1.0 - rate  # a rate that is none makes the risk NaN, and the run diverge
         shape = [1 if n in self.broadcast_dims else size for n, size in enumerate(inputs.shape)]
         mask = jnp.broadcast_to(jax.random.bernoulli(key, keep, shape), inputs.shape)
         # Where nothing is kept, a division by one leaves the gradient at zero.
-        return jnp.where(mask, inputs / jnp.where(keep > 0, keep, 1.0), 0.0).astype(inputs.dtype)
+        kept = jnp.where(mask, inputs / jnp.where(keep > 0, keep, 1.0), 0.0)
+        return jnp.where(jnp.isnan(keep), jnp.nan, kept).astype(inputs.dtype)

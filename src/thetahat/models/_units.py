@@ -23,11 +23,13 @@ class InUnits:
 
     Args:    standardized: the module itself, of standardised inputs and target.
              transform: of the table.   dtype: of the fit.
+             evaluated: what calls the module in evaluation, where its call alone would train.
     """
 
     standardized: Any
     transform: Transform
     dtype: str = "float32"
+    evaluated: Any = None
 
     def __call__(self, x: Any) -> Any:
         """Predict at one observation.
@@ -48,10 +50,11 @@ class InUnits:
                     f" ({', '.join(names)}); got shape {x.shape}. Use result.predict(x) for many"
                 )
             row = self.transform.encode_row(x)
+        h = self.standardized if self.evaluated is None else self.evaluated
         if not isinstance(row, np.ndarray):
-            return self.transform.decode(self.standardized(row))
+            return self.transform.decode(h(row))
         with jax.enable_x64(self.dtype == "float64"):
-            return self.transform.decode(self.standardized(jnp.asarray(row, self.dtype)))
+            return self.transform.decode(h(jnp.asarray(row, self.dtype)))
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,11 +11,10 @@ import numpy as np
 from thetahat.core import ConfigError, MissingExtra, Status, Task
 from thetahat.core.card import card, pairs
 from thetahat.core.errors import did_you_mean
-from thetahat.core.start import Start
 from thetahat.figures import draw_fit, spark
 from thetahat.train._classify import ClassScores, scores_of
 from thetahat.train._program import Estimate
-from thetahat.train._saved import predictor_of, save_all
+from thetahat.train._saved import FittedFunction
 
 
 class UnknownColumn(ConfigError, KeyError):
@@ -59,7 +57,7 @@ class History(Mapping[str, np.ndarray]):
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(FittedFunction):
     """A finished (or interrupted) run: the estimated function and how it came about.
 
     ``risk["train"|"val"|"test"]`` and ``metrics`` are re-evaluated at the best state: chosen by the
@@ -94,69 +92,14 @@ class Result:
     """Every look at the test part, in order."""
 
     @property
-    def params(self) -> Any:
-        """The model's parameters at the best state."""
-        return self.fitted.params
-
-    @property
     def data(self) -> Any:
         """The data that it was fitted to."""
         return self.fitted.data
 
     @property
-    def model(self) -> Any:
-        """The estimated model, of the user's own kind (an NNX module, an Equinox module, ...).
-
-        Fitted to a table, it takes the table's numbers and gives the target's units, as ``predict``
-        does; the module itself, of standardised numbers, is its ``.standardized``.
-        """
-        return self.fitted.model
-
-    @property
     def task(self) -> Task:
         """The Task that was fitted."""
         return self.fitted.task
-
-    @property
-    def classes(self) -> np.ndarray | None:
-        """The labels of the classes, (K,), in order; None where y is a number."""
-        labelled = self._scores.labelled
-        return None if labelled is None else labelled.array
-
-    def predict(self, x: Any) -> np.ndarray:
-        """h(x) for one input (d,) or many (N, d), or for the rows of a frame with named columns.
-
-        Args:    x: also one row with names (a pandas Series), or a part of the data, as
-                 ``result.data.test`` or its name "test".
-        Returns: in units of y, also where the table was standardised: (), (N,), or (N, outputs);
-                 of classes, the most probable label, () or (N,).
-        """
-        return self._scores.labels(self.fitted.predict(x))
-
-    def predict_proba(self, x: Any) -> np.ndarray:
-        """Probabilities of the classes, in the order of ``classes``: (N, K), or (K,) of one input.
-
-        Raises:  ConfigError: the loss is neither logistic nor cross-entropy.
-        """
-        return self._scores.probabilities(self.fitted.predict(x))
-
-    def decision_function(self, x: Any) -> np.ndarray:
-        """The scores h(x) of classes: log-odds (N,) under logistic, logits (N, K) else."""
-        return self.fitted.predict(x)
-
-    def as_start(self) -> Start:
-        """What ``th.Task(start=result)`` keeps of it: parameters, and the units they are in."""
-        return predictor_of(self).as_start()
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the estimated function to one file, for ``th.load`` in any other process.
-
-        The file (safetensors and JSON, no pickle) has the parameters, a table's transform and
-        columns, the config and the provenance; it has no data. It replaces a saved model only.
-
-        Raises:  ConfigError: a file of another kind is there, or it cannot be written.
-        """
-        save_all([self], path)
 
     def evaluate(self, part: str = "val") -> float:
         """The risk of "train", "val" or "test" anew. A look at the test part is counted."""
@@ -183,6 +126,10 @@ class Result:
             ending=self._ending,
             log=log,
         )
+
+    @property
+    def _estimate(self) -> Estimate:
+        return self.fitted
 
     @property
     def _scores(self) -> ClassScores:

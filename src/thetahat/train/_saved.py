@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from thetahat.core import ConfigError, Status, Task, read_signature
 from thetahat.core.json import plain_value
 from thetahat.core.start import Start
+from thetahat.train._classify import ClassScores
 from thetahat.train._program import Build, GivenTask, builder
 from thetahat.train._tensor_file import explained, read_tensors, write_tensors
 from thetahat.train.jax import Predictor, pack_predictor, unpack_predictor
@@ -24,8 +26,78 @@ _NOT_IN_JSON = ("nan", "inf", "-inf")
 _MAPPINGS = ("config", "risk", "metrics", "provenance")
 
 
+class FittedFunction(ABC):
+    """A fitted function, of a Result or of a file: it predicts in units of y."""
+
+    @property
+    @abstractmethod
+    def _estimate(self) -> Any:
+        """What has ``params``, ``model`` and ``predict(x)``."""
+
+    @property
+    @abstractmethod
+    def _scores(self) -> ClassScores:
+        """What the values of ``predict(x)`` mean."""
+
+    @property
+    def params(self) -> Any:
+        """The model's parameters at the best state."""
+        return self._estimate.params
+
+    @property
+    def model(self) -> Any:
+        """The estimated model, of the user's own kind (an NNX module, an Equinox module, ...).
+
+        Fitted to a table, it takes the table's numbers and gives the target's units, as ``predict``
+        does; the module itself, of standardised numbers, is its ``.standardized``.
+        """
+        return self._estimate.model
+
+    @property
+    def classes(self) -> np.ndarray | None:
+        """The labels of the classes, (K,), in order; None where y is a number."""
+        labelled = self._scores.labelled
+        return None if labelled is None else labelled.array
+
+    def predict(self, x: Any) -> np.ndarray:
+        """h(x) for one input (d,) or many (N, d), or for the rows of a table with named columns.
+
+        Args:    x: an array; of a table also a frame, a mapping, a file, or one row with names (a
+                 pandas Series); of a Result also a part of its data, as ``result.data.test`` or its
+                 name "test".
+        Returns: in units of y, also where the table was standardised: (), (N,), or (N, outputs);
+                 of classes, the most probable label, () or (N,).
+        """
+        return self._scores.labels(self._estimate.predict(x))
+
+    def predict_proba(self, x: Any) -> np.ndarray:
+        """Probabilities of the classes, in the order of ``classes``: (N, K), or (K,) of one input.
+
+        Raises:  ConfigError: the loss is neither logistic nor cross-entropy.
+        """
+        return self._scores.probabilities(self._estimate.predict(x))
+
+    def decision_function(self, x: Any) -> np.ndarray:
+        """The scores h(x) of classes: log-odds (N,) under logistic, logits (N, K) else."""
+        return self._estimate.predict(x)
+
+    def as_start(self) -> Start:
+        """What ``th.Task(start=result)`` keeps of it: parameters, and the units they are in."""
+        return predictor_of(self).as_start()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the estimated function to one file, for ``th.load`` in any other process.
+
+        The file (safetensors and JSON, no pickle) has the parameters, a table's transform and
+        columns, the config and the provenance; it has no data. It replaces a saved model only.
+
+        Raises:  ConfigError: a file of another kind is there, or it cannot be written.
+        """
+        save_all([self], path)
+
+
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class Fitted(FittedFunction):
     """A fitted function from a file: it predicts as the Result that was saved, to the last bit.
 
     The fields are those of the Result; ``loss`` and ``residual`` name what was minimised. There are
@@ -45,14 +117,12 @@ class Fitted:
     predictor: Predictor = field(repr=False)
 
     @property
-    def params(self) -> Any:
-        """The model's parameters."""
-        return self.predictor.params
+    def _estimate(self) -> Predictor:
+        return self.predictor
 
     @property
-    def model(self) -> Any:
-        """The estimated model; fitted to a table, it takes and gives the table's units."""
-        return self.predictor.model
+    def _scores(self) -> ClassScores:
+        return self.predictor.scores
 
     @property
     def columns(self) -> tuple[str, ...] | None:
@@ -66,12 +136,6 @@ class Fitted:
         return getattr(getattr(self.predictor.transform, "encoder", None), "target", None)
 
     @property
-    def classes(self) -> np.ndarray | None:
-        """The labels of the classes, (K,), in order; None where y is a number."""
-        labelled = self.predictor.scores.labelled
-        return None if labelled is None else labelled.array
-
-    @property
     def loss(self) -> str:
         """The loss, in a word."""
         return self.predictor.scores.loss
@@ -80,29 +144,6 @@ class Fitted:
     def residual(self) -> str:
         """The residual function, in a word; empty for h(x) - y."""
         return self.predictor.scores.residual
-
-    def predict(self, x: Any) -> np.ndarray:
-        """h(x) for one input (d,) or many (N, d), or for the rows of a frame with named columns.
-
-        Returns: as ``Result.predict``; of classes, the most probable label.
-        """
-        return self.predictor.scores.labels(self.predictor.predict(x))
-
-    def predict_proba(self, x: Any) -> np.ndarray:
-        """Probabilities of the classes: as ``Result.predict_proba``."""
-        return self.predictor.scores.probabilities(self.predictor.predict(x))
-
-    def decision_function(self, x: Any) -> np.ndarray:
-        """The scores h(x) of classes: as ``Result.decision_function``."""
-        return self.predictor.predict(x)
-
-    def as_start(self) -> Start:
-        """What ``th.Task(start=fitted)`` keeps of it: parameters, and the units they are in."""
-        return self.predictor.as_start()
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it to a file again. Raises as ``Result.save``."""
-        save_all([self], path)
 
     def __repr__(self) -> str:
         of = "" if self.columns is None else f"{self.target} from {', '.join(self.columns)}; "

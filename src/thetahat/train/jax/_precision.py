@@ -99,6 +99,8 @@ def refuse_rounding(data: Any, dtype: str, *, whole: bool) -> None:
         where = "data.train" + jax.tree_util.keystr(path)
         if not any(jnp.issubdtype(leaf.dtype, kind) for kind in kinds):
             continue
+        if not math.prod(leaf.shape[1:]):
+            raise DataError(f"{where} has the shape {leaf.shape}, and no column; give at least one")
         rows = _READ if isinstance(leaf, ON_DISK) else _LOOKED_AT // math.prod(leaf.shape[1:])
         some = np.asarray(leaf[:: -(-len(leaf) // max(rows, 2))], np.float64)
         _refuse_spread(lambda at, where=where: _column(data, where, at), some, dtype)
@@ -135,7 +137,9 @@ def refuse_uncentred(data: Any, dtype: str) -> None:
 
 def _refuse_spread(name: Callable[[Any], str], some: np.ndarray, dtype: str) -> None:
     """Refuse columns whose spread is lost beside their level, or too small to be squared."""
-    info, mean, std = np.finfo(dtype), some.mean(0), some.std(0)
+    info, mean = np.finfo(dtype), some.mean(0)
+    unit = np.maximum(np.abs(some - mean).max(0), np.finfo(np.float64).tiny)
+    std = ((some - mean) / unit).std(0) * unit  # squares of small numbers are rounded to zero
     wider = " or give dtype='float64' (--dtype float64)" if dtype == "float32" else ""
     varies = std > _CONSTANT * np.abs(mean)
     tiny = varies & (std < math.sqrt(float(info.tiny)))

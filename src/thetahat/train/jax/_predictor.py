@@ -13,6 +13,7 @@ import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -172,9 +173,11 @@ class Predictor:
         if "model" not in self._memo:
             own = {n: v.item() if hasattr(v, "item") else v for n, v in self.values.items()}
             with precision(self.dtype):
-                module = self.source.make(own).export(self.params, self.frozen)
-            if isinstance(self.transform, Transform):
-                module = models.InUnits(module, self.transform, self.dtype)
+                adapted = self.source.make(own)
+                module = adapted.export(self.params, self.frozen)
+                if isinstance(self.transform, Transform):
+                    h = adapted.bind(self.params, self.frozen)
+                    module = models.InUnits(module, self.transform, self.dtype, h)
             self._memo["model"] = module
         return self._memo["model"]
 
@@ -189,7 +192,14 @@ class Predictor:
                 return self.predict(named)[0]
             if np.ndim(x) == 1 and not hasattr(x, "columns"):
                 return self.predict(np.asarray(x)[None])[0]
+        if transform is None and (isinstance(x, (str, Path, Mapping)) or x is None):
+            raise ShapeError(
+                f"predict got a {type(x).__name__}, and the model was fitted to arrays; give an"
+                " array with one row per observation"
+            )
         rows = np.asarray(x if transform is None or encoded else transform.encode(x))
+        if rows.dtype.kind not in "biuf" and not jnp.issubdtype(rows.dtype, jnp.number):
+            raise ShapeError(f"predict got an array of {rows.dtype}; give numbers")
         single = rows.ndim == (0 if self.shape is None else len(self.shape))
         rows = rows[None] if single else rows
         if self.shape is not None and rows.shape[1:] != self.shape:
