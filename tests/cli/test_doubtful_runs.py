@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from thetahat.store import NewSweep, create_sweep, open_store, retry_failed
+from thetahat.store import NewSweep, create_sweep, find_sweep, open_store, retry_failed
 
 TEXT = "method: grid\nmetric: {name: val_risk}\nparameters: {lr: {values: [1, 2, 3]}}\n"
 CHANGED = "changed between runs"
@@ -73,3 +73,28 @@ def test_a_shared_order_of_batches_is_said_of_bands_over_seeds_alone(folder, the
     assert said not in thetahat("runs", "last", "--over", "fold")[2]
     assert said in thetahat("runs", "last", "--group-by", "fold")[2]
     assert said not in thetahat("runs", "last", "--group-by", "seed")[2]
+
+
+@pytest.mark.parametrize(
+    ("method", "kept"),
+    [("grid", False), ("bayes", True)],
+)
+def test_another_metric_clears_contamination_unless_the_search_has_used_it(
+    method, kept, folder, thetahat
+) -> None:
+    text = f"method: {method}\nprogram: p.py\nmetric: {{name: test_loss, goal: minimize}}\n"
+    text += "parameters: {lr: {values: [1, 2, 3]}}\n"
+    (folder / "p.py").write_text("")
+    (folder / "a.yaml").write_text(text)
+    (folder / "b.yaml").write_text(text.replace("test_loss", "val_loss"))
+    assert thetahat("sweep", "a.yaml")[0] == 0
+    with open_store(folder / ".thetahat") as store:
+        sweep = find_sweep(store, "last")
+        run = store.create_run({"lr": 1}, sweep_id=sweep.id, contaminated=True)
+        store.finish_run(run.id, status="finished", metrics={"test_loss": 1.0, "val_loss": 1.0})
+    for file, marked in (("b.yaml", kept), ("a.yaml", True)):
+        code, _, err = thetahat("sweep", "last", "--extend", file)
+        assert code == 0, err
+        with open_store(folder / ".thetahat") as store:
+            assert find_sweep(store, "last").contaminated == marked
+            assert store.run(run.id).contaminated == marked

@@ -29,8 +29,9 @@ def arguments_named(function: F) -> F:
     read() has no argument 'misssing'; did you mean 'missing'?
     """
     if isinstance(function, type):
-        function.__init__ = _named(function.__init__, function.__name__)
-        return function
+        kind: Any = function
+        kind.__init__ = _named(kind.__init__, kind.__name__)
+        return kind
     return _named(function, function.__name__)
 
 
