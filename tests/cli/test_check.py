@@ -315,3 +315,22 @@ def test_infinity_is_a_value_of_a_float_and_of_nothing_else(line, thetahat, sect
     code, found = answer(thetahat, "sweep.yaml")
     assert (code, found["valid"]) == (2 if fault else 0, fault is None)
     assert all(fault in problem["message"] for problem in found["errors"])
+
+
+def test_a_program_in_place_of_a_sweep_file_is_said(line, thetahat):
+    for words in (("sweep", "line.py"), ("check", "line.py")):
+        code, out, err = thetahat(*words)
+        assert (code, out) == (2, "")
+        assert err.startswith(
+            "thetahat: line.py is a program, not a sweep file; to sweep it, write"
+        )
+
+
+def test_sweep_lists_the_mistakes_that_check_lists(line, folder, thetahat):
+    text = "program: line.py\nmetod: grid\nparameters:\n  learning: {value: 1}\n  lr: {min: 2, max: 1}\n"
+    (folder / "bad.yaml").write_text(text)
+    checked = thetahat("check", "bad.yaml")[1].splitlines()[:-1]
+    code, _, err = thetahat("sweep", "bad.yaml", "--run")
+    assert code == 2
+    assert err.removeprefix("thetahat: ").splitlines() == checked
+    assert any("has no parameter 'learning'" in said for said in checked)

@@ -191,7 +191,7 @@ def test_a_metric_that_is_never_logged_is_said_after_the_first_run(thetahat, swe
     reason = "no run logs the metric 'losss': they log loss; did you mean 'loss'?"
     assert (row.state, row.reason) == ("paused", reason)
     assert err.endswith(
-        f"thetahat: {reason}. The sweep {row.id} is paused; fix metric.name in the file, and give"
+        f"thetahat: {reason} The sweep {row.id} is paused; fix metric.name in the file, and give"
         f" it with: thetahat sweep {row.id} --extend FILE\n"
     )
     # The fix that it names works, and the run that is there counts.

@@ -172,3 +172,13 @@ def test_bad_observations_are_named_before_they_are_split() -> None:
         split(Observations(np.ones((4, 1)), np.array([0, 0, np.nan, 0])))
     with pytest.raises(DataError, match="^empty split: obs has no observations"):
         split(np.ones((0, 2)))
+
+
+def test_lists_of_numbers_are_split_as_arrays_are() -> None:
+    x, y = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]], [1.0, 2.0, 3.0, 4.0]
+    of_lists = split((x, y), train=0.5, val=0.25, test=0.25)
+    of_arrays = split((np.array(x), np.array(y)), train=0.5, val=0.25, test=0.25)
+    np.testing.assert_array_equal(of_lists.train.x, of_arrays.train.x)
+    np.testing.assert_array_equal(of_lists.test.y, of_arrays.test.y)
+    with pytest.raises(DataError, match=r"^x is a list of lists of different lengths; give"):
+        split(([[1.0], [2.0, 3.0]], [1.0, 2.0]))

@@ -143,14 +143,14 @@ COLUMNS = {
     "missing values of the target too": (
         {},
         {"wage": [1.0, None, 2.0], "educ": [8, None, None]},
-        "missing values: 'educ' in 2 of 3 rows, 'wage' in 1 of 3 rows; give missing='drop' (--missing drop) "
-        "('wage' cannot be imputed, nor left out)",
+        "missing values: 'educ' in 2 of 3 rows, 'wage' in 1 of 3 rows; give missing='drop' (--missing drop), "
+        "which leaves those rows out ('wage' cannot be imputed)",
     ),
     "missing values of target and weights": (
         {"weights": "w"},
         {"wage": [1.0, None, 2.0], "w": [1.0, 1.0, None]},
-        "missing values: 'wage' in 1 of 3 rows, 'w' in 1 of 3 rows; give missing='drop' (--missing drop) "
-        "('wage' and 'w' cannot be imputed, nor left out)",
+        "missing values: 'wage' in 1 of 3 rows, 'w' in 1 of 3 rows; give missing='drop' (--missing drop), "
+        "which leaves those rows out ('wage' and 'w' cannot be imputed)",
     ),
     "too large": (
         {},

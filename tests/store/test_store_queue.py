@@ -17,6 +17,7 @@ from thetahat.store import (
     find_sweep,
     list_agents,
     open_store,
+    retry_failed,
     set_state,
 )
 
@@ -207,3 +208,20 @@ def test_a_store_of_the_first_version_is_brought_up(tmp_path) -> None:
         assert store.health()["version"] == 3
         sweep = create_sweep(store, NewSweep(""))
         assert xs(Queue(store, sweep.id, "a").claim(1, grid_of(3)).fresh) == [0]
+
+
+def test_a_run_that_begins_afresh_has_the_start_of_its_last_attempt(store) -> None:
+    sweep = create_sweep(store, NewSweep(""))
+    queue = Queue(store, sweep.id, "a1")
+    first = queue.claim(1, grid_of(9)).fresh[0]
+    queue.hand_back([first.id])
+    resumed = queue.claim(1, grid_of(9)).runs[0]
+    assert resumed.started == first.started
+    with store.batch() as writer:
+        queue.give_up(writer, [first.id], reason="boom", failed=True)
+    assert store.run(first.id).started is None
+    again = queue.claim(1, grid_of(9)).runs[0]
+    assert again.started is not None
+    store.finish_run(first.id, status="failed", reason="boom")
+    assert retry_failed(store, sweep.id) == 1
+    assert store.run(first.id).started is None

@@ -122,3 +122,38 @@ def test_agent_refuses_a_program_whose_metric_changed_direction(at, thetahat) ->
     assert code == 2
     assert "gap is better the larger it is, and the sweep's goal is minimize" in err
     assert "write goal: maximize in the file" in err
+
+
+FOLDS = """\
+import numpy as np, thetahat as th
+
+x = np.random.default_rng(0).normal(size=(60, 2))
+table = {"a": x[:, 0], "b": x[:, 1], "y": 2 * x[:, 0] - x[:, 1]}
+
+def cv(lr: float = 0.1, seed: th.Seed = 0, fold: th.Static[th.Seed] = 0) -> th.Task:
+    data = th.folds(th.read_table(table, target="y"), k=3)[fold]
+    return th.Task(th.models.Linear(2), data, optimizer=th.optim.named("sgd", lr), epochs=2,
+                   metrics=["rmse"], seed=seed)
+
+if __name__ == "__main__":
+    th.main(cv)
+"""
+
+
+def test_a_sweep_ranks_settings_by_a_metric_of_held_out_folds(at, thetahat) -> None:
+    text = (
+        "program: train.py\nmethod: grid\nmetric: {name: test_rmse, goal: minimize}\n"
+        "parameters: {lr: {values: [0.001, 0.1]}, fold: {values: [0, 1]}}\n"
+    )
+    code, _, err = thetahat("sweep", at.sweep(text, FOLDS), "--run", "--workers", "1")
+    assert code == 0 and "is static" not in err, err
+    runs = at.runs()
+    assert [str(run.status) for run in runs] == ["finished"] * 4
+    assert all(run.contaminated for run in runs)
+    best = th.open_sweep("last", store=at.folder / ".thetahat").best
+    assert best is not None and best.config["lr"] == 0.1
+    mine = [run.metrics["test_rmse"] for run in runs if run.config["lr"] == 0.1]
+    assert best.median == pytest.approx(np.median(mine)) and len(best.values) == 2
+    experiment = load_experiment(at.folder / "train.py")
+    alone = th.fit(experiment, lr=0.1, fold=1)
+    assert any(value == pytest.approx(alone.metrics["test_rmse"], rel=1e-4) for value in mine)

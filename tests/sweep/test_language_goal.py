@@ -118,6 +118,15 @@ def test_a_metric_that_agrees_is_fine(metric) -> None:
     assert problems(metric) == []
 
 
+def test_early_termination_by_a_test_metric_is_an_error() -> None:
+    early = "early_terminate: {type: hyperband, min_iter: 3}\n"
+    message = (
+        "early_terminate judges runs as they train, and test_risk is known only at their end;"
+        " name a metric of the validation part, such as val_risk"
+    )
+    assert problems("name: test_risk", early) == [Problem(3, "metric.name", message)]
+
+
 def test_a_risk_costs_no_task() -> None:
     assert problems("name: val_risk") == []
     assert made == []

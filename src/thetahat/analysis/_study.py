@@ -39,6 +39,7 @@ MARKS = {
     "s": "one seed: how much of it is luck is not known",
     "f": "some of its runs failed or diverged, and gave no number",
     "u": "some of its runs did not finish: not over, cancelled, interrupted, or nothing moved",
+    "e": "stopped early by the search: its number is of fewer epochs than others have",
     "o": "seeds share the order of batches, so its band is too narrow",
 }
 """Letters beside a number, and their meaning."""
@@ -132,6 +133,11 @@ class Setting:
         return quantile(self.values, 0.5) if self.values else None
 
     @property
+    def stopped(self) -> list[RunRow]:
+        """Its runs that the search stopped early."""
+        return [run for run in self.runs if run.stopped_early]
+
+    @property
     def spread(self) -> Spread | None:
         """Median and band of its values; None where no run has one."""
         return spread_of(self.values) if self.values else None
@@ -149,6 +155,7 @@ class Setting:
         letters += "s" if len(self.values) == 1 else ""
         letters += "f" if self.group.failed else ""
         letters += "u" if self.group.unfinished else ""
+        letters += "e" if self.stopped else ""
         return letters + ("o" if self.group.shared_order else "")
 
     @property

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import ConfigError, check_choice, did_you_mean
 
 Mode = Literal["min", "max"]
@@ -34,6 +35,7 @@ NEUTRAL = ("epoch", "learning_rate", "seconds")
 """Columns without a direction."""
 
 
+@arguments_named
 @dataclass(frozen=True)
 class Metric:
     """A number recorded beside the risk, and its better direction.

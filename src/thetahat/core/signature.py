@@ -33,7 +33,9 @@ Seed = Annotated[int, _SEED]
 """Int that feeds random keys only: traced, so that many seeds run as one program."""
 
 Static = Annotated[_T, _STATIC]
-"""``Static[float]``: float that Python must know; a new value compiles a new program."""
+"""``Static[float]``: float that Python must know; a new value compiles a new program.
+
+``Static[Seed]`` is an int that is averaged out as a seed is, such as the number of a fold."""
 
 MAX_SEED = 2**31 - 1
 _REQUIRED = inspect.Parameter.empty
@@ -193,8 +195,10 @@ def _leaves(parameter: Parameter) -> Iterator[Parameter]:
 
 
 def _parameter(name: str, annotation: Any, default: Any) -> Parameter:
-    is_seed = _SEED in getattr(annotation, "__metadata__", ())
-    return Parameter(name, annotation, default, is_seed or annotation is float, is_seed)
+    marks = getattr(annotation, "__metadata__", ())
+    is_seed = _SEED in marks
+    traced = annotation is float or (is_seed and _STATIC not in marks)
+    return Parameter(name, annotation, default, traced, is_seed)
 
 
 def _as_float(name: str, value: Any) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
+from thetahat.core.arguments import arguments_named
 from thetahat.core.card import card
 from thetahat.core.errors import ConfigError, check_choice
 from thetahat.core.metric import (
@@ -23,9 +24,17 @@ from thetahat.core.numbers import whole
 from thetahat.core.start import as_start
 
 SAMPLINGS = ("shuffle", "replacement", "sequential", "full")
+OPTIMIZERS = (
+    *("sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "lion", "newton"),
+    *("lbfgs", "gauss_newton", "lm", "levenberg_marquardt"),
+)
+"""Names of optimizers; ``optim`` has what they name."""
+LOSSES = ("squared", "absolute", "huber", "pinball", "logistic", "cross_entropy")
+"""Names of losses; ``risk`` has what they name."""
 DTYPES = ("float32", "float64")
 
 
+@arguments_named
 @dataclass(frozen=True)
 class Task:
     """Description of an estimation by empirical risk minimisation.
@@ -91,6 +100,10 @@ class Task:
             whole("batch_size", self.batch_size)
         if isinstance(self.sampling, str):
             check_choice("sampling", self.sampling, SAMPLINGS)
+        if isinstance(self.optimizer, str):
+            check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        if isinstance(self.loss, str):
+            check_choice("loss", self.loss, LOSSES)
         if self.dtype not in DTYPES:
             raise ConfigError(f"dtype={self.dtype!r}; give 'float32' or 'float64'")
         object.__setattr__(self, "start", as_start(self.start))

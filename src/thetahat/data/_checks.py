@@ -269,7 +269,7 @@ def _check_missing(scan: Scan, plan: TablePlan) -> None:
         said = ", ".join(f"{name!r} in {n} of {scan.rows} rows" for name, n in gone.items())
         stuck = [name for name in (*plan.targets, plan.weights) if name in gone]
         others = (
-            f" ({' and '.join(map(repr, stuck))} cannot be imputed, nor left out)"
+            f", which leaves those rows out ({' and '.join(map(repr, stuck))} cannot be imputed)"
             if stuck
             else ", 'mean' or 'median', or leave the columns out"
         )

@@ -17,11 +17,14 @@ import numpy as np
 from jax.core import Tracer
 from jax.tree_util import GetAttrKey, register_pytree_with_keys
 
+from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import DataError
+from thetahat.core.numbers import is_number
 from thetahat.data._classes import Classes, coded
 from thetahat.data._named_rows import NamedRows
 
 
+@arguments_named
 @dataclass(frozen=True, eq=False)
 class Observations:
     """N observations of inputs and outcomes, with optional weights.
@@ -72,6 +75,7 @@ def _shapes(value: Any) -> str:
     return told + (", ..." if len(leaves) > 4 else "")
 
 
+@arguments_named
 @dataclass(frozen=True, eq=False)
 class Data:
     """The train, validation and test parts of one estimation.
@@ -201,11 +205,35 @@ def as_part(part: Any) -> Any:
     obs = getattr(part, "obs", None)
     if isinstance(obs, Observations):
         part = obs
+    part = _of_lists(part)
     return jax.tree.map(lambda leaf: leaf.to_numpy() if hasattr(leaf, "to_numpy") else leaf, part)
+
+
+def _of_lists(part: Any) -> Any:
+    """Return a pair (x, y) with its plain lists of numbers as arrays; anything else as it is."""
+    if type(part) not in (tuple, list) or len(part) != 2 or list not in map(type, part):
+        return part
+    return tuple(_of_list(name, one) for name, one in zip("xy", part, strict=True))
+
+
+def _of_list(name: str, given: Any) -> Any:
+    first = given
+    while type(first) is list and first:
+        first = first[0]
+    if type(given) is not list or not is_number(first):
+        return given
+    try:
+        return np.asarray(given)
+    except ValueError:
+        raise DataError(
+            f"{name} is a list of lists of different lengths; give every row the same number of"
+            " values"
+        ) from None
 
 
 def as_pair(obs: Any) -> Any:
     """Return a pair (x, y) as Observations, so that arrays and tables have one kind of part."""
+    obs = _of_lists(obs)
     if type(obs) in (tuple, list) and len(obs) == 2 and hasattr(obs[1], "shape"):
         return Observations(*obs)
     return obs

@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import DataError
 from thetahat.core.numbers import whole as whole_number
 from thetahat.data._classes import Classes
@@ -46,6 +47,7 @@ class Folds(Sequence[Data]):
         return (self[i] for i in range(len(self)))
 
 
+@arguments_named
 def folds(
     data: Any,
     k: int = 5,

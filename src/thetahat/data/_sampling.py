@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import DataError, check_choice
 from thetahat.core.task import SAMPLINGS
 from thetahat.data._containers import as_part, n_observations, register
@@ -19,6 +20,7 @@ from thetahat.data._rows import Rows, gather
 from thetahat.data.keys import SHUFFLE, role_key
 
 
+@arguments_named
 @dataclass(frozen=True, eq=False)
 class Shuffle:
     """Shuffled sampling with its own seed: ``th.Task(..., sampling=th.Shuffle(seed=seed))``.
@@ -55,6 +57,7 @@ def order(seed: Any, epoch: Any, n: int, sampling: str = "shuffle") -> jax.Array
     return jax.random.randint(key, (n,), 0, n, dtype=jnp.int32)
 
 
+@arguments_named
 class Batches:
     """Batches of a part, as NumPy, in the order of the engine.
 

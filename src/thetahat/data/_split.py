@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import DataError
 from thetahat.data._classes import Classes, coded, whole_labels, y_of
 from thetahat.data._containers import (
@@ -30,6 +31,7 @@ from thetahat.data._transform import standardise
 from thetahat.data.keys import SPLIT, role_key
 
 
+@arguments_named
 def split(
     obs: Any,
     train: Any = 0.7,

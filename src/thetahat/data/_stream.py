@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import ConfigError, DataError, RunFailed
 from thetahat.data._checks import Scan, TablePlan, check_single, look, plan, verdict
 from thetahat.data._classes import Classes
@@ -32,6 +33,7 @@ _BLOCK_VALUES = 1 << 21  # numbers held at once while spooling: 16 MB in double 
 _FORMAT = 2
 
 
+@arguments_named
 def stream_table(
     paths: str | Path | Sequence[str | Path],
     target: str,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import DataError, did_you_mean
 from thetahat.data._cells import cells_of
 from thetahat.data._checks import Scan, TablePlan, look, plan, verdict
@@ -96,6 +97,7 @@ class Table:
         return replace(column, values=column.values[rows])
 
 
+@arguments_named
 def read_table(
     source: Any,
     target: Sequence[str] | str,

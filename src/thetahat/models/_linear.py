@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import ConfigError, check_choice
 from thetahat.core.numbers import whole
 from thetahat.models._shapes import lecun_normal, one_observation, outputs
@@ -21,6 +22,7 @@ BASES = ("monomial", "chebyshev", "legendre")
 STARTS = ("lecun_normal", "zeros")
 
 
+@arguments_named
 @dataclass(frozen=True)
 class Linear:
     """Linear in the inputs: ``h(x) = x . kernel + bias``.
@@ -70,6 +72,7 @@ class Linear:
         return product + params["bias"] if self.bias else product
 
 
+@arguments_named
 @dataclass(frozen=True)
 class Polynomial:
     """A polynomial in one variable: ``h(x) = sum_n coefficients[n] * b_n(t)``.

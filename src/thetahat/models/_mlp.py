@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import jax
 import jax.numpy as jnp
 
+from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import ConfigError, check_choice
 from thetahat.core.numbers import whole
 from thetahat.models._shapes import one_observation, outputs
@@ -24,6 +25,7 @@ _TRUNCATED_STD = 0.87962566
 """Standard deviation of a standard normal cut at two."""
 
 
+@arguments_named
 @dataclass(frozen=True)
 class MLP:
     """Multilayer perceptron ``d - width - ... - width - out``.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
+from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import ConfigError
 from thetahat.core.numbers import whole
 from thetahat.models._mlp import activation
@@ -24,6 +25,7 @@ CLIP = 3.0
 """Inputs approach this bound smoothly, so that outliers have bounded influence."""
 
 
+@arguments_named
 @dataclass(frozen=True)
 class TabularMLP:
     """Multilayer perceptron for tables, ``d - width - ... - width - out``.

@@ -19,6 +19,7 @@ from thetahat.analysis import (
     group_runs,
     read_study,
 )
+from thetahat.core.arguments import arguments_named
 from thetahat.core.card import card, grid
 from thetahat.core.errors import ConfigError, Interrupted, MissingExtra
 from thetahat.format._numbers import column_cells, is_number, short
@@ -54,6 +55,7 @@ class LoadableSetting(Setting):
         return self.sweep._load(self)
 
 
+@arguments_named
 def open_sweep(
     name: str = "last",
     store: Store | str | os.PathLike[str] | None = None,

@@ -33,6 +33,8 @@ class Origins:
     data: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     files: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Hashes of data files when runs read them, by name."""
+    code: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Hashes of the program's files, by name."""
 
     def add(self, origin: Origin) -> None:
         """Count one run."""
@@ -59,6 +61,8 @@ class Origins:
             self.dirty += bool(git.get("dirty"))
         for name, digest in _section(known.get("data_files")).items():
             self.files[str(name)][str(digest)] += 1
+        for name, digest in _section(known.get("code")).items():
+            self.code[str(name)][str(digest)] += 1
         for part in _PARTS:
             if known.get(f"data_{part}"):
                 self.data[part][str(known[f"data_{part}"])] += 1
@@ -66,6 +70,10 @@ class Origins:
     def changed_files(self) -> list[str]:
         """Name the data files that held different data for different runs."""
         return sorted(name for name, seen in self.files.items() if len(seen) > 1)
+
+    def changed_code(self) -> dict[str, Counter[str]]:
+        """Count the runs of each version of the program's files that changed, by name."""
+        return {name: seen for name, seen in sorted(self.code.items()) if len(seen) > 1}
 
     def notes(self, *, looks: bool = True) -> list[tuple[str, str]]:
         """Return labels and sentences about what the store knows."""

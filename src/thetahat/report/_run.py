@@ -104,6 +104,7 @@ def _ended(status: Status) -> str:
 def _metrics(run: RunRow) -> Grid:
     rows = [{"metric": word(name), "value": value} for name, value in run.metrics.items()]
     letters = ("c" if run.contaminated else "") + "s" + ("u" if run.status.unfinished else "")
+    letters += "e" if run.stopped_early else ""
     meaning = {**MARKS, "u": "the run did not finish"}
     marks = {(i, "value"): letters for i, row in enumerate(rows) if row["value"] is not None}
     return Grid(

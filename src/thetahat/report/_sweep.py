@@ -64,7 +64,7 @@ def sweep_document(
         title=word(sweep.name),
         subtitle=_subtitle(study),
         summary=_summary(study),
-        warnings=_warnings(study, known.changed_files(), directed=directed),
+        warnings=_warnings(study, known, directed=directed),
         facts=_facts(study, directed=directed),
         grid=settings_grid(study, top),
         grids=[grid for grid in (_searched(study), _failures(study)) if grid.rows],
@@ -111,6 +111,8 @@ def _columns(
     columns = [Column(f"config.{name}", word(name)) for name in study.parameters]
     counts = ("runs", "n", "failed", "unfinished") if study.replicated or whole else ("runs",)
     columns += [Column(name) for name in counts]
+    if any(setting.stopped for setting in study.settings):
+        columns.append(Column("epochs"))
     for name, numbers in metrics.items():
         for key in numbers:
             plain_name = key == "median" and not study.replicated
@@ -129,11 +131,17 @@ def _row(study: Study, setting: Setting) -> dict[str, Any]:
     small = small or rule.hides_count(group.failed) or rule.hides_count(group.unfinished)
     counts = {"n": n, "failed": group.failed, "unfinished": group.unfinished}
     row |= {name: rule.word if small else value for name, value in counts.items()}
+    epochs = [run.epochs for run in setting.runs]
+    row["epochs"] = rule.word if small else _range(min(epochs), max(epochs))
     for name, known in setting.group.metrics.items():
         hidden = setting.hidden or rule.hides(int(known["n"]))
         for key, value in known.items():
             row[f"{name}.{key}"] = rule.word if hidden else value
     return row
+
+
+def _range(low: int, high: int) -> int | str:
+    return low if low == high else f"{low} to {high}"
 
 
 def _subtitle(study: Study) -> str:
@@ -198,9 +206,19 @@ def _trust(study: Study, best: Setting) -> str:
     failed, unfinished = best.group.failed, best.group.unfinished
     if failed and not study.rule.hides_count(failed):
         lines.append(f"{failed} of its {_runs(best.group.runs)} failed or diverged")
+    if best.stopped and not study.rule.hides_count(len(best.stopped)):
+        lines.append(_stopped(best))
     if unfinished and not study.rule.hides_count(unfinished):
         lines.append(f"{_count(study, unfinished)} of them did not finish")
     return f" ({'; '.join(lines)})" if lines else ""
+
+
+def _stopped(best: Setting) -> str:
+    if len(best.runs) > 1:
+        return f"{len(best.stopped)} of its {len(best.runs)} runs stopped early by the search"
+    [run] = best.stopped
+    of = f" of {run.max_epochs}" if run.max_epochs else ""
+    return f"stopped early by the search, at epoch {run.epochs}{of}"
 
 
 def _other_risks(study: Study, best: Setting) -> list[str]:
@@ -214,19 +232,31 @@ def _other_risks(study: Study, best: Setting) -> list[str]:
     ]
 
 
-def _warnings(study: Study, changed: Sequence[str], *, directed: bool) -> list[str]:
-    """Warn of what a reader must know first.
-
-    Args:    changed: data files that held different data for different runs.
-             directed: whether the file or a run says in which direction the metric is better.
-    """
+def _changes(known: Origins) -> list[str]:
+    """Warn of data and of a program that were not the same for all runs."""
     lines = []
-    if changed:
-        names = _listed([word(name) for name in changed])
+    if files := known.changed_files():
+        names = _listed([word(name) for name in files])
         lines.append(
             f"Different data: {names} changed while the sweep ran, so that its runs did not all"
             " read the same data. Their numbers do not compare."
         )
+    if code := known.changed_code():
+        names = _listed([word(name) for name in code])
+        parts = max(len(seen) for seen in code.values())
+        lines.append(
+            f"Different programs: {names} changed between runs ({parts} versions), so that not all"
+            " runs are of one program. Compare their numbers with care."
+        )
+    return lines
+
+
+def _warnings(study: Study, known: Origins, *, directed: bool) -> list[str]:
+    """Warn of what a reader must know first.
+
+    Args:    directed: whether the file or a run says in which direction the metric is better.
+    """
+    lines = _changes(known)
     if not directed:
         name = word(study.metric)
         lines.append(
@@ -294,11 +324,17 @@ def _facts(study: Study, *, directed: bool) -> list[tuple[str, str]]:
         ("About", word(study.file.description)),
         ("Method", word(study.file.method)),
         ("Metric", f"{word(study.metric)} ({goal}{chosen})"),
-        ("Runs", f"{len(study.runs):,}: {_ends(study)}"),
+        ("Runs", f"{len(study.runs):,}: {_ends(study)}{_retried(study)}"),
         ("Settings", f"{len(study.settings):,}, {_seeds(study)}"),
         ("State", word(study.sweep.state) + (f" ({word(reason)})" if reason else "")),
     ]
     return [(label, value) for label, value in lines if value]
+
+
+def _retried(study: Study) -> str:
+    """Count the runs that failed before and were tried again."""
+    again = sum(run.failures > 0 for run in study.runs)
+    return f"; {_count(study, again)} tried again after a failure" if again else ""
 
 
 def _searched(study: Study) -> Grid:

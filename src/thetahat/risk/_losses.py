@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
+from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import ConfigError, ShapeError, check_choice
 from thetahat.core.numbers import number
 from thetahat.risk._needs import BINARY, CLASSES, FINITE, SHARES, Need
@@ -64,6 +65,7 @@ def absolute(r: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.abs(r)
 
 
+@arguments_named
 def huber(delta: float | Float[Array, ""] = 1.0) -> Loss:
     """Make a Huber loss: squared near zero, linear beyond ``delta``.
 
@@ -87,6 +89,7 @@ def huber(delta: float | Float[Array, ""] = 1.0) -> Loss:
     return Loss("huber", loss, RESIDUAL)
 
 
+@arguments_named
 def pinball(tau: float | Float[Array, ""] = 0.5) -> Loss:
     """Make a pinball loss, minimised in expectation by the tau-quantile of y.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
+from thetahat.core.arguments import arguments_named
 from thetahat.core.numbers import number
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Ridge:
         return [leaf for path, leaf in found if _last(path) not in self.skip]
 
 
+@arguments_named
 def ridge(alpha: float | Float[Array, ""], skip: str | Sequence[str] = ()) -> Ridge:
     """Make the ridge penalty ``(alpha / 2) ||theta||^2``, theta all trained parameters.
 
@@ -92,6 +94,7 @@ def ridge(alpha: float | Float[Array, ""], skip: str | Sequence[str] = ()) -> Ri
     return Ridge(alpha, (skip,) if isinstance(skip, str) else tuple(skip))
 
 
+@arguments_named
 def lasso(
     alpha: float | Float[Array, ""], skip: str | Sequence[str] = ()
 ) -> Callable[[PyTree[Float[Array, "*shape"]]], Float[Array, ""]]:

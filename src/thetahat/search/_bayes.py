@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from typing import Any, Protocol
 
-from thetahat.core.errors import MissingExtra
 from thetahat.search._known_points import KnownPoints, points_to_avoid
 from thetahat.search._random import draw
 from thetahat.search._space import Space
@@ -40,11 +38,7 @@ def gp(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
     """Propose by a Gaussian process and expected improvement. The position counts proposals.
 
     Raises:  ConfigError: the history has no metric.
-             MissingExtra: Optuna or PyTorch, which computes it, is not installed.
     """
-    for library, extra in (("optuna", "sweep"), ("torch", "sweep,torch")):
-        if find_spec(library) is None:
-            raise MissingExtra("the sampler gp", extra)
     trials, study = trial_values(history), None
     if space.searched and sum(each.loss is not None for each in trials) >= STARTUP:
         from thetahat.search._optuna import HistoryStudy

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import random
-from importlib.util import find_spec
 from typing import Any
 
-from thetahat.core.errors import MissingExtra
 from thetahat.search._known_points import KnownPoints, points_to_avoid
 from thetahat.search._random import draw
 from thetahat.search._space import Space
@@ -24,11 +22,9 @@ def cmaes(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
     Numbers are searched through their CDF; ``values`` without an order are drawn at random. Trials
     in flight are points of the next generation. The position counts proposals.
 
-    Raises:  ConfigError: the history has no metric.   MissingExtra: cmaes is not installed.
+    Raises:  ConfigError: the history has no metric.
     Source:  Hansen (2016), The CMA Evolution Strategy: A Tutorial.
     """
-    if find_spec("cmaes") is None:
-        raise MissingExtra("the sampler cmaes", "sweep")
     ranked = [i for i, axis in enumerate(space.searched) if axis.ranked]
     known = points_to_avoid(space, history)
     strategy = _replay(space, history, ranked)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from thetahat.core.errors import ConfigError, did_you_mean
+from importlib.util import find_spec
+
+from thetahat.core.errors import ConfigError, MissingExtra, did_you_mean
 from thetahat.search._bayes import gp, tpe
 from thetahat.search._cmaes import cmaes
 from thetahat.search._grid import grid, shuffled_grid
@@ -18,6 +20,12 @@ _SAMPLERS: dict[str, Sampler] = {
     "qmc": qmc,
 }
 
+_NEEDS = {
+    "cmaes": (("cmaes", "sweep"),),
+    "gp": (("optuna", "sweep"), ("torch", "sweep,torch")),
+}
+"""Libraries that a sampler needs, with the extras that install them."""
+
 SAMPLERS = tuple(_SAMPLERS)
 """The names of all samplers."""
 BLIND = frozenset({"grid", "random", "qmc"})
@@ -29,11 +37,15 @@ def sampler(name: str, *, shuffle: bool = False) -> Sampler:
 
     Args:    name: grid, random, tpe, gp, cmaes or qmc.   shuffle: a grid in a seeded order.
     Returns: a pure function (space, history, seed, n) -> Proposals.
-    Raises:  ConfigError: an unknown name; shuffle without a grid.
+    Raises:  ConfigError: an unknown name; shuffle without a grid.   MissingExtra: a library that it
+             needs is not installed.
     """
     name = "tpe" if name == "bayes" else name
     if name not in _SAMPLERS:
         raise ConfigError(f"there is no sampler {name!r}{did_you_mean(name, _SAMPLERS)}")
     if shuffle and name != "grid":
         raise ConfigError(f"only a grid has an order to shuffle; {name} has none")
+    for library, extra in _NEEDS.get(name, ()):
+        if find_spec(library) is None:
+            raise MissingExtra(f"the sampler {name}", extra)
     return shuffled_grid if shuffle else _SAMPLERS[name]

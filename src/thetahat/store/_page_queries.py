@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, case, func, or_, select
+from sqlalchemy import Connection, case, func, literal_column, or_, select
 
 from thetahat.core.json import from_json
 from thetahat.core.run import Status
@@ -414,6 +414,25 @@ def origins(store: Store, sweep_id: str) -> Iterator[Origin]:
         known.clear()
         if len(rows) < _CHUNK:
             return
+
+
+_MOST_COMPARED = 5000
+"""Runs of a sweep whose program is compared for a table or a page; a report compares all."""
+
+
+def changed_code(store: Store, sweep_id: str) -> list[str]:
+    """Name the program's files that differ between runs of a sweep; none of a very large sweep."""
+    code = func.json_extract(runs.c.provenance, literal_column("'$.code'"))
+    some = select(code.label("code")).where(runs.c.sweep_id == sweep_id).limit(_MOST_COMPARED + 1)
+    part = some.subquery()
+    counted = select(part.c.code, func.count().label("n")).group_by(part.c.code)
+    rows = store.read(counted)
+    if len(rows) < 2 or sum(row["n"] for row in rows) > _MOST_COMPARED:
+        return []
+    # A run that waits, or a program of another language, has no hashes.
+    known = [from_json(row["code"]) for row in rows if row["code"]]
+    names = {name for hashes in known for name in hashes}
+    return sorted(n for n in names if len({hashes.get(n) for hashes in known}) > 1)
 
 
 def first_data_files(store: Store, sweep_id: str) -> dict[str, tuple[str, str]]:

@@ -120,7 +120,8 @@ class Queue:
         mine = (runs.c.agent == self.agent) & among(runs.c.id, run_ids)
         values: dict[str, Any] = {"failures": runs.c.failures + int(failed)}
         if afresh:
-            values |= {**dict.fromkeys(("cohort", "member", "checkpoint")), "epochs": 0}
+            cleared = dict.fromkeys(("cohort", "member", "checkpoint", "started"))
+            values |= {**cleared, "epochs": 0}
         if alone:
             values["alone"] = True
         if keep and _state(writer, self.sweep_id) not in (CANCELLED, FINISHED):
@@ -273,8 +274,11 @@ class Queue:
         """Begin the next attempt of runs for this agent."""
         if not run_ids:
             return {}
-        values = {"status": str(Status.RUNNING), "agent": self.agent, "heartbeat": utc_now()}
+        now = utc_now()
+        values = {"status": str(Status.RUNNING), "agent": self.agent, "heartbeat": now}
         values |= {"attempt": runs.c.attempt + 1, "reason": "", "finished": None}
+        # A run that begins afresh has no start; one that goes on from a checkpoint keeps its own.
+        values["started"] = func.coalesce(runs.c.started, now)
         which = among(runs.c.id, run_ids)
         writer.connection.execute(update(runs).where(which).values(values))
         # The next attempt logs all records again, also those up to its checkpoint.

@@ -28,7 +28,8 @@ def retry_failed(store: Store, sweep_id: str) -> int:
             before = from_json(provenance)
             earlier = before.pop("earlier", [])
             now = {**before, "attempt": attempt, "failed": reason}
-            values = dict.fromkeys(("agent", "cohort", "member", "checkpoint", "finished"))
+            cleared = ("agent", "cohort", "member", "checkpoint", "started", "finished")
+            values = dict.fromkeys(cleared)
             values |= {"status": str(Status.QUEUED), "reason": "", "epochs": 0, "metrics": "{}"}
             values |= {"failures": runs.c.failures + 1, "alone": False}
             values["provenance"] = to_json({"earlier": [*earlier, now]})

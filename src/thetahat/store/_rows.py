@@ -134,6 +134,11 @@ class RunRow:
         return self.config if self.proposed is None else self.proposed
 
     @property
+    def stopped_early(self) -> bool:
+        """Whether the search stopped it: its numbers are of fewer epochs than others'."""
+        return self.status is Status.STOPPED and self.reason.startswith(("hyperband:", "asha:"))
+
+    @property
     def best_by(self) -> str:
         """The column that chose the best state, from ``detail``; else val_risk."""
         return str((self.detail or {}).get("best_by") or "val_risk")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, select, update
 
+from thetahat.core.arguments import arguments_named
 from thetahat.core.card import card, grid
 from thetahat.core.errors import StoreError
 from thetahat.core.places import locate, model_path
@@ -43,6 +44,7 @@ _INHERITED: list[Engine] = []
 """Engines of a parent process: a forked child must not close their connections."""
 
 
+@arguments_named
 def open_store(
     url: str | os.PathLike[str] | None = None, *, create: bool = True, timeout_s: float = 30.0
 ) -> Store:

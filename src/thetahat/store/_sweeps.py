@@ -153,16 +153,22 @@ def change_plan(
     points: int | None,
     spec: Mapping[str, Any] | None = None,
     again: bool = True,
+    contaminated: bool | None = None,
 ) -> None:
     """Replace the file or the plan of a sweep.
 
     Args:    again: whether its search starts again at the first point.
+             contaminated: whether the sweep and its runs chose by the test set; None: as before.
     """
     with store.batch() as writer:
         values = {"text": text_, "plan": to_json(plan), "points": points}
         values |= {"position": 0} if again else {}
         values["spec"] = _spec_json(text_, spec)
         values |= {"state": RUNNING, "reason": "", "finished": None}
+        if contaminated is not None:
+            values["contaminated"] = contaminated
+            mine = (runs.c.sweep_id == sweep_id) & (runs.c.contaminated != contaminated)
+            writer.connection.execute(update(runs).where(mine).values(contaminated=contaminated))
         writer.connection.execute(update(sweeps).where(sweeps.c.id == sweep_id).values(values))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.exit_code import at_exit
 from thetahat.core.provenance import provenance
@@ -33,6 +34,7 @@ END_AGAIN_S, EXIT_S = 1.0, 10.0
 """Seconds until the failed write of an end is tried again, and limit of the wait at exit."""
 
 
+@arguments_named
 def store_tracker(
     store: Store,
     *,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core import ConfigError, Event, Interrupted, Status, Task, Tracker
+from thetahat.core.arguments import arguments_named
 from thetahat.core.content import static_parts
 from thetahat.core.errors import did_you_mean
 from thetahat.train._checkpoint import read_header
@@ -67,6 +68,7 @@ def fit(
     return _fit_all(shop, [shop.full(config)], options)[0]
 
 
+@arguments_named
 def fit_many(
     experiment: Callable[..., Task],
     configs: Iterable[Mapping[str, Any]],

@@ -167,7 +167,7 @@ def find_static(
             " annotate the parameters that Python must know as th.Static[float]"
         ) from failure
     for parameter, line in found.items():
-        kind = "int" if isinstance(hyper.member(0)[parameter], np.integer) else "float"
+        kind = "th.Seed" if isinstance(hyper.member(0)[parameter], np.integer) else "float"
         _notice(name, parameter, kind, line)
     return frozenset(found)
 

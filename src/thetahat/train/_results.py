@@ -11,6 +11,7 @@ from typing import Any, SupportsIndex, TypeVar, overload
 import numpy as np
 
 from thetahat.core import ConfigError, MissingExtra, ShapeError, Status, Task, notify
+from thetahat.core.arguments import arguments_named
 from thetahat.core.card import card, grid
 from thetahat.core.json import plain_value
 from thetahat.core.nested import flat_config
@@ -187,6 +188,7 @@ class Results(list[Member]):
         return f"Results([{', '.join(map(repr, self[:3]))}{', ...' if len(self) > 3 else ''}])"
 
 
+@arguments_named
 def load(
     path: str | os.PathLike[str], experiment: Callable[..., Task] | Task | None = None
 ) -> Fitted | Results[Fitted]:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from thetahat.core import ConfigError, Metric
+from thetahat.core.arguments import arguments_named
 from thetahat.core.metric import (
     NEUTRAL,
     RISKS,
@@ -55,6 +56,7 @@ class Rule(Protocol):
         ...
 
 
+@arguments_named
 @dataclass(frozen=True)
 class Patience:
     """Stop when ``metric`` has not improved by more than ``min_delta`` for ``epochs`` epochs.
@@ -105,6 +107,7 @@ class Patience:
         return f"{self.metric} has not improved for {self.epochs} epochs"
 
 
+@arguments_named
 @dataclass(frozen=True)
 class Threshold:
     """Stop as soon as ``metric`` is good enough: at or ``below`` a value, or at or ``above`` one.
@@ -160,6 +163,7 @@ class Threshold:
         return f"{self.metric} reached {record[self.metric]:.4g}"
 
 
+@arguments_named
 @dataclass(frozen=True)
 class Divergence:
     """Call the run diverged when a risk exceeds ``bound`` (not finite always counts)."""
@@ -167,6 +171,7 @@ class Divergence:
     bound: float = math.inf
 
 
+@arguments_named
 @dataclass(frozen=True)
 class WallTime:
     """Stop after ``seconds`` of training, checked between chunks: not reproducible by nature."""

@@ -25,6 +25,7 @@ from thetahat.store import (
     RunRow,
     Store,
     SweepRow,
+    changed_code,
     count_all,
     count_point,
     count_runs,
@@ -132,6 +133,8 @@ def sweep_page(
         "agents": [_agent(agent, dead) for agent in list_agents(store, sweep.id)],
         "now": now,
     }
+    if changed is None:
+        head["sweep"]["changed_code"] = changed_code(store, sweep.id)
     ranked = file.metric is not None and may_repeat(sweep, file)
     most = _drawn(counted, asked.sample)
     if most is not None:

@@ -39,20 +39,10 @@ def add_flags(parser: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check a sweep file; 2 if it has a mistake."""
-    from thetahat.sweep import nothing_varies, read_sweep
+    from thetahat.sweep import read_sweep
 
     reading = read_sweep(args.file, strict=args.strict)
-    errors, notes = list(reading.errors), list(reading.notes)
-    if reading.sound is not None:
-        # W&B reads the file only, so with --strict a mistake of the program is a note.
-        wrong, more = _against_program(reading.sound)
-        (notes if args.strict else errors).extend(wrong)
-        notes.extend(more)
-    same = None if reading.spec is None or errors else nothing_varies(reading.spec)
-    if same is not None:
-        (notes if args.strict else errors).append(same)
-    errors.sort(key=lambda problem: problem.line)
-    notes.sort(key=lambda problem: problem.line)
+    errors, notes = findings_of(reading, strict=args.strict)
     screen = read_screen()
     if args.list is not None and reading.spec is not None and not errors:
         # Standard output has the listed configs only; the verdict is the same.
@@ -69,6 +59,24 @@ def run(args: argparse.Namespace) -> int:
     else:
         emit(page(reading, errors, notes, screen), painted=True)
     return 2 if errors else 0
+
+
+def findings_of(reading: Reading, *, strict: bool = False) -> tuple[list[Problem], list[Problem]]:
+    """List the mistakes and the notes of a sweep file and of its program, by line."""
+    from thetahat.sweep import nothing_varies
+
+    errors, notes = list(reading.errors), list(reading.notes)
+    if reading.sound is not None:
+        # W&B reads the file only, so with --strict a mistake of the program is a note.
+        wrong, more = _against_program(reading.sound)
+        (notes if strict else errors).extend(wrong)
+        notes.extend(more)
+    same = None if reading.spec is None or errors else nothing_varies(reading.spec)
+    if same is not None:
+        (notes if strict else errors).append(same)
+    errors.sort(key=lambda problem: problem.line)
+    notes.sort(key=lambda problem: problem.line)
+    return errors, notes
 
 
 def _against_program(spec: SweepSpec) -> tuple[list[Problem], list[Problem]]:

@@ -88,7 +88,7 @@ def add_flags(parser: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List runs or groups; 0 also if there are none."""
-    from thetahat.store import locate, open_store, read_condition, standing_runs
+    from thetahat.store import changed_code, locate, open_store, read_condition, standing_runs
 
     if args.group_by and args.over:
         raise ConfigError(
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     conditions = [read_condition(text) for text in args.where]
     found: list[RunRow] = []
     groups: list[Group] = []
-    metric = "val_risk"
+    metric, changed = "val_risk", []
     if args.store is None and "THETAHAT_STORE" not in os.environ and not locate().is_file():
         print_beside(f"no store here yet ({locate()}); a run makes one, or give one with --store")
     else:
@@ -113,12 +113,17 @@ def run(args: argparse.Namespace) -> int:
             )
             if grouped:
                 groups, metric = _grouped(store, found, args)
+            sweeps = {run.sweep_id for run in found} - {None}
+            if args.format == "table" and len(sweeps) == 1:
+                changed = changed_code(store, str(*sweeps))
         if not found and args.format == "table":
             print_beside(f"no runs to list in {store.path}")
     if grouped:
         _print_groups(groups, metric, args)
     else:
         print_runs(found, args.format, args.columns, read_screen(), raw=args.raw)
+    if changed and found:
+        print_beside(f"{', '.join(changed)} changed between runs: not all are of one program")
     return 0
 
 
@@ -126,18 +131,23 @@ def _grouped(
     store: Store, found: Sequence[RunRow], args: argparse.Namespace
 ) -> tuple[list[Group], str]:
     """Group runs, the best group first, by the metric of their sweep if they have one sweep."""
-    from thetahat.analysis import SweepFile, flat_config, read_file, runs_planned
+    from thetahat.analysis import SweepFile, flat_config, is_seed, read_file, runs_planned, seeds_of
     from thetahat.store import find_sweep, shared_orders
 
     file, replicates = SweepFile(), 1
+    parameters = dict.fromkeys(name for run in found for name in flat_config(run.setting))
+    seeds = list(filter(is_seed, parameters))
     sweeps = {run.sweep_id for run in found}
     one = next(iter(sweeps)) if len(sweeps) == 1 else None
     if one is not None:
         sweep = find_sweep(store, one)
         file = read_file(sweep.spec)
-        parameters = dict.fromkeys(name for run in found for name in flat_config(run.setting))
+        seeds = seeds_of(sweep, parameters)
         replicates = runs_planned(sweep, parameters, args.over or ())
-    metric, shared = file.metric or "val_risk", shared_orders(store)
+    averaged = set(args.over) if args.over else parameters.keys() - set(args.group_by)
+    # Bands over anything but seeds say nothing of the order of batches.
+    shared = shared_orders(store, one) if averaged.intersection(seeds) else frozenset()
+    metric = file.metric or "val_risk"
     if args.over:
         made = group_runs(found, args.over, args.quantiles, metric=metric, shared=shared)
     else:

@@ -16,6 +16,7 @@ from thetahat.cli._parser import (
     whole_number,
 )
 from thetahat.cli.commands._agent import add_work, check_name, exit_code, work_and_report, work_of
+from thetahat.cli.commands._check import findings_of
 from thetahat.cli.terminal._output import emit, many_runs, print_beside, say, store_flag
 from thetahat.core.errors import ConfigError
 from thetahat.format import json_text
@@ -106,6 +107,9 @@ def _make(args: argparse.Namespace) -> int:
     from thetahat.sweep import read_sweep, start_early
 
     reading = read_sweep(args.what)
+    if reading.errors:
+        errors, _ = findings_of(reading)
+        raise ConfigError("\n".join(problem.in_file(reading.file) for problem in errors))
     spec, plan, work = reading.require(), plan_of(args), work_of(args)
     check_name(spec, args.name)
     for problem in reading.notes:

@@ -145,7 +145,7 @@ class View:
         found.sort(key=lambda run: sign * (finite(run.metrics[name]) or 0.0))
         if found:
             same = sum(run.metrics[name] == found[0].metrics[name] for run in found)
-            say(f"the best by {name}{_alike(same)}:")
+            say(f"the best by {name}{_alike(same)}{_early(found[0])}:")
             print_runs(found[:BEST_RUNS], "table", None, screen, tell=False)
             searched = (".".join(path) for path in _searched(sweep))
             if told := shared_words(found[:BEST_RUNS], searched):
@@ -209,6 +209,12 @@ class View:
 def _alike(n: int) -> str:
     """Say how many share the first place, if several do."""
     return f" (the first {n:,} are alike)" if n > 1 else ""
+
+
+def _early(best: RunRow) -> str:
+    """Say that early termination stopped the best run, so that its number is of fewer epochs."""
+    of = f" of {best.max_epochs:,}" if best.max_epochs else ""
+    return f" (stopped early, at epoch {best.epochs:,}{of})" if best.stopped_early else ""
 
 
 def _left(sweep: SweepRow, runs: Sequence[RunRow]) -> str:

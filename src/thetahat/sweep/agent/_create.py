@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.run import Status
 from thetahat.core.sweep_file import file_json, read_file_json
 from thetahat.search import sampler
 from thetahat.store import (
@@ -155,8 +156,23 @@ def extend_sweep(
     found = find_out(spec, plan, experiment=experiment)
     stored = {**plan.as_json(), "found": vars(found)}
     points = points_of(spec, plan)
-    change_plan(store, sweep.id, text_=spec.text, spec=spec.plain, plan=stored, points=points)
+    change_plan(
+        *(store, sweep.id),
+        text_=spec.text,
+        spec=spec.plain,
+        plan=stored,
+        points=points,
+        contaminated=contamination(spec) or (sweep.contaminated and _has_chosen(store, sweep)),
+    )
     return find_sweep(store, sweep.id)
+
+
+def _has_chosen(store: Store, sweep: SweepRow) -> bool:
+    """Whether results have decided what a sweep runs; a grid or random draws only rank them."""
+    spec = spec_of(sweep)
+    looks = spec.method == "bayes" or (spec.metric is not None and spec.metric.target is not None)
+    counts = count_runs(store, sweep.id)
+    return looks and any(Status(status).over for status in counts)
 
 
 def spec_of(sweep: SweepRow) -> SweepSpec:

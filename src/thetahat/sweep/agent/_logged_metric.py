@@ -60,7 +60,8 @@ class LoggedMetric:
         done = [event for event in ended if not (event.status.failed or event.status.unfinished)]
         seen = self._columns.union(*(event.metrics for event in done))
         # A metric that an experiment's records lack may still be among the risks of its end.
-        known = columns if self._columns else None
+        # What the test part says, only its end tells.
+        known = columns if self._columns and not metric.name.startswith("test_") else None
         if metric.name in seen:
             self.seen = True
         elif done or (known is not None and metric.name not in known):
@@ -77,7 +78,8 @@ class LoggedMetric:
         Raises:  ConfigError: always.
         """
         set_state(self.store, self.sweep_id, PAUSED, reason)
+        end = "" if reason.endswith("?") else "."
         raise ConfigError(
-            f"{reason}. The sweep {self.sweep_id} is paused; {fix}, and give it with: thetahat"
+            f"{reason}{end} The sweep {self.sweep_id} is paused; {fix}, and give it with: thetahat"
             f" sweep {self.sweep_id} --extend FILE"
         )

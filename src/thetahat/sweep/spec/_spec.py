@@ -128,6 +128,12 @@ def read_sweep(path: str | Path, *, strict: bool = False) -> Reading:
     path = Path(path)
     try:
         refuse_special(path)
+        if path.suffix == ".py" and path.is_file():
+            raise ConfigError(
+                f"{path} is a program, not a sweep file; to sweep it, write a file sweep.yaml with"
+                f" program: {path}, method: random, metric: {{name: val_risk, goal: minimize}} and"
+                " parameters: {lr: {min: 0.001, max: 0.1}}, and give that"
+            )
         content = path.read_bytes()
     except OSError as error:
         raise ConfigError(_not_there(path, error)) from error

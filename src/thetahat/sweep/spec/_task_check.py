@@ -37,6 +37,12 @@ def check_metric(
     if spec.metric is None:
         return []
     name = spec.metric.name
+    if spec.hyperband is not None and name.startswith("test_"):
+        message = (
+            f"early_terminate judges runs as they train, and {name} is known only at their end;"
+            f" name a metric of the validation part, such as val_{name.removeprefix('test_')}"
+        )
+        return [Problem(spec.place("metric.name").line, "metric.name", message)]
     if name in RISKS:
         return _check_goal(spec, RISKS)
     outline = _outline(spec, signature, experiment)

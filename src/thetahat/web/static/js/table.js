@@ -38,6 +38,7 @@ export function flagsOf(run, state) {
   else if (run.status === "interrupted") marks.push(flag("unfinished", run.reason || "it can be resumed"));
   else if (run.status === "cancelled") marks.push(flag("cancelled", run.reason || "it was cut short: its number does not count"));
   else if (run.status === "unmoved") marks.push(flag("unmoved", run.reason || "its parameters did not change"));
+  else if (run.status === "stopped" && /^(hyperband|asha):/.test(run.reason || "")) marks.push(flag("stopped early", `at epoch ${run.epochs}: its number is of fewer epochs than others have`, "plain"));
   if (state.model.replicated && state.model.seeds(run) < 2) marks.push(flag("1 seed", "this setting was run with one seed only", "plain"));
   return marks;
 }

@@ -1,0 +1,50 @@
+"""Unknown arguments of public functions and classes: a message with the nearest known one."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from thetahat.core.errors import ConfigError, did_you_mean
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class UnknownArgument(ConfigError, TypeError):
+    """An argument that a function does not have; a TypeError, as Python's own."""
+
+
+def arguments_named(function: F) -> F:
+    """Decorate a public function or class: refuse an unknown argument with the nearest known one.
+
+    >>> @arguments_named
+    ... def read(path, missing="refuse"):
+    ...     return path
+    >>> try:
+    ...     read("a.csv", misssing="drop")
+    ... except TypeError as error:
+    ...     print(error)
+    read() has no argument 'misssing'; did you mean 'missing'?
+    """
+    if isinstance(function, type):
+        kind: Any = function
+        kind.__init__ = _named(kind.__init__, kind.__name__)
+        return kind
+    return _named(function, function.__name__)
+
+
+def _named(function: Any, name: str) -> Any:
+    known = [p for p in inspect.signature(function).parameters if p != "self"]
+    names = frozenset(known)
+
+    @functools.wraps(function)
+    def checked(*args: Any, **given: Any) -> Any:
+        if not names.issuperset(given):
+            unknown = next(word for word in given if word not in names)
+            hint = did_you_mean(unknown, known)
+            raise UnknownArgument(f"{name}() has no argument {unknown!r}{hint}")
+        return function(*args, **given)
+
+    return checked

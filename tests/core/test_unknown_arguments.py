@@ -1,0 +1,57 @@
+"""Arguments that a public name does not have, or words that it does not know: refused at once."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+
+import thetahat as th
+from thetahat.core.task import LOSSES, OPTIMIZERS
+
+CASES = {
+    th.Task: ("epoch", "epochs"),
+    th.Metric: ("mod", "mode"),
+    th.Data: ("vla", "val"),
+    th.read_table: ("weight", "weights"),
+    th.stream_table: ("weight", "weights"),
+    th.split: ("strat", "stratify"),
+    th.folds: ("n_seed", "seed"),
+    th.fit_many: ("progess", "progress"),
+    th.load: ("experimnt", "experiment"),
+    th.open_store: ("creat", "create"),
+    th.open_sweep: ("stor", "store"),
+    th.Patience: ("metrc", "metric"),
+    th.models.MLP: ("widht", "width"),
+    th.huber: ("detla", "delta"),
+    th.ridge: ("alfa", "alpha"),
+}
+
+
+@pytest.mark.parametrize("function", CASES, ids=lambda function: function.__name__)
+def test_an_unknown_argument_is_refused_with_the_nearest(function) -> None:
+    wrong, right = CASES[function]
+    assert right in inspect.signature(function).parameters
+    with pytest.raises(th.InputError) as caught:
+        function(**{wrong: 1})
+    said = f"{function.__name__}() has no argument {wrong!r}; did you mean {right!r}?"
+    assert str(caught.value) == said and isinstance(caught.value, TypeError)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"optimizer": "Adamm"}, "optimizer='Adamm' is unknown; did you mean 'adam'?"),
+        ({"loss": "squard"}, "loss='squard' is unknown; did you mean 'squared'?"),
+    ],
+)
+def test_a_task_refuses_unknown_words_before_its_fit(given, message) -> None:
+    data = th.split((np.ones((8, 1)), np.ones(8)), train=0.5, val=0.5, test=0)
+    with pytest.raises(th.InputError) as caught:
+        th.Task(th.models.Linear(1), data, **given)
+    assert str(caught.value) == message
+
+
+def test_a_task_knows_the_words_of_optimizers_and_losses() -> None:
+    assert set(OPTIMIZERS) == set(th.optim.OPTIMIZERS) and set(LOSSES) == set(th.risk.LOSSES)
