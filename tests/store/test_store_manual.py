@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 
 import thetahat
+from children import until
 from thetahat import start
 from thetahat.core import ConfigError, StoreError
 from thetahat.store import ManualRun, Store, open_store
@@ -153,9 +153,7 @@ def test_an_exception_becomes_the_status(
 def test_rows_are_seen_within_a_second_without_another_call(store: Store) -> None:
     run = start(store=store)
     run.log({"loss": 1.0})
-    give_up = time.monotonic() + 10
-    while not store.blocks(run.id) and time.monotonic() < give_up:
-        time.sleep(0.05)
+    until(lambda: store.blocks(run.id))
     assert store.run(run.id).metrics == {"loss": 1.0}
     run.finish()
 

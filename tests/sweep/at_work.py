@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import thetahat
+from children import COMMAND, Child, hold_at, start
 from thetahat.store import RunRow, Store, SweepRow, find_sweep, open_store
-
-SOURCE = str(Path(thetahat.__file__).parents[1])
-"""Where the tested package is: installed, it has bytecode."""
-COMMAND = "import sys; sys.argv[0] = 'thetahat'; from thetahat.cli import run; sys.exit(run())"
 
 LOSES = """\
 import json, sys
@@ -55,6 +47,7 @@ class At:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._children: list[Child] = []
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name
@@ -96,49 +89,32 @@ class At:
         with self.store() as store:
             return store.history(run.id)
 
-    def start(self, *words: str, **env: str) -> subprocess.Popen[str]:
-        """The command in a child, whose output is piped and whom Ctrl-C reaches."""
-        return start([sys.executable, "-c", COMMAND, *words], self.folder, **env)
+    def start(self, *words: str, **env: str) -> Child:
+        """The command in a child, whose output is kept and whom Ctrl-C reaches."""
+        child = start(["-c", COMMAND, *words], self.folder, **env)
+        self._children.append(child)
+        return child
+
+    def close(self) -> None:
+        """End the children that a failed test has left, whose programs may hold for ever."""
+        for child in self._children:
+            if child.returncode is None:
+                child.kill()
+                child.communicate()
 
     def call(self, *words: str, **env: str) -> tuple[int, str, str]:
         """The command in a child, to its end: exit code, standard output, standard error."""
         with self.start(*words, **env) as child:
-            out, err = child.communicate(timeout=120)
+            out, err = child.communicate()
         return child.returncode, out, err
 
+    def hold(self, *epochs: int) -> None:
+        """Let experiments with STEPS wait at these epochs only."""
+        hold_at(self.folder, *epochs)
 
-def start(
-    argv: Sequence[str], folder: Path, stdin: int | None = None, **env: str
-) -> subprocess.Popen[str]:
-    """A child with the package's source."""
-    return subprocess.Popen(
-        list(argv),
-        cwd=folder,
-        env=environment(**env),
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def environment(**more: str) -> dict[str, str]:
-    """Ours, without a store, with the package's source and one thread."""
-    # The same flags as ours: compiled programs are shared.
-    flags = os.environ.get("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
-    added = {"OMP_NUM_THREADS": "1", "XLA_FLAGS": flags}
-    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH", ""), SOURCE]))
-    kept = {k: v for k, v in os.environ.items() if k not in ("THETAHAT_STORE", "COLUMNS")}
-    return {**kept, "PYTHONPATH": path, "NO_COLOR": "1", **added, **more}
-
-
-def until(holds: Callable[[], Any], patience_s: float = 60.0) -> Any:
-    """Wait until something holds, and give it."""
-    give_up = time.monotonic() + patience_s
-    while not (found := holds()):
-        assert time.monotonic() < give_up, "it never came"
-        time.sleep(0.02)
-    return found
+    def go(self, name: str = "go") -> None:
+        """Let the programs that hold go on."""
+        (self.folder / name).touch()
 
 
 def summary(runs: Sequence[RunRow]) -> list[tuple[str, str, int]]:

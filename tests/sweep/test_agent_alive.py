@@ -8,8 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from at_work import environment
 
+from children import environment
 from thetahat.sweep.agent._liveness import AgentWatch, host_name, proof_of_life
 
 LIVES = """
@@ -18,7 +18,7 @@ from pathlib import Path
 from thetahat.sweep.agent._liveness import proof_of_life
 with proof_of_life(Path(sys.argv[1]), "other"):
     print("ready", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

@@ -10,8 +10,8 @@ import sys
 import time
 
 import pytest
-from at_work import until
 
+from children import until
 from thetahat.sweep.processes._process_group import (
     began_at,
     end_groups,
@@ -26,7 +26,7 @@ SILENT = """\
 import os, sys, time
 with open("seen", "a") as seen:
     seen.write(f"{os.getpid()} began\\n")
-time.sleep(0 if os.path.exists("quick") else 60)
+time.sleep(0 if os.path.exists("quick") else 600)
 with open("seen", "a") as seen:
     seen.write(f"{os.getpid()} ended\\n")
 """
@@ -58,7 +58,7 @@ def test_programs_end_with_an_agent_that_is_killed(at) -> None:
     began = until(lambda: len(programs(at)) == 2 and programs(at))
     child.kill()
     child.communicate()
-    until(lambda: not any(map(lives, began)), 10)
+    until(lambda: not any(map(lives, began)))
     assert "ended" not in (at.folder / "seen").read_text()
 
 
@@ -117,7 +117,7 @@ def test_end_programs_kills_a_process_that_does_not_end(tmp_path, monkeypatch) -
     child.stdout.readline()
     began = began_at(child.pid)
     assert end_groups([(child.pid, began)]) == {child.pid}
-    assert child.wait(5) == -signal.SIGKILL
+    assert child.wait() == -signal.SIGKILL
     assert began_at(child.pid) is None
     child.stdin.close()
     child.stdout.close()

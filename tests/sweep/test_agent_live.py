@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 
 import pytest
-from at_work import LINE, LOSES, until
+from at_work import LINE, LOSES
 
+from children import AFTER_ONE, HOLD, until
 from thetahat.store import list_sweeps
 
-SLOW = LOSES + "import time\ntime.sleep(float(given.get('nap', 0.3)))\n"
 GRID = """\
 program: train.py
 method: grid
@@ -26,29 +25,28 @@ def statuses(at):
 
 
 def test_an_agent_at_work_goes_on_with_another_file(at, thetahat) -> None:
-    child = at.start("sweep", at.sweep(GRID, SLOW), "--run", "--workers", "1")
-    until(lambda: at.any() and "finished" in statuses(at))
+    child = at.start("sweep", at.sweep(GRID, LOSES + AFTER_ONE), "--run", "--workers", "1")
+    until(lambda: at.any() and statuses(at) == ["finished", "running"])
     at.sweep(GRID.replace("[1, 2, 3, 4, 5, 6]", "[1, 2, 30, 40]"), name="more.yaml")
     code, _, _ = thetahat("sweep", "last", "--extend", "more.yaml")
     assert code == 0
-    _, err = child.communicate(timeout=60)
+    at.go()
+    _, err = child.communicate()
     assert child.returncode == 0
     assert "note: the sweep was given another file: it goes on with that" in err
-    found = [run.config["lr"] for run in at.runs()]
-    assert found[:1] == [1]
-    assert {1, 2, 30, 40} <= set(found)
-    assert len(found) == len(set(found)) < 8
+    assert [run.config["lr"] for run in at.runs()] == [1, 2, 30, 40]
     assert at.row().state == "finished"
 
 
 def test_an_agent_at_work_goes_on_with_another_program(at, thetahat) -> None:
-    child = at.start("sweep", at.sweep(GRID, SLOW), "--run", "--workers", "1")
-    until(lambda: at.any() and "finished" in statuses(at))
+    child = at.start("sweep", at.sweep(GRID, LOSES + AFTER_ONE), "--run", "--workers", "1")
+    until(lambda: at.any() and statuses(at) == ["finished", "running"])
     at.write("other.py", LOSES + 'print(json.dumps({"loss": 1, "other": 7}))\n')
     text = GRID.replace("train.py", "other.py").replace("6]", "60]")
     at.sweep(text, name="more.yaml")
     thetahat("sweep", "last", "--extend", "more.yaml")
-    child.communicate(timeout=60)
+    at.go()
+    child.communicate()
     assert child.returncode == 0
     runs = at.runs()
     by_program = ["other" in run.metrics for run in runs]
@@ -61,20 +59,20 @@ def test_an_agent_at_work_goes_on_with_another_program(at, thetahat) -> None:
 
 def test_a_cap_can_be_raised_while_agents_work(at, thetahat) -> None:
     text = GRID.replace("grid", "random") + "run_cap: 2\n"
-    child = at.start("sweep", at.sweep(text, SLOW), "--run", "--workers", "1")
-    until(lambda: at.any() and "finished" in statuses(at))
+    child = at.start("sweep", at.sweep(text, LOSES + AFTER_ONE), "--run", "--workers", "1")
+    until(lambda: at.any() and statuses(at) == ["finished", "running"])
     at.sweep(text.replace("run_cap: 2", "run_cap: 4"), name="more.yaml")
     thetahat("sweep", "last", "--extend", "more.yaml")
-    child.communicate(timeout=60)
+    at.go()
+    child.communicate()
     assert statuses(at) == ["finished"] * 4
 
 
 def test_a_sweep_is_cancelled_under_its_agents(at, thetahat) -> None:
-    text = GRID + "  nap: {value: 60}\n"
-    child = at.start("sweep", at.sweep(text, SLOW), "--run", "--workers", "2")
+    child = at.start("sweep", at.sweep(GRID, LOSES + HOLD + "hold()\n"), "--run", "--workers", "2")
     until(lambda: at.any() and statuses(at) == ["running"] * 2)
     thetahat("sweep", "last", "--cancel")
-    _, err = child.communicate(timeout=30)
+    _, err = child.communicate()
     assert child.returncode == 0
     assert "note: the sweep is cancelled" in err
     runs = at.runs()
@@ -84,30 +82,33 @@ def test_a_sweep_is_cancelled_under_its_agents(at, thetahat) -> None:
 
 
 def test_a_paused_sweep_holds_its_agents_until_it_is_resumed(at, thetahat) -> None:
-    child = at.start("sweep", at.sweep(GRID, SLOW), "--run", "--workers", "1")
-    until(lambda: at.any() and "finished" in statuses(at))
+    program = LOSES + AFTER_ONE + "if float(given['lr']) > 2: hold('on')\n"
+    child = at.start("sweep", at.sweep(GRID, program), "--run", "--workers", "1")
+    until(lambda: at.any() and statuses(at) == ["finished", "running"])
     thetahat("sweep", "last", "--pause")
+    at.go()
+    until(lambda: "note: the sweep is paused: no new runs begin" in child.said())
     until(lambda: "running" not in statuses(at))
-    begun = len(at.runs())
-    assert begun < 6
-    time.sleep(1.5)  # an agent looks once a second
-    assert len(at.runs()) == begun
+    assert statuses(at) == ["finished"] * 2
     assert child.poll() is None
     thetahat("sweep", "last", "--resume")
-    _, err = child.communicate(timeout=60)
+    until(lambda: "note: it goes on" in child.said())
+    at.go("on")
+    child.communicate()
     assert child.returncode == 0
     assert statuses(at) == ["finished"] * 6
-    assert "note: it goes on" in err
 
 
 def test_two_agents_of_one_file_share_one_sweep(at) -> None:
-    file = at.sweep(GRID, SLOW)
+    # The first run of either holds until the other works too.
+    both = "if given['lr'] in '12':\n    open('begun-' + given['lr'], 'w')\n    hold('begun-2')\n"
+    file = at.sweep(GRID, LOSES + HOLD + both)
     # Another order of hashing must not make it another sweep.
     children = [
         at.start("agent", file, "--workers", "1", PYTHONHASHSEED=seed) for seed in ("1", "2")
     ]
     for child in children:
-        _, err = child.communicate(timeout=60)
+        _, err = child.communicate()
         assert child.returncode == 0, err
     with at.store() as store:
         assert len(list_sweeps(store)) == 1
@@ -129,15 +130,19 @@ parameters:
 
 
 def test_early_termination_stops_processes_at_bands(at, thetahat) -> None:
-    slowly = LOSES.replace("import json, sys", "import json, sys, time") + "    time.sleep(0.4)\n"
-    code, _, _ = thetahat("sweep", at.sweep(BANDS, slowly), "--run", "--workers", "4")
+    # The worst goes on for ever after its first band.
+    holds = (
+        "    if given['lr'] == '5.0' and epoch == 2:\n        sys.stdout.flush()\n        hold()\n"
+    )
+    program = HOLD + LOSES + holds
+    code, _, _ = thetahat("sweep", at.sweep(BANDS, program), "--run", "--workers", "4")
     assert code == 0
     runs = at.runs()
     by_lr = {run.config["lr"]: run for run in runs}
     reason = "hyperband: its loss is not among the best 50% of its band"
     assert (str(by_lr[5.0].status), by_lr[5.0].reason) == ("stopped", reason)
     assert (str(by_lr[0.3].status), by_lr[0.3].epochs) == ("finished", 6)
-    assert 2 <= by_lr[5.0].epochs < 6
+    assert by_lr[5.0].epochs == 2
     for run in runs:
         if str(run.status) == "stopped":
             band = 4 if run.epochs >= 4 else 2

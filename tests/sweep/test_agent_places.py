@@ -8,8 +8,9 @@ import subprocess
 import sys
 
 import pytest
-from at_work import LINE, LOSES, until
+from at_work import LINE, LOSES
 
+from children import AFTER_ONE, until
 from thetahat.store import standing
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="open files can be moved")
@@ -81,15 +82,14 @@ def test_checkpoints_that_cannot_be_written_do_not_fail_their_runs(at, thetahat)
 
 @pytest.mark.parametrize("how", ["moved", "replaced"])
 def test_agent_ends_when_its_store_is_removed(at, how) -> None:
-    slow = LOSES + "import time\ntime.sleep(0.5)\n"
     text = GRID.replace("{values: [0.1, 0.2, 0.3]}", "{min: 1, max: 100}")
-    child = at.start("sweep", at.sweep(text, slow), "--run", "--workers", "1")
+    child = at.start("sweep", at.sweep(text, LOSES + AFTER_ONE), "--run", "--workers", "1")
     until(lambda: at.any() and any(str(r.status) == "finished" for r in at.runs()))
     sweep, store, away = at.row().id, at.folder / ".thetahat", at.folder / "away"
     store.rename(away)
     if how == "replaced":
         at.store().close()
-    _, err = child.communicate(timeout=30)
+    _, err = child.communicate()
     assert child.returncode == 2, err
     what = "is no longer there" if how == "moved" else "was replaced by another"
     assert err.splitlines()[-1] == (

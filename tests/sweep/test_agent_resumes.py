@@ -5,28 +5,27 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from at_work import LINE, LOSES, until
+from at_work import LINE, LOSES
+
+from children import HOLD, STEPS, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
-EPOCHS = 16_000
-LONG = LINE.replace("-1, 1, 64", "-1, 1, 6000")
-"""Enough data that a worker is still training when the test kills it."""
-assert LONG != LINE
+EPOCHS = 400
+LONG = STEPS + LINE
 
 HYPERBAND = f"""\
 program: train.py
 method: random
 metric: {{name: val_risk}}
 run_cap: 6
-early_terminate: {{type: hyperband, min_iter: 600, eta: 2}}
+early_terminate: {{type: hyperband, min_iter: 15, eta: 2}}
 parameters:
-  lr: {{distribution: log_uniform_values, min: 0.00001, max: 0.02}}
+  lr: {{distribution: log_uniform_values, min: 0.0004, max: 0.3}}
   epochs: {{value: {EPOCHS}}}
 """
 
@@ -40,15 +39,15 @@ def told(at, sweep="last"):
     return found
 
 
-def killed_when(at, holds, *words):
-    """An agent in a child, killed as soon as something holds of the runs."""
+def killed_at(at, epoch, *words):
+    """Kill an agent in a child when its runs have come to an epoch and wait there."""
+    at.hold(epoch)
     child = at.start(*words)
-    try:
-        until(lambda: child.poll() is not None or holds(at.runs()) if at.any() else False)
-        assert child.poll() is None, child.communicate()
-    finally:
-        child.kill()
-        child.communicate()
+    until(lambda: child.poll() is not None or (at.any() and max_epochs(at.runs()) == epoch))
+    assert child.poll() is None, child.communicate()
+    child.kill()
+    child.communicate()
+    at.hold()
 
 
 @pytest.mark.slow
@@ -60,15 +59,9 @@ def test_a_cohort_resumes_from_its_checkpoint_after_two_dead_agents(at, thetahat
     whole = told(at)
     assert sorted({s for _, s, *_ in whole}) == ["finished", "stopped"]
     thetahat("sweep", file, "--exact")
-
-    def lost(runs):
-        return any(str(run.status) == "stopped" for run in runs) and max_epochs(runs) > 1250
-
-    def later(runs):
-        return max_epochs(runs) > 3500
-
-    for holds in (lost, later):
-        killed_when(at, holds, "agent", "last", "--workers", "1")
+    for epoch in (60, 120):
+        killed_at(at, epoch, "agent", "last", "--workers", "1")
+        assert "stopped" in {str(run.status) for run in at.runs()}
         left = [run for run in at.runs() if str(run.status) == "running"]
         assert left
         assert {run.checkpoint is not None for run in left} == {True}
@@ -82,7 +75,7 @@ def test_a_cohort_resumes_from_its_checkpoint_after_two_dead_agents(at, thetahat
             np.testing.assert_array_equal(mine[5][name], other[5][name])
     attempts = [run.attempt for run in at.runs()]
     assert max(attempts) == 3
-    assert {run.attempt for run in at.runs() if run.epochs == 600} == {1}
+    assert {run.attempt for run in at.runs() if run.epochs == 15} == {1}
     assert list((at.folder / ".thetahat" / "checkpoints").iterdir()) == []
 
 
@@ -95,7 +88,7 @@ metric: {{name: val_risk}}
 parameters: {{lr: {{values: [0.001]}}, epochs: {{value: {EPOCHS}}}}}
 """
     thetahat("sweep", at.sweep(text, LONG))
-    killed_when(at, lambda runs: max_epochs(runs) > 1000, "agent", "last", "--workers", "1")
+    killed_at(at, 200, "agent", "last", "--workers", "1")
     (before,) = at.runs()
     old = at.history(before)["train_risk"][0]
     at.write("train.py", LONG.replace("2 * x[:, 0]", "50 * x[:, 0]").replace("scale * r", "2 * r"))
@@ -127,14 +120,16 @@ parameters:
   epochs: {{value: {EPOCHS}}}
 """
     thetahat("sweep", at.sweep(text, BRANCHING))
-    killed_when(at, lambda runs: max_epochs(runs) > 3000, "agent", "last", "--workers", "1")
+    killed_at(at, 100, "agent", "last", "--workers", "1")
     before = {run.id: (run.epochs, run.cohort) for run in at.runs()}
     assert len({cohort for _, cohort in before.values()}) == 2
+    at.hold(0)
     child = at.start("agent", "last", "--workers", "1")
     # What the checkpoint holds is told again before anything is trained.
     until(lambda: any(r.attempt == 2 and r.epochs > 0 for r in at.runs()))
-    assert all(r.epochs >= 100 for r in at.runs() if r.attempt == 2 and r.epochs > 0)
-    child.communicate(timeout=60)
+    assert {r.epochs for r in at.runs() if r.attempt == 2 and r.epochs > 0} == {100}
+    at.hold()
+    child.communicate()
     assert child.returncode == 0
     runs = at.runs()
     assert [run.epochs for run in runs] == [EPOCHS // 2] * 2 + [EPOCHS] * 2
@@ -200,16 +195,18 @@ parameters:
 def test_pool_replaces_a_killed_worker_without_failing_a_run(at, thetahat) -> None:
     thetahat("sweep", at.sweep(TWO, LONG), "--run", "--workers", "1", "--exact")
     whole = told(at)
+    at.hold(200)
     child = at.start("sweep", "sweep.yaml", "--run", "--workers", "1", "--exact")
     sweep = until(lambda: at.row().state == "running" and at.row().id)
-    until(lambda: max_epochs(at.runs(sweep)) > 1000)
+    until(lambda: max_epochs(at.runs(sweep)) == 200)
     workers = children(child.pid)
     assert len(workers) == 1
     os.kill(workers[0], signal.SIGKILL)
     # What the checkpoint holds is told again before anything is trained.
     until(lambda: any(r.attempt == 2 and r.epochs > 0 for r in at.runs()))
-    assert all(r.epochs >= 1000 for r in at.runs() if r.attempt == 2 and r.epochs > 0)
-    _, err = child.communicate(timeout=100)
+    assert {r.epochs for r in at.runs() if r.attempt == 2 and r.epochs > 0} == {200}
+    at.hold()
+    _, err = child.communicate()
     assert child.returncode == 0
     assert "2 runs are tried again: the worker was killed by signal 9 (SIGKILL)" in err
     runs = at.runs()
@@ -229,12 +226,14 @@ def test_pool_replaces_a_killed_worker_without_failing_a_run(at, thetahat) -> No
 @pytest.mark.slow
 def test_a_run_alone_in_a_killed_worker_fails_and_its_retry_resumes(at) -> None:
     words = ("--run", "--workers", "1", "--mode", "worker", "--retries", "1")
+    at.hold(200)
     child = at.start("sweep", at.sweep(TWO.replace(", 0.002", ""), LONG), *words)
-    reached = until(lambda: at.any() and max_epochs(at.runs()) > 1000 and max_epochs(at.runs()))
+    until(lambda: at.any() and max_epochs(at.runs()) == 200)
     os.kill(children(child.pid)[0], signal.SIGKILL)
     again = until(lambda: [r for r in at.runs() if r.attempt == 2 and r.epochs > 0])
-    assert again[0].epochs >= reached
-    child.communicate(timeout=60)
+    assert again[0].epochs == 200
+    at.hold()
+    child.communicate()
     assert child.returncode == 0
     (run,) = at.runs()
     assert (str(run.status), run.failures, run.attempt) == ("finished", 1, 2)
@@ -245,7 +244,7 @@ def test_a_run_alone_in_a_killed_worker_fails_and_its_retry_resumes(at) -> None:
 def test_agent_with_a_count_takes_a_part_of_a_cohort_and_others_the_rest(at) -> None:
     text = TWO.replace("[0.001, 0.002]", "[0.001, 0.002, 0.003, 0.004, 0.005]")
     at.call("sweep", at.sweep(text, LONG))
-    killed_when(at, lambda runs: max_epochs(runs) > 1000, "agent", "last", "--workers", "1")
+    killed_at(at, 200, "agent", "last", "--workers", "1")
     assert len({run.cohort for run in at.runs()}) == 1
     code, _, err = at.call("agent", "last", "--workers", "1", "--count", "2")
     assert code == 0
@@ -253,11 +252,14 @@ def test_agent_with_a_count_takes_a_part_of_a_cohort_and_others_the_rest(at) -> 
     runs = at.runs()
     assert [str(run.status) for run in runs] == ["finished"] * 2 + ["queued"] * 3
     assert {run.epochs for run in runs[:2]} == {EPOCHS}
+    at.hold(0)
     child = at.start("agent", "last", "--workers", "1", "--count", "9")
     # The others' checkpoint is still there.
     until(lambda: any(r.attempt == 2 and 0 < r.epochs < EPOCHS for r in at.runs()))
-    assert all(r.epochs >= 1000 for r in at.runs() if r.attempt == 2 and r.epochs > 0)
-    child.communicate(timeout=100)
+    again = [r for r in at.runs()[2:] if r.attempt == 2 and r.epochs > 0]
+    assert min(r.epochs for r in again) >= 200
+    at.hold()
+    child.communicate()
     assert child.returncode == 0
     runs = at.runs()
     assert [str(run.status) for run in runs] == ["finished"] * 5
@@ -285,17 +287,20 @@ parameters:
   lr: {{values: [0.001, 0.002]}}
   epochs: {{value: {EPOCHS}}}
 """
+    at.hold(100, 120)
     child = at.start("sweep", at.sweep(text, LONG), "--run", "--workers", "1")
-    until(lambda: at.any() and max_epochs(at.runs()) > 100)
+    until(lambda: at.any() and max_epochs(at.runs()) == 100)
     child.send_signal(how)
-    _, err = child.communicate(timeout=30)
+    until(lambda: "note: stopping; runs go back to the queue" in child.said())
+    at.hold(120)
+    _, err = child.communicate()
     sweep = at.row().id
     assert child.returncode == 130
     assert err.endswith(f"thetahat: interrupted; go on with: thetahat agent {sweep}\n")
     runs = at.runs()
     assert {(str(r.status), r.reason) for r in runs} == {("queued", "its agent left")}
-    reached = max_epochs(runs)
-    assert reached >= 100
+    assert max_epochs(runs) in (100, 120)
+    at.hold()
     code, _, _ = thetahat("agent", sweep, "--workers", "1")
     assert code == 0
     runs = at.runs()
@@ -304,7 +309,33 @@ parameters:
         assert list(at.history(run)["epoch"]) == list(range(1, EPOCHS + 1))
 
 
-SLEEPS = LOSES + "import time\ntime.sleep(60)\n"
+TRACES = """
+import pathlib, time
+pathlib.Path("tracing").write_text("")
+while not pathlib.Path("on").exists():
+    time.sleep(0.01)
+"""
+
+
+def test_sigterm_while_a_worker_compiles_returns_its_runs_to_the_queue(at, thetahat) -> None:
+    blocks = "".join(f"    {line}\n" for line in TRACES.splitlines() if line)
+    head = '    """Fit a small net to a line."""\n'
+    assert head in LINE
+    text = "program: train.py\nmethod: grid\nparameters: {lr: {values: [0.1, 0.2]}}\n"
+    file = at.sweep(text, LINE.replace(head, head + blocks))
+    child = at.start("sweep", file, "--run", "--workers", "1")
+    until((at.folder / "tracing").exists)
+    child.send_signal(signal.SIGTERM)
+    _, err = child.communicate(timeout=120)
+    assert child.returncode == 130
+    assert err.endswith(f"thetahat: interrupted; go on with: thetahat agent {at.row().id}\n")
+    assert {(str(r.status), r.reason) for r in at.runs()} == {("queued", "its agent left")}
+    at.write("on", "")
+    assert thetahat("agent", "last", "--workers", "1")[0] == 0
+    assert {(str(r.status), r.failures) for r in at.runs()} == {("finished", 0)}
+
+
+SLEEPS = LOSES + HOLD + "hold()\n"
 ONE = "program: train.py\nmethod: grid\nmetric: {name: loss}\nparameters: {lr: {values: [1, 2, 3]}}"
 
 
@@ -314,7 +345,7 @@ def test_ctrl_c_ends_processes_and_their_runs_wait(at, thetahat) -> None:
     programs = children(child.pid)
     assert len(programs) == 2
     child.send_signal(signal.SIGINT)
-    out, _ = child.communicate(timeout=30)
+    out, _ = child.communicate()
     assert child.returncode == 130
     assert "running: no runs, 2 waiting to go on, 1 not begun; " in out
     assert [str(run.status) for run in at.runs()] == ["queued"] * 2
@@ -330,17 +361,16 @@ def test_ctrl_c_ends_processes_and_their_runs_wait(at, thetahat) -> None:
 
 
 def test_ctrl_c_twice_stops_at_once(at) -> None:
-    stubborn = LOSES + (
-        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)\n"
+    stubborn = (
+        LOSES + HOLD + ("import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nhold()\n")
     )
     child = at.start("sweep", at.sweep(ONE, stubborn), "--run", "--workers", "1")
     until(lambda: at.any() and [r.epochs for r in at.runs()] == [2])
     programs = children(child.pid)
     child.send_signal(signal.SIGINT)
-    until(lambda: [str(r.status) for r in at.runs()] == ["running"])
-    time.sleep(0.5)
+    until(lambda: "note: stopping; runs go back to the queue" in child.said())
     child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=5)
+    _, err = child.communicate()
     assert child.returncode == 130
     assert err.endswith(f"thetahat: interrupted; go on with: thetahat agent {at.row().id}\n")
     assert not any(os.path.exists(f"/proc/{pid}") for pid in programs)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from children import until
 from thetahat.core.run import Ended, Logged, Started, Status
 from thetahat.store import Store, find_sweep, list_agents
 from thetahat.sweep import SweepOptions, Work, parse_sweep
@@ -116,18 +117,22 @@ def test_a_sweep_goes_on_to_the_target_after_a_run_that_failed(at) -> None:
 
 
 RAISES = """\
-import json, sys, time
+import json, pathlib, sys, time
 lr = float(sys.argv[1].split("=")[1])
 print(json.dumps({"epoch": 1, "loss": 0.001 if lr < 0.15 else 0.5}), flush=True)
-time.sleep(0.3)
 if lr < 0.15:
+    while not pathlib.Path("go").exists():
+        time.sleep(0.02)
     raise ValueError("what it logged is worth nothing")
 """
 
 
 def test_a_program_that_logs_a_low_loss_and_raises_does_not_end_its_sweep(at, thetahat) -> None:
     file = at.sweep(GRID, RAISES)
-    _, _, err = thetahat("sweep", file, "--run", "--workers=1", "--retries=0")
+    child = at.start("sweep", file, "--run", "--workers=1", "--retries=0")
+    until(lambda: at.any() and [run.epochs for run in at.runs()] == [1])
+    at.go()
+    _, err = child.communicate()
     assert [str(run.status) for run in at.runs()] == ["failed", *["finished"] * 3], err
     assert at.row().reason == ""
     assert REACHED not in err

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from at_work import LINE, until
+from at_work import LINE
 
+from children import until
 from thetahat.core.errors import StoreError
 from thetahat.sweep.workers._connection import WorkerProcess
 from thetahat.sweep.workers._fork_server import CAN_FORK, ForkServer, WorkerSetup, preloads, spawn
@@ -75,7 +76,7 @@ def test_forked_workers_have_their_own_output_numbers_and_device(at) -> None:
         assert [s["GROUP"] for s in said] == ["True DEVICE 0", "True DEVICE 1"]
         # One is killed: the other, and the server, live on.
         os.kill(pids[0], signal.SIGKILL)
-        assert workers[0].process.wait(20) == -9
+        assert workers[0].process.wait() == -9
         assert "SIGKILL" in workers[0].why_dead()
         assert workers[1].alive
         third = begin(at, server, 2)
@@ -134,7 +135,7 @@ def test_a_fork_server_that_cannot_start_says_why(at, monkeypatch) -> None:
     at.write("thetahat/__init__.py", "raise RuntimeError('broken on purpose')\n")
     at.write("train.py", LINE)
     worker = begin(at, ForkServer())
-    assert worker.process.wait(60) == 1
+    assert worker.process.wait() == 1
     assert "broken on purpose" in worker.why_dead()
 
 

@@ -72,7 +72,7 @@ def misbehaving(folder: Path, *words: str, **order: Any) -> Ran:
     return Ran(folder, None, None, ["${interpreter}", "misbehaves.py", *words], **order)
 
 
-def until(holds: Callable[[], Any], patience_s: float = 60.0) -> None:
+def until(holds: Callable[[], Any], patience_s: float = 240.0) -> None:
     give_up = time.monotonic() + patience_s
     while not holds():
         assert time.monotonic() < give_up, "it never came"

@@ -96,11 +96,10 @@ def test_an_unmodified_program(tmp_path: Path) -> None:
 
 
 def test_metrics_come_while_the_program_runs(tmp_path: Path) -> None:
-    command = ["${interpreter}", "${program}", "3"]
+    command = ["${interpreter}", "${program}", "600"]
     process, metrics = launch(tmp_path, "wandb_train.py", {"lr": 1.0}, command)
     rows: list[dict[str, float]] = []
-    give_up = time.monotonic() + 60
-    while not rows and time.monotonic() < give_up:
+    while not rows:
         assert process.poll() is None
         rows += metrics.new()
         time.sleep(0.05)
@@ -108,8 +107,7 @@ def test_metrics_come_while_the_program_runs(tmp_path: Path) -> None:
     process.stop(Status.STOPPED, "it loses")
     assert process.wait().status == Status.STOPPED
     rows += metrics.new()
-    assert [row["step"] for row in rows] == list(range(len(rows)))
-    assert 1 <= len(rows) < 4
+    assert [row["step"] for row in rows] == [0]
 
 
 def test_a_program_that_crashes(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ def look(browser: Any) -> Iterator[Callable[..., Watched]]:
     def make(url: str, *, theme: str = "light", width: int = 1280) -> Watched:
         size = {"width": width, "height": 900}
         context = browser.new_context(viewport=size, color_scheme=theme, accept_downloads=True)
+        context.set_default_timeout(240_000)
         opened.append(context)
         watched.append(Watched(context.new_page(), url))
         return watched[-1]

@@ -112,12 +112,22 @@ def law_of(parts: Iterable[tuple[Mapping[int, int], Powers]], sizes: Mapping[int
         m = sum(counts.values())
         has = [(n, sizes[code]) for code, n in counts.items()]
         ways = m * (m - 1)
-        here = sum(n * (m - n) / size for n, size in has) / ways
+        if m == len(has):
+            shares = [1 / size for _, size in has]
+            one, square = sum(shares), sum(map(mul, shares, shares))
+            here = one / m
+            second = square * p4 / m + (p22 - p4) / ways * (one * one - square)
+            for code in counts:
+                thirds[code] += third
+                pairs[code] -= third2
+        else:
+            here = sum(n * (m - n) / size for n, size in has) / ways
+            second = _second(p22, p4, m, has)
+            for code, n in counts.items():
+                thirds[code] += third * n
+                pairs[code] += n * ((n - 1) * both - n * third2)
         mean, most = mean + here * p2, most + p2
-        variance += _second(p22, p4, m, has) - here * here * p22
-        for code, n in counts.items():
-            thirds[code] += third * n
-            pairs[code] += n * ((n - 1) * both - n * third2)
+        variance += second - here * here * p22
         if counts is not sizes:
             covariances.append((counts, p2 / ways))
             variance -= 2 * p22 * _trace(counts, counts, sizes) / ways**2
@@ -223,6 +233,8 @@ def _trace_of_sum(
     strata: Sequence[tuple[Mapping[int, int], float]], sizes: Mapping[int, int]
 ) -> float:
     """Return tr(D C D C) of the sum of all covariances: over pairs of strata, or of bins."""
+    if all(sum(counts.values()) == len(counts) for counts, _ in strata):
+        return _trace_of_single(strata, sizes)
     widths = [len(counts) for counts, _ in strata]
     if len(strata) * sum(widths) <= sum(width * width for width in widths):
         found = 0.0
@@ -243,6 +255,37 @@ def _trace_of_sum(
         (1 if a == b else 2) * value * value / (sizes[a] * sizes[b])
         for (a, b), value in covariance.items()
     )
+
+
+def _trace_of_single(
+    strata: Sequence[tuple[Mapping[int, int], float]], sizes: Mapping[int, int]
+) -> float:
+    """Return the same where no stratum has two numbers in a bin.
+
+    The bins that two strata share are counted by size, in one bit for each bin.
+    """
+    by_size: defaultdict[int, list[int]] = defaultdict(list)
+    for code, size in sizes.items():
+        by_size[size].append(code)
+    bins, at, slices = list(chain.from_iterable(by_size.values())), 0, []
+    for size, codes in by_size.items():
+        slices.append((at, at + len(codes), 1 / size))
+        at += len(codes)
+    rows = []
+    for counts, own in strata:
+        has = bytes(map(counts.__contains__, bins))
+        bits = [(int.from_bytes(has[a:b], "little"), share) for a, b, share in slices]
+        rows.append((len(counts) - 1, own, bits))
+    found = 0.0
+    for k, (m, own, bits) in enumerate(rows):
+        for j, (m_other, of_other, others) in enumerate(rows[: k + 1]):
+            one = square = 0.0
+            for (mask, share), (other, _) in zip(bits, others, strict=True):
+                both = share * (mask & other).bit_count()
+                one, square = one + both, square + both * share
+            trace = (m * m_other - 1) * square + one * one
+            found += (1 if j == k else 2) * own * of_other * trace
+    return found
 
 
 def _beta_quantile(a: float, b: float) -> float:

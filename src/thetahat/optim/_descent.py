@@ -74,7 +74,7 @@ def nesterov(lr: Rate = 1e-2, beta: Any = 0.9) -> optax.GradientTransformationEx
 
 
 def preconditioned(
-    C: Float[ArrayLike, "p p"] | Float[ArrayLike, " p"], lr: Rate = 1e-2
+    C: Float[ArrayLike, "*shape"], lr: Rate = 1e-2
 ) -> optax.GradientTransformationExtraArgs:
     """Make gradient descent in another geometry: ``theta -= lr * C grad``.
 

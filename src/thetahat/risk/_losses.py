@@ -104,13 +104,15 @@ def pinball(tau: float | Float[Array, ""] = 0.5) -> Loss:
     return Loss("pinball", lambda r: jnp.maximum((1 - tau) * r, -tau * r), RESIDUAL)
 
 
-def logistic(score: Float[ArrayLike, ""], y: Shaped[ArrayLike, ""]) -> Float[Array, ""]:
+def logistic(
+    score: Float[ArrayLike, "*shape"], y: Shaped[ArrayLike, "*shape"]
+) -> Float[Array, "*shape"]:
     """Compute the negative log-likelihood of a label y in {0, 1} under P(y = 1) = sigmoid(score).
 
         loss(s, y) = log(1 + exp(s)) - y * s
 
-    Args:    score: h(x), shape (), any real.   y: shape (), 0 or 1.
-    Returns: shape (), in nats, at least 0.
+    Args:    score: h(x), any shape, any real.   y: of that shape, 0 or 1.
+    Returns: that shape, in nats, at least 0.
     >>> round(float(logistic(jnp.array(0.0), jnp.array(1))), 6)
     0.693147
     """
@@ -119,7 +121,7 @@ def logistic(score: Float[ArrayLike, ""], y: Shaped[ArrayLike, ""]) -> Float[Arr
 
 
 def cross_entropy(
-    logits: Float[ArrayLike, " k"], label: Shaped[ArrayLike, "*shape"]
+    logits: Float[ArrayLike, "*logits"], label: Shaped[ArrayLike, "*shape"]
 ) -> Float[Array, ""]:
     """Compute the negative log-likelihood of a class under softmax(logits).
 

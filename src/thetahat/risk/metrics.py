@@ -47,7 +47,7 @@ def _ready(kind: str) -> Callable[[Any], Any]:
 @_ready(NUMBERS)
 def r2(
     prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*shape"],
+    target: Shaped[ArrayLike, "*rows"],
     weight: Shaped[ArrayLike, " N"] | None = None,
 ) -> Float[Array, ""]:
     """Compute the share of variance that predictions explain.
@@ -68,7 +68,7 @@ def r2(
 @_ready(NUMBERS)
 def mae(
     prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*shape"],
+    target: Shaped[ArrayLike, "*rows"],
     weight: Shaped[ArrayLike, " N"] | None = None,
 ) -> Float[Array, ""]:
     """Compute the mean absolute error, in units of the target.
@@ -84,7 +84,7 @@ def mae(
 @_ready(NUMBERS)
 def rmse(
     prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*shape"],
+    target: Shaped[ArrayLike, "*rows"],
     weight: Shaped[ArrayLike, " N"] | None = None,
 ) -> Float[Array, ""]:
     """Compute the root of the mean squared error, in units of the target.
@@ -137,7 +137,7 @@ READY["pinball"] = _Pinball(0.5), NUMBERS
 @_ready(CLASSES)
 def accuracy(
     prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*shape"],
+    target: Shaped[ArrayLike, "*rows"],
     weight: Shaped[ArrayLike, " N"] | None = None,
 ) -> Float[Array, ""]:
     """Compute the share of observations whose most probable class is theirs.
@@ -155,7 +155,7 @@ def accuracy(
 @_ready(CLASSES)
 def balanced_accuracy(
     prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*shape"],
+    target: Shaped[ArrayLike, "*rows"],
     weight: Shaped[ArrayLike, " N"] | None = None,
 ) -> Float[Array, ""]:
     """Compute the mean over classes of the share of their observations that are recognised.
@@ -174,7 +174,7 @@ def balanced_accuracy(
 @_ready(CLASSES)
 def log_loss(
     prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*shape"],
+    target: Shaped[ArrayLike, "*rows"],
     weight: Shaped[ArrayLike, " N"] | None = None,
 ) -> Float[Array, ""]:
     """Compute the mean of minus the log of the probability of each observation's class.
@@ -197,7 +197,7 @@ def log_loss(
 @_ready(CLASSES)
 def auc(
     prediction: Shaped[ArrayLike, "*shape"],
-    target: Shaped[ArrayLike, "*shape"],
+    target: Shaped[ArrayLike, "*rows"],
     weight: Shaped[ArrayLike, " N"] | None = None,
 ) -> Float[Array, ""]:
     """Compute the area under the ROC curve.
