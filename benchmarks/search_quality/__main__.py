@@ -1,16 +1,19 @@
 """Does a search find what Optuna's own TPE finds?
 
-Nine test functions, twenty seeds, one trial after another. Each search begins with ten random draws
-of its own. Compared is the regret: the best value so far, above the function's minimum.
+Nine test functions, twenty seeds, one trial after another, each search 500 trials long. Optuna's
+TPESampler(multivariate=True, constant_liar=True) is asked in one of three ways:
 
-    tpe                       thetahat.search, which sees the best 25 and the newest 500 trials
-    Optuna, tpe               a study of TPESampler(multivariate=True, constant_liar=True)
-    tpe, all                  thetahat.search, which sees every trial (--long only)
+    (none)         on the way, with our search's trials and seed: is its proposal the same? Where it
+                   always is, Optuna's search finds what ours finds
+    --independent  as a search of its own, with random numbers of its own
+    --long         (not Optuna) 2,000 trials, of which tpe sees the best 25 and the newest 500; the
+                   other sees them all
 
-A difference is the mean over seeds of log10(tpe's regret / the other's), with its standard error:
-below zero tpe is better, and -0.3 is half the regret.
+Compared is the regret: the best value, above the function's minimum. A difference is the mean over
+seeds of log10(tpe's regret / the other's), with its standard error: below zero tpe is better, and
+-0.3 is half the regret.
 
-    python -m benchmarks.search_quality [--smoke] [--long] [--write]
+    python -m benchmarks.search_quality [--smoke] [--independent | --long] [--write]
 """
 
 from __future__ import annotations
@@ -31,16 +34,20 @@ from benchmarks import machine
 from thetahat.search import (
     Objective,
     SearchHistory,
+    Space,
     Trial,
     _parzen,  # pyright: ignore[reportPrivateUsage]
     make_space,
     sampler,
 )
+from thetahat.search._parzen import ParzenStudy
+from thetahat.search._trial_arrays import trial_arrays
 
 SEEDS, TRIALS, LONG = 20, (100, 250, 500), (500, 1000, 2000)
 FLOOR = 1e-12
 """Added to a regret, whose logarithm is taken."""
 METRIC = Objective("f")
+NOTHING: dict[int, Callable[..., None]] = {}
 
 
 @dataclass(frozen=True)
@@ -146,14 +153,21 @@ PROBLEMS = {
 }
 
 
-def ours(problem: Problem, seed: int, n: int) -> list[float]:
-    """The values of one search by thetahat."""
+def ours(
+    problem: Problem, seed: int, n: int, checked: Mapping[int, Callable[..., None]] = NOTHING
+) -> list[float]:
+    """The values of one search by thetahat.
+
+    Args:    checked: called after so many trials.
+    """
     space, ask = make_space(problem.parameters), sampler("tpe")
     trials: list[Trial] = []
     for _ in range(n):
         found = ask(space, SearchHistory(trials, len(trials), METRIC), seed, 1)
         value = problem.f(found.configs[0])
         trials.append(Trial(str(len(trials)), found.configs[0], "finished", (value,)))
+        if len(trials) in checked:
+            checked[len(trials)](space, trials)
     return [trial.values[0] for trial in trials]
 
 
@@ -179,6 +193,48 @@ def _distribution(axis: Any) -> optuna.distributions.BaseDistribution:
     if axis.ranked:
         return optuna.distributions.IntDistribution(0, axis.choices - 1)
     return optuna.distributions.CategoricalDistribution(range(axis.choices))
+
+
+def largest_gap(space: Space, trials: Sequence[Trial], seed: int) -> float:
+    """How far Optuna's next proposal is from ours, in the codes of the parameters."""
+    codes, losses = trial_arrays(space, SearchHistory(trials, len(trials), METRIC))
+    given = {d.name: _distribution(d) for d in space.searched}
+    tpe = {"multivariate": True, "constant_liar": True, "n_startup_trials": 0}
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, **tpe))
+    for row, loss in zip(codes.tolist(), losses.tolist(), strict=True):
+        params = {
+            d.name: c if d.choices is None else int(c)
+            for d, c in zip(space.searched, row, strict=True)
+        }
+        told = {"params": params, "distributions": given, "value": loss}
+        study.add_trial(optuna.trial.create_trial(**told))
+    theirs = study.ask(given).params
+    mine = space.encode(space.config(ParzenStudy(space, codes, losses).ask(seed))) or []
+    return max(abs(m - theirs[d.name]) for d, m in zip(space.searched, mine, strict=True))
+
+
+def same(at: Sequence[int], seeds: int) -> Iterator[tuple[dict[str, Any], list[str]]]:
+    """Yield, after every seed, our regrets, and how far Optuna's proposals were from ours."""
+    found: dict[str, Any] = {name: {"log10_regrets": [], "gaps": []} for name in PROBLEMS}
+    for seed in range(seeds):
+        for name, problem in PROBLEMS.items():
+            gaps: list[float] = found[name]["gaps"]
+
+            def check(space: Space, trials: list[Trial], gaps: list[float] = gaps) -> None:
+                gaps.append(largest_gap(space, trials, 1000 + len(gaps)))
+
+            values = ours(problem, seed, at[-1], dict.fromkeys(at, check))
+            found[name]["log10_regrets"].append(regrets(values, at, problem.least))
+        head = (
+            f"| after {at[-1]:,} trials | regret (log10) | asked of Optuna | same | largest gap |"
+        )
+        lines = [head, "|---|---|---|---|---|"]
+        for name, row in found.items():
+            mean = statistics.mean(each[-1] for each in row["log10_regrets"])
+            gaps = row["gaps"]
+            equal = sum(gap < 1e-9 for gap in gaps)
+            lines.append(f"| {name} | {mean:.2f} | {len(gaps)} | {equal} | {max(gaps):.1e} |")
+        yield found, lines
 
 
 def sees_all(problem: Problem, seed: int, n: int) -> list[float]:
@@ -242,32 +298,32 @@ def main() -> None:
         prog="python -m benchmarks.search_quality", description=__doc__
     )
     parser.add_argument("--smoke", action="store_true", help="2 seeds, 30 trials")
+    parser.add_argument("--independent", action="store_true", help="Optuna searches by itself")
     parser.add_argument("--long", action="store_true", help="2,000 trials, against all trials seen")
     parser.add_argument("--write", action="store_true", help="benchmarks/results/search-quality-*")
     args = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     at = (20, 30) if args.smoke else LONG if args.long else TRIALS
+    seeds = 2 if args.smoke else 5 if args.long else SEEDS
     way, other = (sees_all, "tpe, all") if args.long else (optunas, "Optuna, tpe")
-    for found in measure(way, at, 2 if args.smoke else 5 if args.long else SEEDS):
-        lines = table(found, at, other)
+    kind = "-long" if args.long else "-independent" if args.independent else ""
+    rounds: Iterator[tuple[Any, list[str]]] = same(at, seeds)
+    if kind:
+        rounds = ((found, table(found, at, other)) for found in measure(way, at, seeds))
+    for k, (found, lines) in enumerate(rounds, 1):
         print("\n".join(lines), flush=True)
         if args.write:
-            write(found, lines, at, "-long" if args.long else "")
+            write(found, [f"Means over {k} seeds.", "", *lines], at, kind)
 
 
-def write(found: Found, lines: list[str], at: Sequence[int], suffix: str) -> None:
+def write(found: Any, lines: list[str], at: Sequence[int], suffix: str) -> None:
     """Dated Markdown and JSON in ``benchmarks/results``."""
     about = machine.facts(("thetahat", "optuna", "numpy"))
     path = machine.RESULTS / f"search-quality{suffix}-{about['date'][:10]}.md"
     head = ["# Does a search find what Optuna's own TPE finds?", "", *machine.said(about), ""]
-    seeds = len(next(iter(found.values())))
-    head += [
-        f"Numbers are means over {seeds} seeds of log10(regret); below zero tpe is better.",
-        "",
-    ]
     path.write_text("\n".join([*head, *lines]) + "\n")
-    answer = {"facts": about, "trials": at, "log10_regrets": found}
+    answer = {"facts": about, "trials": at, "found": found}
     path.with_suffix(".json").write_text(json.dumps(answer) + "\n")
 
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings, strategies as st
 from scipy import stats
 
 from thetahat.core.errors import DataError
-from thetahat.data import permutation
-from thetahat.data._permutation import SORTED_BELOW, _grid
+from thetahat.data import host_orders, order, permutation
+from thetahat.data._permutation import SORTED_BELOW, grid
 
 SIGNIFICANCE = 1e-4  # of every chi-square test here; the keys are fixed, so nothing is left to luck
 
@@ -48,7 +48,7 @@ def test_every_index_once_at_the_edges(n: int) -> None:
 @settings(max_examples=300)
 @given(st.integers(SORTED_BELOW, 2**31 - 1))
 def test_grid_is_just_larger_than_n(n: int) -> None:
-    a, b = _grid(n)
+    a, b = grid(n)
     assert n <= a * b < n + max(a, b)
     assert a * b < 2**32
     assert max(a, b) < 2**17
@@ -81,7 +81,7 @@ def test_large_orders_are_uniform_over_positions(n: int) -> None:
 def test_neighbours_are_independent(n: int) -> None:
     """Differences at lags 1 and b (one row of the grid), where few rounds show at once."""
     order = draws(n, 3_000_000 // n)
-    _, b = _grid(n)
+    _, b = grid(n)
     for lag in (1, b):
         gaps = ((order[:, lag:] - order[:, :-lag]) % n).ravel()
         assert p_value(np.bincount(gaps, minlength=n)[1:], n - 2) > SIGNIFICANCE
@@ -141,3 +141,25 @@ def test_message(n: int) -> None:
 def test_the_shorter_program_gives_the_same_order(n: int) -> None:
     key = jax.random.key(n)
     assert np.array_equal(permutation(key, n), permutation(key, n, once=True))
+
+
+@pytest.mark.parametrize(
+    "n", [1, 2, 31, 32, 33, 100, 255, 256, 350, 1000, 1024, 4095, 4096, 10_007]
+)
+@pytest.mark.parametrize(("seed", "epoch"), [(0, 0), (7, 123_456), (2**31 - 1, 3)])
+def test_the_hosts_orders_are_those_of_the_program(n: int, seed: int, epoch: int) -> None:
+    found = host_orders(seed, epoch, 3, n)
+    assert found is not None
+    assert found.dtype == np.int32
+    for k in range(3):
+        np.testing.assert_array_equal(found[k], order(seed, epoch + k, n))
+
+
+def test_the_host_makes_no_orders_of_other_keys() -> None:
+    assert host_orders(0, 0, 1, 50, "replacement") is None
+    assert host_orders(2**31, 0, 1, 50) is None
+    assert host_orders(-1, 0, 1, 50) is None
+    with jax.default_prng_impl("rbg"):
+        assert host_orders(0, 0, 1, 50) is None
+    with jax.threefry_partitionable(False):
+        assert host_orders(0, 0, 1, 50) is None

@@ -18,6 +18,7 @@ from thetahat.data._containers import (
     weights_of as weights_of,
 )
 from thetahat.data._folds import Folds as Folds, folds as folds
+from thetahat.data._host_orders import host_orders as host_orders
 from thetahat.data._named_rows import NamedRows as NamedRows
 from thetahat.data._permutation import permutation as permutation
 from thetahat.data._readers import table_columns as table_columns, table_names as table_names
@@ -67,6 +68,7 @@ __all__ = [
     "from_stored",
     "gather",
     "held_out",
+    "host_orders",
     "in_units_of",
     "is_concrete",
     "is_streamed",

@@ -52,11 +52,8 @@ def permutation(key: jax.Array, n: int, *, once: bool = False) -> jax.Array:
 def _permutation(key: jax.Array, n: int, rolled: bool) -> jax.Array:
     if n < SORTED_BELOW:
         return jnp.argsort(jax.random.bits(key, (n,), jnp.uint32), stable=True).astype(jnp.int32)
-    a, b = _grid(n)
-    # Fewer rounds leave the pairs of a small grid visibly dependent: ten show nothing at n = 32,
-    # eight at 128, six at 4096 (chi-square of differences at lags 1 and b, 10**7 pairs).
-    rounds = 12 if n < 256 else 8 if n < 4096 else 6
-    bits = jax.random.bits(key, (2 * rounds,), jnp.uint32)
+    a, b = grid(n)
+    bits = jax.random.bits(key, (2 * n_rounds(n),), jnp.uint32)
     # XLA on a CPU vectorises a loop of whole lanes only: one odd observation costs a factor of six.
     whole = n - n % 16
     ranges = [jnp.arange(whole, dtype=_U32), jnp.arange(whole, n, dtype=_U32)]
@@ -66,7 +63,14 @@ def _permutation(key: jax.Array, n: int, rolled: bool) -> jax.Array:
     return _walk_back(image, bits, n, a, b, rolled).astype(jnp.int32)
 
 
-def _grid(n: int) -> tuple[int, int]:
+def n_rounds(n: int) -> int:
+    """Return how many rounds an order of n takes."""
+    # Fewer rounds leave the pairs of a small grid visibly dependent: ten show nothing at n = 32,
+    # eight at 128, six at 4096 (chi-square of differences at lags 1 and b, 10**7 pairs).
+    return 12 if n < 256 else 8 if n < 4096 else 6
+
+
+def grid(n: int) -> tuple[int, int]:
     """Return the sides a, b of the smallest near-square grid with at least n points."""
     root = math.isqrt(n - 1) + 1
     sides = range(root, root - root // 4 - 1, -1)

@@ -81,22 +81,6 @@ def counted(train: Any) -> Any:
     return jax.tree.map(filled, train)
 
 
-@partial(jax.jit, static_argnums=(3, 4, 5))
-def orders(
-    seed: Any, epoch: Any, n: Any, size: int, most: int, sampling: str
-) -> Int[Array, "most N"]:
-    """The orders of ``n`` epochs from ``epoch`` on: the first ``n`` rows are filled.
-
-    A program of its own, since it is the same for every task of this size: compiled once.
-    """
-    return jax.lax.fori_loop(
-        0,
-        n,
-        lambda i, rows: rows.at[i].set(th_data.order(seed, epoch + i, size, sampling)),
-        jnp.zeros((most, size), jnp.int32),
-    )
-
-
 def run_epoch(
     member: Member,
     plan: Any,

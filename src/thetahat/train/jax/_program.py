@@ -28,13 +28,14 @@ from thetahat.train._program import Build, CohortStatus, Hyper, WithData
 from thetahat.train.jax import _member
 from thetahat.train.jax._compile import compile_loop, compile_read
 from thetahat.train.jax._compiled import compiled, reused
-from thetahat.train.jax._epoch import MAX_CHUNK, ORDERS, orders, run_chunk
+from thetahat.train.jax._epoch import MAX_CHUNK, ORDERS, run_chunk
 from thetahat.train.jax._fingerprint import Mathematics, unchanged_generators
 from thetahat.train.jax._fitted import FittedMember, input_shape
 from thetahat.train.jax._init import Beginning
 from thetahat.train.jax._jaxpr_key import NotComparable
 from thetahat.train.jax._member import Member
 from thetahat.train.jax._memory import device_memory, memory_errors
+from thetahat.train.jax._orders import Orders
 from thetahat.train.jax._precision import ON_DISK, precision
 from thetahat.train.jax._predictor import ModelSource, Predictor, source_of
 from thetahat.train.jax._staging import Staged, stage
@@ -67,6 +68,8 @@ class CohortProgram:
         self._ordered = staged.plan.shared_order
         most = max(1, ORDERS // staged.plan.n) if self._ordered else MAX_CHUNK
         self.max_chunk = min(MAX_CHUNK, most)
+        plan = staged.plan
+        self._orders = Orders(plan.order_seed, plan.n, plan.sampling, self.max_chunk)
 
     def trace(self) -> None:
         """Trace and lower the chunk, abstractly: nothing runs, nothing is compiled.
@@ -113,10 +116,6 @@ class CohortProgram:
             self._chunk = self._timed(self._compiled)
             self._check_fingerprint()
             self._keep("chunk", (self._chunk, self._columns))
-            if self._ordered:
-                plan, none = self.staged.plan, np.int32(0)
-                rest = (none, none, plan.n, self.max_chunk, plan.sampling)
-                self._timed(lambda: orders(plan.order_seed, *rest))
 
     def needs(self) -> int:
         """Bytes of memory that training takes by the compiler's count; 0 if it has none."""
@@ -144,6 +143,8 @@ class CohortProgram:
         """The state before the first epoch, and the arrays that traced parameters make."""
         self.compile()
         with precision(self.dtype):
+            if self._ordered:
+                self._timed(lambda: self._orders.begin(self.task.epochs))
             self._given = tuple(
                 leaf if isinstance(leaf, ON_DISK) else jax.device_put(leaf) for leaf in self._given
             )
@@ -158,11 +159,8 @@ class CohortProgram:
     ) -> tuple[TrainState, Mapping[str, np.ndarray]]:
         """Train ``n`` epochs more."""
         with precision(self.dtype):
+            index = self._orders(epoch, n) if self._ordered else None
             epoch, n = np.int32(epoch), np.int32(n)  # pyright: ignore[reportAssignmentType]
-            index = None
-            if self._ordered:
-                plan = self.staged.plan
-                index = orders(plan.order_seed, epoch, n, plan.n, self.max_chunk, plan.sampling)
             leaves, tree = jax.tree.flatten(state)
             out = self._chunk(*jax.tree.leaves((*self._fixed, leaves, index, epoch, n)))
             records = jax.device_get(out[len(leaves) :])
