@@ -91,7 +91,10 @@ def test_page_of_many_runs_is_a_sample_by_itself(many, client_of, monkeypatch) -
     ("where", "passes"),
     [
         ("", lambda r: True),
-        ("lr>0.01 status=finished", lambda r: r["config"]["lr"] > 0.01 and r["status"][:3] == "fin"),
+        (
+            "lr>0.01 status=finished",
+            lambda r: r["config"]["lr"] > 0.01 and r["status"][:3] == "fin",
+        ),
         ("width in (16, 32)", lambda r: r["config"]["width"] == 16),
         ("net.depth=2", lambda r: r["config"].get("net") == {"depth": 2}),
         ("val_risk<=0.25 width!=16", lambda r: r["risk"] <= 0.25 and r["config"]["width"] != 16),
