@@ -1,4 +1,4 @@
-"""The store of runs: one SQLite file, the tracker that fills it, and ``th.start``."""
+"""The store of runs: one SQLite file, the tracker that fills it, and runs logged by hand."""
 
 from thetahat.core.places import locate as locate
 from thetahat.store._blocks import Block as Block, pack as pack, read_block as read_block
@@ -18,11 +18,10 @@ from thetahat.store._filters import (
 from thetahat.store._incremental import Followed as Followed, Follower as Follower
 from thetahat.store._live_run import (
     ManualRun as ManualRun,
+    begin_run as begin_run,
     columns_of as columns_of,
     describe_run as describe_run,
-    log as log,
     rows_after as rows_after,
-    start as start,
 )
 from thetahat.store._page_queries import (
     FIELDS as FIELDS,
@@ -113,6 +112,7 @@ __all__ = [
     "TriedRun",
     "Unkept",
     "Writer",
+    "begin_run",
     "blocks_after",
     "cancel_sweep",
     "change_plan",
@@ -136,7 +136,6 @@ __all__ = [
     "list_agents",
     "list_sweeps",
     "locate",
-    "log",
     "metric_series",
     "new_agent_id",
     "open_store",
@@ -159,7 +158,6 @@ __all__ = [
     "shared_orders",
     "standing",
     "standing_runs",
-    "start",
     "store_tracker",
     "sweep_records",
     "tried_runs",

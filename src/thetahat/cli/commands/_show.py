@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from thetahat.cli._parser import add_format, add_store, add_switch
 from thetahat.cli.commands._show_sweep import show_sweep, sweep_named
 from thetahat.cli.terminal._output import Screen, emit, read_screen
+from thetahat.core.nested import flat_config
 from thetahat.core.run import Status
 from thetahat.format import STATUS_STYLES, json_text, paint, short, sparkline, table, word
 
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "json":
         emit(json_text(whole))
     else:
-        rows = [{"field": k, "value": v} for k, v in _flat(whole).items()]
+        rows = [{"field": k, "value": v} for k, v in flat_config(whole).items() if v != {}]
         emit(table(rows, ["field", "value"], args.format))
     return 0
 
@@ -122,7 +123,7 @@ def page(
     about = [word(part) for part in (found.experiment, found.project) if part]
     proposed = None
     if found.proposed is not None:
-        proposed = f"the sweep proposed {', '.join(_flat(found.proposed)) or 'none'}"
+        proposed = f"the sweep proposed {', '.join(flat_config(found.proposed)) or 'none'}"
     labels = {k: v if isinstance(v, list) else [v] for k, v in found.labels.items()}
     more = found.max_epochs and found.max_epochs != found.epochs
     failed = f", {found.failures} failed" if found.failures else ""
@@ -172,9 +173,10 @@ def _given(found: RunRow) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     flags = {w[2:].partition("=")[0].replace("-", "_") for w in words if w.startswith("--")}
     # Words that no flag stands before.
     free = {w for before, w in pairwise(words) if not before.startswith("-")}
-    given = {k: v for k, v in found.config.items() if k in flags or v in free}
-    rest = {k: v for k, v in found.config.items() if k not in given}
-    return (given, rest) if given and len(rest) > _FEW else (found.config, {})
+    config = flat_config(found.config)
+    given = {k: v for k, v in config.items() if k in flags or (isinstance(v, str) and v in free)}
+    rest = {k: v for k, v in config.items() if k not in given}
+    return (given, rest) if given and len(rest) > _FEW else (config, {})
 
 
 def _words(values: Mapping[str, Any]) -> str:
@@ -357,22 +359,15 @@ def _origin(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _facts(values: Mapping[str, Any]) -> str:
     return ", ".join(
-        f"{k}={_digest(v) if isinstance(v, str) else short(v)}" for k, v in _flat(values).items()
+        f"{k}={_digest(v) if isinstance(v, str) else short(v)}"
+        for k, v in flat_config(values).items()
+        if v != {}
     )
 
 
 def _digest(text: str) -> str:
     """Shorten a digest; JSON has the whole."""
     return text[:_DIGITS] if _HEXADECIMAL.fullmatch(text) else text
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Flatten mappings inside of mappings, with dots in their names; empty ones are left out."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        inner = isinstance(value, Mapping)
-        flat |= _flat(value, f"{before}{key}.") if inner else {f"{before}{key}": value}
-    return flat
 
 
 def _span(seconds: float) -> str:
