@@ -19,6 +19,7 @@ from typing import Any
 import benchmarks.reading
 from benchmarks import machine
 from benchmarks.reading.stores import fill
+from thetahat.store import find_sweep, open_store
 
 COMMAND = "import sys; from thetahat.cli import run; sys.exit(run(sys.argv[1:]))"
 FLOOR = "SELECT id FROM runs ORDER BY json_extract(metrics, '$.val_risk') IS NULL,"
@@ -41,16 +42,18 @@ def main() -> int:
     )
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--stores", default="", help="a folder: use its stores again if it has any")
     parser.add_argument("--chromium", default="/usr/bin/chromium", help="'' for no browser")
     parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
     machine.as_installed()
     with tempfile.TemporaryDirectory() as folder:
-        large, small = Path(folder, "large"), Path(folder, "small")
-        sweep = fill(large, asked.runs)
-        fill(small, asked.runs // 10)
+        where = Path(asked.stores or folder)
+        large, small = where / "large", where / "small"
+        sweep = filled(large, asked.runs)
+        filled(small, asked.runs // 10)
         size = sum(f.stat().st_size for f in large.iterdir() if f.is_file()) / 1e6
-        rounds = [one_round(large, small, sweep, asked) for _ in range(asked.rounds + 1)][1:]
+        rounds = [one_round(large, small, sweep, asked) for _ in range(asked.rounds)]
     answer = {
         "facts": machine.facts(("sqlalchemy", "starlette", "matplotlib", "playwright")),
         "sqlite": sqlite3.sqlite_version,
@@ -65,6 +68,15 @@ def main() -> int:
         path.write_text(page, encoding="utf-8")
         path.with_suffix(".json").write_text(json.dumps(answer, indent=1), encoding="utf-8")
     return 0
+
+
+def filled(where: Path, runs: int) -> str:
+    """Return the sweep of a store of so many runs; write the store if there is none."""
+    if not where.is_dir():
+        return fill(where, runs)
+    with open_store(where, create=False) as store:
+        assert len(store.names()) == runs, f"{where} has another number of runs"
+        return find_sweep(store, "last").id
 
 
 def one_round(
