@@ -87,4 +87,4 @@ def test_the_command(store, ensemble, capsys, monkeypatch) -> None:
     assert command(["runs", "last", "--over", "seed", "--sort", "nothing"]) == 2
     assert "the groups have no column 'nothing'" in capsys.readouterr().err
     assert command(["runs", "ensembel"]) == 2
-    assert "has no sweep, cohort, experiment or project 'ensembel'" in capsys.readouterr().err
+    assert "has no sweep, cohort, experiment, project or run 'ensembel'" in capsys.readouterr().err

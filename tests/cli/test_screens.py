@@ -70,7 +70,7 @@ def test_show_has_the_whole_provenance(folder, thetahat) -> None:
         origin = {"init": "0123456789abcdef" * 4, "prng_impl": "threefry2x32"}
         run = store.create_run({}, provenance=origin)
     out = thetahat("show", run.name)[1]
-    assert f"init={origin['init']}, prng_impl=threefry2x32" in " ".join(out.split())
+    assert "init=0123456789ab, prng_impl=threefry2x32" in " ".join(out.split())
     assert origin["init"] in thetahat("show", run.name, "--format=json")[1]
 
 

@@ -44,6 +44,11 @@ def test_epochs_are_as_many_as_an_index_counts(line, capsys) -> None:
             " GB; give fewer, 1,000,000 at the very most",
         ),
         (
+            ["--seeds=1000000"],
+            "--seeds=1000000: one command fits at most 100,000 seeds; give fewer, or run several"
+            " commands, each with its own --seed",
+        ),
+        (
             ["--epochs=1000000000000"],
             "epochs=1000000000000 is above the limit of 2147483647 (2**31 - 1) recorded epochs;"
             " give fewer, and end the fit by its stopping rules",

@@ -149,7 +149,7 @@ def test_an_id_of_nothing(run: Run, url: str) -> None:
     with pytest.raises(ThetahatError) as caught:
         run("runs", "wage.mlp", "--store", url)
     assert str(caught.value) == (
-        f"the store {Path(url) / 'store.db'} has no sweep, cohort, experiment or project 'wage.mlp';"
+        f"the store {Path(url) / 'store.db'} has no sweep, cohort, experiment, project or run 'wage.mlp';"
         " did you mean 'wages.mlp'?"
     )
 

@@ -18,13 +18,14 @@ from thetahat.store import (
     Store,
     create_sweep,
     dead_agents,
+    metric_series,
     open_store,
     read_condition,
+    run_values,
     runs_stand,
     standing_runs,
     tried_runs,
 )
-from thetahat.store._page_queries import run_metrics
 
 TEXT = """\
 program: train.py
@@ -73,7 +74,8 @@ def test_every_listing_of_a_sweep_has_them_queued(left) -> None:
     store, sweep = left
     found = ["finished", "queued", "queued"]
     assert [str(run.status) for run in tried_runs(store, sweep)] == found
-    assert [status for _, status, _ in run_metrics(store, sweep)] == found
+    assert run_values(store, sweep, ["status"])[1]["status"] == found
+    assert [row[2] for row in sorted(metric_series(store, sweep, "val_risk"))] == found
     assert [row[0] for row in runs_stand(store, sweep)] == ["finished", "queued"]
     assert [str(run.status) for run in standing_runs(store, sweep_id=sweep)] == found
 

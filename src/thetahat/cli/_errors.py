@@ -20,6 +20,8 @@ BROKE = 1
 _BAD_NAMES = (errno.ENAMETOOLONG, errno.ELOOP)
 """Errors of names that no file can have."""
 INTERRUPTED = 130
+_JAX_NOTE = "JAX has removed its internal frames"
+"""A note that JAX adds to errors; our tracebacks show the user's lines alone."""
 _OURS = str(Path(__file__).parents[1])
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")})
 
@@ -123,7 +125,9 @@ def show_traceback(error: BaseException) -> None:
     if os.environ.get("THETAHAT_TRACEBACK") or not own:
         traceback.print_exception(error)
         return
-    lines = [*traceback.format_list(own), *traceback.format_exception_only(error)]
+    said = [one for one in traceback.format_exception_only(error) if _JAX_NOTE not in one]
+    said = [one for one in said if one.strip("-\n ")]
+    lines = [*traceback.format_list(own), *said]
     head = "Traceback (your own lines; THETAHAT_TRACEBACK=1 shows all):\n"
     say(head + "".join(lines).rstrip(), beside=True)
 

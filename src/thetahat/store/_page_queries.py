@@ -23,15 +23,6 @@ from thetahat.store._schema import agents, notices, records, runs, sweeps
 from thetahat.store._store import Store
 
 
-def run_metrics(store: Store, sweep_id: str) -> list[tuple[str, str, Any]]:
-    """Return (id, status, metrics) of every run of a sweep, in the order of their numbers."""
-    with store.reading() as connection:
-        status = status_of(dead_among(connection, store.folder))
-        query = select(runs.c.number, runs.c.id, status, runs.c.metrics)
-        rows = connection.execute(query.where(runs.c.sweep_id == sweep_id)).all()
-    return [(run, status, from_json(text)) for _, run, status, text in sorted(rows)]
-
-
 @dataclass(frozen=True, slots=True)
 class TriedRun:
     """A run of a sweep, as the search for the best setting needs it."""

@@ -19,6 +19,8 @@ from thetahat.core.json import from_json, to_json
 from thetahat.core.run import Status
 from thetahat.store._blocks import AXES
 
+_MOST_SHOWN = 6
+"""Parameters in the repr of a run."""
 _LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -80,7 +82,7 @@ class NewRun:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunRow:
     """A run as the store knows it.
 
@@ -148,6 +150,13 @@ class RunRow:
         """Seconds of the run: its own total, else the sum of its parts, else by the clock."""
         return total_of(self.seconds, self.started, self.finished or self.heartbeat)
 
+    def __repr__(self) -> str:
+        numbers = [f"{k}={v:.4g}" for k, v in self.metrics.items() if isinstance(v, (int, float))]
+        config = [f"{k}={_short(v)}" for k, v in self.config.items() if v is not None]
+        more = ["..."] if len(config) > _MOST_SHOWN else []
+        told = ", ".join([*numbers[:3], *config[:_MOST_SHOWN], *more])
+        return f"RunRow({self.name!r}, {self.status}, id={self.id!r}{told and f'; {told}'})"
+
     def _repr_html_(self) -> str:
         """Draw the run in a notebook."""
         ended = f"{self.status}" + (f": {self.reason}" if self.reason else "")
@@ -175,6 +184,12 @@ class RunRow:
             **({"labels": dict(self.labels)} if self.labels else {}),
             **({} if self.proposed is None else {"proposed": dict(self.proposed)}),
         }
+
+
+def _short(value: Any) -> str:
+    """Write a value of a config in few characters."""
+    found = f"{value:.4g}" if isinstance(value, float) else repr(value)
+    return found if len(found) <= 40 else f"{found[:37]}..."
 
 
 LISTED = tuple(f for f in RunRow.__dataclass_fields__ if f not in ("detail", "provenance"))

@@ -197,11 +197,13 @@ class Store:
 
         Raises:  StoreError: no such run (the nearest is offered), or more than one.
         """
-        # "last" is the latest run, even if a program gave that name to a run.
-        exact = () if name == "last" else (runs.c.id == name, runs.c.name == name)
-        for condition in exact:
+        exact = [select(runs).where(column == name) for column in (runs.c.id, runs.c.name)]
+        if name == "last":
+            # The latest run, even if a program gave that name to a run.
+            exact = [select(runs).order_by(runs.c.number.desc()).limit(1)]
+        for query in exact:
             dead = self._gone()
-            row = next(iter(self.read(select(runs).where(condition))), None)
+            row = next(iter(self.read(query)), None)
             if row is not None:
                 return _settled(read_row(row, self.folder), dead)
         return self.run(self._resolve(name))

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 LEAST_BYTES = 4096
 """Least bytes of the config, the result and the parameters of one fit."""
+MOST_SEEDS = 100_000
+"""Fits of one command: more would be prepared for minutes before the first epoch."""
 EXPERIMENT = "thetahat fit"
 """The experiment of these runs in the store."""
 _MODELS = ("net", "mlp", "linear", "polynomial")
@@ -281,6 +283,11 @@ def _check_seeds(first: int, seeds: int) -> None:
         raise ConfigError(
             f"--seeds={seeds}: the results of so many fits cannot be held in memory, which is"
             f" {room / 1e9:.3g} GB; give fewer, {int(room / LEAST_BYTES):,} at the very most"
+        )
+    if seeds > MOST_SEEDS:
+        raise ConfigError(
+            f"--seeds={seeds}: one command fits at most {MOST_SEEDS:,} seeds; give fewer, or run"
+            " several commands, each with its own --seed"
         )
 
 

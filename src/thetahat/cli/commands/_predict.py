@@ -91,6 +91,11 @@ def _members(args: argparse.Namespace) -> Results[Any]:
     from thetahat.store import find_sweep, list_sweeps, open_store
     from thetahat.train import Results
 
+    if Path(args.model).suffix == ".ckpt" and Path(args.model).is_file():
+        raise ConfigError(
+            f"{args.model} is a checkpoint, not a model: give the name of its run (thetahat runs"
+            " --columns name,checkpoint), or a file that --save or result.save wrote"
+        )
     if Path(args.model).is_file():
         found = _loaded(args.model, args.source)
         return found.ended_well() if isinstance(found, Results) else Results([found])
@@ -180,7 +185,10 @@ def _model_of_run(store: Store, asked: RunRow, source: str | None) -> Results[An
         # A copy: a fit that goes on writes its checkpoint.
         path = shutil.copy(asked.checkpoint, folder)
         configs = [retyped(signature, one.config) for one in cohort]
-        results = fit_many(program, configs, checkpoint=path, resume=True)
+        try:
+            results = fit_many(program, configs, checkpoint=path, resume=True)
+        except InputError as error:
+            raise type(error)(str(error).replace(str(path), asked.checkpoint)) from None
     if asked.config.get("members", 1) != 1 and asked.experiment == EXPERIMENT:
         return Results([bag(results)])  # the runs of a bag are one model
     return Results([results[[one.id for one in cohort].index(asked.id)]])

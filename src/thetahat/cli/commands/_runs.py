@@ -48,7 +48,10 @@ examples:
 def add_flags(parser: Any) -> None:
     """Add the flags of ``runs``."""
     parser.add_argument(
-        "id", nargs="?", metavar="ID", help="only runs of this sweep, cohort, experiment or project"
+        "id",
+        nargs="?",
+        metavar="ID",
+        help="only runs of this sweep, cohort, experiment or project; a run; or: last (sweep)",
     )
     parser.add_argument(
         "--where",
@@ -219,8 +222,8 @@ def _quantiles(text: str) -> list[float]:
     return found
 
 
-def _scope(store: Store, given: str | None) -> dict[str, str]:
-    """Find what an ID names: a sweep, a cohort, an experiment or a project."""
+def _scope(store: Store, given: str | None) -> dict[str, Any]:
+    """Find what an ID names: a sweep, a cohort, an experiment, a project or a run."""
     if given is None:
         return {}
     from thetahat.store import find_sweep, known_scopes, list_sweeps, scope_of
@@ -231,8 +234,18 @@ def _scope(store: Store, given: str | None) -> dict[str, str]:
     words = [word for sweep in sweeps for word in (sweep.id, sweep.name)]
     if given in words or (sweeps and (given == "last" or any(w.startswith(given) for w in words))):
         return {"sweep_id": find_sweep(store, given).id}
+    try:
+        found = store.run(given)
+    except StoreError as error:
+        if error.__cause__ is not None or "could be any of" in str(error):
+            raise
+    else:
+        # Without a sweep, the last are those that were fitted together.
+        if given == "last" and found.cohort is not None:
+            return {"cohort": found.cohort}
+        return {"ids": [found.id]}
     words += known_scopes(store)
     raise StoreError(
-        f"the store {store.path} has no sweep, cohort, experiment or project {given!r}"
+        f"the store {store.path} has no sweep, cohort, experiment, project or run {given!r}"
         f"{did_you_mean(given, words[-20:])}"
     )

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import re
+import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._parser import add_format, add_store, add_switch
+from thetahat.cli.commands._show_sweep import show_sweep, sweep_named
 from thetahat.cli.terminal._output import Screen, emit, read_screen
 from thetahat.core.nested import flat_config
 from thetahat.core.run import Status
@@ -21,18 +25,24 @@ if TYPE_CHECKING:
 
 _LABEL = 12
 _SILENT_S = 60.0
+_FEW = 4
+"""Parameters that are listed in columns although the run's command does not name them."""
 _CURVES = ("train_risk", "val_risk")
 _MOST_CURVES = 4
+_DIGITS = 12
+_HEXADECIMAL = re.compile(r"[0-9a-f]{16,}")
 
 
-DESCRIPTION = "Show one run: config, risks, curves, where it comes from."
+DESCRIPTION = "Show one run: config, risks, curves, where it comes from; or how one sweep stands."
 EXAMPLES = ""
 
 
 def add_flags(parser: Any) -> None:
     """Add the flags of ``show``."""
     parser.add_argument(
-        "name", metavar="RUN", help="its id or name, the beginning of either, or: last"
+        "name",
+        metavar="RUN",
+        help="its id or name, the beginning of either, or: last; or the id of a sweep",
     )
     add_switch(parser, "--history", "print the run's records instead, one row an epoch")
     add_store(parser)
@@ -46,6 +56,9 @@ def run(args: argparse.Namespace) -> int:
 
     screen = read_screen()
     with open_store(args.store, create=False) as store:
+        sweep = None if args.history else sweep_named(store, args.name)
+        if sweep is not None:
+            return show_sweep(store, sweep, args.format)
         [found] = standing(store, [store.run(args.name)])
         if args.history:
             history = {k: v.tolist() for k, v in store.history(found.id).items()}
@@ -115,13 +128,14 @@ def page(
     more = found.max_epochs and found.max_epochs != found.epochs
     failed = f", {found.failures} failed" if found.failures else ""
     attempt = f"  attempt {found.attempt}{failed}" if found.attempt > 1 else ""
+    given, rest = _given(found)
     sections = [
         [
             "  ".join([name, status, *about]),
             *(layout.wrapped(found.reason) if found.reason else []),
             *(line for text in warnings_of(found, notices) for line in layout.warning(text)),
         ],
-        pairs("config", flat_config(found.config)),
+        [*pairs("config", given), *row("rest", _words(rest))],
         [
             *row("of these", proposed),
             *(line for k, v in labels.items() for line in row(k, ", ".join(map(str, v)))),
@@ -148,6 +162,26 @@ def page(
         ],
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def _given(found: RunRow) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Split a config into what the run's command names, and the rest; all, if it names nothing."""
+    try:
+        words = shlex.split(found.command or "")
+    except ValueError:
+        words = []
+    flags = {w[2:].partition("=")[0].replace("-", "_") for w in words if w.startswith("--")}
+    # Words that no flag stands before.
+    free = {w for before, w in pairwise(words) if not before.startswith("-")}
+    config = flat_config(found.config)
+    given = {k: v for k, v in config.items() if k in flags or (isinstance(v, str) and v in free)}
+    rest = {k: v for k, v in config.items() if k not in given}
+    return (given, rest) if given and len(rest) > _FEW else (config, {})
+
+
+def _words(values: Mapping[str, Any]) -> str:
+    """Write values in a sentence, without those that are none."""
+    return ", ".join(f"{word(k)}={_value(v)}" for k, v in values.items() if v is not None)
 
 
 def warnings_of(found: RunRow, notices: Sequence[str]) -> list[str]:
@@ -292,7 +326,10 @@ def _origin(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     if git:
         folder = f" in {git['folder']}" if git.get("folder") not in (None, ".") else ""
         rows.append(
-            ("commit", git["commit"] + (" and changes" if git.get("dirty") else "") + folder)
+            (
+                "commit",
+                _digest(git["commit"]) + (" and changes" if git.get("dirty") else "") + folder,
+            )
         )
     versions = provenance.get("versions", {})
     python = f"python {provenance['python']}" if "python" in provenance else ""
@@ -302,7 +339,10 @@ def _origin(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     if provenance.get("cpus"):
         machine.append(f"{provenance['cpus']} CPUs")
     rows.append(("machine", ", ".join(str(m) for m in machine if m)))
-    known = ("versions", "python", "platform", "machine", "cpus", "git", "device", "earlier")
+    known = (
+        *("versions", "python", "platform", "machine", "cpus", "git", "device", "earlier"),
+        *("command", "source"),
+    )
     rest = {k: v for k, v in provenance.items() if k not in known and v}
     rows.append(("more", _facts(rest)))
     for number, before in enumerate(provenance.get("earlier", []), 1):
@@ -319,10 +359,15 @@ def _origin(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _facts(values: Mapping[str, Any]) -> str:
     return ", ".join(
-        f"{k}={v if isinstance(v, str) else short(v)}"
+        f"{k}={_digest(v) if isinstance(v, str) else short(v)}"
         for k, v in flat_config(values).items()
         if v != {}
     )
+
+
+def _digest(text: str) -> str:
+    """Shorten a digest; JSON has the whole."""
+    return text[:_DIGITS] if _HEXADECIMAL.fullmatch(text) else text
 
 
 def _span(seconds: float) -> str:

@@ -42,16 +42,23 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[Progr
     waiting = SlowNotice(f"{label}: it compiles; the first epoch has not ended")
     waiting.__enter__()
 
+    printed = 0
+
     def print_line(now: Progress) -> None:
+        nonlocal printed
         waiting.__exit__(None, None, None)
         status.update(now)
         if rate.due() and now.epoch < now.epochs:
+            printed = now.epoch
             say(f"{label}: {line(now, status.left_s(), 200)}", beside=True)
 
     try:
         yield print_line
     finally:
         waiting.__exit__(None, None, None)
+        # The last of several lines tells how the fit ended, not how it stood some time ago.
+        if printed and status.now is not None and status.now.epoch > printed:
+            say(f"{label}: {line(status.now, None, 200)}", beside=True)
 
 
 class SlowNotice:

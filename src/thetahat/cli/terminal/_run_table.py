@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -185,6 +186,8 @@ def default_columns(found: Sequence[RunRow], *, everything: bool = False) -> lis
     columns = [Column("name", priority=100, least=40), Column("status", priority=90)]
     if _any_differs(run.experiment for run in found):
         columns.append(Column("experiment", priority=40))
+    if _need_members(found):
+        columns.append(Column("member", priority=89))
     columns += [Column(f"config.{k}", k, priority=78, digits=6) for k in varying]
     columns += [
         Column(f"metrics.{key}", key, priority=(85 if _common(found, key) else 25) - 5 * i)
@@ -198,7 +201,19 @@ def default_columns(found: Sequence[RunRow], *, everything: bool = False) -> lis
         columns.append(Column("contaminated", "trust", priority=88))
     if any(run.reason for run in found):
         columns.append(Column("reason", priority=30, least=20))
-    return told_apart(columns)
+    return told_apart([c for c in columns if any(_has(run, c.key) for run in found)])
+
+
+def _has(run: RunRow, column: str) -> bool:
+    from thetahat.store import value_of
+
+    return value_of(run, column) not in (None, "")
+
+
+def _need_members(found: Sequence[RunRow]) -> bool:
+    """Whether runs of one cohort differ by their member alone."""
+    seen = Counter((run.cohort, str(run.config)) for run in found if run.cohort is not None)
+    return any(n > 1 for n in seen.values())
 
 
 def told_apart(columns: Sequence[Column]) -> list[Column]:

@@ -52,6 +52,9 @@ function style(state, column) {
   return known.get(column);
 }
 
+// With more digits than the charts' sample needs: the best of very many runs are close together.
+const precise = (v) => (Math.abs(v) >= 1e-4 && Math.abs(v) < 1e5 ? v.toPrecision(5) : short(v, 5));
+
 export function cell(run, column, state) {
   const v = value(run, column);
   if (column === "name") return h("span", {}, runLink(run));
@@ -60,7 +63,7 @@ export function cell(run, column, state) {
   if (column === "setting") return settingCell(settingFor(run));
   if (column === "created") return h("span", { title: local(v) }, ago(v));
   if (column.startsWith("m.")) {
-    const shown = finite(v) ? (state.model.sampled ? short(v, 5) : style(state, column)(v)) : column.slice(2) in run.metrics ? "not finite" : "";
+    const shown = finite(v) ? (state.model.sampled ? precise(v) : style(state, column)(v)) : column.slice(2) in run.metrics ? "not finite" : "";
     const marks = column === `m.${state.metric}` ? flagsOf(run, state) : run.contaminated && /test/.test(column) ? [flag("contaminated", "tuned on the test set", "bad")] : [];
     return h("span", { title: finite(v) ? String(v) : "" }, marks, marks.length ? " " : "", shown);
   }

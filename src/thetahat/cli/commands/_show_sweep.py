@@ -1,0 +1,123 @@
+"""``thetahat show`` of a sweep: how it stands, its best, and where to look next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from thetahat.cli.terminal._output import emit, read_screen
+from thetahat.core.errors import StoreError
+from thetahat.format import STATUS_STYLES, json_text, paint, short, table, word
+
+if TYPE_CHECKING:
+    from thetahat.store import Store, SweepRow
+
+_LABEL = 12
+
+
+def sweep_named(store: Store, name: str) -> SweepRow | None:
+    """Return the sweep that a name means; None if it means a run, or nothing.
+
+    ``last`` is the latest run.
+    """
+    from thetahat.store import find_sweep
+
+    if name == "last":
+        return None
+    try:
+        store.run(name)
+    except StoreError as error:
+        if error.__cause__ is not None:
+            raise
+        try:
+            return find_sweep(store, name)
+        except StoreError:
+            return None  # the error about runs tells more
+    return None
+
+
+def show_sweep(store: Store, sweep: SweepRow, format: str) -> int:
+    """Print how a sweep stands."""
+    facts = _facts(store, sweep)
+    if format == "json":
+        emit(json_text(facts))
+        return 0
+    if format != "table":
+        emit(
+            table([{"field": k, "value": v} for k, v in facts.items()], ["field", "value"], format)
+        )
+        return 0
+    screen = read_screen()
+    state = paint(sweep.state, STATUS_STYLES.get(sweep.state, ""), screen.colour)
+    goal = f"{facts['goal']} {facts['metric']}" if facts["metric"] else ""
+    lines = ["  ".join(filter(None, [paint(word(sweep.name), "bold", screen.colour), state, goal]))]
+    if sweep.reason:
+        lines.append(word(sweep.reason))
+    counted = ", ".join(f"{n} {status}" for status, n in facts["counts"].items())
+    told = {
+        "runs": f"{facts['runs']}" + (f": {counted}" if counted else ""),
+        "best": _best(facts),
+        "trust": "contaminated: tuned on the test set" if sweep.contaminated else "",
+        "id": sweep.id,
+        "file": word(sweep.file or ""),
+        "begun": sweep.created[:19].replace("T", " ") + " UTC",
+    }
+    lines += ["", *(f"{label.ljust(_LABEL)}{text}" for label, text in told.items() if text)]
+    lines += [
+        "",
+        f"its runs:   thetahat runs {sweep.id}",
+        f"a report:   thetahat report {sweep.id}",
+    ]
+    emit("\n".join(lines) + "\n", painted=True)
+    return 0
+
+
+def _best(facts: dict[str, Any]) -> str:
+    best = facts["best"]
+    if best is None:
+        return ""
+    setting = ", ".join(f"{word(k)}={short(v)}" for k, v in best.get("config", {}).items())
+    if "run" in best:
+        return f"{facts['metric']} {short(best['value'])}, run {word(best['run'])}"
+    return f"{facts['metric']} median {short(best['value'])} over {best['n']} runs at {setting}"
+
+
+def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
+    from thetahat.analysis import (
+        may_repeat,
+        names_of,
+        read_file,
+        replicates_of,
+        seeds_of,
+        standings,
+    )
+    from thetahat.store import count_runs, leading_run, tried_runs
+
+    file = read_file(sweep.spec)
+    sign = -1 if file.goal == "maximize" else 1
+    best: dict[str, Any] | None = None
+    if file.metric is not None and may_repeat(sweep, file):
+        runs = tried_runs(store, sweep.id)
+        seeds = seeds_of(sweep, names_of(runs))
+        found = standings(runs, seeds, file.metric, sign, replicates=replicates_of(sweep))
+        if found and found[0].spread is not None:
+            spread = found[0].spread
+            best = {"value": spread.median, "n": spread.n, "config": dict(found[0].config)}
+    elif file.metric is not None:
+        lead = leading_run(store, sweep.id, file.metric, sign)
+        best = None if lead is None else {"value": lead[1], "run": lead[0]}
+    counts = count_runs(store, sweep.id)
+    return {
+        "id": sweep.id,
+        "name": sweep.name,
+        "state": sweep.state,
+        "reason": sweep.reason,
+        "method": file.method,
+        "metric": file.metric,
+        "goal": file.goal,
+        "runs": sum(counts.values()),
+        "counts": dict(sorted(counts.items(), key=lambda one: -one[1])),
+        "best": best,
+        "contaminated": sweep.contaminated,
+        "file": sweep.file,
+        "created": sweep.created,
+    }
