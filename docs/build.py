@@ -33,6 +33,7 @@ PAGES = (
     "data",
     "classification",
     "models",
+    "your-own-model",
     "small-tables",
     "risk",
     "optimizers",

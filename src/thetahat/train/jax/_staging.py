@@ -43,6 +43,7 @@ from thetahat.train.jax._precision import (
 )
 from thetahat.train.jax._state import TrainState, first_state
 from thetahat.train.jax._targets import Targets
+from thetahat.train.jax._text import text_needs_values
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Staged:
 
     task: Task
     """The Task as the trace saw it: its arrays may be tracers; use its static fields only."""
+    adapted: Any
+    """Its model, adapted: its arrays are tracers; use its functions only."""
     plan: MemberPlan
     n_params: int
     closed: Any
@@ -141,6 +144,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
         params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), adapted.params)
         state = _first(task, params, data)
         made_data = sum(slots[: len(jax.tree.leaves(data))])
+        seen.update(adapted=adapted)
         seen.update(task=task, data=data, leaves=leaves, tree=tree, slots=slots, params=params)
         seen.update(made_data=made_data, transform=transform, rows=data.rows)
         return cast(state, dtype), [a for a, m in zip(leaves, slots, strict=True) if m]
@@ -163,6 +167,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
     reach = _reached(closed.jaxpr, len(hyper.own))
     return Staged(
         task=task,
+        adapted=seen["adapted"],
         plan=plan,
         n_params=n_params,
         closed=closed,
@@ -269,7 +274,8 @@ def _say_if_larger(task: Task, plan: MemberPlan) -> None:
 
 def _built(build: Build, values: Mapping[str, Any]) -> Task:
     try:
-        task = build(values)
+        with text_needs_values():
+            task = build(values)
     except ValueError as error:
         if "Invalid rng value" not in str(error):
             raise

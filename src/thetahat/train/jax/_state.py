@@ -51,14 +51,14 @@ def first_state(
         params=params,
         opt_state=opt_state,
         best=jax.tree.map(jnp.copy, params) if best_mode else None,
-        best_value=jnp.asarray(-jnp.inf if best_mode == "max" else jnp.inf),
-        best_epoch=jnp.asarray(0, jnp.int32),
+        best_value=np.asarray(-np.inf if best_mode == "max" else np.inf, jnp.result_type(float)),
+        best_epoch=np.asarray(0, np.int32),
         stoppers=stoppers,
         key=key,
-        epochs=jnp.asarray(0, jnp.int32),
-        active=jnp.asarray(True),
-        outcome=jnp.asarray(0, jnp.int32),
-        moved=jnp.asarray(False),
+        epochs=np.asarray(0, np.int32),
+        active=np.asarray(True),
+        outcome=np.asarray(0, np.int32),
+        moved=np.asarray(False),
     )
 
 
