@@ -51,7 +51,7 @@ def lines(cells: Iterable[Cell]) -> list[str]:
         " cross-validation, repeated where more folds are given). ± is the standard error of its"
         f" difference to {OURS}, paired over the folds and corrected for the overlap of their"
         f" training parts (Nadeau & Bengio 2003). Longer tables are sampled to {LARGEST:,} rows,"
-        " the same for all.",
+        " the same for all. With one fold there is no standard error, and a rank says little.",
     ]
     for measure, rows in ((R2, numbers), (LOG_LOSS, classes), (ACCURACY, classes)):
         found += ["", *_levels(by, rows, names, measure)] if rows else []
