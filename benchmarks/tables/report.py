@@ -51,7 +51,7 @@ def lines(cells: Iterable[Cell]) -> list[str]:
         " cross-validation, repeated where more folds are given). ± is the standard error of its"
         f" difference to {OURS}, paired over the folds and corrected for the overlap of their"
         f" training parts (Nadeau & Bengio 2003). Longer tables are sampled to {LARGEST:,} rows,"
-        " the same for all.",
+        " the same for all. With one fold there is no standard error, and a rank says little.",
     ]
     for measure, rows in ((R2, numbers), (LOG_LOSS, classes), (ACCURACY, classes)):
         found += ["", *_levels(by, rows, names, measure)] if rows else []
@@ -162,10 +162,10 @@ def _mean_ranks(by: By, titles: Sequence[str], names: Sequence[str]) -> list[str
 
 
 def _pairs(by: By, names: Sequence[str]) -> list[str]:
-    """Count the tables on which our risk is lower, over all folds that the two share."""
+    """Say on which tables our risk is lower, and by how much, over all folds that the two share."""
     rows = [
-        f"| {OURS} and | tables | folds | its R² or log loss is better on | by 2 ± or more |"
-        " worse by 2 ± or more |",
+        f"| {OURS} and | folds of a table | better on | of these by 2 ± or more | worse on | risk"
+        " lower by (median) |",
         "|---" * 6 + "|",
     ]
     for name in names:
@@ -173,13 +173,19 @@ def _pairs(by: By, names: Sequence[str]) -> list[str]:
         there = {t: at for t, at in there.items() if at}
         if name == OURS or not there:
             continue
-        gaps = [gap(by, t, name, at, R2.value) for t, at in there.items()]
+        gaps = {t: gap(by, t, name, at, R2.value) for t, at in there.items()}
         folds = sorted({len(at) for at in there.values()})
-        far = [sum(sign * g >= 2 * error for g, error in gaps) for sign in (1, -1)]
-        told = [len(there), " to ".join(map(str, dict.fromkeys((folds[0], folds[-1]))))]
-        told += [sum(g > 0 for g, _ in gaps), *far]
-        rows.append(f"| {name} | {' | '.join(map(str, told))} |")
-    return rows
+        span = " to ".join(map(str, dict.fromkeys((folds[0], folds[-1]))))
+        far = sum(g >= 2 * error for g, error in gaps.values())
+        worse = [f"**{t}**" if g <= -2 * e else t for t, (g, e) in gaps.items() if g < 0]
+        better = f"{sum(g > 0 for g, _ in gaps.values())} of {len(gaps)} tables"
+        part = float(
+            np.median([g / mean(by, t, name, there[t], R2.value) for t, (g, _) in gaps.items()])
+        )
+        told = [name, span, better, far, ", ".join(worse) or "none", f"{100 * part:.1f} %"]
+        rows.append(f"| {' | '.join(map(str, told))} |")
+    said = "Worse by 2 ± or more is bold. The risk is the mean squared error or the log loss."
+    return [*rows, "", said]
 
 
 def _costs(by: By, names: Sequence[str]) -> str:
