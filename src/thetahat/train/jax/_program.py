@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from typing import Any, Literal
@@ -28,6 +28,7 @@ from thetahat.train._program import Build, CohortStatus, Hyper, WithData
 from thetahat.train.jax import _member
 from thetahat.train.jax._compile import compile_loop, compile_read
 from thetahat.train.jax._compiled import compiled, reused
+from thetahat.train.jax._disk import load, save
 from thetahat.train.jax._epoch import MAX_CHUNK, ORDERS, orders, run_chunk
 from thetahat.train.jax._fingerprint import Mathematics, unchanged_generators
 from thetahat.train.jax._fitted import FittedMember, input_shape
@@ -112,7 +113,7 @@ class CohortProgram:
         with precision(self.dtype):
             self._chunk = self._timed(self._compiled)
             self._check_fingerprint()
-            self._keep("chunk", (self._chunk, self._columns))
+            self._keep("chunk", self._chunk, self._columns)
             if self._ordered:
                 plan, none = self.staged.plan, np.int32(0)
                 rest = (none, none, plan.n, self.max_chunk, plan.sampling)
@@ -225,15 +226,15 @@ class CohortProgram:
             return found
 
         def compile_() -> Any:
-            lowered = self._lower(numbers, args)
-            return compile_read(lowered, self.staged.numbers), tuple(names)
+            read = compile_read(self._lower(numbers, args), self.staged.numbers)
+            self._keep(parts, read, names)
+            return read, tuple(names)
 
         with precision(self.dtype):
             args = (*self._fixed, best_params(state))
             if parts not in self._finals:
                 kept = self._kept(parts)
                 self._finals[parts] = self._timed(compile_) if kept is None else kept
-                self._keep(parts, self._finals[parts])
             read, columns = self._finals[parts]
             out = self._timed(lambda: jax.device_get(read(*jax.tree.leaves(args))))
         return {k: np.atleast_1d(v) for k, v in zip(columns, out, strict=True)}
@@ -341,13 +342,22 @@ class CohortProgram:
         return None
 
     def _kept(self, what: Any) -> Any:
-        """A compiled program of the same mathematics; None where there is none."""
-        return None if self._fingerprint is None else compiled.get((what, self._fingerprint))
+        """A compiled program of the same mathematics, and its columns; None where there is none."""
+        key = (what, self._fingerprint)
+        if self._fingerprint is None:
+            return None
+        found = compiled.get(key)
+        if found is None:
+            found = load(key)
+            if found is not None:
+                compiled.keep(key, found)
+        return found
 
-    def _keep(self, what: Any, program: Any) -> None:
+    def _keep(self, what: Any, program: Any, columns: Sequence[str]) -> None:
         """Keep a compiled program for others of the same mathematics."""
         if self._fingerprint is not None:
-            compiled.keep((what, self._fingerprint), program)
+            compiled.keep((what, self._fingerprint), (program, columns))
+            save((what, self._fingerprint), program, columns)
 
     def _check_fingerprint(self) -> None:
         """Trace once more: functions that differ between two traces have no fingerprint."""
