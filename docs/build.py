@@ -33,6 +33,8 @@ PAGES = (
     "data",
     "classification",
     "models",
+    "your-own-model",
+    "small-tables",
     "risk",
     "optimizers",
     "stopping",

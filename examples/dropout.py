@@ -20,7 +20,7 @@ class Net(nnx.Module):
         return self.last(self.dropout(nnx.relu(self.hidden(x))))[0]
 
 
-def noisy(rate: th.Static[float] = 0.2, epochs: int = 100, seed: th.Seed = 0) -> th.Task:
+def noisy(rate: float = 0.2, epochs: int = 100, seed: th.Seed = 0) -> th.Task:
     net = Net(3, 64, rate, nnx.Rngs(jax.random.key(seed)))
     data = th.split(th.dgp.linear(N=1100, M=3, sigma=1.0, seed=1), train=100, val=0, test=1000)
     return th.Task(net, data, epochs=epochs, batch_size=20)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ os.environ.setdefault("THETAHAT_CACHE", str(Path(__file__).parents[1] / ".pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 stated_shapes.install("thetahat.risk", "thetahat.optim", "thetahat.models", "thetahat.train.jax")
+sys.path.insert(0, str(Path(__file__).parent))
 
 _skipped: list[str] = []
 

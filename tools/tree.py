@@ -22,6 +22,7 @@ ORDER = (
         "sweep",
         "report",
         "analysis",
+        "tracking",
         "train",
         "search",
         "store",

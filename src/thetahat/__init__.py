@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import importlib as _importlib
 import time as _time
-import typing as _typing
 
 from thetahat._names import HOMES as _HOMES, ROOMS as _ROOMS
 
 __version__ = "0.1.0"
 __all__ = [*_HOMES, *_ROOMS]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
 
-if _typing.TYPE_CHECKING:
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing as _typing
+
     from thetahat._public import *  # noqa: F403
 
 import_seconds = 0.0

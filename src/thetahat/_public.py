@@ -56,10 +56,12 @@ from thetahat.risk import (
     ridge as ridge,
 )
 from thetahat.store import (
-    log as log,
     open_store as open_store,
-    start as start,
     store_tracker as store_tracker,
+)
+from thetahat.tracking import (
+    log as log,
+    start as start,
 )
 from thetahat.train import (
     Bag as Bag,

@@ -22,6 +22,7 @@ BELOW: dict[str, set[str]] = {
     "train": {"core", "format", "figures", "data", "models", "risk", "optim"},
     "search": {"core"},
     "store": {"core"},
+    "tracking": {"core", "store"},
     "sweep": {"core", "train", "search", "store"},
     "analysis": {"core", "search", "store"},
     "report": {"core", "format", "figures", "store", "analysis"},
@@ -40,7 +41,7 @@ BELOW: dict[str, set[str]] = {
             "search",
             "store",
         ),
-        *("sweep", "analysis", "report", "web"),
+        *("tracking", "sweep", "analysis", "report", "web"),
     },
 }
 """What each room may import beside itself."""

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import thetahat
-
-SOURCE = str(Path(thetahat.__file__).parents[1])
-"""Where the tested package is: installed, it has bytecode."""
+from children import COMMAND, start
 
 LINE = '''
 import numpy as np, thetahat as th
@@ -44,41 +39,16 @@ print(json.dumps({"loss": float(given["lr"])}))
 """A program that is no experiment: its loss is its lr."""
 
 
-def environment(**more: str) -> dict[str, str]:
-    """The environment of a child: ours, the package's source, one thread, no colours."""
-    # The same flags as ours: compiled programs are shared.
-    flags = os.environ.get("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
-    added = {"OMP_NUM_THREADS": "1", "XLA_FLAGS": flags}
-    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH", ""), SOURCE]))
-    kept = {k: v for k, v in os.environ.items() if k not in ("THETAHAT_STORE", "COLUMNS")}
-    return {**kept, "PYTHONPATH": path, "NO_COLOR": "1", **added, **more}
-
-
-def start(words: list[str], folder: Path, **more: str) -> subprocess.Popen[str]:
-    """A child Python, its output piped; Ctrl-C reaches it (a shell's background jobs ignore it)."""
-    return subprocess.Popen(
-        [sys.executable, *words],
-        cwd=folder,
-        env=environment(**more),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def run_python(words: list[str], folder: Path, **more: str) -> tuple[int, str, str]:
     """A child Python to its end: exit code, standard output, standard error."""
     with start(words, folder, **more) as child:
-        out, err = child.communicate(timeout=120)
+        out, err = child.communicate()
     return child.returncode, out, said(err)
 
 
 def said(err: str) -> str:
     """Standard error without the lines of progress, which a fit on a slow machine prints."""
     return re.sub(r"^[\w.]+: epoch \d+/\d+  .*\n", "", err, flags=re.MULTILINE)
-
-
-COMMAND = "import sys; sys.argv[0] = 'thetahat'; from thetahat.cli import run; sys.exit(run())"
 
 
 def run_thetahat(words: list[str], folder: Path, **more: str) -> tuple[int, str, str]:

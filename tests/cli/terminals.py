@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyte
-from programs import COMMAND, environment
+
+from children import COMMAND, environment
 
 OWN_TERMINAL = """
 import fcntl, os, signal, sys, termios
@@ -61,7 +62,7 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(10)
+        self.process.wait()
         os.close(self._master)
 
     def read(self, for_s: float) -> bool:
@@ -80,7 +81,7 @@ class Terminal:
             self._stream.feed(data)
         return True
 
-    def wait_for(self, seen: Callable[[], object], for_s: float = 90.0) -> None:
+    def wait_for(self, seen: Callable[[], object], for_s: float = 240.0) -> None:
         """Read until something is seen."""
         until = time.monotonic() + for_s
         while not seen():
@@ -88,12 +89,12 @@ class Terminal:
             assert time.monotonic() < until, f"never seen; the screen is:\n{self.text()}"
             assert alive or seen(), f"the child ended first; the screen is:\n{self.text()}"
 
-    def end(self, for_s: float = 90.0) -> int:
+    def end(self, for_s: float = 240.0) -> int:
         """Read to the end; the exit code."""
         until = time.monotonic() + for_s
         while self.read(0.05):
             assert time.monotonic() < until, f"does not end; the screen is:\n{self.text()}"
-        return self.process.wait(10)
+        return self.process.wait()
 
     def interrupt(self) -> None:
         """Ctrl-C."""

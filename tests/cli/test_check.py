@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from programs import LINE, environment
+from programs import LINE
+
+from children import environment
 
 GRID = """\
 method: grid

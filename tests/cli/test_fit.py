@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from thetahat import load
 from thetahat.store import open_store
 
 N = 200
@@ -79,10 +80,20 @@ def test_r2_and_units_are_those_of_scikit_learn(table: Path, thetahat) -> None:
 def test_several_seeds_are_one_cohort_with_quantiles(table: Path, thetahat) -> None:
     words = [w for w in BASIC if w != "--quiet"]
     more = ["--model=mlp", "--width=4", "--depth=1", "--epochs=5", "--seeds=3", "--loss=absolute"]
-    code, out, err = thetahat(*words, *more, "--format=json", "--predict=out.csv")
+    kept = ("--predict=out.csv", "--save=m.theta")
+    code, out, err = thetahat(*words, *more, "--format=json", *kept)
     assert code == 0
-    assert "note: fitted values of seed " in err  # a slow machine prints progress before it
-    assert err.endswith(", the lowest val risk, of 200 rows are in out.csv\n")
+    said = "over 3 seeds, the median, with 10 and 90 % quantiles, of 200 rows are in out.csv\n"
+    assert f"note: fitted values {said}" in err  # a slow machine prints progress before it
+    with open("out.csv", newline="", encoding="utf-8") as file:
+        fitted = list(csv.DictReader(file))
+    assert list(fitted[0]) == ["row", "y", "fitted", "q10", "q90", "part"]
+    with table.open(newline="", encoding="utf-8") as file:
+        given = list(csv.DictReader(file))
+    members = load("m.theta").predict({n: [float(row[n]) for row in given] for n in ("a", "b")})
+    for name, q in (("q10", 0.1), ("fitted", 0.5), ("q90", 0.9)):
+        expected = np.quantile(members, q, axis=0)
+        assert [float(row[name]) for row in fitted] == expected.tolist()
     found = rows(out)
     assert list(found) == ["mlp, 10 %", "mlp, median", "mlp, 90 %", "median regression", "OLS"]
     with open_store(create=False) as store:

@@ -7,14 +7,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
 from collections import namedtuple
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from programs import COMMAND, LINE, run_python, run_thetahat, start
+from programs import LINE, run_python, run_thetahat
 
+from children import COMMAND, start, until
 from thetahat.store import open_store
 from thetahat.store._sqlite import Mode, explain
 
@@ -70,13 +70,6 @@ def test_a_full_disk_is_called_full(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
 
 
-def until(holds: Callable[[], object]) -> None:
-    give_up = time.monotonic() + 90
-    while not holds():
-        assert time.monotonic() < give_up, "it never came"
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def disk(folder: Path) -> Iterator[Path]:
     """A disk of its own, of three megabytes."""
@@ -123,16 +116,13 @@ def test_a_fit_that_finds_no_room_says_what_is_lost_and_can_be_repaired(disk: Pa
 @pytest.mark.slow
 def test_a_fit_that_ends_on_a_full_disk_waits_for_room(disk: Path) -> None:
     folder = disk.parent
-    (folder / "line.py").write_text(LINE)
+    # As long as the test needs to make room.
+    waits = "from thetahat.store import _tracker; _tracker.EXIT_S = 600.0\n"
+    (folder / "line.py").write_text(waits + LINE)
     with start(FITS, folder) as child:
-        assert child.stderr is not None
-        said = ""
-        while "wait for room on the disk" not in " ".join(said.split()):
-            line = child.stderr.readline()
-            assert line, said
-            said += line
+        until(lambda: "wait for room on the disk" in " ".join(child.said().split()))
         subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
-        out, err = child.communicate(timeout=120)
+        out, err = child.communicate()
     assert (child.returncode, " finished (" in out) == (0, True), err
     reason = "all 60000 epochs done"
     assert stands(disk) == {"status": "finished", "reason": reason, "records": 60_000}
@@ -140,7 +130,7 @@ def test_a_fit_that_ends_on_a_full_disk_waits_for_room(disk: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
 @pytest.mark.slow
-def test_a_fit_that_is_killed_does_not_run(folder: Path) -> None:
+def test_a_fit_that_is_killed_does_not_run(folder: Path, thetahat) -> None:
     (folder / "line.py").write_text(LINE)
     place = folder / ".thetahat" / "store.db"
 
@@ -154,12 +144,12 @@ def test_a_fit_that_is_killed_does_not_run(folder: Path) -> None:
         until(epochs)
         child.kill()
         child.communicate()
-    code, out, err = run_thetahat(["runs", "--format=json"], folder)
+    code, out, err = thetahat("runs", "--format=json")
     assert (code, err) == (0, "")
     [run] = json.loads(out)
     assert run["status"] == "interrupted"
     assert run["reason"].startswith("its process ended without a word")
-    code, out, _ = run_thetahat(["show", "last"], folder)
+    code, out, _ = thetahat("show", "last")
     assert (code, "interrupted" in out) == (0, True)
 
 
@@ -173,7 +163,7 @@ parameters: {lr: {values: [0.01, 0.1]}, epochs: {value: 100000000}}
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
 @pytest.mark.slow
-def test_runs_whose_agent_is_killed_wait(folder: Path) -> None:
+def test_runs_whose_agent_is_killed_wait(folder: Path, thetahat) -> None:
     (folder / "line.py").write_text(LINE)
     (folder / "sweep.yaml").write_text(SWEEP)
 
@@ -185,15 +175,15 @@ def test_runs_whose_agent_is_killed_wait(folder: Path) -> None:
 
     with start(["-c", COMMAND, "sweep", "sweep.yaml", "--run", "--workers=1"], folder) as child:
         until(running)
-        code, out, _ = run_thetahat(["runs", "--format=json"], folder)
+        code, out, _ = thetahat("runs", "--format=json")
         assert {run["status"] for run in json.loads(out)} == {"running"}
         child.kill()
         child.communicate()
-    code, out, err = run_thetahat(["runs", "--format=json"], folder)
+    code, out, err = thetahat("runs", "--format=json")
     found = json.loads(out)
     assert (code, {run["status"] for run in found}) == (0, {"queued"}), err
     assert {run["reason"] for run in found} == {
         "its agent died; the next agent of the sweep goes on with it"
     }
-    code, out, _ = run_thetahat(["show", found[0]["name"]], folder)
+    code, out, _ = thetahat("show", found[0]["name"])
     assert (code, "queued" in out) == (0, True)

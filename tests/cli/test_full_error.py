@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from programs import COMMAND, LINE, LOSS, environment
+from programs import LINE, LOSS
 
+from children import COMMAND, environment
 from thetahat.core.run import Status
 from thetahat.store import open_store
 

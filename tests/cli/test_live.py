@@ -6,17 +6,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from programs import COMMAND, LINE, run_thetahat, start
+from programs import LINE
 from terminals import Terminal, thetahat_in
 
+from children import COMMAND, start, until
 from thetahat.store import find_sweep, open_store
 
-# Each run takes its seconds as a process, one of them more, so that it is seen at work; one fails.
+# Runs from ``holds`` on wait until the test has seen what it looks for; one run fails.
 PROGRAM = """\
-import json, sys, time
+import json, pathlib, sys, time
 given = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
 lr = float(given["lr"])
-time.sleep(float(given["s"]) * (4 if lr == 6 else 1))
+while lr >= float(given["holds"]) and not pathlib.Path("go").exists():
+    time.sleep(0.02)
 if lr == 3:
     sys.exit("the data are gone")
 print(json.dumps({"loss": lr}))
@@ -26,14 +28,14 @@ program: train.py
 method: grid
 metric: {{name: loss}}
 parameters:
-  s: {{value: {seconds}}}
+  holds: {{value: {holds}}}
   lr: {{values: {values}}}
 """
 
 
-def write(folder: Path, seconds: float, values: list[int]) -> str:
+def write(folder: Path, holds: float, values: list[int]) -> str:
     (folder / "train.py").write_text(PROGRAM)
-    (folder / "slow.yaml").write_text(GRID.format(seconds=seconds, values=values))
+    (folder / "slow.yaml").write_text(GRID.format(holds=holds, values=values))
     return "slow.yaml"
 
 
@@ -47,9 +49,11 @@ def clean(terminal: Terminal) -> None:
 
 @pytest.mark.parametrize("columns", [50, 80, 120])
 def test_a_sweep_lives_on_the_screen_and_leaves_it_clean(folder, columns) -> None:
-    file = write(folder, 1.2, [5, 3, 2, 4, 6])
+    file = write(folder, 6, [5, 3, 2, 4, 6])
     with thetahat_in(folder, "sweep", file, "--run", "--workers", "2", columns=columns) as terminal:
-        terminal.wait_for(lambda: "best loss 2" in terminal.text())
+        terminal.wait_for(
+            lambda: "best loss 2" in terminal.text() and "1 failed" in terminal.text()
+        )
         lines = terminal.lines()
         at = next(i for i, line in enumerate(lines) if line[2:].startswith("slow"))
         assert "━" in lines[at] and "×" in lines[at]
@@ -60,6 +64,7 @@ def test_a_sweep_lives_on_the_screen_and_leaves_it_clean(folder, columns) -> Non
         assert lines[at + 3].startswith("  this agent  2 workers, ")
         # The failure scrolled off above the block.
         assert any("failed" in line for line in lines[:at])
+        (folder / "go").touch()
         assert terminal.end() == 1
         clean(terminal)
         text = " ".join(terminal.past().split())
@@ -68,7 +73,7 @@ def test_a_sweep_lives_on_the_screen_and_leaves_it_clean(folder, columns) -> Non
 
 
 def test_another_agent_of_the_same_sweep_gets_its_line(folder) -> None:
-    file = write(folder, 0.5, list(range(10, 26)))
+    file = write(folder, 11, list(range(10, 16)))
     with thetahat_in(folder, "sweep", file, "--run", "--workers", "1", columns=100) as one:
         one.wait_for(lambda: "best loss" in one.text())
         words = ["-c", COMMAND, "agent", "last", "--workers", "1"]
@@ -88,11 +93,12 @@ def test_another_agent_of_the_same_sweep_gets_its_line(folder) -> None:
             assert one.end() == 130
             clean(one)
             two.wait_for(lambda: last(two).startswith("  this agent "))
+            (folder / "go").touch()
             assert two.end() == 0
             clean(two)
     with open_store() as store:
         runs = store.runs(sweep_id=find_sweep(store, "last").id)
-        assert [str(run.status) for run in runs] == ["finished"] * 16
+        assert [str(run.status) for run in runs] == ["finished"] * 6
 
 
 def last(terminal: Terminal) -> str:
@@ -101,7 +107,7 @@ def last(terminal: Terminal) -> str:
 
 @pytest.mark.parametrize("often", [1, 2])
 def test_ctrl_c_leaves_a_clean_terminal(folder, often) -> None:
-    file = write(folder, 30, [5, 6])
+    file = write(folder, 0, [5, 6])
     with thetahat_in(folder, "sweep", file, "--run") as terminal:
         terminal.wait_for(lambda: "2 running" in terminal.text())
         for _ in range(often):
@@ -112,7 +118,7 @@ def test_ctrl_c_leaves_a_clean_terminal(folder, often) -> None:
 
 
 def test_quiet_says_only_what_went_wrong(folder) -> None:
-    file = write(folder, 0, [5, 3])
+    file = write(folder, 9, [5, 3])
     with thetahat_in(folder, "sweep", file, "--format", "json") as terminal:
         assert terminal.end() == 0
     with thetahat_in(folder, "agent", "last", "--quiet", columns=200) as terminal:
@@ -125,13 +131,14 @@ def test_quiet_says_only_what_went_wrong(folder) -> None:
 
 
 def test_piped_there_are_plain_lines(folder) -> None:
-    file = write(folder, 0.9, [5, 6, 7, 8])
-    code, out, err = run_thetahat(["sweep", file, "--run", "--workers", "1"], folder)
-    assert code == 0
+    file = write(folder, 7, [5, 6, 7, 8])
+    with start(["-c", COMMAND, "sweep", file, "--run", "--workers", "1"], folder) as child:
+        until(lambda: "2 of 4 runs; " in child.said())
+        (folder / "go").touch()
+        out, err = child.communicate()
+    assert child.returncode == 0
     assert "\x1b" not in out + err
-    first = err.splitlines()[0].split("; ")
-    assert first[0] in ("2 of 4 runs", "3 of 4 runs")
-    assert first[1].startswith("best loss 5 (")
+    assert "\n2 of 4 runs; best loss 5 (" in "\n" + err
 
 
 # -- fits ------------------------------------------------------------------------------------------
@@ -202,7 +209,7 @@ def test_a_dumb_terminal_and_quiet_draw_nothing(folder, how) -> None:
 def test_piped_a_short_fit_says_one_line(folder) -> None:
     (folder / "line.py").write_text(LINE)
     with start(["line.py", "--name=a"], folder) as child:
-        out, err = child.communicate(timeout=120)
+        out, err = child.communicate()
     assert err == ""
     assert out.count("\n") == 1
     assert out.startswith("a finished (all 20 epochs done): train_risk=")

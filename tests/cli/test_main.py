@@ -199,13 +199,17 @@ done = []
 def once():
     if not done:
         done.append(1)
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGNAL)
 """
 )
 
 
-def test_ctrl_c_before_the_first_epoch_waits_for_the_compiler(folder, monkeypatch, capsys) -> None:
-    experiment = load(folder, EARLY)  # the signal comes while the experiment is traced
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM"])
+def test_ctrl_c_before_the_first_epoch_waits_for_the_compiler(
+    folder, monkeypatch, capsys, how
+) -> None:
+    # The signal comes while the experiment is traced.
+    experiment = load(folder, EARLY.replace("SIGNAL", how))
     before = signal.getsignal(signal.SIGINT)
     code, out, err = call(experiment, ["--quiet"], monkeypatch, capsys)
     assert (code, out) == (130, "")

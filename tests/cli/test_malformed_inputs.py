@@ -31,7 +31,7 @@ from thetahat.web._app import make_app
 DRAW = random.Random(20261129)
 LONG = "n" * 300
 DIGITS = "9" * 5000
-MOST_S = 10.0
+MOST_S = 100.0
 
 
 @pytest.fixture(scope="module")

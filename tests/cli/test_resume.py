@@ -9,28 +9,18 @@ import time
 from pathlib import Path
 
 import pytest
-from programs import LINE, run_python, run_thetahat, said, start
+from programs import LINE, run_python, run_thetahat, said
 
 import thetahat as th
+from children import STEPS, hold_at, start
 from thetahat.store import open_store
 
-# A callback on the host makes an epoch slow enough to be caught in the middle.
-SLOW = LINE.replace(
-    "    return th.Task(th.models.Linear(1), data,",
-    """    import os, time, jax
-    def slow(h):
-        wait = lambda v: (time.sleep(float(os.environ.get("SLOW", "0"))), v)[1]
-        return jax.pure_callback(wait, jax.ShapeDtypeStruct((), np.float32), h(data.train[0][0]))
-
-    return th.Task(th.models.Linear(1), data, metrics={"slow": slow},""",
-)
-EPOCHS = 40
+EPOCHS = 100
 
 
 def wait_for_epochs(folder: Path, least: int) -> None:
     """Wait until the run in the store has logged some epochs."""
-    give_up = time.monotonic() + 90
-    while time.monotonic() < give_up:
+    while True:
         file = folder / ".thetahat" / "store.db"
         if file.exists():
             try:
@@ -40,7 +30,6 @@ def wait_for_epochs(folder: Path, least: int) -> None:
             if rows and rows[-1][0] is not None and rows[-1][0] >= least:
                 return
         time.sleep(0.05)
-    pytest.fail("the run has logged nothing")
 
 
 def numbers(folder: Path) -> tuple:
@@ -56,7 +45,7 @@ def numbers(folder: Path) -> tuple:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple:
     """The same run, never interrupted."""
     folder = tmp_path_factory.mktemp("whole")
-    (folder / "line.py").write_text(SLOW, encoding="utf-8")
+    (folder / "line.py").write_text(STEPS + LINE, encoding="utf-8")
     code, _, err = run_python(["line.py", f"--epochs={EPOCHS}"], folder)
     assert (code, err) == (0, "")
     return numbers(folder)
@@ -67,16 +56,18 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple:
 def test_ctrl_c_saves_and_resume_ends_with_the_same_bits(
     folder: Path, whole: tuple, how: signal.Signals
 ) -> None:
-    (folder / "line.py").write_text(SLOW, encoding="utf-8")
-    with start(["line.py", f"--epochs={EPOCHS}"], folder, SLOW="0.2") as child:
-        wait_for_epochs(folder, 2)
+    (folder / "line.py").write_text(STEPS + LINE, encoding="utf-8")
+    hold_at(folder, 40)
+    with start(["line.py", f"--epochs={EPOCHS}"], folder) as child:
+        wait_for_epochs(folder, 40)
         child.send_signal(how)
-        _, err = child.communicate(timeout=120)
+        hold_at(folder)
+        _, err = child.communicate()
     assert child.returncode == 130
     with open_store(create=False) as store:
         run = store.run("last")
     assert run.status == "interrupted"
-    assert 2 <= run.epochs < EPOCHS
+    assert 40 <= run.epochs < EPOCHS
     where = f"{run.name} interrupted after epoch {run.epochs} of {EPOCHS}"
     assert said(err) == f"thetahat: {where}; go on with: thetahat resume {run.name}\n"
     code, out, err = run_thetahat(["resume", run.name], folder)
@@ -87,9 +78,10 @@ def test_ctrl_c_saves_and_resume_ends_with_the_same_bits(
 
 @pytest.mark.slow
 def test_kill_9_loses_at_most_the_last_chunk(folder: Path, whole: tuple) -> None:
-    (folder / "line.py").write_text(SLOW, encoding="utf-8")
-    with start(["line.py", f"--epochs={EPOCHS}"], folder, SLOW="0.2") as child:
-        wait_for_epochs(folder, 2)
+    (folder / "line.py").write_text(STEPS + LINE, encoding="utf-8")
+    hold_at(folder, 40)
+    with start(["line.py", f"--epochs={EPOCHS}"], folder) as child:
+        wait_for_epochs(folder, 40)
         code, _, err = run_thetahat(["resume", "last"], folder)
         why = (
             "thetahat: the run bright-magnolia-1 is being trained by another process; wait for it,"
@@ -97,6 +89,7 @@ def test_kill_9_loses_at_most_the_last_chunk(folder: Path, whole: tuple) -> None
         assert (code, err) == (2, f"{why} or stop it\n")
         child.kill()
         child.communicate()
+    hold_at(folder)
     code, _, err = run_thetahat(["resume", "last"], folder)
     assert (code, err) == (0, "")
     assert numbers(folder) == whole

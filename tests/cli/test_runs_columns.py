@@ -59,3 +59,17 @@ def test_groups_tell_their_own_columns_from_parameters(folder: Path, capsys) -> 
         "40,2,0",
     ]
     assert heads(["--over=seed"], capsys)[:4] == ["config.runs", "runs", "n", "failed"]
+
+
+def test_nested_configs_are_flat_columns_in_every_format(folder, thetahat) -> None:
+    with open_store() as store:
+        for width in (3, 4):
+            nested = {"net": {"width": width, "act": {"name": "relu"}}, "rest": {}}
+            store.finish_run(store.create_run(nested).id, status="finished", metrics={"m": width})
+    for form in ("table", "latex", "csv"):
+        code, out, _ = thetahat("runs", "--format", form)
+        assert code == 0
+        assert "net.width" in out and "{'" not in out and '{"' not in out
+    code, out, _ = thetahat("show", "last")
+    shown = " ".join(out.split())
+    assert code == 0 and "net.width 4" in shown and "net.act.name relu" in shown

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from programs import COMMAND, LINE, environment
+from programs import LINE
 
+from children import COMMAND, environment
 from thetahat.cli import run
 from thetahat.core import StoreError
 from thetahat.core.run import Status

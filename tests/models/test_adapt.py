@@ -192,7 +192,7 @@ def test_nnx_batch_norm_is_refused_by_path():
 
     message = (
         "the model has a BatchNorm (norm), whose statistics need a whole batch, while a residual"
-        " sees one observation; use nnx.LayerNorm, or use_running_average=True"
+        " sees one observation; use nnx.LayerNorm, or use_running_average=True, in its call too"
     )
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         adapt(Normed(), 0)

@@ -15,10 +15,11 @@ import pytest
 from rich.cells import cell_len
 
 import thetahat
+from thetahat import start
 from thetahat.cli._parser import parser_of
 from thetahat.cli.commands import _doctor
 from thetahat.core import Ended, Logged, Started, Status, ThetahatError
-from thetahat.store import open_store, start, store_tracker
+from thetahat.store import open_store, store_tracker
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """

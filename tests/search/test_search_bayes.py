@@ -159,7 +159,6 @@ def test_without_a_metric_there_is_nothing_to_optimise(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "module", "missing", "message"),
     [
-        ("tpe", "_bayes", "optuna", r"bayes needs an extra: pip install 'thetahat\[sweep\]'"),
         ("gp", "_bayes", "optuna", r"the sampler gp needs an extra: .*'thetahat\[sweep\]'"),
         ("gp", "_bayes", "torch", r"the sampler gp needs an extra: .*'thetahat\[sweep,torch\]'"),
         ("cmaes", "_cmaes", "cmaes", r"the sampler cmaes needs an extra: .*'thetahat\[sweep\]'"),
@@ -183,7 +182,7 @@ def test_optuna_says_nothing_and_is_left_as_it_was(
     optuna.logging.enable_propagation()
     try:
         with caplog.at_level(logging.DEBUG):
-            search("tpe", PLANE, bowl, 13, 0)
+            search("gp", PLANE, bowl, 11, 0)
         assert optuna.logging.get_verbosity() == optuna.logging.DEBUG
     finally:
         optuna.logging.disable_propagation()
@@ -193,14 +192,14 @@ def test_optuna_says_nothing_and_is_left_as_it_was(
 
 
 def test_experimental_samplers_warn_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = optuna.samplers.TPESampler
+    made = optuna.samplers.GPSampler
 
-    def warning(**given: Any) -> optuna.samplers.TPESampler:
+    def warning(**given: Any) -> optuna.samplers.GPSampler:
         warnings.warn("experimental", optuna.exceptions.ExperimentalWarning, stacklevel=2)
         return made(**given)
 
-    monkeypatch.setattr(optuna.samplers, "TPESampler", warning)
-    assert len(search("tpe", PLANE, bowl, 12, 0)) == 12
+    monkeypatch.setattr(optuna.samplers, "GPSampler", warning)
+    assert len(search("gp", PLANE, bowl, 11, 0)) == 11
 
 
 def test_a_worse_trial_changes_what_failed_ones_count_as() -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from small_disks import Limit, fill, small_disk
 
+from children import until
+from thetahat import start
 from thetahat.core import Ended, Logged, Started, Status, StoreError
-from thetahat.store import Store, open_store, start, store_tracker
+from thetahat.store import Store, open_store, store_tracker
 
 N = 20_000
 
@@ -33,13 +34,6 @@ def log(track, member: int = 0, n: int = N) -> None:
 
 def end(member: int = 0, status: Status = Status.FINISHED) -> Ended:
     return Ended(member, status, "why", N, {"val_risk": 0.1}, {}, {})
-
-
-def until(holds) -> None:
-    give_up = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(

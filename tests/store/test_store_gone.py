@@ -15,13 +15,15 @@ from pathlib import Path
 
 import pytest
 
+from thetahat import start
 from thetahat.cli import run as command
-from thetahat.store import Store, open_store, pulse, start
+from thetahat.store import Store, open_store, pulse
 
 BEGIN = """
     import os, sys, time
     from thetahat.core import Started
-    from thetahat.store import open_store, start, store_tracker
+    from thetahat import start
+    from thetahat.store import open_store, store_tracker
     store = open_store(sys.argv[1])
     if sys.argv[2] == "start":
         run = start({"lr": 1.0}, store=store)

@@ -13,23 +13,25 @@ import numpy as np
 import pytest
 
 import thetahat
+from thetahat import log, start
 from thetahat.core import ConfigError, Status, StoreError
-from thetahat.store import Store, _live_run, open_store
-from thetahat.store._live_run import log, rows_after, start
+from thetahat.core.logged import checked_ending
+from thetahat.store import Store, open_store, rows_after
+from thetahat.tracking import _start
 
 SOURCE = str(Path(thetahat.__file__).parents[1])
 
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("THETAHAT_RUN_ID", "THETAHAT_STORE", "THETAHAT_RUN_ENDING"):
+    for name in ("THETAHAT_RUN_ID", "THETAHAT_RUN_ROWS", "THETAHAT_STORE", "THETAHAT_RUN_ENDING"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(_live_run, "_latest", [])
+    monkeypatch.setattr(_start, "_latest", [])
 
 
 def script(folder: Path, code: str, **env: str) -> subprocess.CompletedProcess[str]:
     file = folder / "script.py"
-    file.write_text("from thetahat.store._live_run import log, start\n" + textwrap.dedent(code))
+    file.write_text("from thetahat import log, start\n" + textwrap.dedent(code))
     whole = {**os.environ, "PYTHONPATH": SOURCE, "THETAHAT_STORE": str(folder / "runs")}
     return subprocess.run(
         [sys.executable, str(file)],
@@ -193,5 +195,5 @@ def test_rows_after(store: Store) -> None:
 
 def test_every_ending_is_a_status() -> None:
     with pytest.raises(ConfigError, match="a run cannot end with the status 'running'"):
-        _live_run._checked_ending("running")
-    assert _live_run._checked_ending("failed") == Status.FAILED
+        checked_ending("running")
+    assert checked_ending("failed") == Status.FAILED

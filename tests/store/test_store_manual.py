@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,10 @@ import numpy as np
 import pytest
 
 import thetahat
+from children import until
+from thetahat import start
 from thetahat.core import ConfigError, StoreError
-from thetahat.store import ManualRun, Store, open_store, start
+from thetahat.store import ManualRun, Store, open_store
 
 SOURCE = str(Path(thetahat.__file__).parents[1])
 
@@ -152,9 +153,7 @@ def test_an_exception_becomes_the_status(
 def test_rows_are_seen_within_a_second_without_another_call(store: Store) -> None:
     run = start(store=store)
     run.log({"loss": 1.0})
-    give_up = time.monotonic() + 10
-    while not store.blocks(run.id) and time.monotonic() < give_up:
-        time.sleep(0.05)
+    until(lambda: store.blocks(run.id))
     assert store.run(run.id).metrics == {"loss": 1.0}
     run.finish()
 
@@ -202,7 +201,7 @@ def test_a_program_that_forgets_to_finish(tmp_path: Path) -> None:
     done = script(
         tmp_path,
         """
-        from thetahat.store import start
+        from thetahat import start
         run = start({"lr": 0.1}, name="lazy")
         run.log({"loss": 0.5})
         """,
@@ -220,7 +219,7 @@ def test_a_program_that_raises(tmp_path: Path) -> None:
     done = script(
         tmp_path,
         """
-        from thetahat.store import start
+        from thetahat import start
         run = start(name="broken")
         run.log({"loss": 0.5})
         raise RuntimeError("no convergence")
@@ -239,7 +238,7 @@ def test_a_program_that_is_killed_leaves_its_run_interrupted_at_its_heartbeat(
         tmp_path,
         """
         import os, time
-        from thetahat.store import start
+        from thetahat import start
         run = start(name="killed")
         run.log({"loss": 0.5})
         while not run.store.blocks(run.id):
@@ -265,7 +264,7 @@ def test_a_forked_child_does_not_write_its_parents_rows_again(tmp_path: Path) ->
         tmp_path,
         """
         import os
-        from thetahat.store import start
+        from thetahat import start
         run = start(name="forked")
         run.log({"loss": 1.0})
         child = os.fork()
@@ -298,7 +297,7 @@ def test_starting_loads_no_jax(tmp_path: Path) -> None:
         tmp_path,
         """
         import sys
-        from thetahat.store import start
+        from thetahat import start
         with start() as run:
             run.log({"loss": 0.5})
         print("jax" in sys.modules, "numpy" in sys.modules, "torch" in sys.modules)

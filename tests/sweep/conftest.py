@@ -10,7 +10,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from at_work import SOURCE, At
+from at_work import At
+
+from children import SOURCE
 
 
 @pytest.fixture

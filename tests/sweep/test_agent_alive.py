@@ -8,8 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from at_work import environment
 
+from children import environment
 from thetahat.sweep.agent._liveness import AgentWatch, host_name, proof_of_life
 
 LIVES = """

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from at_work import LINE, until
+from at_work import LINE
 
+from children import STEPS, until
 from thetahat.core.data_files import DataFile
 from thetahat.sweep.spec._source_files import Code
 
@@ -26,7 +27,7 @@ program: train.py
 method: grid
 metric: {name: val_risk}
 parameters:
-  epochs: {values: [6000, 6001, 6002, 6003, 6004, 6005]}
+  epochs: {values: [40, 41, 42]}
   lr: {value: 0.0001}
 """
 
@@ -38,18 +39,20 @@ def table(scale: float) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reads", READS)
-def test_runs_that_begin_after_an_edit_read_the_new_data_and_note_it(at, reads) -> None:
+def test_runs_that_begin_after_an_edit_read_the_new_data_and_note_it(at, thetahat, reads) -> None:
     at.write("x.csv", table(1))
-    file = at.sweep(TEXT, READS[reads])
+    file = at.sweep(TEXT, STEPS + READS[reads])
+    at.hold(20)
     child = at.start("sweep", file, "--run", "--workers", "1", "--cohort", "1")
     until(lambda: at.any() and any(r.epochs for r in at.runs()))
     at.write("x.csv", table(10))
+    at.hold()
     _, err = child.communicate()
     assert child.returncode == 0, err
     assert err.count("note: x.csv has changed: new runs use the new data") == 1
     assert err.count("note: x.csv is not as run ") == 1
     runs = [at.run(run) for run in at.runs()]
-    assert [str(run.status) for run in runs] == ["finished"] * 6
+    assert [str(run.status) for run in runs] == ["finished"] * 3
     scales = [at.history(run)["train_risk"][0] > 10 for run in runs]
     assert (scales[0], scales[-1]) == (False, True)
     # Each run records which data it read, and its number is of these. A run that was opened during
@@ -66,17 +69,17 @@ def test_runs_that_begin_after_an_edit_read_the_new_data_and_note_it(at, reads) 
     with at.store() as store:
         said = [bool(store.notices(run.id)) for run in runs]
     assert said == [digest != found[0] for digest in found]
-    code, _, err = at.call("report", "last", "-o", "report.html")
+    code, _, err = thetahat("report", "last", "-o", "report.html")
     assert code == 0, err
     assert "Different data: x.csv changed while the sweep ran" in Path("report.html").read_text()
 
 
-def test_another_agent_notes_data_that_differ_from_earlier_runs(at) -> None:
+def test_another_agent_notes_data_that_differ_from_earlier_runs(at, thetahat) -> None:
     at.write("x.csv", table(1))
-    file = at.sweep(TEXT.replace("600", "2"), READS["numpy"])
-    assert at.call("sweep", file)[0] == 0
-    first = at.call("agent", "last", "--workers", "1", "--count", "2")
-    second = at.call("agent", "last", "--workers", "1", "--count", "2")
+    file = at.sweep(TEXT.replace("4", "1"), READS["numpy"])
+    assert thetahat("sweep", file)[0] == 0
+    first = at.call("agent", "last", "--workers", "1", "--count", "1")
+    second = at.call("agent", "last", "--workers", "1", "--count", "1")
     at.write("x.csv", table(2))
     third = at.call("agent", "last", "--workers", "1")
     assert [code for code, _, _ in (first, second, third)] == [0, 0, 0]
@@ -89,7 +92,7 @@ def test_files_that_a_program_writes_and_reads_back_are_not_data(at) -> None:
         X, X + '\n    np.save("x.npy", x + lr * 0 + epochs)\n    np.load("x.npy")'
     )
     file = at.sweep(
-        TEXT.replace("600", "2").replace("lr: {value: 0.0001}", "width: {value: 3}"), writes
+        TEXT.replace("4", "1").replace("lr: {value: 0.0001}", "width: {value: 3}"), writes
     )
     code, _, err = at.call("sweep", file, "--run", "--workers", "1")
     assert code == 0, err

@@ -7,21 +7,22 @@ import time
 from pathlib import Path
 
 import pytest
-from at_work import AFTER_ONE, LINE, LOSES, until
+from at_work import LINE, LOSES
 
+from children import AFTER_ONE, STEPS, until
 from thetahat.sweep import read_sweep
 from thetahat.sweep.spec._signature_check import Examined
 from thetahat.sweep.spec._source_files import Code
 from thetahat.sweep.workers._connection import WorkerProcess
 from thetahat.sweep.workers._messages import Examine
 
-USES = "from helper import SLOPE\n" + LINE.replace("2 * x[:, 0]", "SLOPE * x[:, 0]")
+USES = STEPS + "from helper import SLOPE\n" + LINE.replace("2 * x[:, 0]", "SLOPE * x[:, 0]")
 TEXT = """\
 program: train.py
 method: grid
 metric: {name: val_risk}
 parameters:
-  epochs: {values: [6000, 6001, 6002, 6003, 6004, 6005]}
+  epochs: {values: [40, 41, 42]}
   lr: {value: 0.0001}
 """
 SAID = "new runs use the new program"
@@ -36,14 +37,16 @@ def codes(at):
 def test_runs_that_begin_after_an_edit_use_the_new_program(at, mode) -> None:
     at.write("helper.py", "SLOPE = 2.0\n")
     file = at.sweep(TEXT, USES)
+    at.hold(20)
     child = at.start("sweep", file, "--run", "--workers", "1", "--cohort", "1", "--mode", mode)
     until(lambda: at.any() and any(r.epochs for r in at.runs()))
     at.write("helper.py", "SLOPE = 200.0\n")
+    at.hold()
     _, err = child.communicate()
     assert child.returncode == 0, err
     assert err.count(f"note: helper.py has changed: {SAID}") == 1
     runs = at.runs()
-    assert [str(run.status) for run in runs] == ["finished"] * 6
+    assert [str(run.status) for run in runs] == ["finished"] * 3
     steep = [at.history(run)["train_risk"][0] > 100 for run in runs]
     assert steep == sorted(steep)
     assert (steep[0], steep[-1]) == (False, True)
@@ -59,13 +62,15 @@ def test_runs_that_begin_after_an_edit_use_the_new_program(at, mode) -> None:
 
 @pytest.mark.slow
 def test_agent_works_on_while_its_program_is_half_written(at) -> None:
-    file = at.sweep(TEXT.replace(", 6003, 6004, 6005", ""), LINE)
+    file = at.sweep(TEXT, STEPS + LINE)
+    at.hold(20)
     child = at.start("sweep", file, "--run", "--workers", "1", "--cohort", "1")
     until(lambda: at.any() and any(r.epochs for r in at.runs()))
-    at.write("train.py", LINE + "def half(:\n")
+    at.write("train.py", STEPS + LINE + "def half(:\n")
+    at.hold()
     _, err = child.communicate()
     assert child.returncode == 0, err
-    line = LINE.count("\n") + 1
+    line = (STEPS + LINE).count("\n") + 1
     said = f"note: train.py is not Python now (line {line}): new runs use the program as it was"
     assert err.count(said) == 1
     assert [str(run.status) for run in at.runs()] == ["finished"] * 3

@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
-from at_work import LOSES, start
+from at_work import LOSES
 
+from children import start
 from thetahat.store import list_agents
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
@@ -29,7 +30,7 @@ AGENT = Path(__file__).parent / "programs" / "agent_in_process.py"
 def agents_under_fire(at, sweep: str, n: int, seed: int, kills: int, until_s: float) -> int:
     """n agents, killed at random moments and replaced, then left alone; how many held runs."""
     rng, held, give_up = random.Random(seed), 0, time.monotonic() + until_s
-    parent = start([sys.executable, str(AGENT), sweep], at.folder, stdin=subprocess.PIPE)
+    parent = start([str(AGENT), sweep], at.folder, stdin=subprocess.PIPE)
 
     def begin() -> int:
         parent.stdin.write(f"{rng.randrange(10**6)}\n")

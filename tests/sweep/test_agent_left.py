@@ -10,8 +10,8 @@ import sys
 import time
 
 import pytest
-from at_work import until
 
+from children import until
 from thetahat.sweep.processes._process_group import (
     began_at,
     end_groups,

@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from at_work import LINE, until
+from at_work import LINE
 
+from children import until
 from thetahat.core.run import Status
 from thetahat.sweep.processes._process import Order, ProgramProcess, environment, worker_reason
 from thetahat.sweep.workers._connection import WorkerProcess

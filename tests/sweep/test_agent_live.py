@@ -6,8 +6,9 @@ import os
 import sys
 
 import pytest
-from at_work import AFTER_ONE, HOLD, LINE, LOSES, until
+from at_work import LINE, LOSES
 
+from children import AFTER_ONE, HOLD, until
 from thetahat.store import list_sweeps
 
 GRID = """\

@@ -8,8 +8,9 @@ import subprocess
 import sys
 
 import pytest
-from at_work import AFTER_ONE, LINE, LOSES, until
+from at_work import LINE, LOSES
 
+from children import AFTER_ONE, until
 from thetahat.store import standing
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="open files can be moved")

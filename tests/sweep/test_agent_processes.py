@@ -7,8 +7,9 @@ import math
 from collections import Counter
 
 import pytest
-from at_work import HOLD, LOSES
+from at_work import LOSES
 
+from children import HOLD
 from thetahat.sweep.workers._connection import count_cores
 from thetahat.sweep.workers._early_start import Work, size_of
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from at_work import HOLD, LINE, LOSES, STEPS, until
+from at_work import LINE, LOSES
+
+from children import HOLD, STEPS, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -305,6 +307,32 @@ parameters:
     assert [(str(r.status), r.attempt, r.epochs) for r in runs] == [("finished", 2, EPOCHS)] * 2
     for run in runs:
         assert list(at.history(run)["epoch"]) == list(range(1, EPOCHS + 1))
+
+
+TRACES = """
+import pathlib, time
+pathlib.Path("tracing").write_text("")
+while not pathlib.Path("on").exists():
+    time.sleep(0.01)
+"""
+
+
+def test_sigterm_while_a_worker_compiles_returns_its_runs_to_the_queue(at, thetahat) -> None:
+    blocks = "".join(f"    {line}\n" for line in TRACES.splitlines() if line)
+    head = '    """Fit a small net to a line."""\n'
+    assert head in LINE
+    text = "program: train.py\nmethod: grid\nparameters: {lr: {values: [0.1, 0.2]}}\n"
+    file = at.sweep(text, LINE.replace(head, head + blocks))
+    child = at.start("sweep", file, "--run", "--workers", "1")
+    until((at.folder / "tracing").exists)
+    child.send_signal(signal.SIGTERM)
+    _, err = child.communicate(timeout=120)
+    assert child.returncode == 130
+    assert err.endswith(f"thetahat: interrupted; go on with: thetahat agent {at.row().id}\n")
+    assert {(str(r.status), r.reason) for r in at.runs()} == {("queued", "its agent left")}
+    at.write("on", "")
+    assert thetahat("agent", "last", "--workers", "1")[0] == 0
+    assert {(str(r.status), r.failures) for r in at.runs()} == {("finished", 0)}
 
 
 SLEEPS = LOSES + HOLD + "hold()\n"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from at_work import until
 
+from children import until
 from thetahat.core.run import Ended, Logged, Started, Status
 from thetahat.store import Store, find_sweep, list_agents
 from thetahat.sweep import SweepOptions, Work, parse_sweep

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from at_work import LINE, until
+from at_work import LINE
 
+from children import until
 from thetahat.core.errors import StoreError
 from thetahat.sweep.workers._connection import WorkerProcess
 from thetahat.sweep.workers._fork_server import CAN_FORK, ForkServer, WorkerSetup, preloads, spawn

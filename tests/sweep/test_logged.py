@@ -1,4 +1,4 @@
-"""A process that logs with th.log: read back from the store, its ending taken over."""
+"""A process that logs with th.log: its rows are read, its ending taken over."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run_program(store: Store, run_id: str, program: Path) -> tuple[Ending, Metri
     return process.wait(), metrics
 
 
-def test_numbers_come_from_the_store_and_are_not_written_twice(tmp_path: Path) -> None:
+def test_rows_of_th_log_are_read_once_and_are_the_agents_to_store(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         run = store.create_run({"lr": 0.5})
         store.log_block(run.id, {"step": [0], "val_risk": [7.0]})
@@ -48,7 +48,9 @@ def test_numbers_come_from_the_store_and_are_not_written_twice(tmp_path: Path) -
             {"step": k, "val_risk": 0.5 / (k + 1), "epoch": k} for k in range(3)
         ]
         assert metrics.summary() == {"val_risk": 0.5 / 3, "epoch": 2.0}
-        assert metrics.unstored() == []
+        (columns,) = metrics.unstored()
+        assert columns["val_risk"] == (0.5, 0.25, 0.5 / 3)
+        assert (metrics.new(), metrics.unstored()) == ([], [])
         assert store.run(run.id).status == "running"
         assert [row.id for row in store.runs()] == [run.id]
 
@@ -66,13 +68,24 @@ def test_the_agent_takes_over_what_the_program_said(
     tmp_path: Path, code: str, status: str, reason: str
 ) -> None:
     program = tmp_path / "program.py"
-    program.write_text(f"from thetahat.store._live_run import start\n{textwrap.dedent(code)}\n")
+    program.write_text(f"from thetahat import start\n{textwrap.dedent(code)}\n")
     with open_store(tmp_path / "runs") as store:
         run = store.create_run({"lr": 0.5})
         ended, _ = run_program(store, run.id, program)
         assert ended.status == status
         assert ended.reason.startswith(reason)
         assert store.run(run.id).status == "running"
+
+
+def test_rows_that_a_program_stores_itself_are_not_stored_again(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("import thetahat\nthetahat.start(name='mine').log({'val_risk': 0.5})\n")
+    with open_store(tmp_path / "runs") as store:
+        run = store.create_run({"lr": 0.5})
+        _, metrics = run_program(store, run.id, program)
+        assert metrics.new() == [{"step": 0, "val_risk": 0.5}]
+        assert metrics.unstored() == []
+        assert store.run(run.id).name == "mine"
 
 
 def test_an_ending_of_an_earlier_attempt_does_not_count(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from at_work import LOSES, SOURCE
+from at_work import LOSES
 
 import thetahat as th
+from children import SOURCE
 from thetahat.core import ConfigError, Interrupted
 
 GRID = {

@@ -60,14 +60,14 @@ def tables() -> th.Results[th.Result]:
 
 
 def test_a_hundred_members_predict_with_one_compilation(hundred):
-    began = time.perf_counter()
+    began = time.process_time()
     found = hundred.predict(X)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     assert found.shape == (100, 50)
     (compiled,) = {id(r.fitted.predictor.source.compiled) for r in hundred}
     assert hundred[0].fitted.predictor.source.compiled._cache_size() == 1
     assert id(hundred[0].fitted.predictor.source.compiled) == compiled
-    # A second on a free machine; the test's machine may be busy.
+    # A second on a fast machine.
     assert seconds < 10
 
 

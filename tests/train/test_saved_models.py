@@ -193,6 +193,36 @@ def test_a_model_of_ones_own_class_needs_the_experiment(net, tmp_path):
         assert isinstance(loaded.model, eqx.nn.MLP)
 
 
+def test_a_program_that_was_edited_after_the_fit_is_refused(net, monkeypatch):
+    message = "Net is not the model that was saved.*its program was edited since"
+    with monkeypatch.context() as patch:
+        patch.setattr(Net, "__call__", lambda self, x: self.outer(jax.nn.relu(self.inner(x)))[0])
+        with pytest.raises(th.InputError, match=message):
+            th.load(net[1], own)
+
+    def the_same(self: Net, x: jax.Array) -> jax.Array:
+        hidden = self.inner(x) * self.scale * self.scale
+        return self.outer(self.drop(2 * jax.nn.sigmoid(2 * hidden) - 1))[0]
+
+    monkeypatch.setattr(Net, "__call__", the_same)
+    found = th.load(net[1], own).predict(X)
+    np.testing.assert_allclose(found, net[0].predict(X), rtol=1e-4, atol=1e-5)
+
+
+def test_a_warm_started_model_of_ones_own_class_can_be_loaded(net, tmp_path):
+    def warm(seed: th.Seed = 0, start: Any = None) -> th.Task:
+        model = Net(nnx.Rngs(jax.random.key(seed)), 0.7)
+        return th.Task(model, th.Data((X, X[:, 0])), epochs=2, start=start)
+
+    first = th.fit(warm)
+    first.save(tmp_path / "first.theta")
+    for start in (first, th.load(tmp_path / "first.theta", warm), tmp_path / "first.theta"):
+        result = th.fit(warm, start=start)
+        result.save(tmp_path / "second.theta")
+        loaded = th.load(tmp_path / "second.theta", warm)
+        assert np.array_equal(loaded.predict(X), result.predict(X))
+
+
 def test_a_bag_is_saved_as_one_model(tmp_path):
     data = th.Data((X, X[:, 0]), (X, X[:, 0]))
     for model, experiment in ((th.models.Linear(1), None), (tuple_of_functions(), bagged)):

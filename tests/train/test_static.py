@@ -5,6 +5,7 @@ from __future__ import annotations
 import fractions
 import random
 import warnings
+import zlib
 
 import jax.numpy as jnp
 import numpy as np
@@ -80,6 +81,18 @@ def exact(scale: float = 1.0, lr: float = 0.1) -> th.Task:
     return of_draws(x * float(fractions.Fraction(scale)), lr)
 
 
+def text(seed: th.Seed = 0, lr: float = 0.1) -> th.Task:
+    """A seed is part of a name, which no library reads."""
+    rng = np.random.default_rng(zlib.crc32(f"data-{seed}".encode()))
+    return of_draws(rng.normal(size=(30, 2)), lr)
+
+
+def file(seed: th.Seed = 0, lr: float = 0.1) -> th.Task:
+    """A seed names a table."""
+    table = th.read_table(f"data-{seed}.csv", target="y")
+    return th.Task(th.models.Linear(2, seed=0), th.Data(table), optimizer=optax.sgd(lr), epochs=3)
+
+
 def of_draws(x: np.ndarray, lr: float) -> th.Task:
     x = np.asarray(x, np.float32)
     return th.Task(
@@ -141,9 +154,17 @@ def test_a_branch_makes_one_notice_that_names_parameter_line_and_cost() -> None:
         (sklearn, "seed", (1, 2)),
         (scipy, "seed", (1, 2)),
         (exact, "scale", (1.0, 2.0)),
+        (text, "seed", (1, 2)),
+        (file, "seed", (1, 2)),
     ],
 )
-def test_shapes_generators_and_residuals_are_found(experiment, name, values) -> None:
+def test_shapes_generators_and_residuals_are_found(
+    experiment, name, values, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed in values:
+        lines = [f"{k * seed},{k % 3},{k % 4}" for k in range(9)]
+        (tmp_path / f"data-{seed}.csv").write_text("y,a,b\n" + "\n".join(lines), encoding="utf-8")
     with pytest.warns(th.Notice, match=f"{name!r} is static") as caught:
         results = th.fit_many(experiment, [{name: v} for v in values])
     assert len(caught) == 1

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def serving(where: Path, *flags: str) -> Iterator[str]:
             tab.page.close()
         _TABS.clear()
         process.terminate()
-        process.wait(timeout=20)
+        process.wait()
         process.stdout.close()
 
 
@@ -100,7 +100,7 @@ class Watched:
             self._entrance = ""
         self.page.goto(self.root + path)
         self.page.wait_for_selector('main[aria-busy="false"]')
-        self.page.wait_for_timeout(400)
+        settle(self.page)
         return self.page
 
     def shot(self, name: str) -> None:
@@ -145,11 +145,33 @@ def count(page: Any) -> int:
 def until(page: Any, test: str, patience_s: float = 240.0) -> Any:
     """Wait until an expression in the page holds, and give it."""
     # Not wait_for_function: it evaluates text, which the page's policy forbids.
+    return eventually(page, lambda: page.evaluate(test), patience_s)
+
+
+def eventually(page: Any, holds: Callable[[], Any], patience_s: float = 240.0) -> Any:
+    """Wait until something holds of the page, and give it."""
     give_up = time.monotonic() + patience_s
-    while not (found := page.evaluate(test)):
-        assert time.monotonic() < give_up, f"never: {test}"
+    while not (found := holds()):
+        assert time.monotonic() < give_up, "it never came"
         page.wait_for_timeout(50)
     return found
+
+
+def settle(page: Any) -> None:
+    """Wait until the page has nothing left to do for now, and what it did is drawn."""
+    page.evaluate(
+        "new Promise((done) => requestIdleCallback(() => requestAnimationFrame(() =>"
+        " requestAnimationFrame(() => requestIdleCallback(() => done())))))"
+    )
+
+
+def picture(page: Any, where: str = "canvas") -> str:
+    """What a canvas shows when it changes no more."""
+    seen = ""
+    while seen != (now := page.locator(where).first.evaluate("(one) => one.toDataURL()")):
+        seen = now
+        page.wait_for_timeout(100)
+    return seen
 
 
 def changed(page: Any, selector: str, times: int = 1) -> None:

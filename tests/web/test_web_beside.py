@@ -52,13 +52,13 @@ def read(url: str) -> Any:
     root, _, token = url.partition("?token=")
     asked = urllib.request.Request(f"{root.rstrip('/')}/api/home")
     asked.add_header("Authorization", f"Bearer {token}")
-    with urllib.request.urlopen(asked, timeout=20) as answer:
+    with urllib.request.urlopen(asked, timeout=240) as answer:
         return json.loads(answer.read())
 
 
 def gone(url: str) -> bool:
     """Whether the server stops answering within seconds."""
-    for _ in range(100):
+    for _ in range(2000):
         try:
             read(url)
         except OSError:
@@ -81,7 +81,7 @@ def test_the_page_is_there_while_the_agent_works_and_ends_with_it(folder) -> Non
         url = address(work.stderr)
         assert read(url)["sweeps"][0]["state"] == "running"
         (folder / "go").touch()
-        assert work.wait(timeout=60) == 0
+        assert work.wait() == 0
         assert gone(url)
 
 
@@ -116,7 +116,7 @@ def test_at_a_terminal_the_page_opens_and_stays_until_ctrl_c(folder, monkeypatch
     assert opened.partition("?token=")[0] == found.group(1).partition("?token=")[0]
     assert opened != found.group(1)
     work.send_signal(signal.SIGINT)
-    assert work.wait(timeout=20) == 0
+    assert work.wait() == 0
     os.close(ours)
     assert gone(found.group(1))
 

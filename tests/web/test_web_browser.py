@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from chromium import count, until
+from chromium import count, eventually, picture, settle, until
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +26,8 @@ def test_every_view(look, served, paths, view, theme, width) -> None:
     tab = look(served, theme=theme, width=width)
     page = tab.open(paths[view])
     # Charts out of sight are drawn when there is time.
-    page.wait_for_timeout(1500)
+    eventually(page, lambda: tab.blank() == [])
+    settle(page)
     tab.shot(f"{view}-{theme}-{width}")
     assert tab.wide() <= 0
     assert tab.blank() == []
@@ -122,8 +123,10 @@ def test_filters_may_have_spaces_lists_and_colons(look, served, paths, words, sa
     rows = []
     for text in (same, words):
         page.get_by_label("Filter runs").fill(text)
-        page.wait_for_timeout(400)
+        eventually(page, lambda: count(page) < 220)
         rows.append(count(page))
+        page.get_by_label("Filter runs").fill("")
+        eventually(page, lambda: count(page) == 220)
     assert rows[0] == rows[1] > 0
 
 
@@ -160,7 +163,7 @@ def test_brushing_filters_the_table(look, served, paths) -> None:
     assert "brush=c.lr:" in page.url
     rates = page.locator(".tabulator-cell[tabulator-field='c.lr']").all_inner_texts()
     assert min(float(rate) for rate in rates) > 0.005
-    page.wait_for_timeout(300)
+    settle(page)
     tab.shot("sweep-brushed")
     page.reload()
     until(page, f"document.querySelector('main').dataset.rows === '{kept}'")
@@ -187,13 +190,15 @@ def test_sorting_grouping_and_columns(look, served, paths) -> None:
     best = [float(v) for v in first_cells(page, "m.val_risk")]
     assert best == sorted(best)
     page.click(".tabulator-col[tabulator-field='c.lr'] .tabulator-col-title")
-    page.wait_for_timeout(200)
-    assert "sort=c.lr" in page.url
-    rates = [float(v) for v in first_cells(page, "c.lr")]
-    assert rates == sorted(rates)
+    eventually(page, lambda: "sort=c.lr" in page.url)
+
+    def rates() -> list[float]:
+        return [float(v) for v in first_cells(page, "c.lr")]
+
+    eventually(page, lambda: rates() == sorted(rates()))
     page.click(".tabulator-col[tabulator-field='c.lr'] .tabulator-col-title")
-    page.wait_for_timeout(200)
-    assert "sort=-c.lr" in page.url
+    eventually(page, lambda: "sort=-c.lr" in page.url)
+    eventually(page, lambda: rates() == sorted(rates(), reverse=True))
     page.select_option("select[aria-label='group by']", "optimizer")
     page.wait_for_selector(".tabulator-group")
     assert "optimizer = " in page.locator(".tabulator-group").first.inner_text()
@@ -201,9 +206,8 @@ def test_sorting_grouping_and_columns(look, served, paths) -> None:
     page.click("summary:has-text('Columns')")
     page.get_by_label("Find a column").fill("l2")
     page.locator(".menu .list label:visible").first.click()
-    page.wait_for_timeout(300)
-    assert page.locator(".tabulator-col[tabulator-field='c.l2']").count() == 0
-    assert "cols=" in page.url
+    eventually(page, lambda: page.locator(".tabulator-col[tabulator-field='c.l2']").count() == 0)
+    eventually(page, lambda: "cols=" in page.url)
     page.reload()
     page.wait_for_selector(".tabulator-group")
     assert page.locator(".tabulator-col[tabulator-field='c.l2']").count() == 0
@@ -236,32 +240,32 @@ def test_choose_and_compare_and_export(look, served, paths, tmp_path) -> None:
 def test_charts_of_a_sweep_answer_their_controls(look, served, paths) -> None:
     tab = look(served)
     page = tab.open(paths["sweep"])
-    page.wait_for_timeout(1500)
-    picture = "document.querySelector('section[aria-label=\"{}\"] canvas').toDataURL().length + document.querySelector('section[aria-label=\"{}\"] canvas').toDataURL()"
+    eventually(page, lambda: tab.blank() == [])
 
     def drawn(panel: str) -> str:
         page.locator(f"section[aria-label='{panel}']").scroll_into_view_if_needed()
-        page.wait_for_timeout(300)
-        return page.evaluate(picture.replace("{}", panel))
+        return picture(page, f"section[aria-label='{panel}'] canvas")
 
     before = drawn("Metric over time")
     page.select_option("select[aria-label='along'] >> nth=0", "time")
-    assert drawn("Metric over time") != before
+    eventually(page, lambda: drawn("Metric over time") != before)
     assert "x=time" in page.url
     before = drawn("Slice")
     page.select_option("select[aria-label='parameter of the slice']", "width")
-    assert drawn("Slice") != before
+    eventually(page, lambda: drawn("Slice") != before)
     before = drawn("Contour")
     page.select_option("select[aria-label='up']", "l2")
-    assert drawn("Contour") != before
+    eventually(page, lambda: drawn("Contour") != before)
     page.select_option("select[aria-label='metric']", "test_risk")
     page.wait_for_selector("dt:has-text('best test_risk')")
     page.select_option("select[aria-label='which is better']", "maximize")
-    page.wait_for_timeout(500)
-    worst = [float(v.split()[-1]) for v in first_cells(page, "m.test_risk")]
-    assert worst == sorted(worst, reverse=True)
-    page.wait_for_timeout(1500)
-    assert tab.blank() == []
+
+    def falls() -> bool:
+        worst = [float(v.split()[-1]) for v in first_cells(page, "m.test_risk")]
+        return worst == sorted(worst, reverse=True) != []
+
+    eventually(page, falls)
+    eventually(page, lambda: tab.blank() == [])
     for part in ("metric=test_risk", "goal=maximize", "slice=width", "cy=l2"):
         assert part in page.url
 
@@ -321,15 +325,13 @@ def test_a_run_and_its_controls(look, served, paths) -> None:
     tab = look(served)
     page = tab.open(paths["run"])
     assert page.locator(".chart").count() == 1
-    before = page.evaluate("document.querySelector('canvas').toDataURL()")
+    before = picture(page)
     page.get_by_label("Smoothing").fill("0.9")
-    page.wait_for_timeout(150)
-    smooth = page.evaluate("document.querySelector('canvas').toDataURL()")
-    assert smooth != before
+    eventually(page, lambda: picture(page) != before)
+    smooth = picture(page)
     assert "smooth=0.9" in page.url
     page.click("button:has-text('log scale')")
-    page.wait_for_timeout(150)
-    assert page.evaluate("document.querySelector('canvas').toDataURL()") != smooth
+    eventually(page, lambda: picture(page) != smooth)
     text = page.inner_text("main")
     for part in (
         "python wages.py --lr=",
@@ -353,13 +355,9 @@ def test_compare_controls(look, served, paths) -> None:
     assert "bands=1" in page.url
     # The button says how the curves are drawn, also before anybody has chosen.
     button = page.get_by_role("button", name="log scale")
-    chosen, before = (
-        button.get_attribute("aria-pressed"),
-        page.evaluate("document.querySelector('canvas').toDataURL()"),
-    )
+    chosen, before = button.get_attribute("aria-pressed"), picture(page)
     button.click()
-    page.wait_for_timeout(200)
-    assert button.get_attribute("aria-pressed") != chosen
-    assert page.evaluate("document.querySelector('canvas').toDataURL()") != before
+    eventually(page, lambda: button.get_attribute("aria-pressed") != chosen)
+    eventually(page, lambda: picture(page) != before)
     page.goto(page.url.split("?")[0])
     page.wait_for_selector("text=Select runs in the table")

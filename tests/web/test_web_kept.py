@@ -88,18 +88,18 @@ def test_those_who_ask_for_what_is_being_made_wait_for_it(kept) -> None:
     def make() -> str:
         calls.append(1)
         started.set()
-        assert go.wait(30)
+        assert go.wait()
         return "once"
 
     found: list[str] = []
     asking = [threading.Thread(target=lambda: found.append(kept.get("a", make))) for _ in range(3)]
     asking[0].start()
-    assert started.wait(30)
+    assert started.wait()
     for one in asking[1:]:
         one.start()
     go.set()
     for one in asking:
-        one.join(30)
+        one.join()
     assert (found, calls) == (["once"] * 3, [1])
 
 

@@ -40,6 +40,26 @@ def test_pause_resume_and_cancel(look, tmp_path) -> None:
             assert page.locator(".head button:visible").count() == 0
 
 
+def test_retry_asks_and_returns_failed_runs_to_the_queue(look, tmp_path) -> None:
+    with open_store(tmp_path) as store:
+        sweep = stores.tuning_sweep(store, 32, 14)  # one failed, and one diverged
+        failed = [run.id for run in store.runs() if str(run.status) == "failed"]
+        set_state(store, sweep.id, "finished")
+        with serving(tmp_path) as url:
+            page = look(url).open(f"/sweep/{sweep.id}")
+            page.click("button:text-is('Retry failed')")
+            page.wait_for_selector("dialog:has-text('Run 1 failed run again?')")
+            assert sweep.id in page.inner_text("dialog")  # in the command that works on it
+            page.click("dialog >> button:text-is('Back')")
+            assert [str(store.run(run).status) for run in failed] == ["failed"]
+            page.click("button:text-is('Retry failed')")
+            page.click("dialog >> button:text-is('Run them again')")
+            page.wait_for_selector(".head .st.running")
+            page.wait_for_selector("button:text-is('Retry failed')", state="detached")
+            assert [str(store.run(run).status) for run in failed] == ["queued"]
+            assert [r.id for r in store.runs() if str(r.status) == "queued"] == failed
+
+
 def test_a_press_and_a_focus_outlive_the_news_of_a_working_sweep(look, tmp_path) -> None:
     with open_store(tmp_path) as store:
         sweep = stores.tuning_sweep(store, 12, 10)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import stores
-from chromium import count, serving, until
+from chromium import count, eventually, serving, settle, until
 from stores import add_run
 
 from thetahat.core.run import Status
@@ -49,15 +49,15 @@ def test_every_line_is_drawn_and_the_table_waits_until_it_comes_near(look, large
     until(page, f"document.querySelector(\"{PARALLEL}\").dataset.lines === '{kept}'")
     for panel in ("Slice", "Contour"):
         page.locator(f"section[aria-label={panel}]").scroll_into_view_if_needed()
-        page.wait_for_timeout(400)
+        settle(page)
+    eventually(page, lambda: tab.blank() == [])
     tab.shot("sweep-large")
-    assert tab.blank() == []
 
 
 def test_a_table_that_was_never_seen_is_exported_whole(look, large, tmp_path: Path) -> None:
     url, path = large
     page = look(url).open(path)
-    page.wait_for_timeout(500)
+    settle(page)
     with page.expect_download() as caught:
         # Not through the mouse, which would scroll there first.
         page.evaluate(
@@ -77,7 +77,7 @@ def test_another_metric_or_group_before_the_table_was_seen(look, large) -> None:
         "(() => { const box = document.querySelector('select[aria-label=\"which is better\"]');"
         " box.value = 'maximize'; box.dispatchEvent(new Event('change')); })()"
     )
-    page.wait_for_timeout(500)
+    settle(page)
     page.locator("section[aria-label=Runs]").scroll_into_view_if_needed()
     page.wait_for_selector(".tabulator-row")
     page.select_option("select[aria-label='group by']", "optimizer")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import stores
-from chromium import serving, until
+from chromium import eventually, serving, settle, until
 
 from thetahat.core.run import Status
 from thetahat.store import NewSweep, create_sweep, describe_run, open_store, set_state
@@ -274,9 +274,9 @@ def test_the_counts_of_a_band_lie_inside_the_axes(look, served_lucky, ids) -> No
     many = ",".join(ids[lr, seed] for lr in MEDIANS for seed in range(10))
     page = look(served_lucky).open(f"/compare?runs={many}&bands=1")
     until(page, "document.querySelector('.chart canvas') !== null")
-    page.wait_for_timeout(1500)
+    eventually(page, lambda: len({text for text, _, _ in page.evaluate(LABELS)}) >= 2)
+    settle(page)
     found = page.evaluate(LABELS)
-    assert len({text for text, _, _ in found}) >= 2
     assert [one for one in found if min(one[1:]) < 0] == []
 
 
@@ -301,7 +301,7 @@ def test_a_diverged_run_takes_neither_the_axis_nor_the_prize(look, served_lucky,
     lows, highs = zip(*page.evaluate(AXES), strict=True)
     assert len(highs) == 2 and max(highs) < 4 and min(lows) >= 0
     page.click("text=log scale")
-    page.wait_for_timeout(500)
+    settle(page)
     assert max(high for _, high in page.evaluate(AXES)) < 4
 
 
@@ -327,12 +327,8 @@ def test_a_run_that_did_not_end_well_takes_no_axis_of_its_sweep(look, tmp_path, 
     with serving(tmp_path) as url:
         page = look(url).open(f"/sweep/{sweep.id}?x=run&log={int(log)}")
         until(page, "document.querySelectorAll('.chart').length > 2")
-        extents = []
-        for _ in range(100):  # a chart is in the page before it is drawn
-            extents = page.evaluate(AXES_THAT_ARE)
-            if len(extents) >= 2:
-                break
-            page.wait_for_timeout(100)
-        assert len(extents) >= 2
+        # A chart is in the page before it is drawn.
+        eventually(page, lambda: len(page.evaluate(AXES_THAT_ARE)) >= 2)
+        extents = page.evaluate(AXES_THAT_ARE)
         assert all(low >= 0 and high < 4 for low, high in extents), extents
         assert "beyond the axis" in page.locator("main").inner_text()

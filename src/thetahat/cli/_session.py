@@ -24,7 +24,7 @@ from thetahat.core.filelock import held
 from thetahat.core.run import Ended, Logged
 
 if TYPE_CHECKING:
-    from thetahat.store import ManualRun, Store, Unkept
+    from thetahat.store import Store, Unkept
     from thetahat.train import Result
 
 LATEST = "last"
@@ -249,9 +249,9 @@ class _AgentKeeper:
     """
 
     def __init__(self) -> None:
-        from thetahat.store import start
+        from thetahat.tracking import start
 
-        self._run: ManualRun = start()
+        self._run = start()
 
     def __call__(self, event: Event) -> None:
         """Record one event."""

@@ -3,6 +3,7 @@
 None, bool, int, str, finite float    as they are
 NaN and infinity                      null in metrics; "nan", "inf", "-inf" in configs
 mappings, lists, tuples, sets         objects (keys as text) and arrays; sets sorted as text
+Results, loaded models                a word and a key of their numbers
 dataclasses                           objects of their fields
 paths, enum members                   their text; the member's value
 NumPy, JAX and other scalars, arrays  number or nested arrays (by ``tolist``)
@@ -85,6 +86,8 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _other(value: Any, numbers: bool) -> Any:
+    if not isinstance(value, type) and callable(of := getattr(value, "as_start", None)):
+        return str(of())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         named = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         return plain_value(named, numbers=numbers)

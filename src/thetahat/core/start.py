@@ -36,6 +36,10 @@ class Start:
         numbers = {} if self.transform is None else vars(self.transform)
         return content_key((dict(self.leaves), dict(numbers), self.classes), here=False)
 
+    def as_start(self) -> Start:
+        """Itself."""
+        return self
+
     def __str__(self) -> str:
         return f"{self.origin} ({self.key[:12]})"
 
@@ -46,8 +50,8 @@ def as_start(given: Any) -> Any:
 
     Raises:  ConfigError: another value.
     """
-    if given is None or isinstance(given, Start):
-        return given
+    if given is None:
+        return None
     if isinstance(given, (str, os.PathLike)):
         return Path(given)
     of = getattr(given, "as_start", None)

@@ -10,7 +10,8 @@ import numpy as np
 from thetahat.core.errors import DataError, did_you_mean
 from thetahat.data._cells import PLAIN, Cells
 from thetahat.data._classes import Classes
-from thetahat.data._columns import TableColumn, columns_of
+from thetahat.data._columns import TableColumn
+from thetahat.data._readers import table_columns, table_names
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ class Encoder:
     def encode(self, table: Any) -> np.ndarray:
         """Encode a table as x, (n, d), float64.
 
-        Args:    table: a pandas or polars frame, a mapping from names to columns, or an (n, d)
-                 array whose columns are ``names``.
+        Args:    table: a file, a pandas or polars frame, a mapping from names to columns, or an
+                 (n, d) array whose columns are ``names``.
         Raises:  DataError: an absent column, text, an unknown level, infinite or missing values, or
                  an array of another width.
         >>> encoder = Encoder((Feature("educ"), Feature("region", ("east", "west"))), "wage")
@@ -76,8 +77,9 @@ class Encoder:
             and not hasattr(table, "columns")
         ):
             return self._array(np.asarray(table, np.float64))
-        found = columns_of(table, [f.name for f in self.features])
-        columns = {name: self.cells.read(column) for name, column in found.items()}
+        known = set(table_names(table))
+        names = [f.name for f in self.features if f.name in known]
+        columns = table_columns(table, names, self.cells)
         for feature in self.features:
             if feature.name not in columns:
                 hint = did_you_mean(feature.name, columns)

@@ -65,7 +65,8 @@ class Transform:
     def encode(self, table: Any) -> np.ndarray:
         """Encode a table with the same columns for the model: (n, d), float64.
 
-        Args:    table: a frame, a mapping of columns, or an (n, d) array in the encoder's order.
+        Args:    table: a file, a frame, a mapping of columns, or an (n, d) array in the encoder's
+                 order.
         Raises:  DataError: a column or a value unknown to the encoder.
         """
         x = self.encoder.encode(table)

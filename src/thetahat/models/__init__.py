@@ -9,6 +9,7 @@ from thetahat.models._adapt import (
     trainable as trainable,
 )
 from thetahat.models._average import Average as Average
+from thetahat.models._called import call_arguments as call_arguments
 from thetahat.models._described import describe as describe, described as described
 from thetahat.models._leaves import Selected as Selected
 from thetahat.models._linear import (
@@ -36,6 +37,7 @@ __all__ = [
     "Selected",
     "TabularMLP",
     "adapt",
+    "call_arguments",
     "check_same_function",
     "describe",
     "described",

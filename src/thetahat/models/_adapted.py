@@ -24,6 +24,8 @@ class Adapted:
     """Whether a call in training may use a key (dropout)."""
     join: Join
     """``join(params, frozen, key, train)`` returns the callable model."""
+    exported: Callable[[Any, Any], Any] | None = None
+    """The model of the user's own class at (params, frozen); None: what ``join`` returns."""
 
     def bind(self, params: Any, frozen: Any, *, key: Any = None, train: bool = False) -> Any:
         """Return the hypothesis ``h`` at ``params``; random only with ``train`` and a key."""
@@ -31,6 +33,8 @@ class Adapted:
 
     def export(self, params: Any, frozen: Any) -> Any:
         """Return the trained model, of the user's own class, in evaluation mode."""
+        if self.exported is not None:
+            return self.exported(params, frozen)
         return self.join(params, frozen, None, False)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
 import jax
 
 from thetahat.core.errors import ConfigError
-from thetahat.models._adapted import Adapted, takes_key
+from thetahat.models._adapted import Adapted
+from thetahat.models._called import Called, call_arguments
 from thetahat.models._leaves import (
     Selected,
     is_array,
@@ -25,21 +24,6 @@ from thetahat.models._leaves import (
 )
 
 
-@dataclass(frozen=True)
-class Keyed:
-    """A module that is called with a key; its attributes are those of the module."""
-
-    module: Any
-    key: Any
-
-    def __call__(self, *args: Any) -> Any:
-        """Call the module with the key."""
-        return self.module(*args, key=self.key)
-
-    def __getattr__(self, attribute: str) -> Any:
-        return getattr(self.module, attribute)
-
-
 def adapt_equinox(module: Any, selections: Sequence[Selected]) -> Adapted:
     """Split a module into trained arrays (``eqx.is_inexact_array``, NumPy included) and the rest.
 
@@ -51,14 +35,18 @@ def adapt_equinox(module: Any, selections: Sequence[Selected]) -> Adapted:
     leaves = [leaf for _, leaf in found]
     kinds = [key_kind(leaf) for leaf in leaves]
     items = list(zip(paths, leaves, strict=True))
-    candidates = [(path, leaf) for path, leaf in items if eqx.is_inexact_array(leaf)]
+    rates = _dropout_rates(module)
+    candidates = [
+        (path, leaf)
+        for path, leaf in items
+        if eqx.is_inexact_array(leaf) and not any(leaf is rate for rate in rates)
+    ]
     keep = select(candidates, selections)
     trained = {path for (path, _), kept in zip(candidates, keep, strict=True) if kept}
     arrays = {path for path, leaf in items if is_array(leaf)}
     constants = {path: leaf for path, leaf in items if path not in arrays}
-    call = type(module).__call__
-    takes = takes_key(call)
-    must = takes and inspect.signature(call).parameters["key"].default is inspect.Parameter.empty
+    arguments = call_arguments(module)
+    takes, must = "key" in arguments.parameters, arguments.requires("key")
 
     def join(params: Any, frozen: Any, key: Any, train: bool) -> Any:
         values = []
@@ -68,18 +56,25 @@ def adapt_equinox(module: Any, selections: Sequence[Selected]) -> Adapted:
             else:
                 values.append(restored(pick(params if path in trained else frozen, path), kind))
         whole = eqx.nn.inference_mode(treedef.unflatten(values), not train)
-        if takes and train:
-            return Keyed(whole, key)
-        # Outside training, a call that requires a key gets a constant one.
-        return Keyed(whole, jax.random.key(0)) if must else whole
+        given: dict[str, Any] = arguments.of_mode(train)
+        if takes and (train or must):
+            # Outside training, a call that requires a key gets a constant one.
+            given["key"] = key if train else jax.random.key(0)
+        return Called(whole, whole, arguments.positional, lambda: given) if given else whole
 
     return Adapted(
         params=nest([(path, plain(leaf)) for path, leaf in items if path in trained]),
         frozen=nest([(p, plain(leaf)) for p, leaf in items if p in arrays and p not in trained]),
         kind="equinox",
-        stochastic=takes,
+        stochastic=takes or bool(arguments.modes),
         join=join,
     )
+
+
+def _dropout_rates(module: Any) -> list[Any]:
+    """Rates of dropout: a rate that a sweep traces is an array, and not one to train."""
+    nodes = jax.tree.leaves(module, is_leaf=lambda node: isinstance(node, eqx.nn.Dropout))
+    return [node.p for node in nodes if isinstance(node, eqx.nn.Dropout)]
 
 
 def _refuse_state(module: Any) -> None:

@@ -1,21 +1,17 @@
-"""Method ``bayes``: TPE and a Gaussian process, both Optuna's, as functions of the history."""
+"""Method ``bayes``: TPE, and Optuna's Gaussian process, as functions of the history."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from thetahat.core.errors import MissingExtra
 from thetahat.search._known_points import KnownPoints, points_to_avoid
 from thetahat.search._random import draw
 from thetahat.search._space import Space
-from thetahat.search._trials import Proposals, SearchHistory, trial_values
-
-if TYPE_CHECKING:
-    from thetahat.search._optuna import HistoryStudy
+from thetahat.search._trials import Proposals, SearchHistory, metric_of, trial_values
 
 STARTUP = 10
 """Trials with a value that an optimiser needs before it proposes; until then draws are random."""
@@ -27,12 +23,17 @@ _ASKS = 3
 def tpe(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
     """Propose by a tree-structured Parzen estimator. The position counts proposals.
 
-    Raises:  ConfigError: the history has no metric.   MissingExtra: Optuna is not installed.
+    Raises:  ConfigError: the history has no metric.
     Source:  Bergstra et al. (2011), Algorithms for Hyper-Parameter Optimization; Optuna.
     """
-    if find_spec("optuna") is None:
-        raise MissingExtra("bayes", "sweep")
-    return _propose(space, history, seed, n, "tpe")
+    metric_of(history)
+    study = None
+    if space.searched and len(history.trials) >= STARTUP:
+        from thetahat.search._parzen import ParzenStudy
+        from thetahat.search._trial_arrays import trial_arrays
+
+        study = ParzenStudy(space, *trial_arrays(space, history))
+    return _propose(space, history, seed, n, study)
 
 
 def gp(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
@@ -44,33 +45,40 @@ def gp(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
     for library, extra in (("optuna", "sweep"), ("torch", "sweep,torch")):
         if find_spec(library) is None:
             raise MissingExtra("the sampler gp", extra)
-    return _propose(space, history, seed, n, "gp")
+    trials, study = trial_values(history), None
+    if space.searched and sum(each.loss is not None for each in trials) >= STARTUP:
+        from thetahat.search._optuna import HistoryStudy
+
+        study = HistoryStudy(space, trials)
+    return _propose(space, history, seed, n, study)
 
 
-def _propose(space: Space, history: SearchHistory, seed: int, n: int, method: str) -> Proposals:
-    study = _study(space, history)
+class _Study(Protocol):
+    """A history that proposes points."""
+
+    @property
+    def finished(self) -> int: ...
+    def ask(self, seed: int) -> list[Any]: ...
+    def add_running(self, values: Sequence[Any]) -> None: ...
+
+
+def _propose(
+    space: Space, history: SearchHistory, seed: int, n: int, study: _Study | None
+) -> Proposals:
+    """Propose points, at random while too few trials have a value."""
+    if study is not None and study.finished < STARTUP:
+        study = None
     known = points_to_avoid(space, history)
     configs = []
     for k in range(history.position, history.position + n):
         values = None
         if study is not None:
-            values = _fresh(space, known, seed, k, partial(study.ask, method))
+            values = _fresh(space, known, seed, k, study.ask)
         config = draw(space, known, seed, k) if values is None else space.config(values)
         if study is not None:
             study.add_running(space.values(config) if values is None else values)
         configs.append(config)
     return Proposals(configs, history.position + n)
-
-
-def _study(space: Space, history: SearchHistory) -> HistoryStudy | None:
-    """Make the study to ask; None while draws are random, and Optuna is not loaded."""
-    trials = trial_values(history)
-    if not space.searched or sum(each.loss is not None for each in trials) < STARTUP:
-        return None
-    from thetahat.search._optuna import HistoryStudy
-
-    study = HistoryStudy(space, trials)
-    return study if study.finished >= STARTUP else None
 
 
 def _fresh(

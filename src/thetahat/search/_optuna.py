@@ -1,8 +1,8 @@
-"""Optuna's samplers, asked with a history instead of a study that grows.
+"""Optuna's Gaussian process, asked with a history instead of a study that grows.
 
 Every call makes a new study, on a storage that only returns given trials; so only the trials in
 Optuna's form are cached between calls. No other file imports Optuna, and this one is imported when
-a sampler of Optuna's is first called.
+the sampler is first called.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -73,12 +72,12 @@ class HistoryStudy:
         """The number of trials with a value."""
         return sum(t.state == TrialState.COMPLETE for t in self._trials)
 
-    def ask(self, method: str, seed: int) -> list[Any]:
-        """Propose values of the searched parameters by a new sampler ("tpe" or "gp")."""
-        with _quiet(), _one_thread() if method == "gp" else contextlib.nullcontext():
+    def ask(self, seed: int) -> list[Any]:
+        """Propose values of the searched parameters, integrating over the trials in flight."""
+        with _quiet(), _one_thread():
             storage = _HistoryStorage(self._trials)
             storage.create_new_study([StudyDirection.MINIMIZE], "thetahat")
-            sampler = _SAMPLERS[method](seed)
+            sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=0)
             study = optuna.Study("thetahat", storage, sampler=sampler)
             this = _trial(self._next, TrialState.RUNNING, None, {}, {})
             params = sampler.sample_relative(study, this, self._distributions)
@@ -108,19 +107,10 @@ class HistoryStudy:
         return _trial(number, state, loss, params, self._distributions)
 
 
-def _tpe(seed: int) -> BaseSampler:
-    """Model all parameters together, and avoid the trials in flight."""
-    return optuna.samplers.TPESampler(
-        seed=seed, multivariate=True, constant_liar=True, n_startup_trials=0
-    )
-
-
-def _gp(seed: int) -> BaseSampler:
-    """Model by a Gaussian process, and integrate over the trials in flight."""
-    return optuna.samplers.GPSampler(seed=seed, n_startup_trials=0)
-
-
-_SAMPLERS = {"tpe": _tpe, "gp": _gp}
+def _trial(self, number: int, codes: Sequence[float], loss: float | None) -> FrozenTrial:
+    params = {_name(i): c for i, c in enumerate(codes) if _name(i) in self._distributions}
+    state = TrialState.RUNNING if loss is None else TrialState.COMPLETE
+    return _trial(number, state, loss, params, self._distributions)
 
 
 def _trial(

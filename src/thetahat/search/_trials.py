@@ -147,23 +147,34 @@ def trial_values(history: SearchHistory) -> list[TrialValue]:
 
     Raises:  ConfigError: the history has no metric.
     """
-    metric = history.metric
-    if metric is None:
-        raise ConfigError(
-            "bayes needs a metric to optimise; add metric: with its name, or use method: random"
-        )
+    metric = metric_of(history)
     worst = [v for t in history.trials if t.over and (v := worst_value(t, metric)) is not None]
     worst_of_all = (max if metric.sign > 0 else min)(worst, default=None)
     return [
         TrialValue(trial, None if value is None else metric.sign * value)
         for trial in history.trials
-        for in_flight, value in (_value(trial, metric, worst_of_all),)
+        for in_flight, value in (trial_value(trial, metric, worst_of_all),)
         if in_flight or value is not None
     ]
 
 
-def _value(trial: Trial, metric: Objective, worst: float | None) -> tuple[bool, float | None]:
-    """Return whether the trial is in flight, and the value it counts as."""
+def metric_of(history: SearchHistory) -> Objective:
+    """Return the metric.
+
+    Raises:  ConfigError: the history has none.
+    """
+    if history.metric is None:
+        raise ConfigError(
+            "bayes needs a metric to optimise; add metric: with its name, or use method: random"
+        )
+    return history.metric
+
+
+def trial_value(trial: Trial, metric: Objective, worst: float | None) -> tuple[bool, float | None]:
+    """Return whether a trial is in flight, and the value it counts as.
+
+    Args:    worst: the worst value of all trials that are over.
+    """
     if trial.state == "failed":
         return False, _imputed(trial, metric, metric.impute, worst)
     how = metric.impute if trial.state == "finished" else metric.impute_while_running

@@ -1,4 +1,4 @@
-"""``th.start`` and ``th.log``: track a program that is not an experiment, number by number.
+"""The run of a program that is not an experiment, logged number by number (``th.start``).
 
 If an agent started the program, THETAHAT_RUN_ID names its run: the numbers go to that run, and the
 agent ends it.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import math
 import os
 import sys
 import threading
@@ -21,12 +20,13 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from thetahat.core.errors import ConfigError, StoreError
+from thetahat.core.exit_code import fail
 from thetahat.core.json import from_json, merge, to_json
+from thetahat.core.logged import checked_ending, checked_row, ending_of
 from thetahat.core.places import ENVIRONMENT
 from thetahat.core.provenance import command_line, provenance, short_path
 from thetahat.core.run import Status
 from thetahat.store._blocks import pack
-from thetahat.store._exit_code import fail
 from thetahat.store._owner_lock import Owner
 from thetahat.store._page_queries import blocks_after
 from thetahat.store._reserved_space import Reserve
@@ -49,38 +49,16 @@ ENDING = "THETAHAT_RUN_ENDING"
 """The file in which the program tells the agent how its run ended."""
 
 _Rows = dict[int, dict[str, float]]
-_latest: list[ManualRun] = []
-"""The run that this process started last, for ``log``."""
 
 
-def start(
-    config: Mapping[str, Any] | None = None,
+def begin_run(
+    config: Mapping[str, Any] | None,
     *,
-    name: str | None = None,
-    project: str | None = None,
-    store: Store | str | os.PathLike[str] | None = None,
+    name: str | None,
+    project: str | None,
+    store: Store | str | os.PathLike[str] | None,
 ) -> ManualRun:
-    """Begin a tracked run of any program; log numbers to it, then finish it.
-
-    In a program that an agent started, this is the agent's run in the sweep's store: it gets this
-    name, and its config is ``config`` updated by the sweep's values. The project is used if the
-    sweep has none.
-
-    Args:
-        config: the parameters of the run, for tables and filters.
-        name: by default a memorable one.
-        project: a word to group runs by.
-        store: a store or its path; else THETAHAT_STORE, else ``.thetahat/`` here.
-    Returns: the run, also a context manager: an exception inside makes it ``failed``.
-    Raises:  StoreError: the store cannot be opened or written.
-
-    >>> import tempfile
-    >>> with start({"lr": 0.1}, store=tempfile.mkdtemp()) as run:
-    ...     for step in range(3):
-    ...         run.log({"loss": 1.0 / (1 + step)})
-    >>> run.name
-    'bright-magnolia-1'
-    """
+    """Begin a run that a program logs by hand, as ``th.start`` does."""
     if config is not None and not isinstance(config, Mapping):
         raise ConfigError(
             f"config={config!r} is not a mapping; give names and values: {{'lr': 0.1}}"
@@ -105,29 +83,7 @@ def start(
     with opened.batch() as writer:
         run_id, given = writer.create_run(new)
         owner.hold([run_id])
-    run = ManualRun(opened, run_id, given, dict(config or {}), kept=(reserve, owner))
-    return _remembered(run)
-
-
-def log(metrics: Mapping[str, Any], step: int | None = None) -> None:
-    """Log one row of numbers to the run that this program started last, or to the agent's run.
-
-    The first call begins a run if there is none; it is finished when the program ends.
-
-    Args:
-        metrics: numbers by name.
-        step: counts up from 0 unless given, here or as ``metrics["step"]``.
-    Raises:  ConfigError: a value that is not a number, or the run has been finished.
-             StoreError: the store cannot be written.
-    """
-    if not _latest:
-        start()._quiet_end = True
-    _latest[0].log(metrics, step)
-
-
-def _remembered(run: ManualRun) -> ManualRun:
-    _latest[:] = [run]
-    return run
+    return ManualRun(opened, run_id, given, dict(config or {}), kept=(reserve, owner))
 
 
 def _attach(
@@ -145,8 +101,7 @@ def _attach(
         with store.batch() as writer:
             own = describe_run(writer, run_id, config=config, name=name, project=project)
     whole = merge(config, row.config)
-    run = ManualRun(store, run_id, own, whole, attempt=row.attempt)
-    return _remembered(run)
+    return ManualRun(store, run_id, own, whole, attempt=row.attempt)
 
 
 class ManualRun:
@@ -172,7 +127,8 @@ class ManualRun:
         self.config = config
         self._attempt = attempt
         """The attempt of the agent's run; None for a run of the program's own."""
-        self._quiet_end = attempt is not None
+        self.quiet_end = attempt is not None
+        """Whether the program may end without ``finish``."""
         self._began = time.monotonic()
         self._over = False
         self._owner = os.getpid()
@@ -188,14 +144,11 @@ class ManualRun:
 
         Raises:  ConfigError: a value that is not a number. StoreError: the store cannot be written.
         """
-        if step is None:
-            step = metrics.get("step")
-        row = {key: _number(key, value) for key, value in metrics.items() if key != "step"}
         if os.getpid() != self._pid:
             self._fresh()
         with self._lock:
             self._check()
-            at = self._next_step if step is None else _whole(step)
+            row, at = checked_row(metrics, step, self._next_step)
             self._next_step = at + 1
             self._rows.setdefault(at, {}).update(row)
             many = len(self._rows) >= MANY_ROWS and time.monotonic() >= self._again_s
@@ -216,7 +169,7 @@ class ManualRun:
 
         Raises:  ConfigError: a status with which a run cannot end. StoreError: as for ``log``.
         """
-        status = _checked_ending(status)
+        status = checked_ending(status)
         with self._lock:
             if self._over:
                 return
@@ -266,7 +219,7 @@ class ManualRun:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.finish(*_ending_of(error))
+        self.finish(*ending_of(error))
 
     def __repr__(self) -> str:
         return f"ManualRun({self.name!r}, id={self.id!r})"
@@ -346,8 +299,8 @@ class ManualRun:
         if os.getpid() != self._owner or self._over:
             return
         error = getattr(sys, "last_value", None)
-        status, reason = _ending_of(error)
-        if not self._quiet_end:
+        status, reason = ending_of(error)
+        if not self.quiet_end:
             reason = reason or "the program ended without run.finish()"
         give_up = time.monotonic() + EXIT_S
         while True:
@@ -398,53 +351,6 @@ def columns_of(rows: _Rows) -> list[dict[str, Sequence[float]]]:
         for names, group in groups.items()
     ]
     return sorted(found, key=lambda columns: columns["step"][-1])
-
-
-def _ending_of(error: BaseException | None) -> tuple[Status, str]:
-    if error is None or (isinstance(error, SystemExit) and not error.code):
-        return Status.FINISHED, ""
-    if isinstance(error, KeyboardInterrupt):
-        return Status.INTERRUPTED, "Ctrl-C"
-    return Status.FAILED, f"{type(error).__name__}: {error}".rstrip(": ")
-
-
-def _checked_ending(status: Status | str) -> Status:
-    endings = [s.value for s in Status if s.over]
-    if status not in endings:
-        raise ConfigError(
-            f"a run cannot end with the status {str(status)!r}; give one of {', '.join(endings)}"
-        )
-    return Status(status)
-
-
-def _number(key: str, value: Any) -> float:
-    if isinstance(value, (float, int)):
-        return float(value)
-    shape = getattr(value, "shape", None)
-    if shape is not None and callable(getattr(value, "item", None)):
-        if math.prod(shape) != 1:
-            raise ConfigError(
-                f"run.log: {key!r} has the shape {tuple(shape)}; log one number, such as its mean"
-            )
-        one = value.item()
-        if isinstance(one, (float, int)):
-            return float(one)
-    elif not isinstance(value, (str, bytes)) and hasattr(value, "__float__"):
-        return float(value)
-    raise ConfigError(_no_number(key, value))
-
-
-def _no_number(key: str, value: Any) -> str:
-    return (
-        f"run.log: {key}={value!r} is not a number ({type(value).__name__}); log numbers only, and"
-        " put words into the config"
-    )
-
-
-def _whole(step: Any) -> int:
-    if hasattr(step, "__index__") and not isinstance(step, bool):
-        return int(step)
-    raise ConfigError(f"run.log: step={step!r} is not an integer; leave it out to count up from 0")
 
 
 def describe_run(

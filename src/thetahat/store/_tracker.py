@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from thetahat.core.errors import ConfigError, StoreError
+from thetahat.core.exit_code import at_exit
 from thetahat.core.provenance import provenance
 from thetahat.core.run import Ended, Event, Logged, Started, Status
 from thetahat.store._blocks import Block, pack
-from thetahat.store._exit_code import at_exit
 from thetahat.store._owner_lock import Owner
 from thetahat.store._reserved_space import Reserve
 from thetahat.store._rows import NewRun

@@ -2,7 +2,7 @@
 
 import sys
 
-from thetahat.store._live_run import log
+from thetahat import log
 
 lr = float(sys.argv[1].removeprefix("--lr="))
 for epoch in range(3):

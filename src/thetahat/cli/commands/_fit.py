@@ -285,7 +285,7 @@ def _check_seeds(first: int, seeds: int) -> None:
 
 
 def _predict(path: Path, results: Sequence[Result], table: Table, setting: FitSettings) -> None:
-    """Write the fitted values of the best of the fits that ended well."""
+    """Write the fitted values: of several seeds, over those that ended well."""
     from thetahat.cli._errors import print_note
     from thetahat.cli.commands._fit_predictions import predictions, write
     from thetahat.cli.commands._fit_report import ended_well, has
@@ -296,16 +296,17 @@ def _predict(path: Path, results: Sequence[Result], table: Table, setting: FitSe
     if not kept:
         print_note(f"{path} was not written: no fit has a finite risk")
         return
-    best = min(kept, key=lambda r: r.risk[key])
-    made = predictions(str(best.config["table"]), table, best)
+    made = predictions(str(kept[0].config["table"]), table, kept)
     write(path, made)
     if setting.quiet:
         return
-    of = "" if best.classes is None else ", labels and probabilities,"
-    several = f" of seed {best.config['seed']}, the lowest {key} risk," if len(results) > 1 else ""
+    of = "" if kept[0].classes is None else ", labels and probabilities,"
+    if len(results) > 1:
+        mean = "the median, with 10 and 90 % quantiles," if not of else "by mean probability,"
+        of += f" over {len(kept)} seeds, {mean}"
     lacking = made.rows - made.fitted
     but = f"; {lacking:,} of them lack a feature and have none" if lacking else ""
-    print_note(f"fitted values{of}{several} of {made.rows:,} rows are in {path}{but}")
+    print_note(f"fitted values{of} of {made.rows:,} rows are in {path}{but}")
 
 
 def _config(args: argparse.Namespace) -> dict[str, Any]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 DELIMITED = {".csv": ",", ".tsv": "\t", ".txt": ",", "": ","}
 PARQUET = (".parquet", ".pq")
+QUANTILES = (0.1, 0.9)
+"""Over seeds, beside their median."""
 _OWN = ("row", "fitted", "part", "predicted", "out_of_bag")
 
 
@@ -84,19 +86,21 @@ def writable(
     return path
 
 
-def predictions(file: str, table: Table, result: Result) -> Predictions:
+def predictions(file: str, table: Table, members: Sequence[Result]) -> Predictions:
     """List every row of a file in order: its number, target, weight, fitted value and part.
 
-    A row has a fitted value wherever its features allow one, whether or not the fit used it.
+    A row has a fitted value wherever its features allow one, whether or not the fit used it. That
+    of several seeds is made as ``predictions_of`` does.
 
-    Args:    table: as it was read from the file for the fit.
+    Args:    table: as it was read from the file for the fit.   members: one fit, or its seeds.
     Raises:  DataError: the file has changed since.
     """
     from thetahat.cli.commands._fit_table import rows_of
     from thetahat.data import table_columns
-    from thetahat.train import Bag
+    from thetahat.train import Bag, Results
 
-    config, encoder = result.config, table.encoder
+    result, encoder = members[0], table.encoder
+    config = result.config
     features = [feature.name for feature in encoder.features]
     targets = encoder.targets or (table.target,)
     shown = [name for name in (*targets, config["weights"]) if name is not None]
@@ -109,9 +113,7 @@ def predictions(file: str, table: Table, result: Result) -> Predictions:
         raise DataError(f"{file!r} has changed since it was read; fit it again")
     enough = _enough(found, encoder)
     x = encoder.encode({name: found[name].values[enough] for name in features})
-    fitted = dict(_outputs("fitted", result.predict(x), encoder.targets))
-    if result.classes is not None:
-        fitted |= zip(label_columns(result.classes), result.predict_proba(x).T, strict=True)
+    fitted = _over(Results(members), x, "fitted", QUANTILES, encoder.targets)
     part, outside = np.full(n, None, object), {}
     for name, rows in rows_of(result, table).items():
         part[np.flatnonzero(used)[rows]] = name
@@ -146,26 +148,30 @@ def predictions_of(file: str, members: Results[Any], quantiles: Sequence[float])
     columns: dict[str, Sequence[Any]] = {"row": list(range(1, len(enough) + 1))}
     made = {"predicted": np.zeros(0)}
     if enough.any():
-        classes = members[0].classes
-        made = _numbers(members, x, quantiles) if classes is None else _labels(members, x, classes)
-    for name, column in made.items():
-        for label, one in _outputs(name, column, targets):
-            columns[label] = _spread(one, enough)
+        made = _over(members, x, "predicted", quantiles, targets)
+    columns |= {name: _spread(values, enough) for name, values in made.items()}
     return Predictions(columns, int(enough.sum()))
 
 
-def _numbers(members: Results[Any], x: Any, quantiles: Sequence[float]) -> dict[str, np.ndarray]:
+def _over(
+    members: Results[Any], x: Any, name: str, quantiles: Sequence[float], targets: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Columns of what members predict: one member's own, else the median and quantiles; of
+    classes, labels and mean probabilities."""
+    classes = members[0].classes
+    if classes is not None:
+        proba = members.predict_proba(x).mean(axis=0)
+        labels = members[0].predict(x) if len(members) == 1 else classes[proba.argmax(axis=1)]
+        return {name: labels, **dict(zip(label_columns(classes), proba.T, strict=True))}
     values = members.predict(x)
-    if len(members) == 1:
-        return {"predicted": values[0]}
-    over = {f"q{100 * q:g}": np.quantile(values, q, axis=0) for q in quantiles}
-    return {"predicted": np.quantile(values, 0.5, axis=0), **over}
-
-
-def _labels(members: Results[Any], x: Any, classes: np.ndarray) -> dict[str, np.ndarray]:
-    proba = members.predict_proba(x).mean(axis=0)
-    labels = members[0].predict(x) if len(members) == 1 else classes[proba.argmax(axis=1)]
-    return {"predicted": labels, **dict(zip(label_columns(classes), proba.T, strict=True))}
+    found = {name: values[0] if len(members) == 1 else np.quantile(values, 0.5, axis=0)}
+    if len(members) > 1:
+        found |= {f"q{100 * q:g}": np.quantile(values, q, axis=0) for q in quantiles}
+    return {
+        label: one
+        for name, column in found.items()
+        for label, one in _outputs(name, column, targets)
+    }
 
 
 def _inputs(file: str, members: Sequence[Any]) -> tuple[Any, np.ndarray]:

@@ -55,7 +55,8 @@ def report(
     if len(names) > 1 and setting.tracked:
         where = store_flag(setting.store)
         first_to_last = f"{word(names[0])} to {word(names[-1])}"
-        print(f"{len(names)} runs, {first_to_last}; look at them: thetahat runs{where}")
+        each = ", one for each net" if isinstance(first, Bag) else ""
+        print(f"{len(names)} runs{each}, {first_to_last}; look at them: thetahat runs{where}")
 
 
 def _describe_data(first: Result, table: Table) -> str:

@@ -26,7 +26,6 @@ examples:
   thetahat predict wage.theta new.csv -o predicted.csv
   thetahat predict last new.csv -o predicted.csv
 """
-_QUANTILES = (0.1, 0.9)
 
 
 def add_flags(parser: Any) -> None:
@@ -63,7 +62,7 @@ def add_flags(parser: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict the rows of a table."""
     from thetahat.cli._errors import print_note
-    from thetahat.cli.commands._fit_predictions import predictions_of, writable, write
+    from thetahat.cli.commands._fit_predictions import QUANTILES, predictions_of, writable, write
 
     out = writable(Path(args.output), Path(args.table), (), flag="-o")
     members = _members(args)
@@ -77,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
             "--quantiles has no effect: the model predicts labels, with mean probabilities over its"
             " seeds; leave it out"
         )
-    made = predictions_of(args.table, members, args.quantiles or _QUANTILES)
+    made = predictions_of(args.table, members, args.quantiles or QUANTILES)
     write(out, made, "-o")
     if not args.quiet:
         of = "" if len(members) == 1 else f", the median of {len(members)} members,"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._parser import add_format, add_store, add_switch
 from thetahat.cli.terminal._output import Screen, emit, read_screen
+from thetahat.core.nested import flat_config
 from thetahat.core.run import Status
 from thetahat.format import STATUS_STYLES, json_text, paint, short, sparkline, table, word
 
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "json":
         emit(json_text(whole))
     else:
-        rows = [{"field": k, "value": v} for k, v in _flat(whole).items()]
+        rows = [{"field": k, "value": v} for k, v in flat_config(whole).items() if v != {}]
         emit(table(rows, ["field", "value"], args.format))
     return 0
 
@@ -109,7 +110,7 @@ def page(
     about = [word(part) for part in (found.experiment, found.project) if part]
     proposed = None
     if found.proposed is not None:
-        proposed = f"the sweep proposed {', '.join(_flat(found.proposed)) or 'none'}"
+        proposed = f"the sweep proposed {', '.join(flat_config(found.proposed)) or 'none'}"
     labels = {k: v if isinstance(v, list) else [v] for k, v in found.labels.items()}
     more = found.max_epochs and found.max_epochs != found.epochs
     failed = f", {found.failures} failed" if found.failures else ""
@@ -120,7 +121,7 @@ def page(
             *(layout.wrapped(found.reason) if found.reason else []),
             *(line for text in warnings_of(found, notices) for line in layout.warning(text)),
         ],
-        pairs("config", found.config),
+        pairs("config", flat_config(found.config)),
         [
             *row("of these", proposed),
             *(line for k, v in labels.items() for line in row(k, ", ".join(map(str, v)))),
@@ -318,17 +319,10 @@ def _origin(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _facts(values: Mapping[str, Any]) -> str:
     return ", ".join(
-        f"{k}={v if isinstance(v, str) else short(v)}" for k, v in _flat(values).items()
+        f"{k}={v if isinstance(v, str) else short(v)}"
+        for k, v in flat_config(values).items()
+        if v != {}
     )
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Flatten mappings inside of mappings, with dots in their names; empty ones are left out."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        inner = isinstance(value, Mapping)
-        flat |= _flat(value, f"{before}{key}.") if inner else {f"{before}{key}": value}
-    return flat
 
 
 def _span(seconds: float) -> str:

@@ -174,13 +174,14 @@ def _key(parameter: str) -> str:
 def default_columns(found: Sequence[RunRow], *, everything: bool = False) -> list[Column]:
     """Choose the columns that differ between the runs, with their priority on a narrow screen."""
     metrics = _ordered(key for run in found for key in run.metrics)
-    config = list(dict.fromkeys(key for run in found for key in run.config))
+    flat = [flat_config(run.config) for run in found]
+    config = list(dict.fromkeys(key for one in flat for key in one))
     if everything:
         own = ("id", "name", "experiment", "project", "status", "reason", "epochs", "seconds")
         last = ("n_params", "best_val_risk", "best_epoch", "attempt", "contaminated", "created")
         inner = [f"config.{k}" for k in config] + [f"metrics.{k}" for k in metrics]
         return [Column(key) for key in (*own, *inner, *last)]
-    varying = [key for key in config if _differs(found, key)]
+    varying = [k for k in config if len(flat) == 1 or _any_differs(c[k] for c in flat if k in c)]
     columns = [Column("name", priority=100, least=40), Column("status", priority=90)]
     if _any_differs(run.experiment for run in found):
         columns.append(Column("experiment", priority=40))
@@ -214,10 +215,6 @@ def _ordered(keys: Iterable[str]) -> list[str]:
 
 def _common(found: Sequence[RunRow], key: str) -> bool:
     return 2 * sum(key in run.metrics for run in found) >= len(found)
-
-
-def _differs(found: Sequence[RunRow], key: str) -> bool:
-    return len(found) == 1 or _any_differs(run.config[key] for run in found if key in run.config)
 
 
 def _any_differs(values: Iterable[Any]) -> bool:

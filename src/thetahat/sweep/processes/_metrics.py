@@ -1,7 +1,8 @@
 """The metrics of a program that runs as a process.
 
-``th.log`` writes to the store, a wandb program writes its file, and any program may print JSON. A
-metric that is logged in two ways is read from the one that logged it first.
+``th.log`` and wandb write a file each, and any program may print JSON; a program that gave its run
+a name by ``th.start`` writes to the store itself. A metric that is logged in two ways is read from
+the one that logged it first.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from thetahat.core.json import merge
 from thetahat.store import Store, columns_of, rows_after
 from thetahat.sweep.processes._capture import LONGEST_LINE, read_row
+from thetahat.sweep.processes._rows_file import RowsFile
 from thetahat.sweep.processes._wandb import WandbTail
 
 _AXES = ("step", "epoch")
@@ -40,13 +43,14 @@ class Metrics:
     Args:
         folder: the run's folder (WANDB_DIR); ``cwd``: where the program runs.
         run_id: the run, also WANDB_RUN_ID.
-        store: where ``th.log`` writes; None if it is not used.
+        store: where the program may write rows itself; None if it does not.
     """
 
     def __init__(self, folder: Path, cwd: Path, run_id: str, store: Store | None = None) -> None:
         self._store = store
         self._run_id = run_id
         self._after = 0 if store is None else rows_after(store, run_id)[1]
+        self._logged = RowsFile(folder)
         self._wandb = WandbTail(folder, cwd, run_id)
         self._printed: deque[dict[str, float]] = deque()
         self._words: dict[str, Any] = {}
@@ -78,11 +82,12 @@ class Metrics:
 
         Raises:  StoreError: the store cannot be read.
         """
-        logged: list[dict[str, float]] = []
+        stored: list[dict[str, float]] = []
         if self._store is not None:
-            logged, self._after = rows_after(self._store, self._run_id, self._after)
-        rows = self._mine("th.log", logged)
-        others = self._mine("wandb", self._wandb.new())
+            stored, self._after = rows_after(self._store, self._run_id, self._after)
+        rows = self._mine("th.log", stored)
+        others = self._mine("th.log", self._logged.new())
+        others += self._mine("wandb", self._wandb.new())
         others += self._mine("stdout", self._take_printed())
         self._unstored += others
         return rows + others
@@ -111,9 +116,10 @@ class Metrics:
         return self._wandb.media
 
     def about(self) -> About:
-        """Return what a wandb program says of its run: config, name and labels."""
-        wandb = self._wandb
-        return About(copy.deepcopy(wandb.config), wandb.name, dict(wandb.labels))
+        """Return what a program says of its run by wandb or ``th.start``: config, name, labels."""
+        wandb, logged = self._wandb, self._logged
+        config = merge(wandb.config, logged.config)
+        return About(copy.deepcopy(config), wandb.name, {**wandb.labels, **logged.labels})
 
     def notes(self) -> list[str]:
         """Return notes for the user, each once."""

@@ -21,6 +21,7 @@ from thetahat.core.errors import InputError, StoreError
 from thetahat.core.run import Status
 from thetahat.sweep.processes._capture import LIMIT, TAIL, Stream, without_colours
 from thetahat.sweep.processes._process_group import WINDOWS, has_living, kill_tree, signal_group
+from thetahat.sweep.processes._rows_file import ROWS, open_rows
 from thetahat.sweep.processes._wandb import wandb_preferences, wandb_settings, write_parameters
 
 GRACE_S = 10.0
@@ -99,6 +100,7 @@ def environment(
         folder.mkdir(parents=True, exist_ok=True)
         write_parameters(config, folder)
         (folder / _ENDING).unlink(missing_ok=True)
+        open_rows(folder, {"run": run_id, "name": name, "config": config})
     except OSError as error:
         raise _no_folder(folder, error) from error
     preferences = {
@@ -120,6 +122,7 @@ def environment(
         "THETAHAT_STORE": os.fspath(store),
         "THETAHAT_RUN_ID": run_id,
         "THETAHAT_RUN_ENDING": str(folder / _ENDING),
+        "THETAHAT_RUN_ROWS": str(folder / ROWS),
     }
     # The address of the wandb service of the agent's process.
     env.pop("WANDB_SERVICE", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import Counter
@@ -23,6 +24,7 @@ from thetahat.sweep.processes._process_group import (
     folder_of_run,
     remember_program,
 )
+from thetahat.sweep.processes._rows_file import ROWS
 from thetahat.sweep.spec._command import argv_of
 from thetahat.sweep.spec._source_files import Code
 
@@ -78,6 +80,8 @@ class Processes:
         self._facts = provenance(None) if code is None else code.facts()
         self._watchdog = Watchdog()
         self._reported_media: set[str] = set()
+        self._ended: list[Path] = []
+        """Folders of runs that ended since the last ``kept``."""
 
     def follow(self, proposed: Callable[[RunRow], Mapping[str, Any]]) -> None:
         """Give programs the part of a run's config that its sweep proposed."""
@@ -130,7 +134,12 @@ class Processes:
             self._watchdog.release(process.pid)
 
     def kept(self) -> None:
-        """Keep the logs: all updates are in the store."""
+        """Remove what programs logged: the store has it. Their outputs are kept."""
+        for folder in self._ended:
+            # A process that still runs there is told by its next ``th.log``.
+            with contextlib.suppress(OSError):
+                (folder / ROWS).unlink()
+        self._ended = []
 
     def halt(self) -> None:
         """Terminate all processes, kill them after a grace period, and report nothing more."""
@@ -240,6 +249,7 @@ class Processes:
         self._watchdog.release(child.process.pid)
         notes = [Noted(child.run.id, f"{child.run.name}: {line}") for line in ending.notes]
         words = child.metrics.words()
+        self._ended.append(child.folder)
         ended = Ended(
             0,
             ending.status,

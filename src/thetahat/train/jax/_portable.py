@@ -32,6 +32,8 @@ def pack_predictor(one: Predictor, arrays: dict[str, np.ndarray], name: str) -> 
             arrays[f"{name}/{kind}/{_path(path)}"] = np.asarray(leaf)
     for key, value in one.values.items():
         arrays[f"{name}/values/{key}"] = np.asarray(value)
+    if one.source.description is None and (values := one.probe()) is not None:
+        arrays[f"{name}/probe"] = values
     return {
         "class": one.source.name,
         "model": one.source.description,
@@ -94,7 +96,28 @@ def unpack_predictor(
         one.check()
     except InputError as error:
         raise ValueError(str(error)) from error
+    if one.source.description is None and "probe" in mine:
+        _check_program(one, mine["probe"])
     return one
+
+
+def _check_program(one: Predictor, saved: np.ndarray) -> None:
+    """Compare what the user's program computes now with what it computed when it was saved.
+
+    Raises:  ConfigError: other values.
+    """
+    found = one.probe()
+    if found is None or found.shape != saved.shape:
+        same = False
+    else:
+        size = np.max(np.abs(saved), initial=0.0, where=np.isfinite(saved))
+        same = np.allclose(found, saved, rtol=1e-3, atol=1e-4 * size, equal_nan=True)
+    if not same:
+        raise ConfigError(
+            f"{one.source.name} is not the model that was saved: with the saved parameters it"
+            " computes other values, so its program was edited since; restore the program, or fit"
+            " the new one"
+        )
 
 
 def _scores(held: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> ClassScores:

@@ -8,6 +8,7 @@ bitwise equal.
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -100,12 +101,20 @@ class ModelSource:
     @cached_property
     def compiled(self) -> Any:
         """The predictions (N, ...) at rows of inputs, compiled once for all members."""
+        return jax.jit(self._rows())
+
+    @cached_property
+    def quick(self) -> Any:
+        """The same, compiled without optimisation: equal but for rounding."""
+        return jax.jit(self._rows(), compiler_options={"xla_backend_optimization_level": 0})
+
+    def _rows(self) -> Callable[..., Any]:
         make = self.make.settled() if isinstance(self.make, OfBuild) else self.make
 
         def run(values: Any, params: Any, frozen: Any, rows: Any) -> Any:
             return jax.vmap(make(values).bind(params, frozen))(rows)
 
-        return jax.jit(run)
+        return run
 
     def __reduce__(self) -> Any:
         experiment = getattr(getattr(self.make, "build", None), "experiment", None)
@@ -195,6 +204,18 @@ class Predictor:
             out = out[:, 0]
         out = out if transform is None else np.asarray(transform.decode(out))
         return out[0] if single else out
+
+    def probe(self) -> np.ndarray | None:
+        """h at three made-up inputs, for a user's own model: an edited program gives other values.
+
+        Returns: None where the shape of an input is unknown.
+        """
+        if self.shape is None:
+            return None
+        rows = np.sin(1.0 + np.arange(3 * math.prod(self.shape))).reshape(3, *self.shape)
+        with precision(self.dtype):
+            at = jnp.asarray(rows, self.dtype)
+            return np.asarray(self.source.quick(self.values, self.params, self.frozen, at))
 
     def as_start(self) -> Start:
         """The parameters and their units, for another Task's ``start``."""

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 import jax
 
 from thetahat.core import Task
+from thetahat.core.errors import ThetahatError
 from thetahat.data import use_cache
 from thetahat.train._program import Build, Hyper, OtherBackend, Program, Untraceable
+from thetahat.train.jax._explain import explain
 from thetahat.train.jax._memory import check_possible
 from thetahat.train.jax._staging import stage
 from thetahat.train.jax._stream import make_program
@@ -36,6 +38,13 @@ def prepare(build: Build, hyper: Hyper, size: int, mode: str) -> Program:
             return program
     except OtherBackend as other:
         return other.prepare(build, hyper, size, mode)
+    except (ThetahatError, Untraceable):
+        raise
+    except Exception as error:
+        said = explain(build, hyper, error)
+        if said is None:
+            raise
+        raise said from error
 
 
 def try_out(build: Build) -> None:

@@ -43,6 +43,7 @@ from thetahat.train.jax._precision import (
 )
 from thetahat.train.jax._state import TrainState, first_state
 from thetahat.train.jax._targets import Targets
+from thetahat.train.jax._text import text_needs_values
 
 
 @dataclass(frozen=True)
@@ -273,7 +274,8 @@ def _say_if_larger(task: Task, plan: MemberPlan) -> None:
 
 def _built(build: Build, values: Mapping[str, Any]) -> Task:
     try:
-        task = build(values)
+        with text_needs_values():
+            task = build(values)
     except ValueError as error:
         if "Invalid rng value" not in str(error):
             raise
