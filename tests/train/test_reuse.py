@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from jax.experimental.compilation_cache import compilation_cache
 from numpy_backend import Descent, NumpyLinear
 
 import thetahat as th
@@ -473,8 +476,10 @@ def on_disk(tmp_path, monkeypatch) -> Iterator[Path]:
     monkeypatch.setattr(_compiled.compiled, "_programs", OrderedDict())
     before = jax.config.values["jax_compilation_cache_dir"]
     jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    compilation_cache.reset_cache()
     yield tmp_path / "programs"
     jax.config.update("jax_compilation_cache_dir", before)
+    compilation_cache.reset_cache()
 
 
 def test_another_process_reads_programs_from_disk(on_disk) -> None:
@@ -485,6 +490,28 @@ def test_another_process_reads_programs_from_disk(on_disk) -> None:
     assert numbers(first) == numbers(second)
     assert on_disk.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in on_disk.iterdir()} == {0o600}
+
+
+def test_programs_from_the_cache_of_jax_are_not_written_again(tmp_path) -> None:
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import thetahat as th
+from test_reuse import numbers, task
+print(repr(numbers(th.fit(task()))))
+"""
+    environment = {**os.environ, "THETAHAT_CACHE": str(tmp_path)}
+
+    def fit() -> str:
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env=environment, check=True, capture_output=True).stdout
+
+    first = fit()
+    for path in (tmp_path / "programs").iterdir():
+        path.unlink()
+    assert fit() == first  # compiled by the cache of JAX, which cannot be serialised again
+    assert not list((tmp_path / "programs").iterdir())
+    assert fit() == first
 
 
 def test_a_damaged_program_is_compiled_anew_with_one_message(on_disk) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 from jax.interpreters import partial_eval
 
-from thetahat.train.jax._compile import Busy, compile_draw
+from thetahat.train.jax._compile import Busy, compilations, compile_draw
 from thetahat.train.jax._compiled import compiled, reused
 from thetahat.train.jax._disk import load, save
 from thetahat.train.jax._fingerprint import settings
@@ -64,11 +64,13 @@ class _Part:
 
         Raises:  Busy: another process is compiling it, and we are not patient.
         """
+        before = compilations()
         run = compile_draw(lowered, self.numbers, patient=patient)
         key = self._key(own, common)
         if key:
             compiled.keep(key, run)
-            save(key, run)
+            if compilations() > before:
+                save(key, run)
         return run
 
     def _key(self, own: Any, common: Any) -> Any:

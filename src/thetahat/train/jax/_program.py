@@ -26,7 +26,7 @@ from thetahat.data import Transform, content_hash
 from thetahat.train._classify import scores_of
 from thetahat.train._program import Build, CohortStatus, Hyper, WithData
 from thetahat.train.jax import _member
-from thetahat.train.jax._compile import compile_loop, compile_read
+from thetahat.train.jax._compile import compilations, compile_loop, compile_read
 from thetahat.train.jax._compiled import compiled, reused
 from thetahat.train.jax._disk import load, save
 from thetahat.train.jax._epoch import MAX_CHUNK, ORDERS, orders, run_chunk
@@ -111,9 +111,11 @@ class CohortProgram:
             return
         self.trace()
         with precision(self.dtype):
+            before = compilations()
             self._chunk = self._timed(self._compiled)
+            fresh = compilations() > before
             self._check_fingerprint()
-            self._keep("chunk", self._chunk, self._columns)
+            self._keep("chunk", self._chunk, self._columns, fresh)
             if self._ordered:
                 plan, none = self.staged.plan, np.int32(0)
                 rest = (none, none, plan.n, self.max_chunk, plan.sampling)
@@ -226,8 +228,9 @@ class CohortProgram:
             return found
 
         def compile_() -> Any:
-            read = compile_read(self._lower(numbers, args), self.staged.numbers)
-            self._keep(parts, read, names)
+            lowered, before = self._lower(numbers, args), compilations()
+            read = compile_read(lowered, self.staged.numbers)
+            self._keep(parts, read, names, compilations() > before)
             return read, tuple(names)
 
         with precision(self.dtype):
@@ -353,10 +356,15 @@ class CohortProgram:
                 compiled.keep(key, found)
         return found
 
-    def _keep(self, what: Any, program: Any, columns: Sequence[str]) -> None:
-        """Keep a compiled program for others of the same mathematics."""
-        if self._fingerprint is not None:
-            compiled.keep((what, self._fingerprint), (program, columns))
+    def _keep(self, what: Any, program: Any, columns: Sequence[str], fresh: bool) -> None:
+        """Keep a compiled program for others of the same mathematics.
+
+        Args:    fresh: whether it was compiled, and not read from JAX's cache.
+        """
+        if self._fingerprint is None:
+            return
+        compiled.keep((what, self._fingerprint), (program, columns))
+        if fresh:
             save((what, self._fingerprint), program, columns)
 
     def _check_fingerprint(self) -> None:
