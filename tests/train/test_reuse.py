@@ -504,7 +504,8 @@ print(repr(numbers(th.fit(task()))))
 
     def fit() -> str:
         command = [sys.executable, "-c", code]
-        return subprocess.run(command, env=environment, check=True, capture_output=True).stdout
+        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+        return done.stdout
 
     first = fit()
     for path in (tmp_path / "programs").iterdir():

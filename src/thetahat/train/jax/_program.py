@@ -78,7 +78,7 @@ class CohortProgram:
         """
         if self._lowered is not None or self._chunk is not None:
             return
-        kept = self._kept("chunk")
+        kept = self._timed(lambda: self._kept("chunk"))
         if kept is not None:
             self._chunk, self._columns = kept
             return
