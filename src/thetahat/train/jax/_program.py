@@ -116,10 +116,6 @@ class CohortProgram:
             fresh = compilations() > before
             self._check_fingerprint()
             self._keep("chunk", self._chunk, self._columns, fresh)
-            if self._ordered:
-                plan, none = self.staged.plan, np.int32(0)
-                rest = (none, none, plan.n, self.max_chunk, plan.sampling)
-                self._timed(lambda: orders(plan.order_seed, *rest))
 
     def needs(self) -> int:
         """Bytes of memory that training takes by the compiler's count; 0 if it has none."""
@@ -147,6 +143,10 @@ class CohortProgram:
         """The state before the first epoch, and the arrays that traced parameters make."""
         self.compile()
         with precision(self.dtype):
+            if self._ordered:  # compiled before the first epoch is timed
+                plan, none = self.staged.plan, np.int32(0)
+                rest = (none, none, plan.n, self.max_chunk, plan.sampling)
+                self._timed(lambda: orders(plan.order_seed, *rest))
             self._given = tuple(
                 leaf if isinstance(leaf, ON_DISK) else jax.device_put(leaf) for leaf in self._given
             )
