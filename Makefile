@@ -37,6 +37,7 @@ bench: $(STAMPS)/bench
 	$(BIN)/python -m benchmarks.sweeps --write
 	$(BIN)/python -m benchmarks.web --write
 	$(BIN)/python -m benchmarks.startup --write
+	$(PINNED) $(BIN)/python -m benchmarks.fits --write
 
 bench-smoke: $(STAMPS)/test
 	$(PINNED) $(BIN)/python -m benchmarks.loops --smoke

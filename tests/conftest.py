@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,15 @@ def no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     from thetahat.cli.terminal import _fit_progress
 
     monkeypatch.setattr(_fit_progress, "FIRST_LINE_S", math.inf)
+
+
+@pytest.fixture
+def fresh_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No program of an earlier test, or of an earlier session, is reused."""
+    from thetahat.train.jax import _compiled, _disk
+
+    monkeypatch.setattr(_compiled.compiled, "_programs", OrderedDict())
+    monkeypatch.setattr(_disk, "_folder", lambda: None)
 
 
 @pytest.fixture

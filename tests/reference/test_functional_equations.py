@@ -38,6 +38,7 @@ def pricing(
     )
 
 
+@pytest.mark.usefixtures("fresh_programs")
 def test_asset_pricing_holds_on_the_grid_and_far_beyond_it():
     result = th.fit(pricing)
     t = np.arange(50.0)

@@ -78,6 +78,7 @@ def test_a_flag_that_the_user_has_set_stays_set():
     assert {leaf.dtype for leaf in jax.tree.leaves(single.params)} == {np.dtype("float32")}
 
 
+@pytest.mark.usefixtures("fresh_programs")
 def test_a_cohort_in_double_precision_traces_doubles():
     def level(target: float = 1 / 3, seed: th.Seed = 0) -> th.Task:
         return th.Task(

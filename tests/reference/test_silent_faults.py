@@ -194,6 +194,7 @@ def test_the_whole_config_is_told(result, events):
 # 9. The short last batch weighs more per observation, and costs another trace.
 
 
+@pytest.mark.usefixtures("fresh_programs")
 def test_every_observation_weighs_the_same_and_the_tail_is_no_other_program():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(20, 2)), rng.normal(size=20)

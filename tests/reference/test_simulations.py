@@ -32,6 +32,7 @@ def test_no_line_separates_exclusive_or():
     np.testing.assert_allclose(result.predict(result.data.train.x), 0.5, rtol=1e-12)
 
 
+@pytest.mark.usefixtures("fresh_programs")
 def test_four_hidden_units_solve_exclusive_or_from_nearly_every_start():
     results = th.fit_many(xor, [{"seed": seed} for seed in range(20)], mode="vmap")
     assert {r.traces for r in results} == {1}
@@ -135,6 +136,7 @@ def overfit(width: float = 1.0, sigma: float = 1.5, lr: float = 0.1, seed: th.Se
     )
 
 
+@pytest.mark.usefixtures("fresh_programs")
 def test_double_descent():
     widths, seeds = range(1, WIDEST + 1), range(20)
     noisy, clean = {"sigma": 1.5, "lr": 0.1}, {"sigma": 0.01, "lr": 0.05}

@@ -73,7 +73,8 @@ def test_exact_members_are_bitwise_fits_alone(at, thetahat) -> None:
     check_alone(at, runs[::2], exact=True)
 
 
-def test_worker_mode_trains_one_run_at_a_time(at, thetahat) -> None:
+def test_worker_mode_trains_one_run_at_a_time(at, thetahat, monkeypatch) -> None:
+    monkeypatch.setenv("THETAHAT_CACHE", "off")
     words = ("--run", "--workers", "1", "--mode", "worker", "--count", "4")
     code, _, _ = thetahat("sweep", at.sweep(TOGETHER, LINE), *words)
     assert code == 0
@@ -110,7 +111,8 @@ parameters:
     check_alone(at, [runs[0], runs[4]])
 
 
-def test_a_compiled_program_is_used_for_fewer_runs(at, thetahat) -> None:
+def test_a_compiled_program_is_used_for_fewer_runs(at, thetahat, monkeypatch) -> None:
+    monkeypatch.setenv("THETAHAT_CACHE", "off")
     text = "program: train.py\nmethod: random\nrun_cap: 7\nparameters: {lr: {min: 0.01, max: 0.1}}"
     words = ("--run", "--workers", "1", "--cohort", "4")
     code, _, _ = thetahat("sweep", at.sweep(text, LINE), *words)

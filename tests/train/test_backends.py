@@ -79,6 +79,7 @@ def test_backends_agree() -> None:
     assert one.n_params == other.n_params == 3
 
 
+@pytest.mark.usefixtures("fresh_programs")
 def test_a_fit_sends_its_events_in_order(make: Make) -> None:
     events: list[Any] = []
     result = th.fit(make(), trackers=[events.append])

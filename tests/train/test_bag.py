@@ -38,7 +38,7 @@ def raw(data: th.Data, part: str) -> np.ndarray:
 
 
 def test_all_members_train_as_one_program_and_hold_out_different_rows(bag: th.Bag) -> None:
-    assert [member.traces for member in bag.members] == [1] * MEMBERS
+    assert {(member.traces <= 1, member.mode) for member in bag.members} == {(True, "vmap")}
     pool = np.sort(np.asarray(bag.data.train.y))
     assert len(pool) == 72 and bag.data.val is None
     held = []

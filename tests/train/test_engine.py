@@ -55,11 +55,13 @@ def test_a_cohort_does_not_depend_on_its_order() -> None:
         same(a, b)
 
 
+@pytest.mark.usefixtures("fresh_programs")
 def test_twelve_configs_over_floats_and_seeds_cost_one_trace() -> None:
     configs = [{"lr": lr, "seed": s} for lr in (0.01, 0.03, 0.1) for s in range(4)]
     assert {r.traces for r in th.fit_many(net, configs)} == {1}
 
 
+@pytest.mark.usefixtures("fresh_programs")
 def test_static_parameters_start_a_program_each() -> None:
     results = th.fit_many(net, [{"width": w, "seed": s} for w in (3, 5) for s in (0, 1)])
     assert [r.n_params for r in results] == [13, 13, 21, 21]

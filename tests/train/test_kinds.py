@@ -48,6 +48,7 @@ def eqx_net(lr: float = 0.05, seed: th.Seed = 0) -> th.Task:
     return th.Task(model, parts(), optimizer=optax.adam(lr), epochs=15, batch_size=16, seed=seed)
 
 
+@pytest.mark.usefixtures("fresh_programs")
 @pytest.mark.parametrize("experiment", [nnx_net, eqx_net])
 def test_modules_train_in_cohorts_and_come_back_as_they_were(experiment: Any) -> None:
     configs = [{"lr": 0.02, "seed": 1}, {"lr": 0.1, "seed": 2}]

@@ -71,6 +71,7 @@ def test_a_config_has_flat_names(plain):
     assert plain.config == FLAT
 
 
+@pytest.mark.usefixtures("fresh_programs")
 def test_floats_and_seeds_inside_are_traced():
     assert set(read_signature(nested).traced) == {"net.scale", "net.seed", "net.decay.rate", "lr"}
     configs = [

@@ -119,6 +119,7 @@ def test_a_call_that_takes_rngs_gets_streams_in_training() -> None:
     )
 
 
+@pytest.mark.usefixtures("fresh_programs")
 def test_rates_of_dropout_train_as_one_program_and_equal_fixed_rates() -> None:
     def net(rate: float = 0.1, seed: th.Seed = 0) -> th.Task:
         model = Net(nnx.Rngs(jax.random.key(seed)), rate)

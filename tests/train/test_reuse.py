@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,13 +17,14 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from jax.experimental.compilation_cache import compilation_cache
 from numpy_backend import Descent, NumpyLinear
 
 import thetahat as th
 from thetahat.core import ConfigError
 from thetahat.train import Hyper
 from thetahat.train._driver import Clock, Driver, Interrupt  # below the front door: no Session
-from thetahat.train.jax import _compiled, prepare  # the store of programs has no public name
+from thetahat.train.jax import _compiled, _disk, prepare  # the store of programs has no public name
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 2)).astype(np.float32)
@@ -26,9 +32,7 @@ Y = (X @ np.array([0.5, -1.0]) + 0.3 * RNG.normal(size=24)).astype(np.float32)
 DATA = th.Data((X, Y), val=(X[:8] + 0.5, Y[:8]))
 
 
-@pytest.fixture(autouse=True)
-def _empty_store() -> None:
-    _compiled.compiled.clear()
+pytestmark = pytest.mark.usefixtures("fresh_programs")
 
 
 def task(**changes) -> th.Task:
@@ -459,3 +463,81 @@ def test_a_program_keeps_its_constants_when_an_array_is_changed_later(monkeypatc
     again = th.fit(offset(np.array([1.0, 2.0], np.float32)))
     assert again.traces == 0
     assert numbers(again) == first
+
+
+# -- on disk ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def on_disk(tmp_path, monkeypatch) -> Iterator[Path]:
+    """A folder of programs, which another process could have written."""
+    monkeypatch.undo()  # of fresh_programs: this folder is new
+    monkeypatch.setenv("THETAHAT_CACHE", str(tmp_path))
+    monkeypatch.setattr(_compiled.compiled, "_programs", OrderedDict())
+    before = jax.config.values["jax_compilation_cache_dir"]
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    compilation_cache.reset_cache()
+    yield tmp_path / "programs"
+    jax.config.update("jax_compilation_cache_dir", before)
+    compilation_cache.reset_cache()
+
+
+def test_another_process_reads_programs_from_disk(on_disk) -> None:
+    first = th.fit(task())
+    _compiled.compiled.clear()
+    second = th.fit(task())
+    assert (first.traces, second.traces) == (1, 0)
+    assert numbers(first) == numbers(second)
+    assert on_disk.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in on_disk.iterdir()} == {0o600}
+
+
+def test_programs_from_the_cache_of_jax_are_not_written_again(tmp_path) -> None:
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import thetahat as th
+from test_reuse import numbers, task
+print(repr(numbers(th.fit(task()))))
+"""
+    environment = {**os.environ, "THETAHAT_CACHE": str(tmp_path)}
+
+    def fit() -> str:
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+        return done.stdout
+
+    first = fit()
+    for path in (tmp_path / "programs").iterdir():
+        path.unlink()
+    assert fit() == first  # compiled by the cache of JAX, which cannot be serialised again
+    assert not list((tmp_path / "programs").iterdir())
+    assert fit() == first
+
+
+def test_a_damaged_program_is_compiled_anew_with_one_message(on_disk) -> None:
+    first = numbers(th.fit(task()))
+    for path in on_disk.iterdir():
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-100] + bytes(100))
+    _compiled.compiled.clear()
+    with pytest.warns(th.Notice, match="is damaged, and is compiled anew") as said:
+        assert numbers(th.fit(task())) == first
+    assert len(said) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="modes of files are POSIX's")
+def test_programs_that_others_may_write_are_not_read(on_disk) -> None:
+    first = numbers(th.fit(task()))
+    on_disk.chmod(0o777)
+    for path in on_disk.iterdir():
+        path.write_bytes(b"not a program")
+    _compiled.compiled.clear()
+    again = th.fit(task())
+    assert (again.traces, numbers(again)) == (1, first)
+
+
+def test_the_oldest_programs_are_removed_from_disk(on_disk, monkeypatch) -> None:
+    monkeypatch.setattr(_disk, "MOST_FILES", 2)
+    th.fit(task())
+    assert len(list(on_disk.iterdir())) == 2

@@ -38,6 +38,7 @@ def finish(training):
     return training.finish()
 
 
+@pytest.mark.usefixtures("fresh_programs")
 def test_a_program_is_compiled_once_and_gives_what_a_fit_gives() -> None:
     shop = Shop(line)
     first = shop.open([{"lr": 0.05}], Options(), Interrupt())
@@ -51,6 +52,7 @@ def test_a_program_is_compiled_once_and_gives_what_a_fit_gives() -> None:
     assert result.config == alone.config
 
 
+@pytest.mark.usefixtures("fresh_programs")
 def test_another_static_part_is_another_program() -> None:
     shop = Shop(line)
     finish(shop.open([{"width": 2}], Options(), Interrupt()))

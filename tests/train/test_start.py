@@ -112,6 +112,7 @@ def test_start_is_an_argument_of_the_compiled_program(fitted):
     assert len(texts) == 1
 
 
+@pytest.mark.usefixtures("fresh_programs")
 def test_start_in_a_cohort_equals_fits_alone(fitted):
     def experiment(lr: float = 0.01, seed: th.Seed = 0, epochs: int = 4) -> th.Task:
         return net(lr, seed, epochs, fitted)

@@ -44,8 +44,10 @@ def test_a_second_process_compiles_nothing_anew(tmp_path: Path) -> None:
     misses, hits, traces = counts(tmp_path / "cache", 0.2)
     assert misses > 0
     assert traces == 1
-    # Other values of a traced parameter are the same program.
-    assert counts(tmp_path / "cache", 0.3) == (0, misses + hits, 1)
+    # Other values of a traced parameter are the same program, which is not even traced.
+    misses, fewer, traces = counts(tmp_path / "cache", 0.3)
+    assert (misses, traces) == (0, 0)
+    assert fewer < hits + misses or not hits
 
 
 def test_without_a_cache_folder_fits_run_all_the_same(tmp_path: Path) -> None:

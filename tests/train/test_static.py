@@ -116,6 +116,7 @@ def late(lr: float = 0.1, tilt: float = 1.0) -> th.Task:
     )
 
 
+@pytest.mark.usefixtures("fresh_programs")
 def test_a_branch_makes_one_notice_that_names_parameter_line_and_cost() -> None:
     with pytest.warns(th.Notice) as caught:
         results = th.fit_many(branch, [{"curve": c, "lr": lr} for c in (0, 1) for lr in (0.1, 0.2)])
@@ -193,6 +194,7 @@ def test_static_annotation_silences_the_notice() -> None:
         assert th.fit(said).epochs == 3
 
 
+@pytest.mark.usefixtures("fresh_programs")
 def test_closures_over_traced_parameters_work() -> None:
     def shifted(beta: float = 0.9, lr: float = 0.2) -> th.Task:
         obs = draw(40, noise=0.0)

@@ -8,8 +8,9 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
-MOST = 128
-"""Programs that are kept: a fit has four (its data, its first state, its chunk, its evaluation)."""
+MOST = 64
+"""Programs that are kept, of about 1.5 MB: a fit has four (its data, first state, chunk, and
+evaluation)."""
 
 MOST_CONSTANTS = 1 << 24
 """Bytes of constants up to which a program is kept: it holds them as long as it is."""

@@ -18,8 +18,9 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 from jax.interpreters import partial_eval
 
-from thetahat.train.jax._compile import Busy, compile_draw
+from thetahat.train.jax._compile import Busy, compilations, compile_draw
 from thetahat.train.jax._compiled import compiled, reused
+from thetahat.train.jax._disk import load, save
 from thetahat.train.jax._fingerprint import settings
 from thetahat.train.jax._jaxpr_key import JaxprKey, NotComparable
 from thetahat.train.jax._staging import Staged
@@ -50,17 +51,26 @@ class _Part:
     def found(self, own: Any, common: Any) -> _Program | None:
         """``draw``, compiled for another task that draws the same."""
         key = self._key(own, common)
-        return compiled.get(key) if key else None
+        found = compiled.get(key) if key else None
+        if key and found is None:
+            kept = load(key, jax.tree.structure(((own, common), {})))
+            if kept is not None:
+                found, _ = kept
+                compiled.keep(key, found)
+        return found
 
     def compiled(self, own: Any, common: Any, lowered: Any, *, patient: bool) -> _Program:
         """``draw``, compiled, for this task and others.
 
         Raises:  Busy: another process is compiling it, and we are not patient.
         """
+        before = compilations()
         run = compile_draw(lowered, self.numbers, patient=patient)
         key = self._key(own, common)
         if key:
             compiled.keep(key, run)
+            if compilations() > before:
+                save(key, run)
         return run
 
     def _key(self, own: Any, common: Any) -> Any:

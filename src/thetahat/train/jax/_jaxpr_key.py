@@ -193,8 +193,9 @@ class JaxprKey:
             if dataclasses.is_dataclass(value):
                 fields = [getattr(value, f.name) for f in dataclasses.fields(value)]
                 return [kind.__qualname__, *(self._value(one, where) for one in fields)]
+            mesh = value.mesh if kind.__name__ == "NamedSharding" else value
             if kind.__name__ in ("UnspecifiedValue", "PartitionSpec") or (
-                kind.__name__ in ("Mesh", "AbstractMesh") and value.empty
+                type(mesh).__name__ in ("Mesh", "AbstractMesh") and mesh.empty
             ):
                 return (kind.__qualname__, repr(value))
         if self._strict:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from typing import Any, Literal
@@ -26,8 +26,9 @@ from thetahat.data import Transform, content_hash
 from thetahat.train._classify import scores_of
 from thetahat.train._program import Build, CohortStatus, Hyper, WithData
 from thetahat.train.jax import _member
-from thetahat.train.jax._compile import compile_loop, compile_read
+from thetahat.train.jax._compile import compilations, compile_loop, compile_read
 from thetahat.train.jax._compiled import compiled, reused
+from thetahat.train.jax._disk import load, save
 from thetahat.train.jax._epoch import MAX_CHUNK, ORDERS, run_chunk
 from thetahat.train.jax._fingerprint import Mathematics, unchanged_generators
 from thetahat.train.jax._fitted import FittedMember, input_shape
@@ -80,7 +81,7 @@ class CohortProgram:
         """
         if self._lowered is not None or self._chunk is not None:
             return
-        kept = self._kept("chunk")
+        kept = self._timed(lambda: self._kept("chunk"))
         if kept is not None:
             self._chunk, self._columns = kept
             return
@@ -113,9 +114,11 @@ class CohortProgram:
             return
         self.trace()
         with precision(self.dtype):
+            before = compilations()
             self._chunk = self._timed(self._compiled)
+            fresh = compilations() > before
             self._check_fingerprint()
-            self._keep("chunk", (self._chunk, self._columns))
+            self._keep("chunk", self._chunk, self._columns, fresh)
 
     def needs(self) -> int:
         """Bytes of memory that training takes by the compiler's count; 0 if it has none."""
@@ -223,15 +226,16 @@ class CohortProgram:
             return found
 
         def compile_() -> Any:
-            lowered = self._lower(numbers, args)
-            return compile_read(lowered, self.staged.numbers), tuple(names)
+            lowered, before = self._lower(numbers, args), compilations()
+            read = compile_read(lowered, self.staged.numbers)
+            self._keep(parts, read, names, compilations() > before)
+            return read, tuple(names)
 
         with precision(self.dtype):
             args = (*self._fixed, best_params(state))
             if parts not in self._finals:
                 kept = self._kept(parts)
                 self._finals[parts] = self._timed(compile_) if kept is None else kept
-                self._keep(parts, self._finals[parts])
             read, columns = self._finals[parts]
             out = self._timed(lambda: jax.device_get(read(*jax.tree.leaves(args))))
         return {k: np.atleast_1d(v) for k, v in zip(columns, out, strict=True)}
@@ -339,13 +343,27 @@ class CohortProgram:
         return None
 
     def _kept(self, what: Any) -> Any:
-        """A compiled program of the same mathematics; None where there is none."""
-        return None if self._fingerprint is None else compiled.get((what, self._fingerprint))
+        """A compiled program of the same mathematics, and its columns; None where there is none."""
+        key = (what, self._fingerprint)
+        if self._fingerprint is None:
+            return None
+        found = compiled.get(key)
+        if found is None:
+            found = load(key)
+            if found is not None:
+                compiled.keep(key, found)
+        return found
 
-    def _keep(self, what: Any, program: Any) -> None:
-        """Keep a compiled program for others of the same mathematics."""
-        if self._fingerprint is not None:
-            compiled.keep((what, self._fingerprint), program)
+    def _keep(self, what: Any, program: Any, columns: Sequence[str], fresh: bool) -> None:
+        """Keep a compiled program for others of the same mathematics.
+
+        Args:    fresh: whether it was compiled, and not read from JAX's cache.
+        """
+        if self._fingerprint is None:
+            return
+        compiled.keep((what, self._fingerprint), (program, columns))
+        if fresh:
+            save((what, self._fingerprint), program, columns)
 
     def _check_fingerprint(self) -> None:
         """Trace once more: functions that differ between two traces have no fingerprint."""
