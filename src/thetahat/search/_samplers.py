@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from thetahat.core.choices import SAMPLERS
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.search._bayes import gp, tpe
 from thetahat.search._cmaes import cmaes
@@ -17,9 +18,7 @@ _SAMPLERS: dict[str, Sampler] = {
     "cmaes": cmaes,
     "qmc": qmc,
 }
-
-SAMPLERS = tuple(_SAMPLERS)
-"""The names of all samplers."""
+"""The samplers of the names in ``SAMPLERS``."""
 BLIND = frozenset({"grid", "random", "qmc"})
 """Samplers that do not look at the results of earlier runs."""
 
@@ -27,13 +26,13 @@ BLIND = frozenset({"grid", "random", "qmc"})
 def sampler(name: str, *, shuffle: bool = False) -> Sampler:
     """Return a sampler by its name, or by a sweep file's method (``bayes`` is ``tpe``).
 
-    Args:    name: grid, random, tpe, gp, cmaes or qmc.   shuffle: a grid in a seeded order.
+    Args:    name: one of ``SAMPLERS``, or bayes.   shuffle: a grid in a seeded order.
     Returns: a pure function (space, history, seed, n) -> Proposals.
     Raises:  ConfigError: an unknown name; shuffle without a grid.
     """
     name = "tpe" if name == "bayes" else name
-    if name not in _SAMPLERS:
-        raise ConfigError(f"there is no sampler {name!r}{did_you_mean(name, _SAMPLERS)}")
+    if name not in SAMPLERS:
+        raise ConfigError(f"there is no sampler {name!r}{did_you_mean(name, SAMPLERS)}")
     if shuffle and name != "grid":
         raise ConfigError(f"only a grid has an order to shuffle; {name} has none")
     return shuffled_grid if shuffle else _SAMPLERS[name]

@@ -20,6 +20,7 @@ from thetahat.cli._parser import (
     seed_number,
     whole_number,
 )
+from thetahat.core.choices import LOSSES, listed_names
 from thetahat.core.errors import ConfigError, check_choice
 from thetahat.core.shell import pasteable
 
@@ -149,8 +150,7 @@ def _add_training(group: Any) -> None:
         " ridge penalty on all but biases (default: 0, none)",
         not_negative,
     )
-    losses = "squared (default of a number), absolute, huber, pinball; logistic (of two classes),"
-    add_value(group, "--loss NAME", f"{losses} cross_entropy (of more)")
+    add_value(group, "--loss NAME", listed_names(LOSSES))
     add_value(group, "--tau X", "quantile of --loss pinball (default: 0.5)", number)
     add_value(
         group,
@@ -198,11 +198,10 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.cli._script import check_batch
     from thetahat.cli._session import FitSettings, RunSource, exit_code, train
     from thetahat.cli.commands import _fit_table as fits
-    from thetahat.cli.commands._fit_classes import refuse_many, settle
+    from thetahat.cli.commands._fit_classes import CLASS_LOSSES, refuse_many, settle
     from thetahat.cli.commands._fit_predictions import writable
     from thetahat.cli.commands._fit_report import report
     from thetahat.cli.terminal._fit_progress import SlowNotice
-    from thetahat.risk import LOSSES
     from thetahat.train import Results, bag, check_place
 
     if args.loss is not None:
@@ -215,6 +214,11 @@ def run(args: argparse.Namespace) -> int:
         table = fits.read(config)
     if guess:
         refuse_many(table)
+    if table.encoder.targets and args.loss not in CLASS_LOSSES and not fits.in_units(args.loss):
+        raise ConfigError(
+            f"--target {args.target}: of several targets the MSE is reported, which --loss"
+            f" {args.loss} has not; give one target, or a loss of a residual, such as squared"
+        )
     config |= _sizes(args, len(table), config)
     out = None
     if args.predict is not None:
