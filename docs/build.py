@@ -34,6 +34,7 @@ PAGES = (
     "classification",
     "models",
     "your-own-model",
+    "small-tables",
     "risk",
     "optimizers",
     "stopping",

@@ -53,6 +53,8 @@ def test_flags_elsewhere_in_the_docs_exist():
     # Parameters of the experiments that the pages run.
     known |= {"--width", "--lr", "--batch_size", "--epochs", "--seed", "--learning_rate"}
     known |= {"--clip"}
+    # The benchmarks'.
+    known |= {"--write", "--repeats"}
     # Julia's, in a command of a sweep file.
     known |= {"--project"}
     root = Path(__file__).parents[2]

@@ -15,7 +15,6 @@ from thetahat.store import (
     create_sweep,
     find_sweep,
     list_agents,
-    metric_values,
     open_store,
 )
 
@@ -192,8 +191,8 @@ def test_runs_of_an_older_store_whose_sweep_was_over_did_not_end_well(
         ]
         assert [run.reason for run in found[1:]] == [reason for _, reason, *_ in CANCELLED]
         assert len(store.runs(status="cancelled")) == 3
-        [(_, name, *_)] = list(metric_values(store, ["s1"]))[1:]
-        assert name == "run-5", "of those that ended well, beside the first"
+        well = [run.name for run in store.runs(sweep_id="s1") if run.status.well]
+        assert well[1:] == ["run-5"], "of those that ended well, beside the first"
 
 
 def test_a_row_that_an_older_program_adds_is_read_from_its_text(tmp_path: Path) -> None:

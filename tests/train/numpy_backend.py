@@ -174,10 +174,12 @@ class NumpyProgram:
     def fitted(self, state: Any, k: int, config: Mapping[str, Any]) -> NumpyFitted:
         return NumpyFitted(self.tasks[k], self._best(state[k]))
 
-    def again(self, hyper: Hyper) -> NumpyProgram:
+    def again(self, hyper: Hyper, data: Any = None) -> NumpyProgram:
         other = copy.copy(self)
+        if data is not None:
+            other.build = lambda values: dataclasses.replace(self.build(values), data=data)
         other.hyper, other.traces = hyper, 0
-        other.tasks = [checked(self.build(hyper.member(k))) for k in range(self.size)]
+        other.tasks = [checked(other.build(hyper.member(k))) for k in range(self.size)]
         other.task = other.tasks[0]
         return other
 

@@ -105,7 +105,7 @@ def test_backends_predict_a_tables_rows_in_its_units() -> None:
         assert result.predict(pd.DataFrame(new).iloc[0]) == pytest.approx(wages[0], rel=2e-3)
         # The inputs of a part are encoded already.
         part = data.transform.decode(design @ right)
-        for given in ("train", data.train, data.train.x):
+        for given in ("train", result.data.train, result.data.train.x):
             np.testing.assert_allclose(result.predict(given), part, rtol=2e-3, err_msg=name)
         assert result.evaluate("test") == pytest.approx(result.risk["test"], rel=1e-5)
 

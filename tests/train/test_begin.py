@@ -10,7 +10,7 @@ import pytest
 
 import thetahat as th
 from thetahat.train import Hyper
-from thetahat.train.jax import _compile, _init
+from thetahat.train.jax import _compile, _compiled, _init
 from thetahat.train.jax._init import Beginning
 from thetahat.train.jax._staging import stage
 
@@ -82,7 +82,7 @@ def test_arrays_too_large_to_compare_are_compiled_anew(monkeypatch):
 
 
 def test_what_another_process_compiles_comes_last(monkeypatch):
-    monkeypatch.setattr(_init, "_compiled", _init.CompiledDraws())
+    monkeypatch.setattr(_init, "compiled", _compiled.CompiledPrograms())
     order = []
 
     def compile_draw(lowered, numbers, *, patient):
@@ -99,10 +99,10 @@ def test_what_another_process_compiles_comes_last(monkeypatch):
 
 
 def test_a_process_keeps_the_last_programs_alone(monkeypatch):
-    monkeypatch.setattr(_init, "_compiled", _init.CompiledDraws(most=2))
+    monkeypatch.setattr(_init, "compiled", _compiled.CompiledPrograms(most=2))
     for width in (3, 4, 5):
         beginning(width, shared(3), 1).draw({}, {"seed": np.int32(3)})
-    assert len(_init._compiled) == 2
+    assert len(_init.compiled) == 2
 
 
 def test_a_drawn_beginning_has_the_shapes_that_were_promised():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -280,6 +281,7 @@ def check_quantiles(quantiles: Sequence[float]) -> None:
             raise ConfigError(f"--quantiles: {q:g} is outside [0, 1]; give numbers from 0 to 1")
 
 
+@functools.cache
 def quantile_name(q: float) -> str:
     """Name the column of a quantile.
 
@@ -295,7 +297,12 @@ def quantile(values: Sequence[float], q: float) -> float:
     >>> quantile([1.0, 2.0, 4.0], 0.25)
     1.5
     """
-    ordered = sorted(values)
+    return _quantile(sorted(values), q)
+
+
+def _quantile(ordered: Sequence[float], q: float) -> float:
+    if len(ordered) == 1:
+        return ordered[0]
     at = q * (len(ordered) - 1)
     low = math.floor(at)
     high = min(low + 1, len(ordered) - 1)
@@ -304,7 +311,7 @@ def quantile(values: Sequence[float], q: float) -> float:
 
 def make_group(
     setting: Mapping[str, Any],
-    runs: Sequence[RunRow],
+    runs: Sequence[RunRow] | Sequence[TriedRun],
     quantiles: Sequence[float] = QUANTILES,
     *,
     metric: str | None = None,
@@ -318,11 +325,11 @@ def make_group(
     for name in names:
         values = [v for run in done if (v := finite(run.metrics.get(name))) is not None]
         if values:
-            metrics[name] = {
-                "n": len(values),
-                "median": quantile(values, 0.5),
-                **{quantile_name(q): quantile(values, q) for q in quantiles},
-            }
+            values.sort()
+            numbers: dict[str, float] = {"n": len(values), "median": _quantile(values, 0.5)}
+            for q in quantiles:
+                numbers[quantile_name(q)] = _quantile(values, q)
+            metrics[name] = numbers
     return Group(
         config=setting,
         runs=len(runs),

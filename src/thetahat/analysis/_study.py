@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from thetahat.analysis._best import replicates_of, seeds_of
@@ -125,7 +126,7 @@ class Setting:
         """All of its parameters but the seeds, as ``th.fit(experiment, **config)`` takes them."""
         return self.group.config
 
-    @property
+    @cached_property
     def median(self) -> float | None:
         """The median of its values; None where no run has one."""
         return quantile(self.values, 0.5) if self.values else None
@@ -184,7 +185,7 @@ class Study:
         """Whether more is better."""
         return self.sign < 0
 
-    @property
+    @cached_property
     def replicated(self) -> bool:
         """Whether some setting has more than one seed."""
         return any(len(setting.runs) > 1 for setting in self.settings)
@@ -308,7 +309,7 @@ def read_study(
     file = read_file(sweep.spec)
     runs = standing_runs(store, sweep_id=sweep.id)
     chosen = _metric(runs, file, metric)
-    kept = [run for run in runs if not rule.hides_run(run)]
+    kept = [run for run in runs if not rule.hides_run(run)] if rule.on else runs
     flat = [flat_config(run.setting) for run in kept]
     names = dict.fromkeys(name for config in flat for name in config)
     # A run that failed at its start lacks the defaults: they do not distinguish settings.
@@ -338,7 +339,14 @@ def read_study(
 
 
 def _differs(name: str, flat: Sequence[Mapping[str, Any]]) -> bool:
-    return len({json.dumps(config.get(name), sort_keys=True) for config in flat}) > 1
+    return len({_told_apart(config.get(name)) for config in flat}) > 1
+
+
+def _told_apart(value: Any) -> Any:
+    """Return a key of a config's value: 1, 1.0 and true are three."""
+    if type(value) in (int, float, str, bool, NoneType):
+        return type(value), value
+    return json.dumps(value, sort_keys=True)
 
 
 def counts(run: RunRow, metric: str) -> bool:

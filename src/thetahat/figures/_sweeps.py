@@ -413,11 +413,13 @@ def _few(values: Sequence[Any]) -> list[Any] | None:
 
 
 def _dots(ax: Axes, xs: Any, ys: Any, *, label: str | None = None, size: float = 13) -> None:
+    import numpy as np
+
     n = len(xs)
     faint = 0.65 if n < 200 else 0.5 if n < MANY else 0.25
     small = size if n < 200 else 0.7 * size if n < MANY else 0.35 * size
     ax.scatter(
-        *(xs, ys),
+        *(np.asarray(xs), np.asarray(ys)),  # of lists matplotlib masks number by number
         s=small,
         color=BLUE,
         alpha=faint,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -26,12 +26,12 @@ class Origins:
     looked: int = 0
     recorded: int = 0
     """Runs that recorded how often they looked at the test part."""
-    versions: dict[str, Counter[str]] = field(default_factory=dict)
-    machine: dict[str, Counter[str]] = field(default_factory=dict)
+    versions: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    machine: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     commits: Counter[str] = field(default_factory=Counter)
     dirty: int = 0
-    data: dict[str, Counter[str]] = field(default_factory=dict)
-    files: dict[str, Counter[str]] = field(default_factory=dict)
+    data: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    files: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Hashes of data files when runs read them, by name."""
 
     def add(self, origin: Origin) -> None:
@@ -49,19 +49,19 @@ class Origins:
             **({"python": known["python"]} if known.get("python") else {}),
             **_section(known.get("versions")),
         }.items():
-            self.versions.setdefault(str(name), Counter())[str(version)] += 1
+            self.versions[str(name)][str(version)] += 1
         for name in ("platform", "device", "dtype", "prng_impl"):
             if known.get(name):
-                self.machine.setdefault(name, Counter())[str(known[name])] += 1
+                self.machine[name][str(known[name])] += 1
         git = _section(known.get("git"))
         if git.get("commit"):
             self.commits[str(git["commit"])[:12]] += 1
             self.dirty += bool(git.get("dirty"))
         for name, digest in _section(known.get("data_files")).items():
-            self.files.setdefault(str(name), Counter())[str(digest)] += 1
+            self.files[str(name)][str(digest)] += 1
         for part in _PARTS:
             if known.get(f"data_{part}"):
-                self.data.setdefault(part, Counter())[str(known[f"data_{part}"])] += 1
+                self.data[part][str(known[f"data_{part}"])] += 1
 
     def changed_files(self) -> list[str]:
         """Name the data files that held different data for different runs."""

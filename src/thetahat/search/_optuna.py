@@ -107,12 +107,6 @@ class HistoryStudy:
         return _trial(number, state, loss, params, self._distributions)
 
 
-def _trial(self, number: int, codes: Sequence[float], loss: float | None) -> FrozenTrial:
-    params = {_name(i): c for i, c in enumerate(codes) if _name(i) in self._distributions}
-    state = TrialState.RUNNING if loss is None else TrialState.COMPLETE
-    return _trial(number, state, loss, params, self._distributions)
-
-
 def _trial(
     number: int,
     state: TrialState,

@@ -11,6 +11,7 @@ from thetahat.store._filters import (
     Condition as Condition,
     check_columns as check_columns,
     known_columns as known_columns,
+    places as places,
     read_condition as read_condition,
     value_of as value_of,
 )
@@ -31,14 +32,17 @@ from thetahat.store._page_queries import (
     count_all as count_all,
     count_point as count_point,
     detail_of_sweep as detail_of_sweep,
+    failure_reasons as failure_reasons,
     first_data_files as first_data_files,
-    metric_values as metric_values,
+    known_scopes as known_scopes,
+    leading_run as leading_run,
     origins as origins,
     pulse as pulse,
     run_columns as run_columns,
     run_configs as run_configs,
     run_metrics as run_metrics,
     runs_stand as runs_stand,
+    scope_of as scope_of,
     shared_orders as shared_orders,
     tried_runs as tried_runs,
 )
@@ -52,6 +56,7 @@ from thetahat.store._queue import (
 from thetahat.store._reserved_space import Reserve as Reserve
 from thetahat.store._retry import retry_failed as retry_failed
 from thetahat.store._rows import NewRun as NewRun, RunRow as RunRow
+from thetahat.store._run_values import metric_series as metric_series, run_values as run_values
 from thetahat.store._schema import VERSION as VERSION
 from thetahat.store._sqlite import found_no_room as found_no_room
 from thetahat.store._store import Store as Store, open_store as open_store
@@ -121,18 +126,22 @@ __all__ = [
     "describe_run",
     "detail_of_sweep",
     "ended_since",
+    "failure_reasons",
     "find_sweep",
     "first_data_files",
     "found_no_room",
     "known_columns",
+    "known_scopes",
+    "leading_run",
     "list_agents",
     "list_sweeps",
     "locate",
-    "metric_values",
+    "metric_series",
     "new_agent_id",
     "open_store",
     "origins",
     "pack",
+    "places",
     "pulse",
     "read_block",
     "read_condition",
@@ -141,8 +150,10 @@ __all__ = [
     "run_columns",
     "run_configs",
     "run_metrics",
+    "run_values",
     "running_now",
     "runs_stand",
+    "scope_of",
     "set_state",
     "shared_orders",
     "standing",

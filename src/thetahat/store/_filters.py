@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,8 @@ _CONDITION = re.compile(r"\s*([^\s<>=!~]+)\s*(<=|>=|!=|==|=|<|>|~)\s*(.*?)\s*", 
 _LIST = re.compile(r"\s*([^\s<>=!~]+)\s+in\s*[(\[{](.*)[)\]}]\s*", re.DOTALL)
 _PAIR = re.compile(r"\s*([^\s<>=!~:]+):\s*(\S.*?)\s*", re.DOTALL)
 _JOINED = re.compile(r"\s(and|or|&&?|\|\|?)\s+\S+\s*[<>=!~]")
-_SECTIONS = ("metrics", "config", "labels")
-_OWN = tuple(name for name in LISTED if name not in (*_SECTIONS, "seconds"))
+SECTIONS = ("metrics", "config", "labels")
+OWN = tuple(name for name in LISTED if name not in (*SECTIONS, "seconds"))
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,10 @@ class Condition:
 
     def holds(self, run: RunRow) -> bool:
         """Whether a run passes; without the column it passes only ``!=``."""
-        found = value_of(run, self.column)
+        return self.passes(value_of(run, self.column))
+
+    def passes(self, found: Any) -> bool:
+        """Whether a run passes with this value in the column; None is a missing value."""
         if self.operator == "in":
             return any(_equal(found, value) for value in self.value)
         if self.operator in ("=", "!="):
@@ -82,12 +85,12 @@ def value_of(run: RunRow, column: str) -> Any:
     """Return a run's value in a column: its own, a metric or a config value; else None."""
     if column == "seconds":
         return run.total_seconds
-    if column in _OWN:
+    if column in OWN:
         return getattr(run, column)
     section, dot, name = column.partition(".")
-    if dot and section in (*_SECTIONS, "seconds"):
+    if dot and section in (*SECTIONS, "seconds"):
         return _inside(getattr(run, section), name)
-    for section in _SECTIONS:
+    for section in SECTIONS:
         found = _inside(getattr(run, section), column)
         if found is not None:
             return found
@@ -96,9 +99,9 @@ def value_of(run: RunRow, column: str) -> Any:
 
 def known_columns(listed: Iterable[RunRow]) -> list[str]:
     """Return the columns that any run has, own columns first."""
-    names: dict[str, None] = dict.fromkeys((*_OWN, "seconds"))
+    names: dict[str, None] = dict.fromkeys((*OWN, "seconds"))
     for run in listed:
-        for section in _SECTIONS:
+        for section in SECTIONS:
             keys = getattr(run, section)
             names.update(dict.fromkeys(keys))
             names.update(dict.fromkeys(f"{section}.{key}" for key in keys))
@@ -112,7 +115,7 @@ def check_columns(asked: Iterable[str], listed: Sequence[RunRow]) -> None:
     Raises:  ConfigError: an unknown column; the nearest is offered.
     """
     asked = list(asked)
-    if not listed or all(column in _OWN for column in asked):
+    if not listed or all(column in OWN for column in asked):
         return
     known = known_columns(listed)
     for column in asked:
@@ -121,24 +124,23 @@ def check_columns(asked: Iterable[str], listed: Sequence[RunRow]) -> None:
             raise ConfigError(f"no run has a column {column!r}{did_you_mean(column, short)}")
 
 
-def sort_key(column: str) -> Callable[[RunRow], tuple[int, Any]]:
-    """Return a sort key: numbers by size, then texts."""
-
-    def key(run: RunRow) -> tuple[int, Any]:
-        found = value_of(run, column)
-        if isinstance(found, (int, float)) and not isinstance(found, str):
-            return (0, found)
-        return (1, str(found))
-
-    return key
+def _key(found: Any) -> tuple[int, Any]:
+    """Sort numbers by size, then texts."""
+    return (0, found) if isinstance(found, (int, float)) else (1, str(found))
 
 
 def ordered(listed: Sequence[RunRow], sort: str) -> list[RunRow]:
     """Sort runs by a column, ``-column`` in descending order; missing values come last."""
-    column = sort.removeprefix("-")
-    have = [run for run in listed if _present(value_of(run, column))]
-    lack = [run for run in listed if not _present(value_of(run, column))]
-    return sorted(have, key=sort_key(column), reverse=sort.startswith("-")) + lack
+    values = [value_of(run, sort.removeprefix("-")) for run in listed]
+    return [listed[i] for i in places(values, descending=sort.startswith("-"))]
+
+
+def places(values: Sequence[Any], *, descending: bool) -> list[int]:
+    """Return the places of values in their order; equal values stay as they are, None is last."""
+    have = [i for i, value in enumerate(values) if _present(value)]
+    lack = [i for i, value in enumerate(values) if not _present(value)]
+    have.sort(key=lambda i: _key(values[i]), reverse=descending)
+    return have + lack
 
 
 def _present(value: Any) -> bool:

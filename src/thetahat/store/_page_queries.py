@@ -99,6 +99,28 @@ def run_configs(
             yield run, from_json(config)
 
 
+_SCOPES = ("project", "experiment", "cohort", "sweep_id")
+
+
+def scope_of(store: Store, given: str) -> str | None:
+    """Return the column that has a value in some run: a project, experiment, cohort or sweep.
+
+    If several have it, that of the latest run counts.
+    """
+    latest = [func.max(case((runs.c[kind] == given, runs.c.number))) for kind in _SCOPES]
+    with store.reading() as connection:
+        found = connection.execute(select(*latest)).one()
+    known = [(number, i) for i, number in enumerate(found) if number is not None]
+    return _SCOPES[max(known)[1]] if known else None
+
+
+def known_scopes(store: Store) -> list[str]:
+    """Return the names of all experiments and projects."""
+    with store.reading() as connection:
+        rows = connection.execute(select(runs.c.project, runs.c.experiment).distinct()).all()
+    return list(dict.fromkeys(name for row in rows for name in row if name is not None))
+
+
 def runs_stand(store: Store, sweep_id: str) -> list[Any]:
     """Return values that change if a run of a sweep begins, ends, is retried or deleted."""
     told = (func.count(), func.sum(runs.c.number), func.sum(runs.c.attempt))
@@ -125,14 +147,31 @@ def detail_of_sweep(store: Store, sweep_id: str) -> dict[str, Any]:
     return from_json(found) if found else {}
 
 
-def metric_values(store: Store, sweep_ids: Sequence[str]) -> Iterator[tuple[str, str, str, Any]]:
-    """Yield (sweep, run's name, status, metrics) of the runs that ended well."""
-    query = select(runs.c.sweep_id, runs.c.name, runs.c.status, runs.c.metrics)
+def leading_run(store: Store, sweep_id: str, metric: str, sign: int) -> tuple[str, float] | None:
+    """Return the name of the best run of those that ended well, and its number; the first of ties.
+
+    Args:    sign: 1 where less is better, else -1.
+    """
+    # Of two paths SQLite makes a list, whose numbers have all of their digits.
+    path = f'$."{metric}"'
+    value = func.json_extract(runs.c.metrics, path)
+    query = select(runs.c.name, func.json_extract(runs.c.metrics, path, path))
     well = runs.c.status.in_([str(status) for status in Status if status.well])
+    mine = query.where((runs.c.sweep_id == sweep_id) & well & value.is_not(None))
     with store.reading() as connection:
-        rows = connection.execute(query.where(among(runs.c.sweep_id, sweep_ids) & well)).all()
-    for sweep_id, name, status, metrics in rows:
-        yield sweep_id, name, status, from_json(metrics)
+        best_first = value if sign > 0 else value.desc()
+        found = connection.execute(mine.order_by(best_first, runs.c.number).limit(1)).first()
+    return None if found is None else (found[0], json.loads(found[1])[0])
+
+
+def failure_reasons(store: Store, sweep_id: str) -> list[tuple[str, str, int]]:
+    """Return (status, reason, number of runs) of the runs of a sweep that failed."""
+    lost = runs.c.status.in_([str(status) for status in Status if status.failed])
+    query = select(runs.c.status, runs.c.reason, func.count())
+    with store.reading() as connection:
+        mine = query.where((runs.c.sweep_id == sweep_id) & lost)
+        rows = connection.execute(mine.group_by(runs.c.status, runs.c.reason)).all()
+    return [(status, reason, n) for status, reason, n in rows]
 
 
 def count_all(store: Store) -> dict[str | None, dict[str, int]]:
@@ -213,6 +252,7 @@ def run_columns(
     sweep_id: str | None = None,
     loose: bool = False,
     changed: Changed | None = None,
+    ids: Collection[str] | None = None,
     limit: int | None = None,
 ) -> str:
     """Return runs by their numbers, as a JSON object: ``n``, ``same`` and ``columns``.
@@ -220,9 +260,9 @@ def run_columns(
     ``columns`` holds a list for each of ``FIELDS``; a field with one value for all runs is in
     ``same`` instead. The metrics of a running run are its last record.
 
-    Args:    loose: only runs without a sweep.   limit: only the latest.
+    Args:    loose: only runs without a sweep.   ids: only these.   limit: only the latest.
     """
-    wanted = []
+    wanted = [] if ids is None else [among(runs.c.id, ids)]
     if sweep_id is not None:
         wanted.append(runs.c.sweep_id == sweep_id)
     if loose:
@@ -350,19 +390,28 @@ class Origin:
     detail: Mapping[str, Any]
 
 
+class _Texts(dict[str, Any]):
+    """JSON texts, each parsed once: runs of one sweep share most of their provenance."""
+
+    def __missing__(self, text: str) -> Any:
+        self[text] = from_json(text)
+        return self[text]
+
+
 def origins(store: Store, sweep_id: str) -> Iterator[Origin]:
     """Yield the origin of every run of a sweep in the order of numbers, a few hundred in memory.
 
     Raises:  StoreError: the store cannot be read.
     """
     columns = (runs.c.id, runs.c.number, runs.c.provenance, runs.c.detail)
-    after = 0
+    after, known = 0, _Texts()
     while True:
         mine = (runs.c.sweep_id == sweep_id) & (runs.c.number > after)
         rows = store.read(select(*columns).where(mine).order_by(runs.c.number).limit(_CHUNK))
         for row in rows:
             after = row["number"]
-            yield Origin(row["id"], from_json(row["provenance"]), from_json(row["detail"]))
+            yield Origin(row["id"], known[row["provenance"]], known[row["detail"]])
+        known.clear()
         if len(rows) < _CHUNK:
             return
 

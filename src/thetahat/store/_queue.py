@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Integer, func, select, update
 
 from thetahat.core.run import Status
-from thetahat.store._rows import LISTED, NewRun, RunRow, among, new_id, read_row, text, utc_now
+from thetahat.store._rows import LISTED, NewRun, RunRow, among, new_id, read_rows, text, utc_now
 from thetahat.store._schema import agents, records, runs, sweeps
 from thetahat.store._store import Store
 from thetahat.store._sweeps import CANCELLED, FINISHED, RUNNING, SweepRow, read_sweep_row
@@ -329,8 +329,8 @@ def _waiting(connection: Connection, sweep_id: str, n: int, most: int | None) ->
 def _rows(writer: Writer, folder: Path, run_ids: Sequence[str]) -> dict[str, RunRow]:
     columns = (*(runs.c[name] for name in LISTED), runs.c.last)
     query = select(*columns).where(among(runs.c.id, run_ids)).order_by(runs.c.number)
-    rows = writer.connection.execute(query).mappings()
-    return {row["id"]: read_row(row, folder) for row in rows}
+    rows = writer.connection.execute(query).all()
+    return {run.id: run for run in read_rows((*LISTED, "last"), rows, folder)}
 
 
 def _state(writer: Writer, sweep_id: str) -> str:

@@ -20,7 +20,7 @@ from thetahat.store import _owner_lock, _reserved_space, _sqlite as sqlite
 from thetahat.store._blocks import Block, join, pack, read_block
 from thetahat.store._filters import Condition, check_columns, ordered
 from thetahat.store._owner_lock import REASON, gone
-from thetahat.store._rows import LISTED, NewRun, RunRow, among, read_row, resolve
+from thetahat.store._rows import LISTED, NewRun, RunRow, among, read_row, read_rows, resolve
 from thetahat.store._schema import (
     VERSION,
     check_version,
@@ -30,12 +30,15 @@ from thetahat.store._schema import (
     records,
     runs,
 )
+from thetahat.store._selection import best_ids, chosen_ids
 from thetahat.store._writer import Writer
 
 if TYPE_CHECKING:
     import numpy as np
 
 _LATEST = 10
+_MOST_CHOSEN = 100_000
+"""Runs that are chosen by id; a list of all of them is decoded without that."""
 _INHERITED: list[Engine] = []
 """Engines of a parent process: a forked child must not close their connections."""
 
@@ -156,11 +159,13 @@ class Store:
         project: str | None = None,
         sweep_id: str | None = None,
         cohort: str | None = None,
+        ids: Collection[str] | None = None,
         sort: str = "number",
         limit: int | None = None,
     ) -> list[RunRow]:
         """Return runs, filtered and sorted; ``sort="-val_risk"`` puts the highest first.
 
+        Args:    ids: only these.
         Raises:  ConfigError: a column that no run has; the nearest is offered.
         """
         equal = {
@@ -174,20 +179,14 @@ class Store:
         if dead:
             del equal["status"]
         wanted = [runs.c[name] == value for name, value in equal.items() if value is not None]
-        query = select(*(runs.c[name] for name in (*LISTED, "last"))).where(*wanted)
-        column = sort.removeprefix("-")
-        simple = not where and not dead and column in ("number", "created", "name")
-        if simple:
-            by = runs.c[column]
-            query = query.order_by(by.desc() if sort.startswith("-") else by).limit(limit)
-        else:
-            query = query.order_by(runs.c.number)
-        found = [_settled(read_row(row, self.folder), dead) for row in self.read(query)]
+        wanted += [] if ids is None else [among(runs.c.id, ids)]
+        chosen = None if dead else self._chosen(wanted, where, sort, limit)
+        if chosen is not None:
+            return self._listed([among(runs.c.id, chosen)], sort, limit)
+        found = [_settled(run, dead) for run in self._listed(wanted, "number", None)]
         if dead and status is not None:
             found = [run for run in found if run.status == status]
-        if simple:
-            return found
-        check_columns([column, *(condition.column for condition in where)], found)
+        check_columns([sort.removeprefix("-"), *(one.column for one in where)], found)
         found = [run for run in found if all(condition.holds(run) for condition in where)]
         return ordered(found, sort)[:limit]
 
@@ -204,6 +203,27 @@ class Store:
             if row is not None:
                 return _settled(read_row(row, self.folder), dead)
         return self.run(self._resolve(name))
+
+    def _chosen(
+        self, wanted: Sequence[Any], where: Sequence[Condition], sort: str, limit: int | None
+    ) -> list[str] | None:
+        """Return the ids of the runs of a listing; None if all runs must be decoded."""
+        if not where and (limit is None or limit >= _MOST_CHOSEN):
+            return None
+        with self.reading() as connection:
+            if not where and limit is not None:
+                found = best_ids(connection, wanted, sort, limit)
+                if found is not None:
+                    return found
+            return chosen_ids(connection, wanted, where, sort, limit)
+
+    def _listed(self, wanted: Sequence[Any], sort: str, limit: int | None) -> list[RunRow]:
+        """Return the runs that pass, decoded and sorted."""
+        names = (*LISTED, "last")
+        query = select(*(runs.c[name] for name in names)).where(*wanted).order_by(runs.c.number)
+        with self.reading() as connection:
+            rows = connection.execute(query).all()
+        return ordered(read_rows(names, rows, self.folder), sort)[:limit]
 
     def model_path(self, run_id: str) -> Path:
         """Return where the fitted model of a run is, if it was kept."""

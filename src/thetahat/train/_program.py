@@ -9,7 +9,7 @@ tests that all backends give the same results.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -37,6 +37,18 @@ class GivenTask:
         """Give the Task."""
         del values
         return self.given
+
+
+@dataclass(frozen=True)
+class WithData:
+    """The ``Build`` of the same Task with other data."""
+
+    build: Build
+    data: Any
+
+    def __call__(self, values: Mapping[str, Any]) -> Task:
+        """Build the Task."""
+        return replace(self.build(values), data=self.data)
 
 
 @dataclass(frozen=True)
@@ -190,8 +202,12 @@ class Program(Protocol):
 
     # -- other programs ---------------------------------------------------------------------------
 
-    def again(self, hyper: Hyper) -> Program:
-        """The same program for other values of the same traced parameters; nothing is traced."""
+    def again(self, hyper: Hyper, data: Any = None) -> Program:
+        """The same program for other values of the same traced parameters; nothing is compiled.
+
+        Args:    data: in place of the Task's, of the same shapes: a fold, a bootstrap sample, ...
+        Raises:  ConfigError: data of other shapes.
+        """
         ...
 
     def remapped(self, mode: str) -> Program:

@@ -82,7 +82,7 @@ class Result:
     history: History
     n_params: int
     traces: int
-    """How often the training program was traced for this result's cohort."""
+    """How often the training program was traced for this result's cohort; 0 where it was reused."""
     seconds: Mapping[str, float]
     """import, compile and run; the cohort's, not this member's share."""
     provenance: Mapping[str, Any]

@@ -23,11 +23,13 @@ from thetahat.web._source import Source
 
 if TYPE_CHECKING:
     from thetahat.store import RunRow, Store, SweepRow
+    from thetahat.web._many import Orders
 
 ACTIONS = {"pause": "paused", "resume": "running", "cancel": "cancelled"}
 RETRY = "retry-failed"
 EVERY_S = 0.5
 _MOST_IDS = 60
+_MOST_ROWS = 500
 _MOST_BODY = 4 << 20
 _KEEP_ALIVE = 30
 """Polls without a change after which a comment keeps the connection open."""
@@ -50,6 +52,7 @@ def make_app(source: Source, access: Access | None = None) -> Asgi:
         Route("/api/sweeps/{id}", api.sweep),
         Route("/api/sweeps/{id}/importance", api.importance),
         Route("/api/sweeps/{id}/groups", api.groups),
+        Route("/api/sweeps/{id}/rows", api.rows),
         Route("/api/sweeps/{id}/settings", api.settings),
         Route("/api/sweeps/{id}/export", api.export, methods=["POST"]),
         Route("/api/sweeps/{id}/{action}", api.act, methods=["POST"]),
@@ -89,6 +92,7 @@ class _Api:
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self._orders: Orders | None = None
 
     def store(self, request: Request) -> Response:
         path = self.source.path
@@ -108,20 +112,35 @@ class _Api:
 
     def _read_ahead(self, name: str) -> None:
         from thetahat.store import find_sweep
-        from thetahat.web._views import runs_of
+        from thetahat.web._views import read_ahead
 
         # The request for the runs reports the error.
         with contextlib.suppress(StoreError):
-            runs_of(self.source, find_sweep(self.source.store(), name))
+            read_ahead(self.source, find_sweep(self.source.store(), name))
 
     def sweep(self, request: Request) -> Response:
         from thetahat.store import Changed
-        from thetahat.web._views import sweep_page
+        from thetahat.web._views import Asked, sweep_page
 
         changed = None
         if "since" in request.query_params:
             changed = Changed(_whole(request, "after"), request.query_params["since"])
-        return _text(sweep_page(self.source, self._sweep(request), changed))
+        asked = Asked(_whole(request, "sample"), *_metric(request))
+        return _text(sweep_page(self.source, self._sweep(request), changed, asked))
+
+    def rows(self, request: Request) -> Response:
+        from thetahat.web._many import read_query, table_page
+
+        n = min(_whole(request, "n"), _MOST_ROWS)
+        query, start = read_query(request.query_params), _whole(request, "start")
+        store, sweep = self.source.store(), self._sweep(request)
+        return _text(table_page(store, sweep, query, self.orders(), start, n))
+
+    def orders(self) -> Orders:
+        from thetahat.web._many import Orders
+
+        self._orders = self._orders or Orders()
+        return self._orders
 
     def importance(self, request: Request) -> Response:
         from thetahat.web._settings import importance

@@ -9,6 +9,7 @@ from thetahat.analysis import flat_config
 from thetahat.core.errors import ConfigError
 from thetahat.format import Column, table
 from thetahat.store import RunRow, Store, SweepRow, standing_runs
+from thetahat.web._many import Orders, read_query
 
 KINDS = {"csv": "text/csv; charset=utf-8", "latex": "text/x-tex; charset=utf-8"}
 _OWN = ("name", "status", "reason", "epochs", "seconds", "n_params", "agent", "attempt", "seeds")
@@ -17,15 +18,19 @@ _OWN = ("name", "status", "reason", "epochs", "seconds", "n_params", "agent", "a
 def export(store: Store, sweep: SweepRow | None, asked: Mapping[str, Any]) -> tuple[str, str]:
     """Write a table of runs; return its media type and text.
 
-    Args:    asked: ``format``, ``ids`` in their order, and ``columns`` such as "c.lr" (config),
-             "m.val_risk" (metric) or "name".
+    Args:    asked: ``format``, ``ids`` in their order or the ``query`` of the table, and
+             ``columns`` such as "c.lr" (config), "m.val_risk" (metric) or "name".
     Raises:  ConfigError: another format, or columns and ids that are not lists of words.
     """
     kind = asked.get("format")
     if not isinstance(kind, str) or kind not in KINDS:
         raise ConfigError(f"the page exports csv and latex, not {str(kind)[:40]!r}")
-    columns, ids = _words(asked, "columns"), _words(asked, "ids")
-    found = standing_runs(store, sweep_id=sweep.id if sweep else None)
+    columns = _words(asked, "columns")
+    if isinstance(asked.get("query"), Mapping) and sweep is not None:
+        ids = Orders().get(store, sweep, read_query(asked["query"]))[0]
+    else:
+        ids = _words(asked, "ids")
+    found = standing_runs(store, sweep_id=sweep.id if sweep else None, ids=ids)
     known = {run.id: run for run in found}
     rows = [_row(known[run_id], columns) for run_id in ids if run_id in known]
     named = [Column(name, title=_title(name, columns)) for name in columns]

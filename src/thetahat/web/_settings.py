@@ -43,7 +43,7 @@ from thetahat.store import (
     blocks_after,
     list_sweeps,
     run_configs,
-    run_metrics,
+    run_values,
     runs_stand,
     shared_orders,
     standing_runs,
@@ -57,10 +57,14 @@ _MOST_ROWS = 1_000_000
 _MOST_PLACES = 1000
 """Points of a band that are drawn."""
 _MOST_CACHED = 64
+_MOST_GROUPS = 300
+"""Settings of a grouping that are listed: the best."""
 _MOST_IDS = 100
-"""Runs of the best setting that are listed."""
+"""Runs of a setting that are listed."""
 _MOST_CELLS = 500_000
 """Runs times parameters of which importance is computed: some seconds."""
+_MOST_RESTED_ON = 20_000
+"""Runs of which importance is computed."""
 _MOST_LOOKED_AT = 100
 """Runs whose configs tell how many parameters vary."""
 _LONGEST = 200
@@ -83,11 +87,12 @@ class Remembered:
         """Return the result for how the runs stand now."""
         stand = runs_stand(store, sweep.id)
         key = (str(store.path), sweep.id, metric, goal)
-        known = self._results.get(key)
-        if known is None or known[0] != stand:
-            sign = -1 if goal == "maximize" else 1
-            known = (stand, self._compute(store, sweep, metric, sign))
-            with self._lock:
+        # One request computes; others for the same wait for it.
+        with self._lock:
+            known = self._results.get(key)
+            if known is None or known[0] != stand:
+                sign = -1 if goal == "maximize" else 1
+                known = (stand, self._compute(store, sweep, metric, sign))
                 while len(self._results) >= _MOST_CACHED:
                     del self._results[next(iter(self._results))]
                 self._results[key] = known
@@ -142,8 +147,9 @@ def importance(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[st
     """Estimate the effect of each parameter, over the settings of runs that ended with a number."""
     values: dict[str, float] = {}
     left_out: Counter[str] = Counter()
-    for run, word, metrics in run_metrics(store, sweep.id):
-        status, value = Status(word), number(metrics.get(metric))
+    ids, columns = run_values(store, sweep.id, ["status", f"m.{metric}"])
+    for run, word, found in zip(ids, columns["status"], columns[f"m.{metric}"], strict=True):
+        status, value = Status(word), number(found)
         if not status.over:
             left_out["unfinished"] += 1
         elif not status.well:
@@ -156,9 +162,9 @@ def importance(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[st
     # A sample suffices to count the parameters that vary: of too many, not all configs are read.
     few = random.Random(1).sample(ids, min(len(ids), _MOST_LOOKED_AT))
     rest_on = [ids[i] for i in drawn(len(ids), len(_varying(store, sweep, few)))]
-    columns = _varying(store, sweep, rest_on, whole=len(rest_on) == len(ids))
+    varying = _varying(store, sweep, rest_on, whole=len(rest_on) == len(ids))
     doubt = caution(sweep, read_file(sweep.spec))
-    found = effects(columns, [values[run] for run in rest_on], sign, blind=not doubt)
+    found = effects(varying, [values[run] for run in rest_on], sign, blind=not doubt)
     return {
         "n": len(ids),
         "rest_on": len(rest_on),
@@ -171,7 +177,7 @@ def importance(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[st
 
 def drawn(runs: int, parameters: int) -> Sequence[int]:
     """Draw all runs, or as many as take seconds where all would take minutes; always the same."""
-    most = max(1000, _MOST_CELLS // max(1, parameters))
+    most = min(_MOST_RESTED_ON, max(1000, _MOST_CELLS // max(1, parameters)))
     # At random: every tenth run of a grid might have the same value.
     return range(runs) if runs <= most else sorted(random.Random(0).sample(range(runs), most))
 
@@ -206,8 +212,9 @@ def groups(
 
     Raises:  ConfigError: an unknown parameter.
     """
-    listed = standing_runs(store, sweep_id=sweep.id)
-    check_over(listed, over)
+    listed = tried_runs(store, sweep.id)
+    if not {*over} <= {*names_of(listed)}:
+        check_over(standing_runs(store, sweep_id=sweep.id), over)
     shared = shared_orders(store, sweep.id)
     ids: dict[int, list[str]] = {}
     made = []
@@ -216,8 +223,10 @@ def groups(
         ids[id(made[-1])] = [run.id for run in runs]
     planned = runs_planned(sweep, {k for run in listed for k in flat_config(run.setting)}, over)
     ranked = best_first(made, metric, -1 if goal == "maximize" else 1, planned)
+    best = ranked[:_MOST_GROUPS]
     return {
-        "groups": [{**group.listing(), "ids": ids[id(group)]} for group in ranked],
+        "n": len(ranked),
+        "groups": [{**group.listing(), "ids": ids[id(group)][:_MOST_IDS]} for group in best],
         "shared_order": any(group.shared_order for group in made),
     }
 

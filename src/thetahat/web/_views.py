@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,6 @@ from thetahat.analysis import (
     may_repeat,
     members_of,
     names_of,
-    number,
     read_file,
     seeds_of,
 )
@@ -30,12 +29,13 @@ from thetahat.store import (
     count_point,
     count_runs,
     dead_agents,
+    leading_run,
     list_agents,
     list_sweeps,
-    metric_values,
     run_columns,
     tried_runs,
 )
+from thetahat.web._many import DRAWN, WHOLE, over_all, sampled, settings_of_some
 from thetahat.web._series import tails
 from thetahat.web._settings import settings
 from thetahat.web._source import Source
@@ -106,20 +106,43 @@ def about(sweep: SweepRow, file: SweepFile, *, with_text: bool = True) -> dict[s
     return found
 
 
-def sweep_page(source: Source, sweep: SweepRow, changed: Changed | None = None) -> str:
-    """Describe a sweep with its runs, or with those that changed."""
-    store = source.store()
+@dataclass(frozen=True)
+class Asked:
+    """What a browser asks of a sweep's page."""
+
+    sample: int = 0
+    """Runs to draw at most; 0: all runs, of a very large sweep as many as charts can show."""
+    metric: str = ""
+    goal: str = "minimize"
+
+
+def sweep_page(
+    source: Source, sweep: SweepRow, changed: Changed | None = None, asked: Asked | None = None
+) -> str:
+    """Describe a sweep with its runs, or with those that changed, or with a sample of them."""
+    store, asked = source.store(), asked or Asked()
     file, dead = read_file(sweep.spec), dead_agents(store)
     # Some time before the runs are read: writes during the read are then read again.
     now = (datetime.now(UTC) - timedelta(seconds=2)).isoformat(timespec="milliseconds")
+    counted = count_runs(store, sweep.id)
     head: dict[str, Any] = {
         "sweep": about(sweep, file, with_text=changed is None)
         | {"directions": directions_in(store, sweep.id)},
-        "counts": count_runs(store, sweep.id),
+        "counts": counted,
         "agents": [_agent(agent, dead) for agent in list_agents(store, sweep.id)],
         "now": now,
     }
-    if file.metric is not None and may_repeat(sweep, file):
+    ranked = file.metric is not None and may_repeat(sweep, file)
+    most = _drawn(counted, asked.sample)
+    if most is not None:
+        metric, goal = _shown(file, asked)
+        head["sampled"], found = sampled(store, sweep, metric, goal, most)
+        if ranked:
+            standing = settings(store, sweep, metric, goal)
+            head["settings"] = settings_of_some(standing, json.loads(found)["columns"]["id"])
+        return _with_runs(head, "runs", found)
+    if ranked:
+        assert file.metric is not None
         head["settings"] = settings(store, sweep, file.metric, file.goal)
     if changed is None:
         return _with_runs(head, "runs", runs_of(source, sweep))
@@ -127,6 +150,29 @@ def sweep_page(source: Source, sweep: SweepRow, changed: Changed | None = None) 
     # Whether the counts belong to the runs beside them.
     head["settled"] = head["counts"] == count_runs(store, sweep.id)
     return _with_runs(head, "runs", found)
+
+
+def _drawn(counted: Mapping[str, int], sample: int) -> int | None:
+    """Return how many runs of a sweep its page draws; None for all."""
+    n = sum(counted.values())
+    if sample:
+        return sample if sample < n else None
+    return DRAWN if n > WHOLE else None
+
+
+def _shown(file: SweepFile, asked: Asked) -> tuple[str, str]:
+    if asked.metric:
+        return asked.metric, asked.goal
+    return file.metric or "val_risk", file.goal
+
+
+def read_ahead(source: Source, sweep: SweepRow) -> None:
+    """Compute what the page of a sweep will ask for."""
+    store = source.store()
+    if _drawn(count_runs(store, sweep.id), 0) is None:
+        runs_of(source, sweep)
+    else:
+        over_all(store, sweep, *_shown(read_file(sweep.spec), Asked()))
 
 
 def runs_of(source: Source, sweep: SweepRow) -> str:
@@ -175,14 +221,12 @@ def _best(
             lead = {k: v for k, v in found["lead"].items() if k != "ids"}
             replicated = found["replicated"]
             best[sweep.id] = {**lead, "value": lead["median"], "replicated": replicated}
-    for sweep_id, name, _, metrics in metric_values(store, single) if single else ():
+    for sweep_id in single:
         file = files[sweep_id]
-        value = number(metrics.get(file.metric))
-        sign = -1 if file.goal == "maximize" else 1
-        if value is None:
-            continue
-        if sweep_id not in best or sign * value < sign * best[sweep_id]["value"]:
-            best[sweep_id] = {"value": value, "run": name}
+        assert file.metric is not None
+        found = leading_run(store, sweep_id, file.metric, -1 if file.goal == "maximize" else 1)
+        if found is not None:
+            best[sweep_id] = {"value": float(found[1]), "run": found[0]}
     return best
 
 

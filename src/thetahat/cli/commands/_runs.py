@@ -212,21 +212,15 @@ def _scope(store: Store, given: str | None) -> dict[str, str]:
     """Find what an ID names: a sweep, a cohort, an experiment or a project."""
     if given is None:
         return {}
-    from thetahat.store import find_sweep, list_sweeps
+    from thetahat.store import find_sweep, known_scopes, list_sweeps, scope_of
 
-    known: dict[str, str] = {}
-    for run in store.runs():
-        for kind in ("project", "experiment", "cohort", "sweep_id"):
-            value = getattr(run, kind)
-            if value is not None:
-                known[value] = kind
-    if given in known:
-        return {known[given]: given}
+    if (kind := scope_of(store, given)) is not None:
+        return {kind: given}
     sweeps = list_sweeps(store)
     words = [word for sweep in sweeps for word in (sweep.id, sweep.name)]
     if given in words or (sweeps and (given == "last" or any(w.startswith(given) for w in words))):
         return {"sweep_id": find_sweep(store, given).id}
-    words += [word for word, kind in known.items() if kind in ("experiment", "project")]
+    words += known_scopes(store)
     raise StoreError(
         f"the store {store.path} has no sweep, cohort, experiment or project {given!r}"
         f"{did_you_mean(given, words[-20:])}"

@@ -1,14 +1,20 @@
-"""The mathematics of a fit as text that can be compared: the jaxprs of one member's parts.
+"""The mathematics of a fit, as keys: the jaxprs of one member's parts, traced and not compiled.
 
-Code that moved, or was written otherwise, gives the same jaxprs; a constant that changed anywhere
-below it does not, wherever it stood. Epochs and stopping rules are no part of them.
+A checkpoint compares them by part. Their fingerprint, with sizes and settings, names a compiled
+program: a fit of the same mathematics reuses it. Epochs and walls of time are no part of either.
 """
 
 from __future__ import annotations
 
-import re
+import functools
+import os
+import platform
+import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,111 +23,353 @@ from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Jaxpr
 from jax.interpreters import partial_eval
 
-from thetahat import models
-from thetahat.core.content import content_key
-from thetahat.train._program import Build, Hyper
-from thetahat.train.jax._member import Member, make_member, make_plan
+from thetahat import models, optim, risk
+from thetahat.core.metric import read_metrics
+from thetahat.core.provenance import versions
+from thetahat.data import n_observations, weights_of
+from thetahat.train._program import Build, GivenTask, Hyper
+from thetahat.train._stopping import Record, less_is_better, sort_rules
+from thetahat.train.jax import _epoch, _member
+from thetahat.train.jax._compiled import MOST_CONSTANTS
+from thetahat.train.jax._jaxpr_key import CustomDerivative, JaxprKey, NotComparable, digest
+from thetahat.train.jax._member import Member, MemberPlan, make_member, make_plan, parts_of
 from thetahat.train.jax._precision import ON_DISK, precision
 from thetahat.train.jax._staging import Staged
 
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
-_ROWS = 2
-"""Observations of the step that is traced: its mathematics is the same for any number."""
+_NOT_RESUMED = ("rules", "rate", "step", "order", "weights")
+"""Parts that a checkpoint does not compare: rules may change, and a step follows from the rest."""
+
+_IDLE = frozenset(
+    {
+        *("jax_compilation_cache_dir", "jax_enable_compilation_cache", "jax_log_compiles"),
+        *(
+            "jax_persistent_cache_min_compile_time_secs",
+            "jax_persistent_cache_min_entry_size_bytes",
+        ),
+    }
+)
+"""Settings of JAX that change no program."""
 
 
-def mathematics(build: Build, hyper: Hyper, staged: Staged) -> dict[str, str]:
-    """A key of the mathematics of the first state, loss, penalty, optimizer and metrics.
+class Mathematics:
+    """The jaxprs of one member's loss, penalty, metrics, optimizer and stopping rules.
 
-    They are traced, never compiled. The step follows from them, and costs more to trace.
+    They are traced for one observation, without derivatives, batches and loops, which follow from
+    them; where they do not (a user's rule of a derivative, a search along the objective), the whole
+    step is traced instead.
     """
-    names, closed = _pieces(build, hyper, staged, step=False)
-    pieces = {"first state": (staged.closed, _kept(staged))}
-    pieces |= {name: (closed, [n == name for n in names]) for name in dict.fromkeys(names)}
-    return {name: _key(*_reduced(*piece)) for name, piece in pieces.items()}
 
+    def __init__(self, build: Build, hyper: Hyper, staged: Staged) -> None:
+        self._build, self._hyper, self._staged = build, hyper, staged
 
-def used(build: Build, hyper: Hyper, staged: Staged) -> frozenset[str]:
-    """The traced parameters that a number depends on beside those of the stopping rules."""
-    names, closed = _pieces(build, hyper, staged, step=True)
-    found = zip(sorted(hyper.member(0)), _reduced(closed, [True] * len(names))[2], strict=False)
-    order = [*sorted(hyper.own), *sorted(hyper.common)]
-    first = zip(order, _reduced(staged.closed, _kept(staged))[2], strict=False)  # then a start
-    return frozenset(name for name, there in (*found, *first) if there)
+    def keys(self) -> dict[str, str]:
+        """A key of each part, for a checkpoint."""
+        names, closed, _ = self._pieces
+        wanted = [name for name in dict.fromkeys(names) if name not in _NOT_RESUMED]
+        pieces = {"first state": (self._staged.closed, self._kept)}
+        pieces |= {name: (closed, [n == name for n in names]) for name in wanted}
+        return {name: _key(*_reduced(*piece)) for name, piece in pieces.items()}
 
+    def used(self) -> frozenset[str]:
+        """The traced parameters that a number depends on beside those of the stopping rules."""
+        hyper = self._hyper
+        names, closed, _ = self._trace(step=True)
+        wanted = [name != "rules" for name in names]
+        found = zip(sorted(hyper.member(0)), _reduced(closed, wanted)[2], strict=False)
+        order = [*sorted(hyper.own), *sorted(hyper.common)]
+        first = zip(order, _reduced(self._staged.closed, self._kept)[2], strict=False)
+        return frozenset(name for name, there in (*found, *first) if there)
 
-def _pieces(build: Build, hyper: Hyper, staged: Staged, *, step: bool) -> tuple[list[str], Any]:
-    """The jaxpr of a member's loss, penalty, and (where asked for) step; the names of its outputs.
+    def fingerprint(self, size: int, mode: str) -> str:
+        """The key of all that the program of a chunk, and of an evaluation, depends on.
 
-    The traced parameters are its first inputs, by their names.
-    """
-    values = {name: np.asarray(value) for name, value in hyper.member(0).items()}
-    shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in staged.closed.out_avals]
-    state, made = jax.tree.unflatten(staged.out_tree, shapes)
-    given = tuple(_shape(leaf, staged.task.dtype) for leaf in staged.given)
-    rows = jax.tree.map(
-        lambda a: jax.ShapeDtypeStruct((_ROWS, *a.shape[1:]), a.dtype),
-        staged.inputs(made, given)[0].train,
-    )
-    names: list[str] = []
+        Raises:  NotComparable: something that cannot be compared; it says what.
+        """
+        if self._staged.streamed:
+            raise NotComparable("data on disk")
+        with precision(self._staged.task.dtype):
+            names, closed, whole = self._pieces
+            try:
+                key = self._strict(names, closed, whole)
+            except CustomDerivative:
+                names, closed, whole = self._trace(step=True)
+                key = self._strict(names, closed, True)
+            return digest([key, names, size, mode, *self.facts(), *settings()]).hex()
 
-    def pieces(values: Any, made: Any, given: Any, state: Any, rows: Any) -> list[Any]:
-        task = build(values)
-        data, frozen = staged.inputs(made, given)
-        adapted = models.adapt(task.model, task.seed)
-        member = make_member(task, frozen, adapted, data.transform)
-        key = jax.random.wrap_key_data(state.key) if member.adapted.stochastic else None
-        h = member.adapted.bind(state.params, frozen, key=key, train=True)
-        found = {"loss": member.loss_at(h, jax.tree.map(lambda a: a[0], rows))}
-        if task.penalty is not None:
-            found["penalty"] = task.penalty(state.params)
-        found["metrics"] = _metrics(member, state.params, rows)
-        if not step:
-            found["optimizer"] = _update(member, state, rows)
-        else:
-            zero = jnp.zeros((), task.dtype)
-            carry = (state.params, state.opt_state, zero, member.scores.zero())
-            found["step"], _ = member.step(carry, rows, None, None, 1.0 / _ROWS, key)
+    # -- what is traced -------------------------------------------------------------------------
+
+    @cached_property
+    def _pieces(self) -> tuple[list[str], Any, bool]:
+        return self._trace(step=False)
+
+    def _trace(self, *, step: bool) -> tuple[list[str], Any, bool]:
+        """The names of outputs, their jaxpr, and whether it has the whole step.
+
+        The traced parameters are its first inputs, by their names.
+        """
+        staged, hyper = self._staged, self._hyper
+        values = {name: np.asarray(value) for name, value in hyper.member(0).items()}
+        shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in staged.closed.out_avals]
+        state, made = jax.tree.unflatten(staged.out_tree, shapes)
+        given = tuple(_shape(leaf, staged.task.dtype) for leaf in staged.given)
+        data = staged.inputs(made, given)[0]
+        one = jax.ShapeDtypeStruct((), np.dtype(staged.task.dtype))
+        free = _Free(
+            z=jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), data.train),
+            batch=jax.tree.map(
+                lambda a: jax.ShapeDtypeStruct((staged.plan.batch, *a.shape[1:]), a.dtype),
+                data.train,
+            ),
+            value=one,
+            record=[one] * (3 + 3 * len(staged.task.metrics)),
+        )
+        names: list[str] = []
+        deep: list[bool] = []
+
+        def pieces(values: Any, made: Any, given: Any, state: Any, free: Any) -> list[Any]:
+            task = self._build(values)
+            data, frozen = staged.inputs(made, given)
+            # An experiment makes another model; that of a given Task was adapted before.
+            known = isinstance(self._build, GivenTask)
+            adapted = staged.adapted if known else models.adapt(task.model, task.seed)
+            member = make_member(task, frozen, adapted, data.transform)
+            found, searches = _parts(member, data, state, free)
+            if step or searches:
+                found["step"] = _step(member, staged.plan, state, free.batch)
             # Each member's own order may depend on any seed.
-            order = make_plan(task, rows).order_seed
+            order = make_plan(task, data.train).order_seed
             found["order"] = order if isinstance(order, Tracer) else ()
-        flat = [(name, leaf) for name, part in found.items() for leaf in jax.tree.leaves(part)]
-        names[:] = [name for name, _ in flat]
-        return [leaf for _, leaf in flat]
+            deep.append(step or searches)
+            flat = [(name, leaf) for name, part in found.items() for leaf in jax.tree.leaves(part)]
+            names[:] = [name for name, _ in flat]
+            return [leaf for _, leaf in flat]
 
-    with precision(staged.task.dtype):
-        return names, jax.make_jaxpr(pieces)(values, made, given, state, rows)
+        with precision(staged.task.dtype):
+            closed = jax.make_jaxpr(pieces)(values, made, given, state, free)
+        return names, closed, deep[0]
+
+    @property
+    def _kept(self) -> list[bool]:
+        """Of each output of the first state: whether it belongs to no stopping rule."""
+        staged = self._staged
+        n = len(staged.closed.out_avals)
+        tree = jax.tree.unflatten(staged.out_tree, range(n))
+        paths, _ = jax.tree_util.tree_flatten_with_path(tree)
+        return [all(getattr(s, "name", "") != "stoppers" for s in path[:2]) for path, _ in paths]
+
+    # -- what names a program -------------------------------------------------------------------
+
+    def _strict(self, names: Sequence[str], closed: ClosedJaxpr, whole: bool) -> str:
+        """The key of the pieces.
+
+        Args:    whole: whether they have the step, with all derivatives that it takes.
+        """
+        key = JaxprKey(strict=True, differentiated=not whole)
+        # Without what draws the first state: it is an argument.
+        jaxpr, consts, read = _reduced(closed, [True] * len(names))
+        found = key.of(ClosedJaxpr(jaxpr, consts)) + "".join("01"[there] for there in read)
+        if key.const_bytes > MOST_CONSTANTS:
+            raise NotComparable(f"constants of {key.const_bytes >> 20} MB; give them as data")
+        return found
+
+    def facts(self) -> list[Any]:
+        """What is static about the members: structures, sizes, names and choices."""
+        staged, task, plan = self._staged, self._staged.task, self._staged.plan
+        loss, rules = risk.resolve_loss(task.loss), sort_rules(task.stopping)
+        metrics = read_metrics(task.metrics)
+        given = [
+            (str(g.dtype), getattr(g, "weak_type", False), _place(g))
+            for g in map(_array, staged.given)
+        ]
+        avals = [(a.shape, str(a.dtype), a.weak_type) for a in staged.closed.out_avals]
+        state, made = jax.tree.unflatten(staged.out_tree, range(len(avals)))
+        shapes = [jax.ShapeDtypeStruct(_array(g).shape, np.bool_) for g in staged.given]
+        data, frozen = staged.inputs(made, shapes)
+        return [
+            *("given", given, "made", avals, staged.owned, staged.slots, staged.made_data),
+            *("tree", _paths((state, data, frozen))),
+            *("traced", sorted(self._hyper.own), sorted(self._hyper.common)),
+            *("plan", plan.n, plan.batch, plan.n_batches, plan.sampling, plan.weighted),
+            *(plan.random, plan.shared_order, plan.full),
+            *("task", task.dtype, task.best_by, staged.best_mode, loss.name, loss.of),
+            *(rules.bound, len(rules.inside), task.penalty is None, task.residual is None),
+            [(name, m.kind, m.mode, m.function if m.kind == "norm" else "")
+             for name, m in metrics.items()],
+            *("engine", _member.EVAL_BLOCK, _member.UNMOVED_AFTER, _epoch.MAX_CHUNK, _epoch.ORDERS),
+            _epoch.GATHER_AT_ONCE,
+        ]  # fmt: skip
 
 
-def _metrics(member: Member, params: Any, rows: Any) -> Any:
-    """What the metrics give: of the hypothesis alone, and summed over observations."""
-    scores, hypothesis = member.scores, member.adapted.bind(params, member.frozen)
-    pairs = scores.of_part(scores.pairs(lambda _: hypothesis, rows, None, None))
-    sums = scores.add(scores.zero(), lambda _: hypothesis, rows, None, None)
-    return scores.whole(params), sums, pairs
+class _Free(NamedTuple):
+    """Inputs of the pieces that stand for numbers of training.
+
+    Args:    z: one observation.   batch: of observations.   value: of the objective.
+             record: the numbers of an epoch's record.
+    """
+
+    z: Any
+    batch: Any
+    value: Any
+    record: list[Any]
 
 
-def _update(member: Member, state: Any, rows: Any) -> Any:
-    """What the optimizer makes of a gradient; of a linear objective, where it evaluates one."""
+def _parts(member: Member, data: Any, state: Any, free: _Free) -> tuple[dict[str, Any], bool]:
+    """What the user's functions give, by part; and whether the optimizer asks for the objective."""
+    task, z = member.task, free.z
+    hypotheses = _hypotheses(member, state)
+    found: dict[str, Any] = {"loss": [member.loss_at(h, z) for h in hypotheses]}
+    if task.penalty is not None:
+        found["penalty"] = task.penalty(state.params)
+    if member.metrics:
+        found["metrics"] = _metrics(member, data, state, z, hypotheses)
+    found["optimizer"], searches = _update(member, state, free)
+    columns = member.columns(data, state)
+    record = Record(dict(zip(columns, free.record, strict=False)), member.metrics)
+    rules = zip(member.rules.inside, state.stoppers, strict=True)
+    ended = optim.end_epoch(state.opt_state, lambda n: less_is_better(record, n, "plateau"))
+    found["rules"] = [rule.update(before, record) for rule, before in rules], ended
+    found["rate"] = optim.learning_rate(member.optimizer, state.opt_state)
+    found["weights"] = {name: weights_of(part) for name, part in parts_of(data).items()}
+    return found, searches
+
+
+def _hypotheses(member: Member, state: Any) -> list[Any]:
+    """The hypothesis as it trains, and as it is evaluated where that differs."""
+    evaluated = member.adapted.bind(state.params, member.frozen)
+    if not member.adapted.stochastic:
+        return [evaluated]
+    key = jax.random.wrap_key_data(state.key)
+    return [member.adapted.bind(state.params, member.frozen, key=key, train=True), evaluated]
+
+
+def _metrics(member: Member, data: Any, state: Any, z: Any, hypotheses: Sequence[Any]) -> Any:
+    """What the metrics give: of parameters, of one observation, and of whole parts."""
+    scores = member.scores
+    found = [scores.whole(state.params)]
+    for name, metric in scores.of_observations.items():
+        found += [risk.metric_of(name, metric, h, z) for h in hypotheses]
+    if not scores.of_parts:
+        return found
+    pair_at, plan = scores.pair_at, make_plan(member.task, data.train)
+    assert pair_at is not None
+    pairs = [pair_at(h, z) for h in hypotheses]
+    sizes = {plan.n + plan.pad, *(n_observations(part) for part in parts_of(data).values())}
+    for n in sorted(sizes):
+        weight = jnp.ones((n,), scores.dtype)
+        whole = jax.tree.map(lambda a, n=n: jnp.broadcast_to(a, (n, *a.shape)), pairs[0])
+        found.append(scores.of_part((*whole, weight)))
+    return [*found, pairs]
+
+
+def _update(member: Member, state: Any, free: _Free) -> tuple[Any, bool]:
+    """What the optimizer makes of a gradient, here of a linear objective; and whether it asked for
+    the objective or its residuals."""
+    asked: list[str] = []
 
     def linear(params: Any) -> Any:
+        asked.append("value")
         return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(params))
 
-    return member.optimizer.update(
+    def residuals() -> Any:
+        return member.residual_fn(free.batch, None, 1.0 / n_observations(free.batch))
+
+    updates = member.optimizer.update(
         state.params,
         state.opt_state,
         state.params,
-        value=linear(state.params),
+        value=free.value,
         grad=state.params,
         value_fn=linear,
-        residual_fn=member.residual_fn(rows, None, 1.0 / _ROWS),
+        residual_fn=None if member.residual_at is None else _Asked(residuals, asked),
     )
+    return updates, bool(asked)
 
 
-def _kept(staged: Staged) -> list[bool]:
-    """Of each output of the first state: whether it belongs to no stopping rule."""
-    n = len(staged.closed.out_avals)
-    paths, _ = jax.tree_util.tree_flatten_with_path(jax.tree.unflatten(staged.out_tree, range(n)))
-    return [all(getattr(step, "name", "") != "stoppers" for step in path[:2]) for path, _ in paths]
+@dataclass(frozen=True)
+class _Asked:
+    """The residuals of a batch, which notes that it was asked for them."""
+
+    make: Callable[[], Any]
+    asked: list[str]
+
+    def __call__(self, params: Any) -> Any:
+        self.asked.append("residuals")
+        return self.make()(params)
+
+    def __getattr__(self, name: str) -> Any:
+        self.asked.append(name)
+        return getattr(self.make(), name)
+
+
+def _step(member: Member, plan: MemberPlan, state: Any, batch: Any) -> Any:
+    """A whole step of one batch, with the derivatives that it takes."""
+    zero = jnp.zeros((), member.task.dtype)
+    carry = (state.params, state.opt_state, zero, member.scores.zero())
+    key = jax.random.wrap_key_data(state.key) if member.adapted.stochastic else None
+    weight = weights_of(batch)
+    weight = None if weight is None else weight.astype(member.task.dtype)
+    real = jnp.ones((plan.batch,), bool) if plan.pad else None
+    if real is not None:
+        weight = real.astype(member.task.dtype) * (1 if weight is None else weight)
+    return member.step(carry, batch, weight, real, 1.0 / plan.batch, key)
+
+
+def settings() -> list[Any]:
+    """What a program depends on beside its mathematics: settings of JAX, device, versions."""
+    values = jax.config.values
+    ours = [
+        (name, str(getattr(jax.config, name, values[name])))
+        for name in sorted(values)
+        if name not in _IDLE
+    ]
+    device = jax.devices()[0]
+    place = (device.platform, device.device_kind, jax.device_count())
+    return [ours, place, os.environ.get("XLA_FLAGS", ""), _versions()]
+
+
+@contextmanager
+def unchanged_generators() -> Iterator[None]:
+    """Undo draws from the global generators of Python and NumPy.
+
+    Raises:  NotComparable: there were some.
+    """
+    ours: Any = np.random.get_state()
+    before = random.getstate(), ours[1].tobytes(), ours[2:]
+    try:
+        yield
+    finally:
+        theirs: Any = np.random.get_state()
+        drawn = before != (random.getstate(), theirs[1].tobytes(), theirs[2:])
+        if drawn:
+            random.setstate(before[0])
+            np.random.set_state(ours)
+    if drawn:
+        raise NotComparable("a function draws random numbers on the host while it is traced")
+
+
+@functools.cache
+def _versions() -> tuple[str, ...]:
+    found = versions()
+    names = ("jax", "jaxlib", "numpy", "thetahat")
+    return (platform.python_version(), *(f"{name} {found.get(name)}" for name in names))
+
+
+def _array(leaf: Any) -> Any:
+    """A leaf with a dtype and a shape; on disk, both are known."""
+    return leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
+
+
+def _place(leaf: Any) -> Any:
+    """The devices that an array was put on; none where it goes where it is needed."""
+    if not isinstance(leaf, jax.Array) or not leaf.committed:
+        return ()
+    return tuple(sorted(device.id for device in leaf.devices()))
+
+
+def _paths(tree: Any) -> list[Any]:
+    """The leaves of a tree, each with the names that lead to it."""
+    found, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return [(jax.tree_util.keystr(path), repr(leaf)) for path, leaf in found]
 
 
 def _shape(leaf: Any, dtype: str) -> Any:
@@ -140,30 +388,4 @@ def _reduced(closed: ClosedJaxpr, wanted: Sequence[bool]) -> tuple[Jaxpr, list[A
 
 
 def _key(jaxpr: Jaxpr, consts: Sequence[Any], _: Any) -> str:
-    # Text as str() gives it, without the colours that it has on a terminal and in a notebook.
-    text = _ADDRESS.sub("0x", jaxpr.pretty_print(use_color=False))
-    return content_key((text, consts, list(_hidden(jaxpr))), here=False)
-
-
-def _hidden(part: Any) -> Iterator[Any]:
-    """What the text of a jaxpr does not show, at any depth: arrays, and functions on the host."""
-    if isinstance(part, ClosedJaxpr):
-        yield from part.consts
-        part = part.jaxpr
-    if isinstance(part, Jaxpr):
-        for equation in part.eqns:
-            for name, value in equation.params.items():
-                if name == "callback":
-                    yield _on_host(value)
-                elif isinstance(value, np.ndarray):
-                    yield value
-                else:
-                    yield from _hidden(value)
-    elif isinstance(part, tuple | list):
-        for one in part:
-            yield from _hidden(one)
-
-
-def _on_host(callback: Any) -> Callable[..., Any]:
-    """The user's function of a callback."""
-    return getattr(callback, "callback_func", callback)
+    return JaxprKey(strict=False).of(ClosedJaxpr(jaxpr, consts))

@@ -7,52 +7,27 @@ that hypothesis classes of other sizes find it compiled.
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 from jax.interpreters import partial_eval
 
 from thetahat.train.jax._compile import Busy, compile_draw
+from thetahat.train.jax._compiled import compiled, reused
+from thetahat.train.jax._fingerprint import settings
+from thetahat.train.jax._jaxpr_key import JaxprKey, NotComparable
 from thetahat.train.jax._staging import Staged
 
 _COMPARED = 1 << 16
 """Bytes of arrays in a program, up to which it is looked for among those that are compiled."""
 
 _Program = Callable[[Any, Any], list[Any]]
-
-
-@dataclass
-class CompiledDraws:
-    """The last programs that this process has compiled, by what they compute."""
-
-    most: int = 32
-    _programs: dict[Any, _Program] = field(default_factory=dict)
-    _lock: Any = field(default_factory=threading.Lock, repr=False)
-
-    def get(self, key: Any) -> _Program | None:
-        """The program of a key, if it is here."""
-        with self._lock:
-            return self._programs.get(key)
-
-    def keep(self, key: Any, program: _Program) -> None:
-        """Keep a program, and drop the first beyond ``most``."""
-        with self._lock:
-            self._programs[key] = program
-            if len(self._programs) > self.most:
-                del self._programs[next(iter(self._programs))]
-
-    def __len__(self) -> int:
-        return len(self._programs)
-
-
-_compiled = CompiledDraws()
 
 
 @dataclass(frozen=True)
@@ -75,7 +50,7 @@ class _Part:
     def found(self, own: Any, common: Any) -> _Program | None:
         """``draw``, compiled for another task that draws the same."""
         key = self._key(own, common)
-        return _compiled.get(key) if key else None
+        return compiled.get(key) if key else None
 
     def compiled(self, own: Any, common: Any, lowered: Any, *, patient: bool) -> _Program:
         """``draw``, compiled, for this task and others.
@@ -85,19 +60,21 @@ class _Part:
         run = compile_draw(lowered, self.numbers, patient=patient)
         key = self._key(own, common)
         if key:
-            _compiled.keep(key, run)
+            compiled.keep(key, run)
         return run
 
     def _key(self, own: Any, common: Any) -> Any:
-        """What makes two programs one; None where they hold too much to be compared."""
-        held = [_numbers(array) for arrays in _consts(self.closed) for array in arrays]
-        if sum(array.nbytes for array in held) > _COMPARED:
+        """What makes two programs one; None where they hold what cannot be compared."""
+        key = JaxprKey(strict=True)
+        try:
+            found = key.of(self.closed)
+        except NotComparable:
             return None
-        consts = tuple((array.shape, str(array.dtype), array.tobytes()) for array in held)
-        given = tuple((a.shape, str(a.dtype)) for a in jax.tree.leaves((own, common)))
+        if not reused() or key.const_bytes > _COMPARED:
+            return None
+        given = tuple((np.shape(a), str(a.dtype)) for a in jax.tree.leaves((own, common)))
         tree = jax.tree.structure((own, common))
-        around = jax.config.values["jax_enable_x64"], jax.default_backend()
-        return str(self.closed), consts, given, tree, self.owned, self.size, *around
+        return "draw", found, given, tree, self.owned, self.size, repr(settings())
 
 
 class Beginning:
@@ -162,27 +139,6 @@ def _part(closed: ClosedJaxpr, keep: Sequence[int], owned: Sequence[bool], size:
     held = [(v, c) for v, c in zip(jaxpr.constvars, closed.consts, strict=True) if v in read]
     jaxpr = jaxpr.replace(constvars=[v for v, _ in held])
     return _Part(ClosedJaxpr(jaxpr, [c for _, c in held]), tuple(owned), size, numbers)
-
-
-def _consts(part: Any) -> Iterator[Sequence[Any]]:
-    """Arrays that a jaxpr holds, at any depth: its text does not show them."""
-    if isinstance(part, ClosedJaxpr):
-        yield part.consts
-        part = part.jaxpr
-    if isinstance(part, Jaxpr):
-        for equation in part.eqns:
-            yield from _consts(tuple(equation.params.values()))
-    elif isinstance(part, tuple | list):
-        for one in part:
-            yield from _consts(one)
-    elif isinstance(part, np.ndarray):
-        yield (part,)
-
-
-def _numbers(array: Any) -> np.ndarray:
-    """An array's numbers, of random keys too."""
-    keys = jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
-    return np.asarray(jax.random.key_data(array) if keys else array)
 
 
 def _draw(

@@ -12,6 +12,9 @@ from thetahat.core import ConfigError
 from thetahat.train import _memory as host
 from thetahat.train.jax._staging import Staged
 
+_SMALL = 1 << 28
+"""Bytes that any machine holds on which this library loads."""
+
 
 def device_memory() -> tuple[float, float]:
     """Bytes that are free, and bytes in all; the host's where the device has none of its own."""
@@ -19,6 +22,12 @@ def device_memory() -> tuple[float, float]:
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0), stats["bytes_limit"]
     return host.free_memory(), host.total_memory()
+
+
+def total_memory() -> float:
+    """Bytes of memory in all, free or not."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return stats.get("bytes_limit") or host.total_memory()
 
 
 def check_possible(staged: Staged) -> None:
@@ -32,7 +41,9 @@ def check_possible(staged: Staged) -> None:
     n_state = len(sizes) - len(staged.owned)
     # A state is held twice: before and after an update.
     state, made = 2 * sum(sizes[:n_state]), sum(sizes[n_state:])
-    total = device_memory()[1]
+    if state + made < _SMALL:
+        return
+    total = total_memory()
     if state + made > total:
         what, fix = "model", "make it smaller: a smaller width, say, or fewer layers"
         if made > state:

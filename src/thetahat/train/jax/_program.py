@@ -9,8 +9,10 @@
 from __future__ import annotations
 
 import copy
+import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property, partial
 from typing import Any, Literal
 
@@ -19,23 +21,27 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat import models
-from thetahat.core import Mode, Task
+from thetahat.core import ConfigError, Mode, Task
 from thetahat.data import Transform, content_hash
 from thetahat.train._classify import scores_of
-from thetahat.train._program import Build, CohortStatus, Hyper
+from thetahat.train._program import Build, CohortStatus, Hyper, WithData
 from thetahat.train.jax import _member
 from thetahat.train.jax._compile import compile_loop, compile_read
+from thetahat.train.jax._compiled import compiled, reused
 from thetahat.train.jax._epoch import MAX_CHUNK, ORDERS, orders, run_chunk
-from thetahat.train.jax._fingerprint import mathematics, used
+from thetahat.train.jax._fingerprint import Mathematics, unchanged_generators
 from thetahat.train.jax._fitted import FittedMember, input_shape
 from thetahat.train.jax._init import Beginning
+from thetahat.train.jax._jaxpr_key import NotComparable
 from thetahat.train.jax._member import Member
 from thetahat.train.jax._memory import device_memory, memory_errors
 from thetahat.train.jax._precision import ON_DISK, precision
 from thetahat.train.jax._predictor import ModelSource, Predictor, source_of
-from thetahat.train.jax._staging import Staged
+from thetahat.train.jax._staging import Staged, stage
 from thetahat.train.jax._state import TrainState, pack_state, stop_members, unpack_state
 from thetahat.train.jax._targets import check_made
+
+_log = logging.getLogger("thetahat.train")
 
 
 class CohortProgram:
@@ -65,9 +71,15 @@ class CohortProgram:
     def trace(self) -> None:
         """Trace and lower the chunk, abstractly: nothing runs, nothing is compiled.
 
+        A chunk that this process has compiled for the same mathematics is taken as it is.
+
         Raises:  JAX's concretization errors: Python needs a traced value.
         """
-        if self._lowered is not None:
+        if self._lowered is not None or self._chunk is not None:
+            return
+        kept = self._kept("chunk")
+        if kept is not None:
+            self._chunk, self._columns = kept
             return
         own, common = self._hyper
         with precision(self.dtype):
@@ -76,7 +88,7 @@ class CohortProgram:
             if self._ordered:
                 index = jax.ShapeDtypeStruct((self.max_chunk, self.staged.plan.n), np.int32)
             args = (own, common, made, self._given, state, index, np.int32(0), np.int32(1))
-            self._lowered = self._timed(lambda: self._each(self._member_chunk).lower(*args))
+            self._lowered = self._timed(lambda: self._lower(self._member_chunk, args))
 
     # -- the Protocol ---------------------------------------------------------------------------
 
@@ -99,6 +111,8 @@ class CohortProgram:
         self.trace()
         with precision(self.dtype):
             self._chunk = self._timed(self._compiled)
+            self._check_fingerprint()
+            self._keep("chunk", (self._chunk, self._columns))
             if self._ordered:
                 plan, none = self.staged.plan, np.int32(0)
                 rest = (none, none, plan.n, self.max_chunk, plan.sampling)
@@ -149,9 +163,11 @@ class CohortProgram:
             if self._ordered:
                 plan = self.staged.plan
                 index = orders(plan.order_seed, epoch, n, plan.n, self.max_chunk, plan.sampling)
-            state, records = self._chunk(*self._fixed, state, index, epoch, n)
-            records = jax.device_get(records)
-        return state, {name: column[:, :n] for name, column in records.items()}
+            leaves, tree = jax.tree.flatten(state)
+            out = self._chunk(*jax.tree.leaves((*self._fixed, leaves, index, epoch, n)))
+            records = jax.device_get(out[len(leaves) :])
+        state = jax.tree.unflatten(tree, out[: len(leaves)])
+        return state, {k: v[:, :n] for k, v in zip(self._columns, records, strict=True)}
 
     def status(self, state: TrainState) -> CohortStatus:
         """The state of the members."""
@@ -163,11 +179,33 @@ class CohortProgram:
         """End members."""
         return stop_members(state, which)
 
-    def again(self, hyper: Hyper) -> CohortProgram:
-        """The same program for other values of the same traced parameters."""
+    def again(self, hyper: Hyper, data: Any = None) -> CohortProgram:
+        """The same program for other values of the same traced parameters, or other data.
+
+        Raises:  ConfigError: data of other shapes.
+        """
+        if data is not None:
+            return self._with_data(hyper, data)
         other = copy.copy(self)
         other.hyper, other.traces, other.compile_s = hyper, 0, 0.0
         other._made = other._host = None
+        return other
+
+    def _with_data(self, hyper: Hyper, data: Any) -> CohortProgram:
+        build = WithData(self.build, data)
+        other = type(self)(build, hyper, stage(build, hyper), self.size, self.mode)
+        if self.staged.streamed or other.staged.streamed:
+            other.trace()
+            return other
+        mine, others = (program._mathematics.facts() for program in (self, other))
+        if mine != others:
+            raise ConfigError(
+                "again() takes data of the shapes and types that the program was made for; give"
+                f" {self.staged.plan.n} training observations like those, or fit a new Task"
+            )
+        other._chunk, other._columns, other._finals = self._chunk, self._columns, self._finals
+        other._lowered = self._lowered
+        other._fingerprint = None  # its mathematics is taken as known, and not compared
         return other
 
     def remapped(self, mode: str) -> CohortProgram:
@@ -178,17 +216,27 @@ class CohortProgram:
     def evaluate(self, state: TrainState, parts: tuple[str, ...]) -> Mapping[str, np.ndarray]:
         """The risk and the metrics of each part at the best state."""
 
+        names: list[str] = []
+
         def numbers(member: Member, data: Any, params: Any) -> Any:
             there = _member.parts_of(data)
-            return member.final(params, {name: there[name] for name in parts if name in there})
+            found = member.final(params, {name: there[name] for name in parts if name in there})
+            names[:] = sorted(found)
+            return found
+
+        def compile_() -> Any:
+            lowered = self._lower(numbers, args)
+            return compile_read(lowered, self.staged.numbers), tuple(names)
 
         with precision(self.dtype):
             args = (*self._fixed, best_params(state))
             if parts not in self._finals:
-                whole = self._each(numbers).lower(*args)
-                self._finals[parts] = self._timed(lambda: compile_read(whole, self.staged.numbers))
-            out = self._timed(lambda: jax.device_get(self._finals[parts](*args)))
-        return {name: np.atleast_1d(value) for name, value in out.items()}
+                kept = self._kept(parts)
+                self._finals[parts] = self._timed(compile_) if kept is None else kept
+                self._keep(parts, self._finals[parts])
+            read, columns = self._finals[parts]
+            out = self._timed(lambda: jax.device_get(read(*jax.tree.leaves(args))))
+        return {k: np.atleast_1d(v) for k, v in zip(columns, out, strict=True)}
 
     def pack(self, state: TrainState) -> dict[str, np.ndarray]:
         """The state as named arrays."""
@@ -266,15 +314,52 @@ class CohortProgram:
 
     def mathematics(self) -> Mapping[str, str]:
         """Keys of what is computed; also for other values of the traced parameters."""
-        return self._mathematics
+        return self._mathematics.keys()
 
     @cached_property
-    def _mathematics(self) -> Mapping[str, str]:
-        return mathematics(self.build, self.hyper, self.staged)
+    def _mathematics(self) -> Mathematics:
+        return Mathematics(self.build, self.hyper, self.staged)
 
     def used(self) -> frozenset[str]:
         """The traced parameters that a number depends on."""
-        return used(self.build, self.hyper, self.staged)
+        return self._mathematics.used()
+
+    # -- programs of this process ----------------------------------------------------------------
+
+    @cached_property
+    def _fingerprint(self) -> str | None:
+        """The key under which programs are reused; None where none are."""
+        if not reused():
+            return None
+        try:
+            with unchanged_generators():
+                return self._mathematics.fingerprint(self.size, self.mode)
+        except NotComparable as error:
+            _log.debug("the program is not reused: %s", error)
+        except Exception as error:  # noqa: BLE001 - the trace of the program raises it in its place
+            _log.debug("the program is not reused: %r", error)
+        return None
+
+    def _kept(self, what: Any) -> Any:
+        """A compiled program of the same mathematics; None where there is none."""
+        return None if self._fingerprint is None else compiled.get((what, self._fingerprint))
+
+    def _keep(self, what: Any, program: Any) -> None:
+        """Keep a compiled program for others of the same mathematics."""
+        if self._fingerprint is not None:
+            compiled.keep((what, self._fingerprint), program)
+
+    def _check_fingerprint(self) -> None:
+        """Trace once more: functions that differ between two traces have no fingerprint."""
+        before, again = self._fingerprint, None
+        if before is None:
+            return
+        second = Mathematics(self.build, self.hyper, self.staged)
+        with suppress(NotComparable):
+            again = second.fingerprint(self.size, self.mode)
+        if again != before:
+            _log.debug("the program is not reused: another trace gives other mathematics")
+            self._fingerprint = None
 
     def _arrays(self, state: TrainState, k: int) -> tuple[Any, Any, Any]:
         """(params at the best state, frozen arrays, data) of member ``k``, on the host."""
@@ -308,6 +393,16 @@ class CohortProgram:
     def _fixed(self) -> tuple[Any, ...]:
         """The arguments that are the same for every call of a compiled function."""
         return (*self._hyper, self._made, self._given)
+
+    def _lower(self, fn: Callable[..., Any], args: Any) -> Any:
+        """``fn`` of every member as ``_each``, from leaves to leaves, lowered: no structure of the
+        user's is part of the program."""
+        leaves, tree = jax.tree.flatten(args)
+
+        def run(*leaves: Any) -> Any:
+            return jax.tree.leaves(self._mapped(fn, *jax.tree.unflatten(tree, leaves)))
+
+        return jax.jit(run).lower(*leaves)
 
     def _each(self, fn: Callable[..., Any]) -> Any:
         """``fn(member, data, first, *rest)`` of every member, to be compiled.

@@ -52,6 +52,8 @@ class Staged:
 
     task: Task
     """The Task as the trace saw it: its arrays may be tracers; use its static fields only."""
+    adapted: Any
+    """Its model, adapted: its arrays are tracers; use its functions only."""
     plan: MemberPlan
     n_params: int
     closed: Any
@@ -142,6 +144,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
         params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), adapted.params)
         state = _first(task, params, data)
         made_data = sum(slots[: len(jax.tree.leaves(data))])
+        seen.update(adapted=adapted)
         seen.update(task=task, data=data, leaves=leaves, tree=tree, slots=slots, params=params)
         seen.update(made_data=made_data, transform=transform, rows=data.rows)
         return cast(state, dtype), [a for a, m in zip(leaves, slots, strict=True) if m]
@@ -164,6 +167,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
     reach = _reached(closed.jaxpr, len(hyper.own))
     return Staged(
         task=task,
+        adapted=seen["adapted"],
         plan=plan,
         n_params=n_params,
         closed=closed,

@@ -47,18 +47,20 @@ def first_state(
 
     Args:    best_mode: the direction of what chooses the best state; None where nothing does.
     """
+    # Arrays of NumPy: JAX would compile a program for each.
+    host: Any = np.asarray
     return TrainState(
         params=params,
         opt_state=opt_state,
         best=jax.tree.map(jnp.copy, params) if best_mode else None,
-        best_value=jnp.asarray(-jnp.inf if best_mode == "max" else jnp.inf),
-        best_epoch=jnp.asarray(0, jnp.int32),
+        best_value=host(-np.inf if best_mode == "max" else np.inf, jnp.result_type(float)),
+        best_epoch=host(0, np.int32),
         stoppers=stoppers,
         key=key,
-        epochs=jnp.asarray(0, jnp.int32),
-        active=jnp.asarray(True),
-        outcome=jnp.asarray(0, jnp.int32),
-        moved=jnp.asarray(False),
+        epochs=host(0, np.int32),
+        active=host(True),
+        outcome=host(0, np.int32),
+        moved=host(False),
     )
 
 

@@ -58,6 +58,8 @@ export class Model {
     this.counts = answer.counts;
     this.agents = answer.agents;
     this.since = answer.now;
+    // Of very many runs the charts have a sample, and numbers over all of them.
+    this.sampled = answer.sampled || null;
     const known = this.byId;
     if (whole) this.byId = new Map();
     let changed = 0;
@@ -127,13 +129,22 @@ export class Model {
   // Settings in the server's ranking by the shown metric.
   settle(found) {
     this.standing = found;
-    for (const run of this.runs) {
+    this.mark(this.runs, found);
+  }
+
+  mark(runs, found) {
+    for (const run of runs) {
       const place = found?.place[run.id];
-      if (place === undefined) settingOf.delete(run); else settingOf.set(run, { place, ...found.settings[place] });
+      const one = found?.settings[place];
+      // Of some settings the server says which place among all they have.
+      if (place === undefined) settingOf.delete(run); else settingOf.set(run, { ...one, place: one?.rank ?? place });
     }
   }
 
-  seeds(run) { return this.settings.get(this.settingOf(run)) || 1; }
+  seeds(run) { return this.sampled ? settingOf.get(run)?.runs ?? 2 : this.settings.get(this.settingOf(run)) || 1; }
+
+  // All runs, of which the charts may have a sample.
+  get total() { return this.sampled ? this.sampled.of : this.runs.length; }
 
   get replicated() { return this.standing?.replicated ?? ((this.sweep.plan?.replicates || 1) > 1 || this.repeated); }
 

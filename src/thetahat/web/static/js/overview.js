@@ -97,7 +97,7 @@ function timeOption(state, drawn, runAt) {
   // A failed run without a number is drawn at the upper edge.
   for (const run of lost) if (state.kept.has(run.id)) dots.lost.add(run, at(run), edge.high);
   drawn.lists = dots.list;
-  const told = state.model.standing?.replicated ? state.model.standing.running[byTime ? "time" : "run"] : null;
+  const told = (state.model.standing?.replicated ? state.model.standing : state.model.sampled)?.running[byTime ? "time" : "run"] ?? null;
   // With replicates the best is a setting's median, never the luckiest run.
   if (told) ended.splice(0, Infinity, ...told.map(([at, y]) => [byTime ? Date.parse(at) : at - state.first + 1, y]));
   const line = [];

@@ -6,20 +6,22 @@ import { brief, finite, many, short, span } from "./format.js";
 import { best, brushed, categories, condition, counts, CUT, FAILED, kindOf, Model, OPEN, sum, tied } from "./model.js";
 import { contourChart, reach, sliceChart, timeChart } from "./overview.js";
 import { axesOf, parallelChart } from "./parallel.js";
+import { RowsTable, rowsNote } from "./rows.js";
 import { columnsOf, FEW, flagsOf, makeTable, settingsTable, tableHeight, tableLibrary, title } from "./table.js";
 
 export async function show(main, id, { crumbs }) {
-  const answer = await get(`/api/sweeps/${encodeURIComponent(id)}`);
+  const answer = await get(`/api/sweeps/${encodeURIComponent(id)}${view.get("sample") ? `?sample=${encodeURIComponent(view.get("sample"))}` : ""}`);
   const page = new SweepPage(new Model(answer), main);
   crumbs(page.model.sweep.project ? h("span", {}, page.model.sweep.project) : null, h("span", {}, page.model.sweep.name));
   document.title = `${page.model.sweep.name} · thetahat`;
   await page.settle();
-  if (page.model.runs.length <= LARGE) await tableLibrary();
+  if (page.model.runs.length <= LARGE && !page.model.sampled) await tableLibrary();
   page.build();
   return page;
 }
 
 const LARGE = 2000;
+const RESAMPLE_MS = 10000;
 const list = (text) => text.split(",").filter(Boolean);
 
 class SweepPage {
@@ -54,15 +56,22 @@ class SweepPage {
     const goal = this.sign < 0 ? "maximize" : "minimize";
     const before = model.standing;
     const fits = (one) => one && one.metric === this.metric && one.goal === goal;
+    if (model.sampled && this.metric && (model.sampled.metric !== this.metric || model.sampled.goal !== goal)) model.take(await get(this.samplePath(goal)), true);
     if (fits(model.told)) model.settle(model.told);
+    else if (model.sampled) model.settle(null);
     else if (this.metric && model.runs.length && ((model.sweep.plan?.replicates || 1) > 1 || model.repeated)) model.settle(await get(`/api/sweeps/${encodeURIComponent(model.sweep.id)}/settings?metric=${encodeURIComponent(this.metric)}&goal=${goal}`));
     else model.settle(null);
     if (model.standing?.replicated && !before?.replicated && !view.get("sort")) this.sort = "setting";
   }
 
+  samplePath(goal = this.sign < 0 ? "maximize" : "minimize") {
+    const words = new URLSearchParams({ metric: this.metric, goal, ...(view.get("sample") ? { sample: view.get("sample") } : {}) });
+    return `/api/sweeps/${encodeURIComponent(this.model.sweep.id)}?${words}`;
+  }
+
   autoLog() { return reach(this, false).log; }
 
-  get first() { return this.model.runs.length ? this.model.runs[0].number : 1; }
+  get first() { return this.model.sampled ? this.model.sampled.first : this.model.runs.length ? this.model.runs[0].number : 1; }
 
   pickParameters() {
     const names = [...new Set([...this.ranking, ...this.model.varying.map((p) => p.name)])].filter((n) => this.model.byName.get(n)?.varies);
@@ -79,7 +88,8 @@ class SweepPage {
     this.warnings = h("div");
     this.tiles = h("dl.tiles");
     this.body = h("div");
-    fill(main, this.head, this.tiles, this.warnings, this.body);
+    this.note = h("p.note.of-sample", { hidden: true });
+    fill(main, this.head, this.tiles, this.warnings, this.note, this.body);
     this.drawHead();
     if (!this.model.runs.length) { this.drawEmpty(); return; }
     this.drawn = true;
@@ -100,7 +110,10 @@ class SweepPage {
     patch(this.head, h("h1", { title: sweep.name }, brief(sweep.name, 160)), status(sweep.state, sweep.reason),
       sweep.contaminated && flag("contaminated", "it tunes on the test set, so its best value is no estimate of the risk", "bad"),
       h("span.dim", {}, [sweep.method, sweep.metric && `${sweep.goal} ${sweep.metric}`].filter(Boolean).join(" · ")), h("span.spacer"), this.buttons());
-    const over = runs.filter((run) => !OPEN.has(run.status)).length;
+    const { sampled, total: begun } = this.model;
+    this.note.hidden = !sampled;
+    if (sampled) fill(this.note, rowsNote(sampled));
+    const over = begun - (sampled ? sum(n, OPEN) : runs.filter((run) => OPEN.has(run.status)).length);
     const [bad, cut] = [sum(n, FAILED), sum(n, CUT)];
     const total = sweep.points ?? sweep.plan?.count ?? null;
     const tile = (name, ...words) => h("div.tile", {}, h("dt", {}, name), h("dd", {}, words));
@@ -109,11 +122,11 @@ class SweepPage {
       this.leadTile(),
       tile("runs over", `${over.toLocaleString("en")}`, h("small", {}, total ? ` of ${total.toLocaleString("en")}` : ""), total ? progress(over - bad - cut, bad + cut, n.running || 0, total) : ""),
       tile("running", n.running || 0, n.queued ? h("small", {}, ` + ${n.queued} queued`) : ""),
-      tile("failed", bad || "none", bad ? h("small", {}, ` of ${runs.length}${n.diverged ? `, ${n.diverged} diverged` : ""}`) : "", cut ? h("small", { title: "interrupted, cancelled, or nothing moved: their numbers do not count" }, `${bad ? "; " : " "}${cut} not finished`) : ""),
+      tile("failed", bad ? bad.toLocaleString("en") : "none", bad ? h("small", {}, ` of ${begun.toLocaleString("en")}${n.diverged ? `, ${n.diverged.toLocaleString("en")} diverged` : ""}`) : "", cut ? h("small", { title: "interrupted, cancelled, or nothing moved: their numbers do not count" }, `${bad ? "; " : " "}${cut} not finished`) : ""),
       tile("agents", busy.length, h("small", {}, busy.length ? ` ${busy.map((a) => a.host).filter((v, i, all) => all.indexOf(v) === i).slice(0, 2).join(", ")}` : " none at work")),
-      times.length ? tile("time of a run", span(median(times)), h("small", {}, ` median of ${times.length.toLocaleString("en")}`)) : null);
+      times.length ? tile("time of a run", span(median(times)), h("small", {}, ` median of ${times.length.toLocaleString("en")}${sampled ? " drawn by lot" : ""}`)) : null);
     const reasons = new Map();
-    for (const run of runs) {
+    for (const run of sampled ? [] : runs) {
       if (!FAILED.has(run.status)) continue;
       const kind = kindOf(run);
       const one = reasons.get(kind) || { status: run.status, why: run.reason || "no reason is known", n: 0, differ: false };
@@ -121,10 +134,10 @@ class SweepPage {
       one.differ ||= run.reason !== one.why;
       reasons.set(kind, one);
     }
-    const worst = [...reasons.values()].sort((a, b) => b.n - a.n).slice(0, 2);
+    const worst = (sampled ? sampled.reasons : [...reasons.values()].sort((a, b) => b.n - a.n)).slice(0, 2);
     patch(this.warnings,
       sweep.contaminated && h("p.warning.bad", {}, h("b", {}, "Contaminated. "), `This sweep tunes on the test set (${sweep.metric}), so its best value is no estimate of the risk. Tune on val_risk to keep the test set clean.`),
-      worst.map(({ status: how, why, n: k, differ }) => h("p.warning", {}, h("b", {}, `${many(k, "run")} ${how}${differ ? ", such as" : ""}: `), why.slice(0, 300))));
+      worst.map(({ status: how, why, n: k, differ }) => h("p.warning", {}, h("b", {}, `${many(k, "run")} ${how}${differ ? ", such as" : ""}: `), (why || "no reason is known").slice(0, 300))));
   }
 
   // Show that several share the first place.
@@ -143,7 +156,7 @@ class SweepPage {
         h("dd.more", {}, `${lead.says}: ${short(lead.low, 4)} to ${short(lead.high, 4)}; n=${lead.n} of ${lead.runs}`), words && h("dd.more", { title: words }, words));
     }
     const lead = best(runs, this.metric, this.sign);
-    return tile(`best ${this.metric || "metric"}`, lead ? [h("a", { href: `/run/${lead.id}`, title: lead.name }, short(lead.metrics[this.metric], 5)), this.tiedFlag(tied(runs, this.metric, lead), "runs"), flagsOf(lead, this), !this.model.replicated && flag("1 seed", "no setting was run with more than one seed: part of this is luck", "plain")] : h("small", {}, "none yet"));
+    return tile(`best ${this.metric || "metric"}`, lead ? [h("a", { href: `/run/${lead.id}`, title: lead.name }, short(lead.metrics[this.metric], 5)), this.tiedFlag(this.model.sampled?.tied ?? tied(runs, this.metric, lead), "runs"), flagsOf(lead, this), !this.model.replicated && flag("1 seed", "no setting was run with more than one seed: part of this is luck", "plain")] : h("small", {}, "none yet"));
   }
 
   buttons() {
@@ -154,7 +167,7 @@ class SweepPage {
       await this.changed();
     };
     const cancel = async () => { if (await ask(`Cancel ${sweep.name}?`, "Its runs end now, and it begins no others. This cannot be taken back.", "Cancel the sweep")) await act("cancel"); };
-    const failed = this.model.runs.filter((run) => run.status === "failed").length;
+    const failed = this.model.sampled ? this.model.counts.failed || 0 : this.model.runs.filter((run) => run.status === "failed").length;
     const retry = async () => {
       const many = failed === 1 ? "1 failed run" : `${failed.toLocaleString("en")} failed runs`;
       const told = `They wait in the queue from their beginning${over ? ", and no other runs begin" : ""}. Work on them with: thetahat agent ${sweep.id}`;
@@ -218,7 +231,7 @@ class SweepPage {
     const out = (format) => h("button", { type: "button", onclick: () => this.export(format), title: `The rows selected, else all that pass the filter, as ${format.toUpperCase()}` }, format === "csv" ? "CSV" : "LaTeX");
     this.chips = h("div.chips");
     this.countText = h("span.dim.small", { role: "status" });
-    const made = panel("Runs", "", [filter, groupBox, this.columnMenu(), this.compareButton, out("csv"), out("latex")]);
+    const made = panel("Runs", "", [filter, !this.model.sampled && groupBox, this.columnMenu(), this.compareButton, out("csv"), out("latex")]);
     made.body.append(h("div.tools", {}, this.countText, this.chips), h("div"));
     this.tableBox = made.body.lastChild;
     return made;
@@ -232,6 +245,42 @@ class SweepPage {
     search.addEventListener("input", () => { for (const [c, row] of rows) row.hidden = !title(c).toLowerCase().includes(search.value.toLowerCase()); });
     const usual = h("button", { type: "button", onclick: () => { view.set({ cols: null }); this.columns = []; const { shown: back } = columnsOf(this); now.clear(); back.forEach((c) => now.add(c)); rows.forEach(([c, row]) => { row.firstChild.checked = now.has(c); }); this.remakeTable(); } }, "As usual");
     return h("details.menu", {}, h("summary.button", {}, "Columns"), h("div", {}, h("div.tools", {}, search, usual), h("div.list", {}, rows.map(([, row]) => row))));
+  }
+
+  // What the axes of the parallel coordinates keep, as the server reads it.
+  brushQuery() {
+    return Object.entries(this.brushes).filter(([, spans]) => spans.length).map(([column, spans]) => {
+      const parameter = column.startsWith("c.") ? this.model.byName.get(column.slice(2)) : null;
+      if (!parameter?.discrete) return { column, spans };
+      return { column, words: categories(parameter).filter((_, i) => spans.some(([low, high]) => i >= low - 0.5 && i <= high + 0.5)) };
+    });
+  }
+
+  async fillRows() {
+    if (!this.table) {
+      this.table = new RowsTable(this.tableBox, this, {
+        sorted: (sort) => { this.sort = sort; view.set({ sort }); },
+        selected: (ids) => this.choose(ids),
+        counted: ({ n, lost, error }) => this.say(n, lost, error?.message),
+      });
+      this.table.ready = Promise.resolve();
+    }
+    await this.table.load();
+  }
+
+  choose(ids) {
+    this.selected = ids;
+    view.set({ sel: ids.slice(0, 60).join(",") });
+    this.compareButton.disabled = ids.length < 1;
+    this.compareButton.textContent = ids.length ? `Compare ${ids.length}` : "Compare";
+  }
+
+  // Say how many runs pass the filter.
+  say(n, lost, error) {
+    const { total } = this.model;
+    const count = n === total ? many(total, "run") : `${n.toLocaleString("en")} of ${many(total, "run")}`;
+    fill(this.countText, error ? h("span.flag.bad", {}, error) : [count, lost?.length > 0 && h("span.flag", {}, `no run's name contains ${lost.map((word) => `“${word}”`).join(", ")}`)]);
+    if (this.model.sampled) { if (!error) this.main.dataset.rows = String(n); if (error) this.filterBox.setAttribute("aria-invalid", "true"); else this.filterBox.removeAttribute("aria-invalid"); }
   }
 
   remakeTable() {
@@ -250,23 +299,25 @@ class SweepPage {
       this.sight = new IntersectionObserver((entries) => { if (entries.some((e) => e.isIntersecting)) { this.sight.disconnect(); this.sight = null; this.seen = true; this.fillTable(); } }, { rootMargin: "300px 0px" });
       this.sight.observe(this.tablePanel.root);
       // Load the table's library after drawing what is visible.
-      setTimeout(() => requestIdleCallback(() => tableLibrary().catch(() => {})), 1000);
+      if (!this.model.sampled) setTimeout(() => requestIdleCallback(() => tableLibrary().catch(() => {})), 1000);
     }
     return false;
   }
 
   async fillTable() {
     if (!this.near()) {
-      this.tableBox.style.minHeight = `${tableHeight(this.model.runs.length)}px`;
-      this.main.dataset.rows = String(this.kept.size);
+      this.tableBox.style.minHeight = `${tableHeight(this.model.total)}px`;
+      this.main.dataset.rows = String(this.model.sampled ? this.model.total : this.kept.size);
       return;
     }
     this.tableBox.style.minHeight = "";
+    // A condition that is being typed is asked for when it is whole.
+    if (this.model.sampled) { if (!this.filterError) await this.fillRows(); return; }
     const rows = this.model.runs.filter((run) => this.kept.has(run.id));
     if (!this.table) {
       const mine = makeTable(this.tableBox, this, rows, {
         sorted: (sort) => { if (!this.settled) return; this.sort = sort; view.set({ sort }); },
-        selected: (ids) => { if (!this.settled) return; this.selected = ids; view.set({ sel: ids.slice(0, 60).join(",") }); this.compareButton.disabled = ids.length < 1; this.compareButton.textContent = ids.length ? `Compare ${ids.length}` : "Compare"; },
+        selected: (ids) => { if (this.settled) this.choose(ids); },
       });
       this.table = mine;
       await mine.ready;
@@ -294,8 +345,8 @@ class SweepPage {
     if (write) view.set({ brush: writeBrushes(this.brushes) });
     const active = Object.entries(this.brushes).filter(([, s]) => s.length);
     fill(this.chips, active.map(([column, spans]) => h("button.chip", { type: "button", title: "Remove this filter", onclick: () => { this.brushes[column] = []; this.parallel.brush(); this.refilter(); } }, `${column.slice(2)} ${this.saidSpan(column, spans)}`)));
-    const count = this.kept.size === model.runs.length ? many(model.runs.length, "run") : `${this.kept.size.toLocaleString("en")} of ${many(model.runs.length, "run")}`;
-    fill(this.countText, this.filterError ? h("span.flag.bad", {}, this.filterError) : [count, passes.lost?.length > 0 && h("span.flag", {}, `no run's name contains ${passes.lost.map((word) => `“${word}”`).join(", ")}`)]);
+    if (!model.sampled || this.filterError) this.say(this.kept.size, passes.lost, this.filterError);
+    else if (!this.table && this.kept.size === model.runs.length) this.say(model.total);
     this.draw(write);
     return this.fillTable();
   }
@@ -316,7 +367,7 @@ class SweepPage {
     this.time.draw();
     this.drawChosen();
     if (onlyFiltered) this.parallel.again(); else this.parallel.draw();
-    const without = this.model.runs.filter((run) => !finite(run.metrics[this.metric]) && !FAILED.has(run.status)).length;
+    const without = this.model.sampled?.without ?? this.model.runs.filter((run) => !finite(run.metrics[this.metric]) && !FAILED.has(run.status)).length;
     this.timePanel.say(without ? `${many(without, "run")} without a finite ${this.metric || "metric"} ${without === 1 ? "is" : "are"} not drawn.` : "Click a dot to open its run.");
     const notes = ["Drag along an axis to filter the table; click the axis to clear the filter. With the keyboard: Tab to an axis."];
     if (axesOf(this).length - 1 < this.model.varying.length) notes.push(`The ${axesOf(this).length - 1} that matter most of ${this.model.varying.length} parameters.`);
@@ -357,7 +408,7 @@ class SweepPage {
     const told = effects.some((e) => e.importance !== null);
     const clear = effects.some((e) => e.importance !== null && e.floor !== null && e.importance > e.floor);
     const trust = settings < 10 ? "Fewer than 10 settings: nothing can be said of importance. " : !told && effects.length ? "The metric is the same everywhere: nothing can be said of importance. " : told && !clear ? "No parameter clears its chance mark. " : told && settings < 50 ? `With ${settings} settings trust only what clears its tick by far. ` : "";
-    this.effectPanel.say(`${many(settings, "setting")} of ${many(n, "run")}${out ? `; left out: ${out}` : ""}. `, drawn < n ? `Computed from ${drawn.toLocaleString("en")} runs, drawn by lot: of so many parameters, more would take too long. ` : "", effects.length > 14 ? `The first 14 of ${effects.length}. ` : "", trust, !effects.length ? "" : caution ? caution : "One irrelevant parameter in twenty clears its tick; lines are 95 % intervals. ");
+    this.effectPanel.say(`${many(settings, "setting")} of ${many(n, "run")}${out ? `; left out: ${out}` : ""}. `, drawn < n ? `Computed from ${drawn.toLocaleString("en")} runs, drawn by lot: more would take too long. ` : "", effects.length > 14 ? `The first 14 of ${effects.length}. ` : "", trust, !effects.length ? "" : caution ? caution : "One irrelevant parameter in twenty clears its tick; lines are 95 % intervals. ");
   }
 
   buildGroups() {
@@ -374,22 +425,23 @@ class SweepPage {
   async loadGroups() {
     if (!this.over.length) { fill(this.groupBody, h("div.empty", {}, "Nothing is averaged out.")); return; }
     const words = this.over.map((o) => `over=${encodeURIComponent(o)}`).join("&");
-    const { groups, shared_order: shared } = await get(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/groups?${words}&metric=${encodeURIComponent(this.metric)}&goal=${this.sign < 0 ? "maximize" : "minimize"}`);
+    const { n, groups, shared_order: shared } = await get(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/groups?${words}&metric=${encodeURIComponent(this.metric)}&goal=${this.sign < 0 ? "maximize" : "minimize"}`);
     this.bands ||= chart("short", "Settings by their median, with quantile bands");
     this.bands.set(() => bandsOption(groups, this));
     const box = h("div");
-    settingsTable(box, groups, this);
+    settingsTable(box, groups, this, n);
     fill(this.groupBody, this.bands.element, box);
     this.bands.draw();
-    this.groupSay(`${many(groups.length, "setting")}, ordered by median. Thin lines: 10 % to 90 %, thick: 25 % to 75 %, of fewer than ${FEW} runs from the least to the greatest; over runs that ended well. Those that failed or did not finish are counted beside them.${shared ? " Seeds share the order of batches, so the bands are too narrow." : ""}`);
+    this.groupSay(`${many(n, "setting")}, ordered by median. Thin lines: 10 % to 90 %, thick: 25 % to 75 %, of fewer than ${FEW} runs from the least to the greatest; over runs that ended well. Those that failed or did not finish are counted beside them.${shared ? " Seeds share the order of batches, so the bands are too narrow." : ""}`);
   }
 
   async export(format) {
     if (!this.table) { this.seen = true; await this.fillTable(); }
     await this.table.ready;
-    const rows = this.selected.length ? this.selected : this.table.table.getRows("active").map((row) => row.getData().id);
+    const query = this.model.sampled && !this.selected.length ? Object.fromEntries(this.table.query) : null;
+    const rows = query ? [] : this.selected.length ? this.selected : this.table.table.getRows("active").map((row) => row.getData().id);
     const columns = (this.columns.length ? this.columns : columnsOf(this).shown).filter((c) => !["created", "number", "setting"].includes(c));
-    const text = await download(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/export`, { format, columns, ids: rows });
+    const text = await download(`/api/sweeps/${encodeURIComponent(this.model.sweep.id)}/export`, { format, columns, ids: rows, ...(query ? { query } : {}) });
     save(text, `${this.model.sweep.name}.${format === "csv" ? "csv" : "tex"}`, format === "csv" ? "text/csv" : "text/x-tex");
   }
 
@@ -417,6 +469,23 @@ class SweepPage {
     if (this.over.length) this.loadGroups();
   }
 
+  // Of very many runs the sample is read again, now and then.
+  async resample() {
+    const now = performance.now();
+    if (this.sampledAt && now - this.sampledAt < RESAMPLE_MS) { clearTimeout(this.later); this.later = setTimeout(() => this.resample(), RESAMPLE_MS); return; }
+    this.sampledAt = now;
+    const before = said(this.model);
+    const changed = this.model.take(await get(this.samplePath()), true);
+    if (!this.model.sampled) { await this.reread(); return; }
+    await this.settle();
+    if (changed || said(this.model) !== before) this.drawHead();
+    if (!changed && said(this.model) === before) return;
+    this.draw();
+    if (this.table) await this.table.load(false);
+    this.loadEffects();
+    if (this.over.length) this.loadGroups();
+  }
+
   // Read what changed in the store; read all if the store was replaced, or runs are missing.
   async changed(pulse) {
     const path = `/api/sweeps/${encodeURIComponent(this.model.sweep.id)}`;
@@ -424,8 +493,10 @@ class SweepPage {
     const before = said(this.model);
     const other = pulse && this.store && String(this.store) !== String(pulse.store);
     if (pulse) this.store = pulse.store;
+    if (this.model.sampled) { await this.resample(); return; }
     let answer = other ? null : await get(`${path}?since=${encodeURIComponent(this.model.since)}&after=${this.model.highest}`);
     let changed = other ? 0 : this.model.take(answer);
+    if (answer?.sampled) { this.model.take(answer, true); await this.reread(); return; }
     if (other || (answer.settled && !this.model.agrees)) { answer = await get(path); changed += this.model.take(answer, true); }
     if (changed) await this.settle();
     if (changed || said(this.model) !== before) this.drawHead();

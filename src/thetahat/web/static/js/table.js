@@ -12,7 +12,7 @@ let library = null;
 
 // Load Tabulator when a table is needed, or when the page is idle.
 export const tableLibrary = () => (library ||= import("../vendor/tabulator/tabulator.esm.min.js").then((read) => read.TabulatorFull, (error) => { library = null; throw error; }));
-const ROW = 28;
+export const ROW = 28;
 
 export const title = (column) => OWN[column] || column.slice(2);
 
@@ -51,7 +51,7 @@ function style(state, column) {
   return known.get(column);
 }
 
-function cell(run, column, state) {
+export function cell(run, column, state) {
   const v = value(run, column);
   if (column === "name") return h("span", {}, runLink(run));
   if (column === "status") return status(run.status, run.reason);
@@ -59,7 +59,7 @@ function cell(run, column, state) {
   if (column === "setting") return settingCell(settingFor(run));
   if (column === "created") return h("span", { title: local(v) }, ago(v));
   if (column.startsWith("m.")) {
-    const shown = finite(v) ? style(state, column)(v) : column.slice(2) in run.metrics ? "not finite" : "";
+    const shown = finite(v) ? (state.model.sampled ? short(v, 5) : style(state, column)(v)) : column.slice(2) in run.metrics ? "not finite" : "";
     const marks = column === `m.${state.metric}` ? flagsOf(run, state) : run.contaminated && /test/.test(column) ? [flag("contaminated", "tuned on the test set", "bad")] : [];
     return h("span", { title: finite(v) ? String(v) : "" }, marks, marks.length ? " " : "", shown);
   }
@@ -74,7 +74,7 @@ function settingCell(one) {
   return h("span", { title: `${one.says}: ${short(one.low)} to ${short(one.high)}, n = ${one.n} of ${one.runs}${lost ? `; ${lost}` : ""}` }, lost && flag(lost, "these runs gave no number", one.failed ? "bad" : ""), " ", short(one.median), h("span.dim", {}, ` n=${one.n}`));
 }
 
-function numeric(column, state) {
+export function numeric(column, state) {
   if (column.startsWith("m.") || column === "setting") return true;
   if (column.startsWith("c.")) return state.model.byName.get(column.slice(2))?.numeric ?? false;
   return ["epochs", "seconds", "n_params", "attempt", "number", "best_val_risk", "best_epoch", "replicate"].includes(column);
@@ -92,7 +92,7 @@ function fitted(column, state) {
   return Math.round(30 + 7.6 * most);
 }
 
-function widthOf(column, state) {
+export function widthOf(column, state) {
   if (column === "reason") return 260;
   if (column === "name") return document.documentElement.clientWidth < 640 ? 130 : 190;
   if (column === "status") return 100;
@@ -179,7 +179,7 @@ function quantileCell(m, q, said) {
 }
 
 // Settings over their seeds, as the server has ordered them: median, quantiles, failures.
-export function settingsTable(box, groups, state) {
+export function settingsTable(box, groups, state, n = groups.length) {
   const sorted = groups;
   const names = [...new Set(sorted.flatMap((g) => Object.keys(g.config)))].filter((n) => new Set(sorted.map((g) => String(g.config[n]))).size > 1).slice(0, 10);
   const quantiles = ["median", "q10", "q25", "q75", "q90"];
@@ -194,5 +194,5 @@ export function settingsTable(box, groups, state) {
       if (m && 2 * m.n < g.runs) marks.push(flag("few ended", "fewer than half of its runs ended well: it is judged last", "bad"));
       return h("tr", {}, names.map((n) => h("td.num", {}, short(g.config[n]))), h("td.num", {}, g.runs), h("td.num", {}, m?.n ?? 0), h("td.num", {}, g.failed), h("td.num", {}, g.unfinished),
         quantiles.map((q) => h("td.num", {}, m ? quantileCell(m, q, said) : "")), h("td", {}, marks, " ", h("a", { href: `/compare?runs=${g.ids.slice(0, 60).map(encodeURIComponent).join(",")}&bands=1` }, "curves")));
-    })))), sorted.length > 300 && h("p.note", {}, `The best 300 of ${sorted.length} settings.`));
+    })))), n > 300 && h("p.note", {}, `The best 300 of ${n.toLocaleString("en")} settings.`));
 }

@@ -1,0 +1,1 @@
+"""What does a fit cost beside its training, once its program is compiled?"""
