@@ -214,7 +214,11 @@ def run(args: argparse.Namespace) -> int:
         table = fits.read(config)
     if guess:
         refuse_many(table)
-    if table.encoder.targets and args.loss not in CLASS_LOSSES and not fits.in_units(args.loss):
+    if (
+        table.encoder.targets
+        and args.loss not in CLASS_LOSSES
+        and not fits.in_units(config["loss"])
+    ):
         raise ConfigError(
             f"--target {args.target}: of several targets the MSE is reported, which --loss"
             f" {args.loss} has not; give one target, or a loss of a residual, such as squared"
