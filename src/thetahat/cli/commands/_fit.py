@@ -198,7 +198,7 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.cli._script import check_batch
     from thetahat.cli._session import FitSettings, RunSource, exit_code, train
     from thetahat.cli.commands import _fit_table as fits
-    from thetahat.cli.commands._fit_classes import CLASS_LOSSES, refuse_many, settle
+    from thetahat.cli.commands._fit_classes import refuse_many, settle
     from thetahat.cli.commands._fit_predictions import writable
     from thetahat.cli.commands._fit_report import report
     from thetahat.cli.terminal._fit_progress import SlowNotice
@@ -214,15 +214,7 @@ def run(args: argparse.Namespace) -> int:
         table = fits.read(config)
     if guess:
         refuse_many(table)
-    if (
-        table.encoder.targets
-        and args.loss not in CLASS_LOSSES
-        and not fits.in_units(config["loss"])
-    ):
-        raise ConfigError(
-            f"--target {args.target}: of several targets the MSE is reported, which --loss"
-            f" {args.loss} has not; give one target, or a loss of a residual, such as squared"
-        )
+    _check_targets(config, table)
     config |= _sizes(args, len(table), config)
     out = None
     if args.predict is not None:
@@ -255,6 +247,19 @@ def run(args: argparse.Namespace) -> int:
             fix = pasteable(["thetahat", "predict", args.save])
             print_note(f"the model is in {args.save}; predict with: {fix} TABLE -o FILE")
     return exit_code(trained.results)
+
+
+def _check_targets(config: dict[str, Any], table: Table) -> None:
+    """Check that the loss of several targets is one in their units: their MSE is reported."""
+    from thetahat.cli.commands._fit_classes import CLASS_LOSSES
+    from thetahat.cli.commands._fit_table import in_units
+
+    loss = config["loss"]
+    if table.encoder.targets and loss not in CLASS_LOSSES and not in_units(loss):
+        raise ConfigError(
+            f"--target {config['target']}: of several targets the MSE is reported, which --loss"
+            f" {loss} has not; give one target, or a loss of a residual, such as squared"
+        )
 
 
 def _sizes(args: argparse.Namespace, n: int, config: dict[str, Any]) -> dict[str, Any]:
