@@ -12,7 +12,8 @@ from scipy import special
 from sklearn.metrics import log_loss, mean_pinball_loss
 
 from thetahat import risk
-from thetahat.core import ConfigError, ShapeError
+from thetahat.core import ConfigError, ShapeError, choices
+from thetahat.risk import _losses  # the table of functions is private
 
 RESIDUALS = np.linspace(-3, 3, 25).astype(np.float32)
 
@@ -73,8 +74,27 @@ def test_names_resolve_and_a_loss_resolves_to_itself(name):
     loss = risk.resolve_loss(name)
     assert loss.name == name
     assert risk.resolve_loss(loss) is loss
-    assert loss.of == ("prediction" if name in ("logistic", "cross_entropy") else "residual")
+    assert loss.of in (risk.RESIDUAL, risk.PREDICTION)
     assert risk.resolve_loss(getattr(risk, name)).name == name
+
+
+OF_RESIDUALS = [n for n in risk.LOSSES if risk.resolve_loss(n).of == risk.RESIDUAL]
+
+
+@pytest.mark.parametrize("name", OF_RESIDUALS)
+def test_the_gradient_of_a_loss_lies_between_its_slopes_on_both_sides(name):
+    """At zero and where two formulas meet too: half a slope, or NaN, is wrong there."""
+    loss, h = risk.resolve_loss(name), 2.0**-10
+    at = jnp.array([-1e4, -3.0, -1.0, -0.5, -1e-6, 0.0, 1e-6, 0.5, 1.0, 3.0, 1e4])
+    slope = jax.vmap(jax.grad(loss))(at)
+    left, right = (np.asarray(loss(at) - loss(at - h)) / h, np.asarray(loss(at + h) - loss(at)) / h)
+    near = 2 * h + 1e-4 * np.abs(slope) + 1e-3 * np.abs(np.asarray(loss(at)))  # of rounding
+    assert (np.minimum(left, right) - near <= slope).all(), slope
+    assert (slope <= np.maximum(left, right) + near).all(), slope
+
+
+def test_the_list_of_losses_names_those_that_have_a_function():
+    assert set(choices.LOSSES) == set(_losses._NAMED), "core/choices.py and risk/_losses.py"
 
 
 def test_a_users_function_is_a_loss_of_a_residual():

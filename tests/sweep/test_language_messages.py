@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from thetahat.core.choices import OTHER_SAMPLERS, one_of
 from thetahat.sweep import Problem, parse_sweep
 
 REST = "parameters: {x: {min: 0.0, max: 1.0}}\n"
@@ -45,7 +46,7 @@ TOP = [
     (
         "scheduler: {engine: wandb}",
         "scheduler",
-        "scheduler runs a searcher of your own on W&B's side (Optuna, Ax), which is not here; write method: bayes, and choose with thetahat sweep FILE --sampler tpe, gp, cmaes or qmc; remove it",
+        f"scheduler runs a searcher of your own on W&B's side (Optuna, Ax), which is not here; write method: bayes, and choose with thetahat sweep FILE --sampler {one_of(OTHER_SAMPLERS)}; remove it",
     ),
     (
         "metric: loss",
@@ -393,7 +394,7 @@ WHOLE = [
         "method: custom\n\nparameters: {x: {min: 0.0, max: 1.0}}\n",
         1,
         "method",
-        "method: custom runs a searcher of your own on W&B's side (Optuna, Ax), which is not here; write method: bayes, and choose with thetahat sweep FILE --sampler tpe, gp, cmaes or qmc",
+        f"method: custom runs a searcher of your own on W&B's side (Optuna, Ax), which is not here; write method: bayes, and choose with thetahat sweep FILE --sampler {one_of(OTHER_SAMPLERS)}",
     ),
     (
         "method: 3\n\nparameters: {x: {min: 0.0, max: 1.0}}\n",

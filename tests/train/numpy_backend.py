@@ -1,7 +1,8 @@
 """A second backend, of NumPy alone: linear models, squared loss, the gradient by hand.
 
-It shows what the Protocol asks of a backend, and passes the same conformance suite as JAX's. A
-model chooses it by naming ``prepare`` as its ``thetahat_backend``.
+It shows what the Protocol asks of a backend, and passes the same conformance suite as JAX's. It
+refuses the fields of a Task that it does not obey. A model chooses it by naming ``prepare`` as its
+``thetahat_backend``.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ import numpy as np
 
 import thetahat as th
 from thetahat.core import CheckpointError, ConfigError
-from thetahat.core.task import best_mode
-from thetahat.data import content_hash, n_observations, weights_of
+from thetahat.data import Data, content_hash, n_observations, weights_of
 from thetahat.train import (
     DIVERGED,
     FIRST_RULE,
@@ -27,10 +27,14 @@ from thetahat.train import (
     CohortStatus,
     Hyper,
     Record,
+    check_obeyed,
+    encoded,
     sort_rules,
 )
 
 UNMOVED_AFTER = 10
+OBEYED = ("data", "optimizer", "epochs", "batch_size", "stopping", "seed", "dtype")
+SAMPLINGS = ("shuffle", "sequential")
 
 
 def prepare(build: Callable[..., th.Task], hyper: Hyper, size: int, mode: str) -> NumpyProgram:
@@ -63,18 +67,15 @@ class NumpyProgram:
     def __init__(self, build: Callable[..., th.Task], hyper: Hyper, size: int, mode: str) -> None:
         self.build, self.hyper, self.size, self.traces = build, hyper, size, 1
         self.mode = "exact" if size == 1 else mode
-        self.tasks = [build(hyper.member(k)) for k in range(size)]
+        self.tasks = [checked(build(hyper.member(k))) for k in range(size)]
         self.task = self.tasks[0]
-        if self.task.residual is not None or self.task.loss != "squared":
-            raise ConfigError("the NumPy backend fits h(x) - y by squared loss alone")
         self.dtype, self.n_params = self.task.dtype, self.task.model.d + 1
-        chosen = self.task.data.val is not None or self.task.best_by in self.task.metrics
-        self.best_mode = best_mode(self.task) if chosen else None
+        self.best_mode = None if self.task.data.val is None else "min"
 
     @property
     def columns(self) -> tuple[str, ...]:
         risks = ["train_risk", "val_risk"] if self.task.data.val is not None else ["train_risk"]
-        return (*risks, "learning_rate", *self.task.metrics)
+        return (*risks, "learning_rate")
 
     @property
     def batch_order(self) -> Any:
@@ -86,12 +87,11 @@ class NumpyProgram:
     # -- training ---------------------------------------------------------------------------------
 
     def init(self) -> list[dict[str, Any]]:
-        worst = -np.inf if self.best_mode == "max" else np.inf
-        return [self._first(task, worst) for task in self.tasks]
+        return [self._first(task) for task in self.tasks]
 
-    def _first(self, task: th.Task, worst: float) -> dict[str, Any]:
+    def _first(self, task: th.Task) -> dict[str, Any]:
         params = np.full(task.model.d + 1, task.model.start, self.dtype)
-        numbers = {"best_value": worst, "best_epoch": 0, "epochs": 0, "outcome": RUNNING}
+        numbers = {"best_value": np.inf, "best_epoch": 0, "epochs": 0, "outcome": RUNNING}
         rules = [rule.init() for rule in sort_rules(task.stopping).inside]
         return {"params": params, "best": params, "moved": False, "rules": rules, **numbers}
 
@@ -125,12 +125,9 @@ class NumpyProgram:
         if task.data.val is not None:
             record["val_risk"] = risk(params, task.data.val)
         record["learning_rate"] = task.optimizer.lr
-        record |= {
-            name: m.function(lambda x: predict(params, x)) for name, m in task.metrics.items()
-        }
         state["epochs"] = state["epochs"] + 1
         state["moved"] = state["moved"] or bool((params != before).any())
-        return self._judged(task, state, Record(record, task.metrics), params), record
+        return self._judged(task, state, Record(record, {}), params), record
 
     def _judged(self, task: th.Task, state: dict[str, Any], record: Record, params: Any) -> Any:
         """The state after an epoch: one that diverged leaves nothing but its record."""
@@ -145,10 +142,9 @@ class NumpyProgram:
         for k, (_, stop) in enumerate(after):
             outcome = FIRST_RULE + k if stop and outcome == RUNNING else outcome
         state |= {"params": params, "outcome": outcome, "rules": [rule for rule, _ in after]}
-        if self.best_mode is not None:
-            sign, value = -1 if self.best_mode == "max" else 1, record[task.best_by]
-            if sign * value < sign * state["best_value"]:
-                state |= {"best": params, "best_value": value, "best_epoch": state["epochs"]}
+        if self.best_mode is not None and record["val_risk"] < state["best_value"]:
+            value = record["val_risk"]
+            state |= {"best": params, "best_value": value, "best_epoch": state["epochs"]}
         return state
 
     def status(self, state: Any) -> CohortStatus:
@@ -170,9 +166,6 @@ class NumpyProgram:
                 if getattr(task.data, part) is not None:
                     value = risk(params, getattr(task.data, part))
                     found.setdefault(f"{part}_risk", []).append(value)
-            for name, metric in task.metrics.items():
-                value = metric.function(lambda x, params=params: predict(params, x))
-                found.setdefault(name, []).append(value)
         return {name: np.array(values) for name, values in found.items()}
 
     def _best(self, member: Mapping[str, Any]) -> np.ndarray:
@@ -186,7 +179,7 @@ class NumpyProgram:
         if data is not None:
             other.build = lambda values: dataclasses.replace(self.build(values), data=data)
         other.hyper, other.traces = hyper, 0
-        other.tasks = [other.build(hyper.member(k)) for k in range(self.size)]
+        other.tasks = [checked(other.build(hyper.member(k))) for k in range(self.size)]
         other.task = other.tasks[0]
         return other
 
@@ -226,7 +219,7 @@ class NumpyProgram:
         for k, (task, member) in enumerate(zip(self.tasks, state, strict=True)):
             states, outcome = list(member["rules"]), RUNNING
             for e in range(int(member["epochs"])):
-                record = Record({name: c[k, e] for name, c in records.items()}, task.metrics)
+                record = Record({name: c[k, e] for name, c in records.items()}, {})
                 for i, rule in enumerate(sort_rules(task.stopping).inside):
                     states[i], stop = rule.update(states[i], record)
                     outcome = FIRST_RULE + i if stop and outcome == RUNNING else outcome
@@ -265,13 +258,28 @@ class NumpyFitted:
 
     @property
     def model(self) -> Any:
-        return lambda x: predict(self.params, x)
+        table = self.data.transform
+        if table is None:
+            return lambda x: predict(self.params, x)
+        return lambda x: table.decode(predict(self.params, table.encode_row(x)))
 
     def predict(self, x: Any) -> np.ndarray:
-        return predict(self.params, np.asarray(x))
+        y, table = predict(self.params, encoded(self.data, x)), self.data.transform
+        return y if table is None else table.decode(y)
 
     def risk(self, part: str) -> float:
         return risk(self.params, getattr(self.data, part))
+
+
+def checked(task: th.Task) -> th.Task:
+    """The task, with its data as parts; what would be ignored is refused."""
+    check_obeyed(task, *OBEYED, sampling=SAMPLINGS)
+    if not isinstance(task.optimizer, Descent):
+        raise ConfigError(f"optimizer={task.optimizer!r}; the NumPy backend takes a Descent(lr)")
+    data = task.data if isinstance(task.data, Data) else Data(task.data)
+    if data.classes is not None:
+        raise ConfigError("the NumPy backend fits numbers, and the target is one of classes")
+    return dataclasses.replace(task, data=data)
 
 
 def predict(params: np.ndarray, x: Any) -> Any:

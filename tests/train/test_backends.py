@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import optax
+import pandas as pd
 import pytest
 from numpy_backend import Descent, NumpyLinear
 from small import parts
@@ -77,6 +78,63 @@ def test_backends_agree() -> None:
         np.testing.assert_allclose(one.predict(np.eye(2)), other.predict(np.eye(2)), rtol=1e-5)
         assert one.provenance["data_train"] == other.provenance["data_train"]
     assert one.n_params == other.n_params == 3
+
+
+def table() -> th.Data:
+    """A table far from standard units."""
+    rng = np.random.default_rng(0)
+    educ, age = rng.normal(12, 3, size=60), rng.normal(40, 9, size=60)
+    wage = 500 + 40 * educ - 5 * age + rng.normal(0, 20, size=60)
+    columns = {"educ": educ, "age": age, "wage": wage}
+    return th.split(th.read_table(columns, target="wage"), train=0.8, val=0, test=0.2, seed=0)
+
+
+def test_backends_predict_a_tables_rows_in_its_units() -> None:
+    data, found = table(), {}
+    new = {"educ": [8.0, 16.0], "age": [30.0, 50.0]}
+    for name, choice in CHOICES.items():
+        model, optimizer = choice(0.2)
+        found[name] = th.fit(th.Task(model, data, optimizer=optimizer, epochs=200))
+    design = np.column_stack([np.ones(len(data.train.x)), data.train.x])
+    right = np.linalg.lstsq(design, data.train.y)[0]
+    at = np.column_stack([np.ones(2), data.transform.encode(new)])
+    wages = data.transform.decode(at @ right)
+    assert wages[0] == pytest.approx(670, abs=30)
+    for name, result in found.items():
+        np.testing.assert_allclose(result.predict(new), wages, rtol=2e-3, err_msg=name)
+        assert result.predict(pd.DataFrame(new).iloc[0]) == pytest.approx(wages[0], rel=2e-3)
+        # The inputs of a part are encoded already.
+        part = data.transform.decode(design @ right)
+        for given in ("train", result.data.train, result.data.train.x):
+            np.testing.assert_allclose(result.predict(given), part, rtol=2e-3, err_msg=name)
+        assert result.evaluate("test") == pytest.approx(result.risk["test"], rel=1e-5)
+
+
+def test_a_backend_refuses_fields_that_it_does_not_obey() -> None:
+    base = th.Task(NumpyLinear(2), parts(), optimizer=Descent(0.1))
+    refused = "the backend of NumpyLinear does not support "
+    for fields, said in [
+        ({"penalty": th.ridge(0.1)}, r"penalty=.*; leave it out"),
+        ({"sampling": "replacement"}, "sampling='replacement'; give 'shuffle' or 'sequential'"),
+        ({"sampling": th.Shuffle(seed=3)}, "sampling=Shuffle; give 'shuffle' or 'sequential'"),
+        ({"loss": "huber"}, "loss='huber'; leave it out"),
+        ({"residual": lambda h, z: h(z.x)}, "residual=.*lambda.*; leave it out"),
+        ({"metrics": ["r2"]}, "metrics=.*; leave it out"),
+        ({"best_by": "val_r2", "metrics": ["r2"]}, "metrics=.*; leave it out"),
+    ]:
+        with pytest.raises(th.InputError, match=refused + said):
+            th.fit(dataclasses.replace(base, **fields))
+
+
+def test_a_backend_refuses_a_field_that_task_gets_later() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Later(th.Task):
+        dropout: float = 0.0
+
+    given = Later(NumpyLinear(2), parts(), optimizer=Descent(0.1), epochs=2)
+    assert th.fit(given).epochs == 2
+    with pytest.raises(th.InputError, match="does not support dropout=0.5; leave it out"):
+        th.fit(dataclasses.replace(given, dropout=0.5))
 
 
 @pytest.mark.usefixtures("fresh_programs")

@@ -46,8 +46,8 @@ class Task:
             of ``th.models``.
         data: ``th.Data``, or the training observations alone.
         residual: ``residual(h, z) -> scalar`` per observation ``z``; default ``h(x) - y``.
-        loss: "squared", "absolute", "huber", "pinball", "logistic", "cross_entropy", or a
-            function of one residual.
+        loss: a name of ``th.risk.LOSSES``, such as "squared" or "logistic", or a function of one
+            residual.
         penalty: ``penalty(params) -> scalar``, added to the training objective, not to the risk.
         metrics: names of ready metrics (["r2", "auc"]), or name to ``f(h)`` or ``f(h, z)``,
             recorded every epoch. A metric that a stopping rule, ``best_by`` or a sweep uses needs a

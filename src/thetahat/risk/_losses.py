@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
+from thetahat.core import choices
 from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import ConfigError, ShapeError, check_choice
 from thetahat.core.numbers import number
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from jax.typing import ArrayLike
     from jaxtyping import Array, Float, Shaped
 
+LOSSES = tuple(choices.LOSSES)
 RESIDUAL, PREDICTION = "residual", "prediction"
 
 
@@ -165,8 +167,7 @@ _NAMED: dict[str, Callable[[], Loss]] = {
     "logistic": lambda: Loss("logistic", logistic, PREDICTION, BINARY),
     "cross_entropy": lambda: Loss("cross_entropy", cross_entropy, PREDICTION, CLASSES),
 }
-"""Losses by name, each made with its default arguments."""
-LOSSES = tuple(_NAMED)
+"""The losses of the names in ``LOSSES``, each made with its default arguments."""
 
 
 def resolve_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
@@ -181,7 +182,7 @@ def resolve_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
     if isinstance(loss, Loss):
         return loss
     if isinstance(loss, str):
-        check_choice("loss", loss, LOSSES)
+        check_choice("loss", loss, _NAMED)
         return _NAMED[loss]()
     if not callable(loss):
         raise ConfigError(

@@ -33,7 +33,8 @@ class Need:
     """Requirement of a loss on each target.
 
     Args:    said: the requirement in words, for a model with k outputs (None: unknown).
-             holds: from targets (n,) or (n, k), and k, to (n,) of bool: which are right.
+             holds: from targets (n,) or (n, k), and k, to bool, for each target or each number
+             of one: which are right.
              fix: from the sorted distinct values (none for targets (n, k)), and k, to words.
     >>> counts = Need(lambda k: "counts, at least 0", lambda y, k: y >= 0)
     >>> counts.holds(np.array([2.0, -1.0]), None)
@@ -87,13 +88,13 @@ def _to_classes(values: list[float], k: int | None) -> str:
     return f"give the model out={high + 1}, or other labels"
 
 
-FINITE = Need(lambda k: "finite numbers", lambda y, k: _rows(np.isfinite(y)))
+FINITE = Need(lambda k: "finite numbers", lambda y, k: np.isfinite(y))
 """Requirement of every loss."""
-BINARY = Need(lambda k: "0 or 1", lambda y, k: _rows((y == 0) | (y == 1)), _to_binary)
+BINARY = Need(lambda k: "0 or 1", lambda y, k: (y == 0) | (y == 1), _to_binary)
 """Requirement of the logistic loss."""
 SHARES = Need(
     lambda k: "numbers from 0 to 1",
-    lambda y, k: _rows((y >= 0) & (y <= 1)),
+    lambda y, k: (y >= 0) & (y <= 1),
     lambda values, k: "give y / max(y), or labels in {0, 1}",
 )
 """Requirement of the fractional logit."""
@@ -133,7 +134,7 @@ def check_targets(
             block = block.astype(np.float64)
         finite = _rows(np.isfinite(block))
         with np.errstate(invalid="ignore"):
-            wrong = np.flatnonzero(~(np.asarray(need.holds(block, k), bool) & finite))
+            wrong = np.flatnonzero(~(_rows(np.asarray(need.holds(block, k), bool)) & finite))
         if wrong.size:
             own = names.of(rows + wrong)
             some = np.argsort(own, kind="stable")[:3]

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from thetahat.core import Metric
 from thetahat.core.errors import ConfigError, ShapeError
 from thetahat.risk._losses import PREDICTION, RESIDUAL, Loss
+from thetahat.risk._needs import BINARY, SHARES
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -129,7 +130,7 @@ def pair_of(residual: Residual | None, loss: Loss, h: Any, z: Any) -> tuple[jax.
                 f" got {describe(pair)}"
             )
         score, target = pair
-    if loss.of == RESIDUAL or loss.name in ("logistic", "fractional_logit"):
+    if loss.of == RESIDUAL or loss.needs in (BINARY, SHARES):
         return _aligned(score, target)
     return _number("h(x)", score), jnp.asarray(target)
 

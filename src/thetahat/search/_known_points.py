@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -22,6 +22,8 @@ class _Longest:
     first: dict[Hashable, int] = field(default_factory=dict)
 
 
+_REDRAWS = 20
+"""The number of times that a point which has already run is drawn anew, before one is looked up."""
 _CACHE: WeakKeyDictionary[Space, _Longest] = WeakKeyDictionary()
 _LOCK = threading.Lock()
 
@@ -53,6 +55,32 @@ class KnownPoints:
         return True
 
 
+def known_points(space: Space, history: SearchHistory) -> KnownPoints | None:
+    """Return the points of a history; None for a space in which no two points are equal."""
+    return KnownPoints(space, history.trials) if space.discrete else None
+
+
+def new_point(
+    space: Space,
+    known: KnownPoints | None,
+    values_of: Callable[[], Sequence[Any]],
+    rng: random.Random,
+) -> dict[str, Any]:
+    """Return a point that has not run, and add it to the known ones; once all have, any point.
+
+    Args:    known: of ``known_points``.   values_of: proposes other values of ``space.searched``
+             with each call; where it repeats itself, a point that has not run is looked up.
+    """
+    values = values_of()
+    if known is None or known.add(space.values_key(values)):
+        return space.config(values)
+    for _ in range(_REDRAWS):
+        again = values_of()
+        if known.add(space.values_key(again)):
+            return space.config(again)
+    return space.config(untried(space, known, rng) or values)
+
+
 def untried(space: Space, known: KnownPoints, rng: random.Random) -> list[Any] | None:
     """Return the values of a setting that has not run, and add it; None if all have run.
 
@@ -71,10 +99,9 @@ def untried(space: Space, known: KnownPoints, rng: random.Random) -> list[Any] |
 
 def points_to_avoid(space: Space, history: SearchHistory) -> KnownPoints | None:
     """Return the points that have run; None where a repetition is impossible or unavoidable."""
-    if not space.discrete:
-        return None
-    known = KnownPoints(space, history.trials)
-    return None if space.settings is not None and len(known) >= space.settings else known
+    known = known_points(space, history)
+    full = known is not None and space.settings is not None and len(known) >= space.settings
+    return None if full else known
 
 
 def _first_places(space: Space, trials: Sequence[Trial]) -> dict[Hashable, int]:

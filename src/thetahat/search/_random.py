@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from typing import Any
 
-from thetahat.search._known_points import KnownPoints, untried
+from thetahat.search._known_points import KnownPoints, known_points, new_point
 from thetahat.search._space import Space
 from thetahat.search._trials import Proposals, SearchHistory
-
-_REDRAWS = 20
-"""The number of times that a point which has already run is drawn anew, before one is looked up."""
 
 
 def random_draws(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
@@ -20,7 +16,7 @@ def random_draws(space: Space, history: SearchHistory, seed: int, n: int) -> Pro
     Where two draws can be equal, a point that has run is drawn anew, until all points of a finite
     space have run; otherwise a draw does not depend on the trials at all.
     """
-    known = KnownPoints(space, history.trials) if space.discrete else None
+    known = known_points(space, history)
     configs = [draw(space, known, seed, history.position + k) for k in range(n)]
     return Proposals(configs, history.position + n)
 
@@ -29,7 +25,7 @@ def draw(space: Space, known: KnownPoints | None, seed: int, k: int) -> dict[str
     """Return the ``k``-th draw, and add it to the known points."""
     # A string is hashed into the whole state, so neighbouring seeds and draws share nothing.
     rng = random.Random(f"thetahat {seed} {k}")
-    return _new_point(space, known, lambda: space.draw(rng), rng)
+    return new_point(space, known, lambda: space.draw(rng), rng)
 
 
 def qmc(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
@@ -50,7 +46,7 @@ def qmc(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
     if history.position:
         sobol.fast_forward(history.position)
     position = history.position
-    known = KnownPoints(space, history.trials) if space.discrete else None
+    known = known_points(space, history)
 
     def values() -> list[Any]:
         nonlocal position
@@ -58,21 +54,4 @@ def qmc(space: Space, history: SearchHistory, seed: int, n: int) -> Proposals:
         return [axis.at(u) for axis, u in zip(axes, sobol.random(1)[0].tolist(), strict=True)]
 
     rng = random.Random(f"thetahat {seed} {history.position}")
-    return Proposals([_new_point(space, known, values, rng) for _ in range(n)], position)
-
-
-def _new_point(
-    space: Space,
-    known: KnownPoints | None,
-    values_of: Callable[[], list[Any]],
-    rng: random.Random,
-) -> dict[str, Any]:
-    """A point that has not run; once all have, any point."""
-    values = values_of()
-    if known is None or known.add(space.values_key(values)):
-        return space.config(values)
-    for _ in range(_REDRAWS):
-        again = values_of()
-        if known.add(space.values_key(again)):
-            return space.config(again)
-    return space.config(untried(space, known, rng) or values)
+    return Proposals([new_point(space, known, values, rng) for _ in range(n)], position)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from thetahat.core.choices import SAMPLERS
 from thetahat.core.errors import ConfigError, MissingExtra, did_you_mean
 from thetahat.search._bayes import gp, tpe
 from thetahat.search._cmaes import cmaes
@@ -19,15 +20,13 @@ _SAMPLERS: dict[str, Sampler] = {
     "cmaes": cmaes,
     "qmc": qmc,
 }
+"""The samplers of the names in ``SAMPLERS``."""
 
 _NEEDS = {
     "cmaes": (("cmaes", "sweep"),),
     "gp": (("optuna", "sweep"), ("torch", "sweep,torch")),
 }
 """Libraries that a sampler needs, with the extras that install them."""
-
-SAMPLERS = tuple(_SAMPLERS)
-"""The names of all samplers."""
 BLIND = frozenset({"grid", "random", "qmc"})
 """Samplers that do not look at the results of earlier runs."""
 
@@ -35,14 +34,14 @@ BLIND = frozenset({"grid", "random", "qmc"})
 def sampler(name: str, *, shuffle: bool = False) -> Sampler:
     """Return a sampler by its name, or by a sweep file's method (``bayes`` is ``tpe``).
 
-    Args:    name: grid, random, tpe, gp, cmaes or qmc.   shuffle: a grid in a seeded order.
+    Args:    name: one of ``SAMPLERS``, or bayes.   shuffle: a grid in a seeded order.
     Returns: a pure function (space, history, seed, n) -> Proposals.
     Raises:  ConfigError: an unknown name; shuffle without a grid.   MissingExtra: a library that it
              needs is not installed.
     """
     name = "tpe" if name == "bayes" else name
-    if name not in _SAMPLERS:
-        raise ConfigError(f"there is no sampler {name!r}{did_you_mean(name, _SAMPLERS)}")
+    if name not in SAMPLERS:
+        raise ConfigError(f"there is no sampler {name!r}{did_you_mean(name, SAMPLERS)}")
     if shuffle and name != "grid":
         raise ConfigError(f"only a grid has an order to shuffle; {name} has none")
     for library, extra in _NEEDS.get(name, ()):

@@ -23,11 +23,13 @@ from thetahat.train._grouping import (
     try_out as try_out,
 )
 from thetahat.train._identity import member_identity as member_identity
+from thetahat.train._inputs import encoded as encoded
 from thetahat.train._memory import (
     TooLarge as TooLarge,
     free_memory as free_memory,
     total_memory as total_memory,
 )
+from thetahat.train._obeyed import check_obeyed as check_obeyed
 from thetahat.train._options import Options as Options, Progress as Progress
 from thetahat.train._program import (
     DIVERGED as DIVERGED,
@@ -89,7 +91,9 @@ __all__ = [
     "WallTime",
     "bag",
     "cache_folder",
+    "check_obeyed",
     "check_place",
+    "encoded",
     "fit",
     "fit_bagged",
     "fit_many",

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._parser import add_format, add_switch, add_value, seed_number, whole_number
-from thetahat.cli.terminal._output import Screen, emit, many_runs, read_screen
+from thetahat.cli.terminal._output import Screen, emit, many_runs, print_table, read_screen
 from thetahat.core.errors import ConfigError
-from thetahat.format import escaped, json_text, paint, table
+from thetahat.format import escaped, json_text, paint
 
 if TYPE_CHECKING:
     from thetahat.sweep import Problem, Reading, SweepSpec
@@ -50,10 +50,10 @@ def run(args: argparse.Namespace) -> int:
         from thetahat.analysis import flat_config
 
         configs = first_configs(reading.spec, args.list, args.seed)
-        as_json = args.format == "json"
-        rows = [flat_config(config) for config in configs]
-        text = json_text(configs) if as_json else table(rows, **screen.look)
-        emit(text, painted=not as_json)
+        if args.format == "json":
+            emit(json_text(configs))
+        else:
+            print_table([flat_config(config) for config in configs])
     elif args.format == "json":
         emit(json_text(_answer(reading, errors, notes)))
     else:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._errors import INTERRUPTED, print_error
 from thetahat.cli._parser import add_format, add_quiet, add_store
-from thetahat.cli.terminal._output import emit, read_screen, store_flag
+from thetahat.cli.terminal._output import print_table, read_screen, store_flag
 from thetahat.core.errors import StoreError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             from thetahat.cli.terminal._run_table import print_runs
 
-            print_runs(found, args.format, None, read_screen())
+            print_runs(found, args.format, None)
     return int(tally.failed > 0)
 
 
@@ -153,7 +153,7 @@ def _show(store: Store, sweep: SweepRow, found: Sequence[RunRow], seconds: float
 
     epochs = max(run.epochs for run in found)
     print(f"{len(found)} runs of {epochs} epochs in {span(seconds)}, the best first:\n")
-    emit(_table(store, found), painted=True)
+    _print_best(store, found)
     print()
     best = found[0]
     if best.status.well and best.metrics.get(METRIC) is not None:
@@ -185,8 +185,8 @@ def _suggest(sweep: SweepRow, best: RunRow, file: Path, args: argparse.Namespace
         print(f"  {command.ljust(wide)}{about}".rstrip())
 
 
-def _table(store: Store, found: Sequence[RunRow]) -> str:
-    from thetahat.format import Column, sparkline, table
+def _print_best(store: Store, found: Sequence[RunRow]) -> None:
+    from thetahat.format import Column, sparkline
 
     screen = read_screen()
     curves = {run.id: [float(v) for v in store.history(run.id).get(METRIC, [])] for run in found}
@@ -214,7 +214,7 @@ def _table(store: Store, found: Sequence[RunRow]) -> str:
         Column("curve", "by epoch", priority=3, least=cells),
         Column("test", "test_risk", priority=5),
     ]
-    return table(rows, columns, **screen.look)
+    print_table(rows, columns)
 
 
 def _command(words: str, args: argparse.Namespace) -> str:

@@ -19,9 +19,9 @@ from typing import Any
 
 from thetahat import __version__
 from thetahat.cli._parser import add_format, add_store
-from thetahat.cli.terminal._output import Screen, emit, read_screen
+from thetahat.cli.terminal._output import Screen, emit, print_table, read_screen
 from thetahat.core.errors import StoreError
-from thetahat.format import json_text, paint, table
+from thetahat.format import json_text, paint
 
 CORE = (
     *("jax", "jaxlib", "optax", "flax", "numpy"),
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.format == "json":
         emit(json_text({"ok": not broken, "checks": rows}))
     else:
-        emit(table(rows, format=args.format))
+        print_table(rows, format=args.format)
     return int(broken)
 
 

@@ -20,6 +20,7 @@ from thetahat.cli._parser import (
     seed_number,
     whole_number,
 )
+from thetahat.core.choices import LOSSES, listed_names
 from thetahat.core.errors import ConfigError, check_choice
 from thetahat.core.shell import pasteable
 
@@ -151,8 +152,7 @@ def _add_training(group: Any) -> None:
         " ridge penalty on all but biases (default: 0, none)",
         not_negative,
     )
-    losses = "squared (default of a number), absolute, huber, pinball; logistic (of two classes),"
-    add_value(group, "--loss NAME", f"{losses} cross_entropy (of more)")
+    add_value(group, "--loss NAME", listed_names(LOSSES))
     add_value(group, "--tau X", "quantile of --loss pinball (default: 0.5)", number)
     add_value(
         group,
@@ -204,7 +204,6 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.cli.commands._fit_predictions import writable
     from thetahat.cli.commands._fit_report import report
     from thetahat.cli.terminal._fit_progress import SlowNotice
-    from thetahat.risk import LOSSES
     from thetahat.train import Results, bag, check_place
 
     if args.loss is not None:
@@ -217,6 +216,7 @@ def run(args: argparse.Namespace) -> int:
         table = fits.read(config)
     if guess:
         refuse_many(table)
+    _check_targets(config, table)
     config |= _sizes(args, len(table), config)
     out = None
     if args.predict is not None:
@@ -249,6 +249,19 @@ def run(args: argparse.Namespace) -> int:
             fix = pasteable(["thetahat", "predict", args.save])
             print_note(f"the model is in {args.save}; predict with: {fix} TABLE -o FILE")
     return exit_code(trained.results)
+
+
+def _check_targets(config: dict[str, Any], table: Table) -> None:
+    """Check that the loss of several targets is one in their units: their MSE is reported."""
+    from thetahat.cli.commands._fit_classes import CLASS_LOSSES
+    from thetahat.cli.commands._fit_table import in_units
+
+    loss = config["loss"]
+    if table.encoder.targets and loss not in CLASS_LOSSES and not in_units(loss):
+        raise ConfigError(
+            f"--target {config['target']}: of several targets the MSE is reported, which --loss"
+            f" {loss} has not; give one target, or a loss of a residual, such as squared"
+        )
 
 
 def _sizes(args: argparse.Namespace, n: int, config: dict[str, Any]) -> dict[str, Any]:

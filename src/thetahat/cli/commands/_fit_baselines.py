@@ -24,6 +24,7 @@ from thetahat.cli.commands._fit_table import (
     PARTS,
     Goodness,
     goodness,
+    in_units,
     outcome,
     probability,
     shares_right,
@@ -57,7 +58,10 @@ class Baseline:
 
 
 def baselines(data: Data, loss: str, tau: float) -> list[Baseline]:
-    """Fit the linear model of the loss, if that is another one, and least squares."""
+    """Fit the linear model of the loss, if that is another one, and least squares.
+
+    Least squares is left out under a loss of a prediction, which may be on another scale than y.
+    """
     if loss in CLASS_LOSSES:
         return _of_classes(data)
     y, w = outcome(data, "train")
@@ -70,10 +74,12 @@ def baselines(data: Data, loss: str, tau: float) -> list[Baseline]:
         name, level = ("median", 0.5) if loss == "absolute" else ("quantile", tau)
         name = _weighted(f"{name} regression", weighted)
         found.append((name, quantile_regression(x, y, w, level)))
-    found.append(("WLS" if weighted else "OLS", least_squares(x, y, w)))
+    if in_units(loss):
+        found.append(("WLS" if weighted else "OLS", least_squares(x, y, w)))
     measure = loss_of_scores(loss, tau)
     rank = _rank(x, w)
-    return [_judged(name, beta, rank, data, measure) for name, beta in found]
+    units = in_units(loss)
+    return [_judged(name, beta, rank, data, measure, units) for name, beta in found]
 
 
 def _rank(x: np.ndarray, w: np.ndarray) -> int:
@@ -177,7 +183,9 @@ def huber_regression(x: np.ndarray, y: np.ndarray, w: np.ndarray, delta: float =
     return beta
 
 
-def _judged(name: str, beta: np.ndarray, rank: int, data: Data, measure: _Measure) -> Baseline:
+def _judged(
+    name: str, beta: np.ndarray, rank: int, data: Data, measure: _Measure, units: bool
+) -> Baseline:
     risk, errors, test_losses = {}, {}, None
     for part in PARTS:
         if getattr(data, part) is not None:
@@ -187,7 +195,8 @@ def _judged(name: str, beta: np.ndarray, rank: int, data: Data, measure: _Measur
             if losses is not None:
                 risk[part] = float(np.average(losses, weights=w))
                 test_losses = losses if part == "test" else None
-            errors[part] = float(np.average((score - y) ** 2, weights=w))
+            if units:
+                errors[part] = float(np.average((score - y) ** 2, weights=w))
     return Baseline(name, beta, rank, risk, goodness(errors, data), test_losses)
 
 
@@ -195,11 +204,12 @@ def loss_of_scores(loss: str, tau: float) -> _Measure:
     """Give the loss of each prediction, in double precision; None on another scale."""
     from thetahat.train import precision
 
-    function = (th.risk.pinball(tau) if loss == "pinball" else th.risk.resolve_loss(loss)).function
+    chosen = th.risk.pinball(tau) if loss == "pinball" else th.risk.resolve_loss(loss)
 
     def measure(score: np.ndarray, y: np.ndarray, name: str) -> np.ndarray:
         with precision("float64"):
-            return np.asarray(function(score - y))
+            given = (score - y,) if chosen.of == th.risk.RESIDUAL else (score, y)
+            return np.asarray(chosen(*given))
 
     return measure
 

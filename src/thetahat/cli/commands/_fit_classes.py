@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from thetahat import risk
 from thetahat.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from thetahat.data import Table
 
-CLASS_LOSSES = ("logistic", "cross_entropy")
+CLASS_LOSSES = tuple(
+    name for name in risk.LOSSES if risk.resolve_loss(name).needs in (risk.BINARY, risk.CLASSES)
+)
+_PROBABLE = ("logistic", "cross_entropy")
+"""Losses whose scores are probabilities, which the report and the files of predictions need."""
 KINDS = ("number", "class")
 LARGEST_OF_CLASSES = 200_000
 """Training rows times classes up to which other estimators are fitted beside a model."""
@@ -31,6 +36,11 @@ def settle(args: argparse.Namespace) -> tuple[str | None, bool]:
     """
     kind, note = args.target_kind, None
     if args.loss is not None:
+        if args.loss in CLASS_LOSSES and args.loss not in _PROBABLE:
+            raise ConfigError(
+                f"--loss {args.loss} has no probabilities of classes, which thetahat fit reports;"
+                f" give {' or '.join(_PROBABLE)}, or fit a th.Task from Python"
+            )
         of_loss = KINDS[args.loss in CLASS_LOSSES]
         if kind not in (None, of_loss):
             raise ConfigError(
@@ -50,7 +60,7 @@ def settle(args: argparse.Namespace) -> tuple[str | None, bool]:
         args.categorical = args.categorical if declared else [*given, args.target]
         if args.loss is None:
             k = 2 if found is None else len(found[1])
-            args.loss = CLASS_LOSSES[k > 2]
+            args.loss = _PROBABLE[k > 2]
     args.loss = args.loss or "squared"
     return note, guess
 

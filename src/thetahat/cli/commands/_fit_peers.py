@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thetahat.cli.commands._fit_classes import CLASS_LOSSES, LARGEST_OF_CLASSES
-from thetahat.cli.commands._fit_table import outcome
+from thetahat.cli.commands._fit_table import in_units, outcome
 
 if TYPE_CHECKING:
     from thetahat.data import Data
@@ -44,6 +44,8 @@ class Peer:
 def peers(data: Data, loss: str, tau: float) -> list[Peer]:
     """Fit ridge with a cross-validated penalty and, if scikit-learn is there, trees."""
     y, w = outcome(data, "train")
+    if loss not in CLASS_LOSSES and not in_units(loss):
+        return []  # those of numbers predict y, and the loss takes another scale
     if loss == "cross_entropy" and len(y) * len(data.classes or ()) > LARGEST_OF_CLASSES:
         return []  # trees of so many classes take minutes
     x = np.asarray(data.train.x, np.float64)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thetahat.cli.terminal._output import emit, read_screen, store_flag, wrap
+from thetahat.cli.commands._fit_table import in_units
+from thetahat.cli.terminal._output import print_table, read_screen, store_flag, wrap
 from thetahat.core.run import Status
 from thetahat.train import Bag
 
@@ -27,7 +28,7 @@ def report(
 ) -> None:
     """Print how the fits ended, and the table of how well they fit."""
     from thetahat.cli.terminal._run_summary import print_end, print_run
-    from thetahat.format import table as as_table, word
+    from thetahat.format import word
 
     first = results[0]
     if format == "table" and not setting.quiet:
@@ -42,16 +43,16 @@ def report(
     if setting.quiet:
         return
     rows, columns, said = goodness_rows(results, table)
-    screen = read_screen()
     if format == "table":
         print()
-    emit(as_table(rows, columns, format, **screen.look), painted=format == "table")
+    print_table(rows, columns, format)
     if format != "table":
         return
     if len(results) > 1:
         said = _describe_seeds(results)
     if said:
-        print(f"\n{said if screen.width is None else wrap(said, screen.width)}")
+        width = read_screen().width
+        print(f"\n{said if width is None else wrap(said, width)}")
     if len(names) > 1 and setting.tracked:
         where = store_flag(setting.store)
         first_to_last = f"{word(names[0])} to {word(names[-1])}"
@@ -189,8 +190,10 @@ def _columns(
         columns += [Column(f"{p}_accuracy", f"{p} accuracy", priority=2) for p in parts]
     else:
         columns += [Column(f"{p}_risk", priority=1) for p in parts]
-        columns += [Column(f"{p}_mse", f"{p} MSE ({unit}²)", priority=2) for p in parts]
-        columns += [Column(f"{p}_r2", f"{p} R²", priority=3) for p in parts]
+        keys = {key for row in rows for key in row}
+        fitted = [p for p in parts if f"{p}_mse" in keys]
+        columns += [Column(f"{p}_mse", f"{p} MSE ({unit}²)", priority=2) for p in fitted]
+        columns += [Column(f"{p}_r2", f"{p} R²", priority=3) for p in fitted]
     if any("gap" in row for row in rows):
         columns += [Column("gap", "above net", priority=4), Column("gap_se", "± se", priority=4)]
     return columns
@@ -206,7 +209,8 @@ def _describe_seeds(results: Sequence[Result]) -> str:
     if not n:
         return f"no quantiles: none of {every} seeds ended well ({lost})"
     over = f"{every} seeds" if n == every else f"the {n} of {every} seeds that ended well ({lost})"
-    each = "" if results[0].classes is not None else "; each R² is that of the MSE beside it"
+    numbers = results[0].classes is None and in_units(str(results[0].config["loss"]))
+    each = "" if not numbers else "; each R² is that of the MSE beside it"
     return f"quantiles over {over}: {varies}{each}"
 
 

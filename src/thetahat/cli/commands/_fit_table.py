@@ -91,8 +91,9 @@ def fit_table(
 def _model(config: Mapping[str, Any], data: Data) -> Any:
     """Give the model of these flags; a polynomial has one feature and one output."""
     model, loss, target = (config[k] for k in ("model", "loss", "target"))
+    needs = th.risk.resolve_loss(loss).needs
     names, targets = data.transform.encoder.names, data.transform.encoder.targets
-    out = len(data.classes or ()) if loss == "cross_entropy" else len(targets) or "scalar"
+    out = len(data.classes or ()) if needs is th.risk.CLASSES else len(targets) or "scalar"
     if model == "polynomial" and len(names) != 1:
         raise ConfigError(
             f"--model polynomial takes one feature; got {len(names)} ({', '.join(names)}); choose"
@@ -175,6 +176,12 @@ class Goodness:
     """Of classes, which have no MSE and no R^2."""
 
 
+def in_units(loss: str) -> bool:
+    """Tell whether predictions are in units of y; under a loss of a prediction they may be a log
+    of it, say, so that they have no MSE and no R^2."""
+    return th.risk.resolve_loss(loss).of == th.risk.RESIDUAL
+
+
 def goodness(errors: Mapping[str, float], data: Data) -> Goodness:
     """Compute MSE in units of y, and R^2, by part; ``errors`` are MSE of the standardised y.
 
@@ -200,6 +207,8 @@ def net_goodness(result: Result, table: Table) -> Goodness:
         proba = result.predict_proba(table.x)
         right = shares_right({name: proba[at] for name, at in rows.items()}, result.data)
         return Goodness({}, {}, right)
+    if not in_units(str(result.config["loss"])):
+        return Goodness({}, {})
     residual = (result.predict(table.x) - table.y) / float(result.data.transform.y_std)
     errors = {
         name: float(np.average(residual[at] ** 2, weights=outcome(result.data, name)[1]))

@@ -16,7 +16,7 @@ from thetahat.cli._parser import (
     comma_list,
     whole_number,
 )
-from thetahat.cli.terminal._output import emit, print_beside, read_screen
+from thetahat.cli.terminal._output import print_beside, print_table, read_screen
 from thetahat.cli.terminal._run_table import (
     group_columns,
     group_row,
@@ -26,7 +26,7 @@ from thetahat.cli.terminal._run_table import (
     print_runs,
 )
 from thetahat.core.errors import ConfigError, StoreError, did_you_mean
-from thetahat.format import Column, fit_width, table
+from thetahat.format import Column, fit_width
 
 if TYPE_CHECKING:
     from thetahat.analysis import Group
@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
     if grouped:
         _print_groups(groups, metric, args)
     else:
-        print_runs(found, args.format, args.columns, read_screen(), raw=args.raw)
+        print_runs(found, args.format, args.columns, raw=args.raw)
     if changed and found:
         print_beside(f"{', '.join(changed)} changed between runs: not all are of one program")
     return 0
@@ -190,11 +190,10 @@ def _print_groups(groups: list[Group], metric: str, args: argparse.Namespace) ->
         rows, groups = [rows[i] for i in place], [groups[i] for i in place]
     rows, groups = rows[: args.limit], groups[: args.limit]
     if args.format == "json" and args.columns is None:
-        emit(table([group.listing() for group in groups], format="json"))
+        print_table([group.listing() for group in groups], format="json")
     elif rows or not as_table:
-        screen = read_screen()
-        emit(table(rows, columns, args.format, raw=args.raw, **screen.look), painted=as_table)
-        if as_table and (gone := fit_width(rows, columns, screen.width)[1]):
+        print_table(rows, columns, args.format, raw=args.raw)
+        if as_table and (gone := fit_width(rows, columns, read_screen().width)[1]):
             note_hidden(gone)
         if as_table:
             note_shared_order(groups)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._parser import add_format, add_store, add_switch
 from thetahat.cli.commands._show_sweep import show_sweep, sweep_named
-from thetahat.cli.terminal._output import Screen, emit, read_screen
+from thetahat.cli.terminal._output import Screen, emit, print_table, read_screen
 from thetahat.core.nested import flat_config
 from thetahat.core.run import Status
-from thetahat.format import STATUS_STYLES, json_text, paint, short, sparkline, table, word
+from thetahat.format import STATUS_STYLES, json_text, paint, short, sparkline, word
 
 if TYPE_CHECKING:
     from thetahat.store import Block, RunRow
@@ -65,10 +65,7 @@ def run(args: argparse.Namespace) -> int:
             rows = [
                 dict(zip(history, row, strict=True)) for row in zip(*history.values(), strict=True)
             ]
-            emit(
-                table(rows, list(history), args.format, **screen.look),
-                painted=args.format == "table",
-            )
+            print_table(rows, list(history), args.format)
             return 0
         notices = store.notices(found.id)
         path = store.model_path(found.id)
@@ -85,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         emit(json_text(whole))
     else:
         rows = [{"field": k, "value": v} for k, v in flat_config(whole).items() if v != {}]
-        emit(table(rows, ["field", "value"], args.format))
+        print_table(rows, ["field", "value"], args.format)
     return 0
 
 

@@ -18,6 +18,7 @@ from thetahat.cli._parser import (
 from thetahat.cli.commands._agent import add_work, check_name, exit_code, work_and_report, work_of
 from thetahat.cli.commands._check import findings_of
 from thetahat.cli.terminal._output import emit, many_runs, print_beside, say, store_flag
+from thetahat.core.choices import OTHER_SAMPLERS, one_of
 from thetahat.core.errors import ConfigError
 from thetahat.format import json_text
 
@@ -51,7 +52,7 @@ def add_flags(parser: Any) -> None:
     add_value(search, "--replicates K", "run each setting with K seeds", whole_number())
     add_value(search, "--enqueue CSV", "points to start from, one a line")
     add_switch(search, "--shuffle", "a grid in a seeded random order")
-    add_value(search, "--sampler NAME", "tpe, gp, cmaes, qmc or random")
+    add_value(search, "--sampler NAME", f"{one_of(OTHER_SAMPLERS)} (default: tpe)")
     add_switch(search, "--asha", "ASHA in place of Hyperband's rule")
     running = parser.add_argument_group("running")
     add_value(running, "--retries R", "try a failed run R times more", whole_number(0))

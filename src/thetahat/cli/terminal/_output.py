@@ -6,8 +6,12 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from thetahat.format import Column
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,23 @@ def emit(text: str, *, painted: bool = False) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         discard_stdout()
+
+
+def print_table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[Column | str] | None = None,
+    format: str = "table",
+    *,
+    raw: bool = False,
+) -> None:
+    """Print rows in the format of ``--format``; a table for people fits the screen.
+
+    Args:    raw: whether CSV keeps text that a spreadsheet would run as a formula.
+    """
+    from thetahat.format import table
+
+    text = table(rows, columns, format, raw=raw, **read_screen().look)
+    emit(text, painted=format == "table")
 
 
 def discard_stdout() -> None:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from thetahat.analysis import Group, flat_config
-from thetahat.cli.terminal._output import Screen, emit, print_beside
-from thetahat.format import Column, fit_width, short, table
+from thetahat.cli.terminal._output import print_beside, print_table, read_screen
+from thetahat.format import Column, fit_width, short
 
 if TYPE_CHECKING:
     from thetahat.store import RunRow
@@ -24,7 +24,6 @@ def print_runs(
     found: Sequence[RunRow],
     format: str,
     asked: Sequence[str] | None,
-    screen: Screen,
     *,
     tell: bool = True,
     raw: bool = False,
@@ -42,7 +41,7 @@ def print_runs(
     else:
         columns = default_columns(found, everything=format == "csv")
     if format == "json" and asked is None:
-        emit(table([run.listing() for run in found], format="json"))
+        print_table([run.listing() for run in found], format="json")
         return
     if not found and format == "table":
         return
@@ -51,13 +50,12 @@ def print_runs(
         for row in rows:
             if "contaminated" in row:
                 row["contaminated"] = "contaminated" if row["contaminated"] else ""
-    gone = fit_width(rows, columns, screen.width)[1] if tell and format == "table" else []
-    emit(table(rows, columns, format, raw=raw, **screen.look), painted=format == "table")
-    if gone:
+    print_table(rows, columns, format, raw=raw)
+    if tell and format == "table" and (gone := fit_width(rows, columns, read_screen().width)[1]):
         note_hidden(gone)
 
 
-def print_settings(groups: Sequence[Group], metric: str, screen: Screen) -> None:
+def print_settings(groups: Sequence[Group], metric: str) -> None:
     """Print settings as a table with one metric."""
     columns = [
         c
@@ -67,7 +65,7 @@ def print_settings(groups: Sequence[Group], metric: str, screen: Screen) -> None
         or c.key.removeprefix("config.") in groups[0].config
     ]
     rows = [group_row(group, metric) for group in groups]
-    emit(table(rows, columns, "table", **screen.look), painted=True)
+    print_table(rows, columns)
     note_shared_order(groups)
 
 

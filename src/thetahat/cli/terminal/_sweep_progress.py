@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from thetahat.cli._errors import print_error, print_note
 from thetahat.cli.terminal._fit_progress import span
 from thetahat.cli.terminal._live import RefreshRate, Window, is_live, live
-from thetahat.cli.terminal._output import emit, many_runs, read_screen, say
+from thetahat.cli.terminal._output import emit, many_runs, say
 from thetahat.cli.terminal._sweep_screen import block, plain
 from thetahat.cli.terminal._sweep_status import SweepWatch
 from thetahat.core.run import Status
@@ -99,7 +99,7 @@ class View:
         if self.metric is not None:
             self._best(sweep, every, self.metric)
         elif runs:
-            print_runs(runs[:BEST_RUNS], "table", None, read_screen(), tell=False)
+            print_runs(runs[:BEST_RUNS], "table", None, tell=False)
         if sweep.contaminated:
             print_note(
                 "contaminated: tuned on the test set; its best value is no estimate of the risk"
@@ -123,7 +123,7 @@ class View:
         from thetahat.cli.terminal._run_table import print_runs, print_settings, shared_words
         from thetahat.store import shared_orders
 
-        name, sign, screen = metric.name, metric.sign, read_screen()
+        name, sign = metric.name, metric.sign
         shared = shared_orders(self.store, sweep.id)
         groups = settings_of(sweep, runs, name, shared=shared)
         if replicates_of(sweep) > 1 or any(group.runs > 1 for group in groups):
@@ -137,7 +137,7 @@ class View:
                 places = [place_of(group, name, sign, replicates_of(sweep)) for group in have]
                 same = places.count(places[0])
                 say(f"the best settings by {name}, its median over {over}{_alike(same)}:")
-                print_settings(have[:BEST_RUNS], name, screen)
+                print_settings(have[:BEST_RUNS], name)
             return
         # The numbers of runs that failed, were cancelled or did not move do not count.
         found = [run for run in runs if ending(run, name) == "well"]
@@ -146,7 +146,7 @@ class View:
         if found:
             same = sum(run.metrics[name] == found[0].metrics[name] for run in found)
             say(f"the best by {name}{_alike(same)}{_early(found[0])}:")
-            print_runs(found[:BEST_RUNS], "table", None, screen, tell=False)
+            print_runs(found[:BEST_RUNS], "table", None, tell=False)
             searched = (".".join(path) for path in _searched(sweep))
             if told := shared_words(found[:BEST_RUNS], searched):
                 say(told)

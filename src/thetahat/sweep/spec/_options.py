@@ -10,12 +10,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from thetahat.core.choices import OTHER_SAMPLERS
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.files import refuse_special
-from thetahat.search import SAMPLERS
 
-OTHERS = tuple(name for name in SAMPLERS if name != "grid")
-"""Samplers that a flag can choose; ``method: grid`` chooses the grid."""
 MODES = ("auto", "cohort", "exact", "worker", "process")
 
 _MOST = {"replicates": 1_000_000, "count": 2**31 - 1}
@@ -71,8 +69,8 @@ class SweepOptions:
             value = getattr(self, name)
             if value is not None and value > high:
                 raise ConfigError(f"--{name}={value}: give a whole number of at most {high}")
-        if self.sampler is not None and self.sampler not in OTHERS:
-            hint = did_you_mean(self.sampler, OTHERS)
+        if self.sampler is not None and self.sampler not in OTHER_SAMPLERS:
+            hint = did_you_mean(self.sampler, OTHER_SAMPLERS)
             raise ConfigError(f"--sampler={self.sampler}: unknown sampler{hint}")
         if self.mode not in MODES:
             raise ConfigError(f"--mode={self.mode}: unknown mode{did_you_mean(self.mode, MODES)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from thetahat.core.choices import OTHER_SAMPLERS, one_of
 from thetahat.core.errors import did_you_mean
 from thetahat.core.sweep_file import TEXTS
 from thetahat.core.yaml_tree import YamlNode, describe, listed, written
@@ -29,7 +30,7 @@ _FLAGS = {
 """Names that users look for among the keys, and that are flags here."""
 _SCHEDULERS = (
     "runs a searcher of your own on W&B's side (Optuna, Ax), which is not here; write method:"
-    " bayes, and choose with thetahat sweep FILE --sampler tpe, gp, cmaes or qmc"
+    f" bayes, and choose with thetahat sweep FILE --sampler {one_of(OTHER_SAMPLERS)}"
 )
 _ACCOUNT = {
     "entity": "names an account of W&B; there is none here",

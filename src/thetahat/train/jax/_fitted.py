@@ -13,6 +13,7 @@ import numpy as np
 from thetahat import models
 from thetahat.core import ConfigError, Task
 from thetahat.data import gather, is_streamed, n_observations
+from thetahat.train._inputs import inputs_of_part
 from thetahat.train.jax._member import eval_blocks, make_member, parts_of
 from thetahat.train.jax._precision import cast, precision
 from thetahat.train.jax._predictor import Predictor, WithoutData
@@ -76,23 +77,10 @@ class FittedMember:
 
         A part of the data, its name, and its inputs are standardised already.
         """
-        own = self._inputs_of_part(x)
+        own = inputs_of_part(self.data, x)
         return (
             self.predictor.predict(x) if own is None else self.predictor.predict(own, encoded=True)
         )
-
-    def _inputs_of_part(self, x: Any) -> Any:
-        """The inputs of a part, if x is one, its name, or (rows of) its inputs."""
-        parts = {name: part for name, part in parts_of(self.data).items() if hasattr(part, "x")}
-        if isinstance(x, str) and x in parts:
-            return parts[x].x
-        for part in parts.values():
-            if x is part:
-                return part.x
-            both = isinstance(x, np.ndarray) and isinstance(part.x, np.ndarray)
-            if x is part.x or (both and np.shares_memory(x, part.x)):
-                return x
-        return None
 
     def __reduce__(self) -> Any:
         return WithoutData, (self.predictor,)
