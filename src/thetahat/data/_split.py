@@ -126,8 +126,8 @@ def taken(obs: Any, part: Any, rows: dict[str, Any], classes: Classes | None = N
     concrete = known and all(is_concrete(leaf) for leaf in jax.tree.leaves(part))
     # Also inside a trace: values that Python knows must stay out of the program.
     weight = part.weight if concrete and isinstance(part, Observations) else None
-    for name, at in rows.items() if isinstance(weight, np.ndarray) else ():
-        if len(at) and not weight[at].any():
+    for name, at in rows.items():
+        if isinstance(weight, np.ndarray) and len(at) and not weight[at].any():
             raise DataError(
                 f"the weights of the {name} part are all zero; give another seed, or leave out the"
                 " observations of weight zero"
