@@ -29,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
+import thetahat
 import thetahat.store as s
 from benchmarks import machine
 from thetahat.core import Ended, Logged, Started, Status
@@ -72,7 +73,7 @@ def tracker(folder: Path) -> int:
 def manual(folder: Path) -> int:
     with s.open_store(folder) as store:
         rows = [dict(zip(COLUMNS[1:], r, strict=True)) for r in ROWS]
-        with s.start({"lr": 0.1}, store=store) as run:
+        with thetahat.start({"lr": 0.1}, store=store) as run:
             for row in rows:
                 run.log(row)
         return sum(b.count for b in store.blocks(run.id))
