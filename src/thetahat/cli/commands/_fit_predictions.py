@@ -277,7 +277,7 @@ def _values(column: Any) -> list[Any]:
 
 
 def _write_delimited(file: TextIO, made: Predictions, delimiter: str) -> None:
-    writer = csv.writer(file, delimiter=delimiter)
+    writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
     writer.writerow(made.columns)
     writer.writerows(zip(*made.columns.values(), strict=True))
 
