@@ -59,7 +59,8 @@ def test_a_saved_fit_and_its_run_predict_every_row_in_order(table, thetahat) -> 
     assert thetahat(*FIT, "--save=m.theta", "--predict=fitted.csv")[0] == 0
     code, _, err = thetahat("predict", "m.theta", "new.csv", "-o", "p.csv")
     assert code == 0
-    assert "predictions of 4 rows are in p.csv; 2 of them lack a feature and have none" in err
+    why = "1 lacks a feature, 1 has a 'c' that the fit has not seen ('w')"
+    assert f"predictions of 4 rows are in p.csv; 2 of them have none: {why}" in err
     rows = read("p.csv")
     assert [row["row"] for row in rows] == [1, 2, 3, 4]
     model = th.load("m.theta")

@@ -73,7 +73,8 @@ def test_every_row_is_there_with_its_number_and_a_value_where_its_features_allow
         fitted_to = bool(from_table["y"]) and allowed
         assert (row["part"] in ("train", "val", "test")) == fitted_to, row
     lacking = sum(row["fitted"] is None for row in rows)
-    assert f"of 90 rows are in p.csv; {lacking} of them lack a feature and have none" in err
+    why = f"{lacking - 1} lack a feature, 1 has a 'c' that the fit has not seen ('rare')"
+    assert f"of 90 rows are in p.csv; {lacking} of them have none: {why}" in err
 
 
 def test_rows_without_a_target_get_the_prediction_of_the_fit(table: Path, thetahat) -> None:

@@ -227,6 +227,29 @@ def test_a_missing_level_is_imputed_by_the_shares() -> None:
     np.testing.assert_allclose(row, [1 / 3, 2 / 3])
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_median_gives_a_missing_category_the_most_frequent_level(*, weighted: bool) -> None:
+    levels = ["a"] * 4 + ["b"] * 5 + ["c"] * 3 + [None] * 2
+    frame = pd.DataFrame({"g": levels, "x": np.arange(14.0), "y": np.arange(14.0) ** 2})
+    weight = np.where(frame.g == "c", 3.0, 1.0) if weighted else np.ones(14)
+    how = {"weights": "w"} if weighted else {"ignore": "w"}
+    table = read_table(
+        frame.assign(w=weight), "y", categorical=["g"], missing="median", standardize=False, **how
+    )
+    most = "c" if weighted else "b"
+    row = [0.0, 0, 0]
+    row["abc".index(most)] = 1
+    whole = {"train": 14, "val": 0, "test": 0}
+    data = split(table, **whole)
+    gone = [1.0, *row] if table.names[0] == "x" else [*row, 1.0]
+    np.testing.assert_allclose(data.transform.encode({"g": [None], "x": [1.0]})[0], gone)
+    there = data.train.x[data.train.y >= 144]
+    columns = [table.names.index(f"g={level}") for level in "abc"]
+    np.testing.assert_array_equal(there[:, columns], [row, row])
+    traced = jax.jit(lambda seed: split(table, seed=seed, **whole))(0)
+    np.testing.assert_allclose(np.sort(traced.train.x, 0), np.sort(data.train.x, 0), atol=1e-6)
+
+
 def test_a_column_constant_in_the_train_part_alone_is_centred() -> None:
     table = read_table({"y": np.arange(10.0), "rare": [0.1] * 9 + [1.0]}, "y")
     seed = next(s for s in range(20) if 9 in split(np.arange(10), seed=s).test)

@@ -126,10 +126,10 @@ def test_json_is_strict_and_whole() -> None:
     assert strict({1: (object,)}) == {"1": ["<class 'object'>"]}
 
 
-def test_csv_is_rfc_4180() -> None:
+def test_csv_is_quoted_as_in_rfc_4180_with_lines_that_shells_understand() -> None:
     rows = [{"a,b": 'say "hi"', "x": 0.1, "y": None, "z": [1, 2], "ok": True, "line": "1\n2"}]
     text = table(rows, format="csv")
-    assert text == ('"a,b",x,y,z,ok,line\r\n"say ""hi""",0.1,,"[1,2]",true,"1\n2"\r\n')
+    assert text == ('"a,b",x,y,z,ok,line\n"say ""hi""",0.1,,"[1,2]",true,"1\n2"\n')
     assert list(csv.reader(io.StringIO(text, newline="")))[1][0] == 'say "hi"'
 
 
@@ -163,7 +163,7 @@ def test_titles_stand_above_columns() -> None:
     columns = [Column("config.lr", "lr")]
     rows = [{"config.lr": 0.1}]
     assert table(rows, columns).splitlines()[0] == " lr"
-    assert table(rows, columns, "csv") == "lr\r\n0.1\r\n"
+    assert table(rows, columns, "csv") == "lr\n0.1\n"
     assert json.loads(table(rows, columns, "json")) == [{"config.lr": 0.1}]
 
 

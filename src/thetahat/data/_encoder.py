@@ -59,6 +59,17 @@ class Encoder:
         """Names of the columns of x."""
         return tuple(name for feature in self.features for name in feature.names)
 
+    @property
+    def one_hot(self) -> tuple[slice, ...]:
+        """The columns of x of each feature with levels."""
+        found, at = [], 0
+        for feature in self.features:
+            end = at + len(feature.names)
+            if feature.levels is not None:
+                found.append(slice(at, end))
+            at = end
+        return tuple(found)
+
     def encode(self, table: Any) -> np.ndarray:
         """Encode a table as x, (n, d), float64.
 

@@ -121,7 +121,7 @@ def read_table(
              estimate from; by default all others that have a name.
              weights: a column of observation weights.
              missing: "refuse"; "drop" the rows; or impute features by the "mean" or "median" of
-             the train part (levels by their shares).
+             the train part (a category by the shares of its levels, or the most frequent).
              standardize: whether the split standardises features (train mean 0, deviation 1).
              target_scale: the same for the target; as ``standardize`` by default.
              categorical: columns to encode as one 0/1 column per sorted level. Columns of

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -135,7 +136,8 @@ def standardise(table: Table, rows: dict[str, Any]) -> Data:
     concrete = isinstance(rows["train"], np.ndarray)
     scaled = _scaled if concrete else _traced_scaled
     missing, weight = table.encoder.missing, table.weight
-    x, x_mean, x_std, x_fill = scaled(table.x, rows, missing, weight, table.standardize)
+    one_hot = table.encoder.one_hot
+    x, x_mean, x_std, x_fill = scaled(table.x, rows, missing, weight, table.standardize, one_hot)
     y, y_mean, y_std, _ = scaled(table.y, rows, "refuse", weight, table.target_scale)
     if concrete:
         _check_filled(table, x_mean, x_fill)
@@ -173,6 +175,13 @@ def robust(data: Data) -> Data:
     return data.changed(**parts, transform=transform)
 
 
+class _Units(NamedTuple):
+    """Columns are ``centre + unit * near``."""
+
+    centre: np.ndarray
+    unit: np.ndarray
+
+
 def _taken(source: Any, rows: Any) -> Any:
     if isinstance(source, np.memmap):
         return Rows(source, rows)
@@ -180,10 +189,15 @@ def _taken(source: Any, rows: Any) -> Any:
 
 
 def _scaled(
-    source: Any, rows: dict[str, np.ndarray], missing: str, weight: Any, scale: bool
+    source: Any,
+    rows: dict[str, np.ndarray],
+    missing: str,
+    weight: Any,
+    scale: bool,
+    one_hot: Sequence[slice] = (),
 ) -> tuple[dict[str, Any], Any, Any, Any]:
     """Return the parts of a column (or of several), with their mean, deviation and fill."""
-    mean, std, fill = _moments(source, rows["train"], missing, weight)
+    mean, std, fill = _moments(source, rows["train"], missing, weight, one_hot)
     if not scale:
         mean, std = 0 * mean, 0 * std + 1
 
@@ -196,7 +210,12 @@ def _scaled(
 
 
 def _traced_scaled(
-    source: Any, rows: dict[str, Any], missing: str, weight: Any, scale: bool
+    source: Any,
+    rows: dict[str, Any],
+    missing: str,
+    weight: Any,
+    scale: bool,
+    one_hot: Sequence[slice] = (),
 ) -> tuple[dict[str, Any], Any, Any, Any]:
     """Do as ``_scaled`` in a traced program, on (columns - centre) / unit."""
     centre, unit = np.zeros(source.shape[1:]), np.ones(source.shape[1:])
@@ -204,7 +223,8 @@ def _traced_scaled(
         centre, unit = np.nanmean(source, axis=0), np.nanstd(source, axis=0)
         unit = np.where(unit > 0, unit, 1.0)
     near = jnp.asarray((source - centre) / unit)
-    mean, std, fill = _traced_moments(near, rows["train"], missing, weight, 1 / unit)
+    units = _Units(centre, unit)
+    mean, std, fill = _traced_moments(near, rows["train"], missing, weight, units, one_hot)
     moved = None if fill is None else Moved(centre.tolist(), unit.tolist(), fill)
     if scale:
         parts = {name: standardised(near[at], mean, std, fill) for name, at in rows.items()}
@@ -215,7 +235,9 @@ def _traced_scaled(
     return parts, zero, zero + 1, moved
 
 
-def _moments(source: Any, rows: np.ndarray, missing: str, weight: Any) -> tuple[Any, Any, Any]:
+def _moments(
+    source: Any, rows: np.ndarray, missing: str, weight: Any, one_hot: Sequence[slice] = ()
+) -> tuple[Any, Any, Any]:
     """Compute weighted mean, standard deviation and fill of rows, in one pass of blocks.
 
     Data in memory and on disk use the same blocks in the same (sorted) order, for the same bits.
@@ -248,7 +270,8 @@ def _moments(source: Any, rows: np.ndarray, missing: str, weight: Any) -> tuple[
     mean = np.where(n > 0, mean, np.nan)
     fill = None
     if missing == "median":
-        fill = _median(np.asarray(source)[rows], mass)
+        values = np.asarray(source)[rows]
+        fill = _with_modes(_median(values, mass), values, mass, one_hot)
     elif missing == "mean":
         fill = mean
     if fill is not None:
@@ -264,6 +287,25 @@ def _median(values: np.ndarray, mass: np.ndarray | None) -> np.ndarray:
         # _check_filled refuses columns with missing values only, by name.
         warnings.simplefilter("ignore", RuntimeWarning)
         return np.nanmedian(values, axis=0)
+
+
+def _with_modes(
+    fill: Any, values: Any, mass: Any, one_hot: Sequence[slice], units: _Units | None = None
+) -> Any:
+    """Replace the medians of a category's columns by its level of most weight.
+
+    Args:    units: of traced values; None where they are 0 and 1.
+    """
+    xp: Any = np if units is None else jnp
+    for at in one_hot:
+        share, zero, one = values[:, at], 0.0, 1.0
+        if units is not None:
+            zero, one = -units.centre[at] / units.unit[at], 1 / units.unit[at]
+            share = (share - zero) / one
+        share = xp.nansum(share if mass is None else share * mass[:, None], axis=0)
+        level = zero + one * (xp.arange(at.stop - at.start) == xp.argmax(share))
+        fill = xp.concatenate([fill[: at.start], level.astype(fill.dtype), fill[at.stop :]])
+    return fill
 
 
 def _weighted_median(values: Any, mass: Any, xp: Any) -> Any:
@@ -286,8 +328,14 @@ def _with_filled(n: Any, total: Any, mean: Any, squares: Any, fill: Any) -> tupl
 
 
 def _traced_moments(
-    near: Any, rows: jax.Array, missing: str, weight: Any, one: Any
+    near: Any,
+    rows: jax.Array,
+    missing: str,
+    weight: Any,
+    units: _Units,
+    one_hot: Sequence[slice],
 ) -> tuple[Any, Any, Any]:
+    one = 1 / units.unit
     values = near[rows]
     mass = None
     if weight is not None:
@@ -299,10 +347,11 @@ def _traced_moments(
         gone = jnp.isnan(values)
         share = jnp.where(gone, 0.0, 1.0 if mass is None else mass)
         fill = jnp.sum(jnp.where(gone, 0.0, values) * share, 0) / jnp.sum(share, 0)
-    elif missing == "median" and mass is not None:
-        fill = _weighted_median(values, jnp.ravel(mass), jnp)
     elif missing == "median":
-        fill = jnp.nanmedian(values, axis=0)
+        masses = None if mass is None else jnp.ravel(mass)
+        plain = masses is None
+        fill = jnp.nanmedian(values, axis=0) if plain else _weighted_median(values, masses, jnp)
+        fill = _with_modes(fill, values, masses, one_hot, units)
     if fill is not None:
         values = jnp.where(jnp.isnan(values), fill, values)
     if mass is None:

@@ -232,7 +232,7 @@ def strict(value: Any) -> Any:
 
 def _csv(rows: Sequence[Row], columns: Sequence[Column], *, raw: bool) -> str:
     file = io.StringIO()
-    writer = csv.writer(file)
+    writer = csv.writer(file, lineterminator="\n")
     keep: Callable[[Any], Any] = (lambda cell: cell) if raw else _no_formula
     writer.writerow([keep(c.head) for c in columns])
     for row in rows:

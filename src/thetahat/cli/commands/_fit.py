@@ -324,9 +324,7 @@ def _predict(path: Path, results: Sequence[Result], table: Table, setting: FitSe
     if len(results) > 1:
         mean = "the median, with 10 and 90 % quantiles," if not of else "by mean probability,"
         of += f" over {len(kept)} seeds, {mean}"
-    lacking = made.rows - made.fitted
-    but = f"; {lacking:,} of them lack a feature and have none" if lacking else ""
-    print_note(f"fitted values{of} of {made.rows:,} rows are in {path}{but}")
+    print_note(f"fitted values{of} of {made.rows:,} rows are in {path}{made.lost}")
 
 
 def _config(args: argparse.Namespace) -> dict[str, Any]:

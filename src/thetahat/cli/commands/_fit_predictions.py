@@ -39,11 +39,19 @@ class Predictions:
     columns: Mapping[str, Sequence[Any]]
     fitted: int
     """Rows that have a fitted value."""
+    reasons: Sequence[str] = ()
+    """Why the others have none."""
 
     @property
     def rows(self) -> int:
         """Rows of the table."""
         return len(self.columns["row"])
+
+    @property
+    def lost(self) -> str:
+        """How many rows have no value, and why, to follow a sentence; empty if all have one."""
+        n = self.rows - self.fitted
+        return f"; {n:,} of them {verb(n)} none: {', '.join(self.reasons)}" if n else ""
 
 
 def writable(
@@ -129,7 +137,7 @@ def predictions(file: str, table: Table, members: Sequence[Result]) -> Predictio
         "part": part.tolist(),
         **{name: values.tolist() for name, values in outside.items()},
     }
-    return Predictions(columns, int(enough.sum()))
+    return Predictions(columns, int(enough.sum()), _reasons(found, encoder))
 
 
 def predictions_of(file: str, members: Results[Any], quantiles: Sequence[float]) -> Predictions:
@@ -143,14 +151,14 @@ def predictions_of(file: str, members: Results[Any], quantiles: Sequence[float])
     """
     from thetahat.train import predictor_of
 
-    x, enough = _inputs(file, members)
+    x, enough, reasons = _inputs(file, members)
     targets = getattr(getattr(predictor_of(members[0]).transform, "encoder", None), "targets", ())
     columns: dict[str, Sequence[Any]] = {"row": list(range(1, len(enough) + 1))}
     made = {"predicted": np.zeros(0)}
     if enough.any():
         made = _over(members, x, "predicted", quantiles, targets)
     columns |= {name: _spread(values, enough) for name, values in made.items()}
-    return Predictions(columns, int(enough.sum()))
+    return Predictions(columns, int(enough.sum()), reasons)
 
 
 def _over(
@@ -174,8 +182,8 @@ def _over(
     }
 
 
-def _inputs(file: str, members: Sequence[Any]) -> tuple[Any, np.ndarray]:
-    """The inputs of the rows that have all features, and which rows these are."""
+def _inputs(file: str, members: Sequence[Any]) -> tuple[Any, np.ndarray, list[str]]:
+    """The inputs of the rows that have all features, which rows these are, and why not all."""
     from thetahat.data import table_columns, table_names
     from thetahat.train import predictor_of
 
@@ -191,12 +199,12 @@ def _inputs(file: str, members: Sequence[Any]) -> tuple[Any, np.ndarray]:
     encoders = {one.transform.encoder for one in ones}
     enough: Any = np.all([_enough(found, each) for each in encoders], axis=0)
     x = {name: found[name].values[enough] for name in names}
-    return x if enough.any() else (), enough
+    return x if enough.any() else (), enough, _reasons(found, next(iter(encoders)))
 
 
 def _plain_inputs(
     file: str, there: Sequence[str], shape: tuple[int, ...] | None
-) -> tuple[Any, np.ndarray]:
+) -> tuple[Any, np.ndarray, list[str]]:
     """The inputs of a function that was fitted to arrays: the columns of the table, in order."""
     from thetahat.data import table_columns
 
@@ -216,7 +224,8 @@ def _plain_inputs(
             )
     rows = np.stack([found[name].values for name in there], axis=1)
     enough = np.asarray(np.isfinite(rows).all(axis=1))
-    return rows[enough], enough
+    n = int((~enough).sum())
+    return rows[enough], enough, [f"{n:,} {verb(n, 'lack')} a number"]
 
 
 def _outputs(name: str, values: np.ndarray, targets: Sequence[str]) -> list[tuple[str, np.ndarray]]:
@@ -257,17 +266,46 @@ def _spread(values: np.ndarray, enough: np.ndarray) -> list[Any]:
 
 def _enough(found: Mapping[str, Any], encoder: Any) -> Any:
     """Tell which rows have the features that a fitted value needs, (n,)."""
-    enough = np.ones(len(next(iter(found.values())).values), bool)
+    lacking, unknown = _lacking(found, encoder)
+    return ~np.any([lacking, *unknown.values()], axis=0)
+
+
+def _reasons(found: Mapping[str, Any], encoder: Any) -> list[str]:
+    """Say why rows have no fitted value, each reason with its number of rows."""
+    lacking, unknown = _lacking(found, encoder)
+    n = int(lacking.sum())
+    said = [f"{n:,} {verb(n, 'lack')} a feature"] if n else []
+    for name, rows in unknown.items():
+        if n := int(rows.sum()):
+            values = zip(found[name].levels_or_none(), rows, strict=True)
+            new = list(dict.fromkeys(value for value, here in values if here))
+            shown = ", ".join(map(repr, new[:3])) + ", ..." * (len(new) > 3)
+            said.append(f"{n:,} {verb(n)} a {name!r} that the fit has not seen ({shown})")
+    return said
+
+
+def _lacking(found: Mapping[str, Any], encoder: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Tell which rows lack a feature, (n,), and by feature which have an unknown level or an
+    infinite number."""
+    lacking = np.zeros(len(next(iter(found.values())).values), bool)
+    unknown = {}
     for feature in encoder.features:
         column = found[feature.name]
         if encoder.missing not in ("mean", "median"):
-            enough &= ~column.gone()
+            lacking |= column.gone()
         if feature.levels is not None:
             known = {None, *feature.levels}
-            enough &= np.array([level in known for level in column.levels_or_none()], bool)
+            unknown[feature.name] = np.array(
+                [level not in known for level in column.levels_or_none()], bool
+            )
         elif column.kind == "number":
-            enough &= ~np.isinf(column.values)
-    return enough
+            unknown[feature.name] = np.isinf(column.values)
+    return lacking, unknown
+
+
+def verb(n: int, word: str = "") -> str:
+    """Return "has" or "have", or another verb, for n rows."""
+    return f"{word}{'s' * (n == 1)}" if word else ("has" if n == 1 else "have")
 
 
 def _values(column: Any) -> list[Any]:
@@ -277,7 +315,7 @@ def _values(column: Any) -> list[Any]:
 
 
 def _write_delimited(file: TextIO, made: Predictions, delimiter: str) -> None:
-    writer = csv.writer(file, delimiter=delimiter)
+    writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
     writer.writerow(made.columns)
     writer.writerows(zip(*made.columns.values(), strict=True))
 

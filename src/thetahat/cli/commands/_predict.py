@@ -79,10 +79,9 @@ def run(args: argparse.Namespace) -> int:
     made = predictions_of(args.table, members, args.quantiles or QUANTILES)
     write(out, made, "-o")
     if not args.quiet:
-        of = "" if len(members) == 1 else f", the median of {len(members)} members,"
-        lacking = made.rows - made.fitted
-        but = f"; {lacking:,} of them lack a feature and have none" if lacking else ""
-        print_note(f"predictions{of} of {made.rows:,} rows are in {out}{but}")
+        how = "the median of" if members[0].classes is None else "by the mean probability of"
+        of = "" if len(members) == 1 else f", {how} {len(members)} members,"
+        print_note(f"predictions{of} of {made.rows:,} rows are in {out}{made.lost}")
     return 0
 
 
