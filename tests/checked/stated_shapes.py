@@ -18,7 +18,7 @@ from jax.typing import ArrayLike
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_ARRAY = re.compile(r"\b(Bool|Float|Int|Shaped|UInt32|PyTree)\[")
+_ARRAY = re.compile(r"\b(Bool|Float|Int|Real|Shaped|UInt32|PyTree)\[")
 _NAMES = {**vars(builtins), **vars(jaxtyping), "ArrayLike": ArrayLike}
 _CHECK = ast.parse(f"__import__({__name__!r}).check", mode="eval").body
 

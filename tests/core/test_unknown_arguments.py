@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import thetahat as th
-from thetahat.core.task import LOSSES, OPTIMIZERS
+from thetahat.core.choices import LOSSES
+from thetahat.core.task import OPTIMIZERS
 
 CASES = {
     th.Task: ("epoch", "epochs"),

@@ -127,7 +127,8 @@ parameters:
     child = at.start("agent", "last", "--workers", "1")
     # What the checkpoint holds is told again before anything is trained.
     until(lambda: any(r.attempt == 2 and r.epochs > 0 for r in at.runs()))
-    assert {r.epochs for r in at.runs() if r.attempt == 2 and r.epochs > 0} == {100}
+    # A worker that outlives its agent may have ended one chunk more.
+    assert {r.epochs for r in at.runs() if r.attempt == 2 and r.epochs > 0} <= {100, 120}
     at.hold()
     child.communicate()
     assert child.returncode == 0

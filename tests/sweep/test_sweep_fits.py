@@ -119,7 +119,8 @@ def test_hyperband_stops_the_lowest_of_a_ready_metric_to_maximize(folder: Path) 
         "parameters": {"lr": {"values": rates}, "epochs": {"value": 40}},
         "early_terminate": {"type": "hyperband", "min_iter": 8, "eta": 2},
     }
-    sweep = th.run_sweep(classifier, spec, quiet=True)
+    # One worker: all four are in the band when the agent decides.
+    sweep = th.run_sweep(classifier, spec, workers=1, quiet=True)
     at_band = {lr: th.fit(classifier, lr=lr).history["val_accuracy"][7] for lr in rates}
     highest = max(at_band.values())
     status = {run.config["lr"]: str(run.status) for run in sweep.runs}

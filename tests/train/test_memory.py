@@ -12,6 +12,8 @@ from thetahat.core import ConfigError
 from thetahat.train import Hyper, Interrupt, Options, Shop, TooLarge, _memory, free_memory
 from thetahat.train.jax import _memory as device, prepare
 
+pytestmark = pytest.mark.usefixtures("fresh_programs")
+
 CONFIGS = [{"lr": 0.01 * (k + 1), "epochs": 4} for k in range(5)]
 
 
@@ -124,7 +126,7 @@ def test_data_that_cannot_be_held_are_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(_memory, "total_memory", lambda: 1e6)
     said = "the data of this fit cannot be held in memory: it takes .* MB at least, and there are 1"
     with pytest.raises(ConfigError, match=f"{said} MB; make fewer observations"):
-        th.fit(wide, width=2, n=200_000)
+        th.fit(wide, width=2, n=40_000_000)
 
 
 def test_the_memory_of_the_machine_is_more_than_what_is_free() -> None:

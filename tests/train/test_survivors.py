@@ -9,6 +9,8 @@ import thetahat as th
 from thetahat.core import Status
 from thetahat.train import Interrupt, Options, Shop, _cohort
 
+pytestmark = pytest.mark.usefixtures("fresh_programs")
+
 SIZE = 6
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from thetahat.core.arguments import arguments_named
 from thetahat.core.card import card
+from thetahat.core.choices import LOSSES
 from thetahat.core.errors import ConfigError, check_choice
 from thetahat.core.metric import (
     Metric,
@@ -29,8 +30,6 @@ OPTIMIZERS = (
     *("lbfgs", "gauss_newton", "lm", "levenberg_marquardt"),
 )
 """Names of optimizers; ``optim`` has what they name."""
-LOSSES = ("squared", "absolute", "huber", "pinball", "logistic", "cross_entropy")
-"""Names of losses; ``risk`` has what they name."""
 DTYPES = ("float32", "float64")
 
 

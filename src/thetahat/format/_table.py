@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TextIO
 
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.format._numbers import DIGITS, column_cells, cut, is_number, plain, word
@@ -230,9 +230,20 @@ def strict(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int)) else str(value)
 
 
+class CsvLines:
+    """A file for ``csv.writer``: fields are quoted as in RFC 4180, and lines end in a newline."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, line: str) -> int:
+        """Write a line, without the carriage return."""
+        return self._file.write(f"{line[:-2]}\n")
+
+
 def _csv(rows: Sequence[Row], columns: Sequence[Column], *, raw: bool) -> str:
     file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
+    writer = csv.writer(CsvLines(file))
     keep: Callable[[Any], Any] = (lambda cell: cell) if raw else _no_formula
     writer.writerow([keep(c.head) for c in columns])
     for row in rows:

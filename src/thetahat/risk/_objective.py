@@ -14,11 +14,11 @@ from thetahat.core.numbers import number
 
 if TYPE_CHECKING:
     from jax.typing import ArrayLike
-    from jaxtyping import Array, Float, PyTree
+    from jaxtyping import Array, Float, PyTree, Shaped
 
 
 def weighted_mean(
-    values: Float[ArrayLike, " N"], weights: Float[ArrayLike, " N"] | None = None
+    values: Float[ArrayLike, " N"], weights: Shaped[ArrayLike, " N"] | None = None
 ) -> Float[Array, ""]:
     """Compute ``sum_n w_n v_n / sum_n w_n``; a value of weight zero is ignored, even NaN.
 
@@ -33,7 +33,7 @@ def weighted_mean(
 
 
 def weighted_sum(
-    values: Float[ArrayLike, " N"], weights: Float[ArrayLike, " N"]
+    values: Float[ArrayLike, " N"], weights: Shaped[ArrayLike, " N"]
 ) -> Float[Array, ""]:
     """Compute ``sum_n w_n v_n``; a value of weight zero is ignored, even NaN.
 

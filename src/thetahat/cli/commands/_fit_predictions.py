@@ -20,6 +20,7 @@ import numpy as np
 from thetahat.cli.commands._fit_classes import label_columns
 from thetahat.core.errors import ConfigError, DataError, MissingExtra, did_you_mean
 from thetahat.core.files import replacing
+from thetahat.format import CsvLines
 
 if TYPE_CHECKING:
     from thetahat.data import Table
@@ -315,7 +316,7 @@ def _values(column: Any) -> list[Any]:
 
 
 def _write_delimited(file: TextIO, made: Predictions, delimiter: str) -> None:
-    writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+    writer = csv.writer(CsvLines(file), delimiter=delimiter)
     writer.writerow(made.columns)
     writer.writerows(zip(*made.columns.values(), strict=True))
 

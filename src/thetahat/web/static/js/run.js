@@ -150,11 +150,12 @@ class RunPage {
     const path = `/api/runs/${encodeURIComponent(this.run.id)}`;
     const [run, records] = await Promise.all([get(path), get(`${path}/records?after=${this.last}`)]);
     // Another attempt drops records: draw all curves again.
+    const anew = run.attempt !== this.run.attempt || run.epochs < this.run.epochs;
+    this.run = run;
+    if (!anew) this.take(records);
     // Live records come one by one; too many are read again, thinned.
     const many = (this.columns[this.axis] || []).length > MOST_POINTS;
-    const anew = many || run.attempt !== this.run.attempt || run.epochs < this.run.epochs;
-    this.run = run;
-    if (anew) this.take(await get(`${path}/records`), true); else this.take(records);
+    if (anew || many) this.take(await get(`${path}/records`), true);
     this.draw();
   }
 }
