@@ -91,7 +91,8 @@ def test_table_leaves_out_empty_columns_and_tells_members_apart(folder, thetahat
     assert "test_risk" in thetahat("runs", "--columns=name,test_risk")[1], "asked for, it is there"
 
 
-def test_show_lists_first_what_the_command_gives(folder, thetahat) -> None:
+def test_show_lists_first_what_the_command_gives(folder, thetahat, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     config = {"lr": 0.5, "depth": 3, "width": 3, "act": "tanh", "l2": 0.0, "table": "d.csv"}
     config |= {"tau": 0.5, "k": 3}
     with open_store() as store:
@@ -102,7 +103,7 @@ def test_show_lists_first_what_the_command_gives(folder, thetahat) -> None:
     out = thetahat("show", run.name)[1]
     given = next(line for line in out.splitlines() if line.startswith("config"))
     rest = next(line for line in out.splitlines() if line.startswith("rest"))
-    assert all(name in given for name in ("lr", "width", "table", "net.deep"))
+    assert [name for name in ("lr", "width", "table", "net.deep") if name not in given] == [], out
     assert rest.split(maxsplit=1)[1] == "depth=3, act=tanh, l2=0, tau=0.5, k=3"
 
 

@@ -240,7 +240,9 @@ def test_levels_and_imputed_features_are_those_of_the_training_part(
 def runs_of(thetahat: Callable[..., tuple[int, str, str]]) -> pd.DataFrame:
     """The runs of the store, a row each, from JSON."""
     runs = json.loads(thetahat("runs", "--format=json")[1])
-    return pd.DataFrame([{**run["metrics"], "status": run["status"], "run": run["name"]} for run in runs])
+    return pd.DataFrame(
+        [{**run["metrics"], "status": run["status"], "run": run["name"]} for run in runs]
+    )
 
 
 @pytest.mark.parametrize("broken", [False, True])
