@@ -23,7 +23,7 @@ from thetahat.web._source import Source
 
 if TYPE_CHECKING:
     from thetahat.store import RunRow, Store, SweepRow
-    from thetahat.web._many import Orders
+    from thetahat.web._many import SortedRuns
 
 ACTIONS = {"pause": "paused", "resume": "running", "cancel": "cancelled"}
 RETRY = "retry-failed"
@@ -92,7 +92,7 @@ class _Api:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._orders: Orders | None = None
+        self._orders: SortedRuns | None = None
 
     def store(self, request: Request) -> Response:
         path = self.source.path
@@ -136,10 +136,10 @@ class _Api:
         store, sweep = self.source.store(), self._sweep(request)
         return _text(table_page(store, sweep, query, self.orders(), start, n))
 
-    def orders(self) -> Orders:
-        from thetahat.web._many import Orders
+    def orders(self) -> SortedRuns:
+        from thetahat.web._many import SortedRuns
 
-        self._orders = self._orders or Orders()
+        self._orders = self._orders or SortedRuns()
         return self._orders
 
     def importance(self, request: Request) -> Response:

@@ -9,7 +9,7 @@ from thetahat.analysis import flat_config
 from thetahat.core.errors import ConfigError
 from thetahat.format import Column, table
 from thetahat.store import RunRow, Store, SweepRow, standing_runs
-from thetahat.web._many import Orders, read_query
+from thetahat.web._many import SortedRuns, read_query
 
 KINDS = {"csv": "text/csv; charset=utf-8", "latex": "text/x-tex; charset=utf-8"}
 _OWN = ("name", "status", "reason", "epochs", "seconds", "n_params", "agent", "attempt", "seeds")
@@ -27,7 +27,7 @@ def export(store: Store, sweep: SweepRow | None, asked: Mapping[str, Any]) -> tu
         raise ConfigError(f"the page exports csv and latex, not {str(kind)[:40]!r}")
     columns = _words(asked, "columns")
     if isinstance(asked.get("query"), Mapping) and sweep is not None:
-        ids = Orders().get(store, sweep, read_query(asked["query"]))[0]
+        ids = SortedRuns().get(store, sweep, read_query(asked["query"]))[0]
     else:
         ids = _words(asked, "ids")
     found = standing_runs(store, sweep_id=sweep.id if sweep else None, ids=ids)

@@ -139,7 +139,7 @@ def read_query(asked: Mapping[str, Any]) -> Query:
     return Query(**given)
 
 
-class Orders:
+class SortedRuns:
     """The runs that pass a query, in their order; cached until another run begins or ends."""
 
     def __init__(self) -> None:
@@ -163,7 +163,7 @@ class Orders:
 
 
 def table_page(
-    store: Store, sweep: SweepRow, query: Query, orders: Orders, start: int, n: int
+    store: Store, sweep: SweepRow, query: Query, orders: SortedRuns, start: int, n: int
 ) -> str:
     """Return some rows of a sweep's table as JSON.
 
