@@ -24,7 +24,6 @@ from thetahat.sweep.agent._create import (
     extend_sweep as extend_sweep,
     find_out as find_out,
     new_sweep as new_sweep,
-    spec_of as spec_of,
 )
 from thetahat.sweep.agent._launch import (
     early_pool as early_pool,
@@ -32,5 +31,6 @@ from thetahat.sweep.agent._launch import (
     work_on as work_on,
 )
 from thetahat.sweep.agent._load_models import load_models as load_models
+from thetahat.sweep.spec._spec import spec_of as spec_of
 from thetahat.sweep.workers._connection import WorkerProcess as WorkerProcess
 from thetahat.sweep.workers._pool import Pool as Pool
