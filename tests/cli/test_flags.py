@@ -320,7 +320,7 @@ def many(
     ],
 )
 def test_what_the_args_of_a_sweep_write_is_read_as_what_it_was(config) -> None:
-    from thetahat.sweep.spec._command import argv_of
+    from thetahat.sweep.spec import argv_of
 
     argv = argv_of(["go", "${args}"], None, config, env={}, folder=Path())
     found = dict(read_flags(read_signature(many), argv[1:]).config)

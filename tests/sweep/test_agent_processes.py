@@ -10,8 +10,9 @@ import pytest
 from at_work import LOSES
 
 from children import HOLD
+from thetahat.sweep import Work
 from thetahat.sweep.workers._connection import count_cores
-from thetahat.sweep.workers._early_start import Work, size_of
+from thetahat.sweep.workers._early_start import size_of
 
 GRID = """\
 program: train.py

@@ -30,7 +30,7 @@ from thetahat.sweep.processes._wandb_file import (
     WandbSummary,
     read_record,
 )
-from thetahat.sweep.spec._command import argv_of
+from thetahat.sweep.spec import argv_of
 
 PROGRAMS = Path(__file__).parent / "programs"
 BASE = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

@@ -22,8 +22,8 @@ from numpy_backend import Descent, NumpyLinear
 
 import thetahat as th
 from thetahat.core import ConfigError
-from thetahat.train import Hyper
-from thetahat.train._driver import Clock, Driver, Interrupt  # below the front door: no Session
+from thetahat.train import Hyper, Interrupt
+from thetahat.train._driver import Clock, Driver  # below the front door: no Session
 from thetahat.train.jax import _compiled, _disk, prepare  # the store of programs has no public name
 
 RNG = np.random.default_rng(0)
