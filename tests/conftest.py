@@ -25,6 +25,7 @@ _skipped: list[str] = []
 @pytest.fixture
 def no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """No lines of progress in what is said, however slow the machine is."""
+    # What a process keeps is emptied between tests.
     from thetahat.cli.terminal import _fit_progress
 
     monkeypatch.setattr(_fit_progress, "FIRST_LINE_S", math.inf)
@@ -33,6 +34,7 @@ def no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def fresh_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """No program of an earlier test, or of an earlier session, is reused."""
+    # What a process keeps is emptied between tests.
     from thetahat.train.jax import _compiled, _disk
 
     monkeypatch.setattr(_compiled.compiled, "_programs", OrderedDict())

@@ -11,6 +11,8 @@ import pytest
 from scipy import stats
 
 from thetahat.analysis import Effect, effects, number, settings_of
+
+# Bins, ranks and intervals are compared with SciPy each for itself.
 from thetahat.analysis._importance import Bins, interval, savage
 
 

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import thetahat as th
+
+# What the flags read is compared by type; a command prints text only.
 from thetahat.cli._flags import dump_config, read_flags, retyped, stored_value
 from thetahat.cli._help import help_text
 from thetahat.core import ConfigError

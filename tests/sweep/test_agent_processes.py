@@ -11,6 +11,8 @@ from at_work import LOSES
 
 from children import HOLD
 from thetahat.sweep import Work
+
+# The number of cores and processes is a pure function of the machine.
 from thetahat.sweep.workers._connection import count_cores
 from thetahat.sweep.workers._early_start import size_of
 

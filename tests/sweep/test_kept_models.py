@@ -11,6 +11,8 @@ import thetahat as th
 from thetahat.core.run import Ended, Status
 from thetahat.search import Objective
 from thetahat.store import Follower, NewSweep, create_sweep
+
+# What is kept is tested without training.
 from thetahat.sweep.agent._history import SweepTrials
 from thetahat.sweep.agent._kept_models import KeptModels
 from thetahat.sweep.workers._kept import ModelKeeper, Models

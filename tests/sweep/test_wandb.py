@@ -17,6 +17,8 @@ import yaml
 
 from thetahat.core.run import Status
 from thetahat.store import open_store, pack
+
+# Files of W&B are read record by record, without an agent.
 from thetahat.sweep.processes._metrics import About, Metrics
 from thetahat.sweep.processes._process import Order, ProgramProcess, environment
 from thetahat.sweep.processes._wandb import WandbTail, mode_note, write_parameters
