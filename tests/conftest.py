@@ -25,7 +25,7 @@ _skipped: list[str] = []
 @pytest.fixture
 def no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """No lines of progress in what is said, however slow the machine is."""
-    # What a process keeps is emptied between tests.
+    # The time after which lines are due has no public name.
     from thetahat.cli.terminal import _fit_progress
 
     monkeypatch.setattr(_fit_progress, "FIRST_LINE_S", math.inf)
