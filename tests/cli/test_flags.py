@@ -174,7 +174,7 @@ def test_messages_of_other_types() -> None:
     assert message("--needed=1", "--activation=rel", signature=TYPED) == said
     said = "--colour=green: colour wants one of RED, BLUE"
     assert message("--needed=1", "--colour=green", signature=TYPED) == said
-    said = "--flag=maybe: flag wants true or false, such as --flag=false"
+    said = "--flag=maybe: flag wants true or false (bool), such as --flag=false"
     assert message("--needed=1", "--flag=maybe", signature=TYPED) == said
     assert message(signature=TYPED) == "typed() needs needed; give --needed=..."
 
