@@ -10,12 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import jax
 import pytest
 import stated_shapes
 
 os.environ.setdefault("THETAHAT_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# An array of shape (N,) beside one of shape (N, 1) is a mistake: nothing broadcasts by rank.
+jax.config.update("jax_numpy_rank_promotion", "raise")
 stated_shapes.install("thetahat.risk", "thetahat.optim", "thetahat.models", "thetahat.train.jax")
 sys.path.insert(0, str(Path(__file__).parent))
 
