@@ -26,6 +26,7 @@ from thetahat.cli.terminal._run_table import (
     print_runs,
 )
 from thetahat.core.errors import ConfigError, StoreError, did_you_mean
+from thetahat.core.garbage import uncollected
 from thetahat.format import Column, fit_width
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def add_flags(parser: Any) -> None:
     add_format(parser)
 
 
+@uncollected()
 def run(args: argparse.Namespace) -> int:
     """List runs or groups; 0 also if there are none."""
     from thetahat.store import changed_code, locate, open_store, read_condition, standing_runs
