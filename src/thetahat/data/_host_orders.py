@@ -27,11 +27,9 @@ def host_orders(
     Returns: None for a sampling other than "shuffle", for a seed beyond 31 bits, or if JAX does not
              make random numbers in its default way: only JAX makes these.
     """
-    default = jax.config.values["jax_default_prng_impl"] == "threefry2x32"
-    if sampling != "shuffle" or not (default and jax.config.values["jax_threefry_partitionable"]):
+    if not on_host(seed, sampling):
         return None
-    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
-        return None
+    assert isinstance(seed, int | np.integer)
     zero = np.zeros(1, np.uint32)
     role = _threefry((zero, _word(seed)), (zero, _word(SHUFFLE)))
     epochs = np.arange(epoch, epoch + n, dtype=np.uint32)
@@ -40,6 +38,14 @@ def host_orders(
     for rows in _blocks(n, size):
         orders[rows] = _orders((keys[0][rows, None], keys[1][rows, None]), size)
     return orders
+
+
+def on_host(seed: object, sampling: str) -> bool:
+    """Return whether ``host_orders`` makes these orders."""
+    default = jax.config.values["jax_default_prng_impl"] == "threefry2x32"
+    if sampling != "shuffle" or not (default and jax.config.values["jax_threefry_partitionable"]):
+        return False
+    return isinstance(seed, int | np.integer) and 0 <= int(seed) < 2**31
 
 
 def _word(number: object) -> np.ndarray:

@@ -48,7 +48,7 @@ class Orders:
         self.compiles = (
             much
             or jax.default_backend() != "cpu"
-            or th_data.host_orders(self.seed, 0, 1, self.size, self.sampling) is None
+            or not th_data.on_host(self.seed, self.sampling)
         )
         if self.compiles:
             self(0, 0)
