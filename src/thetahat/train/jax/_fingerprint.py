@@ -201,7 +201,7 @@ class Mathematics:
             [(name, m.kind, m.mode, m.function if m.kind == "norm" else "")
              for name, m in metrics.items()],
             *("engine", _member.EVAL_BLOCK, _member.UNMOVED_AFTER, _epoch.MAX_CHUNK, _epoch.ORDERS),
-            _epoch.GATHER_AT_ONCE,
+            *(_epoch.GATHER_AT_ONCE, _member.EVAL_AT_ONCE),
         ]  # fmt: skip
 
 

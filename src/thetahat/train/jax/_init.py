@@ -64,7 +64,7 @@ class _Part:
         Raises:  Busy: another process is compiling it, and we are not patient.
         """
         before = compilations()
-        run = compile_draw(lowered, self.numbers, patient=patient)
+        run = compile_draw(lowered, self.numbers * self.size, patient=patient)
         key = self._key(own, common)
         if key:
             compiled.keep(key, run)

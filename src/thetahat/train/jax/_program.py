@@ -226,8 +226,8 @@ class CohortProgram:
             return found
 
         def compile_() -> Any:
-            lowered, before = self._lower(numbers, args), compilations()
-            read = compile_read(lowered, self.staged.numbers)
+            lowered, before = self._lower(numbers, args, self._evaluated_at_once), compilations()
+            read = compile_read(lowered, self.staged.numbers * self._together)
             self._keep(parts, read, names, compilations() > before)
             return read, tuple(names)
 
@@ -410,13 +410,27 @@ class CohortProgram:
         """The arguments that are the same for every call of a compiled function."""
         return (*self._hyper, self._made, self._given)
 
-    def _lower(self, fn: Callable[..., Any], args: Any) -> Any:
+    @property
+    def _together(self) -> int:
+        """Members that are computed at once. One by one, all is as it is for one alone."""
+        return self.size if self.mode == "vmap" else 1
+
+    @property
+    def _evaluated_at_once(self) -> int:
+        """Members whose risk is evaluated at once: bounds the memory of wide cohorts."""
+        return max(1, _member.EVAL_AT_ONCE // min(self.staged.plan.n, _member.EVAL_BLOCK))
+
+    def _lower(self, fn: Callable[..., Any], args: Any, most: int | None = None) -> Any:
         """``fn`` of every member as ``_each``, from leaves to leaves, lowered: no structure of the
-        user's is part of the program."""
+        user's is part of the program.
+
+        Args:    most: members at once; None is all.
+        """
         leaves, tree = jax.tree.flatten(args)
 
         def run(*leaves: Any) -> Any:
-            return jax.tree.leaves(self._mapped(fn, *jax.tree.unflatten(tree, leaves)))
+            mapped = self._mapped(fn, *jax.tree.unflatten(tree, leaves), most=most)
+            return jax.tree.leaves(mapped)
 
         return jax.jit(run).lower(*leaves)
 
@@ -428,7 +442,15 @@ class CohortProgram:
         return jax.jit(partial(self._mapped, fn))
 
     def _mapped(
-        self, fn: Any, own: Any, common: Any, made: Any, given: Any, first: Any, *rest: Any
+        self,
+        fn: Any,
+        own: Any,
+        common: Any,
+        made: Any,
+        given: Any,
+        first: Any,
+        *rest: Any,
+        most: int | None = None,
     ) -> Any:
         owned = self.staged.owned
         mine = (own, [a for a, o in zip(made, owned, strict=True) if o], first)
@@ -449,7 +471,7 @@ class CohortProgram:
             return jax.tree.map(lambda a: jnp.asarray(a)[None], out)
         if self.mode == "exact":
             return jax.lax.map(one, mine)
-        return jax.vmap(one, axis_size=self.size)(mine)
+        return in_blocks(one, mine, self.size, self.size if most is None else most)
 
     def _compiled(self) -> Any:
         return compile_loop(self._lowered)
@@ -469,6 +491,17 @@ class CohortProgram:
         out = work()
         self.compile_s += time.perf_counter() - began
         return out
+
+
+def in_blocks(one: Callable[[Any], Any], mine: Any, size: int, most: int) -> Any:
+    """``one`` of every member by ``vmap``, at most so many members at once."""
+    blocks = -(-size // most)
+    if blocks == 1:
+        return jax.vmap(one, axis_size=size)(mine)
+    width = -(-size // blocks)  # the last block repeats the last member: one program for all
+    index = np.minimum(np.arange(blocks * width, dtype=np.int32), size - 1).reshape(blocks, width)
+    out = jax.lax.map(lambda rows: jax.vmap(one)(jax.tree.map(lambda a: a[rows], mine)), index)
+    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:size], out)
 
 
 def best_params(state: TrainState) -> Any:
