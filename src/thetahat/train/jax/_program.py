@@ -36,7 +36,7 @@ from thetahat.train.jax._init import Beginning
 from thetahat.train.jax._jaxpr_key import NotComparable
 from thetahat.train.jax._member import Member
 from thetahat.train.jax._memory import device_memory, memory_errors
-from thetahat.train.jax._orders import Orders
+from thetahat.train.jax._orders import Orders, own_seeds
 from thetahat.train.jax._precision import ON_DISK, precision
 from thetahat.train.jax._predictor import ModelSource, Predictor, source_of
 from thetahat.train.jax._staging import Staged, stage
@@ -66,9 +66,10 @@ class CohortProgram:
         self._lowered: Any = None
         self._columns: list[str] = []
         self._given = staged.given
-        self._ordered = staged.plan.shared_order
-        most = max(1, ORDERS // staged.plan.n) if self._ordered else MAX_CHUNK
-        self.max_chunk = min(MAX_CHUNK, most)
+        self._own_order = staged.order is not None
+        self._ordered = staged.plan.shared_order or self._own_order
+        most = ORDERS // (staged.plan.n * (size if self._own_order else 1))
+        self.max_chunk = min(MAX_CHUNK, max(1, most)) if self._ordered else MAX_CHUNK
         plan = staged.plan
         self._orders = Orders(plan.order_seed, plan.n, plan.sampling, self.max_chunk)
 
@@ -90,8 +91,11 @@ class CohortProgram:
             state, made = self._beginning.shapes(own, self._shared)
             index = None
             if self._ordered:
-                index = jax.ShapeDtypeStruct((self.max_chunk, self.staged.plan.n), np.int32)
-            args = (own, common, made, self._given, state, index, np.int32(0), np.int32(1))
+                shape = (self.max_chunk, self.staged.plan.n)
+                each = (self.size,) if self._own_order else ()
+                index = jax.ShapeDtypeStruct((*each, *shape), np.int32)
+            first = ((state, index), None) if self._own_order else (state, index)
+            args = (own, common, made, self._given, *first, np.int32(0), np.int32(1))
             self._lowered = self._timed(lambda: self._lower(self._member_chunk, args))
 
     # -- the Protocol ---------------------------------------------------------------------------
@@ -146,6 +150,10 @@ class CohortProgram:
         """The state before the first epoch, and the arrays that traced parameters make."""
         self.compile()
         with precision(self.dtype):
+            if self._own_order:
+                seeds = own_seeds(self.staged.order, dict(self.hyper.own), self._shared, self.size)
+                self._orders = copy.copy(self._orders)
+                self._orders.seed = seeds
             if self._ordered:
                 self._timed(lambda: self._orders.begin(self.task.epochs))
             self._given = tuple(
@@ -481,6 +489,8 @@ class CohortProgram:
     ) -> Any:
         """One member's chunk: a loop over epochs that fills fixed buffers."""
         self.traces += 1
+        if self._own_order:
+            state, index = state
         alone = self.mode == "exact"
         state, buffers = run_chunk(member, data, state, index, epoch, n, alone=alone)
         self._columns = sorted(buffers)
