@@ -22,7 +22,13 @@ from thetahat.data._host_orders import host_orders as host_orders
 from thetahat.data._named_rows import NamedRows as NamedRows
 from thetahat.data._permutation import permutation as permutation
 from thetahat.data._readers import table_columns as table_columns, table_names as table_names
-from thetahat.data._rotation import held_out as held_out, joined as joined, rotated as rotated
+from thetahat.data._rotation import (
+    held_out as held_out,
+    joined as joined,
+    ring_rows as ring_rows,
+    rotated as rotated,
+    rotated_rows as rotated_rows,
+)
 from thetahat.data._rows import (
     Rows as Rows,
     blocks as blocks,
@@ -79,8 +85,10 @@ __all__ = [
     "order",
     "permutation",
     "read_table",
+    "ring_rows",
     "robust",
     "rotated",
+    "rotated_rows",
     "split",
     "stream_table",
     "table_columns",

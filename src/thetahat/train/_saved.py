@@ -17,6 +17,7 @@ from thetahat.core.json import plain_value
 from thetahat.core.start import Start
 from thetahat.train._classify import ClassScores
 from thetahat.train._program import Build, GivenTask, builder
+from thetahat.train._risk_unit import RiskUnit, risk_unit
 from thetahat.train._tensor_file import explained, read_tensors, write_tensors
 from thetahat.train.jax import Predictor, pack_predictor, unpack_predictor
 
@@ -58,6 +59,15 @@ class FittedFunction(ABC):
         """The labels of the classes, (K,), in order; None where y is a number."""
         labelled = self._scores.labelled
         return None if labelled is None else labelled.array
+
+    @property
+    def risk_unit(self) -> RiskUnit | None:
+        """What a risk of 1 is, in units of the target; None where that is not known."""
+        return risk_unit(self._scores.loss, self._scores.residual, self._transform)
+
+    @property
+    def _transform(self) -> Any:
+        return predictor_of(self).transform
 
     def predict(self, x: Any) -> np.ndarray:
         """h(x) for one input (d,) or many (N, d), or for the rows of a table with named columns.
