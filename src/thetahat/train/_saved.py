@@ -7,12 +7,12 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from thetahat.core import ConfigError, Status, Task, read_signature
+from thetahat.core.files import given_path
 from thetahat.core.json import plain_value
 from thetahat.core.start import Start
 from thetahat.train._classify import ClassScores
@@ -172,12 +172,13 @@ def save_all(
     Raises:  ConfigError: a file of another kind is there, it cannot be written, or a model comes
              from a backend whose models cannot be saved.
     """
+    path = given_path("path", path, "wage.theta")
     arrays: dict[str, np.ndarray] = {}
     found = []
     for k, member in enumerate(members):
         held = {name: plain_value(getattr(member, name)) for name in _TEXTS + _COUNTS + _MAPPINGS}
         found.append({**held, **pack_predictor(predictor_of(member), arrays, str(k))})
-    write_tensors(Path(path), {"several": several, "members": found}, arrays)
+    write_tensors(path, {"several": several, "members": found}, arrays)
 
 
 def predictor_of(member: Any) -> Predictor:
@@ -202,7 +203,7 @@ def load_all(
 
     Raises:  InputError: no such file, a damaged one, or the model needs the experiment.
     """
-    path = Path(path)
+    path = given_path("path", path, "wage.theta")
     document, arrays = read_tensors(path)
     shared: dict[str, Any] = {}
     with explained(path):
