@@ -15,6 +15,8 @@ from thetahat.core.errors import DataError
 from thetahat.data import host_orders, order, permutation
 from thetahat.data._permutation import SORTED_BELOW, grid
 
+STANDARD_PROGRAMS = True
+
 SIGNIFICANCE = 1e-4  # of every chi-square test here; the keys are fixed, so nothing is left to luck
 
 

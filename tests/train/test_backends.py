@@ -18,6 +18,8 @@ import thetahat as th
 from thetahat.core import CheckpointError, Ended, Logged, Started, Status
 from thetahat.train import Interrupt, Options, Shop, TooLarge, _driver
 
+STANDARD_PROGRAMS = True
+
 Experiment = Callable[..., th.Task]
 Make = Callable[..., Experiment]
 

@@ -13,6 +13,8 @@ import thetahat as th
 from thetahat.core import ConfigError
 from thetahat.train import _driver
 
+STANDARD_PROGRAMS = True
+
 
 def same(a: th.Result, b: th.Result, **tolerance: float) -> None:
     """Two results agree in every record and every parameter."""

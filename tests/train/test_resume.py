@@ -16,6 +16,8 @@ import thetahat as th
 from thetahat.core import CheckpointError
 from thetahat.train import _checkpoint, _driver, read_checkpoint
 
+STANDARD_PROGRAMS = True
+
 VICTIM = """
 import sys, time
 sys.path.insert(0, {folder!r})

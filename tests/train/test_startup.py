@@ -12,6 +12,8 @@ import pytest
 
 from thetahat.train.jax import _compile
 
+STANDARD_PROGRAMS = True
+
 CHILD = """
 import sys
 sys.path.insert(0, {folder!r})

@@ -16,6 +16,8 @@ import thetahat as th
 from thetahat.core import ConfigError
 from thetahat.train.jax import _member, _stream
 
+STANDARD_PROGRAMS = True
+
 
 @pytest.fixture
 def parquet(tmp_path: Path) -> Path:
