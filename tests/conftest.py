@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
+import re
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
@@ -23,6 +25,33 @@ stated_shapes.install("thetahat.risk", "thetahat.optim", "thetahat.models", "the
 sys.path.insert(0, str(Path(__file__).parent))
 
 _skipped: list[str] = []
+
+_STANDARD = re.compile(r"^STANDARD_PROGRAMS = True$", re.MULTILINE)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let ``make test`` run the files of one kind; by default all run, with the flags there are."""
+    parser.addoption(
+        "--programs",
+        choices=("standard", "quick"),
+        help="standard: test files with STANDARD_PROGRAMS, whose subject are the numbers of programs"
+        " that are compiled as users' are; quick: all others, whose programs need not be optimised",
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the test files of the other kind."""
+    kind = config.getoption("programs")
+    if kind is None or not collection_path.match("test_*.py"):
+        return None
+    standard = _STANDARD.search(collection_path.read_text(encoding="utf-8")) is not None
+    return True if standard != (kind == "standard") else None
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is loaded by now out of every later garbage collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from thetahat.data import host_orders, order, permutation
 # The rule for small n, and the grid, whose bijection is proved by itself.
 from thetahat.data._permutation import SORTED_BELOW, grid
 
+STANDARD_PROGRAMS = True
+
 SIGNIFICANCE = 1e-4  # of every chi-square test here; the keys are fixed, so nothing is left to luck
 
 

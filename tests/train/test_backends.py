@@ -20,6 +20,8 @@ from thetahat.core import CheckpointError, Ended, Logged, Started, Status
 # Chunks are made short.
 from thetahat.train import Interrupt, Options, Shop, TooLarge, _driver
 
+STANDARD_PROGRAMS = True
+
 Experiment = Callable[..., th.Task]
 Make = Callable[..., Experiment]
 

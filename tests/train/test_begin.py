@@ -16,6 +16,8 @@ from thetahat.train.jax import _compile, _compiled, _init
 from thetahat.train.jax._init import Beginning
 from thetahat.train.jax._staging import stage
 
+STANDARD_PROGRAMS = True
+
 
 def net(width: int, seed: th.Seed = 0, lr: float = 0.1) -> th.Task:
     """A net on a line, drawn from a seed."""

@@ -19,6 +19,8 @@ from thetahat.train import Hyper, Interrupt, Program
 from thetahat.train._driver import Clock, Driver  # below the front door: no Session
 from thetahat.train.jax import prepare
 
+STANDARD_PROGRAMS = True
+
 
 def engine(task: th.Task) -> Any:
     """The compiled backend, or the one that the task's model names."""

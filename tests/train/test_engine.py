@@ -15,6 +15,8 @@ from thetahat.core import ConfigError
 # Chunks are made short.
 from thetahat.train import _driver
 
+STANDARD_PROGRAMS = True
+
 
 def same(a: th.Result, b: th.Result, **tolerance: float) -> None:
     """Two results agree in every record and every parameter."""

@@ -11,6 +11,8 @@ import thetahat as th
 # Which orders were compiled shows in no result.
 from thetahat.train.jax import _orders
 
+STANDARD_PROGRAMS = True
+
 
 def task(epochs: int, sampling: str = "shuffle") -> th.Task:
     data = th.split(th.dgp.linear(90, 2, 0.1, seed=1), train=0.6, val=0.2, test=0.2, seed=1)

@@ -18,6 +18,8 @@ from thetahat.core import CheckpointError
 # Chunks are made short, and the disk fails.
 from thetahat.train import _checkpoint, _driver, read_checkpoint
 
+STANDARD_PROGRAMS = True
+
 VICTIM = """
 import sys, time
 sys.path.insert(0, {folder!r})

@@ -13,6 +13,8 @@ import pytest
 # How programs are compiled shows in no result.
 from thetahat.train.jax import _compile
 
+STANDARD_PROGRAMS = True
+
 CHILD = """
 import sys
 sys.path.insert(0, {folder!r})

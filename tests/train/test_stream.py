@@ -18,6 +18,8 @@ from thetahat.core import ConfigError
 # Blocks are made small.
 from thetahat.train.jax import _member, _stream
 
+STANDARD_PROGRAMS = True
+
 
 @pytest.fixture
 def parquet(tmp_path: Path) -> Path:

@@ -70,7 +70,10 @@ class Transform:
                  order.
         Raises:  DataError: a column or a value unknown to the encoder.
         """
-        x = self.encoder.encode(table)
+        return self.scaled(self.encoder.encode(table))
+
+    def scaled(self, x: np.ndarray) -> np.ndarray:
+        """Fill and standardise encoded rows."""
         fill = None if self.x_fill is None else np.asarray(self.x_fill, np.float64)
         mean, std = np.asarray(self.x_mean, np.float64), np.asarray(self.x_std, np.float64)
         return standardised(x, mean, std, fill)
