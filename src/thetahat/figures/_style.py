@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import io
 import math
 import warnings
@@ -101,9 +102,9 @@ def styled() -> Iterator[None]:
         yield
         return
     matplotlib = figures()
-    # A part of matplotlib that every figure needs: a process that draws is a fork of this one.
-    import matplotlib.backends.backend_svg
-    import matplotlib.figure
+    # Parts of matplotlib that every figure needs: a process that draws is a fork of this one.
+    for part in ("figure", "backends.backend_svg"):
+        importlib.import_module(f"matplotlib.{part}")
     from cycler import cycler
 
     # Independent of the user's own style: the same store gives the same bytes.

@@ -48,9 +48,7 @@ class Orders:
             _made[key] += epochs * self.size * np.size(self.seed)
             much = _made[key] >= WORTH
         self.compiles = (
-            much
-            or jax.default_backend() != "cpu"
-            or not th_data.on_host(self.seed, self.sampling)
+            much or jax.default_backend() != "cpu" or not th_data.on_host(self.seed, self.sampling)
         )
         if self.compiles:
             self(0, 0)
