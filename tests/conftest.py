@@ -19,12 +19,21 @@ import stated_shapes
 os.environ.setdefault("THETAHAT_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# An array of shape (N,) beside one of shape (N, 1) is a mistake: nothing broadcasts by rank.
-jax.config.update("jax_numpy_rank_promotion", "raise")
 stated_shapes.install("thetahat.risk", "thetahat.optim", "thetahat.models", "thetahat.train.jax")
 sys.path.insert(0, str(Path(__file__).parent))
 
 _skipped: list[str] = []
+_NO_RANK_PROMOTION = ("data", "models", "optim", "recompute", "reference", "risk")
+"""Folders of tests in which an array of shape (N,) beside one of shape (N, 1) is an error."""
+
+
+@pytest.fixture(autouse=True)
+def _ranks(request: pytest.FixtureRequest) -> None:
+    """Let arrays of different rank broadcast only where users' own functions may do so."""
+    folder = request.path.relative_to(Path(__file__).parent).parts[0]
+    allowed = "raise" if folder in _NO_RANK_PROMOTION else "allow"
+    jax.config.update("jax_numpy_rank_promotion", allowed)
+
 
 _STANDARD = re.compile(r"^STANDARD_PROGRAMS = True$", re.MULTILINE)
 
