@@ -65,10 +65,13 @@ def add_flags(parser: Any) -> None:
     add_value(
         parser,
         "--sort COLUMN",
-        "sort by a column; -COLUMN: highest first (default: runs as created, groups by the metric)",
-        default="number",
+        "sort by a column; -COLUMN: highest first (default: the newest run first; groups by the"
+        " metric)",
+        default="-number",
     )
-    add_value(parser, "--limit N", "at most N runs or groups", whole_number())
+    add_value(
+        parser, "--limit N", "at most N runs or groups: the first of the order", whole_number()
+    )
     add_value(parser, "--columns A,B,...", "such as name,config.lr,val_risk,seconds", comma_list)
     add_value(
         parser,
