@@ -15,6 +15,11 @@ from thetahat.store._filters import (
     read_condition as read_condition,
     value_of as value_of,
 )
+from thetahat.store._group_values import (
+    GroupedRun as GroupedRun,
+    Grouping as Grouping,
+    runs_to_group as runs_to_group,
+)
 from thetahat.store._incremental import Followed as Followed, Follower as Follower
 from thetahat.store._live_run import (
     ManualRun as ManualRun,
@@ -95,6 +100,8 @@ __all__ = [
     "Condition",
     "Followed",
     "Follower",
+    "GroupedRun",
+    "Grouping",
     "ManualRun",
     "NewRun",
     "NewSweep",
@@ -150,6 +157,7 @@ __all__ = [
     "run_values",
     "running_now",
     "runs_stand",
+    "runs_to_group",
     "scope_of",
     "set_state",
     "shared_orders",
