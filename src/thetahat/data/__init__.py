@@ -18,7 +18,7 @@ from thetahat.data._containers import (
     weights_of as weights_of,
 )
 from thetahat.data._folds import Folds as Folds, folds as folds
-from thetahat.data._host_orders import host_orders as host_orders, on_host as on_host
+from thetahat.data._host_orders import host_orders as host_orders, orders_on_host as orders_on_host
 from thetahat.data._named_rows import NamedRows as NamedRows
 from thetahat.data._permutation import permutation as permutation
 from thetahat.data._readers import table_columns as table_columns, table_names as table_names
@@ -69,7 +69,6 @@ __all__ = [
     "gather",
     "held_out",
     "host_orders",
-    "on_host",
     "in_units_of",
     "is_concrete",
     "is_streamed",
@@ -78,6 +77,7 @@ __all__ = [
     "n_observations",
     "named_row",
     "order",
+    "orders_on_host",
     "permutation",
     "read_table",
     "robust",
