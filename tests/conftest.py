@@ -12,12 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import jax
 import pytest
 import stated_shapes
 
 os.environ.setdefault("THETAHAT_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# An array of shape (N,) beside one of shape (N, 1) is a mistake: nothing broadcasts by rank.
+jax.config.update("jax_numpy_rank_promotion", "raise")
 stated_shapes.install("thetahat.risk", "thetahat.optim", "thetahat.models", "thetahat.train.jax")
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -54,6 +57,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture
 def no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """No lines of progress in what is said, however slow the machine is."""
+    # The time after which lines are due has no public name.
     from thetahat.cli.terminal import _fit_progress
 
     monkeypatch.setattr(_fit_progress, "FIRST_LINE_S", math.inf)
@@ -62,6 +66,7 @@ def no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def fresh_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """No program of an earlier test, or of an earlier session, is reused."""
+    # What a process keeps is emptied between tests.
     from thetahat.train.jax import _compiled, _disk
 
     monkeypatch.setattr(_compiled.compiled, "_programs", OrderedDict())

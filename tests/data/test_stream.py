@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from thetahat.core.errors import ConfigError, DataError, MissingExtra, RunFailed
+
+# Blocks, files and disks are made small, missing or full.
 from thetahat.data import (
     Batches,
     Data,

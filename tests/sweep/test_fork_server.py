@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from at_work import LINE
 
 from children import until
 from thetahat.core.errors import StoreError
+
+# The fork server is used without an agent.
 from thetahat.sweep.workers._connection import WorkerProcess
 from thetahat.sweep.workers._fork_server import CAN_FORK, ForkServer, WorkerSetup, preloads, spawn
 
@@ -46,6 +49,17 @@ def ready(*workers: WorkerProcess) -> None:
 def told(at, k: int) -> dict[str, str]:
     lines = (at.folder / f"log-{k}").read_text().splitlines()
     return dict(line.split(" ", 1) for line in lines if line[:1].isupper())
+
+
+def test_no_thread_waits_for_a_worker_that_ended_before_it_connected(at) -> None:
+    def ends(setup: WorkerSetup) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", ""])
+
+    before = set(threading.enumerate())
+    worker = WorkerProcess(at.folder / "train.py", at.folder, at.folder / "log", None, start=ends)
+    (waits,) = set(threading.enumerate()) - before
+    worker.close()
+    until(lambda: not waits.is_alive())
 
 
 def parent(pid: int) -> int:

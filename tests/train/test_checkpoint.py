@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from thetahat.core import CheckpointError
+
+# Frames are written and damaged one by one.
 from thetahat.train import _checkpoint, read_checkpoint, read_header
 from thetahat.train._checkpoint import PatientWriter
 

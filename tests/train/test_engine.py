@@ -11,6 +11,8 @@ from small import draw, net, parts  # type: ignore[import-not-found]
 
 import thetahat as th
 from thetahat.core import ConfigError
+
+# Chunks are made short.
 from thetahat.train import _driver
 
 STANDARD_PROGRAMS = True

@@ -7,6 +7,8 @@ import optax
 import pytest
 
 import thetahat as th
+
+# Which orders were compiled shows in no result.
 from thetahat.train.jax import _orders
 
 STANDARD_PROGRAMS = True

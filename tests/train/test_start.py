@@ -106,6 +106,8 @@ def test_start_survives_a_chain_without_keeping_results(fitted):
 
 def test_start_is_an_argument_of_the_compiled_program(fitted):
     from thetahat.train import Hyper
+
+    # The traced program is compared as text.
     from thetahat.train.jax._staging import stage
 
     texts = set()

@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 import pytest
 
+# How programs are compiled shows in no result.
 from thetahat.train.jax import _compile
 
 STANDARD_PROGRAMS = True

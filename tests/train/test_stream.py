@@ -14,6 +14,8 @@ import pytest
 
 import thetahat as th
 from thetahat.core import ConfigError
+
+# Blocks are made small.
 from thetahat.train.jax import _member, _stream
 
 STANDARD_PROGRAMS = True

@@ -297,7 +297,7 @@ def quantile(values: Sequence[float], q: float) -> float:
     >>> quantile([1.0, 2.0, 4.0], 0.25)
     1.5
     """
-    return _quantile(sorted(values), q)
+    return _quantile(sorted(values) if len(values) > 1 else values, q)
 
 
 def _quantile(ordered: Sequence[float], q: float) -> float:
@@ -322,13 +322,17 @@ def make_group(
     done = [run for run, how in zip(runs, ends, strict=True) if how == "well"]
     names = dict.fromkeys(name for run in done for name in run.metrics)
     metrics: dict[str, dict[str, float]] = {}
+    labels = [*map(quantile_name, quantiles)]
     for name in names:
         values = [v for run in done if (v := finite(run.metrics.get(name))) is not None]
-        if values:
+        if len(values) == 1:
+            [one] = values
+            metrics[name] = {"n": 1, "median": one, **dict.fromkeys(labels, one)}
+        elif values:
             values.sort()
             numbers: dict[str, float] = {"n": len(values), "median": _quantile(values, 0.5)}
-            for q in quantiles:
-                numbers[quantile_name(q)] = _quantile(values, q)
+            for label, q in zip(labels, quantiles, strict=True):
+                numbers[label] = _quantile(values, q)
             metrics[name] = numbers
     return Group(
         config=setting,
@@ -343,6 +347,8 @@ def make_group(
 
 def finite(value: Any) -> float | None:
     """Return a value as a float; None unless it is a finite number."""
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     plain = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if plain and math.isfinite(value) else None
 

@@ -1,7 +1,7 @@
 """The store of runs: one SQLite file, the tracker that fills it, and runs logged by hand."""
 
 from thetahat.core.places import locate as locate
-from thetahat.store._blocks import Block as Block, pack as pack, read_block as read_block
+from thetahat.store._blocks import Block as Block, pack as pack
 from thetahat.store._dead_agents import (
     dead_agents as dead_agents,
     standing as standing,
@@ -62,7 +62,6 @@ from thetahat.store._sqlite import found_no_room as found_no_room
 from thetahat.store._store import Store as Store, open_store as open_store
 from thetahat.store._sweep_records import sweep_records as sweep_records
 from thetahat.store._sweeps import (
-    EndedRun as EndedRun,
     NewSweep as NewSweep,
     SweepRow as SweepRow,
     Together as Together,
@@ -94,7 +93,6 @@ __all__ = [
     "Changed",
     "Claim",
     "Condition",
-    "EndedRun",
     "Followed",
     "Follower",
     "ManualRun",
@@ -144,7 +142,6 @@ __all__ = [
     "pack",
     "places",
     "pulse",
-    "read_block",
     "read_condition",
     "retry_failed",
     "rows_after",

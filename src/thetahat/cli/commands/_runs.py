@@ -26,6 +26,7 @@ from thetahat.cli.terminal._run_table import (
     print_runs,
 )
 from thetahat.core.errors import ConfigError, StoreError, did_you_mean
+from thetahat.core.garbage import uncollected
 from thetahat.format import Column, fit_width
 
 if TYPE_CHECKING:
@@ -64,10 +65,13 @@ def add_flags(parser: Any) -> None:
     add_value(
         parser,
         "--sort COLUMN",
-        "sort by a column; -COLUMN: highest first (default: runs as created, groups by the metric)",
-        default="number",
+        "sort by a column; -COLUMN: highest first (default: the newest run first; groups by the"
+        " metric)",
+        default="-number",
     )
-    add_value(parser, "--limit N", "at most N runs or groups", whole_number())
+    add_value(
+        parser, "--limit N", "at most N runs or groups: the first of the order", whole_number()
+    )
     add_value(parser, "--columns A,B,...", "such as name,config.lr,val_risk,seconds", comma_list)
     add_value(
         parser,
@@ -89,6 +93,7 @@ def add_flags(parser: Any) -> None:
     add_format(parser)
 
 
+@uncollected()
 def run(args: argparse.Namespace) -> int:
     """List runs or groups; 0 also if there are none."""
     from thetahat.store import changed_code, locate, open_store, read_condition, standing_runs

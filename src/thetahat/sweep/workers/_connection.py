@@ -14,12 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection, Listener, wait
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Connection, Listener, wait
 from pathlib import Path
 from typing import Any
 
-from thetahat.sweep.processes._capture import TAIL
-from thetahat.sweep.processes._process import worker_reason
+from thetahat.sweep.processes._capture import tail_of
+from thetahat.sweep.processes._process import ONE_XLA_THREAD, THREADS, ending, worker_reason
 from thetahat.sweep.processes._process_group import WINDOWS, signal_group
 from thetahat.sweep.workers._fork_server import WorkerHandle, WorkerSetup, lives, spawn
 from thetahat.sweep.workers._messages import (
@@ -32,10 +33,7 @@ from thetahat.sweep.workers._messages import (
     Ready,
 )
 
-ONE_THREAD = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
-}
+ONE_THREAD = {**dict.fromkeys(THREADS, "1"), "XLA_FLAGS": ONE_XLA_THREAD}
 """A worker has one core: as many workers as cores are faster than one worker with many threads."""
 
 MEMORY = 0.6
@@ -75,9 +73,10 @@ class WorkerProcess:
         """Whether all messages were read that the process sent before it ended."""
         self._log_from = _size(log)
         self._listener = Listener(authkey=(key := secrets.token_bytes(16)))
+        self._address = self._listener.address
         shared = {SHARE: f"{MEMORY * share:.3f}", **ONE_THREAD, **os.environ}
         shared.pop("THETAHAT_RUN_ID", None)
-        own = {ADDRESS: str(self._listener.address), KEY: key.hex(), PROGRAM: str(program)}
+        own = {ADDRESS: str(self._address), KEY: key.hex(), PROGRAM: str(program)}
         own[FUNCTION] = function or ""
         if device is not None:
             own["CUDA_VISIBLE_DEVICES"] = device
@@ -131,12 +130,10 @@ class WorkerProcess:
 
     def why_dead(self) -> str:
         """Say why the process ended; with its last line if it never was ready."""
-        from thetahat.sweep.processes._process import ending
-
         code = self.process.wait()
         if self.ready is None:
             return ending(code, self.log)
-        return worker_reason(code, _text_from(self.log, self._log_from))
+        return worker_reason(code, tail_of(self.log, self._log_from))
 
     def end_orphans(self) -> None:
         """End the processes that a dead worker has started and left."""
@@ -148,7 +145,10 @@ class WorkerProcess:
         """Ask the process to end, without waiting for it."""
         self._flush()
         self.send(Quit())
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, EOFError):
+            if not self._connected:
+                # A thread that waits for the process: closing the socket does not end its wait.
+                Client(self._address).close()
             self._listener.close()
         if self.link is None and self.alive:
             self.process.terminate()
@@ -179,8 +179,8 @@ class WorkerProcess:
         holds the other end too: no end of file comes, and a read or write would block as long as
         they live.
         """
-        # close() closes the listener if the process died before it could connect.
-        with contextlib.suppress(OSError, EOFError):
+        # leave() ends the wait if the process died before it could connect.
+        with contextlib.suppress(OSError, EOFError, AuthenticationError):
             link = self._listener.accept()
             cut = None if WINDOWS else socket.socket(fileno=os.dup(link.fileno()))
             self.link = link
@@ -231,16 +231,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _text_from(path: Path, start: int) -> str:
-    """The end of what was written to a file after this size."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(start, _size(path) - TAIL))
-            return file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
 
 
 def count_cores() -> int:
