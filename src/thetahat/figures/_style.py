@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import io
 import math
 import warnings
@@ -102,10 +101,9 @@ def styled() -> Iterator[None]:
         yield
         return
     matplotlib = figures()
-    # Parts of matplotlib that every figure needs: a process that draws is a fork of this one.
-    for part in ("figure", "backends.backend_svg"):
-        importlib.import_module(f"matplotlib.{part}")
     from cycler import cycler
+
+    _figure_class()  # loads what all figures need before a report forks
 
     # Independent of the user's own style: the same store gives the same bytes.
     with warnings.catch_warnings(), matplotlib.rc_context():

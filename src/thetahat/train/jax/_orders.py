@@ -48,7 +48,9 @@ class Orders:
             _made[key] += epochs * self.size * np.size(self.seed)
             much = _made[key] >= WORTH
         self.compiles = (
-            much or jax.default_backend() != "cpu" or not th_data.on_host(self.seed, self.sampling)
+            much
+            or jax.default_backend() != "cpu"
+            or not th_data.orders_on_host(self.seed, self.sampling)
         )
         if self.compiles:
             self(0, 0)
