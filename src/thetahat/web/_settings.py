@@ -35,6 +35,7 @@ from thetahat.analysis import (
     standings,
     tied,
 )
+from thetahat.core.garbage import uncollected
 from thetahat.core.run import Status
 from thetahat.store import (
     RunRow,
@@ -92,7 +93,8 @@ class Remembered:
             known = self._results.get(key)
             if known is None or known[0] != stand:
                 sign = -1 if goal == "maximize" else 1
-                known = (stand, self._compute(store, sweep, metric, sign))
+                with uncollected():
+                    known = (stand, self._compute(store, sweep, metric, sign))
                 while len(self._results) >= _MOST_CACHED:
                     del self._results[next(iter(self._results))]
                 self._results[key] = known
@@ -205,6 +207,7 @@ def _varies(values: Sequence[Any]) -> bool:
     return any(str(value) != first for value in values)
 
 
+@uncollected()
 def groups(
     store: Store, sweep: SweepRow, over: Sequence[str], metric: str, goal: str
 ) -> dict[str, Any]:
@@ -213,7 +216,8 @@ def groups(
     Raises:  ConfigError: an unknown parameter.
     """
     listed = tried_runs(store, sweep.id)
-    if not {*over} <= {*names_of(listed)}:
+    names = names_of(listed)
+    if not {*over} <= {*names}:
         check_over(standing_runs(store, sweep_id=sweep.id), over)
     shared = shared_orders(store, sweep.id)
     ids: dict[int, list[str]] = {}
@@ -221,7 +225,7 @@ def groups(
     for config, runs in members_of(listed, over):
         made.append(make_group(config, runs, _BOX, metric=metric, shared=shared))
         ids[id(made[-1])] = [run.id for run in runs]
-    planned = runs_planned(sweep, {k for run in listed for k in flat_config(run.setting)}, over)
+    planned = runs_planned(sweep, names, over)
     ranked = best_first(made, metric, -1 if goal == "maximize" else 1, planned)
     best = ranked[:_MOST_GROUPS]
     return {
