@@ -114,9 +114,10 @@ def settings(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str,
     found = standings(runs, seeds, metric, sign, replicates=replicates_of(sweep))
     replicated = replicates_of(sweep) > 1 or any(one.runs > 1 for one in found)
     shared = shared_orders(store, sweep.id)
-    place = {run: i for i, one in enumerate(found) for run in one.ids}
+    shown = found if replicated else []
+    place = {run: i for i, one in enumerate(shown) for run in one.ids}
     # The page has the configs with the runs; of the settings it needs only the numbers.
-    listed = [{k: v for k, v in one.listing().items() if k != "config"} for one in found]
+    listed = [{k: v for k, v in one.listing().items() if k != "config"} for one in shown]
     return {
         "metric": metric,
         "goal": "maximize" if sign < 0 else "minimize",
@@ -129,8 +130,8 @@ def settings(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str,
             "run": running_best(found, sign, lambda one: one.number),
             "time": running_best(found, sign, lambda one: one.finished),
         },
-        "settings": listed if replicated else [],
-        "place": place if replicated else {},
+        "settings": listed,
+        "place": place,
     }
 
 
