@@ -130,22 +130,22 @@ def of_child(words: list[str], source: str = "") -> tuple[float, float, float]:
     env, began = dict(os.environ), time.perf_counter()
     if source:
         env |= {"PYTHONPATH": f"{source}/src", "PYTHONPYCACHEPREFIX": f"{source}/bytecode"}
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    child = subprocess.Popen([sys.executable, "-c", COMMAND, *words], env=env, **silent)
+    command, none = [sys.executable, "-c", COMMAND, *words], subprocess.DEVNULL
+    child = subprocess.Popen(command, env=env, stdout=none, stderr=none)
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = status
     assert status == 0, words
     return time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
-def in_browser(where: Path, sweep: str, chromium: str) -> dict[str, tuple[float, float]]:
+def in_browser(where: Path, sweep: str, chromium: str) -> dict[str, tuple[float, ...]]:
     """What a person waits for, of a new server and a new browser; CPU is the server's."""
     import psutil
     from playwright.sync_api import sync_playwright
 
     from benchmarks.web.__main__ import ARGS, serving
 
-    found: dict[str, tuple[float, float]] = {}
+    found: dict[str, tuple[float, ...]] = {}
     with serving(where, {}) as (url, process), sync_playwright() as started:
         server = psutil.Process(process.pid)
 
@@ -194,6 +194,7 @@ def markdown(answer: dict[str, Any]) -> str:
     lines += [
         f"- {answer['runs']:,} runs, {answer['store_MB']:.0f} MB, SQLite {answer['sqlite']};"
         f" medians of {len(answer['rounds'])} rounds",
+        "- the peak of a small process is that of the benchmark itself, from which it starts",
         "- seconds by the clock depend on what else the machine does; of the page, CPU is that of"
         " the server",
         "",
