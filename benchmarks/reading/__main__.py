@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import sqlite3
 import statistics
 import subprocess
@@ -44,6 +43,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--stores", default="", help="a folder: use its stores again if it has any")
     parser.add_argument("--chromium", default="/usr/bin/chromium", help="'' for no browser")
+    parser.add_argument("--before", default="", help="a folder: the source of another version")
     parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
     machine.as_installed()
@@ -81,8 +81,8 @@ def filled(where: Path, runs: int) -> str:
 
 def one_round(
     large: Path, small: Path, sweep: str, asked: argparse.Namespace
-) -> dict[str, tuple[float, float]]:
-    """Seconds by the clock and of CPU, of each question."""
+) -> dict[str, tuple[float, ...]]:
+    """Seconds by the clock and of CPU, and megabytes at the peak, of each question."""
     commands = {
         "thetahat --version": ["--version"],
         "runs --sort val_risk --limit 10": ["runs", "--sort", "val_risk", "--limit", "10"],
@@ -90,13 +90,19 @@ def one_round(
         "runs SWEEP --group-by width": ["runs", sweep, "--group-by", "width"],
         "show last": ["show", "last"],
     }
-    found = {"floor: one query of SQLite": timed(lambda: floor(large))}
-    for name, words in commands.items():
-        found[name] = of_child([*words, *(["--store", str(large)] if len(words) > 1 else [])])
+    found: dict[str, tuple[float, ...]] = {
+        "floor: one query of SQLite": timed(lambda: floor(large))
+    }
+    asks = {
+        name: [*words, *(["--store", str(large)] if len(words) > 1 else [])]
+        for name, words in commands.items()
+    }
     out = str(small / "report.html")
-    found["report of a tenth of the runs"] = of_child(
-        ["report", "last", "-o", out, "--store", str(small)]
-    )
+    asks["report of a tenth of the runs"] = ["report", "last", "-o", out, "--store", str(small)]
+    for name, words in asks.items():
+        if asked.before:
+            found[f"{name}, before"] = of_child(words, asked.before)
+        found[name] = of_child(words)
     if asked.chromium:
         found |= in_browser(large, sweep, asked.chromium)
     return found
@@ -116,22 +122,30 @@ def timed(action: Callable[[], None]) -> tuple[float, float]:
     return time.perf_counter() - began, time.process_time() - cpu
 
 
-def of_child(words: list[str]) -> tuple[float, float]:
-    """Seconds of a command by the clock and of its CPU."""
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run([sys.executable, "-c", COMMAND, *words], check=True, capture_output=True)
-    took, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+def of_child(words: list[str], source: str = "") -> tuple[float, float, float]:
+    """Seconds of a command by the clock and of its CPU, and megabytes at its peak.
+
+    Args:    source: a folder whose package is used in place of this one.
+    """
+    env, began = dict(os.environ), time.perf_counter()
+    if source:
+        env |= {"PYTHONPATH": f"{source}/src", "PYTHONPYCACHEPREFIX": f"{source}/bytecode"}
+    command, none = [sys.executable, "-c", COMMAND, *words], subprocess.DEVNULL
+    child = subprocess.Popen(command, env=env, stdout=none, stderr=none)
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = status
+    assert status == 0, words
+    return time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
-def in_browser(where: Path, sweep: str, chromium: str) -> dict[str, tuple[float, float]]:
+def in_browser(where: Path, sweep: str, chromium: str) -> dict[str, tuple[float, ...]]:
     """What a person waits for, of a new server and a new browser; CPU is the server's."""
     import psutil
     from playwright.sync_api import sync_playwright
 
     from benchmarks.web.__main__ import ARGS, serving
 
-    found: dict[str, tuple[float, float]] = {}
+    found: dict[str, tuple[float, ...]] = {}
     with serving(where, {}) as (url, process), sync_playwright() as started:
         server = psutil.Process(process.pid)
 
@@ -180,16 +194,20 @@ def markdown(answer: dict[str, Any]) -> str:
     lines += [
         f"- {answer['runs']:,} runs, {answer['store_MB']:.0f} MB, SQLite {answer['sqlite']};"
         f" medians of {len(answer['rounds'])} rounds",
+        "- the peak of a small process is that of the benchmark itself, from which it starts",
         "- seconds by the clock depend on what else the machine does; of the page, CPU is that of"
         " the server",
         "",
-        "| what | seconds | CPU seconds | goal, idle |",
-        "|---|---|---|---|",
+        "| what | seconds | CPU seconds | peak MB | goal, idle |",
+        "|---|---|---|---|---|",
     ]
     for name in answer["rounds"][0]:
-        clock, cpu = (statistics.median(one[name][k] for one in answer["rounds"]) for k in (0, 1))
+        clock, cpu, *most = map(
+            statistics.median, zip(*(one[name] for one in answer["rounds"]), strict=True)
+        )
         goal = f"{GOALS[name]:g}" if name in GOALS else ""
-        lines.append(f"| {name} | {clock:.3g} | {cpu:.3g} | {goal} |")
+        peak = f"{most[0]:.0f}" if most else ""
+        lines.append(f"| {name} | {clock:.3g} | {cpu:.3g} | {peak} | {goal} |")
     return "\n".join(lines) + "\n"
 
 

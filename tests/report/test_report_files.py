@@ -21,8 +21,13 @@ from thetahat.report import make_report, render, save_figures, write_whole
 from thetahat.store import NewSweep, Store, create_sweep
 
 WRITE = """
-import hashlib, sys
+import hashlib, os, sys
 from pathlib import Path
+if os.environ["CORES"] == "one":
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+forks = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_parent=lambda: forks.append(1))
 from thetahat.report import make_report, render, save_figures
 from thetahat.store import open_store
 with open_store(sys.argv[1], create=False) as store:
@@ -33,7 +38,9 @@ with open_store(sys.argv[1], create=False) as store:
         folder = Path(sys.argv[2]) / name.replace(" ", "-")
         for path in save_figures(document, folder):
             print(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+print(len(forks), file=sys.stderr)
 """
+PINS = hasattr(os, "sched_setaffinity")
 
 
 class Tags(HTMLParser):
@@ -80,9 +87,13 @@ def allowed(text: str) -> None:
 
 
 def test_two_processes_write_the_same_bytes(reported: Path, tmp_path: Path) -> None:
-    said = []
+    said, forks = [], []
     for k, extra in enumerate(
-        ({"PYTHONHASHSEED": "1", "TZ": "UTC"}, {"PYTHONHASHSEED": "2", "TZ": "Asia/Tokyo"})
+        (
+            {"PYTHONHASHSEED": "1", "TZ": "UTC", "CORES": "all"},
+            # On one core all figures are drawn by one process.
+            {"PYTHONHASHSEED": "2", "TZ": "Asia/Tokyo", "CORES": "one" if PINS else "all"},
+        )
     ):
         words = [sys.executable, "-c", WRITE, str(reported), str(tmp_path / str(k))]
         done = subprocess.run(
@@ -93,7 +104,10 @@ def test_two_processes_write_the_same_bytes(reported: Path, tmp_path: Path) -> N
             check=True,
         )
         said.append(done.stdout)
+        forks.append(int(done.stderr.splitlines()[-1]))
     assert said[0] == said[1]
+    several = PINS and sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1
+    assert (forks[0] > 0, forks[1]) == (several, 0)
     assert said[0].count("html") == 2 and said[0].count(".pdf") >= 8 and said[0].count(".png") >= 8
 
 

@@ -11,7 +11,6 @@ import os
 import platform
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -125,13 +124,15 @@ _MODULE = {"scikit-learn": "sklearn"}
 def versions() -> dict[str, str]:
     """Return the versions of thetahat and of the loaded packages."""
     loaded = [name for name in PACKAGES if _MODULE.get(name, name) in sys.modules]
-    found = {name: _version(name) for name in ("thetahat", *loaded)}
+    found = {"thetahat": thetahat.__version__, **{name: _version(name) for name in loaded}}
     return {name: version for name, version in found.items() if version is not None}
 
 
 @functools.cache
 def _version(name: str) -> str | None:
+    from importlib import metadata  # takes longer to load than all else here
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
-        return thetahat.__version__ if name == "thetahat" else None
+        return None

@@ -26,7 +26,7 @@ def sparkline(
     """
     bars = ASCII_BARS if ascii_only else BARS
     seen = [float(v) for v in values]
-    finite = [v for v in seen if math.isfinite(v)]
+    finite = [*filter(math.isfinite, seen)]
     if not finite:
         return ""
     low, high = span or (min(finite), max(finite))
@@ -34,7 +34,7 @@ def sparkline(
     scale = math.log if log else float
     n = min(width, len(seen))
     cells = [seen[i * len(seen) // n : (i + 1) * len(seen) // n] for i in range(n)]
-    heights = [_mean([scale(v) for v in cell if math.isfinite(v)]) for cell in cells]
+    heights = [_mean([*map(scale, filter(math.isfinite, cell))]) for cell in cells]
     bottom, top = scale(low), scale(high)
     return "".join(_bar(h, bottom, top, bars) for h in heights)
 

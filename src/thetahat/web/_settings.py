@@ -35,6 +35,7 @@ from thetahat.analysis import (
     standings,
     tied,
 )
+from thetahat.core.garbage import uncollected
 from thetahat.core.run import Status
 from thetahat.store import (
     RunRow,
@@ -92,7 +93,8 @@ class Remembered:
             known = self._results.get(key)
             if known is None or known[0] != stand:
                 sign = -1 if goal == "maximize" else 1
-                known = (stand, self._compute(store, sweep, metric, sign))
+                with uncollected():
+                    known = (stand, self._compute(store, sweep, metric, sign))
                 while len(self._results) >= _MOST_CACHED:
                     del self._results[next(iter(self._results))]
                 self._results[key] = known
@@ -112,9 +114,10 @@ def settings(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str,
     found = standings(runs, seeds, metric, sign, replicates=replicates_of(sweep))
     replicated = replicates_of(sweep) > 1 or any(one.runs > 1 for one in found)
     shared = shared_orders(store, sweep.id)
-    place = {run: i for i, one in enumerate(found) for run in one.ids}
+    shown = found if replicated else []
+    place = {run: i for i, one in enumerate(shown) for run in one.ids}
     # The page has the configs with the runs; of the settings it needs only the numbers.
-    listed = [{k: v for k, v in one.listing().items() if k != "config"} for one in found]
+    listed = [{k: v for k, v in one.listing().items() if k != "config"} for one in shown]
     return {
         "metric": metric,
         "goal": "maximize" if sign < 0 else "minimize",
@@ -127,8 +130,8 @@ def settings(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str,
             "run": running_best(found, sign, lambda one: one.number),
             "time": running_best(found, sign, lambda one: one.finished),
         },
-        "settings": listed if replicated else [],
-        "place": place if replicated else {},
+        "settings": listed,
+        "place": place,
     }
 
 
@@ -205,6 +208,7 @@ def _varies(values: Sequence[Any]) -> bool:
     return any(str(value) != first for value in values)
 
 
+@uncollected()
 def groups(
     store: Store, sweep: SweepRow, over: Sequence[str], metric: str, goal: str
 ) -> dict[str, Any]:
@@ -213,7 +217,8 @@ def groups(
     Raises:  ConfigError: an unknown parameter.
     """
     listed = tried_runs(store, sweep.id)
-    if not {*over} <= {*names_of(listed)}:
+    names = names_of(listed)
+    if not {*over} <= {*names}:
         check_over(standing_runs(store, sweep_id=sweep.id), over)
     shared = shared_orders(store, sweep.id)
     ids: dict[int, list[str]] = {}
@@ -221,7 +226,7 @@ def groups(
     for config, runs in members_of(listed, over):
         made.append(make_group(config, runs, _BOX, metric=metric, shared=shared))
         ids[id(made[-1])] = [run.id for run in runs]
-    planned = runs_planned(sweep, {k for run in listed for k in flat_config(run.setting)}, over)
+    planned = runs_planned(sweep, names, over)
     ranked = best_first(made, metric, -1 if goal == "maximize" else 1, planned)
     best = ranked[:_MOST_GROUPS]
     return {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,9 +106,8 @@ def curves(blocks: Sequence[Block]) -> dict[str, list[float]]:
     """Choose the columns to draw as curves: the risks, else the first that were logged."""
     names = list(dict.fromkeys(name for b in blocks for name in b.columns[1:]))
     chosen = [n for n in _CURVES if n in names] or [n for n in names if n != "epoch"][:_MOST_CURVES]
-    return {
-        name: [v for b in blocks if name in b.columns for v in b.column(name)] for name in chosen
-    }
+    parts = {name: [b.column(name) for b in blocks if name in b.columns] for name in chosen}
+    return {name: [*chain.from_iterable(found)] for name, found in parts.items()}
 
 
 def page(
@@ -258,9 +258,10 @@ class _Layout:
         shown = {name: v for name, v in drawn.items() if len(v) > 1 and any(x == x for x in v)}
         if not shown:
             return []
-        values = [x for v in shown.values() for x in v if x == x]
-        one_unit = all(name.endswith("_risk") for name in shown)
-        span = (min(values), max(values)) if one_unit else None
+        span = None
+        if all(name.endswith("_risk") for name in shown):
+            values = [x for v in shown.values() for x in filter(math.isfinite, v)]
+            span = (min(values), max(values))
         heads = {name: short(v[0]) for name, v in shown.items()}
         tails = {name: short(v[-1]) or "not finite" for name, v in shown.items()}
         left = max(map(len, heads.values()))
