@@ -18,13 +18,8 @@ from thetahat.data._containers import (
     weights_of as weights_of,
 )
 from thetahat.data._folds import Folds as Folds, folds as folds
-from thetahat.data._gaps import (
-    blank as blank,
-    readable as readable,
-    reasons_of as reasons_of,
-    say_gone as say_gone,
-)
-from thetahat.data._host_orders import host_orders as host_orders, on_host as on_host
+from thetahat.data._gaps import blank as blank, say_gone as say_gone
+from thetahat.data._host_orders import host_orders as host_orders, orders_on_host as orders_on_host
 from thetahat.data._named_rows import NamedRows as NamedRows
 from thetahat.data._permutation import permutation as permutation
 from thetahat.data._readers import table_columns as table_columns, table_names as table_names
@@ -82,7 +77,6 @@ __all__ = [
     "gather",
     "held_out",
     "host_orders",
-    "on_host",
     "in_units_of",
     "is_concrete",
     "is_streamed",
@@ -91,10 +85,9 @@ __all__ = [
     "n_observations",
     "named_row",
     "order",
+    "orders_on_host",
     "permutation",
     "read_table",
-    "readable",
-    "reasons_of",
     "ring_rows",
     "robust",
     "rotated",

@@ -28,7 +28,7 @@ def host_orders(
     Returns: None for a sampling other than "shuffle", for a seed beyond 31 bits, or if JAX does not
              make random numbers in its default way: only JAX makes these.
     """
-    if not on_host(seed, sampling):
+    if not orders_on_host(seed, sampling):
         return None
     seeds = np.asarray(seed).astype(np.uint32)
     many = seeds.reshape(-1)
@@ -42,7 +42,7 @@ def host_orders(
     return orders.reshape(*seeds.shape, n, size)
 
 
-def on_host(seed: object, sampling: str) -> bool:
+def orders_on_host(seed: object, sampling: str) -> bool:
     """Return whether ``host_orders`` makes these orders."""
     default = jax.config.values["jax_default_prng_impl"] == "threefry2x32"
     if sampling != "shuffle" or not (default and jax.config.values["jax_threefry_partitionable"]):

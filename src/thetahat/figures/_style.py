@@ -101,10 +101,9 @@ def styled() -> Iterator[None]:
         yield
         return
     matplotlib = figures()
-    # A part of matplotlib that every figure needs: a process that draws is a fork of this one.
-    import matplotlib.backends.backend_svg
-    import matplotlib.figure
     from cycler import cycler
+
+    _figure_class()  # loads what all figures need before a report forks
 
     # Independent of the user's own style: the same store gives the same bytes.
     with warnings.catch_warnings(), matplotlib.rc_context():

@@ -49,7 +49,7 @@ def learning_rate(optimizer: Any, opt_state: Any) -> Float[Array, ""] | None:
     for factor in factors[1:]:
         product = product * factor
     if isinstance(product, (float, int, np.generic)):  # nothing to trace
-        return jnp.asarray(np.asarray(-product, jnp.result_type(float)))
+        return jnp.asarray(-np.asarray(product, jnp.result_type(float)))
     return -jnp.asarray(product)
 
 

@@ -15,6 +15,11 @@ from thetahat.store._filters import (
     read_condition as read_condition,
     value_of as value_of,
 )
+from thetahat.store._group_values import (
+    GroupedRun as GroupedRun,
+    Grouping as Grouping,
+    runs_to_group as runs_to_group,
+)
 from thetahat.store._incremental import Followed as Followed, Follower as Follower
 from thetahat.store._live_run import (
     ManualRun as ManualRun,
@@ -30,6 +35,7 @@ from thetahat.store._page_queries import (
     TriedRun as TriedRun,
     blocks_after as blocks_after,
     changed_code as changed_code,
+    code_digests as code_digests,
     count_all as count_all,
     count_point as count_point,
     detail_of_sweep as detail_of_sweep,
@@ -95,6 +101,8 @@ __all__ = [
     "Condition",
     "Followed",
     "Follower",
+    "GroupedRun",
+    "Grouping",
     "ManualRun",
     "NewRun",
     "NewSweep",
@@ -116,6 +124,7 @@ __all__ = [
     "change_plan",
     "changed_code",
     "check_columns",
+    "code_digests",
     "columns_of",
     "count_all",
     "count_point",
@@ -150,6 +159,7 @@ __all__ = [
     "run_values",
     "running_now",
     "runs_stand",
+    "runs_to_group",
     "scope_of",
     "set_state",
     "shared_orders",

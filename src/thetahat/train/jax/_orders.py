@@ -50,7 +50,7 @@ class Orders:
         self.compiles = (
             much
             or jax.default_backend() != "cpu"
-            or not th_data.on_host(self.seed, self.sampling)
+            or not th_data.orders_on_host(self.seed, self.sampling)
         )
         if self.compiles:
             self(0, 0)

@@ -150,7 +150,7 @@ class CohortProgram:
         """The state before the first epoch, and the arrays that traced parameters make."""
         self.compile()
         with precision(self.dtype):
-            if self._own_order:
+            if self.staged.order is not None:
                 seeds = own_seeds(self.staged.order, dict(self.hyper.own), self._shared, self.size)
                 self._orders = copy.copy(self._orders)
                 self._orders.seed = seeds
