@@ -7,10 +7,12 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install -q -c constra
 PINNED := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
           XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 # Most tests compile many programs that run for a moment: without optimisation, in half the time.
-# Test files with STANDARD_PROGRAMS compile theirs as users do.
-QUICK := $(subst --xla_cpu,--xla_backend_optimization_level=0 --xla_cpu,$(PINNED))
-# One process more than a small machine has cores: many tests wait for programs that they start.
-PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
+# Test files with STANDARD_PROGRAMS compile theirs as users do; some train for long, and a step of a
+# program that is not optimised takes 3.5 times as long.
+QUICK_FLAGS := --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false \
+               --xla_cpu_parallel_codegen_split_count=1
+QUICK := $(subst XLA_FLAGS=",XLA_FLAGS="$(QUICK_FLAGS) ,$(PINNED))
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 SOURCES := $(shell find src -name '*.py') pyproject.toml
 STAMPS := $(VENV)/.stamps
 

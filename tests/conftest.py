@@ -43,8 +43,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--programs",
         choices=("standard", "quick"),
-        help="standard: test files with STANDARD_PROGRAMS, whose subject are the numbers of programs"
-        " that are compiled as users' are; quick: all others, whose programs need not be optimised",
+        help="standard: test files with STANDARD_PROGRAMS, whose programs are compiled as users' are:"
+        " their numbers are the subject, or they train for long; quick: all others",
     )
 
 

@@ -22,6 +22,8 @@ from thetahat.sweep.workers import _fork_server, _fork_server_main as server_mai
 FOLDER = "TESTED_FOLDER"
 DECISIVE = ("JAX", "XLA", "PYTHON", "OMP", "THETAHAT", "CUDA")
 """Variables that begin so may be read while modules are loaded: each set of them has its server."""
+SHARE = "THETAHAT_WORKER_SHARE"
+"""This one, which tells how many workers share the machine, is read when a worker begins."""
 
 
 class SharedServer(_fork_server.ForkServer):
@@ -78,7 +80,8 @@ _servers: dict[tuple[tuple[str, str], ...], SharedServer] = {}
 
 def fork(setup: _fork_server.WorkerSetup) -> _fork_server.WorkerHandle:
     """Fork a worker from the server of its environment."""
-    key = tuple(sorted((k, v) for k, v in setup.env.items() if k.startswith(DECISIVE)))
+    decisive = {k: v for k, v in setup.env.items() if k.startswith(DECISIVE) and k != SHARE}
+    key = tuple(sorted(decisive.items()))
     return _servers.setdefault(key, SharedServer()).fork(setup)
 
 

@@ -14,6 +14,8 @@ from sklearn.metrics import r2_score
 
 from thetahat.store import open_store
 
+STANDARD_PROGRAMS = True
+
 N = 150
 SMALL = ["--members=3", "--width=8", "--epochs=24"]
 

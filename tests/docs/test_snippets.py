@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from pages import Block, blocks, commands, differences, run_command, run_python
 
+STANDARD_PROGRAMS = True
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 

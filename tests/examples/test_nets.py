@@ -7,6 +7,8 @@ import pytest
 
 import thetahat as th
 
+STANDARD_PROGRAMS = True
+
 
 def test_mlp_regression_has_its_exact_signature(example):
     signature = th.core.read_signature(example("mlp_regression").mlp_regression)

@@ -13,6 +13,8 @@ import pytest
 
 import thetahat as th
 
+STANDARD_PROGRAMS = True
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NOTEBOOK = EXAMPLES / "notebooks" / "sweep.ipynb"
 EXECUTE = """

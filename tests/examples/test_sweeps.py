@@ -15,6 +15,8 @@ from ruamel.yaml import YAML
 import thetahat as th
 from thetahat.cli import run as command
 
+STANDARD_PROGRAMS = True
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SWEEPS = sorted(EXAMPLES.glob("*.yaml"))
 

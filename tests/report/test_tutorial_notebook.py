@@ -14,6 +14,8 @@ import pytest
 
 import thetahat
 
+STANDARD_PROGRAMS = True
+
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "examples" / "notebooks" / "tutorial.ipynb"
 EXECUTE = """
