@@ -6,6 +6,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install -q -c constra
 # One thread per process: tests run in parallel, and default threads fight each other.
 PINNED := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
           XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+# Most tests compile many programs that run for a moment: without optimisation, in half the time.
+# Test files with STANDARD_PROGRAMS compile theirs as users do.
+QUICK := $(subst --xla_cpu,--xla_backend_optimization_level=0 --xla_cpu,$(PINNED))
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 SOURCES := $(shell find src -name '*.py') pyproject.toml
 STAMPS := $(VENV)/.stamps
 
@@ -16,7 +20,8 @@ demo: $(STAMPS)/demo
 
 test: $(STAMPS)/test $(STAMPS)/chromium wheel
 	$(BIN)/python -m pip --disable-pip-version-check install -q --no-deps --force-reinstall dist/*.whl
-	$(PINNED) $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+	$(QUICK) $(PYTEST) --programs=quick $(PYTEST_ARGS) || [ $$? = 5 ]  # 5: no test of this kind
+	$(PINNED) $(PYTEST) --programs=standard $(PYTEST_ARGS) || [ $$? = 5 ]
 
 lint: $(STAMPS)/lint
 	$(BIN)/ruff check .

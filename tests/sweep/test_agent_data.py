@@ -10,7 +10,7 @@ from at_work import LINE
 
 from children import STEPS, until
 from thetahat.core.data_files import DataFile
-from thetahat.sweep.spec._source_files import Code
+from thetahat.sweep.spec import Code
 
 X = "x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]"
 READS = {

@@ -9,7 +9,11 @@ import optax
 import pytest
 
 import thetahat as th
+
+# Which orders were compiled shows in no result.
 from thetahat.train.jax import _orders
+
+STANDARD_PROGRAMS = True
 
 
 def task(epochs: int, sampling: str = "shuffle") -> th.Task:

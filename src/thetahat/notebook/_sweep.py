@@ -22,6 +22,7 @@ from thetahat.analysis import (
 from thetahat.core.arguments import arguments_named
 from thetahat.core.card import card, grid
 from thetahat.core.errors import ConfigError, Interrupted, MissingExtra
+from thetahat.core.files import given_path
 from thetahat.format._numbers import column_cells, is_number, short
 from thetahat.notebook._agent import start_agent, work_of
 from thetahat.report import Plots
@@ -344,7 +345,12 @@ class Sweep:
             write_whole,
         )
 
-        to, kind = Path(path), format_of(path)
+        to = given_path("path", path, "sweep.html")
+        try:
+            kind = format_of(to)
+        except ConfigError as error:  # in words of the command line
+            said = str(error).removeprefix("-o ").removesuffix(", or give --format")
+            raise ConfigError(said) from None
         with self._store() as store:
             text = render(make_report(store, self._id, metric=self._asked), kind)
         refuse_foreign(to, str(to), is_report(text, kind))
