@@ -18,12 +18,7 @@ from thetahat.data._containers import (
     weights_of as weights_of,
 )
 from thetahat.data._folds import Folds as Folds, folds as folds
-from thetahat.data._gaps import (
-    blank as blank,
-    readable as readable,
-    reasons_of as reasons_of,
-    say_gone as say_gone,
-)
+from thetahat.data._gaps import blank as blank, say_gone as say_gone
 from thetahat.data._host_orders import host_orders as host_orders, orders_on_host as orders_on_host
 from thetahat.data._named_rows import NamedRows as NamedRows
 from thetahat.data._permutation import permutation as permutation
@@ -93,8 +88,6 @@ __all__ = [
     "orders_on_host",
     "permutation",
     "read_table",
-    "readable",
-    "reasons_of",
     "ring_rows",
     "robust",
     "rotated",

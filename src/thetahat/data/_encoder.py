@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +12,6 @@ from thetahat.core.errors import DataError, did_you_mean
 from thetahat.data._cells import PLAIN, Cells
 from thetahat.data._classes import Classes
 from thetahat.data._columns import TableColumn
-from thetahat.data._gaps import readable, reasons_of
 from thetahat.data._readers import table_columns, table_names
 
 
@@ -100,15 +100,57 @@ class Encoder:
             gone, why = nan | inf, [f"{n:,} with {what}" for n, what in said if n]
             return np.where(gone[:, None], 0.0, x), gone, why
         columns = self._columns(table)
-        good = readable(columns, self)
+        good = self.readable(columns)
         x = np.zeros((len(good), len(self.names)))
         x[good] = self.numbers({n: replace(c, values=c.values[good]) for n, c in columns.items()})
-        return x, ~good, reasons_of(columns, self)
+        return x, ~good, self.reasons(columns)
 
     @property
     def imputes(self) -> bool:
         """Whether missing values are filled."""
         return self.missing in ("mean", "median")
+
+    def readable(self, found: Mapping[str, TableColumn]) -> np.ndarray:
+        """Tell which rows have the features that a prediction needs, (n,)."""
+        lacking, unknown = self._lacking(found)
+        return ~np.any([lacking, *unknown.values()], axis=0)
+
+    def reasons(self, found: Mapping[str, TableColumn]) -> list[str]:
+        """Say why rows have no prediction, each reason with its number of rows."""
+        lacking, unknown = self._lacking(found)
+        n = int(lacking.sum())
+        said = [f"{n:,} lack{'s' * (n == 1)} a feature"] if n else []
+        for name, rows in unknown.items():
+            if n := int(rows.sum()):
+                has = "has" if n == 1 else "have"
+                if found[name].kind == "number" and np.isinf(found[name].values[rows]).all():
+                    said.append(f"{n:,} {has} an infinite {name!r}")
+                    continue
+                values = zip(found[name].levels_or_none(), rows, strict=True)
+                new = list(dict.fromkeys(value for value, here in values if here))
+                shown = ", ".join(map(repr, new[:3])) + ", ..." * (len(new) > 3)
+                said.append(f"{n:,} {has} a {name!r} that the fit has not seen ({shown})")
+        return said
+
+    def _lacking(
+        self, found: Mapping[str, TableColumn]
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Tell which rows lack a feature, (n,), and by feature which have an unknown level or an
+        infinite number."""
+        lacking = np.zeros(len(next(iter(found.values())).values), bool)
+        unknown = {}
+        for feature in self.features:
+            column = found[feature.name]
+            if not self.imputes:
+                lacking |= column.gone()
+            if feature.levels is not None:
+                known = {None, *feature.levels}
+                unknown[feature.name] = np.array(
+                    [level not in known for level in column.levels_or_none()], bool
+                )
+            elif column.kind == "number":
+                unknown[feature.name] = np.isinf(column.values)
+        return lacking, unknown
 
     def _columns(self, table: Any) -> dict[str, TableColumn]:
         known = set(table_names(table))

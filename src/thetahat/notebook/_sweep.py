@@ -290,15 +290,21 @@ class Sweep:
     def frame(self) -> Any:
         """Return a pandas frame with a row for each run: its whole config and its metrics.
 
+        ``code`` is a digest of the program's files: runs of the same code have the same.
+
         Raises:  MissingExtra: pandas is not installed.
         """
+        from thetahat.store import code_digests
+
+        with self._store() as store:
+            code = code_digests(store, self._id)
         rows = []
         for run in self.runs:
             config = flat_config(run.config)
             metrics = {f"final {k}" if k in config else k: v for k, v in run.metrics.items()}
             known = {"run": run.name, "status": str(run.status), **config, **metrics}
             last = {"seconds": run.total_seconds, "attempt": run.attempt, "id": run.id}
-            rows.append({**known, **last, "reason": run.reason})
+            rows.append({**known, **last, "code": code.get(run.id), "reason": run.reason})
         return _pandas("sweep.frame()").DataFrame(rows)
 
     def groups(self, over: str | Sequence[str] = ()) -> Any:

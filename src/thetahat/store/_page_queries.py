@@ -6,6 +6,7 @@ wait. A column with one value for all runs is sent once.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -422,6 +423,24 @@ def changed_code(store: Store, sweep_id: str) -> list[str]:
     known = [from_json(row["code"]) for row in rows if row["code"]]
     names = {name for hashes in known for name in hashes}
     return sorted(n for n in names if len({hashes.get(n) for hashes in known}) > 1)
+
+
+def code_digests(store: Store, sweep_id: str) -> dict[str, str]:
+    """Return a digest of the program's files for each run of a sweep that has them, by its id.
+
+    It is the digest of the file, if there is one, as ``thetahat show`` prints it; else one of all.
+    """
+    code = func.json_extract(runs.c.provenance, literal_column("'$.code'"))
+    found: dict[str, str] = {}
+    known: dict[str, str] = {}
+    for row in store.read(select(runs.c.id, code.label("code")).where(runs.c.sweep_id == sweep_id)):
+        if text := row["code"]:
+            if text not in known:
+                files = sorted(from_json(text).items())
+                whole = hashlib.sha256(repr(files).encode("utf-8", "backslashreplace")).hexdigest()
+                known[text] = str(files[0][1]) if len(files) == 1 else whole[:16]
+            found[row["id"]] = known[text]
+    return found
 
 
 def first_data_files(store: Store, sweep_id: str) -> dict[str, tuple[str, str]]:

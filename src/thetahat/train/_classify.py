@@ -55,7 +55,7 @@ class ClassScores:
                 " lack a feature, and at result.reason"
             )
         codes = (scores > 0).astype(np.int64) if self.decides == BINARY else scores.argmax(-1)
-        return blank(self.labelled.decode(codes), lost)
+        return blank(self.labelled.decode(codes), np.asarray(lost))
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """Return the probabilities of the classes, (..., k), in double precision.

@@ -109,7 +109,7 @@ def predictions(file: str, table: Table, members: Sequence[Result]) -> Predictio
     Raises:  DataError: the file has changed since.
     """
     from thetahat.cli.commands._fit_table import rows_of
-    from thetahat.data import readable, reasons_of, table_columns
+    from thetahat.data import table_columns
     from thetahat.train import Bag, Results
 
     result, encoder = members[0], table.encoder
@@ -124,7 +124,7 @@ def predictions(file: str, table: Table, members: Sequence[Result]) -> Predictio
         used = ~np.any([column.gone() for column in found.values()], axis=0)
     if used.sum() != len(table):
         raise DataError(f"{file!r} has changed since it was read; fit it again")
-    enough = readable(found, encoder)
+    enough = encoder.readable(found)
     x = encoder.encode({name: found[name].values[enough] for name in features})
     fitted = _over(Results(members), x, "fitted", QUANTILES, encoder.targets)
     part, outside = np.full(n, None, object), {}
@@ -142,7 +142,7 @@ def predictions(file: str, table: Table, members: Sequence[Result]) -> Predictio
         "part": part.tolist(),
         **{name: values.tolist() for name, values in outside.items()},
     }
-    return Predictions(columns, int(enough.sum()), reasons_of(found, encoder))
+    return Predictions(columns, int(enough.sum()), encoder.reasons(found))
 
 
 def predictions_of(file: str, members: Results[Any], quantiles: Sequence[float]) -> Predictions:
@@ -189,7 +189,7 @@ def _over(
 
 def _inputs(file: str, members: Sequence[Any]) -> tuple[Any, np.ndarray, list[str]]:
     """The inputs of the rows that have all features, which rows these are, and why not all."""
-    from thetahat.data import readable, reasons_of, table_columns, table_names
+    from thetahat.data import table_columns, table_names
     from thetahat.train import predictor_of
 
     there, ones = table_names(file), [predictor_of(member) for member in members]
@@ -202,9 +202,9 @@ def _inputs(file: str, members: Sequence[Any]) -> tuple[Any, np.ndarray, list[st
             raise DataError(f"{file!r} has no column {name!r} (feature){did_you_mean(name, there)}")
     found = table_columns(file, names, encoder.cells)
     encoders = {one.transform.encoder for one in ones}
-    enough: Any = np.all([readable(found, each) for each in encoders], axis=0)
+    enough: Any = np.all([each.readable(found) for each in encoders], axis=0)
     x = {name: found[name].values[enough] for name in names}
-    return x if enough.any() else (), enough, reasons_of(found, next(iter(encoders)))
+    return x if enough.any() else (), enough, next(iter(encoders)).reasons(found)
 
 
 def _plain_inputs(
