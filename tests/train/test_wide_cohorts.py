@@ -8,7 +8,7 @@ import optax
 import pytest
 
 import thetahat as th
-from thetahat.train.jax import _compile, _member
+from thetahat.train.jax import _compile, _member  # their bounds are lowered
 
 
 def experiment(lr: float = 0.05, seed: th.Seed = 0) -> th.Task:
