@@ -4,6 +4,8 @@
                    THETAHAT_CACHE=off, which builds it anew (compiled code comes from the disk)
     many fits      th.fit(task) on other data each, 60 epochs, beside the same fits by one
                    hand-written scan over epochs and batches, compiled once
+    a process      from its start to its first result: cold, and a second one (see cold.py)
+    wide cohorts   members with data or an order of their own, and memory (see wide.py)
 
 CPU time of all threads on one pinned core, medians of interleaved rounds. The losses of both stand
 beside the times: both train. Problems P3 and P4 are those of benchmarks.loops.
@@ -23,6 +25,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks import machine
+from benchmarks.fits import cold, wide
 
 ROUNDS, FITS, EPOCHS = 15, 100, 60
 PACKAGES = ("thetahat", "jax", "jaxlib", "optax", "numpy")
@@ -149,6 +152,10 @@ def measure(rounds: int, fits: int, epochs: int) -> dict[str, Any]:
             "epochs": epochs,
             **loops(PROBLEMS["P3"], fits, epochs, max(1, rounds // 5)),
         },
+        "cold": cold.measure(max(1, rounds // 3), epochs),
+        "wide": wide.costs(max(1, rounds // 5), min(512, 5 * fits), 8 * max(2, epochs // 10)),
+        "wide_members": min(512, 5 * fits),
+        "memory": [40 * fits + 96, wide.peak_mb(40 * fits + 96, 5)],
         "facts": machine.facts(PACKAGES),
     }
 
@@ -167,6 +174,8 @@ def markdown(answer: dict[str, Any]) -> str:
     for name in ("thetahat", "a scan by hand"):
         took = statistics.median(many[name]["cpu_s"])
         page.append(f"| {name} | {took:.2f} | {took / peer:.2f} | {many[name]['val_risk']:.3g} |")
+    page += cold.lines(answer["cold"], many["epochs"])
+    page += wide.lines(answer["wide_members"], answer["wide"], tuple(answer["memory"]))
     return "\n".join(page) + "\n"
 
 

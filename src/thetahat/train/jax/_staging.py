@@ -153,9 +153,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
         seen.update(task=task, data=data, leaves=leaves, tree=tree, slots=slots, params=params)
         seen.update(made_data=made_data, transform=transform, rows=data.rows)
         made = [a for a, m in zip(leaves, slots, strict=True) if m]
-        plan = make_plan(task, data.train)
-        own = plan.random and not plan.shared_order
-        return (cast(state, dtype), made), [plan.order_seed] if own else []
+        return (cast(state, dtype), made), _own_order_seed(make_plan(task, data.train))
 
     with precision(dtype):
         shared = (dict(hyper.common), None if start is None else dict(start.leaves))
@@ -174,24 +172,25 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
     if n_params == 0:
         raise ConfigError("the model has no trainable parameters; check what th.trainable selects")
     reach = _reached(closed.jaxpr, len(hyper.own))
+    same = ("adapted", "slots", "tree", "made_data", "rows", "transform")
     return Staged(
+        **{name: seen[name] for name in same},
         task=task,
-        adapted=seen["adapted"],
         plan=plan,
         n_params=n_params,
         closed=closed,
         out_tree=jax.tree.structure(shapes),
         owned=tuple(reach[len(jax.tree.leaves(shapes[0])) :]),
-        made_data=seen["made_data"],
         given=tuple(a for a, m in zip(seen["leaves"], seen["slots"], strict=True) if not m),
-        slots=seen["slots"],
-        tree=seen["tree"],
         best_mode=choosing_mode(task, seen["data"]),
         targets=seen.get("targets"),
-        rows=seen["rows"],
-        transform=seen["transform"],
         order=order,
     )
+
+
+def _own_order_seed(plan: MemberPlan) -> list[Any]:
+    """The seed of a member's own order; nothing where members share one."""
+    return [plan.order_seed] if plan.random and not plan.shared_order else []
 
 
 def _split(closed: ClosedJaxpr, n: int) -> tuple[ClosedJaxpr, ClosedJaxpr | None]:
