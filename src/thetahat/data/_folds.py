@@ -37,7 +37,11 @@ class Folds(Sequence[Data]):
         if isinstance(index, slice):
             return [self[i] for i in range(len(self))[index]]
         obs, part, classes = self._whole
-        return taken(obs, part, self._rows[operator.index(index)], classes)
+        data = taken(obs, part, self._rows[operator.index(index)], classes)
+        names = self._rows[0]
+        return data.changed(
+            largest={name: max(len(rows[name]) for rows in self._rows) for name in names}
+        )
 
     def __repr__(self) -> str:
         sizes = ", ".join(str(len(rows["test"])) for rows in self._rows)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat import data as th_data
+from thetahat.train.jax._plan import MemberPlan
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Int
@@ -31,16 +32,23 @@ _made: Counter[tuple[int, str]] = Counter()
 class Orders:
     """Orders of ``n`` epochs at a time.
 
-    Args:    seed, size, sampling: of the orders.   most: epochs at a time, at most.
+    Args:    plan: of the observations.   most: epochs at a time, at most.
+             places: of an epoch, at least as many as observations; the first ones are taken.
     """
 
-    def __init__(self, seed: Any, size: int, sampling: str, most: int) -> None:
-        self.seed, self.size, self.sampling, self.most = seed, size, sampling, most
+    def __init__(self, plan: MemberPlan, most: int, places: int) -> None:
+        self.seed, self.size, self.sampling = plan.order_seed, plan.n, plan.sampling
+        self.most, self.places = most, places
+        self.drawn = plan.random
+        """Whether the order matters: a program of batches may get all observations as one."""
         self.compiles = True
         """Whether the compiled program makes them."""
 
     def begin(self, epochs: int) -> None:
         """Choose the way for a fit of so many epochs, and compile if that is it."""
+        if not self.drawn:
+            self.compiles = False
+            return
         with _LOCK:
             key = self.size, self.sampling
             _made[key] += epochs * self.size
@@ -54,25 +62,27 @@ class Orders:
             self(0, 0)
 
     def __call__(self, epoch: Any, n: Any) -> Any:
-        """The orders of ``n`` epochs from ``epoch`` on: the first ``n`` rows of (most, size)."""
+        """The orders of ``n`` epochs from ``epoch`` on: the first ``n`` rows of (most, places)."""
         if not self.compiles:
-            made = th_data.host_orders(self.seed, epoch, n, self.size, self.sampling)
-            assert made is not None, "asked in begin()"
-            index = np.zeros((self.most, self.size), np.int32)
-            index[:n] = made
+            made: Any = np.arange(self.size, dtype=np.int32)
+            if self.drawn:
+                made = th_data.host_orders(self.seed, epoch, n, self.size, self.sampling)
+                assert made is not None, "asked in begin()"
+            index = np.zeros((self.most, self.places), np.int32)
+            index[:n, : self.size] = made
             return index
-        rest = (self.size, self.most, self.sampling)
+        rest = (self.size, self.most, self.places, self.sampling)
         return _compiled_orders(self.seed, np.int32(epoch), np.int32(n), *rest)
 
 
-@partial(jax.jit, static_argnums=(3, 4, 5))
+@partial(jax.jit, static_argnums=(3, 4, 5, 6))
 def _compiled_orders(
-    seed: Any, epoch: Any, n: Any, size: int, most: int, sampling: str
-) -> Int[Array, "most N"]:
+    seed: Any, epoch: Any, n: Any, size: int, most: int, places: int, sampling: str
+) -> Int[Array, "most places"]:
     """A program of its own, since it is the same for every task of this size: compiled once."""
     return jax.lax.fori_loop(
         0,
         n,
-        lambda i, rows: rows.at[i].set(th_data.order(seed, epoch + i, size, sampling)),
-        jnp.zeros((most, size), jnp.int32),
+        lambda i, rows: rows.at[i, :size].set(th_data.order(seed, epoch + i, size, sampling)),
+        jnp.zeros((most, places), jnp.int32),
     )

@@ -37,6 +37,7 @@ from thetahat.train.jax._jaxpr_key import NotComparable
 from thetahat.train.jax._member import Member
 from thetahat.train.jax._memory import device_memory, memory_errors
 from thetahat.train.jax._orders import Orders
+from thetahat.train.jax._padding import padding_of
 from thetahat.train.jax._precision import ON_DISK, precision
 from thetahat.train.jax._predictor import ModelSource, Predictor, source_of
 from thetahat.train.jax._staging import Staged, stage
@@ -65,12 +66,14 @@ class CohortProgram:
         self._sources: list[ModelSource] = []
         self._lowered: Any = None
         self._columns: list[str] = []
-        self._given = staged.given
-        self._ordered = staged.plan.shared_order
-        most = max(1, ORDERS // staged.plan.n) if self._ordered else MAX_CHUNK
+        self._padding = padding_of(staged)
+        self._given = staged.given if self._padding is None else self._padding.given()
+        plan = staged.plan if self._padding is None else self._padding.plan
+        self._ordered = plan.shared_order
+        self._places = plan.n
+        most = max(1, ORDERS // plan.n) if self._ordered else MAX_CHUNK
         self.max_chunk = min(MAX_CHUNK, most)
-        plan = staged.plan
-        self._orders = Orders(plan.order_seed, plan.n, plan.sampling, self.max_chunk)
+        self._orders = Orders(staged.plan, self.max_chunk, plan.n)
 
     def trace(self) -> None:
         """Trace and lower the chunk, abstractly: nothing runs, nothing is compiled.
@@ -88,9 +91,11 @@ class CohortProgram:
         own, common = self._hyper
         with precision(self.dtype):
             state, made = self._beginning.shapes(own, self._shared)
+            if self._padding is not None:
+                made = self._padding.made(made)
             index = None
             if self._ordered:
-                index = jax.ShapeDtypeStruct((self.max_chunk, self.staged.plan.n), np.int32)
+                index = jax.ShapeDtypeStruct((self.max_chunk, self._places), np.int32)
             args = (own, common, made, self._given, state, index, np.int32(0), np.int32(1))
             self._lowered = self._timed(lambda: self._lower(self._member_chunk, args))
 
@@ -154,6 +159,8 @@ class CohortProgram:
             state, self._made = self._timed(
                 lambda: self._beginning.draw(dict(self.hyper.own), self._shared)
             )
+            if self._padding is not None:
+                self._made = self._padding.made(self._made)
         return state
 
     @memory_errors()
@@ -198,11 +205,14 @@ class CohortProgram:
         if self.staged.streamed or other.staged.streamed:
             other.trace()
             return other
-        mine, others = (program._mathematics.facts() for program in (self, other))
+        mine, others = (p._mathematics.facts(p._padding) for p in (self, other))
         if mine != others:
+            rows = str(self.staged.plan.n)
+            if self._padding is not None:
+                rows = f"at most {self._padding.rows['train']}"
             raise ConfigError(
                 "again() takes data of the shapes and types that the program was made for; give"
-                f" {self.staged.plan.n} training observations like those, or fit a new Task"
+                f" {rows} training observations like those, or fit a new Task"
             )
         other._chunk, other._columns, other._finals = self._chunk, self._columns, self._finals
         other._lowered = self._lowered
@@ -335,7 +345,7 @@ class CohortProgram:
             return None
         try:
             with unchanged_generators():
-                return self._mathematics.fingerprint(self.size, self.mode)
+                return self._mathematics.fingerprint(self.size, self.mode, self._padding)
         except NotComparable as error:
             _log.debug("the program is not reused: %s", error)
         except Exception as error:  # noqa: BLE001 - the trace of the program raises it in its place
@@ -372,7 +382,7 @@ class CohortProgram:
             return
         second = Mathematics(self.build, self.hyper, self.staged)
         with suppress(NotComparable):
-            again = second.fingerprint(self.size, self.mode)
+            again = second.fingerprint(self.size, self.mode, self._padding)
         if again != before:
             _log.debug("the program is not reused: another trace gives other mathematics")
             self._fingerprint = None
@@ -385,6 +395,7 @@ class CohortProgram:
         params = jax.tree.map(lambda a: a[k], params)
         made = [a[k] if own else a for a, own in zip(arrays, self.staged.owned, strict=True)]
         data, frozen = self.staged.inputs(made, self.staged.given)
+        data = data if self._padding is None else self._padding.cut(data)
         data = data.changed(rows=self.staged.rows)
         transform = self.staged.transform or data.transform
         if isinstance(transform, Transform):
@@ -440,8 +451,11 @@ class CohortProgram:
             whole = [next(some) if o else next(others) for o in owned]
             task = self.build({**own, **common})
             data, frozen = self.staged.inputs(whole, given)
+            real = None
+            if self._padding is not None:
+                real = self._padding.real(given)
             adapted = models.adapt(task.model, task.seed)
-            member = _member.make_member(task, frozen, adapted, data.transform)
+            member = _member.make_member(task, frozen, adapted, data.transform, real)
             return fn(member, data, first, *rest)
 
         if self.size == 1:

@@ -25,13 +25,8 @@ from thetahat.train._program import Build, Hyper, OtherBackend, backend_of
 from thetahat.train._start import read_start
 from thetahat.train._stopping import check_rules, sort_rules
 from thetahat.train.jax._labels import coded_targets
-from thetahat.train.jax._member import (
-    MemberPlan,
-    check_batches,
-    choosing_mode,
-    make_plan,
-    parts_of,
-)
+from thetahat.train.jax._member import check_batches, choosing_mode, parts_of
+from thetahat.train.jax._plan import MemberPlan, make_plan
 from thetahat.train.jax._precision import (
     ON_DISK,
     cast,
@@ -73,6 +68,8 @@ class Staged:
     """What the loss needs of the data; None where nothing can be checked."""
     rows: Any
     """The rows of each part in what was split; None where a traced seed chose them."""
+    largest: Mapping[str, int] | None
+    """The rows of the largest parts, where the data are one of several that are fitted alike."""
     transform: Any
     """A table's transform in double precision, where it was not made by traced parameters."""
     best_mode: Mode | None
@@ -144,9 +141,8 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
         params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), adapted.params)
         state = _first(task, params, data)
         made_data = sum(slots[: len(jax.tree.leaves(data))])
-        seen.update(adapted=adapted)
         seen.update(task=task, data=data, leaves=leaves, tree=tree, slots=slots, params=params)
-        seen.update(made_data=made_data, transform=transform, rows=data.rows)
+        seen.update(made_data=made_data, transform=transform, rows=data.rows, adapted=adapted)
         return cast(state, dtype), [a for a, m in zip(leaves, slots, strict=True) if m]
 
     with precision(dtype):
@@ -180,6 +176,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
         best_mode=choosing_mode(task, seen["data"]),
         targets=seen.get("targets"),
         rows=seen["rows"],
+        largest=seen["data"].largest,
         transform=seen["transform"],
     )
 

@@ -223,7 +223,8 @@ class StreamedProgram(CohortProgram):
         def step(carry: Any, at: Any) -> Any:
             (batch, weight, real), i = at
             key = _member.dropout_key(member, state, epoch, i)
-            return member.step(carry, batch, weight, real, scale, key)
+            share = 1.0 if real is None else jnp.sum(real) * scale
+            return member.step(carry, batch, weight, share, scale, key)
 
         m = jax.tree.leaves(taken)[0].shape[0]
         return jax.lax.scan(step, carry, (taken, start + jnp.arange(m)))[0]
