@@ -44,6 +44,7 @@ bench-smoke: $(STAMPS)/test
 	$(PINNED) $(BIN)/python -m benchmarks.store --smoke
 	$(PINNED) $(BIN)/python -m benchmarks.search --smoke
 	$(BIN)/python -m benchmarks.sweeps --smoke
+	XLA_FLAGS=--xla_force_host_platform_device_count=2 $(BIN)/python -m benchmarks.gpu --smoke
 
 docs: $(STAMPS)/test
 	$(BIN)/python docs/build.py

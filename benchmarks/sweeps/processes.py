@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks import machine
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+SHAPES = Path(__file__).parent / "shapes_sweep.yaml"
 THETAHAT = "import sys; from thetahat.cli import run; sys.exit(run())"
 LECTURE = EXAMPLES / "mlp_regression_logging.py"
 LIMIT_S = 1800
@@ -25,6 +26,7 @@ def ours(file: str, folder: Path, *words: str) -> dict[str, Any]:
     """``thetahat sweep FILE --run`` with an empty store and an empty cache, to its end."""
     desk = folder / "desk"
     shutil.copytree(EXAMPLES, desk, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(SHAPES, desk)
     env = _free() | {"THETAHAT_CACHE": str(folder / "cache"), "THETAHAT_STORE": str(folder / "st")}
     command = [sys.executable, "-c", THETAHAT]
     with Clock() as clock:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,17 @@ def ready(*workers: WorkerProcess) -> None:
 def told(at, k: int) -> dict[str, str]:
     lines = (at.folder / f"log-{k}").read_text().splitlines()
     return dict(line.split(" ", 1) for line in lines if line[:1].isupper())
+
+
+def test_no_thread_waits_for_a_worker_that_ended_before_it_connected(at) -> None:
+    def ends(setup: WorkerSetup) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", ""])
+
+    before = set(threading.enumerate())
+    worker = WorkerProcess(at.folder / "train.py", at.folder, at.folder / "log", None, start=ends)
+    (waits,) = set(threading.enumerate()) - before
+    worker.close()
+    until(lambda: not waits.is_alive())
 
 
 def parent(pid: int) -> int:

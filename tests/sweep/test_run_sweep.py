@@ -349,6 +349,7 @@ def running(count: int = 1) -> None:
                 runs = []
             if sum(run.status == "running" and run.epochs > 0 for run in runs) >= count:
                 return
+            assert not any(run.reason for run in runs), runs
         time.sleep(0.1)
 
 
@@ -376,7 +377,7 @@ def test_ctrl_c_returns_the_runs_of_a_script(folder):
 def test_a_background_agent_ends_with_python(folder):
     tail = """if __name__ == "__main__":
     sweep = go(wait=False)
-    while not any(run.epochs for run in sweep.refresh().runs):
+    while not any(run.epochs or run.reason for run in sweep.refresh().runs):
         time.sleep(0.1)
 """
     process = script(tail, "2000000")

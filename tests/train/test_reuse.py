@@ -22,7 +22,7 @@ from numpy_backend import Descent, NumpyLinear
 
 import thetahat as th
 from thetahat.core import ConfigError
-from thetahat.train import Hyper
+from thetahat.train import Hyper, _cohort  # whose bar is lowered
 from thetahat.train._driver import Clock, Driver, Interrupt  # below the front door: no Session
 from thetahat.train.jax import _compiled, _disk, prepare  # the store of programs has no public name
 
@@ -541,3 +541,14 @@ def test_the_oldest_programs_are_removed_from_disk(on_disk, monkeypatch) -> None
     monkeypatch.setattr(_disk, "MOST_FILES", 2)
     th.fit(task())
     assert len(list(on_disk.iterdir())) == 2
+
+
+def test_the_mode_one_by_one_that_is_probed_is_reused_too(monkeypatch) -> None:
+    monkeypatch.setattr(_cohort, "PROBE_WORTH_S", 0.0)
+
+    def shuffled(seed: th.Seed = 0) -> th.Task:
+        return task(seed=seed, sampling="shuffle", epochs=40)
+
+    first, second = (th.fit_many(shuffled, [{"seed": s} for s in range(3)]) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_allclose(one.risk["train"], other.risk["train"], rtol=1e-5)

@@ -14,7 +14,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection, Listener, wait
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Connection, Listener, wait
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,10 @@ class WorkerProcess:
         """Whether all messages were read that the process sent before it ended."""
         self._log_from = _size(log)
         self._listener = Listener(authkey=(key := secrets.token_bytes(16)))
+        self._address = self._listener.address
         shared = {SHARE: f"{MEMORY * share:.3f}", **ONE_THREAD, **os.environ}
         shared.pop("THETAHAT_RUN_ID", None)
-        own = {ADDRESS: str(self._listener.address), KEY: key.hex(), PROGRAM: str(program)}
+        own = {ADDRESS: str(self._address), KEY: key.hex(), PROGRAM: str(program)}
         own[FUNCTION] = function or ""
         if device is not None:
             own["CUDA_VISIBLE_DEVICES"] = device
@@ -148,7 +150,10 @@ class WorkerProcess:
         """Ask the process to end, without waiting for it."""
         self._flush()
         self.send(Quit())
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, EOFError):
+            if not self._connected:
+                # A thread that waits for the process: closing the socket does not end its wait.
+                Client(self._address).close()
             self._listener.close()
         if self.link is None and self.alive:
             self.process.terminate()
@@ -179,8 +184,8 @@ class WorkerProcess:
         holds the other end too: no end of file comes, and a read or write would block as long as
         they live.
         """
-        # close() closes the listener if the process died before it could connect.
-        with contextlib.suppress(OSError, EOFError):
+        # leave() ends the wait if the process died before it could connect.
+        with contextlib.suppress(OSError, EOFError, AuthenticationError):
             link = self._listener.accept()
             cut = None if WINDOWS else socket.socket(fileno=os.dup(link.fileno()))
             self.link = link

@@ -95,7 +95,8 @@ def save(key: Any, program: Any, names: Sequence[str] = ()) -> None:
 
 
 def _remove_oldest(folder: Path) -> None:
-    files = [(entry.stat().st_mtime, entry.path) for entry in os.scandir(folder)]
+    with os.scandir(folder) as entries:
+        files = [(entry.stat().st_mtime, entry.path) for entry in entries]
     for _, path in sorted(files)[:-MOST_FILES]:
         Path(path).unlink(missing_ok=True)
 

@@ -115,9 +115,9 @@ class CohortProgram:
 
     def compile(self) -> None:
         """Trace and compile, unless it was done before."""
-        if self._chunk is not None:
-            return
         self.trace()
+        if self._chunk is not None:  # from before, or a chunk that this process keeps
+            return
         with precision(self.dtype):
             before = compilations()
             self._chunk = self._timed(self._compiled)

@@ -1,0 +1,1 @@
+"""Does thetahat train on this device as it does on a CPU, and how fast?"""
