@@ -37,12 +37,13 @@ def part(n: int, d: int = 3, *, labels: bool = False, weights: bool = False) -> 
     return th.Observations(x, (y > 0).astype(float) if labels else y, weight)
 
 
-def task(n: int, n_val: int | None = 11, **changes: Any) -> th.Task:
-    """A small net on ``n`` rows, in batches of 16."""
-    kinds = {"labels": changes.get("loss") == "logistic", "weights": changes.pop("weights", False)}
+def task(n: int, n_val: int | None = 11, d: int = 3, **changes: Any) -> th.Task:
+    """A small net on ``n`` rows of ``d`` inputs, in batches of 16."""
+    labels, weights = changes.get("loss") == "logistic", changes.pop("weights", False)
+    kinds = {"d": d, "labels": labels, "weights": weights}
     val = None if n_val is None else part(n_val, **kinds)
     known = {
-        "model": th.models.MLP(3, width=8, depth=1),
+        "model": th.models.MLP(d, width=8, depth=1),
         "data": th.Data(part(n, **kinds), val=val, test=part(n // 3 + 1, **kinds)),
         "optimizer": optax.adam(0.02),
         "epochs": 5,
@@ -186,6 +187,67 @@ def test_a_padded_fit_goes_on_bitwise_and_refuses_other_data(tmp_path) -> None:
     }
     with pytest.raises(th.InputError, match="data"):
         th.fit(task(51, 20), checkpoint=path, resume=True)
+
+
+OPTIMIZERS: dict[str, Any] = {
+    "adamw": optax.adamw(optax.cosine_decay_schedule(0.05, 30), weight_decay=0.1),
+    "clipped": optax.chain(optax.clip_by_global_norm(0.5), optax.rmsprop(0.02, momentum=0.5)),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_inputs_of_zeros_change_no_number(name: str, own_size) -> None:
+    given = {
+        "optimizer": OPTIMIZERS[name],
+        "penalty": th.ridge(0.05),
+        "metrics": ["param_norm", "grad_norm"],
+    }
+    th.fit(task(40, d=8, **given))
+    what = task(40, d=5, **given)
+    padded, own = th.fit(what), own_size(what)
+    assert (padded.traces, own.traces) == (0, 1)
+    agree(padded, own, "float32")
+    assert padded.n_params == own.n_params == 57
+    assert padded.params["layers"][0]["kernel"].shape == (5, 8)
+    assert padded.data.val.x.shape == (11, 5)
+    assert padded.provenance["init"] == own.provenance["init"]
+    x = RNG.normal(size=(4, 5)).astype(np.float32)
+    np.testing.assert_allclose(padded.predict(x), own.predict(x), rtol=1e-5)
+
+
+def test_sixteen_tables_of_other_sizes_train_by_four_programs() -> None:
+    # As scikit-learn's check_estimator makes them; benchmarks.fits has sixty.
+    shapes = [(2, 1), (300, 3), (20, 2), (31, 8), (100, 20), (150, 10), (57, 24), (10, 4)]
+    losses = ("squared", "logistic")
+    fits = [
+        th.fit(task(n, None, d, loss=loss, epochs=2, batch_size=32))
+        for n, d in shapes
+        for loss in losses
+    ]
+    assert sum(result.traces for result in fits) == 4
+
+
+OWN_COLUMNS: dict[str, dict[str, Any]] = {
+    "a residual": {"residual": lambda h, z: h(z.x) - z.y},
+    "a metric": {"metrics": {"at": lambda h: h(np.ones(3))}},
+    "a penalty": {"penalty": lambda p: sum(a.mean() for a in jax.tree.leaves(p))},
+    "an optimizer by shapes": {"optimizer": optax.adafactor(0.1)},
+    "noise": {"optimizer": optax.noisy_sgd(0.1, key=0)},
+    "zero over zero": {"optimizer": optax.adam(0.1, eps=0.0)},
+    "another model": {"model": th.models.TabularMLP(3, width=8)},
+    "a part of a model": {"model": th.models.freeze(th.models.MLP(3, width=8), "layers/0")},
+}
+
+
+@pytest.mark.parametrize("case", OWN_COLUMNS)
+def test_what_may_see_columns_keeps_them(case: str) -> None:
+    def columns(what: th.Task) -> Any:
+        padding = _padding.padding_of(stage(lambda _: what, Hyper({}, {})))
+        assert padding is not None
+        return padding.columns
+
+    assert columns(task(50)) == (3, 8)
+    assert columns(task(50, **OWN_COLUMNS[case])) is None
 
 
 OWN_SIZE: dict[str, Callable[[], th.Task]] = {

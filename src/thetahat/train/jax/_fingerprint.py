@@ -116,7 +116,7 @@ class Mathematics:
         state, made = jax.tree.unflatten(staged.out_tree, shapes)
         given = tuple(_shape(leaf, staged.task.dtype) for leaf in staged.given)
         if padding is not None:
-            made, given = padding.shapes(made, given)
+            state, made, given = padding.shapes(state, made, given)
         data = staged.inputs(made, given)[0]
         one = jax.ShapeDtypeStruct((), np.dtype(staged.task.dtype))
         free = _Free(
@@ -136,7 +136,9 @@ class Mathematics:
             data, frozen = staged.inputs(made, given)
             # An experiment makes another model; that of a given Task was adapted before.
             known = isinstance(self._build, GivenTask)
-            adapted = staged.adapted if known else models.adapt(task.model, task.seed)
+            adapted = None if padding is None else padding.adapted(task.model)
+            if adapted is None:
+                adapted = staged.adapted if known else models.adapt(task.model, task.seed)
             member = make_member(task, frozen, adapted, data.transform)
             found, searches = _parts(member, data, state, free)
             if step or searches:
@@ -187,10 +189,11 @@ class Mathematics:
             for g in map(_array, staged.given)
         ]
         shapes = [jax.ShapeDtypeStruct(_array(g).shape, np.bool_) for g in staged.given]
-        avals = list(staged.closed.out_avals)
+        avals = staged.closed.out_avals
         if padding is not None:
-            plan, n_state = padding.plan, len(avals) - len(staged.owned)
-            avals[n_state:], shapes = padding.shapes(avals[n_state:], shapes)
+            state, made = jax.tree.unflatten(staged.out_tree, avals)
+            plan, (state, made, shapes) = padding.plan, padding.shapes(state, made, shapes)
+            avals = jax.tree.leaves((state, made))
         avals = [(a.shape, str(a.dtype), getattr(a, "weak_type", False)) for a in avals]
         state, made = jax.tree.unflatten(staged.out_tree, range(len(avals)))
         data, frozen = staged.inputs(made, shapes)

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from thetahat import data as th_data, optim
+from thetahat import data as th_data, models, optim, risk
 from thetahat.core.metric import read_metrics
 from thetahat.train.jax._member import parts_of
 from thetahat.train.jax._plan import PARTS, MemberPlan, Real
@@ -32,6 +32,9 @@ WASTE = 600_000
 """Padded rows times parameters, up to which an epoch computes what is thrown away (a row of
 training counts three times): a fraction of a millisecond, where compiling takes half a second."""
 
+COLUMNS = (8, 24, 64)
+"""Inputs of a small part. A column of zeros meets parameters that are zero, and stay zero."""
+
 BYTES = 1 << 22
 """Bytes of a small part, at most."""
 
@@ -43,12 +46,14 @@ class Padding:
     Args:    plan: of the padded training part: its ``n`` are the
              places of an epoch.
              sizes: by part, its real rows.   rows: by part, those of the program.
+             columns: real inputs, and those of the program; None where x keeps its columns.
     """
 
     staged: Staged
     plan: MemberPlan
     sizes: Mapping[str, int]
     rows: Mapping[str, int]
+    columns: tuple[int, int] | None
 
     @property
     def numbers(self) -> tuple[np.ndarray, np.ndarray]:
@@ -71,13 +76,15 @@ class Padding:
         """The user's own arrays, padded, and the numbers of real rows."""
         return (*self._given(self.staged.given), *self.numbers)
 
-    def shapes(self, made: Sequence[Any], given: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        """Shapes of one member's made arrays, and of given ones, padded."""
+    def adapted(self, model: Any) -> Any:
+        """The model with the program's inputs; None where it keeps its own."""
+        return None if self.columns is None else models.widened(model, self.columns[1])
+
+    def shapes(self, state: Any, made: Sequence[Any], given: Sequence[Any]) -> tuple[Any, Any, Any]:
+        """Shapes of one member's state and made arrays, and of given ones, padded."""
         labels = self._labels(made=True)
-        return (
-            [self._padded(a, *label) for a, label in zip(made, labels, strict=True)],
-            self._given(given),
-        )
+        arrays = [self._padded(a, *label) for a, label in zip(made, labels, strict=True)]
+        return self.state(state, lead=0), arrays, self._given(given)
 
     def _given(self, given: Sequence[Any]) -> list[Any]:
         labels = self._labels(made=False)
@@ -91,45 +98,92 @@ class Padding:
             for a, (label, own) in zip(made, labels, strict=True)
         ]
 
-    def cut(self, data: Any) -> Any:
-        """Data without padded rows."""
-        parts = parts_of(data)
-        return data.changed(
-            **{
-                name: jax.tree.map(lambda a, name=name: a[: self.sizes[name]], part)
-                for name, part in parts.items()
-            }
-        )
+    def state(self, state: Any, *, lead: int = 1) -> Any:
+        """A state (or shapes) with rows of zeros for the program's inputs, after ``lead`` axes."""
+        if self.columns is None:
+            return state
+        wide = self.columns[1]
+        return self._kernels(state, lambda leaf: _with_zeros(leaf, lead, wide))
 
-    def _labels(self, *, made: bool) -> list[tuple[str, bool]]:
+    def cut_state(self, state: Any, *, lead: int = 1) -> Any:
+        """A state, or parameters, without these rows."""
+        if self.columns is None:
+            return state
+        at = (*(slice(None),) * lead, slice(None, self.columns[0]))
+        return self._kernels(jax.device_get(state), lambda leaf: leaf[at])
+
+    def _kernels(self, tree: Any, change: Callable[[Any], Any]) -> Any:
+        end = models.input_kernel(self.staged.task.model) or ""
+
+        def changed(path: Any, leaf: Any) -> Any:
+            return change(leaf) if jax.tree_util.keystr(path).endswith(end) else leaf
+
+        return jax.tree_util.tree_map_with_path(changed, tree)
+
+    def cut(self, data: Any) -> Any:
+        """Data without padding."""
+        leaves, tree = jax.tree.flatten((data, None))
+        labels = self._leaves[: len(leaves)]
+        for k, (name, what) in enumerate(labels):
+            if name:
+                leaves[k] = leaves[k][: self.sizes[name]]
+            if what == "x" and self.columns is not None:
+                leaves[k] = leaves[k][:, : self.columns[0]]
+        return jax.tree.unflatten(tree, leaves)[0]
+
+    def _labels(self, *, made: bool) -> list[tuple[str, str]]:
         slots = zip(self._leaves, self.staged.slots, strict=True)
         return [label for label, slot in slots if slot is made]
 
     @cached_property
-    def _leaves(self) -> list[tuple[str, bool]]:
-        """Of each leaf of (data, frozen): its part, empty if none, and whether it is weights."""
+    def _leaves(self) -> list[tuple[str, str]]:
+        """Of each leaf of (data, frozen): its part, empty if none; and what it is, x or weights."""
         n = len(self.staged.slots)
-        found: list[tuple[str, bool]] = [("", False)] * n
+        found = [("", "")] * n
         data, _ = jax.tree.unflatten(self.staged.tree, range(n))
         for name, part in parts_of(data).items():
-            weights = th_data.weights_of(part)
+            x = None if self.columns is None else risk.inputs_and_target(part)[0]
+            known = {x: "x", th_data.weights_of(part): "weights"}
             for k in jax.tree.leaves(part):
-                found[k] = (name, k == weights)
+                found[k] = (name, known.get(k, ""))
         return found
 
-    def _padded(self, leaf: Any, name: str, weight: bool, axis: int = 0) -> Any:
-        """A leaf with copies of its first row added, which weigh nothing."""
-        if not name or leaf.shape[axis] == self.rows[name]:
+    def _padded(self, leaf: Any, name: str, what: str, axis: int = 0) -> Any:
+        """A leaf with copies of its first row added, which weigh nothing, and columns of zeros."""
+        if not name:
             return leaf
-        shape = (*leaf.shape[:axis], self.rows[name], *leaf.shape[axis + 1 :])
-        if not isinstance(leaf, (np.ndarray, jax.Array)):
-            return jax.ShapeDtypeStruct(shape, leaf.dtype)
-        n, array = leaf.shape[axis], np.asarray(leaf)
-        first = (slice(None),) * axis
-        padded = np.empty(shape, array.dtype)
-        padded[(*first, slice(None, n))] = array
-        padded[(*first, slice(n, None))] = 0 if weight else array[(*first, slice(0, 1))]
+        if what == "x" and self.columns is not None:
+            leaf = _with_zeros(leaf, axis + 1, self.columns[1])
+        n, rows = leaf.shape[axis], self.rows[name]
+        if what == "weights":
+            return _with_zeros(leaf, axis, rows)
+        padded, array = _longer(leaf, axis, rows)
+        if padded is not leaf and array is not None:
+            first = (slice(None),) * axis
+            padded[(*first, slice(n, None))] = array[(*first, slice(0, 1))]
         return padded
+
+
+def _longer(leaf: Any, axis: int, to: int) -> tuple[Any, Any]:
+    """A longer array, its end empty, and the leaf as an array of NumPy; or a shape and None."""
+    n = leaf.shape[axis]
+    if n == to:
+        return leaf, None
+    shape = (*leaf.shape[:axis], to, *leaf.shape[axis + 1 :])
+    if not isinstance(leaf, (np.ndarray, jax.Array)):
+        return jax.ShapeDtypeStruct(shape, leaf.dtype), None
+    array = np.asarray(leaf)
+    longer = np.empty(shape, array.dtype)
+    longer[(*(slice(None),) * axis, slice(None, n))] = array
+    return longer, array
+
+
+def _with_zeros(leaf: Any, axis: int, to: int) -> Any:
+    """A leaf that is longer by zeros."""
+    longer, array = _longer(leaf, axis, to)
+    if array is not None:
+        longer[(*(slice(None),) * axis, slice(leaf.shape[axis], None))] = 0
+    return longer
 
 
 def padding_of(staged: Staged) -> Padding | None:
@@ -157,7 +211,30 @@ def padding_of(staged: Staged) -> Padding | None:
     wasted = 3 * (plan.batch - staged.plan.batch) + rows.get("val", 0) - sizes.get("val", 0)
     if small and wasted * staged.n_params > WASTE:
         return None
-    return Padding(staged, plan, sizes, rows)
+    return Padding(staged, plan, sizes, rows, _columns(staged, parts) if small else None)
+
+
+def _columns(staged: Staged, parts: Mapping[str, Any]) -> tuple[int, int] | None:
+    """The inputs of data and program; None where x keeps its columns.
+
+    Nothing but the model may see x, and nothing but an optimizer that is known its parameters.
+    """
+    task = staged.task
+    if models.input_kernel(task.model) is None or task.residual is not None:
+        return None
+    if any(metric.kind != "norm" for metric in read_metrics(task.metrics).values()):
+        return None
+    if not isinstance(task.penalty, risk.Ridge | None):
+        return None
+    x, d = risk.inputs_and_target(parts["train"])[0], task.model.d
+    wide = next((size for size in COLUMNS if d <= size), d)
+    if getattr(x, "shape", ())[1:] != (d,) or not optim.is_elementwise(
+        optim.resolve(task.optimizer)
+    ):
+        return None
+    rows = [th_data.n_observations(parts[name]) for name in ("train", "val") if name in parts]
+    units = task.model.sizes[1] if hasattr(task.model, "sizes") else 1
+    return None if (wide - d) * units * (3 * sum(rows)) > WASTE else (d, wide)
 
 
 def _plan(staged: Staged, most: int, up: Callable[[int], int], room: int) -> MemberPlan:

@@ -92,7 +92,7 @@ class CohortProgram:
         with precision(self.dtype):
             state, made = self._beginning.shapes(own, self._shared)
             if self._padding is not None:
-                made = self._padding.made(made)
+                state, made = self._padding.state(state), self._padding.made(made)
             index = None
             if self._ordered:
                 index = jax.ShapeDtypeStruct((self.max_chunk, self._places), np.int32)
@@ -160,7 +160,7 @@ class CohortProgram:
                 lambda: self._beginning.draw(dict(self.hyper.own), self._shared)
             )
             if self._padding is not None:
-                self._made = self._padding.made(self._made)
+                state, self._made = self._padding.state(state), self._padding.made(self._made)
         return state
 
     @memory_errors()
@@ -252,7 +252,7 @@ class CohortProgram:
 
     def pack(self, state: TrainState) -> dict[str, np.ndarray]:
         """The state as named arrays."""
-        return pack_state(state)
+        return pack_state(state if self._padding is None else self._padding.cut_state(state))
 
     def unpack(
         self,
@@ -267,7 +267,10 @@ class CohortProgram:
         """
         template = self.init() if first is None else first
         with precision(self.dtype):
-            return unpack_state(template, arrays, new_rules=new_rules)
+            if self._padding is None:
+                return unpack_state(template, arrays, new_rules=new_rules)
+            template = self._padding.cut_state(template)
+            return self._padding.state(unpack_state(template, arrays, new_rules=new_rules))
 
     def replay(self, state: TrainState, records: Mapping[str, np.ndarray]) -> TrainState:
         """The state after the stopping rules have seen the records (C, n) from the start."""
@@ -395,7 +398,8 @@ class CohortProgram:
         params = jax.tree.map(lambda a: a[k], params)
         made = [a[k] if own else a for a, own in zip(arrays, self.staged.owned, strict=True)]
         data, frozen = self.staged.inputs(made, self.staged.given)
-        data = data if self._padding is None else self._padding.cut(data)
+        if self._padding is not None:
+            params, data = self._padding.cut_state(params, lead=0), self._padding.cut(data)
         data = data.changed(rows=self.staged.rows)
         transform = self.staged.transform or data.transform
         if isinstance(transform, Transform):
@@ -451,10 +455,11 @@ class CohortProgram:
             whole = [next(some) if o else next(others) for o in owned]
             task = self.build({**own, **common})
             data, frozen = self.staged.inputs(whole, given)
-            real = None
+            real = adapted = None
             if self._padding is not None:
-                real = self._padding.real(given)
-            adapted = models.adapt(task.model, task.seed)
+                real, adapted = self._padding.real(given), self._padding.adapted(task.model)
+            if adapted is None:
+                adapted = models.adapt(task.model, task.seed)
             member = _member.make_member(task, frozen, adapted, data.transform, real)
             return fn(member, data, first, *rest)
 
