@@ -38,6 +38,9 @@ COLUMNS = (8, 24, 64)
 BYTES = 1 << 22
 """Bytes of a small part, at most."""
 
+FOLD_BYTES = 1 << 28
+"""Bytes of the training part of a fold, at most: padding copies it."""
+
 
 @dataclass(frozen=True)
 class Padding:
@@ -188,30 +191,29 @@ def _with_zeros(leaf: Any, axis: int, to: int) -> Any:
 
 def padding_of(staged: Staged) -> Padding | None:
     """The padding of a Task's parts; None where they keep their own sizes."""
-    if not _possible(staged):
+    longest, alike = SIZES[-1] if SIZES else 0, staged.largest or {}
+    if (staged.plan.n > longest and not alike) or not _possible(staged):
         return None
     data, _ = jax.tree.unflatten(staged.tree, _shapes(staged))
     parts = parts_of(data)
     sizes = {name: th_data.n_observations(part) for name, part in parts.items()}
-    alike = staged.largest or {}
     most = {name: max(n, alike.get(name, 0)) for name, n in sizes.items()}
-    longest = SIZES[-1] if SIZES else 0
-    small = most["train"] <= longest and _row_bytes(parts) * longest <= BYTES
-    if not small and not alike:
+    wide = _row_bytes(parts)
+    if most["train"] <= longest and wide * longest <= BYTES:
+        rows = {name: _up(n, TEST_SIZES if name == "test" else SIZES) for name, n in most.items()}
+        plan = _plan(staged, rows["train"], longest)
+        wasted = 3 * (plan.batch - staged.plan.batch) + rows.get("val", 0) - sizes.get("val", 0)
+        if wasted * staged.n_params <= WASTE:
+            rows["train"] = plan.n if plan.full else longest
+            return Padding(staged, plan, sizes, rows, _columns(staged, parts))
+    if not alike or wide * most["train"] > FOLD_BYTES:
         return None
+    plan = _plan(staged, most["train"], most["train"])
+    return Padding(staged, plan, sizes, most, None)
 
-    def up(n: int) -> int:
-        return next((size for size in SIZES if small and n <= size), n)
 
-    plan = _plan(staged, most["train"], up, SIZES[-1] if small else most["train"])
-    rows = {name: up(n) for name, n in most.items()}
-    if small and "test" in rows:
-        rows["test"] = next((size for size in TEST_SIZES if rows["test"] <= size), rows["test"])
-    rows["train"] = plan.n if plan.full else SIZES[-1] if small else most["train"]
-    wasted = 3 * (plan.batch - staged.plan.batch) + rows.get("val", 0) - sizes.get("val", 0)
-    if small and wasted * staged.n_params > WASTE:
-        return None
-    return Padding(staged, plan, sizes, rows, _columns(staged, parts) if small else None)
+def _up(n: int, sizes: Sequence[int]) -> int:
+    return next((size for size in sizes if n <= size), n)
 
 
 def _columns(staged: Staged, parts: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -227,7 +229,7 @@ def _columns(staged: Staged, parts: Mapping[str, Any]) -> tuple[int, int] | None
     if not isinstance(task.penalty, risk.Ridge | None):
         return None
     x, d = risk.inputs_and_target(parts["train"])[0], task.model.d
-    wide = next((size for size in COLUMNS if d <= size), d)
+    wide = _up(d, COLUMNS)
     if getattr(x, "shape", ())[1:] != (d,) or not optim.is_elementwise(
         optim.resolve(task.optimizer)
     ):
@@ -237,13 +239,13 @@ def _columns(staged: Staged, parts: Mapping[str, Any]) -> tuple[int, int] | None
     return None if (wide - d) * units * (3 * sum(rows)) > WASTE else (d, wide)
 
 
-def _plan(staged: Staged, most: int, up: Callable[[int], int], room: int) -> MemberPlan:
-    """The plan of the padded training part, for ``most`` rows; for ``room``, if in batches."""
+def _plan(staged: Staged, most: int, room: int) -> MemberPlan:
+    """The plan of a padded training part, for ``most`` rows; for ``room``, if in batches."""
     exact, asked = staged.plan, staged.task.batch_size
     if exact.sampling == "full" or asked is None:
-        batch = places = up(most)
+        batch = places = most
     else:
-        batch = min(int(asked), max(up(most), exact.batch))
+        batch = min(int(asked), max(most, exact.batch))
         places = batch if room <= batch else -(-room // batch) * batch
     # The order of the real rows comes from outside.
     return replace(exact, n=places, batch=batch, n_batches=places // batch, order_seed=0)
