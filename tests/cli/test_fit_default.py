@@ -62,10 +62,25 @@ def test_it_is_compared_with_other_estimators_on_the_same_rows(
     gaps = ((y_hat - y[test]) ** 2 - (file["fitted"][test] - y[test]) ** 2) / scale
     assert rows["OLS"]["gap"] == pytest.approx(gaps.mean(), rel=1e-3, abs=1e-4)
     assert rows["OLS"]["gap_se"] == pytest.approx(gaps.std(ddof=1) / np.sqrt(len(gaps)), rel=1e-3)
+    # Its run is the average; the runs of its members stand before it.
     with open_store(create=False) as store:
-        runs = store.runs()
-    assert [run.config["member"] for run in runs] == [0, 1, 2]
-    assert len({run.cohort for run in runs}) == 1
+        *members, average = store.runs()
+    assert [run.config["member"] for run in members] == [0, 1, 2]
+    assert len({run.cohort for run in (*members, average)}) == 1
+    assert "member" not in average.config
+    assert average.metrics["test_risk"] == pytest.approx(net["test_risk"], rel=1e-6)
+    code, out, _ = thetahat("show", "last", "--format=json")
+    shown = json.loads(out)
+    assert shown["name"] == average.name and shown["metrics"] == dict(average.metrics)
+    assert [one["test_risk"] for one in shown["members"]] == [
+        member.metrics["test_risk"] for member in members
+    ]
+    # A risk of 1, in squared units of y, is the variance of the first member's training rows.
+    unit = shown["detail"]["risk_unit"]
+    assert (unit["unit"], unit["one"]) == ("y²", pytest.approx(scale, rel=1e-5))
+    _, out, _ = thetahat("show", "last")
+    said = " ".join(out.split())
+    assert "val_risk is out of bag" in said and f"test {net['test_mse']:.4g} y²" in said
 
 
 def test_the_screen_says_who_wins_and_one_member_is_one_run(table: pd.DataFrame, thetahat) -> None:
@@ -77,6 +92,7 @@ def test_the_screen_says_who_wins_and_one_member_is_one_run(table: pd.DataFrame,
     assert "3 of 3 members averaged" in said and "out-of-bag risk" in said
     assert "lowest test risk: " in said
     assert "paired over 22 test rows" in said
+    assert "a risk of 1 is" in said and "y², the variance of y among the rows" in said
     code, out, _ = thetahat(*words, "--members=1", "--format=json")
     assert next(row["model"] for row in json.loads(out)) == "net"
 

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+# The line of a terminal is drawn without a terminal.
 from thetahat.cli.terminal._fit_progress import progress_bar
 from thetahat.core.run import Status
 from thetahat.store import NewRun, NewSweep, create_sweep, open_store
@@ -59,7 +60,7 @@ def test_runs_takes_what_show_takes(searched, thetahat) -> None:
     def listed(*words: str) -> list[str]:
         return [run["name"] for run in json.loads(thetahat("runs", *words, "--format=json")[1])]
 
-    assert listed("last") == listed(sweep) == listed(sweep[:5]) == names
+    assert listed("last") == listed(sweep) == listed(sweep[:5]) == names[::-1]
     assert listed(names[0]) == names[:1]
     assert listed("besi") == ["beside"]
     assert thetahat("show", "last")[1].startswith("beside")
@@ -85,7 +86,7 @@ def test_table_leaves_out_empty_columns_and_tells_members_apart(folder, thetahat
     head, _, *rows = thetahat("runs")[1].splitlines()
     assert "member" in head
     assert "test_risk" not in head
-    assert [row.split()[2] for row in rows] == ["0", "1", "2"]
+    assert [row.split()[2] for row in rows] == ["2", "1", "0"]
     with open_store() as store:
         store.create_run({"lr": 0.2})
     assert "test_risk" in thetahat("runs", "--columns=name,test_risk")[1], "asked for, it is there"

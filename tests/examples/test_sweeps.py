@@ -50,7 +50,7 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     def sweep(name: str, *words: str) -> SimpleNamespace:
         code, out, err = call("sweep", f"{name}.yaml", "--run", *words)
         id_ = out.split()[1]
-        listed = json.loads(call("runs", id_, "--format=json")[1])
+        listed = json.loads(call("runs", id_, "--sort=number", "--format=json")[1])
         return SimpleNamespace(code=code, out=out, err=err, id=id_, runs=listed, call=call)
 
     return sweep
@@ -119,8 +119,8 @@ def test_the_lectures_file_runs_its_own_program_and_is_marked_everywhere(sweep) 
     code, table, _ = done.call("runs", done.id)
     assert code == 0
     head, _, *rows = table.splitlines()
-    assert "trust" in head.split()
-    assert all(row.split().count("contaminated") == 1 for row in rows[:2])
+    assert "contaminated" in head.split()
+    assert all(row.split().count("yes") == 1 for row in rows[:2])
     checked = json.loads(
         done.call("check", "mlp_regression_logging_sweep.yaml", "--format=json")[1]
     )

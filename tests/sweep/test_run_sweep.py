@@ -130,6 +130,21 @@ def test_a_history_leaves_gaps_where_a_run_logged_another_column(tmp_path):
     pd.testing.assert_frame_equal(found, wanted)
 
 
+def test_the_frame_tells_runs_of_another_code_apart(tmp_path):
+    from thetahat.store import NewRun, NewSweep, create_sweep, open_store
+
+    codes = [{"a.py": "12ab"}, {"a.py": "12ab"}, {"a.py": "9f"}, {"a.py": "9f", "b.py": "1"}, None]
+    with open_store(tmp_path / "st") as store:
+        row = create_sweep(store, NewSweep("method: grid", "two"))
+        with store.batch() as writer:
+            for code in codes:
+                given = {} if code is None else {"code": code}
+                writer.create_run(NewRun(sweep_id=row.id, provenance=given))
+    found = th.open_sweep(row.id, tmp_path / "st").frame()["code"].tolist()
+    assert found[:3] == ["12ab", "12ab", "9f"]
+    assert found[3] not in found[:3] and len(found[3]) == 16 and pd.isna(found[4])
+
+
 def test_groups_average_over_a_parameter(swept):
     (row,) = swept.groups(over="lr").to_dict("records")
     losses = [(lr - 0.3) ** 2 + 1 / 3 for lr in (0.1, 0.3, 0.7)]

@@ -9,6 +9,8 @@ import pytest
 
 import thetahat as th
 
+STANDARD_PROGRAMS = True
+
 N, MEMBERS = 90, 5
 
 
@@ -79,6 +81,65 @@ def test_out_of_bag_predictions_come_from_members_that_held_the_row_out(bag: th.
     y_hat = (expected - bag.data.transform.y_mean) / bag.data.transform.y_std
     risk = np.average((y_hat - y) ** 2, weights=np.asarray(bag.data.train.weight))
     assert bag.risk["val"] == pytest.approx(risk, rel=1e-4)
+
+
+def test_rows_of_a_bag_and_of_its_members_are_those_of_the_table(bag: th.Bag) -> None:
+    own = table()
+    assert sorted(bag.data.rows) == ["test", "train"]
+    np.testing.assert_array_equal(
+        bag.data.rows["train"], np.concatenate([own.rows["train"], own.rows["val"]])
+    )
+    y = np.zeros(N)
+    for part in ("train", "val", "test"):
+        y[own.rows[part]] = np.asarray(getattr(own, part).y)
+    for result in (bag, *bag.members):
+        for part, at in result.data.rows.items():
+            np.testing.assert_allclose(np.asarray(getattr(result.data, part).y), y[at], rtol=1e-6)
+
+
+def test_a_bag_and_its_members_are_runs_of_a_store(tmp_path: Path) -> None:
+    with th.open_store(tmp_path / "store.db") as store:
+        made = th.fit_bagged(
+            lambda lr=0.05: task(table()),
+            members=2,
+            trackers=[th.store_tracker(store, name="wage")],
+        )
+        *members, run = store.runs()
+        assert [one.name for one in members] == ["wage-member", "wage-member-2"]
+        run = store.run("wage")
+        history = store.history(run.id)
+    assert run.metrics == {f"{k}_risk": pytest.approx(v) for k, v in made.risk.items()}
+    assert (run.best_val_risk, run.best_epoch) == (pytest.approx(made.risk["val"]), None)
+    assert [m.metrics["test_risk"] for m in members] == [
+        pytest.approx(m.risk["test"]) for m in made.members
+    ]
+    np.testing.assert_allclose(history["val_risk"], made.history["val_risk"])
+
+
+def test_a_risk_of_one_is_named_in_units_of_the_target(bag: th.Bag, tmp_path: Path) -> None:
+    variance = float(bag.data.transform.y_std) ** 2
+    assert (bag.risk_unit.name, bag.risk_unit.one) == ("y²", pytest.approx(variance))
+    assert f"(1 is {variance:.4g} y²)" in repr(bag)
+    y, rows = np.asarray(bag.data.test.y) * variance**0.5, raw(bag.data, "test")
+    mse = np.average(
+        (bag.predict(rows) - bag.data.transform.y_mean - y) ** 2, weights=bag.data.test.weight
+    )
+    assert bag.risk["test"] * bag.risk_unit.one == pytest.approx(mse, rel=1e-4)
+    bag.members[0].save(tmp_path / "one.theta")
+    assert th.load(tmp_path / "one.theta").risk_unit == bag.members[0].risk_unit
+    quick = {"epochs": 1, "optimizer": "sgd"}
+    model = th.models.Linear(2)
+    mean = th.fit(th.Task(model, table(), loss="absolute", **quick))
+    assert (mean.risk_unit.name, mean.risk_unit.one) == ("y", pytest.approx(variance**0.5))
+    labels = th.fit(th.Task(model, table(classes=True), loss="logistic", **quick))
+    assert (labels.risk_unit.name, labels.risk_unit.one) == ("nats", 1)
+
+    def squared(r: float) -> float:
+        return 3 * r**2
+
+    assert th.fit(th.Task(model, table(), loss=squared, **quick)).risk_unit is None
+    own = th.fit(th.Task(model, table(), residual=lambda h, z: h(z.x) - 2 * z.y, **quick))
+    assert own.risk_unit is None
 
 
 def test_a_saved_bag_predicts_the_same(bag: th.Bag, tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import thetahat as th
+from thetahat.cli import run
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +52,44 @@ def test_predict_of_a_part_of_standardised_arrays_is_in_units_of_y():
     expected = y[result.data.rows["test"]]
     np.testing.assert_allclose(result.predict(result.data.test.x), expected, rtol=1e-4)
     np.testing.assert_allclose(result.predict(x), y, rtol=1e-4)
+
+
+def test_rows_without_a_prediction_are_nan_and_named_as_on_the_command_line(
+    frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    frame = frame.assign(g=np.where(frame["a"] > 5, "high", "low"), c=frame["y"] > 18)
+    bad = frame.head(6).copy()
+    bad.loc[1, "a"], bad.loc[3, "g"], bad.loc[4, "b"] = np.nan, "new", np.inf
+    bad.to_csv(tmp_path / "bad.csv", index=False)
+    said = "3 of 6 rows have no prediction.*1 lacks a feature.*1 has an infinite 'b'.*'new'"
+
+    def fitted(target: str, loss: str, missing: str = "refuse") -> th.Result:
+        read = {"features": ["a", "b", "g"], "categorical": "g", "missing": missing}
+        data = th.split(th.read_table(frame, target, **read), seed=0)
+        return th.fit(th.Task(th.models.Linear(4), data, loss=loss, optimizer="adam", epochs=3))
+
+    result = fitted("y", "squared")
+    with pytest.warns(th.Notice, match=said + r".*indices 1, 3, 4$"):
+        came = result.predict(bad)
+    good = [0, 2, 5]
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(came)), [1, 3, 4])
+    np.testing.assert_allclose(came[good], result.predict(bad.iloc[good]))
+    with pytest.warns(th.Notice, match=r"rows 2, 4, 5 of the table, counted from 1"):
+        np.testing.assert_array_equal(result.predict(tmp_path / "bad.csv"), came)
+    result.save(tmp_path / "m.theta")
+    code = run(["predict", f"{tmp_path}/m.theta", f"{tmp_path}/bad.csv", f"-o={tmp_path}/o.csv"])
+    assert code == 0
+    np.testing.assert_array_equal(pd.read_csv(tmp_path / "o.csv")["predicted"], came)
+    with pytest.warns(th.Notice):
+        filled = fitted("y", "squared", "mean").predict(bad)
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(filled)), [3, 4])
+    with pytest.warns(th.Notice):
+        both = th.train.Results([result, result]).predict(bad)
+    np.testing.assert_array_equal(both, [came, came])
+    labels = fitted("c", "logistic")
+    with pytest.warns(th.Notice):
+        assert [label is None for label in labels.predict(bad)] == [r not in good for r in range(6)]
+    with pytest.warns(th.Notice):
+        assert np.isnan(labels.predict_proba(bad)[[1, 3, 4]]).all()
+    with pytest.raises(th.InputError, match="it was a column of numbers"):
+        result.predict(bad.assign(a="text"))

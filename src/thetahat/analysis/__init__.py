@@ -1,6 +1,10 @@
 """Numbers about many runs: settings, quantiles, importance; for page, report and terminal alike."""
 
 from thetahat.analysis._again import again as again
+from thetahat.analysis._bags import (
+    members_of_bag as members_of_bag,
+    risk_in_units as risk_in_units,
+)
 from thetahat.analysis._bands import (
     BAND_LEAST as BAND_LEAST,
     Band as Band,
@@ -93,6 +97,7 @@ __all__ = [
     "make_group",
     "may_repeat",
     "members_of",
+    "members_of_bag",
     "names_of",
     "number",
     "place_of",
@@ -102,6 +107,7 @@ __all__ = [
     "read_file",
     "read_study",
     "replicates_of",
+    "risk_in_units",
     "running_best",
     "runs_planned",
     "seeds_of",

@@ -39,6 +39,8 @@ def _guarded(action: Callable[[], int]) -> int:
             code = action()
             sys.stdout.flush()
     except ThetahatError as error:
+        if os.environ.get("THETAHAT_TRACEBACK"):
+            traceback.print_exception(error)
         print_error(str(error))
         return error.exit_code
     except KeyboardInterrupt as stopped:

@@ -25,7 +25,7 @@ from thetahat.core.run import Ended, Logged
 
 if TYPE_CHECKING:
     from thetahat.store import Store, Unkept
-    from thetahat.train import Result
+    from thetahat.train import Bag, Result
 
 LATEST = "last"
 """The name of the latest run: no run can have it."""
@@ -65,6 +65,8 @@ class Trained:
 
     results: Sequence[Result]
     names: Sequence[str | None]
+    bag: Bag | None = None
+    """Of members of a bag: their average. Its name is the last."""
 
 
 def source_of(experiment: Callable[..., Any], name: str) -> RunSource:
@@ -86,9 +88,11 @@ def train(
     resumed: ResumedRuns | None = None,
     label: str | None = None,
     mode: str = "auto",
+    bagged: bool = False,
 ) -> Trained:
     """Fit configs that differ in traced parameters only, as tracked runs.
 
+    Args:    bagged: whether they are the members of a bag, whose average is a run too.
     Raises:  InputError: before anything ran, if the store cannot be opened or written, or the
              name is reserved.
     """
@@ -101,8 +105,10 @@ def train(
         keeper, path = stack.enter_context(_keeper(configs, setting, source, resumed))
         stop_if_asked = stack.enter_context(_interruptible())
         notices = stack.enter_context(_collected_notices())
-        from thetahat.train import fit_many
+        from thetahat.train import announce, bag, fit_many, of_members
 
+        made = None
+        trackers = (stop_if_asked,) if keeper is None else (stop_if_asked, keeper)
         unkept: Sequence[Unkept] = ()
         try:
             with progress_bar(label or source.experiment, quiet=setting.quiet) as progress:
@@ -110,11 +116,16 @@ def train(
                     experiment,
                     configs,
                     mode=mode,
-                    trackers=(stop_if_asked,) if keeper is None else (stop_if_asked, keeper),
+                    trackers=tuple(map(of_members, trackers)) if bagged else trackers,
                     checkpoint=path,
                     resume=resumed is not None,
                     progress=progress,
                 )
+            if bagged:
+                made = bag(results)
+                config = {k: v for k, v in made.config.items() if k != "member"}
+                made = replace(made, config=config)
+                announce(made, trackers, path, resumed is not None)
         except InputError:
             raise
         except Exception as error:
@@ -125,8 +136,9 @@ def train(
             if keeper is not None:
                 keeper.note(notices)
                 unkept = keeper.settle()
-        names = [None if keeper is None else keeper.name(k) for k in range(len(configs))]
-        return Trained(_with_losses(results, unkept), names)
+        n = len(configs) + (made is not None)
+        names = [None if keeper is None else keeper.name(k) for k in range(n)]
+        return Trained(_with_losses(results, unkept), names, made)
 
 
 def exit_code(results: Sequence[Result]) -> int:
@@ -147,6 +159,8 @@ def _with_losses(results: Sequence[Result], unkept: Sequence[Unkept]) -> list[Re
     """Give the results as the store has them: a run whose records are incomplete has failed."""
     found = list(results)
     for one in unkept:
+        if one.member == len(found):
+            continue  # the average of a bag
         if found[one.member].status in (Status.FINISHED, Status.STOPPED):
             found[one.member] = replace(found[one.member], status=Status.FAILED, reason=one.reason)
     return found

@@ -69,6 +69,8 @@ class Started:
     """Id of the run, in a sweep."""
     cohort: str | None = None
     """Name of the cohort, in a sweep."""
+    part: str = ""
+    """A word for the run's name, if the user gave one: "member", of a bag."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, TypeVar
 
+from thetahat.core.annotations import bare
 from thetahat.core.errors import ConfigError, did_you_mean
-from thetahat.core.nested import bare, fields_of, nest, revived
+from thetahat.core.nested import fields_of, nest, revived
 from thetahat.core.numbers import is_number
 
 
@@ -99,6 +100,11 @@ class Signature:
 
         Raises:  ConfigError: an unknown name (the nearest is offered), a missing one, a bad value.
         """
+        if not isinstance(given, Mapping):
+            raise ConfigError(
+                f"a config of {self.name}() is a mapping from parameters to values, such as"
+                f" {{'lr': 0.01}}; got {given!r:.80}"
+            )
         given = nest(given, self.parameters)
         for name in given:
             if name not in self.parameters:
@@ -106,7 +112,10 @@ class Signature:
                 raise ConfigError(f"{self.name}() has no parameter {name!r}{hint}")
         missing = [p.name for p in self.parameters.values() if p.required and p.name not in given]
         if missing:
-            raise ConfigError(f"{self.name}() needs {', '.join(missing)}; give --{missing[0]}=...")
+            raise ConfigError(
+                f"{self.name}() needs {', '.join(missing)}; give {missing[0]}=..."
+                f" (--{missing[0]}=...)"
+            )
         return {
             n: p.cast(revived(p.annotation, given.get(n, p.default), n, p.default))
             for n, p in self.parameters.items()

@@ -18,11 +18,18 @@ from thetahat.data._containers import (
     weights_of as weights_of,
 )
 from thetahat.data._folds import Folds as Folds, folds as folds
-from thetahat.data._host_orders import host_orders as host_orders
+from thetahat.data._gaps import blank as blank, say_gone as say_gone
+from thetahat.data._host_orders import host_orders as host_orders, orders_on_host as orders_on_host
 from thetahat.data._named_rows import NamedRows as NamedRows
 from thetahat.data._permutation import permutation as permutation
 from thetahat.data._readers import table_columns as table_columns, table_names as table_names
-from thetahat.data._rotation import held_out as held_out, joined as joined, rotated as rotated
+from thetahat.data._rotation import (
+    held_out as held_out,
+    joined as joined,
+    ring_rows as ring_rows,
+    rotated as rotated,
+    rotated_rows as rotated_rows,
+)
 from thetahat.data._rows import (
     Rows as Rows,
     blocks as blocks,
@@ -57,6 +64,7 @@ __all__ = [
     "Table",
     "TargetUnits",
     "Transform",
+    "blank",
     "blocks",
     "cache_folder",
     "cells_of",
@@ -77,10 +85,14 @@ __all__ = [
     "n_observations",
     "named_row",
     "order",
+    "orders_on_host",
     "permutation",
     "read_table",
+    "ring_rows",
     "robust",
     "rotated",
+    "rotated_rows",
+    "say_gone",
     "split",
     "stream_table",
     "table_columns",

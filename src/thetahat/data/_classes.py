@@ -81,7 +81,7 @@ def made_classes(labels: set[Any], dtype: str | None, order: Sequence[Any] | Non
     else:
         found = tuple(label for label in order if label in labels)
     _say_alike(found)
-    if dtype is None:
+    if dtype in (None, "object"):
         dtype = _dtype_of(found)
     return Classes(
         tuple(np.array(found, dtype).tolist()) if dtype not in ("str", "object") else found, dtype
@@ -107,6 +107,8 @@ def _dtype_of(labels: Sequence[Any]) -> str:
         return "bool"
     if kinds == {int}:
         return "int64"
+    if kinds == {str} and not any(label.endswith("\0") for label in labels):
+        return "str"  # NumPy drops zeros at the end of text
     return "float64" if kinds <= {int, float} else "object"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,12 +83,76 @@ class Encoder:
         array([[ 8.,  0.,  1.],
                [12.,  1.,  0.]])
         """
-        if (
-            hasattr(table, "shape")
-            and hasattr(table, "__array__")
-            and not hasattr(table, "columns")
-        ):
-            return self._array(np.asarray(table, np.float64))
+        x = self._array(table) if _is_array(table) else self.numbers(self._columns(table))
+        self._check(x)
+        return x
+
+    def rows(self, table: Any) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """Encode the rows of a table that can be.
+
+        Returns: x (n, d), with zeros in the other rows; which these are, (n,); and why.
+        Raises:  DataError: as ``encode``, but for values of single rows.
+        """
+        if _is_array(table):
+            x = self._array(table)
+            nan, inf = np.isnan(x).any(1) & (not self.imputes), np.isinf(x).any(1)
+            said = [(int(nan.sum()), "a missing value"), (int(inf.sum()), "an infinite one")]
+            gone, why = nan | inf, [f"{n:,} with {what}" for n, what in said if n]
+            return np.where(gone[:, None], 0.0, x), gone, why
+        columns = self._columns(table)
+        good = self.readable(columns)
+        x = np.zeros((len(good), len(self.names)))
+        x[good] = self.numbers({n: replace(c, values=c.values[good]) for n, c in columns.items()})
+        return x, ~good, self.reasons(columns)
+
+    @property
+    def imputes(self) -> bool:
+        """Whether missing values are filled."""
+        return self.missing in ("mean", "median")
+
+    def readable(self, found: Mapping[str, TableColumn]) -> np.ndarray:
+        """Tell which rows have the features that a prediction needs, (n,)."""
+        lacking, unknown = self._lacking(found)
+        return ~np.any([lacking, *unknown.values()], axis=0)
+
+    def reasons(self, found: Mapping[str, TableColumn]) -> list[str]:
+        """Say why rows have no prediction, each reason with its number of rows."""
+        lacking, unknown = self._lacking(found)
+        n = int(lacking.sum())
+        said = [f"{n:,} lack{'s' * (n == 1)} a feature"] if n else []
+        for name, rows in unknown.items():
+            if n := int(rows.sum()):
+                has = "has" if n == 1 else "have"
+                if found[name].kind == "number" and np.isinf(found[name].values[rows]).all():
+                    said.append(f"{n:,} {has} an infinite {name!r}")
+                    continue
+                values = zip(found[name].levels_or_none(), rows, strict=True)
+                new = list(dict.fromkeys(value for value, here in values if here))
+                shown = ", ".join(map(repr, new[:3])) + ", ..." * (len(new) > 3)
+                said.append(f"{n:,} {has} a {name!r} that the fit has not seen ({shown})")
+        return said
+
+    def _lacking(
+        self, found: Mapping[str, TableColumn]
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Tell which rows lack a feature, (n,), and by feature which have an unknown level or an
+        infinite number."""
+        lacking = np.zeros(len(next(iter(found.values())).values), bool)
+        unknown = {}
+        for feature in self.features:
+            column = found[feature.name]
+            if not self.imputes:
+                lacking |= column.gone()
+            if feature.levels is not None:
+                known = {None, *feature.levels}
+                unknown[feature.name] = np.array(
+                    [level not in known for level in column.levels_or_none()], bool
+                )
+            elif column.kind == "number":
+                unknown[feature.name] = np.isinf(column.values)
+        return lacking, unknown
+
+    def _columns(self, table: Any) -> dict[str, TableColumn]:
         known = set(table_names(table))
         names = [f.name for f in self.features if f.name in known]
         columns = table_columns(table, names, self.cells)
@@ -95,9 +160,7 @@ class Encoder:
             if feature.name not in columns:
                 hint = did_you_mean(feature.name, columns)
                 raise DataError(f"the table has no column {feature.name!r} (feature){hint}")
-        x = self.numbers(columns)
-        self._check(x)
-        return x
+        return columns
 
     def numbers(self, columns: dict[str, TableColumn]) -> np.ndarray:
         """Encode checked columns of the table as x."""
@@ -113,26 +176,29 @@ class Encoder:
             return column.values
         return _codes(Feature(self.target, self.classes.labels), column)
 
-    def _array(self, x: np.ndarray) -> np.ndarray:
-        d = len(self.names)
+    def _array(self, table: Any) -> np.ndarray:
+        x, d = np.asarray(table, np.float64), len(self.names)
         if x.ndim != 2 or x.shape[1] != d:
             raise DataError(
                 f"got an array of shape {x.shape} for {d} columns ({', '.join(self.names)}); "
                 f"give shape (n, {d})"
             )
-        self._check(x)
         return x
 
     def _check(self, x: np.ndarray) -> None:
-        imputes = self.missing in ("mean", "median")
         for name, column in zip(self.names, x.T, strict=True):
-            if not imputes and (gone := int(np.isnan(column).sum())):
+            if not self.imputes and (gone := int(np.isnan(column).sum())):
                 raise DataError(
                     f"column {name!r} has {gone} missing value{'s' * (gone > 1)}; "
                     "drop or fill them first"
                 )
             if np.isinf(column).any():
                 raise DataError(f"column {name!r} has infinite values; drop or fix those rows")
+
+
+def _is_array(table: Any) -> bool:
+    array = hasattr(table, "shape") and hasattr(table, "__array__")
+    return array and not hasattr(table, "columns")
 
 
 def _encoded(feature: Feature, column: TableColumn) -> np.ndarray:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from thetahat.core.data_files import saw
 from thetahat.core.errors import DataError, MissingExtra
-from thetahat.core.files import refuse_special
+from thetahat.core.files import given_path, refuse_special
 from thetahat.data._cells import PLAIN, Cells
 from thetahat.data._columns import WHOLE, TableColumn, columns_of, from_objects, names_of
 from thetahat.data._office import excel_columns, excel_names, stata_columns, stata_names, unreadable
@@ -89,7 +89,7 @@ def kind_of(path: Path) -> str:
 
 def checked_path(source: str | Path) -> Path:
     """Return the path of a readable file, or raise a DataError that suggests one."""
-    path = Path(source)
+    path = given_path("table", source, "wages.csv")
     if path.is_dir():
         raise DataError(f"{str(path)!r} is a folder; give a CSV or Parquet file in it")
     if not path.exists():

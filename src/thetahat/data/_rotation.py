@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thetahat.core.errors import DataError
-from thetahat.data._containers import Data, n_observations
+from thetahat.data._containers import Data, is_concrete, n_observations
 from thetahat.data._rows import gather, is_streamed
 
 
@@ -39,8 +40,25 @@ def rotated(data: Data, member: Any, of: int) -> Data:
     return data.changed(
         train=gather(ring, order[:n_train]),
         val=gather(ring, order[n_train:]) if n_val else None,
-        rows=None,
+        rows=rotated_rows(data, int(member), of) if is_concrete(member) else None,
     )
+
+
+def rotated_rows(data: Data, member: int, of: int) -> dict[str, np.ndarray] | None:
+    """Return the rows of each part of ``rotated(data, member, of)``; None if unknown."""
+    if data.rows is None:
+        return None
+    n_train, rows = n_observations(data.train), ring_rows(data.rows)
+    around = np.roll(rows["train"], -(member * len(rows["train"]) // of))
+    own = {**data.rows, "train": around[:n_train]}
+    return own | ({"val": around[n_train:]} if "val" in own else {})
+
+
+def ring_rows(rows: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return the rows of a bag's parts: those of train and val, in this order, and of test."""
+    ring = [np.asarray(rows[name]) for name in ("train", "val") if name in rows]
+    others = {name: np.asarray(at) for name, at in rows.items() if name not in ("train", "val")}
+    return {"train": np.concatenate(ring), **others}
 
 
 def held_out(data: Data, of: int) -> np.ndarray:

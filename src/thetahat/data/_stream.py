@@ -60,7 +60,8 @@ def stream_table(
         raise ConfigError(f"dtype={dtype!r}; give 'float32' or 'float64'")
     if missing == "median":
         raise DataError("missing='median' needs the data in memory; stream with missing='mean'")
-    files = [checked_path(p) for p in ([paths] if isinstance(paths, (str, Path)) else paths)]
+    several: Sequence[Any] = paths if isinstance(paths, (list, tuple)) else [paths]
+    files = [checked_path(p) for p in several]
     if not files:
         raise DataError("no files to stream; give at least one Parquet file")
     for path in files:

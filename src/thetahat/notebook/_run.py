@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -63,7 +64,14 @@ def run_sweep(
     from thetahat.sweep.agent import find_out, new_sweep
 
     refuse_while_loaded("th.run_sweep")
-    given = sweep_from(what, spec)
+    try:
+        given = sweep_from(what, spec)
+    except ConfigError as error:
+        raise ConfigError(_in_python(str(error))) from None
+    if not all(isinstance(point, Mapping) for point in options.get("enqueue", ())):
+        raise ConfigError(
+            f"enqueue={options['enqueue']!r:.80}: give a list of points, such as [{{'lr': 0.1}}]"
+        )
     plan, work = _options({"count": count, "replicates": replicates, **options}, workers)
     url: Any = getattr(store, "path", store)
     try:
@@ -112,4 +120,9 @@ def _options(given: Mapping[str, Any], workers: int | None) -> tuple[SweepOption
 
 def _in_python(message: str) -> str:
     """A message about a flag, as one about an argument."""
-    return message.removeprefix("--")
+    message = re.sub(
+        r"it is a flag: thetahat (sweep FILE|agent ID) --", "give run_sweep() --", message
+    )
+    # A flag in parentheses stands beside its argument.
+    found = re.sub(r"(?<!\()--([a-z]+(?:-[a-z]+)*)", lambda m: m[1].replace("-", "_"), message)
+    return found.replace("timeout=", "timeout_s=", 1) if found.startswith("timeout=") else found

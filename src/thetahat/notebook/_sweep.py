@@ -22,6 +22,7 @@ from thetahat.analysis import (
 from thetahat.core.arguments import arguments_named
 from thetahat.core.card import card, grid
 from thetahat.core.errors import ConfigError, Interrupted, MissingExtra
+from thetahat.core.files import given_path
 from thetahat.format._numbers import column_cells, is_number, short
 from thetahat.notebook._agent import start_agent, work_of
 from thetahat.report import Plots
@@ -289,15 +290,21 @@ class Sweep:
     def frame(self) -> Any:
         """Return a pandas frame with a row for each run: its whole config and its metrics.
 
+        ``code`` is a digest of the program's files: runs of the same code have the same.
+
         Raises:  MissingExtra: pandas is not installed.
         """
+        from thetahat.store import code_digests
+
+        with self._store() as store:
+            code = code_digests(store, self._id)
         rows = []
         for run in self.runs:
             config = flat_config(run.config)
             metrics = {f"final {k}" if k in config else k: v for k, v in run.metrics.items()}
             known = {"run": run.name, "status": str(run.status), **config, **metrics}
             last = {"seconds": run.total_seconds, "attempt": run.attempt, "id": run.id}
-            rows.append({**known, **last, "reason": run.reason})
+            rows.append({**known, **last, "code": code.get(run.id), "reason": run.reason})
         return _pandas("sweep.frame()").DataFrame(rows)
 
     def groups(self, over: str | Sequence[str] = ()) -> Any:
@@ -344,7 +351,12 @@ class Sweep:
             write_whole,
         )
 
-        to, kind = Path(path), format_of(path)
+        to = given_path("path", path, "sweep.html")
+        try:
+            kind = format_of(to)
+        except ConfigError as error:  # in words of the command line
+            said = str(error).removeprefix("-o ").removesuffix(", or give --format")
+            raise ConfigError(said) from None
         with self._store() as store:
             text = render(make_report(store, self._id, metric=self._asked), kind)
         refuse_foreign(to, str(to), is_report(text, kind))

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from thetahat import figures
-from thetahat.analysis import MARKS, CellRule, flat_config, value_word
+from thetahat.analysis import (
+    MARKS,
+    CellRule,
+    flat_config,
+    members_of_bag,
+    risk_in_units,
+    value_word,
+)
 from thetahat.core.errors import ConfigError
 from thetahat.core.run import Status
 from thetahat.format._numbers import short, word
@@ -32,7 +39,7 @@ def run_document(store: Store, run: RunRow, rule: CellRule | None = None) -> Doc
             f"--min-cell={rule.least}: a report of one run shows one run; give the id of its sweep"
             + (f", {run.sweep_id}" if run.sweep_id else "")
         )
-    known = count_origins([Origin(run.id, run.provenance or {}, run.detail or {})])
+    known = count_origins([Origin(run.provenance or {}, run.detail or {})])
     return Document(
         kind="run",
         ident=run.id,
@@ -42,7 +49,7 @@ def run_document(store: Store, run: RunRow, rule: CellRule | None = None) -> Doc
         warnings=_warnings(run, store.notices(run.id)),
         facts=_facts(run),
         grid=_metrics(run),
-        grids=[grid for grid in (_config(run),) if grid.rows],
+        grids=[grid for grid in (_members(store, run), _config(run)) if grid.rows],
         pictures=_pictures(store, run),
         notes=[("n", "1 run, 1 seed"), *known.notes()],
     )
@@ -61,13 +68,19 @@ def _summary(run: RunRow) -> list[str]:
     val, test = run.metrics.get("val_risk"), run.metrics.get("test_risk")
     at = f" at epoch {run.best_epoch}" if run.best_epoch else ""
     best = run.metrics.get(run.best_by)
-    if run.best_by != "val_risk" and best is not None:
+    members = (run.detail or {}).get("members")
+    if members is not None:
+        outside = "" if val is None else f" Its out-of-bag risk is {short(val)}."
+        lines.append(f"It is the average of {members} members.{outside}")
+    elif run.best_by != "val_risk" and best is not None:
         mode = ((run.detail or {}).get("directions") or {}).get(run.best_by)
         which = {"min": "lowest", "max": "highest"}.get(str(mode), "best")
         lines.append(f"Its {which} {word(run.best_by)} is {short(best)}{at}: it chose the state.")
         lines += [f"There its validation risk is {short(val)}."] if val is not None else []
     elif val is not None:
         lines.append(f"Its lowest validation risk is {short(val)}{at}.")
+    if units := risk_in_units(run):
+        lines.append(f"Its risks in units of the target: {word(units)}.")
     if test is not None:
         trust = ", which is contaminated" if run.contaminated else ""
         lines.append(
@@ -114,6 +127,16 @@ def _metrics(run: RunRow) -> Grid:
         marks=marks,
         legend={letter: meaning[letter] for letter in letters} if marks else {},
     )
+
+
+def _members(store: Store, run: RunRow) -> Grid:
+    """List the members of a bag."""
+    names = ("val_risk", "test_risk", "train_risk")
+    rows: list[dict[str, Any]] = [
+        {"member": word(one.name), **{name: one.metrics.get(name) for name in names}}
+        for one in members_of_bag(store, run)
+    ]
+    return Grid("Members", [Column("member"), *(Column(name, digits=5) for name in names)], rows)
 
 
 def _config(run: RunRow) -> Grid:

@@ -192,4 +192,5 @@ def resolve_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
     for make in _NAMED.values():
         if loss is make or loss is make().function:
             return make()
-    return Loss(getattr(loss, "__name__", "loss"), loss, RESIDUAL)
+    name = getattr(loss, "__name__", "loss")
+    return Loss(f"own {name}" if name in _NAMED else name, loss, RESIDUAL)

@@ -6,7 +6,9 @@ wait. A column with one value for all runs is sent once.
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -374,35 +376,32 @@ _CHUNK = 500
 
 @dataclass(frozen=True)
 class Origin:
-    """The provenance and the detail of a run."""
+    """The provenance and the detail that some runs share."""
 
-    run_id: str
     provenance: Mapping[str, Any]
     detail: Mapping[str, Any]
+    runs: int = 1
 
 
-class _Texts(dict[str, Any]):
-    """JSON texts, each parsed once: runs of one sweep share most of their provenance."""
+def origins(store: Store, sweep_id: str, ids: Collection[str] | None = None) -> Iterator[Origin]:
+    """Yield the origins of the runs of a sweep, those that run early first.
 
-    def __missing__(self, text: str) -> Any:
-        self[text] = from_json(text)
-        return self[text]
+    A few hundred runs are in memory at a time. Most runs of a sweep share their origin.
 
-
-def origins(store: Store, sweep_id: str) -> Iterator[Origin]:
-    """Yield the origin of every run of a sweep in the order of numbers, a few hundred in memory.
-
+    Args:    ids: only of these runs.
     Raises:  StoreError: the store cannot be read.
     """
     columns = (runs.c.id, runs.c.number, runs.c.provenance, runs.c.detail)
-    after, known = 0, _Texts()
+    after = 0
     while True:
         mine = (runs.c.sweep_id == sweep_id) & (runs.c.number > after)
         rows = store.read(select(*columns).where(mine).order_by(runs.c.number).limit(_CHUNK))
-        for row in rows:
-            after = row["number"]
-            yield Origin(row["id"], known[row["provenance"]], known[row["detail"]])
-        known.clear()
+        shared = Counter(
+            (row["provenance"], row["detail"]) for row in rows if ids is None or row["id"] in ids
+        )
+        for (provenance, detail), n in shared.items():
+            yield Origin(from_json(provenance), from_json(detail), n)
+        after = rows[-1]["number"] if rows else after
         if len(rows) < _CHUNK:
             return
 
@@ -424,6 +423,24 @@ def changed_code(store: Store, sweep_id: str) -> list[str]:
     known = [from_json(row["code"]) for row in rows if row["code"]]
     names = {name for hashes in known for name in hashes}
     return sorted(n for n in names if len({hashes.get(n) for hashes in known}) > 1)
+
+
+def code_digests(store: Store, sweep_id: str) -> dict[str, str]:
+    """Return a digest of the program's files for each run of a sweep that has them, by its id.
+
+    It is the digest of the file, if there is one, as ``thetahat show`` prints it; else one of all.
+    """
+    code = func.json_extract(runs.c.provenance, literal_column("'$.code'"))
+    found: dict[str, str] = {}
+    known: dict[str, str] = {}
+    for row in store.read(select(runs.c.id, code.label("code")).where(runs.c.sweep_id == sweep_id)):
+        if text := row["code"]:
+            if text not in known:
+                files = sorted(from_json(text).items())
+                whole = hashlib.sha256(repr(files).encode("utf-8", "backslashreplace")).hexdigest()
+                known[text] = str(files[0][1]) if len(files) == 1 else whole[:16]
+            found[row["id"]] = known[text]
+    return found
 
 
 def first_data_files(store: Store, sweep_id: str) -> dict[str, tuple[str, str]]:

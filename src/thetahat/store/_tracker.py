@@ -294,6 +294,7 @@ class StoreTracker:
                     command=self._facts["command"],
                 )
                 return _TrackedRun(run_id, name, resumed=True)
+        name = self._facts["name"]
         new = NewRun(
             config=event.config or {},
             max_epochs=event.epochs,
@@ -301,7 +302,7 @@ class StoreTracker:
             provenance={**self._process, **event.provenance},
             checkpoint=event.checkpoint,
             member=event.member,
-            **self._facts,
+            **{**self._facts, "name": name and f"{name}-{event.part}" if event.part else name},
         )
         return _TrackedRun(*writer.create_run(new))
 

@@ -172,7 +172,7 @@ class Writer:
             },
         }
         self._fast(_FINISH, row)
-        _keep_best(self.connection, run_id, detail or {})
+        _keep_best(self.connection, run_id, detail or {}, metrics or {})
 
     def end_run(self, run_id: str, event: Ended) -> None:
         """Write how a run ended, and the notices in its detail."""
@@ -292,9 +292,17 @@ class Writer:
         return cursor
 
 
-def _keep_best(connection: Connection, run_id: str, detail: Mapping[str, Any]) -> None:
-    """Store the best epoch of a run whose best state was chosen by another column."""
-    if (detail.get("best_by") or "val_risk") != "val_risk":
+def _keep_best(
+    connection: Connection,
+    run_id: str,
+    detail: Mapping[str, Any],
+    metrics: Mapping[str, float | None],
+) -> None:
+    """Store the best of a run that is an average, or whose state another column chose."""
+    if "members" in detail:
+        best = {"best_val_risk": metrics.get("val_risk"), "best_epoch": None}
+        connection.execute(update(runs).where(runs.c.id == run_id).values(best))
+    elif (detail.get("best_by") or "val_risk") != "val_risk":
         best = {"best_val_risk": None, "best_epoch": detail.get("best_epoch")}
         connection.execute(update(runs).where(runs.c.id == run_id).values(best))
 

@@ -2,9 +2,12 @@
 
 from thetahat.data import cache_folder as cache_folder
 from thetahat.train._bag import (
+    MEMBER as MEMBER,
     Bag as Bag,
+    announce as announce,
     bag as bag,
     fit_bagged as fit_bagged,
+    of_members as of_members,
 )
 from thetahat.train._checkpoint import (
     Checkpoint as Checkpoint,
@@ -61,6 +64,7 @@ from thetahat.train.jax import precision as precision, rotated as rotated
 __all__ = [
     "DIVERGED",
     "FIRST_RULE",
+    "MEMBER",
     "MODES",
     "RUNNING",
     "STOPPED",
@@ -89,6 +93,7 @@ __all__ = [
     "TooLarge",
     "Training",
     "WallTime",
+    "announce",
     "bag",
     "cache_folder",
     "check_obeyed",
@@ -100,6 +105,7 @@ __all__ = [
     "free_memory",
     "load",
     "member_identity",
+    "of_members",
     "outline_of",
     "precision",
     "predictor_of",

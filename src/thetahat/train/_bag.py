@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -9,14 +10,41 @@ from typing import Any, cast
 
 import numpy as np
 
-from thetahat.core import ConfigError, Seed, Task, Tracker, read_signature
+from thetahat.core import (
+    ConfigError,
+    Event,
+    Logged,
+    Seed,
+    Started,
+    Status,
+    Task,
+    Tracker,
+    read_signature,
+)
+from thetahat.core.metric import directions_of
 from thetahat.core.numbers import whole
-from thetahat.data import Data, gather, held_out, joined, n_observations, weights_of
+from thetahat.data import (
+    Data,
+    gather,
+    held_out,
+    joined,
+    n_observations,
+    ring_rows,
+    rotated_rows,
+    weights_of,
+)
 from thetahat.risk import inputs_and_target
 from thetahat.train._fit import fit_many
 from thetahat.train._options import Progress
 from thetahat.train._result import History, Result
+from thetahat.train._risk_unit import RiskUnit, risk_unit
+from thetahat.train._session import TrackerGroup, ended
 from thetahat.train.jax import average, evaluated, metrics, rotated
+
+MEMBER = "member"
+"""A word in the names of the members' runs."""
+_OF_ONE = ("data_train", "data_val", "init")
+"""Facts of a member that are not those of the average."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,6 +64,12 @@ class Bag(Result):
     out_of_bag: np.ndarray = field(default_factory=lambda: np.zeros(0))
     """Predictions of the rows of train, then of val, by the members that held them out: NaN where
     none did."""
+
+    @property
+    def risk_unit(self) -> RiskUnit | None:
+        """What a risk of 1 is, in units of the target."""
+        where = "among the rows that the first member trained on"
+        return risk_unit(self._scores.loss, self._scores.residual, self._transform, where)
 
 
 def fit_bagged(
@@ -89,12 +123,14 @@ def fit_bagged(
     results = fit_many(
         experiment,
         configs,
-        trackers=trackers,
+        trackers=[of_members(tracker) for tracker in trackers],
         checkpoint=checkpoint,
         resume=resume,
         progress=progress,
     )
-    return replace(bag(results), config=config)
+    made = replace(bag(results), config=config)
+    announce(made, trackers, checkpoint, resume)
+    return made
 
 
 def bag(results: Sequence[Result]) -> Bag:
@@ -102,14 +138,18 @@ def bag(results: Sequence[Result]) -> Bag:
 
     Args:    results: of the Tasks that ``rotated`` made, in the order of the members.
     """
+    own = results[0].task.data  # of the first member: that of the Task itself
+    rows = getattr(own, "rows", None)
+    results = [_with_rows(r, own, k, len(results)) for k, r in enumerate(results)]
     first = results[0]
-    ring = first.data.changed(train=joined(first.data), val=None, rows=None)
+    rows = None if rows is None else ring_rows(rows)
+    ring = first.data.changed(train=joined(first.data), val=None, rows=rows)
     kept = [k for k, r in enumerate(results) if np.isfinite(r.risk.get("train", np.nan))]
     lost = len(results) - len(kept)
     worst = first if not lost else next(r for k, r in enumerate(results) if k not in kept)
     base = replace(
         worst,
-        reason=worst.reason if lost else first.reason,
+        reason=_reason(len(kept), len(results), worst),
         epochs=max(r.epochs for r in results),
         history=_mean_history(results),
         n_params=sum(r.n_params for r in results),
@@ -128,6 +168,60 @@ def bag(results: Sequence[Result]) -> Bag:
         fitted=fitted,
     )
     return _made(base, results, outside)
+
+
+def _reason(kept: int, of: int, worst: Result) -> str:
+    if not kept:
+        return worst.reason
+    lost = f" of {of} members; a lost one: {worst.reason}" if kept < of else " members"
+    return f"the average of {kept}{lost}"
+
+
+def _with_rows(result: Result, data: Any, member: int, of: int) -> Result:
+    """Give a member's data the rows of its parts, which its compiled program does not know."""
+    rows = rotated_rows(data, member, of) if isinstance(data, Data) else None
+    fitted: Any = result.fitted
+    return replace(result, fitted=replace(fitted, data=fitted.data.changed(rows=rows)))
+
+
+def of_members(tracker: Tracker) -> Tracker:
+    """A tracker for the members of a bag: their runs' names say that they are."""
+
+    @functools.wraps(tracker, updated=())
+    def send(event: Event) -> None:
+        tracker(replace(event, part=MEMBER) if isinstance(event, Started) else event)
+
+    return send
+
+
+def announce(
+    bag: Bag,
+    trackers: Sequence[Tracker],
+    checkpoint: str | Path | None = None,
+    resumed: bool = False,
+) -> None:
+    """Send the average of a bag to trackers, as a run behind those of its members."""
+    n = len(bag.members)
+    if Status.INTERRUPTED in {one.status for one in bag.members}:
+        return  # it is sent when they are resumed
+    started = Started(
+        member=n,
+        config=bag.config,
+        epochs=bag.members[0].task.epochs,
+        n_params=bag.n_params,
+        provenance={k: v for k, v in bag.provenance.items() if k not in _OF_ONE},
+        checkpoint=None if checkpoint is None else str(checkpoint),
+        resumed=0 if resumed else None,
+    )
+    known = directions_of(bag.members[0].task.metrics)
+    detail = {
+        "directions": {name: mode for name, mode in known.items() if mode},
+        "members": n,
+    }
+    group = TrackerGroup(list(trackers))
+    group.send(started)
+    group.send(Logged(n, bag.history.columns))
+    group.send(ended(bag, n, bag.seconds, detail))
 
 
 def _judged(fitted: Any, ring: Data, held: np.ndarray) -> tuple[dict[str, float], np.ndarray]:

@@ -36,7 +36,7 @@ from typing import IO, Any
 import numpy as np
 
 from thetahat.core import CheckpointError, notify
-from thetahat.core.files import replacing
+from thetahat.core.files import given_path, replacing
 from thetahat.train._memory import total_memory
 
 VERSION = 2
@@ -171,8 +171,9 @@ def write_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
 
     Raises:  CheckpointError: a folder that cannot be written, a full disk.
     """
+    path = given_path("path", path, "wage.ckpt")
     facts = {k: v for k, v in checkpoint.header.items() if k not in ("epoch", "version")}
-    writer = PatientWriter(Path(path), facts, tuple(facts.pop("columns")))
+    writer = PatientWriter(path, facts, tuple(facts.pop("columns")))
     writer.begin(checkpoint.epoch, checkpoint.arrays, checkpoint.records)
 
 
@@ -181,14 +182,14 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
     Raises:  CheckpointError: no such file, a damaged one, one of another version.
     """
-    path = Path(path)
+    path = given_path("path", path, "wage.ckpt")
     with _read(path) as (file, end):
         return _whole_of(file, end)
 
 
 def read_header(path: str | Path) -> Mapping[str, Any]:
     """The facts that a checkpoint begins with: all but its epoch. Raises as ``read_checkpoint``."""
-    path = Path(path)
+    path = given_path("path", path, "wage.ckpt")
     with _read(path) as (file, end):
         tag, length, digest = _next_frame(file, end)
         return _facts(_payload(file, tag, length, digest) if tag == _HEAD else b"")

@@ -9,7 +9,7 @@ import numpy as np
 
 from thetahat import risk
 from thetahat.core import ConfigError, RunFailed, Task
-from thetahat.data import Classes
+from thetahat.data import Classes, blank
 
 BINARY, SEVERAL = "binary", "several"
 LINKS = ("", "logistic", "cross_entropy")
@@ -42,17 +42,20 @@ class ClassScores:
     def labels(self, scores: np.ndarray) -> np.ndarray:
         """Return the most probable label of scores (...), or (..., k); numbers stay as they are.
 
-        Raises:  RunFailed: scores that are not finite.
+        A row without a score has None, and then the array is one of objects.
+
+        Raises:  RunFailed: infinite scores, or none at all.
         """
         if self.labelled is None:
             return scores
-        if not np.isfinite(scores).all():
+        lost = np.isnan(scores) if self.decides == BINARY else np.isnan(scores).any(-1)
+        if np.isinf(scores).any() or np.all(lost):
             raise RunFailed(
-                "the fit's scores are not finite, so they have no label; look at x and at"
-                " result.reason"
+                "the fit's scores are not finite, so they have no label; look at x, which may"
+                " lack a feature, and at result.reason"
             )
         codes = (scores > 0).astype(np.int64) if self.decides == BINARY else scores.argmax(-1)
-        return self.labelled.decode(codes)
+        return blank(self.labelled.decode(codes), np.asarray(lost))
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """Return the probabilities of the classes, (..., k), in double precision.

@@ -107,6 +107,11 @@ def fit_many(
             f"mode={mode!r}: no such mode{did_you_mean(mode, MODES)}; give {', '.join(MODES)}"
         )
     shop = Shop(experiment)
+    if isinstance(configs, (str, bytes, Mapping)) or not isinstance(configs, Iterable):
+        raise ConfigError(
+            f"fit_many takes a list of configs, such as [{{'lr': 0.01}}, {{'lr': 0.1}}]; got"
+            f" {configs!r:.80}"
+        )
     full = [shop.full(given) for given in configs]
     if not full:
         raise ConfigError("fit_many got no configs; give at least one, such as [{'lr': 0.01}]")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core import Event, Mode, Tracker
+from thetahat.core.files import given_path
 from thetahat.train._memory import SHARE
 from thetahat.train._program import Program
 
@@ -53,6 +54,10 @@ class Options:
     """The user's function of events; its errors end the fit."""
     reasons: Mapping[int, str] = field(default_factory=dict)
     """Why members were stopped before the checkpoint to resume, by place."""
+
+    def __post_init__(self) -> None:
+        if self.checkpoint is not None:
+            given_path("checkpoint", self.checkpoint, "wage.ckpt")
 
 
 @dataclass(frozen=True)

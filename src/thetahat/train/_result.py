@@ -132,6 +132,10 @@ class Result(FittedFunction):
         return self.fitted
 
     @property
+    def _transform(self) -> Any:
+        return getattr(self.data, "transform", None)
+
+    @property
     def _scores(self) -> ClassScores:
         predictor = getattr(self.fitted, "predictor", None)
         return scores_of(self.task, self.data) if predictor is None else predictor.scores
@@ -147,6 +151,7 @@ class Result(FittedFunction):
         counts = {
             f"best epoch{by}": f"{self.best_epoch} of {self.epochs}",
             "params": f"{self.n_params:,}",
+            **({} if self.risk_unit is None else {"risk": str(self.risk_unit)}),
             "training, s": float(self.seconds["run"]),
             "compiling, s": float(self.seconds["compile"]),
         }
@@ -162,7 +167,13 @@ class Result(FittedFunction):
         risks = ", ".join(f"{k} {v:.4g}" for k, v in self.risk.items())
         metrics = "".join(f"; {k} {v:.4g}" for k, v in self.metrics.items())
         by = "" if self.best_by in ("", "val_risk") else f" by {self.best_by}"
+        unit = (
+            ""
+            if (of := self.risk_unit) is None or of.one == 1
+            else f" (1 is {of.one:.4g} {of.name})"
+        )
         return (
-            f"Result({self.status}: {self.reason or 'all epochs done'}; epochs {self.epochs},"
-            f" best {self.best_epoch}{by}; risk {risks}{metrics}; {self.n_params} params)"
+            f"{type(self).__name__}({self.status}: {self.reason or 'all epochs done'}; epochs"
+            f" {self.epochs}, best {self.best_epoch}{by}; risk {risks}{unit}{metrics};"
+            f" {self.n_params} params)"
         )

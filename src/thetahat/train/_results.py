@@ -15,6 +15,7 @@ from thetahat.core.arguments import arguments_named
 from thetahat.core.card import card, grid
 from thetahat.core.json import plain_value
 from thetahat.core.nested import flat_config
+from thetahat.data import blank, say_gone
 from thetahat.figures import draw_band
 from thetahat.train._result import Result
 from thetahat.train._saved import Fitted, load_all, predictor_of, save_all
@@ -163,15 +164,17 @@ class Results(list[Member]):
     def _each(self, predict: Callable[[Member, Any], np.ndarray], x: Any) -> list[np.ndarray]:
         """Predict with each member; a table's rows are encoded once for all that encode alike."""
         self._first()
-        encoder, at = None, x
+        encoder, at, gone = None, x, np.zeros(0, bool)
         found = []
         for member in self:
             own = getattr(predictor_of(member).transform, "encoder", None)
             if own is None or not _is_table(x):
-                at = x
+                at, gone = x, gone[:0]
             elif own != encoder:
-                encoder, at = own, own.encode(x)
-            found.append(np.asarray(predict(member, at)))
+                encoder = own
+                at, gone, why = own.rows(x)
+                say_gone(gone, why, x)
+            found.append(blank(np.asarray(predict(member, at)), gone))
         return found
 
     def _repr_html_(self) -> str:

@@ -7,16 +7,17 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from thetahat.core import ConfigError, Status, Task, read_signature
+from thetahat.core.files import given_path
 from thetahat.core.json import plain_value
 from thetahat.core.start import Start
 from thetahat.train._classify import ClassScores
 from thetahat.train._program import Build, GivenTask, builder
+from thetahat.train._risk_unit import RiskUnit, risk_unit
 from thetahat.train._tensor_file import explained, read_tensors, write_tensors
 from thetahat.train.jax import Predictor, pack_predictor, unpack_predictor
 
@@ -58,6 +59,15 @@ class FittedFunction(ABC):
         """The labels of the classes, (K,), in order; None where y is a number."""
         labelled = self._scores.labelled
         return None if labelled is None else labelled.array
+
+    @property
+    def risk_unit(self) -> RiskUnit | None:
+        """What a risk of 1 is, in units of the target; None where that is not known."""
+        return risk_unit(self._scores.loss, self._scores.residual, self._transform)
+
+    @property
+    def _transform(self) -> Any:
+        return predictor_of(self).transform
 
     def predict(self, x: Any) -> np.ndarray:
         """h(x) for one input (d,) or many (N, d), or for the rows of a table with named columns.
@@ -162,12 +172,13 @@ def save_all(
     Raises:  ConfigError: a file of another kind is there, it cannot be written, or a model comes
              from a backend whose models cannot be saved.
     """
+    path = given_path("path", path, "wage.theta")
     arrays: dict[str, np.ndarray] = {}
     found = []
     for k, member in enumerate(members):
         held = {name: plain_value(getattr(member, name)) for name in _TEXTS + _COUNTS + _MAPPINGS}
         found.append({**held, **pack_predictor(predictor_of(member), arrays, str(k))})
-    write_tensors(Path(path), {"several": several, "members": found}, arrays)
+    write_tensors(path, {"several": several, "members": found}, arrays)
 
 
 def predictor_of(member: Any) -> Predictor:
@@ -192,7 +203,7 @@ def load_all(
 
     Raises:  InputError: no such file, a damaged one, or the model needs the experiment.
     """
-    path = Path(path)
+    path = given_path("path", path, "wage.theta")
     document, arrays = read_tensors(path)
     shared: dict[str, Any] = {}
     with explained(path):

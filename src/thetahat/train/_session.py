@@ -174,29 +174,9 @@ class Session:
         self._tell()
 
     def _report(self, member: int, result: Result) -> None:
-        metrics = {**{f"{p}_risk": v for p, v in result.risk.items()}, **result.metrics}
-        detail = {
-            "best_by": result.best_by,
-            "directions": self._directions,
-            "best_epoch": result.best_epoch,
-            "n_params": result.n_params,
-            "traces": result.traces,
-            "mode": result.mode,
-            "test_looks": len(result.looks),
-            "together": self.program.size,
-            **self._batch_order(),
-        }
-        self._send(
-            Ended(
-                member=member,
-                status=result.status,
-                reason=result.reason,
-                epochs=result.epochs,
-                metrics={n: v if np.isfinite(v) else None for n, v in metrics.items()},
-                seconds=self._seconds(result.seconds),
-                detail=detail,
-            )
-        )
+        detail = {"together": self.program.size, **self._batch_order()}
+        detail |= {"directions": self._directions}
+        self._send(ended(result, member, self._seconds(result.seconds), detail))
 
     @cached_property
     def _directions(self) -> dict[str, str]:
@@ -314,6 +294,33 @@ class Session:
             fitted=program.fitted(state, k, self.cohort.configs[k]),
             looks=["fit"] if "test" in risk and not lost else [],
         )
+
+
+def ended(
+    result: Result, member: int, seconds: Mapping[str, float], detail: Mapping[str, Any]
+) -> Ended:
+    """The event of a Result: its numbers, and what a reader must know of them."""
+    metrics = {**{f"{p}_risk": v for p, v in result.risk.items()}, **result.metrics}
+    unit = result.risk_unit
+    facts = {
+        "best_by": result.best_by,
+        "best_epoch": result.best_epoch,
+        "n_params": result.n_params,
+        "traces": result.traces,
+        "mode": result.mode,
+        "test_looks": len(result.looks),
+        **({} if unit is None else {"risk_unit": unit.facts()}),
+        **detail,
+    }
+    return Ended(
+        member=member,
+        status=result.status,
+        reason=result.reason,
+        epochs=result.epochs,
+        metrics={n: v if np.isfinite(v) else None for n, v in metrics.items()},
+        seconds=seconds,
+        detail=facts,
+    )
 
 
 def _copied(event: Event) -> Event:

@@ -15,8 +15,10 @@ from thetahat.analysis import (
     directions_in,
     may_repeat,
     members_of,
+    members_of_bag,
     names_of,
     read_file,
+    risk_in_units,
     seeds_of,
 )
 from thetahat.core.run import Status
@@ -194,6 +196,11 @@ def run_page(store: Store, run: RunRow) -> dict[str, Any]:
         "notices": store.notices(run.id),
         "logs": tails(store.folder, run.provenance or {}),
         "silent_s": None,
+        "risk_in_units": risk_in_units(run),
+        "members": [
+            {name: getattr(one, name) for name in ("id", "name", "status", "metrics")}
+            for one in members_of_bag(store, run)
+        ],
         "model": str(path) if (path := store.model_path(run.id)).is_file() else None,
     }
     if run.status is Status.RUNNING and run.heartbeat:

@@ -204,7 +204,7 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.cli.commands._fit_predictions import writable
     from thetahat.cli.commands._fit_report import report
     from thetahat.cli.terminal._fit_progress import SlowNotice
-    from thetahat.train import Results, bag, check_place
+    from thetahat.train import Results, check_place
 
     if args.loss is not None:
         check_choice("--loss", args.loss, LOSSES)
@@ -232,14 +232,12 @@ def run(args: argparse.Namespace) -> int:
     if members > 1:
         configs = [{**config, "member": k} for k in range(members)]
     origin = RunSource(EXPERIMENT, Path(args.table))
-    mode = "auto" if members == 1 else "vmap"
-    trained = train(experiment, configs, setting, origin, label=Path(args.table).name, mode=mode)
+    how: Any = {} if members == 1 else {"mode": "vmap", "bagged": True}
+    trained = train(experiment, configs, setting, origin, label=Path(args.table).name, **how)
+    results = trained.results if trained.bag is None else [trained.bag]
     what = "seed" if members == 1 else "member"
-    names = [
-        name or f"{what} {config[what]}"
-        for name, config in zip(trained.names, configs, strict=True)
-    ]
-    results = [bag(trained.results)] if members > 1 else trained.results
+    untold = [f"{what} {config[what]}" for config in configs] + ["the average"]
+    names = [name or word for name, word in zip(trained.names, untold, strict=False)]
     report(results, names, table, setting, args.format)
     if out is not None:
         _predict(out, results, table, setting)

@@ -52,7 +52,11 @@ class Predictions:
     def lost(self) -> str:
         """How many rows have no value, and why, to follow a sentence; empty if all have one."""
         n = self.rows - self.fitted
-        return f"; {n:,} of them {verb(n)} none: {', '.join(self.reasons)}" if n else ""
+        return (
+            f"; {n:,} of them {'has' if n == 1 else 'have'} none: {', '.join(self.reasons)}"
+            if n
+            else ""
+        )
 
 
 def writable(
@@ -120,7 +124,7 @@ def predictions(file: str, table: Table, members: Sequence[Result]) -> Predictio
         used = ~np.any([column.gone() for column in found.values()], axis=0)
     if used.sum() != len(table):
         raise DataError(f"{file!r} has changed since it was read; fit it again")
-    enough = _enough(found, encoder)
+    enough = encoder.readable(found)
     x = encoder.encode({name: found[name].values[enough] for name in features})
     fitted = _over(Results(members), x, "fitted", QUANTILES, encoder.targets)
     part, outside = np.full(n, None, object), {}
@@ -138,7 +142,7 @@ def predictions(file: str, table: Table, members: Sequence[Result]) -> Predictio
         "part": part.tolist(),
         **{name: values.tolist() for name, values in outside.items()},
     }
-    return Predictions(columns, int(enough.sum()), _reasons(found, encoder))
+    return Predictions(columns, int(enough.sum()), encoder.reasons(found))
 
 
 def predictions_of(file: str, members: Results[Any], quantiles: Sequence[float]) -> Predictions:
@@ -198,9 +202,9 @@ def _inputs(file: str, members: Sequence[Any]) -> tuple[Any, np.ndarray, list[st
             raise DataError(f"{file!r} has no column {name!r} (feature){did_you_mean(name, there)}")
     found = table_columns(file, names, encoder.cells)
     encoders = {one.transform.encoder for one in ones}
-    enough: Any = np.all([_enough(found, each) for each in encoders], axis=0)
+    enough: Any = np.all([each.readable(found) for each in encoders], axis=0)
     x = {name: found[name].values[enough] for name in names}
-    return x if enough.any() else (), enough, _reasons(found, next(iter(encoders)))
+    return x if enough.any() else (), enough, next(iter(encoders)).reasons(found)
 
 
 def _plain_inputs(
@@ -226,7 +230,7 @@ def _plain_inputs(
     rows = np.stack([found[name].values for name in there], axis=1)
     enough = np.asarray(np.isfinite(rows).all(axis=1))
     n = int((~enough).sum())
-    return rows[enough], enough, [f"{n:,} {verb(n, 'lack')} a number"]
+    return rows[enough], enough, [f"{n:,} lack{'s' * (n == 1)} a number"]
 
 
 def _outputs(name: str, values: np.ndarray, targets: Sequence[str]) -> list[tuple[str, np.ndarray]]:
@@ -263,50 +267,6 @@ def _spread(values: np.ndarray, enough: np.ndarray) -> list[Any]:
     column = np.full(len(enough), None, object)
     column[enough] = [None if value != value else value for value in values.tolist()]
     return column.tolist()
-
-
-def _enough(found: Mapping[str, Any], encoder: Any) -> Any:
-    """Tell which rows have the features that a fitted value needs, (n,)."""
-    lacking, unknown = _lacking(found, encoder)
-    return ~np.any([lacking, *unknown.values()], axis=0)
-
-
-def _reasons(found: Mapping[str, Any], encoder: Any) -> list[str]:
-    """Say why rows have no fitted value, each reason with its number of rows."""
-    lacking, unknown = _lacking(found, encoder)
-    n = int(lacking.sum())
-    said = [f"{n:,} {verb(n, 'lack')} a feature"] if n else []
-    for name, rows in unknown.items():
-        if n := int(rows.sum()):
-            values = zip(found[name].levels_or_none(), rows, strict=True)
-            new = list(dict.fromkeys(value for value, here in values if here))
-            shown = ", ".join(map(repr, new[:3])) + ", ..." * (len(new) > 3)
-            said.append(f"{n:,} {verb(n)} a {name!r} that the fit has not seen ({shown})")
-    return said
-
-
-def _lacking(found: Mapping[str, Any], encoder: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Tell which rows lack a feature, (n,), and by feature which have an unknown level or an
-    infinite number."""
-    lacking = np.zeros(len(next(iter(found.values())).values), bool)
-    unknown = {}
-    for feature in encoder.features:
-        column = found[feature.name]
-        if encoder.missing not in ("mean", "median"):
-            lacking |= column.gone()
-        if feature.levels is not None:
-            known = {None, *feature.levels}
-            unknown[feature.name] = np.array(
-                [level not in known for level in column.levels_or_none()], bool
-            )
-        elif column.kind == "number":
-            unknown[feature.name] = np.isinf(column.values)
-    return lacking, unknown
-
-
-def verb(n: int, word: str = "") -> str:
-    """Return "has" or "have", or another verb, for n rows."""
-    return f"{word}{'s' * (n == 1)}" if word else ("has" if n == 1 else "have")
 
 
 def _values(column: Any) -> list[Any]:

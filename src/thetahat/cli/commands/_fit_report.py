@@ -48,16 +48,30 @@ def report(
     print_table(rows, columns, format)
     if format != "table":
         return
-    if len(results) > 1:
-        said = _describe_seeds(results)
-    if said:
-        width = read_screen().width
-        print(f"\n{said if width is None else wrap(said, width)}")
+    _print_below([_describe_seeds(results) if len(results) > 1 else said, _unit(first)])
     if len(names) > 1 and setting.tracked:
         where = store_flag(setting.store)
+        if isinstance(first, Bag) and len(names) > len(first.members):
+            *nets, name = map(word, names)
+            print(
+                f"the run {name} is the average, and {nets[0]} to {nets[-1]} are its members;"
+                f" look at it: thetahat show {name}{where}"
+            )
+            return
         first_to_last = f"{word(names[0])} to {word(names[-1])}"
-        each = ", one for each net" if isinstance(first, Bag) else ""
-        print(f"{len(names)} runs{each}, {first_to_last}; look at them: thetahat runs{where}")
+        print(f"{len(names)} runs, {first_to_last}; look at them: thetahat runs{where}")
+
+
+def _print_below(lines: Sequence[str]) -> None:
+    """Print what a reader must know of the table."""
+    if said := "\n".join(filter(None, lines)):
+        width = read_screen().width
+        print(f"\n{said if width is None else wrap(said, width)}")
+
+
+def _unit(result: Result) -> str:
+    unit = result.risk_unit
+    return "" if unit is None or unit.one == 1 else str(unit)
 
 
 def _describe_data(first: Result, table: Table) -> str:
@@ -81,7 +95,7 @@ def _print_members(bag: Bag, names: Sequence[str], setting: FitSettings, format:
     from thetahat.cli.terminal._run_summary import print_end
     from thetahat.format import short
 
-    for member, name in zip(bag.members, names, strict=True):
+    for member, name in zip(bag.members, names, strict=False):
         print_end(member, name, setting)
     if setting.quiet or format != "table":
         return

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.cli._parser import add_quiet, add_store, add_value
+from thetahat.cli.commands._fit import EXPERIMENT
 from thetahat.core.errors import CheckpointError, ConfigError, notify
 from thetahat.core.run import Status
 from thetahat.core.shell import pasteable
@@ -48,18 +49,24 @@ def run(args: argparse.Namespace) -> int:
     from thetahat.cli._session import FitSettings, ResumedRuns, RunSource, exit_code, train
     from thetahat.cli.terminal._run_summary import print_run
     from thetahat.core.signature import read_signature
+    from thetahat.train import MEMBER
 
     signature = read_signature(experiment)
-    setting = FitSettings(store=args.store, quiet=args.quiet)
+    bagged = asked.experiment == EXPERIMENT and asked.config.get("members", 1) > 1
+    name = cohort[0].name.removesuffix(f"-{MEMBER}") if bagged else None
+    setting = FitSettings(store=args.store, quiet=args.quiet, name=name)
     trained = train(
         experiment,
         [retyped(signature, run.config) for run in cohort],
         setting,
         RunSource(asked.experiment or signature.name, file),
         resumed=ResumedRuns(Path(asked.checkpoint or ""), tuple(run.name for run in cohort)),
+        bagged=bagged,
     )
     for result, run in zip(trained.results, cohort, strict=True):
         print_run(result, run.name, setting)
+    if trained.bag is not None:
+        print_run(trained.bag, str(trained.names[-1]), setting)
     return exit_code(trained.results)
 
 
@@ -67,8 +74,10 @@ def cohort_of(store: Store, asked: RunRow) -> list[RunRow]:
     """List the runs that share the checkpoint, in order: they can only continue together."""
     if asked.cohort is None:
         return [asked]
-    members = store.runs(cohort=asked.cohort)
-    return sorted(members, key=lambda run: run.member or 0)
+    runs = store.runs(cohort=asked.cohort)
+    if asked.experiment == EXPERIMENT:  # the average of a bag is no member
+        runs = [r for r in runs if "member" in r.config or r.config.get("members", 1) == 1]
+    return sorted(runs, key=lambda run: run.member or 0)
 
 
 def _check(asked: RunRow, cohort: list[RunRow]) -> None:
@@ -100,8 +109,6 @@ def experiment_of(
     store: Store, asked: RunRow, given: str | None
 ) -> tuple[Callable[..., Any], Path | None]:
     """Load the experiment of a run from its file."""
-    from thetahat.cli.commands._fit import EXPERIMENT
-
     if asked.experiment == EXPERIMENT:
         from thetahat.cli.commands._fit_table import fit_table
 
@@ -123,7 +130,6 @@ def _source(store: Store, asked: RunRow, given: str | None) -> Path:
     Raises:  ConfigError: it is no longer there, or is another one and was not asked for.
     """
     from thetahat.cli._session import file_hash
-    from thetahat.cli.commands._fit import EXPERIMENT
 
     source = given or str(asked.source)
     path = Path(source).expanduser()

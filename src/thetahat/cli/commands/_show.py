@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from thetahat.cli._parser import add_format, add_store, add_switch
 from thetahat.cli.commands._show_sweep import show_sweep, sweep_named
 from thetahat.cli.terminal._output import Screen, emit, print_table, read_screen
+from thetahat.core.garbage import uncollected
 from thetahat.core.nested import flat_config
 from thetahat.core.run import Status
 from thetahat.format import STATUS_STYLES, json_text, paint, short, sparkline, word
@@ -30,6 +31,7 @@ _FEW = 4
 _CURVES = ("train_risk", "val_risk")
 _MOST_CURVES = 4
 _DIGITS = 12
+_MEMBER_COLUMNS = ("member", "status", "best epoch", "val_risk", "test_risk", "train_risk")
 _HEXADECIMAL = re.compile(r"[0-9a-f]{16,}")
 
 
@@ -49,9 +51,10 @@ def add_flags(parser: Any) -> None:
     add_format(parser)
 
 
+@uncollected()
 def run(args: argparse.Namespace) -> int:
     """Show a run."""
-    from thetahat.analysis import again
+    from thetahat.analysis import again, members_of_bag
     from thetahat.store import list_sweeps, open_store, standing
 
     screen = read_screen()
@@ -73,11 +76,16 @@ def run(args: argparse.Namespace) -> int:
         if args.format == "table":
             drawn = curves(store.blocks(found.id))
             emit(page(found, drawn, notices, screen, kept), painted=True)
+            if members := members_of_bag(store, found):
+                emit("\n")
+                print_table([_member(one) for one in members], _MEMBER_COLUMNS)
             sweep = next((s for s in list_sweeps(store) if s.id == found.sweep_id), None)
             # Not wrapped: to be pasted.
             emit("".join(f"\n{what} with:\n{line}\n" for what, line in again(found, sweep)))
             return 0
+        members = [{"id": one.id, **_member(one)} for one in members_of_bag(store, found)]
     whole = {**facts(found, notices), "model": None if kept is None else str(kept)}
+    whole |= {"members": members} if members else {}
     if args.format == "json":
         emit(json_text(whole))
     else:
@@ -113,6 +121,8 @@ def page(
 
     Args:    model: where its fitted model is, if it was kept.
     """
+    from thetahat.analysis import risk_in_units
+
     layout = _Layout(min(screen.width or 100, 120), screen)
     row, pairs = layout.row, layout.pairs
     status = paint(str(found.status), STATUS_STYLES.get(str(found.status), ""), screen.colour)
@@ -140,6 +150,7 @@ def page(
         [
             *pairs("metrics", found.metrics),
             *pairs("logged", (found.detail or {}).get("logged") or {}),
+            *row("risk", risk_in_units(found)),
             *row("best", _best(found)),
         ],
         layout.curves(drawn),
@@ -263,7 +274,14 @@ class _Layout:
         return lines
 
 
+def _member(run: RunRow) -> dict[str, Any]:
+    risks = {f"{part}_risk": run.metrics.get(f"{part}_risk") for part in ("train", "val", "test")}
+    return {"member": run.name, "status": str(run.status), "best epoch": run.best_epoch, **risks}
+
+
 def _best(found: RunRow) -> str:
+    if (members := (found.detail or {}).get("members")) is not None:
+        return f"an average of {members} members; val_risk is out of bag"
     value = found.metrics.get(found.best_by)
     if found.best_val_risk is not None:
         return f"val_risk {short(found.best_val_risk)} at epoch {found.best_epoch}"

@@ -56,12 +56,12 @@ def show_sweep(store: Store, sweep: SweepRow, format: str) -> int:
     told = {
         "runs": f"{facts['runs']}" + (f": {counted}" if counted else ""),
         "best": _best(facts),
-        "trust": "contaminated: tuned on the test set" if sweep.contaminated else "",
+        "contaminated": "tuned on the test set" if sweep.contaminated else "",
         "id": sweep.id,
         "file": word(sweep.file or ""),
         "begun": sweep.created[:19].replace("T", " ") + " UTC",
     }
-    lines += ["", *(f"{label.ljust(_LABEL)}{text}" for label, text in told.items() if text)]
+    lines += ["", *(f"{label.ljust(_LABEL - 1)} {text}" for label, text in told.items() if text)]
     lines += [
         "",
         f"its runs:   thetahat runs {sweep.id}",

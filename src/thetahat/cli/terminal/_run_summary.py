@@ -67,8 +67,10 @@ def page(result: Result, name: str, look: str) -> str:
     if result.risk and not any(map(math.isfinite, result.risk.values())):
         risks, at = "not finite", ""
     spent = {part: span(result.seconds.get(part, 0.0)) for part in ("run", "compile")}
+    unit = result.risk_unit
     rows = [
         ("risk", risks + at),
+        ("", "" if unit is None or unit.one == 1 else str(unit)),
         *(("", f"{word(key)} {short(v) or 'nan'}") for key, v in result.metrics.items()),
         ("size", f"{result.n_params:,} parameters, {result.epochs:,} epochs"),
         ("time", f"{spent['run']} training, {spent['compile']} compiling"),

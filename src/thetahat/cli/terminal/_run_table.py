@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _METRICS_FIRST = ("val_risk", "test_risk", "train_risk")
 _MOST_METRICS = 6
-_OF_GROUPS = ("experiment", "runs", "n", "failed", "unfinished", "trust", "shared_order")
+_OF_GROUPS = ("experiment", "runs", "n", "failed", "unfinished", "contaminated", "shared_order")
 _SHARED = "seeds share the order of batches, so their bands are too narrow"
 
 
@@ -49,8 +49,13 @@ def print_runs(
     if format == "table":
         for row in rows:
             if "contaminated" in row:
-                row["contaminated"] = "contaminated" if row["contaminated"] else ""
+                row["contaminated"] = "yes" if row["contaminated"] else ""
     print_table(rows, columns, format, raw=raw)
+    if format == "table" and (n := sum(bool(r.metrics) and not r.status.over for r in found)):
+        print_beside(
+            f"{n} {'run is' if n == 1 else 'runs are'} not over: numbers there are of the last"
+            " epoch so far, and elsewhere of the best epoch"
+        )
     if tell and format == "table" and (gone := fit_width(rows, columns, read_screen().width)[1]):
         note_hidden(gone)
 
@@ -141,7 +146,7 @@ def group_columns(
     if whole and any(group.shared_order for group in groups):
         columns.append(Column("shared_order", "shared order"))
     if any(group.contaminated for group in groups):
-        columns.append(Column("trust", priority=88))
+        columns.append(Column("contaminated", priority=88))
     return columns
 
 
@@ -161,7 +166,7 @@ def group_row(group: Group, first: str) -> dict[str, Any]:
     row["shared_order"] = "yes" if group.shared_order else ""
     for name, numbers in group.metrics.items():
         row |= {f"{name}.{number}": value for number, value in numbers.items()}
-    row["trust"] = "contaminated" if group.contaminated else ""
+    row["contaminated"] = "yes" if group.contaminated else ""
     return row
 
 
@@ -196,7 +201,7 @@ def default_columns(found: Sequence[RunRow], *, everything: bool = False) -> lis
         columns.append(Column("epochs", priority=50))
     columns.append(Column("seconds", priority=45, digits=3))
     if any(run.contaminated for run in found):
-        columns.append(Column("contaminated", "trust", priority=88))
+        columns.append(Column("contaminated", priority=88))
     if any(run.reason for run in found):
         columns.append(Column("reason", priority=30, least=20))
     return told_apart([c for c in columns if any(_has(run, c.key) for run in found)])

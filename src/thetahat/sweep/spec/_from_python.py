@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.files import given_path
 from thetahat.core.sweep_file import file_json, read_file_json
 from thetahat.core.yaml_words import read_word
 from thetahat.sweep.spec._spec import IN_PYTHON, SweepSpec, parse_sweep, read_sweep, spec_from_plain
@@ -54,7 +55,7 @@ def sweep_from(
     if isinstance(spec, Mapping):
         read = _spec_of(spec)
     elif isinstance(spec, (str, os.PathLike)):
-        read = read_sweep(os.fspath(spec)).require()
+        read = read_sweep(str(given_path("spec", spec, "sweep.yaml"))).require()
     else:
         raise ConfigError(
             f"the spec is {spec!r}; give a dict such as {{'method': 'random', 'parameters':"

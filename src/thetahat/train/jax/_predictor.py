@@ -23,7 +23,7 @@ import numpy as np
 from thetahat import models
 from thetahat.core import ConfigError, ShapeError, Task
 from thetahat.core.start import Start
-from thetahat.data import Transform, named_row
+from thetahat.data import Transform, blank, named_row, say_gone
 from thetahat.models import Adapted
 from thetahat.train._classify import ClassScores
 from thetahat.train._program import Build, GivenTask
@@ -197,7 +197,13 @@ class Predictor:
                 f"predict got a {type(x).__name__}, and the model was fitted to arrays; give an"
                 " array with one row per observation"
             )
-        rows = np.asarray(x if transform is None or encoded else transform.encode(x))
+        gone = np.zeros(0, bool)
+        if transform is not None and not encoded:
+            rows, gone, why = transform.encoder.rows(x)
+            say_gone(gone, why, x)
+            rows = transform.scaled(rows)
+        else:
+            rows = np.asarray(x)
         if rows.dtype.kind not in "biuf" and not jnp.issubdtype(rows.dtype, jnp.number):
             raise ShapeError(f"predict got an array of {rows.dtype}; give numbers")
         single = rows.ndim == (0 if self.shape is None else len(self.shape))
@@ -213,7 +219,7 @@ class Predictor:
         if out.ndim == 2 and out.shape[1] == 1:
             out = out[:, 0]
         out = out if transform is None else np.asarray(transform.decode(out))
-        return out[0] if single else out
+        return out[0] if single else blank(out, gone)
 
     def probe(self) -> np.ndarray | None:
         """h at three made-up inputs, for a user's own model: an edited program gives other values.

@@ -18,13 +18,11 @@ from jax.core import Tracer
 from thetahat import data as th_data
 from thetahat.core import ConfigError, Metric
 from thetahat.core.metric import read_metrics
-from thetahat.train._program import Build, Hyper
 from thetahat.train.jax import _member
 from thetahat.train.jax._member import Member
 from thetahat.train.jax._metrics import Scores
 from thetahat.train.jax._precision import ON_DISK, cast_leaf, precision
 from thetahat.train.jax._program import CohortProgram, best_params
-from thetahat.train.jax._staging import Staged
 from thetahat.train.jax._state import TrainState
 
 SEGMENT_BYTES = 16 * 2**20
@@ -63,11 +61,11 @@ class StreamedProgram(CohortProgram):
         # What is on disk reaches the compiled functions as batches, never as an argument.
         self._given = tuple(None if isinstance(g, ON_DISK) else g for g in self._given)
         row = sum(int(np.prod(a.shape[1:])) * 4 for a in jax.tree.leaves(self._disk.train))
-        self._together = int(np.clip(SEGMENT_BYTES // max(1, row * plan.batch), 1, plan.n_batches))
+        self._at_once = int(np.clip(SEGMENT_BYTES // max(1, row * plan.batch), 1, plan.n_batches))
         with precision(self.dtype):
             state, made = self._beginning.shapes(dict(self.hyper.own), self._shared)
             fixed = (*self._hyper, made, self._given)
-            index = np.zeros((self._together, plan.batch), np.int32)
+            index = np.zeros((self._at_once, plan.batch), np.int32)
             taken = self._gather(index, None)
             first, zero = np.int32(0), np.zeros((self.size,), self.dtype)
             carry = (state.params, state.opt_state, zero, self._score_zero())
@@ -121,12 +119,12 @@ class StreamedProgram(CohortProgram):
         real = np.arange(padded.size).reshape(padded.shape) < plan.n if plan.pad else None
         zero = np.zeros((self.size,), self.dtype)
         carry = (state.params, state.opt_state, zero, self._score_zero())
-        for start in range(0, plan.n_batches, self._together):
-            some = slice(start, start + self._together)
+        for start in range(0, plan.n_batches, self._at_once):
+            some = slice(start, start + self._at_once)
             taken = self._gather(padded[some], None if real is None else real[some])
             first = (state, carry)
             args = (*fixed, first, taken, np.int32(epoch), np.int32(start))
-            fits = len(padded[some]) == self._together
+            fits = len(padded[some]) == self._at_once
             carry = (segment if fits else self._rest)(*args)
         val = self._averages()
         if self._disk.val is not None:
@@ -248,9 +246,3 @@ _compiled_order = jax.jit(th_data.order, static_argnums=(2, 3))
 
 def _order(seed: Any, epoch: int, n: int, sampling: str) -> np.ndarray:
     return np.asarray(_compiled_order(seed, np.int32(epoch), n, sampling))
-
-
-def make_program(build: Build, hyper: Hyper, staged: Staged, size: int, mode: str) -> CohortProgram:
-    """The program that suits the data: in memory, or streamed from disk."""
-    kind = StreamedProgram if staged.streamed else CohortProgram
-    return kind(build, hyper, staged, size, mode)

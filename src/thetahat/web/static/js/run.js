@@ -1,6 +1,6 @@
 // The page of a run.
 import { get, view } from "./api.js";
-import { command, fill, flag, h, panel, patch, status, sweepLink, toggle } from "./dom.js";
+import { command, fill, flag, h, panel, patch, runLink, status, sweepLink, toggle } from "./dom.js";
 import { BOOKS, curveChart, families, legend, spansDecades } from "./curves.js";
 import { ago, brief, finite, flat, local, short, span } from "./format.js";
 import { CUT, FAILED } from "./model.js";
@@ -77,9 +77,10 @@ class RunPage {
     const names = Object.keys(run.metrics).sort((a, b) => rank(a) - rank(b)).slice(0, 8);
     patch(this.head, h("div.head", {}, h("h1", { title: run.name }, brief(run.name, 160)), status(run.status), run.contaminated && flag("contaminated", "tuned on the test set", "bad"), h("span.dim", {}, run.reason)),
       warnings(run).map(([kind, words]) => h("p.warning", { class: kind }, words)),
+      run.risk_in_units && h("p.dim", {}, `Risk: ${run.risk_in_units}.`),
       h("dl.tiles", {}, names.map((name) => tile(name, finite(run.metrics[name]) ? h("span", { title: run.metrics[name] }, short(run.metrics[name], 5)) : h("small", {}, "not finite"), marks.map((m) => m.cloneNode(true)), run.contaminated && /test/.test(name) && flag("contaminated", "", "bad"))),
         by && tile(`best ${by}`, short(run.metrics[by], 5), h("small", {}, ` at epoch ${run.best_epoch}`)),
-        finite(run.best_val_risk) && tile("best val_risk", short(run.best_val_risk, 5), h("small", {}, ` at epoch ${run.best_epoch}`)),
+        finite(run.best_val_risk) && tile("best val_risk", short(run.best_val_risk, 5), h("small", {}, run.members.length ? " out of bag" : ` at epoch ${run.best_epoch}`)),
         tile("epochs", run.epochs.toLocaleString("en"), run.max_epochs && run.max_epochs !== run.epochs ? h("small", {}, ` of ${run.max_epochs.toLocaleString("en")}`) : ""),
         finite(run.total_seconds) && tile("time", span(run.total_seconds), h("small", {}, seconds(run.seconds))),
         run.n_params !== null && tile("parameters", run.n_params.toLocaleString("en"))));
@@ -132,16 +133,18 @@ class RunPage {
     if (labels.length) config.body.append(h("h3", {}, "Labels"), facts(Object.fromEntries(labels)));
     const origin = panel("Where it comes from", "");
     origin.body.append(...run.again.flatMap((a) => [h("h3", {}, a.what), command(a.command)]), facts(origins(run)));
+    const members = run.members.length ? panel("Members", "") : null;
+    members?.body.append(h("p.dim", {}, `This run is the average of ${run.members.length} runs.`), facts(Object.fromEntries(run.members.map((m) => [m.name, h("span", {}, runLink(m, "look"), ` ${m.status}, ${Object.entries(m.metrics).map(([k, v]) => `${k} ${short(v, 4)}`).join(", ")}`)]))));
     const detail = Object.keys(run.detail || {}).length ? panel("Diagnostics", "") : null;
     detail?.body.append(facts(flat(run.detail)));
     const notices = run.notices.length ? panel("Notices", "") : null;
     notices?.body.append(h("div.bounded", { tabindex: "0", role: "group", "aria-label": "notices" }, run.notices.map((n) => h("p.warning", {}, n))));
     const logs = Object.keys(run.logs).length ? panel("What it printed", "") : null;
     if (logs) for (const [name, text] of Object.entries(run.logs)) logs.body.append(h("h3", {}, name), h("pre.log", { tabindex: "0", "aria-label": name }, text || "(nothing)"));
-    const whole = JSON.stringify([run.config, run.labels, run.provenance, run.notices, run.logs, run.detail, run.status, run.checkpoint, run.model]);
+    const whole = JSON.stringify([run.config, run.labels, run.provenance, run.notices, run.logs, run.detail, run.status, run.checkpoint, run.model, run.members]);
     if (whole === this.drawnRest) return;
     this.drawnRest = whole;
-    fill(this.rest, h("div.stack.s6", {}, config.root, detail?.root, notices?.root), h("div.stack.s6", {}, origin.root), logs?.root);
+    fill(this.rest, h("div.stack.s6", {}, config.root, members?.root, detail?.root, notices?.root), h("div.stack.s6", {}, origin.root), logs?.root);
     for (const box of this.rest.querySelectorAll("pre.log")) box.scrollTop = box.scrollHeight;
     for (const name of open) this.rest.querySelector(`details[data-name="${name}"]`)?.setAttribute("open", "");
   }
