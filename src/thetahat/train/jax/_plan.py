@@ -43,6 +43,11 @@ class MemberPlan:
         return self.random and not isinstance(self.order_seed, Tracer)
 
     @property
+    def own_order(self) -> bool:
+        """Whether each member has an order of its own, from a traced seed."""
+        return self.random and not self.shared_order
+
+    @property
     def full(self) -> bool:
         """Whether one batch, in the table's order, is the whole part."""
         return self.n_batches == 1 and self.sampling in ("full", "sequential", "shuffle")

@@ -150,8 +150,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
         seen.update(made_data=made_data, transform=transform, rows=data.rows, adapted=adapted)
         made = [a for a, m in zip(leaves, slots, strict=True) if m]
         plan = make_plan(task, data.train)
-        own = plan.random and not plan.shared_order
-        return (cast(state, dtype), made), [plan.order_seed] if own else []
+        return (cast(state, dtype), made), [plan.order_seed] if plan.own_order else []
 
     with precision(dtype):
         shared = (dict(hyper.common), None if start is None else dict(start.leaves))
@@ -164,29 +163,25 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
             seen["targets"].check(seen["data"].changed(transform=seen["transform"]))
     plan = make_plan(task, seen["data"].train)
     check_batches(task, plan)
-    if last:  # else it is staged once more
-        _say_if_larger(task, plan)
+    if last:
+        _say_if_larger(task, plan)  # else it is staged once more
     n_params = sum(int(np.prod(p.shape)) for p in jax.tree.leaves(seen["params"]))
     if n_params == 0:
         raise ConfigError("the model has no trainable parameters; check what th.trainable selects")
     reach = _reached(closed.jaxpr, len(hyper.own))
+    same = ("adapted", "made_data", "slots", "tree", "rows", "transform")
     return Staged(
+        **{name: seen[name] for name in same},
         task=task,
-        adapted=seen["adapted"],
         plan=plan,
         n_params=n_params,
         closed=closed,
         out_tree=jax.tree.structure(shapes),
         owned=tuple(reach[len(jax.tree.leaves(shapes[0])) :]),
-        made_data=seen["made_data"],
         given=tuple(a for a, m in zip(seen["leaves"], seen["slots"], strict=True) if not m),
-        slots=seen["slots"],
-        tree=seen["tree"],
         best_mode=choosing_mode(task, seen["data"]),
         targets=seen.get("targets"),
-        rows=seen["rows"],
         largest=seen["data"].largest,
-        transform=seen["transform"],
         order=order,
     )
 
