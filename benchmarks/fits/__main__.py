@@ -6,6 +6,8 @@
                    hand-written scan over epochs and batches, compiled once
     a process      from its start to its first result: cold, and a second one (see cold.py)
     wide cohorts   members with data or an order of their own, and memory (see wide.py)
+    other sizes    60 fits of different (N, d), as scikit-learn's check_estimator makes them (N is 2
+                   to 300, d is 1 to 20, two losses): how many programs are compiled
 
 CPU time of all threads on one pinned core, medians of interleaved rounds. The losses of both stand
 beside the times: both train. Problems P3 and P4 are those of benchmarks.loops.
@@ -27,7 +29,7 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.fits import cold, wide
 
-ROUNDS, FITS, EPOCHS = 15, 100, 60
+ROUNDS, FITS, EPOCHS, SIZES = 15, 100, 60, 60
 PACKAGES = ("thetahat", "jax", "jaxlib", "optax", "numpy")
 
 
@@ -125,7 +127,39 @@ def loops(problem: Any, fits: int, epochs: int, rounds: int) -> dict[str, Any]:
     return found
 
 
-def measure(rounds: int, fits: int, epochs: int) -> dict[str, Any]:
+def sizes(fits: int) -> dict[str, Any]:
+    """Fits of tables of other sizes: programs that were compiled, and CPU seconds."""
+    import numpy as np
+    import optax
+
+    import thetahat as th
+
+    rng, taken, traces, risks = np.random.default_rng(1), list[float](), 0, list[float]()
+    known = [(n, d) for n in (2, 5, 10, 20, 30, 50, 100, 150, 200, 300) for d in (1, 3, 4, 10, 20)]
+    for k, at in enumerate(rng.permutation(len(known) * 2)[:fits]):
+        (n, d), logistic = known[at % len(known)], bool(k % 2)
+        x = rng.normal(size=(n + k % 2, d))
+        y = x[:, 0] + 0.1 * rng.normal(size=len(x))
+        y = (y > 0).astype(float) if logistic else y
+        loss = "logistic" if logistic else "squared"
+        model = th.models.MLP(d, width=32, depth=2)
+        given = th.Task(model, th.Data((x, y)), optimizer=optax.adam(1e-2), loss=loss, epochs=50,
+                        batch_size=32)  # fmt: skip
+        began = time.process_time()
+        result = th.fit(given)
+        taken.append(time.process_time() - began)
+        traces += result.traces
+        risks.append(result.risk["train"])
+    return {
+        "fits": fits,
+        "programs": traces,
+        "cpu_s": sum(taken),
+        "median_ms": 1e3 * statistics.median(taken),
+        "train_risk": statistics.median(risks),
+    }
+
+
+def measure(rounds: int, fits: int, epochs: int, others: int) -> dict[str, Any]:
     """All numbers."""
     from benchmarks.loops.problems import PROBLEMS
 
@@ -144,6 +178,7 @@ def measure(rounds: int, fits: int, epochs: int) -> dict[str, Any]:
             for way, pairs in taken.items()
         }
     return {
+        "sizes": sizes(others),
         "question": __doc__.splitlines()[0],  # pyright: ignore[reportOptionalMemberAccess]
         "rounds": rounds,
         "warm_ms": warm_fits,
@@ -176,6 +211,13 @@ def markdown(answer: dict[str, Any]) -> str:
         page.append(f"| {name} | {took:.2f} | {took / peer:.2f} | {many[name]['val_risk']:.3g} |")
     page += cold.lines(answer["cold"], many["epochs"])
     page += wide.lines(answer["wide_members"], answer["wide"], tuple(answer["memory"]))
+    other = answer["sizes"]
+    page += [
+        "",
+        f"{other['fits']} fits of other sizes compiled {other['programs']} programs, and took"
+        f" {other['cpu_s']:.1f} CPU s, half of them less than {other['median_ms']:.0f} ms each"
+        f" (median training risk {other['train_risk']:.3g}).",
+    ]
     return "\n".join(page) + "\n"
 
 
@@ -192,7 +234,7 @@ def main() -> None:
     machine.pin()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["THETAHAT_CACHE"] = folder
-        answer = measure(*((1, 3, 2) if asked.smoke else (ROUNDS, FITS, EPOCHS)))
+        answer = measure(*((1, 3, 2, 4) if asked.smoke else (ROUNDS, FITS, EPOCHS, SIZES)))
     page = markdown(answer)
     print(page)
     if asked.write:

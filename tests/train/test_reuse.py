@@ -130,8 +130,8 @@ def test_a_program_trains_on_other_data_as_a_fit_of_them(model) -> None:
 
 def test_a_program_refuses_data_of_other_shapes() -> None:
     program = prepare(lambda _: task(), Hyper({}, {}), 1, "exact")
-    with pytest.raises(ConfigError, match="of the shapes and types .*; give 24 training"):
-        program.again(Hyper({}, {}), th.Data((X[:20], Y[:20]), val=(X[:8], Y[:8])))
+    with pytest.raises(ConfigError, match="of the shapes and types .*; give at most 384 training"):
+        program.again(Hyper({}, {}), th.Data((np.repeat(X, 20, 0), np.repeat(Y, 20)), val=(X, Y)))
 
 
 def test_any_thread_may_reuse_a_program() -> None:

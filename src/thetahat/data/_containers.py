@@ -89,6 +89,8 @@ class Data:
              split, from 0; None if unknown. They merge predictions back.
              classes: of y, if it was given as labels (text, a categorical): y is then 0..k-1.
              levels: different whole numbers of y, where the split is traced; None elsewhere.
+             largest: by part, the rows of the largest of several Data that are fitted alike, such
+             as folds: they train by one program. None elsewhere.
     Raises:  DataError: an empty part, leaves of different N, parts of different structure, values
              that are not finite. Traced values are not checked.
     >>> data = Data(train=(np.ones((8, 2)), np.ones(8)), val=(np.ones((2, 2)), np.ones(2)))
@@ -104,6 +106,7 @@ class Data:
     rows: Any = field(default=None, init=False, repr=False)
     classes: Classes | None = field(default=None, init=False, repr=False)
     levels: Classes | None = field(default=None, init=False, repr=False)
+    largest: Mapping[str, int] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         there = {n: part for n in PARTS if (part := getattr(self, n)) is not None}
@@ -139,7 +142,7 @@ class Data:
     def changed(self, **fields: Any) -> Data:
         """Return a copy with other fields, without checks."""
         other = object.__new__(Data)
-        for name in (*PARTS, "transform", "targets", "rows", "classes", "levels"):
+        for name in (*PARTS, "transform", "targets", "rows", "classes", "levels", "largest"):
             object.__setattr__(other, name, fields.get(name, getattr(self, name)))
         return other
 

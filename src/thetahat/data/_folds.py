@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
@@ -37,7 +38,16 @@ class Folds(Sequence[Data]):
         if isinstance(index, slice):
             return [self[i] for i in range(len(self))[index]]
         obs, part, classes = self._whole
-        return taken(obs, part, self._rows[operator.index(index)], classes)
+        data = taken(obs, part, self._rows[operator.index(index)], classes)
+        return data.changed(largest=self._largest)
+
+    @cached_property
+    def _largest(self) -> dict[str, int] | None:
+        """The rows of the largest parts; None where folds differ by more than a row, or 2 %."""
+        sizes = {name: [len(rows[name]) for rows in self._rows] for name in self._rows[0]}
+        if any(max(n) - min(n) > max(1, max(n) // 50) for n in sizes.values()):
+            return None
+        return {name: max(n) for name, n in sizes.items()}
 
     def __repr__(self) -> str:
         sizes = ", ".join(str(len(rows["test"])) for rows in self._rows)

@@ -24,6 +24,7 @@ from thetahat.models._start import (
 )
 from thetahat.models._tabular import TabularMLP as TabularMLP
 from thetahat.models._units import InUnits as InUnits
+from thetahat.models._wider import input_kernel as input_kernel, widened as widened
 
 __all__ = [
     "ACTIVATIONS",
@@ -42,8 +43,10 @@ __all__ = [
     "describe",
     "described",
     "freeze",
+    "input_kernel",
     "n_params",
     "named_arrays",
     "started",
     "trainable",
+    "widened",
 ]

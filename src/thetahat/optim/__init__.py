@@ -6,6 +6,7 @@ from thetahat.optim._descent import (
     nesterov as nesterov,
     preconditioned as preconditioned,
 )
+from thetahat.optim._elementwise import is_elementwise as is_elementwise
 from thetahat.optim._named import (
     OPTIMIZERS as OPTIMIZERS,
     lbfgs as lbfgs,
@@ -44,6 +45,7 @@ __all__ = [
     "StackedResiduals",
     "end_epoch",
     "gauss_newton",
+    "is_elementwise",
     "lbfgs",
     "learning_rate",
     "levenberg_marquardt",

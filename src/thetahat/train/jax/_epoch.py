@@ -13,6 +13,7 @@ import numpy as np
 from thetahat import data as th_data
 from thetahat.train.jax import _member
 from thetahat.train.jax._member import Member
+from thetahat.train.jax._plan import make_plan
 from thetahat.train.jax._state import TrainState
 
 if TYPE_CHECKING:
@@ -31,10 +32,11 @@ def run_chunk(
 ) -> Any:
     """``n`` epochs from ``epoch`` on: a loop that fills buffers of MAX_CHUNK records.
 
-    Args:    index: the orders (max_chunk, N) that the host made, or None to make them here.
+    Args:    index: the orders (max_chunk, N) that the host made, or None to make them here; N are
+             the places of an epoch where the part is padded.
              alone: whether the loop may end as soon as this member has (it may not under vmap).
     """
-    plan = _member.make_plan(member.task, data.train)
+    plan = make_plan(member.task, data.train) if member.real is None else member.real.plan
     data = data.changed(train=counted(data.train))
 
     def order_at(i: Any) -> Any:
@@ -95,15 +97,22 @@ def run_epoch(
     train = data.train
     weights = th_data.weights_of(train)
     relative = None
+    real = member.real
     if weights is not None:
         weights = weights.astype(member.task.dtype)  # sums of 32-bit integers wrap around
-        relative = weights * (plan.n / jnp.sum(weights))
-    scale = 1.0 / plan.batch
+        n = plan.n if real is None else real.n("train").astype(weights.dtype)
+        relative = weights * (n / jnp.sum(weights))
     if plan.full:
+        scale = 1.0 / plan.batch
+        if real is not None:
+            scale = real.scale
+            if relative is None:
+                there = jnp.arange(plan.n) < real.n("train")
+                relative = there.astype(member.task.dtype)
         key = _member.dropout_key(member, state, epoch, 0)
         zero = jnp.zeros((), member.task.dtype)
         carry = (state.params, state.opt_state, zero, member.scores.zero())
-        carry, pairs = member.step(carry, train, relative, None, scale, key)
+        carry, pairs = member.step(carry, train, relative, 1.0, scale, key)
     else:
         carry, pairs = _minibatches(member, plan, train, relative, state, epoch, order())
     *carry, summed, sums = carry
@@ -112,20 +121,27 @@ def run_epoch(
     scores |= member.scores.gradient(sums)
     val_risk = None
     if data.val is not None:
-        val_risk, means = member.averages(carry[0], data.val)
+        val_risk, means = member.averages(carry[0], data.val, "val")
         scores |= {f"val_{name}": mean for name, mean in means.items()}
-    return member.close_epoch(state, carry, summed / plan.n, val_risk, scores, alone=alone)
+    train_risk = summed / plan.n if real is None else summed * real.one("train")
+    return member.close_epoch(state, carry, train_risk, val_risk, scores, alone=alone)
 
 
 def _minibatches(
     member: Member, plan: Any, train: Any, relative: Any, state: TrainState, epoch: Any, index: Any
 ) -> Any:
     """Scan the epoch's batches; the last is padded with observations of weight zero."""
+    real, dtype = member.real, member.task.dtype
     shape = (plan.n_batches, plan.batch)
-    index = jnp.concatenate([index, jnp.zeros((plan.pad,), index.dtype)]).reshape(shape)
-    real = None
-    if plan.pad:
-        real = np.arange(plan.n_batches * plan.batch).reshape(shape) < plan.n
+    places = np.arange(plan.n_batches * plan.batch).reshape(shape)
+    there = None
+    if real is not None:
+        there = places < real.n("train")
+    elif plan.pad:
+        there = jnp.asarray(places < plan.n)
+        index = jnp.concatenate([index, jnp.zeros((plan.pad,), index.dtype)])
+    index = index.reshape(shape)
+    scale = 1.0 / plan.batch if real is None else real.scale
     n_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(train))
     at_once = n_bytes <= GATHER_AT_ONCE
 
@@ -133,17 +149,26 @@ def _minibatches(
         return jax.tree.map(lambda a: a[index], (train, relative))
 
     def one(carry: Any, at: Any) -> Any:
-        taken, real, i = at
+        taken, there, i = at
         batch, weight = taken if at_once else rows(taken)
+        share = 1.0
+        if there is not None:
+            weight = there.astype(dtype) * (1 if weight is None else weight)
+            share = jnp.sum(there).astype(dtype) * scale
         if real is not None:
-            weight = real.astype(member.task.dtype) * (1 if weight is None else weight)
+            share = jnp.where(real.even, 1, share)
         key = _member.dropout_key(member, state, epoch, i)
-        return member.step(carry, batch, weight, real, 1.0 / plan.batch, key)
+        return member.step(carry, batch, weight, share, scale, key)
 
     taken = rows(index) if at_once else index
-    real = None if real is None else jnp.asarray(real)
-    xs = (taken, real, jnp.arange(plan.n_batches))
-    zero = jnp.zeros((), member.task.dtype)
+    zero = jnp.zeros((), dtype)
     carry = (state.params, state.opt_state, zero, member.scores.zero())
-    carry, pairs = jax.lax.scan(one, carry, xs)
-    return carry, jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), pairs)
+    xs = (taken, there, jnp.arange(plan.n_batches))
+    if real is None:
+        carry, pairs = jax.lax.scan(one, carry, xs)
+        return carry, jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), pairs)
+
+    def some(i: Any, carry: Any) -> Any:
+        return one(carry, jax.tree.map(lambda a: a[i], xs))[0]
+
+    return jax.lax.fori_loop(0, real.steps, some, carry), None

@@ -37,7 +37,9 @@ from thetahat.train.jax._jaxpr_key import (
     digest,
     without_dead_code,
 )
-from thetahat.train.jax._member import Member, MemberPlan, make_member, make_plan, parts_of
+from thetahat.train.jax._member import Member, make_member, parts_of
+from thetahat.train.jax._padding import Padding
+from thetahat.train.jax._plan import MemberPlan, make_plan
 from thetahat.train.jax._precision import ON_DISK, precision
 from thetahat.train.jax._staging import Staged
 
@@ -78,14 +80,14 @@ class Mathematics:
     def used(self) -> frozenset[str]:
         """The traced parameters that a number depends on beside those of the stopping rules."""
         hyper = self._hyper
-        names, closed, _ = self._trace(step=True)
+        names, closed, _ = self._trace(True)
         wanted = [name != "rules" for name in names]
         found = zip(sorted(hyper.member(0)), _reduced(closed, wanted)[2], strict=False)
         order = [*sorted(hyper.own), *sorted(hyper.common)]
         first = zip(order, _reduced(self._staged.closed, self._kept)[2], strict=False)
         return frozenset(name for name, there in (*found, *first) if there)
 
-    def fingerprint(self, size: int, mode: str) -> str:
+    def fingerprint(self, size: int, mode: str, padding: Padding | None) -> str:
         """The key of all that the program of a chunk, and of an evaluation, depends on.
 
         Raises:  NotComparable: something that cannot be compared; it says what.
@@ -93,36 +95,39 @@ class Mathematics:
         if self._staged.streamed:
             raise NotComparable("data on disk")
         with precision(self._staged.task.dtype):
-            names, closed, whole = self._pieces
+            names, closed, whole = self._pieces if padding is None else self._trace(False, padding)
             try:
                 key = self._strict(names, closed, whole)
             except CustomDerivative:
-                names, closed, whole = self._trace(step=True)
+                names, closed, whole = self._trace(True, padding)
                 key = self._strict(names, closed, True)
-            return digest([key, names, size, mode, *self.facts(), *settings()]).hex()
+            return digest([key, names, size, mode, *self.facts(padding), *settings()]).hex()
 
     # -- what is traced -------------------------------------------------------------------------
 
     @cached_property
     def _pieces(self) -> tuple[list[str], Any, bool]:
-        return self._trace(step=False)
+        return self._trace(False)
 
-    def _trace(self, *, step: bool) -> tuple[list[str], Any, bool]:
+    def _trace(self, step: bool, padding: Padding | None = None) -> tuple[list[str], Any, bool]:
         """The names of outputs, their jaxpr, and whether it has the whole step.
 
         The traced parameters are its first inputs, by their names.
         """
         staged, hyper = self._staged, self._hyper
+        plan = staged.plan if padding is None else padding.plan
         values = {name: np.asarray(value) for name, value in hyper.member(0).items()}
         shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in staged.closed.out_avals]
         state, made = jax.tree.unflatten(staged.out_tree, shapes)
         given = tuple(_shape(leaf, staged.task.dtype) for leaf in staged.given)
+        if padding is not None:
+            state, made, given = padding.shapes(state, made, given)
         data = staged.inputs(made, given)[0]
         one = jax.ShapeDtypeStruct((), np.dtype(staged.task.dtype))
         free = _Free(
             z=jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), data.train),
             batch=jax.tree.map(
-                lambda a: jax.ShapeDtypeStruct((staged.plan.batch, *a.shape[1:]), a.dtype),
+                lambda a: jax.ShapeDtypeStruct((plan.batch, *a.shape[1:]), a.dtype),
                 data.train,
             ),
             value=one,
@@ -136,11 +141,13 @@ class Mathematics:
             data, frozen = staged.inputs(made, given)
             # An experiment makes another model; that of a given Task was adapted before.
             known = isinstance(self._build, GivenTask)
-            adapted = staged.adapted if known else models.adapt(task.model, task.seed)
+            adapted = None if padding is None else padding.adapted(task.model)
+            if adapted is None:
+                adapted = staged.adapted if known else models.adapt(task.model, task.seed)
             member = make_member(task, frozen, adapted, data.transform)
             found, searches = _parts(member, data, state, free)
             if step or searches:
-                found["step"] = _step(member, staged.plan, state, free.batch)
+                found["step"] = _step(member, plan, state, free.batch)
             # Each member's own order may depend on any seed.
             order = make_plan(task, data.train).order_seed
             found["order"] = order if isinstance(order, Tracer) else ()
@@ -177,7 +184,7 @@ class Mathematics:
             raise NotComparable(f"constants of {key.const_bytes >> 20} MB; give them as data")
         return found
 
-    def facts(self) -> list[Any]:
+    def facts(self, padding: Padding | None) -> list[Any]:
         """What is static about the members: structures, sizes, names and choices."""
         staged, task, plan = self._staged, self._staged.task, self._staged.plan
         loss, rules = risk.resolve_loss(task.loss), sort_rules(task.stopping)
@@ -186,13 +193,19 @@ class Mathematics:
             (str(g.dtype), getattr(g, "weak_type", False), _place(g))
             for g in map(_array, staged.given)
         ]
-        avals = [(a.shape, str(a.dtype), a.weak_type) for a in staged.closed.out_avals]
-        state, made = jax.tree.unflatten(staged.out_tree, range(len(avals)))
         shapes = [jax.ShapeDtypeStruct(_array(g).shape, np.bool_) for g in staged.given]
+        avals = staged.closed.out_avals
+        if padding is not None:
+            state, made = jax.tree.unflatten(staged.out_tree, avals)
+            plan, (state, made, shapes) = padding.plan, padding.shapes(state, made, shapes)
+            avals = jax.tree.leaves((state, made))
+        avals = [(a.shape, str(a.dtype), getattr(a, "weak_type", False)) for a in avals]
+        state, made = jax.tree.unflatten(staged.out_tree, range(len(avals)))
         data, frozen = staged.inputs(made, shapes)
         return [
             *("given", given, "made", avals, staged.owned, staged.slots, staged.made_data),
             *("tree", _paths((state, data, frozen))),
+            padding is not None,
             *("traced", sorted(self._hyper.own), sorted(self._hyper.common)),
             *("plan", plan.n, plan.batch, plan.n_batches, plan.sampling, plan.weighted),
             *(plan.random, plan.shared_order, plan.full),
@@ -313,10 +326,12 @@ def _step(member: Member, plan: MemberPlan, state: Any, batch: Any) -> Any:
     key = jax.random.wrap_key_data(state.key) if member.adapted.stochastic else None
     weight = weights_of(batch)
     weight = None if weight is None else weight.astype(member.task.dtype)
-    real = jnp.ones((plan.batch,), bool) if plan.pad else None
-    if real is not None:
+    scale, share = 1.0 / plan.batch, 1.0
+    if plan.pad:
+        real = jnp.ones((plan.batch,), bool)
         weight = real.astype(member.task.dtype) * (1 if weight is None else weight)
-    return member.step(carry, batch, weight, real, 1.0 / plan.batch, key)
+        share = jnp.sum(real) * scale
+    return member.step(carry, batch, weight, share, scale, key)
 
 
 def settings() -> list[Any]:

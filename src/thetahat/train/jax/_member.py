@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from thetahat import data as th_data, optim, risk
 from thetahat.core import ConfigError, Metric, Mode, ShapeError, Task
@@ -24,6 +23,7 @@ from thetahat.data import keys
 from thetahat.train import _program as program
 from thetahat.train._stopping import Record, Rules, less_is_better, sort_rules
 from thetahat.train.jax._metrics import Scores
+from thetahat.train.jax._plan import MemberPlan, Real
 from thetahat.train.jax._state import TrainState, changed, chosen
 
 if TYPE_CHECKING:
@@ -40,50 +40,6 @@ EVAL_AT_ONCE = 1 << 17
 
 
 @dataclass(frozen=True)
-class MemberPlan:
-    """What is static about a member's data: counts, batches, order."""
-
-    n: int
-    batch: int
-    n_batches: int
-    sampling: str
-    order_seed: Any
-    weighted: bool
-
-    @property
-    def pad(self) -> int:
-        """Empty places in the last batch."""
-        return self.n_batches * self.batch - self.n
-
-    @property
-    def random(self) -> bool:
-        """Whether the order of the observations is drawn, and matters."""
-        return self.sampling in ("shuffle", "replacement") and not self.full
-
-    @property
-    def shared_order(self) -> bool:
-        """Whether all members visit the observations in one order that the host may name."""
-        return self.random and not isinstance(self.order_seed, Tracer)
-
-    @property
-    def full(self) -> bool:
-        """Whether one batch, in the table's order, is the whole part."""
-        return self.n_batches == 1 and self.sampling in ("full", "sequential", "shuffle")
-
-
-def make_plan(task: Task, train: Any) -> MemberPlan:
-    """The plan of a Task over its training part."""
-    n = th_data.n_observations(train)
-    sampling, seed = task.sampling, 0
-    if isinstance(sampling, th_data.Shuffle):
-        sampling, seed = "shuffle", sampling.seed if sampling.seed is not None else task.seed
-    # An epoch is n observations, drawn with replacement or not: a batch holds n of them at most.
-    batch = n if sampling == "full" or task.batch_size is None else min(int(task.batch_size), n)
-    n_batches = -(-n // batch)
-    return MemberPlan(n, batch, n_batches, sampling, seed, th_data.weights_of(train) is not None)
-
-
-@dataclass(frozen=True)
 class Member:
     """The pure functions of one member, closed over its Task, data and frozen arrays."""
 
@@ -97,6 +53,8 @@ class Member:
     metrics: Mapping[str, Metric]
     units: Any = None
     """Has y_mean and y_std of a table's target; None where numbers are in its units."""
+    real: Real | None = None
+    """The real rows of padded parts; None where no part is padded."""
 
     # -- risk ---------------------------------------------------------------------------------
 
@@ -105,13 +63,20 @@ class Member:
         hypothesis = self.adapted.bind(params, self.frozen)
         return jax.vmap(lambda z: self.loss_at(hypothesis, z))(part)
 
-    def risk(self, params: Any, part: Any) -> Float[Array, ""]:
-        """The weighted mean loss over a part, in blocks when it is long."""
+    def risk(self, params: Any, part: Any, name: str = "") -> Float[Array, ""]:
+        """The weighted mean loss over a part, in blocks when it is long.
+
+        Args:    name: of the part, where parts are padded.
+        """
         n = th_data.n_observations(part)
         weights = th_data.weights_of(part)
         if n <= EVAL_BLOCK:
-            return risk.weighted_mean(self.losses(params, part), weights)
-        index, real = eval_blocks(n)
+            losses = self.losses(params, part)
+            if self.real is None or weights is not None:
+                return risk.weighted_mean(losses, weights)
+            there = jnp.arange(n) < self.real.n(name)
+            return jnp.sum(jnp.where(there, losses, 0)) * self.real.one(name)
+        index, real = self._blocks(n, name)
 
         def block(carry: Any, at: Any) -> tuple[Any, None]:
             rows, there = at
@@ -120,6 +85,11 @@ class Member:
 
         (total, weight), _ = jax.lax.scan(block, self.risk_zero(), (index, real))
         return total / weight
+
+    def _blocks(self, n: int, name: str) -> tuple[Any, Any]:
+        """Rows of each evaluation block and which of them are real: (blocks, EVAL_BLOCK) each."""
+        index, real = eval_blocks(n)
+        return index, real if self.real is None else real & (index < self.real.n(name))
 
     def risk_zero(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """(weighted loss, weight) before the first block."""
@@ -146,18 +116,19 @@ class Member:
         return Scores(self.metrics, bind, self.task.dtype, pair_at, loss, self.units)
 
     def averages(
-        self, params: Any, part: Any
+        self, params: Any, part: Any, name: str = ""
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """The risk of a part, and its metrics: means over observations, and those of the whole."""
         scores = self.scores
         if not scores.of_observations and not scores.of_parts:
-            return self.risk(params, part), {}
+            return self.risk(params, part, name), {}
         n = th_data.n_observations(part)
         if n <= EVAL_BLOCK:
-            sums = scores.block(params, scores.zero(), part, True)
+            there = True if self.real is None else jnp.arange(n) < self.real.n(name)
+            sums = scores.block(params, scores.zero(), part, there)
             pairs = scores.block_pairs(params, part)
-            return self.risk(params, part), scores.means(sums) | scores.of_part(pairs)
-        index, real = eval_blocks(n)
+            return self.risk(params, part, name), scores.means(sums) | scores.of_part(pairs)
+        index, real = self._blocks(n, name)
 
         def block(carry: Any, at: Any) -> tuple[Any, Any]:
             rows, there = at
@@ -183,7 +154,7 @@ class Member:
         """Every number of these parts at ``params``, by column."""
         found = {}
         for part, observations in parts.items():
-            found[f"{part}_risk"], means = self.averages(params, observations)
+            found[f"{part}_risk"], means = self.averages(params, observations, part)
             found |= {f"{part}_{name}": mean for name, mean in means.items()}
         return found | self.scores.whole(params)
 
@@ -194,22 +165,22 @@ class Member:
         carry: Any,
         batch: Any,
         weight: Float[Array, " B"] | None,
-        real: Bool[Array, " B"] | None,
-        scale: float,
+        share: Any,
+        scale: Any,
         key: Any,
     ) -> tuple[Any, Any]:
         """One update of (params, optimizer state, the epoch's summed loss and metrics so far), and
         what metrics of the whole part need of the batch.
 
-        ``weight`` (B,) or None, zero where not ``real`` (B,) or None; ``scale`` is 1/B, so that
-        each observation of an epoch weighs the same, in a short last batch too.
+        ``weight`` (B,), zero for rows that are not real, or None; ``share`` is that of the batch in
+        which rows are real; ``scale`` is 1/B, so that each observation of an epoch weighs the same,
+        in a short last batch too.
         """
         params, opt_state, so_far, sums = carry
         size = th_data.n_observations(batch)
         spread = None
         if self.adapted.stochastic:
             spread = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(size))
-        share = 1.0 if real is None else jnp.sum(real) * scale
 
         def summed(p: Any) -> Any:
             def one(z: Any, k: Any) -> Any:
@@ -369,10 +340,12 @@ def _better(task: Task, value: Any, best: Any) -> Any:
     return jnp.isfinite(value) & (value > best if best_mode(task) == "max" else value < best)
 
 
-def make_member(task: Task, frozen: Any, adapted: Any, units: Any = None) -> Member:
+def make_member(
+    task: Task, frozen: Any, adapted: Any, units: Any = None, real: Real | None = None
+) -> Member:
     """The functions of a member.
 
-    Args:    units: as in ``Member``.
+    Args:    units, real: as in ``Member``.
     Raises:  ConfigError: an optimizer that needs squared loss or the full batch and has neither.
     """
     loss = risk.resolve_loss(task.loss)
@@ -386,6 +359,7 @@ def make_member(task: Task, frozen: Any, adapted: Any, units: Any = None) -> Mem
         residual_at=risk.residual_vector(task.residual) if loss.name == "squared" else None,
         metrics=read_metrics(task.metrics),
         units=units,
+        real=real,
     )
 
 

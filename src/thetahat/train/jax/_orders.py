@@ -34,15 +34,30 @@ class Orders:
 
     Args:    seed: of the order that all members share; or (C,), of each member's own.
              size, sampling: of the orders.   most: epochs at a time, at most.
+             places: of an epoch, by default ``size``; the first ones are taken.
+             drawn: whether the order matters: a program of batches may get all rows as one.
     """
 
-    def __init__(self, seed: Any, size: int, sampling: str, most: int) -> None:
+    def __init__(
+        self,
+        seed: Any,
+        size: int,
+        sampling: str,
+        most: int,
+        places: int | None = None,
+        *,
+        drawn: bool = True,
+    ) -> None:
         self.seed, self.size, self.sampling, self.most = seed, size, sampling, most
+        self.places, self.drawn = size if places is None else places, drawn
         self.compiles = True
         """Whether the compiled program makes them."""
 
     def begin(self, epochs: int) -> None:
         """Choose the way for a fit of so many epochs, and compile if that is it."""
+        if not self.drawn:
+            self.compiles = False
+            return
         with _LOCK:
             key = (*np.shape(self.seed), self.size, self.sampling)
             _made[key] += epochs * self.size * np.size(self.seed)
@@ -56,17 +71,22 @@ class Orders:
             self(0, 0)
 
     def __call__(self, epoch: Any, n: Any) -> Any:
-        """The orders of ``n`` epochs from ``epoch`` on: the first ``n`` of (most, size), or of
-        (C, most, size)."""
+        """The orders of ``n`` epochs from ``epoch`` on: the first ``n`` of (most, places), or of
+        (C, most, places)."""
         if not self.compiles:
-            made = th_data.host_orders(self.seed, epoch, n, self.size, self.sampling)
-            assert made is not None, "asked in begin()"
-            index = np.zeros((*np.shape(self.seed), self.most, self.size), np.int32)
-            index[..., :n, :] = made
+            made: Any = np.arange(self.size, dtype=np.int32)
+            if self.drawn:
+                made = th_data.host_orders(self.seed, epoch, n, self.size, self.sampling)
+                assert made is not None, "asked in begin()"
+            own = np.shape(self.seed) if self.drawn else ()
+            index = np.zeros((*own, self.most, self.places), np.int32)
+            index[..., :n, : self.size] = made
             return index
-        rest = (self.size, self.most, self.sampling)
-        make = _compiled_orders if np.ndim(self.seed) == 0 else _compiled_own_orders
-        return make(self.seed, np.int32(epoch), np.int32(n), *rest)
+        epoch, n = np.int32(epoch), np.int32(n)
+        if np.ndim(self.seed):
+            return _compiled_own_orders(self.seed, epoch, n, self.size, self.most, self.sampling)
+        rest = (self.size, self.most, self.places, self.sampling)
+        return _compiled_orders(self.seed, epoch, n, *rest)
 
 
 def own_seeds(order: ClosedJaxpr, own: Any, shared: Any, size: int) -> np.ndarray:
@@ -80,16 +100,16 @@ def own_seeds(order: ClosedJaxpr, own: Any, shared: Any, size: int) -> np.ndarra
     return np.broadcast_to(np.asarray(found), (size,))
 
 
-@partial(jax.jit, static_argnums=(3, 4, 5))
+@partial(jax.jit, static_argnums=(3, 4, 5, 6))
 def _compiled_orders(
-    seed: Any, epoch: Any, n: Any, size: int, most: int, sampling: str
-) -> Int[Array, "most N"]:
+    seed: Any, epoch: Any, n: Any, size: int, most: int, places: int, sampling: str
+) -> Int[Array, "most places"]:
     """A program of its own, since it is the same for every task of this size: compiled once."""
     return jax.lax.fori_loop(
         0,
         n,
-        lambda i, rows: rows.at[i].set(th_data.order(seed, epoch + i, size, sampling)),
-        jnp.zeros((most, size), jnp.int32),
+        lambda i, rows: rows.at[i, :size].set(th_data.order(seed, epoch + i, size, sampling)),
+        jnp.zeros((most, places), jnp.int32),
     )
 
 

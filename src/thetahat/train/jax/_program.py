@@ -37,6 +37,7 @@ from thetahat.train.jax._jaxpr_key import NotComparable
 from thetahat.train.jax._member import Member
 from thetahat.train.jax._memory import device_memory, memory_errors
 from thetahat.train.jax._orders import Orders, own_seeds
+from thetahat.train.jax._padding import padding_of
 from thetahat.train.jax._precision import ON_DISK, precision
 from thetahat.train.jax._predictor import ModelSource, Predictor, source_of
 from thetahat.train.jax._staging import Staged, stage
@@ -65,13 +66,17 @@ class CohortProgram:
         self._sources: list[ModelSource] = []
         self._lowered: Any = None
         self._columns: list[str] = []
-        self._given = staged.given
+        self._padding = padding_of(staged)
+        self._given = staged.given if self._padding is None else self._padding.given()
+        plan = staged.plan if self._padding is None else self._padding.plan
         self._own_order = staged.order is not None
-        self._ordered = staged.plan.shared_order or self._own_order
-        most = ORDERS // (staged.plan.n * (size if self._own_order else 1))
+        self._ordered, self._places = plan.shared_order or self._own_order, plan.n
+        most = ORDERS // (plan.n * (size if self._own_order else 1))
         self.max_chunk = min(MAX_CHUNK, max(1, most)) if self._ordered else MAX_CHUNK
-        plan = staged.plan
-        self._orders = Orders(plan.order_seed, plan.n, plan.sampling, self.max_chunk)
+        own = staged.plan
+        self._orders = Orders(
+            own.order_seed, own.n, own.sampling, self.max_chunk, plan.n, drawn=own.random
+        )
 
     def trace(self) -> None:
         """Trace and lower the chunk, abstractly: nothing runs, nothing is compiled.
@@ -89,9 +94,11 @@ class CohortProgram:
         own, common = self._hyper
         with precision(self.dtype):
             state, made = self._beginning.shapes(own, self._shared)
+            if self._padding is not None:
+                state, made = self._padding.state(state), self._padding.made(made)
             index = None
             if self._ordered:
-                shape = (self.max_chunk, self.staged.plan.n)
+                shape = (self.max_chunk, self._places)
                 each = (self.size,) if self._own_order else ()
                 index = jax.ShapeDtypeStruct((*each, *shape), np.int32)
             first = ((state, index), None) if self._own_order else (state, index)
@@ -162,6 +169,8 @@ class CohortProgram:
             state, self._made = self._timed(
                 lambda: self._beginning.draw(dict(self.hyper.own), self._shared)
             )
+            if self._padding is not None:
+                state, self._made = self._padding.state(state), self._padding.made(self._made)
         return state
 
     @memory_errors()
@@ -206,11 +215,14 @@ class CohortProgram:
         if self.staged.streamed or other.staged.streamed:
             other.trace()
             return other
-        mine, others = (program._mathematics.facts() for program in (self, other))
+        mine, others = (p._mathematics.facts(p._padding) for p in (self, other))
         if mine != others:
+            rows = str(self.staged.plan.n)
+            if self._padding is not None:
+                rows = f"at most {self._padding.rows['train']}"
             raise ConfigError(
                 "again() takes data of the shapes and types that the program was made for; give"
-                f" {self.staged.plan.n} training observations like those, or fit a new Task"
+                f" {rows} training observations like those, or fit a new Task"
             )
         other._chunk, other._columns, other._finals = self._chunk, self._columns, self._finals
         other._lowered = self._lowered
@@ -250,7 +262,7 @@ class CohortProgram:
 
     def pack(self, state: TrainState) -> dict[str, np.ndarray]:
         """The state as named arrays."""
-        return pack_state(state)
+        return pack_state(state if self._padding is None else self._padding.cut_state(state))
 
     def unpack(
         self,
@@ -265,7 +277,10 @@ class CohortProgram:
         """
         template = self.init() if first is None else first
         with precision(self.dtype):
-            return unpack_state(template, arrays, new_rules=new_rules)
+            if self._padding is None:
+                return unpack_state(template, arrays, new_rules=new_rules)
+            template = self._padding.cut_state(template)
+            return self._padding.state(unpack_state(template, arrays, new_rules=new_rules))
 
     def replay(self, state: TrainState, records: Mapping[str, np.ndarray]) -> TrainState:
         """The state after the stopping rules have seen the records (C, n) from the start."""
@@ -343,7 +358,7 @@ class CohortProgram:
             return None
         try:
             with unchanged_generators():
-                return self._mathematics.fingerprint(self.size, self.mode)
+                return self._mathematics.fingerprint(self.size, self.mode, self._padding)
         except NotComparable as error:
             _log.debug("the program is not reused: %s", error)
         except Exception as error:  # noqa: BLE001 - the trace of the program raises it in its place
@@ -380,7 +395,7 @@ class CohortProgram:
             return
         second = Mathematics(self.build, self.hyper, self.staged)
         with suppress(NotComparable):
-            again = second.fingerprint(self.size, self.mode)
+            again = second.fingerprint(self.size, self.mode, self._padding)
         if again != before:
             _log.debug("the program is not reused: another trace gives other mathematics")
             self._fingerprint = None
@@ -393,6 +408,8 @@ class CohortProgram:
         params = jax.tree.map(lambda a: a[k], params)
         made = [a[k] if own else a for a, own in zip(arrays, self.staged.owned, strict=True)]
         data, frozen = self.staged.inputs(made, self.staged.given)
+        if self._padding is not None:
+            params, data = self._padding.cut_state(params, lead=0), self._padding.cut(data)
         data = data.changed(rows=self.staged.rows)
         transform = self.staged.transform or data.transform
         if isinstance(transform, Transform):
@@ -470,8 +487,12 @@ class CohortProgram:
             whole = [next(some) if o else next(others) for o in owned]
             task = self.build({**own, **common})
             data, frozen = self.staged.inputs(whole, given)
-            adapted = models.adapt(task.model, task.seed)
-            member = _member.make_member(task, frozen, adapted, data.transform)
+            real = adapted = None
+            if self._padding is not None:
+                real, adapted = self._padding.real(given), self._padding.adapted(task.model)
+            if adapted is None:
+                adapted = models.adapt(task.model, task.seed)
+            member = _member.make_member(task, frozen, adapted, data.transform, real)
             return fn(member, data, first, *rest)
 
         if self.size == 1:

@@ -27,13 +27,8 @@ from thetahat.train._start import read_start
 from thetahat.train._stopping import check_rules, sort_rules
 from thetahat.train.jax._jaxpr_key import without_dead_code
 from thetahat.train.jax._labels import coded_targets
-from thetahat.train.jax._member import (
-    MemberPlan,
-    check_batches,
-    choosing_mode,
-    make_plan,
-    parts_of,
-)
+from thetahat.train.jax._member import check_batches, choosing_mode, parts_of
+from thetahat.train.jax._plan import MemberPlan, make_plan
 from thetahat.train.jax._precision import (
     ON_DISK,
     cast,
@@ -75,6 +70,8 @@ class Staged:
     """What the loss needs of the data; None where nothing can be checked."""
     rows: Any
     """The rows of each part in what was split; None where a traced seed chose them."""
+    largest: Mapping[str, int] | None
+    """The rows of the largest parts, where the data are one of several that are fitted alike."""
     transform: Any
     """A table's transform in double precision, where it was not made by traced parameters."""
     best_mode: Mode | None
@@ -149,9 +146,8 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
         params = jax.tree.map(lambda p: jnp.asarray(cast_leaf(p, dtype)), adapted.params)
         state = _first(task, params, data)
         made_data = sum(slots[: len(jax.tree.leaves(data))])
-        seen.update(adapted=adapted)
         seen.update(task=task, data=data, leaves=leaves, tree=tree, slots=slots, params=params)
-        seen.update(made_data=made_data, transform=transform, rows=data.rows)
+        seen.update(made_data=made_data, transform=transform, rows=data.rows, adapted=adapted)
         made = [a for a, m in zip(leaves, slots, strict=True) if m]
         return (cast(state, dtype), made), _own_order_seed(make_plan(task, data.train))
 
@@ -166,13 +162,13 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
             seen["targets"].check(seen["data"].changed(transform=seen["transform"]))
     plan = make_plan(task, seen["data"].train)
     check_batches(task, plan)
-    if last:  # else it is staged once more
-        _say_if_larger(task, plan)
+    if last:
+        _say_if_larger(task, plan)  # else it is staged once more
     n_params = sum(int(np.prod(p.shape)) for p in jax.tree.leaves(seen["params"]))
     if n_params == 0:
         raise ConfigError("the model has no trainable parameters; check what th.trainable selects")
     reach = _reached(closed.jaxpr, len(hyper.own))
-    same = ("adapted", "slots", "tree", "made_data", "rows", "transform")
+    same = ("adapted", "made_data", "slots", "tree", "rows", "transform")
     return Staged(
         **{name: seen[name] for name in same},
         task=task,
@@ -184,6 +180,7 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
         given=tuple(a for a, m in zip(seen["leaves"], seen["slots"], strict=True) if not m),
         best_mode=choosing_mode(task, seen["data"]),
         targets=seen.get("targets"),
+        largest=seen["data"].largest,
         order=order,
     )
 

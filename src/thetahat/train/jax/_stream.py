@@ -61,11 +61,11 @@ class StreamedProgram(CohortProgram):
         # What is on disk reaches the compiled functions as batches, never as an argument.
         self._given = tuple(None if isinstance(g, ON_DISK) else g for g in self._given)
         row = sum(int(np.prod(a.shape[1:])) * 4 for a in jax.tree.leaves(self._disk.train))
-        self._together = int(np.clip(SEGMENT_BYTES // max(1, row * plan.batch), 1, plan.n_batches))
+        self._at_once = int(np.clip(SEGMENT_BYTES // max(1, row * plan.batch), 1, plan.n_batches))
         with precision(self.dtype):
             state, made = self._beginning.shapes(dict(self.hyper.own), self._shared)
             fixed = (*self._hyper, made, self._given)
-            index = np.zeros((self._together, plan.batch), np.int32)
+            index = np.zeros((self._at_once, plan.batch), np.int32)
             taken = self._gather(index, None)
             first, zero = np.int32(0), np.zeros((self.size,), self.dtype)
             carry = (state.params, state.opt_state, zero, self._score_zero())
@@ -119,12 +119,12 @@ class StreamedProgram(CohortProgram):
         real = np.arange(padded.size).reshape(padded.shape) < plan.n if plan.pad else None
         zero = np.zeros((self.size,), self.dtype)
         carry = (state.params, state.opt_state, zero, self._score_zero())
-        for start in range(0, plan.n_batches, self._together):
-            some = slice(start, start + self._together)
+        for start in range(0, plan.n_batches, self._at_once):
+            some = slice(start, start + self._at_once)
             taken = self._gather(padded[some], None if real is None else real[some])
             first = (state, carry)
             args = (*fixed, first, taken, np.int32(epoch), np.int32(start))
-            fits = len(padded[some]) == self._together
+            fits = len(padded[some]) == self._at_once
             carry = (segment if fits else self._rest)(*args)
         val = self._averages()
         if self._disk.val is not None:
@@ -221,7 +221,8 @@ class StreamedProgram(CohortProgram):
         def step(carry: Any, at: Any) -> Any:
             (batch, weight, real), i = at
             key = _member.dropout_key(member, state, epoch, i)
-            return member.step(carry, batch, weight, real, scale, key)
+            share = 1.0 if real is None else jnp.sum(real) * scale
+            return member.step(carry, batch, weight, share, scale, key)
 
         m = jax.tree.leaves(taken)[0].shape[0]
         return jax.lax.scan(step, carry, (taken, start + jnp.arange(m)))[0]
