@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -153,7 +154,9 @@ class Encoder:
         return lacking, unknown
 
     def _columns(self, table: Any) -> dict[str, TableColumn]:
-        known = set(table_names(table))
+        known = Counter(map(str, table_names(table)))
+        if twice := [f.name for f in self.features if known[f.name] > 1]:
+            raise DataError(f"the table has two columns {twice[0]!r}; rename one")
         names = [f.name for f in self.features if f.name in known]
         columns = table_columns(table, names, self.cells)
         for feature in self.features:
@@ -177,7 +180,17 @@ class Encoder:
         return _codes(Feature(self.target, self.classes.labels), column)
 
     def _array(self, table: Any) -> np.ndarray:
-        x, d = np.asarray(table, np.float64), len(self.names)
+        d = len(self.names)
+        if np.iscomplexobj(table):
+            raise DataError("got an array of complex numbers; give real ones")
+        try:
+            x = np.asarray(table, np.float64)
+        except (TypeError, ValueError):
+            given = getattr(table, "dtype", type(table).__name__)
+            raise DataError(
+                f"got an array of {given} for {d} columns of numbers ({', '.join(self.names)});"
+                " give numbers, or a table with named columns"
+            ) from None
         if x.ndim != 2 or x.shape[1] != d:
             raise DataError(
                 f"got an array of shape {x.shape} for {d} columns ({', '.join(self.names)}); "
