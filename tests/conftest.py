@@ -2,29 +2,62 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
+import re
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import jax
 import pytest
 import stated_shapes
 
 os.environ.setdefault("THETAHAT_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# An array of shape (N,) beside one of shape (N, 1) is a mistake: nothing broadcasts by rank.
+jax.config.update("jax_numpy_rank_promotion", "raise")
 stated_shapes.install("thetahat.risk", "thetahat.optim", "thetahat.models", "thetahat.train.jax")
 sys.path.insert(0, str(Path(__file__).parent))
 
 _skipped: list[str] = []
 
+_STANDARD = re.compile(r"^STANDARD_PROGRAMS = True$", re.MULTILINE)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let ``make test`` run the files of one kind; by default all run, with the flags there are."""
+    parser.addoption(
+        "--programs",
+        choices=("standard", "quick"),
+        help="standard: test files with STANDARD_PROGRAMS, whose subject are the numbers of programs"
+        " that are compiled as users' are; quick: all others, whose programs need not be optimised",
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the test files of the other kind."""
+    kind = config.getoption("programs")
+    if kind is None or not collection_path.match("test_*.py"):
+        return None
+    standard = _STANDARD.search(collection_path.read_text(encoding="utf-8")) is not None
+    return True if standard != (kind == "standard") else None
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is loaded by now out of every later garbage collection."""
+    gc.collect()
+    gc.freeze()
+
 
 @pytest.fixture
 def no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """No lines of progress in what is said, however slow the machine is."""
+    # The time after which lines are due has no public name.
     from thetahat.cli.terminal import _fit_progress
 
     monkeypatch.setattr(_fit_progress, "FIRST_LINE_S", math.inf)
@@ -33,6 +66,7 @@ def no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def fresh_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """No program of an earlier test, or of an earlier session, is reused."""
+    # What a process keeps is emptied between tests.
     from thetahat.train.jax import _compiled, _disk
 
     monkeypatch.setattr(_compiled.compiled, "_programs", OrderedDict())

@@ -16,6 +16,7 @@ import threading
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
+# One fork server serves all tests.
 from thetahat.sweep.workers import _fork_server, _fork_server_main as server_main
 
 FOLDER = "TESTED_FOLDER"

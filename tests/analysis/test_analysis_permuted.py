@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+# The law of a statistic is compared with all permutations, which no page shows.
 from thetahat.analysis._additive import Additive
 from thetahat.analysis._permuted import Law, in_strata, law_of, powers_of, strata_of
 

@@ -204,8 +204,7 @@ def test_front_doors_export_what_they_import() -> None:
                 if isinstance(node, ast.ImportFrom) and node.module != "__future__"
                 for alias in node.names
             )
-            for names in lists:
-                assert sorted(names) == imported, path
+            assert [sorted(names) for names in lists] == ([imported] if imported else []), path
 
 
 def test_import_loads_neither_jax_nor_numpy() -> None:
@@ -223,3 +222,38 @@ def test_functions_fit_on_a_screen() -> None:
                 length = (node.end_lineno or 0) - node.lineno
                 doc = ast.get_docstring(node) or ""
                 assert length - doc.count("\n") <= 60, f"{path}:{node.lineno} {node.name}"
+
+
+TESTS = Path(__file__).parents[1]
+
+
+def private_imports(path: Path) -> list[ast.Import | ast.ImportFrom]:
+    """The imports of modules and names that begin with an underscore, in their order."""
+    every = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    nodes = [n for n in every if isinstance(n, (ast.Import, ast.ImportFrom)) and is_private(n)]
+    return sorted(nodes, key=lambda node: node.lineno)
+
+
+def is_private(node: ast.Import | ast.ImportFrom) -> bool:
+    """Whether a statement imports something private of this package."""
+    names = [alias.name for alias in node.names]
+    if isinstance(node, ast.Import):
+        return any(name.startswith("thetahat.") and "._" in name for name in names)
+    words = [*(node.module or "").split("."), *names]
+    return words[0] == "thetahat" and any(word.startswith("_") for word in words)
+
+
+def test_tests_of_private_modules_say_why() -> None:
+    """In a comment on the import or right above it; imports in a row share one."""
+    silent = []
+    for path in sorted(TESTS.rglob("*.py")):
+        lines, told = path.read_text(encoding="utf-8").splitlines(), 0
+        for node in private_imports(path):
+            end = node.end_lineno or node.lineno
+            above = lines[node.lineno - 2].strip().startswith("# ")
+            beside = any("  # " in line for line in lines[node.lineno - 1 : end])
+            if above or beside or told == node.lineno - 1:
+                told = end
+            else:
+                silent.append(f"{path.relative_to(TESTS)}:{node.lineno}")
+    assert silent == [], "import the public name, or say why in a comment"

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import thetahat as th
+
+# The list of public names is what is tested.
 from thetahat import _names
 
 

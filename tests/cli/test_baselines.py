@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import thetahat as th
+
+# Baselines are compared with scikit-learn without the net beside them.
 from thetahat.cli.commands._fit_baselines import baselines
 
 N = 150

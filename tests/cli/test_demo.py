@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+# The demo's files and its folders are replaced by small ones.
 from thetahat.cli.commands import _demo as sweep
 from thetahat.store import open_store
 

@@ -10,6 +10,8 @@ import pytest
 from programs import run_thetahat
 
 from children import COMMAND, environment
+
+# The list of commands is what is tested.
 from thetahat.cli._parser import COMMANDS, LATER
 
 HEAVY = ("jax", "jaxlib", "numpy", "sqlalchemy", "rich", "jsonargparse", "torch", "pandas")

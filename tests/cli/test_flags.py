@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import thetahat as th
+
+# What the flags read is compared by type; a command prints text only.
 from thetahat.cli._flags import dump_config, read_flags, retyped, stored_value
 from thetahat.cli._help import help_text
 from thetahat.core import ConfigError
@@ -172,7 +174,7 @@ def test_messages_of_other_types() -> None:
     assert message("--needed=1", "--activation=rel", signature=TYPED) == said
     said = "--colour=green: colour wants one of RED, BLUE"
     assert message("--needed=1", "--colour=green", signature=TYPED) == said
-    said = "--flag=maybe: flag wants true or false, such as --flag=false"
+    said = "--flag=maybe: flag wants true or false (bool), such as --flag=false"
     assert message("--needed=1", "--flag=maybe", signature=TYPED) == said
     assert message(signature=TYPED) == "typed() needs needed; give --needed=..."
 
@@ -320,7 +322,7 @@ def many(
     ],
 )
 def test_what_the_args_of_a_sweep_write_is_read_as_what_it_was(config) -> None:
-    from thetahat.sweep.spec._command import argv_of
+    from thetahat.sweep.spec import argv_of
 
     argv = argv_of(["go", "${args}"], None, config, env={}, folder=Path())
     found = dict(read_flags(read_signature(many), argv[1:]).config)

@@ -16,6 +16,8 @@ from programs import LINE, run_python, run_thetahat
 
 from children import COMMAND, start, until
 from thetahat.store import open_store
+
+# Errors of SQLite cannot be caused at will.
 from thetahat.store._sqlite import Mode, explain
 
 # No file may grow by a byte: what SQLite says is what it says on a full disk.

@@ -26,6 +26,8 @@ import thetahat as th
 from thetahat.core.run import Status
 from thetahat.store import NewSweep, create_sweep, open_store
 from thetahat.web import Source
+
+# The application answers without a server and its port.
 from thetahat.web._app import make_app
 
 DRAW = random.Random(20261129)

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+# The line of a terminal is drawn without a terminal.
 from thetahat.cli.terminal._fit_progress import progress_bar
 from thetahat.core.run import Status
 from thetahat.store import NewRun, NewSweep, create_sweep, open_store

@@ -191,6 +191,7 @@ def test_a_disk_that_takes_no_file_is_said_in_one_line(
 
 
 def test_a_folder_that_is_gone_when_the_fit_ends_is_said(tmp_path: Path) -> None:
+    # The writer of a table with many rows, without a fit.
     from thetahat.cli.commands._fit_predictions import Predictions, write
     from thetahat.core import ConfigError
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
+# Lines of a terminal are drawn for given states and clocks.
 from thetahat.cli.terminal._fit_progress import FitStatus, line, progress_bar, span
 from thetahat.cli.terminal._live import RefreshRate, Window
 from thetahat.train import Progress

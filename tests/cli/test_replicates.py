@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+# The lines of a live screen are read without a terminal.
 from thetahat.cli.terminal._sweep_status import SweepWatch
 from thetahat.search import Objective
 from thetahat.store import NewSweep, create_sweep, list_sweeps, open_store

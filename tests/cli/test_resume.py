@@ -15,6 +15,8 @@ import thetahat as th
 from children import STEPS, hold_at, start
 from thetahat.store import open_store
 
+STANDARD_PROGRAMS = True
+
 EPOCHS = 100
 HELD = STEPS + "from thetahat.store import _tracker; _tracker.FLUSH_S = 0.0\n" + LINE
 """The store has each chunk before the next begins."""

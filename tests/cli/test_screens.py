@@ -6,6 +6,7 @@ import pytest
 from programs import LINE
 from terminals import Terminal, thetahat_in
 
+# Wrapping is tested for widths that a pipe has not.
 from thetahat.cli.terminal._output import wrap
 from thetahat.format import table
 from thetahat.store import open_store

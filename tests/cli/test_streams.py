@@ -116,6 +116,7 @@ def test_another_full_disk_is_not_laid_on_standard_output(kept: str, monkeypatch
 
 
 def test_the_demo_says_where_its_files_cannot_be_written(folder: Path) -> None:
+    # The demo's files are laid out without its sweep.
     from thetahat.cli.commands._demo import lay_out
 
     (folder / "st").write_text("a file in the way", encoding="utf-8")
@@ -128,6 +129,7 @@ def test_the_demo_says_where_its_files_cannot_be_written(folder: Path) -> None:
 
 
 def test_a_demo_leaves_changed_files_alone(folder: Path) -> None:
+    # The demo's files are laid out without its sweep.
     from thetahat.cli.commands._demo import FILE, PROGRAM, lay_out
 
     assert lay_out(folder / "demo") == Path("demo") / FILE

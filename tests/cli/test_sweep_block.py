@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
+# Lines of a terminal are drawn for given states and clocks.
 from thetahat.cli._help import wrap
 from thetahat.cli.terminal._live import Window, bar
 from thetahat.cli.terminal._sweep_screen import AgentLine, Best, SweepCounts, block, plain

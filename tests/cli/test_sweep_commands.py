@@ -252,6 +252,7 @@ def test_points_that_are_no_text(thetahat, sweep, folder) -> None:
 
 
 def test_a_store_that_another_program_has_locked(thetahat, sweep, folder, monkeypatch) -> None:
+    # The waiting time for a locked database is made short.
     from thetahat.store import _sqlite
 
     name = made(thetahat, sweep)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+# The lines of a live screen are read without a terminal.
 from thetahat.cli.terminal._live import Window
 from thetahat.cli.terminal._sweep_progress import View
 from thetahat.cli.terminal._sweep_screen import block, plain

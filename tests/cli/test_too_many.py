@@ -6,6 +6,8 @@ import pytest
 
 import thetahat as th
 from thetahat.cli import run
+
+# The memory of the machine is made as small as the check counts.
 from thetahat.cli.commands._fit import LEAST_BYTES
 from thetahat.core.task import MOST_EPOCHS
 from thetahat.store import open_store

@@ -18,6 +18,8 @@ import pytest
 
 import thetahat as th
 from thetahat.core.errors import ConfigError, DataError, MissingExtra
+
+# Missing libraries are simulated by the readers' own question.
 from thetahat.data import _office, _readers, read_table, split
 
 RNG = np.random.default_rng(0)

@@ -17,6 +17,8 @@ import pyarrow as pa
 import pytest
 
 import thetahat as th
+
+# A missing library is simulated by the readers' own question.
 from thetahat.data import _readers
 
 RNG = np.random.default_rng(0)

@@ -13,7 +13,11 @@ from scipy import stats
 
 from thetahat.core.errors import DataError
 from thetahat.data import host_orders, order, permutation
+
+# The rule for small n, and the grid, whose bijection is proved by itself.
 from thetahat.data._permutation import SORTED_BELOW, grid
+
+STANDARD_PROGRAMS = True
 
 SIGNIFICANCE = 1e-4  # of every chi-square test here; the keys are fixed, so nothing is left to luck
 
@@ -163,3 +167,13 @@ def test_the_host_makes_no_orders_of_other_keys() -> None:
         assert host_orders(0, 0, 1, 50) is None
     with jax.threefry_partitionable(False):
         assert host_orders(0, 0, 1, 50) is None
+
+
+def test_orders_of_many_seeds_are_those_of_each() -> None:
+    seeds = np.array([0, 7, 2**31 - 1])
+    found = host_orders(seeds, 3, 2, 70)
+    assert found is not None and found.shape == (3, 2, 70)
+    for seed, orders in zip(seeds, found, strict=True):
+        for k in range(2):
+            np.testing.assert_array_equal(orders[k], order(int(seed), 3 + k, 70))
+    assert host_orders(np.array([1, -1]), 0, 1, 50) is None

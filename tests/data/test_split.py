@@ -12,6 +12,8 @@ from hypothesis import given, settings, strategies as st
 
 from thetahat.core.errors import DataError
 from thetahat.data import Data, Observations, dgp, n_observations, permutation, split
+
+# The bounds of parts are a pure function, tested for thousands of sizes.
 from thetahat.data._split import bounds_of
 from thetahat.data.keys import SPLIT, role_key
 

@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from thetahat.core.errors import ConfigError, DataError, MissingExtra, RunFailed
+
+# Blocks, files and disks are made small, missing or full.
 from thetahat.data import (
     Batches,
     Data,
@@ -32,6 +34,8 @@ from thetahat.data import (
     split,
     stream_table,
 )
+
+STANDARD_PROGRAMS = True
 
 
 def frame(n: int = 500, missing: bool = False) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+# A missing library is simulated by the readers' own question.
 from thetahat.data import Observations, Table, Transform, _readers, content_hash, read_table, split
 
 FRAME = pd.DataFrame(

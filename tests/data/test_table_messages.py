@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 
 from thetahat.core.errors import DataError, InputError, MissingExtra
+
+# A missing library is simulated by the readers' own question.
 from thetahat.data import _readers, read_table, split
 
 GOOD = {"wage": [1.0, 2.0, 4.0], "educ": [8, 12, 16], "exper": [1, 2, 3]}

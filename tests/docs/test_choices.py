@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from thetahat import risk
+
+# Help is compared with the lists, and the parsers have it.
 from thetahat.cli._parser import parser_of
 from thetahat.search import SAMPLERS
 

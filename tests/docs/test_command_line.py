@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+# The pages are compared with the lists of commands and flags.
 from thetahat.cli._flags import OPTIONS
 from thetahat.cli._parser import COMMANDS, parser_of
 

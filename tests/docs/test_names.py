@@ -14,6 +14,8 @@ import pytest
 
 import thetahat
 from thetahat import cli, core
+
+# The pages are compared with the lists of public names.
 from thetahat._names import HOMES, ROOMS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -64,6 +66,7 @@ def test_every_error_is_in_the_tree_of_the_docs():
 
 
 def test_the_table_of_optimizers_is_complete_and_right():
+    # The pages are compared with the lists of public names.
     from thetahat.optim._named import _NAMED
 
     rows = re.findall(r"^\| (`\w+`(?:, `\w+`)?) +\| *([\d.]*) *\|", TEXT, re.MULTILINE)

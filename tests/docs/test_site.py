@@ -86,6 +86,7 @@ def test_every_page_is_in_the_menu_and_every_file_is_a_page(builder, site):
 
 
 def test_the_reference_has_every_public_name(site):
+    # The pages are compared with the list of public names.
     from thetahat._names import HOMES, ROOMS
 
     text = (site / "reference.html").read_text(encoding="utf-8")

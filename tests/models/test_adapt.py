@@ -11,6 +11,8 @@ from flax import linen, nnx
 
 from thetahat.core import ConfigError
 from thetahat.models import MLP, Hypothesis, adapt, freeze, n_params, trainable
+
+# Names of parameters are tested for trees that no model has.
 from thetahat.models._leaves import name, steps
 
 KEY = jax.random.key(0)

@@ -14,6 +14,8 @@ import optax
 import pytest
 
 import thetahat as th
+
+# The Task that the command makes is compared, before it is fitted.
 from thetahat.cli.commands._fit_table import fit_table
 from thetahat.optim import OPTIMIZERS, named, own_decay
 

@@ -9,6 +9,8 @@ from sklearn.linear_model import LinearRegression, Ridge
 
 import thetahat as th
 
+STANDARD_PROGRAMS = True
+
 
 def regression(n=40, d=3, seed=0):
     rng = np.random.default_rng(seed)

@@ -14,6 +14,8 @@ from scipy.optimize import fsolve
 
 import thetahat as th
 
+STANDARD_PROGRAMS = True
+
 
 def pricing(
     c: float = 0.01, g: float = -0.1, beta: float = 0.9, y0: float = 0.08, seed: th.Seed = 0

@@ -10,6 +10,8 @@ import pytest
 
 import thetahat as th
 
+STANDARD_PROGRAMS = True
+
 # --- exclusive or ---------------------------------------------------------------------------------
 
 

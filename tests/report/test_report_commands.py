@@ -16,6 +16,8 @@ from rich.cells import cell_len
 
 import thetahat
 from thetahat import start
+
+# Help and the checks are read from their lists.
 from thetahat.cli._parser import parser_of
 from thetahat.cli.commands import _doctor
 from thetahat.core import Ended, Logged, Started, Status, ThetahatError

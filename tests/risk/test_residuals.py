@@ -96,7 +96,7 @@ def test_a_users_loss_is_taken_as_it_is():
     )
 
     def shapes(r):
-        return r[:, None] * r
+        return r[:, None] * r[None]
 
     with pytest.raises(ShapeError, match=f"^{re.escape(message)}$"):
         value(r, None, None, resolve_loss(shapes))

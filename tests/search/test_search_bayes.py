@@ -23,6 +23,8 @@ from thetahat.search import (
     sampler,
     trial_values,
 )
+
+# What the study is told, and the points it must avoid, show in no proposal.
 from thetahat.search._bayes import _fresh
 from thetahat.search._known_points import KnownPoints
 from thetahat.search._optuna import HistoryStudy

@@ -10,6 +10,8 @@ from hypothesis import given, settings, strategies as st
 
 from thetahat.core import ConfigError
 from thetahat.search import Proposals, SearchHistory, Trial, make_space, sampler, shuffled
+
+# The set of known points has keys of its own.
 from thetahat.search._known_points import KnownPoints
 
 SPACE = make_space({"a": {"values": ["x", "y"]}, "n": {"min": 1, "max": 50}})

@@ -30,6 +30,8 @@ from thetahat.search import (
     sampler,
     trial_values,
 )
+
+# Our estimator is compared with Optuna's, number by number.
 from thetahat.search._parzen import NEWEST, ParzenStudy
 from thetahat.search._trial_arrays import trial_arrays
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from thetahat.core.run import Status
 from thetahat.store import NewRun, Offer, SweepRow
-from thetahat.store._queue import Propose
 
 
-def grid_of(size: int) -> Propose:
+def grid_of(size: int) -> Callable[[SweepRow, int, int], Offer]:
     """A search over 0 .. size - 1."""
 
     def propose(sweep: SweepRow, begun: int, n: int) -> Offer:

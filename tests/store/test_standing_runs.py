@@ -101,6 +101,7 @@ def test_cancelling_the_sweep_cancels_them_too(left) -> None:
 
 
 def test_the_summary_of_an_agent_says_that_they_wait(left, capsys) -> None:
+    # A live agent is simulated by its own sign of life.
     from thetahat.cli.terminal._sweep_progress import View
     from thetahat.store import find_sweep
     from thetahat.sweep.agent import Tally

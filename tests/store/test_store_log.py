@@ -17,6 +17,8 @@ from thetahat import log, start
 from thetahat.core import ConfigError, Status, StoreError
 from thetahat.core.logged import checked_ending
 from thetahat.store import Store, open_store, rows_after
+
+# What a process keeps of its runs is emptied between tests.
 from thetahat.tracking import _start
 
 SOURCE = str(Path(thetahat.__file__).parents[1])

@@ -17,6 +17,8 @@ from sqlalchemy import Connection, event, inspect
 import thetahat
 from thetahat.core import StoreError
 from thetahat.store import VERSION, Store, dead_agents, locate, open_store
+
+# Other versions, errors and live agents are simulated.
 from thetahat.store._schema import prepare
 from thetahat.store._sqlite import Mode, explain
 

@@ -13,12 +13,12 @@ from thetahat.store import (
     Follower,
     NewSweep,
     Queue,
+    change_plan,
     create_sweep,
     find_sweep,
     open_store,
     set_state,
 )
-from thetahat.store._sweeps import change_plan
 
 
 def test_the_next_attempt_begins_without_records_for_every_follower(store) -> None:

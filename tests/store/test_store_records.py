@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, strategies as st
 
 from thetahat.core import ConfigError
-from thetahat.store import Store
-from thetahat.store._blocks import best_of, join, last_values, pack
+from thetahat.store import Store, pack
+
+# Blocks of records are tested as a pure function.
+from thetahat.store._blocks import best_of, join, last_values
 
 numbers = st.floats(allow_nan=True, allow_infinity=False)
 

@@ -15,6 +15,8 @@ from hypothesis import given, strategies as st
 from thetahat.core import ConfigError, Status, StoreError
 from thetahat.core.json import from_json, to_json
 from thetahat.store import Condition, Store, open_store, read_condition, value_of
+
+# Ids and names are tested by the thousand, without a run each.
 from thetahat.store._rows import new_id
 from thetahat.store._run_names import ADJECTIVES, NOUNS, run_name
 

@@ -10,6 +10,8 @@ import sys
 import pytest
 
 from children import environment
+
+# Signs of life are tested with clocks and processes that an agent has not.
 from thetahat.sweep.agent._liveness import AgentWatch, host_name, proof_of_life
 
 LIVES = """

@@ -9,9 +9,12 @@ import pytest
 from at_work import LINE
 from test_agent_cohorts import check_alone
 
+# The speeds of cohorts are given, not measured.
 from thetahat.sweep.agent import _launch
 from thetahat.sweep.agent._launch import left_of
 from thetahat.sweep.workers._cohort_size import CohortSizes
+
+STANDARD_PROGRAMS = True
 
 RATES = """\
 program: train.py

@@ -12,6 +12,8 @@ import thetahat as th
 from thetahat.search import Objective, Trial, asha, stop
 from thetahat.sweep import load_experiment
 
+STANDARD_PROGRAMS = True
+
 TOGETHER = """\
 program: train.py
 method: grid

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from at_work import LINE
 
+# Which job caused a crash is a pure function of what was reported.
 from thetahat.sweep.agent._agent import _groups
 from thetahat.sweep.workers._messages import Job, JobPhase
 from thetahat.sweep.workers._slot import ClaimedJob, Slot, crashes

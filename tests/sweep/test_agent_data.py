@@ -10,7 +10,7 @@ from at_work import LINE
 
 from children import STEPS, until
 from thetahat.core.data_files import DataFile
-from thetahat.sweep.spec._source_files import Code
+from thetahat.sweep.spec import Code
 
 X = "x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]"
 READS = {
@@ -78,23 +78,23 @@ def test_another_agent_notes_data_that_differ_from_earlier_runs(at, thetahat) ->
     at.write("x.csv", table(1))
     file = at.sweep(TEXT.replace("4", "1"), READS["numpy"])
     assert thetahat("sweep", file)[0] == 0
-    first = at.call("agent", "last", "--workers", "1", "--count", "1")
-    second = at.call("agent", "last", "--workers", "1", "--count", "1")
+    first = thetahat("agent", "last", "--workers", "1", "--count", "1")
+    second = thetahat("agent", "last", "--workers", "1", "--count", "1")
     at.write("x.csv", table(2))
-    third = at.call("agent", "last", "--workers", "1")
+    third = thetahat("agent", "last", "--workers", "1")
     assert [code for code, _, _ in (first, second, third)] == [0, 0, 0]
     said = f"x.csv is not as run {at.runs()[0].name} of this sweep read it"
     assert [said in err for _, _, err in (first, second, third)] == [False, False, True]
 
 
-def test_files_that_a_program_writes_and_reads_back_are_not_data(at) -> None:
+def test_files_that_a_program_writes_and_reads_back_are_not_data(at, thetahat) -> None:
     writes = LINE.replace(
         X, X + '\n    np.save("x.npy", x + lr * 0 + epochs)\n    np.load("x.npy")'
     )
     file = at.sweep(
         TEXT.replace("4", "1").replace("lr: {value: 0.0001}", "width: {value: 3}"), writes
     )
-    code, _, err = at.call("sweep", file, "--run", "--workers", "1")
+    code, _, err = thetahat("sweep", file, "--run", "--workers", "1")
     assert code == 0, err
     assert "changed" not in err
 

@@ -11,8 +11,9 @@ from at_work import LINE, LOSES
 
 from children import AFTER_ONE, STEPS, until
 from thetahat.sweep import read_sweep
-from thetahat.sweep.spec._signature_check import Examined
-from thetahat.sweep.spec._source_files import Code
+from thetahat.sweep.spec import Code, Examined
+
+# A worker is asked directly, as by its agent.
 from thetahat.sweep.workers._connection import WorkerProcess
 from thetahat.sweep.workers._messages import Examine
 

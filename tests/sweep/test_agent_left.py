@@ -12,6 +12,8 @@ import time
 import pytest
 
 from children import until
+
+# Groups of processes are ended without an agent.
 from thetahat.sweep.processes._process_group import (
     began_at,
     end_groups,

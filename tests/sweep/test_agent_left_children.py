@@ -13,6 +13,8 @@ from at_work import LINE
 
 from children import until
 from thetahat.core.run import Status
+
+# Processes are started and ended without an agent.
 from thetahat.sweep.processes._process import Order, ProgramProcess, environment, worker_reason
 from thetahat.sweep.workers._connection import WorkerProcess
 from thetahat.sweep.workers._fork_server import CAN_FORK, ForkServer, lives, spawn

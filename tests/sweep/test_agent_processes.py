@@ -10,8 +10,11 @@ import pytest
 from at_work import LOSES
 
 from children import HOLD
+from thetahat.sweep import Work
+
+# The number of cores and processes is a pure function of the machine.
 from thetahat.sweep.workers._connection import count_cores
-from thetahat.sweep.workers._early_start import Work, size_of
+from thetahat.sweep.workers._early_start import size_of
 
 GRID = """\
 program: train.py

@@ -13,6 +13,8 @@ from at_work import LINE, LOSES
 
 from children import HOLD, STEPS, until
 
+STANDARD_PROGRAMS = True
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
 EPOCHS = 400

@@ -141,6 +141,8 @@ def test_a_program_that_logs_a_low_loss_and_raises_does_not_end_its_sweep(at, th
 def test_runs_that_were_cut_short_count_as_failed_for_the_search(at) -> None:
     from thetahat.search import Objective
     from thetahat.store import Follower
+
+    # The trials are read while nothing proposes.
     from thetahat.sweep.agent._history import SweepTrials
 
     at.write("train.py", "")

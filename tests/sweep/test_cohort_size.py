@@ -8,6 +8,8 @@ import pytest
 
 from thetahat.sweep import SweepOptions, parse_sweep
 from thetahat.sweep.agent import Found
+
+# Sizes are pure functions of speeds, which are given here.
 from thetahat.sweep.agent._launch import MOST, TOGETHER, cohort_sizes
 from thetahat.sweep.workers._cohort_size import (
     CohortSizes,

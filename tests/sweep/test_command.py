@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from thetahat.core.errors import InputError
+
+# Another system is simulated by the module's own flag.
 from thetahat.sweep.spec import _command, argv_of, check_runnable
 
 CONFIG: dict[str, Any] = {

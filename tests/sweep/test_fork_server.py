@@ -14,6 +14,8 @@ from at_work import LINE
 
 from children import until
 from thetahat.core.errors import StoreError
+
+# The fork server is used without an agent.
 from thetahat.sweep.workers._connection import WorkerProcess
 from thetahat.sweep.workers._fork_server import CAN_FORK, ForkServer, WorkerSetup, preloads, spawn
 

@@ -11,6 +11,8 @@ import thetahat as th
 from thetahat.core.run import Ended, Status
 from thetahat.search import Objective
 from thetahat.store import Follower, NewSweep, create_sweep
+
+# What is kept is tested without training.
 from thetahat.sweep.agent._history import SweepTrials
 from thetahat.sweep.agent._kept_models import KeptModels
 from thetahat.sweep.workers._kept import ModelKeeper, Models
@@ -56,7 +58,7 @@ def test_the_best_run_of_a_sweep_keeps_its_model(program, tmp_path, capfd):
     assert model.predict(x).shape == (2,)
     with pytest.raises(th.InputError, match="keeps no model of .*; run it with --keep K"):
         sweep.settings[-1].load()
-    from thetahat.cli._entry import run as command
+    from thetahat.cli import run as command
 
     assert command(["show", run.id]) == 0
     shown = capfd.readouterr().out

@@ -182,7 +182,7 @@ def test_missing_parameters_are_all_named():
     message = "needy() needs {0}, which has no default; add {0}: {{value: {1}}}"
     assert check_against(parse_sweep(text).require(), read_signature(needy)) == [
         Problem(2, "parameters", message.format("alpha", "0.01")),
-        Problem(2, "parameters", message.format("kind", "a word")),
+        Problem(2, "parameters", message.format("kind", "word")),
     ]
 
 

@@ -8,6 +8,8 @@ import pytest
 import thetahat as th
 from thetahat.core.signature import read_signature
 from thetahat.sweep import Problem, notes_of_trials, parse_sweep
+
+# The memory of the machine is simulated.
 from thetahat.train import _memory
 
 made: list[int] = []

@@ -12,6 +12,8 @@ import pytest
 import thetahat
 from thetahat.core.run import Status
 from thetahat.store import Store, open_store
+
+# A program is run without an agent.
 from thetahat.sweep.processes._metrics import Metrics
 from thetahat.sweep.processes._process import Ending, Order, ProgramProcess, environment
 from thetahat.sweep.spec import argv_of

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+# The pool is driven by messages that no worker sends at will.
 from thetahat.sweep.workers._messages import Job, Ready, Regroup, Stop
 from thetahat.sweep.workers._pool import Pool
 from thetahat.sweep.workers._slot import ClaimedJob, Slot

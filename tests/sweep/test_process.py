@@ -15,6 +15,8 @@ import pytest
 
 from thetahat.core.errors import InputError, StoreError
 from thetahat.core.run import Status
+
+# A program is run, and its output read, without an agent.
 from thetahat.sweep.processes import _process
 from thetahat.sweep.processes._capture import BoundedLog, LineReader, Printed, read_row
 from thetahat.sweep.processes._metrics import Metrics

@@ -6,7 +6,7 @@ import pytest
 
 from thetahat.core import ConfigError
 from thetahat.sweep import SweepOptions
-from thetahat.sweep.spec._options import options_from_json  # what an agent reads from the store
+from thetahat.sweep.spec import options_from_json
 
 
 def test_exact_of_an_earlier_version_is_the_mode() -> None:

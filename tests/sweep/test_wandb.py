@@ -17,6 +17,8 @@ import yaml
 
 from thetahat.core.run import Status
 from thetahat.store import open_store, pack
+
+# Files of W&B are read record by record, without an agent.
 from thetahat.sweep.processes._metrics import About, Metrics
 from thetahat.sweep.processes._process import Order, ProgramProcess, environment
 from thetahat.sweep.processes._wandb import WandbTail, mode_note, write_parameters
@@ -30,7 +32,7 @@ from thetahat.sweep.processes._wandb_file import (
     WandbSummary,
     read_record,
 )
-from thetahat.sweep.spec._command import argv_of
+from thetahat.sweep.spec import argv_of
 
 PROGRAMS = Path(__file__).parent / "programs"
 BASE = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

@@ -40,6 +40,7 @@ parameters:
 
 def run_pages(at, run: str) -> dict:
     """A run as its page gets it."""
+    # The page of a run without a server.
     from thetahat.web._views import run_page
 
     with at.store() as store:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from thetahat.core.errors import CheckpointError
+
+# A worker without a process, on a disk that is full.
 from thetahat.sweep.workers import _worker
 from thetahat.sweep.workers._messages import Job, JobReport, Over
 

@@ -19,6 +19,8 @@ import pytest
 import thetahat
 from thetahat.core import ConfigError, StoreError
 from thetahat.store import Store, open_store
+
+# A program of an agent is simulated: its environment, and what its process keeps.
 from thetahat.sweep.processes._metrics import Metrics
 from thetahat.sweep.processes._process import environment
 from thetahat.tracking import _start

@@ -16,7 +16,11 @@ from small import parts
 
 import thetahat as th
 from thetahat.core import CheckpointError, Ended, Logged, Started, Status
+
+# Chunks are made short.
 from thetahat.train import Interrupt, Options, Shop, TooLarge, _driver
+
+STANDARD_PROGRAMS = True
 
 Experiment = Callable[..., th.Task]
 Make = Callable[..., Experiment]

@@ -9,6 +9,8 @@ import pytest
 
 import thetahat as th
 
+STANDARD_PROGRAMS = True
+
 N, MEMBERS = 90, 5
 
 

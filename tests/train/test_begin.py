@@ -10,9 +10,13 @@ import pytest
 
 import thetahat as th
 from thetahat.train import Hyper
+
+# The programs of the first state show in no result.
 from thetahat.train.jax import _compile, _compiled, _init
 from thetahat.train.jax._init import Beginning
 from thetahat.train.jax._staging import stage
+
+STANDARD_PROGRAMS = True
 
 
 def net(width: int, seed: th.Seed = 0, lr: float = 0.1) -> th.Task:

@@ -13,8 +13,12 @@ import numpy as np
 import pytest
 
 from thetahat.core import CheckpointError
+
+# Frames are written and damaged one by one.
 from thetahat.train import _checkpoint, read_checkpoint, read_header
 from thetahat.train._checkpoint import PatientWriter
+
+STANDARD_PROGRAMS = True
 
 # The format is private: only here can it be seen that no part of a file goes unchecked.
 FACTS = {"size": 2, "mode": "map", "provenance": []}

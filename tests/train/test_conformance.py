@@ -15,9 +15,11 @@ from numpy_backend import Descent, NumpyLinear
 from small import draw, parts
 
 import thetahat as th
-from thetahat.train import Hyper, Program
-from thetahat.train._driver import Clock, Driver, Interrupt  # below the front door: no Session
+from thetahat.train import Hyper, Interrupt, Program
+from thetahat.train._driver import Clock, Driver  # below the front door: no Session
 from thetahat.train.jax import prepare
+
+STANDARD_PROGRAMS = True
 
 
 def engine(task: th.Task) -> Any:

@@ -11,7 +11,11 @@ from small import draw, net, parts  # type: ignore[import-not-found]
 
 import thetahat as th
 from thetahat.core import ConfigError
+
+# Chunks are made short.
 from thetahat.train import _driver
+
+STANDARD_PROGRAMS = True
 
 
 def same(a: th.Result, b: th.Result, **tolerance: float) -> None:

@@ -9,8 +9,12 @@ from small import net
 
 import thetahat as th
 from thetahat.core import ConfigError
+
+# The memory of the machine and of the device is simulated.
 from thetahat.train import Hyper, Interrupt, Options, Shop, TooLarge, _memory, free_memory
 from thetahat.train.jax import _memory as device, prepare
+
+STANDARD_PROGRAMS = True
 
 pytestmark = pytest.mark.usefixtures("fresh_programs")
 

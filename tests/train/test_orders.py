@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import optax
 import pytest
 
 import thetahat as th
+
+# Which orders were compiled shows in no result.
 from thetahat.train.jax import _orders
+
+STANDARD_PROGRAMS = True
 
 
 def task(epochs: int, sampling: str = "shuffle") -> th.Task:
@@ -50,3 +56,46 @@ def test_orders_are_compiled_when_a_process_has_made_many(monkeypatch: pytest.Mo
 def test_random_draws_of_rows_train_as_before() -> None:
     result = th.fit(task(3, "replacement"))
     assert np.isfinite(result.history["train_risk"]).all()
+
+
+def own_order(seed: th.Seed = 0, epochs: int = 5) -> th.Task:
+    return replace(task(epochs), sampling=th.Shuffle(seed=3 * seed + 1), seed=seed)
+
+
+@pytest.mark.parametrize("worth", [1, 10**12])
+def test_members_with_an_order_each_train_as_alone(
+    monkeypatch: pytest.MonkeyPatch, worth: int
+) -> None:
+    monkeypatch.setattr(_orders, "_made", type(_orders._made)())
+    monkeypatch.setattr(_orders, "WORTH", worth)
+    configs = [{"seed": seed} for seed in (0, 5, 2)]
+    together = th.fit_many(own_order, configs, mode="exact")
+    for config, member in zip(configs, together, strict=True):
+        np.testing.assert_array_equal(
+            member.history["train_risk"], th.fit(own_order, **config).history["train_risk"]
+        )
+
+
+def test_a_member_visits_its_observations_in_the_order_that_its_seed_names() -> None:
+    """One observation a step and a rate of one half: the last step sets h to the mean of two."""
+    y = np.arange(40.0, dtype=np.float32)
+
+    def constant(seed: th.Seed = 0) -> th.Task:
+        model = (lambda key: np.zeros((), np.float32), lambda params, x: params)
+        data = th.Data((np.zeros((40, 1), np.float32), y))
+        return th.Task(
+            model,
+            data,
+            optimizer=optax.sgd(0.25),
+            epochs=2,
+            batch_size=1,
+            sampling=th.Shuffle(seed=seed),
+        )
+
+    configs = [{"seed": seed} for seed in (4, 9)]
+    for config, member in zip(configs, th.fit_many(constant, configs, mode="vmap"), strict=True):
+        h = 0.0
+        for epoch in range(2):
+            for k in np.asarray(th.data.order(config["seed"], epoch, 40)):
+                h += 0.5 * (float(y[k]) - h)
+        assert float(member.params) == pytest.approx(h, rel=1e-5)

@@ -14,7 +14,11 @@ from small import net
 
 import thetahat as th
 from thetahat.core import CheckpointError
+
+# Chunks are made short, and the disk fails.
 from thetahat.train import _checkpoint, _driver, read_checkpoint
+
+STANDARD_PROGRAMS = True
 
 VICTIM = """
 import sys, time

@@ -11,6 +11,8 @@ import pytest
 
 import thetahat as th
 
+STANDARD_PROGRAMS = True
+
 FIT = """
 import sys
 import numpy as np

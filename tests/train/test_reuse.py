@@ -22,9 +22,11 @@ from numpy_backend import Descent, NumpyLinear
 
 import thetahat as th
 from thetahat.core import ConfigError
-from thetahat.train import Hyper, _cohort  # whose bar is lowered
-from thetahat.train._driver import Clock, Driver, Interrupt  # below the front door: no Session
+from thetahat.train import Hyper, Interrupt, _cohort  # whose bar is lowered
+from thetahat.train._driver import Clock, Driver  # below the front door: no Session
 from thetahat.train.jax import _compiled, _disk, prepare  # the store of programs has no public name
+
+STANDARD_PROGRAMS = True
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 2)).astype(np.float32)

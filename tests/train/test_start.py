@@ -14,6 +14,8 @@ from small import parts
 
 import thetahat as th
 
+STANDARD_PROGRAMS = True
+
 
 def net(lr: float = 0.05, seed: th.Seed = 0, epochs: int = 5, start: object = None) -> th.Task:
     """A small net on fixed data."""
@@ -104,6 +106,8 @@ def test_start_survives_a_chain_without_keeping_results(fitted):
 
 def test_start_is_an_argument_of_the_compiled_program(fitted):
     from thetahat.train import Hyper
+
+    # The traced program is compared as text.
     from thetahat.train.jax._staging import stage
 
     texts = set()

@@ -10,7 +10,10 @@ from pathlib import Path
 import jax
 import pytest
 
+# How programs are compiled shows in no result.
 from thetahat.train.jax import _compile
+
+STANDARD_PROGRAMS = True
 
 CHILD = """
 import sys

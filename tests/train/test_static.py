@@ -15,6 +15,8 @@ from small import draw
 
 import thetahat as th
 from thetahat.core import ConfigError
+
+# Notices are given once in a process: the test forgets them.
 from thetahat.train import _grouping
 
 

@@ -14,7 +14,11 @@ import pytest
 
 import thetahat as th
 from thetahat.core import ConfigError
+
+# Blocks are made small.
 from thetahat.train.jax import _member, _stream
+
+STANDARD_PROGRAMS = True
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ import pytest
 
 import thetahat as th
 from thetahat.core import Status
+
+# The timed probe is replaced by given times.
 from thetahat.train import Interrupt, Options, Shop, _cohort
 
 pytestmark = pytest.mark.usefixtures("fresh_programs")

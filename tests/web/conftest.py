@@ -20,6 +20,8 @@ from chromium import ARGS, Watched, chromium, serving
 
 from thetahat.store import find_sweep, open_store
 from thetahat.web import Access, Source
+
+# The application answers without a server and its port.
 from thetahat.web._app import make_app
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from thetahat.store import (
     pack,
     set_state,
 )
+
+# Agents are put into the store without a process each.
 from thetahat.store._schema import agents
 
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=alert(1)>"
@@ -258,9 +261,12 @@ def realistic(where: Path, runs: int = 220) -> dict[str, SweepRow]:
             why = "Ctrl-C" if k == 7 else "val_risk has not improved for 20 epochs"
             more = {"checkpoint": str(store.folder / "checkpoints" / "x.npz")} if k == 7 else {}
             add_run(store, None, {"lr": 0.01, "seed": k}, columns, status, reason=why, **more)
-        from thetahat.store._rows import utc_now
-
-        add_agent(store, made["tuning"], "training a cohort of 16", utc_now())
+        add_agent(
+            store,
+            made["tuning"],
+            "training a cohort of 16",
+            datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
     return made
 
 

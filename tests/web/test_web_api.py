@@ -494,6 +494,7 @@ def test_what_is_the_same_of_all_runs_is_told_once(used, client_of) -> None:
 def test_importance_is_computed_again_only_when_a_run_has_ended(
     tmp_path, client_of, monkeypatch
 ) -> None:
+    # How often numbers are computed is counted.
     from thetahat.web import _settings
 
     asked = []

@@ -21,6 +21,8 @@ from stores import add_run
 
 from thetahat.analysis import read_study
 from thetahat.store import FIELDS, NewSweep, create_sweep, find_sweep, open_store
+
+# What the server keeps, and how often it reads, is counted.
 from thetahat.web import Source, _assets, _server, _settings, _views
 from thetahat.web._assets import PAGES, STATIC, modules, needed, page
 from thetahat.web._source import MOST_CHARACTERS, RunCache

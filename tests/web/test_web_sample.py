@@ -17,6 +17,8 @@ from stores import add_run
 from thetahat.core.errors import ConfigError
 from thetahat.core.run import Status
 from thetahat.store import NewSweep, SweepRow, create_sweep, open_store
+
+# What the routes read is counted, and its parser given odd text.
 from thetahat.web import _views
 
 RUNS = 400
@@ -210,6 +212,7 @@ def test_large_sweep_in_a_browser(look, many) -> None:
 
 
 def test_filter_is_refused_in_words() -> None:
+    # What the routes read is counted, and its parser given odd text.
     from thetahat.web._many import read_filter
 
     with pytest.raises(ConfigError, match="write a number"):

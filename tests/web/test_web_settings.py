@@ -12,9 +12,9 @@ import pytest
 import stores
 from chromium import eventually, serving, settle, until
 
+from thetahat import web
 from thetahat.core.run import Status
 from thetahat.store import NewSweep, create_sweep, describe_run, open_store, set_state
-from thetahat.web._assets import STATIC
 
 FILE = """\
 program: wages.py
@@ -96,7 +96,7 @@ def sweep(lucky: Path) -> str:
 
 
 def test_the_page_counts_runs_as_the_package_does() -> None:
-    text = (STATIC / "js" / "model.js").read_text(encoding="utf-8")
+    text = (Path(web.__file__).parent / "static" / "js" / "model.js").read_text(encoding="utf-8")
     sets = {
         name: set(re.findall(r'"(\w+)"', words))
         for name, words in re.findall(r"export const (\w+) = new Set\(\[(.*?)\]\)", text)

@@ -16,11 +16,12 @@ from thetahat.core.run import Status
 
 if TYPE_CHECKING:
     from thetahat.analysis._search_file import SweepFile
-    from thetahat.store import RunRow, Store, TriedRun
+    from thetahat.store import GroupedRun, Grouping, RunRow, Store, TriedRun
 
 LEAST = 10
 """Settings that importance and intervals need at least."""
-R = TypeVar("R", "RunRow", "TriedRun")
+R = TypeVar("R", bound="RunRow | TriedRun | GroupedRun")
+E = TypeVar("E", bound="RunRow | GroupedRun")
 QUANTILES = (0.1, 0.9)
 FEW = 5
 """For fewer values the least and the greatest replace the quantiles."""
@@ -137,7 +138,7 @@ def place_of(group: Group, metric: str, sign: int, replicates: int = 1) -> tuple
 
 
 def group_runs(
-    runs: Sequence[RunRow],
+    runs: Sequence[RunRow | GroupedRun],
     over: Sequence[str],
     quantiles: Sequence[float] = QUANTILES,
     *,
@@ -165,8 +166,7 @@ def group_runs(
 
 
 def group_by(
-    runs: Sequence[RunRow],
-    columns: Sequence[str],
+    grouping: Grouping,
     quantiles: Sequence[float] = QUANTILES,
     *,
     metric: str | None = None,
@@ -174,19 +174,17 @@ def group_by(
 ) -> list[Group]:
     """Group runs by the values of columns, as SQL and pandas do.
 
-    Args:    columns: parameters, or columns of runs, such as "status"; runs without a value form a
-             group of their own.
+    Args:    grouping: runs, and their values in columns; runs without a value form a group of their
+             own.
              quantiles, metric, shared: as for ``group_runs``.
     Returns: groups in the order of their first runs.
-    Raises:  ConfigError: no run has such a column (the nearest is offered), a bad quantile.
+    Raises:  ConfigError: a bad quantile.
     """
-    from thetahat.store import check_columns, value_of
-
     check_quantiles(quantiles)
-    check_columns(columns, runs)
-    found: dict[Any, tuple[dict[str, Any], list[RunRow]]] = {}
-    for run in runs:
-        values = {name: value_of(run, name) for name in columns}
+    names, columns = list(grouping.values), grouping.values.values()
+    found: dict[Any, tuple[dict[str, Any], list[Any]]] = {}
+    for run, *row in zip(grouping.runs, *columns, strict=True):
+        values = dict(zip(names, row, strict=True))
         found.setdefault(_key(values), (values, []))[1].append(run)
     return [
         make_group(values, members, quantiles, metric=metric, shared=shared)
@@ -194,7 +192,7 @@ def group_by(
     ]
 
 
-def by_experiment(runs: Sequence[RunRow]) -> list[tuple[str, list[RunRow]]]:
+def by_experiment(runs: Sequence[E]) -> list[tuple[str, list[E]]]:
     """Split runs by experiment, with its name; all of them with "" if there is only one."""
     names = dict.fromkeys(run.experiment for run in runs)
     if len([name for name in names if name is not None]) < 2:
@@ -260,7 +258,7 @@ def _key(setting: Mapping[str, Any]) -> Any:
         return json.dumps(setting, sort_keys=True)
 
 
-def check_over(runs: Sequence[RunRow], over: Sequence[str]) -> None:
+def check_over(runs: Sequence[RunRow | GroupedRun], over: Sequence[str]) -> None:
     """Refuse parameters to average out that no run has.
 
     Raises:  ConfigError: the nearest is offered.
@@ -297,7 +295,7 @@ def quantile(values: Sequence[float], q: float) -> float:
     >>> quantile([1.0, 2.0, 4.0], 0.25)
     1.5
     """
-    return _quantile(sorted(values), q)
+    return _quantile(sorted(values) if len(values) > 1 else values, q)
 
 
 def _quantile(ordered: Sequence[float], q: float) -> float:
@@ -311,7 +309,7 @@ def _quantile(ordered: Sequence[float], q: float) -> float:
 
 def make_group(
     setting: Mapping[str, Any],
-    runs: Sequence[RunRow] | Sequence[TriedRun],
+    runs: Sequence[RunRow | TriedRun | GroupedRun],
     quantiles: Sequence[float] = QUANTILES,
     *,
     metric: str | None = None,
@@ -322,13 +320,17 @@ def make_group(
     done = [run for run, how in zip(runs, ends, strict=True) if how == "well"]
     names = dict.fromkeys(name for run in done for name in run.metrics)
     metrics: dict[str, dict[str, float]] = {}
+    labels = [*map(quantile_name, quantiles)]
     for name in names:
         values = [v for run in done if (v := finite(run.metrics.get(name))) is not None]
-        if values:
+        if len(values) == 1:
+            [one] = values
+            metrics[name] = {"n": 1, "median": one, **dict.fromkeys(labels, one)}
+        elif values:
             values.sort()
             numbers: dict[str, float] = {"n": len(values), "median": _quantile(values, 0.5)}
-            for q in quantiles:
-                numbers[quantile_name(q)] = _quantile(values, q)
+            for label, q in zip(labels, quantiles, strict=True):
+                numbers[label] = _quantile(values, q)
             metrics[name] = numbers
     return Group(
         config=setting,
@@ -343,6 +345,8 @@ def make_group(
 
 def finite(value: Any) -> float | None:
     """Return a value as a float; None unless it is a finite number."""
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     plain = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if plain and math.isfinite(value) else None
 

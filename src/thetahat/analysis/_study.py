@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -253,7 +254,7 @@ class Study:
         """Settings with their median where they are replicated, else runs with their metric; in
         the order they were made."""
         if not self.replicated:
-            return [(c, self.value(r)) for c, r in zip(self._flat, self.counted, strict=True)]
+            return list(zip(self._flat, self.values, strict=True))
         made = sorted(self.settings, key=lambda setting: min(run.number for run in setting.runs))
         return [(s.config, s.median) for s in made if s.median is not None and not s.hidden]
 
@@ -276,9 +277,20 @@ class Study:
         """Return a run's metric; only for runs that count."""
         return float(run.metrics[self.metric])  # pyright: ignore[reportArgumentType]
 
+    @cached_property
+    def values(self) -> list[float]:
+        """The metric of each run that counts."""
+        return [self.value(run) for run in self.counted]
+
     def column(self, name: str) -> list[Any]:
         """Return a parameter's value in each run that counts; None where a run lacks it."""
-        return [plain(config.get(name)) for config in self._flat]
+        if name not in self._columns:
+            self._columns[name] = [plain(config.get(name)) for config in self._flat]
+        return self._columns[name]
+
+    @cached_property
+    def _columns(self) -> dict[str, list[Any]]:
+        return {}
 
     @cached_property
     def _flat(self) -> list[dict[str, Any]]:
@@ -293,8 +305,7 @@ class Study:
         """The effect of each parameter on the metric."""
         columns = {name: self.column(name) for name in self.parameters}
         varying = {k: v for k, v in columns.items() if len({str(value) for value in v}) > 1}
-        values = [self.value(run) for run in self.counted]
-        return effects(varying, values, self.sign, blind=not self.caution)
+        return effects(varying, self.values, self.sign, blind=not self.caution)
 
     @property
     def caution(self) -> str:
@@ -326,7 +337,7 @@ def read_study(
     parameters = [name for name in varying if name not in seeds]
     found = _settings(kept, chosen, parameters, seeds, shared_orders(store, sweep.id))
     hides = rule.hidden([len(setting.values) for setting in found])
-    settings = [replace(s, hidden=hidden) for s, hidden in zip(found, hides, strict=True)]
+    settings = [replace(s, hidden=True) if h else s for s, h in zip(found, hides, strict=True)]
     own = chosen == file.metric
     sign = sign_of(chosen, file, {} if own else directions_in(store, sweep.id))
     settings.sort(key=lambda setting: _place(setting, chosen, sign, replicates_of(sweep)))
@@ -365,6 +376,8 @@ def plain(value: Any) -> Any:
     """Return a config's value in a form that can be compared: lists and mappings as JSON."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     if isinstance(value, float):
         return number(value)
     return json.dumps(value, sort_keys=True)
@@ -405,7 +418,7 @@ def _settings(
     settings = []
     for config, mine in members_of(runs, seeds):
         group = make_group(config, mine, metric=metric, shared=shared)
-        values = [float(r.metrics[metric]) for r in mine if counts(r, metric)]  # pyright: ignore[reportArgumentType]
+        values = [float(r.metrics[metric] or 0.0) for r in mine if counts(r, metric)]
         varying = {name: config.get(name) for name in parameters}
         settings.append(Setting(varying, group, mine, values))
     return settings

@@ -6,32 +6,24 @@ import ast
 import dataclasses
 import math
 import re
-import types
 import typing
 from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from thetahat.core.annotations import EXAMPLES, NAMES, arms, choices_of
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.files import refuse_special
 from thetahat.core.nested import nest
-from thetahat.core.signature import Parameter, Seed, Signature
+from thetahat.core.signature import Parameter, Signature
 from thetahat.core.yaml_words import flow
 
-_MARK = type(typing.get_args(Seed)[1])
 _REFUSALS = (ArgumentError, TypeError, ValueError, KeyError)
 """What jsonargparse raises for a value of the wrong type."""
 _TRUTH = ("true", "false", "yes", "no", "0", "1")
-_EXAMPLES = {float: "0.01", int: "10", bool: "true", str: "word"}
-_WANTED = {
-    float: "a number (float)",
-    int: "a whole number (int)",
-    bool: "true or false",
-    str: "a word (str)",
-}
 
 
 @dataclass(frozen=True)
@@ -206,7 +198,7 @@ def _known_name(signature: Signature, ours: Mapping[str, Option], flag: str) -> 
     if name in ours or _root(name) in signature.parameters:
         return name
     positive = signature.parameters.get(name.removeprefix("no_"))
-    if name.startswith("no_") and positive is not None and bare_type(positive) is bool:
+    if name.startswith("no_") and positive is not None and positive.bare_type is bool:
         return name
     hint = did_you_mean(flag, signature.parameters)
     if hint.startswith("; known"):
@@ -223,19 +215,11 @@ def _root(name: str) -> str:
 # -- types ----------------------------------------------------------------------------------------
 
 
-def bare_type(parameter: Parameter) -> Any:
-    """Strip our marks from an annotation: ``int`` for ``th.Seed``."""
-    metadata = getattr(parameter.annotation, "__metadata__", ())
-    if metadata and all(isinstance(mark, _MARK) for mark in metadata):
-        return typing.get_args(parameter.annotation)[0]
-    return parameter.annotation
-
-
 def type_name(parameter: Parameter) -> str:
     """Name a type as help shows it."""
-    kind = bare_type(parameter)
-    if choices := _choices(kind):
-        return "|".join(choices)
+    kind = parameter.bare_type
+    if choices := choices_of(kind):
+        return "|".join(map(str, choices))
     if parameter.is_seed:
         return "seed"
     name = kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else str(kind)
@@ -245,33 +229,25 @@ def type_name(parameter: Parameter) -> str:
 def example(parameter: Parameter) -> str:
     """Give a valid flag of a parameter."""
     value = None if parameter.required else stored_value(parameter.default)
-    kind = bare_type(parameter)
+    kind = parameter.bare_type
     if value is None:
-        known = _EXAMPLES.get(kind, "...") if isinstance(kind, type) else "..."
-        value = next(iter(_choices(kind)), known)
+        known = EXAMPLES.get(kind, "...") if isinstance(kind, type) else "..."
+        value = next(iter(choices_of(kind)), known)
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return f"--{parameter.name}={text}"
 
 
-def _choices(kind: Any) -> list[str]:
-    if typing.get_origin(kind) is Literal:
-        return [str(choice) for choice in typing.get_args(kind)]
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return list(kind.__members__)
-    return []
-
-
 def _wrong(parameter: Parameter, value: Any, where: str = "") -> str:
-    kind = bare_type(parameter)
+    kind = parameter.bare_type
     shown = f"{'' if where else '--'}{parameter.name}={value}{where}"
     if parameter.annotation is float and str(value).lower().strip("+-.") == "nan":
         return _not_a_number(parameter)
-    choices = _choices(kind)
+    choices = [str(choice) for choice in choices_of(kind)]
     if choices:
         hint = did_you_mean(str(value), choices)
         hint = hint if hint.startswith("; did") else ""
         return f"{shown}: {parameter.name} wants one of {', '.join(choices)}{hint}"
-    wanted = _WANTED.get(kind) if isinstance(kind, type) else None
+    wanted = NAMES.get(kind) if isinstance(kind, type) else None
     wanted = wanted or type_name(parameter)
     return f"{shown}: {parameter.name} wants {wanted}, such as {example(parameter)}"
 
@@ -288,7 +264,7 @@ def _parser(signature: Signature) -> Any:
     for parameter in signature.parameters.values():
         default = None if parameter.required else parameter.default
         try:
-            parser.add_argument(f"--{parameter.name}", type=bare_type(parameter), default=default)
+            parser.add_argument(f"--{parameter.name}", type=parameter.bare_type, default=default)
         except ValueError:
             # A type that no flag can write (a function without annotation): its default stays.
             continue
@@ -318,34 +294,27 @@ def _readable(signature: Signature, name: str, value: str) -> str:
     A sweep's ``${args}`` passes values by ``str``; they are read here as what they were.
     """
     kind = _kind_at(signature, name)
-    arms = _arms(kind)
-    if type(None) in arms and value == "None":
+    kinds = arms(kind)
+    if type(None) in kinds and value == "None":
         return "null"
-    if float in arms and value.lower() in ("inf", "+inf", "-inf"):
+    if float in kinds and value.lower() in ("inf", "+inf", "-inf"):
         return value.lower().replace("inf", ".inf")
     if kind is bool:
         return {"1": "true", "yes": "true", "0": "false", "no": "false"}.get(value.lower(), value)
-    if value[:1] in ("[", "(", "{") and str not in arms:
+    if value[:1] in ("[", "(", "{") and str not in kinds:
         return _from_python(value)
-    listed = any(typing.get_origin(arm) in (list, tuple) for arm in arms)
-    if value and listed and str not in arms and value != "null":
+    listed = any(typing.get_origin(arm) in (list, tuple) for arm in kinds)
+    if value and listed and str not in kinds and value != "null":
         return f"[{value}]"
     return value
-
-
-def _arms(kind: Any) -> tuple[Any, ...]:
-    """List the alternatives of a union; for another type, itself."""
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return typing.get_args(kind)
-    return (kind,)
 
 
 def _kind_at(signature: Signature, name: str) -> Any:
     """Find the type of a flag's value, also of a part: ``--net.width``."""
     root, *parts = name.removesuffix("+").split(".")
-    kind = bare_type(signature.parameters[root])
+    kind = signature.parameters[root].bare_type
     for part in parts:
-        holders = [arm for arm in _arms(kind) if dataclasses.is_dataclass(arm)]
+        holders = [arm for arm in arms(kind) if dataclasses.is_dataclass(arm)]
         known = typing.get_type_hints(holders[0]) if holders else {}
         kind = known.get(part, Any)
     return kind

@@ -39,6 +39,15 @@ def refuse_special(path: str | os.PathLike[str]) -> None:
         raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", os.fspath(path))
 
 
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Return what two paths of one file share; None if the file is missing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield the path of a new file, which takes the place of ``path`` if the block succeeds.

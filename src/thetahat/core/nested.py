@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import types
 import typing
 from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
+from thetahat.core.annotations import arms, bare
 from thetahat.core.errors import ConfigError, did_you_mean
 
 _PLAIN = (int, float, str, bool, type(None))
@@ -47,13 +47,6 @@ def fields_of(kind: Any) -> dict[str, Any]:
     return {name: hints[name] for name in names} if made_of == names else {}
 
 
-def bare(annotation: Any) -> Any:
-    """Return an annotation without marks: ``int`` for ``th.Seed``."""
-    while hasattr(annotation, "__metadata__"):
-        annotation = typing.get_args(annotation)[0]
-    return annotation
-
-
 def revived(annotation: Any, value: Any, name: str, default: Any = None) -> Any:
     """Give a value that went through JSON the type of its annotation, if another is expected.
 
@@ -63,8 +56,8 @@ def revived(annotation: Any, value: Any, name: str, default: Any = None) -> Any:
     if value is default or type(value) is float:
         return value
     annotation = bare(annotation)
-    if typing.get_origin(annotation) in (Union, types.UnionType):
-        return _one_of(typing.get_args(annotation), value, name, default)
+    if len(kinds := arms(annotation)) > 1:
+        return _one_of(kinds, value, name, default)
     if isinstance(value, Mapping) and (fields := fields_of(annotation)):
         return _instance(annotation, fields, value, name, default)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
@@ -76,8 +69,8 @@ def revived(annotation: Any, value: Any, name: str, default: Any = None) -> Any:
     return value
 
 
-def _one_of(arms: tuple[Any, ...], value: Any, name: str, default: Any) -> Any:
-    for arm in map(bare, arms):
+def _one_of(kinds: list[Any], value: Any, name: str, default: Any) -> Any:
+    for arm in kinds:
         if isinstance(value, Mapping) and value.keys() - fields_of(arm).keys():
             continue
         same = default if type(default) is arm else None

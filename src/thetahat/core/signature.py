@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, TypeVar
 
+from thetahat.core.annotations import bare
 from thetahat.core.errors import ConfigError, did_you_mean
-from thetahat.core.nested import bare, fields_of, nest, revived
+from thetahat.core.nested import fields_of, nest, revived
 from thetahat.core.numbers import is_number
 
 

@@ -24,22 +24,33 @@ def host_orders(
 ) -> np.ndarray | None:
     """Return the orders of ``n`` epochs from ``epoch`` on, int32, shape (n, size).
 
+    Args:    seed: an int; or an array of C seeds, then the shape is (C, n, size).
     Returns: None for a sampling other than "shuffle", for a seed beyond 31 bits, or if JAX does not
              make random numbers in its default way: only JAX makes these.
     """
+    if not orders_on_host(seed, sampling):
+        return None
+    seeds = np.asarray(seed).astype(np.uint32)
+    many = seeds.reshape(-1)
+    role = _threefry((np.zeros_like(many), many), (np.zeros_like(many), _word(SHUFFLE)))
+    epochs = np.arange(epoch, epoch + n, dtype=np.uint32)[None, :]
+    keys = _threefry((role[0][:, None], role[1][:, None]), (np.zeros_like(epochs), epochs))
+    first, second = (word.reshape(-1) for word in keys)
+    orders = np.empty((len(first), size), np.int32)
+    for rows in _blocks(len(first), size):
+        orders[rows] = _orders((first[rows, None], second[rows, None]), size)
+    return orders.reshape(*seeds.shape, n, size)
+
+
+def orders_on_host(seed: object, sampling: str) -> bool:
+    """Return whether ``host_orders`` makes these orders."""
     default = jax.config.values["jax_default_prng_impl"] == "threefry2x32"
     if sampling != "shuffle" or not (default and jax.config.values["jax_threefry_partitionable"]):
-        return None
-    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
-        return None
-    zero = np.zeros(1, np.uint32)
-    role = _threefry((zero, _word(seed)), (zero, _word(SHUFFLE)))
-    epochs = np.arange(epoch, epoch + n, dtype=np.uint32)
-    keys = _threefry(role, (np.zeros_like(epochs), epochs))
-    orders = np.empty((n, size), np.int32)
-    for rows in _blocks(n, size):
-        orders[rows] = _orders((keys[0][rows, None], keys[1][rows, None]), size)
-    return orders
+        return False
+    if not isinstance(seed, int | np.integer | np.ndarray):
+        return False
+    seeds = np.asarray(seed)
+    return seeds.dtype.kind in "iu" and bool(((seeds >= 0) & (seeds < 2**31)).all())
 
 
 def _word(number: object) -> np.ndarray:

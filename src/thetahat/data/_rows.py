@@ -104,6 +104,8 @@ def standardised(values: Any, shift: Any, scale: Any, fill: Any = None) -> Any:
         values = values.astype(np.float64)
     if fill is not None:
         values = xp.where(xp.isnan(values), fill, values)
+    if np.ndim(shift):
+        shift, scale = shift[None], scale[None]
     return (values - shift) / scale
 
 

@@ -225,7 +225,7 @@ def _traced_scaled(
     if isinstance(source, np.ndarray):  # else drawn in the program, where nothing is known of it
         centre, unit = np.nanmean(source, axis=0), np.nanstd(source, axis=0)
         unit = np.where(unit > 0, unit, 1.0)
-    near = jnp.asarray((source - centre) / unit)
+    near = jnp.asarray((source - centre[None]) / unit[None])
     units = _Units(centre, unit)
     mean, std, fill = _traced_moments(near, rows["train"], missing, weight, units, one_hot)
     moved = None if fill is None else Moved(centre.tolist(), unit.tolist(), fill)
@@ -304,7 +304,7 @@ def _with_modes(
         share, zero, one = values[:, at], 0.0, 1.0
         if units is not None:
             zero, one = -units.centre[at] / units.unit[at], 1 / units.unit[at]
-            share = (share - zero) / one
+            share = (share - zero[None]) / one[None]
         share = xp.nansum(share if mass is None else share * mass[:, None], axis=0)
         level = zero + one * (xp.arange(at.stop - at.start) == xp.argmax(share))
         fill = xp.concatenate([fill[: at.start], level.astype(fill.dtype), fill[at.stop :]])
@@ -318,7 +318,10 @@ def _weighted_median(values: Any, mass: Any, xp: Any) -> Any:
     mass = xp.where(xp.isnan(values), 0.0, mass[order])
     below = xp.cumsum(mass, axis=0)
     half, slack = below[-1] / 2, 1e-6 * below[-1]
-    at = [xp.argmax(below >= half - slack, axis=0), xp.argmax(below > half + slack, axis=0)]
+    at = [
+        xp.argmax(below >= (half - slack)[None], axis=0),
+        xp.argmax(below > (half + slack)[None], axis=0),
+    ]
     low, high = (xp.take_along_axis(values, i[None], axis=0)[0] for i in at)
     return (low + high) / 2
 
@@ -360,7 +363,7 @@ def _traced_moments(
     if mass is None:
         return values.mean(0), _spread(values.mean(0), values.var(0), jnp, one), fill
     mean = jnp.sum(mass * values, 0) / jnp.sum(mass, 0)
-    variance = jnp.sum(mass * (values - mean) ** 2, 0) / jnp.sum(mass, 0)
+    variance = jnp.sum(mass * (values - mean[None]) ** 2, 0) / jnp.sum(mass, 0)
     return mean, _spread(mean, variance, jnp, one), fill
 
 

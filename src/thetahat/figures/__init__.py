@@ -8,7 +8,7 @@ from thetahat.figures._curves import (
 )
 from thetahat.figures._save import KINDS as KINDS, image as image, inline_svg as inline_svg
 from thetahat.figures._spark import spark as spark
-from thetahat.figures._style import label as label, tick as tick
+from thetahat.figures._style import label as label, styled as styled, tick as tick
 from thetahat.figures._sweeps import (
     Bar as Bar,
     Strip as Strip,
@@ -38,5 +38,6 @@ __all__ = [
     "inline_svg",
     "label",
     "spark",
+    "styled",
     "tick",
 ]

@@ -11,6 +11,7 @@ import io
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import MissingExtra
@@ -86,11 +87,23 @@ def figures() -> Any:
     return matplotlib
 
 
+_STYLED = ContextVar("styled", default=False)
+"""Whether our style is applied."""
+
+
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """Apply our style inside the block; restore the user's settings after it."""
+    """Apply our style inside the block; restore the user's settings after it.
+
+    To set all of matplotlib's settings takes as long as to draw a few dots: a report does it once.
+    """
+    if _STYLED.get():
+        yield
+        return
     matplotlib = figures()
     from cycler import cycler
+
+    _figure_class()  # loads what all figures need before a report forks
 
     # Independent of the user's own style: the same store gives the same bytes.
     with warnings.catch_warnings(), matplotlib.rc_context():
@@ -100,7 +113,11 @@ def styled() -> Iterator[None]:
         warnings.filterwarnings("ignore", message="constrained_layout not applied")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({**RC, "axes.prop_cycle": cycler(color=list(COLOURS))})
-        yield
+        mark = _STYLED.set(True)
+        try:
+            yield
+        finally:
+            _STYLED.reset(mark)
 
 
 def axes(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
@@ -114,9 +131,27 @@ def axes(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
 def _figure_class() -> Any:
     figures()
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     class Drawn(Figure):
         """A figure that a notebook shows by itself, also where pyplot was never loaded."""
+
+        def savefig(self, *args: Any, **options: Any) -> None:
+            tight = options.get("bbox_inches", figures().rcParams["savefig.bbox"])
+            self._saved = tight is None
+            try:
+                super().savefig(*args, **options)
+            finally:
+                self._saved = False
+
+        def draw(self, renderer: Any) -> None:
+            # To save a figure matplotlib draws it twice; the first time, without any output, only
+            # to lay it out.
+            engine = self.get_layout_engine()
+            if getattr(self, "_saved", False) and isinstance(engine, ConstrainedLayoutEngine):
+                engine.execute(self)
+            else:
+                super().draw(renderer)
 
         def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
             file = io.BytesIO()
@@ -151,22 +186,24 @@ def tick(value: float, _: Any = None) -> str:
 def spans(values: Sequence[float]) -> bool:
     """Tell whether values need a log scale: all above zero, and far apart."""
     finite = [v for v in values if math.isfinite(v)]
-    return bool(finite) and min(finite) > 0 and max(finite) / min(finite) > _WIDE
+    return bool(finite) and (low := min(finite)) > 0 and max(finite) / low > _WIDE
 
 
 def scale(axis: Any, values: Sequence[float], log: bool | None = None) -> bool:
     """Set an axis (``ax.xaxis``) to a log scale where it helps, with ticks as plain numbers."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-    positive = [v for v in values if math.isfinite(v) and v > 0]
-    all_positive = len(positive) == sum(math.isfinite(v) for v in values)
+    finite = [v for v in values if math.isfinite(v)]
+    positive = [v for v in finite if v > 0]
+    all_positive = len(positive) == len(finite)
     log = spans(values) if log is None else bool(log and positive and all_positive)
     if log:
         (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
         decades = math.log10(max(positive) / min(positive))
         subs = (1.0,) if decades > 2.3 else (1.0, 3.0) if decades > 1.6 else (1.0, 2.0, 5.0)
         axis.set_major_locator(LogLocator(base=10, subs=subs, numticks=7))
-        axis.set_minor_formatter(NullFormatter())
+        # Minor ticks have no length and no text: matplotlib would make some dozens.
+        axis.set_minor_locator(NullLocator())
     else:
         axis.set_major_locator(MaxNLocator(5 if axis.axis_name == "x" else 6))
     axis.set_major_formatter(FuncFormatter(tick))

@@ -73,11 +73,11 @@ def draw_progress(
     """
     with styled():
         figure, ax = axes()
-        dots = [(k, v) for k, v in enumerate(values, 1) if v is not None and math.isfinite(v)]
-        if not dots:
+        xs = [k for k, v in enumerate(values, 1) if v is not None and math.isfinite(v)]
+        if not xs:
             says(ax, "no run has a number yet")
             return figure
-        xs, ys = zip(*dots, strict=True)
+        ys = [v for v in values if v is not None and math.isfinite(v)]
         caption = "best setting's median so far"
         if steps is None:
             steps, caption = _running(xs, ys, maximize=maximize), "best so far"
@@ -87,7 +87,7 @@ def draw_progress(
             last = max(at[-1], len(values))
             ax.step([*at, last], [*bests, bests[-1]], where="post", color=ORANGE, label=caption)
         scale(ax.yaxis, ys)
-        lost = [k for k, v in enumerate(values, 1) if v is None or not math.isfinite(v)]
+        lost = sorted({*range(1, len(values) + 1)}.difference(xs))
         if lost:
             ax.plot(
                 *(lost, [0.015] * len(lost), "|"),
@@ -138,12 +138,16 @@ def draw_slice(
         if few is not None or not numbers:
             words = few or sorted({str(x) for x in xs})[:_MOST_WORDS]
             place = {str(word): k for k, word in enumerate(words)}
-            inside = [i for i, x in enumerate(xs) if str(x) in place]
-            at = [place[str(xs[i])] + _jitter(i) for i in inside]
+            named = [str(x) for x in xs]
+            inside = [i for i, word in enumerate(named) if word in place]
+            at = [place[named[i]] + _jitter(i) for i in inside]
             _dots(ax, at, [ys[i] for i in inside])
+            by_word: dict[str, list[float]] = {word: [] for word in place}
+            for i in inside:
+                by_word[named[i]].append(ys[i])
             counted = []
             for word, k in place.items():
-                mine = sorted(ys[i] for i in inside if str(xs[i]) == word)
+                mine = sorted(by_word[word])
                 counted.append(f"{label(word, 12)}\nn={len(mine)}")
                 middle = (mine[(len(mine) - 1) // 2] + mine[len(mine) // 2]) / 2
                 ax.plot([k - 0.3, k + 0.3], [middle, middle], color=ORANGE, lw=2, zorder=4)

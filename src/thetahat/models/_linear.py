@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -145,8 +146,9 @@ class Polynomial:
         return jnp.stack(found[: self.degree + 1])
 
 
+@partial(jax.jit, static_argnums=(0, 2))
 def started(start: str, key: jax.Array, shape: tuple[int, int]) -> jax.Array:
-    """Return the initial kernel."""
+    """Return the initial kernel. JAX keeps its trace."""
     return jnp.zeros(shape) if start == "zeros" else lecun_normal(key, shape)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import jax
@@ -82,32 +84,49 @@ class MLP:
 
     def init(self, key: PRNGKeyArray) -> Params:
         """Draw parameters ``{"layers": [{"kernel": (in, units), "bias": (units,)}, ...]}``."""
-        shapes = list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
-        most = max(into * units for into, units in shapes)
-        # A key per position keeps the first layers when the depth changes. Each draw compiles
-        # a program, so there is one batched draw; a layer uses as many numbers as it needs.
-        keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(jnp.arange(len(shapes)))
-        draws = jax.vmap(lambda k: jax.random.truncated_normal(k, -2, 2, (most,)))(keys)
-        layers = []
-        for n, (into, units) in enumerate(shapes):
-            kernel = draws[n, : into * units].reshape(into, units)
-            layer = {"kernel": kernel / (_TRUNCATED_STD * into**0.5)}
-            if self.bias:
-                layer["bias"] = jnp.zeros((units,))
-            layers.append(layer)
-        return {"layers": layers}
+        return _drawn(key, self.sizes, bool(self.bias))
 
     def apply(self, params: Params, x: Shaped[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
         """Predict at one ``x`` of shape (d,): shape (), or (k,)."""
-        layers = params["layers"]
         between, last = activation(self.activation), activation(self.out_activation)
-        a = one_observation("MLP", self.d, x, layers[0]["kernel"])
-        for n, layer in enumerate(layers):
-            a = a @ layer["kernel"]
-            if self.bias:
-                a = a + layer["bias"]
-            a = between(a) if n < len(layers) - 1 else last(a)
-        return a[0] if outputs("MLP", self.out) is None else a
+        a = one_observation("MLP", self.d, x, params["layers"][0]["kernel"])
+        scalar = outputs("MLP", self.out) is None
+        known = not callable(self.activation) and not callable(self.out_activation)
+        layers = _kept_layers if known else _layers
+        a = layers(params["layers"], a, between, last, bool(self.bias))
+        return a[0] if scalar else a
+
+
+def _layers(layers: Any, a: Any, between: Any, last: Any, bias: bool) -> Any:
+    for n, layer in enumerate(layers):
+        a = a @ layer["kernel"]
+        if bias:
+            a = a + layer["bias"]
+        a = between(a) if n < len(layers) - 1 else last(a)
+    return a
+
+
+# JAX keeps its trace; not that of a user's function, which may compute something else by now.
+_kept_layers = jax.jit(_layers, static_argnums=(2, 3, 4), inline=True)
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _drawn(key: PRNGKeyArray, sizes: tuple[int, ...], bias: bool) -> Params:
+    """Draw the parameters of layers. JAX keeps its trace, which takes longer than a small fit."""
+    shapes = list(itertools.pairwise(sizes))
+    most = max(into * units for into, units in shapes)
+    # A key per position keeps the first layers when the depth changes. Each draw compiles
+    # a program, so there is one batched draw; a layer uses as many numbers as it needs.
+    keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(jnp.arange(len(shapes)))
+    draws = jax.vmap(lambda k: jax.random.truncated_normal(k, -2, 2, (most,)))(keys)
+    layers = []
+    for n, (into, units) in enumerate(shapes):
+        kernel = draws[n, : into * units].reshape(into, units)
+        layer = {"kernel": kernel / (_TRUNCATED_STD * into**0.5)}
+        if bias:
+            layer["bias"] = jnp.zeros((units,))
+        layers.append(layer)
+    return {"layers": layers}
 
 
 Activation = Callable[[jax.Array], jax.Array]

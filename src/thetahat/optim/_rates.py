@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def learning_rate(optimizer: Any, opt_state: Any) -> Float[Array, ""] | None:
     product = factors[0]
     for factor in factors[1:]:
         product = product * factor
+    if isinstance(product, (float, int, np.generic)):  # nothing to trace
+        return jnp.asarray(-np.asarray(product, jnp.result_type(float)))
     return -jnp.asarray(product)
 
 

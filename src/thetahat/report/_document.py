@@ -32,8 +32,8 @@ class Grid:
     """A sentence on what the table leaves out."""
     best: int | None = None
     """The row to highlight."""
-    full: Sequence[Mapping[str, Any]] | None = None
-    """All rows, if ``rows`` are only some of them; for CSV."""
+    full: Callable[[], Sequence[Mapping[str, Any]]] | None = None
+    """Makes all rows, if ``rows`` are only some of them; for CSV."""
     full_columns: Sequence[Column] = ()
 
 

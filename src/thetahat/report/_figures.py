@@ -137,8 +137,9 @@ def slice_of(study: Study, name: str) -> Figure:
     """Draw the metric against one parameter."""
     column = study.column(name)
     have = [i for i, value in enumerate(column) if value is not None]
-    ys = [study.value(study.counted[i]) for i in have]
-    best = min(range(len(ys)), key=lambda i: study.sign * ys[i]) if ys else None
+    ys = [study.values[i] for i in have]
+    first = min if study.sign > 0 else max
+    best = first(range(len(ys)), key=ys.__getitem__) if ys else None
     # With replicates the luckiest run need not be of the best setting.
     best = None if study.replicated else best
     return figures.draw_slice(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from thetahat import figures
@@ -16,6 +18,7 @@ from thetahat.report._document import (
     ShownColumn,
     shown_columns,
 )
+from thetahat.report._halves import in_halves
 
 _STYLE = Path(__file__).with_name("page.css")
 _POLICY = (
@@ -105,7 +108,9 @@ def _cell(column: ShownColumn, i: int) -> str:
 
 def _figures(pictures: Sequence[Picture]) -> str:
     drawn = [picture for picture in pictures if picture.draw is not None]
-    shown = "\n".join(_figure(k, picture) for k, picture in enumerate(drawn, 1))
+    with figures.styled() if drawn else contextlib.nullcontext():
+        tasks = [partial(_figure, k, picture) for k, picture in enumerate(drawn, 1)]
+        shown = "\n".join(in_halves(tasks))
     parts = [f'<div class="figures">\n{shown}\n</div>'] if drawn else []
     left: dict[str, list[str]] = {}
     for picture in pictures:

@@ -37,35 +37,36 @@ class Origins:
     """Hashes of the program's files, by name."""
 
     def add(self, origin: Origin) -> None:
-        """Count one run."""
+        """Count the runs of one origin."""
         known, detail = _section(origin.provenance), _section(origin.detail)
         if not known and not detail:
             return
-        self.n += 1
+        n = origin.runs
+        self.n += n
         looks = detail.get("test_looks")
         if isinstance(looks, int):
-            self.recorded += 1
-            self.looks += looks
-            self.looked += looks > 0
+            self.recorded += n
+            self.looks += n * looks
+            self.looked += n * (looks > 0)
         for name, version in {
             **({"python": known["python"]} if known.get("python") else {}),
             **_section(known.get("versions")),
         }.items():
-            self.versions[str(name)][str(version)] += 1
+            self.versions[str(name)][str(version)] += n
         for name in ("platform", "device", "dtype", "prng_impl"):
             if known.get(name):
-                self.machine[name][str(known[name])] += 1
+                self.machine[name][str(known[name])] += n
         git = _section(known.get("git"))
         if git.get("commit"):
-            self.commits[str(git["commit"])[:12]] += 1
-            self.dirty += bool(git.get("dirty"))
+            self.commits[str(git["commit"])[:12]] += n
+            self.dirty += n * bool(git.get("dirty"))
         for name, digest in _section(known.get("data_files")).items():
-            self.files[str(name)][str(digest)] += 1
+            self.files[str(name)][str(digest)] += n
         for name, digest in _section(known.get("code")).items():
-            self.code[str(name)][str(digest)] += 1
+            self.code[str(name)][str(digest)] += n
         for part in _PARTS:
             if known.get(f"data_{part}"):
-                self.data[part][str(known[f"data_{part}"])] += 1
+                self.data[part][str(known[f"data_{part}"])] += n
 
     def changed_files(self) -> list[str]:
         """Name the data files that held different data for different runs."""

@@ -39,7 +39,7 @@ def run_document(store: Store, run: RunRow, rule: CellRule | None = None) -> Doc
             f"--min-cell={rule.least}: a report of one run shows one run; give the id of its sweep"
             + (f", {run.sweep_id}" if run.sweep_id else "")
         )
-    known = count_origins([Origin(run.id, run.provenance or {}, run.detail or {})])
+    known = count_origins([Origin(run.provenance or {}, run.detail or {})])
     return Document(
         kind="run",
         ident=run.id,

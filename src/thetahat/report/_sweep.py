@@ -54,10 +54,10 @@ def sweep_document(
     from thetahat.store import origins
 
     study = read_study(store, sweep, metric=metric, rule=rule)
-    kept = {run.id for run in study.runs}
     own = study.metric == study.file.metric
     directed = own or study.metric in directions_in(store, sweep.id)
-    known = count_origins(o for o in origins(store, sweep.id) if o.run_id in kept)
+    kept = {run.id for run in study.runs} if study.rule.on else None
+    known = count_origins(origins(store, sweep.id, kept))
     return Document(
         kind="sweep",
         ident=sweep.id,
@@ -79,7 +79,7 @@ def settings_grid(study: Study, top: int = TOP) -> Grid:
     numbers = ["median", *map(quantile_name, study.quantiles)] if study.replicated else ["median"]
     shown = {name: numbers if name == study.metric else numbers[:1] for name in study.metrics}
     short_list = dict(list(shown.items())[:_MOST_METRICS])
-    rows = [_row(study, setting) for setting in study.settings]
+    rows = _rows(study, study.settings[:top])
     main = f"{study.metric}.median"
     marks = {
         (i, main): setting.marks
@@ -87,20 +87,17 @@ def settings_grid(study: Study, top: int = TOP) -> Grid:
         if setting.marks and main in rows[i] and not setting.hidden
     }
     seen = "".join(marks.values())
-    for row, setting in zip(rows, study.settings, strict=True):
-        words = [MARKS[letter].partition(":")[0] for letter in setting.marks]
-        row["marks"] = "" if setting.hidden else "; ".join(words)
     every = dict.fromkeys(study.metrics, numbers)
-    n = len(rows)
+    n = len(study.settings)
     return Grid(
         title="Results by setting",
         columns=_columns(study, short_list),
-        rows=rows[:top],
+        rows=rows,
         marks=marks,
         legend={letter: text for letter, text in MARKS.items() if letter in seen},
         more=f"The {top} best of {n:,} settings." if n > top else "",
         best=study.settings.index(study.best) if study.best else None,
-        full=rows,
+        full=lambda: _rows(study, study.settings),
         full_columns=[*_columns(study, every, whole=True), Column("marks")],
     )
 
@@ -111,7 +108,7 @@ def _columns(
     columns = [Column(f"config.{name}", word(name)) for name in study.parameters]
     counts = ("runs", "n", "failed", "unfinished") if study.replicated or whole else ("runs",)
     columns += [Column(name) for name in counts]
-    if any(setting.stopped for setting in study.settings):
+    if any(run.stopped_early for run in study.runs):
         columns.append(Column("epochs"))
     for name, numbers in metrics.items():
         for key in numbers:
@@ -119,6 +116,14 @@ def _columns(
             title = word(name) if plain_name else word(f"{name} {key}")
             columns.append(Column(f"{name}.{key}", title))
     return columns
+
+
+def _rows(study: Study, settings: Sequence[Setting]) -> list[dict[str, Any]]:
+    rows = [_row(study, setting) for setting in settings]
+    for row, setting in zip(rows, settings, strict=True):
+        words = [MARKS[letter].partition(":")[0] for letter in setting.marks]
+        row["marks"] = "" if setting.hidden else "; ".join(words)
+    return rows
 
 
 def _row(study: Study, setting: Setting) -> dict[str, Any]:

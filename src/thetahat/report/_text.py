@@ -16,7 +16,7 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
 def csv_report(document: Document) -> str:
     """Write every row of the main table, numbers in full."""
     grid = document.grid
-    rows = grid.rows if grid.full is None else grid.full
+    rows = grid.rows if grid.full is None else grid.full()
     columns = grid.columns if grid.full is None else grid.full_columns
     return table(rows, columns, "csv")
 

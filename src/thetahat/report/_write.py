@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,15 @@ from thetahat.analysis import CellRule
 from thetahat.core.errors import ConfigError, StoreError, did_you_mean
 from thetahat.core.files import replacing
 from thetahat.report._document import MADE_BY, Document
+from thetahat.report._halves import in_halves
 from thetahat.report._html import html_report
 from thetahat.report._run import run_document
 from thetahat.report._sweep import TOP, sweep_document
 from thetahat.report._text import WRITERS
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from thetahat.store import RunRow, Store, SweepRow
 
 REPORT_FORMATS = ("html", "latex", "md", "csv")
@@ -125,13 +129,21 @@ def save_figures(document: Document, folder: str | os.PathLike[str]) -> list[Pat
         for kind in figures.KINDS:
             path = where / f"{stem}.{kind}"
             refuse_foreign(path, f"--figures {path}", is_figure)
-    for stem, draw in drawn:
-        figure = draw()
-        for kind in figures.KINDS:
+    images = in_halves([partial(_images, stem, draw) for stem, draw in drawn])
+    for (stem, _), made in zip(drawn, images, strict=True):
+        for kind, data in made.items():
             path = where / f"{stem}.{kind}"
-            write_whole(path, figures.image(figure, kind, salt=stem), make_folder=True)
+            write_whole(path, data, make_folder=True)
             written.append(path)
     return written
+
+
+def _images(stem: str, draw: Callable[[], Figure]) -> dict[str, bytes]:
+    """Draw a figure, and return the file of each kind."""
+    from thetahat import figures
+
+    figure = draw()
+    return {kind: figures.image(figure, kind, salt=stem) for kind in figures.KINDS}
 
 
 def file_name(name: str, taken: set[str]) -> str:

@@ -61,7 +61,7 @@ def r2(
     """
     prediction, y, w = _numbers(prediction, target, weight)
     mean = jnp.sum(w * y, 0) / jnp.sum(w, 0)
-    left, whole = jnp.sum(w * (y - prediction) ** 2, 0), jnp.sum(w * (y - mean) ** 2, 0)
+    left, whole = jnp.sum(w * (y - prediction) ** 2, 0), jnp.sum(w * (y - mean[None]) ** 2, 0)
     return jnp.mean(1 - left / whole)
 
 

@@ -1,7 +1,7 @@
 """The store of runs: one SQLite file, the tracker that fills it, and runs logged by hand."""
 
 from thetahat.core.places import locate as locate
-from thetahat.store._blocks import Block as Block, pack as pack, read_block as read_block
+from thetahat.store._blocks import Block as Block, pack as pack
 from thetahat.store._dead_agents import (
     dead_agents as dead_agents,
     standing as standing,
@@ -14,6 +14,11 @@ from thetahat.store._filters import (
     places as places,
     read_condition as read_condition,
     value_of as value_of,
+)
+from thetahat.store._group_values import (
+    GroupedRun as GroupedRun,
+    Grouping as Grouping,
+    runs_to_group as runs_to_group,
 )
 from thetahat.store._incremental import Followed as Followed, Follower as Follower
 from thetahat.store._live_run import (
@@ -63,7 +68,6 @@ from thetahat.store._sqlite import found_no_room as found_no_room
 from thetahat.store._store import Store as Store, open_store as open_store
 from thetahat.store._sweep_records import sweep_records as sweep_records
 from thetahat.store._sweeps import (
-    EndedRun as EndedRun,
     NewSweep as NewSweep,
     SweepRow as SweepRow,
     Together as Together,
@@ -95,9 +99,10 @@ __all__ = [
     "Changed",
     "Claim",
     "Condition",
-    "EndedRun",
     "Followed",
     "Follower",
+    "GroupedRun",
+    "Grouping",
     "ManualRun",
     "NewRun",
     "NewSweep",
@@ -146,7 +151,6 @@ __all__ = [
     "pack",
     "places",
     "pulse",
-    "read_block",
     "read_condition",
     "retry_failed",
     "rows_after",
@@ -155,6 +159,7 @@ __all__ = [
     "run_values",
     "running_now",
     "runs_stand",
+    "runs_to_group",
     "scope_of",
     "set_state",
     "shared_orders",

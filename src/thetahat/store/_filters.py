@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
@@ -131,6 +132,8 @@ def _key(found: Any) -> tuple[int, Any]:
 
 def ordered(listed: Sequence[RunRow], sort: str) -> list[RunRow]:
     """Sort runs by a column, ``-column`` in descending order; missing values come last."""
+    if sort == "number":
+        return sorted(listed, key=attrgetter("number"))
     values = [value_of(run, sort.removeprefix("-")) for run in listed]
     return [listed[i] for i in places(values, descending=sort.startswith("-"))]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -375,35 +376,32 @@ _CHUNK = 500
 
 @dataclass(frozen=True)
 class Origin:
-    """The provenance and the detail of a run."""
+    """The provenance and the detail that some runs share."""
 
-    run_id: str
     provenance: Mapping[str, Any]
     detail: Mapping[str, Any]
+    runs: int = 1
 
 
-class _Texts(dict[str, Any]):
-    """JSON texts, each parsed once: runs of one sweep share most of their provenance."""
+def origins(store: Store, sweep_id: str, ids: Collection[str] | None = None) -> Iterator[Origin]:
+    """Yield the origins of the runs of a sweep, those that run early first.
 
-    def __missing__(self, text: str) -> Any:
-        self[text] = from_json(text)
-        return self[text]
+    A few hundred runs are in memory at a time. Most runs of a sweep share their origin.
 
-
-def origins(store: Store, sweep_id: str) -> Iterator[Origin]:
-    """Yield the origin of every run of a sweep in the order of numbers, a few hundred in memory.
-
+    Args:    ids: only of these runs.
     Raises:  StoreError: the store cannot be read.
     """
     columns = (runs.c.id, runs.c.number, runs.c.provenance, runs.c.detail)
-    after, known = 0, _Texts()
+    after = 0
     while True:
         mine = (runs.c.sweep_id == sweep_id) & (runs.c.number > after)
         rows = store.read(select(*columns).where(mine).order_by(runs.c.number).limit(_CHUNK))
-        for row in rows:
-            after = row["number"]
-            yield Origin(row["id"], known[row["provenance"]], known[row["detail"]])
-        known.clear()
+        shared = Counter(
+            (row["provenance"], row["detail"]) for row in rows if ids is None or row["id"] in ids
+        )
+        for (provenance, detail), n in shared.items():
+            yield Origin(from_json(provenance), from_json(detail), n)
+        after = rows[-1]["number"] if rows else after
         if len(rows) < _CHUNK:
             return
 

@@ -224,12 +224,9 @@ def read_rows(names: Sequence[str], rows: Sequence[Sequence[Any]], folder: Path)
 def _decode(columns: dict[str, list[Any]], folder: Path) -> None:
     """Replace the stored values of some rows by what RunRow has."""
     for name in _JSON:
-        if name in columns:
+        if name in columns and name != "metrics":
             columns[name] = parse_all(columns[name])
-    for i, (found, last) in enumerate(zip(columns["metrics"], columns["last"], strict=True)):
-        if not found:
-            logged = from_json(last)
-            columns["metrics"][i] = {k: v for k, v in logged.items() if k not in AXES}
+    columns["metrics"] = logged_metrics(columns["metrics"], columns["last"])
     proposed = columns["proposed"]
     columns["proposed"] = [None if text is None else from_json(text) for text in proposed]
     columns["status"] = [Status(word) for word in columns["status"]]
@@ -237,6 +234,16 @@ def _decode(columns: dict[str, list[Any]], folder: Path) -> None:
         columns[name] = [bool(value) for value in columns[name]]
     paths = columns["checkpoint"]
     columns["checkpoint"] = [None if path is None else str(folder / path) for path in paths]
+
+
+def logged_metrics(
+    metrics: Iterable[str | None], last: Iterable[str | None]
+) -> list[Mapping[str, Any]]:
+    """Return the metrics of runs from their JSON; those of a running run are its last record."""
+    return [
+        found or {k: v for k, v in from_json(logged or "{}").items() if k not in AXES}
+        for found, logged in zip(parse_all(metrics), last, strict=True)
+    ]
 
 
 def parse_all(texts: Iterable[str | None]) -> list[Any]:

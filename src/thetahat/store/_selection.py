@@ -8,7 +8,7 @@ path, is left to the caller, who then decodes all runs.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, case, func, literal, select
 
 from thetahat.store._blocks import AXES
 from thetahat.store._filters import OWN, SECTIONS, Condition, places
-from thetahat.store._rows import parse_all, total_of
+from thetahat.store._rows import among, parse_all, total_of
 from thetahat.store._schema import runs
 
 PLAIN = re.compile(r"[^\"\\.\[\]\x00-\x1f]+")
@@ -24,6 +24,14 @@ _SPARE = 64
 """Runs decoded beyond the limit: SQLite may read the last digit of a number differently."""
 _OTHER = ("checkpoint", "contaminated", "alone", *AXES)
 """Columns whose stored values are not those of a row."""
+
+
+def equals(equal: Mapping[str, Any]) -> list[Any]:
+    """Return conditions in SQL: columns with one value each, and ``ids``; None is no condition."""
+    given = {name: value for name, value in equal.items() if value is not None}
+    ids = given.pop("ids", None)
+    wanted = [runs.c[name] == value for name, value in given.items()]
+    return wanted + ([] if ids is None else [among(runs.c.id, ids)])
 
 
 def best_ids(

@@ -7,7 +7,6 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, select, update
@@ -31,7 +30,7 @@ from thetahat.store._schema import (
     records,
     runs,
 )
-from thetahat.store._selection import best_ids, chosen_ids
+from thetahat.store._selection import best_ids, chosen_ids, equals
 from thetahat.store._writer import Writer
 
 if TYPE_CHECKING:
@@ -176,12 +175,12 @@ class Store:
             "project": project,
             "sweep_id": sweep_id,
             "cohort": cohort,
+            "ids": ids,
         }
         dead = self._gone()
         if dead:
             del equal["status"]
-        wanted = [runs.c[name] == value for name, value in equal.items() if value is not None]
-        wanted += [] if ids is None else [among(runs.c.id, ids)]
+        wanted = equals(equal)
         chosen = None if dead else self._chosen(wanted, where, sort, limit)
         if chosen is not None:
             return self._listed([among(runs.c.id, chosen)], sort, limit)
@@ -297,12 +296,7 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _repr_html_(self) -> str:

@@ -2,7 +2,6 @@
 
 from thetahat.sweep.spec import (
     Problem as Problem,
-    PythonSweep as PythonSweep,
     Reading as Reading,
     SweepOptions as SweepOptions,
     SweepProgram as SweepProgram,
@@ -21,13 +20,11 @@ from thetahat.sweep.spec import (
     read_sweep as read_sweep,
     refuse_while_loaded as refuse_while_loaded,
     sweep_from as sweep_from,
-    sweep_text as sweep_text,
 )
 from thetahat.sweep.workers._early_start import Work as Work, start_early as start_early
 
 __all__ = [
     "Problem",
-    "PythonSweep",
     "Reading",
     "SweepOptions",
     "SweepProgram",
@@ -48,5 +45,4 @@ __all__ = [
     "refuse_while_loaded",
     "start_early",
     "sweep_from",
-    "sweep_text",
 ]

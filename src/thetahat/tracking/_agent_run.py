@@ -16,7 +16,6 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
     from typing import Any
 
     from thetahat.core.run import Status
@@ -136,12 +135,7 @@ class AgentRun:
     def __enter__(self) -> AgentRun:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         from thetahat.core.logged import ending_of
 
         self.finish(*ending_of(error))

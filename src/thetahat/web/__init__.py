@@ -2,8 +2,6 @@
 
 from thetahat.web._auth import Access as Access, access_for as access_for
 from thetahat.web._server import (
-    PageProcess as PageProcess,
-    make_server as make_server,
     page_beside as page_beside,
     serve as serve,
 )
@@ -11,10 +9,8 @@ from thetahat.web._source import Source as Source
 
 __all__ = [
     "Access",
-    "PageProcess",
     "Source",
     "access_for",
-    "make_server",
     "page_beside",
     "serve",
 ]

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from thetahat.core.files import identity_of
+
 if TYPE_CHECKING:
     from thetahat.store import Store
 
@@ -50,7 +52,7 @@ class Source:
         from thetahat.store import open_store
 
         with self._lock:
-            inode = _inode(self.path)
+            inode = identity_of(self.path)
             if self._store is None or inode != self._inode:
                 # A deleted file that is still open would go on answering.
                 self._close()
@@ -76,7 +78,7 @@ class Source:
         from thetahat.store import pulse
 
         at, known = self._pulse
-        if known and time.monotonic() - at < _PULSE_S and _inode(self.path) == self._inode:
+        if known and time.monotonic() - at < _PULSE_S and identity_of(self.path) == self._inode:
             return known
         found = json.dumps({**pulse(self.store()), "store": self._inode})
         self._pulse = (time.monotonic(), found)
@@ -92,14 +94,6 @@ class Source:
             if part is not None:
                 part.close()
         self._cache = self._store = None
-
-
-def _inode(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 class RunCache:

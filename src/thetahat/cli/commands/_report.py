@@ -8,6 +8,7 @@ from typing import Any
 
 from thetahat.cli._parser import add_store, add_value, whole_number
 from thetahat.cli.terminal._output import emit, print_beside
+from thetahat.core.garbage import uncollected
 
 DESCRIPTION = (
     "Write what a co-author needs to know about a sweep or a run into one file: what was"
@@ -54,6 +55,7 @@ def add_flags(parser: Any) -> None:
     add_store(parser)
 
 
+@uncollected()
 def run(args: argparse.Namespace) -> int:
     """Write the report."""
     from thetahat.report import (

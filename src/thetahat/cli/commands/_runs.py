@@ -26,11 +26,12 @@ from thetahat.cli.terminal._run_table import (
     print_runs,
 )
 from thetahat.core.errors import ConfigError, StoreError, did_you_mean
+from thetahat.core.garbage import uncollected
 from thetahat.format import Column, fit_width
 
 if TYPE_CHECKING:
     from thetahat.analysis import Group
-    from thetahat.store import RunRow, Store
+    from thetahat.store import GroupedRun, Grouping, RunRow, Store
 
 _MOST = 2**62
 """More runs than any store has; a larger number would not fit into SQL."""
@@ -92,9 +93,17 @@ def add_flags(parser: Any) -> None:
     add_format(parser)
 
 
+@uncollected()
 def run(args: argparse.Namespace) -> int:
     """List runs or groups; 0 also if there are none."""
-    from thetahat.store import changed_code, locate, open_store, read_condition, standing_runs
+    from thetahat.store import (
+        changed_code,
+        locate,
+        open_store,
+        read_condition,
+        runs_to_group,
+        standing_runs,
+    )
 
     if args.group_by and args.over:
         raise ConfigError(
@@ -103,22 +112,25 @@ def run(args: argparse.Namespace) -> int:
         )
     grouped = args.group_by or args.over
     conditions = [read_condition(text) for text in args.where]
-    found: list[RunRow] = []
+    found: Sequence[RunRow | GroupedRun] = []
+    listed: list[RunRow] = []
     groups: list[Group] = []
     metric, changed = "val_risk", []
     if args.store is None and "THETAHAT_STORE" not in os.environ and not locate().is_file():
         print_beside(f"no store here yet ({locate()}); a run makes one, or give one with --store")
     else:
         with open_store(args.store, create=False) as store:
-            found = standing_runs(
-                store,
-                where=conditions,
-                sort="number" if grouped else args.sort,
-                limit=None if grouped or args.limit is None else min(args.limit, _MOST),
-                **_scope(store, args.id),
-            )
+            scope = _scope(store, args.id)
             if grouped:
-                groups, metric = _grouped(store, found, args)
+                columns, whole = args.group_by or (), bool(args.over)
+                read = runs_to_group(store, columns, settings=whole, where=conditions, **scope)
+                groups, metric = _grouped(store, read, args)
+                found = read.runs
+            else:
+                most = None if args.limit is None else min(args.limit, _MOST)
+                found = listed = standing_runs(
+                    store, where=conditions, sort=args.sort, limit=most, **scope
+                )
             sweeps = {run.sweep_id for run in found} - {None}
             if args.format == "table" and len(sweeps) == 1:
                 changed = changed_code(store, str(*sweeps))
@@ -127,21 +139,19 @@ def run(args: argparse.Namespace) -> int:
     if grouped:
         _print_groups(groups, metric, args)
     else:
-        print_runs(found, args.format, args.columns, raw=args.raw)
+        print_runs(listed, args.format, args.columns, raw=args.raw)
     if changed and found:
         print_beside(f"{', '.join(changed)} changed between runs: not all are of one program")
     return 0
 
 
-def _grouped(
-    store: Store, found: Sequence[RunRow], args: argparse.Namespace
-) -> tuple[list[Group], str]:
+def _grouped(store: Store, read: Grouping, args: argparse.Namespace) -> tuple[list[Group], str]:
     """Group runs, the best group first, by the metric of their sweep if they have one sweep."""
-    from thetahat.analysis import SweepFile, flat_config, is_seed, read_file, runs_planned, seeds_of
+    from thetahat.analysis import SweepFile, is_seed, read_file, runs_planned, seeds_of
     from thetahat.store import find_sweep, shared_orders
 
-    file, replicates = SweepFile(), 1
-    parameters = dict.fromkeys(name for run in found for name in flat_config(run.setting))
+    file, replicates, found = SweepFile(), 1, read.runs
+    parameters = dict.fromkeys(read.parameters)
     seeds = list(filter(is_seed, parameters))
     sweeps = {run.sweep_id for run in found}
     one = next(iter(sweeps)) if len(sweeps) == 1 else None
@@ -157,7 +167,7 @@ def _grouped(
     if args.over:
         made = group_runs(found, args.over, args.quantiles, metric=metric, shared=shared)
     else:
-        made = group_by(found, args.group_by, args.quantiles, metric=metric, shared=shared)
+        made = group_by(read, args.quantiles, metric=metric, shared=shared)
         several = len(by_experiment(found))
         if several > 1 and "experiment" not in args.group_by:
             print_beside(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from thetahat.cli._parser import add_format, add_store, add_switch
 from thetahat.cli.commands._show_sweep import show_sweep, sweep_named
 from thetahat.cli.terminal._output import Screen, emit, print_table, read_screen
+from thetahat.core.garbage import uncollected
 from thetahat.core.nested import flat_config
 from thetahat.core.run import Status
 from thetahat.format import STATUS_STYLES, json_text, paint, short, sparkline, word
@@ -50,6 +51,7 @@ def add_flags(parser: Any) -> None:
     add_format(parser)
 
 
+@uncollected()
 def run(args: argparse.Namespace) -> int:
     """Show a run."""
     from thetahat.analysis import again, members_of_bag

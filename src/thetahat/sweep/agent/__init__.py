@@ -24,7 +24,6 @@ from thetahat.sweep.agent._create import (
     extend_sweep as extend_sweep,
     find_out as find_out,
     new_sweep as new_sweep,
-    spec_of as spec_of,
 )
 from thetahat.sweep.agent._launch import (
     early_pool as early_pool,
@@ -32,5 +31,34 @@ from thetahat.sweep.agent._launch import (
     work_on as work_on,
 )
 from thetahat.sweep.agent._load_models import load_models as load_models
+from thetahat.sweep.spec._spec import spec_of as spec_of
 from thetahat.sweep.workers._connection import WorkerProcess as WorkerProcess
 from thetahat.sweep.workers._pool import Pool as Pool
+
+__all__ = [
+    "AgentEvent",
+    "Alive",
+    "Crashed",
+    "Described",
+    "Ended",
+    "FirstRunsFailed",
+    "Found",
+    "Logged",
+    "Noted",
+    "Pool",
+    "Remarked",
+    "RunEvent",
+    "Runner",
+    "Started",
+    "Tally",
+    "WorkerProcess",
+    "early_pool",
+    "extend_by",
+    "extend_sweep",
+    "find_out",
+    "load_models",
+    "new_sweep",
+    "pool_here",
+    "spec_of",
+    "work_on",
+]

@@ -142,7 +142,8 @@ Say = Callable[[AgentEvent], None]
 class Agent:
     """Works on one sweep until it is done. Use ``work_on``.
 
-    Args:    retries: how often a failed run is tried again.
+    Args:    search: of the sweep's file as it is now.   refit: makes that of a later file.
+             retries: how often a failed run is tried again.
              stops: tells whether to stop as at Ctrl-C.
     """
 
@@ -151,6 +152,7 @@ class Agent:
         store: Store,
         sweep: SweepRow,
         runner: Runner,
+        search: Search,
         refit: Refit,
         tally: Tally,
         say: Say,
@@ -158,8 +160,6 @@ class Agent:
         retries: int,
         stops: Callable[[], bool] | None = None,
     ) -> None:
-        search = refit(sweep)
-        assert search is not None
         self.id = new_agent_id()
         self.store, self.sweep, self.runner = store, sweep, runner
         self.tally, self.say = tally, say

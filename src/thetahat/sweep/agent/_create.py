@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.run import Status
-from thetahat.core.sweep_file import file_json, read_file_json
 from thetahat.search import sampler
 from thetahat.store import (
     NewSweep,
@@ -34,6 +32,7 @@ from thetahat.sweep.spec._spec import (
     nothing_varies,
     read_sweep,
     spec_from_plain,
+    spec_of,
 )
 from thetahat.sweep.workers._early_start import cap_of, is_experiment, points_of
 
@@ -173,16 +172,6 @@ def _has_chosen(store: Store, sweep: SweepRow) -> bool:
     looks = spec.method == "bayes" or (spec.metric is not None and spec.metric.target is not None)
     counts = count_runs(store, sweep.id)
     return looks and any(Status(status).over for status in counts)
-
-
-def spec_of(sweep: SweepRow) -> SweepSpec:
-    """Return the file of a sweep, as it was read when the sweep was created."""
-    return _made(file_json(sweep.spec), sweep.text, sweep.file or IN_PYTHON)
-
-
-@lru_cache(maxsize=4)
-def _made(spec: str, text: str, file: str) -> SweepSpec:
-    return spec_from_plain(read_file_json(spec), text=text, file=file)
 
 
 def find_out(

@@ -12,7 +12,7 @@ from thetahat.core.errors import ConfigError
 from thetahat.search import BLIND
 from thetahat.store import Follower, Store, SweepRow, count_runs, find_sweep, list_agents
 from thetahat.sweep.agent._agent import Agent, Say, Search, Tally
-from thetahat.sweep.agent._create import Found, spec_of
+from thetahat.sweep.agent._create import Found
 from thetahat.sweep.agent._history import SweepTrials, words_of
 from thetahat.sweep.agent._kept_models import KeptModels
 from thetahat.sweep.agent._proposer import Proposer, sampler_of
@@ -20,7 +20,7 @@ from thetahat.sweep.processes._runner import Processes
 from thetahat.sweep.spec._options import SweepOptions, options_from_json
 from thetahat.sweep.spec._program import find_program, runs_program
 from thetahat.sweep.spec._source_files import Code, FunctionCode
-from thetahat.sweep.spec._spec import SweepSpec
+from thetahat.sweep.spec._spec import SweepSpec, spec_of
 from thetahat.sweep.workers._cohort_size import CohortSizes
 from thetahat.sweep.workers._connection import WorkerProcess
 from thetahat.sweep.workers._early_start import Work, cap_of, is_experiment, size_of, starter
@@ -55,8 +55,11 @@ def work_on(
         runner = runner or start_runner(store, sweep, work)
         try:
             refit = partial(_search_of, store, work, runner, _program_of(sweep))
-            retries = options_from_json(sweep.plan).retries
-            agent = Agent(store, sweep, runner, refit, tally, say, retries=retries, stops=stops)
+            search, retries = refit(sweep), options_from_json(sweep.plan).retries
+            assert search is not None
+            agent = Agent(
+                *(store, sweep, runner, search, refit, tally, say), retries=retries, stops=stops
+            )
             agent.work()
         finally:
             runner.close()

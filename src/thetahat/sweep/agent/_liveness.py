@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,8 @@ from typing import Any
 
 from thetahat.core.errors import StoreError
 from thetahat.core.filelock import is_free, take
-from thetahat.sweep.processes._process_group import host_name
+from thetahat.core.files import identity_of
+from thetahat.sweep.processes._process_group import host_name, is_stopped
 
 LEASE_S = 60.0
 
@@ -52,14 +52,14 @@ class StorePlace:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._was = _identity(path)
+        self._was = identity_of(path)
 
     def check(self, sweep: str) -> None:
         """Check that the store is still the file that was opened.
 
         Raises:  StoreError: it was deleted, moved or replaced, so what is written would be lost.
         """
-        now = _identity(self.path)
+        now = identity_of(self.path)
         if now != self._was:
             what = "is no longer there" if now is None else "was replaced by another"
             raise StoreError(
@@ -106,27 +106,4 @@ class AgentWatch:
 
     def is_stopped(self, agent: Mapping[str, Any]) -> bool:
         """Whether an agent is a stopped process of this machine."""
-        return agent["host"] == self._host and _is_stopped(agent["pid"])
-
-
-def _is_stopped(pid: int) -> bool:
-    """Whether a process is stopped; False where that cannot be told."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-        return state.rpartition(")")[2].split()[:1] == ["T"]
-    except OSError:
-        pass
-    try:
-        words = ["ps", "-o", "state=", "-p", str(pid)]
-        found = subprocess.run(words, capture_output=True, text=True, check=False, timeout=5)
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return found.stdout.strip().startswith("T")
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+        return agent["host"] == self._host and is_stopped(agent["pid"])

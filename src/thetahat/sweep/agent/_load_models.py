@@ -7,9 +7,9 @@ from typing import Any
 
 from thetahat.core.errors import ConfigError
 from thetahat.store import RunRow, Store, SweepRow
-from thetahat.sweep.agent._create import spec_of
 from thetahat.sweep.agent._launch import folder_of
 from thetahat.sweep.spec._program import find_program, load_experiment
+from thetahat.sweep.spec._spec import spec_of
 
 
 def load_models(

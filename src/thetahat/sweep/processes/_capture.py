@@ -165,6 +165,16 @@ def without_colours(text: str) -> str:
     return _ESCAPE.sub("", text)
 
 
+def tail_of(log: Path, start: int = 0) -> str:
+    """Return the end of what was written to a log after its first ``start`` bytes."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(start, log.stat().st_size - TAIL))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
 def number_of(value: Any) -> float | None:
     """Return a number of JSON as a float; None for other values, booleans included."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):

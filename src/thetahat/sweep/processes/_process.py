@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from thetahat.core.errors import InputError, StoreError
 from thetahat.core.run import Status
-from thetahat.sweep.processes._capture import LIMIT, TAIL, Stream, without_colours
+from thetahat.sweep.processes._capture import LIMIT, Stream, tail_of, without_colours
 from thetahat.sweep.processes._process_group import WINDOWS, has_living, kill_tree, signal_group
 from thetahat.sweep.processes._rows_file import ROWS, open_rows
 from thetahat.sweep.processes._wandb import wandb_preferences, wandb_settings, write_parameters
@@ -36,6 +36,7 @@ THREADS = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
+ONE_XLA_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 _ENDING = "ending.json"
 _OwnEnding = tuple[Status, str, dict[str, float | None]]
 _PRECISE = (Status.DIVERGED, Status.UNMOVED)
@@ -110,9 +111,7 @@ def environment(
         **wandb_preferences(name),
     }
     if threads == 1:
-        preferences["XLA_FLAGS"] = (
-            "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-        )
+        preferences["XLA_FLAGS"] = ONE_XLA_THREAD
     if WINDOWS:
         preferences["PYTHONIOENCODING"] = "utf-8"
     env = {
@@ -343,13 +342,7 @@ def _own_ending(folder: Path) -> _OwnEnding | None:
 
 def ending(code: int, log: Path) -> str:
     """Return why a process ended, by its exit code (negative for a signal) and its log."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - TAIL))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        text = ""
-    return exit_reason(code, without_colours(text))
+    return exit_reason(code, without_colours(tail_of(log)))
 
 
 LONGEST = 300

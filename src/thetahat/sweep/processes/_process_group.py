@@ -60,6 +60,14 @@ def lives(pid: int) -> bool:
         return False
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process is stopped, as by Ctrl-Z; False where that cannot be told."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    except psutil.Error:
+        return False
+
+
 def kill_tree(pid: int) -> None:
     """Kill a program of Windows and its children, which are found only while the program lives."""
     words = ["taskkill", "/T", "/F", "/PID", str(pid)]

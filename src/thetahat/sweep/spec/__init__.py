@@ -5,7 +5,6 @@ from thetahat.sweep.spec._coerce import (
     typed as typed,
 )
 from thetahat.sweep.spec._command import (
-    ARGS_FILE as ARGS_FILE,
     MACROS as MACROS,
     argv_of as argv_of,
     check_runnable as check_runnable,
@@ -15,7 +14,6 @@ from thetahat.sweep.spec._diagnostics import (
 )
 from thetahat.sweep.spec._from_python import (
     PythonSweep as PythonSweep,
-    source_of as source_of,
     sweep_from as sweep_from,
     sweep_text as sweep_text,
 )
@@ -29,35 +27,28 @@ from thetahat.sweep.spec._program import (
     SweepProgram as SweepProgram,
     experiment_names as experiment_names,
     experiment_of as experiment_of,
-    find_program as find_program,
     load_experiment as load_experiment,
     refuse_while_loaded as refuse_while_loaded,
-    runs_program as runs_program,
-    why_not_loaded as why_not_loaded,
 )
 from thetahat.sweep.spec._schema import (
     METRIC as METRIC,
     TOP as TOP,
-    reads_as_larger as reads_as_larger,
 )
 from thetahat.sweep.spec._signature_check import (
     Examined as Examined,
     check_against as check_against,
-    examine as examine,
     notes_against as notes_against,
 )
 from thetahat.sweep.spec._source_files import (
     Code as Code,
 )
 from thetahat.sweep.spec._spec import (
-    FilePosition as FilePosition,
     Reading as Reading,
     SweepSpec as SweepSpec,
     contamination as contamination,
     nothing_varies as nothing_varies,
     parse_sweep as parse_sweep,
     read_sweep as read_sweep,
-    spec_from_plain as spec_from_plain,
 )
 from thetahat.sweep.spec._task_check import (
     check_metric as check_metric,
@@ -66,13 +57,11 @@ from thetahat.sweep.spec._task_check import (
 )
 
 __all__ = [
-    "ARGS_FILE",
     "MACROS",
     "METRIC",
     "TOP",
     "Code",
     "Examined",
-    "FilePosition",
     "Problem",
     "PythonSweep",
     "Reading",
@@ -85,10 +74,8 @@ __all__ = [
     "check_metric",
     "check_runnable",
     "contamination",
-    "examine",
     "experiment_names",
     "experiment_of",
-    "find_program",
     "load_experiment",
     "nested",
     "notes_against",
@@ -99,13 +86,8 @@ __all__ = [
     "parse_sweep",
     "read_points",
     "read_sweep",
-    "reads_as_larger",
     "refuse_while_loaded",
-    "runs_program",
-    "source_of",
-    "spec_from_plain",
     "sweep_from",
     "sweep_text",
     "typed",
-    "why_not_loaded",
 ]

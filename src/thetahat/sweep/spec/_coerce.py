@@ -6,13 +6,13 @@ jsonargparse decides what fits an annotation, for the check of a file and for a 
 from __future__ import annotations
 
 import copy
-import types
 import typing
 from argparse import ArgumentError
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal, Union
+from typing import Any, Literal
 
+from thetahat.core.annotations import arms
 from thetahat.core.errors import ConfigError
 from thetahat.core.signature import Parameter, Signature
 from thetahat.sweep.spec._options import nested
@@ -115,18 +115,3 @@ def _unchanged(value: Any, parsed: Any) -> bool:
     if isinstance(value, list):
         return not isinstance(parsed, (list, tuple)) or all(map(_unchanged, value, parsed))
     return value == value
-
-
-def bare(annotation: Any) -> Any:
-    """Return an annotation without any marks: ``int`` for ``th.Seed``."""
-    while hasattr(annotation, "__metadata__"):
-        annotation = typing.get_args(annotation)[0]
-    return type(None) if annotation is None else annotation
-
-
-def arms(annotation: Any) -> list[Any]:
-    """List the alternatives of a union; of another annotation, itself."""
-    annotation = bare(annotation)
-    if typing.get_origin(annotation) in (Union, types.UnionType):
-        return [bare(arm) for arm in typing.get_args(annotation)]
-    return [annotation]

@@ -247,9 +247,6 @@ def _check_early(node: YamlNode, findings: Findings) -> None:
     strict = node.inside.get("strict")
     if strict is not None and strict.kind != "bool":
         findings.both(strict, f"strict is {describe(strict)}; give true or false")
-    numbers = [
-        node.inside[key] for key in ("min_iter", "max_iter", "s", "eta") if key in node.inside
-    ]
     if "max_iter" in node.inside and all(map(findings.sound, numbers)):
         _check_bands(node, findings)
 

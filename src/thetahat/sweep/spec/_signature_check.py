@@ -9,22 +9,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
 
+from thetahat.core.annotations import EXAMPLES, NAMES, arms, bare, choices_of
 from thetahat.core.errors import did_you_mean
 from thetahat.core.signature import MAX_SEED, Parameter, Signature, read_signature
 from thetahat.core.yaml_tree import short, written
 from thetahat.search import read_distribution
-from thetahat.sweep.spec._coerce import ValueReader, arms, bare, reader_of
+from thetahat.sweep.spec._coerce import ValueReader, reader_of
 from thetahat.sweep.spec._diagnostics import Problem, by_line
 from thetahat.sweep.spec._spec import SweepSpec
 from thetahat.sweep.spec._task_check import check_metric
 
-_EXAMPLES = {float: "0.01", int: "10", bool: "true", str: "a word"}
-_NAMES = {
-    float: "a number (float)",
-    int: "a whole number (int)",
-    bool: "true or false (bool)",
-    str: "a word (str)",
-}
 _SOMEWHERE = 0.37
 """The probability at which a distribution is drawn once, to see its kind of number."""
 _OPEN = (list, tuple, dict, set, frozenset, Mapping)
@@ -143,7 +137,7 @@ def _unknown(signature: Signature, name: str) -> str:
 
 def _missing(signature: Signature, parameter: Parameter) -> str:
     kind = bare(parameter.annotation)
-    such = _EXAMPLES.get(kind, "...") if isinstance(kind, type) else "..."
+    such = EXAMPLES.get(kind, "...") if isinstance(kind, type) else "..."
     return (
         f"{signature.name}() needs {parameter.name}, which has no default; add {parameter.name}:"
         f" {{value: {such}}}"
@@ -174,7 +168,7 @@ def _is_open(annotation: Any) -> bool:
     origin = typing.get_origin(annotation) or annotation
     if origin is Any or origin in _OPEN or not isinstance(origin, type):
         return typing.get_origin(annotation) is not Literal
-    return origin not in _NAMES and origin is not type(None) and not issubclass(origin, Enum)
+    return origin not in NAMES and origin is not type(None) and not issubclass(origin, Enum)
 
 
 def _named(annotation: Any) -> str:
@@ -183,19 +177,11 @@ def _named(annotation: Any) -> str:
     if len(kinds) > 1:
         return " or ".join(map(_named, kinds))
     kind = kinds[0] if kinds else annotation
-    if choices := _choices(kind):
+    if choices := choices_of(kind):
         return f"one of {', '.join(map(written, choices))}"
     if isinstance(kind, type) and typing.get_origin(kind) is None:
-        return _NAMES.get(kind, kind.__name__)
+        return NAMES.get(kind, kind.__name__)
     return str(kind).replace("typing.", "").replace("collections.abc.", "")
-
-
-def _choices(annotation: Any) -> tuple[Any, ...]:
-    if typing.get_origin(annotation) is Literal:
-        return typing.get_args(annotation)
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return tuple(annotation.__members__)
-    return ()
 
 
 # -- values ---------------------------------------------------------------------------------------
@@ -244,7 +230,7 @@ def _fix(annotation: Any, reader: ValueReader, value: Any, text: str) -> str:
         reads = "" if text == written(value) else f": YAML reads {text} as {written(value)}"
         return f"{reads}; write '{text}', in quotes"
     if isinstance(value, str):
-        choices = [str(c) for kind in kinds for c in _choices(kind)]
+        choices = [str(c) for kind in kinds for c in choices_of(kind)]
         near = did_you_mean(value, choices) if choices else ""
         if near.startswith("; did"):
             return near
@@ -253,7 +239,7 @@ def _fix(annotation: Any, reader: ValueReader, value: Any, text: str) -> str:
             return f"; write {value} without quotes"
     if isinstance(value, int) and bool in kinds and value in (0, 1):
         return f"; write {'true' if value else 'false'}"
-    such = next((_EXAMPLES[kind] for kind in kinds if kind in (float, int, bool, str)), "")
+    such = next((EXAMPLES[kind] for kind in kinds if kind in (float, int, bool, str)), "")
     return f"; give one, such as {such}" if such else ""
 
 
@@ -292,7 +278,7 @@ def _wrong_range(given: _GivenValue, annotation: Any, reader: ValueReader) -> st
 
 def _examples(annotation: Any) -> list[str]:
     for kind in arms(annotation):
-        if choices := _choices(kind):
+        if choices := choices_of(kind):
             return [written(choice).strip("'") for choice in choices]
         if kind is bool:
             return ["true", "false"]

@@ -21,6 +21,7 @@ from thetahat.sweep.spec._schema import check_top, is_test_metric
 
 if TYPE_CHECKING:
     from thetahat.search import Space
+    from thetahat.store import SweepRow
 
 IN_PYTHON = "the spec"
 """In place of a file's name, for a spec that was given from Python."""
@@ -251,6 +252,11 @@ def spec_from_plain(
         text=text,
         file=file,
     )
+
+
+def spec_of(sweep: SweepRow) -> SweepSpec:
+    """Return the file of a sweep, as it was read when the sweep was created."""
+    return spec_from_plain(sweep.spec, text=sweep.text, file=sweep.file or IN_PYTHON)
 
 
 def _sound(

@@ -19,8 +19,8 @@ from multiprocessing.connection import Client, Connection, Listener, wait
 from pathlib import Path
 from typing import Any
 
-from thetahat.sweep.processes._capture import TAIL
-from thetahat.sweep.processes._process import worker_reason
+from thetahat.sweep.processes._capture import tail_of
+from thetahat.sweep.processes._process import ONE_XLA_THREAD, THREADS, ending, worker_reason
 from thetahat.sweep.processes._process_group import WINDOWS, signal_group
 from thetahat.sweep.workers._fork_server import WorkerHandle, WorkerSetup, lives, spawn
 from thetahat.sweep.workers._messages import (
@@ -33,10 +33,7 @@ from thetahat.sweep.workers._messages import (
     Ready,
 )
 
-ONE_THREAD = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
-}
+ONE_THREAD = {**dict.fromkeys(THREADS, "1"), "XLA_FLAGS": ONE_XLA_THREAD}
 """A worker has one core: as many workers as cores are faster than one worker with many threads."""
 
 MEMORY = 0.6
@@ -133,12 +130,10 @@ class WorkerProcess:
 
     def why_dead(self) -> str:
         """Say why the process ended; with its last line if it never was ready."""
-        from thetahat.sweep.processes._process import ending
-
         code = self.process.wait()
         if self.ready is None:
             return ending(code, self.log)
-        return worker_reason(code, _text_from(self.log, self._log_from))
+        return worker_reason(code, tail_of(self.log, self._log_from))
 
     def end_orphans(self) -> None:
         """End the processes that a dead worker has started and left."""
@@ -236,16 +231,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _text_from(path: Path, start: int) -> str:
-    """The end of what was written to a file after this size."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(start, _size(path) - TAIL))
-            return file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
 
 
 def count_cores() -> int:

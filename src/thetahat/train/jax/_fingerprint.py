@@ -21,7 +21,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Jaxpr
-from jax.interpreters import partial_eval
 
 from thetahat import models, optim, risk
 from thetahat.core.metric import read_metrics
@@ -31,7 +30,13 @@ from thetahat.train._program import Build, GivenTask, Hyper
 from thetahat.train._stopping import Record, less_is_better, sort_rules
 from thetahat.train.jax import _epoch, _member
 from thetahat.train.jax._compiled import MOST_CONSTANTS
-from thetahat.train.jax._jaxpr_key import CustomDerivative, JaxprKey, NotComparable, digest
+from thetahat.train.jax._jaxpr_key import (
+    CustomDerivative,
+    JaxprKey,
+    NotComparable,
+    digest,
+    without_dead_code,
+)
 from thetahat.train.jax._member import Member, MemberPlan, make_member, make_plan, parts_of
 from thetahat.train.jax._precision import ON_DISK, precision
 from thetahat.train.jax._staging import Staged
@@ -196,7 +201,7 @@ class Mathematics:
             [(name, m.kind, m.mode, m.function if m.kind == "norm" else "")
              for name, m in metrics.items()],
             *("engine", _member.EVAL_BLOCK, _member.UNMOVED_AFTER, _epoch.MAX_CHUNK, _epoch.ORDERS),
-            _epoch.GATHER_AT_ONCE,
+            *(_epoch.GATHER_AT_ONCE, _member.EVAL_AT_ONCE),
         ]  # fmt: skip
 
 
@@ -381,10 +386,10 @@ def _shape(leaf: Any, dtype: str) -> Any:
 
 def _reduced(closed: ClosedJaxpr, wanted: Sequence[bool]) -> tuple[Jaxpr, list[Any], list[bool]]:
     """What gives the wanted outputs: its jaxpr, its constants, and which inputs it reads."""
-    jaxpr, used = partial_eval.dce_jaxpr(closed.jaxpr, list(wanted), instantiate=False)
+    jaxpr, used = without_dead_code(closed.jaxpr, wanted, instantiate=False)
     read = set(jaxpr.constvars)
     held = zip(closed.jaxpr.constvars, closed.consts, strict=True)
-    return jaxpr, [const for var, const in held if var in read], list(used)
+    return jaxpr, [const for var, const in held if var in read], used
 
 
 def _key(jaxpr: Jaxpr, consts: Sequence[Any], _: Any) -> str:

@@ -16,13 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
-from jax.interpreters import partial_eval
 
 from thetahat.train.jax._compile import Busy, compilations, compile_draw
 from thetahat.train.jax._compiled import compiled, reused
 from thetahat.train.jax._disk import load, save
 from thetahat.train.jax._fingerprint import settings
-from thetahat.train.jax._jaxpr_key import JaxprKey, NotComparable
+from thetahat.train.jax._jaxpr_key import JaxprKey, NotComparable, without_dead_code
 from thetahat.train.jax._staging import Staged
 
 _COMPARED = 1 << 16
@@ -65,7 +64,7 @@ class _Part:
         Raises:  Busy: another process is compiling it, and we are not patient.
         """
         before = compilations()
-        run = compile_draw(lowered, self.numbers, patient=patient)
+        run = compile_draw(lowered, self.numbers * self.size, patient=patient)
         key = self._key(own, common)
         if key:
             compiled.keep(key, run)
@@ -142,7 +141,7 @@ def _compile(parts: Sequence[_Part], own: Any, common: Any) -> list[_Program]:
 def _part(closed: ClosedJaxpr, keep: Sequence[int], owned: Sequence[bool], size: int) -> _Part:
     """The outputs ``keep`` of a jaxpr of one member."""
     wanted = [k in set(keep) for k in range(len(closed.jaxpr.outvars))]
-    jaxpr, _ = partial_eval.dce_jaxpr(closed.jaxpr, wanted, instantiate=True)
+    jaxpr, _ = without_dead_code(closed.jaxpr, wanted, instantiate=True)
     numbers = sum(math.prod(closed.out_avals[k].shape) for k in keep)
     read = {v for e in jaxpr.eqns for v in e.invars if not isinstance(v, Literal)}
     read |= {v for v in jaxpr.outvars if not isinstance(v, Literal)}

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.interpreters import partial_eval
 
 from thetahat.core.content import content_key
 
@@ -213,7 +214,7 @@ class JaxprKey:
             kind = array.dtype.str + str(array.dtype)
         if array.dtype.hasobject:
             raise NotComparable("an array of Python objects")
-        self.const_bytes += array.nbytes
+        self.const_bytes += array.nbytes if array.ndim else 0  # a literal holds no memory
         digest = hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).digest()
         return ("array", kind, array.shape, weak, digest)
 
@@ -276,6 +277,25 @@ _PARTS_OF_RULES = {
     "custom_jvp": ("fun", "jvp"),
     "PjitFunction": ("__wrapped__",),
 }
+
+
+def without_dead_code(
+    jaxpr: Jaxpr, wanted: Sequence[bool], *, instantiate: bool
+) -> tuple[Jaxpr, list[bool]]:
+    """Remove what no wanted output needs; return the rest, and which inputs it reads.
+
+    Equations of which all is needed stay as they were: their inner jaxprs have known keys.
+    """
+    reduced, used = partial_eval.dce_jaxpr(jaxpr, list(wanted), instantiate=instantiate)
+    before = {tuple(map(id, equation.outvars)): equation for equation in jaxpr.eqns}
+    eqns = []
+    for equation in reduced.eqns:
+        old = before.get(tuple(map(id, equation.outvars)), equation)
+        same = len(old.invars) == len(equation.invars) and all(
+            a is b for a, b in zip(old.invars, equation.invars, strict=True)
+        )
+        eqns.append(old if same else equation)
+    return reduced.replace(eqns=eqns), used
 
 
 def digest(parts: Any) -> bytes:

@@ -35,6 +35,9 @@ UNMOVED_AFTER = 10
 EVAL_BLOCK = 8192
 """Observations whose risk is evaluated at once: bounds the memory of wide nets on long tables."""
 
+EVAL_AT_ONCE = 1 << 17
+"""Observations of all members of a cohort whose risk at the end is evaluated at once."""
+
 
 @dataclass(frozen=True)
 class MemberPlan:

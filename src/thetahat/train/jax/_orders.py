@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from thetahat import data as th_data
 
@@ -24,14 +25,15 @@ WORTH = 12_000_000
 """Indices from which compiling pays: it takes half a second, and saves 40 ns an index."""
 
 _LOCK = threading.Lock()
-_made: Counter[tuple[int, str]] = Counter()
-"""Indices that fits of this process have asked for, by the size of a part and the sampling."""
+_made: Counter[tuple[Any, ...]] = Counter()
+"""Indices that fits of this process have asked for, by the members, the size and the sampling."""
 
 
 class Orders:
     """Orders of ``n`` epochs at a time.
 
-    Args:    seed, size, sampling: of the orders.   most: epochs at a time, at most.
+    Args:    seed: of the order that all members share; or (C,), of each member's own.
+             size, sampling: of the orders.   most: epochs at a time, at most.
     """
 
     def __init__(self, seed: Any, size: int, sampling: str, most: int) -> None:
@@ -42,27 +44,40 @@ class Orders:
     def begin(self, epochs: int) -> None:
         """Choose the way for a fit of so many epochs, and compile if that is it."""
         with _LOCK:
-            key = self.size, self.sampling
-            _made[key] += epochs * self.size
+            key = (*np.shape(self.seed), self.size, self.sampling)
+            _made[key] += epochs * self.size * np.size(self.seed)
             much = _made[key] >= WORTH
         self.compiles = (
             much
             or jax.default_backend() != "cpu"
-            or th_data.host_orders(self.seed, 0, 1, self.size, self.sampling) is None
+            or not th_data.orders_on_host(self.seed, self.sampling)
         )
         if self.compiles:
             self(0, 0)
 
     def __call__(self, epoch: Any, n: Any) -> Any:
-        """The orders of ``n`` epochs from ``epoch`` on: the first ``n`` rows of (most, size)."""
+        """The orders of ``n`` epochs from ``epoch`` on: the first ``n`` of (most, size), or of
+        (C, most, size)."""
         if not self.compiles:
             made = th_data.host_orders(self.seed, epoch, n, self.size, self.sampling)
             assert made is not None, "asked in begin()"
-            index = np.zeros((self.most, self.size), np.int32)
-            index[:n] = made
+            index = np.zeros((*np.shape(self.seed), self.most, self.size), np.int32)
+            index[..., :n, :] = made
             return index
         rest = (self.size, self.most, self.sampling)
-        return _compiled_orders(self.seed, np.int32(epoch), np.int32(n), *rest)
+        make = _compiled_orders if np.ndim(self.seed) == 0 else _compiled_own_orders
+        return make(self.seed, np.int32(epoch), np.int32(n), *rest)
+
+
+def own_seeds(order: ClosedJaxpr, own: Any, shared: Any, size: int) -> np.ndarray:
+    """The seeds (C,) of the members' own orders, at traced parameters."""
+    seed = jaxpr_as_fun(order)
+
+    def of(own: Any) -> Any:
+        return seed(*jax.tree.leaves((own, shared)))[0]
+
+    found = jax.vmap(of, axis_size=size)(own) if own else of(own)
+    return np.broadcast_to(np.asarray(found), (size,))
 
 
 @partial(jax.jit, static_argnums=(3, 4, 5))
@@ -76,3 +91,17 @@ def _compiled_orders(
         lambda i, rows: rows.at[i].set(th_data.order(seed, epoch + i, size, sampling)),
         jnp.zeros((most, size), jnp.int32),
     )
+
+
+@partial(jax.jit, static_argnums=(3, 4, 5))
+def _compiled_own_orders(
+    seeds: Any, epoch: Any, n: Any, size: int, most: int, sampling: str
+) -> Int[Array, "C most N"]:
+    """As ``_compiled_orders``, of each member."""
+
+    def made(i: Any, rows: Any) -> Any:
+        each = jax.vmap(lambda seed: th_data.order(seed, epoch + i, size, sampling))(seeds)
+        return rows.at[:, i].set(each)
+
+    start = jnp.zeros((len(seeds), most, size), jnp.int32)
+    return jax.lax.fori_loop(0, n, made, start)

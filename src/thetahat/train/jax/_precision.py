@@ -42,9 +42,9 @@ def cast_leaf(leaf: Any, dtype: str) -> Any:
         array = np.asarray(leaf)
         with np.errstate(over="ignore"):  # refuse_overflow has checked it, in the Task's own dtype
             return array.astype(dtype) if array.dtype.kind == "f" else array
-    if jnp.issubdtype(leaf.dtype, jnp.floating):
-        return leaf.astype(dtype)
-    return leaf
+    if leaf.dtype == dtype and not getattr(leaf, "weak_type", False):
+        return leaf  # a cast takes long to trace
+    return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
 
 def refuse_overflow(data: Any, dtype: str) -> None:

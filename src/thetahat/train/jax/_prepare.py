@@ -13,8 +13,9 @@ from thetahat.data import use_cache
 from thetahat.train._program import Build, Hyper, OtherBackend, Program, Untraceable
 from thetahat.train.jax._explain import explain
 from thetahat.train.jax._memory import check_possible
+from thetahat.train.jax._program import CohortProgram
 from thetahat.train.jax._staging import stage
-from thetahat.train.jax._stream import make_program
+from thetahat.train.jax._stream import StreamedProgram
 
 _NEEDS_VALUE = (
     jax.errors.ConcretizationTypeError,
@@ -33,7 +34,8 @@ def prepare(build: Build, hyper: Hyper, size: int, mode: str) -> Program:
         with _untraceable():
             staged = stage(build, hyper)
             check_possible(staged)
-            program = make_program(build, hyper, staged, size, mode)
+            kind = StreamedProgram if staged.streamed else CohortProgram
+            program = kind(build, hyper, staged, size, mode)
             program.trace()
             return program
     except OtherBackend as other:

@@ -36,7 +36,7 @@ from thetahat.train.jax._init import Beginning
 from thetahat.train.jax._jaxpr_key import NotComparable
 from thetahat.train.jax._member import Member
 from thetahat.train.jax._memory import device_memory, memory_errors
-from thetahat.train.jax._orders import Orders
+from thetahat.train.jax._orders import Orders, own_seeds
 from thetahat.train.jax._precision import ON_DISK, precision
 from thetahat.train.jax._predictor import ModelSource, Predictor, source_of
 from thetahat.train.jax._staging import Staged, stage
@@ -66,9 +66,10 @@ class CohortProgram:
         self._lowered: Any = None
         self._columns: list[str] = []
         self._given = staged.given
-        self._ordered = staged.plan.shared_order
-        most = max(1, ORDERS // staged.plan.n) if self._ordered else MAX_CHUNK
-        self.max_chunk = min(MAX_CHUNK, most)
+        self._own_order = staged.order is not None
+        self._ordered = staged.plan.shared_order or self._own_order
+        most = ORDERS // (staged.plan.n * (size if self._own_order else 1))
+        self.max_chunk = min(MAX_CHUNK, max(1, most)) if self._ordered else MAX_CHUNK
         plan = staged.plan
         self._orders = Orders(plan.order_seed, plan.n, plan.sampling, self.max_chunk)
 
@@ -90,8 +91,11 @@ class CohortProgram:
             state, made = self._beginning.shapes(own, self._shared)
             index = None
             if self._ordered:
-                index = jax.ShapeDtypeStruct((self.max_chunk, self.staged.plan.n), np.int32)
-            args = (own, common, made, self._given, state, index, np.int32(0), np.int32(1))
+                shape = (self.max_chunk, self.staged.plan.n)
+                each = (self.size,) if self._own_order else ()
+                index = jax.ShapeDtypeStruct((*each, *shape), np.int32)
+            first = ((state, index), None) if self._own_order else (state, index)
+            args = (own, common, made, self._given, *first, np.int32(0), np.int32(1))
             self._lowered = self._timed(lambda: self._lower(self._member_chunk, args))
 
     # -- the Protocol ---------------------------------------------------------------------------
@@ -146,6 +150,10 @@ class CohortProgram:
         """The state before the first epoch, and the arrays that traced parameters make."""
         self.compile()
         with precision(self.dtype):
+            if self.staged.order is not None:
+                seeds = own_seeds(self.staged.order, dict(self.hyper.own), self._shared, self.size)
+                self._orders = copy.copy(self._orders)
+                self._orders.seed = seeds
             if self._ordered:
                 self._timed(lambda: self._orders.begin(self.task.epochs))
             self._given = tuple(
@@ -226,8 +234,8 @@ class CohortProgram:
             return found
 
         def compile_() -> Any:
-            lowered, before = self._lower(numbers, args), compilations()
-            read = compile_read(lowered, self.staged.numbers)
+            lowered, before = self._lower(numbers, args, self._evaluated_at_once), compilations()
+            read = compile_read(lowered, self.staged.numbers * self._together)
             self._keep(parts, read, names, compilations() > before)
             return read, tuple(names)
 
@@ -410,13 +418,27 @@ class CohortProgram:
         """The arguments that are the same for every call of a compiled function."""
         return (*self._hyper, self._made, self._given)
 
-    def _lower(self, fn: Callable[..., Any], args: Any) -> Any:
+    @property
+    def _together(self) -> int:
+        """Members that are computed at once. One by one, all is as it is for one alone."""
+        return self.size if self.mode == "vmap" else 1
+
+    @property
+    def _evaluated_at_once(self) -> int:
+        """Members whose risk is evaluated at once: bounds the memory of wide cohorts."""
+        return max(1, _member.EVAL_AT_ONCE // min(self.staged.plan.n, _member.EVAL_BLOCK))
+
+    def _lower(self, fn: Callable[..., Any], args: Any, most: int | None = None) -> Any:
         """``fn`` of every member as ``_each``, from leaves to leaves, lowered: no structure of the
-        user's is part of the program."""
+        user's is part of the program.
+
+        Args:    most: members at once; None is all.
+        """
         leaves, tree = jax.tree.flatten(args)
 
         def run(*leaves: Any) -> Any:
-            return jax.tree.leaves(self._mapped(fn, *jax.tree.unflatten(tree, leaves)))
+            mapped = self._mapped(fn, *jax.tree.unflatten(tree, leaves), most=most)
+            return jax.tree.leaves(mapped)
 
         return jax.jit(run).lower(*leaves)
 
@@ -428,7 +450,15 @@ class CohortProgram:
         return jax.jit(partial(self._mapped, fn))
 
     def _mapped(
-        self, fn: Any, own: Any, common: Any, made: Any, given: Any, first: Any, *rest: Any
+        self,
+        fn: Any,
+        own: Any,
+        common: Any,
+        made: Any,
+        given: Any,
+        first: Any,
+        *rest: Any,
+        most: int | None = None,
     ) -> Any:
         owned = self.staged.owned
         mine = (own, [a for a, o in zip(made, owned, strict=True) if o], first)
@@ -449,7 +479,7 @@ class CohortProgram:
             return jax.tree.map(lambda a: jnp.asarray(a)[None], out)
         if self.mode == "exact":
             return jax.lax.map(one, mine)
-        return jax.vmap(one, axis_size=self.size)(mine)
+        return in_blocks(one, mine, self.size, self.size if most is None else most)
 
     def _compiled(self) -> Any:
         return compile_loop(self._lowered)
@@ -459,6 +489,8 @@ class CohortProgram:
     ) -> Any:
         """One member's chunk: a loop over epochs that fills fixed buffers."""
         self.traces += 1
+        if self._own_order:
+            state, index = state
         alone = self.mode == "exact"
         state, buffers = run_chunk(member, data, state, index, epoch, n, alone=alone)
         self._columns = sorted(buffers)
@@ -469,6 +501,17 @@ class CohortProgram:
         out = work()
         self.compile_s += time.perf_counter() - began
         return out
+
+
+def in_blocks(one: Callable[[Any], Any], mine: Any, size: int, most: int) -> Any:
+    """``one`` of every member by ``vmap``, at most so many members at once."""
+    blocks = -(-size // most)
+    if blocks == 1:
+        return jax.vmap(one, axis_size=size)(mine)
+    width = -(-size // blocks)  # the last block repeats the last member: one program for all
+    index = np.minimum(np.arange(blocks * width, dtype=np.int32), size - 1).reshape(blocks, width)
+    out = jax.lax.map(lambda rows: jax.vmap(one)(jax.tree.map(lambda a: a[rows], mine)), index)
+    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:size], out)
 
 
 def best_params(state: TrainState) -> Any:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.extend import core as jax_core
+from jax.extend.core import ClosedJaxpr
 
 from thetahat import data as th_data, models, optim, risk
 from thetahat.core import ConfigError, Mode, Task, notify
@@ -24,6 +25,7 @@ from thetahat.core.start import Start
 from thetahat.train._program import Build, Hyper, OtherBackend, backend_of
 from thetahat.train._start import read_start
 from thetahat.train._stopping import check_rules, sort_rules
+from thetahat.train.jax._jaxpr_key import without_dead_code
 from thetahat.train.jax._labels import coded_targets
 from thetahat.train.jax._member import (
     MemberPlan,
@@ -77,6 +79,9 @@ class Staged:
     """A table's transform in double precision, where it was not made by traced parameters."""
     best_mode: Mode | None
     """The direction of what chooses the best state; None where the last state counts."""
+    order: ClosedJaxpr | None = None
+    """The jaxpr from traced parameters to the seed of a member's own order; None where all share
+    one."""
 
     @property
     def start(self) -> Mapping[str, Any] | None:
@@ -147,12 +152,16 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
         seen.update(adapted=adapted)
         seen.update(task=task, data=data, leaves=leaves, tree=tree, slots=slots, params=params)
         seen.update(made_data=made_data, transform=transform, rows=data.rows)
-        return cast(state, dtype), [a for a, m in zip(leaves, slots, strict=True) if m]
+        made = [a for a, m in zip(leaves, slots, strict=True) if m]
+        plan = make_plan(task, data.train)
+        own = plan.random and not plan.shared_order
+        return (cast(state, dtype), made), [plan.order_seed] if own else []
 
     with precision(dtype):
         shared = (dict(hyper.common), None if start is None else dict(start.leaves))
         example = ({k: v[0] for k, v in hyper.own.items()}, shared)
-        closed, shapes = jax.make_jaxpr(init, return_shape=True)(*example)
+        closed, (shapes, order) = jax.make_jaxpr(init, return_shape=True)(*example)
+    closed, order = _split(closed, len(closed.out_avals) - len(order))
     last, task = final(seen["task"]), replace(seen["task"], start=start or seen["task"].start)
     if seen.get("targets") is not None:
         with precision(dtype):
@@ -181,7 +190,20 @@ def _stage(build: Build, hyper: Hyper, dtype: str, start: Start | None) -> Stage
         targets=seen.get("targets"),
         rows=seen["rows"],
         transform=seen["transform"],
+        order=order,
     )
+
+
+def _split(closed: ClosedJaxpr, n: int) -> tuple[ClosedJaxpr, ClosedJaxpr | None]:
+    """The first ``n`` outputs of a jaxpr, and its others."""
+    outputs = len(closed.out_avals)
+    if n == outputs:
+        return closed, None
+    first, others = (
+        without_dead_code(closed.jaxpr, [(k < n) is one for k in range(outputs)], instantiate=True)
+        for one in (True, False)
+    )
+    return ClosedJaxpr(first[0], closed.consts), ClosedJaxpr(others[0], closed.consts)
 
 
 def _refuse_coarse(task: Task, data: Any, dtype: str) -> None:

@@ -18,13 +18,11 @@ from jax.core import Tracer
 from thetahat import data as th_data
 from thetahat.core import ConfigError, Metric
 from thetahat.core.metric import read_metrics
-from thetahat.train._program import Build, Hyper
 from thetahat.train.jax import _member
 from thetahat.train.jax._member import Member
 from thetahat.train.jax._metrics import Scores
 from thetahat.train.jax._precision import ON_DISK, cast_leaf, precision
 from thetahat.train.jax._program import CohortProgram, best_params
-from thetahat.train.jax._staging import Staged
 from thetahat.train.jax._state import TrainState
 
 SEGMENT_BYTES = 16 * 2**20
@@ -247,9 +245,3 @@ _compiled_order = jax.jit(th_data.order, static_argnums=(2, 3))
 
 def _order(seed: Any, epoch: int, n: int, sampling: str) -> np.ndarray:
     return np.asarray(_compiled_order(seed, np.int32(epoch), n, sampling))
-
-
-def make_program(build: Build, hyper: Hyper, staged: Staged, size: int, mode: str) -> CohortProgram:
-    """The program that suits the data: in memory, or streamed from disk."""
-    kind = StreamedProgram if staged.streamed else CohortProgram
-    return kind(build, hyper, staged, size, mode)
