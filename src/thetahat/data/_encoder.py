@@ -98,7 +98,8 @@ class Encoder:
             x = self._array(table)
             nan, inf = np.isnan(x).any(1) & (not self.imputes), np.isinf(x).any(1)
             said = [(int(nan.sum()), "a missing value"), (int(inf.sum()), "an infinite one")]
-            gone, why = nan | inf, [f"{n:,} with {what}" for n, what in said if n]
+            gone = np.asarray(nan | inf)
+            why = [f"{n:,} with {what}" for n, what in said if n]
             return np.where(gone[:, None], 0.0, x), gone, why
         columns = self._columns(table)
         good = self.readable(columns)
