@@ -99,6 +99,19 @@ def test_the_screen_says_who_wins_and_one_member_is_one_run(table: pd.DataFrame,
     assert next(row["model"] for row in json.loads(out)) == "net"
 
 
+def test_a_class_with_one_row_leaves_out_what_cannot_be_cross_validated(
+    folder: Path, thetahat
+) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=40), "y": ["p", "q", "r", "s"] * 9 + list("pqrt")})
+    frame.to_csv("t.csv", index=False)
+    words = ["--members=1", "--width=4", "--epochs=2", "--no-store", "--train=37", "--val=0"]
+    code, out, err = thetahat("fit", "t.csv", "--target=y", "--test=3", "--format=json", *words)
+    assert code == 0 and "Traceback" not in err
+    models = {row["model"] for row in json.loads(out)}
+    assert "multinomial logit" in models and "ridge logit" not in models
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -108,6 +121,7 @@ def test_the_screen_says_who_wins_and_one_member_is_one_run(table: pd.DataFrame,
         (["--loss=pinball", "--tau=2"], "tau"),
         (["--members=3", "--groups=a"], "--members 3 holds out rows without regard to --groups"),
         (["--members=0"], "--members=0"),
+        (["--train=0"], "empty split: train"),
     ],
 )
 def test_flags_that_cannot_be_are_refused(

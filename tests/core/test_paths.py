@@ -78,3 +78,19 @@ def test_messages_of_run_sweep_are_about_its_arguments(
         th.run_sweep(experiment, spec, store=tmp_path / "s.db", **options)
     assert said in str(caught.value)
     assert "--" not in str(caught.value) and "thetahat sweep" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: th.fit(TASK, trackers=3), "trackers=3: give a list of functions"),
+        (lambda: th.fit_bagged(TASK, trackers=[3]), r"trackers=\[3\]: give a list of functions"),
+        (lambda: th.fit(TASK, progress=3), "progress=3 is not a function"),
+        (lambda: th.fit_bagged(lambda: 3), "returned 3; return a th.Task"),
+        (lambda: th.fit_bagged(TASK, members=10**7), "members=10000000: a bag has at most 1,000"),
+        (lambda: th.split((X, X[:, 0]), seed=2**70), "give an integer of 64 bits"),
+    ],
+)
+def test_odd_arguments_get_a_message_of_ours(call: Callable[[], object], said: str) -> None:
+    with pytest.raises(th.InputError, match=said):
+        call()

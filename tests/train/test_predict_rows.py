@@ -93,3 +93,24 @@ def test_rows_without_a_prediction_are_nan_and_named_as_on_the_command_line(
         assert np.isnan(labels.predict_proba(bad)[[1, 3, 4]]).all()
     with pytest.raises(th.InputError, match="it was a column of numbers"):
         result.predict(bad.assign(a="text"))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([[1, 2], [3]], "different lengths|numbers"),
+        (np.ones((2, 2)) + 1j, "complex"),
+        (np.array([["a", "b"]]), "give numbers"),
+        ([{"a": 1, "b": 2}], "a table with named columns"),
+        (pd.DataFrame([[1.0, 2.0, 3.0]], columns=["a", "a", "b"]), "two columns 'a'"),
+    ],
+    ids=["ragged", "complex", "text", "records", "twice"],
+)
+def test_what_cannot_be_predicted_is_refused(result: th.Result, given: object, said: str) -> None:
+    with pytest.raises(th.InputError, match=said):
+        result.predict(given)
+
+
+def test_complex_observations_are_refused_and_not_cut() -> None:
+    with pytest.raises(th.InputError, match="complex numbers; give real"):
+        th.Data((np.ones((4, 1)) + 1j, np.ones(4)))

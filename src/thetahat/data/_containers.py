@@ -276,6 +276,8 @@ def check_part(name: str, part: Any) -> None:
 
 
 def _check_values(path: str, leaf: Any) -> None:
+    if getattr(leaf.dtype, "kind", "") == "c":
+        raise DataError(f"{path} holds complex numbers; give real and imaginary part as columns")
     if np.dtype(object) == leaf.dtype or getattr(leaf.dtype, "kind", "") in "USM":
         raise DataError(
             f"{path} has dtype {leaf.dtype}; give numbers (read_table encodes columns; labels y may"

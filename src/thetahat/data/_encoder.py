@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -97,7 +98,8 @@ class Encoder:
             x = self._array(table)
             nan, inf = np.isnan(x).any(1) & (not self.imputes), np.isinf(x).any(1)
             said = [(int(nan.sum()), "a missing value"), (int(inf.sum()), "an infinite one")]
-            gone, why = nan | inf, [f"{n:,} with {what}" for n, what in said if n]
+            gone = np.asarray(nan | inf)
+            why = [f"{n:,} with {what}" for n, what in said if n]
             return np.where(gone[:, None], 0.0, x), gone, why
         columns = self._columns(table)
         good = self.readable(columns)
@@ -153,7 +155,9 @@ class Encoder:
         return lacking, unknown
 
     def _columns(self, table: Any) -> dict[str, TableColumn]:
-        known = set(table_names(table))
+        known = Counter(map(str, table_names(table)))
+        if twice := [f.name for f in self.features if known[f.name] > 1]:
+            raise DataError(f"the table has two columns {twice[0]!r}; rename one")
         names = [f.name for f in self.features if f.name in known]
         columns = table_columns(table, names, self.cells)
         for feature in self.features:
@@ -177,7 +181,17 @@ class Encoder:
         return _codes(Feature(self.target, self.classes.labels), column)
 
     def _array(self, table: Any) -> np.ndarray:
-        x, d = np.asarray(table, np.float64), len(self.names)
+        d = len(self.names)
+        if np.iscomplexobj(table):
+            raise DataError("got an array of complex numbers; give real ones")
+        try:
+            x = np.asarray(table, np.float64)
+        except (TypeError, ValueError):
+            given = getattr(table, "dtype", type(table).__name__)
+            raise DataError(
+                f"got an array of {given} for {d} columns of numbers ({', '.join(self.names)});"
+                " give numbers, or a table with named columns"
+            ) from None
         if x.ndim != 2 or x.shape[1] != d:
             raise DataError(
                 f"got an array of shape {x.shape} for {d} columns ({', '.join(self.names)}); "

@@ -25,4 +25,6 @@ def role_key(seed: Any, role: int) -> jax.Array:
     if kind not in ("i", "u") or isinstance(seed, bool):
         raise DataError(f"seed={seed!r}; give an integer (seed: th.Seed in an experiment)")
     use_cache()  # a program compiles its draws of data first
+    if isinstance(seed, int) and not -(2**63) <= seed < 2**63:
+        raise DataError(f"seed={seed}: give an integer of 64 bits, such as 0")
     return jax.random.fold_in(jax.random.key(seed), role)

@@ -3,6 +3,7 @@
 from thetahat.data import cache_folder as cache_folder
 from thetahat.train._bag import (
     MEMBER as MEMBER,
+    MOST_MEMBERS as MOST_MEMBERS,
     Bag as Bag,
     announce as announce,
     bag as bag,
@@ -66,6 +67,7 @@ __all__ = [
     "FIRST_RULE",
     "MEMBER",
     "MODES",
+    "MOST_MEMBERS",
     "RUNNING",
     "STOPPED",
     "UNMOVED",

@@ -34,7 +34,7 @@ from thetahat.data import (
     weights_of,
 )
 from thetahat.risk import inputs_and_target
-from thetahat.train._fit import fit_many
+from thetahat.train._fit import checked_trackers, fit_many
 from thetahat.train._options import Progress
 from thetahat.train._result import History, Result
 from thetahat.train._risk_unit import RiskUnit, risk_unit
@@ -43,6 +43,8 @@ from thetahat.train.jax import average, evaluated, metrics, rotated
 
 MEMBER = "member"
 """A word in the names of the members' runs."""
+MOST_MEMBERS = 1000
+"""Members of a bag: the average of more is hardly another one."""
 _OF_ONE = ("data_train", "data_val", "init")
 """Facts of a member that are not those of the average."""
 
@@ -105,6 +107,9 @@ def fit_bagged(
     (8, 1.0)
     """
     whole("members", members)
+    trackers = checked_trackers(trackers)
+    if members > MOST_MEMBERS:
+        raise ConfigError(f"members={members}: a bag has at most {MOST_MEMBERS:,}; give fewer")
     if isinstance(what, Task):
         if config:
             raise ConfigError(
@@ -115,6 +120,11 @@ def fit_bagged(
     else:
         config = read_signature(what).config(config)
         task = what(**config)
+        if not isinstance(task, Task):
+            raise ConfigError(
+                f"{getattr(what, '__name__', 'the experiment')}() returned {task!r:.80}; return a"
+                " th.Task"
+            )
 
     def experiment(member: Seed = 0) -> Task:
         return rotated(task, member, members)

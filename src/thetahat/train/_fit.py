@@ -56,7 +56,7 @@ def fit(
     >>> round(float(th.fit(task).predict([0.5])), 3)
     1.0
     """
-    options = Options(tuple(trackers), checkpoint, resume, progress, on=_function(on))
+    options = Options(checked_trackers(trackers), checkpoint, resume, progress, on=_function(on))
     if isinstance(what, Task):
         if config:
             raise ConfigError(
@@ -116,8 +116,21 @@ def fit_many(
     if not full:
         raise ConfigError("fit_many got no configs; give at least one, such as [{'lr': 0.01}]")
     return _fit_all(
-        shop, full, Options(tuple(trackers), checkpoint, resume, progress, mode, on=_function(on))
+        shop,
+        full,
+        Options(checked_trackers(trackers), checkpoint, resume, progress, mode, on=_function(on)),
     )
+
+
+def checked_trackers(given: Any) -> tuple[Tracker, ...]:
+    """Return the trackers that the user gave. Raises ConfigError: no list of functions."""
+    found = tuple(given) if isinstance(given, Iterable) else (given,)
+    if not isinstance(given, Iterable) or not all(map(callable, found)):
+        raise ConfigError(
+            f"trackers={given!r:.80}: give a list of functions of one event, such as"
+            " [th.store_tracker(store)]"
+        )
+    return found
 
 
 def _function(on: Any) -> Any:

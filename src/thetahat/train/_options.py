@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from thetahat.core import Event, Mode, Tracker
+from thetahat.core import ConfigError, Event, Mode, Tracker
 from thetahat.core.files import given_path
 from thetahat.train._memory import SHARE
 from thetahat.train._program import Program
@@ -58,6 +58,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.checkpoint is not None:
             given_path("checkpoint", self.checkpoint, "wage.ckpt")
+        if self.progress is not None and not callable(self.progress):
+            raise ConfigError(f"progress={self.progress!r:.80} is not a function of one Progress")
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,10 @@ class Results(list[Member]):
         Returns: (len(q), N), or (N,) for one probability.
         Raises:  ConfigError: a probability outside [0, 1], or no member ended well.
         """
-        probabilities = np.asarray(q, np.float64)
+        try:
+            probabilities = np.asarray(q, np.float64)
+        except (TypeError, ValueError):
+            probabilities = np.array([np.nan])
         if not ((probabilities >= 0) & (probabilities <= 1)).all():
             raise ConfigError(f"q={q!r}: give probabilities from 0 to 1, such as (0.1, 0.5, 0.9)")
         kept = self.ended_well()
@@ -210,6 +213,11 @@ def load(
     >>> bool((th.load(path).predict(x) == result.predict(x)).all())
     True
     """
+    if experiment is not None and not (callable(experiment) or isinstance(experiment, Task)):
+        raise ConfigError(
+            f"experiment={experiment!r:.80} is not an experiment; give the function that was"
+            " fitted, or a th.Task"
+        )
     members, several = load_all(path, experiment)
     return Results(members) if several else members[0]
 

@@ -225,7 +225,7 @@ def run(args: argparse.Namespace) -> int:
     if args.save is not None:
         check_place(Path(args.save))
     setting = FitSettings(args.store, not args.no_store, not args.no_store, args.name, args.quiet)
-    _check_seeds(args.seed, args.seeds)
+    _check_seeds(args.seed, args.seeds, config["members"])
     experiment = fits.fit_table if args.batch_size is None else check_batch(fits.fit_table)
     members = config["members"]
     configs = [{**config, "seed": args.seed + k} for k in range(args.seeds)]
@@ -268,7 +268,7 @@ def _sizes(args: argparse.Namespace, n: int, config: dict[str, Any]) -> dict[str
 
     if config["model"] != "net":
         return {}
-    train = args.train if isinstance(args.train, int) else max(1, int(args.train * n))
+    train = max(1, args.train if isinstance(args.train, int) else int(args.train * n))
     batch = args.batch_size or min(BATCH, train)
     classes = config["loss"] in CLASS_LOSSES
     found = {"batch_size": batch, "depth": 3, "activation": "selu" if classes else "mish"}
@@ -280,9 +280,14 @@ def _sizes(args: argparse.Namespace, n: int, config: dict[str, Any]) -> dict[str
     return {name: value for name, value in found.items() if getattr(args, name) is None}
 
 
-def _check_seeds(first: int, seeds: int) -> None:
+def _check_seeds(first: int, seeds: int, members: int) -> None:
     """Check that so many seeds exist, and that the memory can hold so many fits."""
-    from thetahat.train import total_memory
+    from thetahat.train import MOST_MEMBERS, total_memory
+
+    if members > MOST_MEMBERS:
+        raise ConfigError(
+            f"--members={members}: an average has at most {MOST_MEMBERS:,} members; give fewer"
+        )
 
     if first + seeds > 2**31:
         raise ConfigError(

@@ -143,7 +143,9 @@ def _folds(n: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def _multinomial(x: np.ndarray, y: np.ndarray, w: np.ndarray, k: int) -> list[Peer]:
-    if not has_trees():
+    counts = np.unique(y, return_counts=True)[1]
+    folds = min(5, int(counts.min()))  # each has every class
+    if folds < 2 or not has_trees():
         return []
     from sklearn.linear_model import LogisticRegressionCV
 
@@ -151,7 +153,12 @@ def _multinomial(x: np.ndarray, y: np.ndarray, w: np.ndarray, k: int) -> list[Pe
     spread = np.where(spread > 0, spread, 1.0)
     made: Any = LogisticRegressionCV  # its stubs lag behind its arguments
     fitted = made(
-        Cs=10, l1_ratios=(0,), scoring="neg_log_loss", max_iter=1000, use_legacy_attributes=False
+        Cs=10,
+        cv=folds,
+        l1_ratios=(0,),
+        scoring="neg_log_loss",
+        max_iter=1000,
+        use_legacy_attributes=False,
     ).fit((x - mean) / spread, y, sample_weight=w)
     params = (k - 1) * (x.shape[1] + 1)
     return [Peer("ridge logit", _proba(fitted, k, lambda x: (x - mean) / spread), params)]

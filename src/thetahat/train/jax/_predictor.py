@@ -188,10 +188,11 @@ class Predictor:
         """
         transform = self.transform
         if transform is not None and not encoded:
+            x = _array(x) if isinstance(x, list) else x
             if (named := named_row(x)) is not None:
                 return self.predict(named)[0]
             if np.ndim(x) == 1 and not hasattr(x, "columns"):
-                return self.predict(np.asarray(x)[None])[0]
+                return self.predict(_array(x)[None])[0]
         if transform is None and (isinstance(x, (str, Path, Mapping)) or x is None):
             raise ShapeError(
                 f"predict got a {type(x).__name__}, and the model was fitted to arrays; give an"
@@ -203,9 +204,10 @@ class Predictor:
             say_gone(gone, why, x)
             rows = transform.scaled(rows)
         else:
-            rows = np.asarray(x)
-        if rows.dtype.kind not in "biuf" and not jnp.issubdtype(rows.dtype, jnp.number):
-            raise ShapeError(f"predict got an array of {rows.dtype}; give numbers")
+            rows = _array(x)
+        real = rows.dtype.kind in "biuf" or jnp.issubdtype(rows.dtype, jnp.floating)
+        if not real:
+            raise ShapeError(f"predict got an array of {rows.dtype}; give real numbers")
         single = rows.ndim == (0 if self.shape is None else len(self.shape))
         rows = rows[None] if single else rows
         if self.shape is not None and rows.shape[1:] != self.shape:
@@ -259,6 +261,15 @@ class Predictor:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_memo": {}}
+
+
+def _array(x: Any) -> np.ndarray:
+    try:
+        return np.asarray(x)
+    except ValueError:
+        raise ShapeError(
+            "predict got a list of lists of different lengths; give every row as many numbers"
+        ) from None
 
 
 @dataclass(frozen=True, eq=False)
