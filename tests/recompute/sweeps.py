@@ -111,7 +111,8 @@ def raw_runs(
     thetahat: Callable[..., tuple[int, str, str]], where: Path, sweep: str
 ) -> pd.DataFrame:
     """The runs of a sweep as the command prints them: id, config, metrics, status; in their order."""
-    code, out, _ = thetahat("runs", sweep, "--format=json", f"--store={where}")
+    words = ["--sort=number", "--format=json", f"--store={where}"]
+    code, out, _ = thetahat("runs", sweep, *words)
     assert code == 0
     rows = [
         {"id": run["id"], "status": run["status"], **flat(run["config"])}
