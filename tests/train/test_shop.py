@@ -68,7 +68,7 @@ def test_cohorts_of_one_size_share_a_program() -> None:
     results = finish(again)
     assert again.program.traces == 0
     alone = th.fit(line, lr=0.4)
-    np.testing.assert_allclose(results[1].risk["val"], alone.risk["val"], rtol=1e-5)
+    np.testing.assert_allclose(results[1].risk["val"], alone.risk["val"], rtol=5e-5)  # float32
 
 
 def test_members_stopped_by_the_host_end_at_once_and_the_others_are_untouched() -> None:
