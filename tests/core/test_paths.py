@@ -38,7 +38,9 @@ FUNCTIONS: dict[str, Callable[[th.Result, Any], object]] = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("given", [3, True, b"x", object(), "a\0b"], ids=repr)
+@pytest.mark.parametrize(
+    "given", [3, True, b"x", object(), "a\0b"], ids=["3", "True", "bytes", "object", "NUL"]
+)
 def test_what_is_no_path_is_refused_by_name(
     name: str, given: object, result: th.Result, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
