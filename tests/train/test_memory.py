@@ -35,7 +35,7 @@ def test_what_training_needs_grows_with_the_members() -> None:
     small, large = program(2), program(64)
     state = sum(a.nbytes for k, a in large.pack(large.init()).items() if k != "key")
     assert large.needs() > 2 * state
-    assert large.needs() > 4 * small.needs()
+    assert large.needs() - small.needs() > state  # the orders of batches are shared
     assert large.staged.member_bytes * 64 >= state
 
 

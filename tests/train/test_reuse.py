@@ -446,7 +446,7 @@ def test_a_trace_leaves_the_global_generators_as_it_found_them(monkeypatch) -> N
 
 @pytest.mark.parametrize(
     "setting",
-    [lambda: jax.default_matmul_precision("highest"), lambda: jax.numpy_rank_promotion("allow")],
+    [lambda: jax.default_matmul_precision("highest"), lambda: jax.numpy_rank_promotion("warn")],
 )
 def test_settings_of_jax_compile_programs_of_their_own(setting) -> None:
     th.fit(task())

@@ -105,7 +105,8 @@ def standardised(values: Any, shift: Any, scale: Any, fill: Any = None) -> Any:
     if fill is not None:
         values = xp.where(xp.isnan(values), fill, values)
     if np.ndim(shift):
-        shift, scale = shift[None], scale[None]
+        lead = (None,) * (np.ndim(values) - np.ndim(shift))  # none for a single row
+        shift, scale = shift[lead], scale[lead]
     return (values - shift) / scale
 
 
