@@ -13,6 +13,9 @@ from thetahat import risk
 from thetahat.cli._parser import parser_of
 from thetahat.search import SAMPLERS
 
+# The powers of units are one more list of losses, and a fit of each would be dear.
+from thetahat.train._risk_unit import risk_unit
+
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -34,6 +37,11 @@ def test_every_loss_with_needs_of_its_own_is_in_the_table_of_targets(name: str) 
     needs = section("risk.md", "What a loss needs of its targets")
     own = risk.resolve_loss(name).needs is not risk.resolve_loss("squared").needs
     assert (f'\n| `"{name}"`' in needs) == own, "docs/risk.md, What a loss needs of its targets"
+
+
+@pytest.mark.parametrize("name", risk.LOSSES)
+def test_the_risk_of_every_loss_has_a_unit(name: str) -> None:
+    assert risk_unit(name, "", None) is not None, "train/_risk_unit.py"
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -406,3 +406,14 @@ def test_a_background_agent_ends_with_python(folder):
 
 def test_interrupted_carries_the_sweep():
     assert Interrupted("x", ["sweep"]).results == ("sweep",)
+
+
+def test_the_call_that_goes_on_names_a_store_that_is_not_the_default(folder):
+    Path("bug").touch()
+    spec = {"method": "grid", "parameters": {"lr": {"value": 0.3}, "k": {"values": [1, 2, 3, 4]}}}
+    with pytest.raises(th.InputError, match="the first") as caught:
+        th.run_sweep("shaky.py", spec, store="elsewhere", quiet=True)
+    Path("bug").unlink()
+    fix = str(caught.value).partition("run all again with: ")[2].partition(";")[0]
+    assert "elsewhere" in fix
+    assert {str(run.status) for run in eval(fix).runs} == {"finished"}

@@ -57,6 +57,12 @@ MODELS = "models"
 _MODEL = ".theta"
 
 
+def opening(sweep: str, path: Path) -> str:
+    """Write the call that opens a sweep of the store at ``path``."""
+    store = "" if path == locate() else f", store={str(path)!r}"
+    return f"th.open_sweep({sweep!r}{store})"
+
+
 def model_path(folder: Path, run: str) -> Path:
     """Return where the model of a run lies, if it was kept.
 

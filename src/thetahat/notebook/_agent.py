@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import ConfigError, Interrupted
+from thetahat.core.places import opening
 
 if TYPE_CHECKING:
     from thetahat.store import Store, SweepRow
@@ -72,7 +73,7 @@ def work_here(
         name = "" if experiment is None else getattr(experiment, "__name__", "experiment")
         raise Interrupted(
             f"interrupted: the runs of the sweep {sweep_id} went back to the queue; go on with"
-            f" th.open_sweep({sweep_id!r}).resume({name})"
+            f" {opening(sweep_id, path)}.resume({name})"
         )
 
 
@@ -156,6 +157,6 @@ def _work(
         name = "" if experiment is None else getattr(experiment, "__name__", "experiment")
         raise FirstRunsFailed(
             error.reason,
-            f"run all again with: th.open_sweep({sweep.id!r}).retry_failed({name}); or run the"
+            f"run all again with: {opening(sweep.id, store.path)}.retry_failed({name}); or run the"
             " others all the same with keep_going=True",
         ) from None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import ConfigError
+from thetahat.core.places import opening
 from thetahat.search import BLIND
 from thetahat.store import Follower, Store, SweepRow, count_runs, find_sweep, list_agents
 from thetahat.sweep.agent._agent import Agent, Say, Search, Tally
@@ -222,7 +223,7 @@ def start_runner(store: Store, sweep: SweepRow, work: Work) -> Pool | Processes:
         raise ConfigError(
             f"{spec.function}() of the sweep {sweep.id} was defined in a notebook or inside another"
             " function, where no agent finds it; go on from Python with:"
-            f" th.open_sweep({sweep.id!r}).resume({spec.function})"
+            f" {opening(sweep.id, store.path)}.resume({spec.function})"
         )
     if file is None and spec.program is not None and runs_program(spec):
         raise ConfigError(
