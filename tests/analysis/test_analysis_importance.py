@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from thetahat.analysis import Effect, effects, number, settings_of
+from thetahat.analysis import Effect, effects, number
 
 # Bins, ranks and intervals are compared with SciPy each for itself.
-from thetahat.analysis._importance import Bins, interval, savage
+from thetahat.analysis._importance import Bins, interval, rank_table, savage
 
 
 def simulated(n: int) -> tuple[dict[str, list[Any]], list[float]]:
@@ -64,7 +64,7 @@ def test_a_setting_is_the_median_of_its_runs() -> None:
     three = {name: column * 3 for name, column in columns.items()}
     runs = values + [value - 1 for value in values] + [value + 5 for value in values]
     assert effects(three, runs, sign=1) == effects(columns, values, sign=1)
-    one = settings_of({"x": [1, 1, 1, 1, 2]}, [1.0, 9.0, 2.0, 4.0, 7.0])
+    one = rank_table({"x": [1, 1, 1, 1, 2]}, [1.0, 9.0, 2.0, 4.0, 7.0])
     assert one.values.tolist() == [3.0, 7.0]
 
 
@@ -162,7 +162,7 @@ def test_a_perfect_correlation_of_few_is_not_said_to_be_perfect() -> None:
 def test_bins_take_few_values_as_they_are_and_many_in_equal_shares() -> None:
     def bins_of(column: list[Any]) -> Bins:
         settings = {"x": column, "y": list(range(len(column)))}
-        return settings_of(settings, settings["y"]).columns[0].of_levels
+        return rank_table(settings, settings["y"]).columns[0].of_levels
 
     words = bins_of(["b", "a", "b"])
     assert (*words.codes,) == (0, 1) and words.sizes == (1, 2) and not words.several

@@ -176,7 +176,7 @@ def test_messages_of_other_types() -> None:
     assert message("--needed=1", "--colour=green", signature=TYPED) == said
     said = "--flag=maybe: flag wants true or false (bool), such as --flag=false"
     assert message("--needed=1", "--flag=maybe", signature=TYPED) == said
-    assert message(signature=TYPED) == "typed() needs needed; give --needed=..."
+    assert message(signature=TYPED) == "typed() needs needed; give needed=... (--needed=...)"
 
 
 def test_a_config_file_and_flags_over_it(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_required_and_nameless_parameters() -> None:
     def needs(x: int, y: float = 1.0) -> None:
         """Nothing."""
 
-    with pytest.raises(ConfigError, match=r"needs\(\) needs x; give --x=\.\.\."):
+    with pytest.raises(ConfigError, match=r"needs\(\) needs x; give x=\.\.\. \(--x=\.\.\.\)"):
         read_signature(needs).config({})
     with pytest.raises(
         ConfigError, match=r"has the parameter \*args; a flag can set named parameters only"

@@ -158,8 +158,8 @@ def fitted() -> th.Result:
 @pytest.mark.parametrize(
     ("x", "said"),
     [
-        (np.array([["a", "b"]]), "predict got an array of <U1; give numbers"),
-        ([[1.0, None]], "predict got an array of object; give numbers"),
+        (np.array([["a", "b"]]), "predict got an array of <U1; give real numbers"),
+        ([[1.0, None]], "predict got an array of object; give real numbers"),
         ({"a": [1], "b": [2]}, "predict got a dict, and the model was fitted to arrays"),
         ("wages.csv", "predict got a str, and the model was fitted to arrays"),
         (None, "predict got a NoneType, and the model was fitted to arrays"),

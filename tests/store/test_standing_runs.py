@@ -90,7 +90,7 @@ def test_runs_are_filtered_sorted_and_limited_as_they_stand(left, capsys) -> Non
     assert [str(r.status) for r in standing_runs(store, sort="-status")][-1] == "finished"
     words = ["runs", sweep, "--store", str(store.path), "--columns", "x,status", "--format", "csv"]
     assert command([*words, "--where", "status=queued", "--limit", "1"]) == 0
-    assert capsys.readouterr().out.split() == ["x,status", "1,queued"]
+    assert capsys.readouterr().out.split() == ["x,status", "2,queued"]
 
 
 def test_cancelling_the_sweep_cancels_them_too(left) -> None:

@@ -212,7 +212,7 @@ def effects(
     """
     if not columns or not values:
         return []
-    table = settings_of({name: columns[name] for name in sorted(columns)}, values)
+    table = rank_table({name: columns[name] for name in sorted(columns)}, values)
     n = len(table.values)
     found = explained(table, sign) if n >= LEAST else [None] * len(columns)
     measured = [one for one in found if one is not None]
@@ -247,7 +247,7 @@ def caution(sweep: SweepRow, file: SweepFile) -> str:
     return ""
 
 
-def settings_of(columns: Mapping[str, Sequence[Any]], values: Sequence[float]) -> RankTable:
+def rank_table(columns: Mapping[str, Sequence[Any]], values: Sequence[float]) -> RankTable:
     """Join the runs that are equal in all columns into one row."""
     found = list(map(_levels, columns.values()))
     levels, numbers = [level for level, _ in found], [known for _, known in found]

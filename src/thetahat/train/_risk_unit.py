@@ -57,7 +57,10 @@ def risk_unit(
         return None
     target = "y" if encoder is None else encoder.target
     name = target if power == 1 else f"{target}²" if target.isidentifier() else f"({target})²"
-    std = 1.0 if transform is None else float(np.asarray(transform.y_std))
+    stds = np.ravel(1.0 if transform is None else transform.y_std)
+    if len(stds) > 1:
+        return None
+    std = float(stds[0])
     if std == 1.0:
         return RiskUnit(name)
     what = "standard deviation" if power == 1 else "variance"
