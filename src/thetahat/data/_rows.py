@@ -105,8 +105,9 @@ def standardised(values: Any, shift: Any, scale: Any, fill: Any = None) -> Any:
     if fill is not None:
         values = xp.where(xp.isnan(values), fill, values)
     if np.ndim(shift):
-        lead = (None,) * (np.ndim(values) - np.ndim(shift))  # none for a single row
-        shift, scale = shift[lead], scale[lead]
+        # Of a single row, the columns alone.
+        shape = (1,) * (np.ndim(values) - np.ndim(shift)) + np.shape(shift)
+        shift, scale = xp.reshape(shift, shape), xp.reshape(scale, shape)
     return (values - shift) / scale
 
 
