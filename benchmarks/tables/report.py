@@ -47,8 +47,8 @@ def lines(cells: Iterable[Cell]) -> list[str]:
     numbers = [t for t in titles if not _classes(by, t)]
     classes = [t for t in titles if _classes(by, t)]
     found = [
-        f"Each number is a mean over the test folds that all of its row have ({FOLDS}-fold"
-        " cross-validation, repeated where more folds are given). ± is the standard error of its"
+        f"{FOLDS}-fold cross-validation; of the folds that all estimators of a row have so far, each"
+        " number is the mean, and the best is bold. ± is the standard error of its"
         f" difference to {OURS}, paired over the folds and corrected for the overlap of their"
         f" training parts (Nadeau & Bengio 2003). Longer tables are sampled to {LARGEST:,} rows,"
         " the same for all. With one fold there is no standard error, and a rank says little.",
@@ -184,7 +184,10 @@ def _pairs(by: By, names: Sequence[str]) -> list[str]:
         )
         told = [name, span, better, far, ", ".join(worse) or "none", f"{100 * part:.1f} %"]
         rows.append(f"| {' | '.join(map(str, told))} |")
-    said = "Worse by 2 ± or more is bold. The risk is the mean squared error or the log loss."
+    said = (
+        "In this table, bold is worse by 2 ± or more. The risk is the mean squared error or the log"
+        " loss."
+    )
     return [*rows, "", said]
 
 
