@@ -47,8 +47,8 @@ def lines(cells: Iterable[Cell]) -> list[str]:
     numbers = [t for t in titles if not _classes(by, t)]
     classes = [t for t in titles if _classes(by, t)]
     found = [
-        f"{FOLDS}-fold cross-validation; of the folds that all estimators of a row have so far, each"
-        " number is the mean, and the best is bold. ± is the standard error of its"
+        f"{FOLDS}-fold cross-validation; of the folds that all estimators of a row have so far,"
+        " each number is the mean, and the best is bold. ± is the standard error of its"
         f" difference to {OURS}, paired over the folds and corrected for the overlap of their"
         f" training parts (Nadeau & Bengio 2003). Longer tables are sampled to {LARGEST:,} rows,"
         " the same for all. With one fold there is no standard error, and a rank says little.",
