@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def members_of_bag(store: Store, run: RunRow) -> list[RunRow]:
-    """List the runs whose average a run is, in order; none of a run that is no average."""
+    """List the runs that a run averages, in order; an empty list if it averages none."""
     if (run.detail or {}).get("members") is None or run.cohort is None:
         return []
     runs = [one for one in store.runs(cohort=run.cohort) if one.id != run.id]

@@ -27,7 +27,7 @@ _OTHER = ("checkpoint", "contaminated", "alone", *AXES)
 
 
 def equals(equal: Mapping[str, Any]) -> list[Any]:
-    """Return conditions in SQL: columns with one value each, and ``ids``; None is no condition."""
+    """Return conditions in SQL: columns with one value each, and ``ids``; leave out None."""
     given = {name: value for name, value in equal.items() if value is not None}
     ids = given.pop("ids", None)
     wanted = [runs.c[name] == value for name, value in given.items()]
