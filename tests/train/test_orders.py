@@ -76,6 +76,31 @@ def test_members_with_an_order_each_train_as_alone(
         )
 
 
+@pytest.mark.parametrize("mode", ["vmap", "exact"])
+def test_members_have_the_same_bits_wherever_their_own_orders_are_made(
+    monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    configs = [{"seed": seed} for seed in (0, 5, 2)]
+    asked = []
+    made = _orders._compiled_own_orders
+    monkeypatch.setattr(_orders, "_compiled_own_orders", lambda *a: asked.append(a) or made(*a))
+
+    def params(before: int, worth: int) -> list[np.ndarray]:
+        monkeypatch.setattr(_orders, "_made", {(3, 54, "shuffle"): before})
+        monkeypatch.setattr(_orders, "WORTH", worth)
+        return [member.params for member in th.fit_many(own_order, configs, mode=mode)]
+
+    by_numpy = params(0, 10**12)
+    assert not asked
+    by_a_program = params(10**12, 10**12)
+    assert asked
+    asked.clear()
+    in_the_epochs = params(0, 1)
+    assert not asked
+    for a, b, c in zip(by_numpy, by_a_program, in_the_epochs, strict=True):
+        np.testing.assert_equal([a, a], [b, c])
+
+
 def test_a_member_visits_its_observations_in_the_order_that_its_seed_names() -> None:
     """One observation a step and a rate of one half: the last step sets h to the mean of two."""
     y = np.arange(40.0, dtype=np.float32)

@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 WORTH = 12_000_000
 """Indices from which compiling pays: it takes half a second, and saves 40 ns an index."""
 
+
+def made_inside(indices: int) -> bool:
+    """Return whether members with orders of their own make them within their epochs.
+
+    That compiles for 0.5 to 1 s longer. Then no orders of a whole chunk go through memory: for
+    1,000 epochs of 64 members, fits of P3 and P4 take a tenth to a fifth less.
+    """
+    return indices >= WORTH
+
+
 _LOCK = threading.Lock()
 _made: Counter[tuple[Any, ...]] = Counter()
 """Indices that fits of this process have asked for, by the members, the size and the sampling."""

@@ -36,7 +36,7 @@ from thetahat.train.jax._init import Beginning
 from thetahat.train.jax._jaxpr_key import NotComparable
 from thetahat.train.jax._member import Member
 from thetahat.train.jax._memory import device_memory, memory_errors
-from thetahat.train.jax._orders import Orders, own_seeds
+from thetahat.train.jax._orders import Orders, made_inside, own_seeds
 from thetahat.train.jax._padding import padding_of
 from thetahat.train.jax._precision import ON_DISK, precision
 from thetahat.train.jax._predictor import ModelSource, Predictor, source_of
@@ -69,7 +69,9 @@ class CohortProgram:
         self._padding = padding_of(staged)
         self._given = staged.given if self._padding is None else self._padding.given()
         plan = staged.plan if self._padding is None else self._padding.plan
-        self._own_order = staged.order is not None
+        self._own_order = staged.order is not None and not made_inside(
+            size * plan.n * self.task.epochs
+        )
         self._ordered, self._places = plan.shared_order or self._own_order, plan.n
         most = ORDERS // (plan.n * (size if self._own_order else 1))
         self.max_chunk = min(MAX_CHUNK, max(1, most)) if self._ordered else MAX_CHUNK
@@ -87,7 +89,7 @@ class CohortProgram:
         """
         if self._lowered is not None or self._chunk is not None:
             return
-        kept = self._timed(lambda: self._kept("chunk"))
+        kept = self._timed(lambda: self._kept(self._chunk_name))
         if kept is not None:
             self._chunk, self._columns = kept
             return
@@ -129,7 +131,7 @@ class CohortProgram:
             self._chunk = self._timed(self._compiled)
             fresh = compilations() > before
             self._check_fingerprint()
-            self._keep("chunk", self._chunk, self._columns, fresh)
+            self._keep(self._chunk_name, self._chunk, self._columns, fresh)
 
     def needs(self) -> int:
         """Bytes of memory that training takes by the compiler's count; 0 if it has none."""
@@ -157,7 +159,8 @@ class CohortProgram:
         """The state before the first epoch, and the arrays that traced parameters make."""
         self.compile()
         with precision(self.dtype):
-            if self.staged.order is not None:
+            if self._own_order:
+                assert self.staged.order is not None
                 seeds = own_seeds(self.staged.order, dict(self.hyper.own), self._shared, self.size)
                 self._orders = copy.copy(self._orders)
                 self._orders.seed = seeds
@@ -501,6 +504,12 @@ class CohortProgram:
         if self.mode == "exact":
             return jax.lax.map(one, mine)
         return in_blocks(one, mine, self.size, self.size if most is None else most)
+
+    @property
+    def _chunk_name(self) -> str:
+        """Of two programs of one mathematics: with the orders, or without."""
+        inside = self.staged.order is not None and not self._own_order
+        return "chunk with orders" if inside else "chunk"
 
     def _compiled(self) -> Any:
         return compile_loop(self._lowered)
