@@ -20,6 +20,7 @@ BELOW: dict[str, set[str]] = {
     "risk": {"core", "data"},
     "optim": {"core", "data"},
     "train": {"core", "format", "figures", "data", "models", "risk", "optim"},
+    "sklearn": {"core", "data", "models", "risk", "optim", "train"},
     "search": {"core"},
     "store": {"core"},
     "tracking": {"core", "store"},
