@@ -45,8 +45,8 @@ def test_observations_unpack_index_and_count() -> None:
 
 
 def test_data_print_a_line_a_part_and_no_numbers() -> None:
-    frame = {"a": np.arange(90.0), "b": ["u", "v", "w"] * 30, "y": ["no", "yes"] * 45}
-    (*_, last) = folds(read_table(frame, "y"), k=3)
+    frame = {"a": np.arange(90.0) % 7, "b": ["u", "v", "w"] * 30, "y": ["no", "yes"] * 45}
+    (*_, last) = folds(read_table(frame, "y", categorical=["b"]), k=3)
     assert repr(last) == (
         "Data\n  train  x: (60, 4), y: (60,)\n  test   x: (30, 4), y: (30,)\n"
         "  table  y on a, b=u, b=v, b=w\n  y      0..1: 'no', 'yes'"
