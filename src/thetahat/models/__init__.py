@@ -24,7 +24,7 @@ from thetahat.models._start import (
 )
 from thetahat.models._tabular import CLIP as CLIP, TabularMLP as TabularMLP
 from thetahat.models._units import InUnits as InUnits
-from thetahat.models._wider import input_kernel as input_kernel, widened as widened
+from thetahat.models._wider import input_arrays as input_arrays, widened as widened
 
 __all__ = [
     "ACTIVATIONS",
@@ -44,7 +44,7 @@ __all__ = [
     "describe",
     "described",
     "freeze",
-    "input_kernel",
+    "input_arrays",
     "n_params",
     "named_arrays",
     "started",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import numbers
 import warnings
 from collections.abc import Callable, Sequence
@@ -136,7 +137,7 @@ class _NeuralEstimator(BaseEstimator):
     def _alike(self, before: Nets, setting: Setting, d: int) -> Nets:
         """Check that nets may go on from those of the fit before."""
         sizes = [d, *[setting.width] * setting.depth, setting.outputs]
-        shapes = [(setting.members, *pair) for pair in zip(sizes[:-1], sizes[1:], strict=True)]
+        shapes = [(setting.members, *pair) for pair in itertools.pairwise(sizes)]
         found = [kernel.shape for kernel in before.kernels]
         if found != shapes or before.activation != setting.activation:
             raise EstimatorError(
@@ -184,8 +185,8 @@ class NeuralRegressor(RegressorMixin, _NeuralEstimator):
         random_state: an int, a RandomState, or None for another fit at every call.
         warm_start: go on from the nets of the fit before.
         dtype: "float32" or "float64", of training.
-    Has, once fitted: ``nets_``, ``n_iter_`` (epochs), ``best_epochs_``, ``oob_prediction_`` (of each
-        row by the nets that held it out; NaN where none did), ``n_features_in_``,
+    Has, once fitted: ``nets_``, ``n_iter_`` (epochs), ``best_epochs_``, ``oob_prediction_`` (of
+        each row by the nets that held it out; NaN where none did), ``n_features_in_``,
         ``feature_names_in_``.
 
     >>> import numpy as np
