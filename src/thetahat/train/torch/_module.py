@@ -39,7 +39,7 @@ def made(task: Task) -> Any:
             "dtype='float64': MPS holds single precision only; leave dtype out, or move the module"
             " to the CPU"
         )
-    return module.to(getattr(torch, task.dtype))
+    return cast(Any, module).to(getattr(torch, task.dtype))
 
 
 def device_of(module: Any) -> torch.device:

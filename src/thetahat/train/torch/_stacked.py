@@ -112,7 +112,7 @@ class Stacked:
         self._rates: torch.Tensor | None = None
 
     def _stack(self, name: str) -> list[torch.Tensor]:
-        """Return the leaves of a part, its weights last: (N, ...), or (C, N, ...) if they differ."""
+        """Return the leaves of a part, then its weights: (N, ...), or (C, N, ...) if own."""
         each = []
         for m in self.members[: None if self.own_data else 1]:
             part = m.parts[name]
