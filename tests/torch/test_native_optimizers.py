@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-import torch
 from torch.optim import lr_scheduler as schedulers
 
 import thetahat as th
+import torch
 
 STANDARD_PROGRAMS = True
 EPOCHS, BATCH = 10, 16
@@ -168,9 +168,7 @@ def test_a_scheduler_steps_as_in_a_plain_loop(name: str) -> None:
         optimizer = torch.optim.SGD(params, lr=0.1, momentum=0.5)
         return optimizer, SCHEDULERS[name](optimizer)
 
-    train, val, _ = plain_loop(
-        lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.5), SCHEDULERS[name]
-    )
+    train, val, _ = plain_loop(lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.5), SCHEDULERS[name])
     result = th.fit(task(net(), make, backend="torch"))
     np.testing.assert_allclose(result.history["train_risk"], train, rtol=1e-12)
     np.testing.assert_allclose(result.history["val_risk"], val, rtol=1e-12)

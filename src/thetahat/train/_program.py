@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from thetahat.core import MissingExtra, Mode, Task, read_signature
+from thetahat.core.task import BACKENDS
 
 STOPPED, RUNNING, DIVERGED, UNMOVED, FIRST_RULE = -1, 0, 1, 2, 3
 """Outcome codes of a member; STOPPED by the host; ``FIRST_RULE + k`` is the k-th stopping rule."""
@@ -275,10 +276,6 @@ class OtherBackend(Exception):
         self.prepare = prepare
 
 
-TORCH = "thetahat.train.torch"
-"""The backend of PyTorch modules: loaded by its name, when a Task asks for it."""
-
-
 def backend_of(task: Task) -> Prepare | None:
     """The backend of a Task: that which its model names as its ``thetahat_backend``, or PyTorch's.
 
@@ -290,12 +287,22 @@ def backend_of(task: Task) -> Prepare | None:
         return own
     if task.backend != "torch" and (task.backend == "jax" or not of_torch(task.model)):
         return None
+    return backend("torch").prepare
+
+
+def backend(name: str) -> Any:
+    """The room of a backend that is not JAX's: loaded when a Task or a file asks for it.
+
+    Raises:  MissingExtra: its library is not installed.
+    """
+    if name not in BACKENDS[2:]:
+        raise ValueError(f"the backend is {name!r}")
     try:
-        return import_module(TORCH).prepare
+        return import_module(f"thetahat.train.{name}")
     except ModuleNotFoundError as error:
-        if error.name != "torch":
+        if error.name != name:
             raise
-        raise MissingExtra(f"backend={task.backend!r}", "torch") from None
+        raise MissingExtra(f"backend={name!r}", name) from None
 
 
 def of_torch(model: Any) -> bool:

@@ -163,12 +163,17 @@ class _Source:
 
 
 def unpacked(
-    held: Mapping[str, Any], arrays: Mapping[str, np.ndarray], name: str, build: Build | None
+    held: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    name: str,
+    build: Build | None,
+    shared: Mapping[str, Any],
 ) -> TorchPredictor:
-    """Make the predictor that ``packed`` described.
+    """Make the predictor that ``packed`` described; members of a file share nothing.
 
     Raises:  ConfigError: the module's program is needed, or is another one.
     """
+    del shared
     kind = str(held["class"])
     if build is None:
         raise ConfigError(
