@@ -55,7 +55,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "agent": {"spec", "workers", "processes"},
     },
     "cli": {"terminal": set(), "commands": {"terminal"}},
-    "train": {"jax": set()},
+    "train": {"jax": set(), "torch": set()},
 }
 """Rooms that are divided: what each part may import of the others."""
 
