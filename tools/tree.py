@@ -21,6 +21,7 @@ ORDER = (
         "notebook",
         "sweep",
         "report",
+        "causal",
         "analysis",
         "tracking",
         "train",

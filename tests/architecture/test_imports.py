@@ -27,6 +27,7 @@ BELOW: dict[str, set[str]] = {
     "sweep": {"core", "train", "search", "store"},
     "analysis": {"core", "search", "store"},
     "report": {"core", "format", "figures", "store", "analysis"},
+    "causal": {"core", "format", "figures", "data", "models", "optim", "train", "report"},
     "web": {"core", "format", "search", "store", "analysis", "report"},
     "notebook": {"core", "format", "search", "store", "sweep", "analysis", "report", "cli"},
     "cli": {
