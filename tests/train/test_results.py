@@ -133,7 +133,7 @@ def test_the_frame_tells_fits_of_another_code_apart(tmp_path):
     before = th.fit_many(line, [{"slope": 1.0}, {"slope": 3.0}])
     same = line
 
-    def line(slope: float = 2.0) -> th.Task:  # noqa: F811 - edited, as in a notebook's cell
+    def line(slope: float = 2.0) -> th.Task:
         return th.Task(th.models.Linear(1), th.Data((x, -slope * x[:, 0])), epochs=2)
 
     after = th.fit_many(line, [{}])

@@ -134,7 +134,7 @@ def explained(path: Path, mode: Mode) -> Iterator[None]:
 
 
 _LOG_BYTES = 64 * 1024
-_ELSEWHERE = "give another place with --store or THETAHAT_STORE"
+_ELSEWHERE = "give another place with store= (--store) or THETAHAT_STORE"
 
 
 def explain(error: sqlite3.Error, path: Path, mode: Mode) -> str:
