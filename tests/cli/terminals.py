@@ -18,6 +18,7 @@ import pyte
 import preloaded
 from children import COMMAND, environment
 
+
 class Terminal:
     """A child in a terminal of so many columns. Use it as a context."""
 

@@ -92,7 +92,8 @@ class Data:
              targets: a table's own y by part, if y is standardised; for losses of a prediction
              (logistic, cross-entropy).
     Has:     rows: by part, (N,), the positions of its rows in the arrays or the table that was
-             split, from 0; None if unknown. They merge predictions back.
+             split, from 0; None if unknown, empty inside a traced program. They merge
+             predictions back.
              classes: of y, if it was given as labels (text, a categorical): y is then 0..k-1.
              levels: different whole numbers of y, where the split is traced; None elsewhere.
              largest: by part, the rows of the largest of several Data that are fitted alike, such
@@ -150,7 +151,7 @@ class Data:
         """Return the names of a part's rows, for messages."""
         encoder = getattr(self.transform, "encoder", None)
         tabular = encoder is not None and not encoder.of_arrays
-        if self.rows is None:
+        if not self.rows:
             return NamedRows("part" if tabular else "given")
         return NamedRows("table" if tabular else "arrays", self.rows[name])
 
