@@ -20,12 +20,14 @@ BELOW: dict[str, set[str]] = {
     "risk": {"core", "data"},
     "optim": {"core", "data"},
     "train": {"core", "format", "figures", "data", "models", "risk", "optim"},
+    "sklearn": {"core", "data", "models", "risk", "optim", "train"},
     "search": {"core"},
     "store": {"core"},
     "tracking": {"core", "store"},
     "sweep": {"core", "train", "search", "store"},
     "analysis": {"core", "search", "store"},
     "report": {"core", "format", "figures", "store", "analysis"},
+    "causal": {"core", "format", "figures", "data", "models", "optim", "train", "report"},
     "web": {"core", "format", "search", "store", "analysis", "report"},
     "notebook": {"core", "format", "search", "store", "sweep", "analysis", "report", "cli"},
     "cli": {
@@ -54,7 +56,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "agent": {"spec", "workers", "processes"},
     },
     "cli": {"terminal": set(), "commands": {"terminal"}},
-    "train": {"jax": set()},
+    "train": {"jax": set(), "torch": set()},
 }
 """Rooms that are divided: what each part may import of the others."""
 

@@ -292,6 +292,6 @@ def read_version(connection: Connection, where: str) -> int | None:
         if value is not None and value.isdecimal():
             return int(value)
     raise StoreError(
-        f"{where} is a database of another program; give another place with --store or"
+        f"{where} is a database of another program; give another place with store= (--store) or"
         " THETAHAT_STORE"
     )

@@ -12,7 +12,7 @@ from typing import Any
 from thetahat.core.errors import StoreError
 
 _LOG_BYTES = 64 * 1024
-ELSEWHERE = "give another place with --store or THETAHAT_STORE"
+ELSEWHERE = "give another place with store= (--store) or THETAHAT_STORE"
 
 
 @dataclass(frozen=True)
