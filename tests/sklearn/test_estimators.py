@@ -67,7 +67,7 @@ def test_the_forward_pass_is_that_of_the_net_in_jax(activation: str) -> None:
         activation=activation,
     )
     with jax.enable_x64(True):
-        h = jax.vmap(lambda row: net.apply(params, row))((x - mean) / std)
+        h = np.asarray(jax.vmap(lambda row: net.apply(params, row))((x - mean) / std))
     np.testing.assert_allclose(nets.outputs(x)[0], h * [3, 4] + [1, 2], rtol=1e-12)
 
 
