@@ -193,8 +193,8 @@ class NeuralRegressor(RegressorMixin, _NeuralEstimator):
     >>> import numpy as np
     >>> x = np.linspace(-1, 1, 60)[:, None]
     >>> model = NeuralRegressor(width=16, epochs=64).fit(x, 3 * x[:, 0] + 1)
-    >>> round(float(model.predict([[0.5]])[0]), 1)
-    2.5
+    >>> bool(abs(model.predict([[0.5]])[0] - 2.5) < 0.2)
+    True
     """
 
     def __init__(
@@ -397,7 +397,8 @@ class NeuralClassifier(ClassifierMixin, _NeuralEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the class of the highest average probability, (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def predict_std(self, X: Any) -> np.ndarray:
         """Compute the standard deviation of the nets' probabilities, (n, k)."""
