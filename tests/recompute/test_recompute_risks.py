@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import special
+from sklearn import linear_model, metrics
 
 import thetahat as th
-from sklearn import linear_model, metrics
 from thetahat import risk
 
 PARTS = ("train", "val", "test")

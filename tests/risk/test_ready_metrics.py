@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import metrics as sk
 
 import thetahat as th
-from sklearn import metrics as sk
 
 RNG = np.random.default_rng(0)
 N = 400

@@ -14,7 +14,7 @@ from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import ConfigError
 from thetahat.core.numbers import whole
 from thetahat.models._mlp import activation
-from thetahat.models._shapes import one_observation, outputs
+from thetahat.models._shapes import one_observation, outputs, say_deep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +59,7 @@ class TabularMLP:
         for name in ("d", "width", "depth"):
             whole(name, getattr(self, name), of="TabularMLP")
         outputs("TabularMLP", self.out)
+        say_deep("TabularMLP", self.depth)
         activation(self.activation)
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"TabularMLP: dropout={self.dropout:g}; give a share from 0 to 1")

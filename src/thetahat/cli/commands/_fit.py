@@ -130,7 +130,7 @@ def _add_model(group: Any) -> None:
         whole_number(),
     )
     add_value(group, "--width N", "units of a layer of net or mlp (default: 64)", whole_number())
-    add_value(group, "--depth N", "hidden layers (default: net 3, mlp 2)", whole_number(1, 1000))
+    add_value(group, "--depth N", "hidden layers (default: net 3, mlp 2)", whole_number(1, 100))
     add_value(group, "--activation NAME", "of net or mlp (default: mish, for classes selu; relu)")
     add_value(group, "--degree N", "of the polynomial (default: 3)", whole_number())
     add_value(
