@@ -10,6 +10,7 @@ from thetahat import (
     report as report,
     risk as risk,
     search as search,
+    sklearn as sklearn,
     store as store,
     sweep as sweep,
     train as train,
