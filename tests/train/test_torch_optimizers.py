@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import torch
 from torch.optim import lr_scheduler as schedulers
 
 import thetahat as th
-import torch
 
 STANDARD_PROGRAMS = True
 EPOCHS, BATCH = 10, 16

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error, r2_score
+from torch import nn
 
 import thetahat as th
-import torch
-from torch import nn
 
 STANDARD_PROGRAMS = True
 RNG = np.random.default_rng(0)
