@@ -34,6 +34,7 @@ PAGES = (
     "classification",
     "models",
     "your-own-model",
+    "pytorch-native",
     "small-tables",
     "scikit-learn",
     "risk",

@@ -84,3 +84,6 @@ from thetahat.train import (
     fit_many as fit_many,
     load as load,
 )
+from thetahat.train.torch import (
+    from_lightning as from_lightning,
+)
