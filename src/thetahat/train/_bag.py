@@ -181,7 +181,7 @@ def bag(results: Sequence[Result]) -> Bag:
 
 
 def _reason(kept: int, of: int, worst: Result) -> str:
-    if not kept:
+    if not kept or worst.status is Status.INTERRUPTED:
         return worst.reason
     lost = f" of {of} members; a lost one: {worst.reason}" if kept < of else " members"
     return f"the average of {kept}{lost}"
