@@ -37,6 +37,7 @@ from thetahat.data._rows import (
     gather as gather,
     is_streamed as is_streamed,
 )
+from thetahat.data._samples import Samples as Samples
 from thetahat.data._sampling import Batches as Batches, Shuffle as Shuffle, order as order
 from thetahat.data._split import split as split
 from thetahat.data._stored import from_stored as from_stored, to_stored as to_stored
@@ -61,6 +62,7 @@ __all__ = [
     "NamedRows",
     "Observations",
     "Rows",
+    "Samples",
     "Shuffle",
     "Table",
     "TargetUnits",

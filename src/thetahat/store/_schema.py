@@ -29,9 +29,7 @@ from sqlalchemy import (
 
 from thetahat.core.errors import StoreError
 from thetahat.core.sweep_file import file_json, read_plain
-
-VERSION = 3
-"""The version of the tables below; a new one needs a step in ``MIGRATIONS``."""
+from thetahat.store._run_writer import VERSION
 
 metadata = MetaData()
 

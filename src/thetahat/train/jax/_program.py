@@ -498,7 +498,8 @@ class CohortProgram:
             data, frozen = self.staged.inputs(whole, given)
             real = adapted = None
             if self._padding is not None:
-                real, adapted = self._padding.real(given), self._padding.adapted(task.model)
+                real = self._padding.real(given)
+                adapted = self._padding.adapted(task.model, real.inputs)
             if adapted is None:
                 adapted = models.adapt(task.model, task.seed)
             member = _member.make_member(task, frozen, adapted, data.transform, real)
