@@ -276,4 +276,8 @@ def test_the_default_fit_is_interrupted_in_a_line_and_goes_on_as_one(
     assert (code, said(err)) == (0, "")
     assert out.startswith("cut finished (the average of 3 members): ") and out.count("\n") == 1
     with open_store(create=False) as store:
-        assert {(str(run.status), run.epochs) for run in store.runs()} == {("finished", 400)}
+        runs = store.runs()
+        assert {(str(run.status), run.epochs) for run in runs} == {("finished", 400)}
+        assert len({(run.cohort, run.command) for run in runs}) == 1
+    code, out, _ = thetahat("show", "cut")
+    assert code == 0 and "cut-member" in out  # with its members

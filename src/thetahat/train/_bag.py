@@ -45,8 +45,8 @@ MEMBER = "member"
 """A word in the names of the members' runs."""
 MOST_MEMBERS = 1000
 """Members of a bag: the average of more is hardly another one."""
-_OF_ONE = ("data_train", "data_val", "init")
-"""Facts of a member that are not those of the average."""
+_OF_ONE = ("data_train", "data_val", "init", "code")
+"""Facts of a member or of a Result that are not those of the run of an average."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -47,7 +47,8 @@ def report(
     print_table(rows, columns, format)
     if format != "table":
         return
-    _print_below([_describe_seeds(results) if len(results) > 1 else said, _unit(first)])
+    said = _describe_seeds(results) if len(results) > 1 else said
+    _print_below([said, _unit(first), _scores(table)])
     if len(names) > 1 and setting.tracked:
         where = store_flag(setting.store)
         if first.status is Status.INTERRUPTED:
@@ -68,6 +69,17 @@ def _print_below(lines: Sequence[str]) -> None:
     if said := "\n".join(filter(None, lines)):
         width = read_screen().width
         print(f"\n{said if width is None else wrap(said, width)}")
+
+
+def _scores(table: Table) -> str:
+    """Explain why a net has more parameters than a logit of the same form."""
+    k = len(table.classes or ())
+    if k < 3:
+        return ""
+    return (
+        f"a net has a score for each of {k} classes; a logit counts {k - 1}, as only their"
+        " differences matter"
+    )
 
 
 def _unit(result: Result) -> str:

@@ -61,7 +61,12 @@ def run(args: argparse.Namespace) -> int:
         [retyped(signature, run.config) for run in cohort],
         setting,
         RunSource(asked.experiment or signature.name, file),
-        resumed=ResumedRuns(Path(asked.checkpoint or ""), tuple(run.name for run in cohort)),
+        resumed=ResumedRuns(
+            Path(asked.checkpoint or ""),
+            tuple(run.name for run in cohort),
+            asked.cohort,
+            asked.command,
+        ),
         bagged=bagged,
     )
     if trained.bag is None:
