@@ -35,6 +35,7 @@ PAGES = (
     "models",
     "your-own-model",
     "small-tables",
+    "double-ml",
     "risk",
     "optimizers",
     "stopping",
