@@ -105,9 +105,9 @@ def test_nets_of_a_fold_are_averaged_and_hold_out_other_rows():
         seen.append((len(data.train.x), len(data.val.x)))
         return line(data)
 
-    found = th.crossfit(heard, x, y, folds=3, repetitions=1, nets=2, val=0.25)
-    assert set(seen) == {(45, 15)}
-    alone = th.crossfit(heard, x, y, folds=3, repetitions=1, nets=1, val=0.25)
+    found = th.crossfit(heard, x, y, folds=4, repetitions=1, nets=2, val=0.25)
+    assert set(seen) == {(51, 17)}  # of 67 or 68 rows
+    alone = th.crossfit(heard, x, y, folds=4, repetitions=1, nets=1, val=0.25)
     assert not np.array_equal(found.predictions, alone.predictions)
     assert np.allclose(found.predictions, alone.predictions, atol=0.5)
     assert found.learner == "2 x heard"

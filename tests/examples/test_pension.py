@@ -19,4 +19,4 @@ def test_eligibility_raises_assets_by_about_nine_thousand_dollars(example):
     assert 6.5 < found.theta < 11
     assert found.se == pytest.approx(1.35, abs=0.25)
     assert found.nuisances["l"].score > 0.15
-    assert module.CONTROLS == list(found.columns.controls)
+    assert list(found.columns.controls) == module.CONTROLS
