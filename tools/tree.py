@@ -19,6 +19,7 @@ ORDER = (
         "cli",
         "web",
         "notebook",
+        "sklearn",
         "sweep",
         "report",
         "causal",

@@ -69,4 +69,5 @@ ROOMS = {
     "sweep": "thetahat.sweep",
     "report": "thetahat.report",
     "notebook": "thetahat.notebook",
+    "sklearn": "thetahat.sklearn",
 }
