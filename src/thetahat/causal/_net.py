@@ -9,7 +9,6 @@ from thetahat.data import Data
 from thetahat.models import MLP
 from thetahat.optim import named
 
-
 STEPS, LEAST, MOST = 1200, 20, 200
 """Updates of a fit, and the epochs that it has at least and at most."""
 
