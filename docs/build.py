@@ -37,6 +37,7 @@ PAGES = (
     "pytorch-native",
     "small-tables",
     "scikit-learn",
+    "double-ml",
     "risk",
     "optimizers",
     "stopping",
