@@ -62,6 +62,7 @@ ROOMS = {
     "optim": "thetahat.optim",
     "train": "thetahat.train",
     "store": "thetahat.store",
+    "trackers": "thetahat.tracking.trackers",
     "search": "thetahat.search",
     "sweep": "thetahat.sweep",
     "report": "thetahat.report",
