@@ -68,6 +68,7 @@ from thetahat.store import (
 from thetahat.tracking import (
     log as log,
     start as start,
+    trackers as trackers,
 )
 from thetahat.train import (
     Bag as Bag,
