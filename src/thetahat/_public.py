@@ -1,6 +1,7 @@
 """The public names as imports, for type checkers and editors; no program imports this."""
 
 from thetahat import (
+    causal as causal,
     core as core,
     data as data,
     models as models,
@@ -9,9 +10,14 @@ from thetahat import (
     report as report,
     risk as risk,
     search as search,
+    sklearn as sklearn,
     store as store,
     sweep as sweep,
     train as train,
+)
+from thetahat.causal import (
+    crossfit as crossfit,
+    dml as dml,
 )
 from thetahat.cli import (
     main as main,
@@ -62,6 +68,7 @@ from thetahat.store import (
 from thetahat.tracking import (
     log as log,
     start as start,
+    trackers as trackers,
 )
 from thetahat.train import (
     Bag as Bag,
@@ -77,4 +84,7 @@ from thetahat.train import (
     fit_bagged as fit_bagged,
     fit_many as fit_many,
     load as load,
+)
+from thetahat.train.torch import (
+    from_lightning as from_lightning,
 )

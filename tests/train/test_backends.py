@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from numpy_backend import Descent, NumpyLinear
 from small import parts
+from torch_line import line
 
 import thetahat as th
 from thetahat.core import CheckpointError, Ended, Logged, Started, Status
@@ -28,6 +29,7 @@ Make = Callable[..., Experiment]
 CHOICES: dict[str, Callable[[Any], tuple[Any, Any]]] = {
     "jax": lambda lr: (th.models.Linear(2, start="zeros"), optax.sgd(lr)),
     "numpy": lambda lr: (NumpyLinear(2), Descent(lr)),
+    "torch": lambda lr: (line(), optax.sgd(lr)),
 }
 
 

@@ -18,16 +18,18 @@ from thetahat.models._linear import (
 )
 from thetahat.models._mlp import ACTIVATIONS as ACTIVATIONS, MLP as MLP
 from thetahat.models._start import (
+    begun as begun,
     check_same_function as check_same_function,
     named_arrays as named_arrays,
     started as started,
 )
-from thetahat.models._tabular import TabularMLP as TabularMLP
+from thetahat.models._tabular import CLIP as CLIP, TabularMLP as TabularMLP
 from thetahat.models._units import InUnits as InUnits
-from thetahat.models._wider import input_kernel as input_kernel, widened as widened
+from thetahat.models._wider import input_arrays as input_arrays, widened as widened
 
 __all__ = [
     "ACTIVATIONS",
+    "CLIP",
     "MLP",
     "Adapted",
     "Average",
@@ -38,12 +40,13 @@ __all__ = [
     "Selected",
     "TabularMLP",
     "adapt",
+    "begun",
     "call_arguments",
     "check_same_function",
     "describe",
     "described",
     "freeze",
-    "input_kernel",
+    "input_arrays",
     "n_params",
     "named_arrays",
     "started",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from thetahat.core import ConfigError, Event, Interrupted, Status, Task, Tracker
 from thetahat.core.arguments import arguments_named
-from thetahat.core.content import static_parts
+from thetahat.core.content import content_key, static_parts
 from thetahat.core.errors import did_you_mean
 from thetahat.train._checkpoint import read_header
 from thetahat.train._cohort import Training
@@ -33,7 +34,7 @@ def fit(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     progress: Callable[..., None] | None = None,
-    on: Callable[[Event], Any] | None = None,
+    on: Callable[[Event], Any] | Sequence[Callable[[Event], Any]] = (),
     **config: Any,
 ) -> Result:
     """Fit one Task, or one config of an experiment. A single fit is a cohort of one.
@@ -44,8 +45,9 @@ def fit(
         checkpoint: a file to keep the state in, after every chunk.
         resume: go on from ``checkpoint`` if it exists.
         progress: called between chunks with a ``th.train.Progress``.
-        on: your function of events (``th.Started``, ``th.Logged``, ``th.Ended``), called between
-            chunks: to print, plot or keep a log. An error in it ends the fit.
+        on: your function of events (``th.Started``, ``th.Logged``, ``th.Ended``), or a list of
+            them, called between chunks: to print, plot or keep a log (``th.trackers``). An error
+            in yours ends the fit.
         config: the experiment's parameters; what is not given has its default.
     Returns: the Result; after Ctrl-C, one with status "interrupted".
     Raises:  InputError: something wrong in the Task, the config or the checkpoint.
@@ -56,7 +58,7 @@ def fit(
     >>> round(float(th.fit(task).predict([0.5])), 3)
     1.0
     """
-    options = Options(checked_trackers(trackers), checkpoint, resume, progress, on=_function(on))
+    options = Options(checked_trackers(trackers), checkpoint, resume, progress, on=_functions(on))
     if isinstance(what, Task):
         if config:
             raise ConfigError(
@@ -79,7 +81,7 @@ def fit_many(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     progress: Callable[..., None] | None = None,
-    on: Callable[[Event], Any] | None = None,
+    on: Callable[[Event], Any] | Sequence[Callable[[Event], Any]] = (),
 ) -> Results[Result]:
     """Fit many configs of an experiment: one compiled program per static part.
 
@@ -118,7 +120,7 @@ def fit_many(
     return _fit_all(
         shop,
         full,
-        Options(checked_trackers(trackers), checkpoint, resume, progress, mode, on=_function(on)),
+        Options(checked_trackers(trackers), checkpoint, resume, progress, mode, on=_functions(on)),
     )
 
 
@@ -133,10 +135,16 @@ def checked_trackers(given: Any) -> tuple[Tracker, ...]:
     return found
 
 
-def _function(on: Any) -> Any:
-    if on is not None and not callable(on):
-        raise ConfigError(f"on={on!r} is not a function; give a function of one event, on=print")
-    return on
+def _functions(on: Any) -> tuple[Callable[[Event], Any], ...]:
+    """Return the user's functions of events. Raises ConfigError: something else."""
+    given = (on,) if callable(on) else () if on is None else on
+    found = tuple(given) if isinstance(given, Iterable) else (given,)
+    if not all(map(callable, found)):
+        raise ConfigError(
+            f"on={on!r:.80} is not a function; give a function of one event, on=print, or a list"
+            " of them"
+        )
+    return found
 
 
 def _fit_task(task: Task, options: Options) -> Result:
@@ -154,6 +162,7 @@ def _fit_all(shop: Shop, configs: list[dict[str, Any]], options: Options) -> Res
     results: dict[int, Result] = {}
     waiting, n_cohorts = list(range(len(configs))), 0
     most, parts = len(configs), static_parts(configs, shop.traced)
+    code = _code(shop.experiment)
     while waiting:
         own = _own_checkpoint(options, n_cohorts)
         alike = [i for i in waiting if parts[i] == parts[waiting[0]]]
@@ -170,7 +179,9 @@ def _fit_all(shop: Shop, configs: list[dict[str, Any]], options: Options) -> Res
             most = error.fits
             continue
         with interrupt.listening():
-            results |= training.run()
+            done = training.run()
+        for i, one in done.items():
+            results[i] = replace(one, provenance={**one.provenance, "code": code})
         waiting = [i for i in waiting if i not in results]
         n_cohorts += 1
         if waiting and any(results[i].status is Status.INTERRUPTED for i in members):
@@ -180,6 +191,18 @@ def _fit_all(shop: Shop, configs: list[dict[str, Any]], options: Options) -> Res
                 Results(results[i] for i in sorted(results)),
             )
     return Results(results[i] for i in range(len(configs)))
+
+
+def _code(experiment: Callable[..., Task]) -> dict[str, str]:
+    """A digest of a function's own code, for the provenance."""
+    own = getattr(experiment, "__code__", None)
+    name = getattr(experiment, "__name__", "experiment")
+    return {} if own is None else {f"{name}()": _digest(own)}
+
+
+@lru_cache(maxsize=64)
+def _digest(code: CodeType) -> str:
+    return content_key(code, here=False)[:16]
 
 
 def _together(alike: int, most: int, options: Options) -> int:

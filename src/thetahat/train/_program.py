@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from thetahat.core import Mode, Task, read_signature
+from thetahat.core import MissingExtra, Mode, Task, read_signature
+from thetahat.core.task import BACKENDS
 
 STOPPED, RUNNING, DIVERGED, UNMOVED, FIRST_RULE = -1, 0, 1, 2, 3
 """Outcome codes of a member; STOPPED by the host; ``FIRST_RULE + k`` is the k-th stopping rule."""
@@ -274,6 +276,36 @@ class OtherBackend(Exception):
         self.prepare = prepare
 
 
-def backend_of(model: Any) -> Prepare | None:
-    """The backend that a model names as its ``thetahat_backend``; None for JAX."""
-    return getattr(model, "thetahat_backend", None)
+def backend_of(task: Task) -> Prepare | None:
+    """The backend of a Task: that which its model names as its ``thetahat_backend``, or PyTorch's.
+
+    Returns: None for JAX.
+    Raises:  MissingExtra: PyTorch is not installed.
+    """
+    own = getattr(task.model, "thetahat_backend", None)
+    if own is not None:
+        return own
+    if task.backend != "torch" and (task.backend == "jax" or not of_torch(task.model)):
+        return None
+    return backend("torch").prepare
+
+
+def backend(name: str) -> Any:
+    """The room of a backend that is not JAX's: loaded when a Task or a file asks for it.
+
+    Raises:  MissingExtra: its library is not installed.
+    """
+    if name not in BACKENDS[2:]:
+        raise ValueError(f"the backend is {name!r}")
+    try:
+        return import_module(f"thetahat.train.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise MissingExtra(f"backend={name!r}", name) from None
+
+
+def of_torch(model: Any) -> bool:
+    """Whether a model is a PyTorch module, or a class of them; PyTorch is not loaded for it."""
+    kind = model if isinstance(model, type) else type(model)
+    return any(base.__module__.split(".")[0] == "torch" for base in kind.__mro__)

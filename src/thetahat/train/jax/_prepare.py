@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import jax
 
 from thetahat.core import Task
 from thetahat.core.errors import ThetahatError
 from thetahat.data import use_cache
-from thetahat.train._program import Build, Hyper, OtherBackend, Program, Untraceable
+from thetahat.train._program import (
+    Build,
+    Hyper,
+    OtherBackend,
+    Prepare,
+    Program,
+    Untraceable,
+    backend_of,
+)
 from thetahat.train.jax._explain import explain
 from thetahat.train.jax._memory import check_possible
 from thetahat.train.jax._program import CohortProgram
@@ -40,13 +49,32 @@ def prepare(build: Build, hyper: Hyper, size: int, mode: str) -> Program:
             return program
     except OtherBackend as other:
         return other.prepare(build, hyper, size, mode)
-    except (ThetahatError, Untraceable):
+    except ThetahatError:
         raise
     except Exception as error:
+        other = _untraced(build, hyper)
+        if other is not None:
+            return other(build, hyper, size, mode)
+        if isinstance(error, Untraceable):
+            raise
         said = explain(build, hyper, error)
         if said is None:
             raise
         raise said from error
+
+
+def _untraced(build: Build, hyper: Hyper) -> Prepare | None:
+    """The backend of an experiment that cannot be traced: one of PyTorch needs no tracing.
+
+    Returns: None for an experiment of JAX.
+    """
+    if "torch" not in sys.modules:
+        return None
+    try:
+        task = build(hyper.member(0))
+    except Exception:  # noqa: BLE001 - the error of the trace says more
+        return None
+    return backend_of(task) if isinstance(task, Task) else None
 
 
 def try_out(build: Build) -> None:
@@ -54,7 +82,7 @@ def try_out(build: Build) -> None:
 
     Raises:  Untraceable; InputError: the Task is wrong, or this machine cannot hold it.
     """
-    with _untraceable():
+    with _untraceable(), suppress(OtherBackend):
         check_possible(stage(build, Hyper({}, {})))
 
 
