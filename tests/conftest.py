@@ -36,18 +36,13 @@ def _ranks(request: pytest.FixtureRequest) -> None:
     jax.config.update("jax_numpy_rank_promotion", allowed)
 
 
-_FORKED = ("cli", "store", "sweep", "tracking")
-
-
 @pytest.fixture(autouse=True, scope="module")
 def _pythons(request: pytest.FixtureRequest) -> Iterator[None]:
     """Pythons that tests start have JAX loaded, but in modules with OWN_PYTHONS."""
     import preloaded
 
-    room = request.path.relative_to(Path(__file__).parent).parts[0]
-    own = getattr(request.module, "OWN_PYTHONS", False) or room not in _FORKED
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preloaded, "serving", not own)
+        patch.setattr(preloaded, "serving", not getattr(request.module, "OWN_PYTHONS", False))
         patch.setattr(subprocess, "Popen", preloaded.Popen)
         yield
 
