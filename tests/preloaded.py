@@ -40,7 +40,7 @@ from types import ModuleType
 from typing import Any
 
 LOADED = (
-    *("flax.nnx", "jsonargparse", "optax", "pandas", "rich.live", "ruamel.yaml", "wandb"),
+    *("flax.nnx", "jsonargparse", "optax", "pandas", "rich.live", "ruamel.yaml"),
     *("sqlalchemy.dialects.sqlite", "thetahat.cli", "thetahat.models", "thetahat.optim"),
     *("thetahat.risk", "thetahat.store", "thetahat.sweep", "thetahat.sweep.workers._worker"),
     "thetahat.train",
@@ -51,7 +51,7 @@ LATE = ("PYTHONPATH", "PYTHONPYCACHEPREFIX")
 """Of them, a child reads these anew, or they change nothing that a test sees."""
 SERVED = "PYTHONUTF8"
 """Each value of this one has a server."""
-NEEDS = re.compile(rb"thetahat|\bjax\b|\bwandb\b")
+NEEDS = re.compile(rb"thetahat|\bjax\b")
 """A program with these words needs what the server has loaded."""
 LOOKS = re.compile(rb"sys\.(modules|meta_path)")
 """A program with these words looks at what is loaded."""
