@@ -44,16 +44,37 @@ def fitted() -> NeuralRegressor:
 # -- its numbers ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_the_forward_pass_is_that_of_the_net_in_jax(activation: str) -> None:
+def test_activations_are_those_of_the_nets_in_jax() -> None:
+    import jax
+
+    assert set(ACTIVATIONS) == set(th.models.ACTIVATIONS)
+    values, nets = np.linspace(-30, 30, 41), {}
+    for name in ACTIVATIONS:
+        net = th.models.TabularMLP(1, width=1, depth=1, activation=name)
+        layers = [
+            {"kernel": np.eye(1), "bias": np.zeros(1)},
+            {"kernel": np.eye(1), "bias": np.zeros(1)},
+        ]
+        # Inputs are squashed: the first layer's bias is the value.
+        nets[name] = lambda v, net=net, layers=layers: net.apply(
+            {"scale": np.zeros(1), "layers": [layers[0] | {"bias": v[None]}, layers[1]]},
+            np.zeros(1),
+        )
+    with jax.enable_x64(True):
+        both = jax.jit(lambda v: {name: jax.vmap(net)(v) for name, net in nets.items()})(values)
+    for name, expected in both.items():
+        found = ACTIVATIONS[name](values)
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15, err_msg=name)
+
+
+def test_the_forward_pass_is_that_of_the_net_in_jax() -> None:
     import jax
 
     rng = np.random.default_rng(0)
-    net = th.models.TabularMLP(3, width=4, depth=2, activation=activation, out=2)
-    assert set(ACTIVATIONS) == set(th.models.ACTIVATIONS)
-    leaves, tree = jax.tree.flatten(net.init(jax.random.key(0)))
-    params = jax.tree.unflatten(tree, [rng.normal(size=leaf.shape) for leaf in leaves])
-    layers = params["layers"]
+    net = th.models.TabularMLP(3, width=4, depth=2, out=2)
+    shapes = [(3, 4), (4, 4), (4, 2)]
+    layers = [{"kernel": rng.normal(size=s), "bias": rng.normal(size=s[1])} for s in shapes]
+    params = {"scale": rng.normal(size=3), "layers": layers}
     x, mean, std = rng.normal(size=(5, 3)), rng.normal(size=3), np.array([1.0, 2.0, 0.5])
     nets = Nets(
         scale=params["scale"][None],
@@ -64,11 +85,12 @@ def test_the_forward_pass_is_that_of_the_net_in_jax(activation: str) -> None:
         y_mean=np.array([1.0, 2.0]),
         y_std=np.array([3.0, 4.0]),
         clip=th.models.CLIP,
-        activation=activation,
+        activation="mish",
     )
     with jax.enable_x64(True):
-        h = np.asarray(jax.vmap(lambda row: net.apply(params, row))((x - mean) / std))
-    np.testing.assert_allclose(nets.outputs(x)[0], h * [3, 4] + [1, 2], rtol=1e-12)
+        h = jax.jit(jax.vmap(lambda row: net.apply(params, row)))((x - mean) / std)
+    expected = np.asarray(h) * [3, 4] + [1, 2]
+    np.testing.assert_allclose(nets.outputs(x)[0], expected, rtol=1e-12)
 
 
 TABLES = {"diabetes": load_diabetes, "wine": load_wine}

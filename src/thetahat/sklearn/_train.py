@@ -182,6 +182,9 @@ def _experiment(
         )
         return rotated(task, member, setting.members)
 
+    # What is no data and no traced number: fits of equal text need not be traced to be compared.
+    mathematics = (net, setting.loss, sizes.patience, stopping, before is None, setting.members)
+    experiment.mathematics = repr((*mathematics, setting.dtype))  # pyright: ignore
     given = {"lr": setting.lr, "weight_decay": setting.weight_decay, "level": setting.level}
     return experiment, {"seed": setting.seed, "steps": float(sizes.steps), **given}
 
