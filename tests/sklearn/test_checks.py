@@ -26,7 +26,7 @@ def fit(self, *args, fit=kind.fit, **more):
         traces.append(vars(self).get("traces_", 0))
 
 kind.fit = fit
-model = kind(width=16, depth=1, epochs=40, n_seeds=2)
+model = kind(width=8, depth=1, epochs=60, n_seeds=2)
 results = check_estimator(model, on_fail=None, on_skip=None)
 wrong = [[r["check_name"], r["status"], str(r["exception"])] for r in results if r["status"] != "passed"]
 print(json.dumps({"checks": len(results), "wrong": wrong, "fits": len(traces), "traces": sum(traces)}))
