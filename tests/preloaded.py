@@ -39,7 +39,14 @@ from types import ModuleType
 from typing import Any
 
 LOADED = (
-    *("flax.nnx", "jsonargparse", "optax", "rich.live", "ruamel.yaml", "sqlalchemy.dialects.sqlite"),
+    *(
+        "flax.nnx",
+        "jsonargparse",
+        "optax",
+        "rich.live",
+        "ruamel.yaml",
+        "sqlalchemy.dialects.sqlite",
+    ),
     *("thetahat.cli", "thetahat.models", "thetahat.optim", "thetahat.risk", "thetahat.store"),
     *("thetahat.sweep", "thetahat.sweep.workers._worker", "thetahat.train"),
 )
@@ -103,7 +110,9 @@ def _request(given: dict[str, Any], terminal: bool) -> dict[str, Any] | None:
     """Return what a fork needs to know; None where only a Python of its own is the same."""
     others = ("preexec_fn", "executable", "shell", "gid", "gids", "uid")
     plain = given["close_fds"] and given["umask"] < 0 and not any(given[k] for k in others)
-    if not (serving and plain and sys.platform == "linux") or isinstance(given["args"], str | bytes):
+    if not (serving and plain and sys.platform == "linux") or isinstance(
+        given["args"], str | bytes
+    ):
         return None
     words = [os.fsdecode(word) for word in given["args"]]
     folder = os.path.abspath(given["cwd"] or os.getcwd())
