@@ -33,6 +33,7 @@ HOMES = {
     "fit": "thetahat.train",
     "fit_many": "thetahat.train",
     "fit_bagged": "thetahat.train",
+    "from_lightning": "thetahat.train.torch",
     "Result": "thetahat.train",
     "Bag": "thetahat.train",
     "load": "thetahat.train",

@@ -140,8 +140,9 @@ def _fit(
         row[m.train], row[m.val] = TRAIN, VAL
     # Columns are centred in double precision first: float32 would lose the digits that vary.
     y = np.stack([n.target for n in nuisances], 1)
-    near = [(a.mean(0), np.where(a.std(0) > 0, a.std(0), 1.0)) for a in (x, y)]
-    (x0, x1), (y0, y1) = near
+    (x0, x1), (y0, y1) = ((a.mean(0), np.where(a.std(0) > 0, a.std(0), 1.0)) for a in (x, y))
+    if nuisances[0].binary:
+        y0, y1 = np.zeros_like(y0), np.ones_like(y1)
     which = np.array([m.nuisance for m in members])
     x_mean, x_std, y_mean, y_std = (np.stack(a) for a in zip(*units, strict=True))
     samples = Samples(

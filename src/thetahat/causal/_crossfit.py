@@ -143,7 +143,7 @@ def crossfit(
     ...     def fit(self, x, y): self.mean = y.mean(); return self
     ...     def predict(self, x): return np.full(len(x), self.mean)
     >>> crossfit(Mean(), np.ones((6, 1)), np.arange(6.0), folds=3, repetitions=2)
-    CrossFit(y: 6 rows, 2 repetitions of 3 folds, Mean, out of fold R2 -0.4250)
+    CrossFit(y: 6 rows, 2 repetitions of 3 folds, Mean, out of fold R2 -0.7143)
     """
     x = matrix_of_numbers("X", X)
     several = isinstance(y, Mapping)

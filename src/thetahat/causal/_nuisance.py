@@ -91,11 +91,11 @@ def _finite(name: str, array: np.ndarray) -> np.ndarray:
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError):
-            flat = [v for v in array.ravel() if isinstance(v, str)][:1]
+            flat = [v for v in array.ravel().tolist() if isinstance(v, str)][:1]
             such = f" such as {flat[0]!r}" if flat else ""
             raise DataError(
-                f"{name} holds {array.dtype} values{such}; give numbers: encode categories first,"
-                " for example by pandas.get_dummies"
+                f"{name} holds values that are no numbers{such}; encode categories first, for"
+                " example by pandas.get_dummies"
             ) from None
     found = np.asarray(array, np.float64)
     bad = np.argwhere(~np.isfinite(found))
