@@ -227,7 +227,8 @@ class _Keys:
         if str(value.dtype).startswith("key<"):
             data = sys.modules["jax"].random.key_data(value)
             return self._all("keys", str(value.dtype), data)
-        array = value.__array__()
+        tensor = hasattr(value, "detach")  # PyTorch's converts itself only without a gradient
+        array = (value.detach().cpu() if tensor else value).__array__()
         if array.dtype.hasobject:
             return self._all("objects", array.shape, array.ravel().tolist())
         plain = type(value).__module__ == "numpy" and type(value).__name__ != "ndarray"

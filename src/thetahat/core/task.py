@@ -31,6 +31,7 @@ OPTIMIZERS = (
 )
 """Names of optimizers; ``optim`` has what they name."""
 DTYPES = ("float32", "float64")
+BACKENDS = ("auto", "jax", "torch")
 
 
 @arguments_named
@@ -41,8 +42,8 @@ class Task:
         risk(h) = sum_n w_n loss(residual(h, z_n)) / sum_n w_n   (+ penalty(params) in training)
 
     Args:
-        model: a hypothesis class: a Flax NNX or Equinox module, an ``(init, apply)`` pair, or one
-            of ``th.models``.
+        model: a hypothesis class: a Flax NNX or Equinox module, a PyTorch module (or a function or
+            class that makes one), an ``(init, apply)`` pair, or one of ``th.models``.
         data: ``th.Data``, or the training observations alone.
         residual: ``residual(h, z) -> scalar`` per observation ``z``; default ``h(x) - y``.
         loss: a name of ``th.risk.LOSSES``, such as "squared" or "logistic", or a function of one
@@ -61,6 +62,7 @@ class Task:
         dtype: "float32" or "float64".
         start: fitted parameters that this fit starts from: a Result, ``th.load(path)`` or the path
             of a saved model; None draws initial parameters.
+        backend: what trains a PyTorch module: "jax", "torch", or "auto" for either.
     Raises:  ConfigError: a field outside its range.
     """
 
@@ -79,6 +81,7 @@ class Task:
     seed: Any = 0
     dtype: str = "float32"
     start: Any = None
+    backend: str = "auto"
     diagnostics: InitVar[Any] = None
     """Old name of ``metrics``; refused."""
 
@@ -105,6 +108,7 @@ class Task:
             check_choice("loss", self.loss, LOSSES)
         if self.dtype not in DTYPES:
             raise ConfigError(f"dtype={self.dtype!r}; give 'float32' or 'float64'")
+        check_choice("backend", self.backend, BACKENDS)
         object.__setattr__(self, "start", as_start(self.start))
         metrics = read_metrics(self.metrics)
         object.__setattr__(self, "metrics", metrics)

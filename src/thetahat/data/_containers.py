@@ -204,12 +204,18 @@ def _check_weight(weight: Any) -> None:
 
 
 def as_part(part: Any) -> Any:
-    """Return the observations of a value; convert frames to NumPy arrays."""
+    """Return the observations of a value; convert frames and tensors to NumPy arrays."""
     obs = getattr(part, "obs", None)
     if isinstance(obs, Observations):
         part = obs
-    part = _of_lists(part)
-    return jax.tree.map(lambda leaf: leaf.to_numpy() if hasattr(leaf, "to_numpy") else leaf, part)
+    return jax.tree.map(_on_host, _of_lists(part))
+
+
+def _on_host(leaf: Any) -> Any:
+    """Return a frame, or a tensor of PyTorch, as a NumPy array."""
+    if hasattr(leaf, "to_numpy"):
+        return leaf.to_numpy()
+    return leaf.detach().cpu().numpy() if type(leaf).__module__ == "torch" else leaf
 
 
 def _of_lists(part: Any) -> Any:

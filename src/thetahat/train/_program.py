@@ -8,13 +8,16 @@ tests that all backends give the same results.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from thetahat.core import Mode, Task, read_signature
+from thetahat.core import ConfigError, MissingExtra, Mode, Task, read_signature
 
 STOPPED, RUNNING, DIVERGED, UNMOVED, FIRST_RULE = -1, 0, 1, 2, 3
 """Outcome codes of a member; STOPPED by the host; ``FIRST_RULE + k`` is the k-th stopping rule."""
@@ -61,7 +64,10 @@ class BoundExperiment:
     def __call__(self, values: Mapping[str, Any]) -> Task:
         """Build the Task."""
         arguments = read_signature(self.experiment).arguments({**self.static, **values})
-        return self.experiment(**arguments)
+        torch = sys.modules.get("torch")
+        # What it draws from PyTorch's generator is the same in every call.
+        with nullcontext() if torch is None else torch.random.fork_rng(devices=[]):
+            return self.experiment(**arguments)
 
 
 def builder(
@@ -274,6 +280,29 @@ class OtherBackend(Exception):
         self.prepare = prepare
 
 
-def backend_of(model: Any) -> Prepare | None:
-    """The backend that a model names as its ``thetahat_backend``; None for JAX."""
-    return getattr(model, "thetahat_backend", None)
+TORCH = "thetahat.train.torch"
+"""The native backend of PyTorch modules: loaded by its name, when a Task needs it."""
+
+
+def backend_of(task: Task) -> Prepare | None:
+    """The backend that a Task asks for, or that its model names as its ``thetahat_backend``.
+
+    Returns: None for JAX, which also takes PyTorch modules as long as it can convert them.
+    """
+    own = getattr(task.model, "thetahat_backend", None)
+    return native("backend='torch'") if own is None and task.backend == "torch" else own
+
+
+def native(what: str) -> Prepare:
+    """The native backend of PyTorch modules.
+
+    Raises:  MissingExtra: PyTorch is not installed.   ConfigError: no such backend here.
+    """
+    try:
+        return import_module(TORCH).prepare
+    except ModuleNotFoundError as error:
+        if error.name == TORCH:
+            raise ConfigError(f"{what}: this version has no native PyTorch backend") from None
+        if error.name != "torch":
+            raise
+        raise MissingExtra(what, "torch") from None
