@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import preloaded
 import thetahat
 
 SOURCE = str(Path(thetahat.__file__).parents[1])
@@ -59,7 +60,7 @@ def hold_at(folder: Path, *epochs: int) -> None:
         (folder / f"hold-{epoch}").touch()
 
 
-class Child(subprocess.Popen[str]):
+class Child(preloaded.Popen):
     """A child whose standard error can be read while it works."""
 
     def __init__(self, argv: Sequence[str], **more: Any) -> None:

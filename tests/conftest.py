@@ -6,9 +6,10 @@ import gc
 import math
 import os
 import re
+import subprocess
 import sys
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +23,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 stated_shapes.install("thetahat.risk", "thetahat.optim", "thetahat.models", "thetahat.train.jax")
 sys.path.insert(0, str(Path(__file__).parent))
 
+import preloaded
+
 _skipped: list[str] = []
 _NO_RANK_PROMOTION = ("data", "models", "optim", "recompute", "reference", "risk")
 """Folders of tests in which an array of shape (N,) beside one of shape (N, 1) is an error."""
@@ -33,6 +36,15 @@ def _ranks(request: pytest.FixtureRequest) -> None:
     folder = request.path.relative_to(Path(__file__).parent).parts[0]
     allowed = "raise" if folder in _NO_RANK_PROMOTION else "allow"
     jax.config.update("jax_numpy_rank_promotion", allowed)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _pythons(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Pythons that tests start have JAX loaded, but in modules with OWN_PYTHONS."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preloaded, "serving", not getattr(request.module, "OWN_PYTHONS", False))
+        patch.setattr(subprocess, "Popen", preloaded.Popen)
+        yield
 
 
 _STANDARD = re.compile(r"^STANDARD_PROGRAMS = True$", re.MULTILINE)

@@ -11,6 +11,8 @@ packages the bytecode is there, as after installing them.
                    processes of examples/mlp_regression_logging.py, which logs to W&B offline, one
                    after the other; and the 12 of the first sweep, two at a time
     100 seeds      examples/seeds_sweep.yaml, one net of width 64. Peer: 5 such processes, times 20
+    th.log         60 runs of a program with one th.log, their agent included; such programs
+                   alone. Peer: Python with nothing to do
     10,000 runs    runs that end at once, through claim, record and close of one agent
 
 The peer has no search, no agent and no server in its time, only its runs: that flatters it. It

@@ -12,11 +12,13 @@ from typing import Any
 
 import benchmarks.sweeps
 from benchmarks import machine
-from benchmarks.sweeps.processes import ours, peers, trivial
+from benchmarks.sweeps.processes import logged, ours, peers, trivial
 
 PACKAGES = ("thetahat", "jax", "jaxlib", "flax", "optax", "optuna", "numpy", "sqlalchemy", "wandb")
 GOALS = {"mlp": 25, "seeds": 150, "shapes": 40}
 """Wall seconds of one process for each run, over ours: what the project wants."""
+OVER_PYTHON = 14
+"""CPU seconds of a program with one ``th.log``, over those of bare Python."""
 RATE = 1_000
 SOME = 5
 """Processes that stand for those of all runs, where all would take too long."""
@@ -61,6 +63,7 @@ def measure(*, smoke: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         few = ("--count=2",) if smoke else ()
+        found["logged"] = logged(4 if smoke else 60, _new(folder / "logged"))
         for name in ("seeds", "shapes"):
             found[name] = ours(f"{name}_sweep.yaml", _new(folder / name), *few)
             some = found[name].pop("configs")[: 1 if smoke else SOME]
@@ -110,6 +113,8 @@ class _Found(dict[str, Any]):
 
     def __setitem__(self, name: str, row: Any) -> None:
         super().__setitem__(name, row)
+        if "wall_s" not in row:
+            return
         rate = f", {row['runs_per_s']:,.0f} runs/s" if "runs_per_s" in row else ""
         print(f"{name}: {row['runs']} runs in {row['wall_s']:.1f} s{rate}", file=sys.stderr)
 
@@ -125,6 +130,11 @@ def bars(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         rate = found[f"trivial, {method}"]["runs_per_s"]
         what = f"10,000 trivial runs ({method})"
         verdicts.append(_bar(what, f"{RATE:,} runs/s", rate, rate >= RATE))
+    cpu = found["logged"]["cpu_s_of_a_run"]
+    for way, what in (("sweep", "in a sweep of 60"), ("alone", "without an agent")):
+        what = f"CPU of a program with one th.log over bare Python, {what}"
+        ratio = cpu[way] / cpu["bare"]
+        verdicts.append(_bar(what, f"at most {OVER_PYTHON}", ratio, ratio <= OVER_PYTHON))
     memory = found["trivial, grid"]["resident_mb"]
     grown = memory[-1] / memory[1]
     verdicts.append(_bar("memory, last fifth over first", "flat", grown, grown < 1.1))

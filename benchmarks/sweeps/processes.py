@@ -82,6 +82,34 @@ def peers(configs: Sequence[Mapping[str, Any]], folder: Path, at_a_time: int = 1
     }
 
 
+LOGGED = "import thetahat as th\nth.log({'loss': 0.5})\n"
+SWEEP = """\
+program: logged.py
+method: grid
+metric: {name: loss}
+parameters: {x: {min: 1, max: RUNS}}
+"""
+
+
+def logged(n: int, folder: Path) -> dict[str, Any]:
+    """Programs with one ``th.log``: in a sweep, its agent included, and each alone; bare Python."""
+    env = _free() | {"THETAHAT_STORE": str(folder / "st")}
+    (folder / "logged.py").write_text(LOGGED, encoding="utf-8")
+    (folder / "sweep.yaml").write_text(SWEEP.replace("RUNS", str(n)), encoding="utf-8")
+    python, found = [sys.executable], {}
+    ways = {
+        "sweep": [[*python, "-c", THETAHAT, "sweep", "sweep.yaml", "--run", "--quiet"]],
+        "alone": [[*python, "logged.py"]] * 10,
+        "bare": [[*python, "-c", "pass"]] * 10,
+    }
+    for name, commands in ways.items():
+        with Clock() as clock:
+            for command in commands:
+                _run(command, folder, env)
+        found[name] = clock.cpu_s / (n if name == "sweep" else len(commands))
+    return {"runs": n, "cpu_s_of_a_run": found}
+
+
 def trivial(n: int, together: int, method: str) -> dict[str, Any]:
     """Runs that do nothing, in a process of their own."""
     words = [sys.executable, "-m", "benchmarks.sweeps.trivial", str(n), str(together), method]

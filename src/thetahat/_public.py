@@ -1,6 +1,7 @@
 """The public names as imports, for type checkers and editors; no program imports this."""
 
 from thetahat import (
+    causal as causal,
     core as core,
     data as data,
     models as models,
@@ -12,6 +13,10 @@ from thetahat import (
     store as store,
     sweep as sweep,
     train as train,
+)
+from thetahat.causal import (
+    crossfit as crossfit,
+    dml as dml,
 )
 from thetahat.cli import (
     main as main,

@@ -14,7 +14,7 @@ from scipy import stats
 from thetahat.analysis import effects
 
 # The interval is compared with scikit-learn and SciPy without a store of runs.
-from thetahat.analysis._importance import interval
+from thetahat.analysis._correlation import interval
 from thetahat.search import Hyperband, Objective, Trial, stop
 
 SWEEPS = 500

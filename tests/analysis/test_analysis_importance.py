@@ -13,7 +13,9 @@ from scipy import stats
 from thetahat.analysis import Effect, effects, number
 
 # Bins, ranks and intervals are compared with SciPy each for itself.
-from thetahat.analysis._importance import Bins, interval, rank_table, savage
+from thetahat.analysis._correlation import interval
+from thetahat.analysis._importance import savage
+from thetahat.analysis._rank_table import Bins, rank_table
 
 
 def simulated(n: int) -> tuple[dict[str, list[Any]], list[float]]:

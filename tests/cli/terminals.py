@@ -7,7 +7,6 @@ import os
 import pty
 import select
 import struct
-import subprocess
 import sys
 import termios
 import time
@@ -16,15 +15,8 @@ from pathlib import Path
 
 import pyte
 
+import preloaded
 from children import COMMAND, environment
-
-OWN_TERMINAL = """
-import fcntl, os, signal, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
-"""The child leads a session, and the terminal is its own: Ctrl-C reaches it."""
 
 
 class Terminal:
@@ -44,9 +36,9 @@ class Terminal:
         fcntl.ioctl(child, termios.TIOCSWINSZ, size)
         env = {**environment(), "TERM": "xterm-256color", "PYTHONUTF8": "1", **more}
         env = {k: v for k, v in env.items() if v and k not in ("COLUMNS", "LINES")}
-        self.process = subprocess.Popen(
-            # A fork of a process that has loaded JAX is none: so the child takes its terminal itself.
-            [sys.executable, "-c", OWN_TERMINAL, sys.executable, *words],
+        self.process = preloaded.Popen(
+            [sys.executable, *words],
+            terminal=True,
             cwd=folder,
             env=env,
             stdin=child,

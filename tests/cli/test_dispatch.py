@@ -96,5 +96,5 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
 def test_the_exit_code_of_a_real_process(tmp_path: Path) -> None:
     code, out, err = run_thetahat(["show", "x"], tmp_path)
     where = tmp_path / ".thetahat" / "store.db"
-    said = f"thetahat: there is no store at {where}; a run makes one, or give it with --store\n"
+    said = f"thetahat: there is no store at {where}; a run makes one, or give it with store= (--store)\n"
     assert (code, out, err) == (2, "", said)

@@ -51,7 +51,7 @@ def test_a_log_that_cannot_be_read_leaves_the_first_message(kept: str, folder: P
     assert (code, out) == (2, "")
     assert err == (
         f"thetahat: the store {folder / '.thetahat' / 'store.db'} cannot be opened or written"
-        " (disk I/O error); give another place with --store or THETAHAT_STORE\n"
+        " (disk I/O error); give another place with store= (--store) or THETAHAT_STORE\n"
     )
 
 
@@ -63,12 +63,12 @@ def test_a_full_disk_is_called_full(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 100, 0))
     assert explain(error, path, Mode()) == (
         f"the disk is full: the store {path} cannot grow; free some space, or give another place"
-        " with --store or THETAHAT_STORE"
+        " with store= (--store) or THETAHAT_STORE"
     )
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, 10**9))
     assert explain(error, path, Mode()) == (
         f"the store {path} cannot be opened or written (disk I/O error); give another place with"
-        " --store or THETAHAT_STORE"
+        " store= (--store) or THETAHAT_STORE"
     )
 
 

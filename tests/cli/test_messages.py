@@ -126,7 +126,7 @@ CATALOGUE: list[tuple[str, int, str]] = [
     ("sweep last.yaml", 2, f"the file's name last.yaml: {LAST}"),
     ("agent last.yaml", 2, f"the file's name last.yaml: {LAST}"),
     # -- stores and runs
-    ("show x", 2, "there is no store at *store.db; a run makes one, or give it with --store"),
+    ("show x", 2, "there is no store at *store.db; a run makes one, or give it with store= (--store)"),
     ("agent abc", 2, "there is no store at *"),
     ("runs --group-by lr --over seed", 2, "--group-by names the columns that tell groups apart, --over the parameters that do not; give one of the two"),
     ("runs --where lr", 2, "'lr' is *; write a column, one of = != < <= > >= ~ and a value, such as *"),

@@ -284,5 +284,5 @@ def test_a_store_that_cannot_be_written(thetahat, sweep, folder, monkeypatch) ->
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert refused(thetahat, "agent", name) == (
         f"the store {folder / '.thetahat' / 'store.db'} cannot be written (read-only); give another"
-        " place with --store or THETAHAT_STORE"
+        " place with store= (--store) or THETAHAT_STORE"
     )

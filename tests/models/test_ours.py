@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from thetahat.core import ConfigError, ShapeError
-from thetahat.models import ACTIVATIONS, MLP, Linear, Polynomial, adapt, n_params
+from thetahat.core import ConfigError, Notice, ShapeError
+from thetahat.models import ACTIVATIONS, MLP, Linear, Polynomial, TabularMLP, adapt, n_params
 
 KEY = jax.random.key(3)
 
@@ -232,3 +232,10 @@ def test_a_traced_width_raises_what_the_engine_looks_for():
 
     with pytest.raises(jax.errors.TracerIntegerConversionError):
         jax.eval_shape(build, jnp.array(4))
+
+
+@pytest.mark.parametrize("model", [MLP, TabularMLP])
+def test_very_deep_nets_say_that_they_compile_for_minutes(model) -> None:
+    with pytest.warns(Notice, match="has .* layers, each of which is compiled: .* minutes"):
+        model(2, width=4, depth=1000)
+    model(2, width=4, depth=99)

@@ -178,7 +178,7 @@ def test_no_store_yet(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         run("runs", "--store", "nowhere")
     assert str(caught.value) == (
         f"there is no store at {tmp_path / 'nowhere' / 'store.db'}; a run makes one, or give it"
-        " with --store"
+        " with store= (--store)"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -89,6 +90,59 @@ def test_log_goes_to_the_run_that_was_started(store: Store) -> None:
 def test_log_says_what_is_no_number(store: Store) -> None:
     with start(store=store), pytest.raises(ConfigError, match="loss='low' is not a number"):
         log({"loss": "low"})
+
+
+def test_log_loads_no_library_in_a_store_that_is_there(tmp_path: Path) -> None:
+    open_store(tmp_path / "runs").close()
+    done = script(
+        tmp_path,
+        """
+        import sys
+        log({"loss": 0.5})
+        print(*(m for m in ("sqlalchemy", "numpy", "jax", "asyncio") if m in sys.modules))
+        """,
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
+    with open_store(tmp_path / "runs") as store:
+        assert [run.metrics for run in store.runs()] == [{"loss": 0.5}]
+
+
+def test_a_run_is_the_same_row_whoever_has_opened_its_store(store: Store) -> None:
+    rows = []
+    for opened in (store, store.path):
+        with start({"lr": 0.1}, name="mine", project="wages", store=opened) as run:
+            run.log({"loss": 1.0, "val_risk": 3.0})
+            run.log({"loss": 0.5, "val_risk": float("nan")})
+            assert run.store.run(run.id).status == "running"
+        rows.append(store.run(run.id))
+    first, second = rows
+    assert (second.name, second.number) == ("mine-2", first.number + 1)
+    assert second.metrics == {"loss": 0.5, "val_risk": None}
+    own = ("id", "name", "number", "created", "started", "finished", "heartbeat", "seconds")
+    one, other = ({k: v for k, v in vars(row).items() if k not in own} for row in rows)
+    assert one == other
+    history = [store.history(row.id) for row in rows]
+    for column in ("step", "loss", "val_risk"):
+        np.testing.assert_array_equal(history[0][column], history[1][column])
+
+
+def test_start_refuses_a_store_of_a_newer_version(store: Store) -> None:
+    raw = sqlite3.connect(store.path)
+    with raw:
+        raw.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
+    raw.close()
+    with pytest.raises(StoreError, match="was written by a newer thetahat"):
+        start(store=store.path)
+
+
+def test_start_says_that_a_store_was_removed_meanwhile(store: Store) -> None:
+    run = start(store=store.path)
+    store.path.unlink()
+    run._store.close()
+    with pytest.raises(StoreError, match="cannot be opened or written"):
+        run.finish()
+    assert not store.path.exists()
+    run._over = True
 
 
 # With an agent.

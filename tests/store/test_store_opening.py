@@ -118,7 +118,7 @@ def test_looking_makes_nothing(tmp_path: Path) -> None:
         open_store(tmp_path / "none", create=False)
     assert str(caught.value) == (
         f"there is no store at {tmp_path / 'none' / 'store.db'}; a run makes one, or give it with"
-        " --store"
+        " store= (--store)"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -182,7 +182,7 @@ def test_a_database_of_another_program(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         open_store(path)
     assert str(caught.value) == (
-        f"{path} is a database of another program; give another place with --store or"
+        f"{path} is a database of another program; give another place with store= (--store) or"
         " THETAHAT_STORE"
     )
 
@@ -221,7 +221,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         open_store(tmp_path / "file" / "runs")
     assert str(caught.value) == (
         f"a store cannot be made in {tmp_path / 'file' / 'runs'} (Not a directory);"
-        " give another place with --store or THETAHAT_STORE"
+        " give another place with store= (--store) or THETAHAT_STORE"
     )
 
 
@@ -231,7 +231,7 @@ def test_a_read_only_folder() -> None:
         open_store("/proc/runs.db")
     assert str(caught.value) == (
         "the store /proc/runs.db cannot be opened or written (unable to open database file);"
-        " give another place with --store or THETAHAT_STORE"
+        " give another place with store= (--store) or THETAHAT_STORE"
     )
 
 
@@ -244,7 +244,7 @@ def test_writing_to_a_read_only_store(store: Store, monkeypatch: pytest.MonkeyPa
         with pytest.raises(StoreError) as caught:
             frozen.create_run()
     assert str(caught.value) == (
-        f"the store {store.path} cannot be written (read-only); give another place with --store or"
+        f"the store {store.path} cannot be written (read-only); give another place with store= (--store) or"
         " THETAHAT_STORE"
     )
 
@@ -266,7 +266,7 @@ def test_a_full_disk(store: Store) -> None:
         fill()
     assert str(caught.value) == (
         f"the disk is full: the store {store.path} cannot grow; free some space, or give another"
-        " place with --store or THETAHAT_STORE"
+        " place with store= (--store) or THETAHAT_STORE"
     )
     whole = [block.count for block in store.blocks(run.id)]
     assert whole

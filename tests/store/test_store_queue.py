@@ -115,6 +115,19 @@ def test_leaving_hands_back_and_is_written_down(store) -> None:
     assert list_agents(store, sweep.id)[0]["ended"] is not None
 
 
+def test_a_claim_that_was_never_begun_is_no_attempt(store) -> None:
+    sweep = create_sweep(store, NewSweep(""))
+    queue = Queue(store, sweep.id, "a1")
+    queue.join("here", 2)
+    begun, only_claimed = queue.claim(2, grid_of(9)).fresh
+    queue.leave(unbegun=[only_claimed.id])
+    again = {run.id: run.attempt for run in queue.claim(2, grid_of(9)).runs}
+    assert again == {begun.id: 2, only_claimed.id: 1}
+    queue.hand_back(list(again), "no room", unbegun=[begun.id])
+    again = {run.id: run.attempt for run in queue.claim(2, grid_of(9)).runs}
+    assert again == {begun.id: 2, only_claimed.id: 2}
+
+
 def test_what_crashed_is_tried_alone_and_from_the_start(store) -> None:
     sweep = create_sweep(store, NewSweep(""))
     queue = Queue(store, sweep.id, "a1")

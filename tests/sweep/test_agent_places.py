@@ -16,7 +16,7 @@ from thetahat.store import standing
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="open files can be moved")
 
 GRID = "program: train.py\nmethod: grid\nparameters: {lr: {values: [0.1, 0.2, 0.3]}}"
-GIVE = "give another store with --store or THETAHAT_STORE\n"
+GIVE = "give another store with store= (--store) or THETAHAT_STORE\n"
 
 
 def blocked(at, name: str) -> str:
@@ -51,7 +51,9 @@ def test_a_process_log_that_cannot_be_written_does_not_fail_its_run(at, thetahat
     code, _, err = thetahat("agent", "last", "--workers", "1")
     assert code == 2
     assert err.startswith(f"thetahat: the run's folder {folder}/")
-    assert err.endswith(".1 cannot be written (Not a directory); give another store with --store\n")
+    assert err.endswith(
+        ".1 cannot be written (Not a directory); give another store with store= (--store)\n"
+    )
     assert [(str(r.status), r.failures) for r in at.runs()] == [("queued", 0)]
     os.unlink(folder)
     code, _, _ = thetahat("agent", "last", "--workers", "1")

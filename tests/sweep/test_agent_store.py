@@ -238,6 +238,6 @@ def test_agent_reports_a_checkpoint_folder_that_cannot_be_made(at, thetahat) -> 
     folder = at.folder / ".thetahat" / "checkpoints"
     assert err == (
         f"thetahat: checkpoints cannot be written to {folder} (File exists); give another store with"
-        " --store or THETAHAT_STORE\n"
+        " store= (--store) or THETAHAT_STORE\n"
     )
     assert {str(run.status) for run in at.runs()} == {"queued"}

@@ -111,7 +111,7 @@ def test_a_json_file_that_cannot_be_written(tmp_path: Path) -> None:
     assert str(caught.value).startswith(
         f"{tmp_path}/file/config.json, the file of ${{args_json_file}}, cannot be written ("
     )
-    assert str(caught.value).endswith("); give another store with --store")
+    assert str(caught.value).endswith("); give another store with store= (--store)")
 
 
 def test_a_command_of_numbers_and_of_nothing() -> None:

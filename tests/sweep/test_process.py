@@ -460,7 +460,7 @@ def test_what_cannot_be_started(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert start(tmp_path / "file", ["sh"]) == (
         f"the run's folder {tmp_path / 'file'} cannot be written (File exists); give another store"
-        " with --store"
+        " with store= (--store)"
     )
 
 
@@ -486,7 +486,7 @@ def test_the_environment(tmp_path: Path) -> None:
         environment({}, **{**given, "folder": tmp_path / "file"})
     assert str(caught.value) == (
         f"the run's folder {tmp_path / 'file'} cannot be written (File exists); give another store"
-        " with --store"
+        " with store= (--store)"
     )
 
 

@@ -69,6 +69,23 @@ def test_the_command_retries_failed_runs_and_no_others(failed, capsys):
     assert "attempt 2, 1 failed" in shown and "attempt 1 failed: exit code 1: a bug" in shown
 
 
+def test_show_says_why_runs_of_a_sweep_failed_and_how_to_retry_them(failed, capsys):
+    with open_store() as store:
+        sweep = store.runs()[0].sweep_id
+    capsys.readouterr()
+    assert command("show", sweep) == 0
+    out = capsys.readouterr().out
+    assert "runs        2: 1 failed, 1 finished" in out
+    assert "\n! 1 failed: exit code 1: a bug\n" in out
+    (line,) = [x for x in out.splitlines() if x.startswith("retry them: ")]
+    Path("bug").unlink()
+    assert command(*shlex.split(line)[3:], "--quiet") == 0
+    capsys.readouterr()
+    assert command("show", sweep) == 0
+    out = capsys.readouterr().out
+    assert "runs        2: 2 finished" in out and "failed" not in out
+
+
 def test_retry_with_run_works_at_once(failed):
     Path("bug").unlink()
     assert command("sweep", "last", "--retry-failed", "--run", "--quiet") == 0

@@ -86,7 +86,7 @@ def test_a_program_is_swept_from_a_dict(swept):
 
 def test_a_frame_has_a_row_for_each_run(swept):
     frame = swept.frame()
-    assert frame["run"].tolist() == [run.name for run in swept.runs]
+    assert frame["name"].tolist() == [run.name for run in swept.runs]
     assert frame["lr"].tolist() == [0.1, 0.3, 0.7]
     expected = (frame["lr"] - 0.3) ** 2 + 1 / 3
     np.testing.assert_allclose(frame["loss"], expected)
@@ -98,11 +98,11 @@ def test_a_history_has_every_record_of_every_run(swept):
     assert len(history) == 9
     with th.open_store(swept._path, create=False) as store:  # the records of one run
         for run in swept.runs:
-            mine, alone = history[history["run"] == run.name], store.history(run.id)
+            mine, alone = history[history["name"] == run.name], store.history(run.id)
             assert list(alone) == list(mine.columns[1:])
             for name, column in alone.items():
                 np.testing.assert_array_equal(mine[name], column)
-    assert list(swept.history(["loss"]).columns) == ["run", "epoch", "loss"]
+    assert list(swept.history(["loss"]).columns) == ["name", "epoch", "loss"]
     with pytest.raises(ConfigError, match="no run logged 'los'; did you mean 'loss'"):
         swept.history(["los"])
 
@@ -121,7 +121,7 @@ def test_a_history_leaves_gaps_where_a_run_logged_another_column(tmp_path):
     found = th.open_sweep(row.id, tmp_path / "st").history()
     wanted = pd.DataFrame(
         {
-            "run": pd.Categorical(["one"] * 3 + ["two"], categories=["one", "two"]),
+            "name": pd.Categorical(["one"] * 3 + ["two"], categories=["one", "two"]),
             "epoch": [1, 2, 3, 1],
             "a": [1.0, 5.0, 6.0, np.nan],
             "b": [np.nan, np.nan, np.nan, 3.0],
@@ -187,6 +187,9 @@ def test_wrong_arguments_are_refused(folder):
         ({"cuont": 3}, "no option 'cuont'; did you mean 'count'"),
         ({"workers": 0}, "workers=0: give a whole number of at least 1"),
         ({"count": 0}, "^count=0: give a whole number"),
+        ({"devices": "foo"}, r"^devices='foo': give a list of GPUs, such as \[0, 1\]"),
+        ({"devices": ["gpu0"]}, r"^devices=\['gpu0'\]: give a list of GPUs"),
+        ({"devices": 1}, "^devices=1: give a list of GPUs"),
     ):
         with pytest.raises(ConfigError, match=said):
             th.run_sweep("loses.py", GRID, **wrong)
@@ -239,13 +242,15 @@ def test_extend_goes_on_with_the_same_draws(folder):
     assert lrs(sweep) == lrs(whole) and len(set(lrs(whole))) == 5
 
 
-def test_retry_runs_the_failed_points_and_no_others(folder):
+def test_retry_runs_the_failed_points_and_no_others(folder, capsys):
     Path("bug").touch()
     sweep = th.run_sweep("shaky.py", GRID, quiet=True, workers=1)
     before = {run.id: run.finished for run in sweep.runs}
     assert sweep.frame()["status"].tolist() == ["finished", "failed", "finished"]
     Path("bug").unlink()
-    sweep.retry_failed(quiet=True)
+    capsys.readouterr()
+    sweep.retry_failed()  # quiet, as the sweep
+    assert capsys.readouterr() == ("", "")
     assert sweep.status == "finished"
     assert sweep.frame()["attempt"].tolist() == [1, 2, 1]
     assert sweep.best.config["lr"] == 0.1
@@ -308,6 +313,27 @@ def test_wait_raises_what_ended_the_agent(folder):
     assert {str(run.status) for run in eval(fix).runs} == {"finished"}
 
 
+def test_runs_that_an_interrupted_agent_never_began_had_no_attempt(folder):
+    def here(epochs: int = 4) -> th.Task:
+        if not asked:
+            asked.append(True)
+            signal.raise_signal(signal.SIGINT)
+        return _task(0.1, epochs=epochs)
+
+    asked: list[bool] = []
+    spec = {"method": "grid", "parameters": {"epochs": {"values": [4, 5, 6, 7]}}}
+    with pytest.raises(Interrupted):
+        th.run_sweep(here, spec, quiet=True)
+    sweep = th.open_sweep()
+    left = [run.attempt for run in sweep.runs if run.status == "queued"]
+    assert 0 in left
+    assert max(left) <= 1
+    begun = [run.name for run in sweep.runs if run.attempt]
+    sweep.resume(here, quiet=True)
+    assert {str(run.status) for run in sweep.runs} == {"finished"}
+    assert all(run.attempt == 1 for run in sweep.runs if run.name not in begun)
+
+
 # -- experiments ----------------------------------------------------------------------------------
 
 
@@ -328,7 +354,10 @@ def test_a_function_of_no_file_runs_in_this_process(folder):
     values = {"epochs": {"values": [4, 5]}}
     spec = {"method": "grid", "metric": {"name": "train_risk"}, "parameters": values}
     sweep = th.run_sweep(here, spec, quiet=True)
-    assert sweep.frame()["status"].tolist() == ["finished", "failed"]
+    frame = sweep.frame()
+    assert frame["status"].tolist() == ["finished", "failed"]
+    assert frame["code"].nunique(dropna=False) == 1
+    assert ": 2 runs, 1 failed; train_risk: best " in repr(sweep)
     opened = th.open_sweep(sweep.id)
     with pytest.raises(
         ConfigError, match=r"is in no file; give it: for example retry_failed\(here\)"

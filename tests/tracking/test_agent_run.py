@@ -239,7 +239,7 @@ def test_rows_without_room_are_an_error_and_are_written_when_there_is_room(
     refused, _, words = out.strip().partition(" ")
     assert words == (
         "rows of the run 'calm' cannot be written (File too large); free some space, or give"
-        " another store with --store"
+        " another store with store= (--store)"
     )
     expected = [0.5, *(k / 3 for k in range(int(refused) + 1))]
     assert [row["loss"] for row in metrics.new()] == expected

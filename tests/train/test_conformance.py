@@ -13,6 +13,7 @@ import pytest
 from naive import NaiveProgram
 from numpy_backend import Descent, NumpyLinear
 from small import draw, parts
+from torch_line import line
 
 import thetahat as th
 from thetahat.train import Hyper, Interrupt, Program
@@ -86,8 +87,15 @@ LINEAR = {
     "tail": task(model=NumpyLinear(2), optimizer=Descent(0.02), metrics={}),
     "diverging": task(model=NumpyLinear(2), optimizer=Descent(1e5), metrics={}, epochs=30),
 }
-BACKENDS = [(engine, TASKS), (NaiveProgram, TASKS), (engine, LINEAR)]
-BACKEND = pytest.mark.parametrize(("make", "tasks"), BACKENDS, ids=["jax", "naive", "numpy"])
+TORCH = {
+    "tail": task(model=line(), optimizer=optax.adam(0.02), metrics={}, backend="torch"),
+    "diverging": task(
+        model=line(), optimizer=optax.sgd(1e5), metrics={}, epochs=30, backend="torch"
+    ),
+}
+BACKENDS = [(engine, TASKS), (NaiveProgram, TASKS), (engine, LINEAR), (engine, TORCH)]
+NAMES = ["jax", "naive", "numpy", "torch"]
+BACKEND = pytest.mark.parametrize(("make", "tasks"), BACKENDS, ids=NAMES)
 Make = Callable[[th.Task], Any]
 
 

@@ -120,6 +120,40 @@ def test_a_frame_has_a_row_per_member_with_flat_columns(hundred):
     assert frame["net.width"].tolist() == [8] * 100
     assert frame["val_risk"].tolist() == [r.risk["val"] for r in hundred]
     assert set(frame["status"]) == {"finished"}
+    (code,) = set(frame["code"])
+    assert len(code) == 16
+
+
+def test_the_frame_tells_fits_of_another_code_apart(tmp_path):
+    x = np.linspace(-1, 1, 16)[:, None]
+
+    def line(slope: float = 2.0) -> th.Task:
+        return th.Task(th.models.Linear(1), th.Data((x, slope * x[:, 0])), epochs=2)
+
+    before = th.fit_many(line, [{"slope": 1.0}, {"slope": 3.0}])
+    same = line
+
+    def line(slope: float = 2.0) -> th.Task:
+        return th.Task(th.models.Linear(1), th.Data((x, -slope * x[:, 0])), epochs=2)
+
+    after = th.fit_many(line, [{}])
+    codes = [set(found.frame()["code"]) for found in (before, th.fit_many(same, [{}]), after)]
+    assert codes[0] == codes[1] != codes[2] and len(codes[0]) == 1
+    before.save(tmp_path / "two.theta")
+    assert set(th.load(tmp_path / "two.theta").frame()["code"]) == codes[0]
+
+
+def test_a_result_knows_its_rows_although_their_seed_is_traced():
+    x, y = np.arange(40.0)[:, None], np.arange(40.0)
+
+    def line(seed: th.Seed = 0) -> th.Task:
+        return th.Task(th.models.Linear(1), th.split((x / 40, y), seed=seed), epochs=2)
+
+    for seed, result in enumerate(th.fit_many(line, [{"seed": 0}, {"seed": 1}])):
+        assert list(result.data.rows) == ["train", "val", "test"]
+        for part, rows in result.data.rows.items():
+            np.testing.assert_array_equal(getattr(result.data, part).y, y[rows])
+        assert set(result.data.rows["test"]) == set(th.split((x, y), seed=seed).rows["test"])
 
 
 def test_a_band_is_drawn_over_the_only_input_that_varies(hundred, tables):

@@ -23,6 +23,7 @@ from thetahat.analysis._best import (
     standings as standings,
     tied as tied,
 )
+from thetahat.analysis._failures import join_reasons as join_reasons
 from thetahat.analysis._groups import (
     FEW as FEW,
     QUANTILES as QUANTILES,
@@ -94,6 +95,7 @@ __all__ = [
     "group_by",
     "group_runs",
     "is_seed",
+    "join_reasons",
     "make_group",
     "may_repeat",
     "members_of",

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import thetahat
 from thetahat.cli._errors import guarded
+from thetahat.core.choices import DEVICE
 from thetahat.core.errors import ConfigError, did_you_mean
 
 COMMANDS = {
@@ -244,7 +245,7 @@ def _number(text: str, allowed: Callable[[float], bool], what: str) -> float:
 def devices(text: str) -> list[str]:
     """Read the value of ``--devices``: numbers of GPUs, or their names of CUDA."""
     found = comma_list(text)
-    if not found or not all(re.fullmatch(r"\d{1,4}|(GPU|MIG)-[\w/-]+", name) for name in found):
+    if not found or not all(re.fullmatch(DEVICE, name) for name in found):
         raise argparse.ArgumentTypeError(f"={text}: give numbers of GPUs, such as 0,1")
     return found
 

@@ -35,3 +35,7 @@ def one_of(names: Sequence[str]) -> str:
     'tpe, gp or qmc'
     """
     return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
+
+
+DEVICE = r"\d{1,4}|(GPU|MIG)-[\w/-]+"
+"""Pattern of a GPU's number, or its name of CUDA."""

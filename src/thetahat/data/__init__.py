@@ -20,7 +20,7 @@ from thetahat.data._containers import (
 from thetahat.data._folds import Folds as Folds, folds as folds
 from thetahat.data._gaps import blank as blank, say_gone as say_gone
 from thetahat.data._host_orders import host_orders as host_orders, orders_on_host as orders_on_host
-from thetahat.data._named_rows import NamedRows as NamedRows
+from thetahat.data._named_rows import LaterRows as LaterRows, NamedRows as NamedRows
 from thetahat.data._permutation import permutation as permutation
 from thetahat.data._readers import table_columns as table_columns, table_names as table_names
 from thetahat.data._rotation import (
@@ -37,6 +37,7 @@ from thetahat.data._rows import (
     gather as gather,
     is_streamed as is_streamed,
 )
+from thetahat.data._samples import Samples as Samples
 from thetahat.data._sampling import Batches as Batches, Shuffle as Shuffle, order as order
 from thetahat.data._split import split as split
 from thetahat.data._stored import from_stored as from_stored, to_stored as to_stored
@@ -57,9 +58,11 @@ __all__ = [
     "Classes",
     "Data",
     "Folds",
+    "LaterRows",
     "NamedRows",
     "Observations",
     "Rows",
+    "Samples",
     "Shuffle",
     "Table",
     "TargetUnits",

@@ -20,7 +20,7 @@ from jax.tree_util import GetAttrKey, register_pytree_with_keys
 from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import DataError
 from thetahat.core.numbers import is_number
-from thetahat.data._classes import Classes, coded
+from thetahat.data._classes import Classes, coded, listed
 from thetahat.data._named_rows import NamedRows
 
 
@@ -43,9 +43,7 @@ class Observations:
     weight: Any = None
 
     def __repr__(self) -> str:
-        parts = {"x": self.x, "y": self.y, "weight": self.weight}
-        told = ", ".join(f"{k}: {_shapes(v)}" for k, v in parts.items() if v is not None)
-        return f"Observations({told})"
+        return f"Observations({_shapes_by_name(self)})"
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.x, self.y))
@@ -64,6 +62,14 @@ class Observations:
         return jax.tree.map(lambda leaf: leaf[rows], self)
 
 
+def _shapes_by_name(part: Any) -> str:
+    """Write the shapes of x, y and weight; of another part, those of its leaves."""
+    if not isinstance(part, Observations):
+        return _shapes(part)
+    leaves = {"x": part.x, "y": part.y, "weight": part.weight}
+    return ", ".join(f"{k}: {_shapes(v)}" for k, v in leaves.items() if v is not None)
+
+
 def _shapes(value: Any) -> str:
     """Write the shapes of a tree's arrays: the numbers themselves are too many.
 
@@ -76,7 +82,7 @@ def _shapes(value: Any) -> str:
 
 
 @arguments_named
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Data:
     """The train, validation and test parts of one estimation.
 
@@ -86,7 +92,8 @@ class Data:
              targets: a table's own y by part, if y is standardised; for losses of a prediction
              (logistic, cross-entropy).
     Has:     rows: by part, (N,), the positions of its rows in the arrays or the table that was
-             split, from 0; None if unknown. They merge predictions back.
+             split, from 0; None if unknown, empty inside a traced program. They merge
+             predictions back.
              classes: of y, if it was given as labels (text, a categorical): y is then 0..k-1.
              levels: different whole numbers of y, where the split is traced; None elsewhere.
              largest: by part, the rows of the largest of several Data that are fitted alike, such
@@ -103,10 +110,10 @@ class Data:
     test: Any = None
     transform: Any = None
     targets: Any = None
-    rows: Any = field(default=None, init=False, repr=False)
-    classes: Classes | None = field(default=None, init=False, repr=False)
-    levels: Classes | None = field(default=None, init=False, repr=False)
-    largest: Mapping[str, int] | None = field(default=None, init=False, repr=False)
+    rows: Any = field(default=None, init=False)
+    classes: Classes | None = field(default=None, init=False)
+    levels: Classes | None = field(default=None, init=False)
+    largest: Mapping[str, int] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         there = {n: part for n in PARTS if (part := getattr(self, n)) is not None}
@@ -131,11 +138,20 @@ class Data:
             if getattr(self, name) is not None:
                 _check_alike(name, getattr(self, name), self.train)
 
+    def __repr__(self) -> str:
+        there = {name: part for name in PARTS if (part := getattr(self, name)) is not None}
+        lines = [f"{name.ljust(5)}  {_shapes_by_name(part)}" for name, part in there.items()]
+        if self.transform is not None:
+            lines.append(f"table  {self.transform.said}")
+        if self.classes is not None:
+            lines.append(f"y      0..{len(self.classes) - 1}: {listed(self.classes.labels)}")
+        return "\n  ".join(["Data", *lines])
+
     def named_rows(self, name: str) -> NamedRows:
         """Return the names of a part's rows, for messages."""
         encoder = getattr(self.transform, "encoder", None)
         tabular = encoder is not None and not encoder.of_arrays
-        if self.rows is None:
+        if not self.rows:
             return NamedRows("part" if tabular else "given")
         return NamedRows("table" if tabular else "arrays", self.rows[name])
 

@@ -42,6 +42,18 @@ def host_orders(
     return orders.reshape(*seeds.shape, n, size)
 
 
+def host_order(seed: object, role: int, n: int) -> np.ndarray | None:
+    """Return ``permutation(role_key(seed, role), n)``, int32, shape (n,).
+
+    Returns: None where ``host_orders`` gives None, and for wrong arguments: JAX's refuses them.
+    """
+    if isinstance(seed, bool) or not orders_on_host(seed, "shuffle") or not 1 <= n < 2**31:
+        return None
+    zero, one = np.zeros(1, np.uint32), np.asarray(seed).astype(np.uint32).reshape(1)
+    first, second = _threefry((zero, one), (zero, _word(role)))
+    return _orders((first[:, None], second[:, None]), n)[0].astype(np.int32)
+
+
 def orders_on_host(seed: object, sampling: str) -> bool:
     """Return whether ``host_orders`` makes these orders."""
     default = jax.config.values["jax_default_prng_impl"] == "threefry2x32"

@@ -6,8 +6,9 @@ positions in an array count from 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,3 +53,27 @@ class NamedRows:
         }
         more = ", ..." if count > len(at) else ""
         return f"{one if len(at) == 1 else many} {listed}{more}{tail.get(self.kind, '')}"
+
+
+class LaterRows(Mapping[str, Any]):
+    """The rows of each part, found when they are asked for.
+
+    >>> LaterRows(lambda: {"train": np.arange(3)})["train"]
+    array([0, 1, 2])
+    """
+
+    def __init__(self, find: Callable[[], Mapping[str, Any]]) -> None:
+        self._find = find
+
+    @cached_property
+    def _rows(self) -> Mapping[str, Any]:
+        return self._find()
+
+    def __getitem__(self, part: str) -> Any:
+        return self._rows[part]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from thetahat.core.errors import DataError
+from thetahat.data._host_orders import host_order
 from thetahat.data._permutation import permutation
 from thetahat.data.keys import SPLIT, role_key
 
@@ -42,6 +43,9 @@ class Scheme:
 
 def shuffled(seed: Any, n: int) -> np.ndarray:
     """Return the order of n things for a seed that Python knows."""
+    made = host_order(seed, SPLIT, n)  # JAX compiles a program for every n
+    if made is not None:
+        return made
     with jax.ensure_compile_time_eval():
         return np.asarray(permutation(role_key(seed, SPLIT), n, once=True))
 

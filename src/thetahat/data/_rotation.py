@@ -46,7 +46,7 @@ def rotated(data: Data, member: Any, of: int) -> Data:
 
 def rotated_rows(data: Data, member: int, of: int) -> dict[str, np.ndarray] | None:
     """Return the rows of each part of ``rotated(data, member, of)``; None if unknown."""
-    if data.rows is None:
+    if not data.rows:
         return None
     n_train, rows = n_observations(data.train), ring_rows(data.rows)
     around = np.roll(rows["train"], -(member * len(rows["train"]) // of))

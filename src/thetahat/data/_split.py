@@ -93,7 +93,7 @@ def split(
     both = jax.lax.optimization_barrier((jax.tree.map(jax.numpy.asarray, part), rows))
     mixed = jax.lax.optimization_barrier(_take(*both))
     made = {name: _take(mixed, slice(*at)) for name, at in bounds.items() if at[1] > at[0]}
-    return Data(**made).changed(classes=classes, levels=levels)
+    return Data(**made).changed(classes=classes, levels=levels, rows={})
 
 
 def whole(
@@ -141,7 +141,7 @@ def taken(obs: Any, part: Any, rows: dict[str, Any], classes: Classes | None = N
     if known and isinstance(obs, Table) and obs.rows is not None:
         source, on_disk = obs.rows, isinstance(obs.rows, np.memmap)
         rows = {n: Rows(source, at) if on_disk else source[at] for n, at in rows.items()}
-    return made.changed(rows=rows) if known else made
+    return made.changed(rows=rows if known else {})
 
 
 def _take(part: Any, rows: Any) -> Any:

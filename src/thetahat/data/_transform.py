@@ -46,7 +46,7 @@ class Moved:
 register(Moved, ("part",), static=("centre", "unit"))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Transform:
     """Map from a table's columns to x, and from y to predictions, in double precision.
 
@@ -62,6 +62,15 @@ class Transform:
     y_mean: Any
     y_std: Any
     x_fill: Any = None
+
+    @property
+    def said(self) -> str:
+        """The target on the features."""
+        names = self.encoder.names
+        return f"{self.encoder.target} on {', '.join(names[:8])}{', ...' * (len(names) > 8)}"
+
+    def __repr__(self) -> str:
+        return f"Transform({self.said})"
 
     def encode(self, table: Any) -> np.ndarray:
         """Encode a table with the same columns for the model: (n, d), float64.

@@ -6,6 +6,10 @@ from thetahat.figures._curves import (
     draw_curves as draw_curves,
     draw_fit as draw_fit,
 )
+from thetahat.figures._effects import (
+    draw_estimates as draw_estimates,
+    draw_overlap as draw_overlap,
+)
 from thetahat.figures._save import KINDS as KINDS, image as image, inline_svg as inline_svg
 from thetahat.figures._spark import spark as spark
 from thetahat.figures._style import label as label, styled as styled, tick as tick
@@ -28,8 +32,10 @@ __all__ = [
     "draw_band",
     "draw_contour",
     "draw_curves",
+    "draw_estimates",
     "draw_fit",
     "draw_importance",
+    "draw_overlap",
     "draw_parallel",
     "draw_progress",
     "draw_slice",

@@ -22,12 +22,13 @@ from thetahat.models._start import (
     named_arrays as named_arrays,
     started as started,
 )
-from thetahat.models._tabular import TabularMLP as TabularMLP
+from thetahat.models._tabular import CLIP as CLIP, TabularMLP as TabularMLP
 from thetahat.models._units import InUnits as InUnits
-from thetahat.models._wider import input_kernel as input_kernel, widened as widened
+from thetahat.models._wider import input_arrays as input_arrays, widened as widened
 
 __all__ = [
     "ACTIVATIONS",
+    "CLIP",
     "MLP",
     "Adapted",
     "Average",
@@ -43,7 +44,7 @@ __all__ = [
     "describe",
     "described",
     "freeze",
-    "input_kernel",
+    "input_arrays",
     "n_params",
     "named_arrays",
     "started",

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import ConfigError, check_choice
 from thetahat.core.numbers import whole
-from thetahat.models._shapes import one_observation, outputs
+from thetahat.models._shapes import one_observation, outputs, say_deep
 
 if TYPE_CHECKING:
     from jax.typing import ArrayLike
@@ -66,7 +66,7 @@ class MLP:
         whole("depth", self.depth, least=0, of="MLP")
         for width in self.widths or ():
             whole("widths", width, of="MLP")
-        outputs("MLP", self.out)
+        say_deep("MLP", len(self.sizes) - 1)
         activation(self.activation)
         activation(self.out_activation)
 

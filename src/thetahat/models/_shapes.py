@@ -7,10 +7,23 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from thetahat.core.errors import ConfigError, ShapeError
+from thetahat.core.errors import ConfigError, ShapeError, notify
 from thetahat.core.numbers import whole
 
 lecun_normal = jax.nn.initializers.lecun_normal()
+
+
+DEEP = 100
+"""Layers beyond which a program compiles for minutes."""
+
+
+def say_deep(model: str, layers: int) -> None:
+    """Notify that a net of very many layers compiles for minutes."""
+    if layers > DEEP:
+        notify(
+            f"{model} has {layers:,} layers, each of which is compiled: the first epoch may take"
+            f" minutes to begin; up to {DEEP} begin sooner"
+        )
 
 
 def outputs(model: str, out: Any) -> int | None:

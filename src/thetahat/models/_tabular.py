@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -13,7 +14,7 @@ from thetahat.core.arguments import arguments_named
 from thetahat.core.errors import ConfigError
 from thetahat.core.numbers import whole
 from thetahat.models._mlp import activation
-from thetahat.models._shapes import one_observation, outputs
+from thetahat.models._shapes import one_observation, outputs, say_deep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +59,7 @@ class TabularMLP:
         for name in ("d", "width", "depth"):
             whole(name, getattr(self, name), of="TabularMLP")
         outputs("TabularMLP", self.out)
+        say_deep("TabularMLP", self.depth)
         activation(self.activation)
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"TabularMLP: dropout={self.dropout:g}; give a share from 0 to 1")
@@ -75,29 +77,27 @@ class TabularMLP:
 
     def init(self, key: PRNGKeyArray) -> dict[str, Any]:
         """Draw parameters: ``scale`` (d,), and ``layers`` of ``kernel`` and ``bias``."""
-        sizes = self.sizes
-        shapes = list(itertools.pairwise(sizes))[:-1]
-        # Each draw compiles a program, so there is one batched draw, as for MLP.
-        most = max((into + 1) * units for into, units in shapes)
-        keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(jnp.arange(len(shapes)))
-        draws = jax.vmap(lambda k: jax.random.normal(k, (most,)))(keys)
-        layers = []
-        for n, (into, units) in enumerate(shapes):
-            kernel = draws[n, : into * units].reshape(into, units)
-            layers.append({"kernel": kernel, "bias": draws[n, into * units :][:units]})
-        layers.append({"kernel": jnp.zeros(sizes[-2:]), "bias": jnp.zeros(sizes[-1:])})
-        return {"scale": jnp.ones(self.d), "layers": layers}
+        return {"scale": jnp.ones(self.d), "layers": _drawn(key, self.sizes)}
 
     def apply(
-        self, params: dict[str, Any], x: Shaped[ArrayLike, "*shape"], *, key: Any = None
+        self,
+        params: dict[str, Any],
+        x: Shaped[ArrayLike, "*shape"],
+        *,
+        key: Any = None,
+        inputs: Any = None,
     ) -> Float[Array, "*shape"]:
-        """Predict at one ``x`` of shape (d,): shape (), or (k,); ``key`` draws the dropout."""
+        """Predict at one ``x`` of shape (d,): shape (), or (k,); ``key`` draws the dropout.
+
+        Args:    inputs: how many of the d are not always zero; None: all.
+        """
         layers = params["layers"]
         a = one_observation("TabularMLP", self.d, x, layers[0]["kernel"])
         a = params["scale"] * a / jnp.sqrt(1 + (a / CLIP) ** 2)
         between = activation(self.activation)
         for n, layer in enumerate(layers):
-            a = a @ layer["kernel"] / layer["kernel"].shape[0] ** 0.5 + layer["bias"]
+            into = layer["kernel"].shape[0] if n or inputs is None else inputs
+            a = a @ layer["kernel"] / into**0.5 + layer["bias"]
             if n == len(layers) - 1:
                 break
             a = between(a)
@@ -105,3 +105,19 @@ class TabularMLP:
                 kept = jax.random.bernoulli(jax.random.fold_in(key, n), 1 - self.dropout, a.shape)
                 a = jnp.where(kept, a / (1 - self.dropout), 0)
         return a[0] if outputs("TabularMLP", self.out) is None else a
+
+
+@partial(jax.jit, static_argnums=1)
+def _drawn(key: PRNGKeyArray, sizes: tuple[int, ...]) -> list[dict[str, jax.Array]]:
+    """Draw the layers. JAX keeps its trace, as for MLP."""
+    shapes = list(itertools.pairwise(sizes))[:-1]
+    # Each draw compiles a program, so there is one batched draw, as for MLP.
+    most = max((into + 1) * units for into, units in shapes)
+    keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(jnp.arange(len(shapes)))
+    draws = jax.vmap(lambda k: jax.random.normal(k, (most,)))(keys)
+    layers = []
+    for n, (into, units) in enumerate(shapes):
+        kernel = draws[n, : into * units].reshape(into, units)
+        layers.append({"kernel": kernel, "bias": draws[n, into * units :][:units]})
+    layers.append({"kernel": jnp.zeros(sizes[-2:]), "bias": jnp.zeros(sizes[-1:])})
+    return layers

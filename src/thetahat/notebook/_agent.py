@@ -7,12 +7,14 @@ is killed, workers notice that their agent is gone, and another agent finds the 
 from __future__ import annotations
 
 import atexit
+import re
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thetahat.core.choices import DEVICE
 from thetahat.core.errors import ConfigError, Interrupted
 from thetahat.core.places import opening
 
@@ -29,13 +31,17 @@ Experiment = Callable[..., Any]
 def work_of(workers: int | None, devices: Any = (), *, keep_going: bool = False) -> Work:
     """Return how an agent works.
 
-    Raises:  ConfigError: a number of workers below 1.
+    Raises:  ConfigError: a number of workers below 1; devices that are no list of GPUs.
     """
     from thetahat.sweep import Work
 
+    listed = isinstance(devices, Iterable) and not isinstance(devices, str)
+    names = [str(name) for name in devices] if listed else []
+    if not listed or not all(re.fullmatch(DEVICE, name) for name in names):
+        raise ConfigError(f"devices={devices!r:.80}: give a list of GPUs, such as [0, 1]")
     if workers is not None and (not isinstance(workers, int) or workers < 1):
         raise ConfigError(f"workers={workers!r}: give a whole number of at least 1")
-    return Work(None, workers, tuple(map(str, devices)), bool(keep_going))
+    return Work(None, workers, tuple(names), bool(keep_going))
 
 
 def start_agent(

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 def history_frame(
     pandas: Any, store: Store, sweep_id: str, columns: Sequence[str] | None = None
 ) -> Any:
-    """Return a frame with a row for each epoch of each run; ``run`` is categorical.
+    """Return a frame with a row for each epoch of each run; ``name``, the run's, is categorical.
 
     Raises:  ConfigError: a column that no run logged.
     """
     names, places, found = sweep_records(store, sweep_id, columns)
     runs = pandas.Categorical.from_codes(places, categories=names)
-    return pandas.DataFrame({"run": runs, **found}, copy=False)
+    return pandas.DataFrame({"name": runs, **found}, copy=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +100,8 @@ class Sweep:
         self._experiment = experiment
         """A function that no file has, and so no agent but those of this process."""
         self._agent: Background | None = None
+        self._how: Work | None = None
+        self._quiet = False
         self._read: Study | None = None
         self._read_s = 0.0
         self._settings: tuple[Study, list[LoadableSetting]] | None = None
@@ -142,23 +144,28 @@ class Sweep:
         with self._store() as store:
             return find_sweep(store, self._id).state
 
-    def work(self, how: Work, *, wait: bool = True, quiet: bool = False) -> None:
-        """Start an agent of this process, unless one works.
+    def work(self, how: Work, *, wait: bool = True, quiet: bool | None = None) -> None:
+        """Start an agent of this process, unless one works; its successors work alike.
 
         Raises:  Interrupted: Ctrl-C or a notebook's stop button.
         """
-
+        self._how, self._quiet = how, self._quiet if quiet is None else quiet
         if self._agent is not None and self._agent.works:
             if wait:
                 self.wait()
             return
         try:
             given = (self._path, self._id, how, self._experiment)
-            self._agent = start_agent(*given, wait=wait, quiet=quiet)
+            self._agent = start_agent(*given, wait=wait, quiet=self._quiet)
         except Interrupted as error:
             raise Interrupted(str(error), [self]) from None
         finally:
             self._read = None
+
+    def _as_before(self, workers: int | None) -> Work:
+        """Return how the last agent worked, with another number of workers if one is given."""
+        how = self._how or work_of(None)
+        return how if workers is None else replace(how, workers=work_of(workers).workers)
 
     def wait(self, timeout_s: float | None = None) -> Sweep:
         """Wait until the agent of this process has ended, at most so long.
@@ -184,22 +191,23 @@ class Sweep:
         *,
         workers: int | None = None,
         wait: bool = True,
-        quiet: bool = False,
+        quiet: bool | None = None,
     ) -> Sweep:
         """Go on with a sweep that was interrupted or paused.
 
         Args:    experiment: the function, for a sweep that began in a notebook's cell.
-                 (the others as for ``th.run_sweep``)
+                 (the others as for ``th.run_sweep``, and by default as they were there)
         """
         from thetahat.store import set_state
 
+        how = self._as_before(workers)
         self._take(experiment, "resume")
         with self._store() as store:
             if not set_state(store, self._id, "running", "resumed from Python"):
                 raise ConfigError(
                     f"the sweep {self._id} is {self.status} already; for other points use extend()"
                 )
-        self.work(work_of(workers), wait=wait, quiet=quiet)
+        self.work(how, wait=wait, quiet=quiet)
         return self
 
     def retry_failed(
@@ -208,21 +216,22 @@ class Sweep:
         *,
         workers: int | None = None,
         wait: bool = True,
-        quiet: bool = False,
+        quiet: bool | None = None,
     ) -> Sweep:
         """Run the failed runs again, after the program was fixed; no others, if the sweep is over.
 
         Args:    experiment: the fixed function, for a sweep that began in a notebook's cell.
-                 (the others as for ``th.run_sweep``)
+                 (the others as for ``th.run_sweep``, and by default as they were there)
         Raises:  ConfigError: no run has failed.
         """
         from thetahat.store import retry_failed
 
+        how = self._as_before(workers)
         self._take(experiment, "retry_failed")
         with self._store() as store:
             if not retry_failed(store, self._id):
                 raise ConfigError(f"no run of the sweep {self._id} has failed")
-        self.work(work_of(workers), wait=wait, quiet=quiet)
+        self.work(how, wait=wait, quiet=quiet)
         return self
 
     def extend(
@@ -231,21 +240,22 @@ class Sweep:
         *,
         workers: int | None = None,
         wait: bool = True,
-        quiet: bool = False,
+        quiet: bool | None = None,
     ) -> Sweep:
         """Go on with more runs, or with more values; no point that has run runs again.
 
         Args:    more: a number of runs; new values by parameter, such as ``{"width": [128, 256]}``
                  or ``{"lr": {"min": 1e-4, "max": 1.0}}``; or the path of another sweep file.
-                 (the others as for ``th.run_sweep``)
+                 (the others as for ``th.run_sweep``, and by default as they were there)
         Raises:  ConfigError: values that the experiment cannot take; more runs of a whole grid.
         """
         from thetahat.store import find_sweep
         from thetahat.sweep.agent import extend_by
 
+        how = self._as_before(workers)
         with self._store() as store:
             extend_by(store, find_sweep(store, self._id), more, self._experiment)
-        self.work(work_of(workers), wait=wait, quiet=quiet)
+        self.work(how, wait=wait, quiet=quiet)
         return self
 
     def _load(self, setting: Setting) -> Any:
@@ -290,7 +300,8 @@ class Sweep:
     def frame(self) -> Any:
         """Return a pandas frame with a row for each run: its whole config and its metrics.
 
-        ``code`` is a digest of the program's files: runs of the same code have the same.
+        ``code`` is a digest of the program's files: runs of the same code have the same. A
+        parameter that is called like a column of the run, such as ``name``, begins with "config.".
 
         Raises:  MissingExtra: pandas is not installed.
         """
@@ -300,11 +311,16 @@ class Sweep:
             code = code_digests(store, self._id)
         rows = []
         for run in self.runs:
-            config = flat_config(run.config)
-            metrics = {f"final {k}" if k in config else k: v for k, v in run.metrics.items()}
-            known = {"run": run.name, "status": str(run.status), **config, **metrics}
+            known = {"name": run.name, "status": str(run.status)}
             last = {"seconds": run.total_seconds, "attempt": run.attempt, "id": run.id}
-            rows.append({**known, **last, "code": code.get(run.id), "reason": run.reason})
+            last |= {"code": code.get(run.id), "reason": run.reason}
+            own = known.keys() | last.keys()
+            config = {
+                f"config.{k}" if k in own else k: v for k, v in flat_config(run.config).items()
+            }
+            taken = own | config.keys()
+            metrics = {f"final {k}" if k in taken else k: v for k, v in run.metrics.items()}
+            rows.append({**known, **config, **metrics, **last})
         return _pandas("sweep.frame()").DataFrame(rows)
 
     def groups(self, over: str | Sequence[str] = ()) -> Any:
@@ -325,7 +341,7 @@ class Sweep:
         return _pandas("sweep.groups()").DataFrame(rows)
 
     def history(self, columns: Sequence[str] | None = None) -> Any:
-        """Return a pandas frame with a row for each epoch of each run: ``run`` (its name),
+        """Return a pandas frame with a row for each epoch of each run: ``name`` (the run's),
         ``epoch`` or ``step``, and the logged columns.
 
         Args:    columns: only these of the logged columns.
@@ -434,7 +450,10 @@ class Sweep:
         if best is not None:
             n = f" (median of {len(best.values)})" if self._study.replicated else ""
             said = f"best {short(best.median)}{n} at {best.name}"
-        return f"Sweep({self.id!r}, {self.name!r}: {len(self.runs)} runs; {self.metric}: {said})"
+        ends = self._study.ends
+        lost = "".join(f", {ends[how]} {how}" for how in ("failed", "unfinished") if ends[how])
+        runs = f"{len(self.runs)} runs{lost}"
+        return f"Sweep({self.id!r}, {self.name!r}: {runs}; {self.metric}: {said})"
 
     def _repr_html_(self) -> str:
         study = self._study

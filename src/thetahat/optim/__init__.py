@@ -20,7 +20,9 @@ from thetahat.optim._plateau import (
     plateau as plateau,
 )
 from thetahat.optim._rates import (
+    closure as closure,
     learning_rate as learning_rate,
+    qualname as qualname,
     wants_full_batch as wants_full_batch,
 )
 from thetahat.optim._residuals import StackedResiduals as StackedResiduals
@@ -43,6 +45,7 @@ __all__ = [
     "PlateauState",
     "PreconditionedState",
     "StackedResiduals",
+    "closure",
     "end_epoch",
     "gauss_newton",
     "is_elementwise",
@@ -55,6 +58,7 @@ __all__ = [
     "own_decay",
     "plateau",
     "preconditioned",
+    "qualname",
     "resolve",
     "tabular",
     "wants_full_batch",

@@ -9,7 +9,7 @@ from thetahat.optim._rates import closure, closure_values, qualname
 _KNOWN = {
     *("with_extra_args_support", "chain", "identity", "scale", "trace", "add_decayed_weights"),
     *("scale_by_learning_rate", "scale_by_schedule", "scale_by_adam", "scale_by_rms"),
-    *("scale_by_rss", "scale_by_lion", "clip", "clip_by_global_norm"),
+    *("scale_by_rss", "scale_by_lion", "clip", "clip_by_global_norm", "masked", "stateless"),
 }
 
 
@@ -32,5 +32,9 @@ def _known(function: Any) -> bool:
     eps = closure(function).get("eps", 1.0)
     if not isinstance(eps, (int, float)) or eps <= 0:  # zero over zero
         return False
-    ours = module == "thetahat.optim._descent" and maker == "nesterov"
-    return ours or (module.startswith("optax.") and maker in _KNOWN)
+    nesterov = module == "thetahat.optim._descent" and maker == "nesterov"
+    return (
+        nesterov
+        or module == "thetahat.optim._tabular"
+        or (module.startswith("optax.") and maker in _KNOWN)
+    )

@@ -136,7 +136,10 @@ def resolve(optimizer: Any) -> optax.GradientTransformationExtraArgs:
     if not isinstance(optimizer, optax.GradientTransformation):
         _refuse_torch(optimizer)
         if isinstance(optimizer, type) or not _is_pair(optimizer):
-            raise ConfigError(_no_optimizer(optimizer))
+            ours = (getattr(optimizer, "__module__", None) or "").startswith(("optax", "thetahat"))
+            # A function of the parameters is what PyTorch takes.
+            kind = ConfigError if ours or not callable(optimizer) else NotConverted
+            raise kind(_no_optimizer(optimizer))
         optimizer = optax.GradientTransformationExtraArgs(optimizer.init, optimizer.update)
     _check_scales(optimizer)
     if any("linesearch" in qualname(value) for value in closure_values(optimizer.update)):

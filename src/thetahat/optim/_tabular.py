@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from thetahat.core.numbers import whole
+from thetahat.core.numbers import is_traced, whole
 from thetahat.optim._descent import check_rate
 
 FACTORS = {"scale": 6.0, "bias": 0.1}
@@ -16,7 +16,7 @@ FACTORS = {"scale": 6.0, "bias": 0.1}
 
 
 def tabular(
-    steps: int, lr: Any = 0.07, weight_decay: Any = 0.02
+    steps: Any, lr: Any = 0.07, weight_decay: Any = 0.02
 ) -> optax.GradientTransformationExtraArgs:
     """Make Adam with decoupled decay for a net for tables.
 
@@ -25,13 +25,14 @@ def tabular(
     Four cosine cycles, each twice as long as the one before. Arrays called ``scale`` take six times
     this rate, ``bias`` a tenth. The decay, of all but biases, falls to zero in the second half.
 
-    Args:    steps: updates of the whole training.   lr: the highest rate.
+    Args:    steps: updates of the whole training; an int or traced.   lr: the highest rate.
              weight_decay: relative to the rate.
     Returns: an optax transformation.
     Raises:  ConfigError: steps below 1, or an lr that is not positive and finite.
     Source:  Holzmüller, Grinsztajn & Steinwart (2024), "Better by default" (RealMLP).
     """
-    whole("steps", steps, of="tabular")
+    if not is_traced(steps):
+        whole("steps", steps, of="tabular")
     check_rate("tabular", lr)
 
     def decay(step: Any) -> Any:

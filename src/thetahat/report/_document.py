@@ -95,7 +95,7 @@ class Document:
     """A report."""
 
     kind: str
-    """"sweep" or "run"."""
+    """"sweep", "run" or "effect"."""
     ident: str
     title: str
     subtitle: str
@@ -113,3 +113,5 @@ class Document:
     """Labels and sentences on the origin of the numbers."""
     source: tuple[str, str] | None = None
     """The sweep file: its name and its text."""
+    origin: str = " from its store; the same store gives the same file"
+    """What the last line says after "Made by thetahat"."""

@@ -42,7 +42,7 @@ def html_report(document: Document) -> str:
         *(_section(grid.title, _grid(grid)) for grid in document.grids),
         _section("Notes", _pairs(document.notes, small=True)),
         _source(document),
-        f"<footer>{MADE_BY} from its store; the same store gives the same file.</footer>",
+        f"<footer>{MADE_BY}{document.origin}.</footer>",
     ]
     css = _STYLE.read_text(encoding="utf-8")
     return (

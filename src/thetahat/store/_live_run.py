@@ -14,26 +14,24 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import Connection, select, update
+from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.exit_code import fail
-from thetahat.core.json import from_json, merge, to_json
+from thetahat.core.json import merge, to_json
 from thetahat.core.logged import checked_ending, checked_row, ending_of
-from thetahat.core.places import ENVIRONMENT
+from thetahat.core.places import ENVIRONMENT, locate
 from thetahat.core.provenance import command_line, provenance, short_path
 from thetahat.core.run import Status
 from thetahat.store._blocks import pack
 from thetahat.store._owner_lock import Owner
-from thetahat.store._page_queries import blocks_after
+from thetahat.store._plain_store import PlainStore, plain_store
 from thetahat.store._reserved_space import Reserve
-from thetahat.store._rows import NewRun, text
-from thetahat.store._schema import runs
-from thetahat.store._sqlite import found_no_room
-from thetahat.store._store import Store, open_store
-from thetahat.store._writer import Writer
+from thetahat.store._rows import NewRun
+from thetahat.store._sqlite_errors import found_no_room
+
+if TYPE_CHECKING:
+    from thetahat.store._store import Store
 
 FLUSH_S = 0.5
 BEAT_S = 15.0
@@ -64,7 +62,7 @@ def begin_run(
         )
     if os.environ.get(RUN_ID) and os.environ.get(ENVIRONMENT):
         return _attach(os.environ[RUN_ID], config or {}, name, project)
-    opened = store if isinstance(store, Store) else open_store(store)
+    opened = _opened(store)
     script = Path(sys.argv[0]) if sys.argv and sys.argv[0] not in ("", "-c", "-m") else None
     source = script if script is not None and script.is_file() else None
     new = NewRun(
@@ -85,9 +83,23 @@ def begin_run(
     return ManualRun(opened, run_id, given, dict(config or {}), kept=(reserve, owner))
 
 
+def _opened(store: Store | str | os.PathLike[str] | None) -> Store | PlainStore:
+    """Open a store: without SQLAlchemy, which takes long to load, if that is possible."""
+    if store is None or isinstance(store, (str, os.PathLike)):
+        plain = plain_store(locate(store))
+        if plain is not None:
+            return plain
+    from thetahat.store._store import Store, open_store
+
+    return store if isinstance(store, Store) else open_store(store)
+
+
 def _attach(
     run_id: str, config: Mapping[str, Any], name: str | None, project: str | None
 ) -> ManualRun:
+    from thetahat.store._described_run import describe_run
+    from thetahat.store._store import open_store
+
     store = open_store(create=False)
     row = store.run(run_id)
     if row.id != run_id:
@@ -112,7 +124,7 @@ class ManualRun:
 
     def __init__(
         self,
-        store: Store,
+        store: Store | PlainStore,
         run_id: str,
         name: str,
         config: dict[str, Any],
@@ -120,7 +132,7 @@ class ManualRun:
         attempt: int | None = None,
         kept: tuple[Reserve, Owner] | None = None,
     ) -> None:
-        self.store = store
+        self._store = store
         self.id = run_id
         self.name = name
         self.config = config
@@ -128,6 +140,7 @@ class ManualRun:
         """The attempt of the agent's run; None for a run of the program's own."""
         self.quiet_end = attempt is not None
         """Whether the program may end without ``finish``."""
+        self._full: Store | None = None
         self._began = time.monotonic()
         self._over = False
         self._owner = os.getpid()
@@ -135,6 +148,16 @@ class ManualRun:
         self._reserve, self._holds = kept or (Reserve(store.folder), Owner(store.folder))
         self._fresh()
         atexit.register(self._at_exit)
+
+    @property
+    def store(self) -> Store:
+        """The store of the run."""
+        if isinstance(self._store, PlainStore):
+            from thetahat.store._store import open_store
+
+            self._full = self._full or open_store(self._store.path)
+            return self._full
+        return self._store
 
     def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log one row of numbers; ``step`` counts up from 0 unless given.
@@ -186,18 +209,21 @@ class ManualRun:
                 self._end_unkept(status, reason, metrics)
             raise
         self._stop.set()
+        if isinstance(self._store, PlainStore):
+            self._store.close()
         self._reserve.done()
         self._holds.release()
         atexit.unregister(self._at_exit)
 
     def _end(self, status: Status, reason: str, metrics: Mapping[str, float | None] | None) -> None:
-        self.store.finish_run(
-            self.id,
-            status=status,
-            reason=reason,
-            metrics={**self.store.run(self.id).metrics, **(metrics or {})},
-            seconds={"run": round(time.monotonic() - self._began, 6)},
-        )
+        with self._store.batch() as writer:
+            writer.finish_run(
+                self.id,
+                status=status,
+                reason=reason,
+                metrics={**writer.metrics_of(self.id), **(metrics or {})},
+                seconds={"run": round(time.monotonic() - self._began, 6)},
+            )
 
     def _end_unkept(
         self, status: Status, reason: str, metrics: Mapping[str, float | None] | None
@@ -245,7 +271,7 @@ class ManualRun:
             if not rows:
                 return
             try:
-                with self.store.batch() as writer:
+                with self._store.batch() as writer:
                     # The batch holds the write lock: no agent can claim the run meanwhile.
                     self._check_attempt()
                     writer.log_blocks(
@@ -282,7 +308,7 @@ class ManualRun:
                     self._flush()
                     beat = time.monotonic()
                 elif self._attempt is None and time.monotonic() - beat > BEAT_S:
-                    with self.store.batch() as writer:
+                    with self._store.batch() as writer:
                         writer.beat([self.id])
                     beat = time.monotonic()
             except StoreError as error:
@@ -324,16 +350,6 @@ def _tell_agent(status: Status, reason: str, metrics: Mapping[str, float | None]
             Path(path).write_text(text, encoding="utf-8")
 
 
-def rows_after(store: Store, run_id: str, after: int = 0) -> tuple[list[dict[str, float]], int]:
-    """Return a run's records with ids above ``after``, oldest first, as rows; and the last id."""
-    blocks, after = blocks_after(store, run_id, after)
-    rows = []
-    for block in blocks:
-        columns = [block.column(name) for name in block.columns]
-        rows += [dict(zip(block.columns, row, strict=True)) for row in zip(*columns, strict=True)]
-    return rows, after
-
-
 def columns_of(rows: _Rows) -> list[dict[str, Sequence[float]]]:
     """Return rows by step as columns, by set of names, the set with the last step last."""
     groups: dict[tuple[str, ...], list[tuple[float, ...]]] = {}
@@ -345,57 +361,3 @@ def columns_of(rows: _Rows) -> list[dict[str, Sequence[float]]]:
         for names, group in groups.items()
     ]
     return sorted(found, key=lambda columns: columns["step"][-1])
-
-
-def describe_run(
-    writer: Writer,
-    run_id: str,
-    *,
-    config: Mapping[str, Any],
-    proposed: Mapping[str, Any] | None = None,
-    name: str | None = None,
-    project: str | None = None,
-    labels: Mapping[str, Any] | None = None,
-) -> str:
-    """Add a program's own config, name and labels to its run; return the run's name.
-
-    Args:
-        config: the program's values; the values that the sweep ``proposed`` override them (by
-            default those that the run has when this is called first).
-        name: the run's number is appended if another run has the name.
-        project: becomes a label if the run has another project.
-    """
-    connection = writer.connection
-    known = ("number", "name", "project", "config", "labels", "proposed")
-    query = select(*(runs.c[column] for column in known))
-    row = connection.execute(query.where(runs.c.id == run_id)).one()
-    before = from_json(row.config)
-    if proposed is None and row.proposed is not None:
-        proposed = from_json(row.proposed)
-    whole = merge(merge(before, config), before if proposed is None else proposed)
-    found = {**from_json(row.labels), **(labels or {})}
-    project = project or found.pop("project", None)
-    if project is not None and row.project not in (None, project):
-        found["project"] = project
-    word = _own_name(connection, run_id, row.number, row.name, text(name))
-    values = {
-        "name": word,
-        "config": to_json(whole),
-        "proposed": to_json(before if proposed is None else proposed),
-        "labels": to_json(found),
-        "project": row.project or text(project),
-    }
-    connection.execute(update(runs).where(runs.c.id == run_id).values(values))
-    return word
-
-
-def _own_name(
-    connection: Connection, run_id: str, number: int, before: str, wanted: str | None
-) -> str:
-    if not wanted or before in (wanted, f"{wanted}-{number}"):
-        return before
-    taken = select(runs.c.id).where((runs.c.name == wanted) & (runs.c.id != run_id))
-    while connection.execute(taken).first() is not None:
-        wanted = f"{wanted}-{number}"
-        taken = select(runs.c.id).where((runs.c.name == wanted) & (runs.c.id != run_id))
-    return wanted

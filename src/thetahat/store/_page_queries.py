@@ -212,6 +212,16 @@ def blocks_after(store: Store, run_id: str, after: int = 0) -> tuple[list[Block]
     return [read_block(row) for row in rows], rows[-1]["id"] if rows else after
 
 
+def rows_after(store: Store, run_id: str, after: int = 0) -> tuple[list[dict[str, float]], int]:
+    """Return a run's records with ids above ``after``, oldest first, as rows; and the last id."""
+    blocks, after = blocks_after(store, run_id, after)
+    rows = []
+    for block in blocks:
+        columns = [block.column(name) for name in block.columns]
+        rows += [dict(zip(block.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+    return rows, after
+
+
 def _config(text: str) -> str:
     return (text or "{}") if len(text) <= LONG else shortened(text)
 

@@ -6,7 +6,7 @@ until another agent returns them to the queue, from which they are claimed first
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,10 +93,16 @@ class Queue:
                 return claim
         raise AssertionError("the last attempt proposes inside its transaction")
 
-    def hand_back(self, run_ids: Sequence[str], reason: str = "") -> None:
-        """Return runs of this agent to the queue, to continue from their checkpoints."""
+    def hand_back(
+        self, run_ids: Sequence[str], reason: str = "", *, unbegun: Collection[str] = ()
+    ) -> None:
+        """Return runs of this agent to the queue, to continue from their checkpoints.
+
+        Args:    unbegun: runs that were claimed only: this was no attempt.
+        """
         with self.store.batch() as writer:
             mine = (runs.c.agent == self.agent) & among(runs.c.id, run_ids)
+            self._uncount(writer, unbegun)
             self._hand_back(writer, mine, reason=reason)
 
     def give_up(
@@ -175,9 +181,10 @@ class Queue:
             writer.connection.execute(update(agents).where(me).values(values))
             return writer.connection.execute(select(agents.c.asked).where(me)).scalar()
 
-    def leave(self) -> None:
-        """End this agent, and return its runs to the queue."""
+    def leave(self, *, unbegun: Collection[str] = ()) -> None:
+        """End this agent, and return its runs to the queue, as ``hand_back``."""
         with self.store.batch() as writer:
+            self._uncount(writer, unbegun)
             mine = (runs.c.sweep_id == self.sweep_id) & (runs.c.agent == self.agent)
             self._hand_back(writer, mine, reason="its agent left")
             me = update(agents).where(agents.c.id == self.agent)
@@ -297,6 +304,12 @@ class Queue:
             over = update(sweeps).where(sweeps.c.id == self.sweep_id)
             writer.connection.execute(over.values(state=FINISHED, reason="", finished=utc_now()))
             return FINISHED
+
+    def _uncount(self, writer: Writer, run_ids: Collection[str]) -> None:
+        """Take back the attempt that a claim counted; the next claim counts it."""
+        held = (runs.c.agent == self.agent) & (runs.c.status == str(Status.RUNNING))
+        which = held & among(runs.c.id, sorted(run_ids))
+        writer.connection.execute(update(runs).where(which).values(attempt=runs.c.attempt - 1))
 
     def _hand_back(self, writer: Writer, which: Any, *, reason: str, **more: Any) -> int:
         values = {"status": str(Status.QUEUED), "agent": None, "reason": text(reason), **more}

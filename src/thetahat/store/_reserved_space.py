@@ -44,7 +44,7 @@ class Reserve:
             if error.errno in _FULL:
                 raise StoreError(
                     f"the disk is full: {self._folder} has no room for a run; free some space, or"
-                    " give another place with --store or THETAHAT_STORE"
+                    " give another place with store= (--store) or THETAHAT_STORE"
                 ) from error
             return
         self._bytes, self._pid = size, os.getpid()

@@ -11,8 +11,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
-
 from thetahat.core.card import card, pairs
 from thetahat.core.errors import StoreError
 from thetahat.core.json import from_json, to_json
@@ -256,6 +254,8 @@ def among(column: Any, ids: Iterable[str]) -> Any:
 
     A database limits the number of variables.
     """
+    from sqlalchemy import func, select  # a program that only logs does not load it
+
     listed = func.json_each(json.dumps(list(ids))).table_valued("value")
     return column.in_(select(listed.c.value))
 

@@ -29,9 +29,7 @@ from sqlalchemy import (
 
 from thetahat.core.errors import StoreError
 from thetahat.core.sweep_file import file_json, read_plain
-
-VERSION = 3
-"""The version of the tables below; a new one needs a step in ``MIGRATIONS``."""
+from thetahat.store._run_writer import VERSION
 
 metadata = MetaData()
 
@@ -294,6 +292,6 @@ def read_version(connection: Connection, where: str) -> int | None:
         if value is not None and value.isdecimal():
             return int(value)
     raise StoreError(
-        f"{where} is a database of another program; give another place with --store or"
+        f"{where} is a database of another program; give another place with store= (--store) or"
         " THETAHAT_STORE"
     )

@@ -1,16 +1,12 @@
-"""SQLite: open a store's file, and explain its errors."""
+"""SQLite: open a store's file."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
@@ -19,6 +15,13 @@ from sqlalchemy.pool import QueuePool
 from thetahat.core.errors import StoreError
 from thetahat.core.places import FOLDER
 from thetahat.store._schema import views_of_older
+from thetahat.store._sqlite_errors import (
+    ELSEWHERE,
+    Mode as Mode,
+    code_of,
+    explain as explain,
+    found_no_room as found_no_room,
+)
 
 _IGNORE = "# Runs and checkpoints of thetahat: data, not source.\n*\n"
 
@@ -36,16 +39,8 @@ def make_folder(path: Path) -> None:
             ignore.write_text(_IGNORE, encoding="utf-8")
     except OSError as error:
         raise StoreError(
-            f"a store cannot be made in {folder} ({error.strerror or error}); {_ELSEWHERE}"
+            f"a store cannot be made in {folder} ({error.strerror or error}); {ELSEWHERE}"
         ) from error
-
-
-@dataclass(frozen=True)
-class Mode:
-    """How to open a file; ``read_only`` works in a folder that cannot be written."""
-
-    timeout_s: float = 30.0
-    read_only: bool = False
 
 
 def connect(path: Path, mode: Mode) -> Engine:
@@ -112,7 +107,7 @@ def use_wal(engine: Engine, mode: Mode) -> None:
                 return
             except sqlite3.OperationalError as error:
                 # SQLite does not wait for this lock.
-                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                if code_of(error) != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
                     raise
                 time.sleep(0.01)
     finally:
@@ -131,50 +126,3 @@ def explained(path: Path, mode: Mode) -> Iterator[None]:
         raise StoreError(explain(origin, path, mode)) from error
     except sqlite3.Error as error:
         raise StoreError(explain(error, path, mode)) from error
-
-
-_LOG_BYTES = 64 * 1024
-_ELSEWHERE = "give another place with --store or THETAHAT_STORE"
-
-
-def explain(error: sqlite3.Error, path: Path, mode: Mode) -> str:
-    """Explain an error of SQLite to a user, with a fix."""
-    code = _code(error)
-    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
-        return f"the disk is full: the store {path} cannot grow; free some space, or {_ELSEWHERE}"
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return (
-            f"the store {path} has been locked by another program for {mode.timeout_s:g} s;"
-            " close that program, or wait for it"
-        )
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return (
-            f"the store {path} is damaged, or not a database ({error}); move it away and a new"
-            f' one is made, or save what can be read with: sqlite3 "{path}" .recover'
-        )
-    if code == sqlite3.SQLITE_READONLY:
-        return f"the store {path} cannot be written (read-only); {_ELSEWHERE}"
-    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR):
-        return f"the store {path} cannot be opened or written ({error}); {_ELSEWHERE}"
-    return f"the store {path} failed: {error}"
-
-
-def found_no_room(refused: StoreError) -> bool:
-    """Whether an error means that the disk is full."""
-    origin = getattr(refused.__cause__, "orig", refused.__cause__)
-    if isinstance(origin, OSError):  # of a folder or a file beside the store
-        return origin.errno in (errno.ENOSPC, errno.EDQUOT)
-    return _code(origin) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
-
-
-def _is_full(folder: Path) -> bool:
-    """Whether the disk has no space for the shared memory of a log."""
-    try:
-        return shutil.disk_usage(folder).free < _LOG_BYTES
-    except OSError:
-        return False
-
-
-def _code(error: Any) -> int:
-    # The low byte is the primary code.
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

@@ -59,7 +59,9 @@ def open_store(
     path = locate(url)
     exists = path.is_file()
     if not create and not exists:
-        raise StoreError(f"there is no store at {path}; a run makes one, or give it with --store")
+        raise StoreError(
+            f"there is no store at {path}; a run makes one, or give it with store= (--store)"
+        )
     if create:
         sqlite.make_folder(path)
     frozen = not create and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))

@@ -170,7 +170,7 @@ class AgentRun:
                 del self._waiting[: os.write(self._file, self._waiting)]
         except OSError as error:
             problem = f"rows of the run {self.name!r} cannot be written ({error.strerror});"
-            problem += " free some space, or give another store with --store"
+            problem += " free some space, or give another store with store= (--store)"
         if problem:
             from thetahat.core.errors import StoreError
 

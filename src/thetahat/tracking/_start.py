@@ -53,7 +53,7 @@ def start(
     # Only the store can tell whether another run has the name.
     run = None if name else _of_agent(config, project)
     if run is None:
-        from thetahat.store import begin_run
+        from thetahat.store._live_run import begin_run
 
         run = begin_run(config, name=name, project=project, store=store)
     _latest[:] = [run]

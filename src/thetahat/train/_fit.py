@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from thetahat.core import ConfigError, Event, Interrupted, Status, Task, Tracker
 from thetahat.core.arguments import arguments_named
-from thetahat.core.content import static_parts
+from thetahat.core.content import content_key, static_parts
 from thetahat.core.errors import did_you_mean
 from thetahat.train._checkpoint import read_header
 from thetahat.train._cohort import Training
@@ -154,6 +155,7 @@ def _fit_all(shop: Shop, configs: list[dict[str, Any]], options: Options) -> Res
     results: dict[int, Result] = {}
     waiting, n_cohorts = list(range(len(configs))), 0
     most, parts = len(configs), static_parts(configs, shop.traced)
+    code = _code(shop.experiment)
     while waiting:
         own = _own_checkpoint(options, n_cohorts)
         alike = [i for i in waiting if parts[i] == parts[waiting[0]]]
@@ -170,7 +172,9 @@ def _fit_all(shop: Shop, configs: list[dict[str, Any]], options: Options) -> Res
             most = error.fits
             continue
         with interrupt.listening():
-            results |= training.run()
+            done = training.run()
+        for i, one in done.items():
+            results[i] = replace(one, provenance={**one.provenance, "code": code})
         waiting = [i for i in waiting if i not in results]
         n_cohorts += 1
         if waiting and any(results[i].status is Status.INTERRUPTED for i in members):
@@ -180,6 +184,18 @@ def _fit_all(shop: Shop, configs: list[dict[str, Any]], options: Options) -> Res
                 Results(results[i] for i in sorted(results)),
             )
     return Results(results[i] for i in range(len(configs)))
+
+
+def _code(experiment: Callable[..., Task]) -> dict[str, str]:
+    """A digest of a function's own code, for the provenance."""
+    own = getattr(experiment, "__code__", None)
+    name = getattr(experiment, "__name__", "experiment")
+    return {} if own is None else {f"{name}()": _digest(own)}
+
+
+@lru_cache(maxsize=64)
+def _digest(code: CodeType) -> str:
+    return content_key(code, here=False)[:16]
 
 
 def _together(alike: int, most: int, options: Options) -> int:

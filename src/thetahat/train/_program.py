@@ -17,7 +17,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from thetahat.core import ConfigError, MissingExtra, Mode, Task, read_signature
+from thetahat.core import MissingExtra, Mode, Task, read_signature
+from thetahat.core.task import BACKENDS
 
 STOPPED, RUNNING, DIVERGED, UNMOVED, FIRST_RULE = -1, 0, 1, 2, 3
 """Outcome codes of a member; STOPPED by the host; ``FIRST_RULE + k`` is the k-th stopping rule."""
@@ -280,29 +281,35 @@ class OtherBackend(Exception):
         self.prepare = prepare
 
 
-TORCH = "thetahat.train.torch"
-"""The native backend of PyTorch modules: loaded by its name, when a Task needs it."""
-
-
 def backend_of(task: Task) -> Prepare | None:
     """The backend that a Task asks for, or that its model names as its ``thetahat_backend``.
 
-    Returns: None for JAX, which also takes PyTorch modules as long as it can convert them.
+    Returns: None for JAX, which takes PyTorch modules too, where it can convert them.
+    Raises:  MissingExtra: PyTorch is not installed.
     """
     own = getattr(task.model, "thetahat_backend", None)
-    return native("backend='torch'") if own is None and task.backend == "torch" else own
+    only = task.backend == "torch" or hasattr(task.model, "thetahat_objective")
+    if own is None and only:
+        return backend("torch").prepare
+    return own
 
 
-def native(what: str) -> Prepare:
-    """The native backend of PyTorch modules.
+def backend(name: str) -> Any:
+    """The room of a backend that is not JAX's: loaded when a Task or a file asks for it.
 
-    Raises:  MissingExtra: PyTorch is not installed.   ConfigError: no such backend here.
+    Raises:  MissingExtra: its library is not installed.
     """
+    if name not in BACKENDS[2:]:
+        raise ValueError(f"the backend is {name!r}")
     try:
-        return import_module(TORCH).prepare
+        return import_module(f"thetahat.train.{name}")
     except ModuleNotFoundError as error:
-        if error.name == TORCH:
-            raise ConfigError(f"{what}: this version has no native PyTorch backend") from None
-        if error.name != "torch":
+        if error.name != name:
             raise
-        raise MissingExtra(what, "torch") from None
+        raise MissingExtra(f"backend={name!r}", name) from None
+
+
+def of_torch(model: Any) -> bool:
+    """Whether a model is a PyTorch module, or a class of them; PyTorch is not loaded for it."""
+    kind = model if isinstance(model, type) else type(model)
+    return any(base.__module__.split(".")[0] == "torch" for base in kind.__mro__)

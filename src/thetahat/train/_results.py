@@ -116,7 +116,7 @@ class Results(list[Member]):
         """A pandas frame: one row per member, its config, status, risks and metrics as columns.
 
         Parameters inside a parameter have dotted names; a column of the config that is called like
-        one of the others begins with "config.".
+        one of the others begins with "config.". ``code`` is a digest of the experiment's own code.
         """
         try:
             import pandas as pd
@@ -138,6 +138,7 @@ class Results(list[Member]):
                 "best_epoch": member.best_epoch,
                 **{f"{part}_risk": value for part, value in member.risk.items()},
                 **member.metrics,
+                "code": next(iter(member.provenance.get("code", {}).values()), None),
             }
             plain = {n: plain_value(v) if is_dataclass(v) else v for n, v in member.config.items()}
             config = flat_config(plain)

@@ -7,6 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from thetahat.core.files import given_path
 from thetahat.core.json import plain_value
 from thetahat.core.start import Start
 from thetahat.train._classify import ClassScores
-from thetahat.train._program import Build, GivenTask, builder
+from thetahat.train._program import Build, GivenTask, backend, builder
 from thetahat.train._risk_unit import RiskUnit, risk_unit
 from thetahat.train._tensor_file import explained, read_tensors, write_tensors
 from thetahat.train.jax import Predictor, pack_predictor, unpack_predictor
@@ -177,7 +178,9 @@ def save_all(
     found = []
     for k, member in enumerate(members):
         held = {name: plain_value(getattr(member, name)) for name in _TEXTS + _COUNTS + _MAPPINGS}
-        found.append({**held, **pack_predictor(predictor_of(member), arrays, str(k))})
+        predictor: Any = predictor_of(member)
+        pack = getattr(predictor, "packed", None) or partial(pack_predictor, predictor)
+        found.append({**held, **pack(arrays, str(k))})
     write_tensors(path, {"several": several, "members": found}, arrays)
 
 
@@ -230,12 +233,13 @@ def _loaded(
     if experiment is not None and held["model"] is None:
         build = _build(experiment, given["config"], held["values"])
     given |= {key: int(held[key]) for key in _COUNTS}
+    unpack = unpack_predictor if "backend" not in held else backend(held["backend"]).unpacked
     return Fitted(
         **given,
         status=Status(held["status"]),
         reason=str(held["reason"]),
         best_by=str(held["best_by"]),
-        predictor=unpack_predictor(held, arrays, name, build, shared),
+        predictor=unpack(held, arrays, name, build, shared),
     )
 
 

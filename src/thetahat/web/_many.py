@@ -7,12 +7,11 @@ import math
 import random
 import re
 import threading
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from thetahat.analysis import flat_config, number
+from thetahat.analysis import flat_config, join_reasons, number
 from thetahat.core.errors import ConfigError
 from thetahat.core.run import Status
 from thetahat.store import (
@@ -31,10 +30,8 @@ WHOLE = 20_000
 """Runs up to which a page reads all of them."""
 DRAWN = 4000
 """Runs of a larger sweep that its charts draw."""
-_MOST_REASONS = 20
 _LOOKED_AT = 200
 _MOST_CACHED = 16
-_DIGITS = re.compile(r"-?\d[\d.e+-]*|\bnan\b|-?\binf\b", re.IGNORECASE)
 _TOKEN = re.compile(
     r'([^\s"<>=!~]+)\s*(<=|>=|!=|==|=|<|>|~)\s*("[^"]*"|[^\s"]*)'
     r'|([^\s"<>=!~]+)\s+in\s*[(\[{]([^)\]}]*)[)\]}]|"[^"]*"|\S+',
@@ -70,7 +67,7 @@ def over_all(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str,
             "run": [(row[0], row[4]) for row in steps["run"]],
             "time": [(row[3], row[4]) for row in steps["time"]],
         },
-        "reasons": reasons(failure_reasons(store, sweep.id)),
+        "reasons": join_reasons(failure_reasons(store, sweep.id)),
         "needed": list(dict.fromkeys(needed)),
         "lot": [row[1] for row in chosen],
     }
@@ -84,20 +81,6 @@ def _steps(ended: Sequence[Any], sign: int) -> list[Any]:
             best = sign * row[4]
             found.append(row)
     return found
-
-
-def reasons(found: Sequence[tuple[str, str, int]]) -> list[dict[str, Any]]:
-    """Join reasons that differ by their numbers only; the most frequent first."""
-    counted: Counter[tuple[str, str]] = Counter()
-    told: dict[tuple[str, str], list[str]] = {}
-    for status, reason, n in found:
-        kind = (status, _DIGITS.sub("#", reason))
-        counted[kind] += n
-        told.setdefault(kind, []).append(reason)
-    return [
-        {"status": kind[0], "why": told[kind][0], "n": n, "differ": len(told[kind]) > 1}
-        for kind, n in counted.most_common(_MOST_REASONS)
-    ]
 
 
 def sampled(

@@ -23,6 +23,15 @@ from thetahat.cli._parser import (
 from thetahat.core.choices import LOSSES, listed_names
 from thetahat.core.errors import ConfigError, check_choice
 from thetahat.core.shell import pasteable
+from thetahat.core.table_net import (
+    CLASS_RATE,
+    DECAY,
+    DEPTH,
+    MEMBERS,
+    RATE,
+    net_activation,
+    net_sizes,
+)
 
 if TYPE_CHECKING:
     from thetahat.cli._session import FitSettings
@@ -36,15 +45,9 @@ MOST_SEEDS = 100_000
 EXPERIMENT = "thetahat fit"
 """The experiment of these runs in the store."""
 _MODELS = ("net", "mlp", "linear", "polynomial")
-MEMBERS = 8
-"""Nets that the default averages."""
 _MISSING = ("refuse", "drop", "mean", "median")
-_RATE, _RATES = 0.01, {"lion": 0.001, "newton": 1.0, "tabular": 0.07}
+_RATE, _RATES = 0.01, {"lion": 0.001, "newton": 1.0, "tabular": RATE}
 """Default learning rates."""
-CLASS_RATE, DECAY = 0.04, 0.02
-"""Default learning rate of the net for classes, and its weight decay."""
-BATCH, EPOCHS, STEPS = 256, 256, 4000
-"""Of the net: observations per step, epochs, and steps, of which long tables take no more."""
 _ONLY = {
     "width": ("model", ("mlp", "net")),
     "depth": ("model", ("mlp", "net")),
@@ -127,7 +130,7 @@ def _add_model(group: Any) -> None:
         whole_number(),
     )
     add_value(group, "--width N", "units of a layer of net or mlp (default: 64)", whole_number())
-    add_value(group, "--depth N", "hidden layers (default: net 3, mlp 2)", whole_number(1, 1000))
+    add_value(group, "--depth N", "hidden layers (default: net 3, mlp 2)", whole_number(1, 100))
     add_value(group, "--activation NAME", "of net or mlp (default: mish, for classes selu; relu)")
     add_value(group, "--degree N", "of the polynomial (default: 3)", whole_number())
     add_value(
@@ -269,14 +272,13 @@ def _sizes(args: argparse.Namespace, n: int, config: dict[str, Any]) -> dict[str
     if config["model"] != "net":
         return {}
     train = max(1, args.train if isinstance(args.train, int) else int(args.train * n))
-    batch = args.batch_size or min(BATCH, train)
-    classes = config["loss"] in CLASS_LOSSES
-    found = {"batch_size": batch, "depth": 3, "activation": "selu" if classes else "mish"}
+    sizes = net_sizes(train, batch_size=args.batch_size, epochs=args.epochs)
+    activation = net_activation(config["loss"] in CLASS_LOSSES)
+    found = {"batch_size": sizes.batch_size, "depth": DEPTH, "activation": activation}
     if args.optimizer is None:
-        steps = -(-train // batch)
-        found["epochs"] = args.epochs or max(16, min(EPOCHS, STEPS // steps))
+        found["epochs"] = sizes.epochs
         if args.val != 0:
-            found["patience"] = max(1, found["epochs"] // 4)
+            found["patience"] = sizes.patience
     return {name: value for name, value in found.items() if getattr(args, name) is None}
 
 

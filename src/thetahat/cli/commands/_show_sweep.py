@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from thetahat.cli.terminal._output import emit, read_screen
 from thetahat.core.errors import StoreError
+from thetahat.core.places import opening
+from thetahat.core.run import Status
 from thetahat.format import STATUS_STYLES, json_text, paint, short, table, word
 
 if TYPE_CHECKING:
     from thetahat.store import Store, SweepRow
 
 _LABEL = 12
+_FAILURES = 3
+"""Reasons of failures that are shown."""
 
 
 def sweep_named(store: Store, name: str) -> SweepRow | None:
@@ -62,13 +66,34 @@ def show_sweep(store: Store, sweep: SweepRow, format: str) -> int:
         "begun": sweep.created[:19].replace("T", " ") + " UTC",
     }
     lines += ["", *(f"{label.ljust(_LABEL - 1)} {text}" for label, text in told.items() if text)]
+    if facts["failures"]:
+        lines += ["", *map(_failure, facts["failures"][:_FAILURES])]
+        hidden = len(facts["failures"]) - _FAILURES
+        lines += [f"! ... and {hidden} other reasons"] if hidden > 0 else []
     lines += [
         "",
+        *(
+            [f"retry them: {_retry(store, sweep)}"]
+            if facts["counts"].get(str(Status.FAILED))
+            else []
+        ),
         f"its runs:   thetahat runs {sweep.id}",
         f"a report:   thetahat report {sweep.id}",
     ]
     emit("\n".join(lines) + "\n", painted=True)
     return 0
+
+
+def _retry(store: Store, sweep: SweepRow) -> str:
+    function = sweep.spec.get("function")
+    if function is not None and sweep.spec.get("program") is None:
+        return f"{opening(sweep.id, store.path)}.retry_failed({function})"
+    return f"thetahat sweep {sweep.id} --retry-failed --run"
+
+
+def _failure(one: dict[str, Any]) -> str:
+    such = ", such as" if one["differ"] else ""
+    return f"! {one['n']} {one['status']}{such}: {word(one['why']) or 'no reason is known'}"
 
 
 def _best(facts: dict[str, Any]) -> str:
@@ -83,6 +108,7 @@ def _best(facts: dict[str, Any]) -> str:
 
 def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
     from thetahat.analysis import (
+        join_reasons,
         may_repeat,
         names_of,
         read_file,
@@ -90,7 +116,7 @@ def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
         seeds_of,
         standings,
     )
-    from thetahat.store import count_runs, leading_run, tried_runs
+    from thetahat.store import count_runs, failure_reasons, leading_run, tried_runs
 
     file = read_file(sweep.spec)
     sign = -1 if file.goal == "maximize" else 1
@@ -116,6 +142,7 @@ def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
         "goal": file.goal,
         "runs": sum(counts.values()),
         "counts": dict(sorted(counts.items(), key=lambda one: -one[1])),
+        "failures": join_reasons(failure_reasons(store, sweep.id)),
         "best": best,
         "contaminated": sweep.contaminated,
         "file": sweep.file,

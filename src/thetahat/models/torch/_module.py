@@ -46,7 +46,7 @@ def adapt_torch(model: Any, seed: Any, selections: Sequence[Selected]) -> Adapte
     """
     factory = None if isinstance(model, nn.Module) else model
     at = 0 if is_traced(seed) else int(seed)
-    module = model if factory is None else _made(factory, at)
+    module = model if factory is None else made(factory, at)
     if not isinstance(module, nn.Module):
         return None
     module = getattr(module, "_orig_mod", module)  # of torch.compile
@@ -91,7 +91,7 @@ def adapt_torch(model: Any, seed: Any, selections: Sequence[Selected]) -> Adapte
     )
 
 
-def _made(factory: Factory, seed: int) -> Any:
+def made(factory: Factory, seed: int) -> Any:
     """Call what makes a module, after ``torch.manual_seed(seed)``."""
     wanted = _arguments(factory)
     with torch.random.fork_rng(devices=[]):
@@ -138,7 +138,7 @@ class _Draw:
 
     def __call__(self, seed: Any) -> list[np.ndarray]:
         """Make a module, and return its arrays."""
-        module = _made(self.factory, int(seed))
+        module = made(self.factory, int(seed))
         found = {**dict(module.named_parameters()), **dict(module.named_buffers())}
         if tuple(found) != self.names:
             raise ConfigError("the function that makes the module gives others at other seeds")
@@ -161,7 +161,7 @@ def _refuse_random_attributes(factory: Factory, module: nn.Module) -> None:
     mine = plain_tensors(module)
     if not mine:
         return
-    other = plain_tensors(_made(factory, 1))
+    other = plain_tensors(made(factory, 1))
     for path, tensor in mine.items():
         if path not in other or not torch.equal(tensor, other[path]):
             raise ConfigError(
@@ -204,7 +204,7 @@ class _Converted:
         if self.factory is None:
             module = copy.deepcopy(self.module)
         else:
-            module = getattr(made := _made(self.factory, 0), "_orig_mod", made)
+            module = getattr(new := made(self.factory, 0), "_orig_mod", new)
         held = {**dict(module.named_parameters()), **dict(module.named_buffers())}
         for n, value in self.values(params, frozen).items():
             tensor, own = torch.from_numpy(np.array(value)), held[n]

@@ -212,7 +212,7 @@ class Agent:
                 finally:
                     # Also after a second Ctrl-C: other agents need not wait for the lease.
                     reserve.release()
-                    self.queue.leave()
+                    self.queue.leave(unbegun=self._recorder.unbegun)
 
     def _propose(self, sweep: SweepRow, begun: int, n: int) -> Offer:
         """Propose runs from the sweep's file: always from the current one."""
@@ -337,7 +337,7 @@ class Agent:
             left = [run.id for run in claim.runs if run.id not in self.runner.busy]
             self.tally.claimed -= len(left)
             with suppress(StoreError):  # leaving returns them too
-                self.queue.hand_back(left, str(error))
+                self.queue.hand_back(left, str(error), unbegun=left)
             raise
 
     def _wait(self, claim: Claim) -> bool:

@@ -36,7 +36,7 @@ def proof_of_life(folder: Path, agent: str) -> Iterator[None]:
     except OSError as error:
         raise StoreError(
             f"agents cannot be kept in {folder} ({error.strerror or error}); give another store"
-            " with --store or THETAHAT_STORE"
+            " with store= (--store) or THETAHAT_STORE"
         ) from error
     try:
         while take(handle) is False:

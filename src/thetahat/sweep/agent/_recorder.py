@@ -35,10 +35,13 @@ class Recorder:
         self.store, self.queue, self.retries, self.keep = store, queue, retries, keep
         self.runs: dict[str, RunRow] = {}
         """The runs that this agent holds."""
+        self.unbegun: set[str] = set()
+        """Those of which no event has come."""
 
     def hold(self, runs: Sequence[RunRow]) -> None:
         """Remember runs that were claimed."""
         self.runs |= {run.id: run for run in runs}
+        self.unbegun |= {run.id for run in runs}
 
     def write(self, events: Sequence[RunEvent], metric: str | None) -> Written:
         """Write events in their order; records come before ends, whose metrics may need them.
@@ -49,6 +52,7 @@ class Recorder:
         if not events:
             return written
         asked = {run for event in events for run in runs_of(event)}
+        self.unbegun -= asked
         with self.store.batch() as writer:
             mine = self.queue.still_mine(writer, sorted(asked))
             written.lost |= asked - mine

@@ -326,7 +326,8 @@ def _not_started(order: Order, error: OSError | ValueError) -> str:
 def _no_folder(folder: Path, error: OSError) -> StoreError:
     what = error.strerror or error
     return StoreError(
-        f"the run's folder {folder} cannot be written ({what}); give another store with --store"
+        f"the run's folder {folder} cannot be written ({what}); give another store with"
+        " store= (--store)"
     )
 
 

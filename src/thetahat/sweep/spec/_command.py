@@ -213,7 +213,7 @@ def _write(path: Path, config: Mapping[str, Any]) -> None:
     except OSError as error:
         raise StoreError(
             f"{path}, the file of ${{args_json_file}}, cannot be written"
-            f" ({error.strerror or error}); give another store with --store"
+            f" ({error.strerror or error}); give another store with store= (--store)"
         ) from error
 
 

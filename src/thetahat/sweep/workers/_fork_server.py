@@ -223,7 +223,7 @@ def appended(log: Path) -> IO[bytes]:
     except OSError as error:
         raise StoreError(
             f"logs cannot be written to {log.parent} ({error.strerror or error}); give another"
-            " store with --store or THETAHAT_STORE"
+            " store with store= (--store) or THETAHAT_STORE"
         ) from error
 
 

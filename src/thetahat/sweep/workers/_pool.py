@@ -15,7 +15,7 @@ from typing import Any
 from thetahat.core.content import StaticPart, static_part
 from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.nested import flat_config
-from thetahat.core.run import Ended, Status
+from thetahat.core.run import Ended, Started, Status
 from thetahat.store import RunRow, Store
 from thetahat.sweep._events import Noted, RunEvent
 from thetahat.sweep.spec._signature_check import Examined
@@ -439,7 +439,10 @@ class Pool:
             raise StoreError(over.error)
         events: list[RunEvent] = []
         if over.error:
-            events += [Ended(0, Status.FAILED, over.error, 0, run=run) for run in claimed.held]
+            for run in claimed.held:
+                if not claimed.job.resume:  # so that the failed run has its code too
+                    events.append(Started(0, None, None, None, slot.provenance, run=run))
+                events.append(Ended(0, Status.FAILED, over.error, 0, run=run))
         else:
             self._spent.add(claimed.job.cohort)
         if not slot.jobs and slot.worker.has_grown(over.rss):

@@ -103,7 +103,7 @@ def checkpoint_path(store: Store, name: str) -> str:
 def _not_written(folder: Path, error: OSError) -> StoreError:
     return StoreError(
         f"checkpoints cannot be written to {folder} ({error.strerror or error}); give another store"
-        " with --store or THETAHAT_STORE"
+        " with store= (--store) or THETAHAT_STORE"
     )
 
 

@@ -31,7 +31,9 @@ def rotated(task: Task, member: Any, of: int) -> Task:
     data = task.data if isinstance(task.data, th_data.Data) else th_data.Data(task.data)
     with jax.ensure_compile_time_eval():
         data = own_targets(task, data)
-        targets = targets_of(task, models.adapt(task.model, 0), data)
+        numbers = task.residual is None and risk.resolve_loss(task.loss).of == risk.RESIDUAL
+        # A model is adapted, and so drawn, only where its outputs are asked for.
+        targets = targets_of(task, None if numbers else models.adapt(task.model, 0), data)
         data = labelled(task, data, None if targets is None else targets.outputs)
         if targets is not None:
             targets.check(data)

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.extend.core import ClosedJaxpr, Jaxpr
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from thetahat import models, optim, risk
 from thetahat.core.metric import read_metrics
@@ -402,9 +402,11 @@ def _shape(leaf: Any, dtype: str) -> Any:
 def _reduced(closed: ClosedJaxpr, wanted: Sequence[bool]) -> tuple[Jaxpr, list[Any], list[bool]]:
     """What gives the wanted outputs: its jaxpr, its constants, and which inputs it reads."""
     jaxpr, used = without_dead_code(closed.jaxpr, wanted, instantiate=False)
-    read = set(jaxpr.constvars)
-    held = zip(closed.jaxpr.constvars, closed.consts, strict=True)
-    return jaxpr, [const for var, const in held if var in read], used
+    atoms = (*jaxpr.outvars, *(atom for equation in jaxpr.eqns for atom in equation.invars))
+    read = {atom for atom in atoms if not isinstance(atom, Literal)}
+    pairs = zip(closed.jaxpr.constvars, closed.consts, strict=True)
+    held = {var: const for var, const in pairs if var in read}
+    return jaxpr.replace(constvars=list(held)), list(held.values()), used
 
 
 def _key(jaxpr: Jaxpr, consts: Sequence[Any], _: Any) -> str:

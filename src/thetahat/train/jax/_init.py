@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -27,32 +28,39 @@ from thetahat.train.jax._staging import Staged
 _COMPARED = 1 << 16
 """Bytes of arrays in a program, up to which it is looked for among those that are compiled."""
 
-_Program = Callable[[Any, Any], list[Any]]
+_TABLE = 1 << 10
+"""Bytes from which an array that an experiment closes over is an argument of the program, so that
+other data of its shape find it compiled."""
+
+_Program = Callable[[Any, Any, Any], list[Any]]
 
 
 @dataclass(frozen=True)
 class _Part:
     """Some of what a jaxpr of one member gives, of C members.
 
-    Args:    owned: of each output, whether it differs between members.
+    Args:    tables: its first arguments.
+             owned: of each output, whether it differs between members.
              numbers: of all outputs of one member.
     """
 
     closed: ClosedJaxpr
+    tables: tuple[Any, ...]
     owned: tuple[bool, ...]
     size: int
     numbers: int
 
-    def draw(self, own: Any, common: Any) -> list[Any]:
+    def draw(self, tables: Any, own: Any, common: Any) -> list[Any]:
         """The outputs at traced parameters, own (C,) and common."""
-        return _draw(jaxpr_as_fun(self.closed), self.owned, self.size, own, common)
+        one = partial(jaxpr_as_fun(self.closed), *tables)
+        return _draw(one, self.owned, self.size, own, common)
 
     def found(self, own: Any, common: Any) -> _Program | None:
         """``draw``, compiled for another task that draws the same."""
         key = self._key(own, common)
         found = compiled.get(key) if key else None
         if key and found is None:
-            kept = load(key, jax.tree.structure(((own, common), {})))
+            kept = load(key, jax.tree.structure(((self.tables, own, common), {})))
             if kept is not None:
                 found, _ = kept
                 compiled.keep(key, found)
@@ -81,8 +89,9 @@ class _Part:
             return None
         if not reused() or key.const_bytes > _COMPARED:
             return None
-        given = tuple((np.shape(a), str(a.dtype)) for a in jax.tree.leaves((own, common)))
-        tree = jax.tree.structure((own, common))
+        arguments = (self.tables, own, common)
+        given = tuple((np.shape(a), str(a.dtype)) for a in jax.tree.leaves(arguments))
+        tree = jax.tree.structure(arguments)
         return "draw", found, given, tree, self.owned, self.size, repr(settings())
 
 
@@ -107,13 +116,17 @@ class Beginning:
 
     def shapes(self, own: Any, common: Any) -> Any:
         """(states, made arrays) as shapes: nothing is compiled."""
-        return self._whole([jax.eval_shape(part.draw, own, common) for _, part in self._parts])
+        return self._whole(
+            [jax.eval_shape(part.draw, part.tables, own, common) for _, part in self._parts]
+        )
 
     def draw(self, own: Any, common: Any) -> Any:
         """States with their leading axis C; made arrays with one where they differ."""
         if self._runs is None:
             self._runs = _compile([part for _, part in self._parts], own, common)
-        return self._whole(jax.block_until_ready([run(own, common) for run in self._runs]))
+        runs = zip(self._runs, self._parts, strict=True)
+        drawn = [run(part.tables, own, common) for run, (_, part) in runs]
+        return self._whole(jax.block_until_ready(drawn))
 
     def _whole(self, parts: Sequence[Sequence[Any]]) -> Any:
         leaves: list[Any] = [None] * len(self.owned)
@@ -127,7 +140,7 @@ def _compile(parts: Sequence[_Part], own: Any, common: Any) -> list[_Program]:
     """The programs of parts. What another process is compiling comes last: from the cache then."""
     runs = [part.found(own, common) for part in parts]
     lowered = [
-        None if run else jax.jit(part.draw).lower(own, common)
+        None if run else jax.jit(part.draw).lower(part.tables, own, common)
         for part, run in zip(parts, runs, strict=True)
     ]
     for patient in (False, True):
@@ -146,8 +159,18 @@ def _part(closed: ClosedJaxpr, keep: Sequence[int], owned: Sequence[bool], size:
     read = {v for e in jaxpr.eqns for v in e.invars if not isinstance(v, Literal)}
     read |= {v for v in jaxpr.outvars if not isinstance(v, Literal)}
     held = [(v, c) for v, c in zip(jaxpr.constvars, closed.consts, strict=True) if v in read]
-    jaxpr = jaxpr.replace(constvars=[v for v, _ in held])
-    return _Part(ClosedJaxpr(jaxpr, [c for _, c in held]), tuple(owned), size, numbers)
+    tables = [(v, c) for v, c in held if _is_table(c)]
+    others = [(v, c) for v, c in held if not _is_table(c)]
+    jaxpr = jaxpr.replace(
+        constvars=[v for v, _ in others], invars=[*(v for v, _ in tables), *jaxpr.invars]
+    )
+    closed = ClosedJaxpr(jaxpr, [c for _, c in others])
+    return _Part(closed, tuple(c for _, c in tables), tuple(owned), size, numbers)
+
+
+def _is_table(const: Any) -> bool:
+    plain = isinstance(const, (np.ndarray, jax.Array))
+    return plain and not jnp.issubdtype(const.dtype, jax.dtypes.extended) and const.nbytes >= _TABLE
 
 
 def _draw(

@@ -177,7 +177,7 @@ def _check_parts(data: Any, y: Mapping[str, np.ndarray], classes: Classes) -> No
             f"{_where(data)} has the class {label!r} in the {name} part ({names.word} {at}), and no"
             " such observation in the training part"
         )
-        if data.rows is None and not isinstance(data.transform, Transform):
+        if not data.rows and not isinstance(data.transform, Transform):
             raise DataError(f"{found}: give train some, or drop these rows")
         notify(
             f"{found}: its probability is driven to 0. Give another split seed, or drop the class",

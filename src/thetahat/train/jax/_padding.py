@@ -66,9 +66,10 @@ class Padding:
         sizes = [self.sizes.get(name, 1) for name in PARTS]
         dtype = np.dtype(self.staged.task.dtype)
         inverse = [dtype.type(1) / dtype.type(n) for n in sizes]
+        inputs = 1 if self.columns is None else self.columns[0]
         return (
             np.array([*sizes, exact.n_batches, even], np.int32),
-            np.array([*inverse, 1.0 / exact.batch], dtype),
+            np.array([*inverse, 1.0 / exact.batch, inputs], dtype),
         )
 
     def real(self, given: Sequence[Any]) -> Real:
@@ -79,9 +80,12 @@ class Padding:
         """The user's own arrays, padded, and the numbers of real rows."""
         return (*self._given(self.staged.given), *self.numbers)
 
-    def adapted(self, model: Any) -> Any:
-        """The model with the program's inputs; None where it keeps its own."""
-        return None if self.columns is None else models.widened(model, self.columns[1])
+    def adapted(self, model: Any, inputs: Any = 1) -> Any:
+        """The model with the program's inputs; None where it keeps its own.
+
+        Args:    inputs: how many of them are real; any number where only the program is named.
+        """
+        return None if self.columns is None else models.widened(model, self.columns[1], inputs)
 
     def shapes(self, state: Any, made: Sequence[Any], given: Sequence[Any]) -> tuple[Any, Any, Any]:
         """Shapes of one member's state and made arrays, and of given ones, padded."""
@@ -116,10 +120,10 @@ class Padding:
         return self._kernels(jax.device_get(state), lambda leaf: leaf[at])
 
     def _kernels(self, tree: Any, change: Callable[[Any], Any]) -> Any:
-        end = models.input_kernel(self.staged.task.model) or ""
+        ends = models.input_arrays(self.staged.task.model)
 
         def changed(path: Any, leaf: Any) -> Any:
-            return change(leaf) if jax.tree_util.keystr(path).endswith(end) else leaf
+            return change(leaf) if jax.tree_util.keystr(path).endswith(ends) else leaf
 
         return jax.tree_util.tree_map_with_path(changed, tree)
 
@@ -222,7 +226,7 @@ def _columns(staged: Staged, parts: Mapping[str, Any]) -> tuple[int, int] | None
     Nothing but the model may see x, and nothing but an optimizer that is known its parameters.
     """
     task = staged.task
-    if models.input_kernel(task.model) is None or task.residual is not None:
+    if not models.input_arrays(task.model) or task.residual is not None:
         return None
     if any(metric.kind != "norm" for metric in read_metrics(task.metrics).values()):
         return None

@@ -71,12 +71,13 @@ class Real:
 
     Args:    plan: of the padded training part; its sizes are the program's.
              counts: rows of train, val and test; steps of an epoch; 1 if no batch is short.
-             shares: of one row of train, val and test; of one place in a batch.
+             shares: of one row of train, val and test; of one place in a batch; and the inputs of
+             the model that are real.
     """
 
     plan: MemberPlan
     counts: Int[Array, 5]
-    shares: Float[Array, 4]
+    shares: Float[Array, 5]
 
     def n(self, part: str) -> Int[Array, ""]:
         """Rows of a part; they come first."""
@@ -100,3 +101,8 @@ class Real:
     def scale(self) -> Float[Array, ""]:
         """1/B."""
         return self.shares[3]
+
+    @property
+    def inputs(self) -> Float[Array, ""]:
+        """Inputs of the model that are not always zero."""
+        return self.shares[4]

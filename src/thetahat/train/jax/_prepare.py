@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import jax
 
@@ -20,7 +20,8 @@ from thetahat.train._program import (
     Prepare,
     Program,
     Untraceable,
-    native,
+    backend,
+    backend_of,
 )
 from thetahat.train.jax._explain import explain
 from thetahat.train.jax._memory import check_possible
@@ -53,12 +54,17 @@ def prepare(build: Build, hyper: Hyper, size: int, mode: str) -> Program:
         return other.prepare(build, hyper, size, mode)
     except NotConverted as error:
         return _fall_back(build, hyper, error)(build, hyper, size, mode)
-    except (ThetahatError, Untraceable):
+    except ThetahatError:
         raise
     except Exception as error:
         if "torch" in sys.modules and _CALLS_TORCH in str(error):
             own = NotConverted(f"a function of the Task calls PyTorch with a JAX array: {error}")
             return _fall_back(build, hyper, own)(build, hyper, size, mode)
+        other = _untraced(build, hyper)
+        if other is not None:
+            return other(build, hyper, size, mode)
+        if isinstance(error, Untraceable):
+            raise
         said = explain(build, hyper, error)
         if said is None:
             raise
@@ -81,7 +87,7 @@ def _fall_back(build: Build, hyper: Hyper, error: NotConverted) -> Prepare:
     adapted = models.adapt(model, 0)
     if adapted.kind != "torch" or found[0].backend == "jax":
         raise error
-    other = native(str(error))
+    other = backend("torch").prepare
     _say_fallen_back(str(error))
     return other
 
@@ -92,12 +98,26 @@ def _say_fallen_back(reason: str) -> None:
     notify(f"{reason}; PyTorch trains it (backend='torch')")
 
 
+def _untraced(build: Build, hyper: Hyper) -> Prepare | None:
+    """The backend of an experiment that cannot be traced: PyTorch's needs no tracing.
+
+    Returns: None for an experiment of JAX.
+    """
+    if "torch" not in sys.modules:
+        return None
+    try:
+        task = build(hyper.member(0))
+    except Exception:  # noqa: BLE001 - the error of the trace says more
+        return None
+    return backend_of(task) if isinstance(task, Task) else None
+
+
 def try_out(build: Build) -> None:
     """Check a Task without parameters abstractly; nothing is compiled.
 
     Raises:  Untraceable; InputError: the Task is wrong, or this machine cannot hold it.
     """
-    with _untraceable():
+    with _untraceable(), suppress(OtherBackend):
         check_possible(stage(build, Hyper({}, {})))
 
 

@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ import numpy as np
 
 from thetahat import models
 from thetahat.core import ConfigError, Mode, Task
-from thetahat.data import Transform, content_hash
+from thetahat.data import LaterRows, Transform, content_hash
 from thetahat.train._classify import scores_of
 from thetahat.train._program import Build, CohortStatus, Hyper, WithData
 from thetahat.train.jax import _member
@@ -315,7 +316,12 @@ class CohortProgram:
             shape=shape,
             whole=whole,
         )
-        return FittedMember(lambda: build(values), predictor, data)
+        member = FittedMember(lambda: build(values), predictor, data)
+        if data.rows == {}:
+            # A traced seed chose them: the Task is built anew if they are asked for.
+            rows = LaterRows(lambda: member.task.data.rows)
+            member = replace(member, data=data.changed(rows=rows))
+        return member
 
     def facts(self, state: TrainState) -> list[dict[str, Any]]:
         """The provenance of every member at the first state."""
@@ -497,7 +503,8 @@ class CohortProgram:
             data, frozen = self.staged.inputs(whole, given)
             real = adapted = None
             if self._padding is not None:
-                real, adapted = self._padding.real(given), self._padding.adapted(task.model)
+                real = self._padding.real(given)
+                adapted = self._padding.adapted(task.model, real.inputs)
             if adapted is None:
                 adapted = models.adapt(task.model, task.seed)
             member = _member.make_member(task, frozen, adapted, data.transform, real)

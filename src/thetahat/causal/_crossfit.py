@@ -1,0 +1,253 @@
+"""Cross-fitting: every row is predicted by fits that did not see it, several times over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from thetahat.causal._cohort import Plan, fit_cohorts
+from thetahat.causal._estimators import fit_folds
+from thetahat.causal._folds import Pair, repeated_folds
+from thetahat.causal._nuisance import (
+    Nuisance,
+    check_learner,
+    column_of_numbers,
+    is_binary,
+    is_experiment,
+    matrix_of_numbers,
+)
+from thetahat.causal._overlap import Overlap
+from thetahat.core import ConfigError, DataError
+from thetahat.core.arguments import arguments_named
+from thetahat.core.card import card
+from thetahat.core.numbers import whole
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class CrossFit:
+    """Out-of-fold predictions of one target, and how good they are.
+
+    ``predictions`` is (n, repetitions): probabilities of 1 where the target is 0 or 1 and the
+    learner gives them. ``samples`` holds, by repetition, the pairs (train, test) of rows, as
+    DoubleML's ``set_sample_splitting`` takes them.
+    """
+
+    name: str
+    predictions: np.ndarray
+    target: np.ndarray
+    samples: Sequence[Sequence[Pair]]
+    learner: str
+    """The learner in a word or two."""
+    binary: bool
+    """Whether probabilities are predicted."""
+    traces: int = 0
+    """How many programs were traced; 0 where all were known, or the learner is an estimator."""
+    weights: np.ndarray | None = field(default=None)
+    where: np.ndarray | None = field(default=None)
+    """Rows that the fits trained on, and by which they are judged; None for all."""
+
+    @property
+    def measure(self) -> str:
+        """What ``scores`` holds: "R2" or "log loss"."""
+        return "log loss" if self.binary else "R2"
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Out-of-fold R2, or log loss, of each repetition: (repetitions,)."""
+        rows = slice(None) if self.where is None else self.where
+        made, y = self.predictions[rows], self.target[rows, None]
+        w = None if self.weights is None else self.weights[rows]
+        if self.binary:
+            tiny = np.finfo(np.float64).tiny
+            chosen = np.where(y == 1, made, 1 - made)
+            return np.average(-np.log(np.maximum(chosen, tiny)), axis=0, weights=w)
+        spread = np.average((y - np.average(y, weights=None if w is None else w[:, None])) ** 2,
+                            axis=0, weights=w)  # fmt: skip
+        if not spread[0] > 0:
+            return np.full(made.shape[1], np.nan)
+        return 1 - np.average((y - made) ** 2, axis=0, weights=w) / spread
+
+    @property
+    def score(self) -> float:
+        """The mean of ``scores``."""
+        return float(np.mean(self.scores))
+
+    @property
+    def overlap(self) -> Overlap:
+        """How far the predicted probabilities of both groups overlap.
+
+        Raises:  ConfigError: no probabilities are predicted.
+        """
+        if not self.binary:
+            raise ConfigError(
+                f"{self.name}: overlap is of predicted probabilities, and the target is no 0 or 1"
+            )
+        return Overlap.of(self.predictions, self.target)
+
+    def __repr__(self) -> str:
+        n, repetitions = self.predictions.shape
+        return (
+            f"CrossFit({self.name}: {n} rows, {repetitions} repetition{'s' * (repetitions > 1)} of"
+            f" {len(self.samples[0])} folds, {self.learner}, out of fold {self.measure}"
+            f" {self.score:.4f})"
+        )
+
+    def _repr_html_(self) -> str:
+        n, repetitions = self.predictions.shape
+        facts = {
+            f"out of fold {self.measure}": self.score,
+            "rows": n,
+            "folds": len(self.samples[0]),
+            "repetitions": repetitions,
+            "learner": self.learner,
+        }
+        return card("Cross-fit", self.name, facts)
+
+
+@arguments_named
+def crossfit(
+    learner: Any,
+    X: Any,
+    y: Any,
+    folds: Any = 5,
+    repetitions: int = 10,
+    *,
+    groups: Any = None,
+    stratify: Any = None,
+    weights: Any = None,
+    nets: int = 1,
+    val: float = 0.2,
+    seed: int = 0,
+) -> Any:
+    """Predict every row by fits that did not see it, in several repetitions of random folds.
+
+    All folds, repetitions, targets and nets of an experiment train as few programs: one for each
+    kind of target and size of the training part.
+
+    Args:    learner: an estimator with fit and predict (it is cloned), or an experiment: a function
+             of ``th.Data`` that returns a ``th.Task``, such as ``th.causal.net``. The Data are
+             standardised by the fold's own training rows, except a y of 0 and 1. If it has the
+             parameters ``loss`` and ``seed``, it is given them. For several targets also a mapping.
+             X: (n, d) numbers.   y: (n,), or a mapping from names to targets.
+             folds: a count, or the ``samples`` of another CrossFit.
+             groups, stratify: as in ``th.folds``.   weights: (n,), of observations.
+             nets, val: fits of an experiment per fold, whose predictions are averaged; each holds
+             out another share of the training rows to choose its epoch.
+             seed: repetition r has the folds of ``th.folds(..., seed=seed + r)``.
+    Returns: a CrossFit; for several targets a dict of them.
+    Raises:  InputError: data or a learner that cannot be used.
+    >>> class Mean:
+    ...     def fit(self, x, y): self.mean = y.mean(); return self
+    ...     def predict(self, x): return np.full(len(x), self.mean)
+    >>> crossfit(Mean(), np.ones((6, 1)), np.arange(6.0), folds=3, repetitions=2)
+    CrossFit(y: 6 rows, 2 repetitions of 3 folds, Mean, out of fold R2 -0.4250)
+    """
+    x = matrix_of_numbers("X", X)
+    several = isinstance(y, Mapping)
+    targets = {str(k): v for k, v in y.items()} if several else {"y": y}
+    if not targets:
+        raise ConfigError("y is an empty mapping; give at least one target")
+    nuisances = []
+    for name, values in targets.items():
+        target = column_of_numbers(name, values, len(x))
+        own = _of(learner, name, targets)
+        check_learner(name, own)
+        nuisances.append(Nuisance(name, target, own, _predicts_chances(own, target)))
+    samples = repeated_folds(len(x), folds, repetitions, seed, groups, stratify)
+    plan = plan_of(len(x), samples, groups, weights, nets, val, seed)
+    made = fit_nuisances(nuisances, x, plan)
+    return made if several else made["y"]
+
+
+def _of(learner: Any, name: str, targets: Mapping[str, Any]) -> Any:
+    if not isinstance(learner, Mapping):
+        return learner
+    if name not in learner:
+        raise ConfigError(
+            f"the learners are those of {', '.join(map(str, learner))}; give one for each of"
+            f" {', '.join(targets)}"
+        )
+    return learner[name]
+
+
+def _predicts_chances(learner: Any, target: np.ndarray) -> bool:
+    gives = hasattr(learner, "predict_proba") or is_experiment(learner)
+    return gives and is_binary(target)
+
+
+def plan_of(
+    n: int, samples: Any, groups: Any, weights: Any, nets: int, val: float, seed: int
+) -> Plan:
+    """Check what says how folds are fitted."""
+    whole("nets", nets, 1, of="crossfit")
+    if isinstance(val, bool) or not 0 <= float(val) < 1:
+        raise ConfigError(f"val={val!r}; give a share of the training rows from 0 to below 1")
+    w = None
+    if weights is not None:
+        w = column_of_numbers("weights", weights, n)
+        if (w < 0).any() or not w.any():
+            raise DataError("weights must be at least 0, and not all 0; fix or drop those rows")
+    codes = None
+    if groups is not None:
+        codes = np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
+    return Plan(samples, nets, float(val), seed, w, codes)
+
+
+def fit_nuisances(nuisances: Sequence[Nuisance], x: np.ndarray, plan: Plan) -> dict[str, CrossFit]:
+    """Fit all nuisances: those of one experiment and kind of target together."""
+    made: dict[str, tuple[np.ndarray, int]] = {}
+    waiting = []
+    for nuisance in nuisances:
+        if is_experiment(nuisance.learner) and not _constant(nuisance, plan):
+            waiting.append(nuisance)
+        elif is_experiment(nuisance.learner):
+            only = nuisance.target[nuisance.counted][0]
+            made[nuisance.name] = np.full((len(x), len(plan.samples)), only), 0
+        else:
+            made[nuisance.name] = fit_folds(nuisance, x, plan.samples, plan.weights), 0
+    while waiting:
+        first = waiting[0]
+        alike = [n for n in waiting if n.learner is first.learner and n.binary == first.binary]
+        waiting = [n for n in waiting if n not in alike]
+        found, traces = fit_cohorts(first.learner, alike, x, plan)
+        made |= {n.name: (one, traces) for n, one in zip(alike, found, strict=True)}
+    return {
+        n.name: CrossFit(
+            n.name,
+            made[n.name][0],
+            n.target,
+            plan.samples,
+            learner_name(n.learner, plan.nets),
+            n.binary,
+            made[n.name][1],
+            plan.weights,
+            n.where,
+        )
+        for n in nuisances
+    }
+
+
+def _constant(nuisance: Nuisance, plan: Plan) -> bool:
+    """Whether a target is the same number in all rows; refuse one that is so in one fold only."""
+    if np.ptp(nuisance.target[nuisance.counted]) == 0:
+        return True
+    for r, pairs in enumerate(plan.samples):
+        for k, (train, _) in enumerate(pairs):
+            if nuisance.constant(train) is not None:
+                raise DataError(
+                    f"nuisance {nuisance.name!r}: its target is constant in the training rows of"
+                    f" repetition {r}, fold {k}; give stratify=, or fewer folds"
+                )
+    return False
+
+
+def learner_name(learner: Any, nets: int) -> str:
+    """A learner in a word or two."""
+    if not is_experiment(learner):
+        return type(learner).__name__
+    inner = getattr(learner, "func", learner)
+    name = getattr(inner, "__name__", type(inner).__name__)
+    return name if nets == 1 else f"{nets} x {name}"

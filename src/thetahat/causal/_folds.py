@@ -1,0 +1,57 @@
+"""Folds of several repetitions, as rows: drawn, or given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from thetahat.core import DataError
+from thetahat.core.numbers import whole
+from thetahat.data import folds as folds_of
+
+Pair = tuple[np.ndarray, np.ndarray]
+"""Rows to train on, and rows to predict."""
+
+
+def repeated_folds(
+    n: int, folds: Any, repetitions: int, seed: int, groups: Any = None, stratify: Any = None
+) -> list[list[Pair]]:
+    """Draw the folds of every repetition, or read those that are given.
+
+    Args:    folds: a count, or by repetition a list of pairs (train, test) of rows, as
+             ``CrossFit.samples``.   seed: repetition r has the folds of ``th.folds`` at seed + r.
+    Raises:  DataError: as ``th.folds``; given folds that do not predict every row once.
+    """
+    whole("repetitions", repetitions, 1, of="crossfit", error=DataError)
+    seed = whole("seed", seed, 0, of="crossfit", error=DataError)
+    if isinstance(folds, Sequence) and not isinstance(folds, str):
+        return [_checked(n, r, list(one)) for r, one in enumerate(folds)]
+    count = whole("folds", folds, 2, of="crossfit", error=DataError)
+    found = []
+    for r in range(repetitions):
+        made = folds_of(np.arange(n), count, seed=seed + r, groups=groups, stratify=stratify)
+        found.append([(data.rows["train"], data.rows["test"]) for data in made])
+    return found
+
+
+def _checked(n: int, repetition: int, pairs: list[Any]) -> list[Pair]:
+    """Check that the folds of a repetition predict every row once, by fits without it."""
+    where = f"folds, repetition {repetition}"
+    shaped = all(isinstance(pair, Sequence) and len(pair) == 2 for pair in pairs)
+    if not pairs or not shaped:
+        raise DataError(
+            f"{where}: give by repetition a list of pairs (train, test) of rows, as in"
+            " [[(train, test), ...], ...]"
+        )
+    rows = [(np.asarray(train, np.int64), np.asarray(test, np.int64)) for train, test in pairs]
+    held = np.concatenate([test for _, test in rows])
+    if not np.array_equal(np.sort(held), np.arange(n)):
+        raise DataError(f"{where}: every one of the {n} rows must be in one test part")
+    for k, (train, test) in enumerate(rows):
+        if not train.size or np.isin(train, test).any():
+            raise DataError(f"{where}: fold {k} has no training row, or trains on a test row")
+        if train.min() < 0 or train.max() >= n:
+            raise DataError(f"{where}: fold {k} has rows outside 0 to {n - 1}")
+    return rows

@@ -1,0 +1,211 @@
+"""Write runs and their records to a store, in plain SQL: SQLAlchemy takes long to load.
+
+A program that logs by hand loads this module and ``_plain_store`` alone. ``Writer`` has the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from thetahat.core.errors import StoreError
+from thetahat.core.json import to_json
+from thetahat.core.run import Status
+from thetahat.store._blocks import Block, best_of, last_values, names_json
+from thetahat.store._rows import NewRun, logged_metrics, new_id, text, utc_now
+from thetahat.store._run_names import run_name
+
+VERSION = 3
+"""The version of the tables; a new one needs a step in ``MIGRATIONS`` of ``_schema``."""
+
+_DEFAULTS = {
+    "reason": "",
+    "epochs": 0,
+    "attempt": 1,
+    "contaminated": False,
+    **dict.fromkeys(("metrics", "last", "seconds", "detail", "provenance", "labels"), "{}"),
+}
+INSERT_BLOCK = (
+    'INSERT INTO records (run_id, "first", "last", "count", "columns", data)'
+    " VALUES (:run_id, :first, :last, :count, :columns, :data)"
+)
+UPDATE_SUMMARY = (
+    'UPDATE runs SET "last" = :last, epochs = :epochs, best_val_risk = :best_val_risk,'
+    " best_epoch = :best_epoch, heartbeat = :now WHERE id = :run"
+)
+_FINISH = (
+    "UPDATE runs SET status = :status, reason = :reason, finished = :now, heartbeat = :now,"
+    " epochs = coalesce(:epochs, epochs), metrics = coalesce(:metrics, metrics),"
+    " seconds = coalesce(:seconds, seconds), detail = coalesce(:detail, detail) WHERE id = :run"
+)
+_KEEP_BEST = "UPDATE runs SET best_val_risk = :risk, best_epoch = :epoch WHERE id = :run"
+
+
+class RunWriter:
+    """The writes of one transaction, which is atomic.
+
+    Args:    cursor: makes a cursor of the driver.   folder: of the store.
+    """
+
+    def __init__(self, cursor: Callable[[], Any], folder: Path) -> None:
+        self._cursor = cursor
+        self._folder = folder
+
+    def create_run(self, new: NewRun) -> tuple[str, str]:
+        """Insert a run; return its id and its name."""
+        highest = self._fast("SELECT max(number) FROM runs", {}).fetchone()[0] or 0
+        number = highest + 1
+        wanted = text(new.name) or run_name(number)
+        run_id, name = new_id(), wanted
+        known = "SELECT id FROM runs WHERE id = :run OR name = :word"
+        while (taken := self._fast(known, {"run": run_id, "word": name}).fetchone()) is not None:
+            if taken[0] == run_id:
+                run_id = new_id()
+            else:
+                # Only names that users give can be taken.
+                name = f"{name}-{number}"
+        row: dict[str, Any] = {"id": run_id, "number": number, "name": name, **_DEFAULTS}
+        row |= new.values(self._folder, utc_now())
+        names = ", ".join(f'"{column}"' for column in row)
+        places = ", ".join(f":{column}" for column in row)
+        self._fast(f"INSERT INTO runs ({names}) VALUES ({places})", row)
+        return run_id, name
+
+    def log_blocks(self, blocks: Iterable[tuple[str, Block]]) -> None:
+        """Append blocks of records, and update each run's summary for listings."""
+        grouped: dict[str, list[Block]] = {}
+        for run_id, block in blocks:
+            grouped.setdefault(run_id, []).append(block)
+        if not grouped:
+            return
+        summaries = _read_summaries(self._fast, list(grouped))
+        now = utc_now()
+        updates = []
+        for run_id, mine in grouped.items():
+            summary = summaries[run_id]
+            for block in mine:
+                summary = summary.after(block)
+            updates.append({"run": run_id, "now": now, **summary.values()})
+        rows = [block_row(run_id, block) for run_id, mine in grouped.items() for block in mine]
+        self._fast(INSERT_BLOCK, *rows)
+        self._fast(UPDATE_SUMMARY, *updates)
+
+    def finish_run(
+        self,
+        run_id: str,
+        *,
+        status: Status,
+        reason: str = "",
+        epochs: int | None = None,
+        metrics: Mapping[str, float | None] | None = None,
+        seconds: Mapping[str, float] | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Store how a run ended. Numbers that are not finite are stored as null."""
+        given = {"metrics": metrics, "seconds": seconds, "detail": detail}
+        row = {
+            "run": run_id,
+            "now": utc_now(),
+            "status": str(Status(status)),
+            "reason": text(reason),
+            "epochs": None if epochs is None else int(epochs),
+            **{
+                name: None if value is None else to_json(value, numbers=True)
+                for name, value in given.items()
+            },
+        }
+        self._fast(_FINISH, row)
+        self._keep_best(run_id, detail or {}, metrics or {})
+
+    def beat(self, run_ids: Sequence[str]) -> None:
+        """Update the heartbeat of runs."""
+        alive = "UPDATE runs SET heartbeat = :now WHERE id IN (SELECT value FROM json_each(:ids))"
+        self._fast(alive, {"now": utc_now(), "ids": json.dumps(list(run_ids))})
+
+    def metrics_of(self, run_id: str) -> Mapping[str, float | None]:
+        """Return the metrics of a run: the last record while it runs.
+
+        Raises:  StoreError: the store does not have the run.
+        """
+        row = self._fast('SELECT metrics, "last" FROM runs WHERE id = :run', {"run": run_id})
+        found = row.fetchone()
+        if found is None:
+            raise StoreError(f"the store in {self._folder} no longer has the run {run_id!r}")
+        return logged_metrics([found[0]], [found[1]])[0]
+
+    def _keep_best(
+        self, run_id: str, detail: Mapping[str, Any], metrics: Mapping[str, float | None]
+    ) -> None:
+        """Store the best of a run that is an average, or whose state another column chose."""
+        if "members" in detail:
+            risk = metrics.get("val_risk")
+            self._fast(_KEEP_BEST, {"run": run_id, "risk": risk, "epoch": None})
+        elif (detail.get("best_by") or "val_risk") != "val_risk":
+            best = {"run": run_id, "risk": None, "epoch": detail.get("best_epoch")}
+            self._fast(_KEEP_BEST, best)
+
+    def _fast(self, sql: str, *rows: Mapping[str, Any]) -> Any:
+        """Execute a statement directly by the driver."""
+        cursor = self._cursor()
+        if len(rows) == 1:
+            cursor.execute(sql, rows[0])
+        else:
+            cursor.executemany(sql, rows)
+        return cursor
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """The summary of a run's records for listings."""
+
+    last: Mapping[str, float | None] = field(default_factory=dict)
+    epochs: int = 0
+    best: tuple[float, int] | None = None
+
+    def after(self, block: Block) -> RunSummary:
+        """Return the summary with one more block."""
+        last = last_values(block)
+        epoch = last.get("epoch")
+        return RunSummary(
+            last={**self.last, **last},
+            epochs=max(self.epochs, block.last + 1 if epoch is None else int(epoch)),
+            best=min((b for b in (self.best, best_of(block)) if b is not None), default=None),
+        )
+
+    def values(self) -> dict[str, Any]:
+        """Return the columns of the run."""
+        return {
+            "last": json.dumps(self.last, ensure_ascii=False, allow_nan=False),
+            "epochs": self.epochs,
+            "best_val_risk": self.best[0] if self.best else None,
+            "best_epoch": self.best[1] if self.best else None,
+        }
+
+
+def _read_summaries(fast: Callable[..., Any], run_ids: Sequence[str]) -> dict[str, RunSummary]:
+    found: dict[str, RunSummary] = {}
+    query = 'SELECT "last", epochs, best_val_risk, best_epoch FROM runs WHERE id = :run'
+    for run_id in run_ids:
+        row = fast(query, {"run": run_id}).fetchone()
+        if row is None:
+            raise StoreError(f"records for the run {run_id!r}, which the store does not have")
+        last, epochs, best, best_epoch = row
+        found[run_id] = RunSummary(
+            json.loads(last), epochs, None if best is None else (best, best_epoch)
+        )
+    return found
+
+
+def block_row(run_id: str, block: Block) -> dict[str, Any]:
+    """Return a block as a row of the table of records."""
+    return {
+        "run_id": run_id,
+        "first": block.first,
+        "last": block.last,
+        "count": block.count,
+        "columns": names_json(block.columns),
+        "data": block.data,
+    }

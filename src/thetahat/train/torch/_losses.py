@@ -1,0 +1,153 @@
+"""Losses in PyTorch: of thetahat's names, of ``torch.nn``, and of the user's own functions.
+
+All give one number per observation, so that every observation of an epoch weighs the same, in a
+short last batch too. No shape is broadcast.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from thetahat import risk
+from thetahat.core import ConfigError, ShapeError
+from thetahat.train.torch._library import torch
+
+functional: Any = torch.nn.functional
+nn: Any = torch.nn
+
+
+def thetahats(loss: Any) -> Any:
+    """Return the loss of thetahat that a loss of PyTorch is; other losses as they are.
+
+    Raises:  ConfigError: a loss whose mean is not one over observations.
+    """
+    if isinstance(loss, type) and issubclass(loss, nn.Module):
+        raise ConfigError(f"loss is the class {loss.__name__}; call it: {loss.__name__}()")
+    same: dict[Any, Any] = {
+        functional.mse_loss: "squared",
+        functional.l1_loss: "absolute",
+        functional.huber_loss: "huber",
+        functional.cross_entropy: "cross_entropy",
+        functional.binary_cross_entropy_with_logits: "logistic",
+    }
+    if not isinstance(loss, nn.Module):
+        return same.get(loss, loss) if callable(loss) else loss
+    if getattr(loss, "reduction", "mean") == "sum":
+        raise ConfigError(
+            f"loss={type(loss).__name__}(reduction='sum'): a risk is a mean over observations;"
+            " leave reduction out"
+        )
+    if getattr(loss, "weight", None) is not None:
+        raise ConfigError(
+            f"loss={type(loss).__name__}(weight=...) divides by the weights of each batch's"
+            " classes, so that observations weigh otherwise in every batch; give weights of"
+            " observations: th.Observations(x, y, weight)"
+        )
+    plain = {nn.MSELoss: "squared", nn.L1Loss: "absolute"}
+    if type(loss) is nn.HuberLoss:
+        return risk.huber(loss.delta)
+    if type(loss) is nn.BCEWithLogitsLoss and loss.pos_weight is None:
+        return "logistic"
+    if type(loss) is nn.CrossEntropyLoss and (loss.label_smoothing, loss.ignore_index) == (0, -100):
+        return "cross_entropy"
+    return plain.get(type(loss), loss)
+
+
+def of_torch(loss: Any) -> bool:
+    """Whether a loss is PyTorch's own kind, of (prediction, target): it has a reduction."""
+    if isinstance(loss, nn.Module):
+        return True
+    try:
+        return "reduction" in inspect.signature(loss).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def pair_loss(loss: Any) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Return a loss as a function of predictions and targets (B, ...) to numbers (B, ...).
+
+    Args:    loss: as ``thetahats`` gives it.
+    """
+    if of_torch(loss):
+        if not isinstance(loss, nn.Module):
+            return lambda h, y: loss(h, y, reduction="none")
+        alone = copy.deepcopy(loss)
+        alone.reduction = "none"
+        return alone
+    made = risk.resolve_loss(loss)
+    held = inspect.getclosurevars(made.function).nonlocals if callable(made.function) else {}
+    if made.name == "huber":
+        delta = float(held["delta"])
+        return lambda h, y: _huber(h - y, delta)
+    if made.name == "pinball":
+        tau = float(held["tau"])
+        return lambda h, y: torch.maximum((1 - tau) * (h - y), -tau * (h - y))
+    known = {
+        "squared": lambda h, y: torch.square(h - y),
+        "absolute": lambda h, y: torch.abs(h - y),
+        "logistic": _logistic,
+        "fractional_logit": _logistic,
+        "cross_entropy": _cross_entropy,
+    }
+    return known.get(made.name, lambda h, y: made.function(h - y))
+
+
+def _huber(r: torch.Tensor, delta: float) -> torch.Tensor:
+    inside = r.clamp(-delta, delta)
+    return inside * (r - inside / 2)
+
+
+def _logistic(h: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return functional.binary_cross_entropy_with_logits(h, y.to(h.dtype), reduction="none")
+
+
+def _cross_entropy(h: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    y = y.to(h.dtype) if y.shape == h.shape else y.long()
+    return functional.cross_entropy(h, y, reduction="none")
+
+
+def aligned(h: Any, y: torch.Tensor, *, classes: bool) -> torch.Tensor:
+    """Return predictions in the shape that the loss compares with targets: (B, 1) become (B,).
+
+    Args:    classes: whether h are logits (B, k) of classes.
+    Raises:  ShapeError: shapes that differ; no shape is broadcast.
+    """
+    if not isinstance(h, torch.Tensor):
+        raise ShapeError(
+            f"the module returned a {type(h).__name__}; it must return one tensor of shape (B, ...)"
+        )
+    if h.shape[:1] != y.shape[:1]:
+        raise ShapeError(
+            f"the module returned shape {tuple(h.shape)} for a batch of {len(y)} observations; the"
+            " first axis must be that of the batch"
+        )
+    if h.shape == y.shape or (classes and h.ndim == 2 and h.shape[1] > 1):
+        return h
+    if h.shape == (*y.shape, 1):
+        return h[..., 0]
+    if h.shape == y.shape[:-1]:
+        fix = "Give y as (N,), not (N, 1)."
+    elif y.ndim == 1:
+        fix = "Use a last layer with one output, or give a loss of classes."
+    else:
+        fix = "Use a module with as many outputs as targets."
+    raise ShapeError(
+        f"h(x) has shape {tuple(h.shape)} and y has shape {tuple(y.shape)}; they must be equal, no"
+        f" shape is broadcast. {fix}"
+    )
+
+
+def per_row(values: Any, n: int, what: str) -> torch.Tensor:
+    """Return one number per observation, (n,): the mean over the components of each.
+
+    Raises:  ShapeError: the first axis is not that of the observations.
+    """
+    if not isinstance(values, torch.Tensor) or values.shape[:1] != (n,):
+        came = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
+        raise ShapeError(
+            f"{what} gave {came} for {n} observations; return one number per observation, ({n},)"
+        )
+    return values if values.ndim == 1 else values.reshape(n, -1).mean(1)

@@ -1,0 +1,108 @@
+"""The loss of each observation of a batch, by a module: what is minimised and evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from thetahat import risk
+from thetahat.core import ConfigError, ShapeError, Task
+from thetahat.risk import inputs_and_target
+from thetahat.train.torch._library import torch
+from thetahat.train.torch._losses import aligned, of_torch, pair_loss, per_row, thetahats
+from thetahat.train.torch._module import call
+
+Loss = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
+"""The loss of each observation (B,), the predictions and the targets; these are None where the loss
+has none."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The default objective: the loss of (h(x), y).
+
+    Args:    loss: of predictions and targets (B, ...).   classes: whether h(x) are logits (B, k).
+             name: of the loss, in a word.
+    """
+
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    classes: bool
+    name: str
+
+    def __call__(self, h: Any, z: Any) -> Loss:
+        """Compute the losses of a batch z."""
+        x, y = inputs_and_target(z)
+        prediction = aligned(call(h, x), y, classes=self.classes)
+        values = per_row(self.loss(prediction, y), len(y), f"the loss {self.name}")
+        return values, prediction, y
+
+
+@dataclass(frozen=True)
+class ResidualObjective:
+    """The objective of the user's own ``residual(h, z)``, a function of one observation."""
+
+    residual: Callable[[Any, Any], Any]
+    loss: Callable[..., torch.Tensor]
+    of_prediction: bool
+    name: str
+
+    def __call__(self, h: Any, z: Any) -> Loss:
+        """Compute the losses of a batch z."""
+        leaves, tree = jax.tree.flatten(z)
+
+        def one(*row: torch.Tensor) -> torch.Tensor:
+            found = self.residual(one_of(h), jax.tree.unflatten(tree, row))
+            if self.of_prediction:
+                if not isinstance(found, tuple) or len(found) != 2:
+                    raise ShapeError(
+                        f"with loss={self.name!r} residual must return the pair (score, target)"
+                    )
+                score, target = (torch.as_tensor(v)[None] for v in found)
+                value = self.loss(score, target)
+            else:
+                r = torch.as_tensor(found)
+                if r.ndim > 1 or r.shape == (1,):
+                    raise ShapeError(
+                        "residual must return a scalar or a vector (k,) per observation; got shape"
+                        f" {tuple(r.shape)}. Use h(x)[0]"
+                    )
+                value = self.loss(r, torch.zeros_like(r))
+            return value.mean()
+
+        return torch.vmap(one, randomness="different")(*leaves), None, None
+
+
+def one_of(h: Any) -> Callable[[Any], torch.Tensor]:
+    """Return the function of one observation of a function of batches."""
+
+    def one(x: Any) -> torch.Tensor:
+        return call(h, jax.tree.map(lambda leaf: torch.as_tensor(leaf)[None], x))[0]
+
+    return one
+
+
+def objective_of(task: Task) -> Any:
+    """Return the objective of a Task, and its loss as thetahat's.
+
+    Raises:  ConfigError: a loss that the backend does not support.
+    """
+    own = getattr(task.model, "thetahat_objective", None)
+    if own is not None:
+        return own
+    loss = thetahats(task.loss)
+    made = None if of_torch(loss) else risk.resolve_loss(loss)
+    name = type(loss).__name__ if made is None else made.name
+    function = pair_loss(loss)
+    if task.residual is not None:
+        if made is None:
+            raise ConfigError(
+                f"loss={name} compares predictions with targets, and residual= gives a residual;"
+                " leave one of them out"
+            )
+        of_prediction = made.of == risk.PREDICTION
+        return ResidualObjective(task.residual, function, of_prediction, name)
+    classes = name in ("cross_entropy", "CrossEntropyLoss", "NLLLoss", "MultiMarginLoss")
+    return Objective(function, classes, name)
