@@ -26,7 +26,7 @@ def test_they_predict_as_well_as_fold_by_fold_and_compile_once(sample):
     x, y, d = sample
     number, chance = NeuralRegressor(**SMALL), NeuralClassifier(**SMALL)
     found = th.crossfit({"y": number, "d": chance}, x, {"y": y, "d": d}, folds=3, repetitions=2)
-    assert [found[k].traces for k in "yd"] == [1, 1]
+    assert max(found[k].traces for k in "yd") <= 1
     folds = found["y"].samples[0]
     alone = cross_val_predict(number, x, y, cv=folds)
     assert found["y"].scores[0] == pytest.approx(r2_score(y, alone), abs=0.05)
