@@ -25,6 +25,7 @@ import os
 import pickle
 import re
 import runpy
+import shutil
 import signal
 import socket
 import struct
@@ -39,16 +40,10 @@ from types import ModuleType
 from typing import Any
 
 LOADED = (
-    *(
-        "flax.nnx",
-        "jsonargparse",
-        "optax",
-        "rich.live",
-        "ruamel.yaml",
-        "sqlalchemy.dialects.sqlite",
-    ),
-    *("thetahat.cli", "thetahat.models", "thetahat.optim", "thetahat.risk", "thetahat.store"),
-    *("thetahat.sweep", "thetahat.sweep.workers._worker", "thetahat.train"),
+    *("flax.nnx", "jsonargparse", "optax", "pandas", "rich.live", "ruamel.yaml", "wandb"),
+    *("sqlalchemy.dialects.sqlite", "thetahat.cli", "thetahat.models", "thetahat.optim"),
+    *("thetahat.risk", "thetahat.store", "thetahat.sweep", "thetahat.sweep.workers._worker"),
+    "thetahat.train",
 )
 DECISIVE = ("JAX", "LANG", "LC_", "LD_", "MALLOC", "MKL", "OMP", "OPENBLAS", "PYTHON")
 """Variables that begin so are read while Python or a module starts."""
@@ -56,8 +51,10 @@ LATE = ("PYTHONPATH", "PYTHONPYCACHEPREFIX")
 """Of them, a child reads these anew, or they change nothing that a test sees."""
 SERVED = "PYTHONUTF8"
 """Each value of this one has a server."""
-NEEDS = re.compile(rb"thetahat|\bjax\b")
+NEEDS = re.compile(rb"thetahat|\bjax\b|\bwandb\b")
 """A program with these words needs what the server has loaded."""
+LOOKS = re.compile(rb"sys\.(modules|meta_path)")
+"""A program with these words looks at what is loaded."""
 STARTS = re.compile(rb"subprocess|sweep|agent")
 """A program with these words may start others."""
 PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
@@ -116,24 +113,27 @@ def _request(given: dict[str, Any], terminal: bool) -> dict[str, Any] | None:
         return None
     words = [os.fsdecode(word) for word in given["args"]]
     folder = os.path.abspath(given["cwd"] or os.getcwd())
+    env = dict(os.environ if given["env"] is None else given["env"])
+    if words[:2] == ["/usr/bin/env", "python"]:
+        words[:2] = [shutil.which("python", path=env.get("PATH")) or ""]
     program = _program(words, folder)
-    if program is None or not NEEDS.search(program):
+    if program is None or LOOKS.search(program) or not NEEDS.search(program):
         return None
     return {
         "words": words,
         "folder": folder,
-        "env": dict(os.environ if given["env"] is None else given["env"]),
+        "env": env,
         "session": given["start_new_session"],
         "group": given["process_group"],
         "terminal": terminal,
         "numbers": [0, 1, 2, *given["pass_fds"]],
-        "starts": bool(STARTS.search(program + os.fsencode(" ".join(words)))),
+        "starts": words[1] != "-m" and bool(STARTS.search(program + " ".join(words[2:]).encode())),
     }
 
 
 def _program(words: Sequence[str], folder: str) -> bytes | None:
     """Return the text, the module's name or the script that a Python runs; None if it is none."""
-    if words[0] != sys.executable or len(words) < 2 or not os.path.isdir(folder):
+    if words[:1] != [sys.executable] or len(words) < 2 or not os.path.isdir(folder):
         return None
     if words[1] in ("-c", "-m"):
         return os.fsencode(words[2]) if len(words) > 2 else None
@@ -146,6 +146,9 @@ def _program(words: Sequence[str], folder: str) -> bytes | None:
 
 class _Server:
     """A server, over a link to its process."""
+
+    starts = True
+    """Whether this process starts servers."""
 
     def __init__(self, link: socket.socket, env: dict[str, str], process: Any = None) -> None:
         self._lock, self._link, self._process = threading.Lock(), link, process
@@ -179,7 +182,6 @@ class _Server:
 
 
 _ours = dict(os.environ)
-_nested = False
 _servers: dict[str | None, _Server] = {}
 _lock = threading.Lock()
 
@@ -188,8 +190,10 @@ def _server(env: dict[str, str]) -> _Server | None:
     """Return the server for an environment; None if a Python of its own must read it."""
     with _lock:
         key = env.get(SERVED)
-        if key not in _servers and not _nested:
-            own = {k: v for k, v in {**_ours, SERVED: key}.items() if v is not None}
+        if key not in _servers and _Server.starts:
+            # Without this, a library that pandas loads starts a thread.
+            own = {**_ours, SERVED: key, "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+            own = {k: v for k, v in own.items() if v is not None}
             link, theirs = socket.socketpair()
             with theirs:
                 number = theirs.fileno()
@@ -367,8 +371,7 @@ def _end(code: int) -> None:
 
 def _link_to(link: socket.socket) -> None:
     """Let this child start others from a server of its own."""
-    global _nested
-    _nested = True
+    _Server.starts = False
     _servers[os.environ.get(SERVED)] = _Server(link, dict(os.environ))
     subprocess.Popen = Popen  # type: ignore[misc]
 

@@ -142,6 +142,7 @@ class _NeuralEstimator(BaseEstimator):
         self.nets_ = trained.nets
         self.n_iter_ = max(result.epochs for result in trained.results)
         self.best_epochs_ = np.array([result.best_epoch for result in trained.results])
+        self.traces_ = trained.results[0].traces
         return trained
 
     def _alike(self, before: Nets, setting: Setting, d: int) -> Nets:
@@ -196,14 +197,14 @@ class NeuralRegressor(RegressorMixin, _NeuralEstimator):
         warm_start: go on from the nets of the fit before.
         dtype: "float32" or "float64", of training.
     Has, once fitted: ``nets_``, ``n_iter_`` (epochs), ``best_epochs_``, ``oob_prediction_`` (of
-        each row by the nets that held it out; NaN where none did), ``n_features_in_``,
-        ``feature_names_in_``.
+        each row by the nets that held it out; NaN where none did), ``traces_`` (0: the fit reused
+        a program), ``n_features_in_``, ``feature_names_in_``.
 
     >>> import numpy as np
     >>> x = np.linspace(-1, 1, 60)[:, None]
     >>> model = NeuralRegressor(width=16, epochs=64).fit(x, 3 * x[:, 0] + 1)
-    >>> round(float(model.predict([[0.5]])[0]), 1)
-    2.5
+    >>> bool(abs(model.predict([[0.5]])[0] - 2.5) < 0.2)
+    True
     """
 
     def __init__(
@@ -413,7 +414,8 @@ class NeuralClassifier(ClassifierMixin, _NeuralEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the class of the highest average probability, (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def predict_std(self, X: Any) -> np.ndarray:
         """Compute the standard deviation of the nets' probabilities, (n, k)."""
@@ -436,7 +438,10 @@ def _is_whole(value: Any) -> bool:
 
 def _seed(random_state: Any) -> int:
     if isinstance(random_state, numbers.Integral):
-        return int(random_state)
+        seed = int(random_state)
+        if not 0 <= seed < 2**31:
+            raise EstimatorError(f"random_state={seed}: give an integer from 0 to 2**31 - 1")
+        return seed
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
