@@ -65,7 +65,7 @@ def test_a_task_knows_the_words_of_optimizers_and_losses() -> None:
             lambda: th.Threshold(0.6, metric="val_risk"),  # type: ignore[misc]
             "Threshold() got multiple values for argument 'metric'; it takes metric, below, above",
         ),
-        (lambda: th.load(), "load() missing 1 argument: 'path'; it takes path, experiment"),  # type: ignore[call-arg]
+        (th.load, "load() missing 1 argument: 'path'; it takes path, experiment"),  # type: ignore[call-arg]
         (
             lambda: th.load(1, 2, 3),  # type: ignore[call-arg]
             "load() takes from 1 to 2 arguments but 3 were given; it takes path, experiment",
