@@ -104,6 +104,16 @@ class _NeuralEstimator(BaseEstimator):
             dtype=self.dtype,
         )
 
+    def _fold_setting(self) -> Setting:
+        """Give the setting of one net for one target."""
+        raise NotImplementedError
+
+    def crossfit_task(self, data: Any, *, seed: Any = 0) -> Any:
+        """Describe one net for the Data of a fold: ``th.crossfit`` trains all folds together."""
+        from thetahat.sklearn._train import task_of
+
+        return task_of(data, self._fold_setting(), seed)
+
     def _check(self, name: str, allowed: Callable[[Any], bool], fix: str) -> None:
         value = getattr(self, name)
         if not allowed(value):
@@ -278,6 +288,10 @@ class NeuralRegressor(RegressorMixin, _NeuralEstimator):
         self.oob_prediction_ = _outside(self._joined(self.nets_.outputs(X)), trained.held)
         return self
 
+    def _fold_setting(self) -> Setting:
+        level = self.delta if self.loss == "huber" else self.quantile
+        return self._setting(self.loss, level, 1, False)
+
     def _joined(self, outputs: np.ndarray) -> np.ndarray:
         return outputs[..., 0] if self._single else outputs
 
@@ -387,6 +401,9 @@ class NeuralClassifier(ClassifierMixin, _NeuralEstimator):
         trained = self._fit_nets(X, code, weight, self._setting(loss, 0.5, outputs, True))
         self.oob_decision_function_ = _outside(self._shares(self.nets_.outputs(X)), trained.held)
         return self
+
+    def _fold_setting(self) -> Setting:
+        return self._setting("logistic", 0.5, 1, True)
 
     @staticmethod
     def _shares(scores: np.ndarray) -> np.ndarray:

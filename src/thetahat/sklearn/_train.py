@@ -206,6 +206,27 @@ def _sharing(data: Data, n_params: int) -> Data:
     return data
 
 
+def task_of(data: Data, setting: Setting, seed: Any) -> Task:
+    """Describe one net for data that are scaled already."""
+    n, d = data.train.x.shape
+    sizes = net_sizes(
+        n, batch_size=setting.batch_size, epochs=setting.epochs, patience=setting.patience
+    )
+    return Task(
+        models.TabularMLP(
+            d, width=setting.width, depth=setting.depth, activation=setting.activation
+        ),
+        data,
+        loss=_loss(setting.loss, setting.level),
+        optimizer=optim.tabular(sizes.steps, setting.lr, setting.weight_decay),
+        epochs=sizes.epochs,
+        batch_size=sizes.batch_size,
+        stopping=(Patience(sizes.patience),) if data.val is not None else (),
+        seed=seed,
+        dtype=setting.dtype,
+    )
+
+
 def _loss(name: str, level: Any) -> Any:
     if name == "quantile":
         return risk.pinball(level)

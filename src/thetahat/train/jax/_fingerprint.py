@@ -115,7 +115,7 @@ class Mathematics:
             except CustomDerivative:
                 names, closed, whole = self._trace(True, padding)
                 key = self._strict(names, closed, True)
-            return digest([key, names, size, mode, *self.facts(padding), *settings()]).hex()
+            return digest([key, names, size, mode, *self.facts(padding), settings()]).hex()
 
     # -- what is traced -------------------------------------------------------------------------
 
@@ -348,17 +348,29 @@ def _step(member: Member, plan: MemberPlan, state: Any, batch: Any) -> Any:
     return member.step(carry, batch, weight, share, scale, key)
 
 
-def settings() -> list[Any]:
-    """What a program depends on beside its mathematics: settings of JAX, device, versions."""
-    values = jax.config.values
-    ours = [
-        (name, str(getattr(jax.config, name, values[name])))
-        for name in sorted(values)
-        if name not in _IDLE
-    ]
+def settings() -> str:
+    """The key of what a program depends on beside its mathematics: settings of JAX, device,
+    versions."""
+    values, config = jax.config.values, jax.config
+    raw = tuple([getattr(config, name, values[name]) for name in values])
     device = jax.devices()[0]
     place = (device.platform, device.device_kind, jax.device_count())
-    return [ours, place, os.environ.get("XLA_FLAGS", ""), _versions()]
+    known = (tuple(values), raw, tuple(map(type, raw)), place, os.environ.get("XLA_FLAGS", ""))
+    try:
+        return _settings_key(*known)
+    except TypeError:  # a value without a hash
+        return _settings_key.__wrapped__(*known)
+
+
+@functools.lru_cache(maxsize=16)
+def _settings_key(
+    names: tuple[str, ...], raw: tuple[Any, ...], _: Any, place: tuple[Any, ...], flags: str
+) -> str:
+    """The key of settings; types are arguments since True equals 1."""
+    ours = sorted(
+        (name, str(value)) for name, value in zip(names, raw, strict=True) if name not in _IDLE
+    )
+    return digest([ours, place, flags, _versions()]).hex()
 
 
 @contextmanager
