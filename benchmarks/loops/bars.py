@@ -49,6 +49,9 @@ BARS = (
     Bar("P2", "torch_loader", "ours_converted", 20, at_most=False),
     Bar("P3", "torch_loader", "ours_converted", 100, at_most=False),
     Bar("P4", "torch_loader", "ours_converted", 100, at_most=False),
+    Bar("P3", "torch_loader", "ours_torch", 2, at_most=False),
+    Bar("P4", "torch_loader", "ours_torch", 2, at_most=False),
+    Bar("P3", "lightning_bare", "ours_torch", 5, at_most=False),
     Bar("P3x64", OURS_MANY, FLOOR_MANY, 1.15, at_most=True),
     Bar("P4x64", OURS_MANY, FLOOR_MANY, 1.15, at_most=True),
 )

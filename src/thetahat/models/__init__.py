@@ -19,6 +19,7 @@ from thetahat.models._linear import (
 )
 from thetahat.models._mlp import ACTIVATIONS as ACTIVATIONS, MLP as MLP
 from thetahat.models._start import (
+    begun as begun,
     check_same_function as check_same_function,
     named_arrays as named_arrays,
     started as started,
@@ -40,6 +41,7 @@ __all__ = [
     "Selected",
     "TabularMLP",
     "adapt",
+    "begun",
     "call_arguments",
     "check_same_function",
     "describe",

@@ -11,6 +11,7 @@ import numpy as np
 from thetahat import risk
 from thetahat.core import ConfigError, ShapeError, Task
 from thetahat.train.torch._library import torch
+from thetahat.train.torch._lightning import OwnOptimizers
 from thetahat.train.torch._losses import of_torch, thetahats
 from thetahat.train.torch._metrics import Scores, Sums
 from thetahat.train.torch._module import device_of, flattened, frozen, made, parted, trained
@@ -79,9 +80,8 @@ class Member:
 
     def configured(self) -> Configured:
         """Return an optimizer of this module's parameters."""
-        own = getattr(self.task.optimizer, "thetahat_configure", None)
-        if own is not None:
-            return configure(lambda _: own(self.module), ())
+        if isinstance(self.task.optimizer, OwnOptimizers):
+            return configure(lambda _: self.task.optimizer(self.module), (), of_lightning=True)
         return configure(maker(self.task.optimizer), list(self.params.values()))
 
     def penalty(self, flat: torch.Tensor) -> torch.Tensor:
@@ -125,7 +125,8 @@ class Alone:
         self.leaves = self._flat_leaves()
         self.configured.check(member.columns)
         batch = member.plan.batch
-        self.scale = torch.tensor(1.0 / batch, dtype=self.flat.dtype, device=self.flat.device)
+        self.share = self.flat.new_full((batch,), 1.0 / batch)
+        self.step = self.configured.bare_step()
 
     def _flat_leaves(self) -> list[torch.Tensor]:
         """Let an optimizer whose update is elementwise update one parameter: the flat vector."""
@@ -223,24 +224,25 @@ class Alone:
         objective, configured, batch = member.objective, self.configured, member.plan.batch
         by_step, scored, rate = configured.by_step, member.scores.by_part, configured.rate
         norms = [] if member.scores.grad_norms else None
-        sums, totals = Sums(member.scores), []
+        sums, losses = Sums(member.scores), []
         module.train()
         for leaves, weight in part.batches(order, batch):
             self.slope.zero_()
             values, *pair = objective(module, part.observations(leaves))
-            total = values.sum() if weight is None else (values * weight).sum()
-            self._backward(total, len(values) / batch)
+            share = self.share[: values.shape[0]]
+            mean = torch.dot(values, share if weight is None else share * weight)
+            self._backward(mean, values.shape[0] / batch)
             if scored:
                 sums.add(module, leaves, part.tree, weight, pair)
             if norms is not None:
                 norms.append(torch.linalg.vector_norm(self.slope))
             rate = configured.rate if by_step else rate
-            configured.optimizer.step()
+            self.step()
             if by_step:
                 configured.step_schedules(by_step=True)
-            totals.append(total.detach())
+            losses.append(mean.detach())
         scale = np.dtype(member.task.dtype).type
-        record = {"train_risk": scale(torch.stack(totals).sum().item() / part.n)}
+        record = {"train_risk": scale(torch.stack(losses).sum().item() * (batch / part.n))}
         means = {f"train_{name}": value for name, value in sums.means().items()}
         if norms is not None:
             norm = float(torch.stack(norms).mean())
@@ -253,16 +255,16 @@ class Alone:
         record["learning_rate"] = scale(rate)
         return [record | {name: scale(value) for name, value in means.items()}]
 
-    def _backward(self, total: torch.Tensor, share: float) -> None:
+    def _backward(self, mean: torch.Tensor, share: float) -> None:
         """Add the gradient of the objective of one batch to ``slope``.
 
-        Args:    share: of the batch's places, those that hold an observation.
+        Args:    mean: the summed loss over the batch's places.
+                 share: of these places, those that hold an observation.
         """
-        if self.member.task.penalty is None:
-            total.backward(self.scale)
-            return
-        flat = torch.cat([p.reshape(-1) for p in self.member.params.values()])
-        (total * self.scale + share * self.member.penalty(flat)).backward()
+        if self.member.task.penalty is not None:
+            flat = torch.cat([p.reshape(-1) for p in self.member.params.values()])
+            mean = mean + share * self.member.penalty(flat)
+        mean.backward()
 
     # -- the best state ---------------------------------------------------------------------------
 
