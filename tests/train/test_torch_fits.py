@@ -267,6 +267,13 @@ def test_metrics_are_those_of_scikit_learn_on_their_own_part() -> None:
     assert result.metrics["norm"] == pytest.approx(norm, rel=1e-5)
 
 
+def test_a_metric_changes_no_number_of_a_fit_with_dropout_and_batch_norm() -> None:
+    metrics = {"near": lambda h, z: (h(z[0])[0] - z[1]).abs() < 0.5, "r2": "r2"}
+    one, other = th.fit(task(seed=3)), th.fit(task(seed=3, metrics=metrics))
+    np.testing.assert_array_equal(one.history["val_risk"], other.history["val_risk"])
+    np.testing.assert_array_equal(one.predict(X), other.predict(X))
+
+
 def test_a_residual_of_ones_own_is_of_one_observation() -> None:
     one = th.fit(task(nn.Linear(2, 1), residual=lambda h, z: h(z[0])[0] - z[1], seed=2))
     assert one.risk["test"] == pytest.approx(

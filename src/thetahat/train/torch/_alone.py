@@ -20,6 +20,9 @@ from thetahat.train.torch._optimizers import ELEMENTWISE, Configured, configure,
 from thetahat.train.torch._parts import EVAL_BLOCK, Part, Plan, part_of, plan_of
 
 PARTS = ("train", "val", "test")
+_add: Any = torch._foreach_add_  # pyright: ignore[reportPrivateImportUsage]
+# What ``backward()`` and ``grad()`` call: their checks take as long as a small net's gradient.
+_run_backward: Any = torch.autograd.Variable._execution_engine.run_backward
 
 
 @dataclass(frozen=True)
@@ -125,8 +128,12 @@ class Alone:
         self.leaves = self._flat_leaves()
         self.configured.check(member.columns)
         batch = member.plan.batch
+        self.one = self.flat.new_ones(())
         self.share = self.flat.new_full((batch,), 1.0 / batch)
         self.step = self.configured.bare_step()
+        self.params = tuple(member.params.values())
+        stored = member.task.penalty is not None or member.scores.grad_norms
+        self.descends = self.configured.descends and not stored
 
     def _flat_leaves(self) -> list[torch.Tensor]:
         """Let an optimizer whose update is elementwise update one parameter: the flat vector."""
@@ -223,21 +230,27 @@ class Alone:
         member, module, part = self.member, self.module, self.member.parts["train"]
         objective, configured, batch = member.objective, self.configured, member.plan.batch
         by_step, scored, rate = configured.by_step, member.scores.by_part, configured.rate
+        own = bool(member.scores.of("observation"))
         norms = [] if member.scores.grad_norms else None
         sums, losses = Sums(member.scores), []
         module.train()
         for leaves, weight in part.batches(order, batch):
-            self.slope.zero_()
             values, *pair = objective(module, part.observations(leaves))
-            share = self.share[: values.shape[0]]
+            n = values.shape[0]
+            share = self.share if n == batch else self.share[:n]
             mean = torch.dot(values, share if weight is None else share * weight)
-            self._backward(mean, values.shape[0] / batch)
             if scored:
+                module.train(not own)  # a metric must neither draw numbers nor move a buffer
                 sums.add(module, leaves, part.tree, weight, pair)
-            if norms is not None:
-                norms.append(torch.linalg.vector_norm(self.slope))
+                module.train()
             rate = configured.rate if by_step else rate
-            self.step()
+            if self.descends:
+                self._descend(mean, rate)
+            else:
+                self._backward(mean, n / batch)
+                if norms is not None:
+                    norms.append(torch.linalg.vector_norm(self.slope))
+                self.step()
             if by_step:
                 configured.step_schedules(by_step=True)
             losses.append(mean.detach())
@@ -255,6 +268,13 @@ class Alone:
         record["learning_rate"] = scale(rate)
         return [record | {name: scale(value) for name, value in means.items()}]
 
+    def _descend(self, mean: torch.Tensor, rate: float) -> None:
+        """Take a step of gradient descent."""
+        found = _run_backward((mean,), (self.one,), False, False, self.params, True, False)
+        used = [(p, g) for p, g in zip(self.params, found, strict=True) if g is not None]
+        with torch.no_grad():
+            _add(*map(list, zip(*used, strict=True)), alpha=-rate)
+
     def _backward(self, mean: torch.Tensor, share: float) -> None:
         """Add the gradient of the objective of one batch to ``slope``.
 
@@ -264,7 +284,8 @@ class Alone:
         if self.member.task.penalty is not None:
             flat = torch.cat([p.reshape(-1) for p in self.member.params.values()])
             mean = mean + share * self.member.penalty(flat)
-        mean.backward()
+        self.slope.zero_()
+        _run_backward((mean,), (self.one,), False, False, (), True, True)
 
     # -- the best state ---------------------------------------------------------------------------
 
