@@ -36,6 +36,8 @@ PAGES = (
     "your-own-model",
     "pytorch-native",
     "small-tables",
+    "scikit-learn",
+    "double-ml",
     "risk",
     "optimizers",
     "stopping",

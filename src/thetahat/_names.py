@@ -66,6 +66,7 @@ ROOMS = {
     "train": "thetahat.train",
     "causal": "thetahat.causal",
     "store": "thetahat.store",
+    "trackers": "thetahat.tracking.trackers",
     "search": "thetahat.search",
     "sweep": "thetahat.sweep",
     "report": "thetahat.report",

@@ -57,6 +57,9 @@ class ResumedRuns:
 
     checkpoint: Path
     names: tuple[str, ...]
+    cohort: str | None = None
+    command: str | None = None
+    """What began the runs."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,8 @@ def _keeper(
     facts: dict[str, Any] = {"experiment": source.experiment, "name": setting.name}
     if len(configs) > 1:
         facts["cohort"] = f"c{secrets.token_hex(4)}"
+    if resumed is not None:  # the average of members joins them
+        facts |= {"cohort": resumed.cohort, "command": resumed.command}
     with open_store(setting.store) as store, contextlib.ExitStack() as stack:
         path = None
         if setting.checkpoint:
@@ -323,7 +328,7 @@ class _StoreKeeper:
         command, source = process.pop("command"), process.pop("source")
         if self.source.file is not None:
             process["source_hash"] = file_hash(self.source.file)
-        self.facts = {**self.facts, "command": command, "source": source}
+        self.facts = {"command": command, **self.facts, "source": source}
         self._process = process
         self._tracker = StoreTracker(self.store, self.facts)
 

@@ -18,6 +18,7 @@ from thetahat.models._linear import (
 )
 from thetahat.models._mlp import ACTIVATIONS as ACTIVATIONS, MLP as MLP
 from thetahat.models._start import (
+    begun as begun,
     check_same_function as check_same_function,
     named_arrays as named_arrays,
     started as started,
@@ -39,6 +40,7 @@ __all__ = [
     "Selected",
     "TabularMLP",
     "adapt",
+    "begun",
     "call_arguments",
     "check_same_function",
     "describe",
