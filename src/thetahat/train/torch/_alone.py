@@ -128,8 +128,7 @@ class Alone:
         self.leaves = self._flat_leaves()
         self.configured.check(member.columns)
         batch = member.plan.batch
-        self.one = self.flat.new_ones(())
-        self.share = self.flat.new_full((batch,), 1.0 / batch)
+        self.scale = self.flat.new_full((), 1.0 / batch)
         self.step = self.configured.bare_step()
         self.params = tuple(member.params.values())
         stored = member.task.penalty is not None or member.scores.grad_norms
@@ -236,26 +235,24 @@ class Alone:
         module.train()
         for leaves, weight in part.batches(order, batch):
             values, *pair = objective(module, part.observations(leaves))
-            n = values.shape[0]
-            share = self.share if n == batch else self.share[:n]
-            mean = torch.dot(values, share if weight is None else share * weight)
+            total = values.sum() if weight is None else torch.dot(values, weight)
             if scored:
                 module.train(not own)  # a metric must neither draw numbers nor move a buffer
                 sums.add(module, leaves, part.tree, weight, pair)
                 module.train()
             rate = configured.rate if by_step else rate
             if self.descends:
-                self._descend(mean, rate)
+                self._descend(total, rate)
             else:
-                self._backward(mean, n / batch)
+                self._backward(total, values.shape[0] / batch)
                 if norms is not None:
                     norms.append(torch.linalg.vector_norm(self.slope))
                 self.step()
             if by_step:
                 configured.step_schedules(by_step=True)
-            losses.append(mean.detach())
+            losses.append(total.detach())
         scale = np.dtype(member.task.dtype).type
-        record = {"train_risk": scale(torch.stack(losses).sum().item() * (batch / part.n))}
+        record = {"train_risk": scale(torch.stack(losses).sum().item() / part.n)}
         means = {f"train_{name}": value for name, value in sums.means().items()}
         if norms is not None:
             norm = float(torch.stack(norms).mean())
@@ -268,24 +265,24 @@ class Alone:
         record["learning_rate"] = scale(rate)
         return [record | {name: scale(value) for name, value in means.items()}]
 
-    def _descend(self, mean: torch.Tensor, rate: float) -> None:
+    def _descend(self, total: torch.Tensor, rate: float) -> None:
         """Take a step of gradient descent."""
-        found = _run_backward((mean,), (self.one,), False, False, self.params, True, False)
+        found = _run_backward((total,), (self.scale,), False, False, self.params, True, False)
         used = [(p, g) for p, g in zip(self.params, found, strict=True) if g is not None]
         with torch.no_grad():
             _add(*map(list, zip(*used, strict=True)), alpha=-rate)
 
-    def _backward(self, mean: torch.Tensor, share: float) -> None:
+    def _backward(self, total: torch.Tensor, share: float) -> None:
         """Add the gradient of the objective of one batch to ``slope``.
 
-        Args:    mean: the summed loss over the batch's places.
-                 share: of these places, those that hold an observation.
+        Args:    total: the summed loss.
+                 share: of the batch's places, those that hold an observation.
         """
         if self.member.task.penalty is not None:
             flat = torch.cat([p.reshape(-1) for p in self.member.params.values()])
-            mean = mean + share * self.member.penalty(flat)
+            total = total + share / self.scale * self.member.penalty(flat)
         self.slope.zero_()
-        _run_backward((mean,), (self.one,), False, False, (), True, True)
+        _run_backward((total,), (self.scale,), False, False, (), True, True)
 
     # -- the best state ---------------------------------------------------------------------------
 
