@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +327,14 @@ def test_a_saved_module_predicts_the_same_in_another_process(tmp_path: Path) -> 
         th.load(tmp_path / "net.theta", task(lambda: Net(4)))
 
 
+def test_without_pytorch_one_message_says_what_to_install(monkeypatch: Any) -> None:
+    for name in [n for n in sys.modules if n.startswith("thetahat.train.torch")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(th.InputError, match=r"pip install 'thetahat\[torch\]'"):
+        th.fit(th.Task(th.models.Linear(2), DATA, backend="torch"))
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -334,6 +343,7 @@ def test_a_saved_module_predicts_the_same_in_another_process(tmp_path: Path) -> 
             {"model": lambda: nn.Flatten(0), "data": th.Data((X[:, 0], Y))},
             "module Flatten has no trainable parameters",
         ),
+        ({"model": th.models.Linear(2)}, "the PyTorch backend got Linear as the model"),
         ({"model": lambda: None}, "the PyTorch backend got NoneType as the model"),
         ({"start": "a.theta"}, "does not start from fitted parameters"),
         ({"loss": nn.MSELoss(reduction="sum")}, "a risk is a mean over observations"),
