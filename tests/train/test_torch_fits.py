@@ -95,6 +95,19 @@ def test_a_fit_with_dropout_resumes_bitwise(tmp_path: Path) -> None:
     np.testing.assert_array_equal(resumed.predict(X), whole.predict(X))
 
 
+def test_frozen_parameters_stay_as_they_were() -> None:
+    torch.manual_seed(0)
+    module = Plain()
+    for model in (th.freeze(module, "first"), th.trainable(module, ["last/*"])):
+        result = th.fit(task(model))
+        assert result.n_params == 9
+        after, before = result.model.state_dict(), module.state_dict()
+        assert torch.equal(after["first.weight"], before["first.weight"])
+        assert not torch.equal(after["last.weight"], before["last.weight"])
+    with pytest.raises(th.InputError, match="the paths are first/weight"):
+        th.fit(task(th.freeze(module, "hidden")))
+
+
 def test_a_class_makes_parameters_from_the_seed() -> None:
     torch.manual_seed(7)
     by_hand = Plain()
