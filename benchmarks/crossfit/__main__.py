@@ -123,8 +123,8 @@ def markdown(answer: dict[str, Any]) -> str:
     lines = [
         f"# {answer['question']}", "", *machine.said(answer["facts"]), "",
         f"{answer['nets']} nets, {answer['epochs']} epochs each, 5 folds of 401(k).", "",
-        "| width | CPU s, th.crossfit cold | warm | scikit-learn | cold, times less | warm, times less"
-        " | R2, theirs | log loss, theirs |",
+        "| width | CPU s, th.crossfit cold | warm | scikit-learn | cold, times less | warm, times"
+        " less | R2, theirs | log loss, theirs |",
         "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for width, both in answer["widths"].items():

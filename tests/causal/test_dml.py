@@ -91,7 +91,7 @@ def test_instrument_without_controls_gives_the_ratio_of_wald():
     z, d, y = (frame[k] - frame[k].mean() for k in "zdy")
     u = y - wald * d
     assert found.se == pytest.approx(np.sqrt((z**2 * u**2).sum()) / abs((z * d).sum()), rel=1e-10)
-    with pytest.raises(th.InputError, match="no theory of it for iivm"):
+    with pytest.raises(th.InputError, match="the theory is of plr and irm"):
         found.sensitivity()
 
 
