@@ -66,7 +66,9 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 serving = True
 """Whether children are forks."""
-_SUBREAPER = 36
+NAME = "preloaded"
+"""What the server of a child is called in /proc."""
+_SET_NAME, _SUBREAPER = 15, 36
 _FREE = 512
 """The files of a child wait above this number."""
 
@@ -119,6 +121,8 @@ def _request(given: dict[str, Any], terminal: bool) -> dict[str, Any] | None:
     program = _program(words, folder)
     if program is None or LOOKS.search(program) or not NEEDS.search(program):
         return None
+    if _hides([os.path.dirname(os.path.join(folder, words[1])), *_folders(env)]):
+        return None
     return {
         "words": words,
         "folder": folder,
@@ -142,6 +146,18 @@ def _program(words: Sequence[str], folder: str) -> bytes | None:
             return file.read()
     except OSError:
         return None
+
+
+def _folders(env: dict[str, str]) -> list[str]:
+    return [folder for folder in env.get("PYTHONPATH", "").split(os.pathsep) if folder]
+
+
+def _hides(folders: Sequence[str]) -> bool:
+    """Whether a folder that this process does not know has a module of a name that is loaded."""
+    names = {name.partition(".")[0] for name in LOADED}
+    files = [f"{name}{rest}" for name in names for rest in (".py", "/__init__.py")]
+    new = set(folders) - set(sys.path)
+    return any(os.path.isfile(os.path.join(folder, file)) for folder in new for file in files)
 
 
 class _Server:
@@ -234,8 +250,9 @@ def _serve(link: socket.socket) -> dict[str, Any]:
             if child:
                 os.write(tells, struct.pack("I", child))
                 os._exit(0)
+            ctypes.CDLL(None).prctl(_SET_NAME, b"python")
             tells = fcntl.fcntl(tells, fcntl.F_DUPFD, _FREE)
-            link.detach()
+            os.close(link.detach())
             _take(request, files, interrupt)
             os.close(tells)
             while os.getppid() == between:
@@ -288,8 +305,7 @@ def _begin(request: dict[str, Any], path: Sequence[str]) -> None:
     first = os.path.dirname(os.path.realpath(words[1]))
     if text:
         first = "" if words[1] == "-c" else os.getcwd()
-    given = filter(None, request["env"].get("PYTHONPATH", "").split(os.pathsep))
-    sys.path[:] = [first, *given, *path]
+    sys.path[:] = [first, *_folders(request["env"]), *path]
 
 
 def _run(words: Sequence[str]) -> None:
@@ -323,8 +339,7 @@ def _main() -> None:
     for name in LOADED:
         importlib.import_module(name)
     atexit.register(_keep)
-    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    path = [folder for folder in sys.path[1:] if folder not in given]
+    path = [folder for folder in sys.path[1:] if folder not in _folders(dict(os.environ))]
     gc.collect()
     gc.freeze()
     assert len(os.listdir("/proc/self/task")) == 1, "a module has started a thread"
@@ -336,6 +351,7 @@ def _main() -> None:
             _link_to(link)
             break
         link.close()
+        ctypes.CDLL(None).prctl(_SET_NAME, NAME.encode())
         request = _serve(_quiet(theirs))
     _begin(request, path)
     try:
@@ -366,6 +382,8 @@ def _end(code: int) -> None:
         sys.stderr.flush()
     except (AttributeError, OSError, ValueError):
         sys.exit(code)
+    if sys.stdout is not sys.__stdout__:
+        sys.exit(code)  # Its last flush may decide; see thetahat.core.exit_code.
     os._exit(code & 0xFF)
 
 

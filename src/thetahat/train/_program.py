@@ -8,7 +8,9 @@ tests that all backends give the same results.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Literal, Protocol
@@ -63,7 +65,10 @@ class BoundExperiment:
     def __call__(self, values: Mapping[str, Any]) -> Task:
         """Build the Task."""
         arguments = read_signature(self.experiment).arguments({**self.static, **values})
-        return self.experiment(**arguments)
+        torch = sys.modules.get("torch")
+        # What it draws from PyTorch's generator is the same in every call.
+        with nullcontext() if torch is None else torch.random.fork_rng(devices=[]):
+            return self.experiment(**arguments)
 
 
 def builder(
@@ -277,17 +282,16 @@ class OtherBackend(Exception):
 
 
 def backend_of(task: Task) -> Prepare | None:
-    """The backend of a Task: that which its model names as its ``thetahat_backend``, or PyTorch's.
+    """The backend that a Task asks for, or that its model names as its ``thetahat_backend``.
 
-    Returns: None for JAX.
+    Returns: None for JAX, which takes PyTorch modules too, where it can convert them.
     Raises:  MissingExtra: PyTorch is not installed.
     """
     own = getattr(task.model, "thetahat_backend", None)
-    if own is not None:
-        return own
-    if task.backend != "torch" and (task.backend == "jax" or not of_torch(task.model)):
-        return None
-    return backend("torch").prepare
+    only = task.backend == "torch" or hasattr(task.model, "thetahat_objective")
+    if own is None and only:
+        return backend("torch").prepare
+    return own
 
 
 def backend(name: str) -> Any:

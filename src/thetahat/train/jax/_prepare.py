@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import jax
 
-from thetahat.core import Task
+from thetahat import models
+from thetahat.core import NotConverted, Task, notify
 from thetahat.core.errors import ThetahatError
 from thetahat.data import use_cache
 from thetahat.train._program import (
@@ -18,6 +20,7 @@ from thetahat.train._program import (
     Prepare,
     Program,
     Untraceable,
+    backend,
     backend_of,
 )
 from thetahat.train.jax._explain import explain
@@ -49,9 +52,14 @@ def prepare(build: Build, hyper: Hyper, size: int, mode: str) -> Program:
             return program
     except OtherBackend as other:
         return other.prepare(build, hyper, size, mode)
+    except NotConverted as error:
+        return _fall_back(build, hyper, error)(build, hyper, size, mode)
     except ThetahatError:
         raise
     except Exception as error:
+        if "torch" in sys.modules and _CALLS_TORCH in str(error):
+            own = NotConverted(f"a function of the Task calls PyTorch with a JAX array: {error}")
+            return _fall_back(build, hyper, own)(build, hyper, size, mode)
         other = _untraced(build, hyper)
         if other is not None:
             return other(build, hyper, size, mode)
@@ -63,8 +71,35 @@ def prepare(build: Build, hyper: Hyper, size: int, mode: str) -> Program:
         raise said from error
 
 
+_CALLS_TORCH = "must be Tensor, not"
+
+
+def _fall_back(build: Build, hyper: Hyper, error: NotConverted) -> Prepare:
+    """The backend of a Task whose module, loss or optimizer JAX cannot take.
+
+    Raises:  ConfigError: it asks for JAX, or is none of PyTorch, or there is no other backend.
+    """
+    found: list[Task] = []
+    jax.eval_shape(lambda: found.append(build(hyper.member(0))))
+    model = found[0].model
+    while isinstance(model, models.Selected):
+        model = model.model
+    adapted = models.adapt(model, 0)
+    if adapted.kind != "torch" or found[0].backend == "jax":
+        raise error
+    other = backend("torch").prepare
+    _say_fallen_back(str(error))
+    return other
+
+
+@functools.cache
+def _say_fallen_back(reason: str) -> None:
+    """Say once which backend trains, and why."""
+    notify(f"{reason}; PyTorch trains it (backend='torch')")
+
+
 def _untraced(build: Build, hyper: Hyper) -> Prepare | None:
-    """The backend of an experiment that cannot be traced: one of PyTorch needs no tracing.
+    """The backend of an experiment that cannot be traced: PyTorch's needs no tracing.
 
     Returns: None for an experiment of JAX.
     """

@@ -32,7 +32,7 @@ from thetahat.train.jax._compiled import compiled, reused
 from thetahat.train.jax._disk import load, save
 from thetahat.train.jax._epoch import MAX_CHUNK, ORDERS, run_chunk
 from thetahat.train.jax._fingerprint import Mathematics, unchanged_generators
-from thetahat.train.jax._fitted import FittedMember, input_shape
+from thetahat.train.jax._fitted import FittedMember, inputs_like
 from thetahat.train.jax._init import Beginning
 from thetahat.train.jax._jaxpr_key import NotComparable
 from thetahat.train.jax._member import Member
@@ -302,7 +302,9 @@ class CohortProgram:
         params, frozen, data = self._arrays(state, k)
         if not self._sources:
             layers = len(jax.tree.leaves((params, frozen)))
-            self._sources.append(source_of(build, self.task, layers, bool(traced)))
+            name = self.staged.adapted.name
+            self._sources.append(source_of(build, self.task, layers, bool(traced), name))
+        shape, whole = inputs_like(data.train)
         predictor = Predictor(
             source=self._sources[0],
             values={} if self._sources[0].description else traced,
@@ -311,7 +313,8 @@ class CohortProgram:
             transform=data.transform,
             scores=scores_of(self.task, data),
             dtype=self.dtype,
-            shape=input_shape(data.train),
+            shape=shape,
+            whole=whole,
         )
         member = FittedMember(lambda: build(values), predictor, data)
         if data.rows == {}:
@@ -332,6 +335,8 @@ class CohortProgram:
         }
         if self.task.start is not None:
             shared["start"] = str(self.task.start)
+        if name := self.staged.adapted.name:
+            shared["backend"] = f"jax: the PyTorch module {name} is converted, every operator known"
         found, drawn = [], {}
         for k in range(self.size):
             params, _, drawn[k] = self._arrays(state, k)

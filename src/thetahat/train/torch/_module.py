@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from thetahat.core import ConfigError, Task
+from thetahat.models import torch as modules
 from thetahat.train.torch._library import torch
 
 nn: Any = torch.nn
@@ -25,14 +26,12 @@ def made(task: Task) -> Any:
     if isinstance(given, nn.Module):
         module = copy.deepcopy(given)
     elif callable(given):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(task.seed))
-            module = given()
+        module = modules.made(given, int(task.seed))
     if not isinstance(module, nn.Module):
         what = given if isinstance(given, nn.Module) or not callable(given) else module
         raise ConfigError(
             f"the PyTorch backend got {type(what).__name__} as the model; give a torch.nn.Module,"
-            " or a function or class without arguments that makes one"
+            " or a class or function that makes one"
         )
     if task.dtype == "float64" and device_of(module).type == "mps":
         raise ConfigError(
