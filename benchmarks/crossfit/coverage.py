@@ -34,7 +34,7 @@ def simulated(seed: int) -> tuple[Any, Any, Any]:
     return x, d, y
 
 
-def covered(seeds: range) -> list[tuple[float, float, bool]]:
+def covered(seeds: range, nets: int) -> list[tuple[float, float, bool]]:
     """(theta, se, whether its interval covers the truth) of each simulation."""
     import thetahat as th
 
@@ -44,7 +44,7 @@ def covered(seeds: range) -> list[tuple[float, float, bool]]:
     for k, seed in enumerate(seeds):
         for data in th.folds(np.arange(N), k=5, seed=seed):
             pairs.append((data.rows["train"] + k * N, data.rows["test"] + k * N))
-    stages = th.crossfit(th.causal.net, x, {"l": y, "m": d}, folds=[pairs])
+    stages = th.crossfit(th.causal.net, x, {"l": y, "m": d}, folds=[pairs], nets=nets)
     found = []
     for k, (own_x, own_d, own_y) in enumerate(drawn):
         given = {name: s.predictions[k * N : (k + 1) * N] for name, s in stages.items()}
@@ -57,10 +57,11 @@ def main() -> None:
     """Simulate, and print after every batch."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.crossfit.coverage")
     parser.add_argument("--simulations", type=int, default=500)
+    parser.add_argument("--nets", type=int, default=4, help="that are averaged in each fold")
     asked, began = parser.parse_args(), time.process_time()
     found: list[tuple[float, float, bool]] = []
     for start in range(0, asked.simulations, TOGETHER):
-        found += covered(range(start, min(start + TOGETHER, asked.simulations)))
+        found += covered(range(start, min(start + TOGETHER, asked.simulations)), asked.nets)
         thetas, errors, inside = (np.array(part) for part in zip(*found, strict=True))
         print(
             f"{len(found)} simulations: coverage {inside.mean():.1%}, mean theta"
