@@ -10,8 +10,6 @@ import pytest
 import thetahat as th
 from thetahat.core import Ended
 
-STANDARD_PROGRAMS = True
-
 DATA = th.split(th.dgp.linear(N=60, M=2, sigma=0.1, seed=0), train=40, val=20, test=0, seed=0)
 
 
