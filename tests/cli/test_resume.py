@@ -6,6 +6,8 @@ import shutil
 import signal
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -244,3 +246,38 @@ def test_a_run_of_another_program(folder: Path, thetahat) -> None:
     assert refusal(thetahat, "manual").startswith(
         "the run manual kept no checkpoint; run it again: "
     )
+
+
+def test_the_default_fit_is_interrupted_in_a_line_and_goes_on_as_one(
+    folder: Path, thetahat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def cut(*_: object, **__: object) -> Iterator[object]:
+        yield lambda _: signal.raise_signal(signal.SIGINT)
+
+    rows = "".join(f"{k % 7},{k * 13 % 11},{(k % 7) * 2 + k % 3}\n" for k in range(90))
+    (folder / "t.csv").write_text(f"a,b,y\n{rows}", encoding="utf-8")
+    fit = ("fit", "t.csv", "--target=y", "--members=3", "--width=4", "--epochs=400")
+    fit = (*fit, "--model=mlp")
+    with monkeypatch.context() as patch:
+        patch.setattr("thetahat.cli._session.progress_bar", cut)
+        code, out, err = thetahat(*fit, "--name=cut")
+    assert code == 130 and "is the average" not in out
+    with open_store(create=False) as store:
+        done = {run.name: run.epochs for run in store.runs()}
+    assert len(done) == 3
+    (epochs,) = set(done.values())
+    first = "cut-member"
+    assert said(err) == (
+        f"thetahat: 3 members interrupted after epoch {epochs} of 400; go on with: thetahat"
+        f" resume {first}\n"
+    )
+    code, out, err = thetahat("resume", first)
+    assert (code, said(err)) == (0, "")
+    assert out.startswith("cut finished (the average of 3 members): ") and out.count("\n") == 1
+    with open_store(create=False) as store:
+        runs = store.runs()
+        assert {(str(run.status), run.epochs) for run in runs} == {("finished", 400)}
+        assert len({(run.cohort, run.command) for run in runs}) == 1
+    code, out, _ = thetahat("show", "cut")
+    assert code == 0 and "cut-member" in out  # with its members

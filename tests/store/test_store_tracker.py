@@ -110,7 +110,7 @@ def test_a_resumed_run_goes_on_in_its_row_and_nothing_is_double(store: Store) ->
     again(started(store, resumed=6, provenance={"device": "gpu"}))
     run = store.run(again.run_id())
     assert run.id == track.run_id()
-    assert (run.attempt, run.status, run.epochs, run.command) == (2, "running", 6, "second")
+    assert (run.attempt, run.status, run.epochs, run.command) == (2, "running", 6, "first")
     np.testing.assert_array_equal(store.history(run.id)["epoch"], np.arange(1, 7))
     again(logged(7, 10))
     again(ended())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +116,24 @@ def test_a_bag_and_its_members_are_runs_of_a_store(tmp_path: Path) -> None:
         pytest.approx(m.risk["test"]) for m in made.members
     ]
     np.testing.assert_allclose(history["val_risk"], made.history["val_risk"])
+
+
+def test_a_bag_that_was_interrupted_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    def cut(_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    long = replace(task(table()), epochs=500)
+    path = tmp_path / "bag.ckpt"
+    half = th.fit_bagged(long, members=3, checkpoint=path, progress=cut)
+    assert half.status == "interrupted" and half.epochs < 500
+    assert half.reason == f"interrupted after epoch {half.epochs} of 500"
+    whole = th.fit_bagged(long, members=3)
+    went_on = th.fit_bagged(long, members=3, checkpoint=path, resume=True)
+    assert (went_on.reason, went_on.epochs) == ("the average of 3 members", 500)
+    np.testing.assert_array_equal(went_on.out_of_bag, whole.out_of_bag)
+    assert went_on.risk == whole.risk
+    for one, other in zip(went_on.members, whole.members, strict=True):
+        np.testing.assert_array_equal(one.history["val_risk"], other.history["val_risk"])
 
 
 def test_a_risk_of_one_is_named_in_units_of_the_target(bag: th.Bag, tmp_path: Path) -> None:

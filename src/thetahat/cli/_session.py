@@ -57,6 +57,9 @@ class ResumedRuns:
 
     checkpoint: Path
     names: tuple[str, ...]
+    cohort: str | None = None
+    command: str | None = None
+    """What began the runs."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +92,12 @@ def train(
     label: str | None = None,
     mode: str = "auto",
     bagged: bool = False,
+    on: Any = (),
 ) -> Trained:
     """Fit configs that differ in traced parameters only, as tracked runs.
 
-    Args:    bagged: whether they are the members of a bag, whose average is a run too.
+    Args:    on: the user's functions of events.
+             bagged: whether they are the members of a bag, whose average is a run too.
     Raises:  InputError: before anything ran, if the store cannot be opened or written, or the
              name is reserved.
     """
@@ -120,6 +125,7 @@ def train(
                     checkpoint=path,
                     resume=resumed is not None,
                     progress=progress,
+                    on=on,
                 )
             if bagged:
                 made = bag(results)
@@ -182,6 +188,8 @@ def _keeper(
     facts: dict[str, Any] = {"experiment": source.experiment, "name": setting.name}
     if len(configs) > 1:
         facts["cohort"] = f"c{secrets.token_hex(4)}"
+    if resumed is not None:  # the average of members joins them
+        facts |= {"cohort": resumed.cohort, "command": resumed.command}
     with open_store(setting.store) as store, contextlib.ExitStack() as stack:
         path = None
         if setting.checkpoint:
@@ -323,7 +331,7 @@ class _StoreKeeper:
         command, source = process.pop("command"), process.pop("source")
         if self.source.file is not None:
             process["source_hash"] = file_hash(self.source.file)
-        self.facts = {**self.facts, "command": command, "source": source}
+        self.facts = {"command": command, **self.facts, "source": source}
         self._process = process
         self._tracker = StoreTracker(self.store, self.facts)
 

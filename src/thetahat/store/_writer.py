@@ -87,7 +87,8 @@ class Writer(RunWriter):
     ) -> None:
         """Continue a run after ``epochs``, as its next attempt.
 
-        Records of later epochs are deleted; provenance keeps the earlier attempts.
+        Records of later epochs are deleted; provenance keeps the earlier attempts. The command
+        stays the one that began the run.
         """
         query = select(runs.c.provenance, runs.c.command).where(runs.c.id == run_id)
         before, old_command = self.connection.execute(query).one()
@@ -107,7 +108,7 @@ class Writer(RunWriter):
                 max_epochs=max_epochs,
                 metrics="{}",
                 attempt=runs.c.attempt + 1,
-                command=text(command) or old_command,
+                command=old_command or text(command),
                 provenance=to_json({**provenance, "earlier": history}),
             )
         )

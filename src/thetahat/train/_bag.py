@@ -45,8 +45,8 @@ MEMBER = "member"
 """A word in the names of the members' runs."""
 MOST_MEMBERS = 1000
 """Members of a bag: the average of more is hardly another one."""
-_OF_ONE = ("data_train", "data_val", "init")
-"""Facts of a member that are not those of the average."""
+_OF_ONE = ("data_train", "data_val", "init", "code")
+"""Facts of a member or of a Result that are not those of the run of an average."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -181,7 +181,7 @@ def bag(results: Sequence[Result]) -> Bag:
 
 
 def _reason(kept: int, of: int, worst: Result) -> str:
-    if not kept:
+    if not kept or worst.status is Status.INTERRUPTED:
         return worst.reason
     lost = f" of {of} members; a lost one: {worst.reason}" if kept < of else " members"
     return f"the average of {kept}{lost}"

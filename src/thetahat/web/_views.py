@@ -198,7 +198,7 @@ def run_page(store: Store, run: RunRow) -> dict[str, Any]:
         "silent_s": None,
         "risk_in_units": risk_in_units(run),
         "members": [
-            {name: getattr(one, name) for name in ("id", "name", "status", "metrics")}
+            {name: getattr(one, name) for name in ("id", "name", "status", "metrics", "best_epoch")}
             for one in members_of_bag(store, run)
         ],
         "model": str(path) if (path := store.model_path(run.id)).is_file() else None,

@@ -27,7 +27,7 @@ def report(
     results: Sequence[Result], names: Sequence[str], table: Table, setting: FitSettings, format: str
 ) -> None:
     """Print how the fits ended, and the table of how well they fit."""
-    from thetahat.cli.terminal._run_summary import print_end, print_run
+    from thetahat.cli.terminal._run_summary import print_ends, print_run
     from thetahat.format import word
 
     first = results[0]
@@ -38,8 +38,7 @@ def report(
     elif len(results) == 1 and format == "table":
         print_run(first, names[0], setting)
     else:
-        for result, name in zip(results, names, strict=True):
-            print_end(result, name, setting)
+        print_ends(results, names, setting, "fits")
     if setting.quiet:
         return
     rows, columns, said = goodness_rows(results, table)
@@ -48,9 +47,12 @@ def report(
     print_table(rows, columns, format)
     if format != "table":
         return
-    _print_below([_describe_seeds(results) if len(results) > 1 else said, _unit(first)])
+    said = _describe_seeds(results) if len(results) > 1 else said
+    _print_below([said, _unit(first), _scores(table)])
     if len(names) > 1 and setting.tracked:
         where = store_flag(setting.store)
+        if first.status is Status.INTERRUPTED:
+            return  # how to go on is said, and a bag that was cut is no run
         if isinstance(first, Bag) and len(names) > len(first.members):
             *nets, name = map(word, names)
             print(
@@ -67,6 +69,17 @@ def _print_below(lines: Sequence[str]) -> None:
     if said := "\n".join(filter(None, lines)):
         width = read_screen().width
         print(f"\n{said if width is None else wrap(said, width)}")
+
+
+def _scores(table: Table) -> str:
+    """Explain why a net has more parameters than a logit of the same form."""
+    k = len(table.classes or ())
+    if k < 3:
+        return ""
+    return (
+        f"a net has a score for each of {k} classes; a logit counts {k - 1}, as only their"
+        " differences matter"
+    )
 
 
 def _unit(result: Result) -> str:
@@ -92,11 +105,10 @@ def _describe_data(first: Result, table: Table) -> str:
 def _print_members(bag: Bag, names: Sequence[str], setting: FitSettings, format: str) -> None:
     """Print how the members of a bag ended: in a line, and those that went wrong on their own."""
     from thetahat.cli.terminal._fit_progress import span
-    from thetahat.cli.terminal._run_summary import print_end
+    from thetahat.cli.terminal._run_summary import print_ends
     from thetahat.format import short
 
-    for member, name in zip(bag.members, names, strict=False):
-        print_end(member, name, setting)
+    print_ends(bag.members, names, setting, "members")
     if setting.quiet or format != "table":
         return
     best = [m.best_epoch for m in bag.members if _finite(m)]

@@ -47,25 +47,34 @@ def run(args: argparse.Namespace) -> int:
         experiment, file = experiment_of(store, asked, args.source)
     from thetahat.cli._flags import retyped
     from thetahat.cli._session import FitSettings, ResumedRuns, RunSource, exit_code, train
-    from thetahat.cli.terminal._run_summary import print_run
+    from thetahat.cli.terminal._run_summary import print_ends, print_run
     from thetahat.core.signature import read_signature
     from thetahat.train import MEMBER
 
     signature = read_signature(experiment)
     bagged = asked.experiment == EXPERIMENT and asked.config.get("members", 1) > 1
-    name = cohort[0].name.removesuffix(f"-{MEMBER}") if bagged else None
+    of, _, part = cohort[0].name.rpartition("-")
+    name = of if bagged and part == MEMBER else None
     setting = FitSettings(store=args.store, quiet=args.quiet, name=name)
     trained = train(
         experiment,
         [retyped(signature, run.config) for run in cohort],
         setting,
         RunSource(asked.experiment or signature.name, file),
-        resumed=ResumedRuns(Path(asked.checkpoint or ""), tuple(run.name for run in cohort)),
+        resumed=ResumedRuns(
+            Path(asked.checkpoint or ""),
+            tuple(run.name for run in cohort),
+            asked.cohort,
+            asked.command,
+        ),
         bagged=bagged,
     )
-    for result, run in zip(trained.results, cohort, strict=True):
-        print_run(result, run.name, setting)
-    if trained.bag is not None:
+    if trained.bag is None:
+        for result, run in zip(trained.results, cohort, strict=True):
+            print_run(result, run.name, setting)
+        return exit_code(trained.results)
+    print_ends(trained.results, [run.name for run in cohort], setting, "members")
+    if trained.bag.status is not Status.INTERRUPTED:
         print_run(trained.bag, str(trained.names[-1]), setting)
     return exit_code(trained.results)
 

@@ -15,6 +15,8 @@ from thetahat.core.run import Status
 from thetahat.format import STATUS_STYLES, cut, paint, short, word
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from thetahat.train import Result
 
 _BAD = (Status.DIVERGED, Status.UNMOVED, Status.FAILED)
@@ -30,14 +32,30 @@ def print_run(result: Result, name: str, setting: FitSettings) -> None:
     print_end(result, name, setting)
 
 
-def print_end(result: Result, name: str, setting: FitSettings) -> None:
-    """Print on standard error what went wrong, or how to continue."""
+def print_end(result: Result, name: str, setting: FitSettings, who: str | None = None) -> None:
+    """Print on standard error what went wrong, or how to continue.
+
+    Args:    who: in place of the name, where several were interrupted.
+    """
     if result.status in _BAD:
         print_error(f"{word(name)} {result.status}: {result.reason}")
     elif result.status is Status.INTERRUPTED:
         resume = f"; go on with: thetahat resume {word(name)}{store_flag(setting.store)}"
         can_resume = setting.tracked and setting.checkpoint
-        print_error(f"{word(name)} {result.reason}{resume if can_resume else ''}")
+        print_error(f"{who or word(name)} {result.reason}{resume if can_resume else ''}")
+
+
+def print_ends(
+    results: Sequence[Result], names: Sequence[str], setting: FitSettings, what: str
+) -> None:
+    """Print what went wrong with runs of one checkpoint; those that were interrupted go on as one.
+
+    Args:    what: the results are, in the plural.
+    """
+    cut = [k for k, result in enumerate(results) if result.status is Status.INTERRUPTED]
+    for k, (result, name) in enumerate(zip(results, names, strict=False)):
+        if k not in cut[1:]:
+            print_end(result, name, setting, f"{len(cut)} {what}" if len(cut) > 1 else None)
 
 
 def line(result: Result, name: str) -> str:

@@ -66,7 +66,7 @@ class RunPage {
   drawHead() {
     const { run } = this;
     const tile = (name, ...words) => h("div.tile", {}, h("dt", {}, name), h("dd", {}, words));
-    const marks = [];
+    const marks = [], bag = finite(run.detail?.members);
     if (FAILED.has(run.status)) marks.push(flag(run.status, run.reason, "bad"));
     else if (["queued", "running"].includes(run.status)) marks.push(flag("so far", "the run is not over"));
     else if (run.status === "interrupted") marks.push(flag("unfinished", "it can be resumed"));
@@ -78,9 +78,9 @@ class RunPage {
     patch(this.head, h("div.head", {}, h("h1", { title: run.name }, brief(run.name, 160)), status(run.status), run.contaminated && flag("contaminated", "tuned on the test set", "bad"), h("span.dim", {}, run.reason)),
       warnings(run).map(([kind, words]) => h("p.warning", { class: kind }, words)),
       run.risk_in_units && h("p.dim", {}, `Risk: ${run.risk_in_units}.`),
-      h("dl.tiles", {}, names.map((name) => tile(name, finite(run.metrics[name]) ? h("span", { title: run.metrics[name] }, short(run.metrics[name], 5)) : h("small", {}, "not finite"), marks.map((m) => m.cloneNode(true)), run.contaminated && /test/.test(name) && flag("contaminated", "", "bad"))),
+      h("dl.tiles", {}, names.map((name) => tile(name, finite(run.metrics[name]) ? h("span", { title: run.metrics[name] }, short(run.metrics[name], 5)) : h("small", {}, "not finite"), bag && name === "val_risk" && h("small", { title: "each row is predicted by the members that held it out" }, " out of bag"), marks.map((m) => m.cloneNode(true)), run.contaminated && /test/.test(name) && flag("contaminated", "", "bad"))),
         by && tile(`best ${by}`, short(run.metrics[by], 5), h("small", {}, ` at epoch ${run.best_epoch}`)),
-        finite(run.best_val_risk) && tile("best val_risk", short(run.best_val_risk, 5), h("small", {}, run.members.length ? " out of bag" : ` at epoch ${run.best_epoch}`)),
+        finite(run.best_val_risk) && !bag && tile("best val_risk", short(run.best_val_risk, 5), finite(run.best_epoch) && h("small", {}, ` at epoch ${run.best_epoch}`)),
         tile("epochs", run.epochs.toLocaleString("en"), run.max_epochs && run.max_epochs !== run.epochs ? h("small", {}, ` of ${run.max_epochs.toLocaleString("en")}`) : ""),
         finite(run.total_seconds) && tile("time", span(run.total_seconds), h("small", {}, seconds(run.seconds))),
         run.n_params !== null && tile("parameters", run.n_params.toLocaleString("en"))));
@@ -109,17 +109,18 @@ class RunPage {
         return made.root;
       }));
     }
-    let logs = 0;
+    let logs = false;
+    const mean = finite(this.run.detail?.members) ? `The mean of ${this.run.detail.members} members, over the epochs that all of them did.` : "";
     for (const [label, { chart, list, say }] of this.charts) {
       const lines = list.map((name, k) => { const at = x.map((_, i) => i).filter((i) => this.columns[name][i] !== null); return { name, x: at.map((i) => x[i]), y: at.map((i) => this.columns[name][i]), colour: k, dash: /^val|test/.test(name) && list.length > 1 && k > 1 }; });
       const log = this.log ? this.log === "1" : spansDecades(lines);
-      logs += log;
+      if (label === groups[0][0]) logs = log;  // the button tells of the first chart
       const marked = list.includes("val_risk") && finite(this.run.best_epoch) && this.axis === "epoch";
       chart.show(lines, { log, smooth: this.smooth, axisName: this.axis, mark: marked ? { x: this.run.best_epoch, words: `best, ${this.run.best_epoch}` } : null });
       const missing = list.filter((name) => this.columns[name].filter(finite).length < x.length && /risk/.test(name));
-      say(...[list.includes("train_risk") && list.includes("val_risk") ? gap(this.run, this.columns) : "", missing.length && FAILED.has(this.run.status) ? " Where a line is broken the number was not finite." : "", label === groups[0][0] && this.rows > x.length ? ` ${x.length.toLocaleString("en")} of ${this.rows.toLocaleString("en")} records drawn, peaks kept.` : ""].filter(Boolean));
+      say(...[label === groups[0][0] ? mean : "", list.includes("train_risk") && !mean && list.includes("val_risk") ? gap(this.run, this.columns) : "", missing.length && FAILED.has(this.run.status) ? " Where a line is broken the number was not finite." : "", label === groups[0][0] && this.rows > x.length ? ` ${x.length.toLocaleString("en")} of ${this.rows.toLocaleString("en")} records drawn, peaks kept.` : ""].filter(Boolean));
     }
-    if (!this.log) this.logButton.setAttribute("aria-pressed", String(logs > 0));
+    if (!this.log) this.logButton.setAttribute("aria-pressed", String(logs));
     if (flat.length) this.charts.get(groups[0][0])?.constant(flat.map((n) => `${n} ${short(this.columns[n][0])}`).join(", "));
     if (all.length > groups.length) this.curves.append(h("p.note", {}, `The first ${groups.length} of ${all.length} charts.`));
   }
@@ -134,7 +135,7 @@ class RunPage {
     const origin = panel("Where it comes from", "");
     origin.body.append(...run.again.flatMap((a) => [h("h3", {}, a.what), command(a.command)]), facts(origins(run)));
     const members = run.members.length ? panel("Members", "") : null;
-    members?.body.append(h("p.dim", {}, `This run is the average of ${run.members.length} runs.`), facts(Object.fromEntries(run.members.map((m) => [m.name, h("span", {}, runLink(m, "look"), ` ${m.status}, ${Object.entries(m.metrics).map(([k, v]) => `${k} ${short(v, 4)}`).join(", ")}`)]))));
+    members?.body.append(h("p.dim", {}, `This run is the average of ${run.members.length} runs.`), membersTable(run.members));
     const detail = Object.keys(run.detail || {}).length ? panel("Diagnostics", "") : null;
     detail?.body.append(facts(flat(run.detail)));
     const notices = run.notices.length ? panel("Notices", "") : null;
@@ -144,7 +145,7 @@ class RunPage {
     const whole = JSON.stringify([run.config, run.labels, run.provenance, run.notices, run.logs, run.detail, run.status, run.checkpoint, run.model, run.members]);
     if (whole === this.drawnRest) return;
     this.drawnRest = whole;
-    fill(this.rest, h("div.stack.s6", {}, config.root, members?.root, detail?.root, notices?.root), h("div.stack.s6", {}, origin.root), logs?.root);
+    fill(this.rest, h("div.stack.s6", {}, members?.root, config.root, detail?.root, notices?.root), h("div.stack.s6", {}, origin.root), logs?.root);
     for (const box of this.rest.querySelectorAll("pre.log")) box.scrollTop = box.scrollHeight;
     for (const name of open) this.rest.querySelector(`details[data-name="${name}"]`)?.setAttribute("open", "");
   }
@@ -201,6 +202,14 @@ function attempt(before, i) {
   const name = failed === undefined ? `resumed (${i + 1})` : `attempt ${n}`;
   const said = failed === undefined ? `after epoch ${until}` : `failed: ${failed}`;
   return { [name]: said, ...Object.fromEntries(Object.entries(flat(more)).map(([k, v]) => [`${name}: ${k}`, v])) };
+}
+
+function membersTable(members) {
+  const names = [...new Set(members.flatMap((m) => Object.keys(m.metrics)))].sort((a, b) => rank(a) - rank(b)).slice(0, 4);
+  const number = (value) => h("td.num", {}, finite(value) ? short(value, 4) : "");
+  return h("div.bounded", { tabindex: "0", role: "group", "aria-label": "members" }, h("table.plain", {},
+    h("thead", {}, h("tr", {}, h("th", {}, "run"), h("th", {}, "status"), h("th.num", {}, "best epoch"), names.map((name) => h("th.num", {}, name)))),
+    h("tbody", {}, members.map((m) => h("tr", {}, h("td", {}, runLink(m, m.name)), h("td", {}, status(m.status)), number(m.best_epoch), names.map((name) => number(m.metrics[name])))))));
 }
 
 function facts(values, everything = false) {
