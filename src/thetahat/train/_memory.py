@@ -6,8 +6,6 @@ import math
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
 SHARE = 0.6
 """Share of the free memory that a cohort may take: the user's own arrays need some, too."""
 _GROUPS = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))
@@ -24,12 +22,16 @@ class TooLarge(Exception):
 
 def total_memory() -> float:
     """Return how many bytes this machine or container has, swap included."""
+    import psutil  # most fits ask for no memory
+
     machine = psutil.virtual_memory().total + psutil.swap_memory().total
     return min(machine, *(limit for limit, _ in _container()))
 
 
 def free_memory() -> float:
     """Return how many bytes of this machine or container are free."""
+    import psutil
+
     machine = psutil.virtual_memory().available
     return min(machine, *(limit - used for limit, used in _container()))
 

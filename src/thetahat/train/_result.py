@@ -11,7 +11,6 @@ import numpy as np
 from thetahat.core import ConfigError, MissingExtra, Status, Task
 from thetahat.core.card import card, pairs
 from thetahat.core.errors import did_you_mean
-from thetahat.figures import draw_fit, spark
 from thetahat.train._classify import ClassScores, scores_of
 from thetahat.train._program import Estimate
 from thetahat.train._saved import FittedFunction
@@ -118,6 +117,8 @@ class Result(FittedFunction):
         Returns: a matplotlib figure; a notebook shows it, ``savefig`` writes it.
         Raises:  MissingExtra: matplotlib is not installed.
         """
+        from thetahat.figures import draw_fit  # most fits are not drawn
+
         columns = {name: column.tolist() for name, column in self.history.items()}
         return draw_fit(
             columns,
@@ -160,6 +161,8 @@ class Result(FittedFunction):
             for name in ("train_risk", "val_risk")
             if name in self.history
         }
+        from thetahat.figures import spark
+
         parts = [spark(curves, self.best_epoch - 1), pairs(self.config)]
         return card("Result", self._ending, {**risks, **self.metrics, **counts}, parts)
 

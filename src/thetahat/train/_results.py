@@ -16,7 +16,6 @@ from thetahat.core.card import card, grid
 from thetahat.core.json import plain_value
 from thetahat.core.nested import flat_config
 from thetahat.data import blank, say_gone
-from thetahat.figures import draw_band
 from thetahat.train._result import Result
 from thetahat.train._saved import Fitted, load_all, predictor_of, save_all
 
@@ -105,6 +104,8 @@ class Results(list[Member]):
         low, middle, high = kept.quantiles(x, q)
         order = np.argsort(at, kind="stable")
         encoder = getattr(predictor_of(kept[0]).transform, "encoder", None)
+        from thetahat.figures import draw_band  # most fits are not drawn
+
         return draw_band(
             *(column[order].tolist() for column in (at, low, middle, high)),
             says_band=f"quantiles {q[0]:g} to {q[2]:g} of {len(kept)} fits",
