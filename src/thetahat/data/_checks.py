@@ -107,6 +107,8 @@ def plan(
     wanted = set(features)
     for name in features:
         _known(name, "feature", names)
+        if name in ignored:
+            raise DataError(f"{name!r} is ignored, and is also among the features; leave one out")
     for name in _repeated(features):
         raise DataError(f"feature {name!r} is given twice; give it once")
     for name in targets:
