@@ -12,7 +12,8 @@ PINNED := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
 QUICK_FLAGS := --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false \
                --xla_cpu_parallel_codegen_split_count=1
 QUICK := $(subst XLA_FLAGS=",XLA_FLAGS="$(QUICK_FLAGS) ,$(PINNED))
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+# Tests wait for children and browsers: one process more than the two cores of CI keeps both at work.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
 SOURCES := $(shell find src -name '*.py') pyproject.toml
 STAMPS := $(VENV)/.stamps
 

@@ -23,8 +23,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 stated_shapes.install("thetahat.risk", "thetahat.optim", "thetahat.models", "thetahat.train.jax")
 sys.path.insert(0, str(Path(__file__).parent))
 
-import preloaded
-
 _skipped: list[str] = []
 _NO_RANK_PROMOTION = ("data", "models", "optim", "recompute", "reference", "risk")
 """Folders of tests in which an array of shape (N,) beside one of shape (N, 1) is an error."""
@@ -41,6 +39,8 @@ def _ranks(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(autouse=True, scope="module")
 def _pythons(request: pytest.FixtureRequest) -> Iterator[None]:
     """Pythons that tests start have JAX loaded, but in modules with OWN_PYTHONS."""
+    import preloaded
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(preloaded, "serving", not getattr(request.module, "OWN_PYTHONS", False))
         patch.setattr(subprocess, "Popen", preloaded.Popen)

@@ -21,10 +21,12 @@ import fcntl
 import gc
 import importlib
 import inspect
+import io
 import os
 import pickle
 import re
 import runpy
+import shutil
 import signal
 import socket
 import struct
@@ -39,16 +41,10 @@ from types import ModuleType
 from typing import Any
 
 LOADED = (
-    *(
-        "flax.nnx",
-        "jsonargparse",
-        "optax",
-        "rich.live",
-        "ruamel.yaml",
-        "sqlalchemy.dialects.sqlite",
-    ),
-    *("thetahat.cli", "thetahat.models", "thetahat.optim", "thetahat.risk", "thetahat.store"),
-    *("thetahat.sweep", "thetahat.sweep.workers._worker", "thetahat.train"),
+    *("flax.nnx", "jsonargparse", "optax", "pandas", "rich.live", "ruamel.yaml"),
+    *("sqlalchemy.dialects.sqlite", "thetahat.cli", "thetahat.models", "thetahat.optim"),
+    *("thetahat.risk", "thetahat.store", "thetahat.sweep", "thetahat.sweep.workers._worker"),
+    "thetahat.train",
 )
 DECISIVE = ("JAX", "LANG", "LC_", "LD_", "MALLOC", "MKL", "OMP", "OPENBLAS", "PYTHON")
 """Variables that begin so are read while Python or a module starts."""
@@ -58,6 +54,8 @@ SERVED = "PYTHONUTF8"
 """Each value of this one has a server."""
 NEEDS = re.compile(rb"thetahat|\bjax\b")
 """A program with these words needs what the server has loaded."""
+LOOKS = re.compile(rb"sys\.(modules|meta_path)")
+"""A program with these words looks at what is loaded."""
 STARTS = re.compile(rb"subprocess|sweep|agent")
 """A program with these words may start others."""
 PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
@@ -69,7 +67,9 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 serving = True
 """Whether children are forks."""
-_SUBREAPER = 36
+NAME = "preloaded"
+"""What the server of a child is called in /proc."""
+_SET_NAME, _SUBREAPER = 15, 36
 _FREE = 512
 """The files of a child wait above this number."""
 
@@ -116,24 +116,29 @@ def _request(given: dict[str, Any], terminal: bool) -> dict[str, Any] | None:
         return None
     words = [os.fsdecode(word) for word in given["args"]]
     folder = os.path.abspath(given["cwd"] or os.getcwd())
+    env = dict(os.environ if given["env"] is None else given["env"])
+    if words[:2] == ["/usr/bin/env", "python"]:
+        words[:2] = [shutil.which("python", path=env.get("PATH")) or ""]
     program = _program(words, folder)
-    if program is None or not NEEDS.search(program):
+    if program is None or LOOKS.search(program) or not NEEDS.search(program):
+        return None
+    if _hides([os.path.dirname(os.path.join(folder, words[1])), *_folders(env)]):
         return None
     return {
         "words": words,
         "folder": folder,
-        "env": dict(os.environ if given["env"] is None else given["env"]),
+        "env": env,
         "session": given["start_new_session"],
         "group": given["process_group"],
         "terminal": terminal,
         "numbers": [0, 1, 2, *given["pass_fds"]],
-        "starts": bool(STARTS.search(program + os.fsencode(" ".join(words)))),
+        "starts": words[1] != "-m" and bool(STARTS.search(program + " ".join(words[2:]).encode())),
     }
 
 
 def _program(words: Sequence[str], folder: str) -> bytes | None:
     """Return the text, the module's name or the script that a Python runs; None if it is none."""
-    if words[0] != sys.executable or len(words) < 2 or not os.path.isdir(folder):
+    if words[:1] != [sys.executable] or len(words) < 2 or not os.path.isdir(folder):
         return None
     if words[1] in ("-c", "-m"):
         return os.fsencode(words[2]) if len(words) > 2 else None
@@ -144,8 +149,23 @@ def _program(words: Sequence[str], folder: str) -> bytes | None:
         return None
 
 
+def _folders(env: dict[str, str]) -> list[str]:
+    return [folder for folder in env.get("PYTHONPATH", "").split(os.pathsep) if folder]
+
+
+def _hides(folders: Sequence[str]) -> bool:
+    """Whether a folder that this process does not know has a module of a name that is loaded."""
+    names = {name.partition(".")[0] for name in LOADED}
+    files = [f"{name}{rest}" for name in names for rest in (".py", "/__init__.py")]
+    new = set(folders) - set(sys.path)
+    return any(os.path.isfile(os.path.join(folder, file)) for folder in new for file in files)
+
+
 class _Server:
     """A server, over a link to its process."""
+
+    starts = True
+    """Whether this process starts servers."""
 
     def __init__(self, link: socket.socket, env: dict[str, str], process: Any = None) -> None:
         self._lock, self._link, self._process = threading.Lock(), link, process
@@ -179,7 +199,6 @@ class _Server:
 
 
 _ours = dict(os.environ)
-_nested = False
 _servers: dict[str | None, _Server] = {}
 _lock = threading.Lock()
 
@@ -188,8 +207,10 @@ def _server(env: dict[str, str]) -> _Server | None:
     """Return the server for an environment; None if a Python of its own must read it."""
     with _lock:
         key = env.get(SERVED)
-        if key not in _servers and not _nested:
-            own = {k: v for k, v in {**_ours, SERVED: key}.items() if v is not None}
+        if key not in _servers and _Server.starts:
+            # Without this, a library that pandas loads starts a thread.
+            own = {**_ours, SERVED: key, "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+            own = {k: v for k, v in own.items() if v is not None}
             link, theirs = socket.socketpair()
             with theirs:
                 number = theirs.fileno()
@@ -230,8 +251,9 @@ def _serve(link: socket.socket) -> dict[str, Any]:
             if child:
                 os.write(tells, struct.pack("I", child))
                 os._exit(0)
+            ctypes.CDLL(None).prctl(_SET_NAME, b"python")
             tells = fcntl.fcntl(tells, fcntl.F_DUPFD, _FREE)
-            link.detach()
+            os.close(link.detach())
             _take(request, files, interrupt)
             os.close(tells)
             while os.getppid() == between:
@@ -271,11 +293,18 @@ def _begin(request: dict[str, Any], path: Sequence[str]) -> None:
     sys.modules["numpy.random"].seed()
     for n, name in enumerate(("stdin", "stdout", "stderr")):
         old = getattr(sys, name)
-        new = open(  # noqa: SIM115
-            n, "w" if n else "r", encoding=old.encoding, errors=old.errors, closefd=False
+        at_once = n > 0 and old.write_through
+        file = open(n, "wb" if n else "rb", buffering=0 if at_once else -1, closefd=False)  # noqa: SIM115
+        new = io.TextIOWrapper(
+            file,
+            encoding=old.encoding,
+            errors=old.errors,
+            newline="\n" if n else None,
+            line_buffering=not at_once and (n == 2 or os.isatty(n)),
+            write_through=at_once,
         )
-        new.reconfigure(line_buffering=n == 2 or os.isatty(n))
-        new.buffer.raw.name = f"<{name}>"
+        new.mode = "w" if n else "r"  # type: ignore[attr-defined]
+        (file if at_once else file.raw).name = f"<{name}>"
         setattr(sys, name, new)
         setattr(sys, f"__{name}__", new)
     words = request["words"]
@@ -284,14 +313,13 @@ def _begin(request: dict[str, Any], path: Sequence[str]) -> None:
     first = os.path.dirname(os.path.realpath(words[1]))
     if text:
         first = "" if words[1] == "-c" else os.getcwd()
-    given = filter(None, request["env"].get("PYTHONPATH", "").split(os.pathsep))
-    sys.path[:] = [first, *given, *path]
+    sys.path[:] = [first, *_folders(request["env"]), *path]
 
 
 def _run(words: Sequence[str]) -> None:
     """Run a program as the main module."""
     main = sys.modules["__main__"] = ModuleType("__main__")
-    vars(main)["__builtins__"] = builtins
+    vars(main).update(__annotations__={}, __builtins__=builtins)
     if words[1] == "-m":
         runpy._run_module_as_main(words[2])  # type: ignore[attr-defined]
         return
@@ -299,6 +327,7 @@ def _run(words: Sequence[str]) -> None:
         text, name = words[2], "<string>"
     else:
         name = main.__file__ = os.path.abspath(words[1])
+        vars(main)["__cached__"] = None
         main.__loader__ = SourceFileLoader("__main__", name)
         with open(name, "rb") as file:
             text = file.read()
@@ -319,8 +348,7 @@ def _main() -> None:
     for name in LOADED:
         importlib.import_module(name)
     atexit.register(_keep)
-    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    path = [folder for folder in sys.path[1:] if folder not in given]
+    path = [folder for folder in sys.path[1:] if folder not in _folders(dict(os.environ))]
     gc.collect()
     gc.freeze()
     assert len(os.listdir("/proc/self/task")) == 1, "a module has started a thread"
@@ -332,6 +360,7 @@ def _main() -> None:
             _link_to(link)
             break
         link.close()
+        ctypes.CDLL(None).prctl(_SET_NAME, NAME.encode())
         request = _serve(_quiet(theirs))
     _begin(request, path)
     try:
@@ -362,13 +391,14 @@ def _end(code: int) -> None:
         sys.stderr.flush()
     except (AttributeError, OSError, ValueError):
         sys.exit(code)
+    if sys.stdout is not sys.__stdout__:
+        sys.exit(code)  # Its last flush may decide; see thetahat.core.exit_code.
     os._exit(code & 0xFF)
 
 
 def _link_to(link: socket.socket) -> None:
     """Let this child start others from a server of its own."""
-    global _nested
-    _nested = True
+    _Server.starts = False
     _servers[os.environ.get(SERVED)] = _Server(link, dict(os.environ))
     subprocess.Popen = Popen  # type: ignore[misc]
 

@@ -46,6 +46,12 @@ BARS = (
     Bar("P4", "lectures_nnx", OURS, 100, at_most=False),
     Bar("P2", "lightning_bare", OURS, 30, at_most=False),
     Bar("P2", "keras_steps", OURS, 3, at_most=False),
+    Bar("P2", "torch_loader", "ours_converted", 20, at_most=False),
+    Bar("P3", "torch_loader", "ours_converted", 100, at_most=False),
+    Bar("P4", "torch_loader", "ours_converted", 100, at_most=False),
+    Bar("P3", "torch_loader", "ours_torch", 2, at_most=False),
+    Bar("P4", "torch_loader", "ours_torch", 2, at_most=False),
+    Bar("P3", "lightning_bare", "ours_torch", 5, at_most=False),
     Bar("P3x64", OURS_MANY, FLOOR_MANY, 1.15, at_most=True),
     Bar("P4x64", OURS_MANY, FLOOR_MANY, 1.15, at_most=True),
 )

@@ -20,6 +20,8 @@ SINGLE = {
     "lectures_nnx": ("jax", "flax", "optax"),
     "torch_indexed": ("torch",),
     "torch_loader": ("torch",),
+    "ours_converted": ("jax", "optax", "torch"),
+    "ours_torch": ("jax", "optax", "torch"),
     "skorch_net": ("torch", "skorch"),
     "lightning_bare": ("torch", "lightning"),
     "lightning_default": ("torch", "lightning"),
@@ -28,7 +30,11 @@ SINGLE = {
 }
 """File of each contestant with one fit, and what it needs."""
 
-MANY = {"ours_many": ("jax", "flax", "optax"), "scan_many": ("jax",)}
+MANY = {
+    "ours_many": ("jax", "flax", "optax"),
+    "scan_many": ("jax",),
+    "ours_torch_many": ("jax", "torch"),
+}
 """The same, with many fits."""
 
 

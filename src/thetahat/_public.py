@@ -10,6 +10,7 @@ from thetahat import (
     report as report,
     risk as risk,
     search as search,
+    sklearn as sklearn,
     store as store,
     sweep as sweep,
     train as train,
@@ -67,6 +68,7 @@ from thetahat.store import (
 from thetahat.tracking import (
     log as log,
     start as start,
+    trackers as trackers,
 )
 from thetahat.train import (
     Bag as Bag,
@@ -82,4 +84,7 @@ from thetahat.train import (
     fit_bagged as fit_bagged,
     fit_many as fit_many,
     load as load,
+)
+from thetahat.train.torch import (
+    from_lightning as from_lightning,
 )

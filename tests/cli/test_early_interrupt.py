@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 from programs import LINE, run_python
 
-OWN_PYTHONS = True
-
 EARLY = """\
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)

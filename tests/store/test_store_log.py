@@ -92,21 +92,6 @@ def test_log_says_what_is_no_number(store: Store) -> None:
         log({"loss": "low"})
 
 
-def test_log_loads_no_library_in_a_store_that_is_there(tmp_path: Path) -> None:
-    open_store(tmp_path / "runs").close()
-    done = script(
-        tmp_path,
-        """
-        import sys
-        log({"loss": 0.5})
-        print(*(m for m in ("sqlalchemy", "numpy", "jax", "asyncio") if m in sys.modules))
-        """,
-    )
-    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
-    with open_store(tmp_path / "runs") as store:
-        assert [run.metrics for run in store.runs()] == [{"loss": 0.5}]
-
-
 def test_a_run_is_the_same_row_whoever_has_opened_its_store(store: Store) -> None:
     rows = []
     for opened in (store, store.path):

@@ -7,7 +7,7 @@ from searches import grid_of
 from thetahat.core import Status
 from thetahat.store import Follower, NewSweep, Queue, Store, create_sweep, run_configs
 
-MANY = 40_000
+MANY = 33_000
 """SQLite takes 32,766 variables in a statement."""
 
 

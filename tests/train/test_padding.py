@@ -215,6 +215,19 @@ def test_inputs_of_zeros_change_no_number(name: str, own_size) -> None:
     np.testing.assert_allclose(padded.predict(x), own.predict(x), rtol=1e-5)
 
 
+def test_inputs_of_zeros_change_no_number_of_a_net_for_tables(own_size) -> None:
+    def what(d: int) -> th.Task:
+        net = th.models.TabularMLP(d, width=8, depth=2)
+        return task(40, d=d, model=net, optimizer=th.optim.tabular(15, 0.05, 0.1))
+
+    th.fit(what(8))
+    padded, own = th.fit(what(5)), own_size(what(5))
+    assert (padded.traces, own.traces) == (0, 1)
+    agree(padded, own, "float32")
+    assert padded.params["scale"].shape == (5,)
+    assert padded.params["layers"][0]["kernel"].shape == (5, 8)
+
+
 def test_sixteen_tables_of_other_sizes_train_by_four_programs() -> None:
     # As scikit-learn's check_estimator makes them; benchmarks.fits has sixty.
     shapes = [(2, 1), (300, 3), (20, 2), (31, 8), (100, 20), (150, 10), (57, 24), (10, 4)]
@@ -234,7 +247,7 @@ OWN_COLUMNS: dict[str, dict[str, Any]] = {
     "an optimizer by shapes": {"optimizer": optax.adafactor(0.1)},
     "noise": {"optimizer": optax.noisy_sgd(0.1, key=0)},
     "zero over zero": {"optimizer": optax.adam(0.1, eps=0.0)},
-    "another model": {"model": th.models.TabularMLP(3, width=8)},
+    "another model": {"model": th.models.TabularMLP(3, width=8, dropout=0.1)},
     "a part of a model": {"model": th.models.freeze(th.models.MLP(3, width=8), "layers/0")},
 }
 

@@ -318,7 +318,7 @@ def make_group(
     """Summarise the runs of one setting."""
     ends = [ending(run, metric) for run in runs]
     done = [run for run, how in zip(runs, ends, strict=True) if how == "well"]
-    names = dict.fromkeys(name for run in done for name in run.metrics)
+    names = done[0].metrics if len(done) == 1 else {n: 0 for run in done for n in run.metrics}
     metrics: dict[str, dict[str, float]] = {}
     labels = [*map(quantile_name, quantiles)]
     for name in names:

@@ -304,7 +304,7 @@ class Study:
     def effects(self) -> list[Effect]:
         """The effect of each parameter on the metric."""
         columns = {name: self.column(name) for name in self.parameters}
-        varying = {k: v for k, v in columns.items() if len({str(value) for value in v}) > 1}
+        varying = {k: v for k, v in columns.items() if any(str(one) != str(v[0]) for one in v)}
         return effects(varying, self.values, self.sign, blind=not self.caution)
 
     @property
@@ -357,7 +357,8 @@ def read_study(
 
 
 def _differs(name: str, flat: Sequence[Mapping[str, Any]]) -> bool:
-    return len({_told_apart(config.get(name)) for config in flat}) > 1
+    first = _told_apart(flat[0].get(name)) if flat else None
+    return any(_told_apart(config.get(name)) != first for config in flat)
 
 
 def _told_apart(value: Any) -> Any:

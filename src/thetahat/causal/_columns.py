@@ -61,6 +61,12 @@ def _from_table(given: dict[str, Any], x: Any, table: Any) -> Columns:
     if isinstance(x, str):
         x = [x]
     used = [v for v in given.values() if isinstance(v, str)]
+    for name in used:
+        twice = [k for k, v in given.items() if isinstance(v, str) and v == name]
+        if len(twice) > 1:
+            raise ConfigError(
+                f"{name!r} is given for {' and for '.join(twice)}; each needs a column of its own"
+            )
     if x is not None and (both := [name for name in x if name in used]):
         raise ConfigError(f"{both[0]!r} is a control too; leave it out of x")
     if x is None:

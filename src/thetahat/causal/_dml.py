@@ -76,7 +76,7 @@ def dml(
     repetitions: int = 10,
     groups: Any = None,
     weights: Any = None,
-    nets: int = 1,
+    nets: int = 4,
     val: float = 0.2,
     trim: float = 0.01,
     predictions: Mapping[str, Any] | None = None,
@@ -93,7 +93,7 @@ def dml(
              by default iivm with an instrument, else plr.
              effect: of irm "ATE" or "ATTE".
              learner: as in ``th.crossfit``, one for all nuisances or by name: l, m of plr; g, m of
-             irm; g, m, r of iivm. By default nets.
+             irm; g, m, r of iivm. By default ``th.causal.net``.
              folds, repetitions, nets, val, seed: as in ``th.crossfit``. Folds of irm and iivm are
              stratified by treatment and instrument, those of groups hold whole groups.
              groups: of rows whose errors depend on each other: folds and standard errors.
@@ -106,6 +106,11 @@ def dml(
     Returns: a DML.
     Raises:  InputError: columns, learners or numbers that cannot be used.
     """
+    if compare is None:
+        compare = PEERS if has_sklearn() and predictions is None else ()
+    beside = [compare] if isinstance(compare, str) else list(compare)
+    for one in beside:
+        peer(one, binary=False)  # refused before anything is fitted
     columns = columns_of(y, d, x, z, groups, weights, data)
     name = ("plr" if columns.z is None else "iivm") if model is None else model
     check_choice("model", name, MODELS)
@@ -127,11 +132,7 @@ def dml(
         made = run.given(predictions)
     else:
         made = run.fitted(net if learner is None else learner, plan)
-    names = compare
-    if names is None:
-        names = PEERS if has_sklearn() and predictions is None else ()
-    peers = {one: run.beside(one) for one in ([names] if isinstance(names, str) else names)}
-    return run.result(made, peers)
+    return run.result(made, {one: run.beside(one) for one in beside})
 
 
 def _check_model(name: str, model: Model, columns: Columns) -> None:

@@ -45,6 +45,14 @@ def is_experiment(learner: Any) -> bool:
     return callable(learner) and not hasattr(learner, "fit")
 
 
+def experiment_of(learner: Any) -> Any:
+    """The function from the Data of a fold to a Task; None for other estimators.
+
+    Estimators of ``thetahat.sklearn`` have one, so that their folds train together.
+    """
+    return learner if is_experiment(learner) else getattr(learner, "crossfit_task", None)
+
+
 def check_learner(name: str, learner: Any) -> None:
     """Refuse what can neither be fitted nor called.
 
@@ -91,11 +99,11 @@ def _finite(name: str, array: np.ndarray) -> np.ndarray:
         try:
             array = array.astype(np.float64)
         except (TypeError, ValueError):
-            flat = [v for v in array.ravel() if isinstance(v, str)][:1]
+            flat = [v for v in array.ravel().tolist() if isinstance(v, str)][:1]
             such = f" such as {flat[0]!r}" if flat else ""
             raise DataError(
-                f"{name} holds {array.dtype} values{such}; give numbers: encode categories first,"
-                " for example by pandas.get_dummies"
+                f"{name} holds values that are no numbers{such}; encode categories first, for"
+                " example by pandas.get_dummies"
             ) from None
     found = np.asarray(array, np.float64)
     bad = np.argwhere(~np.isfinite(found))

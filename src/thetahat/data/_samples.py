@@ -46,16 +46,18 @@ class Samples:
         at = [jnp.asarray(a)[sample] for a in (self.x_mean, self.x_std, self.y_mean, self.y_std)]
         x_mean, x_std, y_mean, y_std = at
         own, column = jnp.asarray(self.parts)[sample], jnp.asarray(self.target)[sample]
+        sizes = {code: np.count_nonzero(self.parts == code, axis=1) for code in (TRAIN, VAL)}
+        weighted = self.weight is not None or any(np.ptp(n) for n in sizes.values())
         made = {}
         for name, code in (("train", TRAIN), ("val", VAL)):
-            sizes = np.count_nonzero(self.parts == code, axis=1)
-            if not (most := int(sizes.max())):
+            if not (most := int(sizes[code].max())):
                 continue
             rows = jnp.nonzero(own == code, size=most, fill_value=0)[0]
-            weight = None if self.weight is None else jnp.asarray(self.weight)[rows]
-            if int(sizes.min()) < most:
-                there = jnp.arange(most) < jnp.asarray(sizes)[sample]
-                weight = jnp.where(there, 1.0 if weight is None else weight, 0.0)
+            weight = None
+            if weighted:
+                there = jnp.arange(most) < jnp.asarray(sizes[code])[sample]
+                given = 1.0 if self.weight is None else jnp.asarray(self.weight)[rows]
+                weight = jnp.where(there, given, 0.0)
             x = (jnp.asarray(self.x)[rows] - x_mean[None]) / x_std[None]
             y = (jnp.asarray(self.y)[rows, column] - y_mean) / y_std
             made[name] = Observations(x, y, weight)

@@ -21,6 +21,12 @@ _METADATA = {
     "svg": {"Date": None, "Creator": "thetahat", "Format": None, "Type": None},
 }
 _NAMES = {INK: "ink", DIM: "dim", GRID: "grid", **{c: f"c{k + 1}" for k, c in enumerate(COLOURS)}}
+_NAMESPACE = re.compile(r'\s(xmlns(:\w+)?|version)="[^"]*"')
+_ID = re.compile(r'\bid="')
+_COLOUR = re.compile("|".join(map(re.escape, _NAMES)))
+_PAPER = re.compile(r"(fill|stroke): (white|#ffffff)")
+_PAGE_DPI = 144
+"""Of many dots in a page, which are drawn as an image: three for each two of a plain screen."""
 _TAG = re.compile(r"<[^>]*>")
 
 
@@ -46,7 +52,7 @@ def inline_svg(figure: Figure, name: str) -> str:
     colours are variables of the page (``--ink``, ``--dim``, ``--grid``, ``--paper``, ``--c1`` to
     ``--c8``), so that they follow a dark scheme.
     """
-    text = image(figure, "svg", salt=name).decode("utf-8")
+    text = image(figure, "svg", salt=name, dpi=_PAGE_DPI).decode("utf-8")
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     text = _TAG.sub(lambda tag: _page_tag(tag.group(), name), text)
     text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
@@ -56,13 +62,17 @@ def inline_svg(figure: Figure, name: str) -> str:
 
 def _page_tag(tag: str, name: str) -> str:
     """Rewrite a tag without namespaces, with ids and colours of the page."""
-    tag = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", tag)
-    tag = tag.replace("xlink:href=", "href=")
-    tag = re.sub(r'\bid="', f'id="{name}-', tag)
-    tag = re.sub(r"url\(#", f"url(#{name}-", tag)
-    tag = re.sub(r'href="#', f'href="#{name}-', tag)
+    if tag.startswith("</"):
+        return tag
+    tag = (
+        _NAMESPACE.sub("", tag)
+        .replace("xlink:href=", "href=")
+        .replace('href="#', f'href="#{name}-')
+    )
+    tag = _ID.sub(f'id="{name}-', tag).replace("url(#", f"url(#{name}-")
     if tag.startswith("<svg"):
         tag = re.sub(r'\s(width|height)="[^"]*"', "", tag)
-    for colour, variable in _NAMES.items():
-        tag = tag.replace(colour, f"var(--{variable})")
-    return re.sub(r"(fill|stroke): (white|#ffffff)", r"\1: var(--paper)", tag)
+    if "#" in tag or "white" in tag:
+        tag = _COLOUR.sub(lambda found: f"var(--{_NAMES[found.group()]})", tag)
+        tag = _PAPER.sub(r"\1: var(--paper)", tag)
+    return tag

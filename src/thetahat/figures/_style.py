@@ -185,21 +185,25 @@ def tick(value: float, _: Any = None) -> str:
 
 def spans(values: Sequence[float]) -> bool:
     """Tell whether values need a log scale: all above zero, and far apart."""
-    finite = [v for v in values if math.isfinite(v)]
-    return bool(finite) and (low := min(finite)) > 0 and max(finite) / low > _WIDE
+    low, high = _ends(values)
+    return low > 0 and high / low > _WIDE
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    """Return the least and the greatest finite value; NaN without any."""
+    finite = list(filter(math.isfinite, values))
+    return (min(finite), max(finite)) if finite else (math.nan, math.nan)
 
 
 def scale(axis: Any, values: Sequence[float], log: bool | None = None) -> bool:
     """Set an axis (``ax.xaxis``) to a log scale where it helps, with ticks as plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-    finite = [v for v in values if math.isfinite(v)]
-    positive = [v for v in finite if v > 0]
-    all_positive = len(positive) == len(finite)
-    log = spans(values) if log is None else bool(log and positive and all_positive)
+    low, high = _ends(values)
+    log = spans(values) if log is None else log and low > 0
     if log:
         (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
-        decades = math.log10(max(positive) / min(positive))
+        decades = math.log10(high / low)
         subs = (1.0,) if decades > 2.3 else (1.0, 3.0) if decades > 1.6 else (1.0, 2.0, 5.0)
         axis.set_major_locator(LogLocator(base=10, subs=subs, numticks=7))
         # Minor ticks have no length and no text: matplotlib would make some dozens.

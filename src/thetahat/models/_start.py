@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from thetahat.core.errors import ConfigError, ShapeError, did_you_mean
 from thetahat.models._adapted import Adapted
@@ -61,6 +62,21 @@ def started(adapted: Adapted, leaves: Mapping[str, Any]) -> Adapted:
         jax.tree_util.tree_map_with_path(put, tree) for tree in (adapted.params, adapted.frozen)
     )
     return dataclasses.replace(adapted, params=params, frozen=frozen)
+
+
+def begun(model: Any, params: Any, member: Any) -> tuple[Any, Any]:
+    """Return a model that begins at the parameters of one of several fits, as a pair.
+
+    Args:    model: with ``apply(params, x)``.   params: arrays with a leading axis of fits.
+             member: which of them; an int or traced.
+    """
+
+    def init(key: Any) -> Any:
+        del key
+        dtype = jnp.result_type(float)
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype)[member], params)
+
+    return init, model.apply
 
 
 def check_same_function(fitted: Mapping[str, Any] | None, model: Any) -> None:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from thetahat.core.numbers import is_traced, whole
+from thetahat.core.numbers import number
 from thetahat.optim._descent import check_rate
 
 FACTORS = {"scale": 6.0, "bias": 0.1}
@@ -31,8 +31,7 @@ def tabular(
     Raises:  ConfigError: steps below 1, or an lr that is not positive and finite.
     Source:  Holzmüller, Grinsztajn & Steinwart (2024), "Better by default" (RealMLP).
     """
-    if not is_traced(steps):
-        whole("steps", steps, of="tabular")
+    number("steps", steps, lambda n: n >= 1, "an integer of at least 1", of="tabular")
     check_rate("tabular", lr)
 
     def decay(step: Any) -> Any:

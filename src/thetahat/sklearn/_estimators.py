@@ -104,6 +104,16 @@ class _NeuralEstimator(BaseEstimator):
             dtype=self.dtype,
         )
 
+    def _fold_setting(self) -> Setting:
+        """Give the setting of one net for one target."""
+        raise NotImplementedError
+
+    def crossfit_task(self, data: Any, *, seed: Any = 0) -> Any:
+        """Describe one net for the Data of a fold: ``th.crossfit`` trains all folds together."""
+        from thetahat.sklearn._train import task_of
+
+        return task_of(data, self._fold_setting(), seed)
+
     def _check(self, name: str, allowed: Callable[[Any], bool], fix: str) -> None:
         value = getattr(self, name)
         if not allowed(value):
@@ -132,6 +142,7 @@ class _NeuralEstimator(BaseEstimator):
         self.nets_ = trained.nets
         self.n_iter_ = max(result.epochs for result in trained.results)
         self.best_epochs_ = np.array([result.best_epoch for result in trained.results])
+        self.traces_ = trained.results[0].traces
         return trained
 
     def _alike(self, before: Nets, setting: Setting, d: int) -> Nets:
@@ -152,6 +163,23 @@ class _NeuralEstimator(BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         return self.nets_.outputs(X)
+
+    def _read(self, X: Any, y: Any, *, numbers: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Check and convert what is fitted, as scikit-learn does.
+
+        Args:    numbers: whether y are numbers, (n,) or (n, k); else labels.
+        """
+        how: Any = {"dtype": np.float64, "ensure_min_samples": LEAST_ROWS}
+        try:
+            X, y = validate_data(self, X, y, **how, multi_output=numbers, y_numeric=numbers)
+            return X, np.asarray(y, np.float64) if numbers else y
+        except ValueError as error:
+            if "could not convert string" not in str(error):
+                raise
+            raise EstimatorError(
+                f"{error}; encode text as numbers, such as by OneHotEncoder in a pipeline, or leave"
+                " its columns out"
+            ) from None
 
     def _weights(self, sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
         if sample_weight is None:
@@ -186,14 +214,14 @@ class NeuralRegressor(RegressorMixin, _NeuralEstimator):
         warm_start: go on from the nets of the fit before.
         dtype: "float32" or "float64", of training.
     Has, once fitted: ``nets_``, ``n_iter_`` (epochs), ``best_epochs_``, ``oob_prediction_`` (of
-        each row by the nets that held it out; NaN where none did), ``n_features_in_``,
-        ``feature_names_in_``.
+        each row by the nets that held it out; NaN where none did), ``traces_`` (0: the fit reused
+        a program), ``n_features_in_``, ``feature_names_in_``.
 
     >>> import numpy as np
     >>> x = np.linspace(-1, 1, 60)[:, None]
     >>> model = NeuralRegressor(width=16, epochs=64).fit(x, 3 * x[:, 0] + 1)
-    >>> round(float(model.predict([[0.5]])[0]), 1)
-    2.5
+    >>> bool(abs(model.predict([[0.5]])[0] - 2.5) < 0.2)
+    True
     """
 
     def __init__(
@@ -242,17 +270,8 @@ class NeuralRegressor(RegressorMixin, _NeuralEstimator):
                  sample_weight: (n,); a weight of 2 is two rows, and of 0 none.
         Raises:  ValueError: wrong input, in one line.
         """
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            dtype=np.float64,
-            multi_output=True,
-            y_numeric=True,
-            ensure_min_samples=LEAST_ROWS,
-        )
+        X, y = self._read(X, y, numbers=True)
         weight = self._weights(sample_weight, X)
-        y = np.asarray(y, np.float64)
         if y.ndim == 2 and y.shape[1] == 1:
             said = "A column-vector y was passed when a 1d array was expected; it is flattened"
             warnings.warn(said, DataConversionWarning, stacklevel=2)
@@ -268,6 +287,10 @@ class NeuralRegressor(RegressorMixin, _NeuralEstimator):
         trained = self._fit_nets(X, y, weight, self._setting(self.loss, level, outputs, False))
         self.oob_prediction_ = _outside(self._joined(self.nets_.outputs(X)), trained.held)
         return self
+
+    def _fold_setting(self) -> Setting:
+        level = self.delta if self.loss == "huber" else self.quantile
+        return self._setting(self.loss, level, 1, False)
 
     def _joined(self, outputs: np.ndarray) -> np.ndarray:
         return outputs[..., 0] if self._single else outputs
@@ -359,7 +382,7 @@ class NeuralClassifier(ClassifierMixin, _NeuralEstimator):
                  sample_weight: (n,); a weight of 2 is two rows, and of 0 none.
         Raises:  ValueError: wrong input, in one line.
         """
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=LEAST_ROWS)
+        X, y = self._read(X, y, numbers=False)
         check_classification_targets(y)
         weight = self._weights(sample_weight, X)
         classes, code = np.unique(y, return_inverse=True)
@@ -379,6 +402,9 @@ class NeuralClassifier(ClassifierMixin, _NeuralEstimator):
         self.oob_decision_function_ = _outside(self._shares(self.nets_.outputs(X)), trained.held)
         return self
 
+    def _fold_setting(self) -> Setting:
+        return self._setting("logistic", 0.5, 1, True)
+
     @staticmethod
     def _shares(scores: np.ndarray) -> np.ndarray:
         """Give every net's probabilities, (K, n, k)."""
@@ -396,7 +422,8 @@ class NeuralClassifier(ClassifierMixin, _NeuralEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the class of the highest average probability, (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def predict_std(self, X: Any) -> np.ndarray:
         """Compute the standard deviation of the nets' probabilities, (n, k)."""
@@ -419,7 +446,10 @@ def _is_whole(value: Any) -> bool:
 
 def _seed(random_state: Any) -> int:
     if isinstance(random_state, numbers.Integral):
-        return int(random_state)
+        seed = int(random_state)
+        if not 0 <= seed < 2**31:
+            raise EstimatorError(f"random_state={seed}: give an integer from 0 to 2**31 - 1")
+        return seed
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 

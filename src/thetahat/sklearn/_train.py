@@ -18,6 +18,12 @@ from thetahat.train import Patience, Result, fit_many, rotated
 
 CROSS_ENTROPY = "cross_entropy"
 
+SHARED = ((384, 128), (128, 32))
+"""Rows (train, val) of the programs that tables of fewer rows share, where the net is small."""
+ROOM = 500_000
+"""Rows that are added times parameters, up to which they share one: a fraction of a millisecond
+an epoch, where another program takes seconds to compile."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -55,11 +61,12 @@ class Setting:
 class Trained:
     """Nets with how their training went.
 
-    Args:    held: which rows each net held out, (K, n), in the order that was given; a row whose
-             weight is zero is held out by none.   lost: why nets of the bag are left out.
+    Args:    nets: those of finite risk; None where there are none.
+             held: which rows each of them held out, (K, n), in the order that was given; none holds
+             out a row whose weight is zero.   lost: why nets of the bag are left out.
     """
 
-    nets: Nets
+    nets: Nets | None
     held: np.ndarray
     results: Sequence[Result]
     lost: Sequence[str]
@@ -67,13 +74,13 @@ class Trained:
 
 def merged(
     x: np.ndarray, y: np.ndarray, weight: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Sort the rows and merge equal ones: their weights add up, and rows of weight 0 go.
 
     A weight of 2 is then exactly two rows, and the order of rows changes nothing.
 
-    Returns: x, y and weight (None where all are alike), and of each given row its place among these
-             (-1 for a weight of 0).
+    Returns: x, y and weights of mean 1 (also where all are alike: one program for both); and of
+             each given row its place among these, -1 for a weight of 0.
     """
     at, place = np.arange(len(x)), np.full(len(x), -1)
     if weight is not None:
@@ -83,7 +90,7 @@ def merged(
     _, first, inverse = np.unique(whole, axis=0, return_index=True, return_inverse=True)
     place[at] = inverse = inverse.reshape(-1)
     total = np.bincount(inverse, weight)
-    return x[first], y[first], None if np.ptp(total) == 0 else total / total.mean(), place
+    return x[first], y[first], total / total.mean(), place
 
 
 def train(
@@ -126,7 +133,7 @@ def train(
     held = np.zeros((setting.members, len(x) + 1), bool)
     held[:, rows] = held_out(data, setting.members)
     return Trained(
-        nets=_nets([results[k] for k in good], data, setting) if good else None,  # type: ignore
+        nets=_nets([results[k] for k in good], data, setting) if good else None,
         held=held[:, place][good],
         results=results,
         lost=[results[k].reason for k in range(setting.members) if k not in good],
@@ -157,6 +164,7 @@ def _experiment(
     out: Any = "scalar" if setting.outputs == 1 and data.train.y.ndim == 1 else setting.outputs
     layers = {"width": setting.width, "depth": setting.depth, "activation": setting.activation}
     net = models.TabularMLP(d, **layers, out=out)
+    data = _sharing(data, net.n_params)
     stopping = (Patience(sizes.patience),) if data.val is not None else ()
 
     def experiment(
@@ -168,12 +176,12 @@ def _experiment(
         level: float = 0.5,
     ) -> Task:
         task = Task(
-            model=net if before is None else _begun(net, before, member),
+            model=net if before is None else models.begun(net, _params(before), member),
             data=data,
             loss=_loss(setting.loss, level),
             optimizer=optim.tabular(steps, lr, weight_decay),
             epochs=sizes.epochs,
-            batch_size=sizes.batch_size,
+            batch_size=None if sizes.batch_size >= n else sizes.batch_size,  # all rows: any n
             sampling=Shuffle(seed=setting.seed),  # known to Python, so that nets share the order
             stopping=stopping,
             seed=seed,
@@ -181,8 +189,42 @@ def _experiment(
         )
         return rotated(task, member, setting.members)
 
+    # What is no data and no traced number: fits of equal text need not be traced to be compared.
+    mathematics = (net, setting.loss, sizes.patience, stopping, before is None, setting.members)
+    experiment.mathematics = repr((*mathematics, setting.dtype))  # pyright: ignore
     given = {"lr": setting.lr, "weight_decay": setting.weight_decay, "level": setting.level}
     return experiment, {"seed": setting.seed, "steps": float(sizes.steps), **given}
+
+
+def _sharing(data: Data, n_params: int) -> Data:
+    """Let a small table train by the program of larger ones, where that costs little."""
+    n, val = len(data.train.x), 0 if data.val is None else len(data.val.x)
+    for rows, held in SHARED:
+        more = 3 * (rows - n) + held - val
+        if n <= rows and val <= held and more * n_params <= ROOM:
+            return data.changed(largest={"train": rows, "val": held})
+    return data
+
+
+def task_of(data: Data, setting: Setting, seed: Any) -> Task:
+    """Describe one net for data that are scaled already."""
+    n, d = data.train.x.shape
+    sizes = net_sizes(
+        n, batch_size=setting.batch_size, epochs=setting.epochs, patience=setting.patience
+    )
+    return Task(
+        models.TabularMLP(
+            d, width=setting.width, depth=setting.depth, activation=setting.activation
+        ),
+        data,
+        loss=_loss(setting.loss, setting.level),
+        optimizer=optim.tabular(sizes.steps, setting.lr, setting.weight_decay),
+        epochs=sizes.epochs,
+        batch_size=sizes.batch_size,
+        stopping=(Patience(sizes.patience),) if data.val is not None else (),
+        seed=seed,
+        dtype=setting.dtype,
+    )
 
 
 def _loss(name: str, level: Any) -> Any:
@@ -191,22 +233,10 @@ def _loss(name: str, level: Any) -> Any:
     return risk.huber(level) if name == "huber" else name
 
 
-def _begun(net: Any, before: Nets, member: Any) -> Any:
-    """The net at the parameters that it had before, as a pair."""
-    layers = [
-        {"kernel": kernel, "bias": bias}
-        for kernel, bias in zip(before.kernels, before.biases, strict=True)
-    ]
-    import jax
-
-    def init(key: Any) -> Any:
-        del key
-        return jax.tree.map(
-            lambda a: jax.numpy.asarray(a, jax.numpy.result_type(float))[member],
-            {"scale": before.scale, "layers": layers},
-        )
-
-    return init, net.apply
+def _params(nets: Nets) -> dict[str, Any]:
+    """The parameters of nets, as ``TabularMLP`` has them, with a leading axis of nets."""
+    layers = zip(nets.kernels, nets.biases, strict=True)
+    return {"scale": nets.scale, "layers": [{"kernel": k, "bias": b} for k, b in layers]}
 
 
 def _nets(results: Sequence[Result], data: Data, setting: Setting) -> Nets:

@@ -13,6 +13,7 @@ from thetahat.core import ConfigError, Event, Interrupted, Status, Task, Tracker
 from thetahat.core.arguments import arguments_named
 from thetahat.core.content import content_key, static_parts
 from thetahat.core.errors import did_you_mean
+from thetahat.core.run import functions_of
 from thetahat.train._checkpoint import read_header
 from thetahat.train._cohort import Training
 from thetahat.train._driver import Interrupt
@@ -34,7 +35,7 @@ def fit(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     progress: Callable[..., None] | None = None,
-    on: Callable[[Event], Any] | None = None,
+    on: Callable[[Event], Any] | Sequence[Callable[[Event], Any]] = (),
     **config: Any,
 ) -> Result:
     """Fit one Task, or one config of an experiment. A single fit is a cohort of one.
@@ -45,8 +46,9 @@ def fit(
         checkpoint: a file to keep the state in, after every chunk.
         resume: go on from ``checkpoint`` if it exists.
         progress: called between chunks with a ``th.train.Progress``.
-        on: your function of events (``th.Started``, ``th.Logged``, ``th.Ended``), called between
-            chunks: to print, plot or keep a log. An error in it ends the fit.
+        on: your function of events (``th.Started``, ``th.Logged``, ``th.Ended``), or a list of
+            them, called between chunks: to print, plot or keep a log (``th.trackers``). An error
+            in yours ends the fit.
         config: the experiment's parameters; what is not given has its default.
     Returns: the Result; after Ctrl-C, one with status "interrupted".
     Raises:  InputError: something wrong in the Task, the config or the checkpoint.
@@ -57,7 +59,7 @@ def fit(
     >>> round(float(th.fit(task).predict([0.5])), 3)
     1.0
     """
-    options = Options(checked_trackers(trackers), checkpoint, resume, progress, on=_function(on))
+    options = Options(checked_trackers(trackers), checkpoint, resume, progress, on=functions_of(on))
     if isinstance(what, Task):
         if config:
             raise ConfigError(
@@ -80,7 +82,7 @@ def fit_many(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     progress: Callable[..., None] | None = None,
-    on: Callable[[Event], Any] | None = None,
+    on: Callable[[Event], Any] | Sequence[Callable[[Event], Any]] = (),
 ) -> Results[Result]:
     """Fit many configs of an experiment: one compiled program per static part.
 
@@ -119,7 +121,9 @@ def fit_many(
     return _fit_all(
         shop,
         full,
-        Options(checked_trackers(trackers), checkpoint, resume, progress, mode, on=_function(on)),
+        Options(
+            checked_trackers(trackers), checkpoint, resume, progress, mode, on=functions_of(on)
+        ),
     )
 
 
@@ -132,12 +136,6 @@ def checked_trackers(given: Any) -> tuple[Tracker, ...]:
             " [th.store_tracker(store)]"
         )
     return found
-
-
-def _function(on: Any) -> Any:
-    if on is not None and not callable(on):
-        raise ConfigError(f"on={on!r} is not a function; give a function of one event, on=print")
-    return on
 
 
 def _fit_task(task: Task, options: Options) -> Result:

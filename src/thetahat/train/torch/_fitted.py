@@ -20,6 +20,7 @@ from thetahat.train._inputs import inputs_of_part
 from thetahat.train._program import Build
 from thetahat.train.torch._alone import Member
 from thetahat.train.torch._library import torch
+from thetahat.train.torch._lightning import with_log
 from thetahat.train.torch._losses import of_torch, thetahats
 from thetahat.train.torch._module import call, made
 from thetahat.train.torch._parts import EVAL_BLOCK
@@ -82,7 +83,7 @@ class TorchPredictor:
     @property
     def model(self) -> Any:
         """A copy of the module; of a table, one that takes and gives the table's units."""
-        module = copy.deepcopy(self.module)
+        module = with_log(copy.deepcopy(self.module))
         return InUnits(module, self.transform) if isinstance(self.transform, Transform) else module
 
     def predict(self, x: Any, *, encoded: bool = False) -> np.ndarray:

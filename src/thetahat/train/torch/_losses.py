@@ -17,6 +17,7 @@ from thetahat.train.torch._library import torch
 
 functional: Any = torch.nn.functional
 nn: Any = torch.nn
+_mse: Any = torch.ops.aten.mse_loss.default  # without the checks of shapes, which ``aligned`` does
 
 
 def thetahats(loss: Any) -> Any:
@@ -86,7 +87,7 @@ def pair_loss(loss: Any) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
         tau = float(held["tau"])
         return lambda h, y: torch.maximum((1 - tau) * (h - y), -tau * (h - y))
     known = {
-        "squared": lambda h, y: torch.square(h - y),
+        "squared": lambda h, y: _mse(h, y.to(h.dtype), 0),
         "absolute": lambda h, y: torch.abs(h - y),
         "logistic": _logistic,
         "fractional_logit": _logistic,
@@ -115,10 +116,12 @@ def aligned(h: Any, y: torch.Tensor, *, classes: bool) -> torch.Tensor:
     Args:    classes: whether h are logits (B, k) of classes.
     Raises:  ShapeError: shapes that differ; no shape is broadcast.
     """
-    if not isinstance(h, torch.Tensor):
+    if not isinstance(h, torch.Tensor) or not h.ndim:
         raise ShapeError(
             f"the module returned a {type(h).__name__}; it must return one tensor of shape (B, ...)"
         )
+    if h.shape == (*y.shape, 1):
+        return h.view(y.shape) if h.is_contiguous() else h[..., 0]
     if h.shape[:1] != y.shape[:1]:
         raise ShapeError(
             f"the module returned shape {tuple(h.shape)} for a batch of {len(y)} observations; the"
@@ -126,8 +129,6 @@ def aligned(h: Any, y: torch.Tensor, *, classes: bool) -> torch.Tensor:
         )
     if h.shape == y.shape or (classes and h.ndim == 2 and h.shape[1] > 1):
         return h
-    if h.shape == (*y.shape, 1):
-        return h[..., 0]
     if h.shape == y.shape[:-1]:
         fix = "Give y as (N,), not (N, 1)."
     elif y.ndim == 1:
@@ -145,9 +146,12 @@ def per_row(values: Any, n: int, what: str) -> torch.Tensor:
 
     Raises:  ShapeError: the first axis is not that of the observations.
     """
+    if isinstance(values, torch.Tensor) and values.shape == (n,):
+        return values
     if not isinstance(values, torch.Tensor) or values.shape[:1] != (n,):
         came = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
         raise ShapeError(
-            f"{what} gave {came} for {n} observations; return one number per observation, ({n},)"
+            f"the loss {what} gave {came} for {n} observations; return one number per observation,"
+            f" ({n},)"
         )
-    return values if values.ndim == 1 else values.reshape(n, -1).mean(1)
+    return values.reshape(n, -1).mean(1)

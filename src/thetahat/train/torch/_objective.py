@@ -12,6 +12,7 @@ from thetahat import risk
 from thetahat.core import ConfigError, ShapeError, Task
 from thetahat.risk import inputs_and_target
 from thetahat.train.torch._library import torch
+from thetahat.train.torch._lightning import TrainingStep
 from thetahat.train.torch._losses import aligned, of_torch, pair_loss, per_row, thetahats
 from thetahat.train.torch._module import call
 
@@ -36,7 +37,7 @@ class Objective:
         """Compute the losses of a batch z."""
         x, y = inputs_and_target(z)
         prediction = aligned(call(h, x), y, classes=self.classes)
-        values = per_row(self.loss(prediction, y), len(y), f"the loss {self.name}")
+        values = per_row(self.loss(prediction, y), y.shape[0], self.name)
         return values, prediction, y
 
 
@@ -89,14 +90,15 @@ def objective_of(task: Task) -> Any:
 
     Raises:  ConfigError: a loss that the backend does not support.
     """
-    own = getattr(task.model, "thetahat_objective", None)
-    if own is not None:
-        return own
+    if isinstance(task.loss, TrainingStep):
+        return task.loss
     loss = thetahats(task.loss)
     made = None if of_torch(loss) else risk.resolve_loss(loss)
     name = type(loss).__name__ if made is None else made.name
     function = pair_loss(loss)
     if task.residual is not None:
+        if not callable(task.residual):
+            raise ConfigError(f"residual={task.residual!r} is not a function of (h, z)")
         if made is None:
             raise ConfigError(
                 f"loss={name} compares predictions with targets, and residual= gives a residual;"

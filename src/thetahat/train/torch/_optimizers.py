@@ -64,6 +64,38 @@ class Configured:
         """Whether a scheduler steps after each batch."""
         return any(schedule.by_step for schedule in self.schedules)
 
+    def bare_step(self) -> Callable[[], Any]:
+        """Return the step of the optimizer, without the profiler's record where nothing hooks in.
+
+        PyTorch's record costs as much as the step of a small net.
+        """
+        optimizer, step = self.optimizer, type(self.optimizer).step
+        hooked = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
+        plain = type(optimizer).__module__.startswith("torch.optim")
+        inner = getattr(getattr(step, "__wrapped__", None), "__wrapped__", None)
+        if hooked or not plain or inner is None:
+            return optimizer.step
+        optimizer._opt_called = True  # a scheduler asks whether the optimizer has stepped
+
+        def bare() -> None:
+            with torch.no_grad():
+                inner(optimizer)
+
+        return bare
+
+    @property
+    def descends(self) -> bool:
+        """Whether a step is plain gradient descent: the rate times the gradient, and nothing else.
+
+        No gradient needs to be stored for it.
+        """
+        optimizer, group = self.optimizer, self.optimizer.param_groups[0]
+        hooked = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
+        if type(optimizer) is not optimizers.SGD or hooked or len(optimizer.param_groups) > 1:
+            return False
+        others = ("momentum", "weight_decay", "maximize", "differentiable", "fused")
+        return isinstance(group["lr"], float) and not any(group[name] for name in others)
+
     @property
     def rate(self) -> float:
         """The learning rate of the next step."""
@@ -136,9 +168,12 @@ def _updated(own: Any, held: Any) -> Any:
 # -- from a Task to an optimizer ------------------------------------------------------------------
 
 
-def configure(make: Make, params: Sequence[torch.Tensor]) -> Configured:
+def configure(
+    make: Make, params: Sequence[torch.Tensor], *, of_lightning: bool = False
+) -> Configured:
     """Make the optimizer of parameters, with its schedulers.
 
+    Args:    of_lightning: every scheduler steps after each epoch unless it says "step".
     Raises:  ConfigError: several optimizers, or something else.
     """
     try:
@@ -149,7 +184,11 @@ def configure(make: Make, params: Sequence[torch.Tensor]) -> Configured:
             f"optimizer={name} failed on the parameters: {error}; give a function of the"
             " parameters, such as lambda p: torch.optim.Adam(p, lr=1e-3)"
         ) from error
-    return _read(found)
+    made = _read(found)
+    if of_lightning and not isinstance(found, Mapping):
+        for schedule in made.schedules:
+            schedule.by_step = False
+    return made
 
 
 def _read(found: Any) -> Configured:
