@@ -258,7 +258,9 @@ LINES = [
     ("fit", f"{LONG}.csv", "--target=y"), ("fit", "bare.csv", "--target=y", "--optimizer=none"),
     ("fit", "pipe.csv", "--target=y"), ("sweep", "good.yaml", "--enqueue", "pipe.csv"), ("check", "pipe.csv"),
     ("check", "/dev/zero"), ("sweep", "/dev/zero"), ("fit", "bare.csv", "--target=y", "--depth=100000"),
-    ("ui", "--host", "no.such.host.invalid", "--no-browser"), ("ui", "--host", "", "--no-browser"),
+    ("ui", "--host", "no.such.host.invalid", "--no-browser"), ("ui", "--host", "", "--no-browser"), ("ui", "--store", "bare.csv", "--no-browser"),
+    ("fit", "bare.csv", "--target=y", "--features=x", "--ignore=x"),
+    ("predict", "bare.csv", "bare.csv", "-o", "o.csv"), ("predict", "none.theta", "bare.csv", "-o", "o.csv"),
 ]  # fmt: skip
 
 

@@ -105,10 +105,7 @@ def plan(
         features = _other_columns(names, {*targets, weights, *ignored})
     features = _several(features, "features")
     wanted = set(features)
-    for name in features:
-        _known(name, "feature", names)
-    for name in _repeated(features):
-        raise DataError(f"feature {name!r} is given twice; give it once")
+    _check_features(features, ignored, names)
     for name in targets:
         if name in wanted:
             raise DataError(f"target {name!r} is among the features; leave it out of them")
@@ -125,6 +122,17 @@ def plan(
     check_choice("missing", missing, MISSING, DataError)
     scale = standardize if target_scale is None else target_scale
     return TablePlan(targets, features, weights, missing, standardize, scale, categorical)
+
+
+def _check_features(
+    features: Sequence[str], ignored: Collection[str], names: Collection[str]
+) -> None:
+    for name in features:
+        _known(name, "feature", names)
+        if name in ignored:
+            raise DataError(f"{name!r} is ignored, and is also among the features; leave one out")
+    for name in _repeated(features):
+        raise DataError(f"feature {name!r} is given twice; give it once")
 
 
 def _known_roles(

@@ -10,6 +10,8 @@ from typing import Any
 
 from thetahat.cli._parser import add_store, add_switch, add_value, whole_number
 from thetahat.cli.terminal._output import print_beside
+from thetahat.core.errors import StoreError
+from thetahat.core.places import locate
 
 DESCRIPTION = (
     "Serve a page of the store's sweeps and runs to your browser, live, until Ctrl-C. Only this"
@@ -57,6 +59,12 @@ def run(args: argparse.Namespace) -> int:
     """Serve the page."""
     from thetahat.web import serve
 
+    path = locate(args.store)
+    if path.parent.is_file():
+        raise StoreError(
+            f"{path.parent} is a file of another kind, not a store; give a folder, or a file such"
+            " as runs.db"
+        )
     try:
         serve(
             args.store,
