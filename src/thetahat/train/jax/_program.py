@@ -334,7 +334,7 @@ class CohortProgram:
         if self.task.start is not None:
             shared["start"] = str(self.task.start)
         if name := self.staged.adapted.name:
-            shared["backend"] = f"jax: the PyTorch module {name} is converted, every operator known"
+            shared |= {"backend": "jax", "backend_why": f"the PyTorch module {name} is converted"}
         found, drawn = [], {}
         for k in range(self.size):
             params, _, drawn[k] = self._arrays(state, k)
