@@ -45,6 +45,7 @@ PAGES = (
     "save-load-predict",
     "warm-start",
     "events",
+    "trackers",
     "cohorts",
     "sweeps",
     "sweep-language",

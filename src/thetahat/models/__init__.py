@@ -12,7 +12,7 @@ from thetahat.models._adapt import (
 from thetahat.models._average import Average as Average
 from thetahat.models._called import call_arguments as call_arguments
 from thetahat.models._described import describe as describe, described as described
-from thetahat.models._leaves import Selected as Selected
+from thetahat.models._leaves import Selected as Selected, select as select
 from thetahat.models._linear import (
     Linear as Linear,
     Polynomial as Polynomial,
@@ -51,6 +51,7 @@ __all__ = [
     "is_torch",
     "n_params",
     "named_arrays",
+    "select",
     "started",
     "trainable",
     "widened",

@@ -157,7 +157,7 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
 
 
 def _refuse_random_attributes(factory: Factory, module: nn.Module) -> None:
-    """Refuse tensors that differ between seeds, and that no draw of a seed would change."""
+    """Refuse tensors that differ between seeds, and that a cohort could not draw anew."""
     mine = plain_tensors(module)
     if not mine:
         return
