@@ -34,6 +34,7 @@ PAGES = (
     "classification",
     "models",
     "your-own-model",
+    "pytorch",
     "pytorch-native",
     "small-tables",
     "scikit-learn",

@@ -38,4 +38,4 @@ def pytorch_gd(
 if __name__ == "__main__":
     result = th.fit(pytorch_gd)
     print(f"||theta_hat - theta|| = {result.metrics['distance']:.2e}")
-    print(result.model, [round(float(v), 3) for v in result.model.weight[0]])
+    print(result.model, result.model.weight.detach()[0].tolist())

@@ -238,7 +238,7 @@ class Forward:
         """
         if len(args) == 1 and not kwargs and isinstance(args[0], (dict, tuple, list)):
             # The parts of an input are the arguments of forward, by name or in order.
-            args, kwargs = ((), args[0]) if isinstance(args[0], dict) else (args[0], kwargs)
+            args, kwargs = ((), args[0]) if isinstance(args[0], dict) else (tuple(args[0]), kwargs)
         flat, tree = tree_flatten((args, kwargs))
         flat = [_as_array(one) for one in flat]
         shapes = self._of.shapes(flat, tree, self._train)
