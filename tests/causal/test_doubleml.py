@@ -73,9 +73,7 @@ def test_given_the_same_predictions_theta_and_se_are_those_of_doubleml(
 
 
 def test_estimators_fitted_by_doubleml_and_by_dml_give_the_same_estimate(frame):
-    ours = th.dml(
-        "y", "d", CONTROLS, data=frame, learner={"l": NUMBER, "m": CHANCE}, compare=()
-    )
+    ours = th.dml("y", "d", CONTROLS, data=frame, learner={"l": NUMBER, "m": CHANCE}, compare=())
     other = theirs(frame, "DoubleMLPLR", NUMBER, CHANCE, n_rep=10)
     other.set_sample_splitting(ours.nuisances["m"].samples)
     other.fit()

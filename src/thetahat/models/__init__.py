@@ -5,6 +5,7 @@ from thetahat.models._adapt import (
     Hypothesis as Hypothesis,
     adapt as adapt,
     freeze as freeze,
+    is_torch as is_torch,
     n_params as n_params,
     trainable as trainable,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "described",
     "freeze",
     "input_arrays",
+    "is_torch",
     "n_params",
     "named_arrays",
     "select",
