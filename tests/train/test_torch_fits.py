@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -338,6 +339,14 @@ def test_a_saved_module_predicts_the_same_in_another_process(tmp_path: Path) -> 
         th.load(tmp_path / "net.theta")
     with pytest.raises(th.InputError, match="is not the Net that was saved"):
         th.load(tmp_path / "net.theta", task(lambda: Net(4)))
+
+
+def test_a_pickled_result_predicts_and_leaves_the_data_behind() -> None:
+    result = th.fit(task(Net, seed=5))
+    copied = pickle.loads(pickle.dumps(result))
+    np.testing.assert_array_equal(copied.predict(X), result.predict(X))
+    with pytest.raises(th.InputError, match="leaves the data and the Task behind"):
+        copied.evaluate("test")
 
 
 def test_without_pytorch_one_message_says_what_to_install(monkeypatch: Any) -> None:

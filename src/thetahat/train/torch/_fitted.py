@@ -280,10 +280,54 @@ class TorchFitted:
             raise ConfigError(f"there is no part {part!r}; this task has {known}")
         return float(self.member.averages(self.predictor.module, part)[0])
 
+    def __reduce__(self) -> Any:
+        return WithoutData, (self.predictor,)
+
 
 def _with_loss(task: Task, loss: Any) -> Any:
 
     return replace(task, loss=loss)
+
+
+@dataclass(frozen=True, eq=False)
+class WithoutData:
+    """A Result's estimate in another process: it predicts, and has neither data nor Task."""
+
+    predictor: TorchPredictor
+
+    @property
+    def params(self) -> dict[str, np.ndarray]:
+        """The parameters at the best state, by name."""
+        return self.predictor.params
+
+    @property
+    def model(self) -> Any:
+        """The estimated module."""
+        return self.predictor.model
+
+    @property
+    def data(self) -> Any:
+        """Nothing: data are not copied along."""
+        raise ConfigError(_LEFT)
+
+    @property
+    def task(self) -> Any:
+        """Nothing: a Task holds the data."""
+        raise ConfigError(_LEFT)
+
+    def predict(self, x: Any) -> np.ndarray:
+        """h(x) for one input or many, in units of y."""
+        return self.predictor.predict(x)
+
+    def risk(self, part: str) -> float:
+        """Nothing: a risk needs data."""
+        raise ConfigError(_LEFT)
+
+
+_LEFT = (
+    "this Result came from a pickle, which leaves the data and the Task behind; use the Result in"
+    " the process that fitted it"
+)
 
 
 def arrays_of(module: Any) -> dict[str, torch.Tensor]:
