@@ -44,6 +44,7 @@ PAGES = (
     "save-load-predict",
     "warm-start",
     "events",
+    "trackers",
     "cohorts",
     "sweeps",
     "sweep-language",

@@ -21,6 +21,7 @@ import fcntl
 import gc
 import importlib
 import inspect
+import io
 import os
 import pickle
 import re
@@ -40,7 +41,7 @@ from types import ModuleType
 from typing import Any
 
 LOADED = (
-    *("flax.nnx", "jsonargparse", "optax", "pandas", "rich.live", "ruamel.yaml", "wandb"),
+    *("flax.nnx", "jsonargparse", "optax", "pandas", "rich.live", "ruamel.yaml"),
     *("sqlalchemy.dialects.sqlite", "thetahat.cli", "thetahat.models", "thetahat.optim"),
     *("thetahat.risk", "thetahat.store", "thetahat.sweep", "thetahat.sweep.workers._worker"),
     "thetahat.train",
@@ -51,7 +52,7 @@ LATE = ("PYTHONPATH", "PYTHONPYCACHEPREFIX")
 """Of them, a child reads these anew, or they change nothing that a test sees."""
 SERVED = "PYTHONUTF8"
 """Each value of this one has a server."""
-NEEDS = re.compile(rb"thetahat|\bjax\b|\bwandb\b")
+NEEDS = re.compile(rb"thetahat|\bjax\b")
 """A program with these words needs what the server has loaded."""
 LOOKS = re.compile(rb"sys\.(modules|meta_path)")
 """A program with these words looks at what is loaded."""
@@ -292,11 +293,18 @@ def _begin(request: dict[str, Any], path: Sequence[str]) -> None:
     sys.modules["numpy.random"].seed()
     for n, name in enumerate(("stdin", "stdout", "stderr")):
         old = getattr(sys, name)
-        new = open(  # noqa: SIM115
-            n, "w" if n else "r", encoding=old.encoding, errors=old.errors, closefd=False
+        at_once = n > 0 and old.write_through
+        file = open(n, "wb" if n else "rb", buffering=0 if at_once else -1, closefd=False)  # noqa: SIM115
+        new = io.TextIOWrapper(
+            file,
+            encoding=old.encoding,
+            errors=old.errors,
+            newline="\n" if n else None,
+            line_buffering=not at_once and (n == 2 or os.isatty(n)),
+            write_through=at_once,
         )
-        new.reconfigure(line_buffering=n == 2 or os.isatty(n))
-        new.buffer.raw.name = f"<{name}>"
+        new.mode = "w" if n else "r"  # type: ignore[attr-defined]
+        (file if at_once else file.raw).name = f"<{name}>"
         setattr(sys, name, new)
         setattr(sys, f"__{name}__", new)
     words = request["words"]
@@ -311,7 +319,7 @@ def _begin(request: dict[str, Any], path: Sequence[str]) -> None:
 def _run(words: Sequence[str]) -> None:
     """Run a program as the main module."""
     main = sys.modules["__main__"] = ModuleType("__main__")
-    vars(main)["__builtins__"] = builtins
+    vars(main).update(__annotations__={}, __builtins__=builtins)
     if words[1] == "-m":
         runpy._run_module_as_main(words[2])  # type: ignore[attr-defined]
         return
@@ -319,6 +327,7 @@ def _run(words: Sequence[str]) -> None:
         text, name = words[2], "<string>"
     else:
         name = main.__file__ = os.path.abspath(words[1])
+        vars(main)["__cached__"] = None
         main.__loader__ = SourceFileLoader("__main__", name)
         with open(name, "rb") as file:
             text = file.read()

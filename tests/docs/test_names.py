@@ -111,4 +111,4 @@ def test_every_doctest_passes(name, tmp_path, monkeypatch):
 
 
 def test_main_is_documented_as_it_is():
-    assert list(inspect.signature(cli.main).parameters) == ["experiment", "args"]
+    assert list(inspect.signature(cli.main).parameters) == ["experiment", "args", "on"]

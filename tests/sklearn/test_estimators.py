@@ -188,13 +188,13 @@ def test_more_than_two_classes_of_text() -> None:
     assert model.predict_std(x).shape == (150, 3)
 
 
-def test_precisions_agree() -> None:
+def test_training_has_the_precision_that_was_asked_for() -> None:
     x, y = draw(40)
-    single, double = (
-        NeuralRegressor(**(SMALL | {"epochs": 4, "dtype": dtype})).fit(x, y).predict(x)
-        for dtype in ("float32", "float64")
-    )
-    assert 0 < np.abs(single - double).max() < 1e-2 * y.std()
+    double = NeuralRegressor(**SMALL, dtype="float64").fit(x, y)
+    single = NeuralRegressor(**SMALL).fit(x, y)
+    assert np.array_equal(np.float32(single.nets_.scale), single.nets_.scale)
+    assert not np.array_equal(np.float32(double.nets_.scale), double.nets_.scale)
+    assert double.score(x, y) == pytest.approx(single.score(x, y), abs=0.1)
 
 
 def test_warm_start_goes_on_from_the_nets_before() -> None:
@@ -272,14 +272,14 @@ WRONG: dict[str, tuple[Any, Any, Any, str]] = {
     "other lengths": (NeuralRegressor(), X, Y[:9], "inconsistent numbers of samples"),
     "missing": (NeuralRegressor(), NAN, Y, "Input X contains NaN"),
     "missing y": (NeuralRegressor(), X, NAN[:, 0], "Input y contains NaN"),
-    "text": (NeuralRegressor(), [["a"], ["b"]], [1, 2], "could not convert string to float: 'a'"),
-    "text y": (NeuralRegressor(), X[:2], ["a", "b"], "could not convert string to float: 'a'"),
+    "text": (NeuralRegressor(), [["a"], ["b"]], [1, 2], "'a'; encode text as numbers, such as by"),
+    "text y": (NeuralRegressor(), X[:2], ["a", "b"], "'a'.*; encode text as numbers"),
     "constant y": (NeuralRegressor(), X, 0 * Y + 2, "y is constant: 2 in all 30 rows"),
     "one class": (NeuralClassifier(), X, ["a"] * 30, "y has one class, 'a'; give at least two"),
     "numbers as classes": (NeuralClassifier(), X, Y, "Unknown label type: continuous"),
     "loss": (NeuralRegressor("huberr"), X, Y, "loss='huberr' is unknown; did you mean 'huber'"),
     "activation": (NeuralClassifier(activation="rel"), X, Y > 9, "did you mean 'relu'"),
-    "preprocessing": (NeuralRegressor(preprocessing="std"), X, Y, "known: robust, standard"),
+    "preprocessing": (NeuralRegressor(preprocessing="minmax"), X, Y, "known: robust, standard"),
     "quantile": (NeuralRegressor("quantile", quantile=90), X, Y, "a number between 0 and 1"),
     "seeds": (NeuralRegressor(n_seeds=0), X, Y, "n_seeds=0.*an integer of at least 1"),
     "val": (NeuralRegressor(val=1.0), X, Y, "a share from 0 to 1"),
@@ -291,9 +291,8 @@ WRONG: dict[str, tuple[Any, Any, Any, str]] = {
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_input_gets_one_message(case: str) -> None:
     model, x, y, said = WRONG[case]
-    with pytest.raises(ValueError, match=said) as caught:
+    with pytest.raises(ValueError, match=said):
         model.fit(x, y)
-    assert caught.value.__cause__ is None or case in ("text", "text y")
 
 
 def test_wrong_weights_and_levels_get_one_message(fitted: NeuralRegressor) -> None:

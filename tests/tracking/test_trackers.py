@@ -173,3 +173,30 @@ def test_a_wrong_argument_is_refused_before_the_fit(make, said):
 def test_on_takes_functions_only():
     with pytest.raises(th.InputError, match=r"on=\[.*\] is not a function.*or a list"):
         th.fit(line, on=[print, 3])  # pyright: ignore[reportArgumentType]
+
+
+def test_a_sweep_is_tracked_run_by_run_under_its_names(tmp_path):
+    path = tmp_path / "log.csv"
+    grid = {"method": "grid", "parameters": {"lr": {"values": [0.1, 0.2]}, "epochs": {"value": 5}}}
+
+    def here(lr: float = 0.1, epochs: int = 6) -> th.Task:  # in no file: no worker loads it
+        return line(lr, epochs=epochs)
+
+    kept = [th.trackers.csv(path)]
+    sweep = th.run_sweep(here, grid, store=tmp_path / "store", quiet=True, on=kept)
+    history = sweep.history().sort_values(["name", "epoch"])
+    rows = sorted(read(path), key=lambda row: (row["run"], int(row["epoch"])))
+    assert [row["run"] for row in rows] == history["name"].tolist()
+    for name in ("epoch", "train_risk", "val_risk"):
+        np.testing.assert_array_equal([float(row[name]) for row in rows], history[name])
+    names = {run.name: str(run.config["lr"]) for run in sweep.runs}
+    assert {row["run"]: row["lr"] for row in rows} == names
+
+
+def test_a_script_is_tracked(tmp_path, no_progress, capsys):
+    path = tmp_path / "log.jsonl"
+    where = f"--store={tmp_path / 'store'}"
+    result = th.main(line, ["--lr=0.2", where], on=th.trackers.jsonl(path))
+    rows = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
+    assert rows[0]["config"]["lr"] == 0.2
+    assert rows[-1]["metrics"]["val_risk"] == result.risk["val"]

@@ -71,7 +71,8 @@ def test_a_fit_is_the_loop_of_pytorch_and_leaves_the_module_alone():
     np.testing.assert_allclose(result.history["train_risk"], risks, 1e-5)
     with torch.no_grad():
         np.testing.assert_allclose(result.predict(X), module(torch.from_numpy(X))[:, 0], 1e-4, 1e-5)
-    assert result.provenance["backend"].startswith("jax: the PyTorch module Net")
+    assert result.provenance["backend"] == "jax"
+    assert result.provenance["backend_why"] == "the PyTorch module Net is converted"
 
 
 def test_the_model_is_the_users_module_with_the_fitted_state():
@@ -179,6 +180,53 @@ def test_a_batch_norm_is_refused_in_training_and_used_where_it_is_fixed():
     result = th.fit(task)
     expected = loop(module, 0.05, 2)
     np.testing.assert_allclose(result.history["train_risk"], expected, 1e-5)
+
+
+def to_torch(lr: float) -> object:
+    return lambda parameters: torch.optim.SGD(parameters, lr=lr)
+
+
+NORMALISED = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 1))
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"model": NORMALISED}, "Sequential cannot be converted to JAX: BatchNorm1d"),
+        ({"optimizer": to_torch(0.1)}, "optimizer is the function"),
+        ({"optimizer": functools.partial(torch.optim.SGD, lr=0.1)}, "optimizer=SGD is PyTorch's"),
+        ({"loss": nn.SoftMarginLoss()}, "loss=SoftMarginLoss of PyTorch has no counterpart"),
+        ({"residual": lambda h, z: torch.sin(h(z[0])[0] - z[1])}, "calls PyTorch with a JAX array"),
+        ({"loss": lambda r: 2 * torch.abs(r)}, "calls PyTorch with a JAX array"),
+    ],
+)
+def test_what_jax_cannot_take_pytorch_trains_and_both_ways_are_said(fields, reason):
+    given = {"model": Net(), "optimizer": "adam", **fields}
+    y = np.sign(Y) if "loss" in fields else Y
+    with pytest.warns(Notice, match=rf"{reason}.*PyTorch trains it \(backend='torch'\)"):
+        result = th.fit(th.Task(**given, data=(X, y), epochs=2, batch_size=20))
+    assert result.provenance["backend"] == "torch"
+    assert reason in result.provenance["backend_why"]
+    with pytest.raises(NotConverted, match=reason):
+        th.fit(th.Task(**given, data=(X, y), epochs=2, batch_size=20, backend="jax"))
+
+
+def test_inputs_in_parts_are_the_arguments_of_forward():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(2, 1)
+
+        def forward(self, left, right):
+            return self.linear(torch.stack([left, right], 1))
+
+    names = {"left": X[:, 0], "right": X[:, 1]}
+    found = [
+        th.fit(th.Task(seeded(0, Two), th.Data((x, Y)), optimizer=optax.sgd(0.1), epochs=3)).risk
+        for x in (names, (X[:, 0], X[:, 1]))
+    ]
+    expected = loop(seeded(0, lambda: nn.Sequential(nn.Linear(2, 1))), 0.1, 4)[3]
+    assert [risk["train"] for risk in found] == pytest.approx([expected] * 2, rel=1e-5)
 
 
 class Calling(nn.Module):

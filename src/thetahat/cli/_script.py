@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 def run_experiment(
-    experiment: Callable[..., Task], args: Sequence[str] | None = None
+    experiment: Callable[..., Task], args: Sequence[str] | None = None, on: Any = ()
 ) -> Result | None:
     """Run an experiment as ``th.main`` does."""
     if collected(experiment):  # the script is loaded, not run
         return None
     if args is not None:
-        trained = _run(experiment, args)
+        trained = _run(experiment, args, on)
         return None if trained is None else trained.results[0]
     ended: list[Trained] = []
 
     def action() -> int:
         from thetahat.cli._session import exit_code
 
-        trained = _run(experiment, sys.argv[1:])
+        trained = _run(experiment, sys.argv[1:], on)
         if trained is None:
             return 0
         ended.append(trained)
@@ -43,7 +43,7 @@ def run_experiment(
     return ended[0].results[0]
 
 
-def _run(experiment: Callable[..., Task], words: Sequence[str]) -> Trained | None:
+def _run(experiment: Callable[..., Task], words: Sequence[str], on: Any) -> Trained | None:
     from thetahat.cli._flags import dump_config, read_flags
     from thetahat.cli._help import help_text
     from thetahat.core.signature import read_signature
@@ -71,7 +71,8 @@ def _run(experiment: Callable[..., Task], words: Sequence[str]) -> Trained | Non
         quiet="quiet" in flags.options,
     )
     checked = check_batch(experiment) if "batch_size" in flags.given else experiment
-    trained = train(checked, [flags.config], setting, source_of(experiment, signature.name))
+    source = source_of(experiment, signature.name)
+    trained = train(checked, [flags.config], setting, source, on=on)
     print_run(trained.results[0], trained.names[0] or signature.name, setting)
     return trained
 

@@ -92,10 +92,12 @@ def train(
     label: str | None = None,
     mode: str = "auto",
     bagged: bool = False,
+    on: Any = (),
 ) -> Trained:
     """Fit configs that differ in traced parameters only, as tracked runs.
 
-    Args:    bagged: whether they are the members of a bag, whose average is a run too.
+    Args:    on: the user's functions of events.
+             bagged: whether they are the members of a bag, whose average is a run too.
     Raises:  InputError: before anything ran, if the store cannot be opened or written, or the
              name is reserved.
     """
@@ -123,6 +125,7 @@ def train(
                     checkpoint=path,
                     resume=resumed is not None,
                     progress=progress,
+                    on=on,
                 )
             if bagged:
                 made = bag(results)

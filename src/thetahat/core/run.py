@@ -6,10 +6,12 @@ training. A worker adds the ids of the runs; the agent writes the same events to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from thetahat.core.errors import ConfigError
 
 
 class Status(StrEnum):
@@ -71,6 +73,8 @@ class Started:
     """Name of the cohort, in a sweep."""
     part: str = ""
     """A word for the run's name, if the user gave one: "member", of a bag."""
+    name: str = ""
+    """Name of the run, in a sweep."""
 
 
 @dataclass(frozen=True)
@@ -106,3 +110,18 @@ class Ended:
 
 Event = Started | Logged | Ended
 Tracker = Callable[[Event], None]
+
+
+def functions_of(on: Any) -> tuple[Callable[[Event], Any], ...]:
+    """Return the functions of events that a user gave: one, several or none.
+
+    Raises:  ConfigError: something that is not a function.
+    """
+    given = (on,) if callable(on) else () if on is None else on
+    found = tuple(given) if isinstance(given, Iterable) else (given,)
+    if not all(map(callable, found)):
+        raise ConfigError(
+            f"on={on!r:.80} is not a function; give a function of one event, on=print, or a list"
+            " of them"
+        )
+    return found

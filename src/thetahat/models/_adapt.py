@@ -140,6 +140,14 @@ def _pair(model: Any, origins: set[str]) -> tuple[Callable[..., Any], Callable[.
     return init, apply
 
 
+def is_torch(model: Any) -> bool:
+    """Return whether a model is a PyTorch module, or makes one; PyTorch is not loaded for it."""
+    kind = model if isinstance(model, type) else type(model)
+    if any(base.__module__.split(".")[0] == "torch" for base in kind.__mro__):
+        return True
+    return _is_factory(model) and adapt(model, 0).kind == "torch"
+
+
 def _is_factory(model: Any) -> bool:
     """Whether a model may be a function that makes a PyTorch module."""
     if not isinstance(model, (types.FunctionType, types.MethodType, functools.partial)):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from thetahat.core.choices import DEVICE
 from thetahat.core.errors import ConfigError, Interrupted
 from thetahat.core.places import opening
+from thetahat.core.run import functions_of
 
 if TYPE_CHECKING:
     from thetahat.store import Store, SweepRow
@@ -28,10 +29,13 @@ EXIT_S = 10.0
 Experiment = Callable[..., Any]
 
 
-def work_of(workers: int | None, devices: Any = (), *, keep_going: bool = False) -> Work:
+def work_of(
+    workers: int | None, devices: Any = (), *, keep_going: bool = False, on: Any = ()
+) -> Work:
     """Return how an agent works.
 
-    Raises:  ConfigError: a number of workers below 1; devices that are no list of GPUs.
+    Raises:  ConfigError: a number of workers below 1; devices that are no list of GPUs; an ``on``
+             that is no function.
     """
     from thetahat.sweep import Work
 
@@ -41,7 +45,7 @@ def work_of(workers: int | None, devices: Any = (), *, keep_going: bool = False)
         raise ConfigError(f"devices={devices!r:.80}: give a list of GPUs, such as [0, 1]")
     if workers is not None and (not isinstance(workers, int) or workers < 1):
         raise ConfigError(f"workers={workers!r}: give a whole number of at least 1")
-    return Work(None, workers, tuple(names), bool(keep_going))
+    return Work(None, workers, tuple(names), bool(keep_going), functions_of(on))
 
 
 def start_agent(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.errors import ConfigError, did_you_mean, notify
 from thetahat.notebook._agent import work_of
 from thetahat.notebook._sweep import Sweep
 
 if TYPE_CHECKING:
-    from thetahat.core import Task
+    from thetahat.core import Event, Task
     from thetahat.store import Store
     from thetahat.sweep import SweepOptions, Work
 
@@ -34,6 +34,7 @@ def run_sweep(
     wait: bool = True,
     name: str | None = None,
     quiet: bool = False,
+    on: Callable[[Event], Any] | Sequence[Callable[[Event], Any]] = (),
     **options: Any,
 ) -> Sweep:
     """Run a sweep, as ``thetahat sweep FILE --run`` does.
@@ -49,6 +50,7 @@ def run_sweep(
             ``sweep.wait()``, ``sweep.cancel()``. It ends with Python.
         name: of the sweep; by default the spec's, else the experiment's.
         quiet: show nothing but failures.
+        on: functions of the events of runs that this process's agent works on, as in ``th.fit``.
         options: seed, retries, sampler, shuffle, asha, mode, cohort, enqueue, timeout_s, devices,
             keep_going: as the flags of ``thetahat sweep``.
     Returns: the sweep, as ``th.open_sweep`` gives it.
@@ -72,7 +74,7 @@ def run_sweep(
         raise ConfigError(
             f"enqueue={options['enqueue']!r:.80}: give a list of points, such as [{{'lr': 0.1}}]"
         )
-    plan, work = _options({"count": count, "replicates": replicates, **options}, workers)
+    plan, work = _options({"count": count, "replicates": replicates, **options}, workers, on)
     url: Any = getattr(store, "path", store)
     try:
         found = find_out(given.spec, plan, experiment=given.experiment)
@@ -83,6 +85,10 @@ def run_sweep(
     with open_store(url) as opened:
         row = new_sweep(opened, given.spec, plan, name, found=found)
         path = opened.path
+    if wait and row.points is None:
+        notify(
+            f"a {given.spec.method} search has no end by itself; give count=, or stop it by Ctrl-C"
+        )
     experiment = given.experiment if given.here else None
     sweep = Sweep(path, row.id, experiment=experiment)
     try:
@@ -102,20 +108,20 @@ def _cancel_empty(path: Path, sweep_id: str, reason: str) -> None:
             cancel_sweep(store, sweep_id, reason)
 
 
-def _options(given: Mapping[str, Any], workers: int | None) -> tuple[SweepOptions, Work]:
+def _options(given: Mapping[str, Any], workers: int | None, on: Any) -> tuple[SweepOptions, Work]:
     from thetahat.sweep import SweepOptions
 
     known = [f.name for f in fields(SweepOptions) if f.name not in _OWN]
     for name in given:
         if name not in known and name not in _WORK:
-            hint = did_you_mean(name, [*known, *_WORK, "workers", "store", "wait", "name"])
+            hint = did_you_mean(name, [*known, *_WORK, "workers", "store", "wait", "name", "on"])
             raise ConfigError(f"run_sweep() has no option {name!r}{hint}")
     try:
         plan = SweepOptions(**{k: v for k, v in given.items() if k in known})
     except ConfigError as error:
         raise ConfigError(_in_python(str(error))) from None
     more = {k: v for k, v in given.items() if k in _WORK}
-    return plan, work_of(workers, **more)
+    return plan, work_of(workers, **more, on=on)
 
 
 def _in_python(message: str) -> str:

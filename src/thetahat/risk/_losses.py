@@ -7,6 +7,8 @@ The squared loss is ``r**2``, without a half: the training risk is the mean squa
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -240,4 +242,17 @@ def resolve_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
         if loss is make or loss is make().function:
             return make()
     name = getattr(loss, "__name__", "loss")
+    _check_takes_one(loss, name)
     return Loss(f"own {name}" if name in _NAMED else name, loss, RESIDUAL)
+
+
+def _check_takes_one(loss: Callable[..., Any], name: str) -> None:
+    with contextlib.suppress(ValueError):  # a built-in without a signature
+        signature = inspect.signature(loss)
+        try:
+            signature.bind(None)
+        except TypeError:
+            raise ConfigError(
+                f"the loss {name}{signature} cannot be called as loss(r); write it with exactly one"
+                " argument, a residual"
+            ) from None

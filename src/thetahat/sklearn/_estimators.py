@@ -164,6 +164,23 @@ class _NeuralEstimator(BaseEstimator):
         X = validate_data(self, X, dtype=np.float64, reset=False)
         return self.nets_.outputs(X)
 
+    def _read(self, X: Any, y: Any, *, numbers: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Check and convert what is fitted, as scikit-learn does.
+
+        Args:    numbers: whether y are numbers, (n,) or (n, k); else labels.
+        """
+        how: Any = {"dtype": np.float64, "ensure_min_samples": LEAST_ROWS}
+        try:
+            X, y = validate_data(self, X, y, **how, multi_output=numbers, y_numeric=numbers)
+            return X, np.asarray(y, np.float64) if numbers else y
+        except ValueError as error:
+            if "could not convert string" not in str(error):
+                raise
+            raise EstimatorError(
+                f"{error}; encode text as numbers, such as by OneHotEncoder in a pipeline, or leave"
+                " its columns out"
+            ) from None
+
     def _weights(self, sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
         if sample_weight is None:
             return None
@@ -253,17 +270,8 @@ class NeuralRegressor(RegressorMixin, _NeuralEstimator):
                  sample_weight: (n,); a weight of 2 is two rows, and of 0 none.
         Raises:  ValueError: wrong input, in one line.
         """
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            dtype=np.float64,
-            multi_output=True,
-            y_numeric=True,
-            ensure_min_samples=LEAST_ROWS,
-        )
+        X, y = self._read(X, y, numbers=True)
         weight = self._weights(sample_weight, X)
-        y = np.asarray(y, np.float64)
         if y.ndim == 2 and y.shape[1] == 1:
             said = "A column-vector y was passed when a 1d array was expected; it is flattened"
             warnings.warn(said, DataConversionWarning, stacklevel=2)
@@ -374,7 +382,7 @@ class NeuralClassifier(ClassifierMixin, _NeuralEstimator):
                  sample_weight: (n,); a weight of 2 is two rows, and of 0 none.
         Raises:  ValueError: wrong input, in one line.
         """
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=LEAST_ROWS)
+        X, y = self._read(X, y, numbers=False)
         check_classification_targets(y)
         weight = self._weights(sample_weight, X)
         classes, code = np.unique(y, return_inverse=True)

@@ -13,6 +13,7 @@ from thetahat.core import ConfigError, Event, Interrupted, Status, Task, Tracker
 from thetahat.core.arguments import arguments_named
 from thetahat.core.content import content_key, static_parts
 from thetahat.core.errors import did_you_mean
+from thetahat.core.run import functions_of
 from thetahat.train._checkpoint import read_header
 from thetahat.train._cohort import Training
 from thetahat.train._driver import Interrupt
@@ -58,7 +59,7 @@ def fit(
     >>> round(float(th.fit(task).predict([0.5])), 3)
     1.0
     """
-    options = Options(checked_trackers(trackers), checkpoint, resume, progress, on=_functions(on))
+    options = Options(checked_trackers(trackers), checkpoint, resume, progress, on=functions_of(on))
     if isinstance(what, Task):
         if config:
             raise ConfigError(
@@ -120,7 +121,9 @@ def fit_many(
     return _fit_all(
         shop,
         full,
-        Options(checked_trackers(trackers), checkpoint, resume, progress, mode, on=_functions(on)),
+        Options(
+            checked_trackers(trackers), checkpoint, resume, progress, mode, on=functions_of(on)
+        ),
     )
 
 
@@ -131,18 +134,6 @@ def checked_trackers(given: Any) -> tuple[Tracker, ...]:
         raise ConfigError(
             f"trackers={given!r:.80}: give a list of functions of one event, such as"
             " [th.store_tracker(store)]"
-        )
-    return found
-
-
-def _functions(on: Any) -> tuple[Callable[[Event], Any], ...]:
-    """Return the user's functions of events. Raises ConfigError: something else."""
-    given = (on,) if callable(on) else () if on is None else on
-    found = tuple(given) if isinstance(given, Iterable) else (given,)
-    if not all(map(callable, found)):
-        raise ConfigError(
-            f"on={on!r:.80} is not a function; give a function of one event, on=print, or a list"
-            " of them"
         )
     return found
 

@@ -288,10 +288,7 @@ def backend_of(task: Task) -> Prepare | None:
     Raises:  MissingExtra: PyTorch is not installed.
     """
     own = getattr(task.model, "thetahat_backend", None)
-    only = task.backend == "torch" or hasattr(task.model, "thetahat_objective")
-    if own is None and only:
-        return backend("torch").prepare
-    return own
+    return backend("torch").prepare if own is None and task.backend == "torch" else own
 
 
 def backend(name: str) -> Any:
@@ -307,9 +304,3 @@ def backend(name: str) -> Any:
         if error.name != name:
             raise
         raise MissingExtra(f"backend={name!r}", name) from None
-
-
-def of_torch(model: Any) -> bool:
-    """Whether a model is a PyTorch module, or a class of them; PyTorch is not loaded for it."""
-    kind = model if isinstance(model, type) else type(model)
-    return any(base.__module__.split(".")[0] == "torch" for base in kind.__mro__)

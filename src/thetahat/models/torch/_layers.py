@@ -321,7 +321,14 @@ def _safe_softmax(x: Any, dim: int, dtype: Any = None) -> Any:
     return jnp.where(empty, 0, jax.nn.softmax(jnp.where(empty, 0, x), dim))
 
 
+def _turned(a: Any, b: Any) -> Any:
+    """The product of a matrix and a transpose: a weight stays as it is, and XLA copies none."""
+    return jnp.transpose(jnp.matmul(jnp.transpose(b), jnp.transpose(a)))
+
+
 LAYERS: dict[str, Rule] = {
+    "mm turned": _turned,
+    "addmm turned": _added(_turned),
     **dict.fromkeys(("mm", "bmm", "mv", "dot", "matmul"), jnp.matmul),
     **dict.fromkeys(("addmm", "baddbmm", "addmv"), _added(jnp.matmul)),
     "addbmm": _added(lambda a, b: jnp.sum(a @ b, 0)),

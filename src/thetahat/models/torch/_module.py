@@ -157,7 +157,7 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
 
 
 def _refuse_random_attributes(factory: Factory, module: nn.Module) -> None:
-    """Refuse tensors that differ between seeds and that nobody would draw anew."""
+    """Refuse tensors that differ between seeds, and that a cohort could not draw anew."""
     mine = plain_tensors(module)
     if not mine:
         return
@@ -236,6 +236,9 @@ class Forward:
 
         Raises:  NotConverted: PyTorch can, and JAX cannot.   ShapeError: PyTorch cannot either.
         """
+        if len(args) == 1 and not kwargs and isinstance(args[0], (dict, tuple, list)):
+            # The parts of an input are the arguments of forward, by name or in order.
+            args, kwargs = ((), args[0]) if isinstance(args[0], dict) else (args[0], kwargs)
         flat, tree = tree_flatten((args, kwargs))
         flat = [_as_array(one) for one in flat]
         shapes = self._of.shapes(flat, tree, self._train)

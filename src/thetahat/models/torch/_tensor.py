@@ -42,6 +42,8 @@ class JaxTensor(torch.Tensor):
     _parent: JaxTensor | None
     _of_parent: Callable[[Any], Any] | None
     changes: int
+    turned: bool
+    """Whether this is the transpose of a matrix, as a linear layer makes of its weight."""
     _known: int
 
     @staticmethod
@@ -55,6 +57,7 @@ class JaxTensor(torch.Tensor):
         """Wrap an array; a view gives its base, and its value as a function of that."""
         made = torch.Tensor._make_wrapper_subclass(cls, tuple(value.shape), dtype=dtype)  # pyright: ignore[reportAttributeAccessIssue]
         made._held, made._parent, made._of_parent, made.changes = value, base, of_parent, 0
+        made.turned = False
         made._known = 0 if base is None else base.changes
         return made
 
@@ -192,6 +195,8 @@ def _run(
         return _view(name, args, kwargs)
     inplace = name.endswith("_") and not name.startswith("_")
     plain = name[:-1] if inplace else name
+    if plain in ("mm", "addmm") and getattr(args[-1], "turned", False):
+        plain = f"{plain} turned"
     rule = OPERATORS.get(plain, LAYERS.get(plain))
     if rule is None or "out" in kwargs:
         raise NotConverted(f"the operator aten.{name} has no rule")
@@ -241,7 +246,9 @@ def _view(name: str, args: Any, kwargs: Any) -> Any:
         base = JaxTensor(_array(base), base.dtype)
     out = of_parent(base.value)
     if not isinstance(out, (list, tuple)):
-        return JaxTensor(out, base.dtype, base, of_parent)
+        made = JaxTensor(out, base.dtype, base, of_parent)
+        made.turned = name == "t"
+        return made
     return [
         JaxTensor(leaf, base.dtype, base, lambda value, k=k: of_parent(value)[k])
         for k, leaf in enumerate(out)

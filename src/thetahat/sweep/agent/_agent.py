@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from thetahat.core.errors import InputError, StoreError
-from thetahat.core.run import Ended, Logged, Started, Status
+from thetahat.core.run import Ended, Logged, Started, Status, Tracker
 from thetahat.search import Hyperband, asha, stop, target_reached
 from thetahat.store import (
     CANCELLED_REASON,
@@ -35,6 +35,7 @@ from thetahat.store import (
 from thetahat.sweep._events import AgentEvent, Alive, Noted, Remarked, RunEvent
 from thetahat.sweep._full_disk import FullDisk
 from thetahat.sweep.agent._data_files import DataFiles
+from thetahat.sweep.agent._followers import Followers
 from thetahat.sweep.agent._history import SweepTrials
 from thetahat.sweep.agent._kept_models import KeptModels
 from thetahat.sweep.agent._liveness import AgentWatch, StorePlace, proof_of_life
@@ -145,6 +146,7 @@ class Agent:
     Args:    search: of the sweep's file as it is now.   refit: makes that of a later file.
              retries: how often a failed run is tried again.
              stops: tells whether to stop as at Ctrl-C.
+             on: the user's functions of events; their errors end this agent.
     """
 
     def __init__(
@@ -159,6 +161,7 @@ class Agent:
         *,
         retries: int,
         stops: Callable[[], bool] | None = None,
+        on: Sequence[Tracker] = (),
     ) -> None:
         self.id = new_agent_id()
         self.store, self.sweep, self.runner = store, sweep, runner
@@ -174,7 +177,7 @@ class Agent:
         self._logged, self._data = LoggedMetric(store, sweep.id), DataFiles(store, sweep.id)
         self._beat_s = self._looked_s = -1e9
         self._unwritten: list[RunEvent] = []
-        self._stops = stops or (lambda: False)
+        self._stops, self._followers = stops or (lambda: False), Followers(on)
         self._asked = 0
         """How often Ctrl-C was pressed."""
         self._works = False
@@ -359,7 +362,9 @@ class Agent:
         self._unwritten += self._data.notes(self._unwritten, self._recorder.runs)
         events = self._unwritten
         metric = self._search.trials.metric
-        written = self._recorder.write(events, None if metric is None else metric.name)
+        judged_by = None if metric is None else metric.name
+        self._followers.take(events, self._recorder.runs, judged_by)
+        written = self._recorder.write(events, judged_by)
         # Only now: events that could not be written still wait.
         self._unwritten = []
         if events:
@@ -377,6 +382,7 @@ class Agent:
             self._logged.take(event)
             if isinstance(event, Noted):
                 self.say(event)
+        self._followers.call(written.lost)
         for ended in written.ended:
             self.tally.ended += 1
             if ended.status is Status.FAILED:

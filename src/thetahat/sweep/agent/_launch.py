@@ -59,7 +59,10 @@ def work_on(
             search, retries = refit(sweep), options_from_json(sweep.plan).retries
             assert search is not None
             agent = Agent(
-                *(store, sweep, runner, search, refit, tally, say), retries=retries, stops=stops
+                *(store, sweep, runner, search, refit, tally, say),
+                retries=retries,
+                stops=stops,
+                on=work.on,
             )
             agent.work()
         finally:

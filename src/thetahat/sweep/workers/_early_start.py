@@ -13,6 +13,7 @@ from pathlib import Path
 
 from thetahat.core.errors import StoreError
 from thetahat.core.places import locate
+from thetahat.core.run import Tracker
 from thetahat.sweep.spec._options import SweepOptions
 from thetahat.sweep.spec._program import experiment_names, find_program
 from thetahat.sweep.spec._spec import SweepSpec
@@ -30,6 +31,8 @@ class Work:
     workers: int | None = None
     devices: Sequence[str] = field(default_factory=tuple)
     keep_going: bool = False
+    on: Sequence[Tracker] = ()
+    """The user's functions of events."""
 
 
 def start_early(

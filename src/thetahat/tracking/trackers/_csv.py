@@ -13,7 +13,8 @@ from thetahat.tracking.trackers._tracker import Columns, RunTracker, config_of, 
 
 
 def csv(path: str | os.PathLike[str]) -> RunTracker:
-    """Keep every epoch as a row of a CSV file: the run's number, its parameters, the columns.
+    """Keep every epoch as a row of a CSV file: the run's number (in a sweep its name),
+    its parameters, the columns.
 
     The file is written anew by the first fit of this tracker, as its rows come.
 
@@ -57,7 +58,8 @@ class _Rows:
     """The rows of one run."""
 
     def __init__(self, file: _File, event: Started, number: int) -> None:
-        self._file, self._first = file, {"run": number, **flat(config_of(event))}
+        run = event.name or number
+        self._file, self._first = file, {"run": run, **flat(config_of(event))}
 
     def log(self, columns: Columns) -> None:
         # A parameter with the name of a column keeps its value under another name.

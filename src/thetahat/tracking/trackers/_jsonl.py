@@ -15,8 +15,9 @@ from thetahat.tracking.trackers._tracker import Columns, RunTracker, config_of
 def jsonl(path: str | os.PathLike[str]) -> RunTracker:
     """Keep a fit as lines of JSON: how each run started, every epoch, and how the run ended.
 
-    ``event`` is "started", "logged" or "ended", ``run`` the run's number. Numbers that are not
-    finite are null. The file is written anew by the first fit of this tracker, as its lines come.
+    ``event`` is "started", "logged" or "ended"; ``run`` is the run's number, in a sweep its name.
+    Numbers that are not finite are null. The file is written anew by the first fit of this tracker,
+    as its lines come.
 
     Args:    path: of the file; its folder is made.
     Returns: a function of events, for ``th.fit(..., on=[...])``.
@@ -42,7 +43,7 @@ class _Lines:
     """The lines of one run."""
 
     def __init__(self, file: _File, event: Started, number: int) -> None:
-        self._file, self._number = file, number
+        self._file, self._run = file, event.name or number
         facts = {"epochs": event.epochs, "n_params": event.n_params}
         # In a config, infinity is a value: "inf".
         file.add([self._line("started", config=config_of(event), **facts)], numbers=False)
@@ -58,4 +59,4 @@ class _Lines:
         self._file.add([self._line("ended", **how, **more)])
 
     def _line(self, kind: str, **values: Any) -> dict[str, Any]:
-        return {"event": kind, "run": self._number, **values}
+        return {"event": kind, "run": self._run, **values}

@@ -52,7 +52,7 @@ def mlflow(
         if not opened:
             opened.append(_open(uri, experiment))
         client, experiment_id = opened[0]
-        named = None if name is None else run_name(name, number)
+        named = run_name(name, number, event)
         run = client.create_run(experiment_id, run_name=named, tags=labels)
         return _MlflowRun(client, run.info.run_id, event)
 

@@ -15,29 +15,33 @@ from thetahat.tracking.trackers._tracker import (
     check_installed,
     config_of,
     flat,
-    run_name,
 )
 
 RESULT = "result/"
 """Before the names of a run's final numbers: a column of each epoch may have the same name."""
 
 
-def tensorboard(folder: str | os.PathLike[str] = "tensorboard", *, name: str = "run") -> RunTracker:
+def tensorboard(
+    folder: str | os.PathLike[str] = "tensorboard", *, name: str | None = None
+) -> RunTracker:
     """Keep each run in a folder of its own for TensorBoard: a scalar for each column and epoch; at
     the end its parameters (HParams) and its numbers, as ``result/val_risk``.
 
     Args:    folder: for all runs: ``tensorboard --logdir FOLDER``.
              name: of a run's folder; if it exists, ``name-1``, ``name-2``, ....
+             By default the run's name in a sweep, else "run".
     Returns: a function of events, for ``th.fit(..., on=[...])``.
     Raises:  MissingExtra: tensorboardX is not installed.
     """
     check_installed("tensorboardX", "th.trackers.tensorboard()", "tensorboard")
     where = given_path("folder", folder, "tensorboard")
-    if not isinstance(name, str) or not name or Path(name).name != name:
+    if name is not None and (not isinstance(name, str) or not name or Path(name).name != name):
         raise ConfigError(f"name={name!r} is not the name of a folder; give one, such as 'wage'")
 
     def begin(event: Started, number: int) -> _Scalars:
-        return _Scalars(_new_folder(where, name, number), event)
+        if name is None and event.name:  # of its own
+            number = 0
+        return _Scalars(_new_folder(where, name or event.name or "run", number), event)
 
     return RunTracker("th.trackers.tensorboard", begin)
 
@@ -45,7 +49,7 @@ def tensorboard(folder: str | os.PathLike[str] = "tensorboard", *, name: str = "
 def _new_folder(where: Path, name: str, number: int) -> Path:
     """Make the folder of a run; an earlier run keeps its own."""
     while True:
-        path = where / run_name(name, number)
+        path = where / (f"{name}-{number}" if number else name)
         try:
             path.mkdir(parents=True)
         except FileExistsError:

@@ -71,12 +71,15 @@ class RunTracker:
         key = event.member if event.run is None else event.run
         if isinstance(event, Started):
             self._records[key] = self._begin(event, self._number(key))
+        elif (record := self._records.get(key)) is None:
+            return  # a run that crashed before it began
         elif isinstance(event, Logged):
             columns = {name: _listed(values) for name, values in event.columns.items()}
             if columns and next(iter(columns.values())):
-                self._records[key].log(columns)
+                record.log(columns)
         else:
-            self._records.pop(key).end(event)
+            del self._records[key]
+            record.end(event)
 
     def _number(self, key: int | str) -> int:
         if key in self._numbers:  # another fit begins, or the run begins again
@@ -137,12 +140,15 @@ def config_of(event: Started) -> dict[str, Any]:
     return plain_value(dict(event.config or {}))
 
 
-def run_name(name: str, number: int) -> str:
-    """Name a run: the first ``name``, the others ``name-1``, ``name-2``, ...
+def run_name(name: str | None, number: int, event: Started) -> str | None:
+    """Name a run: the first ``name``, the others ``name-1``, ...; if None, as in its sweep.
 
-    >>> [run_name("wage", k) for k in range(3)]
-    ['wage', 'wage-1', 'wage-2']
+    >>> begun = Started(0, {}, 1, 1, {}, name="lively-moss-4")
+    >>> [run_name("wage", 0, begun), run_name("wage", 1, begun), run_name(None, 0, begun)]
+    ['wage', 'wage-1', 'lively-moss-4']
     """
+    if name is None:
+        return event.name or None
     return f"{name}-{number}" if number else name
 
 

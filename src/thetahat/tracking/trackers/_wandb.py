@@ -52,10 +52,10 @@ def wandb(
     def begin(event: Started, number: int) -> _WandbRun:
         import wandb as library
 
-        named = {} if name is None else {"name": run_name(name, number)}
         whole = merge(facts, config_of(event))
         # Runs of one fit are open at a time.
-        made = library.init(**{"reinit": "create_new", **given, **named, "config": whole})
+        named = run_name(name, number, event)
+        made = library.init(name=named, config=whole, **{"reinit": "create_new", **given})
         made.summary["n_params"] = event.n_params
         return _WandbRun(made)
 

@@ -53,13 +53,13 @@ def prepare(build: Build, hyper: Hyper, size: int, mode: str) -> Program:
     except OtherBackend as other:
         return other.prepare(build, hyper, size, mode)
     except NotConverted as error:
-        return _fall_back(build, hyper, error)(build, hyper, size, mode)
+        return _fallen_back(build, hyper, size, mode, error)
     except ThetahatError:
         raise
     except Exception as error:
         if "torch" in sys.modules and _CALLS_TORCH in str(error):
             own = NotConverted(f"a function of the Task calls PyTorch with a JAX array: {error}")
-            return _fall_back(build, hyper, own)(build, hyper, size, mode)
+            return _fallen_back(build, hyper, size, mode, own)
         other = _untraced(build, hyper)
         if other is not None:
             return other(build, hyper, size, mode)
@@ -74,22 +74,22 @@ def prepare(build: Build, hyper: Hyper, size: int, mode: str) -> Program:
 _CALLS_TORCH = "must be Tensor, not"
 
 
-def _fall_back(build: Build, hyper: Hyper, error: NotConverted) -> Prepare:
-    """The backend of a Task whose module, loss or optimizer JAX cannot take.
+def _fallen_back(build: Build, hyper: Hyper, size: int, mode: str, error: NotConverted) -> Program:
+    """The program of PyTorch's own backend, for a Task whose module JAX cannot take.
 
-    Raises:  ConfigError: it asks for JAX, or is none of PyTorch, or there is no other backend.
+    Raises:  NotConverted: the Task asks for JAX, or its model is none of PyTorch.
     """
     found: list[Task] = []
     jax.eval_shape(lambda: found.append(build(hyper.member(0))))
     model = found[0].model
     while isinstance(model, models.Selected):
         model = model.model
-    adapted = models.adapt(model, 0)
-    if adapted.kind != "torch" or found[0].backend == "jax":
+    if found[0].backend == "jax" or not models.is_torch(model):
         raise error
-    other = backend("torch").prepare
+    program = backend("torch").prepare(build, hyper, size, mode)
+    program.why = str(error)
     _say_fallen_back(str(error))
-    return other
+    return program
 
 
 @functools.cache

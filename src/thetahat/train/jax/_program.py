@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any, Literal
 
 import jax
@@ -138,9 +138,7 @@ class CohortProgram:
         """Bytes of memory that training takes by the compiler's count; 0 if it has none."""
         self.compile()
         chunks = self._chunk if isinstance(self._chunk, tuple) else (self._chunk,)
-        found = [m for chunk in chunks if (m := chunk.memory_analysis()) is not None]
-        parts = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
-        return max((sum(getattr(m, part) for part in parts) for m in found), default=0)
+        return max(map(_bytes_of, chunks))
 
     @memory_errors()
     def fits(self, share: float) -> int:
@@ -336,7 +334,7 @@ class CohortProgram:
         if self.task.start is not None:
             shared["start"] = str(self.task.start)
         if name := self.staged.adapted.name:
-            shared["backend"] = f"jax: the PyTorch module {name} is converted, every operator known"
+            shared |= {"backend": "jax", "backend_why": f"the PyTorch module {name} is converted"}
         found, drawn = [], {}
         for k in range(self.size):
             params, _, drawn[k] = self._arrays(state, k)
@@ -543,6 +541,16 @@ class CohortProgram:
         out = work()
         self.compile_s += time.perf_counter() - began
         return out
+
+
+@lru_cache(maxsize=8)
+def _bytes_of(chunk: Any) -> int:
+    """Bytes of memory that a compiled program takes; 0 if the compiler has no count.
+
+    The count takes longer than many a fit of a kept program."""
+    counted = chunk.memory_analysis()
+    parts = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
+    return 0 if counted is None else sum(getattr(counted, part) for part in parts)
 
 
 def in_blocks(one: Callable[[Any], Any], mine: Any, size: int, most: int) -> Any:

@@ -7,6 +7,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
+from thetahat import models
 from thetahat.core import ConfigError, Task
 from thetahat.models import torch as modules
 from thetahat.train.torch._library import torch
@@ -22,7 +23,10 @@ def made(task: Task) -> Any:
 
     Raises:  ConfigError: something else, no parameters, or a precision that the device lacks.
     """
-    given, module = task.model, cast(Any, None)
+    given, selections, module = task.model, [], cast(Any, None)
+    while isinstance(given, models.Selected):
+        selections.insert(0, given)
+        given = given.model
     if isinstance(given, nn.Module):
         module = copy.deepcopy(given)
     elif callable(given):
@@ -33,6 +37,9 @@ def made(task: Task) -> Any:
             f"the PyTorch backend got {type(what).__name__} as the model; give a torch.nn.Module,"
             " or a class or function that makes one"
         )
+    trains = [(tuple(n.split(".")), p) for n, p in trained(cast(Any, module)).items()]
+    for (_, p), kept in zip(trains, models.select(trains, selections), strict=True):
+        p.requires_grad_(kept)
     if task.dtype == "float64" and device_of(module).type == "mps":
         raise ConfigError(
             "dtype='float64': MPS holds single precision only; leave dtype out, or move the module"
