@@ -21,6 +21,7 @@ import fcntl
 import gc
 import importlib
 import inspect
+import io
 import os
 import pickle
 import re
@@ -40,7 +41,7 @@ from types import ModuleType
 from typing import Any
 
 LOADED = (
-    *("flax.nnx", "jsonargparse", "optax", "pandas", "rich.live", "ruamel.yaml", "wandb"),
+    *("flax.nnx", "jsonargparse", "optax", "pandas", "rich.live", "ruamel.yaml"),
     *("sqlalchemy.dialects.sqlite", "thetahat.cli", "thetahat.models", "thetahat.optim"),
     *("thetahat.risk", "thetahat.store", "thetahat.sweep", "thetahat.sweep.workers._worker"),
     "thetahat.train",
@@ -51,7 +52,7 @@ LATE = ("PYTHONPATH", "PYTHONPYCACHEPREFIX")
 """Of them, a child reads these anew, or they change nothing that a test sees."""
 SERVED = "PYTHONUTF8"
 """Each value of this one has a server."""
-NEEDS = re.compile(rb"thetahat|\bjax\b|\bwandb\b")
+NEEDS = re.compile(rb"thetahat|\bjax\b")
 """A program with these words needs what the server has loaded."""
 LOOKS = re.compile(rb"sys\.(modules|meta_path)")
 """A program with these words looks at what is loaded."""
@@ -66,7 +67,9 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 serving = True
 """Whether children are forks."""
-_SUBREAPER = 36
+NAME = "preloaded"
+"""What the server of a child is called in /proc."""
+_SET_NAME, _SUBREAPER = 15, 36
 _FREE = 512
 """The files of a child wait above this number."""
 
@@ -119,6 +122,8 @@ def _request(given: dict[str, Any], terminal: bool) -> dict[str, Any] | None:
     program = _program(words, folder)
     if program is None or LOOKS.search(program) or not NEEDS.search(program):
         return None
+    if _hides([os.path.dirname(os.path.join(folder, words[1])), *_folders(env)]):
+        return None
     return {
         "words": words,
         "folder": folder,
@@ -142,6 +147,18 @@ def _program(words: Sequence[str], folder: str) -> bytes | None:
             return file.read()
     except OSError:
         return None
+
+
+def _folders(env: dict[str, str]) -> list[str]:
+    return [folder for folder in env.get("PYTHONPATH", "").split(os.pathsep) if folder]
+
+
+def _hides(folders: Sequence[str]) -> bool:
+    """Whether a folder that this process does not know has a module of a name that is loaded."""
+    names = {name.partition(".")[0] for name in LOADED}
+    files = [f"{name}{rest}" for name in names for rest in (".py", "/__init__.py")]
+    new = set(folders) - set(sys.path)
+    return any(os.path.isfile(os.path.join(folder, file)) for folder in new for file in files)
 
 
 class _Server:
@@ -234,8 +251,9 @@ def _serve(link: socket.socket) -> dict[str, Any]:
             if child:
                 os.write(tells, struct.pack("I", child))
                 os._exit(0)
+            ctypes.CDLL(None).prctl(_SET_NAME, b"python")
             tells = fcntl.fcntl(tells, fcntl.F_DUPFD, _FREE)
-            link.detach()
+            os.close(link.detach())
             _take(request, files, interrupt)
             os.close(tells)
             while os.getppid() == between:
@@ -275,11 +293,18 @@ def _begin(request: dict[str, Any], path: Sequence[str]) -> None:
     sys.modules["numpy.random"].seed()
     for n, name in enumerate(("stdin", "stdout", "stderr")):
         old = getattr(sys, name)
-        new = open(  # noqa: SIM115
-            n, "w" if n else "r", encoding=old.encoding, errors=old.errors, closefd=False
+        at_once = n > 0 and old.write_through
+        file = open(n, "wb" if n else "rb", buffering=0 if at_once else -1, closefd=False)  # noqa: SIM115
+        new = io.TextIOWrapper(
+            file,
+            encoding=old.encoding,
+            errors=old.errors,
+            newline="\n" if n else None,
+            line_buffering=not at_once and (n == 2 or os.isatty(n)),
+            write_through=at_once,
         )
-        new.reconfigure(line_buffering=n == 2 or os.isatty(n))
-        new.buffer.raw.name = f"<{name}>"
+        new.mode = "w" if n else "r"  # type: ignore[attr-defined]
+        (file if at_once else file.raw).name = f"<{name}>"
         setattr(sys, name, new)
         setattr(sys, f"__{name}__", new)
     words = request["words"]
@@ -288,14 +313,13 @@ def _begin(request: dict[str, Any], path: Sequence[str]) -> None:
     first = os.path.dirname(os.path.realpath(words[1]))
     if text:
         first = "" if words[1] == "-c" else os.getcwd()
-    given = filter(None, request["env"].get("PYTHONPATH", "").split(os.pathsep))
-    sys.path[:] = [first, *given, *path]
+    sys.path[:] = [first, *_folders(request["env"]), *path]
 
 
 def _run(words: Sequence[str]) -> None:
     """Run a program as the main module."""
     main = sys.modules["__main__"] = ModuleType("__main__")
-    vars(main)["__builtins__"] = builtins
+    vars(main).update(__annotations__={}, __builtins__=builtins)
     if words[1] == "-m":
         runpy._run_module_as_main(words[2])  # type: ignore[attr-defined]
         return
@@ -303,6 +327,7 @@ def _run(words: Sequence[str]) -> None:
         text, name = words[2], "<string>"
     else:
         name = main.__file__ = os.path.abspath(words[1])
+        vars(main)["__cached__"] = None
         main.__loader__ = SourceFileLoader("__main__", name)
         with open(name, "rb") as file:
             text = file.read()
@@ -323,8 +348,7 @@ def _main() -> None:
     for name in LOADED:
         importlib.import_module(name)
     atexit.register(_keep)
-    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    path = [folder for folder in sys.path[1:] if folder not in given]
+    path = [folder for folder in sys.path[1:] if folder not in _folders(dict(os.environ))]
     gc.collect()
     gc.freeze()
     assert len(os.listdir("/proc/self/task")) == 1, "a module has started a thread"
@@ -336,6 +360,7 @@ def _main() -> None:
             _link_to(link)
             break
         link.close()
+        ctypes.CDLL(None).prctl(_SET_NAME, NAME.encode())
         request = _serve(_quiet(theirs))
     _begin(request, path)
     try:
@@ -366,6 +391,8 @@ def _end(code: int) -> None:
         sys.stderr.flush()
     except (AttributeError, OSError, ValueError):
         sys.exit(code)
+    if sys.stdout is not sys.__stdout__:
+        sys.exit(code)  # Its last flush may decide; see thetahat.core.exit_code.
     os._exit(code & 0xFF)
 
 

@@ -20,6 +20,7 @@ SINGLE = {
     "lectures_nnx": ("jax", "flax", "optax"),
     "torch_indexed": ("torch",),
     "torch_loader": ("torch",),
+    "ours_converted": ("jax", "optax", "torch"),
     "ours_torch": ("jax", "optax", "torch"),
     "skorch_net": ("torch", "skorch"),
     "lightning_bare": ("torch", "lightning"),

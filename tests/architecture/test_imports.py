@@ -140,7 +140,7 @@ def test_training_knows_its_backends_by_their_entry_alone() -> None:
     for path in (SOURCE / "train").glob("*.py"):
         text = path.read_text(encoding="utf-8")
         names = {n.name for n in ast.walk(ast.parse(text)) if isinstance(n, ast.alias)}
-        assert not names & {"jax", "jax.numpy", "optax", "flax"}, path
+        assert not names & {"jax", "jax.numpy", "optax", "flax", "torch"}, path
         assert not any(name.startswith("thetahat.train.jax.") for name in imports_of(path)), path
     others = [p for p in SOURCE.rglob("*.py") if p.parts[len(SOURCE.parts)] != "train"]
     for path in others:

@@ -91,7 +91,7 @@ def test_instrument_without_controls_gives_the_ratio_of_wald():
     z, d, y = (frame[k] - frame[k].mean() for k in "zdy")
     u = y - wald * d
     assert found.se == pytest.approx(np.sqrt((z**2 * u**2).sum()) / abs((z * d).sum()), rel=1e-10)
-    with pytest.raises(th.InputError, match="no theory of it for iivm"):
+    with pytest.raises(th.InputError, match="the theory is of plr and irm"):
         found.sensitivity()
 
 
@@ -185,11 +185,11 @@ def test_trimming_is_counted_and_bounds_what_is_divided_by():
 
 def test_nets_estimate_both_nuisances_and_stand_beside_lasso_and_forest(tmp_path):
     frame = sample(120)
-    found = th.dml("y", "d", ["a", "b"], data=frame, folds=2, repetitions=2)
+    found = th.dml("y", "d", ["a", "b"], data=frame, folds=2, repetitions=2, nets=2)
     assert abs(found.theta - 0.5) < 4 * found.se
     printed = str(found)
     for words in (
-        "partially linear regression", "y on d: 120 rows, 2 controls", "net", "lasso", "forest",
+        "partially linear regression", "y on d: 120 rows, 2 controls", "2 x net", "lasso", "forest",
         "median of se_r^2 + (theta_r - theta)^2", "least", "log loss", "R2", "Overlap", "Trimming",
         "Sensitivity",
     ):  # fmt: skip
@@ -200,7 +200,7 @@ def test_nets_estimate_both_nuisances_and_stand_beside_lasso_and_forest(tmp_path
     html = page.read_text()
     assert html.count("<svg") == 2 and "from its store" not in html and "Effect of d on y" in html
     table = found.latex()
-    assert r"\toprule" in table and "net &" in table and table.count(r"\\") >= 4
+    assert r"\toprule" in table and "2 x net &" in table and table.count(r"\\") >= 4
     found.save(tmp_path / "effect.tex")
     assert (tmp_path / "effect.tex").read_text() == table
     (tmp_path / "mine.md").write_text("my notes")

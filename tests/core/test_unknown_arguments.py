@@ -56,3 +56,35 @@ def test_a_task_refuses_unknown_words_before_its_fit(given, message) -> None:
 
 def test_a_task_knows_the_words_of_optimizers_and_losses() -> None:
     assert set(OPTIMIZERS) == set(th.optim.OPTIMIZERS) and set(LOSSES) == set(th.risk.LOSSES)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: th.Threshold(0.6, metric="val_risk"),  # type: ignore[misc]
+            "Threshold() got multiple values for argument 'metric'; it takes metric, below, above",
+        ),
+        (th.load, "load() missing 1 argument: 'path'; it takes path, experiment"),  # type: ignore[call-arg]
+        (
+            lambda: th.load(1, 2, 3),  # type: ignore[call-arg]
+            "load() takes from 1 to 2 arguments but 3 were given; it takes path, experiment",
+        ),
+    ],
+)
+def test_a_call_that_does_not_fit_says_what_the_function_takes(call, message) -> None:
+    with pytest.raises(th.InputError) as caught:
+        call()
+    assert str(caught.value) == message and isinstance(caught.value, TypeError)
+
+
+def test_a_type_error_inside_a_function_stays_what_it_is() -> None:
+    from thetahat.core.arguments import arguments_named  # no public function raises one
+
+    @arguments_named
+    def broken(a):
+        return a + "text"
+
+    with pytest.raises(TypeError, match="unsupported operand") as caught:
+        broken(1)
+    assert not isinstance(caught.value, th.InputError)

@@ -47,12 +47,12 @@ def test_observations_unpack_index_and_count() -> None:
 def test_data_print_a_line_a_part_and_no_numbers() -> None:
     frame = {"a": np.arange(90.0) % 7, "b": ["u", "v", "w"] * 30, "y": ["no", "yes"] * 45}
     (*_, last) = folds(read_table(frame, "y", categorical=["b"]), k=3)
-    assert repr(last) == (
+    assert str(last) == (
         "Data\n  train  x: (60, 4), y: (60,)\n  test   x: (30, 4), y: (30,)\n"
         "  table  y on a, b=u, b=v, b=w\n  y      0..1: 'no', 'yes'"
     )
     assert repr(last.transform) == "Transform(y on a, b=u, b=v, b=w)"
-    assert repr(Data(train={"z": np.ones((3, 2))})) == "Data\n  train  (3, 2)"
+    assert repr(Data(train={"z": np.ones((3, 2))})) == "Data(train (3, 2))"
 
 
 def test_weight_is_no_leaf_when_none() -> None:

@@ -206,6 +206,12 @@ CELLS: dict[str, tuple[str, dict[str, Any], str]] = {
         "column 'wage' holds numbers, and text in 3 rows (row 1: '3,1', row 2: '4,5', row 3:"
         " '5,3'); give decimal=',' (--decimal=',')",
     ),
+    "thousands and gaps": (
+        "wage,educ\n" + '"3,100",1\n' * 5 + ".,2\n.,3\n",
+        {},
+        "column 'wage' holds numbers, and text in 7 rows (row 1: '3,100', row 2: '3,100', row 3:"
+        " '3,100', ...); give thousands=',', na_values=['.'] (--thousands=',' --na-values=.)",
+    ),
     "thousands": (
         'wage,educ\n"3,100",1\n4,2\n5,3\n',
         {},

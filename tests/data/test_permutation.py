@@ -12,10 +12,11 @@ from hypothesis import given, settings, strategies as st
 from scipy import stats
 
 from thetahat.core.errors import DataError
-from thetahat.data import host_orders, order, permutation
+from thetahat.data import host_orders, order, permutation, split
 
 # The rule for small n, and the grid, whose bijection is proved by itself.
 from thetahat.data._permutation import SORTED_BELOW, grid
+from thetahat.data.keys import SPLIT, role_key
 
 STANDARD_PROGRAMS = True
 
@@ -177,3 +178,10 @@ def test_orders_of_many_seeds_are_those_of_each() -> None:
         for k in range(2):
             np.testing.assert_array_equal(orders[k], order(int(seed), 3 + k, 70))
     assert host_orders(np.array([1, -1]), 0, 1, 50) is None
+
+
+@pytest.mark.parametrize("n", [1, 31, 32, 421])
+def test_a_split_has_the_order_that_jax_draws(n: int) -> None:
+    data = split((np.zeros((n, 1)), np.zeros(n)), train=1.0, val=0, test=0, seed=7)
+    drawn = permutation(role_key(7, SPLIT), n)
+    np.testing.assert_array_equal(data.rows["train"], drawn)

@@ -341,13 +341,6 @@ def test_paths_of_every_kind_of_node():
 # --- what is no model -----------------------------------------------------------------------------
 
 
-class Torchlike:
-    """Stands for ``torch.nn.Module``: the origin is read from the class, torch is not imported."""
-
-
-Torchlike.__module__ = "torch.nn.modules.linear"
-
-
 @pytest.mark.parametrize(
     ("model", "message"),
     [
@@ -360,12 +353,6 @@ Torchlike.__module__ = "torch.nn.modules.linear"
             Net,
             "the model is the class Net; give a Flax NNX or Equinox module, an (init, apply) pair"
             " with init(key) -> params and apply(params, x), or one of th.models",
-        ),
-        (
-            Torchlike(),
-            "the model is a PyTorch module (Torchlike); the PyTorch backend comes with the extra"
-            " 'torch' and is not part of this version yet: give a Flax NNX or Equinox module, or an"
-            " (init, apply) pair",
         ),
         (
             linen.Dense(3),

@@ -44,16 +44,37 @@ def fitted() -> NeuralRegressor:
 # -- its numbers ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_the_forward_pass_is_that_of_the_net_in_jax(activation: str) -> None:
+def test_activations_are_those_of_the_nets_in_jax() -> None:
+    import jax
+
+    assert set(ACTIVATIONS) == set(th.models.ACTIVATIONS)
+    values, nets = np.linspace(-30, 30, 41), {}
+    for name in ACTIVATIONS:
+        net = th.models.TabularMLP(1, width=1, depth=1, activation=name)
+        layers = [
+            {"kernel": np.eye(1), "bias": np.zeros(1)},
+            {"kernel": np.eye(1), "bias": np.zeros(1)},
+        ]
+        # Inputs are squashed: the first layer's bias is the value.
+        nets[name] = lambda v, net=net, layers=layers: net.apply(
+            {"scale": np.zeros(1), "layers": [layers[0] | {"bias": v[None]}, layers[1]]},
+            np.zeros(1),
+        )
+    with jax.enable_x64(True):
+        both = jax.jit(lambda v: {name: jax.vmap(net)(v) for name, net in nets.items()})(values)
+    for name, expected in both.items():
+        found = ACTIVATIONS[name](values)
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15, err_msg=name)
+
+
+def test_the_forward_pass_is_that_of_the_net_in_jax() -> None:
     import jax
 
     rng = np.random.default_rng(0)
-    net = th.models.TabularMLP(3, width=4, depth=2, activation=activation, out=2)
-    assert set(ACTIVATIONS) == set(th.models.ACTIVATIONS)
-    leaves, tree = jax.tree.flatten(net.init(jax.random.key(0)))
-    params = jax.tree.unflatten(tree, [rng.normal(size=leaf.shape) for leaf in leaves])
-    layers = params["layers"]
+    net = th.models.TabularMLP(3, width=4, depth=2, out=2)
+    shapes = [(3, 4), (4, 4), (4, 2)]
+    layers = [{"kernel": rng.normal(size=s), "bias": rng.normal(size=s[1])} for s in shapes]
+    params = {"scale": rng.normal(size=3), "layers": layers}
     x, mean, std = rng.normal(size=(5, 3)), rng.normal(size=3), np.array([1.0, 2.0, 0.5])
     nets = Nets(
         scale=params["scale"][None],
@@ -64,11 +85,12 @@ def test_the_forward_pass_is_that_of_the_net_in_jax(activation: str) -> None:
         y_mean=np.array([1.0, 2.0]),
         y_std=np.array([3.0, 4.0]),
         clip=th.models.CLIP,
-        activation=activation,
+        activation="mish",
     )
     with jax.enable_x64(True):
-        h = np.asarray(jax.vmap(lambda row: net.apply(params, row))((x - mean) / std))
-    np.testing.assert_allclose(nets.outputs(x)[0], h * [3, 4] + [1, 2], rtol=1e-12)
+        h = jax.jit(jax.vmap(lambda row: net.apply(params, row)))((x - mean) / std)
+    expected = np.asarray(h) * [3, 4] + [1, 2]
+    np.testing.assert_allclose(nets.outputs(x)[0], expected, rtol=1e-12)
 
 
 TABLES = {"diabetes": load_diabetes, "wine": load_wine}
@@ -100,15 +122,18 @@ def test_the_defaults_are_those_of_thetahat_fit(name: str, tmp_path: Path, theta
 
 def test_each_loss_estimates_its_own_location() -> None:
     rng = np.random.default_rng(1)
-    x = np.repeat([0.0, 1.0], 400)[:, None]
-    y = 3 * x[:, 0] + rng.exponential(size=800)
-    wanted = {"squared": 1.0, "absolute": np.log(2), "quantile": np.log(10)}
+    x = np.repeat([0.0, 1.0], 200)[:, None]
+    y = 3 * x[:, 0] + rng.exponential(size=400)
+    sample = y[:200]
+    wanted = {
+        "squared": sample.mean(),
+        "absolute": np.median(sample),
+        "quantile": np.quantile(sample, 0.9),
+        "huber": sample.mean(),
+    }
     for loss, level in wanted.items():
-        model = NeuralRegressor(loss, quantile=0.9, width=8, depth=1, epochs=40, n_seeds=2)
-        at = model.fit(x, y).predict([[0.0], [1.0]])
-        np.testing.assert_allclose(at, [level, 3 + level], atol=0.35, err_msg=loss)
-    far = NeuralRegressor("huber", delta=1e3, width=8, depth=1, epochs=40, n_seeds=2)
-    np.testing.assert_allclose(far.fit(x, y).predict([[0.0]]), 1, atol=0.35)
+        model = NeuralRegressor(loss, quantile=0.9, delta=1e3, **(SMALL | {"epochs": 80}))
+        np.testing.assert_allclose(model.fit(x, y).predict([[0.0]]), level, atol=0.2, err_msg=loss)
 
 
 def test_a_weight_of_two_is_two_rows_and_of_zero_none() -> None:
@@ -125,13 +150,12 @@ def test_a_weight_of_two_is_two_rows_and_of_zero_none() -> None:
 
 def test_predictions_out_of_bag_are_those_of_the_nets_that_held_a_row_out() -> None:
     x, y = draw(50)
-    model = NeuralRegressor(**(SMALL | {"n_seeds": 5})).fit(x, y)
-    each = model.nets_.outputs(x)[..., 0]
-    apart = np.abs(each - model.oob_prediction_).min(axis=0)
-    assert apart.max() < 1e-9  # five nets hold out a fifth each: one net for every row
-    outside = np.abs(each - model.oob_prediction_).argmin(axis=0)
-    assert np.bincount(outside, minlength=5).tolist() == [10] * 5
-    classes = NeuralClassifier(**(SMALL | {"n_seeds": 5})).fit(x, y > 10)
+    model = NeuralRegressor(**SMALL, val=1 / 3).fit(x[:48], y[:48])
+    each = model.nets_.outputs(x[:48])[..., 0]
+    apart = np.abs(each - model.oob_prediction_)
+    assert apart.min(axis=0).max() < 1e-9  # three nets hold out a third each: one for every row
+    assert np.bincount(apart.argmin(axis=0), minlength=3).tolist() == [16] * 3
+    classes = NeuralClassifier(**SMALL, val=1 / 3).fit(x[:48], y[:48] > 10)
     np.testing.assert_allclose(classes.oob_decision_function_.sum(axis=1), 1)
 
 
@@ -147,7 +171,7 @@ def test_spread_is_over_the_nets(fitted: NeuralRegressor) -> None:
 
 def test_several_targets_are_fitted_together() -> None:
     x, y = draw()
-    model = NeuralRegressor(width=16, depth=1, epochs=60, n_seeds=2).fit(x, np.c_[y, -3 * y])
+    model = NeuralRegressor(**(SMALL | {"epochs": 80})).fit(x, np.c_[y, -3 * y])
     assert model.predict(x).shape == model.predict_std(x).shape == (90, 2)
     assert model.predict_quantiles(x).shape == (90, 3, 2)
     assert r2_score(np.c_[y, -3 * y], model.predict(x), multioutput="raw_values").min() > 0.8
@@ -156,7 +180,7 @@ def test_several_targets_are_fitted_together() -> None:
 def test_more_than_two_classes_of_text() -> None:
     x, y = draw(150)
     label = np.array(["high", "low", "mid"])[np.digitize(y, [8, 12]) - 1]
-    model = NeuralClassifier(width=16, depth=1, epochs=60, n_seeds=2).fit(x, label)
+    model = NeuralClassifier(**(SMALL | {"epochs": 80})).fit(x, label)
     assert model.classes_.tolist() == ["high", "low", "mid"]
     assert model.score(x, label) > 0.75
     assert model.predict_proba(x).shape == model.decision_function(x).shape == (150, 3)
@@ -164,13 +188,13 @@ def test_more_than_two_classes_of_text() -> None:
     assert model.predict_std(x).shape == (150, 3)
 
 
-def test_precisions_agree() -> None:
+def test_training_has_the_precision_that_was_asked_for() -> None:
     x, y = draw(40)
-    single, double = (
-        NeuralRegressor(**(SMALL | {"epochs": 4, "dtype": dtype})).fit(x, y).predict(x)
-        for dtype in ("float32", "float64")
-    )
-    assert 0 < np.abs(single - double).max() < 1e-2 * y.std()
+    double = NeuralRegressor(**SMALL, dtype="float64").fit(x, y)
+    single = NeuralRegressor(**SMALL).fit(x, y)
+    assert np.array_equal(np.float32(single.nets_.scale), single.nets_.scale)
+    assert not np.array_equal(np.float32(double.nets_.scale), double.nets_.scale)
+    assert double.score(x, y) == pytest.approx(single.score(x, y), abs=0.1)
 
 
 def test_warm_start_goes_on_from_the_nets_before() -> None:
@@ -248,14 +272,14 @@ WRONG: dict[str, tuple[Any, Any, Any, str]] = {
     "other lengths": (NeuralRegressor(), X, Y[:9], "inconsistent numbers of samples"),
     "missing": (NeuralRegressor(), NAN, Y, "Input X contains NaN"),
     "missing y": (NeuralRegressor(), X, NAN[:, 0], "Input y contains NaN"),
-    "text": (NeuralRegressor(), [["a"], ["b"]], [1, 2], "could not convert string to float: 'a'"),
-    "text y": (NeuralRegressor(), X[:2], ["a", "b"], "could not convert string to float: 'a'"),
+    "text": (NeuralRegressor(), [["a"], ["b"]], [1, 2], "'a'; encode text as numbers, such as by"),
+    "text y": (NeuralRegressor(), X[:2], ["a", "b"], "'a'.*; encode text as numbers"),
     "constant y": (NeuralRegressor(), X, 0 * Y + 2, "y is constant: 2 in all 30 rows"),
     "one class": (NeuralClassifier(), X, ["a"] * 30, "y has one class, 'a'; give at least two"),
     "numbers as classes": (NeuralClassifier(), X, Y, "Unknown label type: continuous"),
     "loss": (NeuralRegressor("huberr"), X, Y, "loss='huberr' is unknown; did you mean 'huber'"),
     "activation": (NeuralClassifier(activation="rel"), X, Y > 9, "did you mean 'relu'"),
-    "preprocessing": (NeuralRegressor(preprocessing="std"), X, Y, "known: robust, standard"),
+    "preprocessing": (NeuralRegressor(preprocessing="minmax"), X, Y, "known: robust, standard"),
     "quantile": (NeuralRegressor("quantile", quantile=90), X, Y, "a number between 0 and 1"),
     "seeds": (NeuralRegressor(n_seeds=0), X, Y, "n_seeds=0.*an integer of at least 1"),
     "val": (NeuralRegressor(val=1.0), X, Y, "a share from 0 to 1"),
@@ -267,9 +291,8 @@ WRONG: dict[str, tuple[Any, Any, Any, str]] = {
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_input_gets_one_message(case: str) -> None:
     model, x, y, said = WRONG[case]
-    with pytest.raises(ValueError, match=said) as caught:
+    with pytest.raises(ValueError, match=said):
         model.fit(x, y)
-    assert caught.value.__cause__ is None or case in ("text", "text y")
 
 
 def test_wrong_weights_and_levels_get_one_message(fitted: NeuralRegressor) -> None:

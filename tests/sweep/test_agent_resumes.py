@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from at_work import LINE, LOSES
 
+import preloaded
 from children import HOLD, STEPS, until
 
 STANDARD_PROGRAMS = True
@@ -273,9 +274,10 @@ def test_agent_with_a_count_takes_a_part_of_a_cohort_and_others_the_rest(at) -> 
 
 
 def children(pid: int) -> list[int]:
-    """Processes that a process has started, but for its keeper."""
+    """Processes that a process has started, but for its keeper and its server."""
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
     found = [int(word) for word in text.split()]
+    found = [k for k in found if Path(f"/proc/{k}/comm").read_text().strip() != preloaded.NAME]
     return [k for k in found if "_process_group.py" not in Path(f"/proc/{k}/cmdline").read_text()]
 
 

@@ -21,6 +21,8 @@ from thetahat.sweep.workers._fork_server import CAN_FORK, ForkServer, WorkerSetu
 
 forks = pytest.mark.skipif(not CAN_FORK, reason="only Linux forks workers")
 
+OWN_PYTHONS = True
+
 TELLS = """\
 import os, sys
 import numpy as np

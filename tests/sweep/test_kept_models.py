@@ -56,7 +56,7 @@ def test_the_best_run_of_a_sweep_keeps_its_model(program, tmp_path, capfd):
     assert model.risk["val"] == pytest.approx(run.metrics["val_risk"])
     x = np.array([[0.5, -1.0], [2.0, 0.0]])
     assert model.predict(x).shape == (2,)
-    with pytest.raises(th.InputError, match="keeps no model of .*; run it with --keep K"):
+    with pytest.raises(th.InputError, match="keeps no model of .*; run it with keep=K"):
         sweep.settings[-1].load()
     from thetahat.cli import run as command
 

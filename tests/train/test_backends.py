@@ -26,11 +26,16 @@ STANDARD_PROGRAMS = True
 Experiment = Callable[..., th.Task]
 Make = Callable[..., Experiment]
 
-CHOICES: dict[str, Callable[[Any], tuple[Any, Any]]] = {
-    "jax": lambda lr: (th.models.Linear(2, start="zeros"), optax.sgd(lr)),
-    "numpy": lambda lr: (NumpyLinear(2), Descent(lr)),
-    "torch": lambda lr: (line(), optax.sgd(lr)),
+CHOICES: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "jax": lambda lr: {
+        "model": th.models.Linear(2, start="zeros"),
+        "optimizer": optax.sgd(lr),
+    },
+    "numpy": lambda lr: {"model": NumpyLinear(2), "optimizer": Descent(lr)},
+    "torch": lambda lr: {"model": line(), "optimizer": optax.sgd(lr), "backend": "torch"},
 }
+CONVERTED = {"converted": lambda lr: {"model": line(), "optimizer": optax.sgd(lr)}}
+"""The same module by JAX, which the tests of its own backend cover else."""
 
 
 @pytest.fixture(params=CHOICES)
@@ -40,8 +45,7 @@ def make(request: pytest.FixtureRequest) -> Make:
 
     def experiment(**fields: Any) -> Experiment:
         def linear(lr: float = 0.05, epochs: int = 12, seed: th.Seed = 0) -> th.Task:
-            model, optimizer = choice(lr)
-            base = th.Task(model, parts(), optimizer=optimizer, epochs=epochs, batch_size=16)
+            base = th.Task(**choice(lr), data=parts(), epochs=epochs, batch_size=16)
             return dataclasses.replace(base, seed=seed, **fields)
 
         return linear
@@ -71,9 +75,8 @@ def finish(training: Any) -> dict[int, th.Result]:
 
 def test_backends_agree() -> None:
     found = {}
-    for name, choice in CHOICES.items():
-        model, optimizer = choice(0.05)
-        task = th.Task(model, parts(), optimizer=optimizer, epochs=9, batch_size=16)
+    for name, choice in (CHOICES | CONVERTED).items():
+        task = th.Task(**choice(0.05), data=parts(), epochs=9, batch_size=16)
         found[name] = th.fit(dataclasses.replace(task, sampling="sequential"))
     one = found.pop("jax")
     for other in found.values():
@@ -98,9 +101,8 @@ def table() -> th.Data:
 def test_backends_predict_a_tables_rows_in_its_units() -> None:
     data, found = table(), {}
     new = {"educ": [8.0, 16.0], "age": [30.0, 50.0]}
-    for name, choice in CHOICES.items():
-        model, optimizer = choice(0.2)
-        found[name] = th.fit(th.Task(model, data, optimizer=optimizer, epochs=200))
+    for name, choice in (CHOICES | CONVERTED).items():
+        found[name] = th.fit(th.Task(**choice(0.2), data=data, epochs=200))
     design = np.column_stack([np.ones(len(data.train.x)), data.train.x])
     right = np.linalg.lstsq(design, data.train.y)[0]
     at = np.column_stack([np.ones(2), data.transform.encode(new)])

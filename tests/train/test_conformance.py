@@ -88,8 +88,10 @@ LINEAR = {
     "diverging": task(model=NumpyLinear(2), optimizer=Descent(1e5), metrics={}, epochs=30),
 }
 TORCH = {
-    "tail": task(model=line(), optimizer=optax.adam(0.02), metrics={}),
-    "diverging": task(model=line(), optimizer=optax.sgd(1e5), metrics={}, epochs=30),
+    "tail": task(model=line(), optimizer=optax.adam(0.02), metrics={}, backend="torch"),
+    "diverging": task(
+        model=line(), optimizer=optax.sgd(1e5), metrics={}, epochs=30, backend="torch"
+    ),
 }
 BACKENDS = [(engine, TASKS), (NaiveProgram, TASKS), (engine, LINEAR), (engine, TORCH)]
 NAMES = ["jax", "naive", "numpy", "torch"]

@@ -13,6 +13,7 @@ import pytest
 # How programs are compiled shows in no result.
 from thetahat.train.jax import _compile
 
+OWN_PYTHONS = True
 STANDARD_PROGRAMS = True
 
 CHILD = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,19 @@ def test_a_fit_with_dropout_resumes_bitwise(tmp_path: Path) -> None:
     for column in ("train_risk", "val_risk"):
         np.testing.assert_array_equal(resumed.history[column], whole.history[column])
     np.testing.assert_array_equal(resumed.predict(X), whole.predict(X))
+
+
+def test_frozen_parameters_stay_as_they_were() -> None:
+    torch.manual_seed(0)
+    module = Plain()
+    for model in (th.freeze(module, "first"), th.trainable(module, ["last/*"])):
+        result = th.fit(task(model))
+        assert result.n_params == 9
+        after, before = result.model.state_dict(), module.state_dict()
+        assert torch.equal(after["first.weight"], before["first.weight"])
+        assert not torch.equal(after["last.weight"], before["last.weight"])
+    with pytest.raises(th.InputError, match="the paths are first/weight"):
+        th.fit(task(th.freeze(module, "hidden")))
 
 
 def test_a_class_makes_parameters_from_the_seed() -> None:
@@ -267,6 +281,13 @@ def test_metrics_are_those_of_scikit_learn_on_their_own_part() -> None:
     assert result.metrics["norm"] == pytest.approx(norm, rel=1e-5)
 
 
+def test_a_metric_changes_no_number_of_a_fit_with_dropout_and_batch_norm() -> None:
+    metrics = {"near": lambda h, z: (h(z[0])[0] - z[1]).abs() < 0.5, "r2": "r2"}
+    one, other = th.fit(task(seed=3)), th.fit(task(seed=3, metrics=metrics))
+    np.testing.assert_array_equal(one.history["val_risk"], other.history["val_risk"])
+    np.testing.assert_array_equal(one.predict(X), other.predict(X))
+
+
 def test_a_residual_of_ones_own_is_of_one_observation() -> None:
     one = th.fit(task(nn.Linear(2, 1), residual=lambda h, z: h(z[0])[0] - z[1], seed=2))
     assert one.risk["test"] == pytest.approx(
@@ -319,6 +340,14 @@ def test_a_saved_module_predicts_the_same_in_another_process(tmp_path: Path) -> 
         th.load(tmp_path / "net.theta", task(lambda: Net(4)))
 
 
+def test_without_pytorch_one_message_says_what_to_install(monkeypatch: Any) -> None:
+    for name in [n for n in sys.modules if n.startswith("thetahat.train.torch")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(th.InputError, match=r"pip install 'thetahat\[torch\]'"):
+        th.fit(th.Task(th.models.Linear(2), DATA, backend="torch"))
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -327,6 +356,7 @@ def test_a_saved_module_predicts_the_same_in_another_process(tmp_path: Path) -> 
             {"model": lambda: nn.Flatten(0), "data": th.Data((X[:, 0], Y))},
             "module Flatten has no trainable parameters",
         ),
+        ({"model": th.models.Linear(2)}, "the PyTorch backend got Linear as the model"),
         ({"model": lambda: None}, "the PyTorch backend got NoneType as the model"),
         ({"start": "a.theta"}, "does not start from fitted parameters"),
         ({"loss": nn.MSELoss(reduction="sum")}, "a risk is a mean over observations"),

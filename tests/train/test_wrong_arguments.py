@@ -29,6 +29,21 @@ def task(**more) -> th.Task:
         (lambda: parse_sweep({"method": "grid"}), "takes the text of a sweep file; got a dict"),
         (lambda: th.fit(3), "3 is not an experiment"),
         (lambda: th.fit_many("fit", [{}]), "'fit' is not an experiment"),
+        (lambda: th.fit(dict), r"dict\(\) names no parameters; give a function of your own"),
+        (lambda: th.fit(task(), resume=True), "resume=True goes on from a checkpoint; give check"),
+        (lambda: task(penalty="l2"), r"penalty='l2' is not a function; give penalty\(params\)"),
+        (
+            lambda: th.fit(task(loss=lambda r, y: r * y)),
+            r"the loss <lambda>\(r, y\) cannot be called as loss\(r\); write it with exactly one",
+        ),
+        (
+            lambda: th.fit(task(loss=lambda r: "a")),
+            "the loss <lambda> must be one array per observation; got a str",
+        ),
+        (
+            lambda: th.read_table({"a": [[1.0], [2.0]], "y": [1.0, 2.0]}, "y"),
+            r"column 'a' has shape \(2, 1\); give one value per row",
+        ),
     ],
 )
 def test_an_argument_of_the_wrong_kind_is_named(call, said: str) -> None:

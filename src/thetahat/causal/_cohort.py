@@ -12,7 +12,7 @@ import numpy as np
 from thetahat.causal._folds import Pair
 from thetahat.causal._nuisance import Nuisance
 from thetahat.core import ConfigError, RunFailed, Seed, Task
-from thetahat.data import Samples
+from thetahat.data import Samples, robust_units
 from thetahat.train import Result, fit_many
 
 ALIKE = 1.05
@@ -28,6 +28,7 @@ class Plan:
     Args:    samples: by repetition, the folds.   nets: fits per fold, whose predictions are
              averaged.   val: share of a fold's training rows that choose a net's epoch.
              groups: codes (n,); no group is in train and val.
+             robust: whether x is scaled by its median and quartiles.
     """
 
     samples: Sequence[Sequence[Pair]]
@@ -36,6 +37,7 @@ class Plan:
     seed: int
     weights: np.ndarray | None = None
     groups: np.ndarray | None = None
+    robust: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +135,7 @@ def _fit(
     known: dict[Any, tuple[Any, ...]] = {}  # the nets of a fold share their units
     for m in members:
         if (key := (m.nuisance, m.repetition, m.fold)) not in known:
-            known[key] = _units(nuisances[m.nuisance], x, m, plan.weights)
+            known[key] = _units(nuisances[m.nuisance], x, m, plan)
     units = [known[m.nuisance, m.repetition, m.fold] for m in members]
     parts = np.zeros((len(members), len(x)), np.uint8)
     for row, m in zip(parts, members, strict=True):
@@ -190,17 +192,22 @@ def _seed(*words: int) -> int:
 
 
 def _units(
-    nuisance: Nuisance, x: np.ndarray, member: _Member, weights: np.ndarray | None
-) -> tuple[Any, ...]:
-    """Means and deviations of x and y among a member's training rows; y of 0 and 1 stays."""
+    nuisance: Nuisance, x: np.ndarray, member: _Member, plan: Plan
+) -> tuple[np.ndarray, np.ndarray, Any, Any]:
+    """Centres and spreads of x and y among a member's training rows; y of 0 and 1 stays."""
     rows = np.concatenate([member.train, member.val])
-    w = None if weights is None else weights[rows]
-    found: list[Any] = []
-    for values in (x[rows], nuisance.target[rows]):
-        mean = np.average(values, axis=0, weights=w)
-        std = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=w))
-        found += [mean, np.where(std > 1e-12 * np.abs(mean), std, 1.0)]
-    return (*found[:2], 0.0, 1.0) if nuisance.binary else tuple(found)
+    w = None if plan.weights is None else plan.weights[rows]
+    middle, around = robust_units(x[rows]) if plan.robust else moments(x[rows], w)
+    if nuisance.binary:
+        return middle, around, 0.0, 1.0
+    return (middle, around, *moments(nuisance.target[rows], w))
+
+
+def moments(values: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The mean and the standard deviation of each column; 1 where it does not vary."""
+    mean = np.average(values, axis=0, weights=weights)
+    std = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
+    return mean, np.where(std > 1e-12 * np.abs(mean), std, 1.0)
 
 
 def _predicted(result: Result, x: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from thetahat.causal._nuisance import (
     Nuisance,
     check_learner,
     column_of_numbers,
+    experiment_of,
     is_binary,
     is_experiment,
     matrix_of_numbers,
@@ -201,18 +202,24 @@ def fit_nuisances(nuisances: Sequence[Nuisance], x: np.ndarray, plan: Plan) -> d
     made: dict[str, tuple[np.ndarray, int]] = {}
     waiting = []
     for nuisance in nuisances:
-        if is_experiment(nuisance.learner) and not _constant(nuisance, plan):
-            waiting.append(nuisance)
-        elif is_experiment(nuisance.learner):
+        if experiment_of(nuisance.learner) is None:
+            made[nuisance.name] = fit_folds(nuisance, x, plan.samples, plan.weights), 0
+        elif _constant(nuisance, plan):
             only = nuisance.target[nuisance.counted][0]
             made[nuisance.name] = np.full((len(x), len(plan.samples)), only), 0
+        elif hasattr(nuisance.learner, "predict_proba") and not nuisance.binary:
+            raise ConfigError(
+                f"nuisance {nuisance.name!r}: {type(nuisance.learner).__name__} predicts whether a"
+                " target is 0 or 1, and this one has other values; give a regressor"
+            )
         else:
-            made[nuisance.name] = fit_folds(nuisance, x, plan.samples, plan.weights), 0
+            waiting.append(nuisance)
     while waiting:
         first = waiting[0]
         alike = [n for n in waiting if n.learner is first.learner and n.binary == first.binary]
         waiting = [n for n in waiting if n not in alike]
-        found, traces = fit_cohorts(first.learner, alike, x, plan)
+        own = _own_plan(first.learner, plan)
+        found, traces = fit_cohorts(experiment_of(first.learner), alike, x, own)
         made |= {n.name: (one, traces) for n, one in zip(alike, found, strict=True)}
     return {
         n.name: CrossFit(
@@ -228,6 +235,14 @@ def fit_nuisances(nuisances: Sequence[Nuisance], x: np.ndarray, plan: Plan) -> d
         )
         for n in nuisances
     }
+
+
+def _own_plan(learner: Any, plan: Plan) -> Plan:
+    """The plan with the nets of an estimator, which says how many it averages."""
+    if is_experiment(learner):
+        return plan
+    robust = learner.preprocessing == "robust"
+    return replace(plan, nets=learner.n_seeds, val=float(learner.val), robust=robust)
 
 
 def _constant(nuisance: Nuisance, plan: Plan) -> bool:

@@ -76,7 +76,7 @@ def dml(
     repetitions: int = 10,
     groups: Any = None,
     weights: Any = None,
-    nets: int = 1,
+    nets: int = 4,
     val: float = 0.2,
     trim: float = 0.01,
     predictions: Mapping[str, Any] | None = None,
@@ -93,7 +93,7 @@ def dml(
              by default iivm with an instrument, else plr.
              effect: of irm "ATE" or "ATTE".
              learner: as in ``th.crossfit``, one for all nuisances or by name: l, m of plr; g, m of
-             irm; g, m, r of iivm. By default nets.
+             irm; g, m, r of iivm. By default ``th.causal.net``.
              folds, repetitions, nets, val, seed: as in ``th.crossfit``. Folds of irm and iivm are
              stratified by treatment and instrument, those of groups hold whole groups.
              groups: of rows whose errors depend on each other: folds and standard errors.

@@ -93,13 +93,7 @@ class Effect:
         Raises:  ConfigError: a model without a theory of it (iivm), or a number out of range.
         """
         if self.bias is None:
-            why = (
-                "there is no theory of it for iivm"
-                if self.model == "iivm"
-                else "the variance of its Riesz representer is estimated as negative: the"
-                " predicted probabilities are too near to 0 or 1"
-            )
-            raise ConfigError(f"no sensitivity for {self.model}: {why}")
+            raise ConfigError(f"no sensitivity of {self.model}: the theory is of plr and irm")
         given = zip((cf_y, cf_d, rho), self.strength, strict=True)
         own = [default if value is None else float(value) for value, default in given]
         return sensitivity(

@@ -45,6 +45,14 @@ def is_experiment(learner: Any) -> bool:
     return callable(learner) and not hasattr(learner, "fit")
 
 
+def experiment_of(learner: Any) -> Any:
+    """The function from the Data of a fold to a Task; None for other estimators.
+
+    Estimators of ``thetahat.sklearn`` have one, so that their folds train together.
+    """
+    return learner if is_experiment(learner) else getattr(learner, "crossfit_task", None)
+
+
 def check_learner(name: str, learner: Any) -> None:
     """Refuse what can neither be fitted nor called.
 

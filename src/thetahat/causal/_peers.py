@@ -28,7 +28,7 @@ def peer(name: str, *, binary: bool) -> Any:
     """
     check_choice("compare", name, PEERS)
     if not has_sklearn():
-        raise MissingExtra(f"compare={name!r}", "demo")
+        raise MissingExtra(f"compare={name!r}", "sklearn")
     from sklearn import ensemble, linear_model
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

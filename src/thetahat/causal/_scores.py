@@ -161,20 +161,23 @@ class Bias:
     """The largest bias at strength 1, sqrt(sigma^2 nu^2), and its influence function.
 
     Args:    size: (R,).   influence: (n, R).
+             plain: whether nu^2 is the mean square of the Riesz representer, since its debiased
+             estimate is not positive.
     """
 
     size: np.ndarray
     influence: np.ndarray
+    plain: bool = False
 
 
 def bias(
     name: str, sample: Sample, made: Predictions, theta: np.ndarray, effect: str
 ) -> Bias | None:
-    """The bias of each repetition; None where the model has no theory of it, or it is not positive.
+    """The bias of each repetition; None where the model has no theory of it.
 
     sigma^2 is the mean squared residual of the outcome, nu^2 that of the Riesz representer.
     """
-    y, d = sample.y[:, None], sample.d[:, None]
+    y, d, plain = sample.y[:, None], sample.d[:, None], False
     if name == "plr":
         v = d - made["m"]
         squares = (y - made["l"] - theta * v) ** 2
@@ -186,12 +189,12 @@ def bias(
         squares = (y - d * made["g1"] - (1 - d) * made["g0"]) ** 2
         riesz = bar * (d / m - (1 - d) / (1 - m))
         element = 2 * w * bar * (1 / m + 1 / (1 - m)) - riesz**2
+        plain = bool((sample.mean(element) <= 0).any())
+        element = riesz**2 if plain else element
         nu2 = sample.mean(element)
         psi_nu2 = element - nu2
     else:
         return None
     sigma2 = sample.mean(squares)
-    if not ((nu2 > 0) & (sigma2 > 0)).all():
-        return None
     size = np.sqrt(sigma2 * nu2)
-    return Bias(size, (sigma2 * psi_nu2 + nu2 * (squares - sigma2)) / (2 * size))
+    return Bias(size, (sigma2 * psi_nu2 + nu2 * (squares - sigma2)) / (2 * size), plain)

@@ -181,9 +181,15 @@ def overlap_lines(found: Effect) -> Iterator[str]:
 
 def _sensitivity_lines(found: Effect) -> Iterator[str]:
     if found.bias is not None:
-        yield f"Sensitivity (Chernozhukov et al. 2022):\n{found.sensitivity()}"
-    elif found.model == "irm":
-        yield "Sensitivity: not available; probabilities are too near to 0 or 1"
+        lines = f"Sensitivity (Chernozhukov et al. 2022):\n{found.sensitivity()}"
+        yield (
+            lines
+            + (
+                "\nnu^2 is the plain mean square of the Riesz representer: its debiased estimate is"
+                " not positive, since probabilities are near to 0 or 1"
+            )
+            * found.bias.plain
+        )
 
 
 # -- a page and a table for a paper ---------------------------------------------------------------

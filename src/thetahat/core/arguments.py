@@ -1,4 +1,4 @@
-"""Unknown arguments of public functions and classes: a message with the nearest known one."""
+"""Wrong arguments of public functions and classes: a message with the known ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class UnknownArgument(ConfigError, TypeError):
-    """An argument that a function does not have; a TypeError, as Python's own."""
+    """An argument that a function does not have, or lacks; a TypeError, as Python's own."""
 
 
 def arguments_named(function: F) -> F:
@@ -45,6 +45,14 @@ def _named(function: Any, name: str) -> Any:
             unknown = next(word for word in given if word not in names)
             hint = did_you_mean(unknown, known)
             raise UnknownArgument(f"{name}() has no argument {unknown!r}{hint}")
-        return function(*args, **given)
+        try:
+            return function(*args, **given)
+        except TypeError as error:
+            call = error.__traceback__
+            if call is None or call.tb_next is not None:
+                raise  # from inside the function
+            said = str(error).partition("() ")[2] or str(error)
+            said = said.replace("positional argument", "argument").replace("required ", "")
+            raise UnknownArgument(f"{name}() {said}; it takes {', '.join(known)}") from None
 
     return checked

@@ -3,6 +3,7 @@
 ThetahatError                  exit code 1
 ├── InputError                 exit code 2: an input is wrong
 │   ├── ConfigError            a parameter, a flag, a Task's field
+│   │   └── NotConverted       a part of PyTorch without a counterpart in JAX
 │   ├── DataError              observations, tables, splits
 │   ├── ShapeError             a residual, a loss or a model of the wrong shape
 │   ├── CheckpointError        a damaged checkpoint, or one of another fit
@@ -36,6 +37,18 @@ class InputError(ThetahatError):
 
 class ConfigError(InputError):
     """A wrong parameter, flag or field of a Task."""
+
+
+class NotConverted(ConfigError):
+    """A part of a Task that PyTorch can train and the JAX engine cannot.
+
+    Args:    reason: what has no counterpart in JAX.   model: the module's class, once known.
+    """
+
+    def __init__(self, reason: str, model: str = "") -> None:
+        self.reason, self.model = reason, model
+        whose = f"the PyTorch module {model} cannot be converted to JAX: " if model else ""
+        super().__init__(whose + reason)
 
 
 class DataError(InputError):

@@ -141,6 +141,15 @@ class Signature:
         return found
 
 
+def _parameters_of(experiment: Callable[..., Any], name: str) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(experiment).parameters.values())
+    except ValueError:  # of Python's own
+        raise ConfigError(
+            f"{name}() names no parameters; give a function of your own that returns a th.Task"
+        ) from None
+
+
 def read_signature(experiment: Callable[..., Any]) -> Signature:
     """Read an experiment's signature.
 
@@ -161,7 +170,7 @@ def read_signature(experiment: Callable[..., Any]) -> Signature:
             " the file, not inside a function"
         ) from error
     parameters: dict[str, Parameter] = {}
-    for p in inspect.signature(experiment).parameters.values():
+    for p in _parameters_of(experiment, name):
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.POSITIONAL_ONLY):
             raise ConfigError(
                 f"{name}() has the parameter {p}; a flag can set named parameters only:"

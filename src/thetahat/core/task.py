@@ -106,6 +106,11 @@ class Task:
             check_choice("optimizer", self.optimizer, OPTIMIZERS)
         if isinstance(self.loss, str):
             check_choice("loss", self.loss, LOSSES)
+        if self.penalty is not None and not callable(self.penalty):
+            raise ConfigError(
+                f"penalty={self.penalty!r:.80} is not a function; give penalty(params), such as"
+                " th.ridge(1e-3)"
+            )
         if self.dtype not in DTYPES:
             raise ConfigError(f"dtype={self.dtype!r}; give 'float32' or 'float64'")
         check_choice("backend", self.backend, BACKENDS)

@@ -47,6 +47,7 @@ from thetahat.data._transform import (
     TargetUnits as TargetUnits,
     Transform as Transform,
     robust as robust,
+    robust_units as robust_units,
 )
 from thetahat.data._units import (
     check_same_classes as check_same_classes,
@@ -93,6 +94,7 @@ __all__ = [
     "read_table",
     "ring_rows",
     "robust",
+    "robust_units",
     "rotated",
     "rotated_rows",
     "say_gone",

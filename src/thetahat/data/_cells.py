@@ -137,8 +137,9 @@ def odd_cells(column: TableColumn, before: int, cells: Cells) -> str | None:
     odd = [(i, v) for i, v in there if isinstance(v, str) and cells.number(v) is None]
     rest = [v for _, v in there if not isinstance(v, (str, numbers.Real))]
     marks = list(dict.fromkeys(v for _, v in odd))
-    fix = _other_format({v for _, v in there if isinstance(v, str)}, cells) if odd else None
-    if rest or not odd or (fix is None and len(odd) > max(1, _MOSTLY * len(there))):
+    few = max(1, int(_MOSTLY * len(there)))
+    fix = _other_format([v for _, v in there if isinstance(v, str)], cells, few) if odd else None
+    if rest or not odd or (fix is None and len(odd) > few):
         return None
     shown = ", ".join(f"row {before + i + 1}: {v!r}" for i, v in odd[:_SHOWN])
     more = ", ..." if len(odd) > _SHOWN else ""
@@ -147,16 +148,27 @@ def odd_cells(column: TableColumn, before: int, cells: Cells) -> str | None:
     return f"{said}; {fix or _fix(column.name, marks)}"
 
 
-def _other_format(text: set[str], cells: Cells) -> str | None:
-    """Suggest marks of thousands or decimals that make all cells of a column numbers."""
+def _other_format(text: list[str], cells: Cells, few: int) -> str | None:
+    """Suggest marks of thousands or decimals that make all cells of a column numbers, but a few
+    that may mean a missing value."""
     for thousands, decimal in _FORMATS:
         other = Cells((), thousands, decimal)
-        if all(other.number(v) is not None for v in text):
+        left = [v for v in text if other.number(v) is None]
+        gone = list(dict.fromkeys(left))
+        if len(left) <= few and len(left) < len(text) and not any(map(_has_digits, gone)):
             marks = {"thousands": thousands, "decimal": decimal}
             given = {k: v for k, v in marks.items() if v is not None and v != getattr(cells, k)}
             python = ", ".join(f"{k}={v!r}" for k, v in given.items())
-            return f"give {python} ({' '.join(f'--{k}={v!r}' for k, v in given.items())})"
+            flags = " ".join(f"--{k}={v!r}" for k, v in given.items())
+            if gone:
+                python += f", na_values={gone!r}"
+                flags += f" --na-values={','.join(gone)}"
+            return f"give {python} ({flags})" if given else None
     return None
+
+
+def _has_digits(text: str) -> bool:
+    return bool(re.search(r"[\d,]", text)) or len(text) > _LONG
 
 
 def _fix(name: str, marks: Sequence[str]) -> str:

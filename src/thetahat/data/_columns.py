@@ -132,6 +132,11 @@ def column_of(name: str, values: Any) -> TableColumn:
     if library == "polars":
         return _from_polars(name, values)
     values = np.atleast_1d(np.asarray(values))
+    if values.ndim > 1:
+        raise DataError(
+            f"column {name!r} has shape {values.shape}; give one value per row, and each of its"
+            " columns a name"
+        )
     if values.dtype.kind in "fiub":
         _refuse_merged(name, values)
         return _numbers(name, values.astype(np.float64), values.dtype.kind)

@@ -138,14 +138,21 @@ class Data:
             if getattr(self, name) is not None:
                 _check_alike(name, getattr(self, name), self.train)
 
+    def __str__(self) -> str:
+        return "\n  ".join(["Data", *(f"{what.ljust(5)}  {said}" for what, said in self._said())])
+
     def __repr__(self) -> str:
+        return f"Data({'; '.join(f'{what} {said}' for what, said in self._said())})"
+
+    def _said(self) -> list[tuple[str, str]]:
+        """A few words about each part, the table and the classes."""
         there = {name: part for name in PARTS if (part := getattr(self, name)) is not None}
-        lines = [f"{name.ljust(5)}  {_shapes_by_name(part)}" for name, part in there.items()]
+        found = [(name, _shapes_by_name(part)) for name, part in there.items()]
         if self.transform is not None:
-            lines.append(f"table  {self.transform.said}")
+            found.append(("table", self.transform.said))
         if self.classes is not None:
-            lines.append(f"y      0..{len(self.classes) - 1}: {listed(self.classes.labels)}")
-        return "\n  ".join(["Data", *lines])
+            found.append(("y", f"0..{len(self.classes) - 1}: {listed(self.classes.labels)}"))
+        return found
 
     def named_rows(self, name: str) -> NamedRows:
         """Return the names of a part's rows, for messages."""

@@ -172,11 +172,7 @@ def robust(data: Data) -> Data:
     Args:    data: from ``split`` of a Table in memory, with known numbers.
     Returns: Data with other x and another transform.
     """
-    x = np.asarray(data.train.x, np.float64)
-    middle = np.median(x, axis=0)
-    low, high = np.quantile(x, [0.25, 0.75], axis=0)
-    around = np.where(high > low, high - low, np.ptp(x, axis=0) / 2)
-    around = np.where(around > 0, around, 1.0)
+    middle, around = robust_units(np.asarray(data.train.x, np.float64))
     parts = {
         name: replace(part, x=(np.asarray(part.x, np.float64) - middle) / around)
         for name in PARTS
@@ -185,6 +181,14 @@ def robust(data: Data) -> Data:
     old = data.transform
     transform = replace(old, x_mean=old.x_mean + old.x_std * middle, x_std=old.x_std * around)
     return data.changed(**parts, transform=transform)
+
+
+def robust_units(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return medians and interquartile ranges of columns; half the range where that is zero."""
+    middle = np.median(x, axis=0)
+    low, high = np.quantile(x, [0.25, 0.75], axis=0)
+    around = np.where(high > low, high - low, np.ptp(x, axis=0) / 2)
+    return middle, np.where(around > 0, around, 1.0)
 
 
 class _Units(NamedTuple):

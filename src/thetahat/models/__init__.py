@@ -5,13 +5,14 @@ from thetahat.models._adapt import (
     Hypothesis as Hypothesis,
     adapt as adapt,
     freeze as freeze,
+    is_torch as is_torch,
     n_params as n_params,
     trainable as trainable,
 )
 from thetahat.models._average import Average as Average
 from thetahat.models._called import call_arguments as call_arguments
 from thetahat.models._described import describe as describe, described as described
-from thetahat.models._leaves import Selected as Selected
+from thetahat.models._leaves import Selected as Selected, select as select
 from thetahat.models._linear import (
     Linear as Linear,
     Polynomial as Polynomial,
@@ -47,8 +48,10 @@ __all__ = [
     "described",
     "freeze",
     "input_arrays",
+    "is_torch",
     "n_params",
     "named_arrays",
+    "select",
     "started",
     "trainable",
     "widened",

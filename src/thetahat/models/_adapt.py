@@ -7,7 +7,10 @@ the second trace of an experiment.
 
 from __future__ import annotations
 
+import functools
 import inspect
+import sys
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -46,9 +49,9 @@ def adapt(model: Any, seed: Any) -> Adapted:
     while isinstance(model, Selected):
         selections.insert(0, model)
         model = model.model
-    origins = {cls.__module__.split(".")[0] for cls in type(model).__mro__}
-    modules = [cls.__module__ for cls in type(model).__mro__]
     instance = not isinstance(model, type)
+    modules = [cls.__module__ for cls in (type(model) if instance else model).__mro__]
+    origins = {module.split(".")[0] for module in modules}
     if instance and any(m.startswith("flax.nnx") for m in modules):
         from thetahat.models._nnx import adapt_nnx
 
@@ -57,6 +60,12 @@ def adapt(model: Any, seed: Any) -> Adapted:
         from thetahat.models._equinox import adapt_equinox
 
         return adapt_equinox(model, selections)
+    if "torch" in origins or _is_factory(model):
+        from thetahat.models.torch import adapt_torch
+
+        found = adapt_torch(model, seed, selections)
+        if found is not None:
+            return found
     init, apply = _pair(model, origins)
     own = getattr(model, "seed", None)
     return _adapt_pair(init, apply, role_key(seed if own is None else own, INIT), selections)
@@ -104,12 +113,6 @@ def n_params(model: Any) -> int:
 
 
 def _pair(model: Any, origins: set[str]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    if "torch" in origins:
-        raise ConfigError(
-            f"the model is a PyTorch module ({type(model).__name__}); the PyTorch backend comes"
-            " with the extra 'torch' and is not part of this version yet: give a Flax NNX or"
-            " Equinox module, or an (init, apply) pair"
-        )
     sampled = any(o in ("flax", "haiku") for o in origins)
     if sampled and not isinstance(model, type):
         raise ConfigError(
@@ -135,6 +138,22 @@ def _pair(model: Any, origins: set[str]) -> tuple[Callable[..., Any], Callable[.
             " over the others, as in (lambda key: init(key, x0), apply)"
         )
     return init, apply
+
+
+def is_torch(model: Any) -> bool:
+    """Return whether a model is a PyTorch module, or makes one; PyTorch is not loaded for it."""
+    kind = model if isinstance(model, type) else type(model)
+    if any(base.__module__.split(".")[0] == "torch" for base in kind.__mro__):
+        return True
+    return _is_factory(model) and adapt(model, 0).kind == "torch"
+
+
+def _is_factory(model: Any) -> bool:
+    """Whether a model may be a function that makes a PyTorch module."""
+    if not isinstance(model, (types.FunctionType, types.MethodType, functools.partial)):
+        return False
+    names = [p.name for p in parameters(model) if p.default is p.empty]
+    return "torch" in sys.modules or names in ([], ["seed"])
 
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -19,13 +19,15 @@ class Adapted:
     frozen: Any
     """Pytree of all other arrays: frozen parameters, buffers, data of random keys."""
     kind: str
-    """"nnx", "equinox" or "pair"."""
+    """"nnx", "equinox", "torch" or "pair"."""
     stochastic: bool
     """Whether a call in training may use a key (dropout)."""
     join: Join
     """``join(params, frozen, key, train)`` returns the callable model."""
     exported: Callable[[Any, Any], Any] | None = None
     """The model of the user's own class at (params, frozen); None: what ``join`` returns."""
+    name: str = ""
+    """The class of a PyTorch module, which a function may make; empty for other models."""
 
     def bind(self, params: Any, frozen: Any, *, key: Any = None, train: bool = False) -> Any:
         """Return the hypothesis ``h`` at ``params``; random only with ``train`` and a key."""

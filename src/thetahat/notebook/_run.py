@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thetahat.core.errors import ConfigError, did_you_mean
+from thetahat.core.errors import ConfigError, did_you_mean, notify
 from thetahat.notebook._agent import work_of
 from thetahat.notebook._sweep import Sweep
 
@@ -85,6 +85,10 @@ def run_sweep(
     with open_store(url) as opened:
         row = new_sweep(opened, given.spec, plan, name, found=found)
         path = opened.path
+    if wait and row.points is None:
+        notify(
+            f"a {given.spec.method} search has no end by itself; give count=, or stop it by Ctrl-C"
+        )
     experiment = given.experiment if given.here else None
     sweep = Sweep(path, row.id, experiment=experiment)
     try:

@@ -269,7 +269,7 @@ class Sweep:
         if found is None:
             raise ConfigError(
                 f"the sweep {self._id} keeps no model of {setting.name}: it keeps those of its best"
-                " settings; run it with --keep K (keep=K) for more, or fit this one again:"
+                " settings; run it with keep=K (--keep K) for more, or fit this one again:"
                 " th.fit(experiment, **setting.config)"
             )
         return found

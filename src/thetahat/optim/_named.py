@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ import jax
 import optax
 from jax.core import Tracer
 
-from thetahat.core.errors import ConfigError, check_choice, did_you_mean
+from thetahat.core.errors import ConfigError, NotConverted, check_choice, did_you_mean
 from thetahat.optim._descent import check_rate, nesterov
 from thetahat.optim._rates import (
     closure,
@@ -133,8 +134,12 @@ def resolve(optimizer: Any) -> optax.GradientTransformationExtraArgs:
     if isinstance(optimizer, str):
         return named(optimizer)
     if not isinstance(optimizer, optax.GradientTransformation):
+        _refuse_torch(optimizer)
         if isinstance(optimizer, type) or not _is_pair(optimizer):
-            raise ConfigError(_no_optimizer(optimizer))
+            ours = (getattr(optimizer, "__module__", None) or "").startswith(("optax", "thetahat"))
+            # A function of the parameters is what PyTorch takes.
+            kind = ConfigError if ours or not callable(optimizer) else NotConverted
+            raise kind(_no_optimizer(optimizer))
         optimizer = optax.GradientTransformationExtraArgs(optimizer.init, optimizer.update)
     _check_scales(optimizer)
     if any("linesearch" in qualname(value) for value in closure_values(optimizer.update)):
@@ -160,6 +165,18 @@ def without_residuals(
 def _is_pair(optimizer: Any) -> bool:
     """Return whether an object has ``init`` and ``update``, as ``optax.MultiSteps`` does."""
     return all(callable(getattr(optimizer, part, None)) for part in ("init", "update"))
+
+
+def _refuse_torch(optimizer: Any) -> None:
+    """Raise NotConverted for an optimizer of PyTorch, or what makes one."""
+    kind: Any = optimizer.func if isinstance(optimizer, functools.partial) else optimizer
+    kind = kind if isinstance(kind, type) else type(kind)
+    if any(base.__module__.startswith("torch.optim") for base in kind.__mro__):
+        near = kind.__name__.lower()
+        fix = f'th.optim.named("{near}", lr)' if near in OPTIMIZERS else "optax"
+        raise NotConverted(
+            f"optimizer={kind.__name__} is PyTorch's, and JAX trains the model; give {fix}"
+        )
 
 
 def _no_optimizer(given: Any) -> str:

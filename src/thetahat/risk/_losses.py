@@ -7,6 +7,8 @@ The squared loss is ``r**2``, without a half: the training risk is the mean squa
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,7 @@ import jax.numpy as jnp
 
 from thetahat.core import choices
 from thetahat.core.arguments import arguments_named
-from thetahat.core.errors import ConfigError, ShapeError, check_choice
+from thetahat.core.errors import ConfigError, NotConverted, ShapeError, check_choice
 from thetahat.core.numbers import number
 from thetahat.risk._needs import BINARY, CLASSES, FINITE, SHARES, Need
 
@@ -170,6 +172,51 @@ _NAMED: dict[str, Callable[[], Loss]] = {
 """The losses of the names in ``LOSSES``, each made with its default arguments."""
 
 
+def _is_torch(loss: Any) -> bool:
+    """Whether a loss is one of PyTorch's modules or functions; PyTorch is not loaded for it."""
+    kind = loss if isinstance(loss, type) or hasattr(loss, "__qualname__") else type(loss)
+    return (getattr(kind, "__module__", None) or "").startswith(("torch.nn", "torch._C._nn"))
+
+
+def of_torch(loss: Any) -> Loss:
+    """Return the Loss that a loss of PyTorch is: of the same values for every observation.
+
+    Raises:  ConfigError: its mean is not one over observations.   NotConverted: it has none here.
+    """
+    name = getattr(loss, "__name__", type(loss).__name__)
+    if isinstance(loss, type):
+        raise ConfigError(f"loss is the class {name}; call it: {name}()")
+    if getattr(loss, "reduction", "mean") == "sum":
+        raise ConfigError(
+            f"loss={name}(reduction='sum'): a risk is a mean over observations; leave reduction out"
+        )
+    if name == "HuberLoss":
+        return huber(loss.delta)
+    if name == "SmoothL1Loss" and loss.beta > 0:
+        inner, beta = huber(loss.beta).function, loss.beta
+        return Loss("smooth_l1", lambda r: inner(r) / beta, RESIDUAL)
+    plain = all(
+        getattr(loss, field, default) == default
+        for field, default in (("label_smoothing", 0.0), ("ignore_index", -100))
+    ) and all(getattr(loss, field, None) is None for field in ("weight", "pos_weight"))
+    if name not in _OF_TORCH or not plain:
+        raise NotConverted(
+            f"loss={name} of PyTorch has no counterpart in JAX; give one of {', '.join(LOSSES)}, or"
+            " a function of a residual"
+        )
+    return _NAMED[_OF_TORCH[name]]()
+
+
+_OF_TORCH = {
+    **dict.fromkeys(("MSELoss", "mse_loss"), "squared"),
+    **dict.fromkeys(("L1Loss", "l1_loss"), "absolute"),
+    **dict.fromkeys(("huber_loss",), "huber"),
+    **dict.fromkeys(("BCEWithLogitsLoss", "binary_cross_entropy_with_logits"), "logistic"),
+    **dict.fromkeys(("CrossEntropyLoss", "cross_entropy"), "cross_entropy"),
+}
+"""Losses of PyTorch, with their default arguments, and their names here."""
+
+
 def resolve_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
     """Return the Loss of a name ("huber": delta 1, "pinball": tau .5) or of a function.
 
@@ -184,6 +231,8 @@ def resolve_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
     if isinstance(loss, str):
         check_choice("loss", loss, _NAMED)
         return _NAMED[loss]()
+    if _is_torch(loss):
+        return of_torch(loss)
     if not callable(loss):
         raise ConfigError(
             f"loss={loss!r} is not a loss; give a function of a residual, or one of"
@@ -193,4 +242,17 @@ def resolve_loss(loss: str | Loss | Callable[..., Any]) -> Loss:
         if loss is make or loss is make().function:
             return make()
     name = getattr(loss, "__name__", "loss")
+    _check_takes_one(loss, name)
     return Loss(f"own {name}" if name in _NAMED else name, loss, RESIDUAL)
+
+
+def _check_takes_one(loss: Callable[..., Any], name: str) -> None:
+    with contextlib.suppress(ValueError):  # a built-in without a signature
+        signature = inspect.signature(loss)
+        try:
+            signature.bind(None)
+        except TypeError:
+            raise ConfigError(
+                f"the loss {name}{signature} cannot be called as loss(r); write it with exactly one"
+                " argument, a residual"
+            ) from None

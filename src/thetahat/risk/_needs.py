@@ -85,7 +85,8 @@ def _to_classes(values: list[float], k: int | None) -> str:
         return f"give y - {low}" if low > 0 else f"give y + {-low}"
     if low < 0 or len(values) <= outputs:
         return "give np.unique(y, return_inverse=True)[1]"
-    return f"give the model out={high + 1}, or other labels"
+    n = len(values) if len(values) < 1000 else high + 1
+    return f"give the model out={n}, a score for each class"
 
 
 FINITE = Need(lambda k: "finite numbers", lambda y, k: np.isfinite(y))

@@ -38,7 +38,7 @@ def per_observation(
 
     def f(h: Any, z: Any) -> jax.Array:
         r = signed(h, z)
-        value = jnp.asarray(loss.function(r))
+        value = _number(f"the loss {loss.name}", loss.function(r))
         if value.shape == ():
             return value
         if value.shape != r.shape:

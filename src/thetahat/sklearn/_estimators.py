@@ -104,6 +104,16 @@ class _NeuralEstimator(BaseEstimator):
             dtype=self.dtype,
         )
 
+    def _fold_setting(self) -> Setting:
+        """Give the setting of one net for one target."""
+        raise NotImplementedError
+
+    def crossfit_task(self, data: Any, *, seed: Any = 0) -> Any:
+        """Describe one net for the Data of a fold: ``th.crossfit`` trains all folds together."""
+        from thetahat.sklearn._train import task_of
+
+        return task_of(data, self._fold_setting(), seed)
+
     def _check(self, name: str, allowed: Callable[[Any], bool], fix: str) -> None:
         value = getattr(self, name)
         if not allowed(value):
@@ -153,6 +163,23 @@ class _NeuralEstimator(BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         return self.nets_.outputs(X)
+
+    def _read(self, X: Any, y: Any, *, numbers: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Check and convert what is fitted, as scikit-learn does.
+
+        Args:    numbers: whether y are numbers, (n,) or (n, k); else labels.
+        """
+        how: Any = {"dtype": np.float64, "ensure_min_samples": LEAST_ROWS}
+        try:
+            X, y = validate_data(self, X, y, **how, multi_output=numbers, y_numeric=numbers)
+            return X, np.asarray(y, np.float64) if numbers else y
+        except ValueError as error:
+            if "could not convert string" not in str(error):
+                raise
+            raise EstimatorError(
+                f"{error}; encode text as numbers, such as by OneHotEncoder in a pipeline, or leave"
+                " its columns out"
+            ) from None
 
     def _weights(self, sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
         if sample_weight is None:
@@ -243,17 +270,8 @@ class NeuralRegressor(RegressorMixin, _NeuralEstimator):
                  sample_weight: (n,); a weight of 2 is two rows, and of 0 none.
         Raises:  ValueError: wrong input, in one line.
         """
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            dtype=np.float64,
-            multi_output=True,
-            y_numeric=True,
-            ensure_min_samples=LEAST_ROWS,
-        )
+        X, y = self._read(X, y, numbers=True)
         weight = self._weights(sample_weight, X)
-        y = np.asarray(y, np.float64)
         if y.ndim == 2 and y.shape[1] == 1:
             said = "A column-vector y was passed when a 1d array was expected; it is flattened"
             warnings.warn(said, DataConversionWarning, stacklevel=2)
@@ -269,6 +287,10 @@ class NeuralRegressor(RegressorMixin, _NeuralEstimator):
         trained = self._fit_nets(X, y, weight, self._setting(self.loss, level, outputs, False))
         self.oob_prediction_ = _outside(self._joined(self.nets_.outputs(X)), trained.held)
         return self
+
+    def _fold_setting(self) -> Setting:
+        level = self.delta if self.loss == "huber" else self.quantile
+        return self._setting(self.loss, level, 1, False)
 
     def _joined(self, outputs: np.ndarray) -> np.ndarray:
         return outputs[..., 0] if self._single else outputs
@@ -360,7 +382,7 @@ class NeuralClassifier(ClassifierMixin, _NeuralEstimator):
                  sample_weight: (n,); a weight of 2 is two rows, and of 0 none.
         Raises:  ValueError: wrong input, in one line.
         """
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=LEAST_ROWS)
+        X, y = self._read(X, y, numbers=False)
         check_classification_targets(y)
         weight = self._weights(sample_weight, X)
         classes, code = np.unique(y, return_inverse=True)
@@ -379,6 +401,9 @@ class NeuralClassifier(ClassifierMixin, _NeuralEstimator):
         trained = self._fit_nets(X, code, weight, self._setting(loss, 0.5, outputs, True))
         self.oob_decision_function_ = _outside(self._shares(self.nets_.outputs(X)), trained.held)
         return self
+
+    def _fold_setting(self) -> Setting:
+        return self._setting("logistic", 0.5, 1, True)
 
     @staticmethod
     def _shares(scores: np.ndarray) -> np.ndarray:

@@ -56,6 +56,8 @@ class Options:
     """Why members were stopped before the checkpoint to resume, by place."""
 
     def __post_init__(self) -> None:
+        if self.resume and self.checkpoint is None:
+            raise ConfigError("resume=True goes on from a checkpoint; give checkpoint=PATH too")
         if self.checkpoint is not None:
             given_path("checkpoint", self.checkpoint, "wage.ckpt")
         if self.progress is not None and not callable(self.progress):

@@ -8,7 +8,9 @@ tests that all backends give the same results.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Literal, Protocol
@@ -63,7 +65,10 @@ class BoundExperiment:
     def __call__(self, values: Mapping[str, Any]) -> Task:
         """Build the Task."""
         arguments = read_signature(self.experiment).arguments({**self.static, **values})
-        return self.experiment(**arguments)
+        torch = sys.modules.get("torch")
+        # What it draws from PyTorch's generator is the same in every call.
+        with nullcontext() if torch is None else torch.random.fork_rng(devices=[]):
+            return self.experiment(**arguments)
 
 
 def builder(
@@ -277,17 +282,13 @@ class OtherBackend(Exception):
 
 
 def backend_of(task: Task) -> Prepare | None:
-    """The backend of a Task: that which its model names as its ``thetahat_backend``, or PyTorch's.
+    """The backend that a Task asks for, or that its model names as its ``thetahat_backend``.
 
-    Returns: None for JAX.
+    Returns: None for JAX, which takes PyTorch modules too, where it can convert them.
     Raises:  MissingExtra: PyTorch is not installed.
     """
     own = getattr(task.model, "thetahat_backend", None)
-    if own is not None:
-        return own
-    if task.backend != "torch" and (task.backend == "jax" or not of_torch(task.model)):
-        return None
-    return backend("torch").prepare
+    return backend("torch").prepare if own is None and task.backend == "torch" else own
 
 
 def backend(name: str) -> Any:
@@ -303,9 +304,3 @@ def backend(name: str) -> Any:
         if error.name != name:
             raise
         raise MissingExtra(f"backend={name!r}", name) from None
-
-
-def of_torch(model: Any) -> bool:
-    """Whether a model is a PyTorch module, or a class of them; PyTorch is not loaded for it."""
-    kind = model if isinstance(model, type) else type(model)
-    return any(base.__module__.split(".")[0] == "torch" for base in kind.__mro__)

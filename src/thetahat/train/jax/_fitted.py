@@ -86,8 +86,8 @@ class FittedMember:
         return WithoutData, (self.predictor,)
 
 
-def input_shape(part: Any) -> tuple[int, ...] | None:
-    """The shape of one input, if the observations have one."""
+def inputs_like(part: Any) -> tuple[tuple[int, ...] | None, bool]:
+    """The shape of one input, if the observations have one; and whether inputs are integers."""
     x: Any = part
     if hasattr(part, "x"):
         x = part.x
@@ -96,4 +96,5 @@ def input_shape(part: Any) -> tuple[int, ...] | None:
     elif isinstance(part, (tuple, list)) and part:
         x = part[0]
     shape = getattr(x, "shape", None)
-    return None if shape is None else tuple(shape[1:])
+    whole = np.dtype(getattr(x, "dtype", float)).kind in "iu"
+    return (None, False) if shape is None else (tuple(shape[1:]), whole)

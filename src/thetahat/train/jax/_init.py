@@ -92,7 +92,7 @@ class _Part:
         arguments = (self.tables, own, common)
         given = tuple((np.shape(a), str(a.dtype)) for a in jax.tree.leaves(arguments))
         tree = jax.tree.structure(arguments)
-        return "draw", found, given, tree, self.owned, self.size, repr(settings())
+        return "draw", found, given, tree, self.owned, self.size, settings()
 
 
 class Beginning:

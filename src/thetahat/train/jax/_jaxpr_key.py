@@ -70,7 +70,8 @@ class JaxprKey:
 
     def __init__(self, *, strict: bool, differentiated: bool = False) -> None:
         self._strict, self._rules = strict, differentiated
-        self._texts: dict[Any, str] = {}
+        self._checked: set[Any] = set()
+        """Types that are comparable."""
         self.const_bytes = 0
 
     def of(self, closed: ClosedJaxpr) -> str:
@@ -89,7 +90,7 @@ class JaxprKey:
             for var in equation.outvars:
                 names[var] = len(names)
                 parts.append(self._aval(var.aval))
-            parts.append(self._text(equation.ctx))
+            parts.append(_text(equation.ctx))
             parts.append(self._parameters(equation))
         parts += [self._atom(atom, names) for atom in jaxpr.outvars]
         parts += [self._value(const, "constant") for const in consts]
@@ -101,7 +102,7 @@ class JaxprKey:
         return names[atom]
 
     def _aval(self, aval: Any) -> str:
-        if aval not in self._texts and self._strict:
+        if self._strict and aval not in self._checked:
             if type(aval).__name__ not in ("ShapedArray", "AbstractToken"):
                 raise NotComparable(f"a {type(aval).__name__}")
             mesh = getattr(getattr(aval, "sharding", None), "mesh", None)
@@ -110,18 +111,8 @@ class JaxprKey:
             dtype = getattr(aval, "dtype", None)
             if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.extended):
                 self._value(getattr(aval.dtype, "_impl", aval.dtype), "a random key")
-        return self._text(aval)
-
-    def _text(self, value: Any) -> str:
-        """The text of one of JAX's own interned values, whose text is all that it is."""
-        try:
-            found = self._texts.get(value)
-        except TypeError:
-            return repr(value)
-        if found is None:
-            weak = getattr(value, "weak_type", None)
-            found = self._texts[value] = f"{type(value).__name__} {value!r} {weak}"
-        return found
+            self._checked.add(aval)
+        return _text(aval)
 
     def _parameters(self, equation: Any) -> list[Any]:
         primitive, found = equation.primitive.name, []
@@ -217,6 +208,19 @@ class JaxprKey:
         self.const_bytes += array.nbytes if array.ndim else 0  # a literal holds no memory
         digest = hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).digest()
         return ("array", kind, array.shape, weak, digest)
+
+
+def _text(value: Any) -> str:
+    """The text of one of JAX's own interned values, whose text is all that it is."""
+    try:
+        return _known_text(value)
+    except TypeError:
+        return repr(value)
+
+
+@functools.lru_cache(maxsize=4096, typed=True)
+def _known_text(value: Any) -> str:
+    return f"{type(value).__name__} {value!r} {getattr(value, 'weak_type', None)}"
 
 
 def _of_jax(what: Any) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -86,7 +86,9 @@ class Orders:
         if not self.compiles:
             made: Any = np.arange(self.size, dtype=np.int32)
             if self.drawn:
-                made = th_data.host_orders(self.seed, epoch, n, self.size, self.sampling)
+                few = not np.ndim(self.seed) and n * self.size <= _FEW
+                orders = _kept_orders if few else th_data.host_orders
+                made = orders(self.seed, epoch, n, self.size, self.sampling)
                 assert made is not None, "asked in begin()"
             own = np.shape(self.seed) if self.drawn else ()
             index = np.zeros((*own, self.most, self.places), np.int32)
@@ -97,6 +99,11 @@ class Orders:
             return _compiled_own_orders(self.seed, epoch, n, self.size, self.most, self.sampling)
         rest = (self.size, self.most, self.places, self.sampling)
         return _compiled_orders(self.seed, epoch, n, *rest)
+
+
+_FEW = 1 << 18
+"""Indices of a chunk that are kept for other fits of the same size and seed, as of a search."""
+_kept_orders = lru_cache(maxsize=16)(th_data.host_orders)
 
 
 def own_seeds(order: ClosedJaxpr, own: Any, shared: Any, size: int) -> np.ndarray:

@@ -43,6 +43,7 @@ def pack_predictor(one: Predictor, arrays: dict[str, np.ndarray], name: str) -> 
         "classes": to_stored(one.scores.classes, arrays, f"{name}/classes"),
         "dtype": one.dtype,
         "shape": None if one.shape is None else list(one.shape),
+        "whole": one.whole,
         **{word: getattr(one.scores, word) for word in _SCORES},
     }
 
@@ -91,6 +92,7 @@ def unpack_predictor(
         scores=_scores(held, arrays),
         dtype=dtype,
         shape=None if shape is None else tuple(map(int, shape)),
+        whole=bool(held.get("whole", False)),
     )
     try:
         one.check()

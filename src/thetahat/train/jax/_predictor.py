@@ -131,16 +131,16 @@ class ModelSource:
         return type(self), (self.make, self.name, self.description)
 
 
-def source_of(build: Build, task: Task, layers: int, traced: bool) -> ModelSource:
+def source_of(build: Build, task: Task, layers: int, traced: bool, name: str = "") -> ModelSource:
     """The source of a program's models.
 
     Args:    task: as the trace saw it.   layers: how many arrays the model has at most.
-             traced: whether there are traced parameters.
+             traced: whether there are traced parameters.   name: of the model's class, if known.
     """
     model = task.model
     while isinstance(model, models.Selected):
         model = model.model
-    name, description = type(model).__name__, models.describe(model)
+    name, description = name or type(model).__name__, models.describe(model)
     if description is not None:
         return ModelSource(DescribedModel(description, layers), name, description)
     given = build.given if isinstance(build, GivenTask) else None
@@ -155,6 +155,7 @@ class Predictor:
     Args:    values: traced parameters.   params, frozen: arrays on the host, at the best state.
              transform: of a table, or None.   scores: what h(x) means.
              shape: of one input, if it has one.
+             whole: whether inputs were whole numbers, and stay so: codes of categories, say.
     """
 
     source: ModelSource
@@ -165,6 +166,7 @@ class Predictor:
     scores: ClassScores
     dtype: str
     shape: tuple[int, ...] | None
+    whole: bool = False
     _memo: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -216,7 +218,7 @@ class Predictor:
                 f" {self.shape}; give one row per observation"
             )
         with precision(self.dtype):
-            at = jnp.asarray(rows, self.dtype)
+            at = self._typed(rows)
             out = np.asarray(self.source.compiled(self.values, self.params, self.frozen, at))
         if out.ndim == 2 and out.shape[1] == 1:
             out = out[:, 0]
@@ -231,9 +233,15 @@ class Predictor:
         if self.shape is None:
             return None
         rows = np.sin(1.0 + np.arange(3 * math.prod(self.shape))).reshape(3, *self.shape)
+        rows = np.abs(np.round(rows)).astype(int) if self.whole else rows
         with precision(self.dtype):
-            at = jnp.asarray(rows, self.dtype)
+            at = self._typed(rows)
             return np.asarray(self.source.quick(self.values, self.params, self.frozen, at))
+
+    def _typed(self, rows: np.ndarray) -> Any:
+        """Rows of inputs in the type that the model was fitted to."""
+        keep = self.whole and rows.dtype.kind in "iu"
+        return jnp.asarray(rows, None if keep else self.dtype)
 
     def as_start(self) -> Start:
         """The parameters and their units, for another Task's ``start``."""
@@ -251,7 +259,7 @@ class Predictor:
         if self.transform is not None:
             row = self.transform.encode(np.zeros((1, len(self.transform.encoder.names))))
         with precision(self.dtype):
-            at = jnp.asarray(row, self.dtype)
+            at = self._typed(row.astype(int) if self.whole else row)
             given = (self.values, self.params, self.frozen, at)
             out = jax.eval_shape(self.source.compiled, *given)
         if row.shape[1:] != self.shape or not jnp.issubdtype(out.dtype, jnp.floating):

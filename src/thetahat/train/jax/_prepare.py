@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import jax
 
-from thetahat.core import Task
+from thetahat import models
+from thetahat.core import NotConverted, Task, notify
 from thetahat.core.errors import ThetahatError
 from thetahat.data import use_cache
 from thetahat.train._program import (
@@ -18,6 +20,7 @@ from thetahat.train._program import (
     Prepare,
     Program,
     Untraceable,
+    backend,
     backend_of,
 )
 from thetahat.train.jax._explain import explain
@@ -49,9 +52,14 @@ def prepare(build: Build, hyper: Hyper, size: int, mode: str) -> Program:
             return program
     except OtherBackend as other:
         return other.prepare(build, hyper, size, mode)
+    except NotConverted as error:
+        return _fallen_back(build, hyper, size, mode, error)
     except ThetahatError:
         raise
     except Exception as error:
+        if "torch" in sys.modules and _CALLS_TORCH in str(error):
+            own = NotConverted(f"a function of the Task calls PyTorch with a JAX array: {error}")
+            return _fallen_back(build, hyper, size, mode, own)
         other = _untraced(build, hyper)
         if other is not None:
             return other(build, hyper, size, mode)
@@ -63,8 +71,35 @@ def prepare(build: Build, hyper: Hyper, size: int, mode: str) -> Program:
         raise said from error
 
 
+_CALLS_TORCH = "must be Tensor, not"
+
+
+def _fallen_back(build: Build, hyper: Hyper, size: int, mode: str, error: NotConverted) -> Program:
+    """The program of PyTorch's own backend, for a Task whose module JAX cannot take.
+
+    Raises:  NotConverted: the Task asks for JAX, or its model is none of PyTorch.
+    """
+    found: list[Task] = []
+    jax.eval_shape(lambda: found.append(build(hyper.member(0))))
+    model = found[0].model
+    while isinstance(model, models.Selected):
+        model = model.model
+    if found[0].backend == "jax" or not models.is_torch(model):
+        raise error
+    program = backend("torch").prepare(build, hyper, size, mode)
+    program.why = str(error)
+    _say_fallen_back(str(error))
+    return program
+
+
+@functools.cache
+def _say_fallen_back(reason: str) -> None:
+    """Say once which backend trains, and why."""
+    notify(f"{reason}; PyTorch trains it (backend='torch')")
+
+
 def _untraced(build: Build, hyper: Hyper) -> Prepare | None:
-    """The backend of an experiment that cannot be traced: one of PyTorch needs no tracing.
+    """The backend of an experiment that cannot be traced: PyTorch's needs no tracing.
 
     Returns: None for an experiment of JAX.
     """

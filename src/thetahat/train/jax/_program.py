@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any, Literal
 
 import jax
@@ -32,7 +32,7 @@ from thetahat.train.jax._compiled import compiled, reused
 from thetahat.train.jax._disk import load, save
 from thetahat.train.jax._epoch import MAX_CHUNK, ORDERS, run_chunk
 from thetahat.train.jax._fingerprint import Mathematics, unchanged_generators
-from thetahat.train.jax._fitted import FittedMember, input_shape
+from thetahat.train.jax._fitted import FittedMember, inputs_like
 from thetahat.train.jax._init import Beginning
 from thetahat.train.jax._jaxpr_key import NotComparable
 from thetahat.train.jax._member import Member
@@ -138,9 +138,7 @@ class CohortProgram:
         """Bytes of memory that training takes by the compiler's count; 0 if it has none."""
         self.compile()
         chunks = self._chunk if isinstance(self._chunk, tuple) else (self._chunk,)
-        found = [m for chunk in chunks if (m := chunk.memory_analysis()) is not None]
-        parts = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
-        return max((sum(getattr(m, part) for part in parts) for m in found), default=0)
+        return max(map(_bytes_of, chunks))
 
     @memory_errors()
     def fits(self, share: float) -> int:
@@ -302,7 +300,9 @@ class CohortProgram:
         params, frozen, data = self._arrays(state, k)
         if not self._sources:
             layers = len(jax.tree.leaves((params, frozen)))
-            self._sources.append(source_of(build, self.task, layers, bool(traced)))
+            name = self.staged.adapted.name
+            self._sources.append(source_of(build, self.task, layers, bool(traced), name))
+        shape, whole = inputs_like(data.train)
         predictor = Predictor(
             source=self._sources[0],
             values={} if self._sources[0].description else traced,
@@ -311,7 +311,8 @@ class CohortProgram:
             transform=data.transform,
             scores=scores_of(self.task, data),
             dtype=self.dtype,
-            shape=input_shape(data.train),
+            shape=shape,
+            whole=whole,
         )
         member = FittedMember(lambda: build(values), predictor, data)
         if data.rows == {}:
@@ -332,6 +333,8 @@ class CohortProgram:
         }
         if self.task.start is not None:
             shared["start"] = str(self.task.start)
+        if name := self.staged.adapted.name:
+            shared |= {"backend": "jax", "backend_why": f"the PyTorch module {name} is converted"}
         found, drawn = [], {}
         for k in range(self.size):
             params, _, drawn[k] = self._arrays(state, k)
@@ -538,6 +541,16 @@ class CohortProgram:
         out = work()
         self.compile_s += time.perf_counter() - began
         return out
+
+
+@lru_cache(maxsize=8)
+def _bytes_of(chunk: Any) -> int:
+    """Bytes of memory that a compiled program takes; 0 if the compiler has no count.
+
+    The count takes longer than many a fit of a kept program."""
+    counted = chunk.memory_analysis()
+    parts = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
+    return 0 if counted is None else sum(getattr(counted, part) for part in parts)
 
 
 def in_blocks(one: Callable[[Any], Any], mine: Any, size: int, most: int) -> Any:

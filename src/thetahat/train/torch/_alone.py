@@ -20,6 +20,9 @@ from thetahat.train.torch._optimizers import ELEMENTWISE, Configured, configure,
 from thetahat.train.torch._parts import EVAL_BLOCK, Part, Plan, part_of, plan_of
 
 PARTS = ("train", "val", "test")
+_add: Any = torch._foreach_add_  # pyright: ignore[reportPrivateImportUsage]
+# What ``backward()`` and ``grad()`` call: their checks take as long as a small net's gradient.
+_run_backward: Any = torch.autograd.Variable._execution_engine.run_backward
 
 
 @dataclass(frozen=True)
@@ -125,8 +128,11 @@ class Alone:
         self.leaves = self._flat_leaves()
         self.configured.check(member.columns)
         batch = member.plan.batch
-        self.share = self.flat.new_full((batch,), 1.0 / batch)
+        self.scale = self.flat.new_full((), 1.0 / batch)
         self.step = self.configured.bare_step()
+        self.params = tuple(member.params.values())
+        stored = member.task.penalty is not None or member.scores.grad_norms
+        self.descends = self.configured.descends and not stored
 
     def _flat_leaves(self) -> list[torch.Tensor]:
         """Let an optimizer whose update is elementwise update one parameter: the flat vector."""
@@ -223,26 +229,30 @@ class Alone:
         member, module, part = self.member, self.module, self.member.parts["train"]
         objective, configured, batch = member.objective, self.configured, member.plan.batch
         by_step, scored, rate = configured.by_step, member.scores.by_part, configured.rate
+        own = bool(member.scores.of("observation"))
         norms = [] if member.scores.grad_norms else None
         sums, losses = Sums(member.scores), []
         module.train()
         for leaves, weight in part.batches(order, batch):
-            self.slope.zero_()
             values, *pair = objective(module, part.observations(leaves))
-            share = self.share[: values.shape[0]]
-            mean = torch.dot(values, share if weight is None else share * weight)
-            self._backward(mean, values.shape[0] / batch)
+            total = values.sum() if weight is None else torch.dot(values, weight)
             if scored:
+                module.train(not own)  # a metric must neither draw numbers nor move a buffer
                 sums.add(module, leaves, part.tree, weight, pair)
-            if norms is not None:
-                norms.append(torch.linalg.vector_norm(self.slope))
+                module.train()
             rate = configured.rate if by_step else rate
-            self.step()
+            if self.descends:
+                self._descend(total, rate)
+            else:
+                self._backward(total, values.shape[0] / batch)
+                if norms is not None:
+                    norms.append(torch.linalg.vector_norm(self.slope))
+                self.step()
             if by_step:
                 configured.step_schedules(by_step=True)
-            losses.append(mean.detach())
+            losses.append(total.detach())
         scale = np.dtype(member.task.dtype).type
-        record = {"train_risk": scale(torch.stack(losses).sum().item() * (batch / part.n))}
+        record = {"train_risk": scale(torch.stack(losses).sum().item() / part.n)}
         means = {f"train_{name}": value for name, value in sums.means().items()}
         if norms is not None:
             norm = float(torch.stack(norms).mean())
@@ -255,16 +265,24 @@ class Alone:
         record["learning_rate"] = scale(rate)
         return [record | {name: scale(value) for name, value in means.items()}]
 
-    def _backward(self, mean: torch.Tensor, share: float) -> None:
+    def _descend(self, total: torch.Tensor, rate: float) -> None:
+        """Take a step of gradient descent."""
+        found = _run_backward((total,), (self.scale,), False, False, self.params, True, False)
+        used = [(p, g) for p, g in zip(self.params, found, strict=True) if g is not None]
+        with torch.no_grad():
+            _add(*map(list, zip(*used, strict=True)), alpha=-rate)
+
+    def _backward(self, total: torch.Tensor, share: float) -> None:
         """Add the gradient of the objective of one batch to ``slope``.
 
-        Args:    mean: the summed loss over the batch's places.
-                 share: of these places, those that hold an observation.
+        Args:    total: the summed loss.
+                 share: of the batch's places, those that hold an observation.
         """
         if self.member.task.penalty is not None:
             flat = torch.cat([p.reshape(-1) for p in self.member.params.values()])
-            mean = mean + share * self.member.penalty(flat)
-        mean.backward()
+            total = total + share / self.scale * self.member.penalty(flat)
+        self.slope.zero_()
+        _run_backward((total,), (self.scale,), False, False, (), True, True)
 
     # -- the best state ---------------------------------------------------------------------------
 

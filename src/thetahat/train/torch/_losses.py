@@ -17,6 +17,7 @@ from thetahat.train.torch._library import torch
 
 functional: Any = torch.nn.functional
 nn: Any = torch.nn
+_mse: Any = torch.ops.aten.mse_loss.default  # without the checks of shapes, which ``aligned`` does
 
 
 def thetahats(loss: Any) -> Any:
@@ -86,7 +87,7 @@ def pair_loss(loss: Any) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
         tau = float(held["tau"])
         return lambda h, y: torch.maximum((1 - tau) * (h - y), -tau * (h - y))
     known = {
-        "squared": lambda h, y: torch.square(h - y),
+        "squared": lambda h, y: _mse(h, y.to(h.dtype), 0),
         "absolute": lambda h, y: torch.abs(h - y),
         "logistic": _logistic,
         "fractional_logit": _logistic,
@@ -120,7 +121,7 @@ def aligned(h: Any, y: torch.Tensor, *, classes: bool) -> torch.Tensor:
             f"the module returned a {type(h).__name__}; it must return one tensor of shape (B, ...)"
         )
     if h.shape == (*y.shape, 1):
-        return h[..., 0]
+        return h.view(y.shape) if h.is_contiguous() else h[..., 0]
     if h.shape[:1] != y.shape[:1]:
         raise ShapeError(
             f"the module returned shape {tuple(h.shape)} for a batch of {len(y)} observations; the"

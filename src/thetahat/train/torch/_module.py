@@ -7,7 +7,9 @@ import copy
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
+from thetahat import models
 from thetahat.core import ConfigError, Task
+from thetahat.models import torch as modules
 from thetahat.train.torch._library import torch
 
 nn: Any = torch.nn
@@ -21,19 +23,23 @@ def made(task: Task) -> Any:
 
     Raises:  ConfigError: something else, no parameters, or a precision that the device lacks.
     """
-    given, module = task.model, cast(Any, None)
+    given, selections, module = task.model, [], cast(Any, None)
+    while isinstance(given, models.Selected):
+        selections.insert(0, given)
+        given = given.model
     if isinstance(given, nn.Module):
         module = copy.deepcopy(given)
     elif callable(given):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(task.seed))
-            module = given()
+        module = modules.made(given, int(task.seed))
     if not isinstance(module, nn.Module):
         what = given if isinstance(given, nn.Module) or not callable(given) else module
         raise ConfigError(
             f"the PyTorch backend got {type(what).__name__} as the model; give a torch.nn.Module,"
-            " or a function or class without arguments that makes one"
+            " or a class or function that makes one"
         )
+    trains = [(tuple(n.split(".")), p) for n, p in trained(cast(Any, module)).items()]
+    for (_, p), kept in zip(trains, models.select(trains, selections), strict=True):
+        p.requires_grad_(kept)
     if task.dtype == "float64" and device_of(module).type == "mps":
         raise ConfigError(
             "dtype='float64': MPS holds single precision only; leave dtype out, or move the module"

@@ -84,6 +84,19 @@ class Configured:
         return bare
 
     @property
+    def descends(self) -> bool:
+        """Whether a step is plain gradient descent: the rate times the gradient, and nothing else.
+
+        No gradient needs to be stored for it.
+        """
+        optimizer, group = self.optimizer, self.optimizer.param_groups[0]
+        hooked = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
+        if type(optimizer) is not optimizers.SGD or hooked or len(optimizer.param_groups) > 1:
+            return False
+        others = ("momentum", "weight_decay", "maximize", "differentiable", "fused")
+        return isinstance(group["lr"], float) and not any(group[name] for name in others)
+
+    @property
     def rate(self) -> float:
         """The learning rate of the next step."""
         return float(self.optimizer.param_groups[0]["lr"])

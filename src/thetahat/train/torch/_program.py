@@ -107,6 +107,8 @@ class TorchProgram:
 
     max_chunk = 512
     compile_s = 0.0
+    why = ""
+    """Why JAX does not train it, where it was asked first."""
 
     def __init__(self, build: Build, hyper: Hyper, size: int, mode: str) -> None:
         self.build, self.hyper, self.size, self.traces = build, hyper, size, 1
@@ -354,6 +356,8 @@ class TorchProgram:
             device = member.device
             kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
             shared = {"backend": "torch", "dtype": self.dtype, "device": f"torch: {kind}"}
+            if self.why:
+                shared["backend_why"] = self.why
             found.append({**shared, **hashes, "init": init})
         return found
 

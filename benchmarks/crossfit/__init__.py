@@ -1,0 +1,1 @@
+"""What does cross-fitting 100 nuisance nets cost, beside scikit-learn?"""
