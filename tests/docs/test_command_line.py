@@ -58,6 +58,8 @@ def test_flags_elsewhere_in_the_docs_exist():
     known |= {"--write", "--repeats"}
     # Julia's, in a command of a sweep file.
     known |= {"--project"}
+    # TensorBoard's and MLflow's.
+    known |= {"--logdir", "--backend-store-uri"}
     root = Path(__file__).parents[2]
     for page in (root / "README.md", *(root / "docs").glob("*.md")):
         said = set(FLAG.findall(page.read_text(encoding="utf-8")))
