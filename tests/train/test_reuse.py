@@ -26,8 +26,6 @@ from thetahat.train import Hyper, Interrupt, _cohort  # whose bar is lowered
 from thetahat.train._driver import Clock, Driver  # below the front door: no Session
 from thetahat.train.jax import _compiled, _disk, prepare  # the store of programs has no public name
 
-STANDARD_PROGRAMS = True
-
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 2)).astype(np.float32)
 Y = (X @ np.array([0.5, -1.0]) + 0.3 * RNG.normal(size=24)).astype(np.float32)
