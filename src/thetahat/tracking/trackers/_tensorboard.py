@@ -86,6 +86,8 @@ class _Scalars:
             k: v if isinstance(v, (bool, int, float, str)) else str(v)
             for k, v in {**self._config, "status": str(event.status)}.items()
         }
+        file = self._writer.file_writer
+        assert file is not None, "begin() opened it"
         for summary in hparams(config, dict.fromkeys(RESULT + name for name in known)):
-            self._writer.file_writer.add_summary(summary)
+            file.add_summary(summary)
         self._writer.close()
