@@ -120,13 +120,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
     >>> did_you_mean("epoch", ["epochs", "width"])
     "; did you mean 'epochs'?"
+    >>> did_you_mean("acc", ["auc", "accuracy"])
+    "; did you mean 'accuracy'?"
     """
     known = [name if len(name) <= 80 else f"{name[:77]}..." for name in known]
-    near = get_close_matches(word.replace("-", "_"), known, n=1, cutoff=0.5)
+    plain = word.replace("-", "_")
+    near = [k for k in known if len(plain) > 2 and k.startswith(plain)]
+    near = near or get_close_matches(plain, known, n=1, cutoff=0.5)
     if not near:
-        near = [
-            k for k in known if word.replace("-", "_").lower() in k.lower() or _initials(word, k)
-        ]
+        near = [k for k in known if plain.lower() in k.lower() or _initials(word, k)]
     if near:
         return f"; did you mean {near[0]!r}?"
     return f"; known: {', '.join(known)}" if known else ""

@@ -19,6 +19,10 @@ from thetahat.data._scheme import read_scheme, say_unmet
 from thetahat.data._split import bounds_of, share_of, taken, whole
 
 
+class FoldError(DataError, IndexError):
+    """A fold that there is not; an IndexError too, which ends a loop over numbers."""
+
+
 class Folds(Sequence[Data]):
     """The Data of each fold, made when it is asked for: ``folds[i]``, or in a loop."""
 
@@ -38,7 +42,12 @@ class Folds(Sequence[Data]):
         if isinstance(index, slice):
             return [self[i] for i in range(len(self))[index]]
         obs, part, classes = self._whole
-        data = taken(obs, part, self._rows[operator.index(index)], classes)
+        index = operator.index(index)
+        if not -len(self) <= index < len(self):
+            raise FoldError(
+                f"there are {len(self)} folds, numbered 0 to {len(self) - 1}; got fold {index}"
+            )
+        data = taken(obs, part, self._rows[index], classes)
         return data.changed(largest=self._largest)
 
     @cached_property

@@ -96,7 +96,11 @@ def _column(obs: Any, n: int, kind: str, value: Any) -> tuple[TableColumn, str]:
         shape = np.shape(value)
         raise DataError(
             f"{kind} has shape {shape}; give one value per row, shape ({n},)"
-            + (", or the name of a column" if isinstance(obs, Table) else "")
+            + (
+                ", or the name of a column, also where rows were dropped"
+                if isinstance(obs, Table)
+                else ""
+            )
         )
     del length
     return column_of(kind, value), kind

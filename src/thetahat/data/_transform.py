@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +15,8 @@ import numpy as np
 from thetahat.core.errors import DataError
 from thetahat.data._containers import PARTS, Data, Observations, is_concrete, register
 from thetahat.data._encoder import Encoder
+from thetahat.data._far_off import say_far_off
+from thetahat.data._gaps import say_gone
 from thetahat.data._rows import Rows, blocks, standardised
 from thetahat.data._table import Table
 
@@ -80,6 +83,18 @@ class Transform:
         Raises:  DataError: a column or a value unknown to the encoder.
         """
         return self.scaled(self.encoder.encode(table))
+
+    def rows(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Encode rows of a table for a prediction, (n, d), with a notice where they look wrong.
+
+        Returns: also which rows have no prediction, (n,).
+        """
+        found, gone, why = self.encoder.rows(x)
+        say_gone(gone, why, x)
+        scaled = self.scaled(found)
+        if not isinstance(x, (str, Path, Mapping)) and not hasattr(x, "columns"):
+            say_far_off(found, scaled, self.encoder.names)
+        return scaled, gone
 
     def scaled(self, x: np.ndarray) -> np.ndarray:
         """Fill and standardise encoded rows."""

@@ -2,26 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from thetahat.data import Data, named_row
+from thetahat.core import ShapeError
+from thetahat.data import Data, Observations, named_row
 
 
 def inputs_of_part(data: Data, x: Any) -> Any:
-    """Return the inputs of a part, if x is one, its name, or (rows of) its inputs; else None."""
+    """Return the inputs of a part, if x is one, its name, or (rows of) its inputs; else None.
+
+    Rows are known by their numbers, where parts are standardised: a copy of ``data.test.x``, or the
+    same of the Data that the Task was given, is not in a table's units.
+
+    Raises:  ShapeError: Observations that are no rows of a part.
+    """
     found = {name: getattr(data, name) for name in ("train", "val", "test")}
     parts = {name: part for name, part in found.items() if hasattr(part, "x")}
     if isinstance(x, str) and x in parts:
         return parts[x].x
+    inputs = x.x if isinstance(x, Observations) else x
     for part in parts.values():
         if x is part:
             return part.x
-        both = isinstance(x, np.ndarray) and isinstance(part.x, np.ndarray)
-        if x is part.x or (both and np.shares_memory(x, part.x)):
-            return x
-    return None
+        both = isinstance(inputs, np.ndarray) and isinstance(part.x, np.ndarray)
+        if inputs is part.x or (both and np.shares_memory(inputs, part.x)):
+            return inputs
+    if data.transform is None:
+        return inputs if isinstance(x, Observations) else None
+    found = [rows for part in parts.values() if (rows := _as_rows(part.x, inputs)) is not None]
+    if not found and isinstance(x, Observations):
+        raise ShapeError(
+            "predict got Observations that are no rows of the data that were fitted; give rows of"
+            " the table, in its units"
+        )
+    return found[0] if found else None
+
+
+def _as_rows(own: Any, x: Any) -> np.ndarray | None:
+    """Return x as rows of a part's own inputs (n, d), if every row is one of them; else None."""
+    if isinstance(x, (str, Path, Mapping)) or hasattr(x, "columns") or named_row(x) is not None:
+        return None
+    if not isinstance(own, np.ndarray) or own.ndim != 2 or own.dtype.kind != "f":
+        return None
+    try:
+        rows = np.asarray(x).astype(own.dtype)
+    except (TypeError, ValueError):
+        return None
+    several = np.atleast_2d(rows)
+    if not several.size or several.shape[1:] != own.shape[1:] or several.ndim != 2:
+        return None
+    if not (own == several[0]).all(axis=1).any():
+        return None
+    known = {row.tobytes() for row in own + 0}  # no -0
+    return rows if all(row.tobytes() in known for row in several + 0) else None
 
 
 def encoded(data: Data, x: Any) -> np.ndarray:

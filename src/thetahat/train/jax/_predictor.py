@@ -23,7 +23,7 @@ import numpy as np
 from thetahat import models
 from thetahat.core import ConfigError, ShapeError, Task
 from thetahat.core.start import Start
-from thetahat.data import Transform, blank, named_row, say_gone
+from thetahat.data import Transform, blank, named_row
 from thetahat.models import Adapted
 from thetahat.train._classify import ClassScores
 from thetahat.train._program import Build, GivenTask
@@ -202,9 +202,7 @@ class Predictor:
             )
         gone = np.zeros(0, bool)
         if transform is not None and not encoded:
-            rows, gone, why = transform.encoder.rows(x)
-            say_gone(gone, why, x)
-            rows = transform.scaled(rows)
+            rows, gone = transform.rows(x)
         else:
             rows = _array(x)
         real = rows.dtype.kind in "biuf" or jnp.issubdtype(rows.dtype, jnp.floating)

@@ -14,7 +14,7 @@ import numpy as np
 
 from thetahat.core import ConfigError, ShapeError, Task
 from thetahat.core.start import Start
-from thetahat.data import Transform, blank, from_stored, named_row, say_gone, to_stored
+from thetahat.data import Transform, blank, from_stored, named_row, to_stored
 from thetahat.train._classify import ClassScores, scores_of
 from thetahat.train._inputs import inputs_of_part
 from thetahat.train._program import Build
@@ -95,9 +95,7 @@ class TorchPredictor:
                 return self.predict(named)[0]
             if np.ndim(x) == 1 and not hasattr(x, "columns"):
                 return self.predict(np.asarray(x)[None])[0]
-            rows, gone, why = transform.encoder.rows(x)
-            say_gone(gone, why, x)
-            x = transform.scaled(rows)
+            x, gone = transform.rows(x)
         elif x is None or isinstance(x, (str, Path)):
             raise ShapeError(
                 f"predict got a {type(x).__name__}, and the model was fitted to arrays; give an"
