@@ -149,7 +149,9 @@ def test_a_sweep_is_opened_by_id_name_or_last(store: Store, reported: Path) -> N
         f"Setting(width={sweep.best.config['width']}; median {median}, {len(sweep.best.runs)} runs)"
     )
     said = repr(sweep)
-    assert said.startswith(f"Sweep({sweep.id!r}, 'twenty seeds a width': 60 runs; val_risk: best ")
+    assert said.startswith(
+        f"Sweep({sweep.id!r}, 'twenty seeds a width': 60 runs, 1 failed; val_risk: best "
+    )
     with pytest.raises(StoreError, match="has no sweep 'nine'"):
         th.open_sweep("nine", store)
     with pytest.raises(ConfigError, match="no run has it; did you mean 'val_risk'"):

@@ -94,13 +94,10 @@ def _column(obs: Any, n: int, kind: str, value: Any) -> tuple[TableColumn, str]:
         return obs.column(value, kind), f"{kind}={value!r}"
     if np.ndim(value) != 1 or (length := len(value)) != n:
         shape = np.shape(value)
+        column = ", or the name of a column, also where rows were dropped"
         raise DataError(
             f"{kind} has shape {shape}; give one value per row, shape ({n},)"
-            + (
-                ", or the name of a column, also where rows were dropped"
-                if isinstance(obs, Table)
-                else ""
-            )
+            + (column if isinstance(obs, Table) else "")
         )
     del length
     return column_of(kind, value), kind
