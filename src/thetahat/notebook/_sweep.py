@@ -230,7 +230,9 @@ class Sweep:
         self._take(experiment, "retry_failed")
         with self._store() as store:
             if not retry_failed(store, self._id):
-                raise ConfigError(f"no run of the sweep {self._id} has failed")
+                raise ConfigError(
+                    f"no run of the sweep {self._id} has failed (one that diverged has not)"
+                )
         self.work(how, wait=wait, quiet=quiet)
         return self
 

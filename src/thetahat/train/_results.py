@@ -69,7 +69,9 @@ class Results(list[Member]):
         return np.stack(found)
 
     def quantiles(self, x: Any, q: Sequence[float] | float = (0.1, 0.5, 0.9)) -> np.ndarray:
-        """Quantiles over the members that ended well, at each row; a Notice if some did not.
+        """Quantiles over the members that ended well, at each row.
+
+        A Notice says if some did not, or if all predict the same.
 
         Args:    q: probabilities.
         Returns: (len(q), N), or (N,) for one probability.
@@ -87,7 +89,14 @@ class Results(list[Member]):
                 "the members predict labels, which have no quantiles; take those of the"
                 " probabilities: np.quantile(results.predict_proba(x), q, axis=0)"
             )
-        return np.quantile(kept.predict(x), probabilities, axis=0)
+        found = kept.predict(x)
+        if len(kept) > 1 and (found == found[0]).all():
+            notify(
+                f"all {len(kept)} members predict the same, so that quantiles over them show no"
+                " spread. A seed acts where it is passed on: Task(seed=seed), a module's own key,"
+                " th.Shuffle(seed=seed) for the order of batches"
+            )
+        return np.quantile(found, probabilities, axis=0)
 
     def plot(self, x: Any, q: Sequence[float] = (0.1, 0.5, 0.9)) -> Any:
         """Draw the median of the predictions within a band, over one input.

@@ -226,7 +226,9 @@ def act(store: Store, sweep: SweepRow, action: str) -> str:
 
     if action == RETRY:
         if not retry_failed(store, sweep.id):
-            raise ConfigError(f"no run of the sweep {sweep.name} has failed")
+            raise ConfigError(
+                f"no run of the sweep {sweep.name} has failed (one that diverged has not)"
+            )
         return find_sweep(store, sweep.id).state
 
     if action not in ACTIONS:

@@ -156,7 +156,9 @@ def _change(args: argparse.Namespace, how: str) -> int:
         elif how == "retry_failed":
             n = retry_failed(store, sweep.id)
             if not n:
-                raise ConfigError(f"no run of the sweep {sweep.id} has failed")
+                raise ConfigError(
+                    f"no run of the sweep {sweep.id} has failed (one that diverged has not)"
+                )
             outcome = f"runs {n:,} failed run{'s' * (n != 1)} again"
         else:
             state = {"pause": "paused", "resume": "running", "cancel": "cancelled"}[how]

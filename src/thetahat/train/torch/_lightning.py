@@ -36,8 +36,11 @@ class TrainingStep:
     name = "training_step"
     __name__ = "training_step"
 
-    def __call__(self, h: Any, z: Any) -> Any:
-        """Compute the loss of a batch z: the same number for each observation."""
+    def __call__(self, h: Any, z: Any = None) -> Any:
+        """Compute the loss of a batch z: the same number for each observation.
+
+        Whoever asks whether a Task's loss takes one argument, a residual, is content.
+        """
         n = len(jax.tree.leaves(z)[0])
         return step_loss(h, z).expand(n), None, None
 
