@@ -39,7 +39,7 @@ class TrainingStep:
     def __call__(self, h: Any, z: Any = None) -> Any:
         """Compute the loss of a batch z: the same number for each observation.
 
-        Whoever asks whether a Task's loss takes one argument, a residual, is content.
+        A Task's loss takes one argument, a residual; so ``z`` has a default, which is never used.
         """
         n = len(jax.tree.leaves(z)[0])
         return step_loss(h, z).expand(n), None, None
