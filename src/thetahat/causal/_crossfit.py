@@ -260,7 +260,9 @@ def _constant(nuisance: Nuisance, plan: Plan) -> bool:
 
 
 def learner_name(learner: Any, nets: int) -> str:
-    """A learner in a word or two."""
+    """A learner in a word or two: a pipeline is named by its last step."""
+    while steps := getattr(learner, "steps", None):
+        learner = steps[-1][1]
     if not is_experiment(learner):
         return type(learner).__name__
     inner = getattr(learner, "func", learner)
