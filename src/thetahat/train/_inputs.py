@@ -44,14 +44,17 @@ def inputs_of_part(data: Data, x: Any) -> Any:
 
 def _as_rows(own: Any, x: Any) -> np.ndarray | None:
     """Return x as rows of a part's own inputs (n, d), if every row is one of them; else None."""
-    if isinstance(x, (str, Path, Mapping)) or hasattr(x, "columns") or named_row(x) is not None:
+    if isinstance(x, (str, Path, Mapping)) or hasattr(x, "columns") or hasattr(x, "to_frame"):
         return None
     if not isinstance(own, np.ndarray) or own.ndim != 2 or own.dtype.kind != "f":
         return None
     try:
-        rows = np.asarray(x).astype(own.dtype)
-    except (TypeError, ValueError):
+        given = np.asarray(x)
+    except ValueError:  # a ragged list
         return None
+    if given.dtype.kind not in "fiu":
+        return None
+    rows = given.astype(own.dtype)
     several = np.atleast_2d(rows)
     if not several.size or several.shape[1:] != own.shape[1:] or several.ndim != 2:
         return None
