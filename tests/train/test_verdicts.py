@@ -147,7 +147,10 @@ def test_a_tracker_that_cannot_write_for_a_while_is_told_everything() -> None:
         th.fit_many(net, configs, trackers=[keeps])
     text = "no space left on device. The fit goes on, and what could not be kept is tried again"
     assert [str(w.message) for w in said if "space" in str(w.message)] == [text]
-    assert sorted(told) == ["Ended 0", "Ended 1", "Started 0", "Started 1"]
+    assert full == []
+    # A slow machine trains in more chunks, whose rows are kept as they come.
+    states = [event for event in told if not event.startswith("Logged")]
+    assert sorted(states) == ["Ended 0", "Ended 1", "Started 0", "Started 1"]
 
 
 def test_rules_are_checked() -> None:
