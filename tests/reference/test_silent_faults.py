@@ -110,9 +110,9 @@ def test_a_generator_is_no_data():
 
 
 def test_parameters_go_by_name():
-    with pytest.raises(TypeError, match="positional"):
+    with pytest.raises(TypeError, match="but 2 were given|positional"):
         th.fit(overfitting, 0.01)  # type: ignore[misc]
-    with pytest.raises(TypeError, match="positional"):
+    with pytest.raises(TypeError, match="takes 2 arguments but 3 were given"):
         th.fit_many(overfitting, [{}], 0.01)  # type: ignore[misc]
 
 
