@@ -42,7 +42,7 @@ def test_the_program_of_the_data_knows_nothing_of_the_model():
     for width in (4, 8):
         (keep, part), (_, model) = beginning(width, shared(3), 1)._parts
         assert len(keep) == 4  # x and y of two parts
-        texts.add(jax.jit(part.draw).lower(*given).as_text())
+        texts.add(jax.jit(part.draw).lower(part.tables, *given).as_text())
         programs.append((_init._compile([part], *given)[0], _init._compile([model], *given)[0]))
     assert len(texts) == 1
     assert programs[0][0] is programs[1][0]
@@ -96,7 +96,8 @@ def test_what_another_process_compiles_comes_last(monkeypatch):
         return numbers
 
     monkeypatch.setattr(_init, "compile_draw", compile_draw)
-    parts = [_init._Part(jax.make_jaxpr(lambda a: a + 1)(0), (False,), 1, n) for n in (40, 7)]
+    plus = jax.make_jaxpr(lambda a: a + 1)(0)
+    parts = [_init._Part(plus, (), (False,), 1, n) for n in (40, 7)]
     given = {}, {"seed": np.int32(3)}
     assert _init._compile(parts, *given) == [40, 7]
     assert order == [(40, False), (7, False), (40, True)]
