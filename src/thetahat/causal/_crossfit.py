@@ -208,7 +208,7 @@ def fit_nuisances(nuisances: Sequence[Nuisance], x: np.ndarray, plan: Plan) -> d
         if classifies_numbers(nuisance):
             raise ConfigError(
                 f"nuisance {nuisance.name!r}: {type(nuisance.learner).__name__} predicts labels,"
-                " and a mean is needed; give a regressor, or for a target of 0 and 1 a classifier"
+                " and a mean is needed; give a regressor, or, if the target is 0 or 1, a classifier"
                 " with predict_proba"
             )
         if experiment_of(nuisance.learner) is None:

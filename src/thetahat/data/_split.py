@@ -189,7 +189,7 @@ def bounds_of(n: int, shares: dict[str, Any]) -> dict[str, tuple[int, int]]:
     if stop > n:
         said = ", ".join(f"{k} {b - a}" for k, (a, b) in bounds.items())
         raise DataError(f"the parts need {stop} observations ({said}); there are {n}")
-    if given["train"] == 1 and isinstance(given["train"], int) and n > 2:
+    if stop == 1 < n and isinstance(given["train"], int):  # and no other part
         raise DataError("train=1 is a count: one row; write train=1.0 for all rows")
     if bounds["train"] == (0, 0):
         raise DataError("empty split: train has no observations; give it a fraction or a count")
