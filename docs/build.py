@@ -40,6 +40,7 @@ PAGES = (
     "scikit-learn",
     "double-ml",
     "risk",
+    "equations",
     "optimizers",
     "stopping",
     "save-load-predict",
