@@ -20,7 +20,7 @@ ROOT = DOCS.parent
 
 def on_config(config: Any) -> Any:
     """Add the pages that are made to the menu."""
-    names = {next(iter(part)): next(iter(part.values())) for part in config.nav}
+    names = {name: pages for part in config.nav for name, pages in part.items()}
     names["Gallery"] += _examples()
     names["Reference"] += ["reference.md", {"Benchmarks": [path for path, _ in _benchmarks()]}]
     names["Develop"].append({"Decisions": _decisions()})
