@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 from scipy import stats
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 
 import thetahat as th
 
@@ -271,6 +271,8 @@ def test_dml_refuses_what_would_give_a_wrong_effect_in_silence() -> None:
         th.dml(frame["y"], (x["a"] + x["b"]).rename("dose"), x, learner=total, compare=())
     with pytest.raises(th.InputError, match="LogisticRegression predicts labels, and a mean"):
         th.dml(frame["y"], frame["d"] + 1, x, **given)
+    with pytest.raises(th.InputError, match="RidgeClassifier predicts labels"):
+        th.crossfit(RidgeClassifier(), x, frame["d"], repetitions=1)
     scores = {"g0": frame["a"], "g1": frame["a"], "m": frame["b"]}
     with pytest.raises(
         th.InputError, match="predictions of 'm' lie between .*; give probabilities"

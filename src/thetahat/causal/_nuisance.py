@@ -76,10 +76,11 @@ def classifies_numbers(nuisance: Nuisance) -> bool:
     """Whether a learner would predict labels where a mean is needed."""
     if nuisance.binary or is_experiment(nuisance.learner) or np.ptp(nuisance.target) == 0:
         return False
-    sklearn = sys.modules.get("sklearn.base")  # loaded, if the learner is one of its kind
-    return hasattr(nuisance.learner, "predict_proba") or (
-        sklearn is not None and sklearn.is_classifier(nuisance.learner)
-    )
+    if hasattr(nuisance.learner, "predict_proba"):
+        return True
+    if not hasattr(nuisance.learner, "__sklearn_tags__"):
+        return False
+    return bool(sys.modules["sklearn.base"].is_classifier(nuisance.learner))
 
 
 def column_of_numbers(name: str, values: Any, n: int | None = None) -> np.ndarray:
