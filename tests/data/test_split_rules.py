@@ -276,7 +276,8 @@ def test_a_row_of_standardised_arrays_is_named_by_its_index() -> None:
 def test_rows_of_a_table_with_dropped_rows_are_those_of_the_file() -> None:
     frame = PANEL.copy()
     frame.loc[[3, 50, 51], "educ"] = np.nan
-    table = th.read_table(frame, "wage", ["educ", "exper"], missing="drop")
+    with pytest.warns(th.Notice, match="3 of .* rows are left out"):
+        table = th.read_table(frame, "wage", ["educ", "exper"], missing="drop")
     data = th.split(table, groups="firm")
     assert all_rows(data) == [i for i in range(N) if i not in (3, 50, 51)]
     own = data.transform.decode(data.test.y)

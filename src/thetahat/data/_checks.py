@@ -68,6 +68,7 @@ class ColumnFacts:
     levels: set[Any] = field(default_factory=set)
     dtype: str | None = None
     order: tuple[Any, ...] | None = None
+    words: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -175,6 +176,7 @@ def look(scan: Scan, columns: dict[str, TableColumn], plan: TablePlan) -> np.nda
     for name in plan.used:
         column, seen = columns[name], scan.columns.setdefault(name, ColumnFacts())
         seen.missing += int(gone[name].sum())
+        seen.words.update(column.words)
         seen.dtype = column.dtype if seen.dtype in (None, column.dtype) else "float64"
         seen.order = column.order if not seen.levels or seen.order == column.order else None
         as_levels = name in categorical or column.kind == "category"
@@ -202,6 +204,8 @@ def verdict(scan: Scan, plan: TablePlan) -> Encoder:
         if scan.columns[name].missing == scan.rows:
             raise DataError(f"column {name!r} has missing values only; leave it out")
     _check_missing(scan, plan)
+    if lost := lost_rows(scan, plan):
+        notify(lost)
     for name in plan.used:
         seen = scan.columns[name]
         if seen.infinite:
@@ -238,6 +242,37 @@ def verdict(scan: Scan, plan: TablePlan) -> Encoder:
     return Encoder(features, plan.target, plan.missing, classes, dtype, cells=plan.cells)
 
 
+def lost_rows(scan: Scan, plan: TablePlan) -> str:
+    """Describe the rows that are left out, and the labels that may have been read as missing."""
+    gone = {name: scan.columns[name].missing for name in plan.used if scan.columns[name].missing}
+    if plan.missing != "drop" or not gone:
+        return _words_read(scan, plan).removeprefix("; ")
+    said = ", ".join(f"{name!r} in {n:,}" for name, n in gone.items())
+    lost = scan.rows - scan.kept
+    return (
+        f"{lost:,} of {scan.rows:,} rows {'is' if lost == 1 else 'are'} left out"
+        f" (missing='drop'), as they have missing values: {said}{_words_read(scan, plan)}"
+    )
+
+
+def _words_read(scan: Scan, plan: TablePlan) -> str:
+    """Say which words of text were read as missing values, and how to keep them."""
+    words = {name: scan.columns[name].words for name in plan.used if scan.columns[name].words}
+    if not words:
+        return ""
+    said = ", ".join(
+        f"{word!r} of {name!r} (in {n:,} row{'s' * (n > 1)})"
+        for name, counts in words.items()
+        for word, n in counts.items()
+    )
+    every = list(dict.fromkeys(word for counts in words.values() for word in counts))
+    are, labels = ("is", "it is a label") if len(every) == 1 else ("are", "they are labels")
+    return (
+        f"; {said} {are} read as missing; if {labels}, give not_missing={every!r}"
+        f" (--not-missing {','.join(every)})"
+    )
+
+
 def check_single(scan: Scan) -> None:
     """Check that single precision can represent the variation of every column.
 
@@ -271,6 +306,7 @@ def _check_missing(scan: Scan, plan: TablePlan) -> None:
             said = ", ".join(f"{name} {count}" for name, count in gone.items())
             raise DataError(
                 f"all {scan.rows} rows have a missing value ({said}); leave a column out, or impute"
+                + _words_read(scan, plan)
             )
         return
     if gone and plan.missing == "refuse":
@@ -281,12 +317,15 @@ def _check_missing(scan: Scan, plan: TablePlan) -> None:
             if stuck
             else ", 'mean' or 'median', or leave the columns out"
         )
-        raise DataError(f"missing values: {said}; give missing='drop' (--missing drop){others}")
+        raise DataError(
+            f"missing values: {said}; give missing='drop' (--missing drop){others}"
+            + _words_read(scan, plan)
+        )
     for role, name in (*(("target", name) for name in plan.targets), ("weights", plan.weights)):
         if name in gone and name is not None:
             raise DataError(
                 f"{role} {name!r} has {gone[name]} missing value{'s' * (gone[name] > 1)}, which "
-                "cannot be imputed; give missing='drop' (--missing drop)"
+                "cannot be imputed; give missing='drop' (--missing drop)" + _words_read(scan, plan)
             )
 
 

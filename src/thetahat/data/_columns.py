@@ -8,7 +8,7 @@ from __future__ import annotations
 import decimal
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ class TableColumn:
              "other".   values: (n,).   what: its contents, in words.
              dtype: "bool", "int64" or "float64" of numbers, as they were given; None of others.
              order: categories in the order of their dtype, where it has one.
+             words: how often each word of text was read as a missing value, such as None.
     """
 
     name: str
@@ -35,6 +36,7 @@ class TableColumn:
     what: str = "numbers"
     dtype: str | None = None
     order: tuple[Any, ...] | None = None
+    words: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def example(self) -> Any:

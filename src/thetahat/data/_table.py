@@ -112,6 +112,7 @@ def read_table(
     na_values: Sequence[str | float] | str | float | None = None,
     thousands: str | None = None,
     decimal: str = ".",
+    not_missing: Sequence[str] | str | None = None,
 ) -> Table:
     """Read a table with named columns.
 
@@ -130,6 +131,8 @@ def read_table(
              ignore: columns that are no features, such as ids; ``th.split`` may use them.
              na_values: more values that mean missing, such as "." or -99.
              thousands, decimal: marks in numbers, such as "." and "," in 1.234,5.
+             not_missing: words that are labels in columns of text, although a CSV or Excel file
+             means a missing value by them elsewhere: "None", "NA", "null", ...
     Returns: a Table; ``th.split(table, ...)`` makes Data of it.
     Raises:  DataError: a file or a column that cannot be used.
              MissingExtra: Parquet without pyarrow or polars.
@@ -148,7 +151,7 @@ def read_table(
         categorical,
         ignore,
     )
-    roles = replace(roles, cells=cells_of(na_values, thousands, decimal))
+    roles = replace(roles, cells=cells_of(na_values, thousands, decimal, not_missing))
     columns = table_columns(source, roles.used, roles.cells)
     scan = Scan()
     keep = look(scan, columns, roles)
