@@ -15,9 +15,11 @@ ThetahatError                  exit code 1
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import sysconfig
+import traceback
 import warnings
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -94,12 +96,38 @@ class Notice(UserWarning):
 
 def notify(text: str) -> None:
     """Warn with a Notice at the line of the user's program, in no library and no file of ours."""
-    paths = sysconfig.get_paths()
-    ours = (os.path.dirname(os.path.dirname(__file__)), paths["stdlib"], paths["purelib"], "<")
     frame, level = sys._getframe(1), 2
-    while frame is not None and frame.f_code.co_filename.startswith(ours):
+    while frame is not None and frame.f_code.co_filename.startswith((*_not_the_users(), "<")):
         frame, level = frame.f_back, level + 1
     warnings.warn(text, Notice, stacklevel=2 if frame is None else level)
+
+
+def why_failed(error: BaseException) -> str:
+    """Say in one line what an exception is, and in which line of the user's program it came up.
+
+    >>> why_failed(KeyError("z"))
+    "KeyError: 'z'"
+    """
+    said = f"{type(error).__name__}: {error}".strip().partition("\n")[0].rstrip(": ")
+    others = _not_the_users()
+    frames = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith(others)
+    ]
+    if not frames or isinstance(error, SystemExit):
+        return said
+    file, line = frames[-1]
+    cell = file.startswith("<") or "ipykernel" in file
+    return f"{said} ({'' if cell else f'{os.path.basename(file)}, '}line {line})"
+
+
+@functools.cache
+def _not_the_users() -> tuple[str, ...]:
+    """Return where the files of thetahat, of Python and of libraries begin."""
+    paths = sysconfig.get_paths()
+    ours = os.path.dirname(os.path.dirname(__file__))
+    return (ours, paths["stdlib"], paths["purelib"], "<frozen", "<__array_function__")
 
 
 def check_choice(

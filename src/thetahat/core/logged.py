@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from thetahat.core.errors import ConfigError
+from thetahat.core.errors import ConfigError, why_failed
 from thetahat.core.run import Status
 
 
@@ -29,7 +29,7 @@ def ending_of(error: BaseException | None) -> tuple[Status, str]:
         return Status.FINISHED, ""
     if isinstance(error, KeyboardInterrupt):
         return Status.INTERRUPTED, "Ctrl-C"
-    return Status.FAILED, f"{type(error).__name__}: {error}".rstrip(": ")
+    return Status.FAILED, why_failed(error)
 
 
 def checked_ending(status: Status | str) -> Status:

@@ -71,7 +71,7 @@ class Cells:
 
         Args:    cells: (n,), the text of the column as it was written.
         """
-        gone = np.flatnonzero(column.gone()) if column.kind == "text" else ()
+        gone = np.flatnonzero(column.gone()).tolist() if column.kind == "text" else []
         kept = {i: cells[i] for i in gone if cells[i] in self.not_missing}
         words = Counter(cells[i] for i in gone if cells[i] in NO_VALUE[1:] and i not in kept)
         if kept:

@@ -90,9 +90,13 @@ def plan(
     target_scale: bool | None,
     categorical: Sequence[str] | str | None,
     ignore: Sequence[str] | str | None = None,
+    index: Sequence[str] = (),
 ) -> TablePlan:
-    """Assign roles to the columns, or raise a DataError that names the wrong name."""
-    names = list(names)
+    """Assign roles to the columns, or raise a DataError that names the wrong name.
+
+    Args:    index: levels of a frame's index, which are no features unless they are listed.
+    """
+    names = [*names, *index]
     for name in _repeated([name for name in names if name not in NAMELESS]):
         raise DataError(f"the table has two columns {name!r}; rename one")
     names = dict.fromkeys(names)  # ordered, and quick to search
@@ -103,7 +107,13 @@ def plan(
         )
     _known_roles(names, targets, weights, ignored)
     if features is None:
-        features = _other_columns(names, {*targets, weights, *ignored})
+        taken = {*targets, weights, *ignored}
+        features = _other_columns(names, {*taken, *index})
+        if left := [name for name in index if name not in taken]:
+            notify(
+                f"the index of the frame ({', '.join(map(repr, left))}) is not taken as a feature;"
+                f" to use it, list it in features; if it is an id, give ignore={left!r}"
+            )
     features = _several(features, "features")
     wanted = set(features)
     _check_features(features, ignored, names)

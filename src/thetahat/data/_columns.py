@@ -99,6 +99,15 @@ def names_of(table: Any) -> list[str]:
     return [str(name) for name in table.columns]
 
 
+def index_names(table: Any) -> list[str]:
+    """List the named levels of a pandas frame's index; they are columns if they are asked for."""
+    if table_kind(table) != "pandas":
+        return []
+    there = set(names_of(table))
+    named = [str(name) for name in table.index.names if name is not None]
+    return [name for name in named if name not in there]
+
+
 def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, TableColumn]:
     """Return the wanted columns of a table that exist (all by default).
 
@@ -114,6 +123,11 @@ def columns_of(table: Any, wanted: Sequence[str] | None = None) -> dict[str, Tab
     if kind == "pandas":
         by_name = {str(name): i for i, name in enumerate(table.columns)}
         columns = {name: _from_pandas(name, table.iloc[:, by_name[name]]) for name in names}
+        levels = index_names(table) if chosen and not chosen.issubset(columns) else []
+        for at, name in enumerate(table.index.names):
+            if name is not None and str(name) in levels and str(name) in (chosen or ()):
+                values = table.index.get_level_values(at).to_series()
+                columns[str(name)] = _from_pandas(str(name), values)
     elif kind == "polars":
         columns = {name: _from_polars(name, table.get_column(name)) for name in names}
     elif kind == "arrow":

@@ -13,7 +13,7 @@ from thetahat.core.errors import DataError, did_you_mean
 from thetahat.data._cells import cells_of
 from thetahat.data._checks import Scan, TablePlan, look, plan, verdict
 from thetahat.data._classes import Classes
-from thetahat.data._columns import TableColumn
+from thetahat.data._columns import TableColumn, index_names
 from thetahat.data._containers import Observations, is_concrete
 from thetahat.data._encoder import Encoder, Feature
 from thetahat.data._leaks import say_suspicious
@@ -85,7 +85,7 @@ class Table:
         """
         if self.source is None:
             raise DataError(f"{role}={name!r}: give one value per row; this table has no source")
-        names = table_names(self.source)
+        names = [*table_names(self.source), *index_names(self.source)]
         if name not in names:
             raise DataError(f"the table has no column {name!r} ({role}){did_you_mean(name, names)}")
         column = table_columns(self.source, [name], self.encoder.cells)[name]
@@ -95,6 +95,13 @@ class Table:
         ):
             raise DataError("the table has changed since it was read; read it again")
         return replace(column, values=column.values[rows])
+
+    def rows_before(self) -> int:
+        """Count the rows of the source, with those that were left out."""
+        if self.rows is None or self.source is None:
+            return len(self)
+        name = self.encoder.features[0].name
+        return len(table_columns(self.source, [name])[name].values)
 
 
 @arguments_named
@@ -150,6 +157,7 @@ def read_table(
         target_scale,
         categorical,
         ignore,
+        index_names(source),
     )
     roles = replace(roles, cells=cells_of(na_values, thousands, decimal, not_missing))
     columns = table_columns(source, roles.used, roles.cells)
