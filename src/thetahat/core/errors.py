@@ -139,8 +139,8 @@ def check_choice(
     >>> check_choice("sampling", "full", ("shuffle", "full"))
     """
     known = list(known)
-    if value not in known:
-        raise error(f"{name}={value!r} is unknown{did_you_mean(str(value), known)}")
+    if not isinstance(value, str) or value not in known:
+        raise error(f"{name}={value!r:.80} is unknown{did_you_mean(str(value), known)}")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -156,7 +156,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     near = [k for k in known if len(plain) > 2 and k.startswith(plain)]
     near = near or get_close_matches(plain, known, n=1, cutoff=0.5)
     if not near:
-        near = [k for k in known if plain.lower() in k.lower() or _initials(word, k)]
+        near = [k for k in known if plain and (plain.lower() in k.lower() or _initials(word, k))]
     if near:
         return f"; did you mean {near[0]!r}?"
     return f"; known: {', '.join(known)}" if known else ""

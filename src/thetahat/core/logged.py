@@ -17,6 +17,8 @@ def checked_row(
 
     Raises:  ConfigError: a value that is not a number.
     """
+    if not isinstance(metrics, Mapping):
+        raise ConfigError(f"log({metrics!r:.80}): give numbers by name, such as {{'loss': 0.5}}")
     if step is None:
         step = metrics.get("step")
     row = {key: _number(key, value) for key, value in metrics.items() if key != "step"}

@@ -88,7 +88,9 @@ class Results(list[AnyResult]):
         except (TypeError, ValueError):
             probabilities = np.array([np.nan])
         if not ((probabilities >= 0) & (probabilities <= 1)).all():
-            raise ConfigError(f"q={q!r}: give probabilities from 0 to 1, such as (0.1, 0.5, 0.9)")
+            raise ConfigError(
+                f"q={q!r:.80}: give probabilities from 0 to 1, such as (0.1, 0.5, 0.9)"
+            )
         kept = self.ended_well()
         if kept[0].classes is not None:
             raise ConfigError(
@@ -249,7 +251,8 @@ def load(path: str | os.PathLike[str], experiment: Any = None) -> Fitted | Resul
 def _is_model(value: Any) -> bool:
     """Whether a value is a model of one's own: a module, or an object with ``apply``."""
     libraries = {kind.__module__.split(".")[0] for kind in type(value).__mro__}
-    return bool(libraries & {"flax", "equinox", "torch"}) or hasattr(value, "apply")
+    pair = hasattr(value, "init") and hasattr(value, "apply")
+    return bool(libraries & {"flax", "equinox", "torch"}) or pair
 
 
 def _is_table(x: Any) -> bool:
