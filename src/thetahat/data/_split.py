@@ -200,8 +200,12 @@ def share_of(name: str, value: Any) -> int | float:
     """Read a share as an int (rows) or a float (fraction); a tracer raises JAX's error."""
     if value is None:
         return 0
-    if isinstance(value, (bool, str)):
-        raise DataError(f"{name}={value!r}; give a fraction such as 0.15, or a count of rows")
+    if (
+        isinstance(value, (bool, str, bytes))
+        or np.shape(value) != ()
+        or not hasattr(value, "__float__")
+    ):
+        raise DataError(f"{name}={value!r:.80}; give a fraction such as 0.15, or a count of rows")
     dtype = getattr(value, "dtype", None)
     if isinstance(value, int) or (dtype is not None and np.issubdtype(dtype, np.integer)):
         share: int | float = int(value)

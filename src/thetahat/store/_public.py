@@ -65,7 +65,7 @@ from thetahat.store._queue import (
     new_agent_id as new_agent_id,
 )
 from thetahat.store._reserved_space import Reserve as Reserve
-from thetahat.store._retry import retry_failed as retry_failed
+from thetahat.store._retry import nothing_to_retry as nothing_to_retry, retry_failed as retry_failed
 from thetahat.store._rows import NewRun as NewRun, RunRow as RunRow
 from thetahat.store._run_values import metric_series as metric_series, run_values as run_values
 from thetahat.store._run_writer import VERSION as VERSION
@@ -174,6 +174,7 @@ __all__ = [
     "locate",
     "metric_series",
     "new_agent_id",
+    "nothing_to_retry",
     "open_store",
     "origins",
     "pack",
