@@ -47,7 +47,7 @@ def _cold(problem: str, way: str, limit: float) -> Goal:
         return answer["cold"][problem][which]
 
     return Goal(
-        f"{way.removeprefix('thetahat, ')}, to its first result, over the leanest by hand, {problem}",
+        f"{way.removeprefix('thetahat, ')}, to its first result, over a script by hand, {problem}",
         "fits",
         limit,
         lambda answer: took(answer, way) / took(answer, "by hand"),
