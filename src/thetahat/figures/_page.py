@@ -102,7 +102,7 @@ class PageAxes:
         xs, ys = [float(v) for v in x], [float(v) for v in y]
         dot = f'<circle cx="{{:.2f}}" cy="{{:.2f}}" r="{r:.2f}" {look}/>'
         if len(xs) > _MANY:
-            self._add(style["zorder"], lambda at: _image(xs, ys, at, self._box, r, style))
+            self._add(style["zorder"], lambda _: self._image(xs, ys, r, style))
         else:
             self._add(style["zorder"], _at_each(dot, xs, ys))
         self.xaxis.see(xs)
@@ -348,6 +348,25 @@ class PageAxes:
 
         return min(corners, key=under)
 
+    def _image(
+        self, xs: Sequence[float], ys: Sequence[float], r: float, style: dict[str, Any]
+    ) -> str:
+        """Many dots as an image: how dark a place is says how many lie there."""
+        import numpy as np
+
+        left, top, right, bottom = self._box
+        scale, edge = _DPI / 72, 3
+        px = scale * (edge + self.xaxis.shares(xs) * (right - left))
+        py = scale * (edge + (1 - self.yaxis.shares(ys)) * (bottom - top))
+        px, py = (one[np.isfinite(px) & np.isfinite(py)] for one in (px, py))
+        wide = int((right - left + 2 * edge) * scale) + 1
+        high = int((bottom - top + 2 * edge) * scale) + 1
+        levels = _covered(px, py, r * scale, style["alpha"], (high, wide))
+        data = base64.b64encode(_png(levels, style["color"])).decode()
+        place = f'x="{left - edge:.2f}" y="{top - edge:.2f}"'
+        size = f'width="{wide / scale:g}" height="{high / scale:g}"'
+        return f'<image {place} {size} href="data:image/png;base64,{data}"/>'
+
     def _add(self, order: float, draw: Draw, flat: str | None = None) -> None:
         if flat is None:
             self._drawn.append((order, draw))
@@ -452,35 +471,28 @@ def _entry(symbol: str, text: str, x: float, y: float) -> str:
     return shown + _text(text, x + 16, y + 0.35 * _SMALL, _SMALL, "var(--ink)", "start")
 
 
-def _image(
-    xs: Sequence[float],
-    ys: Sequence[float],
-    at: Place,
-    box: tuple[float, float, float, float],
-    r: float,
-    style: dict[str, Any],
-) -> str:
-    """Many dots as an image: how dark a place is says how many lie there."""
+def _covered(px: Any, py: Any, r: float, alpha: float, shape: tuple[int, int]) -> Any:
+    """How opaque each place of an image is, in 64 levels, under dots one over another."""
     import numpy as np
 
-    left, top, right, bottom = box[0] - 3, box[1] - 3, box[2] + 3, box[3] + 3
-    scale, reach = _DPI / 72, int(r * _DPI / 72) + 2
-    wide, high = (int((b - a) * scale) + 1 for a, b in ((left, right), (top, bottom)))
-    places = np.array([at(x, y) for x, y in zip(xs, ys, strict=True)])
-    places = places[np.isfinite(places).all(axis=1)]
-    px, py = ((places[:, k] - start) * scale for k, start in enumerate((left, top)))
-    offsets = np.arange(-reach, reach + 1)
-    column = np.floor(px)[:, None, None].astype(int) + offsets[None, None, :]
-    row = np.floor(py)[:, None, None].astype(int) + offsets[None, :, None]
-    away = np.hypot(column + 0.5 - px[:, None, None], row + 0.5 - py[:, None, None])
-    covered = np.clip(r * scale + 0.5 - away, 0, 1)
-    inside = (covered > 0) & (column >= 0) & (column < wide) & (row >= 0) & (row < high)
-    where = (row * wide + column)[inside]
-    clear = np.bincount(where, np.log1p(-style["alpha"] * covered[inside]), wide * high)
-    levels = np.round(63 * -np.expm1(clear)).astype(np.uint8).reshape(high, wide)
-    data = base64.b64encode(_png(levels, style["color"])).decode()
-    place = f'x="{left:.2f}" y="{top:.2f}" width="{wide / scale:g}" height="{high / scale:g}"'
-    return f'<image {place} href="data:image/png;base64,{data}"/>'
+    high, wide = shape
+    column, row = np.floor(px).astype(np.int32), np.floor(py).astype(np.int32)
+    inside = (column >= 0) & (column < wide) & (row >= 0) & (row < high)
+    px, py, column, row = px[inside], py[inside], column[inside], row[inside]
+    reach = math.ceil(r + 0.5)
+    around = np.arange(-reach, reach + 1)
+    away_x = (column - px)[:, None] + (around + 0.5)
+    away_y = (row - py)[:, None] + (around + 0.5)
+    away = np.sqrt((away_x**2)[:, None, :] + (away_y**2)[:, :, None])
+    seen = np.clip(r + 0.5 - away, 0, 1)
+    high_all, wide_all = high + 2 * reach, wide + 2 * reach
+    first = (row + reach) * wide_all + column + reach
+    where = first[:, None, None] + (around[:, None] * wide_all + around)
+    near = seen > 0
+    clear = np.bincount(where[near], np.log1p(-alpha * seen[near]), high_all * wide_all)
+    clear = clear.reshape(high_all, wide_all)
+    clear = clear[reach : reach + high, reach : reach + wide]
+    return np.round(-63 * np.expm1(clear)).astype(np.uint8)
 
 
 def _png(levels: Any, colour: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
@@ -54,6 +54,17 @@ class PageAxis:
         if not self.log:
             return (value - low) / (high - low)
         return math.log(value / low) / math.log(high / low) if value > 0 else math.nan
+
+    def shares(self, values: Sequence[float]) -> Any:
+        """``share`` of many values, as an array."""
+        import numpy as np
+
+        low, high = self._ends
+        given = np.asarray(values, float)
+        if not self.log:
+            return (given - low) / (high - low)
+        known = np.where(given > 0, given, np.nan)
+        return np.log(known / low) / math.log(high / low)
 
     def marks(self) -> list[tuple[float, str]]:
         """Ticks within the limits, with their text."""
