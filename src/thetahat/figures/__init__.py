@@ -12,7 +12,12 @@ from thetahat.figures._effects import (
 )
 from thetahat.figures._save import KINDS as KINDS, image as image, inline_svg as inline_svg
 from thetahat.figures._spark import spark as spark
-from thetahat.figures._style import label as label, styled as styled, tick as tick
+from thetahat.figures._style import (
+    for_page as for_page,
+    label as label,
+    styled as styled,
+    tick as tick,
+)
 from thetahat.figures._sweeps import (
     Bar as Bar,
     Strip as Strip,
@@ -40,6 +45,7 @@ __all__ = [
     "draw_progress",
     "draw_slice",
     "draw_strips",
+    "for_page",
     "image",
     "inline_svg",
     "label",
