@@ -54,6 +54,7 @@ PAGES = (
     "report",
     "notebook",
     "from-python",
+    "tables",
     "cli",
     "reproducibility",
     "errors",
