@@ -50,6 +50,13 @@ from thetahat.analysis._groups import (
     spread_of as spread_of,
 )
 from thetahat.analysis._importance import Effect as Effect, caution as caution, effects as effects
+from thetahat.analysis._run_tables import (
+    TABLE_QUANTILES as TABLE_QUANTILES,
+    TableBands as TableBands,
+    TableSetting as TableSetting,
+    table_bands as table_bands,
+    table_settings as table_settings,
+)
 from thetahat.analysis._search_file import (
     SweepFile as SweepFile,
     Swept as Swept,
@@ -70,6 +77,7 @@ __all__ = [
     "FEW",
     "MARKS",
     "QUANTILES",
+    "TABLE_QUANTILES",
     "Band",
     "CellRule",
     "Effect",
@@ -80,6 +88,8 @@ __all__ = [
     "Study",
     "SweepFile",
     "Swept",
+    "TableBands",
+    "TableSetting",
     "again",
     "band_words",
     "best_first",
@@ -118,6 +128,8 @@ __all__ = [
     "sign_of",
     "spread_of",
     "standings",
+    "table_bands",
+    "table_settings",
     "tied",
     "value_word",
 ]

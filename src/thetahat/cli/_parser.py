@@ -27,6 +27,7 @@ COMMANDS = {
     "agent": "work on a sweep until it is done",
     "runs": "list runs",
     "show": "show one run",
+    "table": "print the tables that runs left, as quantiles over seeds",
     "ui": "look at sweeps and runs in a browser",
     "report": "write one file about a sweep or run, for co-authors",
     "resume": "continue an interrupted run",

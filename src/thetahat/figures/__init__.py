@@ -28,12 +28,14 @@ from thetahat.figures._sweeps import (
     draw_slice as draw_slice,
     draw_strips as draw_strips,
 )
+from thetahat.figures._tables import TableCurve as TableCurve, draw_tables as draw_tables
 
 __all__ = [
     "KINDS",
     "Bar",
     "Curve",
     "Strip",
+    "TableCurve",
     "draw_band",
     "draw_contour",
     "draw_curves",
@@ -46,6 +48,7 @@ __all__ = [
     "draw_slice",
     "draw_strips",
     "for_page",
+    "draw_tables",
     "image",
     "inline_svg",
     "label",
