@@ -66,6 +66,8 @@ class Trial:
              values: the metric's logged values in their order; values that are not finite are
              skipped, as in the file's own semantics.
              value: the metric's final value, None where there is none.
+             numbers: the final values of all objectives, for a study of them.
+             began, ended: times in any form that sorts, for a study that follows their order.
     """
 
     id: str
@@ -73,6 +75,9 @@ class Trial:
     state: State
     values: Sequence[float] = ()
     value: float | None = None
+    numbers: Sequence[float | None] = ()
+    began: str = ""
+    ended: str = ""
 
     @property
     def over(self) -> bool:
