@@ -58,9 +58,7 @@ class Sweep:
     def propose(self, n: int) -> Proposals:
         found = self.search(self.space, SearchHistory(self.trials), 0, n)
         for config in found.configs:
-            self.trials.append(
-                Trial(str(len(self.trials)), config, "running", began=self.now())
-            )
+            self.trials.append(Trial(str(len(self.trials)), config, "running", began=self.now()))
         return found
 
     def end(self, i: int) -> None:

@@ -329,7 +329,7 @@ class _Axis:
                 return FloatDistribution(low, high, log=True)
             case Quantised(of=Uniform(min=low, max=high), q=q):
                 if all(isinstance(v, int) for v in (low, high, q)):
-                    return IntDistribution(low, high, step=int(q))
+                    return IntDistribution(int(low), int(high), step=int(q))
                 return FloatDistribution(low, high, step=float(q))
             case Quantised(of=LogUniform(support=(low, high), kind="log_uniform_values"), q=1) if (
                 low >= 1 and low.is_integer() and high.is_integer()

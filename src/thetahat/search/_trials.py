@@ -223,6 +223,25 @@ def target_reached(history: SearchHistory) -> bool:
     return any(b is not None and metric.sign * (b - metric.target) <= 0 for b in bests)
 
 
+def targets_reached(history: SearchHistory, objectives: Sequence[Objective]) -> bool:
+    """Check whether a finished trial has reached the targets of all objectives that have one.
+
+    >>> goals = (Objective("a", target=1.0), Objective("b"), Objective("c", "maximize", 5.0))
+    >>> trials = [Trial("x", {}, "finished", numbers=(0.9, 7.0, 5.0))]
+    >>> targets_reached(SearchHistory(trials), goals)
+    True
+    """
+    aimed = [(i, one) for i, one in enumerate(objectives) if one.target is not None]
+    return any(
+        trial.state == "finished"
+        and all(
+            (value := trial.numbers[i]) is not None and one.sign * (value - (one.target or 0)) <= 0
+            for i, one in aimed
+        )
+        for trial in history.trials
+    )
+
+
 def _finite(value: Any) -> bool:
     if type(value) is float:
         return math.isfinite(value)

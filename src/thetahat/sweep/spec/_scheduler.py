@@ -18,7 +18,6 @@ from thetahat.core.errors import ConfigError, MissingExtra, did_you_mean
 from thetahat.search import Sampler, sampler
 from thetahat.sweep.spec._diagnostics import Problem
 from thetahat.sweep.spec._program import why_not_loaded
-
 from thetahat.sweep.spec._spec import CUSTOM, Scheduler, SweepSpec
 
 if TYPE_CHECKING:
@@ -166,7 +165,7 @@ def _loaded(spec: SweepSpec, source: str, folder: Path | None) -> Any:
     try:
         with contextlib.redirect_stdout(sys.stderr):
             made.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a file may raise anything
+    except (Exception, SystemExit) as error:
         said = why_not_loaded(file, error).partition("; run it alone")[0]
         raise ConfigError(f"{said}; fix it, and try again") from error
     return module

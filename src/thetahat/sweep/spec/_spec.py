@@ -177,7 +177,7 @@ def parse_sweep(text: str, file: str = "sweep.yaml", *, strict: bool = False) ->
     >>> reading.spec.points, reading.spec.parameters["lr"]
     (2, {'values': [0.001, 0.01]})
     >>> print(parse_sweep("method: gird\\n").errors[0].message)
-    method is the text 'gird', and must be grid, random or bayes; did you mean 'grid'?
+    method is the text 'gird', and must be grid, random, bayes or custom; did you mean 'grid'?
     """
     if not isinstance(text, str):
         raise ConfigError(
