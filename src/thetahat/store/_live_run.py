@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ from thetahat.store._rows import NewRun
 from thetahat.store._sqlite_errors import found_no_room
 
 if TYPE_CHECKING:
+    from thetahat.store._run_writer import RunWriter
     from thetahat.store._store import Store
 
 FLUSH_S = 0.5
@@ -45,7 +46,7 @@ RUN_ID = "THETAHAT_RUN_ID"
 ENDING = "THETAHAT_RUN_ENDING"
 """The file in which the program tells the agent how its run ended."""
 
-_Rows = dict[int, dict[str, float]]
+_RowsByStep = dict[int, dict[str, float]]
 
 
 def begin_run(
@@ -62,7 +63,7 @@ def begin_run(
         )
     if os.environ.get(RUN_ID) and os.environ.get(ENVIRONMENT):
         return _attach(os.environ[RUN_ID], config or {}, name, project)
-    opened = _opened(store)
+    opened = store_to_log(store)
     script = Path(sys.argv[0]) if sys.argv and sys.argv[0] not in ("", "-c", "-m") else None
     source = script if script is not None and script.is_file() else None
     new = NewRun(
@@ -83,7 +84,7 @@ def begin_run(
     return ManualRun(opened, run_id, given, dict(config or {}), kept=(reserve, owner))
 
 
-def _opened(store: Store | str | os.PathLike[str] | None) -> Store | PlainStore:
+def store_to_log(store: Store | str | os.PathLike[str] | None) -> Store | PlainStore:
     """Open a store: without SQLAlchemy, which takes long to load, if that is possible."""
     if store is None or isinstance(store, (str, os.PathLike)):
         plain = plain_store(locate(store))
@@ -178,6 +179,45 @@ class ManualRun:
             self._flush()
         self._wake()
 
+    def log_table(self, name: str, columns: Any, step: int | None = None) -> None:
+        """Keep a table, in place of an earlier one of this name (and step).
+
+        Args:    columns: by name, of equal length; or a frame of pandas, polars or pyarrow.
+                 step: to keep one for each of several steps; pages show the latest.
+        Raises:  ConfigError: columns that cannot be kept.   StoreError: as for ``log``.
+        """
+        from thetahat.store._logged_things import record_table
+
+        record_table(self, name, columns, step=step)
+
+    def log_file(
+        self, name: str | os.PathLike[str], content: Any = None, step: int | None = None
+    ) -> None:
+        """Keep a file: ``log_file("out/fit.png")``, or ``log_file("fit.png", figure)``.
+
+        Args:    name: of the file; alone, its path. The ending chooses how pages show it.
+                 content: a path (``pathlib.Path``), bytes, a text, a figure of matplotlib, an image
+                 of Pillow, or an array (rows, columns[, 3 or 4]).
+                 step: to keep one for each of several steps.
+        Raises:  ConfigError: no such file, or one above 1 GiB.   StoreError: as for ``log``.
+        """
+        from thetahat.store._logged_things import record_file
+
+        record_file(self, name, content, step=step)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[RunWriter]:
+        """Begin a transaction that writes to the run's store, while the run is the program's."""
+        self._check()
+        with self._store.batch() as writer:
+            self._check_attempt()
+            yield writer
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run's store."""
+        return self._store.folder
+
     def finish(
         self,
         status: Status | str = Status.FINISHED,
@@ -251,7 +291,7 @@ class ManualRun:
         """Guards the buffer."""
         self._one_writer = threading.Lock()
         self._stop = threading.Event()
-        self._rows: _Rows = {}
+        self._rows: _RowsByStep = {}
         self._broken: StoreError | None = None
         self._again_s = 0.0
         """When many rows may be written at once again after an error."""
@@ -350,7 +390,7 @@ def _tell_agent(status: Status, reason: str, metrics: Mapping[str, float | None]
             Path(path).write_text(text, encoding="utf-8")
 
 
-def columns_of(rows: _Rows) -> list[dict[str, Sequence[float]]]:
+def columns_of(rows: _RowsByStep) -> list[dict[str, Sequence[float]]]:
     """Return rows by step as columns, by set of names, the set with the last step last."""
     groups: dict[tuple[str, ...], list[tuple[float, ...]]] = {}
     for step in sorted(rows):
