@@ -672,6 +672,13 @@ def test_a_note_at_the_top(line, key, message):
     assert Problem(2 + line.count("\n"), key, message) in said(text, notes=True)
 
 
+def test_a_repeated_key_with_the_same_value_is_a_note():
+    reading = parse_sweep("method: grid\nname: a\nparameters: {x: {value: 1}}\nname: 'a'\n")
+    assert reading.require().name == "a"
+    message = "name stands here again, as in line 2: remove one"
+    assert Problem(4, "name", message) in reading.notes
+
+
 @pytest.mark.parametrize(("section", "key", "message"), PARAMETER_NOTES)
 def test_a_note_in_a_parameter(section, key, message):
     text = f"method: random\nparameters:\n  x: {section}\n"
