@@ -56,6 +56,11 @@ from thetahat.analysis._run_tables import (
     TableSetting as TableSetting,
     table_bands as table_bands,
     table_settings as table_settings,
+from thetahat.analysis._pareto import (
+    Front as Front,
+    FrontPoint as FrontPoint,
+    front_of as front_of,
+    pareto_front as pareto_front,
 )
 from thetahat.analysis._search_file import (
     SweepFile as SweepFile,
@@ -81,6 +86,8 @@ __all__ = [
     "Band",
     "CellRule",
     "Effect",
+    "Front",
+    "FrontPoint",
     "Group",
     "Setting",
     "Spread",
@@ -102,6 +109,7 @@ __all__ = [
     "ending",
     "finite",
     "flat_config",
+    "front_of",
     "group_by",
     "group_runs",
     "is_seed",
@@ -112,6 +120,7 @@ __all__ = [
     "members_of_bag",
     "names_of",
     "number",
+    "pareto_front",
     "place_of",
     "plain",
     "quantile",
