@@ -26,6 +26,7 @@ from thetahat.store._live_run import (
     ManualRun as ManualRun,
     begin_run as begin_run,
     columns_of as columns_of,
+    continue_run as continue_run,
 )
 from thetahat.store._page_queries import (
     FIELDS as FIELDS,
@@ -126,6 +127,7 @@ __all__ = [
     "check_columns",
     "code_digests",
     "columns_of",
+    "continue_run",
     "count_all",
     "count_point",
     "count_runs",
