@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ from thetahat.store._rows import NewRun, utc_now
 from thetahat.store._sqlite_errors import found_no_room
 
 if TYPE_CHECKING:
+    from thetahat.store._run_writer import RunWriter
     from thetahat.store._store import Store
 
 FLUSH_S = 0.5
@@ -77,7 +78,7 @@ def begin_run(
         )
     if not own and os.environ.get(RUN_ID) and os.environ.get(ENVIRONMENT):
         return _attach(os.environ[RUN_ID], config or {}, name, project)
-    opened = _opened(store)
+    opened = store_to_log(store)
     script = Path(sys.argv[0]) if sys.argv and sys.argv[0] not in ("", "-c", "-m") else None
     source = script if script is not None and script.is_file() else None
     new = NewRun(
@@ -99,29 +100,33 @@ def begin_run(
     return ManualRun(opened, run_id, given, dict(config or {}), kept=(reserve, owner))
 
 
-def continue_run(wanted: str, *, begin: bool = True) -> ManualRun | None:
+def continue_run(wanted: str) -> ManualRun | None:
     """Let a run of the program's own go on; None if the store has none of this id.
 
     Args:    wanted: the store's id, or the one that the program gave (the label ``id``).
-             begin: False to look only.
     """
-    opened = _opened(None)
+    opened = store_to_log(None)
     reserve, owner = Reserve(opened.folder), Owner(opened.folder)
     with opened.batch() as writer:
         row = writer.execute(_LATEST, {"wanted": wanted}).fetchone()
         if row is None:
             return None
         run_id, name, config, labels, project, last, epochs = row
-        if begin:
-            writer.execute(_AGAIN, {"run": run_id, "now": utc_now()})
-            owner.hold([run_id])
+        writer.execute(_AGAIN, {"run": run_id, "now": utc_now()})
+        owner.hold([run_id])
     run = ManualRun(opened, run_id, name, from_json(config), kept=(reserve, owner))
     run.labels = {**from_json(labels), **({"project": project} if project else {})}
     run._next_step = int(from_json(last).get("step", (epochs or 0) - 1)) + 1
     return run
 
 
-def _opened(store: Store | str | os.PathLike[str] | None) -> Store | PlainStore:
+def knows_run(wanted: str) -> bool:
+    """Whether the store has a run of this id: the store's, or one that a program gave."""
+    with store_to_log(None).batch() as writer:
+        return writer.execute(_LATEST, {"wanted": wanted}).fetchone() is not None
+
+
+def store_to_log(store: Store | str | os.PathLike[str] | None) -> Store | PlainStore:
     """Open a store: without SQLAlchemy, which takes long to load, if that is possible."""
     if store is None or isinstance(store, (str, os.PathLike)):
         plain = plain_store(locate(store))
@@ -244,6 +249,45 @@ class ManualRun:
         if many:
             self._flush()
         self._wake()
+
+    def log_table(self, name: str, columns: Any, step: int | None = None) -> None:
+        """Keep a table, in place of an earlier one of this name (and step).
+
+        Args:    columns: by name, of equal length; or a frame of pandas, polars or pyarrow.
+                 step: to keep one for each of several steps; pages show the latest.
+        Raises:  ConfigError: columns that cannot be kept.   StoreError: as for ``log``.
+        """
+        from thetahat.store._logged_things import record_table
+
+        record_table(self, name, columns, step=step)
+
+    def log_file(
+        self, name: str | os.PathLike[str], content: Any = None, step: int | None = None
+    ) -> None:
+        """Keep a file: ``log_file("out/fit.png")``, or ``log_file("fit.png", figure)``.
+
+        Args:    name: of the file; alone, its path. The ending chooses how pages show it.
+                 content: a path (``pathlib.Path``), bytes, a text, a figure of matplotlib, an image
+                 of Pillow, or an array (rows, columns[, 3 or 4]).
+                 step: to keep one for each of several steps.
+        Raises:  ConfigError: no such file, or one above 1 GiB.   StoreError: as for ``log``.
+        """
+        from thetahat.store._logged_things import record_file
+
+        record_file(self, name, content, step=step)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[RunWriter]:
+        """Begin a transaction that writes to the run's store, while the run is the program's."""
+        self._check()
+        with self._store.batch() as writer:
+            self._check_attempt()
+            yield writer
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run's store."""
+        return self._store.folder
 
     def finish(
         self,

@@ -12,14 +12,18 @@ import json
 import os
 import threading
 import time
+from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
     from typing import Any
 
     from thetahat.core.run import Status
     from thetahat.store import Store
+    from thetahat.store._plain_store import PlainStore
+    from thetahat.store._run_writer import RunWriter
 
 ROWS = "THETAHAT_RUN_ROWS"
 """The file in which a program that an agent started leaves its rows."""
@@ -54,6 +58,8 @@ class AgentRun:
         self._names: dict[str, str] = {}
         """Names of columns as JSON."""
         self._looked_s = -LOOK_S
+        self._opened: Store | PlainStore | None = None
+        """The store, for tables and files."""
         self._owner = self._pid = os.getpid()
         self._lock = threading.Lock()
         atexit.register(self._at_exit)
@@ -124,6 +130,41 @@ class AgentRun:
             self._append(f'{{{",".join(cells)},"step":{at}}}\n' if cells else "")
         else:
             self._append(json.dumps({**row, "step": at}) + "\n")
+
+    def log_table(self, name: str, columns: Any, step: int | None = None) -> None:
+        """Keep a table: see ``ManualRun.log_table``."""
+        from thetahat.store._logged_things import record_table
+
+        record_table(self, name, columns, step=step)
+
+    def log_file(
+        self, name: str | os.PathLike[str], content: Any = None, step: int | None = None
+    ) -> None:
+        """Keep a file: see ``ManualRun.log_file``."""
+        from thetahat.store._logged_things import record_file
+
+        record_file(self, name, content, step=step)
+
+    @contextmanager
+    def writing(self) -> Iterator[RunWriter]:
+        """Begin a transaction that writes to the run's store, while the run is the program's."""
+        self._check()
+        self._looked_s = -LOOK_S
+        self._flush()  # fails if another agent has claimed the run
+        with self._kept_in().batch() as writer:
+            yield writer
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run's store."""
+        return self._kept_in().folder
+
+    def _kept_in(self) -> Store | PlainStore:
+        if self._opened is None:
+            from thetahat.store._live_run import store_to_log
+
+            self._opened = store_to_log(None)
+        return self._opened
 
     def finish(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from thetahat.store import ManualRun, begin_run, continue_run
+from thetahat.store import ManualRun, begin_run, continue_run, knows_run
 from thetahat.wandb._run import Run, UsageError, warn
 
 REAL = "THETAHAT_WANDB=real runs the program with the installed package"
@@ -54,11 +54,11 @@ def own_run(labels: dict[str, Any], resume: Any, wanted: str | None) -> Run:
     kept = {k: v for k, v in labels.items() if k not in ("project", "name")}
     id_ = labels.get("id")
     found: ManualRun | None = None
-    how = {True: "allow", "auto": "allow"}.get(resume, resume)
-    if id_ is not None and how in ("allow", "must", "never"):
-        found = continue_run(str(id_), begin=how != "never")
-        if found is not None and how == "never":
-            raise UsageError(f"resume='never', and there is a run {id_!r}; give another id=")
+    how = "allow" if resume in (True, "auto", "True", "true") else resume
+    if id_ is not None and how == "never" and knows_run(str(id_)):
+        raise UsageError(f"resume='never', and there is a run {id_!r}; give another id=")
+    if id_ is not None and how in ("allow", "must"):
+        found = continue_run(str(id_))
     if how == "must" and found is None:
         raise UsageError(f"resume='must', and the store has no run {id_!r}; give the id of one")
     if found is not None:
