@@ -45,9 +45,9 @@ def describe_run(
     if proposed is None and known_proposed is not None:
         proposed = from_json(known_proposed)
     whole = merge(before, config)
+    stands = before if proposed is None else proposed
     if swept:
-        proposed = before if proposed is None else proposed
-        whole = merge(whole, proposed)
+        whole = merge(whole, stands)
     found = {**from_json(known_labels), **(labels or {})}
     project = project or found.pop("project", None)
     if project is not None and known_project not in (None, project):
@@ -57,7 +57,7 @@ def describe_run(
         "run": run_id,
         "name": word,
         "config": to_json(whole),
-        "proposed": to_json(proposed) if swept else known_proposed,
+        "proposed": to_json(stands) if swept else known_proposed,
         "labels": to_json(found),
         "project": known_project or text(project),
     }
@@ -65,9 +65,7 @@ def describe_run(
     return word
 
 
-def _own_name(
-    writer: RunWriter, run_id: str, number: int, before: str, wanted: str | None
-) -> str:
+def _own_name(writer: RunWriter, run_id: str, number: int, before: str, wanted: str | None) -> str:
     if not wanted or before in (wanted, f"{wanted}-{number}"):
         return before
     while writer.execute(_TAKEN, {"name": wanted, "run": run_id}).fetchone() is not None:

@@ -88,7 +88,7 @@ def begin_run(
         labels=labels or {},
         experiment=None if source is None else source.stem,
         source=None if source is None else short_path(source),
-        command=command_line(),
+        command=f"thetahat exec {command_line()}" if own else command_line(),
         provenance=provenance(source),
     )
     reserve, owner = Reserve(opened.folder), Owner(opened.folder)

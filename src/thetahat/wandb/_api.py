@@ -136,7 +136,7 @@ class Api:
 
     # -- artifacts ------------------------------------------------------------------------------
 
-    def artifact(self, name: str, type: str | None = None) -> Artifact:  # noqa: A002
+    def artifact(self, name: str, type: str | None = None) -> Artifact:
         """Return an artifact by ``project/name:version``; a table of a run is one too.
 
         Raises:  CommError: there is none.
@@ -156,7 +156,7 @@ class Api:
         names = sorted({str(row.detail.get("artifact")) for row in self._artifact_rows(project)})
         raise CommError(f"the store has no artifact {name!r}{did_you_mean(known, names)}")
 
-    def artifact_exists(self, name: str, type: str | None = None) -> bool:  # noqa: A002
+    def artifact_exists(self, name: str, type: str | None = None) -> bool:
         """Whether there is an artifact of this name and version."""
         try:
             self.artifact(name, type)
@@ -305,7 +305,7 @@ class Runs(Sequence["ApiRun"]):
         samples: int = SAMPLES,
         keys: Sequence[str] | None = None,
         x_axis: str = "_step",
-        format: str = "default",  # noqa: A002
+        format: str = "default",
         stream: str = "default",
     ) -> Any:
         """Return the histories of all runs under each other, with a column ``run_id``."""
@@ -337,6 +337,15 @@ class _Details:
         query = text("SELECT id, json_extract(detail, '$.logged') FROM runs")
         with self._store.reading() as connection:
             return {run: json.loads(found or "{}") for run, found in connection.execute(query)}
+
+    @functools.cached_property
+    def steps(self) -> dict[str, int | None]:
+        """The last step by run."""
+        from sqlalchemy import text
+
+        query = text("SELECT id, json_extract(last, '$.step') FROM runs")
+        with self._store.reading() as connection:
+            return {run: None if k is None else int(k) for run, k in connection.execute(query)}
 
     @functools.cached_property
     def tables(self) -> dict[str, list[tuple[str, str, int, str]]]:
@@ -421,7 +430,7 @@ class ApiRun:
         """The type of job."""
         return self._row.labels.get("job_type")
 
-    jobType = job_type
+    jobType = job_type  # noqa: N815 (the names are W&B's)
 
     @property
     def user(self) -> Any:
@@ -441,14 +450,17 @@ class ApiRun:
         """When it wrote last."""
         return self._row.heartbeat
 
-    heartbeatAt = heartbeat_at
+    heartbeatAt = heartbeat_at  # noqa: N815
 
     @functools.cached_property
     def config(self) -> dict[str, Any]:
         """The config."""
         return dict(self._row.config)
 
-    rawconfig = config
+    @property
+    def rawconfig(self) -> dict[str, Any]:
+        """The config, as the store has it."""
+        return dict(self._row.config)
 
     @property
     def json_config(self) -> str:
@@ -465,7 +477,7 @@ class ApiRun:
         """The summary as a mapping."""
         return dict(self.summary)
 
-    summaryMetrics = summary_metrics
+    summaryMetrics = summary_metrics  # noqa: N815
 
     @property
     def lastHistoryStep(self) -> int:  # noqa: N802 (the name is W&B's)
@@ -509,7 +521,7 @@ class ApiRun:
         if ended is not None:
             flat["_timestamp"] = datetime.fromisoformat(ended).timestamp()
             flat["_runtime"] = flat["_timestamp"] - datetime.fromisoformat(began).timestamp()
-        last = row.metrics.get("_step")
+        last = self._details.steps.get(row.id)
         return flat if last is None else {**flat, "_step": last}
 
     # -- history --------------------------------------------------------------------------------
@@ -721,10 +733,8 @@ class File:
 
         Raises:  ValueError: there is such a file; give ``replace=True`` or ``exist_ok=True``.
         """
-        to = Path(os.path.normpath(Path(root, self.name)))
-        if not to.is_relative_to(os.path.normpath(root)) and str(root) != ".":
-            raise ValueError(f"the file {self.name!r} would lie outside {os.fspath(root)}")
-        if to.is_absolute() and str(root) == "." or ".." in Path(self.name).parts:
+        to = Path(root, self.name)
+        if ".." in Path(self.name).parts or Path(self.name).is_absolute():
             raise ValueError(f"the file {self.name!r} would lie outside {os.fspath(root)}")
         if to.exists() and not (replace or exist_ok):
             raise ValueError(
@@ -802,8 +812,10 @@ class ApiSweep:
             raise CommError(f"the sweep {self.id} has no metric; give best_run(order=)")
         well = [run for run in self.runs if run._row.status.well or not run._row.status.over]
         name = order.lstrip("+-")
-        name = name if name.partition(".")[0] in ("summary_metrics", "config") else (
-            f"summary_metrics.{name}"
+        name = (
+            name
+            if name.partition(".")[0] in ("summary_metrics", "config")
+            else (f"summary_metrics.{name}")
         )
         found = [run for run in well if passes(run, {name: {"$exists": True}})]
         return next(iter(in_order(found, order[:1].strip("s") + name)), None) if found else None

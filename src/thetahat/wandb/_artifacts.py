@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from thetahat.core.json import plain_value
-from thetahat.core.logged_file import media_type
-from thetahat.store import put_file, stored_file
+from thetahat.store._logged_file import media_type
+from thetahat.store._logged_things import put_file, stored_file
 from thetahat.wandb._errors import CommError
 from thetahat.wandb._media import Media, Table
 from thetahat.wandb._run import Run, UsageError, current
@@ -45,7 +45,7 @@ class Artifact:
     def __init__(
         self,
         name: str,
-        type: str,  # noqa: A002
+        type: str,
         description: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         incremental: bool = False,
@@ -181,7 +181,7 @@ class Artifact:
             cells |= {"ncols": len(obj.columns), "nrows": len(obj.data)}
             self._given[inner] = json.dumps(cells).encode()
         elif isinstance(obj, Media) and hasattr(obj, "content"):
-            from thetahat.core.logged_file import given_file
+            from thetahat.store._logged_file import given_file
 
             inner = name + getattr(obj, "ending", "")
             _, self._given[inner] = given_file(inner, obj.content())  # pyright: ignore[reportAttributeAccessIssue]
@@ -222,7 +222,9 @@ class Artifact:
 
     def _may_change(self) -> None:
         if self.version:
-            raise UsageError(f"the artifact {self.name} is logged; make a new Artifact to change it")
+            raise UsageError(
+                f"the artifact {self.name} is logged; make a new Artifact to change it"
+            )
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -385,7 +387,9 @@ class ArtifactEntry:
 
     def download(self, root: Any = None, **_: Any) -> str:
         """Copy it, and return the path."""
-        return str(self._artifact._copy(self.path, Path(root or Path("artifacts", self._artifact.name))))
+        return str(
+            self._artifact._copy(self.path, Path(root or Path("artifacts", self._artifact.name)))
+        )
 
     def __repr__(self) -> str:
         return f"<file {self.path} of {self._artifact.name}>"
@@ -395,7 +399,7 @@ def log_artifact(
     run: Run,
     artifact_or_path: Any,
     name: str | None = None,
-    type: str | None = None,  # noqa: A002
+    type: str | None = None,
     aliases: Sequence[str] | None = None,
     tags: Sequence[str] | None = None,
     **_: Any,
@@ -443,7 +447,11 @@ def record_version(sink: Any, artifact: Artifact) -> None:
         writer.keep_file(sink.id, artifact.name, kept, kind=KIND, detail=about)
         for inner, entry in artifact._entries.items():
             if "digest" in entry:
-                part = {"media": media_type(inner), "digest": entry["digest"], "bytes": entry["size"]}
+                part = {
+                    "media": media_type(inner),
+                    "digest": entry["digest"],
+                    "bytes": entry["size"],
+                }
                 writer.keep_file(sink.id, f"{artifact.name}/{inner}", part, kind=PART)
 
 
@@ -453,7 +461,7 @@ upsert_artifact = finish_artifact = log_artifact
 def use_artifact(
     run: Run,
     artifact_or_name: Any,
-    type: str | None = None,  # noqa: A002
+    type: str | None = None,
     aliases: Any = None,
     use_as: str | None = None,
 ) -> Artifact:

@@ -107,6 +107,8 @@ class Config:
     def __len__(self) -> int:
         return len(self._items)
 
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
     def __eq__(self, other: object) -> bool:
         return self._items == (other._items if isinstance(other, Config) else other)
 

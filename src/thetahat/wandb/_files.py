@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from thetahat.store import record_file
+from thetahat.store._logged_things import record_file
 from thetahat.wandb._run import Run, warn
 
 KIND = "saved"

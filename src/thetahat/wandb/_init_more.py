@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from thetahat.store import ManualRun, begin_run, continue_run, knows_run
+from thetahat.store._live_run import ManualRun, begin_run, continue_run, knows_run
 from thetahat.wandb._run import Run, UsageError, warn
 
 REAL = "THETAHAT_WANDB=real runs the program with the installed package"
@@ -15,9 +15,8 @@ _NOTED = {
     "monitor_gym": "videos of gym are not kept",
 }
 _SETTINGS = {
-    **{"run_name": "name", "run_id": "id", "run_group": "group", "run_job_type": "job_type"},
-    **{"run_tags": "tags", "run_notes": "notes", "project": "project", "entity": "entity"},
-    **{"mode": "mode", "resume": "resume", "reinit": "reinit"},
+    **{f"run_{name}": name for name in ("name", "id", "group", "job_type", "tags", "notes")},
+    **{name: name for name in ("project", "entity", "mode", "resume", "reinit")},
 }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from thetahat.store import record_file, record_table
+from thetahat.store._logged_things import record_file, record_table
 from thetahat.wandb._run import Run, UsageError, warn
 
 MANY = 32
@@ -73,7 +73,7 @@ class Image(_File):
         normalize: bool = True,
     ) -> None:
         self.caption = caption
-        given = data_or_path
+        given: Any = data_or_path
         if isinstance(given, Image):
             self.ending, self._given = given.ending, given._given
             return
@@ -94,7 +94,7 @@ class Image(_File):
 
     def _written(self) -> bytes:
         """Write it now: a figure may be drawn again before it is logged."""
-        from thetahat.core.logged_file import given_file
+        from thetahat.store._logged_file import given_file
 
         _, data = given_file(f"image{self.ending}", self._given)
         assert isinstance(data, bytes)
@@ -304,6 +304,8 @@ class Table(Media):
     def __len__(self) -> int:
         return len(self.data)
 
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
     def __eq__(self, other: object) -> bool:
         mine = (self.columns, self.data)
         return isinstance(other, Table) and mine == (other.columns, other.data)
@@ -395,7 +397,11 @@ def keep_media(run: Run, name: str, value: Any) -> dict[str, Any] | None:
         if not value or not all(map(_is_media, value)):
             return None
         kept = [one.keep(run, f"{name}/{k}") for k, one in enumerate(value)]
-        return {"_type": f"{value[0].kind}s", "count": len(kept), "paths": [k["path"] for k in kept]}
+        return {
+            "_type": f"{value[0].kind}s",
+            "count": len(kept),
+            "paths": [k["path"] for k in kept],
+        }
     found = _as_media(value)
     return None if found is None else found.keep(run, name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from thetahat.wandb._run import Error, Run, UsageError, current, finish, init
+from thetahat.wandb._run import Error, Run, UsageError, current, finish, init as init
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _HOMES = {
     **dict.fromkeys(
         (
             *("Image", "Table", "Histogram", "Html", "Plotly", "Video", "Audio", "Object3D"),
-            *("Molecule", "Graph", "Classes", "JoinedTable", "box3d", "data_types"),
+            *("Molecule", "Graph", "Classes", "JoinedTable", "box3d"),
         ),
         "_media",
     ),
@@ -28,13 +28,13 @@ _HOMES = {
     **dict.fromkeys(
         (
             *("login", "setup", "teardown", "require", "Settings", "termlog", "termwarn"),
-            *("termerror", "helper", "ensure_configured", "restore", "RunDisabled", "util"),
-            *("generate_id", "CommError", "set_trace", "sdk", "errors", "env"),
+            *("termerror", "ensure_configured", "restore", "RunDisabled", "generate_id"),
+            "CommError",
         ),
         "_old_names",
     ),
 }
-_MODULES = {"data_types": "_media", "plot": "_plot", "keras": "_keras", "errors": "_errors"}
+_MODULES = ("data_types", "plot", "keras", "errors", "util", "sdk", "env", "apis", "integration")
 _OF_RUN = frozenset(
     {
         *("log", "save", "watch", "unwatch", "define_metric", "alert", "log_artifact"),

@@ -177,6 +177,6 @@ def plot_table(
     return CustomChart(vega_spec_name, data_table, title, {**fields, **(string_fields or {})})
 
 
-def visualize(id: str, value: Table) -> CustomChart:  # noqa: A002
+def visualize(id: str, value: Table) -> CustomChart:
     """Return a chart of a table."""
     return CustomChart(id, value, "", {})

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from thetahat.wandb._define import Definitions
 
 OWN_STEP = "step (logged)"
-"""The column of a program's own ``step``, where it is not W&B's: the store counts rows by that."""
+"""The column of a program's own ``step``: the store counts rows by W&B's."""
 _ENVIRONMENT = {
     "project": "WANDB_PROJECT",
     "group": "WANDB_RUN_GROUP",
@@ -59,7 +59,7 @@ class UsageError(Error):
 
 def warn(text: str) -> None:
     """Print a line on standard error, as wandb does."""
-    print(f"wandb: {text}", file=sys.stderr)
+    sys.stderr.write(f"wandb: {text}\n")
 
 
 class Run:
@@ -259,9 +259,7 @@ class Run:
         self._summary.logged(numbers)
         at = self._step
         if "step" in numbers:
-            own = numbers.pop("step")
-            if own != at:
-                numbers[OWN_STEP] = own
+            numbers[OWN_STEP] = numbers.pop("step")
         if self._sink is None or not numbers:
             return
         if isinstance(self._sink, AgentRun):
@@ -274,7 +272,7 @@ class Run:
         number = number_in(value)
         if number is not None:
             numbers[name] = number
-        elif hasattr(value, "items"):
+        elif hasattr(value, "items") and not hasattr(value, "iloc"):
             for path, leaf in leaves(value, f"{name}."):
                 self._take(path, leaf, numbers)
         elif value is not None:

@@ -77,9 +77,7 @@ def display(run: Run, height: int = 420, hidden: bool = False) -> bool:
     return False
 
 
-def plot_table(
-    run: Run, vega_spec_name: str, data_table: Any, fields: Any = None, **_: Any
-) -> Any:
+def plot_table(run: Run, vega_spec_name: str, data_table: Any, fields: Any = None, **_: Any) -> Any:
     """Return a custom chart, which keeps its table."""
     from thetahat.wandb._plot import plot_table as made
 

@@ -1,9 +1,11 @@
-"""``wandb.sweep`` and ``wandb.agent``: a sweep of the local store, and an agent that works on it."""
+"""``wandb.sweep`` and ``wandb.agent``: a sweep of the local store, and an agent for it."""
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from thetahat.core.errors import ConfigError, StoreError
@@ -56,7 +58,8 @@ def sweep(
         options = SweepOptions()
         found = find_out(given.spec, options) if program else Found()
         with open_store(None) as store:
-            row = new_sweep(store, given.spec, options, plain.get("name"), found=found)
+            name = plain.get("name") or Path(sys.argv[0]).stem or "sweep"
+            row = new_sweep(store, given.spec, options, str(name), found=found)
     except ConfigError as error:
         raise UsageError(f"wandb.sweep: {error}") from error
     warn(f"created the sweep {row.id} in {store.path}; see it by: thetahat ui")

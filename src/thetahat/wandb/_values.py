@@ -78,7 +78,7 @@ def number_in(value: Any) -> float | None:
 def leaves(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the values of a nested mapping, under names such as ``val.rmse``."""
     for key, value in values.items():
-        if hasattr(value, "items") and not hasattr(value, "_thetahat_media"):
+        if hasattr(value, "items") and not hasattr(value, "iloc"):
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -77,7 +77,7 @@ class Call:
         except KeyboardInterrupt as pressed:
             error = pressed
             raise
-        except (Exception, SystemExit) as raised:
+        except (Exception, SystemExit) as raised:  # noqa: BLE001 (the run fails, others go on)
             error = raised
             if not isinstance(raised, SystemExit):
                 traceback.print_exc()

@@ -1,8 +1,8 @@
 """The file in which a program leaves what it logs by ``th.log``; its agent reads it.
 
 Each line is one JSON object: the agent's own first, then rows of numbers (with a ``step``) and what
-the program says of its run (``told``: its config, labels, name, summary and words). A program appends whole lines; it may be killed at
-any moment, so that the last line may be cut.
+the program says of its run (``told``: its config, labels, name, summary and words). A program
+appends whole lines; it may be killed at any moment, so that the last line may be cut.
 """
 
 from __future__ import annotations

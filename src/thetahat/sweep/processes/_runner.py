@@ -35,7 +35,10 @@ READ_S = 0.25
 class Running(Protocol):
     """A program that runs: a process, or a call of a function."""
 
-    pid: int
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        ...
 
     def poll(self) -> Ending | None:
         """Return how it ended, or None while it runs."""

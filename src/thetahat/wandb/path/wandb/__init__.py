@@ -7,20 +7,20 @@ thetahat), it is loaded from the folder in which this file lies.
 
 import sys
 
-if "thetahat" not in sys.modules:
-    try:
-        import thetahat
-    except ImportError:
-        import importlib.util
-        import os.path
+try:
+    import thetahat  # noqa: F401 (the names below come from it)
+except ImportError:
+    import importlib.util
+    import os.path
 
-        _here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
-        _spec = importlib.util.spec_from_file_location(
-            "thetahat", os.path.join(_here, "__init__.py"), submodule_search_locations=[_here]
-        )
-        assert _spec is not None and _spec.loader is not None
-        sys.modules["thetahat"] = importlib.util.module_from_spec(_spec)
-        _spec.loader.exec_module(sys.modules["thetahat"])
+    _here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
+    _spec = importlib.util.spec_from_file_location(
+        "thetahat", os.path.join(_here, "__init__.py"), submodule_search_locations=[_here]
+    )
+    assert _spec is not None
+    assert _spec.loader is not None
+    sys.modules["thetahat"] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules["thetahat"])
 
 from thetahat.wandb._module import (
     __getattr__ as __getattr__,
