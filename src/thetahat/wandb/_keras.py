@@ -1,4 +1,4 @@
-"""``wandb.integration.keras`` and the old ``wandb.keras``: callbacks that log what Keras reports."""
+"""``wandb.integration.keras`` and ``wandb.keras``: callbacks that log what Keras reports."""
 
 from __future__ import annotations
 

@@ -395,21 +395,43 @@ _IGNORED = frozenset(
         *("config_exclude_keys", "config_include_keys", "sync", "resume_step"),
     }
 )
-_ORDER = (
-    *("entity", "project", "dir", "id", "name", "notes", "tags", "config", "config_exclude_keys"),
-    *("config_include_keys", "allow_val_change", "group", "job_type", "mode", "force", "anonymous"),
-    *("reinit", "resume", "resume_from", "fork_from", "save_code", "tensorboard"),
-    *("sync_tensorboard", "monitor_gym", "settings"),
-)
-"""Arguments of ``wandb.init``, in its order."""
 
 
-def init(*positional: Any, **named: Any) -> Run:
+def init(
+    entity: str | None = None,
+    project: str | None = None,
+    dir: str | None = None,
+    id: str | None = None,
+    name: str | None = None,
+    notes: str | None = None,
+    tags: list[str] | None = None,
+    config: dict[str, object] | str | None = None,
+    config_exclude_keys: list[str] | None = None,
+    config_include_keys: list[str] | None = None,
+    allow_val_change: bool | None = None,
+    group: str | None = None,
+    job_type: str | None = None,
+    mode: str | None = None,
+    force: bool | None = None,
+    anonymous: str | None = None,
+    reinit: bool | str | None = None,
+    resume: bool | str | None = None,
+    resume_from: str | None = None,
+    fork_from: str | None = None,
+    save_code: bool | None = None,
+    tensorboard: bool | None = None,
+    sync_tensorboard: bool | None = None,
+    monitor_gym: bool | None = None,
+    settings: object | None = None,
+    **others: object,
+) -> Run:
     """Begin a run, as ``wandb.init`` does: nothing is sent, the store keeps it.
 
     In a process that an agent started, this is the agent's run, and the sweep's values stand.
+    (LightningCLI reads the names and types of these arguments.)
     """
-    given = {**dict(zip(_ORDER, positional, strict=False)), **named}
+    given: dict[str, Any] = {k: v for k, v in locals().items() if k != "others"}
+    given |= others
     given = {k: v for k, v in given.items() if v is not None}
     if (settings := given.pop("settings", None)) is not None:
         from thetahat.wandb._init_more import of_settings
