@@ -58,7 +58,8 @@ bench-smoke: $(STAMPS)/test
 	XLA_FLAGS=--xla_force_host_platform_device_count=2 $(BIN)/python -m benchmarks.gpu --smoke
 
 docs: $(STAMPS)/test
-	$(BIN)/python docs/build.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q
+	@echo "open site/index.html"
 
 dev: $(STAMPS)/lint
 	$(PIP) -e '.[lint]'

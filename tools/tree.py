@@ -31,7 +31,7 @@ ORDER = (
         "store",
         "figures",
     ),
-    *("data", "models", "risk", "optim", "format", "core"),
+    *("data", "models", "risk", "optim", "quadrature", "format", "core"),
 )
 """The rooms from the faces down."""
 

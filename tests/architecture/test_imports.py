@@ -19,6 +19,7 @@ BELOW: dict[str, set[str]] = {
     "models": {"core", "data"},
     "risk": {"core", "data"},
     "optim": {"core", "data"},
+    "quadrature": {"core", "data"},
     "train": {"core", "format", "figures", "data", "models", "risk", "optim"},
     "sklearn": {"core", "data", "models", "risk", "optim", "train"},
     "search": {"core"},

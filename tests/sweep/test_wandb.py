@@ -24,11 +24,11 @@ from thetahat.sweep.processes._process import Order, ProgramProcess, environment
 from thetahat.sweep.processes._wandb import WandbTail, mode_note, write_parameters
 from thetahat.sweep.processes._wandb_file import (
     BLOCK,
-    Config,
     Exit,
     LogTail,
     Named,
     Row,
+    WandbConfig,
     WandbSummary,
     read_record,
 )
@@ -439,10 +439,10 @@ def test_what_a_run_is_called_and_its_config() -> None:
     run = [(4, message(*update)), (6, "g"), (7, "train"), (8, "calm"), (9, "a note")]
     record = read_record(message((17, message((1, "id"), (3, "p"), *run, (10, "a"), (10, "b")))))
     labels = {"group": "g", "job_type": "train", "notes": "a note", "tags": ["a", "b"]}
-    assert record == Named("calm", labels, Config(((("lr",), 0.1),)))
-    assert read_record(nested(5, ["net", "depth"], 3)) == Config(((("net", "depth"), 3),))
+    assert record == Named("calm", labels, WandbConfig(((("lr",), 0.1),)))
+    assert read_record(nested(5, ["net", "depth"], 3)) == WandbConfig(((("net", "depth"), 3),))
     removed = message((5, message((2, message((1, "lr"))))))
-    assert read_record(removed) == Config((), (("lr",),))
+    assert read_record(removed) == WandbConfig((), (("lr",),))
 
 
 def test_a_config_that_changes(tmp_path: Path) -> None:

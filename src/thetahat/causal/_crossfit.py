@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from thetahat.causal._cohort import Plan, fit_cohorts
+from thetahat.causal._cohort import FoldPlan, fit_cohorts
 from thetahat.causal._estimators import fit_folds
 from thetahat.causal._folds import Pair, repeated_folds
 from thetahat.causal._nuisance import (
@@ -181,7 +181,7 @@ def _predicts_chances(learner: Any, target: np.ndarray) -> bool:
 
 def plan_of(
     n: int, samples: Any, groups: Any, weights: Any, nets: int, val: float, seed: int
-) -> Plan:
+) -> FoldPlan:
     """Check what says how folds are fitted."""
     whole("nets", nets, 1, of="crossfit")
     if isinstance(val, bool) or not 0 <= float(val) < 1:
@@ -194,10 +194,12 @@ def plan_of(
     codes = None
     if groups is not None:
         codes = np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
-    return Plan(samples, nets, float(val), seed, w, codes)
+    return FoldPlan(samples, nets, float(val), seed, w, codes)
 
 
-def fit_nuisances(nuisances: Sequence[Nuisance], x: np.ndarray, plan: Plan) -> dict[str, CrossFit]:
+def fit_nuisances(
+    nuisances: Sequence[Nuisance], x: np.ndarray, plan: FoldPlan
+) -> dict[str, CrossFit]:
     """Fit all nuisances: those of one experiment and kind of target together."""
     made: dict[str, tuple[np.ndarray, int]] = {}
     waiting = []
@@ -237,7 +239,7 @@ def fit_nuisances(nuisances: Sequence[Nuisance], x: np.ndarray, plan: Plan) -> d
     }
 
 
-def _own_plan(learner: Any, plan: Plan) -> Plan:
+def _own_plan(learner: Any, plan: FoldPlan) -> FoldPlan:
     """The plan with the nets of an estimator, which says how many it averages."""
     if is_experiment(learner):
         return plan
@@ -245,7 +247,7 @@ def _own_plan(learner: Any, plan: Plan) -> Plan:
     return replace(plan, nets=learner.n_seeds, val=float(learner.val), robust=robust)
 
 
-def _constant(nuisance: Nuisance, plan: Plan) -> bool:
+def _constant(nuisance: Nuisance, plan: FoldPlan) -> bool:
     """Whether a target is the same number in all rows; refuse one that is so in one fold only."""
     if np.ptp(nuisance.target[nuisance.counted]) == 0:
         return True

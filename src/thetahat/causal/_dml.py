@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from thetahat.causal._cohort import Plan
+from thetahat.causal._cohort import FoldPlan
 from thetahat.causal._columns import Columns, columns_of
 from thetahat.causal._crossfit import CrossFit, fit_nuisances, plan_of
-from thetahat.causal._effect import Effect, Trimmed
+from thetahat.causal._effect import CausalEffect, Trimmed
 from thetahat.causal._folds import repeated_folds
 from thetahat.causal._net import net
 from thetahat.causal._nuisance import Nuisance, check_learner, is_binary, is_experiment
@@ -33,7 +33,7 @@ from thetahat.report import render
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class DML(Effect):
+class DML(CausalEffect):
     """An estimated effect: ``print`` it, or ``save`` it as a page or a LaTeX table.
 
     ``theta`` is the median of ``thetas``, one for each repetition. Its standard error takes in how
@@ -176,12 +176,12 @@ class _Run:
     model: Model
     effect: str
     columns: Columns
-    plan: Plan
+    plan: FoldPlan
     trim: float
     level: float
     strength: Any
 
-    def fitted(self, learner: Any, plan: Plan) -> dict[str, CrossFit]:
+    def fitted(self, learner: Any, plan: FoldPlan) -> dict[str, CrossFit]:
         """Cross-fit all nuisances."""
         known = {_base(name) for name in self.model.nuisances} | set(self.model.nuisances)
         if isinstance(learner, Mapping):
@@ -243,7 +243,7 @@ class _Run:
         made = {k: replace(v, learner=name) for k, v in self.fitted(learners, plan).items()}
         return self.result(made, {})
 
-    def result(self, made: Mapping[str, CrossFit], peers: Mapping[str, Effect]) -> DML:
+    def result(self, made: Mapping[str, CrossFit], peers: Mapping[str, CausalEffect]) -> DML:
         """Solve the score."""
         weights = self.plan.weights
         n = len(self.columns.y)

@@ -29,7 +29,7 @@ class Trimmed:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Effect:
+class CausalEffect:
     """The numbers of an estimated effect."""
 
     model: str
@@ -42,7 +42,7 @@ class Effect:
     trimmed: Trimmed | None
     level: float
     seed: int
-    peers: Mapping[str, Effect] = field(default_factory=dict)
+    peers: Mapping[str, CausalEffect] = field(default_factory=dict)
     """The same with other learners, of the first repetition."""
     influence: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     """The influence function of theta by repetition, (n, R)."""

@@ -55,7 +55,7 @@ _AGAIN = (
     " WHERE id = :run"
 )
 
-_Rows = dict[int, dict[str, float]]
+_RowsByStep = dict[int, dict[str, float]]
 
 
 def begin_run(
@@ -371,7 +371,7 @@ class ManualRun:
         """Guards the buffer."""
         self._one_writer = threading.Lock()
         self._stop = threading.Event()
-        self._rows: _Rows = {}
+        self._rows: _RowsByStep = {}
         self._broken: StoreError | None = None
         self._again_s = 0.0
         """When many rows may be written at once again after an error."""
@@ -470,7 +470,7 @@ def _tell_agent(status: Status, reason: str, metrics: Mapping[str, float | None]
             Path(path).write_text(text, encoding="utf-8")
 
 
-def columns_of(rows: _Rows) -> list[dict[str, Sequence[float]]]:
+def columns_of(rows: _RowsByStep) -> list[dict[str, Sequence[float]]]:
     """Return rows by step as columns, by set of names, the set with the last step last."""
     groups: dict[tuple[str, ...], list[tuple[float, ...]]] = {}
     for step in sorted(rows):

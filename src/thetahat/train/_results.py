@@ -19,22 +19,22 @@ from thetahat.data import blank, say_gone
 from thetahat.train._result import Result
 from thetahat.train._saved import Fitted, load_all, predictor_of, save_all
 
-Member = TypeVar("Member", Result, Fitted)
+AnyResult = TypeVar("AnyResult", Result, Fitted)
 _SHOWN = 20
 """Members that a notebook lists."""
 _WELL = (Status.FINISHED, Status.STOPPED, Status.INTERRUPTED)
 
 
-class Results(list[Member]):
+class Results(list[AnyResult]):
     """A list of Results, as ``fit_many`` returns it, or of what ``th.load`` read.
 
     Members that share a program share one compiled prediction.
     """
 
     @overload
-    def __getitem__(self, at: SupportsIndex) -> Member: ...
+    def __getitem__(self, at: SupportsIndex) -> AnyResult: ...
     @overload
-    def __getitem__(self, at: slice) -> Results[Member]: ...
+    def __getitem__(self, at: slice) -> Results[AnyResult]: ...
     def __getitem__(self, at: Any) -> Any:
         found = super().__getitem__(at)
         return Results(found) if isinstance(at, slice) else found
@@ -58,7 +58,7 @@ class Results(list[Member]):
             raise ShapeError("the members have different classes; predict with those of one data")
         return self._stacked(lambda member, at: member.predict_proba(at), x)
 
-    def _stacked(self, predict: Callable[[Member, Any], np.ndarray], x: Any) -> np.ndarray:
+    def _stacked(self, predict: Callable[[AnyResult, Any], np.ndarray], x: Any) -> np.ndarray:
         found = self._each(predict, x)
         if len({one.shape for one in found}) > 1:
             raise ShapeError(
@@ -155,12 +155,12 @@ class Results(list[Member]):
             rows.append({f"config.{k}" if k in facts else k: v for k, v in config.items()} | facts)
         return rows
 
-    def _first(self) -> Member:
+    def _first(self) -> AnyResult:
         if not self:
             raise ConfigError("there are no results here; fit_many gives one for each config")
         return self[0]
 
-    def ended_well(self) -> Results[Member]:
+    def ended_well(self) -> Results[AnyResult]:
         """The members that finished or were stopped, with finite risks; a Notice if some did not.
 
         Raises:  ConfigError: none did.
@@ -175,7 +175,7 @@ class Results(list[Member]):
             )
         return kept
 
-    def _each(self, predict: Callable[[Member, Any], np.ndarray], x: Any) -> list[np.ndarray]:
+    def _each(self, predict: Callable[[AnyResult, Any], np.ndarray], x: Any) -> list[np.ndarray]:
         """Predict with each member; a table's rows are encoded once for all that encode alike."""
         self._first()
         encoder, at, gone = None, x, np.zeros(0, bool)

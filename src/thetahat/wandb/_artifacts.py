@@ -24,6 +24,7 @@ from thetahat.store._logged_things import put_file, stored_file
 from thetahat.wandb._errors import CommError
 from thetahat.wandb._media import Media, Table
 from thetahat.wandb._run import Run, UsageError, current
+from thetahat.wandb._values import load
 
 KIND, PART = "artifact", "artifact file"
 _COUNT = (
@@ -469,13 +470,11 @@ def use_artifact(
 
     Raises:  CommError: the store has none of this name and version.
     """
-    from thetahat.wandb._api import Api
-
     found = artifact_or_name
     if not isinstance(found, Artifact):
         name = str(found)
         whole = name if "/" in name else f"{run.project}/{name}"
-        found = Api().artifact(whole, type)
+        found = load("_api").Api().artifact(whole, type)
     elif not found.version:
         found = log_artifact(run, found)
     used = list(dict.fromkeys([*run._labels.get("used", ()), found.name]))

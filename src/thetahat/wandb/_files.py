@@ -11,6 +11,7 @@ from typing import Any
 
 from thetahat.store._logged_things import record_file
 from thetahat.wandb._run import Run, warn
+from thetahat.wandb._values import load
 
 KIND = "saved"
 
@@ -93,9 +94,7 @@ def restore(
     run: Run, name: str, run_path: str | None = None, replace: bool = False, root: Any = None
 ) -> Any:
     """Copy a file that a run has kept to ``root``, else to ``run.dir``, and open it."""
-    from thetahat.wandb._api import restored
-
-    return restored(name, run_path or run.id, root or files_of(run).dir)
+    return load("_api").restored(name, run_path or run.id, root or files_of(run).dir)
 
 
 def _plain_part(pattern: str) -> str:

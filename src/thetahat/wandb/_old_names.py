@@ -9,6 +9,7 @@ from typing import Any
 
 from thetahat.wandb._errors import CommError as CommError
 from thetahat.wandb._run import Run as Run, current, warn
+from thetahat.wandb._values import load, plain
 
 RunDisabled = Run
 WANDB_MODES = ("online", "offline", "disabled")
@@ -77,15 +78,11 @@ def termerror(text: str = "", *_: Any, **__: Any) -> None:
 
 def restore(name: str, run_path: str | None = None, replace: bool = False, root: Any = None) -> Any:
     """Open a file that a run has saved; None if there is none."""
-    from thetahat.wandb._api import restored
-
-    return restored(name, run_path, root)
+    return load("_api").restored(name, run_path, root)
 
 
 def json_friendly(value: Any) -> tuple[Any, bool]:
     """Return a value as JSON types, and whether it changed."""
-    from thetahat.wandb._values import plain
-
     made = plain(value)
     return made, made is not value
 

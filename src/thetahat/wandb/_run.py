@@ -15,7 +15,7 @@ import time
 from thetahat.tracking._agent_run import ROWS, AgentRun
 from thetahat.wandb._config import Config
 from thetahat.wandb._summary import Summary
-from thetahat.wandb._values import as_mapping, leaves, number_in, plain
+from thetahat.wandb._values import as_mapping, leaves, load, number_in, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from thetahat.store import ManualRun
-    from thetahat.wandb._define import Definitions
 
 OWN_STEP = "step (logged)"
 """The column of a program's own ``step``: the store counts rows by W&B's."""
@@ -78,7 +77,7 @@ class Run:
         self._words: dict[str, Any] = {}
         self._put: dict[str, float] = {}
         """Numbers that the program put into the summary, or that its definitions ask for."""
-        self._definitions: Definitions | None = None
+        self._definitions: Any = None
         self._files: Any = None
         self._warned: set[str] = set()
         locked = sink.config if isinstance(sink, AgentRun) else {}
@@ -276,9 +275,8 @@ class Run:
             for path, leaf in leaves(value, f"{name}."):
                 self._take(path, leaf, numbers)
         elif value is not None:
-            from thetahat.wandb._media import keep_media
-
-            kept = None if isinstance(value, (str, bool)) else keep_media(self, name, value)
+            media = None if isinstance(value, (str, bool)) else load("_media")
+            kept = None if media is None else media.keep_media(self, name, value)
             word = plain(value) if kept is None else kept
             self._summary.logged({name: word})
             if kept is None:
@@ -383,9 +381,7 @@ class Run:
         return f"<wandb run {self.name} ({self.id}), kept by thetahat>"
 
     def __getattr__(self, name: str) -> Any:
-        from thetahat.wandb._run_more import method_of
-
-        return method_of(self, name)
+        return load("_run_more").method_of(self, name)
 
 
 _ARGUMENTS = ("config", "tags", "reinit", "settings", "dir")
@@ -434,16 +430,12 @@ def init(
     given |= others
     given = {k: v for k, v in given.items() if v is not None}
     if (settings := given.pop("settings", None)) is not None:
-        from thetahat.wandb._init_more import of_settings
-
-        given = {**of_settings(settings), **given}
+        given = {**load("_init_more").of_settings(settings), **given}
     if current and not _replaces(given.get("reinit")):
         return current[-1]
     unknown = [k for k in given if k not in _ENVIRONMENT and k not in _ARGUMENTS]
     if any(k not in _IGNORED for k in unknown):
-        from thetahat.wandb._init_more import say_unsupported
-
-        say_unsupported({k: given[k] for k in unknown if k not in _IGNORED})
+        load("_init_more").say_unsupported({k: given[k] for k in unknown if k not in _IGNORED})
     run = _begun(given)
     config = as_mapping(given.get("config"))
     if wanted := given.get("config_include_keys"):
@@ -504,9 +496,7 @@ def _begun(given: dict[str, Any]) -> Run:
     if mode == "online" and "mode" in given:
         warn("mode='online' sends nothing here: thetahat keeps the run in its store")
     if not agents:
-        from thetahat.wandb._init_more import own_run
-
-        return own_run(labels, resume, wanted=given.get("dir"))
+        return load("_init_more").own_run(labels, resume, wanted=given.get("dir"))
     labels.pop("id", None)
     path = os.environ[ROWS]
     try:

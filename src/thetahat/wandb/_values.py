@@ -5,10 +5,18 @@ This module is loaded by every run of a program with ``wandb``: it loads nothing
 
 from __future__ import annotations
 
+import importlib
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
+
+
+def load(name: str) -> Any:
+    """Load a module of this room that only some programs need, such as ``_media``."""
+    return importlib.import_module(f"thetahat.wandb.{name}")
+
 
 _PLAIN = (int, float, str, bool, type(None))
 

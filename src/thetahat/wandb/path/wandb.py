@@ -1,4 +1,4 @@
-"""The package ``wandb`` of a program that an agent or ``thetahat exec`` started.
+"""The module ``wandb`` of a program that an agent or ``thetahat exec`` started.
 
 The folder above is put in front of the program's path, so that its ``import wandb`` finds this
 file. The answers are in ``thetahat.wandb``; if that cannot be loaded (another Python that lacks
@@ -13,7 +13,7 @@ except ImportError:
     import importlib.util
     import os.path
 
-    _here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
+    _here = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
     _spec = importlib.util.spec_from_file_location(
         "thetahat", os.path.join(_here, "__init__.py"), submodule_search_locations=[_here]
     )
@@ -29,4 +29,6 @@ from thetahat.wandb._module import (
 )
 from thetahat.wandb._submodules import answer_submodules
 
+__path__: list[str] = []
+"""It has submodules, which are found by name alone."""
 answer_submodules(__name__)
