@@ -35,7 +35,11 @@ from thetahat.sweep.processes._wandb_file import (
 from thetahat.sweep.spec import argv_of
 
 PROGRAMS = Path(__file__).parent / "programs"
-BASE = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+BASE = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "THETAHAT_WANDB": "real",
+}
 
 
 def launch(

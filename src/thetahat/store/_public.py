@@ -26,6 +26,8 @@ from thetahat.store._live_run import (
     ManualRun as ManualRun,
     begin_run as begin_run,
     columns_of as columns_of,
+    continue_run as continue_run,
+    knows_run as knows_run,
 )
 from thetahat.store._logged_things import (
     OpenRun as OpenRun,
@@ -150,6 +152,7 @@ __all__ = [
     "check_columns",
     "code_digests",
     "columns_of",
+    "continue_run",
     "count_all",
     "count_point",
     "count_runs",
@@ -166,6 +169,7 @@ __all__ = [
     "found_no_room",
     "known_columns",
     "known_scopes",
+    "knows_run",
     "leading_run",
     "list_agents",
     "list_files",
