@@ -50,17 +50,18 @@ from thetahat.analysis._groups import (
     spread_of as spread_of,
 )
 from thetahat.analysis._importance import Effect as Effect, caution as caution, effects as effects
+from thetahat.analysis._pareto import (
+    Front as Front,
+    FrontPoint as FrontPoint,
+    front_of as front_of,
+    pareto_front as pareto_front,
+)
 from thetahat.analysis._run_tables import (
     TABLE_QUANTILES as TABLE_QUANTILES,
     TableBands as TableBands,
     TableSetting as TableSetting,
     table_bands as table_bands,
     table_settings as table_settings,
-from thetahat.analysis._pareto import (
-    Front as Front,
-    FrontPoint as FrontPoint,
-    front_of as front_of,
-    pareto_front as pareto_front,
 )
 from thetahat.analysis._search_file import (
     SweepFile as SweepFile,
