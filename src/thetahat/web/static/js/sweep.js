@@ -137,7 +137,7 @@ class SweepPage {
     const worst = (sampled ? sampled.reasons : [...reasons.values()].sort((a, b) => b.n - a.n)).slice(0, 2);
     patch(this.warnings,
       sweep.contaminated && h("p.warning.bad", {}, h("b", {}, "Contaminated. "), `This sweep tunes on the test set (${sweep.metric}), so its best value is no estimate of the risk. Tune on val_risk to keep the test set clean.`),
-      sweep.changed_code?.length && h("p.warning", {}, h("b", {}, "Different programs. "), `${sweep.changed_code.join(", ")} changed between runs: not all are of one program.`),
+      sweep.changed_code?.length > 0 && h("p.warning", {}, h("b", {}, "Different programs. "), `${sweep.changed_code.join(", ")} changed between runs: not all are of one program.`),
       worst.map(({ status: how, why, n: k, differ }) => h("p.warning", {}, h("b", {}, `${many(k, "run")} ${how}${differ ? ", such as" : ""}: `), (why || "no reason is known").slice(0, 300))));
   }
 
