@@ -104,9 +104,10 @@ def _check(asked: RunRow, cohort: list[RunRow]) -> None:
             f" its runs; start one with: thetahat agent {asked.sweep_id}"
         )
     if all(run.status not in _RESUMABLE for run in cohort):
+        further = _FURTHER.get(asked.status, "Run it again with other settings")
         raise ConfigError(
             f"the run {asked.name} has ended: {asked.status} ({asked.reason}); only interrupted"
-            f" runs can be resumed. {_FURTHER.get(asked.status, 'Run it again with other settings')}"
+            f" runs can be resumed. {further}"
         )
     again = asked.command or "from the start"
     if asked.checkpoint is None:
