@@ -23,7 +23,7 @@ import numpy as np
 
 from thetahat import models
 from thetahat.core import ConfigError, Mode, Task
-from thetahat.data import LaterRows, Transform, content_hash
+from thetahat.data import LaterRows, Transform, content_hash, jax_setting
 from thetahat.train._classify import scores_of
 from thetahat.train._program import Build, CohortStatus, Hyper, WithData
 from thetahat.train.jax import _member
@@ -325,8 +325,8 @@ class CohortProgram:
         """The provenance of every member at the first state."""
         device, known = jax.devices()[0], dict[tuple[int, ...], str]()
         shared = {
-            "prng_impl": str(jax.config.values["jax_default_prng_impl"]),
-            "threefry_partitionable": bool(jax.config.values["jax_threefry_partitionable"]),
+            "prng_impl": str(jax_setting("jax_default_prng_impl")),
+            "threefry_partitionable": bool(jax_setting("jax_threefry_partitionable")),
             "dtype": self.dtype,
             "device": f"{device.platform}: {device.device_kind}",
             "n_devices": jax.device_count(),
