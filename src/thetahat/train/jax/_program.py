@@ -165,9 +165,8 @@ class CohortProgram:
                 self._orders.seed = seeds
             if self._ordered:
                 self._timed(lambda: self._orders.begin(self.task.epochs))
-            self._given = tuple(
-                leaf if isinstance(leaf, ON_DISK) else jax.device_put(leaf) for leaf in self._given
-            )
+            put = iter(jax.device_put([a for a in self._given if not isinstance(a, ON_DISK)]))
+            self._given = tuple(a if isinstance(a, ON_DISK) else next(put) for a in self._given)
             state, self._made = self._timed(
                 lambda: self._beginning.draw(dict(self.hyper.own), self._shared)
             )
