@@ -93,12 +93,66 @@ def _facts(
     }
 
 
+class _Tables:
+    """What a frame of tables can do beside what every frame of pandas can."""
+
+    attrs: Any
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many runs the sweep has, how many have the table, and how many failed."""
+        return dict(self._facts()["counts"])
+
+    def quantiles(
+        self,
+        by: str | Sequence[str],
+        q: Sequence[float] = TABLE_QUANTILES,
+        *,
+        over: str | Sequence[str] = (),
+    ) -> Any:
+        """Return quantiles over the runs that ended well: a line for each setting and value of
+        ``by``; column ``n`` counts its numbers, and ``failed`` the setting's failed runs.
+
+        Args:    by: the column, or columns, whose values identify a row of the table.
+                 q: probabilities.   over: parameters to average out, beside the seeds.
+        Raises:  ConfigError: an unknown column or parameter, a probability outside [0, 1].
+        """
+        return _quantiles(self, by, q, over)
+
+    def plot(self, x: str, y: str | None = None, **how: Any) -> Figure:
+        """Draw medians and bands over the seeds: see ``sweep.table``.
+
+        Args:    x, y: columns.   q: three probabilities.   exact: a column to draw beside.
+                 over: parameters to average out.   path: where to write the figure too.
+        """
+        from thetahat.report import plot_table
+
+        return plot_table(self._facts(), self, self.quantiles, x, y, **how)
+
+    def _facts(self) -> dict[str, Any]:
+        try:
+            return self.attrs["thetahat"]
+        except KeyError:
+            raise ConfigError(
+                "this frame has lost what it knew of its sweep; take it from"
+                " sweep.table(name) again, and filter its rows only"
+            ) from None
+
+    def _said(self) -> str:
+        counts = self.attrs.get("thetahat", {}).get("counts")
+        if counts is None:
+            return ""
+        lost = [f"{counts[w]:,} {w}" for w in ("failed", "unfinished") if counts[w]]
+        said = f"{counts['with the table']:,} of {counts['runs']:,} runs have this table"
+        return "; ".join([said, *lost])
+
+
 @functools.cache
 def _frame_class() -> Any:
     """Return the class of such frames; pandas is loaded only for it."""
     import pandas
 
-    class TableFrame(pandas.DataFrame):
+    class TableFrame(_Tables, pandas.DataFrame):
         """The tables of one name of a sweep's runs: a line for each run and row.
 
         ``quantiles(by="k")`` takes quantiles over the seeds, ``plot("k", "c")`` draws them, and
@@ -108,54 +162,6 @@ def _frame_class() -> Any:
         @property
         def _constructor(self) -> Any:
             return TableFrame
-
-        @property
-        def counts(self) -> dict[str, int]:
-            """How many runs the sweep has, how many have the table, and how many failed."""
-            return dict(self._facts()["counts"])
-
-        def quantiles(
-            self,
-            by: str | Sequence[str],
-            q: Sequence[float] = TABLE_QUANTILES,
-            *,
-            over: str | Sequence[str] = (),
-        ) -> Any:
-            """Return quantiles over the runs that ended well: a line for each setting and value of
-            ``by``; column ``n`` counts its numbers, and ``failed`` the setting's failed runs.
-
-            Args:    by: the column, or columns, whose values identify a row of the table.
-                     q: probabilities.   over: parameters to average out, beside the seeds.
-            Raises:  ConfigError: an unknown column or parameter, a probability outside [0, 1].
-            """
-            return _quantiles(self, by, q, over)
-
-        def plot(self, x: str, y: str | None = None, **how: Any) -> Figure:
-            """Draw medians and bands over the seeds: see ``sweep.table``.
-
-            Args:    x, y: columns.   q: three probabilities.   exact: a column to draw beside.
-                     over: parameters to average out.   path: where to write the figure too.
-            """
-            from thetahat.report import plot_table
-
-            return plot_table(self._facts(), self, self.quantiles, x, y, **how)
-
-        def _facts(self) -> dict[str, Any]:
-            try:
-                return self.attrs["thetahat"]
-            except KeyError:
-                raise ConfigError(
-                    "this frame has lost what it knew of its sweep; take it from"
-                    " sweep.table(name) again, and filter its rows only"
-                ) from None
-
-        def _said(self) -> str:
-            counts = self.attrs.get("thetahat", {}).get("counts")
-            if counts is None:
-                return ""
-            lost = [f"{counts[w]:,} {w}" for w in ("failed", "unfinished") if counts[w]]
-            said = f"{counts['with the table']:,} of {counts['runs']:,} runs have this table"
-            return "; ".join([said, *lost])
 
         def __repr__(self) -> str:
             said = self._said()

@@ -61,7 +61,7 @@ def plot_table(
             found, settings, x, [f"{y} {quantile_name(p)}" for p in (low, middle, high)], exact
         ),
         axis=x,
-        value=y,
+        value=str(y),
         says_band=f"{100 * low:g} to {100 * high:g} %",
         exact=exact or "",
         note=", ".join(lost),
