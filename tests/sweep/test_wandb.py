@@ -24,18 +24,22 @@ from thetahat.sweep.processes._process import Order, ProgramProcess, environment
 from thetahat.sweep.processes._wandb import WandbTail, mode_note, write_parameters
 from thetahat.sweep.processes._wandb_file import (
     BLOCK,
-    Config,
     Exit,
     LogTail,
     Named,
     Row,
+    WandbConfig,
     WandbSummary,
     read_record,
 )
 from thetahat.sweep.spec import argv_of
 
 PROGRAMS = Path(__file__).parent / "programs"
-BASE = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+BASE = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "THETAHAT_WANDB": "real",
+}
 
 
 def launch(
@@ -117,7 +121,7 @@ def test_a_program_that_crashes(tmp_path: Path) -> None:
     ended = process.wait()
     assert (ended.status, ended.reason) == (
         Status.FAILED,
-        "exit code 1: RuntimeError: the matrix is singular",
+        "exit code 1: RuntimeError: the matrix is singular (wandb_crash.py, line 7)",
     )
     assert metrics.new() == [{"loss": 2.0, "step": 0}]
 
@@ -435,10 +439,10 @@ def test_what_a_run_is_called_and_its_config() -> None:
     run = [(4, message(*update)), (6, "g"), (7, "train"), (8, "calm"), (9, "a note")]
     record = read_record(message((17, message((1, "id"), (3, "p"), *run, (10, "a"), (10, "b")))))
     labels = {"group": "g", "job_type": "train", "notes": "a note", "tags": ["a", "b"]}
-    assert record == Named("calm", labels, Config(((("lr",), 0.1),)))
-    assert read_record(nested(5, ["net", "depth"], 3)) == Config(((("net", "depth"), 3),))
+    assert record == Named("calm", labels, WandbConfig(((("lr",), 0.1),)))
+    assert read_record(nested(5, ["net", "depth"], 3)) == WandbConfig(((("net", "depth"), 3),))
     removed = message((5, message((2, message((1, "lr"))))))
-    assert read_record(removed) == Config((), (("lr",),))
+    assert read_record(removed) == WandbConfig((), (("lr",),))
 
 
 def test_a_config_that_changes(tmp_path: Path) -> None:

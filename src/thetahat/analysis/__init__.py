@@ -50,6 +50,12 @@ from thetahat.analysis._groups import (
     spread_of as spread_of,
 )
 from thetahat.analysis._importance import Effect as Effect, caution as caution, effects as effects
+from thetahat.analysis._pareto import (
+    Front as Front,
+    FrontPoint as FrontPoint,
+    front_of as front_of,
+    pareto_front as pareto_front,
+)
 from thetahat.analysis._run_tables import (
     TABLE_QUANTILES as TABLE_QUANTILES,
     TableBands as TableBands,
@@ -81,6 +87,8 @@ __all__ = [
     "Band",
     "CellRule",
     "Effect",
+    "Front",
+    "FrontPoint",
     "Group",
     "Setting",
     "Spread",
@@ -102,6 +110,7 @@ __all__ = [
     "ending",
     "finite",
     "flat_config",
+    "front_of",
     "group_by",
     "group_runs",
     "is_seed",
@@ -112,6 +121,7 @@ __all__ = [
     "members_of_bag",
     "names_of",
     "number",
+    "pareto_front",
     "place_of",
     "plain",
     "quantile",

@@ -35,15 +35,14 @@ class Status(StrEnum):
         """Whether the run has ended (an interrupted run can be resumed)."""
         return self not in (Status.QUEUED, Status.RUNNING)
 
-    @property
-    def well(self) -> bool:
-        """Whether the run ended as it was meant to: only such a run's numbers count."""
-        return self in (Status.FINISHED, Status.STOPPED)
+    well: bool
+    """Whether the run ended as it was meant to: only such a run's numbers count."""
+    failed: bool
+    """Whether the run failed or diverged."""
 
-    @property
-    def failed(self) -> bool:
-        """Whether the run failed or diverged."""
-        return self in (Status.FAILED, Status.DIVERGED)
+    def __init__(self, word: str) -> None:
+        self.well = word in ("finished", "stopped")
+        self.failed = word in ("failed", "diverged")
 
     @property
     def unfinished(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -21,7 +22,7 @@ from thetahat.analysis import (
 )
 from thetahat.core.arguments import arguments_named
 from thetahat.core.card import card, grid
-from thetahat.core.errors import ConfigError, Interrupted, MissingExtra
+from thetahat.core.errors import ConfigError, Interrupted, MissingExtra, notify
 from thetahat.core.files import given_path
 from thetahat.format._numbers import column_cells, is_number, short
 from thetahat.notebook._agent import start_agent, work_of
@@ -214,25 +215,27 @@ class Sweep:
         self,
         experiment: Callable[..., Any] | None = None,
         *,
+        diverged: bool = False,
         workers: int | None = None,
         wait: bool = True,
         quiet: bool | None = None,
     ) -> Sweep:
         """Run the failed runs again, after the program was fixed; no others, if the sweep is over.
 
-        Args:    experiment: the fixed function, for a sweep that began in a notebook's cell.
+        Args:    experiment: the fixed function, for a sweep that began in a notebook's cell; by
+                 default the one that has its name there now.
+                 diverged: also the runs that diverged.
                  (the others as for ``th.run_sweep``, and by default as they were there)
         Raises:  ConfigError: no run has failed.
         """
-        from thetahat.store import retry_failed
+        from thetahat.store import find_sweep, nothing_to_retry, retry_failed
 
         how = self._as_before(workers)
         self._take(experiment, "retry_failed")
         with self._store() as store:
-            if not retry_failed(store, self._id):
-                raise ConfigError(
-                    f"no run of the sweep {self._id} has failed (one that diverged has not)"
-                )
+            if not retry_failed(store, self._id, diverged=diverged):
+                row, flag = find_sweep(store, self._id), "retry_failed(diverged=True)"
+                raise ConfigError(nothing_to_retry(store, row, flag, diverged=diverged))
         self.work(how, wait=wait, quiet=quiet)
         return self
 
@@ -255,6 +258,7 @@ class Sweep:
         from thetahat.sweep.agent import extend_by
 
         how = self._as_before(workers)
+        self._renew()
         with self._store() as store:
             extend_by(store, find_sweep(store, self._id), more, self._experiment)
         self.work(how, wait=wait, quiet=quiet)
@@ -296,6 +300,17 @@ class Sweep:
                 f"{spec.function}() of the sweep {self._id} is in no file; give it: for example"
                 f" {call}({spec.function})"
             )
+        else:
+            self._renew()
+
+    def _renew(self) -> None:
+        """Take a notebook's function as it is now: its cell may have been edited."""
+        known = self._experiment
+        home = sys.modules.get(getattr(known, "__module__", ""))
+        now = getattr(home, getattr(known, "__qualname__", ""), None)
+        if known is not None and callable(now) and now is not known:
+            notify(f"{known.__name__}() was defined anew: the runs take it as it is now")
+            self._experiment = now
 
     # -- looking ----------------------------------------------------------------------------------
 

@@ -96,7 +96,10 @@ def _facts(
 class _Tables:
     """What a frame of tables can do beside what every frame of pandas can."""
 
-    attrs: Any
+    if TYPE_CHECKING:
+
+        @property
+        def attrs(self) -> Any: ...
 
     @property
     def counts(self) -> dict[str, int]:

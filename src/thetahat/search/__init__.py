@@ -44,6 +44,7 @@ from thetahat.search._trials import (
     TrialValue as TrialValue,
     best_value as best_value,
     target_reached as target_reached,
+    targets_reached as targets_reached,
     trial_values as trial_values,
 )
 
@@ -79,5 +80,6 @@ __all__ = [
     "space_faults",
     "stop",
     "target_reached",
+    "targets_reached",
     "trial_values",
 ]

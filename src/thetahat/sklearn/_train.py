@@ -26,7 +26,7 @@ an epoch, where another program takes seconds to compile."""
 
 
 @dataclass(frozen=True)
-class Setting:
+class NetSetting:
     """How to fit.
 
     Args:    loss: "squared", "absolute", "huber", "quantile", "logistic" or "cross_entropy".
@@ -58,7 +58,7 @@ class Setting:
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainedNets:
     """Nets with how their training went.
 
     Args:    nets: those of finite risk; None where there are none.
@@ -97,9 +97,9 @@ def train(
     x: np.ndarray,
     y: np.ndarray,
     weight: np.ndarray | None,
-    setting: Setting,
+    setting: NetSetting,
     before: Nets | None = None,
-) -> Trained:
+) -> TrainedNets:
     """Train a bag of nets.
 
     Args:    x: (n, d).   y: (n,) or (n, k); classes are 0..k-1.   weight: (n,) or None.
@@ -132,7 +132,7 @@ def train(
     rows = np.concatenate([data.rows[name] for name in ("train", "val") if name in data.rows])
     held = np.zeros((setting.members, len(x) + 1), bool)
     held[:, rows] = held_out(data, setting.members)
-    return Trained(
+    return TrainedNets(
         nets=_nets([results[k] for k in good], data, setting) if good else None,
         held=held[:, place][good],
         results=results,
@@ -148,7 +148,7 @@ def _in_units_of(data: Data, before: Nets) -> Data:
 
 
 def _experiment(
-    data: Data, setting: Setting, before: Nets | None
+    data: Data, setting: NetSetting, before: Nets | None
 ) -> tuple[Callable[..., Task], dict[str, float]]:
     """The experiment whose members are the nets, and the parameters that they share.
 
@@ -206,7 +206,7 @@ def _sharing(data: Data, n_params: int) -> Data:
     return data
 
 
-def task_of(data: Data, setting: Setting, seed: Any) -> Task:
+def task_of(data: Data, setting: NetSetting, seed: Any) -> Task:
     """Describe one net for data that are scaled already."""
     n, d = data.train.x.shape
     sizes = net_sizes(
@@ -239,7 +239,7 @@ def _params(nets: Nets) -> dict[str, Any]:
     return {"scale": nets.scale, "layers": [{"kernel": k, "bias": b} for k, b in layers]}
 
 
-def _nets(results: Sequence[Result], data: Data, setting: Setting) -> Nets:
+def _nets(results: Sequence[Result], data: Data, setting: NetSetting) -> Nets:
     """The nets at their best states, in double precision."""
     each = [result.params for result in results]
 

@@ -23,6 +23,7 @@ from thetahat.core import (
 )
 from thetahat.core.metric import directions_of
 from thetahat.core.numbers import whole
+from thetahat.core.signature import refuse_parameters
 from thetahat.data import (
     Data,
     gather,
@@ -111,11 +112,7 @@ def fit_bagged(
     if members > MOST_MEMBERS:
         raise ConfigError(f"members={members}: a bag has at most {MOST_MEMBERS:,}; give fewer")
     if isinstance(what, Task):
-        if config:
-            raise ConfigError(
-                f"fit_bagged(task) takes no parameters; got {', '.join(config)}."
-                " Give the function that builds the task instead: fit_bagged(experiment, ...)"
-            )
+        refuse_parameters("fit_bagged", config)
         task = what
     else:
         config = read_signature(what).config(config)

@@ -24,6 +24,7 @@ from thetahat.core import (
     Tracker,
     notify,
 )
+from thetahat.core.errors import why_failed
 from thetahat.core.metric import PARTS, RISKS, directions_of
 from thetahat.core.packed_table import pack_table
 from thetahat.data import Shuffle
@@ -207,7 +208,7 @@ class Session:
         """Report that every member failed, and why."""
         stopped = isinstance(error, KeyboardInterrupt)
         status = Status.INTERRUPTED if stopped else Status.FAILED
-        reason = "interrupted twice" if stopped else f"{type(error).__name__}: {error}"
+        reason = "interrupted twice" if stopped else why_failed(error)
         done = sum(block.shape[1] for block in self.records)
         spent = {"compile": self.program.compile_s, "run": self.clock.spent_s}
         seconds = self._seconds(spent)

@@ -13,6 +13,7 @@ from thetahat.analysis import (
     SweepFile,
     again,
     directions_in,
+    front_of,
     may_repeat,
     members_of,
     members_of_bag,
@@ -138,6 +139,8 @@ def sweep_page(
     if changed is None:
         head["sweep"]["changed_code"] = changed_code(store, sweep.id)
     ranked = file.metric is not None and may_repeat(sweep, file)
+    if file.objectives:
+        head["front"] = front_of(sweep, file, tried_runs(store, sweep.id)).listing()
     most = _drawn(counted, asked.sample)
     if most is not None:
         metric, goal = _shown(file, asked)

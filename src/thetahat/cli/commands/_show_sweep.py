@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from thetahat.store import Store, SweepRow
 
 _LABEL = 12
+_MOST_POINTS = 12
+"""Points of a front that are shown."""
 _FAILURES = 3
 """Reasons of failures that are shown."""
 
@@ -53,19 +55,23 @@ def show_sweep(store: Store, sweep: SweepRow, format: str) -> int:
     screen = read_screen()
     state = paint(sweep.state, STATUS_STYLES.get(sweep.state, ""), screen.colour)
     goal = f"{facts['goal']} {facts['metric']}" if facts["metric"] else ""
+    if facts["front"]:
+        goal = ", ".join(f"{one['goal']} {one['name']}" for one in facts["front"]["objectives"])
     lines = ["  ".join(filter(None, [paint(word(sweep.name), "bold", screen.colour), state, goal]))]
     if sweep.reason:
         lines.append(word(sweep.reason))
     counted = ", ".join(f"{n} {status}" for status, n in facts["counts"].items())
     told = {
         "runs": f"{facts['runs']}" + (f": {counted}" if counted else ""),
-        "best": _best(facts),
+        "best": "" if facts["front"] else _best(facts),
+        "front": _front_line(facts),
         "contaminated": "tuned on the test set" if sweep.contaminated else "",
         "id": sweep.id,
         "file": word(sweep.file or ""),
         "begun": sweep.created[:19].replace("T", " ") + " UTC",
     }
     lines += ["", *(f"{label.ljust(_LABEL - 1)} {text}" for label, text in told.items() if text)]
+    lines += _front_table(facts, screen)
     if facts["failures"]:
         lines += ["", *map(_failure, facts["failures"][:_FAILURES])]
         hidden = len(facts["failures"]) - _FAILURES
@@ -106,8 +112,29 @@ def _best(facts: dict[str, Any]) -> str:
     return f"{facts['metric']} median {short(best['value'])} over {best['n']} runs at {setting}"
 
 
+def _front_line(facts: dict[str, Any]) -> str:
+    front = facts["front"]
+    if not front:
+        return ""
+    what = "settings" if front["replicated"] else "runs"
+    return f"{len(front['points']):,} of {front['among']:,} {what} that no other improves on"
+
+
+def _front_table(facts: dict[str, Any], screen: Any) -> list[str]:
+    """Write the first points of the front as a table."""
+    from thetahat.cli.terminal._run_table import front_rows
+
+    if not facts["front"] or not facts["front"]["points"]:
+        return []
+    rows, columns = front_rows(facts["front"], _MOST_POINTS)
+    more = len(facts["front"]["points"]) - len(rows)
+    text = table(rows, columns, "table", width=screen.width).rstrip("\n")
+    return ["", text, *([f"... and {more:,} more; --format json has all"] if more > 0 else [])]
+
+
 def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
     from thetahat.analysis import (
+        front_of,
         join_reasons,
         may_repeat,
         names_of,
@@ -131,6 +158,9 @@ def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
     elif file.metric is not None:
         lead = leading_run(store, sweep.id, file.metric, sign)
         best = None if lead is None else {"value": lead[1], "run": lead[0]}
+    front = None
+    if file.objectives:
+        front = front_of(sweep, file, tried_runs(store, sweep.id)).listing()
     counts = count_runs(store, sweep.id)
     return {
         "id": sweep.id,
@@ -144,6 +174,7 @@ def _facts(store: Store, sweep: SweepRow) -> dict[str, Any]:
         "counts": dict(sorted(counts.items(), key=lambda one: -one[1])),
         "failures": join_reasons(failure_reasons(store, sweep.id)),
         "best": best,
+        "front": front,
         "contaminated": sweep.contaminated,
         "file": sweep.file,
         "created": sweep.created,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,34 @@ def print_settings(groups: Sequence[Group], metric: str) -> None:
     rows = [group_row(group, metric) for group in groups]
     print_table(rows, columns)
     note_shared_order(groups)
+
+
+def front_rows(
+    front: Mapping[str, Any], most: int | None = None
+) -> tuple[list[dict[str, Any]], list[Column]]:
+    """Return the rows and columns of a Pareto front, its objectives first.
+
+    Args:    front: the listing of a ``Front``.   most: points, at most.
+    """
+    points = front["points"][:most]
+    metrics = [one["name"] for one in front["objectives"]]
+    names = dict.fromkeys(name for point in points for name in point["config"])
+    varying = [
+        n for n in names if len(points) == 1 or _any_differs(p["config"].get(n) for p in points)
+    ]
+    columns = [Column("n")] if front["replicated"] else [Column("name", priority=60, least=40)]
+    columns += [Column(f"metrics.{name}", name, priority=95) for name in metrics]
+    columns += [Column(f"config.{name}", name, priority=80, digits=6) for name in varying]
+    rows = [
+        {
+            "name": point["name"],
+            "n": point["n"],
+            **{f"metrics.{k}": v for k, v in zip(metrics, point["values"], strict=True)},
+            **{f"config.{k}": v for k, v in point["config"].items()},
+        }
+        for point in points
+    ]
+    return rows, told_apart(columns)
 
 
 def note_shared_order(groups: Sequence[Group]) -> None:

@@ -90,7 +90,9 @@ class View:
         took = span(time.monotonic() - self._began_s)
         counts = f"{many_runs(len(runs))}{self._lost(runs)}{_left(sweep, every)}; {took}"
         say(f"sweep {sweep.id} ({sweep.name}) {sweep.state}: {counts}")
-        if self.metric is not None:
+        if self.watch.several:
+            self._front(sweep)
+        elif self.metric is not None:
             self._best(sweep, every, self.metric)
         elif runs:
             print_runs(runs[:BEST_RUNS], "table", None, tell=False)
@@ -101,6 +103,22 @@ class View:
         emit(f"look at all of them: thetahat runs {sweep.id}{self.where}\n")
         if tally.interrupted and not sweep.over:
             print_error(f"interrupted; go on with: thetahat agent {sweep.id}{self.where}")
+
+    def _front(self, sweep: SweepRow) -> None:
+        """Print the runs or settings that no other improves on."""
+        from thetahat.analysis import front_of, read_file
+        from thetahat.cli.terminal._output import print_table
+        from thetahat.cli.terminal._run_table import front_rows
+        from thetahat.store import tried_runs
+
+        front = front_of(sweep, read_file(sweep.spec), tried_runs(self.store, sweep.id))
+        if not front.points:
+            return
+        names = " and ".join(name for name, _ in front.objectives)
+        more = len(front.points) - BEST_RUNS
+        first = f", the first {BEST_RUNS}" if more > 0 else ""
+        say(f"the Pareto front of {names}{first}: {front.says} that no other improves on")
+        print_table(*front_rows(front.listing(), BEST_RUNS))
 
     def _best(self, sweep: SweepRow, runs: Sequence[RunRow], metric: Objective) -> None:
         """Print the best settings by their median; the best run is often a lucky one."""

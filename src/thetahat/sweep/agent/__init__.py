@@ -31,6 +31,11 @@ from thetahat.sweep.agent._launch import (
     work_on as work_on,
 )
 from thetahat.sweep.agent._load_models import load_models as load_models
+from thetahat.sweep.processes._function_calls import (
+    Call as Call,
+    FunctionCalls as FunctionCalls,
+    RunStopped as RunStopped,
+)
 from thetahat.sweep.spec._spec import spec_of as spec_of
 from thetahat.sweep.workers._connection import WorkerProcess as WorkerProcess
 from thetahat.sweep.workers._pool import Pool as Pool
@@ -38,16 +43,19 @@ from thetahat.sweep.workers._pool import Pool as Pool
 __all__ = [
     "AgentEvent",
     "Alive",
+    "Call",
     "Crashed",
     "Described",
     "Ended",
     "FirstRunsFailed",
     "Found",
+    "FunctionCalls",
     "Logged",
     "Noted",
     "Pool",
     "Remarked",
     "RunEvent",
+    "RunStopped",
     "Runner",
     "Started",
     "Tally",

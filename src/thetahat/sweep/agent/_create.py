@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thetahat.core.choices import OTHER_SAMPLERS, STUDY_SAMPLERS, one_of
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.run import Status
 from thetahat.search import sampler
@@ -24,8 +25,10 @@ from thetahat.sweep.spec._diagnostics import Problem
 from thetahat.sweep.spec._from_python import with_values
 from thetahat.sweep.spec._options import SweepOptions, nested, options_from_json
 from thetahat.sweep.spec._program import experiment_of
+from thetahat.sweep.spec._scheduler import need_library, scheduler_problems
 from thetahat.sweep.spec._signature_check import Examined, examine
 from thetahat.sweep.spec._spec import (
+    CUSTOM,
     IN_PYTHON,
     SweepSpec,
     contamination,
@@ -169,7 +172,8 @@ def extend_sweep(
 def _has_chosen(store: Store, sweep: SweepRow) -> bool:
     """Whether results have decided what a sweep runs; a grid or random draws only rank them."""
     spec = spec_of(sweep)
-    looks = spec.method == "bayes" or (spec.metric is not None and spec.metric.target is not None)
+    targets = any(one.target is not None for one in spec.objectives)
+    looks = spec.method in ("bayes", CUSTOM) or targets
     counts = count_runs(store, sweep.id)
     return looks and any(Status(status).over for status in counts)
 
@@ -192,6 +196,7 @@ def find_out(
         )
     _refuse(spec, [same] if (same := nothing_varies(spec)) else [])
     _check_flags(spec, plan)
+    _refuse(spec, scheduler_problems(spec, plan))
     examined: Examined | None = None
     if experiment is not None:
         examined = examine(spec, experiment)
@@ -238,17 +243,12 @@ def _check_flags(spec: SweepSpec, plan: SweepOptions) -> None:
             f"--shuffle: only a grid has an order to shuffle, and {spec.file} asks for"
             f" {spec.method}"
         )
-    if plan.sampler is not None and spec.method != "bayes":
-        raise ConfigError(
-            f"--sampler={plan.sampler} chooses among the searches of method: bayes, and"
-            f" {spec.file} asks for {spec.method}"
-        )
+    _check_sampler(spec, plan)
     if plan.asha and spec.hyperband is None:
         raise ConfigError(
             f"--asha needs the bands of an early_terminate section, which {spec.file} has not; add"
             " early_terminate: {type: hyperband, min_iter: 3}"
         )
-    sampler(plan.sampler or spec.method)  # raises if an extra is missing
     if plan.mode in ("cohort", "exact", "worker") and not (
         is_experiment(spec) or spec.function is not None
     ):
@@ -267,6 +267,38 @@ def _check_flags(spec: SweepSpec, plan: SweepOptions) -> None:
         if missing:
             raise ConfigError(f"--enqueue: no column {missing[0]!r}, which every point needs")
         nested(point, {})
+
+
+def _check_sampler(spec: SweepSpec, plan: SweepOptions) -> None:
+    """Check that ``--sampler`` goes with the method, and that its extra is installed."""
+    if spec.method == CUSTOM:
+        scheduler = spec.scheduler
+        need_library("optuna" if scheduler is None else scheduler.engine)
+        if plan.sampler is None:
+            return
+        if plan.sampler not in STUDY_SAMPLERS:
+            raise ConfigError(
+                f"--sampler={plan.sampler}: unknown sampler"
+                f"{did_you_mean(plan.sampler, STUDY_SAMPLERS)}"
+            )
+        if scheduler is not None and (scheduler.optimizer or scheduler.engine != "optuna"):
+            whose = f"{scheduler.optimizer}()" if scheduler.optimizer else scheduler.engine
+            raise ConfigError(
+                f"--sampler={plan.sampler}: {whose} of {spec.file} chooses the sampler; leave the"
+                " flag out"
+            )
+        return
+    if plan.sampler is not None and spec.method != "bayes":
+        raise ConfigError(
+            f"--sampler={plan.sampler} chooses among the searches of method: bayes, and"
+            f" {spec.file} asks for {spec.method}"
+        )
+    if plan.sampler is not None and plan.sampler not in OTHER_SAMPLERS:
+        raise ConfigError(
+            f"--sampler={plan.sampler} searches several objectives, for method: custom; take"
+            f" {one_of(OTHER_SAMPLERS)}"
+        )
+    sampler(plan.sampler or spec.method)  # raises if an extra is missing
 
 
 def _from_here(file: str) -> str:

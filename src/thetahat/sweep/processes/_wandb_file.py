@@ -59,7 +59,7 @@ class WandbSummary:
 
 
 @dataclass(frozen=True)
-class Config:
+class WandbConfig:
     """Changes of the config: new values, each with its path, and paths that were removed."""
 
     values: tuple[tuple[Keys, Any], ...] = ()
@@ -73,7 +73,7 @@ class Named:
     name: str
     labels: Mapping[str, Any]
     """group, job_type, notes and tags, if they were set."""
-    config: Config
+    config: WandbConfig
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,10 @@ class Exit:
     code: int
 
 
-Record = Row | WandbSummary | Config | Named | Exit
+WandbRecord = Row | WandbSummary | WandbConfig | Named | Exit
 
 
-def read_record(data: bytes) -> Record | None:
+def read_record(data: bytes) -> WandbRecord | None:
     """Decode a record; None for a record of another kind.
 
     Raises:  ValueError: these bytes are not a message.
@@ -175,18 +175,18 @@ def _summary(data: bytes) -> WandbSummary:
     return WandbSummary(values, tuple(removed), words, media)
 
 
-def _config(data: bytes) -> Config:
+def _config(data: bytes) -> WandbConfig:
     values, removed = [], []
     for number, value in fields(data):
         if number in (1, 2):
             path, item = _item(_message(value))
             if path and path[0] not in _OWN:
                 values.append((path, item)) if number == 1 else removed.append(path)
-    return Config(tuple(values), tuple(removed))
+    return WandbConfig(tuple(values), tuple(removed))
 
 
 def _named(data: bytes) -> Named:
-    name, config = "", Config()
+    name, config = "", WandbConfig()
     labels: dict[str, Any] = {}
     tags: list[str] = []
     for number, value in fields(data):

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thetahat.core.choices import OTHER_SAMPLERS
+from thetahat.core.choices import OTHER_SAMPLERS, STUDY_SAMPLERS
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.files import refuse_special
 
@@ -29,7 +29,7 @@ class SweepOptions:
         count: runs in all, at most, over all agents (the smaller of it and the file's run_cap).
         replicates: the number of seeds of each setting.
         shuffle: a grid in a seeded random order.
-        sampler: behind ``method: bayes`` (or in place of ``random``).
+        sampler: behind ``method: bayes``, or of the study of ``method: custom``.
         retries: the number of times that a failed run is tried again.
         enqueue: points to run first, before the search proposes any.
         asha: asynchronous successive halving in place of Hyperband's rule.
@@ -69,8 +69,9 @@ class SweepOptions:
             value = getattr(self, name)
             if value is not None and value > high:
                 raise ConfigError(f"--{name}={value}: give a whole number of at most {high}")
-        if self.sampler is not None and self.sampler not in OTHER_SAMPLERS:
-            hint = did_you_mean(self.sampler, OTHER_SAMPLERS)
+        known = dict.fromkeys((*OTHER_SAMPLERS, *STUDY_SAMPLERS))
+        if self.sampler is not None and self.sampler not in known:
+            hint = did_you_mean(self.sampler, known)
             raise ConfigError(f"--sampler={self.sampler}: unknown sampler{hint}")
         if self.mode not in MODES:
             raise ConfigError(f"--mode={self.mode}: unknown mode{did_you_mean(self.mode, MODES)}")

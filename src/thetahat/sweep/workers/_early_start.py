@@ -20,7 +20,7 @@ from thetahat.sweep.spec._spec import SweepSpec
 from thetahat.sweep.workers._connection import WorkerProcess, count_cores
 from thetahat.sweep.workers._fork_server import CAN_FORK, ForkServer, preloads, spawn
 
-Start = Callable[[int], WorkerProcess]
+StartWorker = Callable[[int], WorkerProcess]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,9 @@ def start_early(
     return begun
 
 
-def starter(spec: SweepSpec, folder: Path, store: Path, label: str, size: int, work: Work) -> Start:
+def starter(
+    spec: SweepSpec, folder: Path, store: Path, label: str, size: int, work: Work
+) -> StartWorker:
     """Return a function that starts a worker by its number.
 
     Args:    store: the store's folder, for the workers' logs.   label: begins a log's name.

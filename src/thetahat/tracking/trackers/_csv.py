@@ -9,7 +9,7 @@ from typing import Any
 
 from thetahat.core.files import given_path
 from thetahat.core.run import Ended, Started
-from thetahat.tracking.trackers._tracker import Columns, RunTracker, config_of, flat
+from thetahat.tracking.trackers._tracker import EpochColumns, RunTracker, config_of, flat
 
 
 def csv(path: str | os.PathLike[str]) -> RunTracker:
@@ -21,11 +21,11 @@ def csv(path: str | os.PathLike[str]) -> RunTracker:
     Args:    path: of the file; its folder is made.
     Returns: a function of events, for ``th.fit(..., on=[...])``.
     """
-    file = _File(given_path("path", path, "log.csv"))
-    return RunTracker("th.trackers.csv", lambda event, number: _Rows(file, event, number))
+    file = _CsvFile(given_path("path", path, "log.csv"))
+    return RunTracker("th.trackers.csv", lambda event, number: _CsvRun(file, event, number))
 
 
-class _File:
+class _CsvFile:
     """A CSV file whose header may still grow."""
 
     def __init__(self, path: Path) -> None:
@@ -54,14 +54,14 @@ class _File:
             writer.writerows(rows)
 
 
-class _Rows:
+class _CsvRun:
     """The rows of one run."""
 
-    def __init__(self, file: _File, event: Started, number: int) -> None:
+    def __init__(self, file: _CsvFile, event: Started, number: int) -> None:
         run = event.name or number
         self._file, self._first = file, {"run": run, **flat(config_of(event))}
 
-    def log(self, columns: Columns) -> None:
+    def log(self, columns: EpochColumns) -> None:
         # A parameter with the name of a column keeps its value under another name.
         first = {f"config.{k}" if k in columns else k: v for k, v in self._first.items()}
         names = list(columns)

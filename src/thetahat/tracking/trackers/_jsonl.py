@@ -9,7 +9,7 @@ from typing import Any
 from thetahat.core.files import given_path
 from thetahat.core.json import to_json
 from thetahat.core.run import Ended, Started
-from thetahat.tracking.trackers._tracker import Columns, RunTracker, config_of
+from thetahat.tracking.trackers._tracker import EpochColumns, RunTracker, config_of
 
 
 def jsonl(path: str | os.PathLike[str]) -> RunTracker:
@@ -22,11 +22,11 @@ def jsonl(path: str | os.PathLike[str]) -> RunTracker:
     Args:    path: of the file; its folder is made.
     Returns: a function of events, for ``th.fit(..., on=[...])``.
     """
-    file = _File(given_path("path", path, "log.jsonl"))
+    file = _JsonLinesFile(given_path("path", path, "log.jsonl"))
     return RunTracker("th.trackers.jsonl", lambda event, number: _Lines(file, event, number))
 
 
-class _File:
+class _JsonLinesFile:
     def __init__(self, path: Path) -> None:
         self._path, self._mode = path, "w"
 
@@ -42,13 +42,13 @@ class _File:
 class _Lines:
     """The lines of one run."""
 
-    def __init__(self, file: _File, event: Started, number: int) -> None:
+    def __init__(self, file: _JsonLinesFile, event: Started, number: int) -> None:
         self._file, self._run = file, event.name or number
         facts = {"epochs": event.epochs, "n_params": event.n_params}
         # In a config, infinity is a value: "inf".
         file.add([self._line("started", config=config_of(event), **facts)], numbers=False)
 
-    def log(self, columns: Columns) -> None:
+    def log(self, columns: EpochColumns) -> None:
         names = list(columns)
         rows = zip(*columns.values(), strict=True)
         self._file.add([self._line("logged", **dict(zip(names, row, strict=True))) for row in rows])

@@ -17,7 +17,7 @@ from thetahat.train.torch._objective import one_of
 
 
 @dataclass(frozen=True)
-class Scores:
+class TorchScores:
     """A member's metrics.
 
     Args:    loss: thetahat's, which says what h(x) is.   units: of the target, or None.
@@ -95,7 +95,7 @@ class Scores:
 class Sums:
     """What the metrics of a part need of its batches."""
 
-    scores: Scores
+    scores: TorchScores
     predictions: list[torch.Tensor] = field(default_factory=list)
     targets: list[torch.Tensor] = field(default_factory=list)
     weights: list[torch.Tensor] = field(default_factory=list)

@@ -16,13 +16,13 @@ from thetahat.train.torch._lightning import TrainingStep
 from thetahat.train.torch._losses import aligned, of_torch, pair_loss, per_row, thetahats
 from thetahat.train.torch._module import call
 
-Loss = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
+BatchLoss = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
 """The loss of each observation (B,), the predictions and the targets; these are None where the loss
 has none."""
 
 
 @dataclass(frozen=True)
-class Objective:
+class LossObjective:
     """The default objective: the loss of (h(x), y).
 
     Args:    loss: of predictions and targets (B, ...).   classes: whether h(x) are logits (B, k).
@@ -33,7 +33,7 @@ class Objective:
     classes: bool
     name: str
 
-    def __call__(self, h: Any, z: Any) -> Loss:
+    def __call__(self, h: Any, z: Any) -> BatchLoss:
         """Compute the losses of a batch z."""
         x, y = inputs_and_target(z)
         prediction = aligned(call(h, x), y, classes=self.classes)
@@ -50,7 +50,7 @@ class ResidualObjective:
     of_prediction: bool
     name: str
 
-    def __call__(self, h: Any, z: Any) -> Loss:
+    def __call__(self, h: Any, z: Any) -> BatchLoss:
         """Compute the losses of a batch z."""
         leaves, tree = jax.tree.flatten(z)
 
@@ -107,4 +107,4 @@ def objective_of(task: Task) -> Any:
         of_prediction = made.of == risk.PREDICTION
         return ResidualObjective(task.residual, function, of_prediction, name)
     classes = name in ("cross_entropy", "CrossEntropyLoss", "NLLLoss", "MultiMarginLoss")
-    return Objective(function, classes, name)
+    return LossObjective(function, classes, name)

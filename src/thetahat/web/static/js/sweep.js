@@ -6,6 +6,7 @@ import { brief, finite, many, short, span } from "./format.js";
 import { best, brushed, categories, condition, counts, CUT, FAILED, kindOf, Model, OPEN, sum, tied } from "./model.js";
 import { contourChart, reach, sliceChart, timeChart } from "./overview.js";
 import { axesOf, parallelChart } from "./parallel.js";
+import { ParetoPanel } from "./pareto.js";
 import { RowsTable, rowsNote } from "./rows.js";
 import { tablesPanel } from "./tables.js";
 import { columnsOf, FEW, flagsOf, makeTable, settingsTable, tableHeight, tableLibrary, title } from "./table.js";
@@ -121,7 +122,7 @@ class SweepPage {
     const busy = agents.filter((a) => a.alive);
     patch(this.head, h("h1", { title: sweep.name }, brief(sweep.name, 160)), status(sweep.state, sweep.reason),
       sweep.contaminated && flag("contaminated", "it tunes on the test set, so its best value is no estimate of the risk", "bad"),
-      h("span.dim", {}, [sweep.method, sweep.metric && `${sweep.goal} ${sweep.metric}`].filter(Boolean).join(" · ")), h("span.spacer"), this.buttons());
+      h("span.dim", {}, [sweep.method, ...(this.model.front?.objectives.map((one) => `${one.goal} ${one.name}`) || [sweep.metric && `${sweep.goal} ${sweep.metric}`])].filter(Boolean).join(" · ")), h("span.spacer"), this.buttons());
     const { sampled, total: begun } = this.model;
     this.note.hidden = !sampled;
     if (sampled) fill(this.note, rowsNote(sampled));
@@ -149,7 +150,7 @@ class SweepPage {
     const worst = (sampled ? sampled.reasons : [...reasons.values()].sort((a, b) => b.n - a.n)).slice(0, 2);
     patch(this.warnings,
       sweep.contaminated && h("p.warning.bad", {}, h("b", {}, "Contaminated. "), `This sweep tunes on the test set (${sweep.metric}), so its best value is no estimate of the risk. Tune on val_risk to keep the test set clean.`),
-      sweep.changed_code?.length && h("p.warning", {}, h("b", {}, "Different programs. "), `${sweep.changed_code.join(", ")} changed between runs: not all are of one program.`),
+      sweep.changed_code?.length > 0 && h("p.warning", {}, h("b", {}, "Different programs. "), `${sweep.changed_code.join(", ")} changed between runs: not all are of one program.`),
       worst.map(({ status: how, why, n: k, differ }) => h("p.warning", {}, h("b", {}, `${many(k, "run")} ${how}${differ ? ", such as" : ""}: `), (why || "no reason is known").slice(0, 300))));
   }
 
@@ -158,8 +159,9 @@ class SweepPage {
 
   // The best: with replicates a setting by its median, else a run.
   leadTile() {
-    const { runs, standing } = this.model;
+    const { runs, standing, front } = this.model;
     const tile = (name, ...words) => h("div.tile", {}, h("dt", {}, name), h("dd", {}, words));
+    if (front) return h("div.tile.lead", {}, h("dt", {}, "Pareto front"), h("dd", {}, front.points.length.toLocaleString("en"), h("small", {}, ` of ${many(front.among, front.replicated ? "setting" : "run")}`)), h("dd.more", {}, "that no other improves on"));
     if (standing?.replicated) {
       const { lead } = standing;
       if (!lead) return tile(`best median ${this.metric}`, h("small", {}, "none yet"));
@@ -222,7 +224,8 @@ class SweepPage {
     this.tablePanel = this.buildTable();
     this.groupPanel = this.buildGroups();
     this.tablesBox ||= h("div", { hidden: true });
-    fill(this.body, h("div.grid", {}, this.timePanel.root, this.effectPanel.root, this.tablesBox, model.varying.length > 0 && this.parallelPanel.root,
+    this.pareto = model.front ? new ParetoPanel(this) : null;
+    fill(this.body, h("div.grid", {}, this.pareto?.root, this.timePanel.root, this.effectPanel.root, this.tablesBox, model.varying.length > 0 && this.parallelPanel.root,
       model.varying.length > 0 && this.slicePanel.root, model.varying.length > 0 && this.contourPanel.root, this.tablePanel.root, this.groupPanel.root, this.filePanel()));
   }
 
@@ -378,6 +381,7 @@ class SweepPage {
   }
 
   draw(onlyFiltered = false) {
+    this.pareto?.draw();
     this.time.draw();
     this.drawChosen();
     if (onlyFiltered) this.parallel.again(); else this.parallel.draw();
@@ -467,7 +471,7 @@ class SweepPage {
     this.settled = false;
     this.sight?.disconnect();
     this.sight = null;
-    for (const one of [this.time, this.parallel, this.sliced, this.contour]) one?.close();
+    for (const one of [this.pareto, this.time, this.parallel, this.sliced, this.contour]) one?.close();
   }
 
   async reread() {

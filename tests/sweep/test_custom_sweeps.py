@@ -1,0 +1,172 @@
+"""Sweeps of ``method: custom``: schedulers, several metrics, and the Pareto front, at work."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import optuna
+import pytest
+
+from thetahat.analysis import front_of, pareto_front, read_file
+from thetahat.store import find_sweep, tried_runs
+from thetahat.sweep import parse_sweep
+
+PROGRAMS = Path(__file__).parent / "programs"
+ORACLE = Path(__file__).parents[1] / "oracle"
+# Without site-packages the program starts in a fraction of the time.
+LEAN = 'command: ["${interpreter}", "-S", "-E", "${program}", "${args}"]\n'
+SPACE = "parameters: {x: {min: 0.0, max: 2.0}, y: {distribution: normal, sigma: 0.1}}\n"
+TWO = f"program: objectives.py\n{LEAN}method: custom\nmetrics: [{{name: a}}, {{name: b}}]\n{SPACE}"
+MINE = f"program: objectives.py\n{LEAN}method: custom\nmetric: {{name: a}}\n"
+
+
+@pytest.fixture
+def here(at):
+    for name in ("objectives.py", "studies.py"):
+        shutil.copy(PROGRAMS / name, at.folder)
+    return at
+
+
+def direct(study, n, define):
+    """What Optuna proposes when it is called without a sweep."""
+    found = []
+    for _ in range(n):
+        trial = study.ask()
+        config = define(trial)
+        study.tell(trial, config["x"] ** 2 + config.get("y", 0))
+        found.append(config)
+    return found
+
+
+def conditional(trial):
+    found = {"kind": trial.suggest_categorical("kind", ["flat", "deep"])}
+    found["x"] = trial.suggest_float("x", 0, 2)
+    if found["kind"] == "deep":
+        found["y"] = trial.suggest_float("y", 0, 1)
+    return found
+
+
+def test_a_users_study_and_conditional_space_propose_what_optuna_proposes(here, thetahat) -> None:
+    keys = "source: studies.py, optimizer: one_study, search_space: conditional_space"
+    file = here.sweep(f"{MINE}scheduler: {{engine: optuna, {keys}}}\n")
+    made = thetahat("sweep", file, "--count", "14")
+    assert made[0] == 0, made
+    # Two agents, one after the other: the second repeats the asks of the first.
+    for count in ("5", "9"):
+        code, _, err = thetahat("agent", "last", "--count", count, "--workers", "1", "--quiet")
+        assert code == 0, err
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=5))
+    runs = [dict(run.config) for run in here.runs()]
+    assert runs == direct(study, 14, conditional)
+    assert len({"y" in run for run in runs}) == 2
+
+
+def test_a_terminator_ends_the_sweep(here, thetahat) -> None:
+    keys = "source: studies.py, optimizer: ending_study, search_space: plain_space"
+    file = here.sweep(f"{MINE}scheduler: {{engine: optuna, {keys}}}\n")
+    code, out, err = thetahat("sweep", file, "--run", "--workers", "1")
+    assert code == 0, err
+    assert (len(here.runs()), here.row().state) == (2, "finished")
+    assert "finished: 2 runs" in out
+
+
+def test_several_metrics_end_in_a_pareto_front(here, thetahat) -> None:
+    code, out, err = thetahat("sweep", here.sweep(TWO), "--count", "9", "--seed", "4", "--run")
+    assert code == 0, err
+    points = [(run.metrics["a"], run.metrics["b"]) for run in here.runs()]
+    best = {(run.metrics["a"], run.metrics["b"]) for run in here.runs()} & set(nondominated(points))
+    with here.store() as store:
+        row = find_sweep(store, "last")
+        front = front_of(row, read_file(row.spec), tried_runs(store, row.id))
+    assert {tuple(point.values) for point in front.points} == best
+    assert f"the Pareto front of a and b: {len(best)} of 9 runs that no other improves on" in out
+    code, out, _ = thetahat("show", here.row().id, "--format", "json")
+    told = json.loads(out)["front"]
+    assert [one["values"] for one in told["points"]] == sorted(map(list, best))
+    assert told["objectives"] == [{"name": n, "goal": "minimize"} for n in ("a", "b")]
+    code, out, _ = thetahat("show", here.row().id)
+    assert f"front       {len(best)} of 9 runs that no other improves on" in out
+    code, out, _ = thetahat("report", here.row().id, "--format", "csv")
+    assert code == 0
+
+
+def nondominated(points):
+    study = optuna.create_study(directions=["minimize"] * len(points[0]))
+    for point in points:
+        study.add_trial(optuna.trial.create_trial(values=list(point)))
+    return [tuple(trial.values) for trial in study.best_trials]
+
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_the_front_is_optunas(k) -> None:
+    rng = random.Random(k)
+    points = [tuple(rng.choice((rng.random(), round(rng.random(), 1))) for _ in range(k))
+              for _ in range(150)]  # fmt: skip
+    points += points[:5]
+    found = [points[i] for i in pareto_front(points, (1,) * k)]
+    assert sorted(found) == sorted(nondominated(points))
+    flipped = [tuple(-v for v in point) for point in points]
+    assert pareto_front(flipped, (-1,) * k) == pareto_front(points, (1,) * k)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("source: none.py, search_space: f", "there is no file none.py"),
+        ("source: studies.py, search_space: plain_spaec", "did you mean 'plain_space'?"),
+        ("source: studies.py, search_space: failing_space", "raised ValueError: no luck"),
+        (
+            "source: studies.py, optimizer: wrong_study",
+            "the study's directions are maximize, and the goals of the file are minimize",
+        ),
+        ("source: studies.py, optimizer: plain_space", "plain_space() of studies.py raised"),
+    ],
+)
+def test_a_mistake_of_a_scheduler_is_one_message(here, thetahat, keys, said) -> None:
+    file = here.sweep(f"{MINE}scheduler: {{engine: optuna, {keys}}}\n{SPACE}")
+    for words in (("check", file), ("sweep", file)):
+        code, out, err = thetahat(*words)
+        assert code == 2
+        assert said in out + err
+        assert "Traceback" not in out + err
+
+
+def test_a_sweep_ends_when_a_run_reaches_every_target(here, thetahat) -> None:
+    text = TWO.replace("{name: a}", "{name: a, target: 9}").replace("b}", "b, target: 9}")
+    code, _, err = thetahat("sweep", here.sweep(text), "--count", "9", "--run", "--workers", "1")
+    assert (code, len(here.runs())) == (0, 1), err
+    assert "a run reached the targets a 9 and b 9" in here.row().reason
+
+
+def some_files(n):
+    texts = json.loads((ORACLE / "sweep_files.json").read_text(encoding="utf-8"))
+    verdicts = json.loads((ORACLE / "verdicts.json").read_text(encoding="utf-8"))
+    named = [k for k in texts if k.startswith("custom") and verdicts[k]["valid"]]
+    return [k for k in named if parse_sweep(texts[k]).valid][:n], texts
+
+
+def run_files(here, thetahat, names, texts) -> None:
+    for name in names:
+        spec = parse_sweep(texts[name]).require()
+        lean = texts[name] if spec.command else texts[name] + LEAN
+        code, out, err = thetahat("sweep", here.sweep(lean), "--run", "--workers", "2", "--quiet")
+        assert code == 0, (name, texts[name], out, err)
+        runs = here.runs()
+        assert 1 <= len(runs) <= spec.run_cap, (name, texts[name])
+        assert here.row().state == "finished", (name, texts[name])
+        assert {str(run.status) for run in runs} == {"finished"}
+        assert all(one.name in run.metrics for run in runs for one in spec.objectives)
+
+
+def test_files_that_w_and_b_accepts_run_to_their_end(here, thetahat) -> None:
+    run_files(here, thetahat, *some_files(3))
+
+
+@pytest.mark.slow
+def test_sixty_files_that_w_and_b_accepts_run_to_their_end(here, thetahat) -> None:
+    names, texts = some_files(63)
+    assert len(names) == 63
+    run_files(here, thetahat, names[3:], texts)
