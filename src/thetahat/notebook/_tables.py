@@ -96,11 +96,6 @@ def _facts(
 class _Tables:
     """What a frame of tables can do beside what every frame of pandas can."""
 
-    if TYPE_CHECKING:
-
-        @property
-        def attrs(self) -> Any: ...
-
     @property
     def counts(self) -> dict[str, int]:
         """How many runs the sweep has, how many have the table, and how many failed."""
@@ -133,8 +128,9 @@ class _Tables:
         return plot_table(self._facts(), self, self.quantiles, x, y, **how)
 
     def _facts(self) -> dict[str, Any]:
+        frame: Any = self
         try:
-            return self.attrs["thetahat"]
+            return frame.attrs["thetahat"]
         except KeyError:
             raise ConfigError(
                 "this frame has lost what it knew of its sweep; take it from"
@@ -142,7 +138,8 @@ class _Tables:
             ) from None
 
     def _said(self) -> str:
-        counts = self.attrs.get("thetahat", {}).get("counts")
+        frame: Any = self
+        counts = frame.attrs.get("thetahat", {}).get("counts")
         if counts is None:
             return ""
         lost = [f"{counts[w]:,} {w}" for w in ("failed", "unfinished") if counts[w]]
