@@ -76,11 +76,10 @@ class SweepTables {
     fill(this.box, found.shown.map((one, i) => {
       const made = chart("tall", `${found.y} by ${found.x}: ${said(one.config) || "all runs"}`);
       made.set(() => bandOption(found, one, i, range, this.single));
-      made.on("mouseover", (p) => { hovered = p.seriesId?.startsWith("run:") ? p.seriesName : ""; });
-      made.on("mouseout", () => { hovered = ""; });
-      made.on("click", (p) => { if (p.seriesId?.startsWith("run:")) location.href = `/run/${encodeURIComponent(p.seriesId.slice(4))}`; });
+      const near = h("a", { href: "#", hidden: true });
+      made.drawn = () => follow(made, one, near, () => this.single);
       this.charts.push(made);
-      return h("div", { class: found.shown.length > 1 ? "s6" : "s12" }, h("h3", {}, said(one.config) || (this.about.n_settings > 1 ? "all runs together" : "all runs")), made.element, h("p.dim.small", {}, counted(one)));
+      return h("div", { class: found.shown.length > 1 ? "s6" : "s12" }, h("h3", {}, said(one.config) || (this.about.n_settings > 1 ? "all runs together" : "all runs")), made.element, h("p.dim.small", {}, counted(one), " ", near));
     }));
     const thin = found.shown.some((one) => one.x.length < one.places) ? ` ${found.shown[0].x.length.toLocaleString("en")} of ${found.shown[0].places.toLocaleString("en")} places are drawn.` : "";
     const part = found.left_out ? ` The tables are too large to read all: ${many(found.left_out, "run")} left out.` : "";
@@ -117,18 +116,50 @@ function bandOption(found, one, i, range, single) {
   const band = { type: "custom", name: "band", data: data.length && !words ? [data[0], data[data.length - 1]] : [], silent: true, clip: true, z: 1, tooltip: { show: false },
     renderItem: (params, api) => { if (params.dataIndex > 0) return { type: "group", children: [] }; const points = [...data.map((d) => api.coord([d[0], d[1]])), ...[...data].reverse().map((d) => api.coord([d[0], d[2]]))]; return { type: "polygon", shape: { points }, style: { fill: colour, opacity: 0.18 }, silent: true }; } };
   const bars = words ? [["low", one.low], ["high", one.high]].map(([name, ys]) => line(name, pairs(ys), { color: colour, width: 1, type: "dashed" })) : [];
-  const runs = single ? one.lines.map((run) => ({ ...line(run.name, run.x.map((x, k) => [x, run.y[k]]), { color: colour, width: 1, opacity: 0.22 }, { id: `run:${run.id}`, z: 2, triggerLineEvent: true, emphasis: { focus: "none", lineStyle: { width: 2.5, opacity: 1 } } }) })) : [];
+  const runs = single ? one.lines.map((run) => ({ ...line(run.name, run.x.map((x, k) => [x, run.y[k]]), { color: colour, width: 1, opacity: 0.22 }, { id: `run:${run.id}`, z: 2, silent: true, emphasis: { disabled: true } }) })) : [];
   const exact = one.exact.length ? [line(found.exact, pairs(one.exact), { color: css("--text"), width: 1.5, type: "dashed" }, { z: 6 })] : [];
   return base({
     xAxis: axis(found.x, words ? { type: "category", data: one.x.map(String) } : { splitLine: { show: false }, min: "dataMin", max: "dataMax" }),
     yAxis: axis(found.y, { nameGap: 44, ...(range || {}) }),
     grid: { left: 26, right: 16, top: 14, bottom: 26, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
-    tooltip: tooltip({ trigger: "axis", formatter: (ps) => { const k = ps.find((p) => p.seriesName === "median")?.dataIndex; if (k === undefined) return ""; return tip(`${found.x} ${short(one.x[k])}`, [["median", short(one.middle[k])], ["band", `${short(one.low[k])} to ${short(one.high[k])}`], ...(one.exact.length ? [[found.exact, short(one.exact[k])]] : []), ["runs", one.n[k]]], hovered ? `run ${hovered}` : null); } }),
-    series: [band, ...bars, ...runs, line("median", pairs(one.middle), { color: colour, width: 2.2 }, { z: 5 }), ...exact],
+    tooltip: tooltip({ trigger: "axis", formatter: (ps) => { const k = ps.find((p) => p.seriesName === "median")?.dataIndex; if (k === undefined) return ""; return tip(`${found.x} ${short(one.x[k])}`, [["median", short(one.middle[k])], ["band", `${short(one.low[k])} to ${short(one.high[k])}`], ...(one.exact.length ? [[found.exact, short(one.exact[k])]] : []), ["runs", one.n[k]]]); } }),
+    series: [band, ...bars, ...runs, line("median", pairs(one.middle), { color: colour, width: 2.2 }, { z: 5 }), ...exact, line("run", [], { color: css("--text"), width: 2 }, { id: "near", z: 8, silent: true })],
   });
 }
 
-let hovered = "";
+// Mark the single run nearest to the pointer, and name it; a click opens it.
+function follow(made, one, near, single) {
+  const { raw } = made;
+  if (!raw || raw.followed) return;
+  raw.followed = true;
+  let now = null;
+  const mark = (run) => {
+    if (run === now) return;
+    now = run;
+    raw.setOption({ series: [{ id: "near", data: run ? run.x.map((x, k) => [x, run.y[k]]) : [] }] });
+    if (run) { near.hidden = false; near.href = `/run/${encodeURIComponent(run.id)}`; fill(near, `near the pointer: ${run.name}`); }
+  };
+  raw.getZr().on("mousemove", ({ offsetX, offsetY }) => {
+    if (!single() || !one.lines.length || !raw.containPixel("grid", [offsetX, offsetY])) { mark(null); return; }
+    const [x, y] = raw.convertFromPixel("grid", [offsetX, offsetY]);
+    let [best, least] = [null, Infinity];
+    for (const run of one.lines) {
+      const place = typeof run.x[0] === "number" ? nearest(run.x, x) : Math.round(x);
+      const away = finite(run.y[place]) ? Math.abs(run.y[place] - y) : Infinity;
+      if (away < least) [best, least] = [run, away];
+    }
+    mark(best);
+  });
+  raw.getZr().on("globalout", () => mark(null));
+  raw.getZr().on("click", () => { if (now) location.href = `/run/${encodeURIComponent(now.id)}`; });
+}
+
+// The place of the value of a sorted list that is nearest to x.
+function nearest(xs, x) {
+  let [low, high] = [0, xs.length - 1];
+  while (high - low > 1) { const at = (low + high) >> 1; if (xs[at] > x) high = at; else low = at; }
+  return Math.abs(xs[low] - x) < Math.abs(xs[high] - x) ? low : high;
+}
 
 // Panels of what one run has left: its tables and its files.
 export async function keptPanels(id) {
