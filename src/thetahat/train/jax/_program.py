@@ -66,7 +66,7 @@ class CohortProgram:
         self._host: Any = None
         self._chunk: Any = None
         self._beginning = Beginning(staged, size)
-        self._finals: dict[tuple[str, ...], Any] = {}
+        self._finals: dict[Any, Any] = {}
         self._sources: list[ModelSource] = []
         self._lowered: Any = None
         self._columns: list[str] = []
