@@ -111,7 +111,7 @@ class StudySearch:
              define: the user's search space; None for that of the file.
              terminator: says when the search is over.
              accepts: whether a config satisfies the constraints.
-             fixed: points at the beginning of the sweep that the user chose.
+             chosen: points at the beginning of the sweep that the user chose.
              label: begins messages about the user's functions.
     """
 
@@ -119,13 +119,16 @@ class StudySearch:
     define: Define | None = None
     terminator: Terminator | None = None
     accepts: Callable[[Mapping[str, Any]], bool] | None = None
-    fixed: int = 0
+    chosen: int = 0
     order: Sequence[str] = ()
     """The file's parameters in its order, in which they are drawn."""
     label: str = ""
+    fixed: int = field(default=0, init=False)
+    """Trials at the beginning that the study did not propose."""
     _study: optuna.Study | None = None
     _numbers: dict[str, int] = field(default_factory=dict)
     """The study's number of each run."""
+    _live: dict[int, optuna.Trial] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
     _offered: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     """Proposals that have not come back as runs."""
@@ -137,6 +140,7 @@ class StudySearch:
             if self._study is None:
                 self._study = self.make()
             mapped = None if self.define is not None else _Mapped(space, self.order)
+            self.fixed = self.chosen + sum(t.id.startswith("prior") for t in history.trials)
             self._follow(self._study, mapped, history)
             over = self._terminated(self._study)
             configs: list[dict[str, Any]] = []
@@ -180,7 +184,7 @@ class StudySearch:
             if plain_value(offered) == config:
                 del self._offered[i]
                 return number
-        if place >= self.fixed and not trial.id.startswith("prior"):
+        if place >= self.fixed:
             asked = self._ask(study, mapped)
             if asked is not None and plain_value(asked[1]) == config:
                 return asked[0]
@@ -194,9 +198,12 @@ class StudySearch:
         self._told.add(trial.id)
         numbers = [v for v in trial.numbers if v is not None and math.isfinite(v)]
         well = trial.state == "finished" and len(numbers) == len(study.directions)
+        if trial.spread and (asked := self._live.get(self._numbers[trial.id])) is not None:
+            asked.set_user_attr("spread", list(trial.spread))
         self._end(study, self._numbers[trial.id], numbers if well else None)
 
     def _end(self, study: optuna.Study, number: int, values: Sequence[float] | None) -> None:
+        self._live.pop(number, None)
         state = TrialState.FAIL if values is None else TrialState.COMPLETE
         try:
             study.tell(number, values, state=state)
@@ -235,8 +242,10 @@ class StudySearch:
     ) -> tuple[optuna.Trial, dict[str, Any]]:
         if mapped is not None:
             trial = study.ask(mapped.distributions)
+            self._live[trial.number] = trial
             return trial, mapped.config(trial.params)
         trial = study.ask()
+        self._live[trial.number] = trial
         return trial, defined(self.define, trial, self.label)
 
 

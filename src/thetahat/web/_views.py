@@ -96,6 +96,7 @@ def about(sweep: SweepRow, file: SweepFile, *, with_text: bool = True) -> dict[s
     """Describe a sweep itself."""
     hidden = ("text", "spec", "position", "folder")
     found: dict[str, Any] = {k: v for k, v in vars(sweep).items() if k not in hidden}
+    found["plan"] = {k: v for k, v in sweep.plan.items() if k != "prior"}
     found |= {"method": file.method, "metric": file.metric, "goal": file.goal}
     searched = [p.name for p in file.parameters if not p.constant]
     counted = (sweep.plan.get("found") or {}).get("seed")

@@ -31,6 +31,7 @@ from thetahat.sweep.agent._launch import (
     work_on as work_on,
 )
 from thetahat.sweep.agent._load_models import load_models as load_models
+from thetahat.sweep.agent._prior import Prior as Prior, read_prior as read_prior
 from thetahat.sweep.spec._spec import spec_of as spec_of
 from thetahat.sweep.workers._connection import WorkerProcess as WorkerProcess
 from thetahat.sweep.workers._pool import Pool as Pool
@@ -46,6 +47,7 @@ __all__ = [
     "Logged",
     "Noted",
     "Pool",
+    "Prior",
     "Remarked",
     "RunEvent",
     "Runner",
@@ -59,6 +61,7 @@ __all__ = [
     "load_models",
     "new_sweep",
     "pool_here",
+    "read_prior",
     "spec_of",
     "work_on",
 ]

@@ -92,7 +92,11 @@ def _search_of(
     column = spec.metric.name if spec.metric is not None and needs_records else None
     follower = Follower(store, sweep.id, column)
     words = words_of(spec.space)
-    trials = SweepTrials(follower, spec.metric, paths, found.seed, words, spec.objectives)
+    trials = SweepTrials(
+        *(follower, spec.metric, paths, found.seed, words, spec.objectives),
+        folds=plan.folds > 1,
+        prior=plan.prior,
+    )
     if isinstance(runner, Pool):
         left = partial(left_of, store, sweep, runner.size, work.count)
         marks = () if spec.hyperband is None else spec.hyperband.bands(upto=_BANDS_UPTO)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import ConfigError, MissingExtra, did_you_mean
-from thetahat.search import Sampler, sampler
+from thetahat.search import Constraint, Sampler, accepts_all, constrained, sampler
 from thetahat.sweep.spec._diagnostics import Problem
 from thetahat.sweep.spec._program import why_not_loaded
 from thetahat.sweep.spec._spec import CUSTOM, Scheduler, SweepSpec
@@ -79,7 +79,7 @@ def custom_sampler(
         found = StudySearch(lambda: checked, terminator=terminator)
         where = where if define is not None else at
     found.define, found.accepts, found.label = define, accepts, where
-    found.order, found.fixed = tuple(spec.parameters), len(plan.enqueue)
+    found.order, found.chosen = tuple(spec.parameters), len(plan.enqueue)
     return found
 
 
@@ -103,10 +103,14 @@ def sampler_of(
 
     Raises:  ConfigError: it cannot be made.   MissingExtra: an extra is missing.
     """
+    accepts = accepts_all([Constraint(text) for text in plan.constraints])
     if spec.method == CUSTOM:
-        return custom_sampler(spec, plan, folder, info)
+        return custom_sampler(spec, plan, folder, info, accepts if plan.constraints else None)
     name = spec.method if spec.method == "grid" or plan.sampler is None else plan.sampler
-    return sampler(name, shuffle=plan.shuffle and spec.method == "grid")
+    found = sampler(name, shuffle=plan.shuffle and spec.method == "grid")
+    if not plan.constraints:
+        return found
+    return constrained(found, accepts, walks=spec.method == "grid")
 
 
 def tried_names(spec: SweepSpec, folder: Path | None = None) -> Sequence[str]:
