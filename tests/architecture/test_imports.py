@@ -26,6 +26,7 @@ BELOW: dict[str, set[str]] = {
     "store": {"core"},
     "tracking": {"core", "store"},
     "sweep": {"core", "train", "search", "store"},
+    "wandb": {"core", "store", "tracking", "sweep"},
     "analysis": {"core", "search", "store"},
     "report": {"core", "format", "figures", "store", "analysis"},
     "causal": {"core", "format", "figures", "data", "models", "optim", "train", "report"},

@@ -35,7 +35,11 @@ from thetahat.sweep.processes._wandb_file import (
 from thetahat.sweep.spec import argv_of
 
 PROGRAMS = Path(__file__).parent / "programs"
-BASE = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+BASE = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "THETAHAT_WANDB": "real",
+}
 
 
 def launch(
@@ -117,7 +121,7 @@ def test_a_program_that_crashes(tmp_path: Path) -> None:
     ended = process.wait()
     assert (ended.status, ended.reason) == (
         Status.FAILED,
-        "exit code 1: RuntimeError: the matrix is singular",
+        "exit code 1: RuntimeError: the matrix is singular (wandb_crash.py, line 7)",
     )
     assert metrics.new() == [{"loss": 2.0, "step": 0}]
 

@@ -57,6 +57,13 @@ from thetahat.analysis._pareto import (
     front_of as front_of,
     pareto_front as pareto_front,
 )
+from thetahat.analysis._run_tables import (
+    TABLE_QUANTILES as TABLE_QUANTILES,
+    TableBands as TableBands,
+    TableSetting as TableSetting,
+    table_bands as table_bands,
+    table_settings as table_settings,
+)
 from thetahat.analysis._search_file import (
     SweepFile as SweepFile,
     Swept as Swept,
@@ -77,6 +84,7 @@ __all__ = [
     "FEW",
     "MARKS",
     "QUANTILES",
+    "TABLE_QUANTILES",
     "Band",
     "CellRule",
     "Effect",
@@ -90,6 +98,8 @@ __all__ = [
     "Study",
     "SweepFile",
     "Swept",
+    "TableBands",
+    "TableSetting",
     "again",
     "band_words",
     "best_first",
@@ -131,6 +141,8 @@ __all__ = [
     "sign_of",
     "spread_of",
     "standings",
+    "table_bands",
+    "table_settings",
     "tied",
     "value_word",
 ]

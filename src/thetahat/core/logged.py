@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from thetahat.core.errors import ConfigError
+from thetahat.core.errors import ConfigError, why_failed
 from thetahat.core.run import Status
 
 
@@ -17,6 +17,8 @@ def checked_row(
 
     Raises:  ConfigError: a value that is not a number.
     """
+    if not isinstance(metrics, Mapping):
+        raise ConfigError(f"log({metrics!r:.80}): give numbers by name, such as {{'loss': 0.5}}")
     if step is None:
         step = metrics.get("step")
     row = {key: _number(key, value) for key, value in metrics.items() if key != "step"}
@@ -29,7 +31,7 @@ def ending_of(error: BaseException | None) -> tuple[Status, str]:
         return Status.FINISHED, ""
     if isinstance(error, KeyboardInterrupt):
         return Status.INTERRUPTED, "Ctrl-C"
-    return Status.FAILED, f"{type(error).__name__}: {error}".rstrip(": ")
+    return Status.FAILED, why_failed(error)
 
 
 def checked_ending(status: Status | str) -> Status:

@@ -12,7 +12,12 @@ from thetahat.figures._effects import (
 )
 from thetahat.figures._save import KINDS as KINDS, image as image, inline_svg as inline_svg
 from thetahat.figures._spark import spark as spark
-from thetahat.figures._style import label as label, styled as styled, tick as tick
+from thetahat.figures._style import (
+    for_page as for_page,
+    label as label,
+    styled as styled,
+    tick as tick,
+)
 from thetahat.figures._sweeps import (
     Bar as Bar,
     Strip as Strip,
@@ -24,12 +29,14 @@ from thetahat.figures._sweeps import (
     draw_slice as draw_slice,
     draw_strips as draw_strips,
 )
+from thetahat.figures._tables import TableCurve as TableCurve, draw_tables as draw_tables
 
 __all__ = [
     "KINDS",
     "Bar",
     "Curve",
     "Strip",
+    "TableCurve",
     "draw_band",
     "draw_contour",
     "draw_curves",
@@ -42,6 +49,8 @@ __all__ = [
     "draw_progress",
     "draw_slice",
     "draw_strips",
+    "draw_tables",
+    "for_page",
     "image",
     "inline_svg",
     "label",

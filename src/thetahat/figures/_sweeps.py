@@ -23,6 +23,7 @@ from thetahat.figures._style import (
     scale,
     spans,
     styled,
+    whole,
 )
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def draw_progress(
         ax.set_xlabel("run, in the order they were made")
         ax.set_ylabel(label(metric))
         ax.set_xlim(0.5 - 0.02 * len(values), len(values) + 0.5 + 0.02 * len(values))
-        _whole(ax)
+        whole(ax.xaxis)
         above(ax)
         return figure
 
@@ -475,9 +476,3 @@ def _ring(ax: Axes, x: float, y: float) -> None:
 def _jitter(i: int) -> float:
     """Return a reproducible offset beside a value."""
     return ((i * 0.6180339887) % 1 - 0.5) * 0.4
-
-
-def _whole(ax: Axes) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))

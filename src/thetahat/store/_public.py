@@ -26,6 +26,8 @@ from thetahat.store._live_run import (
     ManualRun as ManualRun,
     begin_run as begin_run,
     columns_of as columns_of,
+    continue_run as continue_run,
+    knows_run as knows_run,
 )
 from thetahat.store._logged_things import (
     OpenRun as OpenRun,
@@ -65,7 +67,7 @@ from thetahat.store._queue import (
     new_agent_id as new_agent_id,
 )
 from thetahat.store._reserved_space import Reserve as Reserve
-from thetahat.store._retry import retry_failed as retry_failed
+from thetahat.store._retry import nothing_to_retry as nothing_to_retry, retry_failed as retry_failed
 from thetahat.store._rows import NewRun as NewRun, RunRow as RunRow
 from thetahat.store._run_values import metric_series as metric_series, run_values as run_values
 from thetahat.store._run_writer import VERSION as VERSION
@@ -150,6 +152,7 @@ __all__ = [
     "check_columns",
     "code_digests",
     "columns_of",
+    "continue_run",
     "count_all",
     "count_point",
     "count_runs",
@@ -166,6 +169,7 @@ __all__ = [
     "found_no_room",
     "known_columns",
     "known_scopes",
+    "knows_run",
     "leading_run",
     "list_agents",
     "list_files",
@@ -174,6 +178,7 @@ __all__ = [
     "locate",
     "metric_series",
     "new_agent_id",
+    "nothing_to_retry",
     "open_store",
     "origins",
     "pack",

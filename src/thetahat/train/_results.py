@@ -25,6 +25,12 @@ _SHOWN = 20
 _WELL = (Status.FINISHED, Status.STOPPED, Status.INTERRUPTED)
 
 
+_EQUAL = (
+    "{} over them show no spread. A seed acts where it is passed on: Task(seed=seed), a module's"
+    " own key, th.Shuffle(seed=seed) for the order of batches"
+)
+
+
 class Results(list[AnyResult]):
     """A list of Results, as ``fit_many`` returns it, or of what ``th.load`` read.
 
@@ -82,7 +88,9 @@ class Results(list[AnyResult]):
         except (TypeError, ValueError):
             probabilities = np.array([np.nan])
         if not ((probabilities >= 0) & (probabilities <= 1)).all():
-            raise ConfigError(f"q={q!r}: give probabilities from 0 to 1, such as (0.1, 0.5, 0.9)")
+            raise ConfigError(
+                f"q={q!r:.80}: give probabilities from 0 to 1, such as (0.1, 0.5, 0.9)"
+            )
         kept = self.ended_well()
         if kept[0].classes is not None:
             raise ConfigError(
@@ -91,11 +99,7 @@ class Results(list[AnyResult]):
             )
         found = kept.predict(x)
         if len(kept) > 1 and (found == found[0]).all():
-            notify(
-                f"all {len(kept)} members predict the same, so that quantiles over them show no"
-                " spread. A seed acts where it is passed on: Task(seed=seed), a module's own key,"
-                " th.Shuffle(seed=seed) for the order of batches"
-            )
+            notify(_EQUAL.format(f"all {len(kept)} members predict the same, so that quantiles"))
         return np.quantile(found, probabilities, axis=0)
 
     def plot(self, x: Any, q: Sequence[float] = (0.1, 0.5, 0.9)) -> Any:
@@ -127,11 +131,15 @@ class Results(list[AnyResult]):
 
         Parameters inside a parameter have dotted names; a column of the config that is called like
         one of the others begins with "config.". ``code`` is a digest of the experiment's own code.
+        A Notice says if all members have the same risks.
         """
         try:
             import pandas as pd
         except ModuleNotFoundError:
             raise MissingExtra("frame()", "tables") from None
+        risks = {tuple(m.risk.items()) for m in self if m.risk and _is_finite(m)}
+        if len(self) > 1 and len(risks) == 1 and all(map(_is_finite, self)):
+            notify(_EQUAL.format(f"all {len(self)} members have the same risks, so that numbers"))
         return pd.DataFrame(self._rows())
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -206,13 +214,12 @@ class Results(list[AnyResult]):
 
 
 @arguments_named
-def load(
-    path: str | os.PathLike[str], experiment: Callable[..., Task] | Task | None = None
-) -> Fitted | Results[Fitted]:
+def load(path: str | os.PathLike[str], experiment: Any = None) -> Fitted | Results[Fitted]:
     """Load a model that ``result.save`` or ``results.save`` wrote.
 
     Args:    experiment: what was fitted, where the model is of a class of the user's own: the
-             function is called with the stored config. Models of ``th.models`` need none.
+             function, which is called with the stored config; its Task; or a model of the same
+             shapes, whose parameters are replaced. Models of ``th.models`` need none.
     Returns: a Fitted; Results of them for a file of ``results.save``.
     Raises:  InputError: no such file, a damaged one, or one that needs the experiment.
 
@@ -224,13 +231,28 @@ def load(
     >>> bool((th.load(path).predict(x) == result.predict(x)).all())
     True
     """
-    if experiment is not None and not (callable(experiment) or isinstance(experiment, Task)):
+    if isinstance(experiment, type):
+        name = experiment.__name__
+        raise ConfigError(
+            f"{name} is a class; give a model of it, th.load(path, {name}(...)), or the function"
+            " that was fitted"
+        )
+    if _is_model(experiment):
+        experiment = Task(experiment, data=None)
+    if not (experiment is None or isinstance(experiment, Task) or callable(experiment)):
         raise ConfigError(
             f"experiment={experiment!r:.80} is not an experiment; give the function that was"
-            " fitted, or a th.Task"
+            " fitted, a th.Task, or the model"
         )
-    members, several = load_all(path, experiment)
+    members, several = load_all(path, experiment)  # pyright: ignore[reportArgumentType]
     return Results(members) if several else members[0]
+
+
+def _is_model(value: Any) -> bool:
+    """Whether a value is a model of one's own: a module, or an object with ``apply``."""
+    libraries = {kind.__module__.split(".")[0] for kind in type(value).__mro__}
+    pair = hasattr(value, "init") and hasattr(value, "apply")
+    return bool(libraries & {"flax", "equinox", "torch"}) or pair
 
 
 def _is_table(x: Any) -> bool:

@@ -222,13 +222,12 @@ def act(store: Store, sweep: SweepRow, action: str) -> str:
 
     Raises:  ConfigError: another action, a sweep that is over, or no failed run.
     """
-    from thetahat.store import cancel_sweep, find_sweep, retry_failed, set_state
+    from thetahat.store import cancel_sweep, find_sweep, nothing_to_retry, retry_failed, set_state
 
     if action == RETRY:
         if not retry_failed(store, sweep.id):
-            raise ConfigError(
-                f"no run of the sweep {sweep.name} has failed (one that diverged has not)"
-            )
+            flag = f"thetahat sweep {sweep.id} --retry-failed --diverged"
+            raise ConfigError(nothing_to_retry(store, sweep, flag, diverged=False))
         return find_sweep(store, sweep.id).state
 
     if action not in ACTIONS:

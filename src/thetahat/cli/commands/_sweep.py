@@ -85,6 +85,7 @@ def add_flags(parser: Any) -> None:
     add_switch(change, "--cancel", "end it, and its runs, now")
     add_value(change, "--extend FILE", "continue with another file")
     add_switch(change, "--retry-failed", "run its failed runs again, and no others")
+    add_switch(change, "--diverged", "with --retry-failed: also the runs that diverged")
     add_store(parser)
     add_format(parser, ("table", "json"))
 
@@ -97,6 +98,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"{both} exclude each other; give one of them")
     if asked:
         fits = {*_CHANGES, "what", "quiet", "store", "format"}
+        if asked[0] == "retry_failed":
+            fits.add("diverged")
         if asked[0] in ("extend", "retry_failed"):
             # Working on it is what comes next.
             fits |= {"run", "ui", "workers", "devices", "keep_going"} if args.run else {"run"}
@@ -108,6 +111,8 @@ def run(args: argparse.Namespace) -> int:
                 f" one; leave out --{flag}"
             )
         return _change(args, asked[0])
+    if args.diverged:
+        raise ConfigError("--diverged says which runs --retry-failed takes; give it too")
     if args.ui and not args.run:
         raise ConfigError("--ui shows the page while a sweep runs; give --run too")
     return _make(args)
@@ -157,7 +162,14 @@ def _made(
 
 
 def _change(args: argparse.Namespace, how: str) -> int:
-    from thetahat.store import cancel_sweep, find_sweep, open_store, retry_failed, set_state
+    from thetahat.store import (
+        cancel_sweep,
+        find_sweep,
+        nothing_to_retry,
+        open_store,
+        retry_failed,
+        set_state,
+    )
     from thetahat.sweep import read_sweep
     from thetahat.sweep.agent import extend_sweep
 
@@ -167,12 +179,12 @@ def _change(args: argparse.Namespace, how: str) -> int:
             sweep = extend_sweep(store, sweep, read_sweep(args.extend).require())
             outcome = f"goes on with {args.extend}"
         elif how == "retry_failed":
-            n = retry_failed(store, sweep.id)
+            n = retry_failed(store, sweep.id, diverged=args.diverged)
             if not n:
-                raise ConfigError(
-                    f"no run of the sweep {sweep.id} has failed (one that diverged has not)"
-                )
-            outcome = f"runs {n:,} failed run{'s' * (n != 1)} again"
+                flag = f"thetahat sweep {sweep.id} --retry-failed --diverged"
+                raise ConfigError(nothing_to_retry(store, sweep, flag, diverged=args.diverged))
+            kinds = "failed or diverged" if args.diverged else "failed"
+            outcome = f"runs {n:,} {kinds} run{'s' * (n != 1)} again"
         else:
             state = {"pause": "paused", "resume": "running", "cancel": "cancelled"}[how]
             reason = f"by thetahat sweep --{how}"
