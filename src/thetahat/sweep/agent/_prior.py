@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thetahat.analysis import finite, flat_config
 from thetahat.core.errors import ConfigError, did_you_mean
 from thetahat.core.json import plain_value
 from thetahat.store import Store, find_sweep, tried_runs
@@ -51,12 +51,12 @@ def read_prior(
         else:
             sweep = find_sweep(store, source)
             rows = [
-                {**flat_config(run.setting), **run.metrics}
+                {**_flat(run.setting), **run.metrics}
                 for run in tried_runs(store, sweep.id)
                 if run.status.well
             ]
     else:
-        source, rows = "the list", [{**flat_config(row)} for row in given]
+        source, rows = "the list", [_flat(row) for row in given]
     known = dict.fromkeys(name for row in rows for name in row)
     metrics = [one.name for one in spec.objectives]
     if not metrics:
@@ -77,9 +77,23 @@ def read_prior(
     return Prior(tuple(runs), len(rows) - len(runs), source)
 
 
+def _flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Return a config with the names of nested parameters joined by dots."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        inner = isinstance(value, Mapping)
+        found |= _flat(value, f"{above}{name}.") if inner else {f"{above}{name}": value}
+    return found
+
+
+def _finite(value: Any) -> float | None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if number and math.isfinite(value) else None
+
+
 def _run(spec: SweepSpec, row: Mapping[str, Any], metrics: Sequence[str]) -> dict[str, Any] | None:
     """Return a row as a run; None if it lacks a number, or a searched parameter."""
-    numbers = {name: finite(row.get(name)) for name in metrics}
+    numbers = {name: _finite(row.get(name)) for name in metrics}
     if None in numbers.values():
         return None
     if spec.proposes:
