@@ -245,3 +245,21 @@ def test_earlier_runs_join_the_history_of_a_search(here, thetahat) -> None:
     for given, said in (("none.csv", "cannot be read"), ("nonsense", "has no sweep 'nonsense'")):
         code, _, err = thetahat("sweep", here.sweep(GRID), "--prior", given)
         assert (code, said in err) == (2, True), err
+
+
+MANY = """\
+import json, random, sys
+names = [f"m{i:02d}" for i in range(12)]
+random.shuffle(names)
+sys.stdout.write(json.dumps({name: 1.5 for name in names} | {"loss": 0.25}) + "\\n")
+"""
+
+
+def test_the_metric_of_a_sweep_is_the_first_of_many(at, thetahat) -> None:
+    text = GRID.replace("objectives", "train").replace("{name: a}", "{name: loss}")
+    code, out, err = thetahat("sweep", at.sweep(text, MANY), "--count", "2", "--run")
+    assert code == 0, err
+    heads = next(line.split() for line in out.splitlines() if line.startswith("name"))
+    shown = [head for head in heads if head == "loss" or head.startswith("m")]
+    assert shown == ["loss", "m00", "m01", "m02", "m03", "m04"][: len(shown)]
+    assert len(shown) > 1
