@@ -263,3 +263,39 @@ def test_the_metric_of_a_sweep_is_the_first_of_many(at, thetahat) -> None:
     shown = [head for head in heads if head == "loss" or head.startswith("m")]
     assert shown == ["loss", "m00", "m01", "m02", "m03", "m04"][: len(shown)]
     assert len(shown) > 1
+
+
+SLOW = """\
+import json, pathlib, sys, time
+given = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
+x = float(given["x"])
+for step in range(400 if x > 1 else 3):
+    sys.stdout.write(json.dumps({"a": x + 1 / (step + 1), "step": step}) + "\\n")
+    sys.stdout.flush()
+    if x > 1 and step > 2:
+        time.sleep(0.05)  # until the pruner ends it
+"""
+PRUNING = """\
+import optuna
+
+def study(info):
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=1)
+    grid = optuna.samplers.GridSampler({"x": [0.0, 0.5, 2.0]}, seed=1)
+    made = optuna.create_study(sampler=grid, pruner=pruner)
+    for x in (0.0, 0.5, 2.0):
+        made.enqueue_trial({"x": x})
+    return made
+"""
+
+
+def test_a_users_pruner_stops_runs(at, thetahat) -> None:
+    at.write("pruning.py", PRUNING)
+    text = f"{MINE}scheduler: {{engine: optuna, source: pruning.py, optimizer: study}}\n"
+    text = text.replace("objectives", "train") + "parameters: {x: {min: 0.0, max: 3.0}}\n"
+    file = at.sweep(text, SLOW)
+    code, _, err = thetahat("sweep", file, "--count", "3", "--run", "--workers", "1", "--quiet")
+    assert code == 0, err
+    ends = [(run.config["x"], str(run.status), run.stopped_early) for run in at.runs()]
+    assert ends[:2] == [(0.0, "finished", False), (0.5, "finished", False)]
+    assert ends[2] == (2.0, "stopped", True)
+    assert at.runs()[2].reason == "optuna: the study's pruner stopped it"

@@ -22,6 +22,9 @@ from thetahat.search import (
 )
 from thetahat.store import Followed, Follower, RunRow
 
+PRUNED = "optuna:"
+"""How the reason of a run begins that a study's pruner has stopped."""
+
 
 class SweepTrials:
     """The trials of a sweep, for its search and for early termination.
@@ -124,6 +127,7 @@ class SweepTrials:
         trial = Trial(
             *(run.id, self._proposed_by(run), state, run.values, value),
             numbers=[run.metrics.get(one.name) for one in self.objectives],
+            pruned=run.status is Status.STOPPED and run.reason.startswith(PRUNED),
             began=run.created,
             ended=run.finished or "",
         )

@@ -67,7 +67,7 @@ def custom_sampler(
         from thetahat.search._ax import AxSearch
 
         return AxSearch(spec.objectives, plan.seed, factory and partial(factory, info), accepts)
-    from thetahat.search._study import StudySearch, check_study, default_study
+    from thetahat.search._study import StudySearch, check_study, default_study, prunes
 
     if factory is None:
         make: Any = partial(default_study, spec.objectives, plan.sampler or "tpe", plan.seed)
@@ -77,6 +77,7 @@ def custom_sampler(
         study, terminator = _made(factory, info, at)
         checked = check_study(study, spec.objectives, at)
         found = StudySearch(lambda: checked, terminator=terminator)
+        found.prunes = prunes(checked)
         where = where if define is not None else at
     found.define, found.accepts, found.label = define, accepts, where
     found.order, found.chosen = tuple(spec.parameters), len(plan.enqueue)
