@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from thetahat.analysis import TABLE_QUANTILES, Study, flat_config, quantile_name
@@ -62,13 +62,22 @@ def table_frame(pandas: Any, store: Store, study: Study, name: str) -> Any:
     for key in varying:
         of_run("config", key, [config.get(key) for config in configs])
     frame = _frame_class()({**columns, **stack.columns}, copy=False)
-    well = sum(str(run.status) in _WELL for run in there)
     frame.attrs["thetahat"] = {
         "table": name,
+        "columns": list(stack.columns),
+        **_about(study, there, varying, named),
+    }
+    return frame
+
+
+def _about(
+    study: Study, there: Sequence[Any], varying: Sequence[str], named: Mapping[str, str]
+) -> dict[str, Any]:
+    """What a summary of the frame needs: its columns of settings and seeds, and counts of runs."""
+    return {
         "status": named["status"],
         "settings": [named[key] for key in varying if key not in study.seeds],
         "seeds": [named[key] for key in varying if key in study.seeds],
-        "columns": list(stack.columns),
         "ends": [
             (
                 {named[k]: v for k, v in one.varying.items() if k in named},
@@ -82,10 +91,9 @@ def table_frame(pandas: Any, store: Store, study: Study, name: str) -> Any:
             "with the table": len(there),
             "failed": sum(run.status.failed for run in study.runs),
             "unfinished": sum(run.status.unfinished for run in study.runs),
-            "well": well,
+            "well": sum(str(run.status) in _WELL for run in there),
         },
     }
-    return frame
 
 
 @functools.cache

@@ -336,7 +336,7 @@ class _Mapped:
         self.space = space
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a max that no step reaches
-            self._axes = [_Axis(d) for d in space.dimensions]
+            self._axes = [_StudyAxis(d) for d in space.dimensions]
         drawn = sorted(self._axes, key=lambda axis: _place(axis.dimension.path, order))
         self.distributions = {a.name: a.distribution for a in drawn if a.distribution is not None}
 
@@ -363,7 +363,7 @@ def _place(path: tuple[str, ...], order: Sequence[str]) -> int:
     return order.index(path[0]) if path[0] in order else len(order)
 
 
-class _Axis:
+class _StudyAxis:
     """One dimension as a distribution of Optuna's."""
 
     def __init__(self, dimension: Dimension) -> None:

@@ -271,9 +271,9 @@ class CohortProgram:
     def tables(self, state: TrainState) -> list[dict[str, dict[str, np.ndarray]]]:
         """The tables of every member, evaluated together at the best state."""
         with precision(self.dtype):
-            if "tables" not in self._finals:
-                self._finals["tables"] = self._tabulate()
-            run, fixed = self._finals["tables"]
+            if ("tables",) not in self._finals:
+                self._finals[("tables",)] = self._tabulate()
+            run, fixed = self._finals[("tables",)]
             out = self._timed(lambda: jax.device_get(run(*self._fixed, best_params(state))))
         return [
             {
