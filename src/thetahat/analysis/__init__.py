@@ -24,6 +24,7 @@ from thetahat.analysis._best import (
     tied as tied,
 )
 from thetahat.analysis._failures import join_reasons as join_reasons
+from thetahat.analysis._fold_means import FoldMean as FoldMean, fold_means as fold_means
 from thetahat.analysis._groups import (
     FEW as FEW,
     QUANTILES as QUANTILES,
@@ -88,6 +89,7 @@ __all__ = [
     "Band",
     "CellRule",
     "Effect",
+    "FoldMean",
     "Front",
     "FrontPoint",
     "Group",
@@ -112,6 +114,7 @@ __all__ = [
     "ending",
     "finite",
     "flat_config",
+    "fold_means",
     "front_of",
     "group_by",
     "group_runs",

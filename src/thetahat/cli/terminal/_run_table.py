@@ -28,11 +28,13 @@ def print_runs(
     *,
     tell: bool = True,
     raw: bool = False,
+    first: str | None = None,
 ) -> None:
     """Print runs in a format; without columns asked for, JSON is the full listing.
 
     Args:    tell: note which columns are hidden, and how to choose others.
              raw: whether CSV keeps text that a spreadsheet would run.
+             first: the metric of their sweep, which comes before the others.
     """
     from thetahat.store import check_columns, value_of
 
@@ -40,7 +42,7 @@ def print_runs(
         check_columns(asked, found)
         columns = [Column(name) for name in asked]
     else:
-        columns = default_columns(found, everything=format == "csv")
+        columns = default_columns(found, everything=format == "csv", first=first)
     if format == "json" and asked is None:
         print_table([run.listing() for run in found], format="json")
         return
@@ -206,9 +208,15 @@ def _key(parameter: str) -> str:
     return f"config.{parameter}" if parameter in _OF_GROUPS else parameter
 
 
-def default_columns(found: Sequence[RunRow], *, everything: bool = False) -> list[Column]:
+def default_columns(
+    found: Sequence[RunRow], *, everything: bool = False, first: str | None = None
+) -> list[Column]:
     """Choose the columns that differ between the runs, with their priority on a narrow screen."""
     metrics = _ordered(key for run in found for key in run.metrics)
+    if first is not None:
+        # Programs log in any order: the table has one.
+        risks = {name: i for i, name in enumerate(_METRICS_FIRST)}
+        metrics.sort(key=lambda name: (name != first, risks.get(name, len(risks)), name))
     flat = [flat_config(run.config) for run in found]
     config = list(dict.fromkeys(key for one in flat for key in one))
     if everything:
