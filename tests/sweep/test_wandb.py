@@ -363,7 +363,10 @@ def test_rows_of_history() -> None:
     step = message((2, "_step"), (16, "9"))
     items = [(1, item) for item in (nested, picture, table, own, step)]
     assert read_record(message((2, message(*items)))) == Row(
-        9, {"val.rmse": 0.25, "t.a.b": 1.0}, {"t.c": "d"}, {"pic": {"_type": "image-file", "size": 3}}
+        9,
+        {"val.rmse": 0.25, "t.a.b": 1.0},
+        {"t.c": "d"},
+        {"pic": {"_type": "image-file", "size": 3}},
     )
     bad = message((2, message((1, message((1, "x"), (16, "{no json"))))))
     assert read_record(bad) == Row(0, {})
