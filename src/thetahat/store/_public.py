@@ -27,7 +27,7 @@ from thetahat.store._live_run import (
     begin_run as begin_run,
     columns_of as columns_of,
     continue_run as continue_run,
-    knows_run as knows_run,
+    knows_id as knows_id,
 )
 from thetahat.store._logged_things import (
     OpenRun as OpenRun,
@@ -171,7 +171,7 @@ __all__ = [
     "found_no_room",
     "known_columns",
     "known_scopes",
-    "knows_run",
+    "knows_id",
     "leading_run",
     "list_agents",
     "list_files",
