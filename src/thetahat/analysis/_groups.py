@@ -334,15 +334,17 @@ def make_group(
     """Summarise the runs of one setting."""
     ends = [ending(run, metric) for run in runs]
     done = [run for run, how in zip(runs, ends, strict=True) if how == "well"]
-    names = done[0].metrics if len(done) == 1 else {n: 0 for run in done for n in run.metrics}
-    metrics: dict[str, dict[str, float]] = {}
     labels = [*map(quantile_name, quantiles)]
-    for name in names:
+    # One run a setting is what most large sweeps have.
+    alone = done[0].metrics if len(done) == 1 else {}
+    metrics: dict[str, dict[str, float]] = {
+        name: {"n": 1, "median": one, **dict.fromkeys(labels, one)}
+        for name, value in alone.items()
+        if (one := finite(value)) is not None
+    }
+    for name in {n: 0 for run in done for n in run.metrics} if not alone else ():
         values = [v for run in done if (v := finite(run.metrics.get(name))) is not None]
-        if len(values) == 1:
-            [one] = values
-            metrics[name] = {"n": 1, "median": one, **dict.fromkeys(labels, one)}
-        elif values:
+        if values:
             values.sort()
             numbers: dict[str, float] = {"n": len(values), "median": _quantile(values, 0.5)}
             for label, q in zip(labels, quantiles, strict=True):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from thetahat.core.errors import DataError
+from thetahat.data._row_order import unmasked
 
 WHOLE = 2**53
 """Whole numbers up to it are exact in double precision."""
@@ -147,7 +148,7 @@ def column_of(name: str, values: Any) -> TableColumn:
         return _from_pandas(name, values)
     if library == "polars":
         return _from_polars(name, values)
-    values = np.atleast_1d(np.asarray(values))
+    values = np.atleast_1d(unmasked(values))
     if values.ndim > 1:
         raise DataError(
             f"column {name!r} has shape {values.shape}; give one value per row, and each of its"

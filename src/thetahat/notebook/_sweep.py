@@ -84,9 +84,9 @@ class Sweep:
     """A sweep of a store, to look at and to work on: ``th.run_sweep`` and ``th.open_sweep`` give
     one.
 
-    Looking: ``best``, ``settings``, ``runs``, ``frame()``, ``groups()``, ``history()``, ``plot``,
-    ``report(path)``. Working: ``wait()``, ``cancel()``, ``resume()``, ``retry_failed()``,
-    ``extend(...)``.
+    Looking: ``best``, ``front``, ``settings``, ``runs``, ``frame()``, ``groups()``, ``history()``,
+    ``table(name)``, ``plot``, ``report(path)``. Working: ``wait()``, ``cancel()``, ``resume()``,
+    ``retry_failed()``, ``extend(...)``.
     """
 
     def __init__(
@@ -434,6 +434,16 @@ class Sweep:
         pairs = zip(self._study.settings, self.settings, strict=True)
         return next(ours for given, ours in pairs if given is found)
 
+    @property
+    def front(self) -> Sequence[LoadableSetting]:
+        """The settings that no other improves on, from the best of the first metric: the Pareto
+        front of a sweep with several ``metrics``; empty of any other."""
+        front = self._study.front
+        if front is None:
+            return []
+        known = {id(s): ours for s, ours in zip(self._study.settings, self.settings, strict=True)}
+        return [known[id(setting)] for setting in front.best]
+
     def _loadable(self, setting: Setting) -> LoadableSetting:
         own = {field.name: getattr(setting, field.name) for field in fields(setting)}
         return LoadableSetting(**own, sweep=self)
@@ -443,16 +453,34 @@ class Sweep:
         """Figures: ``sweep.plot.history()``, ``.parallel()``, ``.slice("lr")``, ..."""
         return Plots(self._study, self._path)
 
-    def table(self, by: str = "run") -> Any:
-        """Return a pandas frame with a row for each "run", or for each "setting", the best first.
+    def table(self, name: str = "run") -> Any:
+        """Return the tables of this name that the runs have left behind, as one pandas frame: a
+        line for each run and row, its status and config beside it.
 
-        Raises:  ConfigError: another ``by``.   MissingExtra: pandas is not installed.
+        ``.quantiles(by="k")`` takes quantiles over the seeds, ``.plot("k", "c")`` draws medians and
+        bands, ``.counts`` says how many runs failed. Without a table of that name, "run" and
+        "setting" give a row for each run, or for each setting, the best first.
+
+        Raises:  ConfigError: no run has such a table.   MissingExtra: pandas is not installed.
         """
-        if by not in ("run", "setting"):
-            raise ConfigError(f"table(by={by!r}); give 'run' or 'setting'")
+        from thetahat.notebook._tables import table_frame
+        from thetahat.store import tables_of_sweep
+
         pd = _pandas("sweep.table()")
-        rows = map(self._run_row, self.runs) if by == "run" else map(_setting_row, self.settings)
+        with self._store() as store:
+            known = [one.name for one in tables_of_sweep(store, self._id)]
+            if name in known or name not in ("run", "setting"):
+                return table_frame(pd, store, self._study, name)
+        rows = map(self._run_row, self.runs) if name == "run" else map(_setting_row, self.settings)
         return pd.DataFrame(list(rows))
+
+    @property
+    def tables(self) -> list[str]:
+        """The names of the tables that its runs have left behind."""
+        from thetahat.store import tables_of_sweep
+
+        with self._store() as store:
+            return [one.name for one in tables_of_sweep(store, self._id)]
 
     def _run_row(self, run: RunRow) -> dict[str, Any]:
         config, known = flat_config(run.config), {"name": run.name, "status": str(run.status)}

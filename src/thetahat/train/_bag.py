@@ -40,7 +40,7 @@ from thetahat.train._options import Progress
 from thetahat.train._result import History, Result
 from thetahat.train._risk_unit import RiskUnit, risk_unit
 from thetahat.train._session import TrackerGroup, ended
-from thetahat.train.jax import average, evaluated, metrics, rotated
+from thetahat.train.jax import average, evaluated, metrics, rotated, tables
 
 MEMBER = "member"
 """A word in the names of the members' runs."""
@@ -171,6 +171,7 @@ def bag(results: Sequence[Result]) -> Bag:
         base,
         risk=risks,
         metrics=metrics(fitted),
+        tables=tables(fitted),
         best_epoch=int(np.median([results[k].best_epoch for k in kept])),
         fitted=fitted,
     )

@@ -23,6 +23,7 @@ from thetahat.analysis import (
     effects,
     ending,
     flat_config,
+    front_of,
     is_seed,
     make_group,
     members_of,
@@ -105,6 +106,12 @@ class Remembered:
         """Empty the cache."""
         with self._lock:
             self._results.clear()
+
+
+@Remembered
+def front(store: Store, sweep: SweepRow, metric: str, sign: int) -> dict[str, Any]:
+    """Return the Pareto front of a sweep with several objectives."""
+    return front_of(sweep, read_file(sweep.spec), tried_runs(store, sweep.id)).listing()
 
 
 @Remembered

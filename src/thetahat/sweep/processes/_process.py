@@ -18,6 +18,7 @@ from pathlib import Path, PurePath
 from typing import IO, Any
 
 from thetahat.core.errors import InputError, StoreError
+from thetahat.core.places import wandb_path
 from thetahat.core.run import Status
 from thetahat.sweep.processes._capture import LIMIT, Stream, tail_of, without_colours
 from thetahat.sweep.processes._process_group import WINDOWS, has_living, kill_tree, signal_group
@@ -122,6 +123,7 @@ def environment(
         "THETAHAT_RUN_ID": run_id,
         "THETAHAT_RUN_ENDING": str(folder / _ENDING),
         "THETAHAT_RUN_ROWS": str(folder / ROWS),
+        **wandb_path(base),
     }
     # The address of the wandb service of the agent's process.
     env.pop("WANDB_SERVICE", None)
@@ -252,7 +254,7 @@ class ProgramProcess:
             stream.close()
             if stream.problem:
                 self._notes.append(f"{name}.log could not be written whole: {stream.problem}")
-        own = _own_ending(self.order.folder)
+        own = own_ending(self.order.folder)
         status, reason = self._asked or self._verdict(code, own)
         seconds = round((self._exited or self._clock()) - self._began, 6)
         metrics = {} if own is None else own[2]
@@ -331,7 +333,7 @@ def _no_folder(folder: Path, error: OSError) -> StoreError:
     )
 
 
-def _own_ending(folder: Path) -> _OwnEnding | None:
+def own_ending(folder: Path) -> _OwnEnding | None:
     """Read how the program ended its run itself, by ``run.finish``."""
     try:
         found = json.loads((folder / _ENDING).read_text(encoding="utf-8"))
