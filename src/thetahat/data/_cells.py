@@ -175,6 +175,24 @@ def odd_cells(column: TableColumn, before: int, cells: Cells) -> str | None:
     return f"{said}; {fix or _fix(column.name, marks)}"
 
 
+def words_read(words: Mapping[str, Mapping[str, int]]) -> str:
+    """Say which words of text were read as missing values, and how to keep them; "" for none.
+
+    Args:    words: by column, how often each was.
+    """
+    said = ", ".join(
+        f"{word!r} of {name!r} (in {n:,} row{'s' * (n > 1)})"
+        for name, counts in words.items()
+        for word, n in counts.items()
+    )
+    every = list(dict.fromkeys(word for counts in words.values() for word in counts))
+    are, labels = ("is", "it is a label") if len(every) == 1 else ("are", "they are labels")
+    return (
+        f"; {said} {are} read as missing; if {labels}, give not_missing={every!r}"
+        f" (--not-missing {','.join(every)})"
+    ) * bool(every)
+
+
 def _other_format(text: list[str], cells: Cells, few: int) -> str | None:
     """Suggest marks of thousands or decimals that make all cells of a column numbers, but a few
     that may mean a missing value."""
