@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -118,9 +118,9 @@ def cells_of(
     elif isinstance(na_values, (str, numbers.Real)):
         marks = (na_values,)  # pyright: ignore[reportAssignmentType]
     else:
-        marks = tuple(na_values)  # pyright: ignore[reportArgumentType]
+        marks = tuple(na_values) if isinstance(na_values, Iterable) else (na_values,)
     if isinstance(na_values, Mapping) or not all(isinstance(v, str | numbers.Real) for v in marks):
-        raise ConfigError(f"na_values={na_values!r}; give text and numbers, such as ['.', -99]")
+        raise ConfigError(f"na_values={na_values!r:.80}; give text and numbers, such as ['.', -99]")
     if decimal is None:
         raise ConfigError("decimal=None; give one character such as '.' or ','")
     for name, mark in (("thousands", thousands), ("decimal", decimal)):
