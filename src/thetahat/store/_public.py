@@ -27,7 +27,7 @@ from thetahat.store._live_run import (
     begin_run as begin_run,
     columns_of as columns_of,
     continue_run as continue_run,
-    knows_run as knows_run,
+    knows_id as knows_id,
 )
 from thetahat.store._logged_things import (
     FILES as FILES,
@@ -93,8 +93,8 @@ from thetahat.store._sweeps import (
 from thetahat.store._tables import (
     FileRow as FileRow,
     StackedTable as StackedTable,
+    StoredTable as StoredTable,
     SweepTable as SweepTable,
-    TableRow as TableRow,
     column_kinds as column_kinds,
     files_of_sweep as files_of_sweep,
     find_file as find_file,
@@ -140,9 +140,9 @@ __all__ = [
     "StackedTable",
     "Store",
     "StoreTracker",
+    "StoredTable",
     "SweepRow",
     "SweepTable",
-    "TableRow",
     "Together",
     "TriedRun",
     "Unkept",
@@ -173,7 +173,7 @@ __all__ = [
     "found_no_room",
     "known_columns",
     "known_scopes",
-    "knows_run",
+    "knows_id",
     "leading_run",
     "list_agents",
     "list_files",

@@ -10,7 +10,7 @@ import numpy as np
 from thetahat.core import ConfigError, MissingExtra, ShapeError, Task
 from thetahat.core.errors import did_you_mean
 
-Columns = Mapping[str, Any]
+TableColumns = Mapping[str, Any]
 
 
 def table_columns(task: Task, h: Any) -> dict[str, dict[str, Any]]:
@@ -29,7 +29,7 @@ def is_fixed(column: Any) -> bool:
     return isinstance(column, (np.ndarray, np.generic, str, bool, int, float))
 
 
-def frame_of(tables: Mapping[str, Columns], name: str) -> Any:
+def frame_of(tables: Mapping[str, TableColumns], name: str) -> Any:
     """Return a table as a pandas frame.
 
     Raises:  ConfigError: there is no such table.   MissingExtra: pandas is not installed.
@@ -44,7 +44,7 @@ def frame_of(tables: Mapping[str, Columns], name: str) -> Any:
     return pd.DataFrame(dict(tables[name]))
 
 
-def whole_columns(columns: Columns) -> dict[str, np.ndarray]:
+def whole_columns(columns: TableColumns) -> dict[str, np.ndarray]:
     """Return columns as arrays of one length: a scalar is repeated, and (n, 1) is (n,)."""
     found = {name: np.asarray(column) for name, column in columns.items()}
     rows = max((len(a) for a in found.values() if a.ndim), default=1)
