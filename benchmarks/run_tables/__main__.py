@@ -127,7 +127,7 @@ def measure(runs: int, columns: int, chromium: str) -> dict[str, Any]:
                 "view of the page": timed(view),
             }
         if chromium:
-            found["page"] = (drawn(where, chromium), float("nan"))
+            found["page"] = (drawn(where, chromium), None)
         return {
             "seconds": found,
             "written_cpu_s": written,
@@ -149,7 +149,7 @@ def markdown(found: dict[str, Any], facts: dict[str, Any]) -> str:
     ]
     for size, one in found.items():
         for what, (wall, cpu) in one["seconds"].items():
-            spent = "" if cpu != cpu else f"{cpu:.2f}"
+            spent = "" if cpu is None else f"{cpu:.2f}"
             lines.append(f"| {size} | {what} | {wall:.2f} | {spent} |")
         lines.append(f"| {size} | written | | {one['written_cpu_s']:.2f} |")
     lines += [""]
