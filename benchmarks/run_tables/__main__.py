@@ -120,7 +120,7 @@ def measure(runs: int, columns: int, chromium: str) -> dict[str, Any]:
                 low = float(next(edges))
                 return table_view(store, row, "policy", **asked, q=(low, 1 - low))
 
-            found = {
+            found: dict[str, Any] = {
                 "frame": timed(lambda: sweep.table("policy")),
                 "pandas": timed(lambda: frame.quantiles(by="k", q=Q)),
                 "bands of all columns": timed(lambda: table_bands(store, row, "policy", ["k"], Q)),
