@@ -27,7 +27,7 @@ from thetahat.store._live_run import (
     begin_run as begin_run,
     columns_of as columns_of,
     continue_run as continue_run,
-    knows_run as knows_run,
+    knows_id as knows_id,
 )
 from thetahat.store._logged_things import (
     OpenRun as OpenRun,
@@ -94,6 +94,7 @@ from thetahat.store._tables import (
     StackedTable as StackedTable,
     StoredTable as StoredTable,
     SweepTable as SweepTable,
+    column_kinds as column_kinds,
     files_of_sweep as files_of_sweep,
     find_file as find_file,
     list_files as list_files,
@@ -151,6 +152,7 @@ __all__ = [
     "changed_code",
     "check_columns",
     "code_digests",
+    "column_kinds",
     "columns_of",
     "continue_run",
     "count_all",
@@ -169,7 +171,7 @@ __all__ = [
     "found_no_room",
     "known_columns",
     "known_scopes",
-    "knows_run",
+    "knows_id",
     "leading_run",
     "list_agents",
     "list_files",

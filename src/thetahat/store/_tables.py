@@ -206,6 +206,16 @@ def stack_tables(
     return StackedTable(name, tuple(row.run_id for row in rows), counts, joined)
 
 
+def column_kinds(store: Store, sweep_id: str, name: str) -> dict[str, str]:
+    """Return the kind of each column of a table, by the last run of a sweep that has it."""
+    mine = (runs.c.sweep_id == sweep_id) & (tables.c.name == name)
+    latest = select(func.max(tables.c.id)).join(runs, runs.c.id == tables.c.run_id).where(mine)
+    query = select(tables.c.columns, table_columns.c.place, table_columns.c.kind)
+    query = query.join(tables, tables.c.id == table_columns.c.table_id)
+    rows = store.read(query.where(tables.c.id == latest.scalar_subquery()))
+    return {from_json(row["columns"])[row["place"]]: row["kind"] for row in rows}
+
+
 def list_files(store: Store, run_id: str) -> list[FileRow]:
     """Return the files of a run, by name, the latest last."""
     query = select(files).where(files.c.run_id == run_id)

@@ -24,7 +24,9 @@ def table_columns(task: Task, h: Any) -> dict[str, dict[str, Any]]:
 
 def is_fixed(column: Any) -> bool:
     """Whether a column is NumPy's or Python's: it is kept as it is, in its own precision."""
-    return isinstance(column, (np.ndarray, np.generic, list, tuple, str, bool, int, float))
+    if isinstance(column, (list, tuple)):
+        return not any(hasattr(cell, "dtype") and not is_fixed(cell) for cell in column)
+    return isinstance(column, (np.ndarray, np.generic, str, bool, int, float))
 
 
 def frame_of(tables: Mapping[str, TableColumns], name: str) -> Any:
@@ -61,7 +63,8 @@ def _checked(name: str, found: Any) -> dict[str, Any]:
         )
     lengths = {}
     for column, value in found.items():
-        shape = np.shape(value)
+        traced = isinstance(value, (list, tuple)) and not is_fixed(value)
+        shape = (len(value),) if traced else np.shape(value)
         if len(shape) > 1 and not (len(shape) == 2 and shape[1] == 1):
             raise ShapeError(
                 f"the column {column!r} of the table {name!r} has the shape {tuple(shape)}; give"

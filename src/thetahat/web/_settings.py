@@ -14,6 +14,7 @@ from typing import Any
 
 from thetahat.analysis import (
     Standing,
+    all_same,
     best_first,
     by_experiment,
     caution,
@@ -240,6 +241,7 @@ def groups(
         "n": len(ranked),
         "groups": [{**group.listing(), "ids": ids[id(group)][:_MOST_IDS]} for group in best],
         "shared_order": any(group.shared_order for group in made),
+        "same": all_same(made),
     }
 
 

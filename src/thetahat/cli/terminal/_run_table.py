@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from thetahat.analysis import Group, flat_config
+from thetahat.analysis import Group, all_same, flat_config
 from thetahat.cli.terminal._output import print_beside, print_table, read_screen
 from thetahat.format import Column, fit_width, short
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _METRICS_FIRST = ("val_risk", "test_risk", "train_risk")
 _MOST_METRICS = 6
 _OF_GROUPS = ("experiment", "runs", "n", "failed", "unfinished", "contaminated", "shared_order")
+_SAME = "the runs of each row gave identical numbers: what differs in them changes none"
 _SHARED = "seeds share the order of batches, so their bands are too narrow"
 
 
@@ -73,7 +74,7 @@ def print_settings(groups: Sequence[Group], metric: str) -> None:
     ]
     rows = [group_row(group, metric) for group in groups]
     print_table(rows, columns)
-    note_shared_order(groups)
+    note_bands(groups)
 
 
 def front_rows(
@@ -104,9 +105,11 @@ def front_rows(
     return rows, told_apart(columns)
 
 
-def note_shared_order(groups: Sequence[Group]) -> None:
-    """Note, once, that bands leave out the order of batches."""
-    if any(group.shared_order for group in groups):
+def note_bands(groups: Sequence[Group]) -> None:
+    """Note, once, that bands leave out the order of batches, or show no spread at all."""
+    if all_same(groups):
+        print_beside(_SAME)
+    elif any(group.shared_order for group in groups):
         print_beside(_SHARED)
 
 
