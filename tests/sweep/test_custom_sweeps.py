@@ -189,6 +189,8 @@ def test_a_grid_with_a_constraint_runs_what_satisfies_it(here, thetahat) -> None
     found = [(run.config["x"], run.config["y"]) for run in here.runs()]
     assert sorted(found) == [(0, 1), (1, 0), (1, 1), (2, 0)]
     assert (here.row().points, here.row().state) == (4, "finished")
+    (wrong,) = parse_sweep(GRID + "constraints: [x > 1]\n").errors
+    assert wrong.message.endswith("it is a flag: thetahat sweep FILE --constraint")
     for words, said in (
         (("--constraint", "z > 1"), "the sweep has no parameter 'z'"),
         (("--constraint", "x > 9"), "no point of the grid satisfies the constraints 'x > 9'"),
