@@ -67,6 +67,7 @@ def test_a_users_study_and_conditional_space_propose_what_optuna_proposes(here, 
 def test_a_terminator_ends_the_sweep(here, thetahat) -> None:
     keys = "source: studies.py, optimizer: ending_study, search_space: plain_space"
     file = here.sweep(f"{MINE}scheduler: {{engine: optuna, {keys}}}\n")
+    assert "sweep.yaml: valid; custom, endless\n" in thetahat("check", file)[1]
     code, out, err = thetahat("sweep", file, "--run", "--workers", "1")
     assert code == 0, err
     assert (len(here.runs()), here.row().state) == (2, "finished")
