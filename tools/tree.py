@@ -25,6 +25,7 @@ ORDER = (
         "causal",
         "analysis",
         "tracking",
+        "wandb",
         "train",
         "search",
         "store",

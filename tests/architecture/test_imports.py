@@ -26,11 +26,22 @@ BELOW: dict[str, set[str]] = {
     "store": {"core"},
     "tracking": {"core", "store"},
     "sweep": {"core", "train", "search", "store"},
+    "wandb": {"core", "store", "tracking", "sweep"},
     "analysis": {"core", "search", "store"},
     "report": {"core", "format", "figures", "store", "analysis"},
     "causal": {"core", "format", "figures", "data", "models", "optim", "train", "report"},
     "web": {"core", "format", "search", "store", "analysis", "report"},
-    "notebook": {"core", "format", "search", "store", "sweep", "analysis", "report", "cli"},
+    "notebook": {
+        "core",
+        "format",
+        "figures",
+        "search",
+        "store",
+        "sweep",
+        "analysis",
+        "report",
+        "cli",
+    },
     "cli": {
         *(
             "core",

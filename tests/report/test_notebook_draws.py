@@ -194,7 +194,7 @@ def test_a_table_is_a_frame(store: Store) -> None:
     assert list(settings["runs"]) == [20, 20, 20] and settings["failed"].sum() == 1
     best = frame[frame.width == settings.width[0]].val_risk.median()
     assert settings["val_risk median"][0] == pytest.approx(best)
-    with pytest.raises(ConfigError, match=r"table\(by='runs'\); give 'run' or 'setting'"):
+    with pytest.raises(ConfigError, match="no run has a table 'runs'"):
         sweep.table("runs")
 
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from thetahat.core.packed_table import PackedTable
 
 
 class Status(StrEnum):
@@ -105,6 +108,8 @@ class Ended:
     """Id of the run, in a sweep."""
     name: str = ""
     """Name of the run, once the store has given it one."""
+    tables: Mapping[str, PackedTable] = field(default_factory=dict)
+    """The tables of its Task at the best state, packed."""
 
 
 Event = Started | Logged | Ended

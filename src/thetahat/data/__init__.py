@@ -34,6 +34,7 @@ from thetahat.data._rotation import (
     rotated as rotated,
     rotated_rows as rotated_rows,
 )
+from thetahat.data._row_order import check_order as check_order, unmasked as unmasked
 from thetahat.data._rows import (
     Rows as Rows,
     blocks as blocks,
@@ -77,6 +78,7 @@ __all__ = [
     "cache_folder",
     "cells_of",
     "check_levels",
+    "check_order",
     "check_same_classes",
     "content_hash",
     "dgp",
@@ -108,6 +110,7 @@ __all__ = [
     "table_columns",
     "table_names",
     "to_stored",
+    "unmasked",
     "use_cache",
     "weights_of",
     "with_y",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from thetahat.figures._style import (
@@ -112,6 +113,39 @@ def _running(xs: Sequence[int], ys: Sequence[float], *, maximize: bool) -> list[
         before = found[-1][1] if found else y
         found.append((x, max(before, y) if maximize else min(before, y)))
     return found
+
+
+def draw_front(
+    points: Sequence[Sequence[float]],
+    front: Sequence[int],
+    *,
+    names: Sequence[str],
+    goals: Sequence[str],
+) -> Figure:
+    """Draw two objectives against each other, with the points that no other improves on.
+
+    Args:    points: the values of both objectives.   front: places of the best points, in order.
+             goals: minimize or maximize, for each.
+    Raises:  MissingExtra: matplotlib is not installed.
+    """
+    with styled():
+        figure, ax = axes()
+        if not points:
+            says(ax, "no run has a number for every objective yet")
+            return figure
+        xs, ys = ([point[k] for point in points] for k in (0, 1))
+        _dots(ax, xs, ys, label="one run")
+        best = [points[i] for i in front]
+        ax.plot([p[0] for p in best], [p[1] for p in best], "D", color=ORANGE, ms=5, zorder=3)
+        corners = [best[0], *(c for a, b in pairwise(best) for c in ((b[0], a[1]), b))]
+        ax.plot(*zip(*corners, strict=True), color=ORANGE, label="Pareto front", zorder=2)
+        scale(ax.xaxis, xs)
+        scale(ax.yaxis, ys)
+        better = ["more" if goal == "maximize" else "less" for goal in goals]
+        ax.set_xlabel(f"{label(names[0])} ({better[0]} is better)")
+        ax.set_ylabel(f"{label(names[1])} ({better[1]} is better)")
+        above(ax)
+        return figure
 
 
 def draw_slice(

@@ -71,6 +71,10 @@ class RunWriter:
         self._cursor = cursor
         self._folder = folder
 
+    def execute(self, sql: str, row: Mapping[str, Any]) -> Any:
+        """Execute one plain statement, and return the driver's cursor."""
+        return self._fast(sql, row)
+
     def create_run(self, new: NewRun) -> tuple[str, str]:
         """Insert a run; return its id and its name."""
         highest = self._fast("SELECT max(number) FROM runs", {}).fetchone()[0] or 0

@@ -71,6 +71,11 @@ class AgentRun:
 
         return open_store(create=False)
 
+    @property
+    def next_step(self) -> int:
+        """The step of the next row."""
+        return self._next_step
+
     def describe(self, config: Mapping[str, Any] | None, project: str | None) -> None:
         """Tell the agent of the program's own config and project."""
         from thetahat.core.errors import ConfigError
@@ -82,7 +87,15 @@ class AgentRun:
             )
         self.config = merge(config or {}, self.config)
         labels = {} if project is None else {"project": project}
-        self._append(json.dumps({"config": plain_value(config or {}), "labels": labels}) + "\n")
+        self.tell({"config": plain_value(config or {}), "labels": labels})
+
+    def tell(self, facts: Mapping[str, Any]) -> None:
+        """Tell the agent what the program says of its run, as JSON types.
+
+        Args:    facts: config, labels, name; summary (numbers), words (other values), removed.
+        """
+        with self._lock:
+            self._append(json.dumps({"told": facts}) + "\n")
 
     def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log one row of numbers; ``step`` counts up from 0 unless given.
@@ -100,14 +113,23 @@ class AgentRun:
                 from thetahat.core.logged import checked_row
 
                 row, at = checked_row(metrics, step, at)
-            self._next_step = at + 1
-            total = sum(row.values())
-            if total - total == 0.0:  # all are finite: three times as fast as ``json.dumps``
-                names = self._names
-                cells = [f"{names.get(k) or self._name(k)}:{v!r}" for k, v in row.items()]
-                self._append(f'{{{",".join(cells)},"step":{at}}}\n' if cells else "")
-            else:
-                self._append(json.dumps({**row, "step": at}) + "\n")
+            self._put(row, at)
+
+    def log_numbers(self, row: Mapping[str, float], step: int) -> None:
+        """Log a row of numbers that need no check."""
+        with self._lock:
+            self._check()
+            self._put(row, step)
+
+    def _put(self, row: Mapping[str, float], at: int) -> None:
+        self._next_step = at + 1
+        total = sum(row.values())
+        if total - total == 0.0:  # all are finite: three times as fast as ``json.dumps``
+            names = self._names
+            cells = [f"{names.get(k) or self._name(k)}:{v!r}" for k, v in row.items()]
+            self._append(f'{{{",".join(cells)},"step":{at}}}\n' if cells else "")
+        else:
+            self._append(json.dumps({**row, "step": at}) + "\n")
 
     def log_table(self, name: str, columns: Any, step: int | None = None) -> None:
         """Keep a table: see ``ManualRun.log_table``."""
