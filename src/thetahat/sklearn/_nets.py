@@ -65,8 +65,14 @@ def _gelu(a: np.ndarray) -> np.ndarray:
     return a * (1 + np.tanh(math.sqrt(2 / math.pi) * (a + 0.044715 * a**3))) / 2
 
 
+def _mish(a: np.ndarray) -> np.ndarray:
+    u = np.exp(np.minimum(a, 20))
+    n = u * (u + 2)
+    return a * (n / (n + 2))
+
+
 ACTIVATIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
-    "mish": lambda a: a * np.tanh(np.logaddexp(0, a)),
+    "mish": _mish,
     "selu": _selu,
     "relu": lambda a: np.maximum(a, 0),
     "tanh": np.tanh,

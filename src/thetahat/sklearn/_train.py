@@ -18,11 +18,11 @@ from thetahat.train import Patience, Result, fit_many, rotated
 
 CROSS_ENTROPY = "cross_entropy"
 
-SHARED = ((384, 128), (128, 32))
-"""Rows (train, val) of the programs that tables of fewer rows share, where the net is small."""
-ROOM = 500_000
-"""Rows that are added times parameters, up to which they share one: a fraction of a millisecond
-an epoch, where another program takes seconds to compile."""
+SHARED = ((32, 32), (64, 32), (128, 32), (384, 128))
+"""Rows (train, val) of the programs that tables of fewer rows share."""
+ROOM = 2_000_000
+"""Rows that are added times parameters, up to which they share one: less than a second of a fit
+with the defaults, where another program takes several to compile."""
 
 
 @dataclass(frozen=True)
