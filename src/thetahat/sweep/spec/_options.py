@@ -38,6 +38,7 @@ class SweepOptions:
         cohort: runs trained together, at most; None lets the agent choose.
         keep: how many of the best runs (or settings, where they are replicated) keep their model.
         timeout_s: seconds after which a process is ended; None for never.
+        trackers: what every agent follows the runs with, as ``tracking.trackers`` describes it.
     Raises:  ConfigError: a value that is not allowed.
     """
 
@@ -53,6 +54,7 @@ class SweepOptions:
     cohort: int | None = None
     timeout_s: float | None = None
     keep: int = 1
+    trackers: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     extended: bool = False
     """Whether the sweep has had another file after its first."""
     limit: int | None = None
@@ -79,7 +81,9 @@ class SweepOptions:
 
     def as_json(self) -> dict[str, Any]:
         """Return the options in JSON's own types."""
-        return {**asdict(self), "enqueue": [dict(point) for point in self.enqueue]}
+        found = {**asdict(self), "enqueue": [dict(point) for point in self.enqueue]}
+        trackers = [dict(one) for one in found.pop("trackers")]
+        return {**found, **({"trackers": trackers} if trackers else {})}
 
 
 def options_from_json(stored: Mapping[str, Any]) -> SweepOptions:
@@ -89,7 +93,8 @@ def options_from_json(stored: Mapping[str, Any]) -> SweepOptions:
     }
     if stored.get("exact"):  # of an earlier version
         known["mode"] = "exact"
-    return SweepOptions(**{**known, "enqueue": tuple(known.get("enqueue", ()))})
+    lists = {name: tuple(known.get(name, ())) for name in ("enqueue", "trackers")}
+    return SweepOptions(**{**known, **lists})
 
 
 def read_points(path: str | Path) -> list[dict[str, Any]]:
