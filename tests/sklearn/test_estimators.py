@@ -151,7 +151,7 @@ def test_shares_are_fitted_by_the_logistic_loss() -> None:
     np.testing.assert_allclose(model.predict_std(x), each.std(0), atol=1e-12)
     far = model.predict([[50.0, 0.0], [-50.0, 0.0]])
     assert 0 <= far[1] < 0.2 < 0.8 < far[0] <= 1
-    assert 0 <= np.nanmin(model.oob_prediction_) and np.nanmax(model.oob_prediction_) <= 1
+    assert np.nanmin(model.oob_prediction_) >= 0 and np.nanmax(model.oob_prediction_) <= 1
 
 
 def test_a_weight_of_two_is_two_rows_and_of_zero_none() -> None:
