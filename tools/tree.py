@@ -25,12 +25,13 @@ ORDER = (
         "causal",
         "analysis",
         "tracking",
+        "wandb",
         "train",
         "search",
         "store",
         "figures",
     ),
-    *("data", "models", "risk", "optim", "format", "core"),
+    *("data", "models", "risk", "optim", "quadrature", "format", "core"),
 )
 """The rooms from the faces down."""
 

@@ -61,6 +61,7 @@ ROOMS = {
     "dgp": "thetahat.data.dgp",
     "models": "thetahat.models",
     "risk": "thetahat.risk",
+    "quadrature": "thetahat.quadrature",
     "metrics": "thetahat.risk.metrics",
     "optim": "thetahat.optim",
     "train": "thetahat.train",

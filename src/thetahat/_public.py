@@ -7,6 +7,7 @@ from thetahat import (
     models as models,
     notebook as notebook,
     optim as optim,
+    quadrature as quadrature,
     report as report,
     risk as risk,
     search as search,

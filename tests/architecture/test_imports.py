@@ -19,18 +19,21 @@ BELOW: dict[str, set[str]] = {
     "models": {"core", "data"},
     "risk": {"core", "data"},
     "optim": {"core", "data"},
+    "quadrature": {"core", "data"},
     "train": {"core", "format", "figures", "data", "models", "risk", "optim"},
     "sklearn": {"core", "data", "models", "risk", "optim", "train"},
     "search": {"core"},
     "store": {"core"},
     "tracking": {"core", "store"},
     "sweep": {"core", "train", "search", "store"},
+    "wandb": {"core", "store", "tracking", "sweep"},
     "analysis": {"core", "search", "store"},
     "report": {"core", "format", "figures", "store", "analysis"},
     "causal": {"core", "format", "figures", "data", "models", "optim", "train", "report"},
     "web": {"core", "format", "search", "store", "analysis", "report"},
     "notebook": {
-        *("core", "format", "search", "store", "tracking", "sweep", "analysis", "report", "cli"),
+        *("core", "format", "figures", "search", "store", "tracking", "sweep", "analysis"),
+        *("report", "cli"),
     },
     "cli": {
         *(

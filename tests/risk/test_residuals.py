@@ -210,3 +210,15 @@ def test_per_observation_runs_in_vmap_and_grad():
 def test_names_are_exported():
     for name in ("squared", "absolute", "huber", "pinball", "logistic", "cross_entropy", "ridge"):
         assert callable(getattr(risk, name))
+
+
+def test_fischer_burmeister_is_zero_exactly_on_the_complementarity_set_and_has_finite_gradients():
+    a, b = jnp.array([0.0, 2.0, 0.0, -1.0, 1.0]), jnp.array([3.0, 0.0, 0.0, 0.0, 1.0])
+    found = risk.fischer_burmeister(a, b)
+    np.testing.assert_allclose(found, [0, 0, 0, -2, 2 - np.sqrt(2)], atol=1e-6)
+    slope = jax.vmap(jax.grad(risk.fischer_burmeister, argnums=(0, 1)))(a, b)
+    root = np.sqrt(a**2 + b**2)
+    expected = 1 - np.divide(a, root, out=np.zeros(5, np.float32), where=root > 0)
+    np.testing.assert_allclose(slope[0], expected, atol=1e-6)
+    with pytest.raises(ShapeError, match="one shape"):
+        risk.fischer_burmeister(a, b[:, None])

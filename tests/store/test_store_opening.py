@@ -108,7 +108,7 @@ def test_a_new_store_is_wal_of_this_version_and_ignored_by_git(
     monkeypatch.delenv("THETAHAT_STORE", raising=False)
     with open_store() as store:
         health = store.health()
-    assert health["version"] == VERSION == 3
+    assert health["version"] == VERSION == 4
     assert (health["integrity"], health["journal"], health["runs"]) == ("ok", "wal", 0)
     assert (tmp_path / ".thetahat" / ".gitignore").read_text().splitlines()[-1] == "*"
 

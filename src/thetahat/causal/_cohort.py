@@ -22,7 +22,7 @@ TRAIN, VAL = 1, 2
 
 
 @dataclass(frozen=True)
-class Plan:
+class FoldPlan:
     """How every fold is fitted.
 
     Args:    samples: by repetition, the folds.   nets: fits per fold, whose predictions are
@@ -53,7 +53,7 @@ class _Member:
 
 
 def fit_cohorts(
-    experiment: Callable[..., Task], nuisances: Sequence[Nuisance], x: np.ndarray, plan: Plan
+    experiment: Callable[..., Task], nuisances: Sequence[Nuisance], x: np.ndarray, plan: FoldPlan
 ) -> tuple[list[np.ndarray], int]:
     """Fit an experiment to all nuisances, which have targets of one kind.
 
@@ -80,7 +80,7 @@ def fit_cohorts(
     return [s / c for s, c in zip(sums, counts, strict=True)], traces
 
 
-def _refuse_lost(nuisance: Nuisance, count: np.ndarray, plan: Plan) -> None:
+def _refuse_lost(nuisance: Nuisance, count: np.ndarray, plan: FoldPlan) -> None:
     lost = sorted({r for _, r in np.argwhere(count == 0)})
     if lost:
         raise RunFailed(
@@ -89,7 +89,7 @@ def _refuse_lost(nuisance: Nuisance, count: np.ndarray, plan: Plan) -> None:
         )
 
 
-def _members(nuisances: Sequence[Nuisance], plan: Plan) -> Iterator[_Member]:
+def _members(nuisances: Sequence[Nuisance], plan: FoldPlan) -> Iterator[_Member]:
     for i, nuisance in enumerate(nuisances):
         for r, pairs in enumerate(plan.samples):
             for k, (train, _) in enumerate(pairs):
@@ -98,7 +98,7 @@ def _members(nuisances: Sequence[Nuisance], plan: Plan) -> Iterator[_Member]:
                     yield _Member(i, r, k, j, own, val)
 
 
-def _held_out(rows: np.ndarray, plan: Plan, r: int, k: int) -> Iterator[Pair]:
+def _held_out(rows: np.ndarray, plan: FoldPlan, r: int, k: int) -> Iterator[Pair]:
     """Divide training rows for each net: the parts held out go round a random ring."""
     if not plan.val:
         yield from [(rows, rows[:0])] * plan.nets
@@ -129,7 +129,7 @@ def _fit(
     nuisances: Sequence[Nuisance],
     members: Sequence[_Member],
     x: np.ndarray,
-    plan: Plan,
+    plan: FoldPlan,
 ) -> list[tuple[_Member, Result, tuple[Any, ...]]]:
     """Fit one cohort: of each member its Result, and the units of its x and y."""
     known: dict[Any, tuple[Any, ...]] = {}  # the nets of a fold share their units
@@ -192,7 +192,7 @@ def _seed(*words: int) -> int:
 
 
 def _units(
-    nuisance: Nuisance, x: np.ndarray, member: _Member, plan: Plan
+    nuisance: Nuisance, x: np.ndarray, member: _Member, plan: FoldPlan
 ) -> tuple[np.ndarray, np.ndarray, Any, Any]:
     """Centres and spreads of x and y among a member's training rows; y of 0 and 1 stays."""
     rows = np.concatenate([member.train, member.val])

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from thetahat.causal._cohort import Plan, fit_cohorts
+from thetahat.causal._cohort import FoldPlan, fit_cohorts
 from thetahat.causal._estimators import fit_folds
 from thetahat.causal._folds import Pair, repeated_folds
 from thetahat.causal._nuisance import (
     Nuisance,
     check_learner,
+    classifies_numbers,
     column_of_numbers,
     experiment_of,
     is_binary,
@@ -25,6 +26,7 @@ from thetahat.core import ConfigError, DataError
 from thetahat.core.arguments import arguments_named
 from thetahat.core.card import card
 from thetahat.core.numbers import whole
+from thetahat.data import check_order
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -146,9 +148,10 @@ def crossfit(
     >>> crossfit(Mean(), np.ones((6, 1)), np.arange(6.0), folds=3, repetitions=2)
     CrossFit(y: 6 rows, 2 repetitions of 3 folds, Mean, out of fold R2 -0.7143)
     """
-    x = matrix_of_numbers("X", X)
     several = isinstance(y, Mapping)
     targets = {str(k): v for k, v in y.items()} if several else {"y": y}
+    check_order({"X": X, **targets, "groups": groups, "stratify": stratify, "weights": weights})
+    x = matrix_of_numbers("X", X)
     if not targets:
         raise ConfigError("y is an empty mapping; give at least one target")
     nuisances = []
@@ -181,7 +184,7 @@ def _predicts_chances(learner: Any, target: np.ndarray) -> bool:
 
 def plan_of(
     n: int, samples: Any, groups: Any, weights: Any, nets: int, val: float, seed: int
-) -> Plan:
+) -> FoldPlan:
     """Check what says how folds are fitted."""
     whole("nets", nets, 1, of="crossfit")
     if isinstance(val, bool) or not 0 <= float(val) < 1:
@@ -194,24 +197,27 @@ def plan_of(
     codes = None
     if groups is not None:
         codes = np.unique(np.asarray(groups), return_inverse=True)[1].reshape(-1)
-    return Plan(samples, nets, float(val), seed, w, codes)
+    return FoldPlan(samples, nets, float(val), seed, w, codes)
 
 
-def fit_nuisances(nuisances: Sequence[Nuisance], x: np.ndarray, plan: Plan) -> dict[str, CrossFit]:
+def fit_nuisances(
+    nuisances: Sequence[Nuisance], x: np.ndarray, plan: FoldPlan
+) -> dict[str, CrossFit]:
     """Fit all nuisances: those of one experiment and kind of target together."""
     made: dict[str, tuple[np.ndarray, int]] = {}
     waiting = []
     for nuisance in nuisances:
+        if classifies_numbers(nuisance):
+            raise ConfigError(
+                f"nuisance {nuisance.name!r}: {type(nuisance.learner).__name__} predicts labels,"
+                " and a mean is needed; give a regressor, or, if the target is 0 or 1, a classifier"
+                " with predict_proba"
+            )
         if experiment_of(nuisance.learner) is None:
             made[nuisance.name] = fit_folds(nuisance, x, plan.samples, plan.weights), 0
         elif _constant(nuisance, plan):
             only = nuisance.target[nuisance.counted][0]
             made[nuisance.name] = np.full((len(x), len(plan.samples)), only), 0
-        elif hasattr(nuisance.learner, "predict_proba") and not nuisance.binary:
-            raise ConfigError(
-                f"nuisance {nuisance.name!r}: {type(nuisance.learner).__name__} predicts whether a"
-                " target is 0 or 1, and this one has other values; give a regressor"
-            )
         else:
             waiting.append(nuisance)
     while waiting:
@@ -237,7 +243,7 @@ def fit_nuisances(nuisances: Sequence[Nuisance], x: np.ndarray, plan: Plan) -> d
     }
 
 
-def _own_plan(learner: Any, plan: Plan) -> Plan:
+def _own_plan(learner: Any, plan: FoldPlan) -> FoldPlan:
     """The plan with the nets of an estimator, which says how many it averages."""
     if is_experiment(learner):
         return plan
@@ -245,7 +251,7 @@ def _own_plan(learner: Any, plan: Plan) -> Plan:
     return replace(plan, nets=learner.n_seeds, val=float(learner.val), robust=robust)
 
 
-def _constant(nuisance: Nuisance, plan: Plan) -> bool:
+def _constant(nuisance: Nuisance, plan: FoldPlan) -> bool:
     """Whether a target is the same number in all rows; refuse one that is so in one fold only."""
     if np.ptp(nuisance.target[nuisance.counted]) == 0:
         return True

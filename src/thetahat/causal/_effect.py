@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import NormalDist
@@ -29,7 +30,7 @@ class Trimmed:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Effect:
+class CausalEffect:
     """The numbers of an estimated effect."""
 
     model: str
@@ -42,7 +43,7 @@ class Effect:
     trimmed: Trimmed | None
     level: float
     seed: int
-    peers: Mapping[str, Effect] = field(default_factory=dict)
+    peers: Mapping[str, CausalEffect] = field(default_factory=dict)
     """The same with other learners, of the first repetition."""
     influence: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     """The influence function of theta by repetition, (n, R)."""
@@ -72,7 +73,7 @@ class Effect:
     @property
     def p_value(self) -> float:
         """Of theta = 0, two-sided."""
-        return 2 * NormalDist().cdf(-abs(self.theta / self.se))
+        return math.erfc(abs(self.theta / self.se) / math.sqrt(2))
 
     def sensitivity(
         self,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Predictions = Mapping[str, np.ndarray]
+PredictionsByNuisance = Mapping[str, np.ndarray]
 """By nuisance, (n, repetitions)."""
 
 
@@ -46,7 +46,7 @@ class Model:
     title: str
     nuisances: Mapping[str, tuple[str, tuple[str, int] | None]]
     chance: str
-    elements: Callable[[Sample, Predictions, str], tuple[np.ndarray, np.ndarray]]
+    elements: Callable[[Sample, PredictionsByNuisance, str], tuple[np.ndarray, np.ndarray]]
     effects: tuple[str, ...]
     """What it can estimate; the first by default."""
 
@@ -59,7 +59,7 @@ class Estimates:
     influence: np.ndarray
 
 
-def estimates(model: Model, sample: Sample, made: Predictions, effect: str) -> Estimates:
+def estimates(model: Model, sample: Sample, made: PredictionsByNuisance, effect: str) -> Estimates:
     """Solve the score in every repetition."""
     psi_a, psi_b = model.elements(sample, made, effect)
     slope = sample.mean(psi_a)
@@ -82,14 +82,14 @@ def standard_errors(
     return np.sqrt(np.sum(parts**2, axis=0))
 
 
-def _plr(sample: Sample, made: Predictions, effect: str) -> tuple[np.ndarray, np.ndarray]:
+def _plr(sample: Sample, made: PredictionsByNuisance, effect: str) -> tuple[np.ndarray, np.ndarray]:
     """psi = (y - l - theta (d - m)) (d - m)."""
     del effect
     v = sample.d[:, None] - made["m"]
     return -v * v, v * (sample.y[:, None] - made["l"])
 
 
-def _irm(sample: Sample, made: Predictions, effect: str) -> tuple[np.ndarray, np.ndarray]:
+def _irm(sample: Sample, made: PredictionsByNuisance, effect: str) -> tuple[np.ndarray, np.ndarray]:
     """psi = w (g1 - g0) + w' (d (y - g1) / m - (1 - d) (y - g0) / (1 - m)) - w theta.
 
     ATE: w = w' = 1. ATTE: w = d / P(d = 1), w' = m / P(d = 1).
@@ -108,7 +108,9 @@ def _shares(sample: Sample, m: np.ndarray, effect: str) -> tuple[np.ndarray, np.
     return np.repeat(sample.d[:, None] / p, m.shape[1], 1), m / p
 
 
-def _iivm(sample: Sample, made: Predictions, effect: str) -> tuple[np.ndarray, np.ndarray]:
+def _iivm(
+    sample: Sample, made: PredictionsByNuisance, effect: str
+) -> tuple[np.ndarray, np.ndarray]:
     """The effects of z on y and on d, each as in the interactive model; theta is their ratio."""
     del effect
     assert sample.z is not None
@@ -171,7 +173,7 @@ class Bias:
 
 
 def bias(
-    name: str, sample: Sample, made: Predictions, theta: np.ndarray, effect: str
+    name: str, sample: Sample, made: PredictionsByNuisance, theta: np.ndarray, effect: str
 ) -> Bias | None:
     """The bias of each repetition; None where the model has no theory of it.
 

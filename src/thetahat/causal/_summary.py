@@ -11,7 +11,7 @@ import numpy as np
 
 from thetahat import figures
 from thetahat.causal._crossfit import CrossFit
-from thetahat.causal._effect import Effect
+from thetahat.causal._effect import CausalEffect
 from thetahat.causal._scores import MODELS
 from thetahat.core.card import card, grid as html_grid
 from thetahat.format import Column, table
@@ -40,7 +40,7 @@ ESTIMATE = [
 ]
 
 
-def text(found: Effect) -> str:
+def text(found: CausalEffect) -> str:
     """Everything in lines."""
     parts = [
         head(found),
@@ -55,7 +55,7 @@ def text(found: Effect) -> str:
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
-def head(found: Effect) -> str:
+def head(found: CausalEffect) -> str:
     """The model and the data in a sentence each."""
     names, model = found.columns.names, MODELS[found.model]
     through = f", instrument {names['z']}" if found.columns.z is not None else ""
@@ -74,12 +74,12 @@ def head(found: Effect) -> str:
     )
 
 
-def estimate_rows(found: Effect) -> list[dict[str, Any]]:
+def estimate_rows(found: CausalEffect) -> list[dict[str, Any]]:
     """The estimate, and those with other first stages."""
     return [_estimate_row(one) for one in (found, *found.peers.values())]
 
 
-def _estimate_row(found: Effect) -> dict[str, Any]:
+def _estimate_row(found: CausalEffect) -> dict[str, Any]:
     learners = dict.fromkeys(stage.learner for stage in found.nuisances.values())
     n = len(found.thetas)
     low, high = found.ci
@@ -94,7 +94,7 @@ def _estimate_row(found: Effect) -> dict[str, Any]:
     }
 
 
-def _estimate_columns(found: Effect) -> list[Column]:
+def _estimate_columns(found: CausalEffect) -> list[Column]:
     low, high = f"{(1 - found.level) / 2:.1%}", f"{(1 + found.level) / 2:.1%}"
     return [
         ESTIMATE[0],
@@ -106,7 +106,7 @@ def _estimate_columns(found: Effect) -> list[Column]:
     ]
 
 
-def spread(found: Effect) -> str:
+def spread(found: CausalEffect) -> str:
     """Least and greatest theta of the repetitions."""
     low, high = int(found.thetas.argmin()), int(found.thetas.argmax())
     if low == high:
@@ -117,13 +117,13 @@ def spread(found: Effect) -> str:
     )
 
 
-def repetition_rows(found: Effect) -> list[dict[str, Any]]:
+def repetition_rows(found: CausalEffect) -> list[dict[str, Any]]:
     """Theta and its standard error, by repetition."""
     pairs = zip(found.thetas, found.ses, strict=True)
     return [{"repetition": r, "theta": t, "se": s} for r, (t, s) in enumerate(pairs)]
 
 
-def stage_rows(found: Effect) -> list[dict[str, Any]]:
+def stage_rows(found: CausalEffect) -> list[dict[str, Any]]:
     """How well each nuisance is predicted, beside other learners."""
     rows = []
     for name, stage in found.nuisances.items():
@@ -144,7 +144,7 @@ def stage_rows(found: Effect) -> list[dict[str, Any]]:
     return rows
 
 
-def predicts(found: Effect, name: str) -> str:
+def predicts(found: CausalEffect, name: str) -> str:
     """The target of a nuisance, and the rows it is of.
 
     ``E[y | x, d = 0]`` in names of columns.
@@ -155,13 +155,13 @@ def predicts(found: Effect, name: str) -> str:
     return f"{names[what]} | x{given}"
 
 
-def _chances(found: Effect) -> CrossFit | None:
+def _chances(found: CausalEffect) -> CrossFit | None:
     """The nuisance whose overlap matters: the probability of treatment, or of the instrument."""
     stage = found.nuisances[MODELS[found.model].chance or "m"]
     return stage if stage.binary else None
 
 
-def overlap_lines(found: Effect) -> Iterator[str]:
+def overlap_lines(found: CausalEffect) -> Iterator[str]:
     """The overlap and the trimming, where a probability is predicted."""
     stage = _chances(found)
     if stage is None:
@@ -179,7 +179,7 @@ def overlap_lines(found: Effect) -> Iterator[str]:
     )
 
 
-def _sensitivity_lines(found: Effect) -> Iterator[str]:
+def _sensitivity_lines(found: CausalEffect) -> Iterator[str]:
     if found.bias is not None:
         lines = f"Sensitivity (Chernozhukov et al. 2022):\n{found.sensitivity()}"
         yield (
@@ -195,7 +195,7 @@ def _sensitivity_lines(found: Effect) -> Iterator[str]:
 # -- a page and a table for a paper ---------------------------------------------------------------
 
 
-def document(found: Effect) -> Document:
+def document(found: CausalEffect) -> Document:
     """The report."""
     names = found.columns.names
     first, *others = head(found).split("\n")
@@ -240,11 +240,11 @@ def document(found: Effect) -> Document:
     )
 
 
-def _cut(found: Effect) -> list[str]:
+def _cut(found: CausalEffect) -> list[str]:
     return [line for line in overlap_lines(found) if line.startswith("Trimming")]
 
 
-def _warnings(found: Effect) -> list[str]:
+def _warnings(found: CausalEffect) -> list[str]:
     cut = found.trimmed
     if cut is None:
         return []
@@ -257,7 +257,7 @@ def _warnings(found: Effect) -> list[str]:
     ]
 
 
-def _pictures(found: Effect) -> list[Picture]:
+def _pictures(found: CausalEffect) -> list[Picture]:
     pictures = [
         Picture(
             "repetitions",
@@ -288,7 +288,7 @@ def _pictures(found: Effect) -> list[Picture]:
     return pictures
 
 
-def save(found: Effect, path: Any) -> None:
+def save(found: CausalEffect, path: Any) -> None:
     """Write the report to a file whose ending says its format."""
     where = Path(path)
     kind = format_of(where)
@@ -297,7 +297,7 @@ def save(found: Effect, path: Any) -> None:
     write_whole(where, made.encode("utf-8"))
 
 
-def notebook_card(found: Effect) -> str:
+def notebook_card(found: CausalEffect) -> str:
     """A card for a notebook."""
     rows = estimate_rows(found)
     heads = [c.head for c in _estimate_columns(found)]

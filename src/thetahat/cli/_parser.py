@@ -25,8 +25,12 @@ COMMANDS = {
     "check": "check a sweep file",
     "sweep": "create a sweep from a file; pause, resume, cancel or extend one",
     "agent": "work on a sweep until it is done",
+    "exec": "run a program whose wandb the store answers",
+    "import": "read offline runs of W&B, or a CSV file of runs",
+    "export": "write runs, histories and tables as CSV, Parquet or W&B's files",
     "runs": "list runs",
     "show": "show one run",
+    "table": "print the tables that runs left, as quantiles over seeds",
     "ui": "look at sweeps and runs in a browser",
     "report": "write one file about a sweep or run, for co-authors",
     "resume": "continue an interrupted run",
@@ -69,6 +73,7 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_flags(self)
+        self._takes_program = getattr(module, "TAKES_PROGRAM", False)
 
     def error(self, message: str) -> NoReturn:
         """Raise ConfigError in place of printing the usage."""
@@ -84,6 +89,8 @@ class Parser(argparse.ArgumentParser):
 
         Raises:  ConfigError: an unknown flag or argument, a value outside its type.
         """
+        if self._takes_program:
+            return self.parse_args(words)
         for word in words:
             if word.startswith("--") and word.endswith("=--"):  # argparse would drop the value
                 raise ConfigError(f"{self.prog} {word}: '--' is not a value; give another")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from thetahat.core.errors import StoreError
+from thetahat.core.errors import ConfigError, StoreError
 
 FOLDER = ".thetahat"
 FILE = "store.db"
@@ -74,3 +75,24 @@ def model_path(folder: Path, run: str) -> Path:
 def kept_models(folder: Path) -> dict[str, Path]:
     """Map ids of runs to their models, in the folder of a store."""
     return {path.stem: path for path in (folder / MODELS).glob(f"*{_MODEL}")}
+
+
+WANDB = "THETAHAT_WANDB"
+"""The variable that chooses who answers ``import wandb``: ``local`` (thetahat) or ``real``."""
+
+
+def wandb_path(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the PYTHONPATH with which a program's ``import wandb`` is answered by thetahat.
+
+    Empty if the user wants the real package, by THETAHAT_WANDB=real.
+
+    Raises:  ConfigError: another value of THETAHAT_WANDB.
+    """
+    chosen = environment.get(WANDB, "local")
+    if chosen not in ("local", "real"):
+        raise ConfigError(f"{WANDB}={chosen!r} is not a choice; give local or real")
+    if chosen == "real":
+        return {}
+    here = str(Path(__file__).parent.parent / "wandb" / "path")
+    others = environment.get("PYTHONPATH", "").split(os.pathsep)
+    return {"PYTHONPATH": os.pathsep.join([here, *(one for one in others if one and one != here)])}

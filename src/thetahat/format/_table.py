@@ -38,7 +38,7 @@ _CODES = {
 _GAP = 2
 _SIGNED_NUMBER = re.compile(r"[-+](\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
-Row = Mapping[str, Any]
+TableRow = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Column:
 
 
 def table(
-    rows: Sequence[Row],
+    rows: Sequence[TableRow],
     columns: Sequence[Column | str] | None = None,
     format: str = "table",
     *,
@@ -104,7 +104,7 @@ def table(
     return _terminal(rows, kept, colour=colour, ascii_only=ascii_only)
 
 
-def as_columns(rows: Sequence[Row], columns: Sequence[Column | str] | None) -> list[Column]:
+def as_columns(rows: Sequence[TableRow], columns: Sequence[Column | str] | None) -> list[Column]:
     """Give the columns asked for; by default every key of the rows."""
     if columns is None:
         columns = list(dict.fromkeys(key for row in rows for key in row))
@@ -112,7 +112,7 @@ def as_columns(rows: Sequence[Row], columns: Sequence[Column | str] | None) -> l
 
 
 def fit_width(
-    rows: Sequence[Row], columns: Sequence[Column], width: int | None
+    rows: Sequence[TableRow], columns: Sequence[Column], width: int | None
 ) -> tuple[list[Column], list[Column]]:
     """Split columns into those that fit into ``width`` cells, and those that do not.
 
@@ -137,7 +137,7 @@ def fit_width(
     return kept, gone
 
 
-def _need(rows: Sequence[Row], column: Column) -> tuple[int, int]:
+def _need(rows: Sequence[TableRow], column: Column) -> tuple[int, int]:
     """Compute the least and the full width of a column, in cells."""
     from rich.cells import cell_len
 
@@ -161,7 +161,7 @@ def _shrink(
 
 
 def _terminal(
-    rows: Sequence[Row], columns: Sequence[Column], *, colour: bool, ascii_only: bool
+    rows: Sequence[TableRow], columns: Sequence[Column], *, colour: bool, ascii_only: bool
 ) -> str:
     """Lay out cells in lines: numbers to the right, text to the left."""
     from rich.cells import cell_len
@@ -241,7 +241,7 @@ class CsvLines:
         return self._file.write(f"{line[:-2]}\n")
 
 
-def _csv(rows: Sequence[Row], columns: Sequence[Column], *, raw: bool) -> str:
+def _csv(rows: Sequence[TableRow], columns: Sequence[Column], *, raw: bool) -> str:
     file = io.StringIO()
     writer = csv.writer(CsvLines(file))
     keep: Callable[[Any], Any] = (lambda cell: cell) if raw else _no_formula
@@ -311,7 +311,7 @@ def latex_text(text: str) -> str:
     return "".join(told).replace("\x00", "{}")
 
 
-def _latex(rows: Sequence[Row], columns: Sequence[Column]) -> str:
+def _latex(rows: Sequence[TableRow], columns: Sequence[Column]) -> str:
     align, cells = "", []
     for c in columns:
         values = [plain(row.get(c.key)) for row in rows]

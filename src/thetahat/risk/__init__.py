@@ -34,6 +34,7 @@ from thetahat.risk._parts import (
     prediction_and_target as prediction_and_target,
 )
 from thetahat.risk._residuals import (
+    fischer_burmeister as fischer_burmeister,
     inputs_and_target as inputs_and_target,
     metric_of as metric_of,
     number_of as number_of,
@@ -54,6 +55,7 @@ __all__ = [
     "absolute",
     "check_targets",
     "cross_entropy",
+    "fischer_burmeister",
     "fractional_logit",
     "huber",
     "inputs_and_target",

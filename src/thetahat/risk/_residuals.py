@@ -20,6 +20,30 @@ if TYPE_CHECKING:
 Residual = Callable[[Any, Any], Any]
 
 
+def fischer_burmeister(a: Any, b: Any) -> jax.Array:
+    """Compute a residual that is zero where ``a >= 0``, ``b >= 0`` and ``a b = 0``.
+
+        a + b - sqrt(a^2 + b^2)        (Fischer 1992)
+
+    For a constraint that binds occasionally: ``a`` is its slack, ``b`` its multiplier or the error
+    of the Euler equation. Both should have about the same size. At a = b = 0, where the function
+    has a kink, the gradient is 1 in both.
+
+    Args:    a, b: of one shape.
+    >>> [round(float(fischer_burmeister(a, b)), 6) for a, b in ((0.0, 3.0), (2.0, 0.0), (3.0, 4.0))]
+    [0.0, 0.0, 2.0]
+    """
+    a, b = jnp.asarray(a), jnp.asarray(b)
+    if a.shape != b.shape:
+        raise ShapeError(
+            f"fischer_burmeister(a, b) was given shapes {a.shape} and {b.shape}; give one shape"
+        )
+    square = a**2 + b**2
+    # The root of 0 has an infinite derivative; of a constant it has none.
+    root = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)
+    return a + b - root
+
+
 def per_observation(
     residual: Residual | None, loss: Loss
 ) -> Callable[[Any, Any], Float[Array, ""]]:

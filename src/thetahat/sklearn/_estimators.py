@@ -34,7 +34,7 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from thetahat.sklearn._nets import Nets
-    from thetahat.sklearn._train import Setting, Trained
+    from thetahat.sklearn._train import NetSetting, TrainedNets
 
 LOSSES = ("squared", "absolute", "huber", "quantile", "logistic")
 PREPROCESSING = ("robust", "standard")
@@ -66,9 +66,9 @@ class _NeuralEstimator(BaseEstimator):
 
     nets_: Nets
 
-    def _setting(self, loss: str, level: float, outputs: int, classes: bool) -> Setting:
+    def _setting(self, loss: str, level: float, outputs: int, classes: bool) -> NetSetting:
         """Check the parameters, as scikit-learn does when the fit begins."""
-        from thetahat.sklearn._train import Setting
+        from thetahat.sklearn._train import NetSetting
 
         activation = self.activation or net_activation(classes)
         rate = CLASS_RATE if classes else RATE
@@ -85,7 +85,7 @@ class _NeuralEstimator(BaseEstimator):
         self._check("val", lambda v: is_number(v) and 0 <= v < 1, "a share from 0 to 1, as 0.2")
         if self.lr is not None:
             self._check("lr", lambda v: is_number(v) and v > 0, "a number above 0, or None")
-        return Setting(
+        return NetSetting(
             loss=loss,
             level=float(level),
             outputs=outputs,
@@ -104,7 +104,7 @@ class _NeuralEstimator(BaseEstimator):
             dtype=self.dtype,
         )
 
-    def _fold_setting(self) -> Setting:
+    def _fold_setting(self) -> NetSetting:
         """Give the setting of one net for one target."""
         raise NotImplementedError
 
@@ -119,7 +119,9 @@ class _NeuralEstimator(BaseEstimator):
         if not allowed(value):
             raise EstimatorError(f"{type(self).__name__}({name}={value!r}): give {fix}")
 
-    def _fit_nets(self, x: np.ndarray, y: np.ndarray, weight: Any, setting: Setting) -> Trained:
+    def _fit_nets(
+        self, x: np.ndarray, y: np.ndarray, weight: Any, setting: NetSetting
+    ) -> TrainedNets:
         from thetahat.sklearn._train import train
 
         before = getattr(self, "nets_", None) if self.warm_start else None
@@ -145,7 +147,7 @@ class _NeuralEstimator(BaseEstimator):
         self.traces_ = trained.results[0].traces
         return trained
 
-    def _alike(self, before: Nets, setting: Setting, d: int) -> Nets:
+    def _alike(self, before: Nets, setting: NetSetting, d: int) -> Nets:
         """Check that nets may go on from those of the fit before."""
         sizes = [d, *[setting.width] * setting.depth, setting.outputs]
         shapes = [(setting.members, *pair) for pair in itertools.pairwise(sizes)]
@@ -289,12 +291,12 @@ class NeuralRegressor(RegressorMixin, _NeuralEstimator):
         self.oob_prediction_ = _outside(self._joined(self.nets_.outputs(X)), trained.held)
         return self
 
-    def _own_setting(self, outputs: int) -> Setting:
+    def _own_setting(self, outputs: int) -> NetSetting:
         level = self.delta if self.loss == "huber" else self.quantile
         shares = self.loss == "logistic"
         return self._setting("fractional_logit" if shares else self.loss, level, outputs, shares)
 
-    def _fold_setting(self) -> Setting:
+    def _fold_setting(self) -> NetSetting:
         return self._own_setting(1)
 
     def _joined(self, outputs: np.ndarray) -> np.ndarray:
@@ -408,7 +410,7 @@ class NeuralClassifier(ClassifierMixin, _NeuralEstimator):
         self.oob_decision_function_ = _outside(self._shares(self.nets_.outputs(X)), trained.held)
         return self
 
-    def _fold_setting(self) -> Setting:
+    def _fold_setting(self) -> NetSetting:
         return self._setting("logistic", 0.5, 1, True)
 
     @staticmethod

@@ -26,7 +26,7 @@ with the defaults, where another program takes several to compile."""
 
 
 @dataclass(frozen=True)
-class Setting:
+class NetSetting:
     """How to fit.
 
     Args:    loss: "squared", "absolute", "huber", "quantile", "logistic", "fractional_logit" or
@@ -59,7 +59,7 @@ class Setting:
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainedNets:
     """Nets with how their training went.
 
     Args:    nets: those of finite risk; None where there are none.
@@ -98,9 +98,9 @@ def train(
     x: np.ndarray,
     y: np.ndarray,
     weight: np.ndarray | None,
-    setting: Setting,
+    setting: NetSetting,
     before: Nets | None = None,
-) -> Trained:
+) -> TrainedNets:
     """Train a bag of nets.
 
     Args:    x: (n, d).   y: (n,) or (n, k); classes are 0..k-1.   weight: (n,) or None.
@@ -133,7 +133,7 @@ def train(
     rows = np.concatenate([data.rows[name] for name in ("train", "val") if name in data.rows])
     held = np.zeros((setting.members, len(x) + 1), bool)
     held[:, rows] = held_out(data, setting.members)
-    return Trained(
+    return TrainedNets(
         nets=_nets([results[k] for k in good], data, setting) if good else None,
         held=held[:, place][good],
         results=results,
@@ -149,7 +149,7 @@ def _in_units_of(data: Data, before: Nets) -> Data:
 
 
 def _experiment(
-    data: Data, setting: Setting, before: Nets | None
+    data: Data, setting: NetSetting, before: Nets | None
 ) -> tuple[Callable[..., Task], dict[str, float]]:
     """The experiment whose members are the nets, and the parameters that they share.
 
@@ -207,7 +207,7 @@ def _sharing(data: Data, n_params: int) -> Data:
     return data
 
 
-def task_of(data: Data, setting: Setting, seed: Any) -> Task:
+def task_of(data: Data, setting: NetSetting, seed: Any) -> Task:
     """Describe one net for data that are scaled already."""
     n, d = data.train.x.shape
     sizes = net_sizes(
@@ -242,7 +242,7 @@ def _params(nets: Nets) -> dict[str, Any]:
     return {"scale": nets.scale, "layers": [{"kernel": k, "bias": b} for k, b in layers]}
 
 
-def _nets(results: Sequence[Result], data: Data, setting: Setting) -> Nets:
+def _nets(results: Sequence[Result], data: Data, setting: NetSetting) -> Nets:
     """The nets at their best states, in double precision."""
     each = [result.params for result in results]
 

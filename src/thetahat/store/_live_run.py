@@ -12,13 +12,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import ConfigError, StoreError
 from thetahat.core.exit_code import fail
-from thetahat.core.json import merge, to_json
+from thetahat.core.json import from_json, merge, to_json
 from thetahat.core.logged import checked_ending, checked_row, ending_of
 from thetahat.core.places import ENVIRONMENT, locate
 from thetahat.core.provenance import command_line, provenance, short_path
@@ -27,10 +27,11 @@ from thetahat.store._blocks import pack
 from thetahat.store._owner_lock import Owner
 from thetahat.store._plain_store import PlainStore, plain_store
 from thetahat.store._reserved_space import Reserve
-from thetahat.store._rows import NewRun
+from thetahat.store._rows import NewRun, utc_now
 from thetahat.store._sqlite_errors import found_no_room
 
 if TYPE_CHECKING:
+    from thetahat.store._run_writer import RunWriter
     from thetahat.store._store import Store
 
 FLUSH_S = 0.5
@@ -45,7 +46,16 @@ RUN_ID = "THETAHAT_RUN_ID"
 ENDING = "THETAHAT_RUN_ENDING"
 """The file in which the program tells the agent how its run ended."""
 
-_Rows = dict[int, dict[str, float]]
+_LATEST = (
+    "SELECT id, name, config, labels, project, last, epochs FROM runs"
+    " WHERE id = :wanted OR json_extract(labels, '$.id') = :wanted ORDER BY number DESC LIMIT 1"
+)
+_AGAIN = (
+    "UPDATE runs SET status = 'running', reason = '', finished = NULL, heartbeat = :now"
+    " WHERE id = :run"
+)
+
+_RowsByStep = dict[int, dict[str, float]]
 
 
 def begin_run(
@@ -54,24 +64,31 @@ def begin_run(
     name: str | None,
     project: str | None,
     store: Store | str | os.PathLike[str] | None,
+    labels: Mapping[str, Any] | None = None,
+    own: bool = False,
 ) -> ManualRun:
-    """Begin a run that a program logs by hand, as ``th.start`` does."""
+    """Begin a run that a program logs by hand, as ``th.start`` does.
+
+    Args:    labels: group, job_type, tags and notes.
+             own: whether it is another run than that of the agent that started this program.
+    """
     if config is not None and not isinstance(config, Mapping):
         raise ConfigError(
             f"config={config!r} is not a mapping; give names and values: {{'lr': 0.1}}"
         )
-    if os.environ.get(RUN_ID) and os.environ.get(ENVIRONMENT):
+    if not own and os.environ.get(RUN_ID) and os.environ.get(ENVIRONMENT):
         return _attach(os.environ[RUN_ID], config or {}, name, project)
-    opened = _opened(store)
+    opened = store_to_log(store)
     script = Path(sys.argv[0]) if sys.argv and sys.argv[0] not in ("", "-c", "-m") else None
     source = script if script is not None and script.is_file() else None
     new = NewRun(
         config=config or {},
         name=name,
         project=project,
+        labels=labels or {},
         experiment=None if source is None else source.stem,
         source=None if source is None else short_path(source),
-        command=command_line(),
+        command=f"thetahat exec {command_line()}" if own else command_line(),
         provenance=provenance(source),
     )
     reserve, owner = Reserve(opened.folder), Owner(opened.folder)
@@ -83,7 +100,33 @@ def begin_run(
     return ManualRun(opened, run_id, given, dict(config or {}), kept=(reserve, owner))
 
 
-def _opened(store: Store | str | os.PathLike[str] | None) -> Store | PlainStore:
+def continue_run(wanted: str) -> ManualRun | None:
+    """Let a run of the program's own go on; None if the store has none of this id.
+
+    Args:    wanted: the store's id, or the one that the program gave (the label ``id``).
+    """
+    opened = store_to_log(None)
+    reserve, owner = Reserve(opened.folder), Owner(opened.folder)
+    with opened.batch() as writer:
+        row = writer.execute(_LATEST, {"wanted": wanted}).fetchone()
+        if row is None:
+            return None
+        run_id, name, config, labels, project, last, epochs = row
+        writer.execute(_AGAIN, {"run": run_id, "now": utc_now()})
+        owner.hold([run_id])
+    run = ManualRun(opened, run_id, name, from_json(config), kept=(reserve, owner))
+    run.labels = {**from_json(labels), **({"project": project} if project else {})}
+    run._next_step = int(from_json(last).get("step", (epochs or 0) - 1)) + 1
+    return run
+
+
+def knows_id(store: Store | PlainStore, wanted: str) -> bool:
+    """Whether a store has a run of this id: the store's, or one that a program gave."""
+    with store.batch() as writer:
+        return writer.execute(_LATEST, {"wanted": wanted}).fetchone() is not None
+
+
+def store_to_log(store: Store | str | os.PathLike[str] | None) -> Store | PlainStore:
     """Open a store: without SQLAlchemy, which takes long to load, if that is possible."""
     if store is None or isinstance(store, (str, os.PathLike)):
         plain = plain_store(locate(store))
@@ -136,6 +179,8 @@ class ManualRun:
         self.id = run_id
         self.name = name
         self.config = config
+        self.labels: Mapping[str, Any] = {}
+        """Those of a run that goes on."""
         self._attempt = attempt
         """The attempt of the agent's run; None for a run of the program's own."""
         self.quiet_end = attempt is not None
@@ -150,6 +195,11 @@ class ManualRun:
         atexit.register(self._at_exit)
 
     @property
+    def next_step(self) -> int:
+        """The step of the next row."""
+        return self._next_step
+
+    @property
     def store(self) -> Store:
         """The store of the run."""
         if isinstance(self._store, PlainStore):
@@ -158,6 +208,28 @@ class ManualRun:
             self._full = self._full or open_store(self._store.path)
             return self._full
         return self._store
+
+    def describe(
+        self,
+        config: Mapping[str, Any],
+        *,
+        name: str | None = None,
+        project: str | None = None,
+        labels: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add to the config, the name and the labels of a run of the program's own."""
+        from thetahat.store._described_run import describe_run
+
+        self.config = merge(self.config, config)
+        with self._store.batch() as writer:
+            self.name = describe_run(
+                *(writer, self.id),
+                config=config,
+                name=name,
+                project=project,
+                labels=labels,
+                swept=self._attempt is not None,
+            )
 
     def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log one row of numbers; ``step`` counts up from 0 unless given.
@@ -178,17 +250,58 @@ class ManualRun:
             self._flush()
         self._wake()
 
+    def log_table(self, name: str, columns: Any, step: int | None = None) -> None:
+        """Keep a table, in place of an earlier one of this name (and step).
+
+        Args:    columns: by name, of equal length; or a frame of pandas, polars or pyarrow.
+                 step: to keep one for each of several steps; pages show the latest.
+        Raises:  ConfigError: columns that cannot be kept.   StoreError: as for ``log``.
+        """
+        from thetahat.store._logged_things import record_table
+
+        record_table(self, name, columns, step=step)
+
+    def log_file(
+        self, name: str | os.PathLike[str], content: Any = None, step: int | None = None
+    ) -> None:
+        """Keep a file: ``log_file("out/fit.png")``, or ``log_file("fit.png", figure)``.
+
+        Args:    name: of the file; alone, its path. The ending chooses how pages show it.
+                 content: a path (``pathlib.Path``), bytes, a text, a figure of matplotlib, an image
+                 of Pillow, or an array (rows, columns[, 3 or 4]).
+                 step: to keep one for each of several steps.
+        Raises:  ConfigError: no such file, or one above 1 GiB.   StoreError: as for ``log``.
+        """
+        from thetahat.store._logged_things import record_file
+
+        record_file(self, name, content, step=step)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[RunWriter]:
+        """Begin a transaction that writes to the run's store, while the run is the program's."""
+        self._check()
+        with self._store.batch() as writer:
+            self._check_attempt()
+            yield writer
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run's store."""
+        return self._store.folder
+
     def finish(
         self,
         status: Status | str = Status.FINISHED,
         reason: str = "",
         metrics: Mapping[str, float | None] | None = None,
+        words: Mapping[str, Any] | None = None,
     ) -> None:
         """Write the rows that wait, and end the run.
 
         Its metrics are the last value of each column, updated by ``metrics``. An agent ends its run
         when the program has ended, with this status and reason unless the program fails.
 
+        Args:    words: values that are not numbers, for the run's page.
         Raises:  ConfigError: a status with which a run cannot end. StoreError: as for ``log``.
         """
         status = checked_ending(status)
@@ -200,7 +313,7 @@ class ManualRun:
         try:
             self._flush()
             if self._attempt is None:
-                self._end(status, reason, metrics)
+                self._end(status, reason, metrics, words)
             else:
                 _tell_agent(status, reason, metrics or {})
         except StoreError as error:
@@ -215,7 +328,13 @@ class ManualRun:
         self._holds.release()
         atexit.unregister(self._at_exit)
 
-    def _end(self, status: Status, reason: str, metrics: Mapping[str, float | None] | None) -> None:
+    def _end(
+        self,
+        status: Status,
+        reason: str,
+        metrics: Mapping[str, float | None] | None,
+        words: Mapping[str, Any] | None = None,
+    ) -> None:
         with self._store.batch() as writer:
             writer.finish_run(
                 self.id,
@@ -223,6 +342,7 @@ class ManualRun:
                 reason=reason,
                 metrics={**writer.metrics_of(self.id), **(metrics or {})},
                 seconds={"run": round(time.monotonic() - self._began, 6)},
+                detail={"logged": words} if words else None,
             )
 
     def _end_unkept(
@@ -251,7 +371,7 @@ class ManualRun:
         """Guards the buffer."""
         self._one_writer = threading.Lock()
         self._stop = threading.Event()
-        self._rows: _Rows = {}
+        self._rows: _RowsByStep = {}
         self._broken: StoreError | None = None
         self._again_s = 0.0
         """When many rows may be written at once again after an error."""
@@ -350,7 +470,7 @@ def _tell_agent(status: Status, reason: str, metrics: Mapping[str, float | None]
             Path(path).write_text(text, encoding="utf-8")
 
 
-def columns_of(rows: _Rows) -> list[dict[str, Sequence[float]]]:
+def columns_of(rows: _RowsByStep) -> list[dict[str, Sequence[float]]]:
     """Return rows by step as columns, by set of names, the set with the last step last."""
     groups: dict[tuple[str, ...], list[tuple[float, ...]]] = {}
     for step in sorted(rows):

@@ -16,7 +16,7 @@ from pathlib import Path
 from thetahat.core.errors import StoreError
 from thetahat.store._owner_lock import gone
 from thetahat.store._run_writer import VERSION, RunWriter
-from thetahat.store._sqlite_errors import Mode, explain
+from thetahat.store._sqlite_errors import OpenMode, explain
 
 _INHERITED: list[sqlite3.Connection] = []
 """Connections of a parent process: a forked child must not close them."""
@@ -25,7 +25,7 @@ _INHERITED: list[sqlite3.Connection] = []
 class PlainStore:
     """An open store to which one program writes its runs; made by ``plain_store``."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, mode: Mode) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, mode: OpenMode) -> None:
         self._connection: sqlite3.Connection | None = connection
         self._mode = mode
         self.path = path
@@ -75,7 +75,7 @@ class PlainStore:
 
 def plain_store(path: Path) -> PlainStore | None:
     """Return the store at ``path``; None if it is not there, or is not plain."""
-    mode = Mode()
+    mode = OpenMode()
     if not (path.is_file() and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         return None
     try:
@@ -94,7 +94,7 @@ def plain_store(path: Path) -> PlainStore | None:
     return PlainStore(connection, path, mode)
 
 
-def _connect(path: Path, mode: Mode) -> sqlite3.Connection:
+def _connect(path: Path, mode: OpenMode) -> sqlite3.Connection:
     # ``rw``: a store that was removed meanwhile is an error, not a new file.
     connection = sqlite3.connect(
         path.as_uri() + "?mode=rw",

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Integer, func, select, update
+from sqlalchemy import Connection, Integer, delete, func, select, update
 
 from thetahat.core.run import Status
 from thetahat.store._rows import LISTED, NewRun, RunRow, among, new_id, read_rows, text, utc_now
-from thetahat.store._schema import agents, records, runs, sweeps
+from thetahat.store._schema import agents, files, records, runs, sweeps, tables
 from thetahat.store._store import Store
 from thetahat.store._sweeps import CANCELLED, FINISHED, RUNNING, SweepRow, read_sweep_row
 from thetahat.store._writer import Writer
@@ -292,6 +292,8 @@ class Queue:
         logged = select(records.c.run_id).distinct().where(among(records.c.run_id, run_ids))
         for (run,) in writer.connection.execute(logged).all():
             writer.drop_records(run, 0)
+        for left in (tables, files):
+            writer.connection.execute(delete(left).where(among(left.c.run_id, run_ids)))
         return _rows(writer, self.store.folder, run_ids)
 
     def finish(self, seen: SweepRow) -> str:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thetahat.core.errors import StoreError
 from thetahat.core.json import to_json
@@ -18,7 +18,10 @@ from thetahat.store._blocks import Block, best_of, last_values, names_json
 from thetahat.store._rows import NewRun, logged_metrics, new_id, text, utc_now
 from thetahat.store._run_names import run_name
 
-VERSION = 3
+if TYPE_CHECKING:
+    from thetahat.core.packed_table import PackedTable
+
+VERSION = 4
 """The version of the tables; a new one needs a step in ``MIGRATIONS`` of ``_schema``."""
 
 _DEFAULTS = {
@@ -44,6 +47,20 @@ _FINISH = (
 _KEEP_BEST = "UPDATE runs SET best_val_risk = :risk, best_epoch = :epoch WHERE id = :run"
 
 
+_SAME = "WHERE run_id = :run_id AND name = :name AND step IS :step"
+_TABLE = (
+    "INSERT INTO tables (run_id, name, step, kind, rows, columns, detail)"
+    " VALUES (:run_id, :name, :step, :kind, :rows, :columns, :detail)"
+)
+_COLUMN = (
+    "INSERT INTO table_columns (table_id, place, kind, data) VALUES (:table, :place, :kind, :data)"
+)
+_FILE = (
+    "INSERT INTO files (run_id, name, step, kind, media, digest, bytes, detail)"
+    " VALUES (:run_id, :name, :step, :kind, :media, :digest, :bytes, :detail)"
+)
+
+
 class RunWriter:
     """The writes of one transaction, which is atomic.
 
@@ -53,6 +70,10 @@ class RunWriter:
     def __init__(self, cursor: Callable[[], Any], folder: Path) -> None:
         self._cursor = cursor
         self._folder = folder
+
+    def execute(self, sql: str, row: Mapping[str, Any]) -> Any:
+        """Execute one plain statement, and return the driver's cursor."""
+        return self._fast(sql, row)
 
     def create_run(self, new: NewRun) -> tuple[str, str]:
         """Insert a run; return its id and its name."""
@@ -119,6 +140,43 @@ class RunWriter:
         }
         self._fast(_FINISH, row)
         self._keep_best(run_id, detail or {}, metrics or {})
+
+    def keep_table(
+        self,
+        run_id: str,
+        name: str,
+        table: PackedTable,
+        *,
+        step: int | None = None,
+        kind: str = "table",
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Store a table of a run, in place of one of this name and step."""
+        mine = {"run_id": run_id, "name": name, "step": step}
+        self._fast(f"DELETE FROM tables {_SAME}", mine)
+        columns, about = json.dumps(table.names, ensure_ascii=False), to_json(detail or {})
+        row = {**mine, "kind": kind, "rows": table.rows, "columns": columns, "detail": about}
+        number = self._fast(_TABLE, row).lastrowid
+        pairs = enumerate(zip(table.kinds, table.data, strict=True))
+        self._fast(
+            _COLUMN,
+            *({"table": number, "place": k, "kind": of, "data": data} for k, (of, data) in pairs),
+        )
+
+    def keep_file(
+        self,
+        run_id: str,
+        name: str,
+        about: Mapping[str, Any],
+        *,
+        step: int | None = None,
+        kind: str = "file",
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Store which bytes (``about``: digest, bytes, media) a run has kept under a name."""
+        mine = {"run_id": run_id, "name": name, "step": step}
+        self._fast(f"DELETE FROM files {_SAME}", mine)
+        self._fast(_FILE, {**mine, **about, "kind": kind, "detail": to_json(detail or {})})
 
     def beat(self, run_ids: Sequence[str]) -> None:
         """Update the heartbeat of runs."""

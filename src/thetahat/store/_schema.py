@@ -145,6 +145,50 @@ notices = Table(
     Column("text", Text, nullable=False),
 )
 
+tables = Table(
+    "tables",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("run_id", String(16), ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    # None for a table of the run as a whole.
+    Column("step", Integer),
+    Column("kind", Text, nullable=False),
+    Column("rows", Integer, nullable=False),
+    # Their names, as JSON, in the order of ``place``.
+    Column("columns", Text, nullable=False),
+    Column("detail", Text, nullable=False, default="{}"),
+    Index("tables_of_run", "run_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+table_columns = Table(
+    "table_columns",
+    metadata,
+    Column("table_id", Integer, ForeignKey("tables.id", ondelete="CASCADE"), primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("kind", String(8), nullable=False),
+    # Packed by ``core/packed_table``.
+    Column("data", LargeBinary, nullable=False),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("run_id", String(16), ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("step", Integer),
+    Column("kind", Text, nullable=False),
+    Column("media", Text, nullable=False),
+    # The bytes lie beside the store, under their SHA-256.
+    Column("digest", String(64), nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("detail", Text, nullable=False, default="{}"),
+    Index("files_of_run", "run_id", "name"),
+    sqlite_autoincrement=True,
+)
+
 Migration = Callable[[Connection], None]
 
 
@@ -205,7 +249,12 @@ def _add_specs(connection: Connection) -> None:
         connection.execute(update(sweeps).where(sweeps.c.id == row.id).values(spec))
 
 
-MIGRATIONS: Mapping[int, Migration] = {1: _add_sweeps, 2: _add_specs}
+def _add_tables(connection: Connection) -> None:
+    """Migrate version 3 to 4: tables and files of runs."""
+    metadata.create_all(connection, [tables, table_columns, files])
+
+
+MIGRATIONS: Mapping[int, Migration] = {1: _add_sweeps, 2: _add_specs, 3: _add_tables}
 """The step from each version to the next."""
 
 
@@ -240,27 +289,27 @@ def prepare(
         connection.execute(update(meta).where(meta.c.key == "schema_version").values(new))
 
 
-def views_of_older(tables: Mapping[str, Collection[str]]) -> list[str]:
+def views_of_older(known: Mapping[str, Collection[str]]) -> list[str]:
     """Return statements that add a view for each table that lacks columns.
 
     With them an older store that cannot be written can be read.
 
-    Args:    tables: the tables of the store, each with its columns.
+    Args:    known: the tables of the store, each with its columns.
     """
     made = []
     for table in metadata.sorted_tables:
-        there = tables.get(table.name, ())
+        there = known.get(table.name, ())
         lacking = [column for column in table.c if column.name not in there]
         if lacking:
             nothing = ", ".join(f'{_default(c)} AS "{c.name}"' for c in lacking)
-            known = ", ".join(
+            kept = ", ".join(
                 f"CASE WHEN {_WAS_CANCELLED} THEN 'cancelled' ELSE status END AS status"
                 if c is runs.c.status
                 else f'"{c.name}"'
                 for c in table.c
                 if c.name in there
             )
-            of = f"{known}, {nothing} FROM main.{table.name}" if known else f"{nothing} WHERE 0"
+            of = f"{kept}, {nothing} FROM main.{table.name}" if kept else f"{nothing} WHERE 0"
             made.append(f"CREATE TEMP VIEW {table.name} AS SELECT {of}")
     return made
 
@@ -283,10 +332,10 @@ def check_version(found: int, where: str, version: int = VERSION) -> None:
 
 def read_version(connection: Connection, where: str) -> int | None:
     """Return the version of a store; None for an empty database."""
-    tables = inspect(connection).get_table_names()
-    if not tables:
+    there = inspect(connection).get_table_names()
+    if not there:
         return None
-    if meta.name in tables:
+    if meta.name in there:
         query = select(meta.c.value).where(meta.c.key == "schema_version")
         value = connection.execute(query).scalar_one_or_none()
         if value is not None and value.isdecimal():

@@ -17,7 +17,7 @@ from thetahat.core.places import FOLDER
 from thetahat.store._schema import views_of_older
 from thetahat.store._sqlite_errors import (
     ELSEWHERE,
-    Mode as Mode,
+    OpenMode as OpenMode,
     code_of,
     explain as explain,
     found_no_room as found_no_room,
@@ -43,7 +43,7 @@ def make_folder(path: Path) -> None:
         ) from error
 
 
-def connect(path: Path, mode: Mode) -> Engine:
+def connect(path: Path, mode: OpenMode) -> Engine:
     """Return an engine with explicit transactions: BEGIN IMMEDIATE to write, BEGIN to read."""
 
     def opened() -> sqlite3.Connection:
@@ -84,7 +84,7 @@ def _complete(raw: sqlite3.Connection) -> None:
         raw.execute(statement)
 
 
-def _how(path: Path, mode: Mode) -> str:
+def _how(path: Path, mode: OpenMode) -> str:
     if not mode.read_only:
         return ""
     # Without a log the file is complete, and SQLite can read it without a lock file.
@@ -92,7 +92,7 @@ def _how(path: Path, mode: Mode) -> str:
     return "?mode=ro" if log.exists() and log.stat().st_size else "?mode=ro&immutable=1"
 
 
-def use_wal(engine: Engine, mode: Mode) -> None:
+def use_wal(engine: Engine, mode: OpenMode) -> None:
     """Use write-ahead logging: readers and a writer never wait for each other.
 
     On a file system without shared memory (some network drives) SQLite keeps its journal.
@@ -115,7 +115,7 @@ def use_wal(engine: Engine, mode: Mode) -> None:
 
 
 @contextlib.contextmanager
-def explained(path: Path, mode: Mode) -> Iterator[None]:
+def explained(path: Path, mode: OpenMode) -> Iterator[None]:
     """Raise errors of SQLite as StoreErrors with a fix."""
     try:
         yield

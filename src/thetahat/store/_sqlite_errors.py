@@ -16,14 +16,14 @@ ELSEWHERE = "give another place with store= (--store) or THETAHAT_STORE"
 
 
 @dataclass(frozen=True)
-class Mode:
+class OpenMode:
     """How to open a file; ``read_only`` works in a folder that cannot be written."""
 
     timeout_s: float = 30.0
     read_only: bool = False
 
 
-def explain(error: sqlite3.Error, path: Path, mode: Mode) -> str:
+def explain(error: sqlite3.Error, path: Path, mode: OpenMode) -> str:
     """Explain an error of SQLite to a user, with a fix."""
     code = code_of(error)
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):

@@ -65,7 +65,7 @@ def open_store(
     if create:
         sqlite.make_folder(path)
     frozen = not create and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
-    mode = sqlite.Mode(timeout_s=timeout_s, read_only=frozen)
+    mode = sqlite.OpenMode(timeout_s=timeout_s, read_only=frozen)
     try:
         return _opened(path, mode)
     except StoreError as refused:
@@ -78,7 +78,7 @@ def open_store(
             raise refused from refused.__cause__
 
 
-def _opened(path: Path, mode: sqlite.Mode) -> Store:
+def _opened(path: Path, mode: sqlite.OpenMode) -> Store:
     engine = sqlite.connect(path, mode)
     try:
         with sqlite.explained(path, mode):
@@ -89,7 +89,7 @@ def _opened(path: Path, mode: sqlite.Mode) -> Store:
     return Store(engine, path, mode)
 
 
-def _check(engine: Engine, path: Path, mode: sqlite.Mode) -> None:
+def _check(engine: Engine, path: Path, mode: sqlite.OpenMode) -> None:
     if mode.read_only:
         with engine.begin() as connection:
             check_version(read_version(connection, str(path)) or 0, str(path))
@@ -117,7 +117,7 @@ class Store:
     Each call is one short transaction; ``batch()`` makes several writes one.
     """
 
-    def __init__(self, engine: Engine, path: Path, mode: sqlite.Mode) -> None:
+    def __init__(self, engine: Engine, path: Path, mode: sqlite.OpenMode) -> None:
         self._engine = engine
         self._mode = mode
         self._pid = os.getpid()

@@ -12,14 +12,18 @@ import json
 import os
 import threading
 import time
+from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
     from typing import Any
 
     from thetahat.core.run import Status
     from thetahat.store import Store
+    from thetahat.store._plain_store import PlainStore
+    from thetahat.store._run_writer import RunWriter
 
 ROWS = "THETAHAT_RUN_ROWS"
 """The file in which a program that an agent started leaves its rows."""
@@ -54,6 +58,8 @@ class AgentRun:
         self._names: dict[str, str] = {}
         """Names of columns as JSON."""
         self._looked_s = -LOOK_S
+        self._opened: Store | PlainStore | None = None
+        """The store, for tables and files."""
         self._owner = self._pid = os.getpid()
         self._lock = threading.Lock()
         atexit.register(self._at_exit)
@@ -64,6 +70,11 @@ class AgentRun:
         from thetahat.store import open_store
 
         return open_store(create=False)
+
+    @property
+    def next_step(self) -> int:
+        """The step of the next row."""
+        return self._next_step
 
     def describe(self, config: Mapping[str, Any] | None, project: str | None) -> None:
         """Tell the agent of the program's own config and project."""
@@ -76,7 +87,15 @@ class AgentRun:
             )
         self.config = merge(config or {}, self.config)
         labels = {} if project is None else {"project": project}
-        self._append(json.dumps({"config": plain_value(config or {}), "labels": labels}) + "\n")
+        self.tell({"config": plain_value(config or {}), "labels": labels})
+
+    def tell(self, facts: Mapping[str, Any]) -> None:
+        """Tell the agent what the program says of its run, as JSON types.
+
+        Args:    facts: config, labels, name; summary (numbers), words (other values), removed.
+        """
+        with self._lock:
+            self._append(json.dumps({"told": facts}) + "\n")
 
     def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log one row of numbers; ``step`` counts up from 0 unless given.
@@ -94,14 +113,58 @@ class AgentRun:
                 from thetahat.core.logged import checked_row
 
                 row, at = checked_row(metrics, step, at)
-            self._next_step = at + 1
-            total = sum(row.values())
-            if total - total == 0.0:  # all are finite: three times as fast as ``json.dumps``
-                names = self._names
-                cells = [f"{names.get(k) or self._name(k)}:{v!r}" for k, v in row.items()]
-                self._append(f'{{{",".join(cells)},"step":{at}}}\n' if cells else "")
-            else:
-                self._append(json.dumps({**row, "step": at}) + "\n")
+            self._put(row, at)
+
+    def log_numbers(self, row: Mapping[str, float], step: int) -> None:
+        """Log a row of numbers that need no check."""
+        with self._lock:
+            self._check()
+            self._put(row, step)
+
+    def _put(self, row: Mapping[str, float], at: int) -> None:
+        self._next_step = at + 1
+        total = sum(row.values())
+        if total - total == 0.0:  # all are finite: three times as fast as ``json.dumps``
+            names = self._names
+            cells = [f"{names.get(k) or self._name(k)}:{v!r}" for k, v in row.items()]
+            self._append(f'{{{",".join(cells)},"step":{at}}}\n' if cells else "")
+        else:
+            self._append(json.dumps({**row, "step": at}) + "\n")
+
+    def log_table(self, name: str, columns: Any, step: int | None = None) -> None:
+        """Keep a table: see ``ManualRun.log_table``."""
+        from thetahat.store._logged_things import record_table
+
+        record_table(self, name, columns, step=step)
+
+    def log_file(
+        self, name: str | os.PathLike[str], content: Any = None, step: int | None = None
+    ) -> None:
+        """Keep a file: see ``ManualRun.log_file``."""
+        from thetahat.store._logged_things import record_file
+
+        record_file(self, name, content, step=step)
+
+    @contextmanager
+    def writing(self) -> Iterator[RunWriter]:
+        """Begin a transaction that writes to the run's store, while the run is the program's."""
+        self._check()
+        self._looked_s = -LOOK_S
+        self._flush()  # fails if another agent has claimed the run
+        with self._kept_in().batch() as writer:
+            yield writer
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run's store."""
+        return self._kept_in().folder
+
+    def _kept_in(self) -> Store | PlainStore:
+        if self._opened is None:
+            from thetahat.store._live_run import store_to_log
+
+            self._opened = store_to_log(None)
+        return self._opened
 
     def finish(
         self,

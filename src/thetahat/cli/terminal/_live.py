@@ -44,7 +44,7 @@ class Window:
     ascii_only: bool = False
 
 
-Draw = Callable[[Window], Sequence["Text"]]
+DrawLines = Callable[[Window], Sequence["Text"]]
 """Gives the lines as they are now. Called from another thread, four times a second."""
 
 
@@ -55,7 +55,7 @@ def is_live(*, quiet: bool = False) -> bool:
 
 
 @contextmanager
-def live(draw: Draw) -> Iterator[None]:
+def live(draw: DrawLines) -> Iterator[None]:
     """Draw lines until the block ends."""
     from rich.console import Console, Group
     from rich.live import Live

@@ -14,7 +14,7 @@ import numpy as np
 from thetahat.core.errors import NotConverted
 from thetahat.models.torch._recurrent import RECURRENT
 
-Rule = Callable[..., Any]
+JaxFunction = Callable[..., Any]
 
 # -- products -------------------------------------------------------------------------------------
 
@@ -24,7 +24,7 @@ def _linear(x: Any, weight: Any, bias: Any = None) -> Any:
     return out if bias is None else out + bias
 
 
-def _added(product: Rule) -> Rule:
+def _added(product: JaxFunction) -> JaxFunction:
     def run(x: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
         out = product(a, b)
         return (x if beta == 1 else beta * x) + (out if alpha == 1 else alpha * out)
@@ -102,7 +102,7 @@ def _windows(x: Any, kernel: Any, stride: Any, padding: Any, ceil: bool) -> tupl
     return (1,) * lead + tuple(kernel), (1,) * lead + stride, ((0, 0),) * lead + tuple(pads)
 
 
-def _max_pool(n: int) -> Rule:
+def _max_pool(n: int) -> JaxFunction:
     def pool(
         x: Any, kernel: Any, stride: Any = (), padding: Any = (0,), dilation: Any = (1,),
         ceil_mode: bool = False,
@@ -143,7 +143,7 @@ def _places(x: Any, sizes: Any, strides: Any, pads: Any, spread: Any) -> Any:
     return jnp.take_along_axis(jnp.broadcast_to(found, values.shape), best[..., None], -1)[..., 0]
 
 
-def _average_pool(n: int) -> Rule:
+def _average_pool(n: int) -> JaxFunction:
     def pool(
         x: Any, kernel: Any, stride: Any = (), padding: Any = (0,), ceil_mode: bool = False,
         count_include_pad: bool = True, divisor_override: Any = None,
@@ -172,7 +172,7 @@ def _cuts(length: int, size: int | None) -> list[tuple[int, int]]:
     return [(k * length // size, -(-(k + 1) * length // size)) for k in range(size)]
 
 
-def _adaptive_mean(n: int) -> Rule:
+def _adaptive_mean(n: int) -> JaxFunction:
     def pool(x: Any, sizes: Any) -> Any:
         for axis, size in zip(range(x.ndim - n, x.ndim), _each(sizes, n), strict=True):
             parts = [
@@ -185,7 +185,7 @@ def _adaptive_mean(n: int) -> Rule:
     return pool
 
 
-def _adaptive_max(n: int) -> Rule:
+def _adaptive_max(n: int) -> JaxFunction:
     def pool(x: Any, sizes: Any) -> Any:
         lead, lengths = x.shape[:-n], x.shape[-n:]
         cuts = [_cuts(k, size) for k, size in zip(lengths, _each(sizes, n), strict=True)]
@@ -203,7 +203,7 @@ def _adaptive_max(n: int) -> Rule:
     return pool
 
 
-def _nearest(n: int) -> Rule:
+def _nearest(n: int) -> JaxFunction:
     def upsample(x: Any, sizes: Any, *scales: Any) -> Any:
         del scales
         for axis, size in zip(range(x.ndim - n, x.ndim), sizes, strict=True):
@@ -326,7 +326,7 @@ def _turned(a: Any, b: Any) -> Any:
     return jnp.transpose(jnp.matmul(jnp.transpose(b), jnp.transpose(a)))
 
 
-LAYERS: dict[str, Rule] = {
+LAYERS: dict[str, JaxFunction] = {
     "mm turned": _turned,
     "addmm turned": _added(_turned),
     **dict.fromkeys(("mm", "bmm", "mv", "dot", "matmul"), jnp.matmul),

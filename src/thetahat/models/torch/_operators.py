@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-Rule = Callable[..., Any]
+JaxFunction = Callable[..., Any]
 
 # -- elementwise ----------------------------------------------------------------------------------
 
@@ -125,7 +125,7 @@ def _prelu(x: Any, weight: Any) -> Any:
     return jnp.where(x > 0, x, weight * x)
 
 
-ELEMENTWISE: dict[str, Rule] = {
+ELEMENTWISE: dict[str, JaxFunction] = {
     **{n: getattr(jnp, n) for n in ("exp", "exp2", "expm1", "log", "log1p", "log2", "log10")},
     **{n: getattr(jnp, n) for n in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
     **{n: getattr(jnp, f"arc{n[1:]}") for n in ("asin", "acos", "atan", "asinh", "acosh", "atanh")},
@@ -193,7 +193,7 @@ def _axes(x: Any, dim: Any) -> tuple[int, ...]:
     return (dim,) if isinstance(dim, int) else tuple(dim)
 
 
-def _reduce(function: Rule) -> Rule:
+def _reduce(function: JaxFunction) -> JaxFunction:
     def reduced(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
         if x.dtype == bool and function in (jnp.sum, jnp.prod):
             x = x.astype(jnp.result_type(int))
@@ -202,11 +202,11 @@ def _reduce(function: Rule) -> Rule:
     return reduced
 
 
-def _test(function: Rule) -> Rule:
+def _test(function: JaxFunction) -> JaxFunction:
     return lambda x, dim=None, keepdim=False: function(x, _axes(x, dim), keepdims=keepdim)
 
 
-def _picked(choose: Rule, reduce: Rule) -> Rule:
+def _picked(choose: JaxFunction, reduce: JaxFunction) -> JaxFunction:
     """``max`` and ``min``: of all, or along an axis with the indices, which get the gradient."""
 
     def found(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
@@ -230,7 +230,7 @@ def _root(x: Any) -> Any:
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), jnp.where(x == 0, 0, x))
 
 
-def _with_mean(spread: Rule) -> Rule:
+def _with_mean(spread: JaxFunction) -> JaxFunction:
     def both(x: Any, dim: Any = None, *, correction: Any = 1, keepdim: bool = False) -> Any:
         mean = jnp.mean(x, _axes(x, dim), keepdims=keepdim)
         return spread(x, dim, correction=correction, keepdim=keepdim), mean
@@ -260,7 +260,7 @@ def _norm(
     return jnp.where(total == 0, 0, jnp.where(total == 0, 1, total) ** (1 / order))
 
 
-def _argument(choose: Rule) -> Rule:
+def _argument(choose: JaxFunction) -> JaxFunction:
     return lambda x, dim=None, keepdim=False: choose(x, axis=dim, keepdims=keepdim)
 
 
@@ -277,7 +277,7 @@ def _topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = Tr
     return values[tuple(first)], at[tuple(first)]
 
 
-def _cumulated(function: Rule) -> Rule:
+def _cumulated(function: JaxFunction) -> JaxFunction:
     def run(x: Any, dim: int, *, dtype: Any = None) -> Any:
         x = x.astype(jnp.result_type(int)) if x.dtype == bool else x
         return function(x, dim, dtype=dtype)
@@ -285,7 +285,7 @@ def _cumulated(function: Rule) -> Rule:
     return run
 
 
-REDUCTIONS: dict[str, Rule] = {
+REDUCTIONS: dict[str, JaxFunction] = {
     "sum": _reduce(jnp.sum),
     "mean": _reduce(jnp.mean),
     "prod": _reduce(jnp.prod),
@@ -357,7 +357,7 @@ def _same(x: Any, *_: Any, **__: Any) -> Any:
     return x
 
 
-VIEWS: dict[str, Rule] = {
+VIEWS: dict[str, JaxFunction] = {
     "view": jnp.reshape,
     "_unsafe_view": jnp.reshape,
     "_reshape_alias": lambda x, shape, stride: jnp.reshape(x, shape),
@@ -431,7 +431,7 @@ def _pad(x: Any, pad: Any, value: Any = 0) -> Any:
     return jax.lax.pad(jnp.asarray(x), jnp.asarray(value, x.dtype), pairs)
 
 
-def _padded(mode: str) -> Rule:
+def _padded(mode: str) -> JaxFunction:
     return lambda x, pad: jnp.pad(x, _pairs(pad, x.ndim), mode=mode)
 
 
@@ -447,15 +447,15 @@ def _to_copy(x: Any, *, dtype: Any = None) -> Any:
     return jnp.asarray(x) if dtype is None else jnp.asarray(x).astype(dtype)
 
 
-def _like(fill: Any) -> Rule:
+def _like(fill: Any) -> JaxFunction:
     return lambda x, *, dtype=None: jnp.full(x.shape, fill, dtype or x.dtype)
 
 
-def _new(fill: Any) -> Rule:
+def _new(fill: Any) -> JaxFunction:
     return lambda x, shape, *, dtype=None: jnp.full(shape, fill, dtype or x.dtype)
 
 
-SHAPES: dict[str, Rule] = {
+SHAPES: dict[str, JaxFunction] = {
     "cat": lambda parts, dim=0: jnp.concatenate([p for p in parts if p.shape != (0,)], dim),
     "stack": lambda parts, dim=0: jnp.stack(parts, dim),
     "unsafe_split": _split,
@@ -497,7 +497,7 @@ SHAPES: dict[str, Rule] = {
     "new_full": lambda x, shape, fill, *, dtype=None: jnp.full(shape, fill, dtype or x.dtype),
 }
 
-OPERATORS: dict[str, Rule] = {**ELEMENTWISE, **REDUCTIONS, **SHAPES}
+OPERATORS: dict[str, JaxFunction] = {**ELEMENTWISE, **REDUCTIONS, **SHAPES}
 
 PROMOTED: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("add", "sub", "mul", "div", "pow", "maximum", "minimum"), (0, 1)),

@@ -31,6 +31,12 @@ from thetahat.sweep.agent._launch import (
     work_on as work_on,
 )
 from thetahat.sweep.agent._load_models import load_models as load_models
+from thetahat.sweep.agent._prior import Prior as Prior, read_prior as read_prior
+from thetahat.sweep.processes._function_calls import (
+    Call as Call,
+    FunctionCalls as FunctionCalls,
+    RunStopped as RunStopped,
+)
 from thetahat.sweep.spec._spec import spec_of as spec_of
 from thetahat.sweep.workers._connection import WorkerProcess as WorkerProcess
 from thetahat.sweep.workers._pool import Pool as Pool
@@ -38,16 +44,20 @@ from thetahat.sweep.workers._pool import Pool as Pool
 __all__ = [
     "AgentEvent",
     "Alive",
+    "Call",
     "Crashed",
     "Described",
     "Ended",
     "FirstRunsFailed",
     "Found",
+    "FunctionCalls",
     "Logged",
     "Noted",
     "Pool",
+    "Prior",
     "Remarked",
     "RunEvent",
+    "RunStopped",
     "Runner",
     "Started",
     "Tally",
@@ -59,6 +69,7 @@ __all__ = [
     "load_models",
     "new_sweep",
     "pool_here",
+    "read_prior",
     "spec_of",
     "work_on",
 ]

@@ -104,11 +104,14 @@ class Metrics:
     def summary(self) -> dict[str, float]:
         """Return the last value of every metric, or the summary of a wandb program."""
         written = self._wandb.summary.items()
-        return self._last | {k: v for k, v in written if self._source_of.get(k, "wandb") == "wandb"}
+        read = {k: v for k, v in written if self._source_of.get(k, "wandb") == "wandb"}
+        whole = self._last | read | self._logged.summary
+        return {k: v for k, v in whole.items() if k not in self._logged.removed}
 
     def words(self) -> dict[str, Any]:
         """Return the last of all logged values that are not numbers; long ones are cut."""
-        return {name: _cut(value) for name, value in {**self._words, **self._wandb.words}.items()}
+        whole = {**self._words, **self._wandb.words, **self._logged.words}
+        return {name: _cut(value) for name, value in whole.items()}
 
     @property
     def media(self) -> Mapping[str, str]:
@@ -119,7 +122,8 @@ class Metrics:
         """Return what a program says of its run by wandb or ``th.start``: config, name, labels."""
         wandb, logged = self._wandb, self._logged
         config = merge(wandb.config, logged.config)
-        return About(copy.deepcopy(config), wandb.name, {**wandb.labels, **logged.labels})
+        labels = {**wandb.labels, **logged.labels}
+        return About(copy.deepcopy(config), logged.name or wandb.name, labels)
 
     def notes(self) -> list[str]:
         """Return notes for the user, each once."""

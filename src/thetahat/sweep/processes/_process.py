@@ -14,10 +14,11 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any
 
 from thetahat.core.errors import InputError, StoreError
+from thetahat.core.places import wandb_path
 from thetahat.core.run import Status
 from thetahat.sweep.processes._capture import LIMIT, Stream, tail_of, without_colours
 from thetahat.sweep.processes._process_group import WINDOWS, has_living, kill_tree, signal_group
@@ -122,6 +123,7 @@ def environment(
         "THETAHAT_RUN_ID": run_id,
         "THETAHAT_RUN_ENDING": str(folder / _ENDING),
         "THETAHAT_RUN_ROWS": str(folder / ROWS),
+        **wandb_path(base),
     }
     # The address of the wandb service of the agent's process.
     env.pop("WANDB_SERVICE", None)
@@ -252,7 +254,7 @@ class ProgramProcess:
             stream.close()
             if stream.problem:
                 self._notes.append(f"{name}.log could not be written whole: {stream.problem}")
-        own = _own_ending(self.order.folder)
+        own = own_ending(self.order.folder)
         status, reason = self._asked or self._verdict(code, own)
         seconds = round((self._exited or self._clock()) - self._began, 6)
         metrics = {} if own is None else own[2]
@@ -331,7 +333,7 @@ def _no_folder(folder: Path, error: OSError) -> StoreError:
     )
 
 
-def _own_ending(folder: Path) -> _OwnEnding | None:
+def own_ending(folder: Path) -> _OwnEnding | None:
     """Read how the program ended its run itself, by ``run.finish``."""
     try:
         found = json.loads((folder / _ENDING).read_text(encoding="utf-8"))
@@ -348,6 +350,8 @@ def ending(code: int, log: Path) -> str:
 
 LONGEST = 300
 _TRACEBACK = "Traceback (most recent call last):"
+_FRAME = re.compile(r'  File "(?!.*(?:site-packages|lib/python3|<frozen))(.*)", line (\d+)')
+"""A line of a traceback that names a line of the user's program."""
 _FATAL = ("Fatal Python error:", "terminate called", "panic:")
 _ABORTS = re.compile(r"Fatal Python error:|terminate called|F\d{4} \d\d:")
 """The first words of lines that Python, C++ and XLA write when they abort a process."""
@@ -420,15 +424,17 @@ def last_words(stderr: str) -> str:
     lines = [line.rpartition("\r")[2].rstrip() for line in stderr.replace("\r\n", "\n").split("\n")]
     starts = [k for k, line in enumerate(lines) if line.endswith(_TRACEBACK)]
     if starts:
-        indent = lines[starts[-1]].removesuffix(_TRACEBACK)
+        indent, where = lines[starts[-1]].removesuffix(_TRACEBACK), ""
         for line in lines[starts[-1] + 1 :]:
             rest = line.removeprefix(indent)
+            if at := _FRAME.match(rest):
+                where = f" ({PurePath(at[1]).name}, line {at[2]})"
             if rest and not rest[0].isspace() and not rest.startswith(("|", "+")):
-                return _short(rest)
+                return _short(rest, where)
     fatal = [line for line in lines if line.startswith(_FATAL)]
     said = fatal[-1:] or [line for line in lines if line.strip() and not _IGNORED.match(line)]
     return _short(said[-1].strip()) if said else ""
 
 
-def _short(line: str) -> str:
-    return line if len(line) <= LONGEST else line[: LONGEST - 4] + " ..."
+def _short(line: str, tail: str = "") -> str:
+    return (line if len(line) <= LONGEST else line[: LONGEST - 4] + " ...") + tail

@@ -1,8 +1,8 @@
 """The file in which a program leaves what it logs by ``th.log``; its agent reads it.
 
 Each line is one JSON object: the agent's own first, then rows of numbers (with a ``step``) and what
-``th.start`` says of the run (with a ``config``). A program appends whole lines; it may be killed at
-any moment, so that the last line may be cut.
+the program says of its run (``told``: its config, labels, name, summary and words). A program
+appends whole lines; it may be killed at any moment, so that the last line may be cut.
 """
 
 from __future__ import annotations
@@ -34,6 +34,13 @@ class RowsFile:
     def __init__(self, folder: Path) -> None:
         self.config: dict[str, Any] = {}
         self.labels: dict[str, Any] = {}
+        self.name = ""
+        self.summary: dict[str, float] = {}
+        """Numbers that the program puts beside those that it logs."""
+        self.words: dict[str, Any] = {}
+        """The last of all values that are not numbers."""
+        self.removed: set[str] = set()
+        """Names that the program took out of its summary."""
         self._path = folder / ROWS
         self._at = 0
 
@@ -53,13 +60,26 @@ class RowsFile:
         return [row for row in found if row is not None]
 
     def _take(self, line: dict[str, Any]) -> dict[str, float] | None:
-        if isinstance(line.get("config"), dict):
-            self.config = merge(self.config, line["config"])
-            self.labels |= line.get("labels", {})
+        if isinstance(line.get("told"), dict):
+            self._learn(line["told"])
             return None
         step = line.pop("step")
+        if self.summary:  # a later row replaces what stood in the summary
+            self.summary = {n: v for n, v in self.summary.items() if n not in line}
         numbers = {n: v if type(v) is float else number_of(v) for n, v in line.items()}
         return {**{n: v for n, v in numbers.items() if v is not None}, "step": int(step)}
+
+    def _learn(self, told: dict[str, Any]) -> None:
+        self.config = merge(self.config, told.get("config", {}))
+        self.labels |= told.get("labels", {})
+        self.name = told.get("name") or self.name
+        self.words |= told.get("words", {})
+        removed = told.get("removed", ())
+        self.removed = self.removed.difference(told.get("summary", ())).union(removed)
+        self.summary |= told.get("summary", {})
+        for name in removed:
+            self.summary.pop(name, None)
+            self.words.pop(name, None)
 
 
 def _parsed(lines: list[bytes]) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from thetahat.core.errors import InputError, StoreError
 from thetahat.core.provenance import provenance
@@ -32,12 +32,37 @@ READ_S = 0.25
 """Seconds between two reads of a program's metrics."""
 
 
+class Running(Protocol):
+    """A program that runs: a process, or a call of a function."""
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        ...
+
+    def poll(self) -> Ending | None:
+        """Return how it ended, or None while it runs."""
+        ...
+
+    def stop(self, status: Status = ..., reason: str = ...) -> None:
+        """Ask it to end."""
+        ...
+
+    def kill(self, status: Status = ..., reason: str = ...) -> None:
+        """End it now."""
+        ...
+
+    def wait(self, pause_s: float = ...) -> Ending | None:
+        """Wait until it has ended."""
+        ...
+
+
 @dataclass
-class _Child:
+class Child:
     """The process of one run, and what it logs."""
 
     run: RunRow
-    process: ProgramProcess
+    process: Running
     metrics: Metrics
     folder: Path
     proposed: Mapping[str, Any]
@@ -74,7 +99,7 @@ class Processes:
         self.command, self.program = command, program
         self._proposed: Callable[[RunRow], Mapping[str, Any]] = lambda run: run.config
         self.cwd, self.timeout_s, self.devices = cwd, timeout_s, devices
-        self.children: dict[str, _Child] = {}
+        self.children: dict[str, Child] = {}
         self._waiting: list[RunEvent] = []
         self.code = code
         self._facts = provenance(None) if code is None else code.facts()
@@ -188,7 +213,7 @@ class Processes:
             self._watchdog.watch(process.pid, began)
             remember_program(folder, process.pid, began)
         about = About({}, run.name)
-        self.children[run.id] = _Child(run, process, metrics, folder, config, about, device)
+        self.children[run.id] = Child(run, process, metrics, folder, config, about, device)
         facts = {**self._facts, "argv": argv, "logs": os.path.relpath(folder, self.store.folder)}
         # A program may add to its config by ``th.start`` before this is written. A later attempt
         # starts without what the earlier one added.
@@ -210,7 +235,7 @@ class Processes:
         if change.anew:
             self._facts = self.code.facts()
 
-    def _look(self, child: _Child) -> list[RunEvent]:
+    def _look(self, child: Child) -> list[RunEvent]:
         ending = child.process.poll()
         now = time.monotonic()
         if ending is None and now - child.read_s < READ_S:
@@ -234,7 +259,7 @@ class Processes:
             events += self._close(child, ending)
         return events
 
-    def _media(self, child: _Child) -> list[RunEvent]:
+    def _media(self, child: Child) -> list[RunEvent]:
         """Report media, which are not metrics, once for all runs."""
         new = sorted(set(child.metrics.media) - self._reported_media)
         if not new:
@@ -244,7 +269,7 @@ class Processes:
         line = f"logged as media, and so no metrics: {kinds}; the files stay in the runs' folders"
         return [Noted(None, line)]
 
-    def _close(self, child: _Child, ending: Ending) -> list[RunEvent]:
+    def _close(self, child: Child, ending: Ending) -> list[RunEvent]:
         self.children.pop(child.run.id, None)
         self._watchdog.release(child.process.pid)
         notes = [Noted(child.run.id, f"{child.run.name}: {line}") for line in ending.notes]

@@ -13,12 +13,12 @@ from typing import Any
 
 from thetahat.core.yaml_words import flow
 from thetahat.sweep.processes._wandb_file import (
-    Config,
     Exit,
     LogTail,
     Named,
-    Record,
     Row,
+    WandbConfig,
+    WandbRecord,
     WandbSummary,
     read_record,
 )
@@ -176,10 +176,10 @@ class WandbTail:
             tail.reported = True
             self._notes.append(tail.log.problem)
 
-    def _take(self, record: Record) -> None:
+    def _take(self, record: WandbRecord) -> None:
         if isinstance(record, Row | WandbSummary):
             self.words.update(record.words)
-            self.media.update(record.media)
+            self.media.update({name: str(m.get("_type")) for name, m in record.media.items()})
         if isinstance(record, Exit):
             self.exit_code = record.code
         elif isinstance(record, WandbSummary):
@@ -191,12 +191,12 @@ class WandbTail:
             self.name = record.name or self.name
             self.labels.update(record.labels)
             self._change(record.config)
-        elif isinstance(record, Config):
+        elif isinstance(record, WandbConfig):
             self._change(record)
 
-    def _change(self, config: Config) -> None:
+    def _change(self, config: WandbConfig) -> None:
         for path, value in config.values:
-            _put(self.config, path, value)
+            put_path(self.config, path, value)
         for path in config.removed:
             at: Any = self.config
             for name in path[:-1]:
@@ -218,7 +218,7 @@ class _Tail:
         self.last = max(self.last, self._start + step)
         return self._start + step
 
-    def new(self) -> Iterable[Record]:
+    def new(self) -> Iterable[WandbRecord]:
         for data in self.log.new():
             try:
                 record = read_record(data)
@@ -232,7 +232,8 @@ class _Tail:
                 yield record
 
 
-def _put(config: dict[str, Any], path: Sequence[str], value: Any) -> None:
+def put_path(config: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Put a value into a nested mapping, at the names of ``path``."""
     at = config
     for name in path[:-1]:
         inner = at.get(name)

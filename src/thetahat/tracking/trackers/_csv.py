@@ -9,7 +9,13 @@ from typing import Any
 
 from thetahat.core.files import given_path
 from thetahat.core.run import Ended, Started
-from thetahat.tracking.trackers._tracker import Columns, RunTracker, config_of, flat, free_path
+from thetahat.tracking.trackers._tracker import (
+    EpochColumns,
+    RunTracker,
+    config_of,
+    flat,
+    free_path,
+)
 
 
 def csv(path: str | os.PathLike[str]) -> RunTracker:
@@ -26,11 +32,11 @@ def csv(path: str | os.PathLike[str]) -> RunTracker:
 
 def csv_file(path: Path, *, beside: bool = False) -> RunTracker:
     """Keep rows in a file, or in one beside those that exist."""
-    file = _File(path, beside)
-    return RunTracker("th.trackers.csv", lambda *of: _Rows(file, *of), {"path": str(path)})
+    file = _CsvFile(path, beside)
+    return RunTracker("th.trackers.csv", lambda *of: _CsvRun(file, *of), {"path": str(path)})
 
 
-class _File:
+class _CsvFile:
     """A CSV file whose header may still grow."""
 
     def __init__(self, path: Path, beside: bool) -> None:
@@ -60,14 +66,14 @@ class _File:
             writer.writerows(rows)
 
 
-class _Rows:
+class _CsvRun:
     """The rows of one run."""
 
-    def __init__(self, file: _File, event: Started, number: int) -> None:
+    def __init__(self, file: _CsvFile, event: Started, number: int) -> None:
         run = event.name or number
         self._file, self._first = file, {"run": run, **flat(config_of(event))}
 
-    def log(self, columns: Columns) -> None:
+    def log(self, columns: EpochColumns) -> None:
         # A parameter with the name of a column keeps its value under another name.
         first = {f"config.{k}" if k in columns else k: v for k, v in self._first.items()}
         names = list(columns)

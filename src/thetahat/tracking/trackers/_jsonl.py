@@ -9,7 +9,7 @@ from typing import Any
 from thetahat.core.files import given_path
 from thetahat.core.json import to_json
 from thetahat.core.run import Ended, Started
-from thetahat.tracking.trackers._tracker import Columns, RunTracker, config_of, free_path
+from thetahat.tracking.trackers._tracker import EpochColumns, RunTracker, config_of, free_path
 
 
 def jsonl(path: str | os.PathLike[str]) -> RunTracker:
@@ -27,11 +27,11 @@ def jsonl(path: str | os.PathLike[str]) -> RunTracker:
 
 def jsonl_file(path: Path, *, beside: bool = False) -> RunTracker:
     """Keep lines in a file, or in one beside those that exist."""
-    file = _File(path, beside)
+    file = _JsonLinesFile(path, beside)
     return RunTracker("th.trackers.jsonl", lambda *of: _Lines(file, *of), {"path": str(path)})
 
 
-class _File:
+class _JsonLinesFile:
     def __init__(self, path: Path, beside: bool) -> None:
         self._path, self._beside, self._mode = path, beside, "w"
 
@@ -48,13 +48,13 @@ class _File:
 class _Lines:
     """The lines of one run."""
 
-    def __init__(self, file: _File, event: Started, number: int) -> None:
+    def __init__(self, file: _JsonLinesFile, event: Started, number: int) -> None:
         self._file, self._run = file, event.name or number
         facts = {"epochs": event.epochs, "n_params": event.n_params}
         # In a config, infinity is a value: "inf".
         file.add([self._line("started", config=config_of(event), **facts)], numbers=False)
 
-    def log(self, columns: Columns) -> None:
+    def log(self, columns: EpochColumns) -> None:
         names = list(columns)
         rows = zip(*columns.values(), strict=True)
         self._file.add([self._line("logged", **dict(zip(names, row, strict=True))) for row in rows])

@@ -9,7 +9,7 @@ from typing import Any
 from thetahat.core.errors import ConfigError
 from thetahat.core.run import Ended, Started, Status
 from thetahat.tracking.trackers._tracker import (
-    Columns,
+    EpochColumns,
     RunTracker,
     check_installed,
     config_of,
@@ -82,7 +82,7 @@ class _MlflowRun:
         for at in range(0, len(params), _PARAMS):
             client.log_batch(run_id, params=params[at : at + _PARAMS])
 
-    def log(self, columns: Columns) -> None:
+    def log(self, columns: EpochColumns) -> None:
         epochs, *_ = columns.values()
         names = list(columns)[1:]
         self._log(

@@ -10,7 +10,7 @@ from thetahat.core.errors import ConfigError
 from thetahat.core.files import given_path
 from thetahat.core.run import Ended, Started
 from thetahat.tracking.trackers._tracker import (
-    Columns,
+    EpochColumns,
     RunTracker,
     check_installed,
     config_of,
@@ -69,7 +69,7 @@ class _Scalars:
         self._config = flat(config_of(event))
         self._writer = SummaryWriter(str(path))
 
-    def log(self, columns: Columns) -> None:
+    def log(self, columns: EpochColumns) -> None:
         epochs, *_ = columns.values()
         for name, values in list(columns.items())[1:]:
             for epoch, value in zip(epochs, values, strict=True):

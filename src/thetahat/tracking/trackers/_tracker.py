@@ -18,14 +18,14 @@ from thetahat.core.errors import ConfigError, MissingExtra, notify
 from thetahat.core.json import plain_value
 from thetahat.core.run import Ended, Event, Logged, Started
 
-Columns = Mapping[str, list[Any]]
+EpochColumns = Mapping[str, list[Any]]
 """Lists of equal length by name; the first one counts epochs."""
 
 
-class Record(Protocol):
+class RunRecord(Protocol):
     """One run, where a tracker keeps it."""
 
-    def log(self, columns: Columns, /) -> None:
+    def log(self, columns: EpochColumns, /) -> None:
         """Keep some epochs."""
         ...
 
@@ -34,7 +34,7 @@ class Record(Protocol):
         ...
 
 
-Begin = Callable[[Started, int], Record]
+Begin = Callable[[Started, int], RunRecord]
 """Begins the record of a run, with its number: 0, 1, 2, ... over all fits of the tracker."""
 
 
@@ -47,7 +47,7 @@ class RunTracker:
 
     def __init__(self, name: str, begin: Begin, given: Mapping[str, Any]) -> None:
         self.__name__, self._begin, self.given = name, begin, given
-        self._records: dict[int | str, Record] = {}
+        self._records: dict[int | str, RunRecord] = {}
         """Of the runs that have not ended, by id or by position in the fit."""
         self._numbers: dict[int | str, int] = {}
         """Of the runs of this fit."""

@@ -9,7 +9,7 @@ from thetahat.core.errors import ConfigError, check_choice
 from thetahat.core.json import merge
 from thetahat.core.run import Ended, Started
 from thetahat.tracking.trackers._tracker import (
-    Columns,
+    EpochColumns,
     RunTracker,
     check_installed,
     config_of,
@@ -68,7 +68,7 @@ class _WandbRun:
     def __init__(self, run: Any) -> None:
         self._run = run
 
-    def log(self, columns: Columns) -> None:
+    def log(self, columns: EpochColumns) -> None:
         names = list(columns)
         for row in zip(*columns.values(), strict=True):
             # Without commit, the last row is sent by finish(), over the summary.

@@ -14,9 +14,10 @@ from thetahat import models
 from thetahat.core import ConfigError, Task
 from thetahat.data import gather, is_streamed, n_observations
 from thetahat.train._inputs import inputs_of_part
+from thetahat.train._without_data import WithoutData
 from thetahat.train.jax._member import eval_blocks, make_member, parts_of
 from thetahat.train.jax._precision import cast, precision
-from thetahat.train.jax._predictor import Predictor, WithoutData
+from thetahat.train.jax._predictor import Predictor
 
 
 @dataclass(frozen=True)

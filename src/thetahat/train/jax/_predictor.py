@@ -23,7 +23,7 @@ import numpy as np
 from thetahat import models
 from thetahat.core import ConfigError, ShapeError, Task
 from thetahat.core.start import Start
-from thetahat.data import Transform, blank, named_row
+from thetahat.data import Transform, blank, named_row, unmasked
 from thetahat.models import Adapted
 from thetahat.train._classify import ClassScores
 from thetahat.train._program import Build, GivenTask
@@ -271,50 +271,8 @@ class Predictor:
 
 def _array(x: Any) -> np.ndarray:
     try:
-        return np.asarray(x)
+        return unmasked(x)
     except ValueError:
         raise ShapeError(
             "predict got a list of lists of different lengths; give every row as many numbers"
         ) from None
-
-
-@dataclass(frozen=True, eq=False)
-class WithoutData:
-    """A Result's estimate in another process: it predicts, and has neither data nor Task."""
-
-    predictor: Predictor
-
-    @property
-    def params(self) -> Any:
-        """The parameters at the best state."""
-        return self.predictor.params
-
-    @property
-    def model(self) -> Any:
-        """The estimated model, of the user's own kind."""
-        return self.predictor.model
-
-    def predict(self, x: Any) -> np.ndarray:
-        """h(x) for one input or many, in units of y."""
-        return self.predictor.predict(x)
-
-    @property
-    def data(self) -> Any:
-        """Nothing: data are not copied along."""
-        raise _left("data")
-
-    @property
-    def task(self) -> Any:
-        """Nothing: a Task holds the data."""
-        raise _left("task")
-
-    def risk(self, part: str) -> float:
-        """Nothing: a risk needs data."""
-        raise _left(f"evaluate({part!r})")
-
-
-def _left(what: str) -> ConfigError:
-    return ConfigError(
-        f"this Result came from a pickle, which leaves the data and the Task behind: it has no"
-        f" {what}; use the Result in the process that fitted it"
-    )

@@ -13,11 +13,11 @@ from thetahat.core import ConfigError, ShapeError, Task
 from thetahat.train.torch._library import torch
 from thetahat.train.torch._lightning import OwnOptimizers
 from thetahat.train.torch._losses import of_torch, thetahats
-from thetahat.train.torch._metrics import Scores, Sums
+from thetahat.train.torch._metrics import Sums, TorchScores
 from thetahat.train.torch._module import device_of, flattened, frozen, made, parted, trained
-from thetahat.train.torch._objective import Objective, objective_of
+from thetahat.train.torch._objective import LossObjective, objective_of
 from thetahat.train.torch._optimizers import ELEMENTWISE, Configured, configure, maker
-from thetahat.train.torch._parts import EVAL_BLOCK, Part, Plan, part_of, plan_of
+from thetahat.train.torch._parts import EVAL_BLOCK, BatchPlan, Part, part_of, plan_of
 from thetahat.train.torch._replay import Replays
 
 PARTS = ("train", "val", "test")
@@ -37,7 +37,7 @@ class Saved:
     generators: tuple[torch.Tensor, ...]
 
 
-class Member:
+class TorchMember:
     """A Task, with its module, its data as tensors and its functions."""
 
     def __init__(self, task: Task) -> None:
@@ -49,13 +49,15 @@ class Member:
             for name, part in there.items()
             if part is not None
         }
-        self.plan: Plan = plan_of(task)
+        self.plan: BatchPlan = plan_of(task)
         self.objective = objective_of(task)
         loss = thetahats(task.loss)
         loss = None if of_torch(loss) else risk.resolve_loss(loss)
         units = task.data.transform
         units = None if units is None or (loss and loss.of == risk.PREDICTION) else units
-        self.scores = Scores(task.metrics, loss or risk.resolve_loss("squared"), units, task.dtype)
+        self.scores = TorchScores(
+            task.metrics, loss or risk.resolve_loss("squared"), units, task.dtype
+        )
         self.columns = self._columns()
         self._try_out()
         self.params = trained(self.module)
@@ -124,7 +126,7 @@ class Alone:
 
     size = 1
 
-    def __init__(self, member: Member) -> None:
+    def __init__(self, member: TorchMember) -> None:
         self.member, self.module = member, member.module
         self.flat, self.slope = flattened(list(member.params.values()))
         self.configured = member.configured()
@@ -141,7 +143,7 @@ class Alone:
     def _replays(self) -> Replays | None:
         """Return the batches that are replayed; None where all run in Python."""
         member = self.member
-        plain = isinstance(member.objective, Objective) and member.objective.plain
+        plain = isinstance(member.objective, LossObjective) and member.objective.plain
         steps = member.task.epochs * -(-member.plan.n // member.plan.batch)
         if not plain or member.scores.by_part or member.task.penalty is not None:
             return None

@@ -18,7 +18,8 @@ from thetahat.data import Transform, blank, from_stored, named_row, to_stored
 from thetahat.train._classify import ClassScores, scores_of
 from thetahat.train._inputs import inputs_of_part
 from thetahat.train._program import Build
-from thetahat.train.torch._alone import Member
+from thetahat.train._without_data import WithoutData
+from thetahat.train.torch._alone import TorchMember
 from thetahat.train.torch._library import torch
 from thetahat.train.torch._lightning import with_log
 from thetahat.train.torch._losses import of_torch, thetahats
@@ -29,7 +30,7 @@ nn: Any = torch.nn
 _SCORES = ("loss", "residual", "decides", "link")
 
 
-class InUnits(nn.Module):
+class ModuleInUnits(nn.Module):
     """A fitted module in the units of its table: columns (N, d) to predictions (N,).
 
     Args:    standardized: the module itself, of standardised inputs and target.
@@ -84,7 +85,11 @@ class TorchPredictor:
     def model(self) -> Any:
         """A copy of the module; of a table, one that takes and gives the table's units."""
         module = with_log(copy.deepcopy(self.module))
-        return InUnits(module, self.transform) if isinstance(self.transform, Transform) else module
+        return (
+            ModuleInUnits(module, self.transform)
+            if isinstance(self.transform, Transform)
+            else module
+        )
 
     def predict(self, x: Any, *, encoded: bool = False) -> np.ndarray:
         """h(x) over the rows of ``x``, undoing a table's standardisation."""
@@ -221,7 +226,7 @@ class TorchFitted:
     Args:    arrays: parameters and buffers at the best state, by name.
     """
 
-    member: Member
+    member: TorchMember
     arrays: Mapping[str, np.ndarray]
 
     @property
@@ -285,47 +290,6 @@ class TorchFitted:
 def _with_loss(task: Task, loss: Any) -> Any:
 
     return replace(task, loss=loss)
-
-
-@dataclass(frozen=True, eq=False)
-class WithoutData:
-    """A Result's estimate in another process: it predicts, and has neither data nor Task."""
-
-    predictor: TorchPredictor
-
-    @property
-    def params(self) -> dict[str, np.ndarray]:
-        """The parameters at the best state, by name."""
-        return self.predictor.params
-
-    @property
-    def model(self) -> Any:
-        """The estimated module."""
-        return self.predictor.model
-
-    @property
-    def data(self) -> Any:
-        """Nothing: data are not copied along."""
-        raise ConfigError(_LEFT)
-
-    @property
-    def task(self) -> Any:
-        """Nothing: a Task holds the data."""
-        raise ConfigError(_LEFT)
-
-    def predict(self, x: Any) -> np.ndarray:
-        """h(x) for one input or many, in units of y."""
-        return self.predictor.predict(x)
-
-    def risk(self, part: str) -> float:
-        """Nothing: a risk needs data."""
-        raise ConfigError(_LEFT)
-
-
-_LEFT = (
-    "this Result came from a pickle, which leaves the data and the Task behind; use the Result in"
-    " the process that fitted it"
-)
 
 
 def arrays_of(module: Any) -> dict[str, torch.Tensor]:

@@ -17,13 +17,13 @@ from thetahat.train.torch._lightning import TrainingStep
 from thetahat.train.torch._losses import aligned, of_torch, pair_loss, per_row, thetahats
 from thetahat.train.torch._module import call
 
-Loss = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
+BatchLoss = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
 """The loss of each observation (B,), the predictions and the targets; these are None where the loss
 has none."""
 
 
 @dataclass(frozen=True)
-class Objective:
+class LossObjective:
     """The default objective: the loss of (h(x), y).
 
     Args:    loss: of predictions and targets (B, ...).   classes: whether h(x) are logits (B, k).
@@ -39,7 +39,7 @@ class Objective:
         """Whether the loss is thetahat's or of ``torch.nn``, so that no batch is another to it."""
         return self.name in LOSSES or type(self.loss).__module__ == "torch.nn.modules.loss"
 
-    def __call__(self, h: Any, z: Any) -> Loss:
+    def __call__(self, h: Any, z: Any) -> BatchLoss:
         """Compute the losses of a batch z."""
         x, y = inputs_and_target(z)
         prediction = aligned(call(h, x), y, classes=self.classes)
@@ -56,7 +56,7 @@ class ResidualObjective:
     of_prediction: bool
     name: str
 
-    def __call__(self, h: Any, z: Any) -> Loss:
+    def __call__(self, h: Any, z: Any) -> BatchLoss:
         """Compute the losses of a batch z."""
         leaves, tree = jax.tree.flatten(z)
 
@@ -113,4 +113,4 @@ def objective_of(task: Task) -> Any:
         of_prediction = made.of == risk.PREDICTION
         return ResidualObjective(task.residual, function, of_prediction, name)
     classes = name in ("cross_entropy", "CrossEntropyLoss", "NLLLoss", "MultiMarginLoss")
-    return Objective(function, classes, name)
+    return LossObjective(function, classes, name)

@@ -27,24 +27,26 @@ from thetahat.train._program import (
     WithData,
 )
 from thetahat.train._stopping import Record, check_rules, sort_rules
-from thetahat.train.torch._alone import Alone, Member, Saved
+from thetahat.train._tables import table_columns, whole_columns
+from thetahat.train.torch._alone import Alone, Saved, TorchMember
 from thetahat.train.torch._fitted import TorchFitted
 from thetahat.train.torch._library import torch
 from thetahat.train.torch._losses import of_torch, thetahats
+from thetahat.train.torch._metrics import hypothesis_of_arrays
 from thetahat.train.torch._module import random_numbers, seeded
 from thetahat.train.torch._stacked import Stacked, stackable
 
 UNMOVED_AFTER = 10
 OBEYED = (
     *("data", "residual", "loss", "penalty", "metrics", "optimizer", "epochs", "batch_size"),
-    *("sampling", "stopping", "best_by", "seed", "dtype"),
+    *("sampling", "stopping", "best_by", "seed", "dtype", "tables"),
 )
 _COPIES = 8
 """Arrays of the size of the parameters that a member holds: gradient, optimizer, best, before."""
 
 
 @dataclass(frozen=True)
-class Row:
+class MemberProgress:
     """The numbers of one member."""
 
     rules: tuple[Any, ...]
@@ -56,16 +58,16 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Group:
+class EngineState:
     """The state of members that train in one go: one alone, or all of them stacked."""
 
     saved: Saved
     best: Mapping[str, torch.Tensor]
     """Parameters and buffers of the best epoch so far."""
-    rows: tuple[Row, ...]
+    rows: tuple[MemberProgress, ...]
 
 
-State = list[Group]
+State = list[EngineState]
 
 
 def prepare(build: Build, hyper: Hyper, size: int, mode: str) -> TorchProgram:
@@ -114,7 +116,7 @@ class TorchProgram:
         self.build, self.hyper, self.size, self.traces = build, hyper, size, 1
         given = [{k: np.asarray(v).item() for k, v in hyper.member(n).items()} for n in range(size)]
         self.tasks = [checked(build(values)) for values in given]
-        members = [Member(task) for task in self.tasks]
+        members = [TorchMember(task) for task in self.tasks]
         self.task = members[0].task
         self.dtype = self.task.dtype
         self.n_params = sum(p.numel() for p in members[0].params.values())
@@ -141,7 +143,7 @@ class TorchProgram:
         return None
 
     @property
-    def members(self) -> list[Member]:
+    def members(self) -> list[TorchMember]:
         """The members in their order."""
         return [m for e in self.engines for m in (e.members if e.size > 1 else [e.member])]
 
@@ -162,16 +164,16 @@ class TorchProgram:
 
     # -- training ---------------------------------------------------------------------------------
 
-    def _begin(self, engine: Any) -> Group:
+    def _begin(self, engine: Any) -> EngineState:
         tensors, members = engine.tensors(), engine.members if engine.size > 1 else [engine.member]
         state = seeded(int(members[0].task.seed), members[0].device)
         worst = -np.inf if self.best_mode == "max" else np.inf
         rows = tuple(
-            Row(tuple(rule.init() for rule in sort_rules(m.task.stopping).inside), worst)
+            MemberProgress(tuple(rule.init() for rule in sort_rules(m.task.stopping).inside), worst)
             for m in members
         )
         saved = Saved(tensors, engine.numbers(), tuple(state))
-        return Group(saved, engine.best_of(np.ones(engine.size, bool), {}), rows)
+        return EngineState(saved, engine.best_of(np.ones(engine.size, bool), {}), rows)
 
     def init(self) -> State:
         """The state before the first epoch."""
@@ -186,7 +188,9 @@ class TorchProgram:
         records = {c: np.concatenate([r[c] for _, r in found]) for c in self.columns}
         return [group for group, _ in found], records
 
-    def _advance(self, engine: Any, group: Group, epoch: int, n: int) -> tuple[Group, Any]:
+    def _advance(
+        self, engine: Any, group: EngineState, epoch: int, n: int
+    ) -> tuple[EngineState, Any]:
         records = {c: np.full((engine.size, n), np.nan, self.dtype) for c in self.columns}
         rows, best = list(group.rows), group.best
         if not any(row.outcome == RUNNING for row in rows):
@@ -211,11 +215,15 @@ class TorchProgram:
                 best = engine.best_of(better, best)
                 engine.step_schedules(record, kept)
         saved = Saved(engine.tensors(), engine.numbers(), tuple(after))
-        return Group(saved, best, tuple(rows)), records
+        return EngineState(saved, best, tuple(rows)), records
 
     def _judged(
-        self, engine: Any, rows: Sequence[Row], records: Sequence[Any], changed: np.ndarray
-    ) -> tuple[list[Row], np.ndarray, np.ndarray]:
+        self,
+        engine: Any,
+        rows: Sequence[MemberProgress],
+        records: Sequence[Any],
+        changed: np.ndarray,
+    ) -> tuple[list[MemberProgress], np.ndarray, np.ndarray]:
         """The rows after an epoch, which members keep it, and whose state is the best so far."""
         after, kept, better = [], np.zeros(len(rows), bool), np.zeros(len(rows), bool)
         members = engine.members if engine.size > 1 else [engine.member]
@@ -228,7 +236,9 @@ class TorchProgram:
             after.append(row)
         return after, kept, better
 
-    def _judge(self, task: Task, row: Row, record: Record, changed: bool) -> tuple[Row, bool, bool]:
+    def _judge(
+        self, task: Task, row: MemberProgress, record: Record, changed: bool
+    ) -> tuple[MemberProgress, bool, bool]:
         rules, epochs = sort_rules(task.stopping), row.epochs + 1
         risks = [record[name] for name in ("train_risk", "val_risk") if name in record]
         if not all(np.isfinite(value) and value <= rules.bound for value in risks):
@@ -272,6 +282,15 @@ class TorchProgram:
             with random_numbers(list(group.saved.generators), first.device):
                 found.append(engine.final(group.best, parts))
         return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+
+    def tables(self, state: State) -> list[dict[str, dict[str, np.ndarray]]]:
+        """The tables of every member at the best state, one by one: each has its own Task."""
+        found = []
+        for k, member in enumerate(self.members):
+            module = self.fitted(state, k, {}).model
+            made = table_columns(member.task, hypothesis_of_arrays(module, member.device))
+            found.append({name: whole_columns(_on_host(c)) for name, c in made.items()})
+        return found
 
     def _place(self, k: int) -> tuple[int, int]:
         """The group of member k, and its row there."""
@@ -386,7 +405,7 @@ def _ruled(
     return tuple(after), outcome
 
 
-def _replayed(task: Task, row: Row, columns: Mapping[str, np.ndarray]) -> Row:
+def _replayed(task: Task, row: MemberProgress, columns: Mapping[str, np.ndarray]) -> MemberProgress:
     states, outcome = row.rules, RUNNING
     for e in range(row.epochs):
         record = Record({name: c[e] for name, c in columns.items()}, task.metrics)
@@ -395,7 +414,9 @@ def _replayed(task: Task, row: Row, columns: Mapping[str, np.ndarray]) -> Row:
     return replace(row, rules=states, outcome=outcome if open_ else row.outcome)
 
 
-def _unpacked(arrays: Mapping[str, np.ndarray], start: str, first: Group, new_rules: bool) -> Group:
+def _unpacked(
+    arrays: Mapping[str, np.ndarray], start: str, first: EngineState, new_rules: bool
+) -> EngineState:
     mine = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
     device = first.saved.tensors["params"].device
 
@@ -427,4 +448,11 @@ def _unpacked(arrays: Mapping[str, np.ndarray], start: str, first: Group, new_ru
             for i in range(len(first.saved.generators))
         ),
     )
-    return Group(saved, tensors("best/", first.best), tuple(rows))
+    return EngineState(saved, tensors("best/", first.best), tuple(rows))
+
+
+def _on_host(columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
+        for name, value in columns.items()
+    }

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from thetahat.train.torch._alone import Member
+from thetahat.train.torch._alone import TorchMember
 from thetahat.train.torch._library import torch
 from thetahat.train.torch._module import parted
 from thetahat.train.torch._optimizers import ELEMENTWISE, LINEAR, Configured
 from thetahat.train.torch._parts import EVAL_BLOCK
 
 
-def stackable(members: Sequence[Member]) -> bool:
+def stackable(members: Sequence[TorchMember]) -> bool:
     """Whether members can train as one: modules, data and optimizers of one kind.
 
     A module whose operations ``vmap`` does not know trains one by one.
@@ -58,7 +58,7 @@ def _cycles(configured: Configured) -> bool:
     return any(getattr(s.scheduler, "cycle_momentum", False) for s in configured.schedules)
 
 
-def _maps(members: Sequence[Member]) -> bool:
+def _maps(members: Sequence[TorchMember]) -> bool:
     """Whether ``vmap`` knows the operations of a module."""
     tried = Stacked(members)
     part = tried.parts["train"]
@@ -81,7 +81,7 @@ class Stacked:
     The parameters are (C, P); whatever of the data is the same for all is held once.
     """
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[TorchMember]) -> None:
         self.members, first = list(members), members[0]
         self.size, self.module, self.objective = len(members), first.module, first.objective
         vectors = [torch.cat([p.detach().reshape(-1) for p in m.params.values()]) for m in members]
@@ -296,7 +296,7 @@ class _Called:
         return torch.func.functional_call(self.module, dict(self.held), args, named)
 
 
-def _same(one: Member, other: Member) -> bool:
+def _same(one: TorchMember, other: TorchMember) -> bool:
     """Whether two members have the same data."""
     if one is other:
         return True

@@ -1,0 +1,70 @@
+"""Hooks of MkDocs: pages that are made (reference, examples, benchmarks), and links to them.
+
+The Markdown files of this folder read as well where they lie: a link to ``../examples/seeds.py``
+becomes a link to the example's page.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+
+
+def on_config(config: Any) -> Any:
+    """Add the pages that are made to the menu."""
+    names = {name: pages for part in config.nav for name, pages in part.items()}
+    names["Gallery"] += _examples()
+    names["Reference"] += ["reference.md", {"Benchmarks": [path for path, _ in _benchmarks()]}]
+    names["Develop"].append({"Decisions": _decisions()})
+    return config
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Make the pages."""
+    for path, text in made_pages():
+        files.append(File.generated(config, path, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Rewrite what GitHub and MkDocs write in two ways: links to examples, and kinds of blocks."""
+    markdown = re.sub(r"\]\(\.\./examples/(\w+)\.py\)", r"](examples/\1.md)", markdown)
+    markdown = markdown.replace("](reference.html)", "](reference.md)")
+    return re.sub(r"^(\s*```)(\w+) [^\n`]+$", r"\1\2", markdown, flags=re.MULTILINE)
+
+
+def made_pages() -> Iterator[tuple[str, str]]:
+    """Each page that no file of this folder holds: its path and its Markdown."""
+    sys.path.insert(0, str(DOCS))
+    from reference import reference_markdown
+
+    yield "reference.md", reference_markdown()
+    for source in sorted((ROOT / "examples").glob("*.py")):
+        text = source.read_text(encoding="utf-8")
+        title = text.removeprefix('"""').partition("\n")[0].rstrip(".").strip()
+        yield f"examples/{source.stem}.md", f"# {title}\n\n```python\n{text}```\n"
+    yield from _benchmarks()
+
+
+def _benchmarks() -> list[tuple[str, str]]:
+    """The tables of measurements, each with its date."""
+    return [
+        (f"benchmarks/{source.name}", source.read_text(encoding="utf-8"))
+        for source in sorted((ROOT / "benchmarks" / "results").glob("*.md"))
+    ]
+
+
+def _examples() -> list[str]:
+    return [f"examples/{path.stem}.md" for path in sorted((ROOT / "examples").glob("*.py"))]
+
+
+def _decisions() -> list[str]:
+    return [f"decisions/{path.name}" for path in sorted((DOCS / "decisions").glob("*.md"))]

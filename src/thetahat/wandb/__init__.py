@@ -1,0 +1,1 @@
+"""Programs that ``import wandb``, answered from the local store: no account, no network."""

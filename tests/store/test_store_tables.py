@@ -1,0 +1,177 @@
+"""Tables and files that runs leave behind: what is logged is read back, and nothing else."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import thetahat as th
+from thetahat.core import ConfigError
+from thetahat.core.packed_table import pack_table
+from thetahat.store import (
+    NewRun,
+    NewSweep,
+    Store,
+    create_sweep,
+    find_file,
+    list_files,
+    list_tables,
+    open_store,
+    read_file,
+    read_table,
+    stack_tables,
+    tables_of_sweep,
+)
+
+TEXT = "program: a.py\nmethod: grid\nparameters: {lr: {values: [1]}}\n"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(tmp_path) as opened:
+        yield opened
+
+
+def test_every_kind_of_column_is_read_back_as_it_was_logged(store: Store) -> None:
+    rng = np.random.default_rng(0)
+    columns = {
+        "float64": rng.standard_normal(70_000),
+        "float32": rng.standard_normal(70_000).astype(np.float32),
+        "int": np.arange(-35_000, 35_000),
+        "bool": rng.random(70_000) < 0.5,
+        "text": [f"<b>{k % 7}</b>" for k in range(70_000)],
+        "missing": [None if k % 3 else float(k) for k in range(70_000)],
+        "mixed": [k if k % 2 else {"a": [k, "b"]} for k in range(70_000)],
+        "one": 0.25,
+    }
+    columns["float64"][:3] = np.nan, np.inf, -np.inf
+    run = th.start({}, store=store)
+    run.log_table("all <kinds>", columns)
+    run.finish()
+    found = read_table(store, run.id, "all <kinds>")
+    assert list(found) == list(columns)
+    for name in ("float64", "float32", "int", "bool"):
+        np.testing.assert_array_equal(found[name], columns[name])
+    np.testing.assert_array_equal(found["missing"], pd.Series(columns["missing"], dtype=float))
+    assert found["text"].tolist() == columns["text"] and found["mixed"].tolist() == columns["mixed"]
+    assert (found["one"] == 0.25).all() and found["float32"].dtype == np.float64
+
+
+@pytest.mark.parametrize("polars", [False, True])
+def test_a_frame_is_logged_with_the_named_levels_of_its_index(store: Store, polars: bool) -> None:
+    frame: Any = pd.DataFrame({"k": [1, 1, 2], "c": [1.0, 2.0, 4.0]}).groupby("k").mean()
+    if polars:
+        frame = pytest.importorskip("polars").DataFrame({"k": [1, 2], "c": [1.5, 4.0]})
+    with th.start({}, store=store) as run:
+        run.log_table("means", frame)
+    found = read_table(store, run.id, "means")
+    assert found["k"].tolist() == [1, 2] and found["c"].tolist() == [1.5, 4.0]
+
+
+def test_a_table_without_rows_is_kept(store: Store) -> None:
+    with th.start({}, store=store) as run:
+        run.log_table("none", {"k": [], "c": np.zeros(0, np.float32), "who": np.array([], str)})
+    found = read_table(store, run.id, "none")
+    assert [len(column) for column in found.values()] == [0, 0, 0]
+
+
+def test_a_table_replaces_that_of_its_name_and_step_only(store: Store) -> None:
+    with th.start({}, store=store) as run:
+        for step, value in ((1, 1.0), (2, 2.0), (1, 3.0)):
+            run.log_table("errors", {"t": [0, 1], "e": [value, value]}, step=step)
+    assert [(one.step, one.rows) for one in list_tables(store, run.id)] == [(2, 2), (1, 2)]
+    assert read_table(store, run.id, "errors", 1)["e"].tolist() == [3.0, 3.0]
+    assert read_table(store, run.id, "errors", 2)["e"].tolist() == [2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"k": [1, 2], "c": [1]}, "must be equally long; 'k' has 2, 'c' has 1"),
+        ({"k": np.zeros((3, 2))}, "has the shape \\(3, 2\\); give one column for each number"),
+        ({"k": np.zeros(2, complex)}, "give its real and imaginary parts"),
+        ({}, "has no columns; give columns such as"),
+        (3, "the table 't' is a int; give columns by name"),
+        ({"k": np.zeros(100_000_001, np.int8)}, "above the limit of 100,000,000 cells"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "two columns 'a'; rename one"),
+    ],
+)
+def test_columns_that_cannot_be_kept_are_refused_with_the_fix(columns: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        pack_table("t", columns)
+
+
+def test_the_tables_of_a_sweep_stack_in_the_order_of_its_runs(store: Store) -> None:
+    sweep = create_sweep(store, NewSweep(name="x", text=TEXT))
+    rng = np.random.default_rng(1)
+    frames = []
+    with store.batch() as writer:
+        for k in range(6):
+            run_id, _ = writer.create_run(NewRun(config={"k": k}, sweep_id=sweep.id))
+            frame = pd.DataFrame({"t": np.arange(k), "e": rng.standard_normal(k)})
+            if k % 2:
+                frame["extra"] = "a"
+            if k != 4:
+                writer.keep_table(run_id, "errors", pack_table("errors", frame))
+                frames.append(frame.assign(run=run_id))
+    expected = pd.concat(frames, ignore_index=True)
+    found = stack_tables(store, sweep.id, "errors")
+    assert [found.runs[place] for place in found.places] == expected["run"].tolist()
+    np.testing.assert_array_equal(found.columns["e"], expected["e"])
+    given = [value if isinstance(value, str) else None for value in expected["extra"]]
+    assert found.columns["extra"].tolist() == given
+    [one] = tables_of_sweep(store, sweep.id)
+    assert (one.name, one.runs, one.rows, one.columns) == ("errors", 5, 11, ("t", "e", "extra"))
+    assert list(stack_tables(store, sweep.id, "errors", ["e"]).columns) == ["e"]
+    with pytest.raises(ConfigError, match="no run has a table 'error'; did you mean 'errors'"):
+        stack_tables(store, sweep.id, "error")
+    with pytest.raises(ConfigError, match="has no column 'tt'; did you mean 't'"):
+        stack_tables(store, sweep.id, "errors", ["tt"])
+
+
+def test_files_are_kept_once_for_equal_bytes_and_read_back(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "weights.bin"
+    path.write_bytes(bytes(range(256)))
+    for _ in range(2):
+        with th.start({}, store=store) as run:
+            run.log_file(path)
+            run.log_file("../../etc/<b>.html", "<script>alert(1)</script>")
+    kept = {row.name: row for row in list_files(store, run.id)}
+    assert read_file(kept["weights.bin"]) == path.read_bytes()
+    page = kept["../../etc/<b>.html"]
+    assert page.media == "text/html" and page.file_name == "_b_.html"
+    assert sorted(file.name for file in (store.folder / "files").rglob("*") if file.is_file()) == (
+        sorted({row.digest for row in kept.values()})
+    )
+    with pytest.raises(ConfigError, match="did you mean 'weights.bin'"):
+        find_file(store, run.id, "weight.bin")
+
+
+def test_an_array_is_kept_as_a_png_of_its_pixels(store: Store) -> None:
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    with th.start({}, store=store) as run:
+        run.log_file("image.png", pixels, step=7)
+    data = read_file(find_file(store, run.id, "image.png", 7))
+    assert data[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", data[16:24]) == (4, 2)
+    at = data.index(b"IDAT")
+    (size,) = struct.unpack(">I", data[at - 4 : at])
+    rows = np.frombuffer(zlib.decompress(data[at + 4 : at + 4 + size]), np.uint8).reshape(2, 13)
+    np.testing.assert_array_equal(rows[:, 1:].reshape(2, 4, 3), pixels)
+
+
+def test_an_older_store_takes_tables_once_it_is_opened(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store, store.batch() as writer:
+        for name in ("table_columns", "tables", "files"):
+            writer.connection.exec_driver_sql(f"DROP TABLE {name}")
+        writer.connection.exec_driver_sql("UPDATE meta SET value = '3'")
+    with th.start({}, store=tmp_path) as run:
+        run.log_table("policy", {"k": [1.0]})
+    with open_store(tmp_path) as store:
+        assert read_table(store, run.id, "policy")["k"].tolist() == [1.0]
