@@ -8,16 +8,23 @@ correlated controls, n = 500 and theta = 0.5:
 Nets are the default ones, with 5 folds and one repetition. The nets of 50 simulations train
 together: their rows are stacked, and each fold trains on rows of its own simulation.
 
-    python -m benchmarks.crossfit.coverage [--simulations 500]
+Every simulation is a line of a file (its seed, theta and se), so that a measurement that was
+stopped goes on where it was.
+
+    python -m benchmarks.crossfit.coverage [--simulations 500] [--keep FILE] [--write]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks import machine
 
 THETA, N, CONTROLS, TOGETHER = 0.5, 500, 5, 50
 
@@ -34,8 +41,8 @@ def simulated(seed: int) -> tuple[Any, Any, Any]:
     return x, d, y
 
 
-def covered(seeds: range, nets: int) -> list[tuple[float, float, bool]]:
-    """(theta, se, whether its interval covers the truth) of each simulation."""
+def simulate(seeds: range, nets: int) -> list[dict[str, Any]]:
+    """Theta and its standard error of each simulation; their nets train together."""
     import thetahat as th
 
     drawn = [simulated(seed) for seed in seeds]
@@ -46,11 +53,41 @@ def covered(seeds: range, nets: int) -> list[tuple[float, float, bool]]:
             pairs.append((data.rows["train"] + k * N, data.rows["test"] + k * N))
     stages = th.crossfit(th.causal.net, x, {"l": y, "m": d}, folds=[pairs], nets=nets)
     found = []
-    for k, (own_x, own_d, own_y) in enumerate(drawn):
+    for k, (seed, (own_x, own_d, own_y)) in enumerate(zip(seeds, drawn, strict=True)):
         given = {name: s.predictions[k * N : (k + 1) * N] for name, s in stages.items()}
         one = th.dml(own_y, own_d, own_x, predictions=given, repetitions=1)
-        found.append((one.theta, one.se, one.ci[0] < THETA < one.ci[1]))
+        found.append({"seed": seed, "nets": nets, "theta": one.theta, "se": one.se})
     return found
+
+
+def summary(found: list[dict[str, Any]]) -> dict[str, float]:
+    """Coverage of the intervals theta +- 1.96 se, and how theta and se are distributed."""
+    theta, se = (np.array([one[name] for one in found]) for name in ("theta", "se"))
+    inside = np.abs(theta - THETA) < 1.959964 * se
+    share = float(inside.mean())
+    return {
+        "simulations": len(found),
+        "coverage": share,
+        "coverage_se": float(np.sqrt(share * (1 - share) / len(found))),
+        "theta": float(theta.mean()),
+        "sd": float(theta.std(ddof=1)) if len(found) > 1 else 0.0,
+        "se": float(se.mean()),
+    }
+
+
+def markdown(one: dict[str, float], nets: int, cpu_s: float) -> str:
+    """The whole page."""
+    lines = [
+        "# How often do 95 % intervals of th.dml cover the truth?", "",
+        *machine.said(machine.facts(("thetahat", "jax", "numpy"))), "",
+        f"Partially linear model with theta = {THETA}, n = {N}, {CONTROLS} controls; the default"
+        f" nets, {nets} averaged in each of 5 folds, one repetition. {cpu_s:.0f} CPU s.", "",
+        "| simulations | coverage | its standard error | mean theta | sd of theta | mean se |",
+        "|---|---|---|---|---|---|",
+        f"| {one['simulations']} | {one['coverage']:.1%} | {one['coverage_se']:.1%} |"
+        f" {one['theta']:.4f} | {one['sd']:.4f} | {one['se']:.4f} |",
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -58,17 +95,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.crossfit.coverage")
     parser.add_argument("--simulations", type=int, default=500)
     parser.add_argument("--nets", type=int, default=4, help="that are averaged in each fold")
-    asked, began = parser.parse_args(), time.process_time()
-    found: list[tuple[float, float, bool]] = []
-    for start in range(0, asked.simulations, TOGETHER):
-        found += covered(range(start, min(start + TOGETHER, asked.simulations)), asked.nets)
-        thetas, errors, inside = (np.array(part) for part in zip(*found, strict=True))
-        print(
-            f"{len(found)} simulations: coverage {inside.mean():.1%}, mean theta"
-            f" {thetas.mean():.4f}, its sd {thetas.std():.4f}, mean se {errors.mean():.4f}; CPU"
-            f" {time.process_time() - began:.0f} s",
-            flush=True,
-        )
+    parser.add_argument("--keep", type=Path, help="a file of simulations, which is extended")
+    parser.add_argument("--write", action="store_true", help="benchmarks/results/coverage-<date>.*")
+    asked = parser.parse_args()
+    found: list[dict[str, Any]] = []
+    if asked.keep and asked.keep.exists():
+        found = [json.loads(line) for line in asked.keep.read_text().splitlines()]
+    if any(one["nets"] != asked.nets for one in found):
+        parser.error(f"{asked.keep} has simulations with other --nets; give another file")
+    for start in range(len(found), asked.simulations, TOGETHER):
+        began = time.process_time()
+        seeds = range(start, min(start + TOGETHER, asked.simulations))
+        new = simulate(seeds, asked.nets)
+        taken = (time.process_time() - began) / len(new)
+        found += [{**one, "cpu_s": taken} for one in new]
+        if asked.keep:
+            with asked.keep.open("a") as file:
+                file.writelines(json.dumps(one) + "\n" for one in found[-len(new) :])
+        print(json.dumps(summary(found)), flush=True)
+    page = markdown(summary(found), asked.nets, sum(one["cpu_s"] for one in found))
+    print(page)
+    if asked.write:
+        date = machine.facts(())["date"][:10]
+        path = machine.RESULTS / f"coverage-{date}.md"
+        path.write_text(page)
+        lines = "".join(json.dumps(one) + "\n" for one in found)
+        path.with_suffix(".jsonl").write_text(lines)
+        print(f"written: {path}")
 
 
 if __name__ == "__main__":

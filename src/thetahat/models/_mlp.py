@@ -131,6 +131,20 @@ def _drawn(key: PRNGKeyArray, sizes: tuple[int, ...], bias: bool) -> Params:
 
 Activation = Callable[[jax.Array], jax.Array]
 
+
+def mish(x: Array) -> Array:
+    """Mish by one exponential: nets for tables spend most of their training in it.
+
+        x tanh(log(1 + e^x)) = x n / (n + 2),   n = e^x (e^x + 2)
+
+    Above 20 the quotient is 1 in float32 and in float64.
+    Source:  Misra (2019), "Mish: a self regularized non-monotonic activation function".
+    """
+    u = jnp.exp(jnp.minimum(x, 20.0))
+    n = u * (u + 2)
+    return x * (n / (n + 2))
+
+
 _NAMED: dict[str, Activation] = {
     "relu": jax.nn.relu,
     "tanh": jnp.tanh,
@@ -140,7 +154,7 @@ _NAMED: dict[str, Activation] = {
     "silu": jax.nn.silu,
     "elu": jax.nn.elu,
     "leaky_relu": jax.nn.leaky_relu,
-    "mish": jax.nn.mish,
+    "mish": mish,
     "selu": jax.nn.selu,
     "identity": lambda x: x,
 }
@@ -149,6 +163,8 @@ ACTIVATIONS = tuple(_NAMED)
 
 def activation_name(function: Any) -> str | None:
     """Return the name of an activation; None for any other function."""
+    if function is jax.nn.mish:
+        return "mish"
     return next((name for name, known in _NAMED.items() if known is function), None)
 
 

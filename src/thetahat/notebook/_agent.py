@@ -11,6 +11,7 @@ import re
 import threading
 import weakref
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,6 +159,10 @@ def _work(
 ) -> Tally:
     from thetahat.sweep.agent import FirstRunsFailed, pool_here, spec_of, work_on
 
+    if stored := sweep.plan.get("trackers"):
+        from thetahat.tracking.trackers import with_stored
+
+        work = replace(work, on=with_stored(work.on, stored))
     runner = None
     if experiment is not None and spec_of(sweep).program is None:
         runner = pool_here(store, sweep, experiment, work)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from thetahat.sweep import SweepOptions, Work
 
 _WORK = ("devices", "keep_going")
-_OWN = ("extended", "limit")
+_OWN = ("extended", "limit", "trackers")
 """Options that a sweep gets later."""
 
 
@@ -126,7 +126,12 @@ def _options(given: Mapping[str, Any], workers: int | None, on: Any) -> tuple[Sw
     except ConfigError as error:
         raise ConfigError(_in_python(str(error))) from None
     more = {k: v for k, v in given.items() if k in _WORK}
-    return plan, work_of(workers, **more, on=on)
+    work = work_of(workers, **more, on=on)
+    if work.on:
+        from thetahat.tracking.trackers import describe
+
+        plan = replace(plan, trackers=describe(work.on))
+    return plan, work
 
 
 def _in_python(message: str) -> str:

@@ -21,7 +21,7 @@ from thetahat.core.table_net import (
     WIDTH,
     net_activation,
 )
-from thetahat.sklearn._nets import ACTIVATIONS, mean_probabilities
+from thetahat.sklearn._nets import ACTIVATIONS, mean_probabilities, sigmoid
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from thetahat.sklearn._nets import Nets
     from thetahat.sklearn._train import NetSetting, TrainedNets
 
-LOSSES = ("squared", "absolute", "huber", "quantile")
+LOSSES = ("squared", "absolute", "huber", "quantile", "logistic")
 PREPROCESSING = ("robust", "standard")
 DTYPES = ("float32", "float64")
 LEAST_ROWS = 2
@@ -201,14 +201,15 @@ class NeuralRegressor(RegressorMixin, _NeuralEstimator):
     The defaults are those of ``thetahat fit``. All nets train as one program.
 
     Args:
-        loss: "squared" (the mean of y), "absolute" (the median), "huber", or "quantile".
+        loss: "squared" (the mean of y), "absolute" (the median), "huber", "quantile", or "logistic"
+            (the mean of shares y from 0 to 1, which predictions stay between).
         quantile: in (0, 1), of the loss "quantile".
         delta: of the loss "huber", in standard deviations of y.
         n_seeds: nets; each holds out its own rows, and chooses its best epoch there.
         width, depth: units of each hidden layer, and hidden layers.
-        activation: a name of ``th.models``; None: "mish".
+        activation: a name of ``th.models``; None: "mish", of shares "selu".
         preprocessing: "robust" (median and quartiles) or "standard" (mean and deviation).
-        lr: the highest learning rate; None: 0.07.
+        lr: the highest learning rate; None: 0.07, of shares 0.04.
         epochs: at most; None: 256, fewer on long tables.   batch_size: rows of a step; None: 256.
         weight_decay: decoupled.   val: the share of rows that a net holds out; 0: none.
         patience: epochs without a better risk of these rows; None: a quarter of epochs.
@@ -283,18 +284,23 @@ class NeuralRegressor(RegressorMixin, _NeuralEstimator):
         self._check("quantile", lambda v: is_number(v) and 0 < v < 1, "a number between 0 and 1")
         self._check("delta", lambda v: is_number(v) and v > 0, "a number above 0")
         _refuse_constant(y if weight is None else y[weight > 0])
-        level = self.delta if self.loss == "huber" else self.quantile
-        outputs = 1 if y.ndim == 1 else y.shape[1]
-        self._single = y.ndim == 1
-        trained = self._fit_nets(X, y, weight, self._setting(self.loss, level, outputs, False))
+        self._single, self._shares = y.ndim == 1, self.loss == "logistic"
+        if self._shares:
+            _refuse_no_shares(y)
+        trained = self._fit_nets(X, y, weight, self._own_setting(1 if y.ndim == 1 else y.shape[1]))
         self.oob_prediction_ = _outside(self._joined(self.nets_.outputs(X)), trained.held)
         return self
 
-    def _fold_setting(self) -> NetSetting:
+    def _own_setting(self, outputs: int) -> NetSetting:
         level = self.delta if self.loss == "huber" else self.quantile
-        return self._setting(self.loss, level, 1, False)
+        shares = self.loss == "logistic"
+        return self._setting("fractional_logit" if shares else self.loss, level, outputs, shares)
+
+    def _fold_setting(self) -> NetSetting:
+        return self._own_setting(1)
 
     def _joined(self, outputs: np.ndarray) -> np.ndarray:
+        outputs = sigmoid(outputs) if self._shares else outputs
         return outputs[..., 0] if self._single else outputs
 
     def predict(self, X: Any) -> np.ndarray:
@@ -466,6 +472,18 @@ def _refuse_constant(y: np.ndarray) -> None:
         value = y.reshape(len(y), -1)[0, int(np.argmax(flat))]
         raise EstimatorError(
             f"y is constant{column}: {value:g} in all {len(y)} rows; give a y that varies"
+        )
+
+
+def _refuse_no_shares(y: np.ndarray) -> None:
+    if y.ndim > 1:
+        raise EstimatorError(
+            f'loss="logistic": y has {y.shape[1]} columns; give one, or an estimator for each'
+        )
+    if y.min() < 0 or y.max() > 1:
+        raise EstimatorError(
+            f'loss="logistic": y has {y.min():g} to {y.max():g}; give shares from 0 to 1, or'
+            " another loss"
         )
 
 

@@ -48,7 +48,12 @@ class Nets:
         return a
 
 
-def _sigmoid(a: np.ndarray) -> np.ndarray:
+def sigmoid(a: np.ndarray) -> np.ndarray:
+    """Turn scores into probabilities.
+
+    >>> float(sigmoid(np.array(0.0)))
+    0.5
+    """
     return np.exp(-np.logaddexp(0, -a))
 
 
@@ -65,15 +70,21 @@ def _gelu(a: np.ndarray) -> np.ndarray:
     return a * (1 + np.tanh(math.sqrt(2 / math.pi) * (a + 0.044715 * a**3))) / 2
 
 
+def _mish(a: np.ndarray) -> np.ndarray:
+    u = np.exp(np.minimum(a, 20))
+    n = u * (u + 2)
+    return a * (n / (n + 2))
+
+
 ACTIVATIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
-    "mish": lambda a: a * np.tanh(np.logaddexp(0, a)),
+    "mish": _mish,
     "selu": _selu,
     "relu": lambda a: np.maximum(a, 0),
     "tanh": np.tanh,
-    "sigmoid": _sigmoid,
+    "sigmoid": sigmoid,
     "softplus": lambda a: np.logaddexp(0, a),
     "gelu": _gelu,
-    "silu": lambda a: a * _sigmoid(a),
+    "silu": lambda a: a * sigmoid(a),
     "elu": lambda a: np.where(a > 0, a, _expm1(a)),
     "leaky_relu": lambda a: np.where(a > 0, a, 0.01 * a),
     "identity": lambda a: a,
@@ -84,7 +95,7 @@ ACTIVATIONS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
 def mean_probabilities(scores: np.ndarray) -> np.ndarray:
     """Average the nets' probabilities of classes: scores (K, N, 1) or (K, N, k) to (N, k)."""
     if scores.shape[2] == 1:
-        one = _sigmoid(scores[..., 0]).mean(0)
+        one = sigmoid(scores[..., 0]).mean(0)
         return np.stack([1 - one, one], axis=1)
     logs = scores - scores.max(axis=2, keepdims=True)
     shares = np.exp(logs)

@@ -16,20 +16,21 @@ from thetahat.data import Data, Observations, Shuffle, held_out
 from thetahat.sklearn._nets import Nets
 from thetahat.train import Patience, Result, fit_many, rotated
 
-CROSS_ENTROPY = "cross_entropy"
+CROSS_ENTROPY, SHARES = "cross_entropy", "fractional_logit"
 
-SHARED = ((384, 128), (128, 32))
-"""Rows (train, val) of the programs that tables of fewer rows share, where the net is small."""
-ROOM = 500_000
-"""Rows that are added times parameters, up to which they share one: a fraction of a millisecond
-an epoch, where another program takes seconds to compile."""
+SHARED = ((32, 32), (64, 32), (128, 32), (384, 128))
+"""Rows (train, val) of the programs that tables of fewer rows share."""
+ROOM = 2_000_000
+"""Rows that are added times parameters, up to which they share one: less than a second of a fit
+with the defaults, where another program takes several to compile."""
 
 
 @dataclass(frozen=True)
 class NetSetting:
     """How to fit.
 
-    Args:    loss: "squared", "absolute", "huber", "quantile", "logistic" or "cross_entropy".
+    Args:    loss: "squared", "absolute", "huber", "quantile", "logistic", "fractional_logit" or
+             "cross_entropy".
              level: of "quantile" and "huber".   outputs: of the net.   robust: how x is scaled.
              val: the share of rows that each net holds out.
     """
@@ -52,9 +53,9 @@ class NetSetting:
     dtype: str
 
     @property
-    def classes(self) -> bool:
-        """Whether the target is a class."""
-        return self.loss in ("logistic", CROSS_ENTROPY)
+    def scores(self) -> bool:
+        """Whether the outputs are scores of probabilities, and the target has no unit."""
+        return self.loss in ("logistic", SHARES, CROSS_ENTROPY)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +116,7 @@ def train(
         test=0,
         seed=setting.seed,
         standardize=True,
-        target_scale=not setting.classes,
+        target_scale=not setting.scores,
     )
     data = th_data.robust(data) if setting.robust else data
     if before is not None:
@@ -230,6 +231,8 @@ def task_of(data: Data, setting: NetSetting, seed: Any) -> Task:
 def _loss(name: str, level: Any) -> Any:
     if name == "quantile":
         return risk.pinball(level)
+    if name == SHARES:
+        return risk.fractional_logit
     return risk.huber(level) if name == "huber" else name
 
 
@@ -247,7 +250,7 @@ def _nets(results: Sequence[Result], data: Data, setting: NetSetting) -> Nets:
         return np.stack([np.asarray(of(params), np.float64) for params in each])
 
     depth = range(setting.depth + 1)
-    transform = data.transform.of_scores() if setting.classes else data.transform
+    transform = data.transform.of_scores() if setting.scores else data.transform
     return Nets(
         scale=stacked(lambda params: params["scale"]),
         kernels=tuple(stacked(lambda p, n=n: p["layers"][n]["kernel"]) for n in depth),

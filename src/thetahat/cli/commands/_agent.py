@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +133,10 @@ def work_and_report(
             if _is_done(store, sweep):
                 tally = Tally(state=sweep.state)
             else:
+                if stored := sweep.plan.get("trackers"):
+                    from thetahat.tracking.trackers import with_stored
+
+                    work = replace(work, on=with_stored(work.on, stored))
                 tally = work_on(store, sweep, work, view.say, pool)
         view.summary(tally, as_json=getattr(args, "format", "table") == "json")
         if not tally.interrupted:

@@ -32,6 +32,7 @@ _FEW = 4
 _CURVES = ("train_risk", "val_risk")
 _MOST_CURVES = 4
 _DIGITS = 12
+_BACKENDS = {"jax": "JAX", "torch": "PyTorch"}
 _MEMBER_COLUMNS = ("member", "status", "best epoch", "val_risk", "test_risk", "train_risk")
 _HEXADECIMAL = re.compile(r"[0-9a-f]{16,}")
 
@@ -355,8 +356,12 @@ def _origin(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     if provenance.get("cpus"):
         machine.append(f"{provenance['cpus']} CPUs")
     rows.append(("machine", ", ".join(str(m) for m in machine if m)))
+    if backend := provenance.get("backend"):
+        why = provenance.get("backend_why") or "as backend= asks"
+        rows.append(("backend", f"{_BACKENDS.get(backend, backend)}: {why}"))
     known = (
         *("versions", "python", "platform", "machine", "cpus", "git", "device", "earlier"),
+        *("backend", "backend_why"),
         *("command", "source"),
     )
     rest = {k: v for k, v in provenance.items() if k not in known and v}

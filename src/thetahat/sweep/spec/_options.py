@@ -43,6 +43,7 @@ class SweepOptions:
         cohort: runs trained together, at most; None lets the agent choose.
         keep: how many of the best runs (or settings, where they are replicated) keep their model.
         timeout_s: seconds after which a process is ended; None for never.
+        trackers: what every agent follows the runs with, as ``tracking.trackers`` describes it.
     Raises:  ConfigError: a value that is not allowed.
     """
 
@@ -61,6 +62,7 @@ class SweepOptions:
     cohort: int | None = None
     timeout_s: float | None = None
     keep: int = 1
+    trackers: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     extended: bool = False
     """Whether the sweep has had another file after its first."""
     limit: int | None = None
@@ -103,8 +105,10 @@ class SweepOptions:
 
     def as_json(self) -> dict[str, Any]:
         """Return the options in JSON's own types."""
-        lists = {name: list(getattr(self, name)) for name in ("enqueue", "constraints", "prior")}
-        return {**asdict(self), **lists}
+        names = ("enqueue", "constraints", "prior")
+        found = {**asdict(self), **{name: list(getattr(self, name)) for name in names}}
+        trackers = [dict(one) for one in found.pop("trackers")]
+        return {**found, **({"trackers": trackers} if trackers else {})}
 
 
 def options_from_json(stored: Mapping[str, Any]) -> SweepOptions:
@@ -114,7 +118,8 @@ def options_from_json(stored: Mapping[str, Any]) -> SweepOptions:
     }
     if stored.get("exact"):  # of an earlier version
         known["mode"] = "exact"
-    lists = {name: tuple(known.get(name) or ()) for name in ("enqueue", "constraints", "prior")}
+    names = ("enqueue", "constraints", "prior", "trackers")
+    lists = {name: tuple(known.get(name) or ()) for name in names}
     return SweepOptions(**{**known, **lists})
 
 

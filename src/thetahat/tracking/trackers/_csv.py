@@ -9,7 +9,13 @@ from typing import Any
 
 from thetahat.core.files import given_path
 from thetahat.core.run import Ended, Started
-from thetahat.tracking.trackers._tracker import EpochColumns, RunTracker, config_of, flat
+from thetahat.tracking.trackers._tracker import (
+    EpochColumns,
+    RunTracker,
+    config_of,
+    flat,
+    free_path,
+)
 
 
 def csv(path: str | os.PathLike[str]) -> RunTracker:
@@ -21,21 +27,27 @@ def csv(path: str | os.PathLike[str]) -> RunTracker:
     Args:    path: of the file; its folder is made.
     Returns: a function of events, for ``th.fit(..., on=[...])``.
     """
-    file = _CsvFile(given_path("path", path, "log.csv"))
-    return RunTracker("th.trackers.csv", lambda event, number: _CsvRun(file, event, number))
+    return csv_file(given_path("path", path, "log.csv"))
+
+
+def csv_file(path: Path, *, beside: bool = False) -> RunTracker:
+    """Keep rows in a file, or in one beside those that exist."""
+    file = _CsvFile(path, beside)
+    return RunTracker("th.trackers.csv", lambda *of: _CsvRun(file, *of), {"path": str(path)})
 
 
 class _CsvFile:
     """A CSV file whose header may still grow."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, beside: bool) -> None:
+        self._path, self._beside = path, beside
         self._names: list[str] | None = None
 
     def add(self, rows: list[dict[str, Any]]) -> None:
         """Append rows of equal names; new names become columns of the file."""
         if self._names is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path = free_path(self._path) if self._beside else self._path
             self._write("w", list(rows[0]), [])
         assert self._names is not None
         new = [name for name in rows[0] if name not in self._names]

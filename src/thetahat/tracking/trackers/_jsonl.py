@@ -9,7 +9,7 @@ from typing import Any
 from thetahat.core.files import given_path
 from thetahat.core.json import to_json
 from thetahat.core.run import Ended, Started
-from thetahat.tracking.trackers._tracker import EpochColumns, RunTracker, config_of
+from thetahat.tracking.trackers._tracker import EpochColumns, RunTracker, config_of, free_path
 
 
 def jsonl(path: str | os.PathLike[str]) -> RunTracker:
@@ -22,18 +22,24 @@ def jsonl(path: str | os.PathLike[str]) -> RunTracker:
     Args:    path: of the file; its folder is made.
     Returns: a function of events, for ``th.fit(..., on=[...])``.
     """
-    file = _JsonLinesFile(given_path("path", path, "log.jsonl"))
-    return RunTracker("th.trackers.jsonl", lambda event, number: _Lines(file, event, number))
+    return jsonl_file(given_path("path", path, "log.jsonl"))
+
+
+def jsonl_file(path: Path, *, beside: bool = False) -> RunTracker:
+    """Keep lines in a file, or in one beside those that exist."""
+    file = _JsonLinesFile(path, beside)
+    return RunTracker("th.trackers.jsonl", lambda *of: _Lines(file, *of), {"path": str(path)})
 
 
 class _JsonLinesFile:
-    def __init__(self, path: Path) -> None:
-        self._path, self._mode = path, "w"
+    def __init__(self, path: Path, beside: bool) -> None:
+        self._path, self._beside, self._mode = path, beside, "w"
 
     def add(self, rows: list[dict[str, Any]], *, numbers: bool = True) -> None:
         """Append lines."""
         if self._mode == "w":
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path = free_path(self._path) if self._beside else self._path
         with self._path.open(self._mode, encoding="utf-8") as file:
             file.writelines(f"{to_json(row, numbers=numbers)}\n" for row in rows)
         self._mode = "a"

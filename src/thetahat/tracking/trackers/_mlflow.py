@@ -56,7 +56,8 @@ def mlflow(
         run = client.create_run(experiment_id, run_name=named, tags=labels)
         return _MlflowRun(client, run.info.run_id, event)
 
-    return RunTracker("th.trackers.mlflow", begin)
+    given = {"uri": uri, "experiment": experiment, "name": name, "tags": labels}
+    return RunTracker("th.trackers.mlflow", begin, given)
 
 
 def _open(uri: str, experiment: str) -> tuple[Any, str]:

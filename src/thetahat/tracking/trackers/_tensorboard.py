@@ -43,7 +43,7 @@ def tensorboard(
             number = 0
         return _Scalars(_new_folder(where, name or event.name or "run", number), event)
 
-    return RunTracker("th.trackers.tensorboard", begin)
+    return RunTracker("th.trackers.tensorboard", begin, {"folder": str(where), "name": name})
 
 
 def _new_folder(where: Path, name: str, number: int) -> Path:

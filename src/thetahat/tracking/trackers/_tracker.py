@@ -6,9 +6,12 @@ no more events, and the fit goes on.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import itertools
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from thetahat.core.errors import ConfigError, MissingExtra, notify
@@ -39,10 +42,11 @@ class RunTracker:
     """A function of events that keeps a record of each run; made by ``th.trackers.csv(...)``, ....
 
     Args:    name: for messages, as the user calls it.   begin: begins the record of a run.
+             given: the arguments that made it.
     """
 
-    def __init__(self, name: str, begin: Begin) -> None:
-        self.__name__, self._begin = name, begin
+    def __init__(self, name: str, begin: Begin, given: Mapping[str, Any]) -> None:
+        self.__name__, self._begin, self.given = name, begin, given
         self._records: dict[int | str, RunRecord] = {}
         """Of the runs that have not ended, by id or by position in the fit."""
         self._numbers: dict[int | str, int] = {}
@@ -92,6 +96,16 @@ class RunTracker:
 
     def __repr__(self) -> str:
         return f"{self.__name__}(...)"
+
+
+def free_path(path: Path) -> Path:
+    """Make an empty file beside ``log.csv`` that nobody has: ``log-1.csv``, ``log-2.csv``, ..."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        found = path.with_stem(f"{path.stem}-{number}")
+        with contextlib.suppress(FileExistsError), found.open("x"):
+            return found
+    raise AssertionError("numbers do not end")
 
 
 def check_installed(package: str, name: str, extra: str) -> None:

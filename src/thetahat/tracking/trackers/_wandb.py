@@ -59,7 +59,7 @@ def wandb(
         made.summary["n_params"] = event.n_params
         return _WandbRun(made)
 
-    return RunTracker("th.trackers.wandb", begin)
+    return RunTracker("th.trackers.wandb", begin, {**given, "tags": tags, "config": facts})
 
 
 class _WandbRun:

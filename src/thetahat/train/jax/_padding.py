@@ -207,7 +207,8 @@ def padding_of(staged: Staged) -> Padding | None:
         rows = {name: _up(n, TEST_SIZES if name == "test" else SIZES) for name, n in most.items()}
         plan = _plan(staged, rows["train"], longest)
         wasted = 3 * (plan.batch - staged.plan.batch) + rows.get("val", 0) - sizes.get("val", 0)
-        if wasted * staged.n_params <= WASTE:
+        asked = all(rows[name] == alike.get(name) for name in sizes if name != "test")
+        if asked or wasted * staged.n_params <= WASTE:
             rows["train"] = plan.n if plan.full else longest
             return Padding(staged, plan, sizes, rows, _columns(staged, parts))
     if not alike or wide * most["train"] > FOLD_BYTES:

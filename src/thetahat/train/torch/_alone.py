@@ -15,11 +15,14 @@ from thetahat.train.torch._lightning import OwnOptimizers
 from thetahat.train.torch._losses import of_torch, thetahats
 from thetahat.train.torch._metrics import Sums, TorchScores
 from thetahat.train.torch._module import device_of, flattened, frozen, made, parted, trained
-from thetahat.train.torch._objective import objective_of
+from thetahat.train.torch._objective import LossObjective, objective_of
 from thetahat.train.torch._optimizers import ELEMENTWISE, Configured, configure, maker
 from thetahat.train.torch._parts import EVAL_BLOCK, BatchPlan, Part, part_of, plan_of
+from thetahat.train.torch._replay import Replays
 
 PARTS = ("train", "val", "test")
+WORTH = 500
+"""Steps of a fit from which it pays to record a batch and replay it."""
 _add: Any = torch._foreach_add_  # pyright: ignore[reportPrivateImportUsage]
 # What ``backward()`` and ``grad()`` call: their checks take as long as a small net's gradient.
 _run_backward: Any = torch.autograd.Variable._execution_engine.run_backward
@@ -135,6 +138,40 @@ class Alone:
         self.params = tuple(member.params.values())
         stored = member.task.penalty is not None or member.scores.grad_norms
         self.descends = self.configured.descends and not stored
+        self.replays = self._replays()
+
+    def _replays(self) -> Replays | None:
+        """Return the batches that are replayed; None where all run in Python."""
+        member = self.member
+        plain = isinstance(member.objective, LossObjective) and member.objective.plain
+        steps = member.task.epochs * -(-member.plan.n // member.plan.batch)
+        if not plain or member.scores.by_part or member.task.penalty is not None:
+            return None
+        if member.device.type != "cpu" or steps < WORTH:
+            return None
+        return Replays(self.module, list(self.params), self._gradient)
+
+    def _gradient(self, leaves: Any, weight: torch.Tensor | None) -> tuple[Any, ...]:
+        """Return the summed loss of a batch, and the gradient of each parameter, by autograd."""
+        member = self.member
+        values, *_ = member.objective(self.module, member.parts["train"].observations(leaves))
+        total = values.sum() if weight is None else torch.dot(values, weight)
+        found = _run_backward((total,), (self.scale,), False, False, self.params, True, False)
+        return (total.detach(), *found)
+
+    def _replayed(self, leaves: Any, weight: torch.Tensor | None, rate: float) -> Any:
+        """Take the step of a batch by its record, and return its summed loss; None without one."""
+        found = None if self.replays is None else self.replays.of(leaves, weight, self.scale)
+        if found is None:
+            return None
+        total, *slopes = found
+        with torch.no_grad():
+            if self.descends:
+                _add(list(self.params), slopes, alpha=-rate)
+                return total
+            torch.cat([slope.reshape(-1) for slope in slopes], out=self.slope)
+        self.step()
+        return total
 
     def _flat_leaves(self) -> list[torch.Tensor]:
         """Let an optimizer whose update is elementwise update one parameter: the flat vector."""
@@ -235,14 +272,22 @@ class Alone:
         norms = [] if member.scores.grad_norms else None
         sums, losses = Sums(member.scores), []
         module.train()
+        if self.replays is not None:
+            self.replays.begin()
         for leaves, weight in part.batches(order, batch):
+            rate = configured.rate if by_step else rate
+            total = self._replayed(leaves, weight, rate)
+            if total is not None:
+                if by_step:
+                    configured.step_schedules(by_step=True)
+                losses.append(total)
+                continue
             values, *pair = objective(module, part.observations(leaves))
             total = values.sum() if weight is None else torch.dot(values, weight)
             if scored:
                 module.train(not own)  # a metric must neither draw numbers nor move a buffer
                 sums.add(module, leaves, part.tree, weight, pair)
                 module.train()
-            rate = configured.rate if by_step else rate
             if self.descends:
                 self._descend(total, rate)
             else:

@@ -10,6 +10,7 @@ import jax
 
 from thetahat import risk
 from thetahat.core import ConfigError, ShapeError, Task
+from thetahat.core.choices import LOSSES
 from thetahat.risk import inputs_and_target
 from thetahat.train.torch._library import torch
 from thetahat.train.torch._lightning import TrainingStep
@@ -32,6 +33,11 @@ class LossObjective:
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     classes: bool
     name: str
+
+    @property
+    def plain(self) -> bool:
+        """Whether the loss is thetahat's or of ``torch.nn``, so that no batch is another to it."""
+        return self.name in LOSSES or type(self.loss).__module__ == "torch.nn.modules.loss"
 
     def __call__(self, h: Any, z: Any) -> BatchLoss:
         """Compute the losses of a batch z."""
